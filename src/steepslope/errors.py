@@ -1,0 +1,30 @@
+"""The one exception that users see, and how its message names what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SteepslopeError(Exception):
+    """Bad input or an undefined result; its message is one line that says what, where, expected, found."""
+
+
+class UndefinedMetricError(SteepslopeError):
+    """A metric that has no value on this input, such as an AUC without a single error."""
+
+
+class FewErrorsWarning(UserWarning):
+    """An oracle is fitted on so few errors that its result depends on luck."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:
+    """Build the error for a name that is in no registry, with the closest match first.
+
+    >>> print(unknown_name("loss", "steepslope", ["focal", "steep_slope"]))
+    unknown loss 'steepslope': did you mean 'steep_slope'? Known: focal, steep_slope
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return SteepslopeError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")

@@ -1,0 +1,144 @@
+"""The losses that train an oracle: pure functions of the trust logit, one value a prediction.
+
+Every loss takes ``trust_logit`` (float tensor, any shape, higher = more trustworthy) and ``target`` (same
+shape: ``is_correct`` as bool or 0/1; for TCP the true-class probability in [0, 1]) and returns the unreduced
+loss in the dtype of ``trust_logit``. Half precisions are computed in float32 inside. A trust logit of ±inf
+gives the limit (for an unbounded loss, at least the largest float), never NaN, in value and gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+Loss = Callable[..., Tensor]
+
+
+def cross_entropy(trust_logit: Tensor, target: Tensor) -> Tensor:
+    """Binary cross entropy of sigmoid(z) against ``is_correct`` (paper, Eq. 4), in nats, ≥ 0.
+
+    >>> cross_entropy(torch.zeros(2), torch.tensor([True, False]))
+    tensor([0.6931, 0.6931])
+    """
+    return softplus(_wrongness(trust_logit, target)).to(trust_logit.dtype)
+
+
+def focal(trust_logit: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
+    """Focal loss of sigmoid(z) against ``is_correct`` (paper, Eq. 5; Lin et al. 2017), ≥ 0.
+
+    ``gamma`` ≥ 0 turns down what is already well classified; 0 is cross entropy.
+    """
+    wrongness = _wrongness(trust_logit, target)
+    finite = wrongness.clamp(max=torch.finfo(wrongness.dtype).max)  # inf · 0 in the gradient would be NaN
+    log_miss = -softplus(-finite)  # log(1 - p of the right answer)
+    return (torch.exp(gamma * log_miss) * softplus(finite)).to(trust_logit.dtype)
+
+
+def true_class_probability(trust_logit: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of sigmoid(z) to the classifier's probability of the true class (paper, Eq. 6).
+
+    In [0, 1]. ``target`` is that probability, not ``is_correct`` (Corbière et al. 2019).
+    """
+    z = _working_precision(trust_logit)
+    return (torch.sigmoid(z) - target.to(z.dtype)).square().to(trust_logit.dtype)
+
+
+def steep_slope(
+    trust_logit: Tensor, target: Tensor, *, alpha_pos: float = 1.0, alpha_neg: float = 3.0
+) -> Tensor:
+    """Steep slope loss (paper, Eq. 8 with its signs set right), in [0, exp(α) − exp(−α)].
+
+    With s = z / (1 + |z|), a correct prediction costs exp(−α⁺ s) − exp(−α⁺) and a wrong one
+    exp(α⁻ s) − exp(−α⁻). As printed, Eq. 8 has both exponents of the opposite sign, which would reward a low
+    z for correct predictions; the paper's prose, its Figure 2 and its code all say what is built here.
+
+    Both slides are one curve in the distance travelled towards the right side, so that the tail is computed
+    by ``expm1`` and its gradient, α e^(−αs) / (1 + |z|)², keeps its sign at any z.
+
+    Raises
+    ------
+    ValueError
+        If an alpha is not positive.
+
+    >>> z = torch.tensor([-float("inf"), 0.0, float("inf")])
+    >>> steep_slope(z, torch.tensor([True, True, True]))
+    tensor([2.3504, 0.6321, 0.0000])
+    >>> steep_slope(z, torch.tensor([False, False, False]))
+    tensor([ 0.0000,  0.9502, 20.0357])
+    """
+    if not (alpha_pos > 0 and alpha_neg > 0):
+        raise ValueError(f"alpha_pos and alpha_neg must be > 0, but are {alpha_pos} and {alpha_neg}")
+    is_correct = target.bool()
+    wrongness = _wrongness(trust_logit, is_correct)
+    well_placed = wrongness <= 0
+    tail = 1 / (1 + torch.where(well_placed, -wrongness, wrongness))  # 1 − |s|, exact for large |z|
+    alpha = torch.where(is_correct, *wrongness.new_tensor([alpha_pos, alpha_neg]))
+    floor = torch.where(is_correct, *wrongness.new_tensor([math.exp(-alpha_pos), math.exp(-alpha_neg)]))
+    valley = floor * torch.expm1(alpha * tail)
+    hill = torch.exp(alpha * (1 - tail)) - floor
+    return torch.where(well_placed, valley, hill).to(trust_logit.dtype)
+
+
+def class_balanced(
+    trust_logit: Tensor,
+    target: Tensor,
+    *,
+    beta: float = 0.999,
+    class_counts: tuple[int, int] | None = None,
+    base: Loss = cross_entropy,
+    **params: float,
+) -> Tensor:
+    """Weigh a loss by each class's effective number of samples (Cui et al. 2019; paper, Appendix H).
+
+    The weight of a class with n samples is (1 − β) / (1 − βⁿ), scaled so that both weights add up to 2.
+    ``class_counts`` are the numbers of (wrong, correct) predictions in the whole training set; without them
+    they are counted in ``target``. ``params`` go to ``base``.
+
+    >>> class_balanced(torch.zeros(4), torch.tensor([False, True, True, True]), beta=0.9999)
+    tensor([1.0397, 0.3466, 0.3466, 0.3466])
+    """
+    is_correct = target.bool()
+    if class_counts is None:
+        correct = int(is_correct.sum())
+        class_counts = is_correct.numel() - correct, correct
+    wrong_weight, correct_weight = class_balanced_weights(class_counts, beta)
+    weight = torch.where(is_correct, correct_weight, wrong_weight)
+    return base(trust_logit, is_correct, **params) * weight.to(trust_logit.dtype)
+
+
+def class_balanced_weights(class_counts: tuple[int, int], beta: float) -> tuple[float, float]:
+    """Return the weights of (wrong, correct) predictions; they add up to 2.
+
+    Raises
+    ------
+    ValueError
+        If ``beta`` is not in [0, 1).
+    """
+    if not 0 <= beta < 1:
+        raise ValueError(f"beta must be in [0, 1), but is {beta}")
+    effective = [1 - beta ** max(count, 1) for count in class_counts]
+    scale = 2 / sum(1 / number for number in effective)
+    return scale / effective[0], scale / effective[1]
+
+
+def _working_precision(trust_logit: Tensor) -> Tensor:
+    return trust_logit.float() if trust_logit.dtype.itemsize < 4 else trust_logit
+
+
+def _wrongness(trust_logit: Tensor, is_correct: Tensor) -> Tensor:
+    """Return the trust logit turned so that higher is worse: −z where correct, z where wrong."""
+    z = _working_precision(trust_logit)
+    return torch.where(is_correct.bool(), -z, z)
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "focal": focal,
+    "true_class_probability": true_class_probability,
+    "steep_slope": steep_slope,
+    "class_balanced": class_balanced,
+}

@@ -1,0 +1,60 @@
+"""What can be said of the steep slope loss with pen and paper."""
+
+from __future__ import annotations
+
+import math
+
+from steepslope.errors import SteepslopeError
+
+
+def loss_maximum(alpha_pos: float, alpha_neg: float) -> float:
+    """Return the least upper bound of the steep slope loss, max over both sides of exp(α) − exp(−α).
+
+    >>> round(loss_maximum(1, 3), 2)
+    20.04
+    """
+    return 2 * math.sinh(max(alpha_pos, alpha_neg))
+
+
+def generalization_bound(
+    alpha_pos: float, alpha_neg: float, n: int, log_hypotheses: float, delta: float
+) -> float:
+    """Return the bound of Theorem 3.1 on |R(f) − R̂(f)|, in units of the loss.
+
+    With probability at least 1 − ``delta`` over ``n`` independent samples, no hypothesis of a finite set
+    (whose size has the natural logarithm ``log_hypotheses`` ≥ 0) has a mean loss on the samples that is
+    further from its expected loss.
+
+    >>> round(generalization_bound(1, 3, n=10_000, log_hypotheses=math.log(100), delta=0.05), 3)
+    0.408
+    """
+    if n < 1 or not 0 < delta < 1 or log_hypotheses < 0:
+        raise SteepslopeError(
+            "the bound needs n >= 1, 0 < delta < 1 and log_hypotheses >= 0, "
+            f"but got n={n}, delta={delta}, log_hypotheses={log_hypotheses}"
+        )
+    spread = math.sqrt((log_hypotheses + math.log(2 / delta)) / (2 * n))
+    return loss_maximum(alpha_pos, alpha_neg) * spread
+
+
+def decision_probability(alpha_pos: float, alpha_neg: float) -> float:
+    """Return the probability of being correct above which the steep slope loss wants z > 0: α⁻ / (α⁺ + α⁻).
+
+    A well-fitted oracle with this loss therefore cuts not at one half: part of its high TNR is this cut.
+
+    >>> decision_probability(1, 3)
+    0.75
+    """
+    return alpha_neg / (alpha_pos + alpha_neg)
+
+
+def optimal_softsign(probability: float, alpha_pos: float, alpha_neg: float) -> float:
+    """Return the s = z / (1 + |z|) in [−1, 1] with the least expected loss, given P(correct).
+
+    >>> optimal_softsign(0.75, 1, 3)
+    0.0
+    """
+    if probability in (0, 1):
+        return 2.0 * probability - 1
+    odds = probability * alpha_pos / ((1 - probability) * alpha_neg)
+    return max(-1.0, min(1.0, math.log(odds) / (alpha_pos + alpha_neg)))

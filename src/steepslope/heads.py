@@ -23,7 +23,8 @@ def signed_distance(representation: Tensor, weight: Tensor, bias: Tensor) -> Ten
     >>> signed_distance(torch.tensor([[3.0, 4.0]]), torch.tensor([3.0, 4.0]), torch.tensor(-5.0))
     tensor([4.])
     """
-    return linear(representation, weight, bias) / (torch.linalg.vector_norm(weight) + 1e-7)
+    norm: Tensor = torch.linalg.vector_norm(weight)
+    return linear(representation, weight, bias) / (norm + 1e-7)
 
 
 HEADS: dict[str, HeadFunction] = {"hyperplane": signed_distance, "linear": linear}

@@ -76,8 +76,8 @@ def steep_slope(
     wrongness = _wrongness(trust_logit, is_correct)
     well_placed = wrongness <= 0
     tail = 1 / (1 + torch.where(well_placed, -wrongness, wrongness))  # 1 − |s|, exact for large |z|
-    alpha = torch.where(is_correct, *wrongness.new_tensor([alpha_pos, alpha_neg]))
-    floor = torch.where(is_correct, *wrongness.new_tensor([math.exp(-alpha_pos), math.exp(-alpha_neg)]))
+    alpha = wrongness.new_tensor([alpha_neg, alpha_pos])[is_correct.long()]
+    floor = wrongness.new_tensor([math.exp(-alpha_neg), math.exp(-alpha_pos)])[is_correct.long()]
     valley = floor * torch.expm1(alpha * tail)
     hill = torch.exp(alpha * (1 - tail)) - floor
     return torch.where(well_placed, valley, hill).to(trust_logit.dtype)
@@ -142,3 +142,6 @@ LOSSES: dict[str, Loss] = {
     "steep_slope": steep_slope,
     "class_balanced": class_balanced,
 }
+
+# Losses whose target is the true-class probability; all others take is_correct.
+PROBABILITY_TARGETS = frozenset({"true_class_probability"})

@@ -1,0 +1,1 @@
+"""From images to classifier outputs: data sets, classifiers, extraction."""

@@ -1,0 +1,44 @@
+"""What an oracle sees: columns computed from classifier outputs, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.evidence.logits import logit_columns
+from steepslope.outputs import ClassifierOutputs
+
+Columns = Callable[[ClassifierOutputs, slice], NDArray[Any]]
+
+
+def feature_columns(outputs: ClassifierOutputs, rows: slice) -> NDArray[Any]:
+    """Return the classifier's penultimate features, (m, d)."""
+    return outputs.require_features()[rows]
+
+
+EVIDENCE: dict[str, Columns] = {"features": feature_columns, "logits": logit_columns}
+
+
+def columns(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> NDArray[np.float32]:
+    """Return the columns of all named inputs, side by side, for a slice of the rows: float32 (m, d).
+
+    Raises
+    ------
+    SteepslopeError
+        If an input is unknown, the outputs lack it, or a value is not finite.
+    """
+    for name in inputs:
+        if name not in EVIDENCE:
+            raise unknown_name("input", name, EVIDENCE)
+    parts = [np.asarray(EVIDENCE[name](outputs, rows), dtype=np.float32) for name in inputs]
+    for name, part in zip(inputs, parts, strict=True):
+        bad = ~np.isfinite(part).all(axis=1)
+        if bad.any():
+            raise SteepslopeError(
+                f"{name}: expected finite values, found others in row {rows.start + bad.argmax()}"
+            )
+    return np.concatenate(parts, axis=1)

@@ -1,0 +1,25 @@
+"""What the classifier said: its most probable classes, whichever they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.mcp import top_log_odds
+
+TOP = 10
+
+
+def logit_columns(outputs: ClassifierOutputs, rows: slice) -> NDArray[Any]:
+    """Return the log-odds of the prediction and the sorted log-probabilities of the top classes.
+
+    Shape (m, 1 + min(K, 10)). Sorting makes the columns the same for any numbering of the classes.
+    """
+    logits = np.asarray(outputs.logits[rows], dtype=np.float64)
+    count = min(TOP, logits.shape[1])
+    top = -np.sort(np.partition(-logits, count - 1, axis=1)[:, :count], axis=1)
+    log_total = np.log(np.exp(logits - top[:, :1]).sum(axis=1, keepdims=True)) + top[:, :1]
+    return np.column_stack([top_log_odds(logits), top - log_total])

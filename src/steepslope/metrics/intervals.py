@@ -1,0 +1,162 @@
+"""Every metric of a table with a percentile interval from resampled rows, and paired differences."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.metrics import measures
+from steepslope.metrics.curves import Floats, Ranking, rank_rows
+from steepslope.metrics.measures import Measure
+
+
+class Estimate(TypedDict):
+    """A value and its interval; NaN where undefined or not asked for."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Difference(Estimate):
+    """A paired difference, its interval, and the two-sided p of no difference."""
+
+    p: float
+
+
+def measures_at(positive_threshold: float, negative_threshold: float) -> dict[str, Measure]:
+    """Return the metrics of a table by their names in ``metrics.json``.
+
+    A NaN threshold makes TPR or TNR undefined: such a score only ranks.
+    """
+    return {
+        "accuracy": measures.accuracy_of,
+        "auc": measures.auroc_of,
+        "fpr_at_95tpr": partial(measures.fpr_at_tpr_of, tpr=0.95),
+        "aupr_error": measures.aupr_error_of,
+        "aupr_success": measures.aupr_success_of,
+        "tpr": partial(_at, measures.tpr_of, positive_threshold),
+        "tnr": partial(_at, measures.tnr_of, negative_threshold),
+        "aurc": measures.aurc_of,
+        "augrc": measures.augrc_of,
+    }
+
+
+def evaluate(
+    confidence: ArrayLike,
+    is_correct: ArrayLike,
+    *,
+    positive_threshold: float = 0.5,
+    negative_threshold: float = 0.5,
+    bootstrap: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Return every metric of a table as ``{"value", "low", "high"}``.
+
+    Rows are resampled ``bootstrap`` times with replacement; the interval holds the central ``level`` of the
+    resamples in which the metric is defined. Without errors, or without correct predictions, the metrics that
+    compare the two are NaN. The same seed gives the same intervals.
+
+    >>> table = evaluate([0.9, 0.8, 0.3, 0.6], [True, True, False, False], bootstrap=200)
+    >>> table["auc"]["value"], table["tnr"]["value"]
+    (1.0, 0.5)
+    """
+    thresholds = positive_threshold, negative_threshold
+    return resample(confidence, is_correct, thresholds, bootstrap, seed).estimates(level)
+
+
+def compare(
+    confidence_a: ArrayLike,
+    confidence_b: ArrayLike,
+    is_correct: ArrayLike,
+    *,
+    thresholds_a: tuple[float, float] = (0.5, 0.5),
+    thresholds_b: tuple[float, float] = (0.5, 0.5),
+    bootstrap: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """Return each metric of A minus that of B, both on the same resamples of the rows.
+
+    ``thresholds_a`` and ``thresholds_b`` are (positive, negative). p is two-sided: twice the smaller share of
+    resamples on one side of zero (ties count half), with one added so that it is never 0.
+    """
+    a = resample(confidence_a, is_correct, thresholds_a, bootstrap, seed)
+    return a.minus(resample(confidence_b, is_correct, thresholds_b, bootstrap, seed), level)
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Every metric on all rows, and on each resample of them, (bootstrap,)."""
+
+    values: dict[str, float]
+    replicates: dict[str, Floats]
+
+    def estimates(self, level: float = 0.95) -> dict[str, Estimate]:
+        """Return values with percentile intervals."""
+        return {name: _estimate(value, self.replicates[name], level) for name, value in self.values.items()}
+
+    def minus(self, other: Resampled, level: float = 0.95) -> dict[str, Difference]:
+        """Return paired differences; both must come from the same rows, number of resamples and seed."""
+        differences = {}
+        for name, value in self.values.items():
+            shifts = self.replicates[name] - other.replicates[name]
+            estimate = _estimate(value - other.values[name], shifts, level)
+            differences[name] = Difference(**estimate, p=_two_sided_p(shifts))
+        return differences
+
+
+def resample(
+    confidence: ArrayLike, is_correct: ArrayLike, thresholds: tuple[float, float], bootstrap: int, seed: int
+) -> Resampled:
+    """Compute every metric at (positive, negative) thresholds, on the rows and on ``bootstrap`` resamples."""
+    if bootstrap < 0:
+        raise SteepslopeError(f"bootstrap: expected a number of replicates >= 0, found {bootstrap}")
+    rows = rank_rows(confidence, is_correct)
+    table = measures_at(*thresholds)
+    generator = np.random.default_rng(seed)
+    n = len(rows.place)
+    drawn = [measure(rows.ranking(generator.integers(n, size=n)), table) for _ in range(bootstrap)]
+    replicates = {name: np.array([values[name] for values in drawn]) for name in table}
+    return Resampled(measure(rows.ranking(), table), replicates)
+
+
+def measure(ranking: Ranking, table: dict[str, Measure]) -> dict[str, float]:
+    """Return each metric, NaN where it is undefined."""
+    return {name: _or_nan(function, ranking) for name, function in table.items()}
+
+
+def _at(function: object, threshold: float, ranking: Ranking) -> float:
+    if math.isnan(threshold):
+        raise UndefinedMetricError("this score has no threshold")
+    return function(ranking, threshold)  # type: ignore[operator,no-any-return]
+
+
+def _or_nan(function: Measure, ranking: Ranking) -> float:
+    try:
+        return function(ranking)
+    except UndefinedMetricError:
+        return math.nan
+
+
+def _estimate(value: float, replicates: Floats, level: float) -> Estimate:
+    defined = replicates[~np.isnan(replicates)]
+    if len(defined) == 0 or math.isnan(value):
+        return Estimate(value=value, low=math.nan, high=math.nan)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value=value, low=float(low), high=float(high))
+
+
+def _two_sided_p(shifts: Floats) -> float:
+    defined = shifts[~np.isnan(shifts)]
+    if len(defined) == 0:
+        return math.nan
+    below = np.sum(defined < 0) + 0.5 * np.sum(defined == 0)
+    return float(min(1.0, 2 * (min(below, len(defined) - below) + 1) / (len(defined) + 1)))

@@ -1,0 +1,57 @@
+"""The small classifiers that steepslope trains itself, for those who bring none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+class Net(nn.Module):
+    """A classifier in two parts: images (n, 1, H, W) -> features (n, d) -> logits (n, K)."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = self.head(self.encoder(images))
+        return logits
+
+
+def mnist_net(num_classes: int) -> Net:
+    """Build the paper's net for 28×28 images; 128 features."""
+    encoder = nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
+        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(),
+    )  # fmt: skip
+    return Net(encoder, nn.Sequential(nn.Dropout(0.5), nn.Linear(128, num_classes)))
+
+
+def digits_net(num_classes: int) -> Net:
+    """Build a net for 8×8 images; 32 features."""
+    encoder = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
+        nn.Flatten(), nn.Linear(256, 32), nn.ReLU(),
+    )  # fmt: skip
+    return Net(encoder, nn.Sequential(nn.Dropout(0.25), nn.Linear(32, num_classes)))
+
+
+@dataclass(frozen=True)
+class NetKind:
+    """How to build a net, the side of its square grey images, and how it is best trained."""
+
+    build: Callable[[int], Net]
+    image_size: int
+    epochs: int
+    batch_size: int
+    flip: bool
+
+
+NETS: dict[str, NetKind] = {
+    "mnist-net": NetKind(mnist_net, image_size=28, epochs=10, batch_size=128, flip=True),
+    "digits-net": NetKind(digits_net, image_size=8, epochs=15, batch_size=32, flip=False),
+}

@@ -1,0 +1,161 @@
+"""What a frozen classifier said about a data set: the arrays on which everything later works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.errors import SteepslopeError
+
+BLOCK_ROWS = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierOutputs:
+    """Logits and labels of n predictions over K classes, and what else was kept of them.
+
+    Parameters
+    ----------
+    logits
+        Floats (n, K), K ≥ 2, finite; in memory or memory-mapped.
+    labels
+        Integers (n,) in 0…K−1: the true classes.
+    features
+        Floats (n, d): the classifier's penultimate representation.
+    ids
+        Strings (n,) that name the inputs.
+
+    Raises
+    ------
+    SteepslopeError
+        If a shape, a type, a label or a logit is not as described; the message names the first such row.
+
+    >>> outputs = ClassifierOutputs(logits=[[2.0, 0.0], [0.0, 1.0]], labels=[0, 0])
+    >>> outputs.is_correct
+    array([ True, False])
+    >>> outputs.true_class_probability.round(3)
+    array([0.881, 0.269])
+    """
+
+    logits: NDArray[Any]
+    labels: NDArray[Any]
+    features: NDArray[Any] | None = None
+    ids: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        logits = _float_matrix("logits", self.logits)
+        labels = _label_vector(self.labels, len(logits), logits.shape[1])
+        _require_finite("logits", logits)
+        object.__setattr__(self, "logits", logits)
+        object.__setattr__(self, "labels", labels)
+        if self.features is not None:
+            features = _float_matrix("features", self.features)
+            _require_length("features", len(features), len(logits))
+            object.__setattr__(self, "features", features)
+        if self.ids is not None:
+            ids = np.asarray(self.ids, dtype=np.str_)
+            _require_length("ids", len(ids), len(logits))
+            object.__setattr__(self, "ids", ids)
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, K."""
+        return int(self.logits.shape[1])
+
+    @cached_property
+    def predictions(self) -> NDArray[np.int64]:
+        """The predicted classes, (n,): the first largest logit."""
+        return np.concatenate([self.logits[rows].argmax(axis=1) for rows in blocks(len(self))])
+
+    @cached_property
+    def is_correct(self) -> NDArray[np.bool_]:
+        """Whether each prediction is the label, (n,) (paper, Eq. 2)."""
+        return np.asarray(self.predictions == self.labels)
+
+    @cached_property
+    def true_class_probability(self) -> NDArray[np.float64]:
+        """The classifier's softmax probability of the label, (n,), in [0, 1]."""
+        return np.concatenate([self._true_class_probability(rows) for rows in blocks(len(self))])
+
+    def _true_class_probability(self, rows: slice) -> NDArray[np.float64]:
+        logits = np.asarray(self.logits[rows], dtype=np.float64)
+        gaps = logits - np.take_along_axis(logits, self.labels[rows, None], axis=1)
+        with np.errstate(over="ignore"):  # an infinite sum is a probability of 0
+            return np.asarray(1 / np.exp(gaps).sum(axis=1))
+
+    def require_features(self) -> NDArray[Any]:
+        """Return the features, or say that these outputs have none."""
+        if self.features is None:
+            raise SteepslopeError(
+                "the outputs hold no features: extract them with features, or use logits only"
+            )
+        return self.features
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one."""
+        from steepslope.outputs_io import save
+
+        save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> ClassifierOutputs:
+        """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path."""
+        from steepslope.outputs_io import load
+
+        return load(Path(path))
+
+
+def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
+    """Cut 0…n−1 into slices of at most ``size`` rows, so that mapped arrays need little memory."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def _float_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
+    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+        raise SteepslopeError(
+            f"{name}: expected floats of shape (n, {'K' if name == 'logits' else 'd'}), "
+            f"found {array.dtype} of shape {array.shape}"
+        )
+    if name == "logits" and (len(array) == 0 or array.shape[1] < 2):
+        raise SteepslopeError(f"logits: expected at least 1 row and 2 classes, found shape {array.shape}")
+    return array
+
+
+def _label_vector(values: ArrayLike, n: int, num_classes: int) -> NDArray[np.int64]:
+    labels = np.asarray(values)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise SteepslopeError(
+            f"labels: expected integers of shape (n,), found {labels.dtype} of shape {labels.shape}"
+        )
+    _require_length("labels", len(labels), n)
+    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(outside):
+        raise SteepslopeError(
+            f"labels: expected values in 0…{num_classes - 1}, the classes of the logits, "
+            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)"
+        )
+    return labels.astype(np.int64, copy=False)
+
+
+def _require_length(name: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise SteepslopeError(f"{name}: expected {expected} rows like the logits, found {found}")
+
+
+def _require_finite(name: str, array: NDArray[Any]) -> None:
+    for rows in blocks(len(array)):
+        bad = ~np.isfinite(array[rows]).all(axis=1)
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            value = next(value for value in array[rows][row] if not np.isfinite(value))
+            raise SteepslopeError(f"{name}: expected finite values, found {value} in row {rows.start + row}")

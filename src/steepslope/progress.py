@@ -1,0 +1,32 @@
+"""Progress on the error stream: bars where a person watches, silence where none does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+
+def console() -> Console:
+    """Return the console that writes to standard error."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def bar() -> Iterator[Progress]:
+    """Show a progress bar while the block runs."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    err = console()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        yield progress
+
+
+def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
+    """Yield the items while a bar counts them."""
+    with bar() as progress:
+        yield from progress.track(items, total=total, description=description)

@@ -1,0 +1,1 @@
+"""Training: the small classifiers, and oracles on cached outputs."""

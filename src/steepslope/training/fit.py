@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from steepslope.errors import SteepslopeError
 from steepslope.heads import Head
 from steepslope.progress import bar
-from steepslope.training.seeding import seeded
+from steepslope.training.seeding import seeded, single_thread
 
 TARGET_STEPS = 3_000
 
@@ -70,7 +70,7 @@ def fit_net(
     schedule: Schedule,
 ) -> OracleNet:
     """Build a net from the seed, standardise it on the columns (n, d) and minimise the mean loss."""
-    with seeded(schedule.seed):
+    with seeded(schedule.seed), single_thread():
         net = build()
         net.standardise(columns)
         _minimise(net, torch.from_numpy(columns), torch.from_numpy(target), loss, schedule)

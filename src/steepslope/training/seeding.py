@@ -1,4 +1,4 @@
-"""One seed for a stretch of code that draws from torch's generator, which is left as it was."""
+"""Stretches of code whose random draws and sums are always the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ import torch
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from ``seed`` inside the block, and put the generator's state back after it."""
+    """Draw from ``seed`` inside the block, and put torch's generator back as it was after it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Compute on one thread inside the block.
+
+    Small nets are faster so, and their sums do not depend on how many cores the machine has.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,7 @@
+"""`python -m steepslope`."""
+
+import sys
+
+from steepslope.cli import main
+
+sys.exit(main())

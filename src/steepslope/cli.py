@@ -1,0 +1,78 @@
+"""The command line: one dict of commands, and errors in one line."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, auto_cli
+
+from steepslope import __version__
+from steepslope.commands.demo import demo
+from steepslope.commands.evaluate import evaluate
+from steepslope.commands.extract import extract
+from steepslope.commands.fit import fit
+from steepslope.commands.train_classifier import train_classifier
+from steepslope.errors import SteepslopeError, unknown_name
+
+COMMANDS: dict[str, Any] = {
+    "demo": demo,
+    "train-classifier": train_classifier,
+    "extract": extract,
+    "fit": fit,
+    "evaluate": evaluate,
+}
+
+
+class Parser(ArgumentParser):
+    """A parser with dashes in its options and errors of one line."""
+
+    def add_argument(self, *names: Any, **options: Any) -> Any:
+        """Add an option, spelt with dashes."""
+        spelt = [name.replace("_", "-") if str(name).startswith("--") else name for name in names]
+        return super().add_argument(*spelt, **options)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise for :func:`main` to print."""
+        prog = getattr(ex, "subcommand_parser", None) or self
+        words = " ".join(message.split())
+        raise SteepslopeError(f"{words} (see {prog.prog.replace(' [options]', '')} --help)") from ex
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, or 2 after one line on standard error that says what is wrong."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    warnings.showwarning = _show_warning
+    try:
+        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+            raise unknown_name("command", words[0], COMMANDS)
+        auto_cli(
+            COMMANDS,
+            args=words,
+            as_positional=False,
+            parser_class=Parser,
+            prog="steepslope",
+            description="Tell which predictions of a frozen classifier to trust; --debug shows tracebacks.",
+            version=__version__,
+        )
+    except (SteepslopeError, OSError, MemoryError) as error:
+        if debug:
+            raise
+        print(f"steepslope: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("steepslope: interrupted; the same command resumes", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"steepslope: warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""`steepslope demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from steepslope.commands.evaluate import evaluate_outputs
+
+# The paper's names for the oracles of Table 1.
+ORACLES: dict[str, str] = {
+    "CE": "cross_entropy",
+    "Focal": "focal",
+    "TCP": "true_class_probability",
+    "SS": "steep_slope",
+}
+
+
+def demo(out: str = "runs/demo", seed: int = 0) -> None:
+    """Show the whole line on scikit-learn's digits: classifier, outputs, the paper's four oracles, report.
+
+    A small classifier is trained on 500 digits; each oracle learns from its errors on 500 others which of its
+    predictions on 797 test digits to trust.
+
+    Parameters
+    ----------
+    out
+        Folder for everything that is made.
+    seed
+        Fixes the classifier, the oracles and the resamples.
+    """
+    from steepslope.data.datasets import parse_dataset
+    from steepslope.data.extraction import extract_to_folder
+    from steepslope.oracle import Oracle
+    from steepslope.training.classifier import recipe_for, train_classifier
+
+    folder = Path(out)
+    recipe = recipe_for("digits-net", seed=seed)
+    classifier, _ = train_classifier("digits-net", "digits", folder / "classifier", recipe)
+    outputs = extract_to_folder(classifier, parse_dataset("digits"), folder / "outputs")
+    held_out, test = (outputs[folder / "outputs" / name] for name in ("holdout", "test"))
+    oracles = [folder / "oracles" / name for name in ORACLES]
+    for path in oracles:
+        Oracle(loss=ORACLES[path.name], seed=seed).fit(held_out).save(path)
+    evaluate_outputs(test, [str(path) for path in oracles], folder, "Which digits to trust", 1000, seed)

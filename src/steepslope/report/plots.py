@@ -1,0 +1,69 @@
+"""The figures of a report, drawn from arrays as SVG text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from steepslope.evaluation import Scored
+from steepslope.metrics.curves import risk_coverage_curve
+
+CORRECT, WRONG = "#2a6f97", "#c1121f"
+MAX_POINTS = 2_000
+
+
+def histograms(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> str:
+    """Draw the confidences of correct and wrong predictions, one panel a score (paper, Fig. 3), as SVG.
+
+    Each side is scaled to its own total, since correct predictions outnumber errors.
+    """
+    columns = min(3, len(scored))
+    lines = -(-len(scored) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.6 * lines), layout="constrained")
+    for index, one in enumerate(scored):
+        _histogram(figure.add_subplot(lines, columns, index + 1), one, is_correct)
+    figure.axes[0].legend(frameon=False, fontsize=8, loc="upper center")
+    return _svg(figure)
+
+
+def _histogram(axes: Axes, one: Scored, is_correct: NDArray[np.bool_]) -> None:
+    confidence = 1 / (1 + np.exp(-np.clip(one.confidence, -700, 700)))
+    bins = np.linspace(0, 1, 26).tolist()
+    for chosen, color, label in ((is_correct, CORRECT, "correct"), (~is_correct, WRONG, "wrong")):
+        if chosen.any():
+            weights = np.full(int(chosen.sum()), 100 / chosen.sum())
+            axes.hist(confidence[chosen], bins, weights=weights, color=color, alpha=0.55, label=label)
+    axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
+    axes.set(title=one.name, xlabel="confidence", ylabel="% of its side", xlim=(0, 1))
+
+
+def risk_coverage(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> str:
+    """Draw the selective risk at each coverage, one line a score (paper, Fig. 4a), as SVG."""
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for one in scored:
+        curve = risk_coverage_curve(one.confidence, is_correct)
+        shown = np.unique(np.linspace(0, len(curve.risk) - 1, MAX_POINTS).astype(int))
+        axes.plot(100 * curve.coverage[shown], 100 * curve.risk[shown], label=one.name, linewidth=1.3)
+    overall = 100 * float(np.mean(~is_correct))
+    axes.axhline(overall, color="0.6", linewidth=0.8, linestyle=":")
+    axes.set(
+        xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100), ylim=(0, max(1.6 * overall, 1))
+    )
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = StringIO()
+    # A fixed salt and no date make the same arrays give the same bytes.
+    with rc_context({"svg.hashsalt": "steepslope", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -43,31 +43,40 @@ class Parser(ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 after one line on standard error that says what is wrong."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    return run(COMMANDS, list(sys.argv[1:] if arguments is None else arguments), "steepslope")
+
+
+def run(components: Any, words: list[str], prog: str) -> int:
+    """Run the function, or the one of a dict of functions, that the words ask for; return the exit code."""
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    warnings.showwarning = _show_warning
     try:
-        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-            raise unknown_name("command", words[0], COMMANDS)
-        auto_cli(
-            COMMANDS,
-            args=words,
-            as_positional=False,
-            parser_class=Parser,
-            prog="steepslope",
-            description="Tell which predictions of a frozen classifier to trust; --debug shows tracebacks.",
-            version=__version__,
-        )
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            _parse_and_call(components, words, prog)
     except (SteepslopeError, OSError, MemoryError) as error:
         if debug:
             raise
-        print(f"steepslope: error: {error}", file=sys.stderr)
+        print(f"steepslope: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("steepslope: interrupted; the same command resumes", file=sys.stderr)
         return 130
     return 0
+
+
+def _parse_and_call(components: Any, words: list[str], prog: str) -> None:
+    if isinstance(components, dict) and words and words[0][:1] != "-" and words[0] not in components:
+        raise unknown_name("command", words[0], components)
+    auto_cli(
+        components,
+        args=words,
+        as_positional=False,
+        parser_class=Parser,
+        prog=prog,
+        description="Tell which predictions of a frozen classifier to trust; --debug shows tracebacks.",
+        version=__version__,
+    )
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -71,7 +71,8 @@ class Oracle:
     beta
         Of the class-balanced loss, in [0, 1).
     inputs
-        What the oracle sees, names in ``steepslope.evidence.EVIDENCE``: features, logits.
+        What the oracle sees, names in ``steepslope.evidence.EVIDENCE`` (features, logits), as a tuple or with
+        commas between them.
     head
         ``hyperplane`` (signed distance, paper Eq. 7) or ``linear``.
     hidden
@@ -93,21 +94,31 @@ class Oracle:
     alpha_neg: float = 3.0
     gamma: float = 2.0
     beta: float = 0.999
-    inputs: tuple[str, ...] = ("features",)
+    inputs: tuple[str, ...] | str = ("features",)
     head: str = "hyperplane"
-    hidden: tuple[int, ...] = ()
+    hidden: tuple[int, ...] | int = ()
     epochs: int | None = None
     batch_size: int = 256
-    learning_rate: float = 1e-2
-    weight_decay: float = 1e-2
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.1
     seed: int = 0
     fitted_: FittedOracle | None = field(default=None, init=False, repr=False, compare=False)
 
     threshold = 0.0  # a trust logit above it is trusted
 
     def __post_init__(self) -> None:
-        self.inputs, self.hidden = tuple(self.inputs), tuple(self.hidden)
+        self.inputs, self.hidden = self.input_names, self.widths
         _check_settings(self)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs, one by one."""
+        return tuple(self.inputs.split(",")) if isinstance(self.inputs, str) else tuple(self.inputs)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths of the ReLU layers, one by one."""
+        return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
         """Fit on the outputs in which errors are seen, best ones of rows new to the classifier.
@@ -123,10 +134,10 @@ class Oracle:
         from steepslope.training.fit import OracleNet, Schedule, fit_net
 
         _check_errors(outputs)
-        seen = columns(outputs, self.inputs, slice(0, len(outputs)))
+        seen = columns(outputs, self.input_names, slice(0, len(outputs)))
         schedule = Schedule(self.epochs, self.batch_size, self.learning_rate, self.weight_decay, self.seed)
         net = fit_net(
-            lambda: OracleNet(seen.shape[1], self.hidden, self.head),
+            lambda: OracleNet(seen.shape[1], self.widths, self.head),
             seen,
             self._target(outputs),
             self._bound_loss(outputs),
@@ -142,7 +153,7 @@ class Oracle:
         net = self._checked_net(outputs)
         with torch.inference_mode():
             parts = [
-                net(torch.from_numpy(columns(outputs, self.inputs, rows)).double()).numpy()
+                net(torch.from_numpy(columns(outputs, self.input_names, rows)).double()).numpy()
                 for rows in blocks(len(outputs))
             ]
         return np.concatenate(parts)
@@ -180,7 +191,7 @@ class Oracle:
             oracle = cls(**json_field(card, "settings", dict, path))
         except (SteepslopeError, TypeError) as error:
             raise SteepslopeError(f"{path}: {error}") from error
-        net = OracleNet(width, oracle.hidden, oracle.head).double()
+        net = OracleNet(width, oracle.widths, oracle.head).double()
         load_weights(net, Path(folder) / WEIGHTS)
         oracle.fitted_ = FittedOracle(net.eval(), num_classes)
         return oracle
@@ -218,10 +229,10 @@ class Oracle:
             raise SteepslopeError(
                 f"logits: the oracle was fitted for {fitted.num_classes} classes, found {outputs.num_classes}"
             )
-        width = columns(outputs, self.inputs, slice(0, 1)).shape[1]
+        width = columns(outputs, self.input_names, slice(0, 1)).shape[1]
         if width != fitted.width:
             raise SteepslopeError(
-                f"{', '.join(self.inputs)}: the oracle was fitted on {fitted.width} columns, found {width}"
+                f"{', '.join(self.input_names)}: the oracle was fitted on {fitted.width} columns, found {width}"
             )
         return fitted.net
 
@@ -232,13 +243,13 @@ def _check_settings(oracle: Oracle) -> None:
 
     _require_known("loss", oracle.loss, LOSSES)
     _require_known("head", oracle.head, HEADS)
-    for name in oracle.inputs:
+    for name in oracle.input_names:
         _require_known("input", name, EVIDENCE)
     for name, (low, high) in LIMITS.items():
         value = getattr(oracle, name)
         if not low <= value <= high:
             raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:g}, found {value}")
-    if not oracle.inputs or any(width < 1 for width in oracle.hidden):
+    if not oracle.inputs or any(width < 1 for width in oracle.widths):
         raise SteepslopeError(
             f"expected inputs, and hidden widths >= 1, found {oracle.inputs} and {oracle.hidden}"
         )

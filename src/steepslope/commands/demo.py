@@ -40,5 +40,5 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     held_out, test = (outputs[folder / "outputs" / name] for name in ("holdout", "test"))
     oracles = [folder / "oracles" / name for name in ORACLES]
     for path in oracles:
-        Oracle(loss=ORACLES[path.name], seed=seed).fit(held_out).save(path)
+        Oracle(loss=ORACLES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
     evaluate_outputs(test, [str(path) for path in oracles], folder, "Which digits to trust", 1000, seed)

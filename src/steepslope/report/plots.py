@@ -28,7 +28,8 @@ def histograms(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> str:
     figure = Figure(figsize=(3.6 * columns, 2.6 * lines), layout="constrained")
     for index, one in enumerate(scored):
         _histogram(figure.add_subplot(lines, columns, index + 1), one, is_correct)
-    figure.axes[0].legend(frameon=False, fontsize=8, loc="upper center")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, ncols=2, loc="outside lower center")
     return _svg(figure)
 
 
@@ -56,7 +57,7 @@ def risk_coverage(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> st
     axes.set(
         xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100), ylim=(0, max(1.6 * overall, 1))
     )
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(frameon=False, loc="outside right upper")
     return _svg(figure)
 
 

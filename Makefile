@@ -1,0 +1,44 @@
+# Everything runs in .venv, which the first target makes. Needs Python >= 3.11 and network to PyPI.
+PYTHON ?= python3
+BIN := .venv/bin
+FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
+
+.PHONY: setup demo test check lint types bench fashion-mnist clean
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "steepslope needs Python >= 3.11; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/steepslope demo --out runs/demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
+
+# What a change must pass: lint, types, tests and doctests with branch coverage.
+check: lint types
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+# The table in results/fashion-mnist: about an hour on two cores; resumes.
+fashion-mnist: setup
+	$(BIN)/python -m steepslope.experiments.loss_table --data idx:$(FASHION_MNIST) \
+		--work runs/fashion-mnist --out results/fashion-mnist
+
+clean:
+	rm -rf .venv runs

@@ -249,6 +249,8 @@ def _check_settings(oracle: Oracle) -> None:
         value = getattr(oracle, name)
         if not low <= value <= high:
             raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:g}, found {value}")
+    if oracle.epochs is not None and oracle.epochs < 1:
+        raise SteepslopeError(f"epochs: expected a number >= 1, found {oracle.epochs}")
     if not oracle.inputs or any(width < 1 for width in oracle.widths):
         raise SteepslopeError(
             f"expected inputs, and hidden widths >= 1, found {oracle.inputs} and {oracle.hidden}"

@@ -1,0 +1,59 @@
+"""Small outputs that every test may use: arrays from a known recipe, and a real run on digits."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from steepslope.cli import main
+from steepslope.outputs import ClassifierOutputs
+
+FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
+
+
+def make_outputs(n: int = 400, num_classes: int = 4, seed: int = 0) -> ClassifierOutputs:
+    """Make a classifier that is wrong more often where its first feature is low."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(num_classes, size=n)
+    features = rng.normal(size=(n, 6)).astype(np.float32)
+    logits = rng.normal(size=(n, num_classes)).astype(np.float32)
+    logits[np.arange(n), labels] += 2 + 2 * features[:, 0]
+    return ClassifierOutputs(logits, labels, features, np.array([f"row/{i}" for i in range(n)]))
+
+
+@pytest.fixture
+def outputs() -> ClassifierOutputs:
+    return make_outputs()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo once; tests read its folder and must not write to it."""
+    out = tmp_path_factory.mktemp("demo")
+    assert main(["demo", "--out", str(out)]) == 0
+    return out
+
+
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    """Write unsigned bytes in the IDX format, gzipped if the name says so."""
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">i4").tobytes()
+    content = header + array.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+@pytest.fixture
+def idx_folder(tmp_path: Path) -> Path:
+    """Write 40 training and 20 test images of 8x8 random pixels with labels 0 to 3."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    for stem, n, suffix in (("train", 40, ""), ("t10k", 20, ".gz")):
+        pixels = rng.integers(256, size=(n, 8, 8), dtype=np.uint8)
+        write_idx(folder / f"{stem}-images-idx3-ubyte{suffix}", pixels)
+        write_idx(folder / f"{stem}-labels-idx1-ubyte{suffix}", (np.arange(n) % 4).astype(np.uint8))
+    return folder

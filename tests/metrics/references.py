@@ -1,0 +1,69 @@
+"""The metrics once more, straight from their definitions: slow, and sharing no code with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def auroc(confidence: Floats, is_correct: Bools) -> float:
+    correct, wrong = confidence[is_correct], confidence[~is_correct]
+    return float(np.mean([(c > w) + 0.5 * (c == w) for c in correct for w in wrong]))
+
+
+def average_precision(score: Floats, positive: Bools) -> float:
+    total, recall_before = 0.0, 0.0
+    for threshold in sorted(set(score), reverse=True):
+        accepted = score >= threshold
+        recall = (accepted & positive).sum() / positive.sum()
+        total += (recall - recall_before) * (accepted & positive).sum() / accepted.sum()
+        recall_before = recall
+    return float(total)
+
+
+def aupr_success(confidence: Floats, is_correct: Bools) -> float:
+    return average_precision(confidence, is_correct)
+
+
+def aupr_error(confidence: Floats, is_correct: Bools) -> float:
+    return average_precision(-confidence, ~is_correct)
+
+
+def fpr_at_95tpr(confidence: Floats, is_correct: Bools) -> float:
+    for threshold in sorted(set(confidence), reverse=True):
+        accepted = confidence >= threshold
+        if (accepted & is_correct).sum() / is_correct.sum() >= 0.95:
+            return float((accepted & ~is_correct).sum() / (~is_correct).sum())
+    raise AssertionError("the lowest threshold accepts everything")
+
+
+def over_tie_orders(confidence: Floats, is_correct: Bools, area: Callable[[Bools], float]) -> float:
+    """Return the mean of an area of the sorted correctness over all orders that the confidence allows."""
+    areas = [
+        area(is_correct[list(order)])
+        for order in permutations(range(len(confidence)))
+        if (np.diff(confidence[list(order)]) <= 0).all()
+    ]
+    return float(np.mean(areas))
+
+
+def aurc(confidence: Floats, is_correct: Bools) -> float:
+    return over_tie_orders(confidence, is_correct, _aurc_of_order)
+
+
+def augrc(confidence: Floats, is_correct: Bools) -> float:
+    return over_tie_orders(confidence, is_correct, lambda order: float(np.cumsum(~order).mean() / len(order)))
+
+
+def e_aurc(confidence: Floats, is_correct: Bools) -> float:
+    return aurc(confidence, is_correct) - _aurc_of_order(np.sort(is_correct)[::-1])
+
+
+def _aurc_of_order(order: Bools) -> float:
+    return float((np.cumsum(~order) / np.arange(1, len(order) + 1)).mean())

@@ -1,0 +1,169 @@
+"""Losses: closed forms, derivatives, extremes, and the contract of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from steepslope.losses import (
+    LOSSES,
+    class_balanced,
+    class_balanced_weights,
+    cross_entropy,
+    focal,
+    steep_slope,
+)
+from steepslope.theory import loss_maximum
+
+EXTREMES = [-torch.inf, -1e4, -1.0, 0.0, 1.0, 1e4, torch.inf]
+ALPHAS = [(1.0, 3.0), (2.0, 5.0), (10.0, 6.0), (1.0, 1.0)]
+IS_CORRECT = torch.tensor([True, False])
+
+
+def equation_8(z: Tensor, is_correct: Tensor, alpha_pos: float, alpha_neg: float) -> Tensor:
+    """Eq. 8 with its signs set right, as the formula is written."""
+    s, o = z / (1 + z.abs()), is_correct.double()
+    up, down = torch.tensor(alpha_pos).double(), torch.tensor(alpha_neg).double()
+    return o * (torch.exp(-up * s) - torch.exp(-up)) + (1 - o) * (torch.exp(down * s) - torch.exp(-down))
+
+
+@pytest.mark.parametrize(("alpha_pos", "alpha_neg"), ALPHAS)
+@given(z=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), flip=st.booleans())
+def test_steep_slope_is_equation_8(alpha_pos: float, alpha_neg: float, z: list[float], flip: bool) -> None:
+    trust_logit = torch.tensor(z, dtype=torch.float64)
+    is_correct = (torch.arange(len(z)) % 2 == 0) ^ flip
+    found = steep_slope(trust_logit, is_correct, alpha_pos=alpha_pos, alpha_neg=alpha_neg)
+    expected = equation_8(trust_logit, is_correct, alpha_pos, alpha_neg)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_steep_slope_rewards_the_right_side() -> None:
+    z = torch.linspace(-100, 100, 4001, dtype=torch.float64)
+    correct = steep_slope(z, torch.ones_like(z, dtype=torch.bool))
+    wrong = steep_slope(z, torch.zeros_like(z, dtype=torch.bool))
+    assert (correct.diff() < 0).all()
+    assert (wrong.diff() > 0).all()
+
+
+@pytest.mark.parametrize(("alpha_pos", "alpha_neg"), ALPHAS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_steep_slope_spans_zero_to_the_bound(alpha_pos: float, alpha_neg: float, dtype: torch.dtype) -> None:
+    z = torch.tensor([torch.inf, -torch.inf, torch.inf, -torch.inf], dtype=dtype)
+    loss = steep_slope(z, torch.tensor([True, False, False, True]), alpha_pos=alpha_pos, alpha_neg=alpha_neg)
+    assert loss[:2].tolist() == [0, 0]
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-2}[dtype]
+    assert loss.max().item() == pytest.approx(loss_maximum(alpha_pos, alpha_neg), rel=tolerance)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0, 3.0, 5.0])
+def test_steep_slope_gradient_is_the_closed_form(alpha: float) -> None:
+    z = torch.tensor([-1e4, -30.0, -1.5, -0.5, 0.0, 0.3, 2.0, 1e4], dtype=torch.float64, requires_grad=True)
+    loss = steep_slope(z, torch.ones_like(z, dtype=torch.bool), alpha_pos=alpha)
+    (gradient,) = torch.autograd.grad(loss.sum(), z)
+    with torch.no_grad():
+        s = z / (1 + z.abs())
+        expected = -alpha * torch.exp(-alpha * s) / (1 + z.abs()) ** 2
+    torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize(("alpha", "place"), [(1.0, 0.0), (2.0, 0.0), (3.0, -0.5), (5.0, -1.5)])
+def test_steep_slope_is_steepest_where_the_theory_says(alpha: float, place: float) -> None:
+    z = torch.linspace(-4, 4, 8001, dtype=torch.float64, requires_grad=True)
+    loss = steep_slope(z, torch.ones_like(z, dtype=torch.bool), alpha_pos=alpha)
+    (gradient,) = torch.autograd.grad(loss.sum(), z)
+    steepest = int(gradient.abs().argmax())
+    assert z[steepest].item() == pytest.approx(place, abs=1e-3)
+    height = alpha if alpha <= 2 else 4 * torch.tensor(alpha - 2).double().exp().item() / alpha
+    assert gradient.abs().max().item() == pytest.approx(height, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("side", [True, False])
+def test_gradients_are_right(name: str, side: bool) -> None:
+    z = torch.tensor([-3.0, -0.7, 0.2, 1.9], dtype=torch.float64, requires_grad=True)
+    target = torch.full((4,), 0.3, dtype=torch.float64) if name == "true_class_probability" else _side(4, side)
+    assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, target), z)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_extremes_are_safe_and_unreduced(name: str, dtype: torch.dtype) -> None:
+    z = torch.tensor(EXTREMES * 2, dtype=dtype, requires_grad=True)
+    target = torch.cat([_side(len(EXTREMES), True), _side(len(EXTREMES), False)])
+    loss = LOSSES[name](z, target)
+    (gradient,) = torch.autograd.grad(loss.sum(), z)
+    assert loss.shape == z.shape
+    assert loss.dtype == dtype
+    assert not loss.isnan().any()
+    assert not gradient.isnan().any()
+    assert (loss >= 0).all()
+
+
+def test_steep_slope_keeps_its_direction_far_out() -> None:
+    z = torch.tensor([-1e4, 1e4], requires_grad=True)
+    (gradient,) = torch.autograd.grad(steep_slope(z, torch.tensor([True, True])).sum(), z)
+    assert (gradient < 0).all()
+
+
+@pytest.mark.parametrize("alpha", [20.0, 88.0])
+def test_steep_slope_is_finite_in_float32_up_to_88(alpha: float) -> None:
+    z = torch.tensor(EXTREMES)
+    for side in (True, False):
+        assert steep_slope(z, _side(len(z), side), alpha_pos=alpha, alpha_neg=alpha).isfinite().all()
+
+
+@pytest.mark.parametrize("alphas", [(0.0, 1.0), (1.0, -1.0), (float("nan"), 1.0)])
+def test_steep_slope_refuses_flat_slopes(alphas: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="alpha_pos and alpha_neg must be > 0"):
+        steep_slope(torch.zeros(1), IS_CORRECT[:1], alpha_pos=alphas[0], alpha_neg=alphas[1])
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (cross_entropy, [-torch.tensor(0.8).log().item(), -torch.tensor(0.2).log().item()]),
+        (focal, [0.04 * -torch.tensor(0.8).log().item(), 0.64 * -torch.tensor(0.2).log().item()]),
+    ],
+)
+def test_cross_entropy_and_focal_by_hand(loss: Callable[..., Tensor], expected: list[float]) -> None:
+    z = torch.logit(torch.tensor([0.8, 0.8], dtype=torch.float64))
+    assert loss(z, IS_CORRECT).tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_focal_without_gamma_is_cross_entropy() -> None:
+    z = torch.linspace(-5, 5, 11)
+    torch.testing.assert_close(focal(z, z > 1, gamma=0.0), cross_entropy(z, z > 1))
+
+
+def test_true_class_probability_is_a_squared_distance() -> None:
+    loss = LOSSES["true_class_probability"](torch.zeros(2), torch.tensor([0.5, 0.9]))
+    assert loss.tolist() == pytest.approx([0, 0.16])
+
+
+def test_class_balanced_weights_are_those_of_effective_numbers() -> None:
+    wrong, correct = class_balanced_weights((10, 90), beta=0.9)
+    assert wrong / correct == pytest.approx((1 - 0.9**90) / (1 - 0.9**10))
+    assert wrong + correct == pytest.approx(2)
+    assert class_balanced_weights((10, 90), beta=0.0) == (1, 1)
+
+
+def test_class_balanced_weighs_any_base() -> None:
+    z, is_correct = torch.tensor([0.5, 0.5]), torch.tensor([False, True])
+    loss = class_balanced(z, is_correct, class_counts=(10, 90), beta=0.9, base=focal, gamma=1.0)
+    weights = torch.tensor(class_balanced_weights((10, 90), beta=0.9))
+    torch.testing.assert_close(loss, focal(z, is_correct, gamma=1.0) * weights)
+
+
+@pytest.mark.parametrize("beta", [-0.1, 1.0])
+def test_class_balanced_refuses_beta(beta: float) -> None:
+    with pytest.raises(ValueError, match=r"beta must be in \[0, 1\)"):
+        class_balanced_weights((1, 1), beta)
+
+
+def _side(n: int, side: bool) -> Tensor:
+    return torch.full((n,), side)

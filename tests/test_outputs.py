@@ -1,0 +1,173 @@
+"""Classifier outputs: what they derive, what they refuse, and their files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import make_outputs
+
+FORMATS = ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"]
+
+
+def test_derived_values(outputs: ClassifierOutputs) -> None:
+    probabilities = softmax(outputs.logits.astype(np.float64), axis=1)
+    assert outputs.num_classes == 4
+    assert len(outputs) == 400
+    np.testing.assert_array_equal(outputs.predictions, probabilities.argmax(axis=1))
+    np.testing.assert_array_equal(outputs.is_correct, outputs.predictions == outputs.labels)
+    expected = probabilities[np.arange(400), outputs.labels]
+    np.testing.assert_allclose(outputs.true_class_probability, expected, rtol=1e-12)
+    assert outputs.true_class_probability.dtype == np.float64
+
+
+@given(
+    logits=arrays(np.float32, (5, 3), elements=st.floats(-(2.0**127), 2.0**127, width=32)),
+    labels=arrays(np.int32, 5, elements=st.integers(0, 2)),
+)
+def test_true_class_probability_is_a_probability(logits: NDArray[Any], labels: NDArray[Any]) -> None:
+    values = ClassifierOutputs(logits, labels).true_class_probability
+    assert ((values >= 0) & (values <= 1)).all()
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_files_keep_everything(outputs: ClassifierOutputs, tmp_path: Path, format_: str) -> None:
+    outputs.save(tmp_path / format_)
+    loaded = ClassifierOutputs.load(tmp_path / format_)
+    for name in ("logits", "labels", "features", "ids"):
+        expected = getattr(outputs, name)
+        np.testing.assert_array_equal(getattr(loaded, name).astype(expected.dtype), expected, err_msg=name)
+    assert loaded.logits.dtype == (np.float64 if format_.endswith("csv") else np.float32)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_files_without_features_and_ids(tmp_path: Path, format_: str) -> None:
+    outputs = ClassifierOutputs(make_outputs(5).logits, make_outputs(5).labels)
+    outputs.save(tmp_path / format_)
+    loaded = ClassifierOutputs.load(tmp_path / format_)
+    assert loaded.features is None
+    assert loaded.ids is None
+
+
+def test_folders_are_memory_mapped_and_can_be_saved_onto_themselves(
+    outputs: ClassifierOutputs, tmp_path: Path
+) -> None:
+    outputs.save(tmp_path)
+    loaded = ClassifierOutputs.load(tmp_path)
+    assert isinstance(loaded.logits, np.memmap)
+    loaded.save(tmp_path)
+    np.testing.assert_array_equal(ClassifierOutputs.load(tmp_path).logits, outputs.logits)
+
+
+@settings(deadline=None)
+@given(n=st.integers(1, 8), k=st.integers(2, 12), seed=st.integers(0, 99))
+def test_csv_columns_keep_their_order(n: int, k: int, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("csv") / "outputs.csv"
+    outputs = make_outputs(n, k, seed)
+    outputs.save(path)
+    found = ClassifierOutputs.load(path).logits.astype(np.float32)
+    np.testing.assert_array_equal(found, outputs.logits)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": [0, 4]}, r"labels: expected values in 0…3, .* found 4 in row 1 \(1 such rows\)"),
+        ({"labels": [0, -1]}, "found -1 in row 1"),
+        ({"labels": [0.0, 1.0]}, "labels: expected integers"),
+        ({"labels": [0]}, "labels: expected 2 rows like the logits, found 1"),
+        ({"logits": [[0.0, 1.0, 2.0, np.nan]] * 2}, "logits: expected finite values, found nan in row 0"),
+        ({"logits": [[0.0, 1.0, 2.0, 3.0], [0.0, 0.0, np.inf, 0.0]]}, "found inf in row 1"),
+        ({"logits": [[0, 1, 2, 3]] * 2}, "logits: expected floats"),
+        ({"logits": [0.0, 1.0]}, r"logits: expected floats of shape \(n, K\)"),
+        ({"logits": [[0.0], [1.0]]}, "at least 1 row and 2 classes"),
+        ({"logits": np.zeros((0, 4)), "labels": np.zeros(0, dtype=int)}, "at least 1 row"),
+        ({"features": np.zeros((3, 2))}, "features: expected 2 rows"),
+        ({"features": np.zeros(2)}, r"features: expected floats of shape \(n, d\)"),
+        ({"ids": ["a"]}, "ids: expected 2 rows"),
+    ],
+)
+def test_bad_arrays_are_named(changes: dict[str, Any], message: str) -> None:
+    arguments = {"logits": [[0.0, 1.0, 2.0, 3.0]] * 2, "labels": [0, 1]} | changes
+    with pytest.raises(SteepslopeError, match=message):
+        ClassifierOutputs(**arguments)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=r"nope\.npz: no such file"):
+        ClassifierOutputs.load(tmp_path / "nope.npz")
+
+
+def test_a_folder_without_manifest_is_incomplete(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    outputs.save(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(SteepslopeError, match=r"expected a complete folder .* no manifest\.json"):
+        ClassifierOutputs.load(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "other"])
+def test_a_damaged_array_is_named(outputs: ClassifierOutputs, tmp_path: Path, damage: str) -> None:
+    outputs.save(tmp_path)
+    path = tmp_path / "logits.npy"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:200])
+    elif damage == "missing":
+        path.unlink()
+    else:
+        np.save(path, np.zeros((3, 4)))
+    with pytest.raises(SteepslopeError, match=str(tmp_path)):
+        ClassifierOutputs.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("label,logit_0,logit_2\n0,1,2\n", "found a gap"),
+        ("label,logit_0,logit_1\n0,a,2\n", "expected numbers"),
+        ("label,x\n0,1\n", "expected logits"),
+        ("logit_0,logit_1\n0,1\n", "expected labels"),
+        ("", "cannot be read"),
+    ],
+)
+def test_bad_csv_files_are_named(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    with pytest.raises(SteepslopeError, match=message) as caught:
+        ClassifierOutputs.load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["bad.npz", "bad.parquet", "bad.xlsx"])
+def test_other_files_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"not what it says")
+    with pytest.raises(SteepslopeError, match=name):
+        ClassifierOutputs.load(tmp_path / name)
+
+
+def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "evil.npz", logits=np.array([{}], dtype=object), labels=np.array([0]))
+    with pytest.raises(SteepslopeError, match=r"evil\.npz: cannot be read"):
+        ClassifierOutputs.load(tmp_path / "evil.npz")
+
+
+def test_a_failed_save_leaves_the_earlier_folder(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    outputs.save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    object.__setattr__(outputs, "features", np.array([object()]))  # cannot be stored without pickle
+    with pytest.raises(ValueError, match="Object arrays"):
+        outputs.save(tmp_path)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
+    assert ClassifierOutputs.load(tmp_path).features is not None
+    assert not list(tmp_path.glob(".partial*"))

@@ -1,0 +1,75 @@
+"""The theorem's bound and the cut of the steep slope loss, against simulation and search."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from steepslope.errors import SteepslopeError
+from steepslope.losses import steep_slope
+from steepslope.theory import decision_probability, generalization_bound, loss_maximum, optimal_softsign
+
+ALPHAS = [(1.0, 3.0), (2.0, 5.0), (1.0, 1.0)]
+
+
+@pytest.mark.parametrize(("alphas", "maximum"), [((1, 3), 20.04), ((2, 5), 148.4), ((5, 2), 148.4)])
+def test_loss_maximum(alphas: tuple[float, float], maximum: float) -> None:
+    assert loss_maximum(*alphas) == pytest.approx(maximum, rel=1e-3)
+
+
+def test_bound_holds_and_half_of_it_does_not() -> None:
+    """The widest distribution, a loss at either end with equal chance: the bound holds, half of it fails."""
+    n, delta = 200, 0.2
+    rng = np.random.default_rng(0)
+    z = torch.from_numpy(np.where(rng.random((4000, n)) < 0.5, np.inf, -np.inf))
+    deviation = (steep_slope(z, torch.zeros_like(z, dtype=torch.bool)).mean(dim=1) - loss_maximum(1, 3) / 2).abs()
+    bound = generalization_bound(1, 3, n, 0.0, delta)
+    assert (deviation > bound).double().mean() <= delta
+    assert (deviation > bound / 2).double().mean() > delta
+
+
+def test_bound_holds_for_all_hypotheses_at_once() -> None:
+    """Fifty linear oracles on noisy correctness; the risk is taken from a large sample of the same source."""
+    rng = np.random.default_rng(1)
+    directions = rng.normal(size=(50, 3))
+
+    def losses(n: int) -> torch.Tensor:
+        x = rng.normal(size=(n, 3))
+        is_correct = torch.from_numpy(rng.random(n) < 1 / (1 + np.exp(-2 * x[:, 0])))
+        z = torch.from_numpy(x @ directions.T)
+        return steep_slope(z, is_correct[:, None].expand_as(z)).mean(dim=0)
+
+    risk = losses(200_000)
+    bound = generalization_bound(1, 3, 100, math.log(50), 0.05)
+    worst = torch.stack([(losses(100) - risk).abs().max() for _ in range(200)])
+    assert (worst > bound).double().mean() <= 0.05
+    assert bound < loss_maximum(1, 3)
+
+
+@pytest.mark.parametrize("arguments", [(0, 0.0, 0.1), (10, -1.0, 0.1), (10, 0.0, 0.0), (10, 0.0, 1.0)])
+def test_bound_refuses_nonsense(arguments: tuple[int, float, float]) -> None:
+    n, log_hypotheses, delta = arguments
+    with pytest.raises(SteepslopeError, match="the bound needs"):
+        generalization_bound(1, 3, n, log_hypotheses, delta)
+
+
+@pytest.mark.parametrize("alphas", ALPHAS)
+@pytest.mark.parametrize("probability", [0.0, 0.05, 0.5, 0.8, 0.99, 1.0])
+def test_optimum_is_that_of_a_search(alphas: tuple[float, float], probability: float) -> None:
+    s = torch.linspace(-1, 1, 20_001, dtype=torch.float64)
+    z = s / (1 - s.abs())
+    correct, wrong = (
+        steep_slope(z, torch.full_like(z, side, dtype=torch.bool), alpha_pos=alphas[0], alpha_neg=alphas[1])
+        for side in (True, False)
+    )
+    best = s[(probability * correct + (1 - probability) * wrong).argmin()].item()
+    assert optimal_softsign(probability, *alphas) == pytest.approx(best, abs=2e-4)
+
+
+@pytest.mark.parametrize("alphas", ALPHAS)
+def test_cut_is_where_the_optimum_changes_sign(alphas: tuple[float, float]) -> None:
+    cut = decision_probability(*alphas)
+    assert optimal_softsign(cut - 1e-6, *alphas) < 0 < optimal_softsign(cut + 1e-6, *alphas)

@@ -72,7 +72,9 @@ def test_folders_are_memory_mapped_and_can_be_saved_onto_themselves(
 
 @settings(deadline=None)
 @given(n=st.integers(1, 8), k=st.integers(2, 12), seed=st.integers(0, 99))
-def test_csv_columns_keep_their_order(n: int, k: int, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_csv_columns_keep_their_order(
+    n: int, k: int, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("csv") / "outputs.csv"
     outputs = make_outputs(n, k, seed)
     outputs.save(path)
@@ -99,7 +101,7 @@ def test_csv_columns_keep_their_order(n: int, k: int, seed: int, tmp_path_factor
     ],
 )
 def test_bad_arrays_are_named(changes: dict[str, Any], message: str) -> None:
-    arguments = {"logits": [[0.0, 1.0, 2.0, 3.0]] * 2, "labels": [0, 1]} | changes
+    arguments: dict[str, Any] = {"logits": [[0.0, 1.0, 2.0, 3.0]] * 2, "labels": [0, 1]} | changes
     with pytest.raises(SteepslopeError, match=message):
         ClassifierOutputs(**arguments)
 

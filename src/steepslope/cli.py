@@ -15,7 +15,7 @@ from steepslope.commands.evaluate import evaluate
 from steepslope.commands.extract import extract
 from steepslope.commands.fit import fit
 from steepslope.commands.train_classifier import train_classifier
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import FewErrorsWarning, SteepslopeError, unknown_name
 
 COMMANDS: dict[str, Any] = {
     "demo": demo,
@@ -52,6 +52,7 @@ def run(components: Any, words: list[str], prog: str) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("default", FewErrorsWarning)
             warnings.showwarning = _show_warning
             _parse_and_call(components, words, prog)
     except (SteepslopeError, OSError, MemoryError) as error:

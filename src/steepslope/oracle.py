@@ -1,11 +1,10 @@
 """The oracle: from what is known of a prediction to the logit of trusting it."""
 
-from __future__ import annotations
-
+# Annotations are not postponed here: the command line reads them, and resolving postponed ones would import torch.
 import inspect
 import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,8 +19,6 @@ from steepslope.files import read_json, staged_folder, write_json
 from steepslope.outputs import ClassifierOutputs, blocks
 
 if TYPE_CHECKING:  # torch is slow to import, and `steepslope --help` must not wait for it
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from steepslope.training.fit import OracleNet
@@ -46,7 +43,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 class FittedOracle:
     """What fitting leaves: the net, and the number of classes that it was fitted for."""
 
-    net: OracleNet
+    net: "OracleNet"
     num_classes: int
 
     @property
@@ -178,7 +175,7 @@ class Oracle:
             write_json(staging / CARD, {"settings": self.settings(), "fitted": shape})
 
     @classmethod
-    def load(cls, folder: str | Path) -> Oracle:
+    def load(cls, folder: str | Path) -> "Oracle":
         """Read what :meth:`save` wrote; an error names the file and the field."""
         from steepslope.training.fit import OracleNet
         from steepslope.weights import load_weights
@@ -207,7 +204,7 @@ class Oracle:
             return outputs.true_class_probability.astype(np.float32)
         return outputs.is_correct
 
-    def _bound_loss(self, outputs: ClassifierOutputs) -> Callable[[Tensor, Tensor], Tensor]:
+    def _bound_loss(self, outputs: ClassifierOutputs) -> "Callable[[Tensor, Tensor], Tensor]":
         """Give the loss those of its parameters that the settings hold, and the fit set's class counts."""
         from functools import partial
 
@@ -223,7 +220,7 @@ class Oracle:
             raise SteepslopeError("this oracle is not fitted: call fit(outputs) or Oracle.load(folder) first")
         return self.fitted_
 
-    def _checked_net(self, outputs: ClassifierOutputs) -> OracleNet:
+    def _checked_net(self, outputs: ClassifierOutputs) -> "OracleNet":
         fitted = self._fitted()
         if outputs.num_classes != fitted.num_classes:
             raise SteepslopeError(
@@ -231,9 +228,8 @@ class Oracle:
             )
         width = columns(outputs, self.input_names, slice(0, 1)).shape[1]
         if width != fitted.width:
-            raise SteepslopeError(
-                f"{', '.join(self.input_names)}: the oracle was fitted on {fitted.width} columns, found {width}"
-            )
+            names = ", ".join(self.input_names)
+            raise SteepslopeError(f"{names}: expected the fit set's {fitted.width} columns, found {width}")
         return fitted.net
 
 

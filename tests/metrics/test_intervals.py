@@ -1,4 +1,4 @@
-"""Intervals and paired differences: do they hold what they promise?"""
+"""Intervals and paired differences: they hold what they promise."""
 
 from __future__ import annotations
 

@@ -1,0 +1,180 @@
+"""The command line: the whole line on digits, and one clear line for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.cli import COMMANDS, main
+from steepslope.losses import LOSSES
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import make_outputs
+
+
+def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads((demo / "metrics.json").read_text())
+    assert [row["score"] for row in rows] == ["mcp", "CE", "Focal", "TCP", "SS"]
+    assert {row["loss"] for row in rows} - {None} <= set(LOSSES)
+    assert all(row["n"] == 797 for row in rows)
+    assert (demo / "table.md").exists()
+    assert (demo / "report.html").exists()
+    test = ClassifierOutputs.load(demo / "outputs" / "test")
+    assert rows[0]["accuracy"]["value"] == pytest.approx(test.is_correct.mean())
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (0, 1):
+        assert main(["demo", "--out", str(tmp_path / str(seed)), "--seed", str(seed)]) == 0
+    shown = capsys.readouterr().out
+    assert "FPR95" in shown
+    assert str(tmp_path / "1" / "report.html") in shown
+    first, again, other = (path / "metrics.json" for path in (demo, tmp_path / "0", tmp_path / "1"))
+    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
+
+
+def test_commands_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line of the README, step by step, with an oracle on the held-out rows."""
+    classifier, outputs, oracle = (tmp_path / name for name in ("classifier", "outputs", "oracle"))
+    steps = [
+        f"train-classifier --net digits-net --data digits --epochs 8 --out {classifier}",
+        f"extract --classifier checkpoint:{classifier} --data digits --out {outputs}",
+        f"fit --outputs {outputs}/holdout --reference {outputs}/train --loss focal --gamma 1 --hidden 16 "
+        f"--inputs features,logits --epochs 5 --out {oracle}",
+        f"evaluate --outputs {outputs}/test --scores mcp,{oracle} --bootstrap 50 --out {tmp_path}/report",
+    ]
+    assert [main(step.split()) for step in steps] == [0, 0, 0, 0]
+    rows = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert [(row["score"], row["loss"]) for row in rows] == [("mcp", None), ("oracle", "focal")]
+    assert "oracle" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet"])
+def test_evaluate_reads_files(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"outputs{suffix}"
+    make_outputs(60).save(path)
+    assert main(f"evaluate --outputs {path} --bootstrap 20 --out {tmp_path}/out".split()) == 0
+    rows = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert rows[0]["accuracy"]["value"] == pytest.approx(make_outputs(60).is_correct.mean())
+
+
+def _bad_labels(path: Path) -> None:
+    outputs = make_outputs(60)
+    np.savez(path, logits=outputs.logits, labels=outputs.labels + 1, features=outputs.require_features())
+
+
+def _nan_logits(path: Path) -> None:
+    outputs = make_outputs(60)
+    logits = outputs.logits.copy()
+    logits[3, 1] = np.nan
+    np.savez(path, logits=logits, labels=outputs.labels, features=outputs.require_features())
+
+
+def _no_errors(path: Path) -> None:
+    outputs = make_outputs(60)
+    np.savez(path, logits=outputs.logits, labels=outputs.predictions, features=outputs.require_features())
+
+
+BAD_FITS = {
+    "unknown loss": (None, "--loss steepslope", "unknown loss 'steepslope': did you mean 'steep_slope'?"),
+    "missing folder": (None, "--outputs no/such", "no/such: no such file or folder"),
+    "labels out of range": (_bad_labels, "", "labels: expected values in 0…3"),
+    "NaN logits": (_nan_logits, "", "logits: expected finite values, found nan in row 3"),
+    "no errors": (_no_errors, "", "no prediction is wrong"),
+    "wrong type": (None, "--seed x", "seed"),
+    "unknown option": (None, "--sede 1", "--sede"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FITS)
+def test_bad_fits_say_so_in_one_line_and_lose_nothing(
+    case: str, outputs: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write, option, message = BAD_FITS[case]
+    source, out = tmp_path / "outputs.npz", tmp_path / "oracle"
+    outputs.save(source)
+    assert main(f"fit --outputs {source} --epochs 2 --out {out}".split()) == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    if write is not None:
+        write(source)
+    capsys.readouterr()
+    words = f"fit --outputs {source} --epochs 2 --out {out} {option}".split()
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert error.startswith("steepslope: error: ")
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("evalute", "unknown command 'evalute': did you mean 'evaluate'?"),
+        ("evaluate --outputs x", "out"),
+        ("evaluate --outputs x --out y --scores mpc", "x: no such file or folder"),
+        ("train-classifier --net digits-net --data idx:/no/such --out y", "data spec 'idx:/no/such'"),
+        ("extract --classifier checkpoint:no --data digits --out y", "expected a classifier checkpoint"),
+        ("", "expected"),
+    ],
+)
+def test_bad_commands_say_so_in_one_line(
+    words: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(
+    outputs: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs.save(tmp_path / "outputs.npz")
+    (tmp_path / "out").write_text("mine")
+    assert main(f"fit --outputs {tmp_path}/outputs.npz --epochs 1 --out {tmp_path}/out".split()) == 2
+    assert "expected a folder to write to, found a file" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_debug_shows_where(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="no such file or folder"):
+        main(["--debug", "evaluate", "--outputs", str(tmp_path / "no"), "--out", str(tmp_path)])
+
+
+def test_warnings_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_outputs(60).save(tmp_path / "outputs.npz")
+    assert main(f"fit --outputs {tmp_path}/outputs.npz --epochs 1 --out {tmp_path}/o".split()) == 0
+    assert "steepslope: warning: the oracle is fitted on only" in capsys.readouterr().err
+
+
+def test_help_names_every_command_and_is_light() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "steepslope", "--help"], check=True, capture_output=True, text=True
+    ).stdout
+    assert all(name in shown for name in COMMANDS)
+    heavy = ("torch", "sklearn", "pyarrow", "matplotlib")
+    check = f"import atexit, sys, os; heavy = {heavy}\n"
+    check += "atexit.register(lambda: os._exit(any(name in sys.modules for name in heavy)))\n"
+    check += "from steepslope.cli import main; main(['fit', '--help'])"
+    subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_public_names_resolve() -> None:
+    import steepslope
+
+    assert all(getattr(steepslope, name) is not None for name in steepslope.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'oracle_of_delphi'"):
+        _ = steepslope.oracle_of_delphi

@@ -1,0 +1,194 @@
+"""Data specs, IDX files, classifiers and extraction."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.data.classifiers import CARD, load_classifier
+from steepslope.data.datasets import DATASETS, Images, holdout_split, parse_dataset, read_idx
+from steepslope.data.extraction import extract, extract_to_folder
+from steepslope.errors import SteepslopeError
+from steepslope.files import read_json, write_json
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import write_idx
+
+
+def test_digits_are_cut_once() -> None:
+    train, test = (parse_dataset("digits").load(split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (1000, 797)
+    assert set(train.ids).isdisjoint(test.ids)
+    assert train.pixels.shape[1:] == (8, 8)
+    assert train.pixels.max() == 255
+
+
+def test_idx_files_plain_and_gzipped(idx_folder: Path) -> None:
+    train, test = (parse_dataset(f"idx:{idx_folder}").load(split) for split in ("train", "test"))
+    expected = np.random.default_rng(0).integers(256, size=(40, 8, 8), dtype=np.uint8)
+    np.testing.assert_array_equal(train.pixels, expected)
+    assert test.labels.tolist() == [0, 1, 2, 3] * 5
+    assert test.ids[3] == "test/00003"
+
+
+@pytest.mark.parametrize(
+    ("spec", "rest", "split"),
+    [
+        ("digits", "", None),
+        ("digits:test", "", "test"),
+        ("idx:/a/b", "/a/b", None),
+        ("idx:/a:b:train", "/a:b", "train"),
+    ],
+)
+def test_specs(spec: str, rest: str, split: str | None) -> None:
+    parsed = parse_dataset(spec)
+    assert (parsed.rest, parsed.split) == (rest, split)
+    assert str(parsed) == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("digit", r"unknown data scheme .* did you mean 'digits'"),
+        ("digits:x", "expected digits, digits:train or digits:test"),
+        ("idx:/no/such", "no such folder"),
+        ("torchvision:MNITS", "did you mean 'MNIST'"),
+    ],
+)
+def test_bad_specs_are_named(spec: str, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        parse_dataset(spec).load("train")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected an IDX file"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x01A", "in 3 dimensions"),
+        (b"\x00\x00\x08\x03" + b"\x00\x00\x00\x02" * 3 + b"1234567", "expected 8 bytes of data, found 7"),
+        (b"\x00\x00\x08\x03\x00", "expected an IDX file"),
+    ],
+)
+def test_damaged_idx_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(SteepslopeError, match=message):
+        read_idx(tmp_path / "file", 3)
+
+
+def test_damaged_gzip_is_named(tmp_path: Path) -> None:
+    write_idx(tmp_path / "file.gz", np.zeros(1000, dtype=np.uint8))
+    (tmp_path / "file.gz").write_bytes((tmp_path / "file.gz").read_bytes()[:-12])
+    with pytest.raises(SteepslopeError, match=r"file\.gz: cannot be read"):
+        read_idx(tmp_path / "file.gz", 1)
+
+
+def test_missing_and_mismatched_idx_files_are_named(idx_folder: Path) -> None:
+    write_idx(idx_folder / "train-labels-idx1-ubyte", np.zeros(3, dtype=np.uint8))
+    with pytest.raises(SteepslopeError, match="expected 40 labels, one for each train image, found 3"):
+        parse_dataset(f"idx:{idx_folder}").load("train")
+    (idx_folder / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(SteepslopeError, match="expected a file train-labels-idx1-ubyte"):
+        parse_dataset(f"idx:{idx_folder}").load("train")
+
+
+def test_torchvision_reads_its_own_folder(
+    idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Give torchvision the raw files where it would download them to; its own loader does the rest."""
+    raw = tmp_path / "cache" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    images = parse_dataset(f"idx:{idx_folder}")
+    for split, stem in (("train", "train"), ("test", "t10k")):
+        write_idx(raw / f"{stem}-images-idx3-ubyte", images.load(split).pixels)
+        write_idx(raw / f"{stem}-labels-idx1-ubyte", images.load(split).labels.astype(np.uint8))
+    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path / "cache"))
+    loaded = parse_dataset("torchvision:MNIST").load("test")
+    np.testing.assert_array_equal(loaded.pixels, images.load("test").pixels)
+    assert loaded.labels.tolist() == images.load("test").labels.tolist()
+
+
+def test_torchvision_says_when_it_cannot_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision.datasets
+
+    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path))
+    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["file:///no/such/place/"])
+    with pytest.raises(SteepslopeError, match="torchvision:KMNIST: neither found in"):
+        parse_dataset("torchvision:KMNIST").load("test")
+
+
+def test_every_scheme_is_documented() -> None:
+    assert all(load.__doc__ for load in DATASETS.values())
+
+
+def test_holdout_is_a_partition_fixed_by_its_seed() -> None:
+    fitted, held_out = holdout_split(1000, 300, seed=1)
+    assert sorted([*fitted, *held_out]) == list(range(1000))
+    np.testing.assert_array_equal(held_out, holdout_split(1000, 300, seed=1)[1])
+    assert held_out.tolist() != holdout_split(1000, 300, seed=2)[1].tolist()
+    assert len(holdout_split(1000, None, seed=1)[1]) == 500
+
+
+@pytest.mark.parametrize("count", [0, 10, -1])
+def test_holdout_must_leave_both_sides(count: int) -> None:
+    with pytest.raises(SteepslopeError, match=f"expected 1 to 9 of the 10 training rows, found {count}"):
+        holdout_split(10, count, seed=0)
+
+
+def test_extraction_keeps_rows_and_splits(demo: Path) -> None:
+    classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
+    splits = {name: ClassifierOutputs.load(demo / "outputs" / name) for name in ("train", "holdout", "test")}
+    ids = [set(outputs.ids.tolist()) for outputs in splits.values() if outputs.ids is not None]
+    assert sum(len(some) for some in ids) == len(set.union(*ids)) == 1797
+    images = parse_dataset("digits").load("test")
+    again = extract(classifier, images, "digits:test", batch_size=100)
+    np.testing.assert_allclose(again.logits, splits["test"].logits, atol=1e-5)
+    assert again.features is not None
+    np.testing.assert_allclose(again.logits, classifier.net.head(_tensor(again.features)).detach(), atol=1e-5)
+
+
+def test_a_named_split_goes_to_the_folder_itself(demo: Path, tmp_path: Path) -> None:
+    classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
+    written = extract_to_folder(classifier, parse_dataset("digits:test"), tmp_path / "out")
+    assert list(written) == [tmp_path / "out"]
+    assert len(ClassifierOutputs.load(tmp_path / "out")) == 797
+
+
+def test_foreign_images_are_refused(demo: Path) -> None:
+    classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
+    pixels, ids = np.zeros((2, 8, 8), dtype=np.uint8), np.array(["a", "b"])
+    with pytest.raises(
+        SteepslopeError, match="expected labels in 0…9, the classifier's classes, found 10 in row 1"
+    ):
+        extract(classifier, Images(pixels, np.array([0, 10]), ids), "mine")
+    with pytest.raises(
+        SteepslopeError, match="mine: digits-net expects grey images of 8×8 pixels, found 28×28×3"
+    ):
+        extract(classifier, Images(np.zeros((2, 28, 28, 3), np.uint8), np.array([0, 1]), ids), "mine")
+
+
+@pytest.mark.parametrize("damage", ["card", "weights", "net", "field"])
+def test_damaged_checkpoints_are_named(demo: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "classifier"
+    shutil.copytree(demo / "classifier", folder)
+    card = read_json(folder / CARD, "a card")
+    if damage == "card":
+        (folder / CARD).write_text("{")
+    elif damage == "weights":
+        (folder / "weights.safetensors").write_bytes(b"\0" * 100)
+    else:
+        write_json(folder / CARD, card | ({"net": "mnistnet"} if damage == "net" else {"mean": "grey"}))
+    with pytest.raises(SteepslopeError, match=str(folder)):
+        load_classifier(f"checkpoint:{folder}")
+
+
+def test_unknown_classifier_scheme_is_named() -> None:
+    with pytest.raises(SteepslopeError, match="did you mean 'checkpoint'"):
+        load_classifier("checkpont:x")
+
+
+def _tensor(array: np.ndarray) -> object:
+    import torch
+
+    return torch.from_numpy(array)

@@ -1,0 +1,103 @@
+"""Training a classifier: what a killed run leaves, and what a resumed one makes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from steepslope.errors import SteepslopeError
+from steepslope.nets import NETS
+from steepslope.training.classifier import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier
+
+RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    for name, recipe in {"a": RECIPE, "b": RECIPE, "c": replace(RECIPE, seed=1)}.items():
+        train_classifier("digits-net", "digits", tmp_path / name, recipe)
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in "abc"]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "steepslope",
+        "train-classifier",
+        "--net",
+        "digits-net",
+        "--data",
+        "digits",
+    ]
+    command += ["--epochs", "15", "--flip", "true", "--batch-size", "8", "--out"]
+    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    process = subprocess.Popen([*command, str(killed)])
+    deadline = time.monotonic() + 60
+    while not (killed / STATE).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (killed / STATE).exists()
+    assert not (killed / "classifier.json").exists()
+    for folder in (killed, unbroken):
+        subprocess.run([*command, str(folder)], check=True)
+        assert not (folder / STATE).exists()
+    assert (killed / "weights.safetensors").read_bytes() == (unbroken / "weights.safetensors").read_bytes()
+
+
+def test_another_recipe_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import steepslope.training.classifier as module
+
+    monkeypatch.setattr(module, "save_checkpoint", _stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_classifier("digits-net", "digits", tmp_path / "a", RECIPE)
+    monkeypatch.undo()
+    assert (tmp_path / "a" / STATE).exists()
+    for name in "ab":
+        train_classifier("digits-net", "digits", tmp_path / name, replace(RECIPE, seed=1))
+    assert (tmp_path / "a/weights.safetensors").read_bytes() == (
+        tmp_path / "b/weights.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nets_have_features_and_logits(name: str) -> None:
+    net = NETS[name].build(7)
+    features = net.encoder(torch.zeros(2, 1, NETS[name].image_size, NETS[name].image_size))
+    assert features.ndim == 2
+    assert net.head(features).shape == (2, 7)
+
+
+def test_the_papers_net_has_the_papers_size() -> None:
+    net = NETS["mnist-net"].build(10)
+    expected = 32 * (9 + 1) + 64 * (32 * 9 + 1) + 128 * (9216 + 1) + 10 * (128 + 1)
+    assert sum(weight.numel() for weight in net.parameters()) == expected
+
+
+def test_mirroring_flips_about_half() -> None:
+    torch.manual_seed(0)
+    images = torch.arange(3.0).expand(1000, 1, 1, 3)
+    flipped = (mirrored(images)[:, 0, 0, 0] == 2).double().mean().item()
+    assert flipped == pytest.approx(0.5, abs=0.05)
+
+
+def test_bad_recipes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match="expected epochs >= 1"):
+        recipe_for("digits-net", epochs=0)
+    with pytest.raises(SteepslopeError, match="did you mean 'digits-net'"):
+        recipe_for("digit-net")
+    with pytest.raises(SteepslopeError, match="not on the test split"):
+        train_classifier("digits-net", "digits:test", tmp_path, RECIPE)
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,6 +1,6 @@
 """The oracle: from what is known of a prediction to the logit of trusting it."""
 
-# Annotations are not postponed here: the command line reads them, and resolving postponed ones would import torch.
+# Annotations are not postponed here: the command line reads them, and resolving them would import torch.
 import inspect
 import math
 import warnings

@@ -17,66 +17,99 @@ Floats = NDArray[np.float64]
 class Ranking:
     """How many correct and wrong predictions lie at each distinct confidence, most confident first.
 
-    ``threshold``, ``correct`` and ``wrong`` are float64 (g,). Counts may be zero, as they are in resamples.
+    ``distrust`` is the negated confidence, ascending, float64 (g,); ``correct`` and ``wrong`` are counts (g,)
+    and may be zero in resamples; ``error_groups`` are the indices (e,) of all groups that can hold an error.
     """
 
-    threshold: Floats
-    correct: Floats
-    wrong: Floats
+    distrust: Floats
+    correct: NDArray[np.intp]
+    wrong: NDArray[np.intp]
+    error_groups: NDArray[np.intp]
+
+    @property
+    def threshold(self) -> Floats:
+        """The distinct confidences, descending, (g,)."""
+        return -self.distrust
 
     @cached_property
-    def correct_above(self) -> Floats:
+    def correct_above(self) -> NDArray[np.intp]:
         """Correct predictions at or above each threshold, (g,)."""
         return np.cumsum(self.correct)
 
     @cached_property
-    def wrong_above(self) -> Floats:
-        """Wrong predictions at or above each threshold, (g,)."""
-        return np.cumsum(self.wrong)
+    def accepted(self) -> NDArray[np.intp]:
+        """All predictions at or above each threshold, (g,)."""
+        return np.cumsum(self.correct + self.wrong)
+
+    @cached_property
+    def errors(self) -> Errors:
+        """The view from the errors: most metrics are sums over them, and they are few."""
+        at = self.error_groups
+        accepted, correct_above = self.accepted[at], self.correct_above[at]
+        counts = self.wrong[at], self.correct[at], accepted - correct_above, correct_above
+        return Errors(*(array.astype(np.float64) for array in counts))
+
+    @property
+    def n(self) -> int:
+        """The number of predictions."""
+        return int(self.accepted[-1])
+
+    @property
+    def n_correct(self) -> int:
+        """The number of correct predictions."""
+        return int(self.correct_above[-1])
+
+    @property
+    def n_wrong(self) -> int:
+        """The number of wrong predictions."""
+        return self.n - self.n_correct
+
+    def above(self, threshold: float) -> tuple[int, int]:
+        """Return how many correct and wrong predictions have a confidence > ``threshold``."""
+        groups = int(np.searchsorted(self.distrust, -threshold, side="left"))
+        return self.first(groups)
+
+    def first(self, groups: int) -> tuple[int, int]:
+        """Return how many correct and wrong predictions lie in the first groups."""
+        if groups == 0:
+            return 0, 0
+        correct = int(self.correct_above[groups - 1])
+        return correct, int(self.accepted[groups - 1]) - correct
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Counts at the groups that hold errors, float64 (e,): in the group, and at or above its threshold."""
+
+    wrong: Floats
+    correct: Floats
+    wrong_above: Floats
+    correct_above: Floats
+
+    @cached_property
+    def size(self) -> Floats:
+        """All predictions in the group."""
+        return self.wrong + self.correct
 
     @cached_property
     def accepted(self) -> Floats:
-        """All predictions at or above each threshold, (g,)."""
-        return self.correct_above + self.wrong_above
-
-    @property
-    def n_correct(self) -> float:
-        """The number of correct predictions."""
-        return float(self.correct_above[-1])
-
-    @property
-    def n_wrong(self) -> float:
-        """The number of wrong predictions."""
-        return float(self.wrong_above[-1])
-
-    @property
-    def n(self) -> float:
-        """The number of predictions."""
-        return self.n_correct + self.n_wrong
-
-    def above(self, threshold: float) -> tuple[float, float]:
-        """Return how many correct and wrong predictions have a confidence > ``threshold``."""
-        groups = int(np.searchsorted(-self.threshold, -threshold, side="left"))
-        return (
-            (float(self.correct_above[groups - 1]), float(self.wrong_above[groups - 1]))
-            if groups
-            else (0.0, 0.0)
-        )
+        """All predictions at or above the threshold."""
+        return self.wrong_above + self.correct_above
 
 
 @dataclass(frozen=True, eq=False)
 class RankedRows:
     """The sort itself: for each row, its place in the concatenated counts (wrong, then correct)."""
 
-    threshold: Floats
+    distrust: Floats
     place: NDArray[np.intp]
+    error_groups: NDArray[np.intp]
 
     def ranking(self, rows: NDArray[np.intp] | None = None) -> Ranking:
         """Count all rows, or the given rows (drawn with replacement, say)."""
-        place = self.place if rows is None else self.place[rows]
-        groups = len(self.threshold)
-        counts = np.bincount(place, minlength=2 * groups).astype(np.float64)
-        return Ranking(self.threshold, counts[groups:], counts[:groups])
+        groups = len(self.distrust)
+        counts = np.bincount(self.place if rows is None else self.place[rows], minlength=2 * groups)
+        return Ranking(self.distrust, counts[groups:], counts[:groups], self.error_groups)
 
 
 def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
@@ -89,8 +122,8 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
         1 are accepted).
     """
     confidence, is_correct = checked(confidence, is_correct)
-    distinct, group = np.unique(-confidence, return_inverse=True)
-    return RankedRows(-distinct, group + len(distinct) * is_correct)
+    distrust, group = np.unique(-confidence, return_inverse=True)
+    return RankedRows(distrust, group + len(distrust) * is_correct, np.unique(group[~is_correct]))
 
 
 def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
@@ -137,6 +170,5 @@ def risk_coverage_curve(confidence: ArrayLike, is_correct: ArrayLike) -> RiskCov
     (array([0.25, 0.75, 1.  ]), array([0.   , 0.333, 0.5  ]))
     """
     ranking = rank_rows(confidence, is_correct).ranking()
-    return RiskCoverage(
-        ranking.accepted / ranking.n, ranking.wrong_above / ranking.accepted, ranking.threshold
-    )
+    wrong_above = ranking.accepted - ranking.correct_above
+    return RiskCoverage(ranking.accepted / ranking.n, wrong_above / ranking.accepted, ranking.threshold)

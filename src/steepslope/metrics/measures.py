@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.errors import UndefinedMetricError
+from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.metrics.curves import Floats, Ranking, rank_rows
 
 Measure = Callable[[Ranking], float]
@@ -26,8 +26,9 @@ def accuracy_of(ranking: Ranking) -> float:
 def auroc_of(ranking: Ranking) -> float:
     """P(confidence of a correct > of a wrong prediction) + ½ P(equal)."""
     _require_both(ranking)
-    correct_higher = ranking.correct_above - 0.5 * ranking.correct
-    return float(np.sum(ranking.wrong * correct_higher)) / (ranking.n_correct * ranking.n_wrong)
+    at = ranking.errors
+    pairs = np.sum(at.wrong * (at.correct_above - 0.5 * at.correct))
+    return float(pairs) / (ranking.n_correct * ranking.n_wrong)
 
 
 def aupr_success_of(ranking: Ranking) -> float:
@@ -40,16 +41,18 @@ def aupr_success_of(ranking: Ranking) -> float:
 def aupr_error_of(ranking: Ranking) -> float:
     """Average precision with errors as positives, ranked by falling distrust."""
     _require_both(ranking)
-    wrong_below = ranking.n_wrong - ranking.wrong_above + ranking.wrong
-    rejected = ranking.n - ranking.accepted + ranking.wrong + ranking.correct
-    return float(np.sum(ranking.wrong * wrong_below / np.maximum(rejected, 1))) / ranking.n_wrong
+    at = ranking.errors
+    wrong_below = ranking.n_wrong - at.wrong_above + at.wrong
+    rejected = ranking.n - at.accepted + at.size
+    return float(np.sum(at.wrong * wrong_below / np.maximum(rejected, 1))) / ranking.n_wrong
 
 
 def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
     """Share of errors accepted at the highest threshold that accepts at least ``tpr`` of the correct."""
     _require_both(ranking)
-    group = int(np.searchsorted(ranking.correct_above / ranking.n_correct, tpr, side="left"))
-    return float(ranking.wrong_above[group]) / ranking.n_wrong
+    needed = _least_count(ranking.n_correct, tpr)
+    group = int(np.searchsorted(ranking.correct_above, needed, side="left"))
+    return ranking.first(group + 1)[1] / ranking.n_wrong
 
 
 def tpr_of(ranking: Ranking, threshold: float) -> float:
@@ -67,30 +70,32 @@ def tnr_of(ranking: Ranking, threshold: float) -> float:
 def aurc_of(ranking: Ranking) -> float:
     """(1/n) Σ_k e_k / k.
 
-    Inside a tie of m rows with w errors after a rows with W errors, e_(a+j) = W + j w/m, and
-    Σ_j e_(a+j) / (a+j) = w + (W − a w/m) (H_(a+m) − H_a) with harmonic numbers H.
+    An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean
+    of H_(k−1) over its places is H_(a+m) − 1 + (a/m) (H_(a+m) − H_a).
     """
-    size = ranking.correct + ranking.wrong
-    before = ranking.accepted - size
-    error_rate = ranking.wrong / np.maximum(size, 1)
-    excess = ranking.wrong_above - ranking.wrong - before * error_rate
-    harmonic = _harmonic_numbers(int(ranking.n))
-    steps = harmonic[ranking.accepted.astype(np.intp)] - harmonic[before.astype(np.intp)]
-    return (ranking.n_wrong + float(np.sum(excess * steps))) / ranking.n
+    at = ranking.errors
+    before = at.accepted - at.size
+    harmonic = _harmonic_numbers(ranking.n)
+    last, first = harmonic[at.accepted.astype(np.intp)], harmonic[before.astype(np.intp)]
+    mean = last - 1 + before / np.maximum(at.size, 1) * (last - first)
+    return float(np.sum(at.wrong * (harmonic[-1] - mean))) / ranking.n
 
 
 def e_aurc_of(ranking: Ranking) -> float:
     """AURC less that of the perfect ranking, which puts all errors last."""
     _require_both(ranking)
-    harmonic = _harmonic_numbers(int(ranking.n))
-    perfect = ranking.n_wrong - ranking.n_correct * (harmonic[-1] - harmonic[int(ranking.n_correct)])
+    harmonic = _harmonic_numbers(ranking.n)
+    perfect = ranking.n_wrong - ranking.n_correct * (harmonic[-1] - harmonic[ranking.n_correct])
     return aurc_of(ranking) - float(perfect) / ranking.n
 
 
 def augrc_of(ranking: Ranking) -> float:
-    """(1/n) Σ_k e_k / n: the mean risk of a silent failure (Traub et al. 2024)."""
-    size = ranking.correct + ranking.wrong
-    errors = np.sum(size * (ranking.wrong_above - ranking.wrong) + ranking.wrong * (size + 1) / 2)
+    """(1/n) Σ_k e_k / n: the mean risk of a silent failure (Traub et al. 2024).
+
+    An error in place k is among the k, k + 1, … n most confident, so it adds n − k + 1.
+    """
+    at = ranking.errors
+    errors = np.sum(at.wrong * (ranking.n - at.accepted + (at.size + 1) / 2))
     return float(errors) / ranking.n**2
 
 
@@ -162,6 +167,14 @@ def augrc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 def _harmonic_numbers(n: int) -> Floats:
     """H_0…H_n; one table serves all resamples."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))])
+
+
+def _least_count(total: int, share: float) -> int:
+    """Return the least whole number whose share of the total, as a float, is at least ``share``."""
+    if not 0 < share <= 1:
+        raise SteepslopeError(f"tpr: expected a share in (0, 1], found {share}")
+    guess = max(1, round(share * total))
+    return next(count for count in range(max(1, guess - 1), total + 1) if count / total >= share)
 
 
 def _require(count: float, what: str) -> None:

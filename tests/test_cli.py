@@ -27,9 +27,7 @@ def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[
     assert rows[0]["accuracy"]["value"] == pytest.approx(test.is_correct.mean())
 
 
-def test_the_same_seed_gives_the_same_bytes(
-    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_same_seed_gives_the_same_bytes(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (0, 1):
         assert main(["demo", "--out", str(tmp_path / str(seed)), "--seed", str(seed)]) == 0
     shown = capsys.readouterr().out

@@ -93,9 +93,7 @@ def test_missing_and_mismatched_idx_files_are_named(idx_folder: Path) -> None:
         parse_dataset(f"idx:{idx_folder}").load("train")
 
 
-def test_torchvision_reads_its_own_folder(
-    idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torchvision_reads_its_own_folder(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give torchvision the raw files where it would download them to; its own loader does the rest."""
     raw = tmp_path / "cache" / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -158,13 +156,9 @@ def test_a_named_split_goes_to_the_folder_itself(demo: Path, tmp_path: Path) -> 
 def test_foreign_images_are_refused(demo: Path) -> None:
     classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
     pixels, ids = np.zeros((2, 8, 8), dtype=np.uint8), np.array(["a", "b"])
-    with pytest.raises(
-        SteepslopeError, match="expected labels in 0…9, the classifier's classes, found 10 in row 1"
-    ):
+    with pytest.raises(SteepslopeError, match="expected labels in 0…9, the classifier's classes, found 10 in row 1"):
         extract(classifier, Images(pixels, np.array([0, 10]), ids), "mine")
-    with pytest.raises(
-        SteepslopeError, match="mine: digits-net expects grey images of 8×8 pixels, found 28×28×3"
-    ):
+    with pytest.raises(SteepslopeError, match="mine: digits-net expects grey images of 8×8 pixels, found 28×28×3"):
         extract(classifier, Images(np.zeros((2, 28, 28, 3), np.uint8), np.array([0, 1]), ids), "mine")
 
 

@@ -86,9 +86,7 @@ def test_steep_slope_is_steepest_where_the_theory_says(alpha: float, place: floa
 @pytest.mark.parametrize("side", [True, False])
 def test_gradients_are_right(name: str, side: bool) -> None:
     z = torch.tensor([-3.0, -0.7, 0.2, 1.9], dtype=torch.float64, requires_grad=True)
-    target = (
-        torch.full((4,), 0.3, dtype=torch.float64) if name == "true_class_probability" else _side(4, side)
-    )
+    target = torch.full((4,), 0.3, dtype=torch.float64) if name == "true_class_probability" else _side(4, side)
     assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, target), z)
 
 

@@ -62,9 +62,7 @@ def test_alphas_move_the_cut(outputs: ClassifierOutputs) -> None:
 
 
 def test_tcp_regresses_the_true_class_probability(outputs: ClassifierOutputs) -> None:
-    oracle = Oracle(loss="true_class_probability", inputs="features,logits", hidden=32, epochs=60).fit(
-        outputs
-    )
+    oracle = Oracle(loss="true_class_probability", inputs="features,logits", hidden=32, epochs=60).fit(outputs)
     correlation = np.corrcoef(oracle.confidence(outputs), outputs.true_class_probability)[0, 1]
     assert correlation > 0.8
 
@@ -92,9 +90,7 @@ def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
         Oracle(**settings)
 
 
-@pytest.mark.parametrize(
-    ("right", "message"), [(True, "no prediction is wrong"), (False, "no prediction is correct")]
-)
+@pytest.mark.parametrize(("right", "message"), [(True, "no prediction is wrong"), (False, "no prediction is correct")])
 def test_one_sided_outputs_are_refused(outputs: ClassifierOutputs, right: bool, message: str) -> None:
     labels = outputs.predictions if right else (outputs.predictions + 1) % 4
     with pytest.raises(SteepslopeError, match=message):

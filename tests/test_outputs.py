@@ -60,9 +60,7 @@ def test_files_without_features_and_ids(tmp_path: Path, format_: str) -> None:
     assert loaded.ids is None
 
 
-def test_folders_are_memory_mapped_and_can_be_saved_onto_themselves(
-    outputs: ClassifierOutputs, tmp_path: Path
-) -> None:
+def test_folders_are_memory_mapped_and_can_be_saved_onto_themselves(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     outputs.save(tmp_path)
     loaded = ClassifierOutputs.load(tmp_path)
     assert isinstance(loaded.logits, np.memmap)
@@ -72,9 +70,7 @@ def test_folders_are_memory_mapped_and_can_be_saved_onto_themselves(
 
 @settings(deadline=None)
 @given(n=st.integers(1, 8), k=st.integers(2, 12), seed=st.integers(0, 99))
-def test_csv_columns_keep_their_order(
-    n: int, k: int, seed: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_csv_columns_keep_their_order(n: int, k: int, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("csv") / "outputs.csv"
     outputs = make_outputs(n, k, seed)
     outputs.save(path)
@@ -135,8 +131,10 @@ def test_a_damaged_array_is_named(outputs: ClassifierOutputs, tmp_path: Path, da
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("label,logit_0,logit_2\n0,1,2\n", "found a gap"),
-        ("label,logit_0,logit_1\n0,a,2\n", "expected numbers"),
+        ("label,logit_0,logit_2\n0,1,2\n", "logit_1 is missing"),
+        ("label,logit_0,logit_1\n0,a,2\n", "invalid value 'a'"),
+        ("label,logit_0,logit_1\n0,,2\n", "expected a number in each row, found 1 empty"),
+        ("label,logit_0,logit_1\ncat,1,2\n", "'label': expected a number in each row, found string"),
         ("label,x\n0,1\n", "expected logits"),
         ("logit_0,logit_1\n0,1\n", "expected labels"),
         ("", "cannot be read"),

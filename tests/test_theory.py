@@ -25,9 +25,7 @@ def test_bound_holds_and_half_of_it_does_not() -> None:
     n, delta = 200, 0.2
     rng = np.random.default_rng(0)
     z = torch.from_numpy(np.where(rng.random((4000, n)) < 0.5, np.inf, -np.inf))
-    deviation = (
-        steep_slope(z, torch.zeros_like(z, dtype=torch.bool)).mean(dim=1) - loss_maximum(1, 3) / 2
-    ).abs()
+    deviation = (steep_slope(z, torch.zeros_like(z, dtype=torch.bool)).mean(dim=1) - loss_maximum(1, 3) / 2).abs()
     bound = generalization_bound(1, 3, n, 0.0, delta)
     assert (deviation > bound).double().mean() <= delta
     assert (deviation > bound / 2).double().mean() > delta

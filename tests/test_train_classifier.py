@@ -64,9 +64,7 @@ def test_another_recipe_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "a" / STATE).exists()
     for name in "ab":
         train_classifier("digits-net", "digits", tmp_path / name, replace(RECIPE, seed=1))
-    assert (tmp_path / "a/weights.safetensors").read_bytes() == (
-        tmp_path / "b/weights.safetensors"
-    ).read_bytes()
+    assert (tmp_path / "a/weights.safetensors").read_bytes() == (tmp_path / "b/weights.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("name", NETS)

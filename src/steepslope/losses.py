@@ -47,9 +47,7 @@ def true_class_probability(trust_logit: Tensor, target: Tensor) -> Tensor:
     return (torch.sigmoid(z) - target.to(z.dtype)).square().to(trust_logit.dtype)
 
 
-def steep_slope(
-    trust_logit: Tensor, target: Tensor, *, alpha_pos: float = 1.0, alpha_neg: float = 3.0
-) -> Tensor:
+def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: float = 1.0, alpha_neg: float = 3.0) -> Tensor:
     """Steep slope loss (paper, Eq. 8 with its signs set right), in [0, exp(α) − exp(−α)].
 
     With s = z / (1 + |z|), a correct prediction costs exp(−α⁺ s) − exp(−α⁺) and a wrong one

@@ -101,7 +101,7 @@ class Oracle:
     seed: int = 0
     fitted_: FittedOracle | None = field(default=None, init=False, repr=False, compare=False)
 
-    threshold = 0.0  # a trust logit above it is trusted
+    scale = "logit"  # of the trust logit: trusted above 0
 
     def __post_init__(self) -> None:
         self.inputs, self.hidden = self.input_names, self.widths
@@ -162,7 +162,7 @@ class Oracle:
 
     def trusts(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
         """Return whether each prediction is trusted, (n,): z > 0, that is a confidence above one half."""
-        return self.trust_logit(outputs) > self.threshold
+        return self.trust_logit(outputs) > 0
 
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and settings as JSON; an earlier oracle there is replaced."""
@@ -248,9 +248,7 @@ def _check_settings(oracle: Oracle) -> None:
     if oracle.epochs is not None and oracle.epochs < 1:
         raise SteepslopeError(f"epochs: expected a number >= 1, found {oracle.epochs}")
     if not oracle.inputs or any(width < 1 for width in oracle.widths):
-        raise SteepslopeError(
-            f"expected inputs, and hidden widths >= 1, found {oracle.inputs} and {oracle.hidden}"
-        )
+        raise SteepslopeError(f"expected inputs, and hidden widths >= 1, found {oracle.inputs} and {oracle.hidden}")
 
 
 def _require_known(kind: str, name: str, known: Collection[str]) -> None:

@@ -95,9 +95,7 @@ class ClassifierOutputs:
     def require_features(self) -> NDArray[Any]:
         """Return the features, or say that these outputs have none."""
         if self.features is None:
-            raise SteepslopeError(
-                "the outputs hold no features: extract them with features, or use logits only"
-            )
+            raise SteepslopeError("the outputs hold no features: extract them with features, or use logits only")
         return self.features
 
     def save(self, path: str | Path) -> None:
@@ -112,6 +110,17 @@ class ClassifierOutputs:
         from steepslope.outputs_io import load
 
         return load(Path(path))
+
+
+@dataclass(frozen=True, eq=False)
+class Confidences:
+    """Predictions of which only a confidence (n,) and ``is_correct`` (n,) are known: enough to evaluate."""
+
+    confidence: NDArray[np.float64]
+    is_correct: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.confidence)
 
 
 def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
@@ -134,9 +143,7 @@ def _float_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
 def _label_vector(values: ArrayLike, n: int, num_classes: int) -> NDArray[np.int64]:
     labels = np.asarray(values)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise SteepslopeError(
-            f"labels: expected integers of shape (n,), found {labels.dtype} of shape {labels.shape}"
-        )
+        raise SteepslopeError(f"labels: expected integers of shape (n,), found {labels.dtype} of shape {labels.shape}")
     _require_length("labels", len(labels), n)
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(outside):

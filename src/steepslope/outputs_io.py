@@ -1,8 +1,8 @@
 """Classifier outputs on disk: a folder of memory-mapped arrays, or one .npz, .csv or .parquet file.
 
 A folder holds ``logits.npy``, ``labels.npy``, ``features.npy``, ``ids.parquet`` and, written last,
-``manifest.json`` with the shapes. Tables have the columns ``id``, ``label``, ``logit_0``… and ``feature_0``….
-Nothing that is read can run code: pickled arrays are refused.
+``manifest.json`` with the shapes. Tables have the columns ``id``, ``label``, ``logit_0``… and ``feature_0``…;
+see :mod:`steepslope.tables`. Nothing that is read can run code: pickled arrays are refused.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope import tables
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.files import field, read_json, staged_folder, write_json
-from steepslope.outputs import ClassifierOutputs
+from steepslope.metrics.curves import checked
+from steepslope.outputs import ClassifierOutputs, Confidences
 
 MANIFEST = "manifest.json"
 ARRAYS = ("logits", "labels", "features")
+Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
 
 
 def save(outputs: ClassifierOutputs, path: Path) -> None:
@@ -34,13 +38,51 @@ def save(outputs: ClassifierOutputs, path: Path) -> None:
 
 def load(path: Path) -> ClassifierOutputs:
     """Read what :func:`save` wrote; an error names the path and what is wrong with it."""
+    return _reading(path, lambda: ClassifierOutputs(**_required(_read(path, ids=True), "logits", "labels")))
+
+
+def load_predictions(path: Path) -> ClassifierOutputs | Confidences:
+    """Read outputs without their ids, or what has ``confidence`` and ``is_correct`` in place of logits."""
+    return _reading(path, lambda: _build(_read(path, ids=False)))
+
+
+def ids_of(path: Path, rows: NDArray[np.int64]) -> list[str]:
+    """Return the ids of some rows, or the rows' numbers where the path has no ids."""
+    numbers = [str(row) for row in rows]
+    if path.suffix == ".npz":
+        ids = _reading(path, lambda: _load_npz(path, ids=True)).get("ids")
+        return numbers if ids is None else ids[rows].astype(str).tolist()
+    table = path / "ids.parquet" if path.is_dir() else path
+    return (tables.take(table, "id", rows) if table.exists() else None) or numbers
+
+
+def _build(arrays: Arrays) -> ClassifierOutputs | Confidences:
+    if "logits" not in arrays and "confidence" in arrays:
+        _required(arrays, "is_correct")
+        return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
+    known = {name: arrays[name] for name in ARRAYS if name in arrays}
+    return ClassifierOutputs(**_required(known, "logits", "labels"))
+
+
+def _required(arrays: Arrays, *names: str) -> Arrays:
+    for name in names:
+        if name not in arrays:
+            raise SteepslopeError(f"expected {name}, found only {', '.join(sorted(arrays)) or 'nothing'}")
+    return arrays
+
+
+def _read(path: Path, ids: bool) -> Arrays:
     if not path.exists():
         raise SteepslopeError(f"{path}: no such file or folder")
-    reader = _load_folder if path.is_dir() else READERS.get(path.suffix)
-    if reader is None:
+    if not path.is_dir() and path.suffix not in READERS:
         raise unknown_name(f"format of {path.name}:", path.suffix, READERS)
+    return (_load_folder if path.is_dir() else READERS[path.suffix])(path, ids)
+
+
+def _reading(path: Path, work: Callable[[], T]) -> T:
+    """Do the work; an error in it becomes one line that names the path."""
     try:
-        return reader(path)
+        return work()
     except SteepslopeError as error:
         raise error if str(path) in str(error) else SteepslopeError(f"{path}: {error}") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -74,9 +116,7 @@ def _save_folder(outputs: ClassifierOutputs, folder: Path) -> None:
         write_json(staging / MANIFEST, manifest)
 
 
-def _load_folder(folder: Path) -> ClassifierOutputs:
-    import pyarrow.parquet as pq
-
+def _load_folder(folder: Path, ids: bool) -> Arrays:
     path = folder / MANIFEST
     manifest = read_json(path, "a complete folder of classifier outputs")
     arrays = {}
@@ -84,13 +124,12 @@ def _load_folder(folder: Path) -> ClassifierOutputs:
         array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         if list(array.shape) != described["shape"]:
             raise SteepslopeError(
-                f"{folder / name}.npy: expected shape {described['shape']}, as in {MANIFEST}, "
-                f"found {list(array.shape)}"
+                f"{folder / name}.npy: expected shape {described['shape']}, as in {MANIFEST}, found {list(array.shape)}"
             )
         arrays[name] = array
-    if field(manifest, "ids", bool, path):
-        arrays["ids"] = pq.read_table(folder / "ids.parquet").column("id").to_numpy()
-    return _build(arrays)
+    if ids and field(manifest, "ids", bool, path):
+        arrays |= tables.read(folder / "ids.parquet", ids=True)
+    return arrays
 
 
 def _save_npz(outputs: ClassifierOutputs, path: Path) -> None:
@@ -98,84 +137,23 @@ def _save_npz(outputs: ClassifierOutputs, path: Path) -> None:
     np.savez(path, allow_pickle=False, **_present(outputs), **ids)
 
 
-def _load_npz(path: Path) -> ClassifierOutputs:
+def _load_npz(path: Path, ids: bool) -> Arrays:
+    names = (*ARRAYS, "confidence", "is_correct", *(["ids"] if ids else []))
     with np.load(path, allow_pickle=False) as archive:
-        return _build({name: archive[name] for name in (*ARRAYS, "ids") if name in archive})
+        return {name: archive[name] for name in names if name in archive}
 
 
-def _to_table(outputs: ClassifierOutputs) -> Any:
-    import pyarrow as pa
-
-    columns: dict[str, NDArray[Any]] = {} if outputs.ids is None else {"id": outputs.ids}
-    columns["label"] = outputs.labels
-    for prefix, array in (("logit", outputs.logits), ("feature", outputs.features)):
-        if array is not None:
-            columns |= {f"{prefix}_{k}": np.ascontiguousarray(array[:, k]) for k in range(array.shape[1])}
-    return pa.table(columns)
+def _save_table(outputs: ClassifierOutputs, path: Path) -> None:
+    tables.write(path, ids=outputs.ids, labels=outputs.labels, logits=outputs.logits, features=outputs.features)
 
 
-def _from_table(table: Any) -> ClassifierOutputs:
-    arrays: dict[str, NDArray[Any]] = {}
-    for prefix, name in (("logit", "logits"), ("feature", "features")):
-        columns = [
-            f"{prefix}_{k}" for k in range(len(table.column_names)) if f"{prefix}_{k}" in table.column_names
-        ]
-        if columns != [f"{prefix}_{k}" for k in range(len(columns))]:
-            raise SteepslopeError(f"columns {prefix}_0, {prefix}_1, …: found a gap in {columns}")
-        if columns:
-            arrays[name] = np.column_stack([_number_column(table, column) for column in columns])
-    if "label" in table.column_names:
-        arrays["labels"] = table.column("label").to_numpy()
-    if "id" in table.column_names:
-        arrays["ids"] = table.column("id").to_numpy().astype(np.str_)
-    return _build(arrays)
-
-
-def _number_column(table: Any, name: str) -> NDArray[Any]:
-    values: NDArray[Any] = table.column(name).to_numpy()
-    if values.dtype.kind not in "fiu":
-        raise SteepslopeError(f"column {name!r}: expected numbers, found {table.column(name).type}")
-    return values if values.dtype.kind == "f" else values.astype(np.float64)
-
-
-def _save_csv(outputs: ClassifierOutputs, path: Path) -> None:
-    import pyarrow.csv as pc
-
-    pc.write_csv(_to_table(outputs), path)
-
-
-def _load_csv(path: Path) -> ClassifierOutputs:
-    import pyarrow.csv as pc
-
-    return _from_table(pc.read_csv(path))
-
-
-def _save_parquet(outputs: ClassifierOutputs, path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    pq.write_table(_to_table(outputs), path)
-
-
-def _load_parquet(path: Path) -> ClassifierOutputs:
-    import pyarrow.parquet as pq
-
-    return _from_table(pq.read_table(path))
-
-
-def _build(arrays: dict[str, NDArray[Any]]) -> ClassifierOutputs:
-    for name in ("logits", "labels"):
-        if name not in arrays:
-            raise SteepslopeError(f"expected {name}, found only {', '.join(sorted(arrays)) or 'nothing'}")
-    return ClassifierOutputs(**arrays)
-
-
-READERS: dict[str, Callable[[Path], ClassifierOutputs]] = {
+READERS: dict[str, Callable[[Path, bool], Arrays]] = {
     ".npz": _load_npz,
-    ".csv": _load_csv,
-    ".parquet": _load_parquet,
+    ".csv": tables.read,
+    ".parquet": tables.read,
 }
 WRITERS: dict[str, Callable[[ClassifierOutputs, Path], None]] = {
     ".npz": _save_npz,
-    ".csv": _save_csv,
-    ".parquet": _save_parquet,
+    ".csv": _save_table,
+    ".parquet": _save_table,
 }

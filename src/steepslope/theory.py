@@ -16,9 +16,7 @@ def loss_maximum(alpha_pos: float, alpha_neg: float) -> float:
     return 2 * math.sinh(max(alpha_pos, alpha_neg))
 
 
-def generalization_bound(
-    alpha_pos: float, alpha_neg: float, n: int, log_hypotheses: float, delta: float
-) -> float:
+def generalization_bound(alpha_pos: float, alpha_neg: float, n: int, log_hypotheses: float, delta: float) -> float:
     """Return the bound of Theorem 3.1 on |R(f) − R̂(f)|, in units of the loss.
 
     With probability at least 1 − ``delta`` over ``n`` independent samples, no hypothesis of a finite set

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import kstest, norm
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc, compare, evaluate, tnr, tpr
+from steepslope.metrics.intervals import resample
+from steepslope.metrics.measures import auroc_of
 from tests.metrics.references import Bools, Floats
 
 
@@ -77,3 +80,29 @@ def test_without_resamples_there_are_no_intervals() -> None:
     assert np.isnan(table["auc"]["low"])
     with pytest.raises(SteepslopeError, match="bootstrap: expected"):
         evaluate([0.2, 0.8], [False, True], bootstrap=-1)
+
+
+def test_intervals_of_the_auc_cover_as_often_as_they_say() -> None:
+    """Monte Carlo on a binormal source with 500 rows, whose AUC is known: 95 % intervals hold it 92 to 97 times."""
+    trials, truth = 400, norm.cdf(1.2 / np.sqrt(2))
+    covered = 0
+    for trial in range(trials):
+        table = {"auc": auroc_of}
+        estimate = resample(*binormal(500, 1.2, seed=trial), table, 200, seed=trial).estimates()["auc"]
+        covered += estimate["low"] <= truth <= estimate["high"]
+    assert 0.92 <= covered / trials <= 0.97
+
+
+def test_p_is_uniform_under_no_difference() -> None:
+    """Two scores that see the same signal through equal, independent noise: p has no favourite value."""
+    p = []
+    for trial in range(300):
+        rng = np.random.default_rng(trial)
+        is_correct = rng.random(300) < 0.7
+        signal = rng.normal(size=300) + is_correct
+        a, b = (
+            resample(signal + rng.normal(size=300), is_correct, {"auc": auroc_of}, 200, seed=trial) for _ in range(2)
+        )
+        p.append(a.minus(b)["auc"]["p"])
+    assert kstest(p, "uniform").pvalue > 0.01
+    assert np.mean(np.array(p) < 0.05) < 0.10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from steepslope.commands.evaluate import evaluate_outputs
+from steepslope.commands.evaluate import Options, evaluate_predictions
 
 # The paper's names for the oracles of Table 1.
 ORACLES: dict[str, str] = {
@@ -41,4 +41,5 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     oracles = [folder / "oracles" / name for name in ORACLES]
     for path in oracles:
         Oracle(loss=ORACLES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
-    evaluate_outputs(test, [str(path) for path in oracles], folder, "Which digits to trust", 1000, seed)
+    names = [str(path) for path in oracles]
+    evaluate_predictions(test, folder / "outputs" / "test", names, folder, "Which digits to trust", Options(seed=seed))

@@ -3,48 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from rich.console import Console
 
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, Confidences
 
 
-def evaluate(outputs: str, out: str, scores: str = "mcp", bootstrap: int = 1000, seed: int = 0) -> None:
-    """Evaluate scores and oracles on outputs: metrics.json, table.md and report.html.
+@dataclass(frozen=True)
+class Options:
+    """How to evaluate: the groups asked for, the paper's variants, resamples and their seed."""
+
+    groups: str | None = None
+    paper: bool = False
+    bootstrap: int = 1000
+    seed: int = 0
+
+
+def evaluate(
+    outputs: str,
+    out: str,
+    scores: str = "mcp",
+    groups: str | None = None,
+    paper: bool = False,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> None:
+    """Evaluate scores and oracles: metrics.json, details.json, table.md and report.html.
 
     Parameters
     ----------
     outputs
-        Folder or file of outputs (.npz, .csv, .parquet), of rows that nothing was fitted to.
+        Folder or file of outputs (.npz, .csv, .parquet), of rows that nothing was fitted to. A file may hold
+        confidence and is_correct in place of logits and label.
     out
         Folder for the results.
     scores
         Names of scores and folders of oracles, separated by commas; mcp is always among them.
+    groups
+        label (default where there are labels), predicted, a column of the outputs' file, or a .csv or .parquet
+        file with a column named group: coverage and risk are shown for each of them.
+    paper
+        Also show the metrics as the paper's code computes them.
     bootstrap
         Resamples for the intervals; 0 leaves them out.
     seed
         Fixes the resamples.
     """
+    from steepslope.outputs_io import load_predictions
+
+    path = Path(outputs)
     names = [name.strip() for name in scores.split(",") if name.strip()]
-    evaluate_outputs(
-        ClassifierOutputs.load(outputs), names, Path(out), f"Trust in {outputs}", bootstrap, seed
-    )
+    options = Options(groups, paper, bootstrap, seed)
+    evaluate_predictions(load_predictions(path), path, names, Path(out), f"Trust in {outputs}", options)
 
 
-def evaluate_outputs(
-    outputs: ClassifierOutputs, names: Sequence[str], out: Path, title: str, bootstrap: int, seed: int
+def evaluate_predictions(
+    predictions: ClassifierOutputs | Confidences,
+    path: Path,
+    names: Sequence[str],
+    out: Path,
+    title: str,
+    options: Options,
 ) -> None:
     """Score, evaluate, write the report, and print the table with what it says in words."""
-    from steepslope.evaluation import score_outputs, table_rows, verdict
-    from steepslope.report.page import write_report
-    from steepslope.report.table import terminal
+    from steepslope.details import Context, all_details
+    from steepslope.evaluation import score_predictions, table_rows, verdicts
+    from steepslope.outputs_io import ids_of
+    from steepslope.report.grid import terminal
+    from steepslope.report.page import Report, write_report
+    from steepslope.report.table import TERMINAL_TITLES, heading, main_grid
 
-    scored = score_outputs(names, outputs)
-    rows = table_rows(scored, outputs.is_correct, bootstrap, seed)
-    write_report(out, title, outputs, scored, rows)
+    codes, group_names = _groups(options.groups, predictions, path)
+    scored = score_predictions(names, predictions)
+    rows = table_rows(scored, predictions.is_correct, options.bootstrap, options.seed)
+    num_classes = predictions.num_classes if isinstance(predictions, ClassifierOutputs) else None
+    context = Context(
+        predictions.is_correct, num_classes, codes, group_names, options.bootstrap, options.seed, options.paper
+    )
+    report = Report(title, predictions, lambda some: ids_of(path, some), scored, rows, all_details(scored, context))
+    write_report(report, out)
     screen = Console(highlight=False)
-    screen.print(terminal(rows))
-    for row in rows[1:]:
-        screen.print(verdict(row), soft_wrap=True)
+    screen.print(heading(rows))
+    screen.print(terminal(main_grid(rows), TERMINAL_TITLES))
+    for line in verdicts(rows):
+        screen.print(line, soft_wrap=True)
     screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+def _groups(
+    asked: str | None, predictions: ClassifierOutputs | Confidences, path: Path
+) -> tuple[NDArray[Any] | None, Sequence[str] | None]:
+    """Return group codes (n,) and, where the groups have names, those."""
+    from steepslope.errors import SteepslopeError
+    from steepslope.tables import read_groups
+
+    if isinstance(predictions, ClassifierOutputs) and asked in (None, "label", "predicted"):
+        return (predictions.predictions if asked == "predicted" else predictions.labels), None
+    if asked is None:
+        return None, None
+    source, column = (Path(asked), "group") if asked.endswith((".csv", ".parquet")) else (path, asked)
+    if source.suffix not in (".csv", ".parquet"):
+        raise SteepslopeError(f"groups {asked!r}: {path} has no columns; give a .csv or .parquet file of groups")
+    codes, names = read_groups(source, column)
+    if len(codes) != len(predictions):
+        raise SteepslopeError(f"{source}: expected {len(predictions)} groups, one a prediction, found {len(codes)}")
+    return codes, names

@@ -24,8 +24,6 @@ def extract(classifier: str, data: str, out: str) -> None:
     from steepslope.data.datasets import parse_dataset
     from steepslope.data.extraction import extract_to_folder
 
-    for folder, outputs in extract_to_folder(
-        load_classifier(classifier), parse_dataset(data), Path(out)
-    ).items():
+    for folder, outputs in extract_to_folder(load_classifier(classifier), parse_dataset(data), Path(out)).items():
         accuracy = 100 * outputs.is_correct.mean()
         console().print(f"{folder}: {len(outputs):,} predictions, accuracy {accuracy:.2f} %")

@@ -25,6 +25,4 @@ def fit(outputs: str, out: str, reference: str | None = None, **settings: Any) -
     seen = ClassifierOutputs.load(outputs)
     oracle.fit(seen, None if reference is None else ClassifierOutputs.load(reference)).save(out)
     errors = len(seen) - int(seen.is_correct.sum())
-    console().print(
-        f"{out}: {oracle.loss} oracle fitted on {len(seen):,} predictions, {errors:,} of them wrong"
-    )
+    console().print(f"{out}: {oracle.loss} oracle fitted on {len(seen):,} predictions, {errors:,} of them wrong")

@@ -47,8 +47,6 @@ def train_classifier(
     from steepslope.training.classifier import recipe_for
     from steepslope.training.classifier import train_classifier as train
 
-    recipe = recipe_for(
-        net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, seed=seed
-    )
+    recipe = recipe_for(net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, seed=seed)
     _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed)
     console().print(f"{out}: classifier with {100 * held_out_accuracy:.2f} % accuracy on its held-out rows")

@@ -38,7 +38,5 @@ def columns(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> N
     for name, part in zip(inputs, parts, strict=True):
         bad = ~np.isfinite(part).all(axis=1)
         if bad.any():
-            raise SteepslopeError(
-                f"{name}: expected finite values, found others in row {rows.start + bad.argmax()}"
-            )
+            raise SteepslopeError(f"{name}: expected finite values, found others in row {rows.start + bad.argmax()}")
     return np.concatenate(parts, axis=1)

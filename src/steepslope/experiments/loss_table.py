@@ -18,7 +18,7 @@ from steepslope.data.classifiers import CARD as CLASSIFIER_CARD
 from steepslope.data.classifiers import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import extract_to_folder
-from steepslope.evaluation import BASELINE, score_outputs, table_rows
+from steepslope.evaluation import BASELINE, score_predictions, table_rows
 from steepslope.files import staged_folder, write_json
 from steepslope.oracle import CARD as ORACLE_CARD
 from steepslope.oracle import Oracle
@@ -93,7 +93,7 @@ def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
         if not (path / ORACLE_CARD).exists() or Oracle.load(path) != oracle:
             oracle.fit(outputs[block.fit_split]).save(path)
     test = outputs["test"]
-    rows = table_rows(score_outputs([str(path) for path in oracles], test), test.is_correct, seed=seed)
+    rows = table_rows(score_predictions([str(path) for path in oracles], test), test.is_correct, seed=seed)
     return [{"seed": seed, "fit_split": block.fit_split, **row.as_json()} for row in rows]
 
 
@@ -123,9 +123,7 @@ def mean_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def _mean_line(rows: Sequence[dict[str, Any]]) -> list[str]:
     loss, name = rows[0]["loss"], rows[0]["score"]
-    numbers = [
-        _mean([row[key]["value"] for row in rows], SCALES.get(key, 100)) for key in ("accuracy", *COLUMNS)
-    ]
+    numbers = [_mean([row[key]["value"] for row in rows], SCALES.get(key, 100)) for key in ("accuracy", *COLUMNS)]
     deltas = [row["delta_auc_vs_mcp"] for row in rows]
     clear = sum(delta["low"] > 0 or delta["high"] < 0 for delta in deltas)
     shift = _mean([delta["value"] for delta in deltas], 100, "+")

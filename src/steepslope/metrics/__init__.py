@@ -6,6 +6,7 @@ random order (AURC, AUGRC, E-AURC).
 """
 
 from steepslope.metrics.curves import Ranking, RiskCoverage, risk_coverage_curve
+from steepslope.metrics.groups import GroupRisk, group_risks
 from steepslope.metrics.intervals import Estimate, compare, evaluate
 from steepslope.metrics.measures import (
     accuracy,
@@ -19,9 +20,12 @@ from steepslope.metrics.measures import (
     tnr,
     tpr,
 )
+from steepslope.metrics.selective import confusion, coverage_at_risk, risk_at_coverage
+from steepslope.metrics.separability import average_kl, bhattacharyya_distance
 
 __all__ = [
     "Estimate",
+    "GroupRisk",
     "Ranking",
     "RiskCoverage",
     "accuracy",
@@ -30,10 +34,16 @@ __all__ = [
     "aupr_success",
     "aurc",
     "auroc",
+    "average_kl",
+    "bhattacharyya_distance",
     "compare",
+    "confusion",
+    "coverage_at_risk",
     "e_aurc",
     "evaluate",
     "fpr_at_tpr",
+    "group_risks",
+    "risk_at_coverage",
     "risk_coverage_curve",
     "tnr",
     "tpr",

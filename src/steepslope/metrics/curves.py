@@ -42,6 +42,11 @@ class Ranking:
         return np.cumsum(self.correct + self.wrong)
 
     @cached_property
+    def risk_above(self) -> Floats:
+        """Share of errors at or above each threshold, (g,); 0 above the first prediction."""
+        return (self.accepted - self.correct_above) / np.maximum(self.accepted, 1)
+
+    @cached_property
     def errors(self) -> Errors:
         """The view from the errors: most metrics are sums over them, and they are few."""
         at = self.error_groups
@@ -129,27 +134,16 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
 def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     """Return both as float64 (n,) and bool (n,), or raise as :func:`rank_rows` does."""
     values, correct = np.asarray(confidence), np.asarray(is_correct)
-    if (
-        values.ndim != 1
-        or values.dtype.kind not in "fiub"
-        or values.shape != correct.shape
-        or len(values) == 0
-    ):
+    if values.ndim != 1 or values.dtype.kind not in "fiub" or values.shape != correct.shape or len(values) == 0:
         raise SteepslopeError(
             "confidence and is_correct: expected numbers and booleans of one shape (n,), n >= 1, "
             f"found {values.dtype} {values.shape} and {correct.dtype} {correct.shape}"
         )
-    if correct.dtype.kind not in "biu" or (
-        correct.dtype.kind != "b" and np.any((correct != 0) & (correct != 1))
-    ):
-        raise SteepslopeError(
-            f"is_correct: expected booleans, found {correct.dtype}: {correct[:3].tolist()}…"
-        )
+    if correct.dtype.kind not in "biu" or (correct.dtype.kind != "b" and np.any((correct != 0) & (correct != 1))):
+        raise SteepslopeError(f"is_correct: expected booleans, found {correct.dtype}: {correct[:3].tolist()}…")
     values = values.astype(np.float64)
     if np.isnan(values).any():
-        raise SteepslopeError(
-            f"confidence: expected numbers, found NaN in row {int(np.isnan(values).argmax())}"
-        )
+        raise SteepslopeError(f"confidence: expected numbers, found NaN in row {int(np.isnan(values).argmax())}")
     return values, correct.astype(np.bool_)
 
 
@@ -170,5 +164,4 @@ def risk_coverage_curve(confidence: ArrayLike, is_correct: ArrayLike) -> RiskCov
     (array([0.25, 0.75, 1.  ]), array([0.   , 0.333, 0.5  ]))
     """
     ranking = rank_rows(confidence, is_correct).ranking()
-    wrong_above = ranking.accepted - ranking.correct_above
-    return RiskCoverage(ranking.accepted / ranking.n, wrong_above / ranking.accepted, ranking.threshold)
+    return RiskCoverage(ranking.accepted / ranking.n, ranking.risk_above, ranking.threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict
@@ -45,6 +46,7 @@ def measures_at(positive_threshold: float, negative_threshold: float) -> dict[st
         "tnr": partial(_at, measures.tnr_of, negative_threshold),
         "aurc": measures.aurc_of,
         "augrc": measures.augrc_of,
+        "e_aurc": measures.e_aurc_of,
     }
 
 
@@ -68,8 +70,8 @@ def evaluate(
     >>> table["auc"]["value"], table["tnr"]["value"]
     (1.0, 0.5)
     """
-    thresholds = positive_threshold, negative_threshold
-    return resample(confidence, is_correct, thresholds, bootstrap, seed).estimates(level)
+    table = measures_at(positive_threshold, negative_threshold)
+    return resample(confidence, is_correct, table, bootstrap, seed).estimates(level)
 
 
 def compare(
@@ -88,16 +90,21 @@ def compare(
     ``thresholds_a`` and ``thresholds_b`` are (positive, negative). p is two-sided: twice the smaller share of
     resamples on one side of zero (ties count half), with one added so that it is never 0.
     """
-    a = resample(confidence_a, is_correct, thresholds_a, bootstrap, seed)
-    return a.minus(resample(confidence_b, is_correct, thresholds_b, bootstrap, seed), level)
+    a = resample(confidence_a, is_correct, measures_at(*thresholds_a), bootstrap, seed)
+    b = resample(confidence_b, is_correct, measures_at(*thresholds_b), bootstrap, seed)
+    return a.minus(b, level)
 
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """Every metric on all rows, and on each resample of them, (bootstrap,)."""
+    """Every measure on all rows, and on each resample of them, (bootstrap,).
+
+    ``lacking`` is the number of resamples without an error, or without a correct prediction.
+    """
 
     values: dict[str, float]
     replicates: dict[str, Floats]
+    lacking: int
 
     def estimates(self, level: float = 0.95) -> dict[str, Estimate]:
         """Return values with percentile intervals."""
@@ -105,30 +112,32 @@ class Resampled:
 
     def minus(self, other: Resampled, level: float = 0.95) -> dict[str, Difference]:
         """Return paired differences; both must come from the same rows, number of resamples and seed."""
-        differences = {}
-        for name, value in self.values.items():
-            shifts = self.replicates[name] - other.replicates[name]
-            estimate = _estimate(value - other.values[name], shifts, level)
-            differences[name] = Difference(**estimate, p=_two_sided_p(shifts))
-        return differences
+        return {name: self._difference(other, name, level) for name in self.values}
+
+    def _difference(self, other: Resampled, name: str, level: float) -> Difference:
+        shifts = self.replicates[name] - other.replicates[name]
+        estimate = _estimate(self.values[name] - other.values[name], shifts, level)
+        return Difference(**estimate, p=_two_sided_p(shifts))
 
 
 def resample(
-    confidence: ArrayLike, is_correct: ArrayLike, thresholds: tuple[float, float], bootstrap: int, seed: int
+    confidence: ArrayLike, is_correct: ArrayLike, table: Mapping[str, Measure], bootstrap: int, seed: int
 ) -> Resampled:
-    """Compute every metric at (positive, negative) thresholds, on the rows and on ``bootstrap`` resamples."""
+    """Compute every measure of the table on the rows and on ``bootstrap`` resamples of them."""
     if bootstrap < 0:
         raise SteepslopeError(f"bootstrap: expected a number of replicates >= 0, found {bootstrap}")
     rows = rank_rows(confidence, is_correct)
-    table = measures_at(*thresholds)
     generator = np.random.default_rng(seed)
-    n = len(rows.place)
-    drawn = [measure(rows.ranking(generator.integers(n, size=n)), table) for _ in range(bootstrap)]
+    n, lacking, drawn = len(rows.place), 0, []
+    for _ in range(bootstrap):
+        ranking = rows.ranking(generator.integers(n, size=n))
+        lacking += ranking.n_correct in (0, n)
+        drawn.append(measure(ranking, table))
     replicates = {name: np.array([values[name] for values in drawn]) for name in table}
-    return Resampled(measure(rows.ranking(), table), replicates)
+    return Resampled(measure(rows.ranking(), table), replicates, lacking)
 
 
-def measure(ranking: Ranking, table: dict[str, Measure]) -> dict[str, float]:
+def measure(ranking: Ranking, table: Mapping[str, Measure]) -> dict[str, float]:
     """Return each metric, NaN where it is undefined."""
     return {name: _or_nan(function, ranking) for name, function in table.items()}
 

@@ -179,9 +179,7 @@ def _least_count(total: int, share: float) -> int:
 
 def _require(count: float, what: str) -> None:
     if not count:
-        raise UndefinedMetricError(
-            f"this metric needs at least one {what}, but there is none in the predictions"
-        )
+        raise UndefinedMetricError(f"this metric needs at least one {what}, but there is none in the predictions")
 
 
 def _require_both(ranking: Ranking) -> None:

@@ -1,70 +1,91 @@
-"""``metrics.json``, ``table.md`` and ``report.html``: what `evaluate` and `demo` leave behind."""
+"""``metrics.json``, ``details.json``, ``table.md`` and ``report.html``: what `evaluate` and `demo` leave behind."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
+from numpy.typing import NDArray
 
-from steepslope.evaluation import Row, Scored, verdict
+from steepslope.details import Details
+from steepslope.evaluation import Row, Scored, verdicts
 from steepslope.files import staged_folder, write_json
-from steepslope.outputs import ClassifierOutputs
-from steepslope.report import plots, table
+from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.report import plots
+from steepslope.report.detail_grids import detail_grids
+from steepslope.report.grid import UNDEFINED, Grid, markdown
+from steepslope.report.table import difference_grid, heading, main_grid
 
 EXAMPLES = 10
+Predictions = ClassifierOutputs | Confidences
+Ids = Callable[[NDArray[np.int64]], list[str]]
 
 
-@dataclass(frozen=True)
-class Example:
-    """One prediction, for the page: its id, what was predicted and true, and its confidence in percent."""
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All that a report shows of one evaluation; ``ids`` names rows."""
 
-    id: str
-    predicted: int
-    label: int
-    confidence: str
+    title: str
+    predictions: Predictions
+    ids: Ids
+    scored: Sequence[Scored]
+    rows: Sequence[Row]
+    details: Sequence[Details]
+
+    @property
+    def grids(self) -> list[Grid]:
+        """The tables below the main one."""
+        return [grid for grid in (difference_grid(self.rows), *detail_grids(self.details)) if grid.rows]
 
 
-def write_report(
-    out: Path, title: str, outputs: ClassifierOutputs, scored: Sequence[Scored], rows: Sequence[Row]
-) -> None:
-    """Write the three files together; earlier ones stay until the new ones are complete."""
+def write_report(report: Report, out: Path) -> None:
+    """Write the four files together; earlier ones stay until the new ones are complete."""
     with staged_folder(out, last="report.html") as staging:
-        write_json(staging / "metrics.json", [row.as_json() for row in rows])
-        (staging / "table.md").write_text(table.markdown(rows), encoding="utf-8")
-        (staging / "report.html").write_text(page(title, outputs, scored, rows), encoding="utf-8")
+        write_json(staging / "metrics.json", [row.as_json() for row in report.rows])
+        write_json(staging / "details.json", [one.as_json() for one in report.details])
+        (staging / "table.md").write_text(text(report), encoding="utf-8")
+        (staging / "report.html").write_text(page(report), encoding="utf-8")
 
 
-def page(title: str, outputs: ClassifierOutputs, scored: Sequence[Scored], rows: Sequence[Row]) -> str:
+def text(report: Report) -> str:
+    """Return the report as Markdown."""
+    words = "\n".join(f"- {line}" for line in verdicts(report.rows))
+    parts = [heading(report.rows), markdown(main_grid(report.rows)), words, *map(markdown, report.grids)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def page(report: Report) -> str:
     """Return the report as one HTML page without outside parts."""
-    template = Environment(loader=PackageLoader("steepslope.report", "."), autoescape=True).get_template(
-        "page.html"
-    )
-    return template.render(
-        title=title,
-        heading=table.heading(rows),
-        titles=table.titles(),
-        cells=[table.cells(row) for row in rows],
-        verdicts=[verdict(row) for row in rows[1:]],
-        histograms=plots.histograms(scored, outputs.is_correct),
-        risk_coverage=plots.risk_coverage(scored, outputs.is_correct),
-        examples=[(one.name, *examples(one, outputs)) for one in scored],
+    environment = Environment(loader=PackageLoader("steepslope.report", "."), autoescape=True)
+    is_correct = report.predictions.is_correct
+    return environment.get_template("page.html").render(
+        title=report.title,
+        heading=heading(report.rows),
+        main=main_grid(report.rows),
+        verdicts=verdicts(report.rows),
+        histograms=plots.histograms(report.scored, is_correct),
+        risk_coverage=plots.risk_coverage(report.scored, is_correct),
+        grids=report.grids,
+        examples=[(one.name, example_grids(one, report.predictions, report.ids)) for one in report.scored],
     )
 
 
-def examples(scored: Scored, outputs: ClassifierOutputs) -> tuple[list[Example], list[Example]]:
+def example_grids(scored: Scored, predictions: Predictions, ids: Ids) -> list[Grid]:
     """Return the least trusted predictions, and the most trusted errors."""
     order = np.argsort(scored.confidence, kind="stable")
-    least = order[:EXAMPLES]
-    errors = order[::-1][~outputs.is_correct[order[::-1]]][:EXAMPLES]
-    return [_example(scored, outputs, row) for row in least], [
-        _example(scored, outputs, row) for row in errors
-    ]
+    errors = order[::-1][~predictions.is_correct[order[::-1]]]
+    chosen = {"Least trusted": order[:EXAMPLES], "Most trusted errors": errors[:EXAMPLES]}
+    columns = ["id", "predicted", "label", "confidence (%)"]
+    return [Grid(title, columns, _examples(scored, predictions, rows, ids)) for title, rows in chosen.items()]
 
 
-def _example(scored: Scored, outputs: ClassifierOutputs, row: int) -> Example:
-    name = str(row) if outputs.ids is None else str(outputs.ids[row])
-    confidence = 100 / (1 + np.exp(-np.clip(scored.confidence[row], -700, 700)))
-    return Example(name, int(outputs.predictions[row]), int(outputs.labels[row]), f"{confidence:.1f}")
+def _examples(scored: Scored, predictions: Predictions, rows: NDArray[np.int64], ids: Ids) -> list[list[str]]:
+    confidence = [f"{100 * value:.1f}" for value in scored.unit_confidence[rows]]
+    if isinstance(predictions, Confidences):
+        words = ["right" if right else "wrong" for right in predictions.is_correct[rows]]
+        return [[name, UNDEFINED, *rest] for name, *rest in zip(ids(rows), words, confidence, strict=True)]
+    predicted, labels = (array[rows].astype(str).tolist() for array in (predictions.predictions, predictions.labels))
+    return [list(line) for line in zip(ids(rows), predicted, labels, confidence, strict=True)]

@@ -34,13 +34,14 @@ def histograms(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> str:
 
 
 def _histogram(axes: Axes, one: Scored, is_correct: NDArray[np.bool_]) -> None:
-    confidence = 1 / (1 + np.exp(-np.clip(one.confidence, -700, 700)))
+    confidence = one.unit_confidence
     bins = np.linspace(0, 1, 26).tolist()
     for chosen, color, label in ((is_correct, CORRECT, "correct"), (~is_correct, WRONG, "wrong")):
         if chosen.any():
             weights = np.full(int(chosen.sum()), 100 / chosen.sum())
             axes.hist(confidence[chosen], bins, weights=weights, color=color, alpha=0.55, label=label)
-    axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
+    if not np.isnan(one.cut()):
+        axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
     axes.set(title=one.name, xlabel="confidence", ylabel="% of its side", xlim=(0, 1))
 
 
@@ -54,9 +55,7 @@ def risk_coverage(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> st
         axes.plot(100 * curve.coverage[shown], 100 * curve.risk[shown], label=one.name, linewidth=1.3)
     overall = 100 * float(np.mean(~is_correct))
     axes.axhline(overall, color="0.6", linewidth=0.8, linestyle=":")
-    axes.set(
-        xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100), ylim=(0, max(1.6 * overall, 1))
-    )
+    axes.set(xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100), ylim=(0, max(1.6 * overall, 1)))
     figure.legend(frameon=False, loc="outside right upper")
     return _svg(figure)
 

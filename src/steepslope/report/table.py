@@ -1,15 +1,11 @@
-"""The table of metrics, as Markdown and for the terminal."""
+"""The main table: one row a score, every metric."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from steepslope.evaluation import BOUNDS, Row, verdict
-from steepslope.metrics.intervals import Estimate
+from steepslope.evaluation import BASELINE, Row
+from steepslope.report.grid import UNDEFINED, Grid, estimate_cell
 
 COLUMNS: dict[str, str] = {
     "auc": "AUC ↑",
@@ -21,9 +17,9 @@ COLUMNS: dict[str, str] = {
     "aurc": "AURC ×1000 ↓",
     "augrc": "AUGRC ×1000 ↓",
 }
+SCALES: dict[str, float] = {"aurc": 1000, "augrc": 1000, "e_aurc": 1000}
 # Short enough for a terminal of 80 columns.
 TERMINAL_TITLES = ("score", "AUC", "FPR95", "AUPR-E", "AUPR-S", "TPR", "TNR", "AURC‰", "AUGRC‰", "ΔAUC")
-SCALES: dict[str, float] = {"aurc": 1000, "augrc": 1000}
 
 
 def heading(rows: Sequence[Row]) -> str:
@@ -33,44 +29,33 @@ def heading(rows: Sequence[Row]) -> str:
     return f"{rows[0].n:,} predictions, {errors:,} wrong (accuracy {100 * accuracy:.2f} %)"
 
 
-def cells(row: Row) -> list[str]:
-    """Return the row's name and its numbers, in percent, each with its interval."""
-    name = row.name if row.loss in (None, row.name) else f"{row.name} ({row.loss})"
-    numbers = [cell(row.metrics[key], SCALES.get(key, 100)) for key in COLUMNS]
-    return [name, *numbers, cell(row.delta_auc_vs_mcp, 100, sign="+")]
-
-
-def cell(estimate: Estimate, scale: float, sign: str = "") -> str:
-    """Format an estimate.
-
-    >>> cell({"value": 0.921, "low": 0.915, "high": 0.93}, 100)
-    '92.1 [91.5, 93.0]'
-    """
-    if math.isnan(estimate["value"]):
-        return "–"
-    value, low, high = (f"{scale * estimate[bound]:{sign}.1f}" for bound in BOUNDS)
-    return value if math.isnan(estimate["low"]) else f"{value} [{low}, {high}]"
-
-
-def titles() -> list[str]:
-    """Return the column titles."""
-    return ["score", *COLUMNS.values(), "ΔAUC to MCP"]
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """Return heading, table and verdicts as Markdown."""
-    lines = [titles(), ["---"] + ["---:"] * (len(COLUMNS) + 1), *map(cells, rows)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    words = "\n".join(f"- {verdict(row)}" for row in rows[1:])
+def main_grid(rows: Sequence[Row]) -> Grid:
+    """Return every metric with its interval, and the paired difference of the AUC to MCP's."""
     note = "In percent, with 95 % bootstrap intervals; TPR and TNR at each score's own threshold."
-    return f"{heading(rows)}\n\n{table}\n\n{note}\n\n{words}\n".rstrip() + "\n"
+    lacking = rows[0].lacking
+    if lacking:
+        note += f" {lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
+    return Grid("", ["score", *COLUMNS.values(), "ΔAUC to MCP"], [cells(row) for row in rows], note)
 
 
-def terminal(rows: Sequence[Row]) -> Table:
-    """Return the table for a terminal: values only, so that it fits."""
-    table = Table(title=heading(rows), title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
-    for index, title in enumerate(TERMINAL_TITLES):
-        table.add_column(title, justify="right" if index else "left", overflow="fold")
-    for row in rows:
-        table.add_row(row.name, *(number.split(" [")[0] for number in cells(row)[1:]))
-    return table
+def cells(row: Row) -> list[str]:
+    """Return the row's name and its numbers, each with its interval."""
+    name = row.name if row.loss in (None, row.name) else f"{row.name} ({row.loss})"
+    numbers = [estimate_cell(row.metrics[key], SCALES.get(key, 100)) for key in COLUMNS]
+    return [name, *numbers, UNDEFINED if row.name == BASELINE else estimate_cell(row.delta_auc, sign="+")]
+
+
+def difference_grid(rows: Sequence[Row]) -> Grid:
+    """Return each metric's paired difference to MCP, with p; empty where there is nothing to compare."""
+    compared = [row for row in rows if row.vs_mcp is not None and row.name != BASELINE]
+    lines = [[row.name, *(_difference(row, key) for key in COLUMNS)] for row in compared]
+    note = "Paired on the same resamples; in brackets the 95 % interval, then the two-sided p of no difference."
+    return Grid("Difference to MCP", ["score", *COLUMNS.values()], lines, note)
+
+
+def _difference(row: Row, key: str) -> str:
+    difference = row.vs_mcp[key] if row.vs_mcp else None
+    if difference is None or difference["value"] != difference["value"]:
+        return UNDEFINED
+    p = "" if difference["p"] != difference["p"] else f" p {difference['p']:.3f}"
+    return estimate_cell(difference, SCALES.get(key, 100), sign="+") + p

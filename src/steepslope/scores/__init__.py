@@ -1,7 +1,8 @@
 """Post-hoc scores: confidences read off a classifier's outputs, one paper a file.
 
 A score has ``fit(outputs) -> self``, ``confidence(outputs) -> float64 (n,)`` (higher = more trustworthy, in
-log space, so that nothing saturates into ties) and ``threshold``: the confidence above which it trusts.
+log space, so that nothing saturates into ties) and ``scale``: a name in ``steepslope.metrics.scales.SCALES``, which
+says what a probability of ½ is.
 """
 
 from typing import Protocol, Self
@@ -16,7 +17,7 @@ from steepslope.scores.mcp import MCP
 class Score(Protocol):
     """What every post-hoc score can do."""
 
-    threshold: float
+    scale: str
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Learn what the score needs from outputs, and return the score itself."""

@@ -21,7 +21,7 @@ class MCP:
     array([50., 60.,  1.])
     """
 
-    threshold = 0.0
+    scale = "logit"
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Return the score as it is: there is nothing to learn."""

@@ -54,9 +54,7 @@ def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
         raise unknown_name("net", net, NETS)
     kind = NETS[net]
     default = {"epochs": kind.epochs, "batch_size": kind.batch_size, "flip": kind.flip}
-    return ClassifierTraining(
-        **default | {name: value for name, value in changes.items() if value is not None}
-    )
+    return ClassifierTraining(**default | {name: value for name, value in changes.items() if value is not None})
 
 
 def train_classifier(
@@ -74,9 +72,7 @@ def train_classifier(
     """
     spec = parse_dataset(data)
     if spec.split == "test":
-        raise SteepslopeError(
-            f"data {data!r}: a classifier trains on the training split, not on the test split"
-        )
+        raise SteepslopeError(f"data {data!r}: a classifier trains on the training split, not on the test split")
     images = spec.load("train")
     require_image_shape(net, images, spec.name)
     fitted, held_out = holdout_split(len(images), holdout, split_seed)
@@ -131,9 +127,7 @@ class _Run:
                     order = torch.split(torch.randperm(len(labels)), self.recipe.batch_size)
                     for step, rows in enumerate(order):
                         self._set_learning_rate((self.epochs_done + step / steps) / self.recipe.epochs)
-                        loss = self._step(
-                            mirrored(inputs[rows]) if self.recipe.flip else inputs[rows], labels[rows]
-                        )
+                        loss = self._step(mirrored(inputs[rows]) if self.recipe.flip else inputs[rows], labels[rows])
                         progress.update(task, advance=1, description=f"training, loss {loss:.3f}")
                 self.epochs_done += 1
                 self._save(state)
@@ -171,9 +165,7 @@ class _Run:
             _, index, moment = name.split(".")
             state.setdefault(int(index), {})[moment] = tensors.pop(name)
         self.net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in tensors.items()})
-        self.optimizer.load_state_dict(
-            {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
-        )
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
 
     def _key(self) -> str:
         return f"{self.card}"

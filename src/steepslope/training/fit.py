@@ -75,9 +75,7 @@ def fit_net(
         net.standardise(columns)
         _minimise(net, torch.from_numpy(columns), torch.from_numpy(target), loss, schedule)
     if not all(bool(weight.isfinite().all()) for weight in net.parameters()):
-        raise SteepslopeError(
-            "the loss became NaN or infinite: a lower learning rate or smaller alphas may help"
-        )
+        raise SteepslopeError("the loss became NaN or infinite: a lower learning rate or smaller alphas may help")
     return net.eval()
 
 

@@ -1,0 +1,83 @@
+"""The same gate, group by group: whether anyone is served worse than the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import fisher_exact
+
+from steepslope.errors import SteepslopeError
+from steepslope.metrics.curves import checked
+
+
+@dataclass(frozen=True)
+class GroupRisk:
+    """One group of n predictions at a threshold.
+
+    ``coverage`` is the share that is trusted, ``risk`` the share of errors among those (NaN where none is
+    trusted), ``p`` that of a one-sided Fisher test that the risk is no higher than in all other groups
+    together, after Holm's correction for the number of groups; ``worse`` says p < 0.05.
+    """
+
+    group: str
+    n: int
+    accuracy: float
+    coverage: float
+    risk: float
+    p: float
+    worse: bool
+
+
+def group_risks(
+    confidence: ArrayLike,
+    is_correct: ArrayLike,
+    groups: ArrayLike,
+    threshold: float = 0.5,
+    *,
+    names: Sequence[str] | None = None,
+) -> list[GroupRisk]:
+    """Return one row a group that occurs, in the order of the groups.
+
+    ``groups`` (n,) are strings or integers; with ``names``, integers that index them.
+    """
+    values, correct = checked(confidence, is_correct)
+    labels = np.asarray(groups)
+    if labels.shape != values.shape:
+        raise SteepslopeError(f"groups: expected {len(values)} rows like the confidence, found {labels.shape}")
+    distinct, index = np.unique(labels, return_inverse=True)
+    trusted = values > threshold
+    n, right, accepted, wrong = (
+        np.bincount(index[rows], minlength=len(distinct))
+        for rows in (slice(None), correct, trusted, trusted & ~correct)
+    )
+    tests = [_fisher(*counts, wrong.sum(), accepted.sum()) for counts in zip(wrong, accepted, strict=True)]
+    risk = np.divide(wrong, accepted, out=np.full(len(distinct), math.nan), where=accepted > 0)
+    titles = distinct.tolist() if names is None else [names[code] for code in distinct]
+    columns = zip(titles, n, right / n, accepted / n, risk, holm(np.array(tests)), strict=True)
+    return [
+        GroupRisk(str(title), int(count), float(accuracy), float(coverage), float(risk_), float(p), bool(p < 0.05))
+        for title, count, accuracy, coverage, risk_, p in columns
+    ]
+
+
+def _fisher(wrong: int, accepted: int, all_wrong: int, all_accepted: int) -> float:
+    rest_wrong, rest = all_wrong - wrong, all_accepted - accepted
+    table = [[wrong, accepted - wrong], [rest_wrong, rest - rest_wrong]]
+    return float(fisher_exact(table, alternative="greater").pvalue) if accepted and rest else 1.0
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return p-values corrected for their number by Holm's step-down method, in their order.
+
+    >>> holm(np.array([0.01, 0.04, 0.03]))
+    array([0.03, 0.06, 0.06])
+    """
+    order = np.argsort(p)
+    scaled = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(scaled, 1)
+    return corrected

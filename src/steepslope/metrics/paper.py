@@ -1,0 +1,69 @@
+"""The metrics as the authors' code computed them for Tables 1 and 3, where that differs from what is right.
+
+They stand here to check the paper's numbers against, and nowhere else. ``evaluate --paper`` shows them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from steepslope.metrics.curves import checked, rank_rows
+from steepslope.metrics.measures import aupr_success_of, auroc_of
+from steepslope.metrics.separability import Gaussian, fit_sides
+
+THRESHOLDS = 10_000
+TPR_WINDOW = (0.9495, 0.9505)
+
+
+def float32_sigmoid(trust_logit: ArrayLike) -> NDArray[np.float64]:
+    """Return sigmoid(z) as float32 holds it: exactly 1 from z ≈ 17, so that confident predictions tie."""
+    return np.asarray(expit(np.asarray(trust_logit, dtype=np.float32)), dtype=np.float64)
+
+
+def auroc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return the AUC, and 1 where only one class is present (which is undefined)."""
+    values, correct = checked(confidence, is_correct)
+    return 1.0 if correct.all() or not correct.any() else auroc_of(rank_rows(values, correct).ranking())
+
+
+def aupr_error(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return the average precision of finding errors by *high* confidence: low where a score is good."""
+    values, correct = checked(confidence, is_correct)
+    return aupr_success_of(rank_rows(values, ~correct).ranking())
+
+
+def fpr_at_95tpr(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return the FPR at the first of 10,000 ascending thresholds with a TPR of 94.95 to 95.05 %, else NaN."""
+    values, correct = checked(confidence, is_correct)
+    low, high = values.min(), values.max()
+    thresholds = low + (high - low) / THRESHOLDS * np.arange(THRESHOLDS)
+    tpr, fpr = (_share_at_or_above(values[rows], thresholds) for rows in (correct, ~correct))
+    inside = np.flatnonzero((tpr >= TPR_WINDOW[0]) & (tpr <= TPR_WINDOW[1]))
+    return float(fpr[inside[0]]) if len(inside) else math.nan
+
+
+def tnr(confidence: ArrayLike, is_correct: ArrayLike, *, loss: str | None, num_classes: int) -> float:
+    """Return the share of errors with a confidence ≤ ½, or ≤ 1/K for TCP."""
+    values, correct = checked(confidence, is_correct)
+    threshold = 1 / num_classes if loss == "true_class_probability" else 0.5
+    return float(np.mean(values[~correct] <= threshold)) if not correct.all() else math.nan
+
+
+def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return the average KL divergence without its factor 2: identical Gaussians score ½."""
+    a, b = fit_sides(confidence, is_correct)
+    return (_kl(a, b) + _kl(b, a)) / 2
+
+
+def _kl(a: Gaussian, b: Gaussian) -> float:
+    return 0.5 * math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 0.5
+
+
+def _share_at_or_above(values: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(values) == 0:
+        return np.full(len(thresholds), math.nan)
+    return 1 - np.searchsorted(np.sort(values), thresholds, side="left") / len(values)

@@ -1,0 +1,75 @@
+"""What a gate in front of the classifier would cost: risk at a coverage, coverage at a risk, the confusion."""
+
+from __future__ import annotations
+
+import math
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from steepslope.errors import SteepslopeError
+from steepslope.metrics.curves import Ranking, rank_rows
+
+
+class Confusion(TypedDict):
+    """Numbers of predictions, by whether they are trusted (confidence > threshold) and correct."""
+
+    trusted_correct: int
+    trusted_wrong: int
+    distrusted_correct: int
+    distrusted_wrong: int
+
+
+def risk_at_coverage_of(ranking: Ranking, coverage: float) -> float:
+    """Return e_k / k for k = ⌈coverage · n⌉: inside a tie, the expectation over its random order."""
+    k = math.ceil(coverage * ranking.n - 1e-9)
+    group = int(np.searchsorted(ranking.accepted, k, side="left"))
+    size, wrong = int(ranking.correct[group] + ranking.wrong[group]), int(ranking.wrong[group])
+    before = int(ranking.accepted[group]) - size
+    return (ranking.first(group)[1] + wrong * (k - before) / size) / k
+
+
+def coverage_at_risk_of(ranking: Ranking, risk: float) -> float:
+    """Return the largest coverage of a threshold whose accepted predictions are at most ``risk`` wrong."""
+    good = np.flatnonzero(ranking.risk_above <= risk)
+    return int(ranking.accepted[good[-1]]) / ranking.n if len(good) else 0.0
+
+
+def risk_at_coverage(confidence: ArrayLike, is_correct: ArrayLike, coverage: float) -> float:
+    """Return the share of errors among the ⌈coverage · n⌉ most confident predictions, in [0, 1].
+
+    ``coverage`` is in (0, 1]. Inside a tie it is the expectation over its random order.
+
+    >>> risk_at_coverage([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.5)  # the second or the third
+    0.25
+    """
+    if not 0 < coverage <= 1:
+        raise SteepslopeError(f"coverage: expected a share in (0, 1], found {coverage}")
+    return risk_at_coverage_of(rank_rows(confidence, is_correct).ranking(), coverage)
+
+
+def coverage_at_risk(confidence: ArrayLike, is_correct: ArrayLike, risk: float) -> float:
+    """Return the largest coverage, in [0, 1], at which at most ``risk`` in [0, 1] of the accepted are wrong.
+
+    A threshold accepts all of a tie or none of it; 0 if no threshold is good enough. This is the empirical
+    risk on these rows, not a guarantee for others.
+
+    >>> coverage_at_risk([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.4)
+    0.75
+    """
+    if not 0 <= risk <= 1:
+        raise SteepslopeError(f"risk: expected a share in [0, 1], found {risk}")
+    return coverage_at_risk_of(rank_rows(confidence, is_correct).ranking(), risk)
+
+
+def confusion(confidence: ArrayLike, is_correct: ArrayLike, threshold: float = 0.5) -> Confusion:
+    """Count the predictions that are trusted (confidence > ``threshold``) and correct, and the other three."""
+    ranking = rank_rows(confidence, is_correct).ranking()
+    correct, wrong = ranking.above(threshold)
+    return Confusion(
+        trusted_correct=correct,
+        trusted_wrong=wrong,
+        distrusted_correct=ranking.n_correct - correct,
+        distrusted_wrong=ranking.n_wrong - wrong,
+    )

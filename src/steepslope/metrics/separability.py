@@ -1,0 +1,62 @@
+"""How far apart the confidences of correct and wrong predictions lie, each side taken as a Gaussian."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from steepslope.errors import UndefinedMetricError
+from steepslope.metrics.curves import checked
+
+
+class Gaussian(NamedTuple):
+    """Mean and variance (of the population: divided by n) of one side's confidences."""
+
+    mean: float
+    variance: float
+
+
+def fit_sides(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Gaussian, Gaussian]:
+    """Return the Gaussians of the correct and of the wrong predictions' confidences.
+
+    Raises
+    ------
+    UndefinedMetricError
+        If a side is empty, constant, or holds an infinite confidence.
+    """
+    values, correct = checked(confidence, is_correct)
+    correct_side, wrong_side = (_fit(values[rows], name) for rows, name in ((correct, "correct"), (~correct, "wrong")))
+    return correct_side, wrong_side
+
+
+def _fit(values: np.ndarray, name: str) -> Gaussian:
+    if len(values) == 0 or not np.isfinite(values).all() or values.min() == values.max():
+        raise UndefinedMetricError(
+            f"separability needs finite confidences that differ among the {name} predictions, found {len(values)}"
+        )
+    return Gaussian(float(values.mean()), float(values.var()))
+
+
+def bhattacharyya_distance(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return ¼ ln(¼ (σ₁²/σ₂² + σ₂²/σ₁² + 2)) + ¼ Δμ² / (σ₁² + σ₂²), ≥ 0 (paper, Appendix G)."""
+    a, b = fit_sides(confidence, is_correct)
+    spread = a.variance / b.variance + b.variance / a.variance + 2
+    return 0.25 * math.log(spread / 4) + 0.25 * (a.mean - b.mean) ** 2 / (a.variance + b.variance)
+
+
+def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return the mean of both Kullback-Leibler divergences, in nats, ≥ 0 (paper, Appendix G).
+
+    KL(1‖2) = ln(σ₂/σ₁) + (σ₁² + Δμ²) / (2 σ₂²) − ½. The authors' code lacks the factor 2; see
+    :func:`steepslope.metrics.paper.average_kl`.
+    """
+    a, b = fit_sides(confidence, is_correct)
+    return (kl(a, b) + kl(b, a)) / 2
+
+
+def kl(a: Gaussian, b: Gaussian) -> float:
+    """Return the Kullback-Leibler divergence of Gaussian b from a, in nats."""
+    return 0.5 * (math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 1)

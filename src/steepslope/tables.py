@@ -1,0 +1,152 @@
+"""CSV and Parquet files of predictions, streamed in batches: numbers go straight into arrays.
+
+Columns: ``label``, ``logit_0``…, ``feature_0``…, ``id``; or ``confidence`` and ``is_correct``. Strings (ids,
+groups) are read only where asked for, groups as codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, unknown_name
+
+MATRICES = {"logit": "logits", "feature": "features"}
+FLOAT_COLUMN = re.compile(r"(logit|feature)_\d+|confidence")
+VECTORS = {"label": "labels", "confidence": "confidence", "is_correct": "is_correct"}
+
+
+def read(path: Path, ids: bool) -> dict[str, NDArray[Any]]:
+    """Return the arrays that the columns of a table make; floats are float64 in CSV, as stored in Parquet."""
+    names = column_names(path)
+    matrices = {name: _numbered(names, prefix) for prefix, name in MATRICES.items()}
+    vectors = {name: [column] for column, name in VECTORS.items() if column in names}
+    wanted = {name: columns for name, columns in (matrices | vectors).items() if columns}
+    arrays = _collect(path, wanted)
+    arrays |= {name: arrays[name][:, 0] for name in vectors}
+    if ids and "id" in names:
+        arrays["ids"] = np.concatenate([batch.column(0).to_numpy(False) for batch in _batches(path, ["id"])])
+    return arrays
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a table's columns."""
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    if path.suffix == ".csv":
+        with pc.open_csv(path) as reader:
+            return list(reader.schema.names)
+    return list(pq.read_schema(path).names)
+
+
+def read_groups(path: Path, column: str) -> tuple[NDArray[np.int32], list[str]]:
+    """Return the codes (n,) and names of a column of strings or numbers, which need not fit in memory as text."""
+    import pyarrow as pa
+
+    if column not in column_names(path):
+        raise unknown_name(f"column of {path}:", column, column_names(path))
+    chunks = [batch.column(0).cast(pa.string()).dictionary_encode() for batch in _batches(path, [column])]
+    encoded = pa.chunked_array(chunks).unify_dictionaries()
+    if encoded.null_count:
+        raise SteepslopeError(
+            f"{path}: column {column!r}: expected a group in each row, found {encoded.null_count} empty"
+        )
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+    return codes, encoded.chunk(0).dictionary.to_pylist()
+
+
+def take(path: Path, column: str, rows: NDArray[np.int64]) -> list[str] | None:
+    """Return a column's values in some rows as text, or None where the table has no such column."""
+    if column not in column_names(path):
+        return None
+    found: dict[int, str] = {}
+    start = 0
+    for batch in _batches(path, [column]):
+        inside = [int(row) for row in rows if start <= row < start + batch.num_rows]
+        found |= {row: str(batch.column(0)[row - start].as_py()) for row in inside}
+        start += batch.num_rows
+    return [found[int(row)] for row in rows]
+
+
+def write(path: Path, **arrays: NDArray[Any] | None) -> None:
+    """Write ``ids``, ``labels``, ``logits`` and ``features`` as columns."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    columns: dict[str, NDArray[Any]] = {}
+    for column, name in {"id": "ids", "label": "labels"}.items():
+        if arrays.get(name) is not None:
+            columns[column] = arrays[name]  # type: ignore[assignment]
+    for prefix, name in MATRICES.items():
+        matrix = arrays.get(name)
+        if matrix is not None:
+            columns |= {f"{prefix}_{k}": np.ascontiguousarray(matrix[:, k]) for k in range(matrix.shape[1])}
+    table = pa.table(columns)
+    if path.suffix == ".csv":
+        pc.write_csv(table, path)
+    else:
+        pq.write_table(table, path)
+
+
+def _numbered(names: Iterable[str], prefix: str) -> list[str]:
+    """Return the columns prefix_0, prefix_1, … in that order; a gap is an error."""
+    found = sorted(int(match[1]) for name in names if (match := re.fullmatch(rf"{prefix}_(\d+)", name)))
+    if found != list(range(len(found))):
+        missing = min(set(range(len(found))) - set(found))
+        raise SteepslopeError(f"columns {prefix}_0, {prefix}_1, …: {prefix}_{missing} is missing")
+    return [f"{prefix}_{k}" for k in found]
+
+
+def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    if path.suffix == ".csv":
+        # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one.
+        floats = {name: pa.float64() for name in columns if FLOAT_COLUMN.fullmatch(name)}
+        options = pc.ConvertOptions(include_columns=columns, column_types=floats, strings_can_be_null=True)
+        with pc.open_csv(path, convert_options=options) as reader:
+            yield from reader
+    else:
+        yield from pq.ParquetFile(path).iter_batches(columns=columns)
+
+
+def _collect(path: Path, wanted: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
+    """Stream the wanted columns into one growing array (n, columns) each."""
+    columns = [column for some in wanted.values() for column in some]
+    buffers: dict[str, NDArray[Any]] = {}
+    used = 0
+    for batch in _batches(path, columns):
+        for name, some in wanted.items():
+            block = np.column_stack([_numbers(batch, column, path) for column in some])
+            if name not in buffers:
+                buffers[name] = np.empty((0, len(some)), dtype=block.dtype)
+            _append(buffers[name], used, block)
+        used += batch.num_rows
+    for buffer in buffers.values():
+        buffer.resize((used, buffer.shape[1]), refcheck=False)
+    return buffers
+
+
+def _append(buffer: NDArray[Any], used: int, block: NDArray[Any]) -> None:
+    """Grow in place, so that no second copy of millions of rows is ever held."""
+    if used + len(block) > len(buffer):
+        buffer.resize((max(len(buffer) * 5 // 4, used + len(block)), buffer.shape[1]), refcheck=False)
+    buffer[used : used + len(block)] = block
+
+
+def _numbers(batch: Any, column: str, path: Path) -> NDArray[Any]:
+    values = batch.column(column)
+    array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    if array.dtype.kind not in "fiub" or values.null_count:
+        found = f"{values.null_count} empty" if values.null_count else str(values.type)
+        raise SteepslopeError(f"{path}: column {column!r}: expected a number in each row, found {found}")
+    return array.astype(np.float64) if array.dtype.kind in "iu" and column not in VECTORS else array

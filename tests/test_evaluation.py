@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.details import Context, all_details
+from steepslope.details import Context, Details, details
 from steepslope.errors import SteepslopeError
 from steepslope.evaluation import Row, Scored, score_predictions, table_rows, verdict
 from steepslope.metrics import aupr_success, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
@@ -95,10 +95,10 @@ def test_the_markdown_table_is_square(rows: list[Row]) -> None:
 
 
 def test_plots_are_the_same_bytes_each_time(scored: list[Scored], outputs: ClassifierOutputs) -> None:
-    for draw in (plots.histograms, plots.risk_coverage):
-        first = draw(scored, outputs.is_correct)
-        assert first == draw(scored, outputs.is_correct)
-        assert first.startswith("<svg")
+    rows = table_rows(scored, outputs.is_correct, bootstrap=0)
+    first, again = ((plots.histograms(scored, outputs.is_correct), plots.risk_coverage(rows)) for _ in range(2))
+    assert first == again
+    assert all(svg.startswith("<svg") for svg in first)
 
 
 def test_the_page_needs_nothing_from_outside(scored: list[Scored], rows: list[Row], outputs: ClassifierOutputs) -> None:
@@ -121,13 +121,16 @@ def _names(rows: NDArray[np.int64]) -> list[str]:
 
 
 def make_report(outputs: ClassifierOutputs, scored: list[Scored], rows: list[Row], title: str = "") -> Report:
-    context = Context(outputs.is_correct, outputs.num_classes, outputs.labels, None, 20, 0, paper=True)
-    return Report(title, outputs, _names, scored, rows, all_details(scored, context))
+    return Report(title, outputs, _names, scored, rows, make_details(outputs, scored, rows))
 
 
-def test_details_hold_what_the_metrics_say(scored: list[Scored], outputs: ClassifierOutputs) -> None:
-    context = Context(outputs.is_correct, outputs.num_classes, outputs.labels, None, 20, 0, paper=True)
-    noise = all_details(scored, context)[1].as_json()
+def make_details(outputs: ClassifierOutputs, scored: list[Scored], rows: list[Row]) -> list[Details]:
+    context = Context(outputs.is_correct, outputs.num_classes, outputs.labels, paper=True)
+    return [details(one, row, context) for one, row in zip(scored, rows, strict=True)]
+
+
+def test_details_hold_what_the_metrics_say(scored: list[Scored], rows: list[Row], outputs: ClassifierOutputs) -> None:
+    noise = make_details(outputs, scored, rows)[1].as_json()
     confidence, is_correct = scored[1].confidence, outputs.is_correct
     assert noise["risk_at_coverage"][80]["value"] == risk_at_coverage(confidence, is_correct, 0.8)
     assert noise["coverage_at_risk"][10]["value"] == coverage_at_risk(confidence, is_correct, 0.1)
@@ -142,17 +145,16 @@ def test_details_hold_what_the_metrics_say(scored: list[Scored], outputs: Classi
 def test_cuts_follow_the_alphas_of_a_steep_slope_oracle(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     Oracle(alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
     scored = score_predictions([str(tmp_path / "ss")], outputs)
-    context = Context(outputs.is_correct, 4, None, None, 0, 0, paper=False)
-    assert [list(one.cuts) for one in all_details(scored, context)] == [[0.5, 5 / 7]] * 2
+    assert [list(row.cuts) for row in table_rows(scored, outputs.is_correct, bootstrap=0)] == [[0.5, 5 / 7]] * 2
 
 
 def test_a_score_that_only_ranks_has_no_cuts(outputs: ClassifierOutputs) -> None:
     ranks = Scored("ranks", None, np.arange(400.0) * 100, "rank")
-    row = table_rows([ranks], outputs.is_correct, bootstrap=10)[0].as_json()
+    rows = table_rows([ranks], outputs.is_correct, bootstrap=10)
+    row = rows[0].as_json()
     assert row["tpr"]["value"] is row["tnr"]["value"] is row["delta_auc_vs_mcp"]["value"] is None
-    context = Context(outputs.is_correct, 4, outputs.labels, None, 0, 0, paper=True)
-    details = all_details([ranks], context)[0]
-    assert (details.confusion, details.cuts, details.groups) == (None, {}, [])
+    assert (rows[0].confusion, rows[0].cuts) == (None, {})
+    assert make_details(outputs, [ranks], rows)[0].groups == []
     assert 0 < ranks.unit_confidence.min() < ranks.unit_confidence.max() == 1
 
 

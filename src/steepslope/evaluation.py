@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.metrics.intervals import Difference, Estimate, Resampled, measures_at, resample
+from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
+from steepslope.metrics.intervals import Difference, Estimate, Resampled, measure, measures_at, resample
+from steepslope.metrics.measures import Measure, tnr_of, tpr_of
 from steepslope.metrics.scales import SCALES
+from steepslope.metrics.selective import Confusion, confusion_of, coverage_at_risk_of, risk_at_coverage_of
 from steepslope.oracle import CARD, Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.scores import SCORES
+from steepslope.theory import decision_probability
 
 BASELINE = "mcp"
+COVERAGES = tuple(range(50, 100, 5))  # percent
+RISKS = (1, 2, 5, 10)  # percent
+WORKING_POINTS: dict[str, Measure] = {
+    **{f"coverage {c}": partial(risk_at_coverage_of, coverage=c / 100) for c in COVERAGES},
+    **{f"risk {r}": partial(coverage_at_risk_of, risk=r / 100) for r in RISKS},
+}
+PAPER_ALPHAS = (1.0, 3.0)
+CURVE_POINTS = 2_000
 BOUNDS: tuple[Literal["value", "low", "high"], ...] = ("value", "low", "high")
 
 
@@ -46,9 +59,12 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One line of the table: every metric, and its paired difference to MCP (none where MCP is not known).
+    """All that one sort of one score's confidences tells: the metrics, and what a gate would do.
 
-    ``lacking`` is the number of bootstrap replicates without an error, or without a correct prediction.
+    ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known; ``lacking`` is the number
+    of bootstrap replicates without an error, or without a correct prediction. ``risk_at_coverage`` and
+    ``coverage_at_risk`` have percents as keys. ``cuts`` maps each probability cut to {"tpr", "tnr"}; it is empty,
+    and ``confusion`` None, where the score only ranks.
     """
 
     name: str
@@ -57,6 +73,11 @@ class Row:
     metrics: dict[str, Estimate]
     vs_mcp: dict[str, Difference] | None
     lacking: int
+    risk_at_coverage: dict[int, Estimate]
+    coverage_at_risk: dict[int, Estimate]
+    confusion: Confusion | None
+    cuts: dict[float, dict[str, float]]
+    curve: RiskCoverage
 
     @property
     def delta_auc(self) -> Difference:
@@ -124,17 +145,43 @@ def _score(name: str, label: str, outputs: ClassifierOutputs) -> Scored:
 def table_rows(
     scored: Sequence[Scored], is_correct: NDArray[np.bool_], bootstrap: int = 1000, seed: int = 0
 ) -> list[Row]:
-    """Evaluate all on the same resamples of the rows; if MCP is the first, the others are compared with it."""
-    sampled = [
-        resample(one.confidence, is_correct, measures_at(one.cut(), one.cut()), bootstrap, seed) for one in scored
-    ]
-    baseline = sampled[0] if scored[0].name == BASELINE else None
-    return [_row(one, own, baseline, len(is_correct)) for one, own in zip(scored, sampled, strict=True)]
+    """Evaluate all on the same resamples of the rows; if MCP is the first, the others are compared with it.
+
+    TPR and TNR are also shown at the cut of the first steep slope oracle, or else of α⁺ = 1, α⁻ = 3.
+    """
+    cuts = 0.5, decision_probability(*next((one.alphas for one in scored if one.alphas), PAPER_ALPHAS))
+    rows: list[Row] = []
+    baseline: Resampled | None = None
+    for one in scored:
+        ranked = rank_rows(one.confidence, is_correct)
+        own = resample(ranked, measures_at(one.cut(), one.cut()) | WORKING_POINTS, bootstrap, seed)
+        baseline = own if one.name == BASELINE else baseline
+        rows.append(_row(one, own, baseline, ranked.ranking(), cuts))
+    return rows
 
 
-def _row(scored: Scored, own: Resampled, baseline: Resampled | None, n: int) -> Row:
-    vs_mcp = None if baseline is None else own.minus(baseline)
-    return Row(scored.name, scored.loss, n, own.estimates(), vs_mcp, own.lacking)
+def _row(scored: Scored, own: Resampled, baseline: Resampled | None, ranking: Ranking, cuts: Sequence[float]) -> Row:
+    estimates = own.estimates()
+    points = {name: estimates.pop(name) for name in WORKING_POINTS}
+    differences = None if baseline is None else own.minus(baseline)
+    ranks_only = bool(np.isnan(scored.cut()))
+    return Row(
+        name=scored.name,
+        loss=scored.loss,
+        n=ranking.n,
+        metrics=estimates,
+        vs_mcp=None if differences is None else {name: differences[name] for name in estimates},
+        lacking=own.lacking,
+        risk_at_coverage={coverage: points[f"coverage {coverage}"] for coverage in COVERAGES},
+        coverage_at_risk={risk: points[f"risk {risk}"] for risk in RISKS},
+        confusion=None if ranks_only else confusion_of(ranking, scored.cut()),
+        cuts={} if ranks_only else {cut: _rates(ranking, scored.cut(cut)) for cut in cuts},
+        curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
+    )
+
+
+def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
+    return measure(ranking, {"tpr": partial(tpr_of, threshold=threshold), "tnr": partial(tnr_of, threshold=threshold)})
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:

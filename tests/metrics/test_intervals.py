@@ -8,6 +8,7 @@ from scipy.stats import kstest, norm
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc, compare, evaluate, tnr, tpr
+from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import resample
 from steepslope.metrics.measures import auroc_of
 from tests.metrics.references import Bools, Floats
@@ -88,7 +89,7 @@ def test_intervals_of_the_auc_cover_as_often_as_they_say() -> None:
     covered = 0
     for trial in range(trials):
         table = {"auc": auroc_of}
-        estimate = resample(*binormal(500, 1.2, seed=trial), table, 200, seed=trial).estimates()["auc"]
+        estimate = resample(rank_rows(*binormal(500, 1.2, seed=trial)), table, 200, seed=trial).estimates()["auc"]
         covered += estimate["low"] <= truth <= estimate["high"]
     assert 0.92 <= covered / trials <= 0.97
 
@@ -101,7 +102,8 @@ def test_p_is_uniform_under_no_difference() -> None:
         is_correct = rng.random(300) < 0.7
         signal = rng.normal(size=300) + is_correct
         a, b = (
-            resample(signal + rng.normal(size=300), is_correct, {"auc": auroc_of}, 200, seed=trial) for _ in range(2)
+            resample(rank_rows(signal + rng.normal(size=300), is_correct), {"auc": auroc_of}, 200, seed=trial)
+            for _ in range(2)
         )
         p.append(a.minus(b)["auc"]["p"])
     assert kstest(p, "uniform").pvalue > 0.01

@@ -70,7 +70,7 @@ def evaluate_predictions(
     options: Options,
 ) -> None:
     """Score, evaluate, write the report, and print the table with what it says in words."""
-    from steepslope.details import Context, all_details
+    from steepslope.details import Context, details
     from steepslope.evaluation import score_predictions, table_rows, verdicts
     from steepslope.outputs_io import ids_of
     from steepslope.report.grid import terminal
@@ -81,10 +81,9 @@ def evaluate_predictions(
     scored = score_predictions(names, predictions)
     rows = table_rows(scored, predictions.is_correct, options.bootstrap, options.seed)
     num_classes = predictions.num_classes if isinstance(predictions, ClassifierOutputs) else None
-    context = Context(
-        predictions.is_correct, num_classes, codes, group_names, options.bootstrap, options.seed, options.paper
-    )
-    report = Report(title, predictions, lambda some: ids_of(path, some), scored, rows, all_details(scored, context))
+    context = Context(predictions.is_correct, num_classes, codes, group_names, options.paper)
+    rest = [details(one, row, context) for one, row in zip(scored, rows, strict=True)]
+    report = Report(title, predictions, lambda some: ids_of(path, some), scored, rows, rest)
     write_report(report, out)
     screen = Console(highlight=False)
     screen.print(heading(rows))

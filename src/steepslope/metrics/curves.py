@@ -155,6 +155,16 @@ class RiskCoverage:
     risk: Floats
     threshold: Floats
 
+    @classmethod
+    def of(cls, ranking: Ranking) -> RiskCoverage:
+        """Read the curve off a ranking."""
+        return cls(ranking.accepted / ranking.n, ranking.risk_above, ranking.threshold)
+
+    def thinned(self, points: int) -> RiskCoverage:
+        """Return about so many evenly spaced points of the curve, the ends included: enough to draw it."""
+        kept = np.unique(np.linspace(0, len(self.risk) - 1, points).astype(int))
+        return RiskCoverage(self.coverage[kept], self.risk[kept], self.threshold[kept])
+
 
 def risk_coverage_curve(confidence: ArrayLike, is_correct: ArrayLike) -> RiskCoverage:
     """Return the share of errors among the predictions with a confidence ≥ each distinct threshold.
@@ -163,5 +173,4 @@ def risk_coverage_curve(confidence: ArrayLike, is_correct: ArrayLike) -> RiskCov
     >>> curve.coverage, curve.risk.round(3)
     (array([0.25, 0.75, 1.  ]), array([0.   , 0.333, 0.5  ]))
     """
-    ranking = rank_rows(confidence, is_correct).ranking()
-    return RiskCoverage(ranking.accepted / ranking.n, ranking.risk_above, ranking.threshold)
+    return RiskCoverage.of(rank_rows(confidence, is_correct).ranking())

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.metrics import measures
-from steepslope.metrics.curves import Floats, Ranking, rank_rows
+from steepslope.metrics.curves import Floats, RankedRows, Ranking, rank_rows
 from steepslope.metrics.measures import Measure
 
 
@@ -71,7 +71,7 @@ def evaluate(
     (1.0, 0.5)
     """
     table = measures_at(positive_threshold, negative_threshold)
-    return resample(confidence, is_correct, table, bootstrap, seed).estimates(level)
+    return resample(rank_rows(confidence, is_correct), table, bootstrap, seed).estimates(level)
 
 
 def compare(
@@ -90,8 +90,8 @@ def compare(
     ``thresholds_a`` and ``thresholds_b`` are (positive, negative). p is two-sided: twice the smaller share of
     resamples on one side of zero (ties count half), with one added so that it is never 0.
     """
-    a = resample(confidence_a, is_correct, measures_at(*thresholds_a), bootstrap, seed)
-    b = resample(confidence_b, is_correct, measures_at(*thresholds_b), bootstrap, seed)
+    a = resample(rank_rows(confidence_a, is_correct), measures_at(*thresholds_a), bootstrap, seed)
+    b = resample(rank_rows(confidence_b, is_correct), measures_at(*thresholds_b), bootstrap, seed)
     return a.minus(b, level)
 
 
@@ -120,13 +120,13 @@ class Resampled:
         return Difference(**estimate, p=_two_sided_p(shifts))
 
 
-def resample(
-    confidence: ArrayLike, is_correct: ArrayLike, table: Mapping[str, Measure], bootstrap: int, seed: int
-) -> Resampled:
-    """Compute every measure of the table on the rows and on ``bootstrap`` resamples of them."""
+def resample(rows: RankedRows, table: Mapping[str, Measure], bootstrap: int, seed: int) -> Resampled:
+    """Compute every measure of the table on the rows and on ``bootstrap`` resamples of them.
+
+    Ranked rows of equal length that get the same number of resamples and seed get the same resamples.
+    """
     if bootstrap < 0:
         raise SteepslopeError(f"bootstrap: expected a number of replicates >= 0, found {bootstrap}")
-    rows = rank_rows(confidence, is_correct)
     generator = np.random.default_rng(seed)
     n, lacking, drawn = len(rows.place), 0, []
     for _ in range(bootstrap):

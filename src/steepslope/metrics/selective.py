@@ -65,7 +65,11 @@ def coverage_at_risk(confidence: ArrayLike, is_correct: ArrayLike, risk: float) 
 
 def confusion(confidence: ArrayLike, is_correct: ArrayLike, threshold: float = 0.5) -> Confusion:
     """Count the predictions that are trusted (confidence > ``threshold``) and correct, and the other three."""
-    ranking = rank_rows(confidence, is_correct).ranking()
+    return confusion_of(rank_rows(confidence, is_correct).ranking(), threshold)
+
+
+def confusion_of(ranking: Ranking, threshold: float) -> Confusion:
+    """Count as :func:`confusion` does."""
     correct, wrong = ranking.above(threshold)
     return Confusion(
         trusted_correct=correct,

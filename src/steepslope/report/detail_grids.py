@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steepslope.details import COVERAGES, RISKS, Details
+from steepslope.details import Details
+from steepslope.evaluation import COVERAGES, RISKS, Row
 from steepslope.report.grid import Grid, estimate_cell, number_cell
 
 SHOWN_GROUPS = 30
@@ -12,51 +13,52 @@ SHOWN_GROUPS = 30
 
 def detail_grids(details: Sequence[Details]) -> list[Grid]:
     """Return all tables that have rows."""
-    grids = [risk_grid(details), coverage_grid(details), confusion_grid(details), cut_grid(details)]
+    rows = [one.row for one in details]
+    grids = [risk_grid(rows), coverage_grid(rows), confusion_grid(rows), cut_grid(rows)]
     grids += [separability_grid(details), paper_grid(details), *(group_grid(one) for one in details)]
     return [grid for grid in grids if grid.rows]
 
 
-def risk_grid(details: Sequence[Details]) -> Grid:
+def risk_grid(rows: Sequence[Row]) -> Grid:
     """Return the selective risk at each coverage."""
-    rows = [[one.score, *(estimate_cell(one.risk_at_coverage[c]) for c in COVERAGES)] for one in details]
+    lines = [[row.name, *(estimate_cell(row.risk_at_coverage[c]) for c in COVERAGES)] for row in rows]
     note = "Errors among the most confident share of the predictions, in percent."
-    return Grid("Risk at coverage", ["score", *(f"{c} %" for c in COVERAGES)], rows, note)
+    return Grid("Risk at coverage", ["score", *(f"{c} %" for c in COVERAGES)], lines, note)
 
 
-def coverage_grid(details: Sequence[Details]) -> Grid:
+def coverage_grid(rows: Sequence[Row]) -> Grid:
     """Return the coverage at each risk."""
-    rows = [[one.score, *(estimate_cell(one.coverage_at_risk[r]) for r in RISKS)] for one in details]
+    lines = [[row.name, *(estimate_cell(row.coverage_at_risk[r]) for r in RISKS)] for row in rows]
     note = "Largest share of predictions that a threshold accepts with at most this share of errors, on these rows."
-    return Grid("Coverage at risk", ["score", *(f"≤ {r} %" for r in RISKS)], rows, note)
+    return Grid("Coverage at risk", ["score", *(f"≤ {r} %" for r in RISKS)], lines, note)
 
 
-def confusion_grid(details: Sequence[Details]) -> Grid:
+def confusion_grid(rows: Sequence[Row]) -> Grid:
     """Return the four counts at each score's own threshold."""
-    rows = [[one.score, *(f"{count:,}" for count in one.confusion.values())] for one in details if one.confusion]
+    lines = [[row.name, *(f"{count:,}" for count in row.confusion.values())] for row in rows if row.confusion]
     columns = ["score", "trusted, correct", "trusted, wrong", "not trusted, correct", "not trusted, wrong"]
-    return Grid("Confusion at each score's own threshold", columns, rows)
+    return Grid("Confusion at each score's own threshold", columns, lines)
 
 
-def cut_grid(details: Sequence[Details]) -> Grid:
+def cut_grid(rows: Sequence[Row]) -> Grid:
     """Return TPR and TNR at ½ and at the cut of the steep slope loss."""
-    cuts = next((tuple(one.cuts) for one in details if one.cuts), ())
+    cuts = next((tuple(row.cuts) for row in rows if row.cuts), ())
     columns = ["score", *(f"{rate} at p > {cut:.3g}" for cut in cuts for rate in ("TPR", "TNR"))]
-    rows = [
-        [one.score, *(number_cell(one.cuts[cut][rate]) for cut in cuts for rate in ("tpr", "tnr"))]
-        for one in details
-        if one.cuts
+    lines = [
+        [row.name, *(number_cell(row.cuts[cut][rate]) for cut in cuts for rate in ("tpr", "tnr"))]
+        for row in rows
+        if row.cuts
     ]
     note = (
         "The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut. "
         "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
     )
-    return Grid("At one half, and at the cut of the steep slope loss", columns, rows, note)
+    return Grid("At one half, and at the cut of the steep slope loss", columns, lines, note)
 
 
 def separability_grid(details: Sequence[Details]) -> Grid:
     """Return how far apart both sides lie."""
-    rows = [[one.score, *(number_cell(value, 1, 3) for value in one.separability.values())] for one in details]
+    rows = [[one.row.name, *(number_cell(value, 1, 3) for value in one.separability.values())] for one in details]
     note = "Between the Gaussians of correct and wrong predictions, on the scale that ranks."
     return Grid("Separability", ["score", "average KL ↑", "Bhattacharyya distance ↑"], rows, note)
 
@@ -72,7 +74,7 @@ def paper_grid(details: Sequence[Details]) -> Grid:
     }
     columns = ["score", *(title for title, _ in names.values())]
     rows = [
-        [one.score, *(number_cell(one.paper.get(key), scale, 2) for key, (_, scale) in names.items())]
+        [one.row.name, *(number_cell(one.paper.get(key), scale, 2) for key, (_, scale) in names.items())]
         for one in details
         if one.paper
     ]
@@ -96,4 +98,4 @@ def group_grid(details: Details) -> Grid:
     if len(worst_first) > SHOWN_GROUPS:
         note += f" {len(worst_first) - SHOWN_GROUPS} more groups are in details.json."
     columns = ["group", "n", "accuracy", "coverage", "risk", "p"]
-    return Grid(f"Groups, as {details.score} serves them", columns, rows, note)
+    return Grid(f"Groups, as {details.row.name} serves them", columns, rows, note)

@@ -67,7 +67,7 @@ def page(report: Report) -> str:
         main=main_grid(report.rows),
         verdicts=verdicts(report.rows),
         histograms=plots.histograms(report.scored, is_correct),
-        risk_coverage=plots.risk_coverage(report.scored, is_correct),
+        risk_coverage=plots.risk_coverage(report.rows),
         grids=report.grids,
         examples=[(one.name, example_grids(one, report.predictions, report.ids)) for one in report.scored],
     )

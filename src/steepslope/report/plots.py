@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from steepslope.evaluation import Scored
-from steepslope.metrics.curves import risk_coverage_curve
+from steepslope.evaluation import Row, Scored
 
 CORRECT, WRONG = "#2a6f97", "#c1121f"
-MAX_POINTS = 2_000
 
 
 def histograms(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> str:
@@ -45,17 +43,16 @@ def _histogram(axes: Axes, one: Scored, is_correct: NDArray[np.bool_]) -> None:
     axes.set(title=one.name, xlabel="confidence", ylabel="% of its side", xlim=(0, 1))
 
 
-def risk_coverage(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> str:
+def risk_coverage(rows: Sequence[Row]) -> str:
     """Draw the selective risk at each coverage, one line a score (paper, Fig. 4a), as SVG."""
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.add_subplot()
-    for one in scored:
-        curve = risk_coverage_curve(one.confidence, is_correct)
-        shown = np.unique(np.linspace(0, len(curve.risk) - 1, MAX_POINTS).astype(int))
-        axes.plot(100 * curve.coverage[shown], 100 * curve.risk[shown], label=one.name, linewidth=1.3)
-    overall = 100 * float(np.mean(~is_correct))
+    for row in rows:
+        axes.plot(100 * row.curve.coverage, 100 * row.curve.risk, label=row.name, linewidth=1.3)
+    overall = 100 * float(rows[0].curve.risk[-1])
     axes.axhline(overall, color="0.6", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100), ylim=(0, max(1.6 * overall, 1)))
+    axes.set(xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100))
+    axes.set_ylim(0, max(1.6 * overall, 1))
     figure.legend(frameon=False, loc="outside right upper")
     return _svg(figure)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 from steepslope.cli import COMMANDS, main
+from steepslope.data.classifiers import load_classifier
 from steepslope.losses import LOSSES
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
 
@@ -85,8 +88,8 @@ BAD_FITS = {
     "labels out of range": (_bad_labels, "", "labels: expected values in 0…3"),
     "NaN logits": (_nan_logits, "", "logits: expected finite values, found nan in row 3"),
     "no errors": (_no_errors, "", "no prediction is wrong"),
-    "wrong type": (None, "--seed x", "seed"),
-    "unknown option": (None, "--sede 1", "--sede"),
+    "wrong type": (None, "--seed x", "Expected a int. Got value: x"),
+    "unknown option": (None, "--sede 1", "unrecognized arguments: --sede 1"),
 }
 
 
@@ -115,11 +118,15 @@ def test_bad_fits_say_so_in_one_line_and_lose_nothing(
     ("words", "message"),
     [
         ("evalute", "unknown command 'evalute': did you mean 'evaluate'?"),
-        ("evaluate --outputs x", "out"),
+        ("evaluate --outputs x", "evaluate.out"),
         ("evaluate --outputs x --out y --scores mpc", "x: no such file or folder"),
         ("train-classifier --net digits-net --data idx:/no/such --out y", "data spec 'idx:/no/such'"),
         ("extract --classifier checkpoint:no --data digits --out y", "expected a classifier checkpoint"),
-        ("", "expected"),
+        ("", 'expected "subcommand"'),
+        ("demo --seed -1 --out y", "seed: expected a whole number from 0"),
+        ("fit --outputs x --out y --seed 99999999999999", "seed: expected a whole number from 0"),
+        ("fit --outputs x --out y --hidden a", "hidden"),
+        ("evaluate --outputs=x --out=y --bootstrap many", "bootstrap"),
     ],
 )
 def test_bad_commands_say_so_in_one_line(
@@ -145,6 +152,38 @@ def test_a_file_in_the_place_of_the_folder_is_named(
     assert main(f"fit --outputs {tmp_path}/outputs.npz --epochs 1 --out {tmp_path}/out".split()) == 2
     assert "expected a folder to write to, found a file" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_fit_never_destroys_a_classifier(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "classifier", tmp_path / "c")
+    assert main(f"fit --outputs {demo}/outputs/holdout --epochs 1 --out {tmp_path}/c".split()) == 0
+    load_classifier(f"checkpoint:{tmp_path}/c")
+    Oracle.load(tmp_path / "c")
+
+
+def test_odd_folder_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_outputs(200).save(tmp_path / "in put.npz")
+    out = tmp_path / "a[red]b"
+    assert main(["evaluate", "--outputs", str(tmp_path / "in put.npz"), "--bootstrap", "5", "--out", str(out)]) == 0
+    assert f"report: {out / 'report.html'}" in capsys.readouterr().out
+    assert main(["evaluate", "--outputs", str(tmp_path / "in put.npz"), "--out", ""]) == 2
+    assert "an empty value was given after" in capsys.readouterr().err
+
+
+def test_a_bug_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        """Break."""
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setitem(COMMANDS, "broken", broken)
+    assert main(["broken"]) == 2
+    assert capsys.readouterr().err == ("steepslope: internal error: ZeroDivisionError: by zero (--debug shows where)\n")
+
+
+def test_print_config_prints_the_config(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--outputs", "x", "--out", "y", "--print_config"])
+    assert "alpha_neg: 3.0" in capsys.readouterr().out
 
 
 def test_debug_shows_where(tmp_path: Path) -> None:

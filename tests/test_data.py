@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from steepslope.data.classifiers import CARD, load_classifier
+from steepslope.data.classifiers import CARD, WEIGHTS, load_classifier
 from steepslope.data.datasets import DATASETS, Images, holdout_split, parse_dataset, read_idx
-from steepslope.data.extraction import extract, extract_to_folder
+from steepslope.data.extraction import extract, extract_to_folder, named_splits
 from steepslope.errors import SteepslopeError
 from steepslope.files import read_json, write_json
 from steepslope.outputs import ClassifierOutputs
+from steepslope.training.classifier import recipe_for, train_classifier
 from tests.conftest import write_idx
 
 
@@ -143,7 +146,55 @@ def test_extraction_keeps_rows_and_splits(demo: Path) -> None:
     again = extract(classifier, images, "digits:test", batch_size=100)
     np.testing.assert_allclose(again.logits, splits["test"].logits, atol=1e-5)
     assert again.features is not None
-    np.testing.assert_allclose(again.logits, classifier.net.head(_tensor(again.features)).detach(), atol=1e-5)
+    np.testing.assert_allclose(again.logits, classifier.net.head(torch.from_numpy(again.features)).detach(), atol=1e-5)
+
+
+def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path) -> None:
+    """The split is recognised by the images, not by how their folder is spelt; foreign images get a cut of their own."""
+    recipe = recipe_for("digits-net", epochs=1)
+    classifier, _ = train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe, holdout=5)
+    fitted, held_out = holdout_split(40, 5, classifier.card.split_seed)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(idx_folder, elsewhere)
+    for spec in (f"idx:{idx_folder}/", f"idx:{elsewhere}"):
+        splits = dict(named_splits(classifier, parse_dataset(spec)))
+        assert splits["holdout"].ids.tolist() == [f"train/{row:05d}" for row in held_out]
+        assert len(splits["train"]) == len(fitted)
+    write_idx(elsewhere / "train-images-idx3-ubyte", np.zeros((40, 8, 8), dtype=np.uint8))
+    assert len(dict(named_splits(classifier, parse_dataset(f"idx:{elsewhere}")))["holdout"]) == 20
+
+
+def test_a_failed_extraction_leaves_all_earlier_splits(idx_folder: Path, tmp_path: Path) -> None:
+    recipe = recipe_for("digits-net", epochs=1)
+    spec, out = parse_dataset(f"idx:{idx_folder}"), tmp_path / "out"
+    first, _ = train_classifier("digits-net", str(spec), tmp_path / "a", recipe)
+    second, _ = train_classifier("digits-net", str(spec), tmp_path / "b", recipe_for("digits-net", epochs=1, seed=1))
+    extract_to_folder(first, spec, out)
+    before = {path: path.read_bytes() for path in sorted(out.rglob("*.npy"))}
+    (idx_folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(SteepslopeError, match="expected a file t10k-labels-idx1-ubyte"):
+        extract_to_folder(second, spec, out)
+    assert {path: path.read_bytes() for path in sorted(out.rglob("*.npy"))} == before
+
+
+def test_empty_and_flat_images_are_refused(idx_folder: Path, demo: Path, tmp_path: Path) -> None:
+    classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
+    none = Images(np.zeros((0, 8, 8), np.uint8), np.zeros(0, np.int64), np.array([], dtype=str))
+    with pytest.raises(SteepslopeError, match="mine: expected images, found none"):
+        extract(classifier, none, "mine")
+    write_idx(idx_folder / "train-images-idx3-ubyte", np.zeros((40, 8, 8), dtype=np.uint8))
+    with pytest.raises(SteepslopeError, match="expected images that differ"):
+        train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe_for("digits-net"))
+
+
+def test_a_flipped_bit_in_a_gzip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    write_idx(path, np.random.default_rng(0).integers(256, size=5000, dtype=np.uint8))
+    content = bytearray(path.read_bytes())
+    content[30] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(SteepslopeError, match=r"file\.gz"):
+        read_idx(path, 1)
 
 
 def test_a_named_split_goes_to_the_folder_itself(demo: Path, tmp_path: Path) -> None:
@@ -162,17 +213,20 @@ def test_foreign_images_are_refused(demo: Path) -> None:
         extract(classifier, Images(np.zeros((2, 28, 28, 3), np.uint8), np.array([0, 1]), ids), "mine")
 
 
-@pytest.mark.parametrize("damage", ["card", "weights", "net", "field"])
+@pytest.mark.parametrize("damage", ["card", "weights", "nan", "net", "field", "count"])
 def test_damaged_checkpoints_are_named(demo: Path, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "classifier"
     shutil.copytree(demo / "classifier", folder)
     card = read_json(folder / CARD, "a card")
+    changes = {"net": {"net": "mnistnet"}, "field": {"mean": "grey"}, "count": {"num_classes": -5}}
     if damage == "card":
         (folder / CARD).write_text("{")
     elif damage == "weights":
-        (folder / "weights.safetensors").write_bytes(b"\0" * 100)
+        (folder / WEIGHTS).write_bytes(b"\0" * 100)
+    elif damage == "nan":
+        save_file({name: tensor * torch.nan for name, tensor in load_file(folder / WEIGHTS).items()}, folder / WEIGHTS)
     else:
-        write_json(folder / CARD, card | ({"net": "mnistnet"} if damage == "net" else {"mean": "grey"}))
+        write_json(folder / CARD, card | changes[damage])
     with pytest.raises(SteepslopeError, match=str(folder)):
         load_classifier(f"checkpoint:{folder}")
 
@@ -180,9 +234,3 @@ def test_damaged_checkpoints_are_named(demo: Path, tmp_path: Path, damage: str) 
 def test_unknown_classifier_scheme_is_named() -> None:
     with pytest.raises(SteepslopeError, match="did you mean 'checkpoint'"):
         load_classifier("checkpont:x")
-
-
-def _tensor(array: np.ndarray) -> object:
-    import torch
-
-    return torch.from_numpy(array)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
 from steepslope.details import Context, Details, details
 from steepslope.errors import SteepslopeError
@@ -17,7 +19,7 @@ from steepslope.metrics import aupr_success, auroc, compare, coverage_at_risk, r
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report import plots
-from steepslope.report.grid import markdown
+from steepslope.report.grid import markdown, terminal
 from steepslope.report.page import Report, example_grids, page, write_report
 from steepslope.report.table import TERMINAL_TITLES, main_grid
 from steepslope.scores import MCP
@@ -53,7 +55,7 @@ def test_mcp_comes_first_once(outputs: ClassifierOutputs, tmp_path: Path) -> Non
     for name in ("a/ss", "b/ss", "b/ce"):
         Oracle(epochs=1).fit(outputs).save(tmp_path / name)
     names = [str(tmp_path / name) for name in ("a/ss", "b/ss", "b/ce")]
-    scored = score_predictions(["mcp", *names, names[2]], outputs)
+    scored = score_predictions(["mcp", *names, f"{names[2]}/", str(tmp_path / "b" / ".." / "b" / "ce")], outputs)
     assert [one.name for one in scored] == ["mcp", names[0], names[1], "ce"]
     np.testing.assert_array_equal(scored[0].confidence, MCP().confidence(outputs))
     assert [one.loss for one in scored] == [None] + 3 * ["steep_slope"]
@@ -110,10 +112,10 @@ def test_the_page_needs_nothing_from_outside(scored: list[Scored], rows: list[Ro
 
 def test_examples_are_the_extremes(scored: list[Scored], outputs: ClassifierOutputs) -> None:
     least, errors = example_grids(scored[0], outputs, _names)
-    assert least.rows[0][0] == f"row/{scored[0].confidence.argmin()}"
+    assert least.rows[0][0].text == f"row/{scored[0].confidence.argmin()}"
     wrong = np.flatnonzero(~outputs.is_correct)
-    assert errors.rows[0][0] == f"row/{wrong[scored[0].confidence[wrong].argmax()]}"
-    assert all(predicted != label for _, predicted, label, _ in errors.rows)
+    assert errors.rows[0][0].text == f"row/{wrong[scored[0].confidence[wrong].argmax()]}"
+    assert all(predicted.text != label.text for _, predicted, label, _ in errors.rows)
 
 
 def _names(rows: NDArray[np.int64]) -> list[str]:
@@ -164,3 +166,25 @@ def test_lacking_replicates_are_counted_and_told() -> None:
     expected = 500 * 0.9**10
     assert row.lacking == pytest.approx(expected, abs=4 * np.sqrt(expected))
     assert "replicates lacked an error" in main_grid([row]).note
+
+
+@pytest.mark.parametrize("name", ["ss [b]", "a|b", "$x^$", "run (2)", "[red]x"])
+def test_odd_names_are_shown_as_they_are(name: str, outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    scored = [*score_predictions([], outputs), Scored(name, "focal", np.arange(400.0), "logit")]
+    rows = table_rows(scored, outputs.is_correct, bootstrap=5)
+    write_report(make_report(outputs, scored, rows), tmp_path)
+    assert f"<td>{name}<br><small>(focal)</small></td>" in (tmp_path / "report.html").read_text()
+    assert name.replace("|", "\\|") in (tmp_path / "table.md").read_text()
+    console = Console(file=StringIO(), width=80)
+    console.print(terminal(main_grid(rows), TERMINAL_TITLES))
+    assert name in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_two_figures_of_a_page_share_no_ids(
+    scored: list[Scored], rows: list[Row], outputs: ClassifierOutputs
+) -> None:
+    drawn = plots.histograms(scored, outputs.is_correct), plots.risk_coverage(rows)
+    first, second = (set(re.findall(r' id="([a-z]\w{10,})"', svg)) for svg in drawn)
+    assert first
+    assert second
+    assert first.isdisjoint(second)

@@ -90,12 +90,21 @@ def test_gradients_are_right(name: str, side: bool) -> None:
     assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, target), z)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        *((name, {}) for name in LOSSES),
+        ("focal", {"gamma": 0.0}),
+        ("focal", {"gamma": 0.5}),
+        ("steep_slope", {"alpha_pos": 10.0, "alpha_neg": 6.0}),
+        ("class_balanced", {"beta": 0.0}),
+    ],
+)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-def test_extremes_are_safe_and_unreduced(name: str, dtype: torch.dtype) -> None:
+def test_extremes_are_safe_and_unreduced(name: str, params: dict[str, float], dtype: torch.dtype) -> None:
     z = torch.tensor(EXTREMES * 2, dtype=dtype, requires_grad=True)
     target = torch.cat([_side(len(EXTREMES), True), _side(len(EXTREMES), False)])
-    loss = LOSSES[name](z, target)
+    loss = LOSSES[name](z, target, **params)
     (gradient,) = torch.autograd.grad(loss.sum(), z)
     assert loss.shape == z.shape
     assert loss.dtype == dtype
@@ -110,16 +119,19 @@ def test_steep_slope_keeps_its_direction_far_out() -> None:
     assert (gradient < 0).all()
 
 
-@pytest.mark.parametrize("alpha", [20.0, 88.0])
-def test_steep_slope_is_finite_in_float32_up_to_88(alpha: float) -> None:
-    z = torch.tensor(EXTREMES)
+@pytest.mark.parametrize("alpha", [20.0, 80.0])
+def test_steep_slope_is_finite_in_float32_up_to_80(alpha: float) -> None:
+    z = torch.tensor(EXTREMES, requires_grad=True)
     for side in (True, False):
-        assert steep_slope(z, _side(len(z), side), alpha_pos=alpha, alpha_neg=alpha).isfinite().all()
+        loss = steep_slope(z, _side(len(z), side), alpha_pos=alpha, alpha_neg=alpha)
+        (gradient,) = torch.autograd.grad(loss.sum(), z)
+        assert loss.isfinite().all()
+        assert gradient.isfinite().all()
 
 
 @pytest.mark.parametrize("alphas", [(0.0, 1.0), (1.0, -1.0), (float("nan"), 1.0)])
 def test_steep_slope_refuses_flat_slopes(alphas: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="alpha_pos and alpha_neg must be > 0"):
+    with pytest.raises(SteepslopeError, match="alpha_pos and alpha_neg must be > 0"):
         steep_slope(torch.zeros(1), IS_CORRECT[:1], alpha_pos=alphas[0], alpha_neg=alphas[1])
 
 
@@ -136,8 +148,29 @@ def test_cross_entropy_and_focal_by_hand(loss: Callable[..., Tensor], expected: 
 
 
 def test_focal_without_gamma_is_cross_entropy() -> None:
-    z = torch.linspace(-5, 5, 11)
+    z = torch.linspace(-60, 60, 121, dtype=torch.float64)
     torch.testing.assert_close(focal(z, z > 1, gamma=0.0), cross_entropy(z, z > 1))
+
+
+def test_cross_entropy_is_exact_far_out() -> None:
+    z = torch.tensor([21.0, 30.0], dtype=torch.float64)
+    expected = torch.log1p(torch.exp(-z))
+    torch.testing.assert_close(cross_entropy(z, torch.tensor([True, True])), expected, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_another_shape_is_refused(name: str) -> None:
+    with pytest.raises(SteepslopeError, match=r"expected the shape of the trust logit, \(4,\), found \(4, 1\)"):
+        LOSSES[name](torch.zeros(4), torch.ones(4, 1))
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - PROBABILITY_TARGETS))
+def test_probabilities_are_no_correctness(name: str) -> None:
+    with pytest.raises(SteepslopeError, match="expected is_correct, as booleans or 0 and 1"):
+        LOSSES[name](torch.zeros(2), torch.tensor([0.3, 1.0]))
+    torch.testing.assert_close(
+        LOSSES[name](torch.ones(2), torch.tensor([0.0, 1.0])), LOSSES[name](torch.ones(2), torch.tensor([False, True]))
+    )
 
 
 def test_true_class_probability_is_a_squared_distance() -> None:
@@ -161,7 +194,7 @@ def test_class_balanced_weighs_any_base() -> None:
 
 @pytest.mark.parametrize("beta", [-0.1, 1.0])
 def test_class_balanced_refuses_beta(beta: float) -> None:
-    with pytest.raises(ValueError, match=r"beta must be in \[0, 1\)"):
+    with pytest.raises(SteepslopeError, match=r"beta must be in \[0, 1\)"):
         class_balanced_weights((1, 1), beta)
 
 

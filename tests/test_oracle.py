@@ -49,6 +49,11 @@ def test_saving_keeps_settings_and_answers(
     np.testing.assert_array_equal(loaded.trust_logit(outputs), oracle.trust_logit(outputs))
 
 
+def test_settings_may_be_spelt_as_text() -> None:
+    assert Oracle(hidden="64, 32", inputs="features, logits") == Oracle(hidden=(64, 32), inputs=("features", "logits"))
+    assert Oracle(hidden=8) == Oracle(hidden=(8,))
+
+
 def test_a_seed_fixes_the_oracle(outputs: ClassifierOutputs) -> None:
     answers = [Oracle(seed=seed, hidden=8, **QUICK).fit(outputs).trust_logit(outputs) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(answers[0], answers[1])
@@ -79,9 +84,14 @@ def test_a_constant_feature_is_harmless(outputs: ClassifierOutputs) -> None:
         ({"loss": "steep_slop"}, "unknown loss 'steep_slop': did you mean 'steep_slope'"),
         ({"head": "plane"}, "unknown head 'plane'"),
         ({"inputs": "feature"}, "unknown input 'feature': did you mean 'features'"),
-        ({"inputs": ()}, "expected inputs"),
-        ({"hidden": (0,)}, "hidden widths >= 1"),
-        ({"epochs": 0}, "epochs: expected a number >= 1, found 0"),
+        ({"inputs": ()}, "inputs: expected at least one"),
+        ({"hidden": (0,)}, "hidden: expected a whole number >= 1, found 0"),
+        ({"epochs": 0}, "epochs: expected a whole number >= 1, found 0"),
+        ({"epochs": 1.5}, "epochs: expected a whole number >= 1, found 1.5"),
+        ({"batch_size": 2.5}, "batch_size: expected a whole number"),
+        ({"seed": -1}, "seed: expected a whole number"),
+        ({"alpha_pos": "3"}, "alpha_pos: expected a number"),
+        ({"loss": None}, "unknown loss 'None'"),
         *(({name: -1}, f"{name}: expected a number from") for name in LIMITS),
     ],
 )
@@ -136,7 +146,7 @@ def test_damaged_oracles_are_named(outputs: ClassifierOutputs, tmp_path: Path, d
     if damage == "missing":
         shutil.rmtree(tmp_path)
     elif damage == "weights":
-        (tmp_path / "weights.safetensors").write_bytes(b"")
+        (tmp_path / "oracle.safetensors").write_bytes(b"")
     elif damage == "settings":
         write_json(tmp_path / CARD, card | {"settings": {"loss": "none"}})
     else:

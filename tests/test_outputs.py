@@ -87,13 +87,17 @@ def test_csv_columns_keep_their_order(n: int, k: int, seed: int, tmp_path_factor
         ({"labels": [0]}, "labels: expected 2 rows like the logits, found 1"),
         ({"logits": [[0.0, 1.0, 2.0, np.nan]] * 2}, "logits: expected finite values, found nan in row 0"),
         ({"logits": [[0.0, 1.0, 2.0, 3.0], [0.0, 0.0, np.inf, 0.0]]}, "found inf in row 1"),
-        ({"logits": [[0, 1, 2, 3]] * 2}, "logits: expected floats"),
-        ({"logits": [0.0, 1.0]}, r"logits: expected floats of shape \(n, K\)"),
-        ({"logits": [[0.0], [1.0]]}, "at least 1 row and 2 classes"),
+        ({"logits": [[0, 1, 2, 3]] * 2}, "logits: expected float16"),
+        ({"logits": [0.0, 1.0]}, r"float64 of shape \(n, K\)"),
+        ({"logits": [[0.0], [1.0]]}, "at least 1 row, 2 columns"),
         ({"logits": np.zeros((0, 4)), "labels": np.zeros(0, dtype=int)}, "at least 1 row"),
         ({"features": np.zeros((3, 2))}, "features: expected 2 rows"),
-        ({"features": np.zeros(2)}, r"features: expected floats of shape \(n, d\)"),
+        ({"features": np.zeros(2)}, r"float64 of shape \(n, d\)"),
         ({"ids": ["a"]}, "ids: expected 2 rows"),
+        ({"ids": [["a", "b"]] * 2}, r"ids: expected strings of shape \(n,\)"),
+        ({"features": np.zeros((2, 0))}, "features: expected float16"),
+        ({"logits": [[0.0, 1.0], [2.0]]}, "logits: expected an array of floats"),
+        ({"logits": np.zeros((2, 4), dtype=np.longdouble)}, "logits: expected float16, float32 or float64"),
     ],
 )
 def test_bad_arrays_are_named(changes: dict[str, Any], message: str) -> None:
@@ -138,6 +142,8 @@ def test_a_damaged_array_is_named(outputs: ClassifierOutputs, tmp_path: Path, da
         ("label,x\n0,1\n", "expected logits"),
         ("logit_0,logit_1\n0,1\n", "expected labels"),
         ("", "cannot be read"),
+        ("label,logit_0,logit_1\n", "expected rows below the header"),
+        ("label,logit_0,logit_1\n0,nan,2\n", "found nan in row 0"),
     ],
 )
 def test_bad_csv_files_are_named(tmp_path: Path, content: str, message: str) -> None:
@@ -147,6 +153,79 @@ def test_bad_csv_files_are_named(tmp_path: Path, content: str, message: str) -> 
         ClassifierOutputs.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_text_ids_stay_text(tmp_path: Path) -> None:
+    outputs = make_outputs(4)
+    ids = np.array(["007", "1e3", "null", "2026-01-01"])
+    for name in ("outputs.csv", "outputs.parquet", "outputs.npz", "folder", "UPPER.CSV"):
+        ClassifierOutputs(outputs.logits, outputs.labels, ids=ids).save(tmp_path / name)
+        found = ClassifierOutputs.load(tmp_path / name).ids
+        assert found is not None
+        assert found.tolist() == ids.tolist()
+    assert (tmp_path / "UPPER.CSV").is_file()
+
+
+def test_foreign_byte_order_is_turned(tmp_path: Path) -> None:
+    outputs = make_outputs(4)
+    turned = ClassifierOutputs(outputs.logits.astype(">f4"), outputs.labels)
+    turned.save(tmp_path / "outputs.csv")
+    np.testing.assert_array_equal(turned.logits, outputs.logits)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 99}, {"arrays": []}, {"arrays": {"logits": {"dtype": "float32"}}}, {"ids": "yes"}],
+)
+def test_a_lying_manifest_is_named(outputs: ClassifierOutputs, tmp_path: Path, change: dict[str, Any]) -> None:
+    outputs.save(tmp_path)
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(SteepslopeError, match=r"manifest\.json"):
+        ClassifierOutputs.load(tmp_path)
+
+
+def test_further_evidence_is_left_to_those_who_ask_for_it(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    outputs.save(tmp_path)
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["arrays"]["neighbors"] = {"dtype": "float32", "shape": [400, 3]}
+    path.write_text(json.dumps(manifest))
+    assert len(ClassifierOutputs.load(tmp_path)) == 400
+
+
+@pytest.mark.parametrize("format_", ["outputs.npz", "outputs.csv", "outputs.parquet"])
+@pytest.mark.parametrize("place", [0, 40, 300, -30])
+def test_a_damaged_byte_never_gives_a_traceback(
+    outputs: ClassifierOutputs, tmp_path: Path, format_: str, place: int
+) -> None:
+    """Whatever the damage does, it is read, or refused in one line that names the file."""
+    path = tmp_path / format_
+    outputs.save(path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 255
+    path.write_bytes(content)
+    try:
+        ClassifierOutputs.load(path)
+    except SteepslopeError as error:
+        assert str(path) in str(error)  # noqa: PT017
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_an_interrupted_move_of_one_file_keeps_the_earlier_one(
+    outputs: ClassifierOutputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outputs.npz"
+    outputs.save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(Path, "replace", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make_outputs(5).save(path)
+    assert path.read_bytes() == before
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", ["bad.npz", "bad.parquet", "bad.xlsx"])

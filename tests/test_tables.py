@@ -100,7 +100,7 @@ def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
     [
         ("nosuch", "has no columns; give a .csv or .parquet file"),
         ("{}/short.csv", "expected 60 groups, one a prediction, found 2"),
-        ("{}/empty.csv", "expected a group in each row, found 1 empty"),
+        ("{}/empty.csv", "expected a group in each row, found empty ones"),
         ("{}/other.csv", "unknown column"),
     ],
 )

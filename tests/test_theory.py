@@ -56,6 +56,15 @@ def test_bound_refuses_nonsense(arguments: tuple[int, float, float]) -> None:
         generalization_bound(1, 3, n, log_hypotheses, delta)
 
 
+@pytest.mark.parametrize("alphas", [(0, 0), (-1, -3), (float("nan"), 1), (800, 1)])
+def test_slopes_out_of_range_are_named(alphas: tuple[float, float]) -> None:
+    for function in (loss_maximum, decision_probability):
+        with pytest.raises(SteepslopeError, match="alpha_pos and alpha_neg: expected numbers"):
+            function(*alphas)
+    with pytest.raises(SteepslopeError, match="probability: expected a number"):
+        optimal_softsign(1.5, 1, 3)
+
+
 @pytest.mark.parametrize("alphas", ALPHAS)
 @pytest.mark.parametrize("probability", [0.0, 0.05, 0.5, 0.8, 0.99, 1.0])
 def test_optimum_is_that_of_a_search(alphas: tuple[float, float], probability: float) -> None:

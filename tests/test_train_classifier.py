@@ -23,7 +23,7 @@ RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     for name, recipe in {"a": RECIPE, "b": RECIPE, "c": replace(RECIPE, seed=1)}.items():
         train_classifier("digits-net", "digits", tmp_path / name, recipe)
-    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in "abc"]
+    weights = [(tmp_path / name / "classifier.safetensors").read_bytes() for name in "abc"]
     assert weights[0] == weights[1] != weights[2]
 
 
@@ -51,7 +51,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     for folder in (killed, unbroken):
         subprocess.run([*command, str(folder)], check=True)
         assert not (folder / STATE).exists()
-    assert (killed / "weights.safetensors").read_bytes() == (unbroken / "weights.safetensors").read_bytes()
+    assert (killed / "classifier.safetensors").read_bytes() == (unbroken / "classifier.safetensors").read_bytes()
 
 
 def test_another_recipe_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,24 @@ def test_another_recipe_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "a" / STATE).exists()
     for name in "ab":
         train_classifier("digits-net", "digits", tmp_path / name, replace(RECIPE, seed=1))
-    assert (tmp_path / "a/weights.safetensors").read_bytes() == (tmp_path / "b/weights.safetensors").read_bytes()
+    assert (tmp_path / "a/classifier.safetensors").read_bytes() == (tmp_path / "b/classifier.safetensors").read_bytes()
+
+
+def test_an_unreadable_state_starts_anew(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / STATE).write_bytes(b"not a state")
+    for name in "ab":
+        train_classifier("digits-net", "digits", tmp_path / name, RECIPE)
+    weights = [(tmp_path / name / "classifier.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
+
+
+def test_a_diverging_run_keeps_the_earlier_checkpoint(tmp_path: Path) -> None:
+    train_classifier("digits-net", "digits", tmp_path, RECIPE)
+    before = (tmp_path / "classifier.safetensors").read_bytes()
+    with pytest.raises(SteepslopeError, match="the loss became NaN"):
+        train_classifier("digits-net", "digits", tmp_path, replace(RECIPE, learning_rate=1e30))
+    assert (tmp_path / "classifier.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -91,6 +108,8 @@ def test_mirroring_flips_about_half() -> None:
 def test_bad_recipes_are_named(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="expected epochs >= 1"):
         recipe_for("digits-net", epochs=0)
+    with pytest.raises(SteepslopeError, match="seed: expected a whole number from 0"):
+        recipe_for("digits-net", seed=-1)
     with pytest.raises(SteepslopeError, match="did you mean 'digits-net'"):
         recipe_for("digit-net")
     with pytest.raises(SteepslopeError, match="not on the test split"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -30,14 +31,15 @@ class Parser(ArgumentParser):
     """A parser with dashes in its options and errors of one line."""
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
-        """Add an option, spelt with dashes."""
-        spelt = [name.replace("_", "-") if str(name).startswith("--") else name for name in names]
+        """Add an option, spelt with dashes; jsonargparse itself looks for its --print_config."""
+        own = [name for name in names if isinstance(name, str) and not name.startswith("--print_config")]
+        spelt = [name.replace("_", "-") if name in own and name.startswith("--") else name for name in names]
         return super().add_argument(*spelt, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise for :func:`main` to print."""
         prog = getattr(ex, "subcommand_parser", None) or self
-        words = " ".join(message.split())
+        words = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split()))
         raise SteepslopeError(f"{words} (see {prog.prog.replace(' [options]', '')} --help)") from ex
 
 
@@ -58,15 +60,23 @@ def run(components: Any, words: list[str], prog: str) -> int:
     except (SteepslopeError, OSError, MemoryError) as error:
         if debug:
             raise
-        print(f"steepslope: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"steepslope: error: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("steepslope: interrupted; the same command resumes", file=sys.stderr)
+        print("steepslope: interrupted; earlier results are as they were", file=sys.stderr)
         return 130
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        print(f"steepslope: internal error: {kind}: {_one_line(error)} (--debug shows where)", file=sys.stderr)
+        return 2
     return 0
 
 
 def _parse_and_call(components: Any, words: list[str], prog: str) -> None:
+    if "" in words:
+        raise SteepslopeError(f"an empty value was given after {' '.join(words[: words.index('')]) or 'steepslope'}")
     if isinstance(components, dict) and words and words[0][:1] != "-" and words[0] not in components:
         raise unknown_name("command", words[0], components)
     auto_cli(
@@ -78,6 +88,10 @@ def _parse_and_call(components: Any, words: list[str], prog: str) -> None:
         description="Tell which predictions of a frozen classifier to trust; --debug shows tracebacks.",
         version=__version__,
     )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class SteepslopeError(Exception):
+class SteepslopeError(ValueError):
     """Bad input or an undefined result; its message is one line that says what, where, expected, found."""
 
 
@@ -16,6 +16,12 @@ class UndefinedMetricError(SteepslopeError):
 
 class FewErrorsWarning(UserWarning):
     """An oracle is fitted on so few errors that its result depends on luck."""
+
+
+def require_seed(seed: int) -> None:
+    """Raise unless the seed is a whole number that every generator in use takes."""
+    if not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise SteepslopeError(f"seed: expected a whole number from 0 to {2**31 - 1}, found {seed}")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:

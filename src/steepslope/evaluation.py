@@ -112,11 +112,12 @@ def score_predictions(names: Sequence[str], predictions: ClassifierOutputs | Con
     """
     if isinstance(predictions, Confidences):
         return [_given(names, predictions)]
-    wanted = [BASELINE, *(name for name in dict.fromkeys(names) if name != BASELINE)]
-    labels = [Path(name).name for name in wanted]
+    folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
+    wanted = {folders.get(name, name): name for name in (BASELINE, *names)}
+    labels = [Path(key).name for key in wanted]
     return [
         _score(name, label if labels.count(label) == 1 else name, predictions)
-        for name, label in zip(wanted, labels, strict=True)
+        for name, label in zip(wanted.values(), labels, strict=True)
     ]
 
 
@@ -134,12 +135,19 @@ def _score(name: str, label: str, outputs: ClassifierOutputs) -> Scored:
         score = SCORES[name]().fit(outputs)
         return Scored(name, None, score.confidence(outputs), score.scale)
     if (Path(name) / CARD).exists():
-        oracle = Oracle.load(name)
-        alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
-        return Scored(label, oracle.loss, oracle.trust_logit(outputs), oracle.scale, alphas)
+        return _score_by_oracle(name, label, outputs)
     if Path(name).exists() or "/" in name:
         raise SteepslopeError(f"{name}: expected the folder of a fitted oracle with {CARD}, found none")
     raise unknown_name("score", name, SCORES)
+
+
+def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs) -> Scored:
+    oracle = Oracle.load(folder)
+    alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
+    try:
+        return Scored(label, oracle.loss, oracle.trust_logit(outputs), oracle.scale, alphas)
+    except SteepslopeError as error:
+        raise SteepslopeError(f"oracle {folder}: {error}") from error
 
 
 def table_rows(

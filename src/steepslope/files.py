@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,26 +16,36 @@ from steepslope.errors import SteepslopeError
 def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
     """Give a staging folder whose files move into ``folder`` together when the block ends without an error.
 
-    The file named ``last`` leaves first and arrives last, so its presence means a complete set. On an error
-    nothing in ``folder`` has changed.
+    Of several files the one named ``last`` leaves first and arrives last, so its presence means a complete set. If
+    the block fails, nothing in ``folder`` has changed. One process at a time may write the same ``last``.
     """
     target = Path(folder)
+    staging = target / f".partial-{last}"
     if target.exists() and not target.is_dir():
         raise SteepslopeError(f"{target}: expected a folder to write to, found a file")
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=target))
+        shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
+        staging.mkdir(parents=True)
     except OSError as error:
         raise SteepslopeError(f"{target}: cannot write here ({error.strerror})") from error
     try:
         yield staging
-        (target / last).unlink(missing_ok=True)
-        for path in sorted(staging.iterdir(), key=lambda path: path.name == last):
-            path.replace(target / path.name)
+        _move_all(staging, target, last)
     except OSError as error:
         raise SteepslopeError(f"{target}: writing failed ({error.strerror or error})") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move_all(staging: Path, target: Path, last: str) -> None:
+    files = sorted(staging.iterdir(), key=lambda path: path.name == last)
+    blocked = [path.name for path in files if (target / path.name).is_dir()]
+    if blocked:
+        raise SteepslopeError(f"{target / blocked[0]}: expected to write a file, found a folder")
+    if len(files) > 1:
+        (target / last).unlink(missing_ok=True)
+    for path in files:
+        path.replace(target / path.name)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -57,10 +66,18 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     return content
 
 
+def positive(content: Mapping[str, Any], name: str, where: Path) -> int:
+    """Return ``content[name]`` if it is a whole number >= 1."""
+    value: int = field(content, name, int, where)
+    if value < 1:
+        raise SteepslopeError(f"{where}: field {name!r}: expected a number >= 1, found {value}")
+    return value
+
+
 def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: Path) -> Any:
     """Return ``content[name]`` if it is of that type; else say which field of which file is wrong."""
     if name not in content:
         raise SteepslopeError(f"{where}: the field {name!r} is missing")
-    if not isinstance(content[name], kind):
+    if not isinstance(content[name], kind) or (kind is int and isinstance(content[name], bool)):
         raise SteepslopeError(f"{where}: field {name!r}: found {content[name]!r} of an unexpected type")
     return content[name]

@@ -2,7 +2,8 @@
 
 Every loss takes ``trust_logit`` (float tensor, any shape, higher = more trustworthy) and ``target`` (same
 shape: ``is_correct`` as bool or 0/1; for TCP the true-class probability in [0, 1]) and returns the unreduced
-loss in the dtype of ``trust_logit``. Half precisions are computed in float32 inside. A trust logit of ±inf
+loss in the dtype of ``trust_logit``. Half precisions are computed in float32 inside. Another shape or
+another target than that is a SteepslopeError. A trust logit of ±inf
 gives the limit (for an unbounded loss, at least the largest float), never NaN, in value and gradient.
 """
 
@@ -13,7 +14,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
+
+from steepslope.errors import SteepslopeError
 
 Loss = Callable[..., Tensor]
 
@@ -24,7 +27,7 @@ def cross_entropy(trust_logit: Tensor, target: Tensor) -> Tensor:
     >>> cross_entropy(torch.zeros(2), torch.tensor([True, False]))
     tensor([0.6931, 0.6931])
     """
-    return softplus(_wrongness(trust_logit, target)).to(trust_logit.dtype)
+    return -logsigmoid(-_wrongness(trust_logit, target)).to(trust_logit.dtype)
 
 
 def focal(trust_logit: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
@@ -33,9 +36,10 @@ def focal(trust_logit: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
     ``gamma`` ≥ 0 turns down what is already well classified; 0 is cross entropy.
     """
     wrongness = _wrongness(trust_logit, target)
-    finite = wrongness.clamp(max=torch.finfo(wrongness.dtype).max)  # inf · 0 in the gradient would be NaN
-    log_miss = -softplus(-finite)  # log(1 - p of the right answer)
-    return (torch.exp(gamma * log_miss) * softplus(finite)).to(trust_logit.dtype)
+    largest = torch.finfo(wrongness.dtype).max
+    finite = wrongness.clamp(-largest, largest)  # inf · 0 would be NaN
+    log_miss, log_hit = logsigmoid(finite), logsigmoid(-finite)
+    return (torch.exp(gamma * log_miss) * -log_hit).to(trust_logit.dtype)
 
 
 def true_class_probability(trust_logit: Tensor, target: Tensor) -> Tensor:
@@ -43,6 +47,7 @@ def true_class_probability(trust_logit: Tensor, target: Tensor) -> Tensor:
 
     In [0, 1]. ``target`` is that probability, not ``is_correct`` (Corbière et al. 2019).
     """
+    _require_same_shape(trust_logit, target)
     z = _working_precision(trust_logit)
     return (torch.sigmoid(z) - target.to(z.dtype)).square().to(trust_logit.dtype)
 
@@ -59,7 +64,7 @@ def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: float = 1.0, 
 
     Raises
     ------
-    ValueError
+    SteepslopeError
         If an alpha is not positive.
 
     >>> z = torch.tensor([-float("inf"), 0.0, float("inf")])
@@ -69,9 +74,9 @@ def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: float = 1.0, 
     tensor([ 0.0000,  0.9502, 20.0357])
     """
     if not (alpha_pos > 0 and alpha_neg > 0):
-        raise ValueError(f"alpha_pos and alpha_neg must be > 0, but are {alpha_pos} and {alpha_neg}")
+        raise SteepslopeError(f"alpha_pos and alpha_neg must be > 0, but are {alpha_pos} and {alpha_neg}")
+    wrongness = _wrongness(trust_logit, target)
     is_correct = target.bool()
-    wrongness = _wrongness(trust_logit, is_correct)
     well_placed = wrongness <= 0
     tail = 1 / (1 + torch.where(well_placed, -wrongness, wrongness))  # 1 − |s|, exact for large |z|
     alpha = wrongness.new_tensor([alpha_neg, alpha_pos])[is_correct.long()]
@@ -113,11 +118,11 @@ def class_balanced_weights(class_counts: tuple[int, int], beta: float) -> tuple[
 
     Raises
     ------
-    ValueError
+    SteepslopeError
         If ``beta`` is not in [0, 1).
     """
     if not 0 <= beta < 1:
-        raise ValueError(f"beta must be in [0, 1), but is {beta}")
+        raise SteepslopeError(f"beta must be in [0, 1), but is {beta}")
     effective = [1 - beta ** max(count, 1) for count in class_counts]
     scale = 2 / sum(1 / number for number in effective)
     return scale / effective[0], scale / effective[1]
@@ -127,8 +132,18 @@ def _working_precision(trust_logit: Tensor) -> Tensor:
     return trust_logit.float() if trust_logit.dtype.itemsize < 4 else trust_logit
 
 
+def _require_same_shape(trust_logit: Tensor, target: Tensor) -> None:
+    if trust_logit.shape != target.shape:
+        raise SteepslopeError(
+            f"target: expected the shape of the trust logit, {tuple(trust_logit.shape)}, found {tuple(target.shape)}"
+        )
+
+
 def _wrongness(trust_logit: Tensor, is_correct: Tensor) -> Tensor:
     """Return the trust logit turned so that higher is worse: −z where correct, z where wrong."""
+    _require_same_shape(trust_logit, is_correct)
+    if is_correct.dtype != torch.bool and not ((is_correct == 0) | (is_correct == 1)).all():
+        raise SteepslopeError("target: expected is_correct, as booleans or 0 and 1, found other numbers")
     z = _working_precision(trust_logit)
     return torch.where(is_correct.bool(), -z, z)
 
@@ -143,3 +158,11 @@ LOSSES: dict[str, Loss] = {
 
 # Losses whose target is the true-class probability; all others take is_correct.
 PROBABILITY_TARGETS = frozenset({"true_class_probability"})
+
+# The paper's names for the losses that its tables compare.
+PAPER_LOSSES: dict[str, str] = {
+    "CE": "cross_entropy",
+    "Focal": "focal",
+    "TCP": "true_class_probability",
+    "SS": "steep_slope",
+}

@@ -42,16 +42,15 @@ def digits_net(num_classes: int) -> Net:
 
 @dataclass(frozen=True)
 class NetKind:
-    """How to build a net, the side of its square grey images, and how it is best trained."""
+    """How to build a net, the side of its square grey images, and how long to train it in what batches."""
 
     build: Callable[[int], Net]
     image_size: int
     epochs: int
     batch_size: int
-    flip: bool
 
 
 NETS: dict[str, NetKind] = {
-    "mnist-net": NetKind(mnist_net, image_size=28, epochs=10, batch_size=128, flip=True),
-    "digits-net": NetKind(digits_net, image_size=8, epochs=15, batch_size=32, flip=False),
+    "mnist-net": NetKind(mnist_net, image_size=28, epochs=10, batch_size=128),
+    "digits-net": NetKind(digits_net, image_size=8, epochs=15, batch_size=32),
 }

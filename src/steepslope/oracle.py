@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import FewErrorsWarning, SteepslopeError, unknown_name
+from steepslope.errors import FewErrorsWarning, SteepslopeError, require_seed, unknown_name
 from steepslope.evidence import EVIDENCE, columns
 from steepslope.files import field as json_field
-from steepslope.files import read_json, staged_folder, write_json
+from steepslope.files import positive, read_json, staged_folder, write_json
 from steepslope.outputs import ClassifierOutputs, blocks
 
 if TYPE_CHECKING:  # torch is slow to import, and `steepslope --help` must not wait for it
@@ -24,16 +24,15 @@ if TYPE_CHECKING:  # torch is slow to import, and `steepslope --help` must not w
     from steepslope.training.fit import OracleNet
 
 CARD = "oracle.json"
-WEIGHTS = "weights.safetensors"
+WEIGHTS = "oracle.safetensors"
 FEW_ERRORS = 50
 
-# Smallest and largest allowed values. The steep slope loss reaches exp(alpha), which float32 holds up to 88.
+# Smallest and largest allowed values. The slope of the steep slope loss reaches alpha * exp(alpha) in float32.
 LIMITS: dict[str, tuple[float, float]] = {
-    "alpha_pos": (1e-6, 88),
-    "alpha_neg": (1e-6, 88),
+    "alpha_pos": (1e-6, 80),
+    "alpha_neg": (1e-6, 80),
     "gamma": (0, 100),
     "beta": (0, 1 - 1e-12),
-    "batch_size": (1, math.inf),
     "learning_rate": (1e-12, math.inf),
     "weight_decay": (0, math.inf),
 }
@@ -73,7 +72,8 @@ class Oracle:
     head
         ``hyperplane`` (signed distance, paper Eq. 7) or ``linear``.
     hidden
-        Widths of ReLU layers before the head; none makes the oracle linear in its inputs.
+        Widths of ReLU layers before the head, as a number, a tuple or with commas between them; none makes the
+        oracle linear in its inputs.
     epochs
         Passes over the fit set; by default as many as make about 3,000 steps.
     batch_size
@@ -93,7 +93,7 @@ class Oracle:
     beta: float = 0.999
     inputs: tuple[str, ...] | str = ("features",)
     head: str = "hyperplane"
-    hidden: tuple[int, ...] | int = ()
+    hidden: tuple[int, ...] | int | str = ()
     epochs: int | None = None
     batch_size: int = 256
     learning_rate: float = 3e-3
@@ -110,11 +110,14 @@ class Oracle:
     @property
     def input_names(self) -> tuple[str, ...]:
         """The inputs, one by one."""
-        return tuple(self.inputs.split(",")) if isinstance(self.inputs, str) else tuple(self.inputs)
+        names = self.inputs.split(",") if isinstance(self.inputs, str) else self.inputs
+        return tuple(name.strip() for name in names)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """The widths of the ReLU layers, one by one."""
+        if isinstance(self.hidden, str):
+            return tuple(int(width) for width in self.hidden.split(","))
         return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
@@ -166,12 +169,12 @@ class Oracle:
 
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and settings as JSON; an earlier oracle there is replaced."""
-        from safetensors.torch import save_file
+        from steepslope.weights import save_weights
 
         fitted = self._fitted()
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
         with staged_folder(folder, last=CARD) as staging:
-            save_file(fitted.net.state_dict(), staging / WEIGHTS)
+            save_weights(fitted.net.state_dict(), staging / WEIGHTS)
             write_json(staging / CARD, {"settings": self.settings(), "fitted": shape})
 
     @classmethod
@@ -183,10 +186,10 @@ class Oracle:
         path = Path(folder) / CARD
         card = read_json(path, "a fitted oracle")
         shape = json_field(card, "fitted", dict, path)
-        num_classes, width = (json_field(shape, name, int, path) for name in ("num_classes", "width"))
+        num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))
         try:
             oracle = cls(**json_field(card, "settings", dict, path))
-        except (SteepslopeError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise SteepslopeError(f"{path}: {error}") from error
         net = OracleNet(width, oracle.widths, oracle.head).double()
         load_weights(net, Path(folder) / WEIGHTS)
@@ -243,17 +246,20 @@ def _check_settings(oracle: Oracle) -> None:
         _require_known("input", name, EVIDENCE)
     for name, (low, high) in LIMITS.items():
         value = getattr(oracle, name)
-        if not low <= value <= high:
-            raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:g}, found {value}")
-    if oracle.epochs is not None and oracle.epochs < 1:
-        raise SteepslopeError(f"epochs: expected a number >= 1, found {oracle.epochs}")
-    if not oracle.inputs or any(width < 1 for width in oracle.widths):
-        raise SteepslopeError(f"expected inputs, and hidden widths >= 1, found {oracle.inputs} and {oracle.hidden}")
+        if not isinstance(value, int | float) or not low <= value <= high:
+            raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:g}, found {value!r}")
+    counts = {"epochs": 1 if oracle.epochs is None else oracle.epochs, "batch_size": oracle.batch_size}
+    for name, count in [*counts.items(), *(("hidden", width) for width in oracle.widths)]:
+        if not isinstance(count, int) or count < 1:
+            raise SteepslopeError(f"{name}: expected a whole number >= 1, found {count!r}")
+    require_seed(oracle.seed)
+    if not oracle.input_names:
+        raise SteepslopeError("inputs: expected at least one, found none")
 
 
 def _require_known(kind: str, name: str, known: Collection[str]) -> None:
     if name not in known:
-        raise unknown_name(kind, name, known)
+        raise unknown_name(kind, str(name), known)
 
 
 def _check_errors(outputs: ClassifierOutputs) -> None:
@@ -264,9 +270,10 @@ def _check_errors(outputs: ClassifierOutputs) -> None:
             f"an oracle learns from errors beside correct predictions, but {which} among the {len(outputs)}: "
             "fit on outputs that the classifier was not fitted to, or on more of them"
         )
-    if errors < FEW_ERRORS:
+    rare, side = min((errors, "errors"), (len(outputs) - errors, "correct predictions"))
+    if rare < FEW_ERRORS:
         warnings.warn(
-            f"the oracle is fitted on only {errors} errors; below about {FEW_ERRORS} it depends on luck",
+            f"the oracle is fitted on only {rare} {side}; below about {FEW_ERRORS} it depends on luck",
             FewErrorsWarning,
             stacklevel=3,
         )

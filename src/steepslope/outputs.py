@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 
 BLOCK_ROWS = 65_536
+FLOATS = ("float16", "float32", "float64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,9 @@ class ClassifierOutputs:
             _require_length("features", len(features), len(logits))
             object.__setattr__(self, "features", features)
         if self.ids is not None:
-            ids = np.asarray(self.ids, dtype=np.str_)
+            ids = np.asarray(self.ids).astype(np.str_)
+            if ids.ndim != 1:
+                raise SteepslopeError(f"ids: expected strings of shape (n,), found shape {ids.shape}")
             _require_length("ids", len(ids), len(logits))
             object.__setattr__(self, "ids", ids)
 
@@ -95,7 +98,7 @@ class ClassifierOutputs:
     def require_features(self) -> NDArray[Any]:
         """Return the features, or say that these outputs have none."""
         if self.features is None:
-            raise SteepslopeError("the outputs hold no features: extract them with features, or use logits only")
+            raise SteepslopeError("the outputs hold no features: give outputs that do, or inputs without them (logits)")
         return self.features
 
     def save(self, path: str | Path) -> None:
@@ -129,15 +132,17 @@ def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
 
 
 def _float_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
-    array = values if isinstance(values, np.ndarray) else np.asarray(values)
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+    try:
+        array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SteepslopeError(f"{name}: expected an array of floats ({' '.join(str(error).split())})") from error
+    least = 2 if name == "logits" else 1
+    if array.ndim != 2 or array.dtype.name not in FLOATS or array.shape[1] < least or len(array) == 0:
         raise SteepslopeError(
-            f"{name}: expected floats of shape (n, {'K' if name == 'logits' else 'd'}), "
-            f"found {array.dtype} of shape {array.shape}"
+            f"{name}: expected float16, float32 or float64 of shape (n, {'K' if name == 'logits' else 'd'}) and "
+            f"at least 1 row, {least} columns, found {array.dtype} of shape {array.shape}"
         )
-    if name == "logits" and (len(array) == 0 or array.shape[1] < 2):
-        raise SteepslopeError(f"logits: expected at least 1 row and 2 classes, found shape {array.shape}")
-    return array
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _label_vector(values: ArrayLike, n: int, num_classes: int) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ see :mod:`steepslope.tables`. Nothing that is read can run code: pickled arrays 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,16 +23,19 @@ from steepslope.metrics.curves import checked
 from steepslope.outputs import ClassifierOutputs, Confidences
 
 MANIFEST = "manifest.json"
+VERSION = 1
 ARRAYS = ("logits", "labels", "features")
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
+# What numpy, zipfile and pyarrow raise on damaged files.
+UNREADABLE = (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def save(outputs: ClassifierOutputs, path: Path) -> None:
-    """Write in the format that the suffix of ``path`` names; without a suffix, a folder."""
-    if path.suffix in WRITERS:
+    """Write in the format that the suffix of ``path`` names; with any other name, a folder."""
+    if path.suffix.lower() in WRITERS:
         with staged_folder(path.parent, last=path.name) as staging:
-            WRITERS[path.suffix](outputs, staging / path.name)
+            WRITERS[path.suffix.lower()](outputs, staging / path.name)
     else:
         _save_folder(outputs, path)
 
@@ -49,11 +53,11 @@ def load_predictions(path: Path) -> ClassifierOutputs | Confidences:
 def ids_of(path: Path, rows: NDArray[np.int64]) -> list[str]:
     """Return the ids of some rows, or the rows' numbers where the path has no ids."""
     numbers = [str(row) for row in rows]
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         ids = _reading(path, lambda: _load_npz(path, ids=True)).get("ids")
         return numbers if ids is None else ids[rows].astype(str).tolist()
     table = path / "ids.parquet" if path.is_dir() else path
-    return (tables.take(table, "id", rows) if table.exists() else None) or numbers
+    return (_reading(path, lambda: tables.take(table, "id", rows)) if table.exists() else None) or numbers
 
 
 def _build(arrays: Arrays) -> ClassifierOutputs | Confidences:
@@ -74,9 +78,9 @@ def _required(arrays: Arrays, *names: str) -> Arrays:
 def _read(path: Path, ids: bool) -> Arrays:
     if not path.exists():
         raise SteepslopeError(f"{path}: no such file or folder")
-    if not path.is_dir() and path.suffix not in READERS:
+    if not path.is_dir() and path.suffix.lower() not in READERS:
         raise unknown_name(f"format of {path.name}:", path.suffix, READERS)
-    return (_load_folder if path.is_dir() else READERS[path.suffix])(path, ids)
+    return (_load_folder if path.is_dir() else READERS[path.suffix.lower()])(path, ids)
 
 
 def _reading(path: Path, work: Callable[[], T]) -> T:
@@ -85,7 +89,7 @@ def _reading(path: Path, work: Callable[[], T]) -> T:
         return work()
     except SteepslopeError as error:
         raise error if str(path) in str(error) else SteepslopeError(f"{path}: {error}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         summary = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SteepslopeError(f"{path}: cannot be read as classifier outputs ({summary})") from error
 
@@ -107,7 +111,7 @@ def _save_folder(outputs: ClassifierOutputs, folder: Path) -> None:
             pq.write_table(pa.table({"id": pa.array(outputs.ids)}), staging / "ids.parquet")
         manifest = {
             "format": "steepslope outputs",
-            "version": 1,
+            "version": VERSION,
             "rows": len(outputs),
             "num_classes": outputs.num_classes,
             "arrays": {name: {"dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()},
@@ -119,17 +123,21 @@ def _save_folder(outputs: ClassifierOutputs, folder: Path) -> None:
 def _load_folder(folder: Path, ids: bool) -> Arrays:
     path = folder / MANIFEST
     manifest = read_json(path, "a complete folder of classifier outputs")
-    arrays = {}
-    for name, described in field(manifest, "arrays", dict, path).items():
-        array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        if list(array.shape) != described["shape"]:
-            raise SteepslopeError(
-                f"{folder / name}.npy: expected shape {described['shape']}, as in {MANIFEST}, found {list(array.shape)}"
-            )
-        arrays[name] = array
+    if manifest.get("version") != VERSION:
+        raise SteepslopeError(f"{path}: expected version {VERSION} of the format, found {manifest.get('version')!r}")
+    described = field(manifest, "arrays", dict, path)
+    arrays = {name: _load_array(folder, name, described[name], path) for name in ARRAYS if name in described}
     if ids and field(manifest, "ids", bool, path):
         arrays |= tables.read(folder / "ids.parquet", ids=True)
     return arrays
+
+
+def _load_array(folder: Path, name: str, described: dict[str, Any], manifest: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    expected = tuple(field(described, "shape", list, manifest))
+    if array.shape != expected:
+        raise SteepslopeError(f"{folder / name}.npy: expected shape {expected}, as in {MANIFEST}, found {array.shape}")
+    return array
 
 
 def _save_npz(outputs: ClassifierOutputs, path: Path) -> None:

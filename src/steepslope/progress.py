@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 def console() -> Console:
     """Return the console that writes to standard error."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager

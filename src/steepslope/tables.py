@@ -27,10 +27,11 @@ def read(path: Path, ids: bool) -> dict[str, NDArray[Any]]:
     matrices = {name: _numbered(names, prefix) for prefix, name in MATRICES.items()}
     vectors = {name: [column] for column, name in VECTORS.items() if column in names}
     wanted = {name: columns for name, columns in (matrices | vectors).items() if columns}
-    arrays = _collect(path, wanted)
+    arrays = _collect(path, wanted) if wanted else {}
     arrays |= {name: arrays[name][:, 0] for name in vectors}
     if ids and "id" in names:
-        arrays["ids"] = np.concatenate([batch.column(0).to_numpy(False) for batch in _batches(path, ["id"])])
+        batches = [batch.column(0).to_numpy(zero_copy_only=False) for batch in _batches(path, ["id"])]
+        arrays["ids"] = np.concatenate(batches)
     return arrays
 
 
@@ -39,7 +40,7 @@ def column_names(path: Path) -> list[str]:
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         with pc.open_csv(path) as reader:
             return list(reader.schema.names)
     return list(pq.read_schema(path).names)
@@ -52,13 +53,12 @@ def read_groups(path: Path, column: str) -> tuple[NDArray[np.int32], list[str]]:
     if column not in column_names(path):
         raise unknown_name(f"column of {path}:", column, column_names(path))
     chunks = [batch.column(0).cast(pa.string()).dictionary_encode() for batch in _batches(path, [column])]
-    encoded = pa.chunked_array(chunks).unify_dictionaries()
-    if encoded.null_count:
-        raise SteepslopeError(
-            f"{path}: column {column!r}: expected a group in each row, found {encoded.null_count} empty"
-        )
+    encoded = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
+    names = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+    if encoded.null_count or "" in names or not names:
+        raise SteepslopeError(f"{path}: column {column!r}: expected a group in each row, found empty ones")
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-    return codes, encoded.chunk(0).dictionary.to_pylist()
+    return codes, names
 
 
 def take(path: Path, column: str, rows: NDArray[np.int64]) -> list[str] | None:
@@ -89,7 +89,7 @@ def write(path: Path, **arrays: NDArray[Any] | None) -> None:
         if matrix is not None:
             columns |= {f"{prefix}_{k}": np.ascontiguousarray(matrix[:, k]) for k in range(matrix.shape[1])}
     table = pa.table(columns)
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         pc.write_csv(table, path)
     else:
         pq.write_table(table, path)
@@ -109,10 +109,11 @@ def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
-    if path.suffix == ".csv":
-        # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one.
-        floats = {name: pa.float64() for name in columns if FLOAT_COLUMN.fullmatch(name)}
-        options = pc.ConvertOptions(include_columns=columns, column_types=floats, strings_can_be_null=True)
+    if path.suffix.lower() == ".csv":
+        # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
+        types = {name: pa.float64() if FLOAT_COLUMN.fullmatch(name) else pa.string() for name in columns}
+        types = {name: kind for name, kind in types.items() if name not in ("label", "is_correct")}
+        options = pc.ConvertOptions(include_columns=columns, column_types=types, null_values=[""])
         with pc.open_csv(path, convert_options=options) as reader:
             yield from reader
     else:
@@ -131,6 +132,8 @@ def _collect(path: Path, wanted: dict[str, list[str]]) -> dict[str, NDArray[Any]
                 buffers[name] = np.empty((0, len(some)), dtype=block.dtype)
             _append(buffers[name], used, block)
         used += batch.num_rows
+    if used == 0:
+        raise SteepslopeError("expected rows below the header, found none")
     for buffer in buffers.values():
         buffer.resize((used, buffer.shape[1]), refcheck=False)
     return buffers

@@ -13,6 +13,7 @@ def loss_maximum(alpha_pos: float, alpha_neg: float) -> float:
     >>> round(loss_maximum(1, 3), 2)
     20.04
     """
+    _require_slopes(alpha_pos, alpha_neg)
     return 2 * math.sinh(max(alpha_pos, alpha_neg))
 
 
@@ -26,7 +27,7 @@ def generalization_bound(alpha_pos: float, alpha_neg: float, n: int, log_hypothe
     >>> round(generalization_bound(1, 3, n=10_000, log_hypotheses=math.log(100), delta=0.05), 3)
     0.408
     """
-    if n < 1 or not 0 < delta < 1 or log_hypotheses < 0:
+    if n < 1 or not 0 < delta < 1 or not 0 <= log_hypotheses < math.inf:
         raise SteepslopeError(
             "the bound needs n >= 1, 0 < delta < 1 and log_hypotheses >= 0, "
             f"but got n={n}, delta={delta}, log_hypotheses={log_hypotheses}"
@@ -43,6 +44,7 @@ def decision_probability(alpha_pos: float, alpha_neg: float) -> float:
     >>> decision_probability(1, 3)
     0.75
     """
+    _require_slopes(alpha_pos, alpha_neg)
     return alpha_neg / (alpha_pos + alpha_neg)
 
 
@@ -52,7 +54,15 @@ def optimal_softsign(probability: float, alpha_pos: float, alpha_neg: float) -> 
     >>> optimal_softsign(0.75, 1, 3)
     0.0
     """
+    _require_slopes(alpha_pos, alpha_neg)
+    if not 0 <= probability <= 1:
+        raise SteepslopeError(f"probability: expected a number in [0, 1], found {probability}")
     if probability in (0, 1):
         return 2.0 * probability - 1
     odds = probability * alpha_pos / ((1 - probability) * alpha_neg)
     return max(-1.0, min(1.0, math.log(odds) / (alpha_pos + alpha_neg)))
+
+
+def _require_slopes(alpha_pos: float, alpha_neg: float) -> None:
+    if not (0 < alpha_pos <= 700 and 0 < alpha_neg <= 700):
+        raise SteepslopeError(f"alpha_pos and alpha_neg: expected numbers in (0, 700], found {alpha_pos}, {alpha_neg}")

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 
 
-def load_weights(module: torch.nn.Module, path: Path) -> None:
-    """Load a safetensors file into a module that it must fit exactly."""
+def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write tensors; whatever goes wrong (a full disk, say) is an OSError."""
     try:
-        module.load_state_dict(load_file(path))
+        save_file(dict(tensors), path, metadata)
+    except SafetensorError as error:
+        raise OSError(f"{path.name}: {error}") from error
+
+
+def load_weights(module: torch.nn.Module, path: Path) -> None:
+    """Load a safetensors file of finite weights into a module that it must fit exactly."""
+    try:
+        tensors = load_file(path)
+        module.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SteepslopeError(f"{path}: expected weights of this architecture ({reason})") from error
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise SteepslopeError(f"{path}: expected finite weights, found others in {name}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import kstest, norm
@@ -79,8 +81,14 @@ def test_without_resamples_there_are_no_intervals() -> None:
     table = evaluate([0.2, 0.8], [False, True], bootstrap=0)
     assert table["auc"]["value"] == 1
     assert np.isnan(table["auc"]["low"])
-    with pytest.raises(SteepslopeError, match="bootstrap: expected"):
-        evaluate([0.2, 0.8], [False, True], bootstrap=-1)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"bootstrap": -1}, {"bootstrap": 1.5}, {"level": 95}, {"level": 0}, {"seed": -1}, {"seed": 0.5}]
+)
+def test_bad_settings_are_named(settings: dict[str, Any]) -> None:
+    with pytest.raises(SteepslopeError, match=f"{next(iter(settings))}: expected"):
+        evaluate([0.2, 0.8], [False, True], **({"bootstrap": 5} | settings))
 
 
 def test_intervals_of_the_auc_cover_as_often_as_they_say() -> None:

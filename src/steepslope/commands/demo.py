@@ -6,14 +6,6 @@ from pathlib import Path
 
 from steepslope.commands.evaluate import Options, evaluate_predictions
 
-# The paper's names for the oracles of Table 1.
-ORACLES: dict[str, str] = {
-    "CE": "cross_entropy",
-    "Focal": "focal",
-    "TCP": "true_class_probability",
-    "SS": "steep_slope",
-}
-
 
 def demo(out: str = "runs/demo", seed: int = 0) -> None:
     """Show the whole line on scikit-learn's digits: classifier, outputs, the paper's four oracles, report.
@@ -30,6 +22,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     """
     from steepslope.data.datasets import parse_dataset
     from steepslope.data.extraction import extract_to_folder
+    from steepslope.losses import PAPER_LOSSES
     from steepslope.oracle import Oracle
     from steepslope.training.classifier import recipe_for, train_classifier
 
@@ -38,8 +31,8 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     classifier, _ = train_classifier("digits-net", "digits", folder / "classifier", recipe)
     outputs = extract_to_folder(classifier, parse_dataset("digits"), folder / "outputs")
     held_out, test = (outputs[folder / "outputs" / name] for name in ("holdout", "test"))
-    oracles = [folder / "oracles" / name for name in ORACLES]
+    oracles = [folder / "oracles" / name for name in PAPER_LOSSES]
     for path in oracles:
-        Oracle(loss=ORACLES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
+        Oracle(loss=PAPER_LOSSES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
     names = [str(path) for path in oracles]
     evaluate_predictions(test, folder / "outputs" / "test", names, folder, "Which digits to trust", Options(seed=seed))

@@ -85,7 +85,7 @@ def evaluate_predictions(
     rest = [details(one, row, context) for one, row in zip(scored, rows, strict=True)]
     report = Report(title, predictions, lambda some: ids_of(path, some), scored, rows, rest)
     write_report(report, out)
-    screen = Console(highlight=False)
+    screen = Console(highlight=False, markup=False)
     screen.print(heading(rows))
     screen.print(terminal(main_grid(rows), TERMINAL_TITLES))
     for line in verdicts(rows):

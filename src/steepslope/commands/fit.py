@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.progress import console
@@ -23,6 +24,11 @@ def fit(outputs: str, out: str, reference: str | None = None, **settings: Any) -
     """
     oracle = Oracle(**settings)
     seen = ClassifierOutputs.load(outputs)
-    oracle.fit(seen, None if reference is None else ClassifierOutputs.load(reference)).save(out)
+    known = None if reference is None else ClassifierOutputs.load(reference)
+    try:
+        oracle.fit(seen, known)
+    except SteepslopeError as error:
+        raise SteepslopeError(f"{outputs}: {error}") from error
+    oracle.save(out)
     errors = len(seen) - int(seen.is_correct.sum())
     console().print(f"{out}: {oracle.loss} oracle fitted on {len(seen):,} predictions, {errors:,} of them wrong")

@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
 from steepslope.data.datasets import Images
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.files import field, read_json, staged_folder, write_json
+from steepslope.files import field, positive, read_json, staged_folder, write_json
 from steepslope.nets import NETS, Net
-from steepslope.weights import load_weights
+from steepslope.weights import load_weights, save_weights
 
 CARD = "classifier.json"
-WEIGHTS = "weights.safetensors"
+WEIGHTS = "classifier.safetensors"
 
 
 @dataclass(frozen=True)
 class ClassifierCard:
     """What a checkpoint says of itself: the net, its input, and the training rows that it never saw.
 
-    ``mean`` and ``std`` are of pixels scaled to [0, 1]; ``holdout`` and ``split_seed`` rebuild the split.
+    ``mean`` and ``std`` are of pixels scaled to [0, 1]; ``holdout`` and ``split_seed`` rebuild the split of the
+    training images, which ``fingerprint`` recognises under any name.
     """
 
     net: str
@@ -34,6 +34,7 @@ class ClassifierCard:
     mean: float
     std: float
     data: str
+    fingerprint: str
     holdout: int
     split_seed: int
     training: dict[str, Any]
@@ -79,7 +80,7 @@ def require_image_shape(net: str, images: Images, source: str) -> None:
 def save_checkpoint(classifier: Classifier, folder: Path) -> None:
     """Write the weights as safetensors and the card as JSON."""
     with staged_folder(folder, last=CARD) as staging:
-        save_file(classifier.net.state_dict(), staging / WEIGHTS)
+        save_weights(classifier.net.state_dict(), staging / WEIGHTS)
         write_json(staging / CARD, asdict(classifier.card))
 
 
@@ -87,10 +88,11 @@ def _checkpoint(rest: str) -> Classifier:
     path = Path(rest) / CARD
     content = read_json(path, "a classifier checkpoint")
     kinds: dict[str, type | tuple[type, ...]] = {
-        "net": str, "num_classes": int, "mean": float, "std": float,
-        "data": str, "holdout": int, "split_seed": int, "training": dict,
+        "net": str, "num_classes": int, "mean": float, "std": float, "data": str, "fingerprint": str,
+        "holdout": int, "split_seed": int, "training": dict,
     }  # fmt: skip
     card = ClassifierCard(**{name: field(content, name, kind, path) for name, kind in kinds.items()})
+    positive(content, "num_classes", path)
     if card.net not in NETS:
         raise unknown_name(f"net in {path}:", card.net, NETS)
     net = NETS[card.net].build(card.num_classes)

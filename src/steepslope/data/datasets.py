@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, require_seed, unknown_name
 
 SPLITS = ("train", "test")
 
@@ -27,6 +29,10 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of pixels and labels, in hex: the same images, wherever they lie."""
+        return hashlib.sha256(self.pixels.tobytes() + self.labels.tobytes()).hexdigest()
 
     def subset(self, rows: NDArray[np.int64]) -> Images:
         """Return the given rows, in the given order."""
@@ -90,7 +96,7 @@ def _digits(rest: str, split: str) -> Images:
 def _idx(rest: str, split: str) -> Images:
     """Load the four files of the MNIST family from a folder, plain or gzipped."""
     folder = Path(rest)
-    if not folder.is_dir():
+    if not rest or not folder.is_dir():
         raise SteepslopeError(f"data spec 'idx:{rest}': no such folder")
     stem = {"train": "train", "test": "t10k"}[split]
     pixels = read_idx(_idx_file(folder, f"{stem}-images-idx3-ubyte"), dimensions=3)
@@ -121,7 +127,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     try:
         with opener(path, "rb") as file:
             content = file.read()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise SteepslopeError(f"{path}: cannot be read ({error})") from error
     header = 4 + 4 * dimensions
     if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < header:
@@ -179,5 +185,6 @@ def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.in
     count = min(10_000, n // 2) if holdout is None else holdout
     if not 0 < count < n:
         raise SteepslopeError(f"holdout: expected 1 to {n - 1} of the {n} training rows, found {count}")
+    require_seed(seed)
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[count:]), np.sort(order[:count])

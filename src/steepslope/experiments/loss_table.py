@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +18,28 @@ from steepslope.data.classifiers import CARD as CLASSIFIER_CARD
 from steepslope.data.classifiers import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import extract_to_folder
+from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.evaluation import BASELINE, score_predictions, table_rows
 from steepslope.files import staged_folder, write_json
+from steepslope.losses import PAPER_LOSSES
 from steepslope.oracle import CARD as ORACLE_CARD
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs_io import MANIFEST
+from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
 from steepslope.training.classifier import recipe_for, train_classifier
 
 
 @dataclass(frozen=True)
 class Block:
-    """A net, its data, the split that oracles are fitted on, losses by the paper's names, seeds, settings."""
+    """A net and how to train it, its data, the split that oracles are fitted on, and their settings."""
 
     net: str
     data: str
+    flip: bool
     fit_split: str
-    losses: dict[str, str]
-    seeds: tuple[int, ...]
     oracle: dict[str, Any]
-
-
-# Width, learning rate and weight decay were chosen on held-out rows of seed 0 (see LOG.md).
-PAPER_LOSSES = {
-    "CE": "cross_entropy",
-    "Focal": "focal",
-    "TCP": "true_class_probability",
-    "SS": "steep_slope",
-}
 
 
 def loss_table(
@@ -56,6 +49,7 @@ def loss_table(
     net: str = "mnist-net",
     fit_split: str = "train",
     seeds: tuple[int, ...] = (0, 1, 2),
+    flip: bool = False,
     hidden: tuple[int, ...] = (64,),
 ) -> None:
     """Train classifiers and oracles, and write rows.json and table.md.
@@ -74,11 +68,17 @@ def loss_table(
         train: the rows the classifier was fitted to, as in the paper; holdout: rows that it never saw.
     seeds
         One classifier, and one oracle a loss, for each.
+    flip
+        Mirror images at random when the classifiers are trained.
     hidden
         Widths of the oracles' ReLU layers.
     """
-    block = Block(net, data, fit_split, PAPER_LOSSES, tuple(seeds), {"hidden": tuple(hidden)})
-    rows = [row for seed in block.seeds for row in seed_rows(block, seed, Path(work) / f"seed{seed}")]
+    if fit_split not in ("train", "holdout"):
+        raise unknown_name("fit split", fit_split, ("train", "holdout"))
+    if not seeds:
+        raise SteepslopeError("seeds: expected at least one, found none")
+    block = Block(net, data, flip, fit_split, {"hidden": tuple(hidden)})
+    rows = [row for seed in seeds for row in seed_rows(block, seed, Path(work) / f"seed{seed}")]
     with staged_folder(out, last="table.md") as staging:
         write_json(staging / "rows.json", rows)
         (staging / "table.md").write_text(mean_table(rows), encoding="utf-8")
@@ -87,9 +87,9 @@ def loss_table(
 def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
     """Make or reuse everything of one seed, and evaluate on the test split."""
     outputs = _outputs(block, seed, folder)
-    oracles = [folder / f"oracles-{block.fit_split}" / name for name in block.losses]
+    oracles = [folder / f"oracles-{block.fit_split}" / name for name in PAPER_LOSSES]
     for path in oracles:
-        oracle = Oracle(loss=block.losses[path.name], seed=seed, **block.oracle)
+        oracle = Oracle(loss=PAPER_LOSSES[path.name], seed=seed, **block.oracle)
         if not (path / ORACLE_CARD).exists() or Oracle.load(path) != oracle:
             oracle.fit(outputs[block.fit_split]).save(path)
     test = outputs["test"]
@@ -98,37 +98,42 @@ def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
 
 
 def _outputs(block: Block, seed: int, folder: Path) -> dict[str, ClassifierOutputs]:
+    """Make or reuse a classifier of exactly this recipe and data, and its outputs."""
     splits = {name: folder / "outputs" / name for name in ("train", "holdout", "test")}
+    recipe, spec = recipe_for(block.net, seed=seed, flip=block.flip), parse_dataset(block.data)
     if not (folder / "classifier" / CLASSIFIER_CARD).exists():
-        train_classifier(block.net, block.data, folder / "classifier", recipe_for(block.net, seed=seed))
+        train_classifier(block.net, block.data, folder / "classifier", recipe)
+    classifier = load_classifier(f"checkpoint:{folder / 'classifier'}")
+    card = classifier.card
+    if (card.net, card.training, card.fingerprint) != (block.net, asdict(recipe), spec.load("train").fingerprint()):
+        raise SteepslopeError(
+            f"{folder / 'classifier'}: expected {block.net} trained on {block.data} with {recipe}, "
+            f"found {card.net} trained on {card.data} with {card.training}; choose another work folder"
+        )
     if not all((path / MANIFEST).exists() for path in splits.values()):
-        classifier = load_classifier(f"checkpoint:{folder / 'classifier'}")
-        extract_to_folder(classifier, parse_dataset(block.data), folder / "outputs")
+        extract_to_folder(classifier, spec, folder / "outputs")
     return {name: ClassifierOutputs.load(path) for name, path in splits.items()}
 
 
 def mean_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return the mean and standard deviation over seeds of each score as Markdown."""
     names = list(dict.fromkeys(row["score"] for row in rows))
-    titles = ["score", "Acc ↑", *COLUMNS.values(), "ΔAUC to MCP"]
-    lines = [titles, ["---"] + ["---:"] * (len(titles) - 1)]
-    lines += [_mean_line([row for row in rows if row["score"] == name]) for name in names]
-    seeds = len({row["seed"] for row in rows})
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return (
-        f"{table}\n\n{rows[0]['n']:,} test rows; mean ± standard deviation over {seeds} seeds, in percent. "
-        "In brackets: in how many seeds the 95 % interval of the paired difference excludes 0.\n"
+    lines = [_mean_line([row for row in rows if row["score"] == name]) for name in names]
+    note = (
+        f"{rows[0]['n']:,} test rows; mean ± standard deviation over {len({row['seed'] for row in rows})} seeds, in "
+        "percent. In brackets: in how many seeds the 95 % interval of the paired difference excludes 0."
     )
+    return markdown(Grid("", ["score", "Acc ↑", *COLUMNS.values(), "ΔAUC to MCP"], lines, note)) + "\n"
 
 
-def _mean_line(rows: Sequence[dict[str, Any]]) -> list[str]:
+def _mean_line(rows: Sequence[dict[str, Any]]) -> list[Cell]:
     loss, name = rows[0]["loss"], rows[0]["score"]
     numbers = [_mean([row[key]["value"] for row in rows], SCALES.get(key, 100)) for key in ("accuracy", *COLUMNS)]
     deltas = [row["delta_auc_vs_mcp"] for row in rows]
     clear = sum(delta["low"] > 0 or delta["high"] < 0 for delta in deltas)
     shift = _mean([delta["value"] for delta in deltas], 100, "+")
-    delta = "–" if name == BASELINE else f"{shift} ({clear} of {len(rows)})"
-    return [name if loss is None else f"{name} ({loss})", *numbers, delta]
+    delta = UNDEFINED if name == BASELINE else Cell(shift, f"({clear} of {len(rows)})")
+    return [Cell(name, "" if loss is None else f"({loss})"), *map(Cell, numbers), delta]
 
 
 def _mean(values: Sequence[float | None], scale: float, sign: str = "") -> str:

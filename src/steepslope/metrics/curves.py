@@ -123,8 +123,8 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
     Raises
     ------
     SteepslopeError
-        If the lengths differ, there are no rows, a confidence is NaN or ``is_correct`` is not boolean (0 and
-        1 are accepted).
+        If the lengths differ, there are no rows, a confidence is NaN or ``is_correct`` is neither boolean nor
+        whole numbers 0 and 1.
     """
     confidence, is_correct = checked(confidence, is_correct)
     distrust, group = np.unique(-confidence, return_inverse=True)

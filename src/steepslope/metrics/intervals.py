@@ -11,7 +11,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.errors import SteepslopeError, UndefinedMetricError, require_seed
 from steepslope.metrics import measures
 from steepslope.metrics.curves import Floats, RankedRows, Ranking, rank_rows
 from steepslope.metrics.measures import Measure
@@ -42,8 +42,8 @@ def measures_at(positive_threshold: float, negative_threshold: float) -> dict[st
         "fpr_at_95tpr": partial(measures.fpr_at_tpr_of, tpr=0.95),
         "aupr_error": measures.aupr_error_of,
         "aupr_success": measures.aupr_success_of,
-        "tpr": partial(_at, measures.tpr_of, positive_threshold),
-        "tnr": partial(_at, measures.tnr_of, negative_threshold),
+        "tpr": partial(measures.tpr_of, threshold=positive_threshold),
+        "tnr": partial(measures.tnr_of, threshold=negative_threshold),
         "aurc": measures.aurc_of,
         "augrc": measures.augrc_of,
         "e_aurc": measures.e_aurc_of,
@@ -125,7 +125,8 @@ def resample(rows: RankedRows, table: Mapping[str, Measure], bootstrap: int, see
 
     Ranked rows of equal length that get the same number of resamples and seed get the same resamples.
     """
-    if bootstrap < 0:
+    require_seed(seed)
+    if not isinstance(bootstrap, int) or bootstrap < 0:
         raise SteepslopeError(f"bootstrap: expected a number of replicates >= 0, found {bootstrap}")
     generator = np.random.default_rng(seed)
     n, lacking, drawn = len(rows.place), 0, []
@@ -142,12 +143,6 @@ def measure(ranking: Ranking, table: Mapping[str, Measure]) -> dict[str, float]:
     return {name: _or_nan(function, ranking) for name, function in table.items()}
 
 
-def _at(function: object, threshold: float, ranking: Ranking) -> float:
-    if math.isnan(threshold):
-        raise UndefinedMetricError("this score has no threshold")
-    return function(ranking, threshold)  # type: ignore[operator,no-any-return]
-
-
 def _or_nan(function: Measure, ranking: Ranking) -> float:
     try:
         return function(ranking)
@@ -156,6 +151,8 @@ def _or_nan(function: Measure, ranking: Ranking) -> float:
 
 
 def _estimate(value: float, replicates: Floats, level: float) -> Estimate:
+    if not 0 < level < 1:
+        raise SteepslopeError(f"level: expected a share in (0, 1), found {level}")
     defined = replicates[~np.isnan(replicates)]
     if len(defined) == 0 or math.isnan(value):
         return Estimate(value=value, low=math.nan, high=math.nan)

@@ -6,6 +6,7 @@ the order inside a tie is random.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -58,12 +59,14 @@ def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
 def tpr_of(ranking: Ranking, threshold: float) -> float:
     """Share of the correct predictions with a confidence > ``threshold``."""
     _require(ranking.n_correct, "correct prediction")
+    _require_threshold(threshold)
     return ranking.above(threshold)[0] / ranking.n_correct
 
 
 def tnr_of(ranking: Ranking, threshold: float) -> float:
     """Share of the errors with a confidence ≤ ``threshold``."""
     _require(ranking.n_wrong, "error")
+    _require_threshold(threshold)
     return 1 - ranking.above(threshold)[1] / ranking.n_wrong
 
 
@@ -180,6 +183,11 @@ def _least_count(total: int, share: float) -> int:
 def _require(count: float, what: str) -> None:
     if not count:
         raise UndefinedMetricError(f"this metric needs at least one {what}, but there is none in the predictions")
+
+
+def _require_threshold(threshold: float) -> None:
+    if math.isnan(threshold):
+        raise UndefinedMetricError("this metric needs a threshold, but the score only ranks: its threshold is NaN")
 
 
 def _require_both(ranking: Ranking) -> None:

@@ -23,7 +23,7 @@ class Confusion(TypedDict):
 
 def risk_at_coverage_of(ranking: Ranking, coverage: float) -> float:
     """Return e_k / k for k = ⌈coverage · n⌉: inside a tie, the expectation over its random order."""
-    k = math.ceil(coverage * ranking.n - 1e-9)
+    k = max(1, math.ceil(coverage * ranking.n - 1e-9))
     group = int(np.searchsorted(ranking.accepted, k, side="left"))
     size, wrong = int(ranking.correct[group] + ranking.wrong[group]), int(ranking.wrong[group])
     before = int(ranking.accepted[group]) - size

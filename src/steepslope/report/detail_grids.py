@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from steepslope.details import Details
 from steepslope.evaluation import COVERAGES, RISKS, Row
-from steepslope.report.grid import Grid, estimate_cell, number_cell
+from steepslope.report.grid import Cell, Grid, estimate_cell, number_cell
 
 SHOWN_GROUPS = 30
 
@@ -21,21 +21,23 @@ def detail_grids(details: Sequence[Details]) -> list[Grid]:
 
 def risk_grid(rows: Sequence[Row]) -> Grid:
     """Return the selective risk at each coverage."""
-    lines = [[row.name, *(estimate_cell(row.risk_at_coverage[c]) for c in COVERAGES)] for row in rows]
+    lines = [[Cell(row.name), *(estimate_cell(row.risk_at_coverage[c]) for c in COVERAGES)] for row in rows]
     note = "Errors among the most confident share of the predictions, in percent."
     return Grid("Risk at coverage", ["score", *(f"{c} %" for c in COVERAGES)], lines, note)
 
 
 def coverage_grid(rows: Sequence[Row]) -> Grid:
     """Return the coverage at each risk."""
-    lines = [[row.name, *(estimate_cell(row.coverage_at_risk[r]) for r in RISKS)] for row in rows]
+    lines = [[Cell(row.name), *(estimate_cell(row.coverage_at_risk[r]) for r in RISKS)] for row in rows]
     note = "Largest share of predictions that a threshold accepts with at most this share of errors, on these rows."
     return Grid("Coverage at risk", ["score", *(f"≤ {r} %" for r in RISKS)], lines, note)
 
 
 def confusion_grid(rows: Sequence[Row]) -> Grid:
     """Return the four counts at each score's own threshold."""
-    lines = [[row.name, *(f"{count:,}" for count in row.confusion.values())] for row in rows if row.confusion]
+    lines = [
+        [Cell(row.name), *(Cell(f"{count:,}") for count in row.confusion.values())] for row in rows if row.confusion
+    ]
     columns = ["score", "trusted, correct", "trusted, wrong", "not trusted, correct", "not trusted, wrong"]
     return Grid("Confusion at each score's own threshold", columns, lines)
 
@@ -45,7 +47,7 @@ def cut_grid(rows: Sequence[Row]) -> Grid:
     cuts = next((tuple(row.cuts) for row in rows if row.cuts), ())
     columns = ["score", *(f"{rate} at p > {cut:.3g}" for cut in cuts for rate in ("TPR", "TNR"))]
     lines = [
-        [row.name, *(number_cell(row.cuts[cut][rate]) for cut in cuts for rate in ("tpr", "tnr"))]
+        [Cell(row.name), *(number_cell(row.cuts[cut][rate]) for cut in cuts for rate in ("tpr", "tnr"))]
         for row in rows
         if row.cuts
     ]
@@ -58,7 +60,7 @@ def cut_grid(rows: Sequence[Row]) -> Grid:
 
 def separability_grid(details: Sequence[Details]) -> Grid:
     """Return how far apart both sides lie."""
-    rows = [[one.row.name, *(number_cell(value, 1, 3) for value in one.separability.values())] for one in details]
+    rows = [[Cell(one.row.name), *(number_cell(value, 1, 3) for value in one.separability.values())] for one in details]
     note = "Between the Gaussians of correct and wrong predictions, on the scale that ranks."
     return Grid("Separability", ["score", "average KL ↑", "Bhattacharyya distance ↑"], rows, note)
 
@@ -74,7 +76,7 @@ def paper_grid(details: Sequence[Details]) -> Grid:
     }
     columns = ["score", *(title for title, _ in names.values())]
     rows = [
-        [one.row.name, *(number_cell(one.paper.get(key), scale, 2) for key, (_, scale) in names.items())]
+        [Cell(one.row.name), *(number_cell(one.paper.get(key), scale, 2) for key, (_, scale) in names.items())]
         for one in details
         if one.paper
     ]
@@ -87,10 +89,10 @@ def group_grid(details: Details) -> Grid:
     worst_first = sorted(details.groups, key=lambda one: (one.p, -one.risk if one.risk == one.risk else 0))
     rows = [
         [
-            one.group + (" ◄ worse" if one.worse else ""),
-            f"{one.n:,}",
+            Cell(one.group, "◄ worse" if one.worse else ""),
+            Cell(f"{one.n:,}"),
             *map(number_cell, (one.accuracy, one.coverage, one.risk)),
-            f"{one.p:.3f}",
+            number_cell(one.p, 1, 3),
         ]
         for one in worst_first[:SHOWN_GROUPS]
     ]

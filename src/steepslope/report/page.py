@@ -16,7 +16,7 @@ from steepslope.files import staged_folder, write_json
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report import plots
 from steepslope.report.detail_grids import detail_grids
-from steepslope.report.grid import UNDEFINED, Grid, markdown
+from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import difference_grid, heading, main_grid
 
 EXAMPLES = 10
@@ -82,10 +82,12 @@ def example_grids(scored: Scored, predictions: Predictions, ids: Ids) -> list[Gr
     return [Grid(title, columns, _examples(scored, predictions, rows, ids)) for title, rows in chosen.items()]
 
 
-def _examples(scored: Scored, predictions: Predictions, rows: NDArray[np.int64], ids: Ids) -> list[list[str]]:
-    confidence = [f"{100 * value:.1f}" for value in scored.unit_confidence[rows]]
+def _examples(scored: Scored, predictions: Predictions, rows: NDArray[np.int64], ids: Ids) -> list[list[Cell]]:
     if isinstance(predictions, Confidences):
-        words = ["right" if right else "wrong" for right in predictions.is_correct[rows]]
-        return [[name, UNDEFINED, *rest] for name, *rest in zip(ids(rows), words, confidence, strict=True)]
-    predicted, labels = (array[rows].astype(str).tolist() for array in (predictions.predictions, predictions.labels))
-    return [list(line) for line in zip(ids(rows), predicted, labels, confidence, strict=True)]
+        predicted = [UNDEFINED] * len(rows)
+        labels = [Cell("right" if right else "wrong") for right in predictions.is_correct[rows]]
+    else:
+        predicted = [Cell(str(value)) for value in predictions.predictions[rows]]
+        labels = [Cell(str(value)) for value in predictions.labels[rows]]
+    confidence = [Cell(f"{100 * value:.1f}") for value in scored.unit_confidence[rows]]
+    return [list(line) for line in zip(map(Cell, ids(rows)), predicted, labels, confidence, strict=True)]

@@ -28,7 +28,7 @@ def histograms(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> str:
         _histogram(figure.add_subplot(lines, columns, index + 1), one, is_correct)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, ncols=2, loc="outside lower center")
-    return _svg(figure)
+    return _svg(figure, "histograms")
 
 
 def _histogram(axes: Axes, one: Scored, is_correct: NDArray[np.bool_]) -> None:
@@ -54,13 +54,13 @@ def risk_coverage(rows: Sequence[Row]) -> str:
     axes.set(xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100))
     axes.set_ylim(0, max(1.6 * overall, 1))
     figure.legend(frameon=False, loc="outside right upper")
-    return _svg(figure)
+    return _svg(figure, "risk-coverage")
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, name: str) -> str:
     buffer = StringIO()
-    # A fixed salt and no date make the same arrays give the same bytes.
-    with rc_context({"svg.hashsalt": "steepslope", "svg.fonttype": "path"}):
+    # A salt and no date make the same arrays give the same bytes; a salt for each keeps their ids apart on one page.
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "path", "text.parse_math": False}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

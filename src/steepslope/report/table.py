@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from steepslope.evaluation import BASELINE, Row
-from steepslope.report.grid import UNDEFINED, Grid, estimate_cell
+from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell
 
 COLUMNS: dict[str, str] = {
     "auc": "AUC ↑",
@@ -38,9 +38,9 @@ def main_grid(rows: Sequence[Row]) -> Grid:
     return Grid("", ["score", *COLUMNS.values(), "ΔAUC to MCP"], [cells(row) for row in rows], note)
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: Row) -> list[Cell]:
     """Return the row's name and its numbers, each with its interval."""
-    name = row.name if row.loss in (None, row.name) else f"{row.name} ({row.loss})"
+    name = Cell(row.name) if row.loss in (None, row.name) else Cell(row.name, f"({row.loss})")
     numbers = [estimate_cell(row.metrics[key], SCALES.get(key, 100)) for key in COLUMNS]
     return [name, *numbers, UNDEFINED if row.name == BASELINE else estimate_cell(row.delta_auc, sign="+")]
 
@@ -48,14 +48,14 @@ def cells(row: Row) -> list[str]:
 def difference_grid(rows: Sequence[Row]) -> Grid:
     """Return each metric's paired difference to MCP, with p; empty where there is nothing to compare."""
     compared = [row for row in rows if row.vs_mcp is not None and row.name != BASELINE]
-    lines = [[row.name, *(_difference(row, key) for key in COLUMNS)] for row in compared]
+    lines = [[Cell(row.name), *(_difference(row, key) for key in COLUMNS)] for row in compared]
     note = "Paired on the same resamples; in brackets the 95 % interval, then the two-sided p of no difference."
     return Grid("Difference to MCP", ["score", *COLUMNS.values()], lines, note)
 
 
-def _difference(row: Row, key: str) -> str:
+def _difference(row: Row, key: str) -> Cell:
     difference = row.vs_mcp[key] if row.vs_mcp else None
     if difference is None or difference["value"] != difference["value"]:
         return UNDEFINED
-    p = "" if difference["p"] != difference["p"] else f" p {difference['p']:.3f}"
-    return estimate_cell(difference, SCALES.get(key, 100), sign="+") + p
+    cell = estimate_cell(difference, SCALES.get(key, 100), sign="+")
+    return cell if difference["p"] != difference["p"] else Cell(cell.text, f"{cell.aside} p {difference['p']:.3f}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from steepslope.data.classifiers import (
@@ -21,11 +21,12 @@ from steepslope.data.classifiers import (
     save_checkpoint,
 )
 from steepslope.data.datasets import Images, holdout_split, parse_dataset
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, require_seed, unknown_name
 from steepslope.files import staged_folder
 from steepslope.nets import NETS, Net
 from steepslope.progress import bar
 from steepslope.training.seeding import seeded
+from steepslope.weights import save_weights
 
 STATE = "unfinished.safetensors"
 
@@ -36,11 +37,12 @@ class ClassifierTraining:
 
     epochs: int
     batch_size: int
-    flip: bool
     learning_rate: float = 1e-3
+    flip: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_seed(self.seed)
         if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
             raise SteepslopeError(
                 "training: expected epochs >= 1, batch_size >= 1 and learning_rate > 0, found "
@@ -53,7 +55,7 @@ def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
     if net not in NETS:
         raise unknown_name("net", net, NETS)
     kind = NETS[net]
-    default = {"epochs": kind.epochs, "batch_size": kind.batch_size, "flip": kind.flip}
+    default = {"epochs": kind.epochs, "batch_size": kind.batch_size}
     return ClassifierTraining(**default | {name: value for name, value in changes.items() if value is not None})
 
 
@@ -77,12 +79,15 @@ def train_classifier(
     require_image_shape(net, images, spec.name)
     fitted, held_out = holdout_split(len(images), holdout, split_seed)
     pixels = images.pixels[fitted] / 255
+    if pixels.std() == 0:
+        raise SteepslopeError(f"{spec.name}: expected images that differ, found one grey value in all of them")
     card = ClassifierCard(
         net=net,
         num_classes=int(images.labels.max()) + 1,
         mean=float(pixels.mean()),
         std=float(pixels.std()),
         data=spec.name,
+        fingerprint=images.fingerprint(),
         holdout=len(held_out),
         split_seed=split_seed,
         training=asdict(recipe),
@@ -129,6 +134,8 @@ class _Run:
                         self._set_learning_rate((self.epochs_done + step / steps) / self.recipe.epochs)
                         loss = self._step(mirrored(inputs[rows]) if self.recipe.flip else inputs[rows], labels[rows])
                         progress.update(task, advance=1, description=f"training, loss {loss:.3f}")
+                if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
+                    raise SteepslopeError("the loss became NaN: a lower learning rate may help")
                 self.epochs_done += 1
                 self._save(state)
 
@@ -149,17 +156,19 @@ class _Run:
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
         with staged_folder(path.parent, last=path.name) as staging:
-            save_file(tensors, staging / path.name, {"run": self._key(), "epochs": str(self.epochs_done)})
+            save_weights(tensors, staging / path.name, {"run": self._key(), "epochs": str(self.epochs_done)})
 
     def resume(self, path: Path) -> None:
-        """Take up an unfinished run of exactly this card and recipe, if there is one."""
-        if not path.exists():
+        """Take up an unfinished run of exactly this card; without one that can be read, start anew."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except (OSError, SafetensorError):
             return
-        with safe_open(path, framework="pt") as file:
-            if file.metadata()["run"] != self._key():
-                return
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            self.epochs_done = int(file.metadata()["epochs"])
+        if metadata.get("run") != self._key():
+            return
+        self.epochs_done = int(metadata["epochs"])
         state: dict[int, dict[str, Any]] = {}
         for name in [name for name in tensors if name.startswith("optimizer.")]:
             _, index, moment = name.split(".")
@@ -168,7 +177,7 @@ class _Run:
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
 
     def _key(self) -> str:
-        return f"{self.card}"
+        return json.dumps(asdict(self.card))
 
 
 def mirrored(inputs: Tensor) -> Tensor:

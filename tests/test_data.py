@@ -150,7 +150,7 @@ def test_extraction_keeps_rows_and_splits(demo: Path) -> None:
 
 
 def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path) -> None:
-    """The split is recognised by the images, not by how their folder is spelt; foreign images get a cut of their own."""
+    """The split is recognised by the images, not by their folder's name; foreign images get a cut of their own."""
     recipe = recipe_for("digits-net", epochs=1)
     classifier, _ = train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe, holdout=5)
     fitted, held_out = holdout_split(40, 5, classifier.card.split_seed)
@@ -218,7 +218,11 @@ def test_damaged_checkpoints_are_named(demo: Path, tmp_path: Path, damage: str) 
     folder = tmp_path / "classifier"
     shutil.copytree(demo / "classifier", folder)
     card = read_json(folder / CARD, "a card")
-    changes = {"net": {"net": "mnistnet"}, "field": {"mean": "grey"}, "count": {"num_classes": -5}}
+    changes: dict[str, dict[str, object]] = {
+        "net": {"net": "mnistnet"},
+        "field": {"mean": "grey"},
+        "count": {"num_classes": -5},
+    }
     if damage == "card":
         (folder / CARD).write_text("{")
     elif damage == "weights":

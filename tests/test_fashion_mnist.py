@@ -72,6 +72,7 @@ def test_committed_rows_show_the_papers_pattern() -> None:
     assert mean("SS", "tpr") >= 0.90
 
 
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_work_of_another_recipe_is_not_reused(tmp_path: Path) -> None:
     arguments = {"work": str(tmp_path / "work"), "out": str(tmp_path / "out"), "net": "digits-net", "seeds": (0,)}
     loss_table("digits", fit_split="holdout", **arguments)  # type: ignore[arg-type]

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from steepslope.errors import SteepslopeError
 from steepslope.losses import (
     LOSSES,
+    PROBABILITY_TARGETS,
     class_balanced,
     class_balanced_weights,
     cross_entropy,

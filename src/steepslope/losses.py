@@ -104,6 +104,7 @@ def class_balanced(
     >>> class_balanced(torch.zeros(4), torch.tensor([False, True, True, True]), beta=0.9999)
     tensor([1.0397, 0.3466, 0.3466, 0.3466])
     """
+    _require_correctness(trust_logit, target)
     is_correct = target.bool()
     if class_counts is None:
         correct = int(is_correct.sum())
@@ -139,11 +140,15 @@ def _require_same_shape(trust_logit: Tensor, target: Tensor) -> None:
         )
 
 
+def _require_correctness(trust_logit: Tensor, target: Tensor) -> None:
+    _require_same_shape(trust_logit, target)
+    if target.dtype != torch.bool and not ((target == 0) | (target == 1)).all():
+        raise SteepslopeError("target: expected is_correct, as booleans or 0 and 1, found other numbers")
+
+
 def _wrongness(trust_logit: Tensor, is_correct: Tensor) -> Tensor:
     """Return the trust logit turned so that higher is worse: −z where correct, z where wrong."""
-    _require_same_shape(trust_logit, is_correct)
-    if is_correct.dtype != torch.bool and not ((is_correct == 0) | (is_correct == 1)).all():
-        raise SteepslopeError("target: expected is_correct, as booleans or 0 and 1, found other numbers")
+    _require_correctness(trust_logit, is_correct)
     z = _working_precision(trust_logit)
     return torch.where(is_correct.bool(), -z, z)
 

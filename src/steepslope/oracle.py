@@ -117,7 +117,10 @@ class Oracle:
     def widths(self) -> tuple[int, ...]:
         """The widths of the ReLU layers, one by one."""
         if isinstance(self.hidden, str):
-            return tuple(int(width) for width in self.hidden.split(","))
+            try:
+                return tuple(int(width) for width in self.hidden.split(","))
+            except ValueError:
+                raise SteepslopeError(f"hidden: expected whole numbers, found {self.hidden!r}") from None
         return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:

@@ -7,8 +7,6 @@ see :mod:`steepslope.tables`. Nothing that is read can run code: pickled arrays 
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,8 +25,6 @@ VERSION = 1
 ARRAYS = ("logits", "labels", "features")
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
-# What numpy, zipfile and pyarrow raise on damaged files.
-UNREADABLE = (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def save(outputs: ClassifierOutputs, path: Path) -> None:
@@ -89,7 +85,7 @@ def _reading(path: Path, work: Callable[[], T]) -> T:
         return work()
     except SteepslopeError as error:
         raise error if str(path) in str(error) else SteepslopeError(f"{path}: {error}") from error
-    except UNREADABLE as error:
+    except Exception as error:  # numpy, zipfile, zlib and pyarrow each have their own for a damaged file
         summary = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SteepslopeError(f"{path}: cannot be read as classifier outputs ({summary})") from error
 

@@ -128,7 +128,9 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
     """
     confidence, is_correct = checked(confidence, is_correct)
     distrust, group = np.unique(-confidence, return_inverse=True)
-    return RankedRows(distrust, group + len(distrust) * is_correct, np.unique(group[~is_correct]))
+    error_groups = np.flatnonzero(np.bincount(group[~is_correct], minlength=len(distrust)))
+    group += len(distrust) * is_correct
+    return RankedRows(distrust, group, error_groups)
 
 
 def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:

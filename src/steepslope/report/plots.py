@@ -40,7 +40,7 @@ def _histogram(axes: Axes, one: Scored, is_correct: NDArray[np.bool_]) -> None:
             axes.hist(confidence[chosen], bins, weights=weights, color=color, alpha=0.55, label=label)
     if not np.isnan(one.cut()):
         axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
-    axes.set(title=one.name, xlabel="confidence", ylabel="% of its side", xlim=(0, 1))
+    axes.set(title=_plain(one.name), xlabel="confidence", ylabel="% of its side", xlim=(0, 1))
 
 
 def risk_coverage(rows: Sequence[Row]) -> str:
@@ -48,7 +48,7 @@ def risk_coverage(rows: Sequence[Row]) -> str:
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.add_subplot()
     for row in rows:
-        axes.plot(100 * row.curve.coverage, 100 * row.curve.risk, label=row.name, linewidth=1.3)
+        axes.plot(100 * row.curve.coverage, 100 * row.curve.risk, label=_plain(row.name), linewidth=1.3)
     overall = 100 * float(rows[0].curve.risk[-1])
     axes.axhline(overall, color="0.6", linewidth=0.8, linestyle=":")
     axes.set(xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100))
@@ -57,10 +57,15 @@ def risk_coverage(rows: Sequence[Row]) -> str:
     return _svg(figure, "risk-coverage")
 
 
+def _plain(name: str) -> str:
+    """Return the name so that matplotlib finds no formula in it."""
+    return name.replace("$", r"\$")
+
+
 def _svg(figure: Figure, name: str) -> str:
     buffer = StringIO()
     # A salt and no date make the same arrays give the same bytes; a salt for each keeps their ids apart on one page.
-    with rc_context({"svg.hashsalt": name, "svg.fonttype": "path", "text.parse_math": False}):
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

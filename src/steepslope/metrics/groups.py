@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import fisher_exact
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.curves import checked
@@ -65,6 +64,8 @@ def group_risks(
 
 
 def _fisher(wrong: int, accepted: int, all_wrong: int, all_accepted: int) -> float:
+    from scipy.stats import fisher_exact  # half a second to import, and few calls need it
+
     rest_wrong, rest = all_wrong - wrong, all_accepted - accepted
     table = [[wrong, accepted - wrong], [rest_wrong, rest - rest_wrong]]
     return float(fisher_exact(table, alternative="greater").pvalue) if accepted and rest else 1.0

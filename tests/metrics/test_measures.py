@@ -160,3 +160,13 @@ def test_bad_input_is_named(confidence: Any, is_correct: Any, message: str) -> N
 
 def test_infinite_confidences_rank_at_the_ends() -> None:
     assert metrics.auroc([np.inf, 0.0, -np.inf], [True, True, False]) == 1
+
+
+def test_all_tied_is_chance() -> None:
+    confidence, is_correct = np.full(50, 0.3), np.arange(50) % 5 > 0
+    assert metrics.auroc(confidence, is_correct) == 0.5
+    assert metrics.fpr_at_tpr(confidence, is_correct) == 1
+    assert metrics.aupr_error(confidence, is_correct) == pytest.approx(0.2)
+    assert metrics.aupr_success(confidence, is_correct) == pytest.approx(0.8)
+    assert metrics.aurc(confidence, is_correct) == pytest.approx(0.2)
+    assert metrics.augrc(confidence, is_correct) == pytest.approx(0.2 * 51 / 100)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from steepslope.cli import COMMANDS, main
-from steepslope.data.classifiers import load_classifier
+from steepslope.data.classifier_specs import load_classifier
 from steepslope.losses import LOSSES
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
@@ -26,7 +26,7 @@ def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[
     assert all(row["n"] == 797 for row in rows)
     assert (demo / "table.md").exists()
     assert (demo / "report.html").exists()
-    test = ClassifierOutputs.load(demo / "outputs" / "test")
+    test = ClassifierOutputs.load(demo / "seed0" / "outputs" / "test")
     assert rows[0]["accuracy"]["value"] == pytest.approx(test.is_correct.mean())
 
 
@@ -155,8 +155,8 @@ def test_a_file_in_the_place_of_the_folder_is_named(
 
 
 def test_fit_never_destroys_a_classifier(demo: Path, tmp_path: Path) -> None:
-    shutil.copytree(demo / "classifier", tmp_path / "c")
-    assert main(f"fit --outputs {demo}/outputs/holdout --epochs 1 --out {tmp_path}/c".split()) == 0
+    shutil.copytree(demo / "seed0" / "classifier", tmp_path / "c")
+    assert main(f"fit --outputs {demo}/seed0/outputs/holdout --epochs 1 --out {tmp_path}/c".split()) == 0
     load_classifier(f"checkpoint:{tmp_path}/c")
     Oracle.load(tmp_path / "c")
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from steepslope.data.classifiers import CARD, WEIGHTS, load_classifier
+from steepslope.data.classifier_specs import load_classifier
+from steepslope.data.classifiers import CARD, WEIGHTS
 from steepslope.data.datasets import DATASETS, Images, holdout_split, parse_dataset, read_idx
-from steepslope.data.extraction import extract, extract_to_folder, named_splits
+from steepslope.data.extraction import ExtractionOptions, extract, extract_to_folder, named_data
 from steepslope.errors import SteepslopeError
 from steepslope.files import read_json, write_json
 from steepslope.outputs import ClassifierOutputs
@@ -120,7 +121,8 @@ def test_torchvision_says_when_it_cannot_download(tmp_path: Path, monkeypatch: p
 
 
 def test_every_scheme_is_documented() -> None:
-    assert all(load.__doc__ for load in DATASETS.values())
+    for family in DATASETS.values():
+        assert (family.load_split or family.open_whole).__doc__
 
 
 def test_holdout_is_a_partition_fixed_by_its_seed() -> None:
@@ -137,31 +139,32 @@ def test_holdout_must_leave_both_sides(count: int) -> None:
         holdout_split(10, count, seed=0)
 
 
-def test_extraction_keeps_rows_and_splits(demo: Path) -> None:
-    classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
-    splits = {name: ClassifierOutputs.load(demo / "outputs" / name) for name in ("train", "holdout", "test")}
+def test_extraction_keeps_rows_and_splits(demo: Path, tmp_path: Path) -> None:
+    classifier = load_classifier(f"checkpoint:{demo / 'seed0' / 'classifier'}")
+    splits = {name: ClassifierOutputs.load(demo / "seed0" / "outputs" / name) for name in ("train", "holdout", "test")}
     ids = [set(outputs.ids.tolist()) for outputs in splits.values() if outputs.ids is not None]
     assert sum(len(some) for some in ids) == len(set.union(*ids)) == 1797
     images = parse_dataset("digits").load("test")
-    again = extract(classifier, images, "digits:test", batch_size=100)
+    again = extract(classifier, images, "digits:test", tmp_path / "again", ExtractionOptions(batch_size=100))
     np.testing.assert_allclose(again.logits, splits["test"].logits, atol=1e-5)
     assert again.features is not None
-    np.testing.assert_allclose(again.logits, classifier.net.head(torch.from_numpy(again.features)).detach(), atol=1e-5)
+    assert again.features.shape == (797, 32)
 
 
 def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path) -> None:
     """The split is recognised by the images, not by their folder's name; foreign images get a cut of their own."""
     recipe = recipe_for("digits-net", epochs=1)
     classifier, _ = train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe, holdout=5)
+    assert classifier.card is not None
     fitted, held_out = holdout_split(40, 5, classifier.card.split_seed)
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(idx_folder, elsewhere)
     for spec in (f"idx:{idx_folder}/", f"idx:{elsewhere}"):
-        splits = dict(named_splits(classifier, parse_dataset(spec)))
-        assert splits["holdout"].ids.tolist() == [f"train/{row:05d}" for row in held_out]
+        splits = named_data(classifier, parse_dataset(spec), None)
+        assert list(splits["holdout"].ids) == [f"train/{row:05d}" for row in held_out]
         assert len(splits["train"]) == len(fitted)
     write_idx(elsewhere / "train-images-idx3-ubyte", np.zeros((40, 8, 8), dtype=np.uint8))
-    assert len(dict(named_splits(classifier, parse_dataset(f"idx:{elsewhere}")))["holdout"]) == 20
+    assert len(named_data(classifier, parse_dataset(f"idx:{elsewhere}"), None)["holdout"]) == 20
 
 
 def test_a_failed_extraction_leaves_all_earlier_splits(idx_folder: Path, tmp_path: Path) -> None:
@@ -171,17 +174,20 @@ def test_a_failed_extraction_leaves_all_earlier_splits(idx_folder: Path, tmp_pat
     second, _ = train_classifier("digits-net", str(spec), tmp_path / "b", recipe_for("digits-net", epochs=1, seed=1))
     extract_to_folder(first, spec, out)
     before = {path: path.read_bytes() for path in sorted(out.rglob("*.npy"))}
+    with pytest.raises(SteepslopeError, match=r"train: holds outputs of another extraction .* digest: expected"):
+        extract_to_folder(second, spec, out)
+    extract_to_folder(first, spec, out)
     (idx_folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(SteepslopeError, match="expected a file t10k-labels-idx1-ubyte"):
-        extract_to_folder(second, spec, out)
+        extract_to_folder(first, spec, out)
     assert {path: path.read_bytes() for path in sorted(out.rglob("*.npy"))} == before
 
 
 def test_empty_and_flat_images_are_refused(idx_folder: Path, demo: Path, tmp_path: Path) -> None:
-    classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
+    classifier = load_classifier(f"checkpoint:{demo / 'seed0' / 'classifier'}")
     none = Images(np.zeros((0, 8, 8), np.uint8), np.zeros(0, np.int64), np.array([], dtype=str))
     with pytest.raises(SteepslopeError, match="mine: expected images, found none"):
-        extract(classifier, none, "mine")
+        extract(classifier, none, "mine", tmp_path / "none", ExtractionOptions())
     write_idx(idx_folder / "train-images-idx3-ubyte", np.zeros((40, 8, 8), dtype=np.uint8))
     with pytest.raises(SteepslopeError, match="expected images that differ"):
         train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe_for("digits-net"))
@@ -198,25 +204,26 @@ def test_a_flipped_bit_in_a_gzip_is_named(tmp_path: Path) -> None:
 
 
 def test_a_named_split_goes_to_the_folder_itself(demo: Path, tmp_path: Path) -> None:
-    classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
+    classifier = load_classifier(f"checkpoint:{demo / 'seed0' / 'classifier'}")
     written = extract_to_folder(classifier, parse_dataset("digits:test"), tmp_path / "out")
     assert list(written) == [tmp_path / "out"]
     assert len(ClassifierOutputs.load(tmp_path / "out")) == 797
 
 
-def test_foreign_images_are_refused(demo: Path) -> None:
-    classifier = load_classifier(f"checkpoint:{demo / 'classifier'}")
+def test_foreign_images_are_refused(demo: Path, tmp_path: Path) -> None:
+    classifier = load_classifier(f"checkpoint:{demo / 'seed0' / 'classifier'}")
     pixels, ids = np.zeros((2, 8, 8), dtype=np.uint8), np.array(["a", "b"])
     with pytest.raises(SteepslopeError, match="expected labels in 0…9, the classifier's classes, found 10 in row 1"):
-        extract(classifier, Images(pixels, np.array([0, 10]), ids), "mine")
-    with pytest.raises(SteepslopeError, match="mine: digits-net expects grey images of 8×8 pixels, found 28×28×3"):
-        extract(classifier, Images(np.zeros((2, 28, 28, 3), np.uint8), np.array([0, 1]), ids), "mine")
+        extract(classifier, Images(pixels, np.array([0, 10]), ids), "mine", tmp_path, ExtractionOptions())
+    large = Images(np.zeros((2, 28, 28, 3), np.uint8), np.array([0, 1]), ids)
+    with pytest.raises(SteepslopeError, match=r"mine: a: .*expected an image of 8×8 pixels, found 28×28"):
+        extract(classifier, large, "mine", tmp_path, ExtractionOptions())
 
 
 @pytest.mark.parametrize("damage", ["card", "weights", "nan", "net", "field", "count"])
 def test_damaged_checkpoints_are_named(demo: Path, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "classifier"
-    shutil.copytree(demo / "classifier", folder)
+    shutil.copytree(demo / "seed0" / "classifier", folder)
     card = read_json(folder / CARD, "a card")
     changes: dict[str, dict[str, object]] = {
         "net": {"net": "mnistnet"},

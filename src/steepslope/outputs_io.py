@@ -7,7 +7,7 @@ see :mod:`steepslope.tables`. Nothing that is read can run code: pickled arrays 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,24 +96,33 @@ def _present(outputs: ClassifierOutputs) -> dict[str, NDArray[Any]]:
 
 
 def _save_folder(outputs: ClassifierOutputs, folder: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     arrays = _present(outputs)
     with staged_folder(folder, last=MANIFEST) as staging:
         for name, array in arrays.items():
             np.save(staging / f"{name}.npy", array, allow_pickle=False)
         if outputs.ids is not None:
-            pq.write_table(pa.table({"id": pa.array(outputs.ids)}), staging / "ids.parquet")
-        manifest = {
-            "format": "steepslope outputs",
-            "version": VERSION,
-            "rows": len(outputs),
-            "num_classes": outputs.num_classes,
-            "arrays": {name: {"dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()},
-            "ids": outputs.ids is not None,
-        }
-        write_json(staging / MANIFEST, manifest)
+            save_ids(outputs.ids, staging)
+        write_json(staging / MANIFEST, outputs_manifest(arrays, has_ids=outputs.ids is not None))
+
+
+def save_ids(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
+    """Write ``ids.parquet``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), folder / "ids.parquet")
+
+
+def outputs_manifest(arrays: Mapping[str, NDArray[Any]], has_ids: bool) -> dict[str, Any]:
+    """Return what ``manifest.json`` says of a folder's arrays."""
+    return {
+        "format": "steepslope outputs",
+        "version": VERSION,
+        "rows": len(arrays["logits"]),
+        "num_classes": arrays["logits"].shape[1],
+        "arrays": {name: {"dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()},
+        "ids": has_ids,
+    }
 
 
 def _load_folder(folder: Path, ids: bool) -> Arrays:

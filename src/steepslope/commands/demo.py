@@ -26,13 +26,13 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     from steepslope.oracle import Oracle
     from steepslope.training.classifier import recipe_for, train_classifier
 
-    folder = Path(out)
+    folder, work = Path(out), Path(out) / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
-    classifier, _ = train_classifier("digits-net", "digits", folder / "classifier", recipe)
-    outputs = extract_to_folder(classifier, parse_dataset("digits"), folder / "outputs")
-    held_out, test = (outputs[folder / "outputs" / name] for name in ("holdout", "test"))
-    oracles = [folder / "oracles" / name for name in PAPER_LOSSES]
+    classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)
+    outputs = extract_to_folder(classifier, parse_dataset("digits"), work / "outputs")
+    held_out, test = (outputs[work / "outputs" / name] for name in ("holdout", "test"))
+    oracles = [work / "oracles" / name for name in PAPER_LOSSES]
     for path in oracles:
         Oracle(loss=PAPER_LOSSES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
     names = [str(path) for path in oracles]
-    evaluate_predictions(test, folder / "outputs" / "test", names, folder, "Which digits to trust", Options(seed=seed))
+    evaluate_predictions(test, work / "outputs" / "test", names, folder, "Which digits to trust", Options(seed=seed))

@@ -3,27 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from steepslope.progress import console
 
 
-def extract(classifier: str, data: str, out: str) -> None:
-    """Run a frozen classifier over images and keep its logits and features.
+def extract(
+    classifier: str,
+    data: str,
+    out: str,
+    classes: str | None = None,
+    image_size: int | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    resize: Literal["crop", "squash"] | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    on_error: Literal["stop", "skip"] = "stop",
+    features: Literal["float32", "float16", "none"] = "float32",
+) -> None:
+    """Run a frozen classifier over images and keep its logits and features; killed and run again, it resumes.
 
     Parameters
     ----------
     classifier
-        checkpoint:DIR, as train-classifier writes it.
+        checkpoint:DIR (of train-classifier), timm:NAME, torchvision:NAME (both with ?weights=FILE or
+        ?weights=random, else from the hub) or module:pkg.mod:factory.
     data
-        digits, idx:DIR or torchvision:NAME. With :train or :test the outputs go to the folder itself; without
-        the rows fitted on, those held out and the test split go to its subfolders train, holdout and test.
+        digits, idx:DIR, torchvision:NAME or imagefolder:DIR. With :train or :test the outputs go to the folder
+        itself; without, the rows fitted on, those held out and the test split go to its subfolders train, holdout
+        and test. An image folder goes to the folder itself.
     out
         Folder for the outputs.
+    classes
+        Text file with the name of one class (folder) a line, in the order of the labels; by default WordNet ids for
+        classifiers of ImageNet, else the folders in alphabetical order.
+    image_size
+        Side of the classifier's input, in place of its own; so for the next three.
+    mean
+        Of pixels in [0, 1], one a channel, or one for all.
+    std
+        As mean.
+    resize
+        crop (shorter side, then the central square) or squash.
+    batch_size
+        Images a forward pass.
+    workers
+        Processes that decode images; 0 decodes in this one.
+    on_error
+        stop at an image that cannot be read, or skip it and list it in the manifest.
+    features
+        Type in which features are kept, or none.
     """
-    from steepslope.data.classifiers import load_classifier
+    from steepslope.data.classifier_specs import load_classifier
     from steepslope.data.datasets import parse_dataset
-    from steepslope.data.extraction import extract_to_folder
+    from steepslope.data.extraction import ExtractionOptions, extract_to_folder, read_classes
 
-    for folder, outputs in extract_to_folder(load_classifier(classifier), parse_dataset(data), Path(out)).items():
+    options = ExtractionOptions(batch_size, workers, on_error=on_error, features=features)
+    model = load_classifier(classifier).with_transform(image_size, mean, std, resize)
+    spec, names = parse_dataset(data), None if classes is None else read_classes(Path(classes))
+    for folder, outputs in extract_to_folder(model, spec, Path(out), options, names).items():
         accuracy = 100 * outputs.is_correct.mean()
         console().print(f"{folder}: {len(outputs):,} predictions, accuracy {accuracy:.2f} %")

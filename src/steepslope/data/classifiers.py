@@ -1,17 +1,20 @@
-"""Classifier specs, ``scheme:rest``, and the frozen classifiers that they stand for."""
+"""What a frozen classifier is, and the checkpoints of our own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.data.datasets import Images
+from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.files import field, positive, read_json, staged_folder, write_json
 from steepslope.nets import NETS, Net
@@ -42,26 +45,80 @@ class ClassifierCard:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A frozen classifier: weights in evaluation mode, and the card that says how to feed them."""
+    """A frozen classifier in evaluation mode.
 
-    net: Net
-    card: ClassifierCard
+    ``forward`` maps images (n, C, H, W), as ``transform`` makes them, to features (n, d) and logits (n, K);
+    ``digest`` tells these weights from others; ``classes`` maps the names of its classes to labels, if it has names;
+    ``card`` is that of a checkpoint of ours.
+    """
 
-    def check(self, images: Images, source: str) -> None:
-        """Raise unless the images have this classifier's size and labels that it knows."""
-        require_image_shape(self.card.net, images, source)
-        highest = int(images.labels.max(initial=-1))
-        if highest >= self.card.num_classes:
+    spec: str
+    forward: Callable[[Tensor], tuple[Tensor, Tensor]]
+    transform: Transform
+    num_classes: int
+    digest: str
+    classes: Mapping[str, int] | None = None
+    card: ClassifierCard | None = None
+
+    def with_transform(
+        self,
+        image_size: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        resize: Resize | None = None,
+    ) -> Classifier:
+        """Return the same with another input size, normalisation or way to resize; None changes nothing."""
+        size = None if image_size is None else (image_size, image_size)
+        own = self.transform
+        means, stds = (None if some is None else _for_channels(some, own.channels) for some in (mean, std))
+        transform = own.changed(size=size, mean=means, std=stds, resize=resize)
+        if min(transform.size) < 1 or min(transform.std) <= 0:
             raise SteepslopeError(
-                f"{source}: expected labels in 0…{self.card.num_classes - 1}, the classifier's classes, "
-                f"found {highest} in row {int(images.labels.argmax())}"
+                f"{self.spec}: expected an image size >= 1 and std > 0, found {transform.size} and {transform.std}"
+            )
+        return replace(self, transform=transform)
+
+    def check_labels(self, labels: NDArray[np.int64], source: str) -> None:
+        """Raise unless all labels are classes of this classifier."""
+        outside = np.flatnonzero((labels < 0) | (labels >= self.num_classes))
+        if len(outside):
+            raise SteepslopeError(
+                f"{source}: expected labels in 0…{self.num_classes - 1}, the classifier's classes, "
+                f"found {labels[outside[0]]} in row {outside[0]}"
             )
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return features (n, d) and logits (n, K) of uint8 images (n, H, W)."""
+    def __call__(self, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return features (n, d) and logits (n, K) of transformed images."""
         with torch.inference_mode():
-            features = self.net.encoder(normalized(torch.tensor(pixels), self.card.mean, self.card.std))
-            return features.numpy(), self.net.head(features).numpy()
+            features, logits = self.forward(images)
+        return features.float().numpy(), logits.float().numpy()
+
+
+def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """Return one value a channel; a single value serves all."""
+    if len(values) not in (1, channels):
+        raise SteepslopeError(f"mean and std: expected 1 or {channels} numbers, found {len(values)}")
+    return tuple(values) * (channels if len(values) == 1 else 1)
+
+
+def module_digest(module: torch.nn.Module) -> str:
+    """Return the SHA-256 of a module's class and weights, in hex."""
+    digest = hashlib.sha256(type(module).__qualname__.encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
+    """Return our own net as a classifier, which takes images of exactly its size."""
+    side = NETS[card.net].image_size
+    transform = Transform((side, side), (card.mean,), (card.std,), resize="exact")
+
+    def forward(images: Tensor) -> tuple[Tensor, Tensor]:
+        features = net.encoder(images)
+        return features, net.head(features)
+
+    return Classifier(spec, forward, transform, card.num_classes, module_digest(net.eval()), card=card)
 
 
 def normalized(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:
@@ -77,14 +134,15 @@ def require_image_shape(net: str, images: Images, source: str) -> None:
         raise SteepslopeError(f"{source}: {net} expects grey images of {side}×{side} pixels, found {found}")
 
 
-def save_checkpoint(classifier: Classifier, folder: Path) -> None:
+def save_checkpoint(net: Net, card: ClassifierCard, folder: Path) -> None:
     """Write the weights as safetensors and the card as JSON."""
     with staged_folder(folder, last=CARD) as staging:
-        save_weights(classifier.net.state_dict(), staging / WEIGHTS)
-        write_json(staging / CARD, asdict(classifier.card))
+        save_weights(net.state_dict(), staging / WEIGHTS)
+        write_json(staging / CARD, asdict(card))
 
 
-def _checkpoint(rest: str) -> Classifier:
+def load_checkpoint(rest: str) -> Classifier:
+    """Load ``checkpoint:DIR``, as :func:`save_checkpoint` wrote it."""
     path = Path(rest) / CARD
     content = read_json(path, "a classifier checkpoint")
     kinds: dict[str, type | tuple[type, ...]] = {
@@ -97,15 +155,4 @@ def _checkpoint(rest: str) -> Classifier:
         raise unknown_name(f"net in {path}:", card.net, NETS)
     net = NETS[card.net].build(card.num_classes)
     load_weights(net, Path(rest) / WEIGHTS)
-    return Classifier(net.eval(), card)
-
-
-CLASSIFIERS: dict[str, Callable[[str], Classifier]] = {"checkpoint": _checkpoint}
-
-
-def load_classifier(spec: str) -> Classifier:
-    """Load the classifier of a spec such as ``checkpoint:runs/mnist``."""
-    scheme, _, rest = spec.partition(":")
-    if scheme not in CLASSIFIERS:
-        raise unknown_name(f"classifier scheme in {spec!r}:", scheme, CLASSIFIERS)
-    return CLASSIFIERS[scheme](rest)
+    return checkpoint_classifier(net, card, f"checkpoint:{rest}")

@@ -6,17 +6,43 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from steepslope.data.imagefolder import open_image_folder
 from steepslope.errors import SteepslopeError, require_seed, unknown_name
 
 SPLITS = ("train", "test")
+
+
+class Dataset(Protocol):
+    """Labelled images by row; pixels are decoded when asked for."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The true classes, (n,)."""
+        ...
+
+    @property
+    def ids(self) -> Sequence[str] | NDArray[np.str_]:
+        """Names of the images, (n,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def image(self, row: int) -> Image.Image:
+        """Decode one image; an unreadable one raises OSError, ValueError or SyntaxError."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Return a hash that tells this data set from others, wherever it lies."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +56,12 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def image(self, row: int) -> Image.Image:
+        """Return one image."""
+        return Image.fromarray(self.pixels[row])
+
     def fingerprint(self) -> str:
-        """Return the SHA-256 of pixels and labels, in hex: the same images, wherever they lie."""
+        """Return the SHA-256 of pixels and labels, in hex."""
         return hashlib.sha256(self.pixels.tobytes() + self.labels.tobytes()).hexdigest()
 
     def subset(self, rows: NDArray[np.int64]) -> Images:
@@ -47,9 +77,21 @@ class DatasetSpec:
     rest: str
     split: str | None
 
+    @property
+    def family(self) -> Family:
+        """The registry's entry."""
+        return DATASETS[self.scheme]
+
     def load(self, split: str) -> Images:
-        """Load one split, "train" or "test"."""
-        return DATASETS[self.scheme](self.rest, split)
+        """Load one split, "train" or "test", of images that are small enough for the memory."""
+        if self.family.load_split is None:
+            raise SteepslopeError(f"data {self}: expected a data set with a training and a test split, such as digits")
+        return self.family.load_split(self.rest, split)
+
+    def open(self, classes: Mapping[str, int] | None) -> Dataset:
+        """Open a data set that has no splits; ``classes`` maps the names of its classes to labels."""
+        assert self.family.open_whole is not None
+        return self.family.open_whole(self.rest, classes)
 
     def __str__(self) -> str:
         return ":".join(part for part in (self.scheme, self.rest, self.split or "") if part)
@@ -165,10 +207,19 @@ def _row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
     return np.array([f"{prefix}/{row:05d}" for row in rows])
 
 
-DATASETS: dict[str, Callable[[str, str], Images]] = {
-    "digits": _digits,
-    "idx": _idx,
-    "torchvision": _torchvision,
+@dataclass(frozen=True)
+class Family:
+    """How data sets of one scheme are read: by split into memory, or whole and image by image."""
+
+    load_split: Callable[[str, str], Images] | None = None
+    open_whole: Callable[[str, Mapping[str, int] | None], Dataset] | None = None
+
+
+DATASETS: dict[str, Family] = {
+    "digits": Family(load_split=_digits),
+    "idx": Family(load_split=_idx),
+    "torchvision": Family(load_split=_torchvision),
+    "imagefolder": Family(open_whole=open_image_folder),
 }
 
 

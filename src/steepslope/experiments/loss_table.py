@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from steepslope.cli import run
+from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.classifiers import CARD as CLASSIFIER_CARD
-from steepslope.data.classifiers import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import extract_to_folder
 from steepslope.errors import SteepslopeError, unknown_name
@@ -105,10 +105,14 @@ def _outputs(block: Block, seed: int, folder: Path) -> dict[str, ClassifierOutpu
         train_classifier(block.net, block.data, folder / "classifier", recipe)
     classifier = load_classifier(f"checkpoint:{folder / 'classifier'}")
     card = classifier.card
-    if (card.net, card.training, card.fingerprint) != (block.net, asdict(recipe), spec.load("train").fingerprint()):
+    if card is None or (card.net, card.training, card.fingerprint) != (
+        block.net,
+        asdict(recipe),
+        spec.load("train").fingerprint(),
+    ):
         raise SteepslopeError(
             f"{folder / 'classifier'}: expected {block.net} trained on {block.data} with {recipe}, "
-            f"found {card.net} trained on {card.data} with {card.training}; choose another work folder"
+            f"found {card}; choose another work folder"
         )
     if not all((path / MANIFEST).exists() for path in splits.values()):
         extract_to_folder(classifier, spec, folder / "outputs")

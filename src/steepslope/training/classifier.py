@@ -16,6 +16,7 @@ from torch import Tensor
 from steepslope.data.classifiers import (
     Classifier,
     ClassifierCard,
+    checkpoint_classifier,
     normalized,
     require_image_shape,
     save_checkpoint,
@@ -95,17 +96,18 @@ def train_classifier(
     run = _Run(card, recipe)
     run.resume(out / STATE)
     run.train(images.subset(fitted), out / STATE)
-    classifier = Classifier(run.net.eval(), card)
-    save_checkpoint(classifier, out)
+    save_checkpoint(run.net, card, out)
     (out / STATE).unlink()
+    classifier = checkpoint_classifier(run.net, card, f"checkpoint:{out}")
     return classifier, accuracy(classifier, images.subset(held_out))
 
 
 def accuracy(classifier: Classifier, images: Images, batch: int = 1000) -> float:
     """Return the share of images whose label is predicted, in [0, 1]."""
     hits = [
-        classifier(images.pixels[i : i + batch])[1].argmax(axis=1) == images.labels[i : i + batch]
-        for i in range(0, len(images), batch)
+        classifier(torch.stack([classifier.transform(images.image(row)) for row in rows]))[1].argmax(axis=1)
+        == images.labels[rows]
+        for rows in np.array_split(np.arange(len(images)), max(1, len(images) // batch))
     ]
     return float(np.concatenate(hits).mean())
 

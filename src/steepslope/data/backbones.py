@@ -1,0 +1,176 @@
+"""Classifiers that others made: timm's, torchvision's, one's own module."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import torch
+from torch import Tensor, nn
+
+from steepslope.data.classifiers import Classifier, module_digest
+from steepslope.data.transforms import Transform
+from steepslope.errors import SteepslopeError, unknown_name
+
+IMAGENET_CLASSES = 1000
+
+
+def timm_classifier(rest: str) -> Classifier:
+    """Load ``timm:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``."""
+    import timm
+    from timm.data import resolve_model_data_config
+
+    name, options = _parse(rest)
+    if name.split(".")[0] not in timm.list_models():
+        raise unknown_name("timm model", name, timm.list_models())
+    weights = options.get("weights")
+    model = _create(lambda: timm.create_model(name, pretrained=weights is None), f"timm:{name}")
+    _load(model, weights)
+    config = resolve_model_data_config(model)
+    transform = Transform(
+        size=(config["input_size"][1], config["input_size"][2]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        resize="squash" if config["crop_mode"] == "squash" else "crop",
+        crop_share=config["crop_pct"],
+        interpolation=config["interpolation"],
+    )
+
+    def forward(images: Tensor) -> tuple[Tensor, Tensor]:
+        features = model.forward_features(images)
+        return model.forward_head(features, pre_logits=True), model.forward_head(features)
+
+    return _classifier(f"timm:{name}", model, forward, transform, model.num_classes)
+
+
+def torchvision_classifier(rest: str) -> Classifier:
+    """Load ``torchvision:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``."""
+    from torchvision import models
+
+    name, options = _parse(rest)
+    known = models.list_models(module=models)
+    if name not in known:
+        raise unknown_name("torchvision model", name, known)
+    weights = options.get("weights")
+    default = models.get_model_weights(name)["DEFAULT"]
+    model = _create(lambda: models.get_model(name, weights=default if weights is None else None), f"torchvision:{name}")
+    _load(model, weights)
+    preset = default.transforms()
+    transform = Transform(
+        size=(preset.crop_size[0],) * 2,
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        crop_share=preset.crop_size[0] / preset.resize_size[0],
+        interpolation=preset.interpolation.value,
+    )
+    return _classifier(f"torchvision:{name}", model, _before_last_linear(model), transform, IMAGENET_CLASSES)
+
+
+def module_classifier(rest: str) -> Classifier:
+    """Call ``module:pkg.mod:factory`` for an ``nn.Module`` from images to logits; needs ``--image-size``.
+
+    The features are what goes into its last linear layer. A module with an attribute ``transform`` (a
+    :class:`Transform`) needs no size.
+    """
+    place, _, factory = rest.partition(":")
+    try:
+        model = getattr(importlib.import_module(place), factory)()
+    except Exception as error:  # whatever the user's own code raises
+        raise SteepslopeError(f"classifier 'module:{rest}': cannot be imported and called ({error})") from error
+    if not isinstance(model, nn.Module):
+        raise SteepslopeError(f"classifier 'module:{rest}': expected an nn.Module, found {type(model).__name__}")
+    transform = getattr(model, "transform", None) or Transform((0, 0), (0.5,) * 3, (0.5,) * 3)
+    last = _last_linear(model)
+    return _classifier(f"module:{rest}", model, _before_last_linear(model), transform, last.out_features)
+
+
+def imagenet_classes() -> Mapping[str, int]:
+    """Return the labels of ImageNet's WordNet ids."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    return {info.index_to_label_name(label): label for label in range(info.num_classes())}
+
+
+def _classifier(
+    spec: str,
+    model: nn.Module,
+    forward: Callable[[Tensor], tuple[Tensor, Tensor]],
+    transform: Transform,
+    num_classes: int,
+) -> Classifier:
+    model.eval()
+    classes = imagenet_classes() if num_classes == IMAGENET_CLASSES else None
+    return Classifier(spec, forward, transform, num_classes, module_digest(model), classes)
+
+
+def _parse(rest: str) -> tuple[str, dict[str, str]]:
+    name, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for option in options:
+        if option != "weights":
+            raise unknown_name(f"option of {rest!r}:", option, ["weights"])
+    return name, options
+
+
+def _create(create: Callable[[], nn.Module], spec: str) -> Any:
+    try:
+        return create()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SteepslopeError(
+            f"{spec}: its weights could not be had from the hub; give ?weights=FILE or ?weights=random ({reason})"
+        ) from error
+
+
+def _load(model: nn.Module, weights: str | None) -> None:
+    """Load a state dict of the model's names, or one of the same shapes in the same order."""
+    if weights in (None, "random"):
+        return
+    state, own = _read_state(Path(str(weights))), model.state_dict()
+    if set(state) != set(own):
+        shapes = [tuple(tensor.shape) for tensor in state.values()], [tuple(tensor.shape) for tensor in own.values()]
+        if shapes[0] != shapes[1]:
+            raise SteepslopeError(f"{weights}: expected weights of this architecture, neither names nor shapes agree")
+        state = dict(zip(own, state.values(), strict=True))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise SteepslopeError(
+            f"{weights}: expected weights of this architecture ({str(error).split()[:20]})"
+        ) from error
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors, torch and pickle each have their own for a damaged file
+        raise SteepslopeError(f"{path}: cannot be read as weights ({' '.join(str(error).split())[:160]})") from error
+    return dict(state.get("state_dict", state))
+
+
+def _last_linear(model: nn.Module) -> nn.Linear:
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    if not layers:
+        raise SteepslopeError(f"{type(model).__name__}: expected a linear layer at the end, found no linear layer")
+    return layers[-1]
+
+
+def _before_last_linear(model: nn.Module) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Return a forward that also gives what goes into the last linear layer, (n, d)."""
+    kept: list[Tensor] = []
+    _last_linear(model).register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+
+    def forward(images: Tensor) -> tuple[Tensor, Tensor]:
+        kept.clear()
+        logits = model(images)
+        return kept[-1].flatten(1), logits
+
+    return forward

@@ -1,0 +1,26 @@
+"""Classifier specs, ``scheme:rest``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from steepslope.data.backbones import module_classifier, timm_classifier, torchvision_classifier
+from steepslope.data.classifiers import Classifier, load_checkpoint
+from steepslope.errors import SteepslopeError, unknown_name
+
+CLASSIFIERS: dict[str, Callable[[str], Classifier]] = {
+    "checkpoint": load_checkpoint,
+    "timm": timm_classifier,
+    "torchvision": torchvision_classifier,
+    "module": module_classifier,
+}
+
+
+def load_classifier(spec: str) -> Classifier:
+    """Load the classifier of a spec such as ``checkpoint:runs/mnist`` or ``timm:resnet50``."""
+    scheme, _, rest = spec.partition(":")
+    if scheme not in CLASSIFIERS:
+        raise unknown_name(f"classifier scheme in {spec!r}:", scheme, CLASSIFIERS)
+    if not rest:
+        raise SteepslopeError(f"classifier {spec!r}: expected something after {scheme}:")
+    return CLASSIFIERS[scheme](rest)

@@ -1,0 +1,86 @@
+"""A folder with one subfolder of image files a class."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.errors import SteepslopeError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles:
+    """Labelled image files; ``ids`` are their paths below the folder. A file is opened when it is asked for."""
+
+    folder: Path
+    ids: list[str]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def image(self, row: int) -> Image.Image:
+        """Decode one file completely, so that a truncated one is noticed here."""
+        with Image.open(self.folder / self.ids[row]) as image:
+            image.load()
+            return image.copy()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the names, sizes and labels."""
+        sizes = [os.lstat(self.folder / name).st_size for name in self.ids]
+        return hashlib.sha256(json.dumps([self.ids, sizes, self.labels.tolist()]).encode()).hexdigest()
+
+
+def open_image_folder(rest: str, classes: Mapping[str, int] | None) -> ImageFiles:
+    """List the files of all class folders, in the order of their paths.
+
+    ``classes`` maps folder names to labels; without it the folders' alphabetical order does, as torchvision has it.
+
+    Raises
+    ------
+    SteepslopeError
+        If the folder is missing or has no class folders, or a class folder has no images or maps to no label.
+    """
+    folder = Path(rest)
+    if not rest or not folder.is_dir():
+        raise SteepslopeError(f"data spec 'imagefolder:{rest}': no such folder")
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not names:
+        raise SteepslopeError(f"{folder}: expected one subfolder a class, found none")
+    known = {name: label for label, name in enumerate(names)} if classes is None else classes
+    ids: list[str] = []
+    labels: list[int] = []
+    for name in names:
+        if name not in known:
+            raise SteepslopeError(
+                f"{folder / name}: the folder's name is none of the classifier's classes (see --classes)"
+            )
+        files = [str(path.relative_to(folder)) for path in image_files(folder / name)]
+        if not files:
+            raise SteepslopeError(f"{folder / name}: expected images ({', '.join(sorted(SUFFIXES))}), found none")
+        ids += files
+        labels += [known[name]] * len(files)
+    return ImageFiles(folder, ids, np.array(labels, dtype=np.int64))
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """Yield the files with an image's suffix at any depth, by path; a loop of links is entered once."""
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        status = Path(parent).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()
+        yield from (Path(parent) / name for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES)

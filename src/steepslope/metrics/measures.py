@@ -157,7 +157,10 @@ def aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 
 
 def e_aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """AURC in excess of the best possible ranking of the same predictions, ≥ 0 (Geifman et al. 2019)."""
+    """AURC in excess of the best possible ranking of the same predictions (Geifman et al. 2019).
+
+    ≥ 0, but for rounding in the last digit.
+    """
     return e_aurc_of(rank_rows(confidence, is_correct).ranking())
 
 

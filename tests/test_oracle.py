@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import log_softmax, softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
@@ -17,8 +18,9 @@ from steepslope.heads import HEADS
 from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.oracle import CARD, LIMITS, Oracle
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, read_rows
 from steepslope.scores import MCP, SCORES
+from steepslope.training.fit import Rows
 from tests.conftest import make_outputs
 
 QUICK: dict[str, Any] = {"epochs": 20, "batch_size": 64, "learning_rate": 0.03}
@@ -194,3 +196,36 @@ def test_mcp_does_not_saturate() -> None:
     confidence = MCP().confidence(ClassifierOutputs(logits, np.zeros(4, dtype=int)))
     assert (np.diff(confidence) > 0).all()
     np.testing.assert_allclose(confidence, gaps - np.log(2), rtol=1e-12)
+
+
+def test_moments_are_those_of_the_whole_set() -> None:
+    columns_ = np.random.default_rng(0).normal(1000, 0.1, size=(5000, 3)).astype(np.float32)
+    columns_[:, 2] = 7
+    mean, deviation = Rows(5000, lambda rows: columns_[rows], np.ones(5000, dtype=bool)).moments()
+    np.testing.assert_allclose(mean, columns_.mean(axis=0, dtype=np.float64), rtol=1e-7)
+    np.testing.assert_allclose(deviation[:2], columns_.std(axis=0, dtype=np.float64)[:2], rtol=1e-3)
+    assert deviation[2] == 0
+
+
+def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With tiny blocks the same oracle is learnt as with one block, to the noise of another order."""
+    outputs = make_outputs(3000)
+    whole = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
+    monkeypatch.setattr("steepslope.training.fit.PIECE_ROWS", 64)
+    monkeypatch.setattr("steepslope.training.fit.BLOCK_PIECES", 4)
+    rows = Rows(3000, lambda rows: np.arange(3000, dtype=np.float32)[rows, None], np.ones(3000, dtype=bool))
+    seen = torch.cat([block for block, _ in rows.blocks(torch.zeros(1), torch.ones(1))])
+    assert sorted(seen[:, 0].tolist()) == list(range(3000))
+    pieced = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
+    assert np.corrcoef(whole, pieced)[0, 1] > 0.99
+
+
+def test_features_in_a_file_are_read_not_mapped(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    outputs.save(tmp_path)
+    mapped = ClassifierOutputs.load(tmp_path).require_features()
+    for array in (mapped, mapped[5:], outputs.require_features()):
+        found = read_rows(array, slice(3, 9))
+        np.testing.assert_array_equal(found, array[3:9])
+    assert not isinstance(read_rows(mapped, slice(0, 2)), np.memmap)
+    fitted = Oracle(**QUICK).fit(ClassifierOutputs.load(tmp_path)).trust_logit(outputs)
+    np.testing.assert_array_equal(fitted, Oracle(**QUICK).fit(outputs).trust_logit(outputs))

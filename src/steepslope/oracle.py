@@ -134,18 +134,14 @@ class Oracle:
         SteepslopeError
             If no prediction is wrong, or none correct, or the outputs lack an input.
         """
-        from steepslope.training.fit import OracleNet, Schedule, fit_net
+        from steepslope.training.fit import OracleNet, Rows, Schedule, fit_net
 
         _check_errors(outputs)
-        seen = columns(outputs, self.input_names, slice(0, len(outputs)))
+        names = self.input_names
+        width = columns(outputs, names, slice(0, 1)).shape[1]
+        rows = Rows(len(outputs), lambda rows: columns(outputs, names, rows), self._target(outputs))
         schedule = Schedule(self.epochs, self.batch_size, self.learning_rate, self.weight_decay, self.seed)
-        net = fit_net(
-            lambda: OracleNet(seen.shape[1], self.widths, self.head),
-            seen,
-            self._target(outputs),
-            self._bound_loss(outputs),
-            schedule,
-        )
+        net = fit_net(lambda: OracleNet(width, self.widths, self.head), rows, self._bound_loss(outputs), schedule)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes)
         return self
 

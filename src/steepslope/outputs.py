@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,18 @@ class Confidences:
 def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
     """Cut 0…n−1 into slices of at most ``size`` rows, so that mapped arrays need little memory."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def read_rows(array: NDArray[Any], rows: slice) -> NDArray[Any]:
+    """Return a slice of the rows; of a memory-mapped file they are read, so that the mapping takes no memory."""
+    base: Any = array.base  # of a whole file: the mapping itself, where a view has another array
+    if not isinstance(array, np.memmap) or not isinstance(base, mmap) or not array.flags.c_contiguous:
+        return array[rows]
+    width = math.prod(array.shape[1:])
+    start, stop, _ = rows.indices(len(array))
+    offset = array.offset + start * width * array.itemsize
+    flat = np.fromfile(str(array.filename), array.dtype, (stop - start) * width, offset=offset)
+    return flat.reshape(stop - start, *array.shape[1:])
 
 
 def _float_matrix(name: str, values: ArrayLike) -> NDArray[Any]:

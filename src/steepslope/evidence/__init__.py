@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.evidence.logits import logit_columns
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, read_rows
 
 Columns = Callable[[ClassifierOutputs, slice], NDArray[Any]]
 
 
 def feature_columns(outputs: ClassifierOutputs, rows: slice) -> NDArray[Any]:
     """Return the classifier's penultimate features, (m, d)."""
-    return outputs.require_features()[rows]
+    return read_rows(outputs.require_features(), rows)
 
 
 EVIDENCE: dict[str, Columns] = {"features": feature_columns, "logits": logit_columns}
@@ -36,7 +36,10 @@ def columns(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> N
             raise unknown_name("input", name, EVIDENCE)
     parts = [np.asarray(EVIDENCE[name](outputs, rows), dtype=np.float32) for name in inputs]
     for name, part in zip(inputs, parts, strict=True):
-        bad = ~np.isfinite(part).all(axis=1)
-        if bad.any():
-            raise SteepslopeError(f"{name}: expected finite values, found others in row {rows.start + bad.argmax()}")
-    return np.concatenate(parts, axis=1)
+        # One sum tells most quickly that all is finite; only then is the row looked for.
+        if not np.isfinite(part.sum(dtype=np.float64)):
+            bad = ~np.isfinite(part).all(axis=1)
+            raise SteepslopeError(
+                f"{name}: expected finite values, found others in row {rows.start + int(bad.argmax())}"
+            )
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

@@ -82,3 +82,11 @@ def test_work_of_another_recipe_is_not_reused(tmp_path: Path) -> None:
         loss_table("digits", fit_split="hold-out", **arguments)  # type: ignore[arg-type]
     with pytest.raises(SteepslopeError, match="seeds: expected at least one"):
         loss_table("digits", **(arguments | {"seeds": ()}))  # type: ignore[arg-type]
+
+
+def test_the_readme_shows_the_committed_means() -> None:
+    readme = (RESULTS.parent / "README.md").read_text().replace("**", "")
+    for line in (RESULTS / "fashion-mnist" / "table.md").read_text().splitlines()[2:7]:
+        name, *numbers = [cell.strip() for cell in line.strip("|").split("|")]
+        shown = {"mcp": "MCP"}.get(name, name.split(" ")[0])
+        assert f"| {shown} | {' | '.join(numbers[:8])} |" in readme

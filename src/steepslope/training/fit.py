@@ -19,7 +19,7 @@ from steepslope.training.seeding import seeded, single_thread
 
 TARGET_STEPS = 3_000
 PIECE_ROWS = 1_024  # read from a file at once
-BLOCK_PIECES = 48  # pieces in memory at once, and as many being read
+BLOCK_PIECES = 64  # pieces in memory at once, and as many being read
 
 
 class OracleNet(nn.Module):

@@ -103,7 +103,7 @@ def test_ones_own_module_gives_what_goes_into_its_last_layer(tmp_path: Path) -> 
 
 
 def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path: Path) -> None:
-    data = folder_of(tmp_path / "data", 4000)
+    data = folder_of(tmp_path / "data", 2200)
     command = [sys.executable, "-m", "steepslope", "extract", "--classifier", "module:tests.test_extraction:tiny"]
     command += ["--data", f"imagefolder:{data}", "--out"]
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"

@@ -19,9 +19,9 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 @pytest.fixture(scope="module")
 def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep 6,000 training and 2,000 test images, in the same file format."""
+    """Keep 4,000 training and 2,000 test images, in the same file format."""
     folder = tmp_path_factory.mktemp("fashion-mnist")
-    for split, stem, n in (("train", "train", 6000), ("test", "t10k", 2000)):
+    for split, stem, n in (("train", "train", 4000), ("test", "t10k", 2000)):
         images = parse_dataset(f"idx:{FASHION_MNIST}").load(split)
         write_idx(folder / f"{stem}-images-idx3-ubyte.gz", images.pixels[:n])
         write_idx(folder / f"{stem}-labels-idx1-ubyte.gz", images.labels[:n].astype(np.uint8))

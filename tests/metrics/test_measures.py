@@ -48,7 +48,7 @@ def large(n: int = 3000, seed: int = 0) -> tuple[Floats, Bools]:
 
 
 @pytest.mark.parametrize("name", BY_REFERENCE)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(sample=predictions())
 def test_metric_is_its_definition(name: str, sample: tuple[Floats, Bools]) -> None:
     ours, reference = BY_REFERENCE[name]

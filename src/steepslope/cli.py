@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, auto_cli
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(components: Any, words: list[str], prog: str) -> int:
     """Run the function, or the one of a dict of functions, that the words ask for; return the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? in its place
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:

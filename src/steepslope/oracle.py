@@ -143,6 +143,7 @@ class Oracle:
         schedule = Schedule(self.epochs, self.batch_size, self.learning_rate, self.weight_decay, self.seed)
         net = fit_net(lambda: OracleNet(width, self.widths, self.head), rows, self._bound_loss(outputs), schedule)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes)
+        _warn_of_few(outputs)
         return self
 
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
@@ -269,7 +270,11 @@ def _check_errors(outputs: ClassifierOutputs) -> None:
             f"an oracle learns from errors beside correct predictions, but {which} among the {len(outputs)}: "
             "fit on outputs that the classifier was not fitted to, or on more of them"
         )
-    rare, side = min((errors, "errors"), (len(outputs) - errors, "correct predictions"))
+
+
+def _warn_of_few(outputs: ClassifierOutputs) -> None:
+    correct = int(outputs.is_correct.sum())
+    rare, side = min((len(outputs) - correct, "errors"), (correct, "correct predictions"))
     if rare < FEW_ERRORS:
         warnings.warn(
             f"the oracle is fitted on only {rare} {side}; below about {FEW_ERRORS} it depends on luck",

@@ -52,6 +52,8 @@ def ids_of(path: Path, rows: NDArray[np.int64]) -> list[str]:
     if path.suffix.lower() == ".npz":
         ids = _reading(path, lambda: _load_npz(path, ids=True)).get("ids")
         return numbers if ids is None else ids[rows].astype(str).tolist()
+    if path.is_dir() and not read_json(path / MANIFEST, "classifier outputs").get("ids"):
+        return numbers
     table = path / "ids.parquet" if path.is_dir() else path
     return (_reading(path, lambda: tables.take(table, "id", rows)) if table.exists() else None) or numbers
 
@@ -84,7 +86,7 @@ def _reading(path: Path, work: Callable[[], T]) -> T:
     try:
         return work()
     except SteepslopeError as error:
-        raise error if str(path) in str(error) else SteepslopeError(f"{path}: {error}") from error
+        raise error if str(error).startswith(str(path)) else SteepslopeError(f"{path}: {error}") from error
     except Exception as error:  # numpy, zipfile, zlib and pyarrow each have their own for a damaged file
         summary = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SteepslopeError(f"{path}: cannot be read as classifier outputs ({summary})") from error

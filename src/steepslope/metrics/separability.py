@@ -37,7 +37,11 @@ def _fit(values: np.ndarray, name: str) -> Gaussian:
         raise UndefinedMetricError(
             f"separability needs finite confidences that differ among the {name} predictions, found {len(values)}"
         )
-    return Gaussian(float(values.mean()), float(values.var()))
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        side = Gaussian(float(values.mean()), float(values.var()))
+    if not 0 < side.variance < 1e150 or abs(side.mean) > 1e150:
+        raise UndefinedMetricError(f"separability needs a variance that a float holds, found {side.variance}")
+    return side
 
 
 def bhattacharyya_distance(confidence: ArrayLike, is_correct: ArrayLike) -> float:

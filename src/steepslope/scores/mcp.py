@@ -42,5 +42,6 @@ def top_log_odds(logits: ArrayLike) -> NDArray[np.float64]:
     highest = values[rows, top]
     values[rows, top] = -np.inf
     runner_up = values.max(axis=1)
-    rest = np.exp(values - runner_up[:, None]).sum(axis=1)
+    # Sorted, so that the sum, and with it the ranking, does not depend on how the classes are numbered.
+    rest = np.sort(np.exp(values - runner_up[:, None]), axis=1).sum(axis=1)
     return np.asarray(highest - runner_up - np.log(rest))

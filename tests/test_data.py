@@ -12,8 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.classifiers import CARD, WEIGHTS
-from steepslope.data.datasets import DATASETS, Images, holdout_split, parse_dataset, read_idx
-from steepslope.data.extraction import ExtractionOptions, extract, extract_to_folder, named_data
+from steepslope.data.datasets import DATASETS, holdout_split, parse_dataset
+from steepslope.data.extraction import extract, extract_to_folder, named_data
+from steepslope.data.idx import read_idx
+from steepslope.data.images import Images
+from steepslope.data.options import ExtractionOptions
 from steepslope.errors import SteepslopeError
 from steepslope.files import read_json, write_json
 from steepslope.outputs import ClassifierOutputs
@@ -22,7 +25,7 @@ from tests.conftest import write_idx
 
 
 def test_digits_are_cut_once() -> None:
-    train, test = (parse_dataset("digits").load(split) for split in ("train", "test"))
+    train, test = (parse_dataset("digits").load_into_memory(split) for split in ("train", "test"))
     assert (len(train), len(test)) == (1000, 797)
     assert set(train.ids).isdisjoint(test.ids)
     assert train.pixels.shape[1:] == (8, 8)
@@ -30,7 +33,7 @@ def test_digits_are_cut_once() -> None:
 
 
 def test_idx_files_plain_and_gzipped(idx_folder: Path) -> None:
-    train, test = (parse_dataset(f"idx:{idx_folder}").load(split) for split in ("train", "test"))
+    train, test = (parse_dataset(f"idx:{idx_folder}").load_into_memory(split) for split in ("train", "test"))
     expected = np.random.default_rng(0).integers(256, size=(40, 8, 8), dtype=np.uint8)
     np.testing.assert_array_equal(train.pixels, expected)
     assert test.labels.tolist() == [0, 1, 2, 3] * 5
@@ -101,14 +104,14 @@ def test_torchvision_reads_its_own_folder(idx_folder: Path, tmp_path: Path, monk
     """Give torchvision the raw files where it would download them to; its own loader does the rest."""
     raw = tmp_path / "cache" / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    images = parse_dataset(f"idx:{idx_folder}")
+    images = {split: parse_dataset(f"idx:{idx_folder}").load_into_memory(split) for split in ("train", "test")}
     for split, stem in (("train", "train"), ("test", "t10k")):
-        write_idx(raw / f"{stem}-images-idx3-ubyte", images.load(split).pixels)
-        write_idx(raw / f"{stem}-labels-idx1-ubyte", images.load(split).labels.astype(np.uint8))
+        write_idx(raw / f"{stem}-images-idx3-ubyte", images[split].pixels)
+        write_idx(raw / f"{stem}-labels-idx1-ubyte", images[split].labels.astype(np.uint8))
     monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path / "cache"))
-    loaded = parse_dataset("torchvision:MNIST").load("test")
-    np.testing.assert_array_equal(loaded.pixels, images.load("test").pixels)
-    assert loaded.labels.tolist() == images.load("test").labels.tolist()
+    loaded = parse_dataset("torchvision:MNIST").load_into_memory("test")
+    np.testing.assert_array_equal(loaded.pixels, images["test"].pixels)
+    assert loaded.labels.tolist() == images["test"].labels.tolist()
 
 
 def test_torchvision_says_when_it_cannot_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +148,8 @@ def test_extraction_keeps_rows_and_splits(demo: Path, tmp_path: Path) -> None:
     ids = [set(outputs.ids.tolist()) for outputs in splits.values() if outputs.ids is not None]
     assert sum(len(some) for some in ids) == len(set.union(*ids)) == 1797
     images = parse_dataset("digits").load("test")
-    again = extract(classifier, images, "digits:test", tmp_path / "again", ExtractionOptions(batch_size=100))
+    out = tmp_path / "again"
+    again = extract(classifier, {out: ("digits:test", images)}, ExtractionOptions(batch_size=100))[out]
     np.testing.assert_allclose(again.logits, splits["test"].logits, atol=1e-5)
     assert again.features is not None
     assert again.features.shape == (797, 32)
@@ -187,7 +191,7 @@ def test_empty_and_flat_images_are_refused(idx_folder: Path, demo: Path, tmp_pat
     classifier = load_classifier(f"checkpoint:{demo / 'seed0' / 'classifier'}")
     none = Images(np.zeros((0, 8, 8), np.uint8), np.zeros(0, np.int64), np.array([], dtype=str))
     with pytest.raises(SteepslopeError, match="mine: expected images, found none"):
-        extract(classifier, none, "mine", tmp_path / "none", ExtractionOptions())
+        extract(classifier, {tmp_path / "none": ("mine", none)}, ExtractionOptions())
     write_idx(idx_folder / "train-images-idx3-ubyte", np.zeros((40, 8, 8), dtype=np.uint8))
     with pytest.raises(SteepslopeError, match="expected images that differ"):
         train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe_for("digits-net"))
@@ -213,11 +217,12 @@ def test_a_named_split_goes_to_the_folder_itself(demo: Path, tmp_path: Path) -> 
 def test_foreign_images_are_refused(demo: Path, tmp_path: Path) -> None:
     classifier = load_classifier(f"checkpoint:{demo / 'seed0' / 'classifier'}")
     pixels, ids = np.zeros((2, 8, 8), dtype=np.uint8), np.array(["a", "b"])
+    wrong = Images(pixels, np.array([0, 10]), ids)
     with pytest.raises(SteepslopeError, match="expected labels in 0…9, the classifier's classes, found 10 in row 1"):
-        extract(classifier, Images(pixels, np.array([0, 10]), ids), "mine", tmp_path, ExtractionOptions())
+        extract(classifier, {tmp_path: ("mine", wrong)}, ExtractionOptions())
     large = Images(np.zeros((2, 28, 28, 3), np.uint8), np.array([0, 1]), ids)
     with pytest.raises(SteepslopeError, match=r"mine: a: .*expected an image of 8×8 pixels, found 28×28"):
-        extract(classifier, large, "mine", tmp_path, ExtractionOptions())
+        extract(classifier, {tmp_path: ("mine", large)}, ExtractionOptions())
 
 
 @pytest.mark.parametrize("damage", ["card", "weights", "nan", "net", "field", "count"])

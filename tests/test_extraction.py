@@ -84,6 +84,7 @@ def test_large_backbones_give_features_and_logits(spec: str, width: int) -> None
     classifier = load_classifier(spec)
     image = Image.fromarray(skimage.data.astronaut())
     features, logits = classifier(torch.stack([classifier.transform(image)] * 2))
+    assert features is not None
     assert features.shape == (2, width)
     assert logits.shape == (2, 1000)
     assert classifier.classes is not None
@@ -144,7 +145,7 @@ def test_a_second_run_is_complete_and_a_changed_one_is_refused(
 def test_features_by_choice(tmp_path: Path) -> None:
     data = folder_of(tmp_path / "data", 3)
     assert extract(data, tmp_path / "half", "--features", "float16") == 0
-    assert extract(data, tmp_path / "none", "--features", "none") == 0
+    assert extract(data, tmp_path / "none", "--evidence", "none") == 0
     assert ClassifierOutputs.load(tmp_path / "half").require_features().dtype == np.float16
     assert ClassifierOutputs.load(tmp_path / "none").features is None
     assert ClassifierOutputs.load(tmp_path / "half").logits.dtype == np.float32

@@ -22,7 +22,7 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Keep 4,000 training and 2,000 test images, in the same file format."""
     folder = tmp_path_factory.mktemp("fashion-mnist")
     for split, stem, n in (("train", "train", 4000), ("test", "t10k", 2000)):
-        images = parse_dataset(f"idx:{FASHION_MNIST}").load(split)
+        images = parse_dataset(f"idx:{FASHION_MNIST}").load_into_memory(split)
         write_idx(folder / f"{stem}-images-idx3-ubyte.gz", images.pixels[:n])
         write_idx(folder / f"{stem}-labels-idx1-ubyte.gz", images.labels[:n].astype(np.uint8))
     return folder
@@ -31,7 +31,7 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.fashion_mnist
 @needs_data
 def test_the_package_is_complete() -> None:
-    train, test = (parse_dataset(f"idx:{FASHION_MNIST}").load(split) for split in ("train", "test"))
+    train, test = (parse_dataset(f"idx:{FASHION_MNIST}").load_into_memory(split) for split in ("train", "test"))
     assert train.pixels.shape == (60_000, 28, 28)
     assert test.pixels.shape == (10_000, 28, 28)
     assert np.bincount(test.labels).tolist() == [1000] * 10

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MANY = 50  # names are too many to list
+
 
 class SteepslopeError(ValueError):
     """Bad input or an undefined result; its message is one line that says what, where, expected, found."""
@@ -31,6 +33,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:
     unknown loss 'steepslope': did you mean 'steep_slope'? Known: focal, steep_slope
     """
     names = sorted(known)
-    close = get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return SteepslopeError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+    close = [repr(match) for match in get_close_matches(name, names, n=1 if len(names) <= MANY else 3)]
+    hint = f"did you mean {' or '.join(close)}?" if close else ""
+    listed = f"Known: {', '.join(names)}" if len(names) <= MANY else "" if close else f"{len(names):,} others are known"
+    return SteepslopeError(f"unknown {kind} {name!r}: {' '.join(filter(None, (hint, listed)))}")

@@ -33,6 +33,10 @@ class ClassifierOutputs:
         Floats (n, d): the classifier's penultimate representation.
     ids
         Strings (n,) that name the inputs.
+    views
+        Floats (n, V, K): the logits of V small changes of each input, such as its mirror image.
+    dropout
+        Floats (n, 2, K): over passes with dropout, the log of each class's mean probability, and its deviation.
 
     Raises
     ------
@@ -50,6 +54,8 @@ class ClassifierOutputs:
     labels: NDArray[Any]
     features: NDArray[Any] | None = None
     ids: NDArray[Any] | None = None
+    views: NDArray[Any] | None = None
+    dropout: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         logits = _float_matrix("logits", self.logits)
@@ -67,6 +73,9 @@ class ClassifierOutputs:
                 raise SteepslopeError(f"ids: expected strings of shape (n,), found shape {ids.shape}")
             _require_length("ids", len(ids), len(logits))
             object.__setattr__(self, "ids", ids)
+        for name, axis in (("views", "V"), ("dropout", "2")):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _float_cube(name, getattr(self, name), axis, logits.shape))
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -157,6 +166,18 @@ def _float_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
             f"at least 1 row, {least} columns, found {array.dtype} of shape {array.shape}"
         )
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _float_cube(name: str, values: ArrayLike, axis: str, logits_shape: tuple[int, ...]) -> NDArray[Any]:
+    array = np.asanyarray(values)
+    n, num_classes = logits_shape
+    fits = array.ndim == 3 and array.shape[1] > 0 and (axis == "V" or array.shape[1] == int(axis))
+    if not fits or array.dtype.name not in FLOATS or (array.shape[0], array.shape[2]) != (n, num_classes):
+        raise SteepslopeError(
+            f"{name}: expected floats of shape (n, {axis}, K) = ({n}, {axis}, {num_classes}), "
+            f"found {array.dtype} of shape {array.shape}"
+        )
+    return array
 
 
 def _label_vector(values: ArrayLike, n: int, num_classes: int) -> NDArray[np.int64]:

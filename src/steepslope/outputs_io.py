@@ -1,6 +1,7 @@
 """Classifier outputs on disk: a folder of memory-mapped arrays, or one .npz, .csv or .parquet file.
 
-A folder holds ``logits.npy``, ``labels.npy``, ``features.npy``, ``ids.parquet`` and, written last,
+A folder holds ``logits.npy``, ``labels.npy``, ``features.npy``, ``views.npy``, ``dropout.npy``, ``ids.parquet`` and,
+written last,
 ``manifest.json`` with the shapes. Tables have the columns ``id``, ``label``, ``logit_0``… and ``feature_0``…;
 see :mod:`steepslope.tables`. Nothing that is read can run code: pickled arrays are refused.
 """
@@ -22,7 +23,7 @@ from steepslope.outputs import ClassifierOutputs, Confidences
 
 MANIFEST = "manifest.json"
 VERSION = 1
-ARRAYS = ("logits", "labels", "features")
+ARRAYS = ("logits", "labels", "features", "views", "dropout")
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
 
@@ -104,7 +105,8 @@ def _save_folder(outputs: ClassifierOutputs, folder: Path) -> None:
             np.save(staging / f"{name}.npy", array, allow_pickle=False)
         if outputs.ids is not None:
             save_ids(outputs.ids, staging)
-        write_json(staging / MANIFEST, outputs_manifest(arrays, has_ids=outputs.ids is not None))
+        described = {name: {"dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()}
+        write_json(staging / MANIFEST, outputs_manifest(described, has_ids=outputs.ids is not None))
 
 
 def save_ids(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
@@ -115,14 +117,14 @@ def save_ids(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
     pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), folder / "ids.parquet")
 
 
-def outputs_manifest(arrays: Mapping[str, NDArray[Any]], has_ids: bool) -> dict[str, Any]:
-    """Return what ``manifest.json`` says of a folder's arrays."""
+def outputs_manifest(arrays: Mapping[str, Mapping[str, Any]], has_ids: bool) -> dict[str, Any]:
+    """Return what ``manifest.json`` says of a folder's arrays, each with its dtype and shape."""
     return {
         "format": "steepslope outputs",
         "version": VERSION,
-        "rows": len(arrays["logits"]),
-        "num_classes": arrays["logits"].shape[1],
-        "arrays": {name: {"dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()},
+        "rows": arrays["logits"]["shape"][0],
+        "num_classes": arrays["logits"]["shape"][1],
+        "arrays": dict(arrays),
         "ids": has_ids,
     }
 
@@ -159,6 +161,9 @@ def _load_npz(path: Path, ids: bool) -> Arrays:
 
 
 def _save_table(outputs: ClassifierOutputs, path: Path) -> None:
+    for name in ("views", "dropout"):
+        if getattr(outputs, name) is not None:
+            raise SteepslopeError(f"{path}: a table cannot hold {name}: save to a folder or .npz")
     tables.write(path, ids=outputs.ids, labels=outputs.labels, logits=outputs.logits, features=outputs.features)
 
 

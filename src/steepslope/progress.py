@@ -18,11 +18,11 @@ def console() -> Console:
 
 
 @contextmanager
-def bar() -> Iterator[Progress]:
-    """Show a progress bar while the block runs."""
+def bar(shown: bool = True) -> Iterator[Progress]:
+    """Show a progress bar while the block runs, if ``shown`` and a person watches."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     err = console()
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not (shown and err.is_terminal)) as progress:
         yield progress
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from steepslope.data.options import ExtractionOptions
 from steepslope.progress import console
 
 
@@ -17,22 +18,19 @@ def extract(
     mean: list[float] | None = None,
     std: list[float] | None = None,
     resize: Literal["crop", "squash"] | None = None,
-    batch_size: int = 64,
-    workers: int = 0,
-    on_error: Literal["stop", "skip"] = "stop",
-    features: Literal["float32", "float16", "none"] = "float32",
+    **options: Any,
 ) -> None:
-    """Run a frozen classifier over images and keep its logits and features; killed and run again, it resumes.
+    """Run a frozen classifier over images and keep what it says; killed and run again, it resumes.
 
     Parameters
     ----------
     classifier
         checkpoint:DIR (of train-classifier), timm:NAME, torchvision:NAME (both with ?weights=FILE or
-        ?weights=random, else from the hub) or module:pkg.mod:factory.
+        ?weights=random, else from the hub), module:pkg.mod:factory or onnx:FILE.
     data
-        digits, idx:DIR, torchvision:NAME or imagefolder:DIR. With :train or :test the outputs go to the folder
-        itself; without, the rows fitted on, those held out and the test split go to its subfolders train, holdout
-        and test. An image folder goes to the folder itself.
+        digits, idx:DIR, torchvision:NAME, imagefolder:DIR, hf:NAME[:SPLIT] or wds:PATTERN. With :train or :test the
+        outputs of the first three go to the folder itself; without, the rows fitted on, those held out and the test
+        split go to its subfolders train, holdout and test. All others go to the folder itself.
     out
         Folder for the outputs.
     classes
@@ -46,22 +44,15 @@ def extract(
         As mean.
     resize
         crop (shorter side, then the central square) or squash.
-    batch_size
-        Images a forward pass.
-    workers
-        Processes that decode images; 0 decodes in this one.
-    on_error
-        stop at an image that cannot be read, or skip it and list it in the manifest.
-    features
-        Type in which features are kept, or none.
     """
+    chosen = ExtractionOptions(**options)
+
     from steepslope.data.classifier_specs import load_classifier
     from steepslope.data.datasets import parse_dataset
-    from steepslope.data.extraction import ExtractionOptions, extract_to_folder, read_classes
+    from steepslope.data.extraction import extract_to_folder, read_classes
 
-    options = ExtractionOptions(batch_size, workers, on_error=on_error, features=features)
-    model = load_classifier(classifier).with_transform(image_size, mean, std, resize)
     spec, names = parse_dataset(data), None if classes is None else read_classes(Path(classes))
-    for folder, outputs in extract_to_folder(model, spec, Path(out), options, names).items():
+    model = load_classifier(classifier).with_transform(image_size, mean, std, resize)
+    for folder, outputs in extract_to_folder(model, spec, Path(out), chosen, names).items():
         accuracy = 100 * outputs.is_correct.mean()
         console().print(f"{folder}: {len(outputs):,} predictions, accuracy {accuracy:.2f} %")

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import torch
 from torch import Tensor, nn
 
-from steepslope.data.classifiers import Classifier, module_digest
+from steepslope.data.classifiers import UNKNOWN, Classifier, module_digest
+from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
+from steepslope.data.queries import parse_query
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, unknown_name
 
-IMAGENET_CLASSES = 1000
-
 
 def timm_classifier(rest: str) -> Classifier:
-    """Load ``timm:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``."""
+    """Load ``timm:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``.
+
+    ``?dropout=P`` sets the rate of its dropout before the last layer, for dropout passes.
+    """
     import timm
     from timm.data import resolve_model_data_config
 
-    name, options = _parse(rest)
+    name, options = parse_query(rest, ["weights", "dropout"])
     if name.split(".")[0] not in timm.list_models():
         raise unknown_name("timm model", name, timm.list_models())
     weights = options.get("weights")
-    model = _create(lambda: timm.create_model(name, pretrained=weights is None), f"timm:{name}")
+    rate = {"drop_rate": _rate(rest, options["dropout"])} if "dropout" in options else {}
+    model = _create(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
     _load(model, weights)
     config = resolve_model_data_config(model)
     transform = Transform(
@@ -38,19 +41,14 @@ def timm_classifier(rest: str) -> Classifier:
         crop_share=config["crop_pct"],
         interpolation=config["interpolation"],
     )
-
-    def forward(images: Tensor) -> tuple[Tensor, Tensor]:
-        features = model.forward_features(images)
-        return model.forward_head(features, pre_logits=True), model.forward_head(features)
-
-    return _classifier(f"timm:{name}", model, forward, transform, model.num_classes)
+    return _classifier(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
 
 
 def torchvision_classifier(rest: str) -> Classifier:
     """Load ``torchvision:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``."""
     from torchvision import models
 
-    name, options = _parse(rest)
+    name, options = parse_query(rest, ["weights"])
     known = models.list_models(module=models)
     if name not in known:
         raise unknown_name("torchvision model", name, known)
@@ -66,14 +64,14 @@ def torchvision_classifier(rest: str) -> Classifier:
         crop_share=preset.crop_size[0] / preset.resize_size[0],
         interpolation=preset.interpolation.value,
     )
-    return _classifier(f"torchvision:{name}", model, _before_last_linear(model), transform, IMAGENET_CLASSES)
+    return _classifier(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
 
 
 def module_classifier(rest: str) -> Classifier:
-    """Call ``module:pkg.mod:factory`` for an ``nn.Module`` from images to logits; needs ``--image-size``.
+    """Call ``module:pkg.mod:factory`` for an ``nn.Module`` from images to logits.
 
-    The features are what goes into its last linear layer. A module with an attribute ``transform`` (a
-    :class:`Transform`) needs no size.
+    The features are what goes into its last linear layer. A module without an attribute ``transform`` (a
+    :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``.
     """
     place, _, factory = rest.partition(":")
     try:
@@ -82,38 +80,53 @@ def module_classifier(rest: str) -> Classifier:
         raise SteepslopeError(f"classifier 'module:{rest}': cannot be imported and called ({error})") from error
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{rest}': expected an nn.Module, found {type(model).__name__}")
-    transform = getattr(model, "transform", None) or Transform((0, 0), (0.5,) * 3, (0.5,) * 3)
+    transform = getattr(model, "transform", None) or Transform((0, 0), (UNKNOWN,) * 3, (UNKNOWN,) * 3)
     last = _last_linear(model)
-    return _classifier(f"module:{rest}", model, _before_last_linear(model), transform, last.out_features)
+    return _classifier(f"module:{rest}", model, BeforeLastLinear(model), transform, last.out_features)
 
 
-def imagenet_classes() -> Mapping[str, int]:
-    """Return the labels of ImageNet's WordNet ids."""
-    from timm.data import ImageNetInfo
+class TimmNet(nn.Module):
+    """A timm model, with what goes into its last layer beside its logits."""
 
-    info = ImageNetInfo()
-    return {info.index_to_label_name(label): label for label in range(info.num_classes())}
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
 
-
-def _classifier(
-    spec: str,
-    model: nn.Module,
-    forward: Callable[[Tensor], tuple[Tensor, Tensor]],
-    transform: Transform,
-    num_classes: int,
-) -> Classifier:
-    model.eval()
-    classes = imagenet_classes() if num_classes == IMAGENET_CLASSES else None
-    return Classifier(spec, forward, transform, num_classes, module_digest(model), classes)
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (n, d) and logits (n, K)."""
+        before = self.model.forward_features(images)
+        return self.model.forward_head(before, pre_logits=True), self.model.forward_head(before)
 
 
-def _parse(rest: str) -> tuple[str, dict[str, str]]:
-    name, _, query = rest.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    for option in options:
-        if option != "weights":
-            raise unknown_name(f"option of {rest!r}:", option, ["weights"])
-    return name, options
+class BeforeLastLinear(nn.Module):
+    """Any model from images to logits, with what goes into its last linear layer beside them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self._kept: list[Tensor] = []
+        _last_linear(model).register_forward_pre_hook(lambda _, inputs: self._kept.append(inputs[0]))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (n, d) and logits (n, K)."""
+        self._kept.clear()
+        logits = self.model(images)
+        return self._kept.pop().flatten(1), logits
+
+
+def _classifier(spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int) -> Classifier:
+    classes = wordnet_labels() if num_classes == NUM_CLASSES else None
+    return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
+
+
+def _rate(rest: str, text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < 1:
+        raise SteepslopeError(f"classifier 'timm:{rest}': dropout: expected a rate in [0, 1), found {text!r}")
+    return rate
 
 
 def _create(create: Callable[[], nn.Module], spec: str) -> Any:
@@ -161,16 +174,3 @@ def _last_linear(model: nn.Module) -> nn.Linear:
     if not layers:
         raise SteepslopeError(f"{type(model).__name__}: expected a linear layer at the end, found no linear layer")
     return layers[-1]
-
-
-def _before_last_linear(model: nn.Module) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Return a forward that also gives what goes into the last linear layer, (n, d)."""
-    kept: list[Tensor] = []
-    _last_linear(model).register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
-
-    def forward(images: Tensor) -> tuple[Tensor, Tensor]:
-        kept.clear()
-        logits = model(images)
-        return kept[-1].flatten(1), logits
-
-    return forward

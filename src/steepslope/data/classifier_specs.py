@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from steepslope.data.backbones import module_classifier, timm_classifier, torchvision_classifier
 from steepslope.data.classifiers import Classifier, load_checkpoint
+from steepslope.data.onnx_net import onnx_classifier
 from steepslope.errors import SteepslopeError, unknown_name
 
 CLASSIFIERS: dict[str, Callable[[str], Classifier]] = {
@@ -13,6 +14,7 @@ CLASSIFIERS: dict[str, Callable[[str], Classifier]] = {
     "timm": timm_classifier,
     "torchvision": torchvision_classifier,
     "module": module_classifier,
+    "onnx": onnx_classifier,
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from steepslope.data.datasets import Images
+from steepslope.data.images import Images
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.files import field, positive, read_json, staged_folder, write_json
@@ -22,6 +23,7 @@ from steepslope.weights import load_weights, save_weights
 
 CARD = "classifier.json"
 WEIGHTS = "classifier.safetensors"
+UNKNOWN = math.nan  # a mean or deviation that has to be given
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ class ClassifierCard:
 class Classifier:
     """A frozen classifier in evaluation mode.
 
-    ``forward`` maps images (n, C, H, W), as ``transform`` makes them, to features (n, d) and logits (n, K);
+    ``net`` maps images (n, C, H, W), as ``transform`` makes them, to features (n, d), or None, and logits (n, K);
     ``digest`` tells these weights from others; ``classes`` maps the names of its classes to labels, if it has names;
     ``card`` is that of a checkpoint of ours.
     """
 
     spec: str
-    forward: Callable[[Tensor], tuple[Tensor, Tensor]]
+    net: nn.Module
     transform: Transform
     num_classes: int
     digest: str
@@ -72,10 +74,12 @@ class Classifier:
         own = self.transform
         means, stds = (None if some is None else _for_channels(some, own.channels) for some in (mean, std))
         transform = own.changed(size=size, mean=means, std=stds, resize=resize)
-        if min(transform.size) < 1 or min(transform.std) <= 0:
-            raise SteepslopeError(
-                f"{self.spec}: expected an image size >= 1 and std > 0, found {transform.size} and {transform.std}"
-            )
+        if any(map(math.isnan, (*transform.mean, *transform.std))):
+            raise SteepslopeError(f"{self.spec}: how its input is normalised is not known: give --mean and --std")
+        if min(transform.size) < 1:
+            raise SteepslopeError(f"{self.spec}: expected an image size >= 1: give --image-size")
+        if min(transform.std) <= 0:
+            raise SteepslopeError(f"{self.spec}: expected std > 0, found {transform.std}")
         return replace(self, transform=transform)
 
     def check_labels(self, labels: NDArray[np.int64], source: str) -> None:
@@ -87,11 +91,11 @@ class Classifier:
                 f"found {labels[outside[0]]} in row {outside[0]}"
             )
 
-    def __call__(self, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return features (n, d) and logits (n, K) of transformed images."""
+    def __call__(self, images: Tensor) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+        """Return features (n, d), or None, and logits (n, K) of transformed images."""
         with torch.inference_mode():
-            features, logits = self.forward(images)
-        return features.float().numpy(), logits.float().numpy()
+            features, logits = self.net(images)
+        return None if features is None else features.float().numpy(), logits.float().numpy()
 
 
 def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
@@ -109,16 +113,25 @@ def module_digest(module: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+class TwoParts(nn.Module):
+    """Our own net, with its features beside its logits."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (n, d) and logits (n, K)."""
+        features = self.net.encoder(images)
+        return features, self.net.head(features)
+
+
 def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
     """Return our own net as a classifier, which takes images of exactly its size."""
     side = NETS[card.net].image_size
     transform = Transform((side, side), (card.mean,), (card.std,), resize="exact")
 
-    def forward(images: Tensor) -> tuple[Tensor, Tensor]:
-        features = net.encoder(images)
-        return features, net.head(features)
-
-    return Classifier(spec, forward, transform, card.num_classes, module_digest(net.eval()), card=card)
+    return Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, module_digest(net.eval()), card=card)
 
 
 def normalized(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from steepslope.data.images import ClassNames
 from steepslope.errors import SteepslopeError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -40,11 +41,16 @@ class ImageFiles:
         sizes = [os.lstat(self.folder / name).st_size for name in self.ids]
         return hashlib.sha256(json.dumps([self.ids, sizes, self.labels.tolist()]).encode()).hexdigest()
 
+    def subset(self, rows: NDArray[np.int64]) -> ImageFiles:
+        """Return the given rows, in the given order."""
+        return ImageFiles(self.folder, [self.ids[row] for row in rows], self.labels[rows])
 
-def open_image_folder(rest: str, classes: Mapping[str, int] | None) -> ImageFiles:
+
+def open_image_folder(rest: str, names: ClassNames) -> ImageFiles:
     """List the files of all class folders, in the order of their paths.
 
-    ``classes`` maps folder names to labels; without it the folders' alphabetical order does, as torchvision has it.
+    The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
+    alphabetical order does, as torchvision has it.
 
     Raises
     ------
@@ -54,13 +60,13 @@ def open_image_folder(rest: str, classes: Mapping[str, int] | None) -> ImageFile
     folder = Path(rest)
     if not rest or not folder.is_dir():
         raise SteepslopeError(f"data spec 'imagefolder:{rest}': no such folder")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not names:
+    folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not folders:
         raise SteepslopeError(f"{folder}: expected one subfolder a class, found none")
-    known = {name: label for label, name in enumerate(names)} if classes is None else classes
+    known = names.given or names.own or {name: label for label, name in enumerate(folders)}
     ids: list[str] = []
     labels: list[int] = []
-    for name in names:
+    for name in folders:
         if name not in known:
             raise SteepslopeError(
                 f"{folder / name}: the folder's name is none of the classifier's classes (see --classes)"

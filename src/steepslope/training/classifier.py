@@ -21,7 +21,8 @@ from steepslope.data.classifiers import (
     require_image_shape,
     save_checkpoint,
 )
-from steepslope.data.datasets import Images, holdout_split, parse_dataset
+from steepslope.data.datasets import holdout_split, parse_dataset
+from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, require_seed, unknown_name
 from steepslope.files import staged_folder
 from steepslope.nets import NETS, Net
@@ -76,7 +77,7 @@ def train_classifier(
     spec = parse_dataset(data)
     if spec.split == "test":
         raise SteepslopeError(f"data {data!r}: a classifier trains on the training split, not on the test split")
-    images = spec.load("train")
+    images = spec.load_into_memory("train")
     require_image_shape(net, images, spec.name)
     fitted, held_out = holdout_split(len(images), holdout, split_seed)
     pixels = images.pixels[fitted] / 255

@@ -1,0 +1,125 @@
+"""Hugging Face data sets: saved folders, folders of files, and names in the hub or its cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.data.extras import require_extra
+from steepslope.data.images import ClassNames
+from steepslope.data.queries import parse_query
+from steepslope.errors import SteepslopeError, unknown_name
+
+OPTIONS = ("config", "image", "label", "revision")
+
+
+@dataclass(frozen=True, eq=False)
+class HubImages:
+    """One split of a Hugging Face data set: ``table`` holds encoded images in ``column``; ids are the rows."""
+
+    table: Any
+    column: str
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def ids(self) -> list[str]:
+        """The rows' numbers."""
+        return [f"{row:07d}" for row in range(len(self))]
+
+    def image(self, row: int) -> Image.Image:
+        """Decode one image completely."""
+        cell = self.table[row][self.column]
+        if cell is None:
+            raise ValueError("no image")
+        with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]) as image:
+            image.load()
+            return image.copy()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the library's own fingerprint and the labels."""
+        content = json.dumps([self.table._fingerprint, self.column, self.labels.tolist()])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def open_hub(rest: str, names: ClassNames) -> HubImages:
+    """Open ``hf:NAME[?config=…&image=…&label=…&revision=…][:SPLIT]``; NAME may be a folder.
+
+    The columns are those named, or the only ones that hold images and classes. Classes that have names get their
+    labels by :class:`ClassNames`.
+    """
+    datasets = require_extra("datasets", "data", "hf: data")
+    head, _, tail = rest.rpartition(":")
+    name, split = (head, tail) if head and tail and "/" not in tail else (rest, None)
+    name, options = parse_query(name, OPTIONS)
+    table = _split(_load(datasets, name, options), split, f"hf:{name}")
+    if len(table) == 0:
+        raise SteepslopeError(f"hf:{name}: expected images, found none")
+    image = options.get("image") or _only_column(table, datasets.Image, "image", name)
+    label = options.get("label") or _only_column(table, datasets.ClassLabel, "label", name)
+    for kind, column in (("image", image), ("label", label)):
+        if column not in table.features:
+            raise unknown_name(f"{kind} column of hf:{name}:", column, table.features)
+    if not isinstance(table.features[image], datasets.Image):
+        raise SteepslopeError(f"hf:{name}: expected images in the column {image!r}, found {table.features[image]}")
+    labels = _labels(table, label, names, f"hf:{name}")
+    return HubImages(table.cast_column(image, datasets.Image(decode=False)), image, labels)
+
+
+def _load(datasets: Any, name: str, options: dict[str, str]) -> Any:
+    folder = Path(name)
+    saved = [folder / "dataset_dict.json", folder / "state.json"]
+    try:
+        if any(path.exists() for path in saved):
+            return datasets.load_from_disk(name)
+        return datasets.load_dataset(name, options.get("config"), revision=options.get("revision"))
+    except Exception as error:  # the library, its builders and the network each have their own
+        reason = " ".join(str(error).split())[:200]
+        raise SteepslopeError(f"hf:{name}: cannot be loaded ({reason or type(error).__name__})") from error
+
+
+def _split(loaded: Any, split: str | None, source: str) -> Any:
+    """Return the named split, or the only one."""
+    if hasattr(loaded, "features"):
+        if split is not None:
+            raise SteepslopeError(f"{source}: expected no split, since it was saved without any, found {split!r}")
+        return loaded
+    if split is None and len(loaded) == 1:
+        return next(iter(loaded.values()))
+    if split not in loaded:
+        found = "none" if split is None else repr(split)
+        raise SteepslopeError(
+            f"{source}: expected one of its splits ({', '.join(loaded)}) after a colon, found {found}"
+        )
+    return loaded[split]
+
+
+def _only_column(table: Any, kind: type, option: str, name: str) -> str:
+    found = [column for column, feature in table.features.items() if isinstance(feature, kind)]
+    if len(found) != 1:
+        columns = ", ".join(table.features)
+        raise SteepslopeError(
+            f"hf:{name}: expected one {option} column, found {len(found)} among {columns}; choose with ?{option}=NAME"
+        )
+    return str(found[0])
+
+
+def _labels(table: Any, column: str, names: ClassNames, source: str) -> NDArray[np.int64]:
+    raw = table.with_format("numpy")[column][:]
+    labels = np.asarray(raw)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise SteepslopeError(f"{source}: expected whole numbers in the column {column!r}, found {labels.dtype}")
+    own_names = getattr(table.features[column], "names", None)
+    if not own_names or labels.min() < 0:  # some test splits are published without labels, as -1
+        return labels.astype(np.int64)
+    return np.asarray(names.labels_of(own_names, source)[labels])

@@ -1,0 +1,66 @@
+"""The IDX files of the MNIST family."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.data.images import Images, row_ids
+from steepslope.errors import SteepslopeError
+
+
+def load_idx(rest: str, split: str) -> Images:
+    """Load the four files of the MNIST family from a folder, plain or gzipped."""
+    folder = Path(rest)
+    if not rest or not folder.is_dir():
+        raise SteepslopeError(f"data spec 'idx:{rest}': no such folder")
+    stem = {"train": "train", "test": "t10k"}[split]
+    pixels = read_idx(_idx_file(folder, f"{stem}-images-idx3-ubyte"), dimensions=3)
+    labels = read_idx(_idx_file(folder, f"{stem}-labels-idx1-ubyte"), dimensions=1)
+    if len(pixels) != len(labels):
+        raise SteepslopeError(
+            f"{folder}: expected {len(pixels)} labels, one for each {split} image, found {len(labels)}"
+        )
+    if len(pixels) == 0:
+        raise SteepslopeError(f"{folder}: expected {split} images, found none")
+    return Images(pixels, labels.astype(np.int64), row_ids(split, np.arange(len(labels))))
+
+
+def _idx_file(folder: Path, name: str) -> Path:
+    found = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+    if not found:
+        raise SteepslopeError(f"{folder}: expected a file {name} or {name}.gz, found neither")
+    return found[0]
+
+
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Read a file of unsigned bytes in the IDX format: magic, sizes as big-endian int32, then the bytes.
+
+    Raises
+    ------
+    SteepslopeError
+        If the file is damaged, or holds another type or number of dimensions.
+    """
+    opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise SteepslopeError(f"{path}: cannot be read ({error})") from error
+    header = 4 + 4 * dimensions
+    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < header:
+        raise SteepslopeError(
+            f"{path}: expected an IDX file of unsigned bytes in {dimensions} dimensions, "
+            f"found the first bytes {content[:4].hex(' ') or '(none)'}"
+        )
+    shape = tuple(int(size) for size in np.frombuffer(content, dtype=">i4", count=dimensions, offset=4))
+    expected = int(np.prod(shape))
+    if len(content) - header != expected:
+        raise SteepslopeError(f"{path}: expected {expected} bytes of data, found {len(content) - header}")
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)

@@ -1,0 +1,69 @@
+"""torchvision's data sets: small ones downloaded into memory, ImageNet read file by file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torchvision.datasets
+from numpy.typing import NDArray
+
+from steepslope.data.imagefolder import ImageFiles, open_image_folder
+from steepslope.data.imagenet import wordnet_labels
+from steepslope.data.images import ClassNames, Images, row_ids
+from steepslope.errors import SteepslopeError, unknown_name
+
+
+def data_root() -> Path:
+    """Return the folder of torchvision's data sets: $STEEPSLOPE_DATA, by default ~/.cache/steepslope."""
+    return Path(os.environ.get("STEEPSLOPE_DATA", Path.home() / ".cache" / "steepslope"))
+
+
+def _by_train_flag(name: str, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    data = getattr(torchvision.datasets, name)(str(data_root()), train=split == "train", download=True)
+    return np.asarray(data.data), np.asarray(data.targets, dtype=np.int64)
+
+
+def _svhn(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    data = torchvision.datasets.SVHN(str(data_root()), split=split, download=True)
+    return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64)
+
+
+IN_MEMORY: dict[str, Callable[[str], tuple[NDArray[np.uint8], NDArray[np.int64]]]] = {
+    **{
+        name: partial(_by_train_flag, name)
+        for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")
+    },
+    "SVHN": _svhn,
+}  # fmt: skip
+TORCHVISION = (*IN_MEMORY, "ImageNet")
+
+
+def load_torchvision(rest: str, split: str) -> Images | ImageFiles:
+    """Load one split from $STEEPSLOPE_DATA, where the small data sets are downloaded once.
+
+    ImageNet's test split is its 50,000 validation images. Its archives, or what torchvision makes of them, must lie in
+    the folder ``imagenet`` there.
+    """
+    if rest not in TORCHVISION:
+        raise unknown_name("torchvision data set", rest, TORCHVISION)
+    try:
+        if rest == "ImageNet":
+            return _imagenet(split)
+        pixels, labels = IN_MEMORY[rest](split)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SteepslopeError(
+            f"torchvision:{rest}: neither found in {data_root()} nor downloaded ({reason})"
+        ) from error
+    return Images(pixels, labels, row_ids(split, np.arange(len(labels))))
+
+
+def _imagenet(split: str) -> ImageFiles:
+    root = data_root() / "imagenet"
+    found: Any = torchvision.datasets.ImageNet(str(root), split="train" if split == "train" else "val")
+    return open_image_folder(str(found.split_folder), ClassNames(own=wordnet_labels()))

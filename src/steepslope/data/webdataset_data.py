@@ -1,0 +1,130 @@
+"""WebDataset shards: tar files in which the files of one sample share their name up to the first dot."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.data.extras import require_extra
+from steepslope.data.imagefolder import SUFFIXES
+from steepslope.data.images import ClassNames
+from steepslope.errors import SteepslopeError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where an image lies in which shard, and what its ``.cls`` file says."""
+
+    shard: Path
+    key: str
+    offset: int
+    size: int
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class ShardImages:
+    """The samples of all shards, found once through the tar headers; images are read where they lie."""
+
+    samples: list[Sample]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def ids(self) -> list[str]:
+        """The shards' names and the samples' keys."""
+        return [f"{sample.shard.name}/{sample.key}" for sample in self.samples]
+
+    def image(self, row: int) -> Image.Image:
+        """Decode one image completely."""
+        sample = self.samples[row]
+        with sample.shard.open("rb") as file:
+            file.seek(sample.offset)
+            content = file.read(sample.size)
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            return image.copy()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the keys, sizes and labels."""
+        content = [self.ids, [sample.size for sample in self.samples], self.labels.tolist()]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def open_shards(rest: str, names: ClassNames) -> ShardImages:
+    """Open ``wds:PATTERN``, local tar files by ``{000..012}`` or ``*``.
+
+    The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows.
+    """
+    samples = [sample for shard in _shards(rest) for sample in _samples(shard)]
+    if not samples:
+        raise SteepslopeError(f"wds:{rest}: expected images, found none")
+    return ShardImages(samples, np.array([_label(sample, names) for sample in samples], dtype=np.int64))
+
+
+def _shards(pattern: str) -> list[Path]:
+    webdataset = require_extra("webdataset", "data", "wds: data")
+    paths: list[Path] = []
+    for name in webdataset.shardlists.expand_urls(pattern):
+        path = Path(name)
+        found = [path] if path.is_file() else sorted(path.parent.glob(path.name))
+        if not found:
+            raise SteepslopeError(f"wds:{pattern}: no such file: {name} (shards are local tar files)")
+        paths += found
+    return paths
+
+
+def _samples(shard: Path) -> Iterator[Sample]:
+    """Yield the samples of one shard in the order of their images."""
+    images: dict[str, tarfile.TarInfo] = {}
+    labels: dict[str, str] = {}
+    for key, extension, member, label in _members(shard):
+        if label is not None:
+            labels[key] = label
+        elif f".{extension.lower()}" in SUFFIXES:
+            if key in images:
+                raise SteepslopeError(f"{shard}: expected one image a sample, found two of {key!r}")
+            images[key] = member
+    for key, member in images.items():
+        if key not in labels:
+            raise SteepslopeError(f"{shard}: expected a label in {key}.cls beside {member.name}, found none")
+        yield Sample(shard, key, member.offset_data, member.size, labels[key])
+
+
+def _members(shard: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, str | None]]:
+    """Yield key, extension and place of each file, and the content of a ``.cls``."""
+    from webdataset.tariterators import base_plus_ext
+
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                key, extension = base_plus_ext(member.name)
+                if key is not None and member.isfile():
+                    content = tar.extractfile(member) if extension == "cls" else None
+                    yield key, extension, member, content.read().decode().strip() if content else None
+    except (tarfile.TarError, OSError, UnicodeDecodeError) as error:
+        raise SteepslopeError(f"{shard}: cannot be read as an uncompressed tar file ({error})") from error
+
+
+def _label(sample: Sample, names: ClassNames) -> int:
+    known = names.given or names.own or {}
+    if sample.label in known:
+        return known[sample.label]
+    try:
+        return int(sample.label)
+    except ValueError:
+        raise SteepslopeError(
+            f"{sample.shard}: {sample.key}.cls: expected a whole number or a class's name (see --classes), "
+            f"found {sample.label!r}"
+        ) from None

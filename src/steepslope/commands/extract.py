@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steepslope.data.options import ExtractionOptions
-from steepslope.progress import console
 
 
 def extract(
@@ -53,6 +52,4 @@ def extract(
 
     spec, names = parse_dataset(data), None if classes is None else read_classes(Path(classes))
     model = load_classifier(classifier).with_transform(image_size, mean, std, resize)
-    for folder, outputs in extract_to_folder(model, spec, Path(out), chosen, names).items():
-        accuracy = 100 * outputs.is_correct.mean()
-        console().print(f"{folder}: {len(outputs):,} predictions, accuracy {accuracy:.2f} %")
+    extract_to_folder(model, spec, Path(out), chosen, names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +31,18 @@ CHECK_ROWS = 4
 Arrays = dict[str, NDArray[Any]]
 
 
-def launch(options: ExtractionOptions) -> Fabric:
-    """Start as many processes as asked for, or join those that torchrun started."""
+@contextmanager
+def launched(options: ExtractionOptions) -> Iterator[Fabric]:
+    """Start as many processes as asked for, or join those that torchrun started, for the length of the block."""
+    outer = torch.distributed.is_initialized()
+    try:
+        yield _launch(options)
+    finally:
+        if torch.distributed.is_initialized() and not outer:
+            torch.distributed.destroy_process_group()
+
+
+def _launch(options: ExtractionOptions) -> Fabric:
     devices, nodes = options.devices or 1, options.num_nodes or 1
     if torch.distributed.is_torchelastic_launched():
         local, world = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
@@ -40,6 +51,7 @@ def launch(options: ExtractionOptions) -> Fabric:
             raise SteepslopeError(
                 f"devices and num_nodes: expected {world} processes, as torchrun started, found {devices} × {nodes}"
             )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         fabric = Fabric(
             accelerator="cpu" if options.backend == "onnx" else "auto",

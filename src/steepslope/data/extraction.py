@@ -15,9 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric import Fabric
+
 from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import DatasetSpec, holdout_split
-from steepslope.data.engine import Engine, launch, on_backend, together
+from steepslope.data.engine import Engine, launched, on_backend, together
 from steepslope.data.images import ClassNames, Dataset
 from steepslope.data.onnx_net import OnnxNet
 from steepslope.data.options import ExtractionOptions
@@ -58,7 +60,13 @@ def extract(
         If a folder holds outputs of another classifier, transform, data set or option; if a label is none of the
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
-    fabric = launch(options)
+    with launched(options) as fabric:
+        return _extract_all(classifier, sources, options, fabric)
+
+
+def _extract_all(
+    classifier: Classifier, sources: Mapping[Path, tuple[str, Dataset]], options: ExtractionOptions, fabric: Fabric
+) -> dict[Path, ClassifierOutputs]:
     with together(fabric):
         run = on_backend(classifier, options, fabric)
         keys = {out: extraction_key(run, data, source, options) for out, (source, data) in sources.items()}
@@ -69,11 +77,18 @@ def extract(
             classifier.check_labels(data.labels, source)
         engine = Engine.on(run, options, fabric)
     for out, (source, data) in sources.items():
-        if complete[out]:
-            console().print(f"{out}: already complete")
-        else:
+        if not complete[out]:
             _extract(engine, run, data, source, out, keys[out])
-    return {out: ClassifierOutputs.load(out) for out in sources}
+    outputs = {out: ClassifierOutputs.load(out) for out in sources}
+    if fabric.is_global_zero:
+        for out in sources:
+            _say(out, outputs[out], "already complete, " if complete[out] else "")
+    return outputs
+
+
+def _say(out: Path, outputs: ClassifierOutputs, before: str) -> None:
+    accuracy = 100 * outputs.is_correct.mean()
+    console().print(f"{out}: {before}{len(outputs):,} predictions, accuracy {accuracy:.2f} %")
 
 
 def _extract(

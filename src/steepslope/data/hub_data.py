@@ -97,9 +97,8 @@ def _split(loaded: Any, split: str | None, source: str) -> Any:
     if split is None and len(loaded) == 1:
         return next(iter(loaded.values()))
     if split not in loaded:
-        found = "none" if split is None else repr(split)
         raise SteepslopeError(
-            f"{source}: expected one of its splits ({', '.join(loaded)}) after a colon, found {found}"
+            f"{source}: expected one of its splits ({', '.join(loaded)}) after a colon, found {split or 'none'}"
         )
     return loaded[split]
 

@@ -125,7 +125,7 @@ def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
                 verbose=False,
             )
         except Exception as error:  # whatever in the net has no counterpart
-            reason = " ".join(str(error).split())[:160]
+            reason = " ".join(str(error.__cause__ or error).split())[:160]
             raise SteepslopeError(f"{source}: cannot be exported to ONNX ({reason})") from error
         exported = OnnxNet(path.read_bytes(), source)
     with torch.inference_mode():
@@ -139,14 +139,16 @@ def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
 @contextlib.contextmanager
 def _silence() -> Any:
     """Keep the exporter's remarks on its own progress from the user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
     try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        nowhere = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)

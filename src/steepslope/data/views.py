@@ -46,7 +46,7 @@ def _contrast(factor: float) -> View:
 
 def _blur(images: Tensor) -> Tensor:
     sigma = 0.8 * images.shape[-1] / 28
-    blurred: Tensor = tv.gaussian_blur(images, [2 * math.ceil(1.5 * sigma) + 1], [sigma])
+    blurred: Tensor = tv.gaussian_blur(images, [2 * math.ceil(1.5 * sigma) + 1] * 2, [sigma] * 2)
     return blurred
 
 

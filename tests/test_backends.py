@@ -1,0 +1,344 @@
+"""The same net by PyTorch and ONNX Runtime, in one process and two, and the evidence that is kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import nn
+
+from steepslope.cli import main
+from steepslope.data.classifier_specs import load_classifier
+from steepslope.data.engine import dropout_layers
+from steepslope.data.onnx_net import OnnxNet, as_onnx
+from steepslope.data.options import VIEW_NAMES, ExtractionOptions
+from steepslope.data.views import VIEWS
+from steepslope.errors import SteepslopeError
+from steepslope.files import read_json
+from steepslope.outputs import ClassifierOutputs
+from tests.test_extraction import EFFICIENTNET, folder_of
+
+TINY = "module:tests.test_backends:tiny_convolutions"
+
+
+class Convolutions(nn.Module):
+    """A small net with dropout, for images of any size; as other people's, it says nothing of its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.5))
+        self.last = nn.Linear(32, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(self.body(images))
+        return logits
+
+
+def tiny_convolutions() -> nn.Module:
+    torch.manual_seed(0)
+    return Convolutions()
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_of(tmp_path_factory.mktemp("images") / "data", 8)
+
+
+def words(classifier: str, data: Path, out: Path, *options: str) -> list[str]:
+    given = ["extract", "--classifier", classifier, "--data", f"imagefolder:{data}", "--out", str(out)]
+    return [*given, "--image-size", "16", "--mean", "[0.5]", "--std", "[0.25]", *options]
+
+
+def extracted(classifier: str, data: Path, out: Path, *options: str) -> ClassifierOutputs:
+    assert main(words(classifier, data, out, *options)) == 0
+    return ClassifierOutputs.load(out)
+
+
+def test_real_weights_agree_between_backends() -> None:
+    classifier = load_classifier(EFFICIENTNET)
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn((5, 3, 224, 224), generator=generator)
+    net = as_onnx(classifier.net, images, classifier.spec)
+    with torch.inference_mode():
+        expected, found = classifier.net(images), net(images)
+    for one, other in zip(expected, found, strict=True):
+        assert (one - other).abs().max() < 1e-3
+    assert torch.equal(expected[1].argmax(dim=1), found[1].argmax(dim=1))
+
+
+def test_backends_agree_on_images(images: Path, tmp_path: Path) -> None:
+    by_torch = extracted(TINY, images, tmp_path / "torch", "--backend", "torch")
+    by_onnx = extracted(TINY, images, tmp_path / "onnx", "--backend", "onnx", "--batch-size", "5")
+    np.testing.assert_allclose(by_torch.logits, by_onnx.logits, atol=1e-5)
+    np.testing.assert_allclose(by_torch.require_features(), by_onnx.require_features(), atol=1e-5)
+    assert main(words(TINY, images, tmp_path / "onnx", "--backend", "torch")) == 2
+
+
+def test_auto_takes_onnx_for_large_inputs_only(images: Path, tmp_path: Path) -> None:
+    for side, backend in (("16", "torch"), ("64", "onnxruntime")):
+        out = tmp_path / side
+        assert main(words(TINY, images, out, "--image-size", side)) == 0
+        assert backend in read_json(out / "manifest.json", "outputs")["extraction"]["versions"]
+
+
+class Stubborn(Convolutions):
+    """A net whose path depends on the values, which no exporter can follow."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images if images.sum() > 0 else -images)
+
+
+def test_what_cannot_be_exported_runs_on_torch(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = "module:tests.test_backends:Stubborn"
+    assert main(words(spec, images, tmp_path / "a", "--image-size", "64")) == 0
+    assert "PyTorch runs the classifier" in capsys.readouterr().err
+    assert main(words(spec, images, tmp_path / "b", "--backend", "onnx")) == 2
+    error = capsys.readouterr().err
+    assert "cannot be exported to ONNX" in error
+    assert error.count("\n") == 1
+
+
+def save_onnx(path: Path, batch: int | str, outputs: tuple[str, ...] = ("logits", "features")) -> None:
+    """Write a net by hand: the features are each channel's mean, the logits are twice these."""
+    image = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [batch, 3, 16, 16])
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 3]) for name in outputs]
+    two = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels", "axes"], ["features"], keepdims=0),
+        helper.make_node("Mul", ["features", "two"], ["logits"]),
+    ]
+    graph = helper.make_graph(nodes, "net", [image], results, [two, axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("batch", [1, 5, "n"])
+def test_onnx_files_as_classifiers(batch: int | str, images: Path, tmp_path: Path) -> None:
+    save_onnx(tmp_path / "net.onnx", batch)
+    given = ["extract", "--classifier", f"onnx:{tmp_path}/net.onnx", "--data", f"imagefolder:{images}"]
+    assert main([*given, "--out", str(tmp_path / "out"), "--mean", "[0,0,0]", "--std", "1"]) == 2
+    assert main([*given, "--out", str(tmp_path / "out"), "--mean", "[0,0,0]", "--std", "[1]"]) == 0
+    outputs = ClassifierOutputs.load(tmp_path / "out")
+    features = outputs.require_features()
+    assert features.shape == (24, 3)
+    assert 0.3 < features.mean() < 0.7
+    np.testing.assert_allclose(outputs.logits, 2 * features, rtol=1e-6)
+
+
+def test_onnx_without_features(images: Path, tmp_path: Path) -> None:
+    save_onnx(tmp_path / "net.onnx", "n", ("logits",))
+    given = words(f"onnx:{tmp_path}/net.onnx", images, tmp_path / "out")
+    assert main(given) == 0
+    assert ClassifierOutputs.load(tmp_path / "out").features is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"no\.onnx: expected an ONNX file, but it cannot be read"),
+        (b"text", "cannot be read as an ONNX file"),
+        ("normalisation", "how its input is normalised is not known: give --mean and --std"),
+        ("size", "cannot run on images of shape"),
+    ],
+)
+def test_bad_onnx_files_are_named(
+    content: bytes | str | None, message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import re
+
+    path = tmp_path / "no.onnx"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        save_onnx(path, "n")
+    given = words(f"onnx:{path}", images, tmp_path / "out")
+    if content == "normalisation":
+        given = given[: given.index("--image-size")]
+    elif content == "size":
+        given[given.index("--image-size") + 1] = "20"
+    assert main(given) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert error.count("\n") == 1
+
+
+def test_views_are_the_logits_of_changed_images(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    outputs = extracted(
+        TINY, images, out, "--evidence", "views,features", "--views", "flip,right,flip", "--backend=onnx"
+    )
+    assert outputs.views is not None
+    assert outputs.views.shape == (24, 2, 3)
+    assert read_json(out / "manifest.json", "outputs")["views"] == ["flip", "right"]
+    mirrored = tmp_path / "mirrored"
+    for path in images.rglob("*.png"):
+        from PIL import Image, ImageOps
+
+        (mirrored / path.parent.name).mkdir(parents=True, exist_ok=True)
+        ImageOps.mirror(Image.open(path)).save(mirrored / path.parent.name / path.name)
+    expected = extracted(TINY, mirrored, tmp_path / "expected", "--backend=torch")
+    np.testing.assert_allclose(outputs.views[:, 0], expected.logits, atol=0.02)  # resizing rounds to whole pixels
+    assert np.abs(outputs.views[:, 0] - outputs.logits).mean() > 0.02
+
+
+def test_each_view_does_what_it_says() -> None:
+    assert tuple(VIEWS) == VIEW_NAMES
+    images = torch.zeros(2, 1, 28, 28)
+    images[:, 0, 10, 20] = 1
+    places = {name: divmod(int(view(images)[1].argmax()), 28) for name, view in VIEWS.items()}
+    moved = {"flip": (10, 7), "left": (10, 19), "right": (10, 21), "up": (9, 20), "down": (11, 20)}
+    assert {name: places[name] for name in moved} == moved
+    assert places["shrink"] == (10, 19)
+    assert places["grow"] == (10, 21)
+    assert places["turn_left"][0] < 10 < places["turn_right"][0]
+    assert float(VIEWS["blur"](images).max()) < 0.5
+    assert float(VIEWS["more_contrast"](images).std()) == pytest.approx(1.2 * float(images.std()))
+    assert float(VIEWS["less_contrast"](images).mean()) == pytest.approx(float(images.mean()), abs=1e-6)
+    flat = torch.full((1, 3, 30, 20), 0.7)
+    for name, view in VIEWS.items():
+        torch.testing.assert_close(view(flat), flat, msg=f"{name} brings something in from outside")
+
+
+def test_dropout_passes_are_averaged(images: Path, tmp_path: Path) -> None:
+    """The mean of many passes comes close to that of all masks on the last layer's inputs, which is linear."""
+    options = ("--evidence", "features,dropout", "--passes", "400", "--shard-rows", "7", "--batch-size", "7")
+    outputs = extracted(TINY, images, tmp_path / "a", *options)
+    assert outputs.dropout is not None
+    assert outputs.dropout.shape == (24, 2, 3)
+    log_mean, deviation = outputs.dropout[:, 0], outputs.dropout[:, 1]
+    np.testing.assert_allclose(np.exp(log_mean).sum(axis=1), 1, atol=1e-5)
+    net = tiny_convolutions()
+    assert isinstance(net, Convolutions)
+    rng = np.random.default_rng(0)
+    masks = 2 * rng.integers(2, size=(4000, 1, 32))
+    weight, bias = net.last.weight.detach().numpy(), net.last.bias.detach().numpy()
+    logits = (masks * outputs.require_features()) @ weight.T + bias
+    probabilities = torch.from_numpy(logits).softmax(dim=2).numpy()
+    np.testing.assert_allclose(np.exp(log_mean), probabilities.mean(axis=0), atol=0.02)
+    np.testing.assert_allclose(deviation, probabilities.std(axis=0), atol=0.02)
+    again = extracted(TINY, images, tmp_path / "b", *options)
+    np.testing.assert_array_equal(again.dropout, outputs.dropout)
+
+
+def test_timm_models_get_dropout_by_rate() -> None:
+    assert not dropout_layers(load_classifier("timm:resnet18?weights=random").net)
+    assert dropout_layers(load_classifier("timm:resnet18?weights=random&dropout=0.3").net)
+
+
+def test_low_precision_is_close(images: Path, tmp_path: Path) -> None:
+    exact = extracted(TINY, images, tmp_path / "32")
+    half = extracted(TINY, images, tmp_path / "bf16", "--precision", "bf16")
+    assert half.logits.dtype == np.float32
+    np.testing.assert_allclose(half.logits, exact.logits, atol=0.02)
+    assert not np.array_equal(half.logits, exact.logits)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--evidence", "view"], "unknown evidence 'view': did you mean 'views'?"),
+        (["--evidence", "views", "--views", "flop"], "unknown view 'flop': did you mean 'flip'?"),
+        (["--evidence", "dropout", "--backend", "onnx"], "dropout passes need torch"),
+        (["--evidence", "dropout", "--passes", "1"], "passes: expected a whole number >= 2, found 1"),
+        (["--devices", "0"], "devices: expected a whole number >= 1, found 0"),
+        (["--strategy", "dp2"], "strategy and precision: cannot be had here"),
+    ],
+)
+def test_bad_options_are_named(
+    options: list[str], message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(TINY, images, tmp_path / "out", *options)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("spec", "message"), [("tiny", "expected dropout layers for"), ("resnet18", "found '2'")])
+def test_dropout_needs_layers(spec: str, message: str, images: Path, tmp_path: Path) -> None:
+    from steepslope.data.datasets import parse_dataset
+    from steepslope.data.extraction import extract_to_folder
+
+    names = {"tiny": "module:tests.test_extraction:tiny", "resnet18": "timm:resnet18?weights=random&dropout=2"}
+    with pytest.raises(SteepslopeError, match=message):
+        extract_to_folder(
+            load_classifier(names[spec]),
+            parse_dataset(f"imagefolder:{images}"),
+            tmp_path / "out",
+            ExtractionOptions(evidence="dropout"),
+        )
+
+
+def launch(given: list[str], launcher: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COV_")}
+    command = [sys.executable, "-m", *launcher, "steepslope", *given]
+    return subprocess.run(command, capture_output=True, text=True, env={**kept, "OMP_NUM_THREADS": "1", **environment})
+
+
+@pytest.mark.parametrize("launcher", ["fabric", "torchrun"])
+def test_two_processes_give_the_same_arrays(launcher: str, images: Path, tmp_path: Path) -> None:
+    options = ("--shard-rows", "5", "--batch-size", "4", "--evidence", "features,views,dropout", "--passes", "3")
+    extracted(TINY, images, tmp_path / "one", *options)
+    given = words(TINY, images, tmp_path / "two", *options)
+    if launcher == "torchrun":
+        result = launch(given, ["torch.distributed.run", "--nproc-per-node", "2", "-m"])
+    else:
+        result = launch([*given, "--devices", "2"], [])
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("24 predictions") == 1
+    files = {path.name for path in (tmp_path / "one").iterdir()}
+    assert files == {path.name for path in (tmp_path / "two").iterdir()}
+    for name in ("logits", "features", "labels", "views", "dropout"):
+        one, two = (np.load(tmp_path / folder / f"{name}.npy") for folder in ("one", "two"))
+        np.testing.assert_array_equal(one, two)
+
+
+def test_when_one_process_fails_all_do(images: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(images, tmp_path / "data")
+    (tmp_path / "data" / "bee" / "0003.png").write_text("text")
+    given = words(TINY, tmp_path / "data", tmp_path / "out", "--shard-rows", "4", "--devices", "2")
+    result = launch(given, [])
+    assert result.returncode == 2
+    assert result.stderr.count("bee/0003.png: cannot be read as an image") == 1
+    assert result.stderr.count("another process failed") == 1
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_torchrun_and_the_options_must_agree(images: Path, tmp_path: Path) -> None:
+    given = words(TINY, images, tmp_path / "out", "--devices", "3")
+    environment = {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2", "RANK": "0"}
+    result = launch(given, [], **environment)
+    assert result.returncode == 2
+    assert "expected 2 processes, as torchrun started, found 3 × 1" in result.stderr
+
+
+def test_outputs_keep_views_and_dropout_in_shape() -> None:
+    logits, labels = np.zeros((4, 3)), np.zeros(4, dtype=int)
+    good: dict[str, Any] = {"views": np.zeros((4, 5, 3)), "dropout": np.zeros((4, 2, 3))}
+    ClassifierOutputs(logits, labels, **good)
+    for name, shape in (("views", (4, 3)), ("views", (4, 0, 3)), ("dropout", (4, 3, 3)), ("dropout", (4, 2, 2))):
+        with pytest.raises(SteepslopeError, match=f"{name}: expected floats of shape"):
+            ClassifierOutputs(logits, labels, **{name: np.zeros(shape)})
+
+
+def test_an_onnx_net_wants_images(tmp_path: Path) -> None:
+    vector = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "net", [vector], [
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])
+    ])  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    with pytest.raises(SteepslopeError, match=r"expected one input of float images \(n, C, H, W\), found x"):
+        OnnxNet(model.SerializeToString(), "net.onnx")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -283,17 +287,53 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     assert len(ClassifierOutputs.load(tmp_path / "out")) == 6
 
 
-def test_a_full_disk_is_one_line_and_resumable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = folder_of(tmp_path / "data", 2)
-    real = np.savez
+QUOTA = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); from steepslope.cli import main; "
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
-    assert extract(data, tmp_path / "out") == 2
-    monkeypatch.setattr(np, "savez", real)
-    assert extract(data, tmp_path / "out") == 0
+@pytest.mark.parametrize("room", [3_000, 30_000])
+def test_a_full_disk_is_one_line_and_resumable(room: int, tmp_path: Path) -> None:
+    """The system refuses files of more bytes than a quota: one too small for a shard, or only for the joined array."""
+    data = folder_of(tmp_path / "data", 700)
+    words = ["extract", "--classifier", "module:tests.test_extraction:tiny", "--data", f"imagefolder:{data}"]
+    words += ["--shard-rows", "500", "--out", str(tmp_path / "out")]
+    code = f"{QUOTA.format(room)} raise SystemExit(main({words!r}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "out" in result.stderr
+    assert "writing failed (File too large)" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert len(list((tmp_path / "out" / ".shards").glob("*.npz"))) == (0 if room < 10_000 else 5)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert main(words) == 0
+    assert len(ClassifierOutputs.load(tmp_path / "out")) == 2100
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Be nobody for a while where the tests run as root, who may read everything."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_file_without_permission_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to other users
+        root = Path(folder)
+        data = folder_of(root / "data", 1)
+        (data / "bee" / "0000.png").chmod(0)
+        (root / "out").mkdir()
+        for path in (root, root / "out"):
+            path.chmod(0o777)
+        with unprivileged():
+            assert extract(data, root / "out") == 2
+            error = capsys.readouterr().err
+            assert "bee/0000.png: cannot be read as an image" in error
+            assert "Permission denied" in error
+            assert error.count("\n") == 1
 
 
 def test_classes_file_gives_the_order(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -105,7 +106,8 @@ def _extract(
         try:
             write_shards(shards, engine, data, classifier.transform, source)
         except Exception:
-            (folder / STOPPED).touch()
+            with suppress(OSError):  # a full disk may have no room for this either
+                (folder / STOPPED).touch()
             raise
     with together(fabric):
         if fabric.is_global_zero:

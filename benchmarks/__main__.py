@@ -8,11 +8,17 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.extraction import backend_against_eager
 from benchmarks.metrics import metrics_against_scikit_learn
+from benchmarks.streaming import streaming_against_loader
 from benchmarks.timing import Comparison
 from steepslope.errors import unknown_name
 
-BENCHMARKS: dict[str, Callable[[], Comparison]] = {"metrics": metrics_against_scikit_learn}
+BENCHMARKS: dict[str, Callable[[], Comparison]] = {
+    "metrics": metrics_against_scikit_learn,
+    "extraction": backend_against_eager,
+    "fit": streaming_against_loader,
+}
 
 
 def main(names: list[str]) -> None:

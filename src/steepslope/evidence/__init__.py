@@ -34,12 +34,21 @@ def columns(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> N
     for name in inputs:
         if name not in EVIDENCE:
             raise unknown_name("input", name, EVIDENCE)
-    parts = [np.asarray(EVIDENCE[name](outputs, rows), dtype=np.float32) for name in inputs]
+    parts = [_as_float32(EVIDENCE[name](outputs, rows)) for name in inputs]
     for name, part in zip(inputs, parts, strict=True):
-        # One sum tells most quickly that all is finite; only then is the row looked for.
-        if not np.isfinite(part.sum(dtype=np.float64)):
-            bad = ~np.isfinite(part).all(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspect = not np.isfinite(part.sum())  # the quickest sign that something may not be finite
+        bad = ~np.isfinite(part).all(axis=1) if suspect else np.zeros(0, dtype=bool)
+        if bad.any():
             raise SteepslopeError(
                 f"{name}: expected finite values, found others in row {rows.start + int(bad.argmax())}"
             )
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _as_float32(part: NDArray[Any]) -> NDArray[np.float32]:
+    if part.dtype != np.float16:
+        return np.asarray(part, dtype=np.float32)
+    from torch import from_numpy  # converts half precision twenty times faster than numpy
+
+    return np.asarray(from_numpy(np.array(part, copy=not part.flags.writeable)).float().numpy())

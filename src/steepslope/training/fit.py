@@ -79,28 +79,24 @@ class Rows:
         A block gathers pieces from all over the set, since neighbouring rows are often of one class. The next block is
         read while one is in use.
         """
-        standard = mean.numpy(), scale.numpy()
         *whole, last = pieces(self.n)
         shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]
         chosen = [shuffled[start : start + BLOCK_PIECES] for start in range(0, len(shuffled), BLOCK_PIECES)]
         with ThreadPoolExecutor(1) as reader:
-            following = reader.submit(self._block, chosen[0], *standard)
+            following = reader.submit(self._block, chosen[0], mean, scale)
             for some in [*chosen[1:], None]:
                 block = following.result()
                 if some is not None:
-                    following = reader.submit(self._block, some, *standard)
+                    following = reader.submit(self._block, some, mean, scale)
                 yield block
 
-    def _block(
-        self, chosen: Sequence[slice], mean: NDArray[np.float32], scale: NDArray[np.float32]
-    ) -> tuple[Tensor, Tensor]:
+    def _block(self, chosen: Sequence[slice], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         sizes = [rows.stop - rows.start for rows in chosen]
-        columns = np.empty((sum(sizes), len(mean)), dtype=np.float32)
-        for start, rows in zip(np.cumsum([0, *sizes[:-1]]), chosen, strict=True):
-            part = columns[start : start + rows.stop - rows.start]
-            np.subtract(self.read(rows), mean, out=part)
-            part /= scale
-        return torch.from_numpy(columns), torch.from_numpy(np.concatenate([self.target[rows] for rows in chosen]))
+        columns = torch.empty((sum(sizes), len(mean)))
+        for part, rows in zip(torch.split(columns, sizes), chosen, strict=True):
+            torch.sub(torch.from_numpy(self.read(rows)), mean, out=part)
+            part.div_(scale)
+        return columns, torch.from_numpy(np.concatenate([self.target[rows] for rows in chosen]))
 
 
 def pieces(n: int) -> Iterator[slice]:
@@ -161,7 +157,7 @@ def _batches(net: OracleNet, rows: Rows, batch_size: int, epochs: int) -> Iterat
     for _ in range(epochs):
         for columns, target in kept or rows.blocks(net.mean, net.scale):
             for batch in torch.split(torch.randperm(len(target)), batch_size):
-                yield columns[batch], target[batch]
+                yield columns.index_select(0, batch), target.index_select(0, batch)
 
 
 def _block_sizes(n: int) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from mmap import mmap
@@ -108,9 +108,14 @@ class ClassifierOutputs:
 
     def require_features(self) -> NDArray[Any]:
         """Return the features, or say that these outputs have none."""
-        if self.features is None:
-            raise SteepslopeError("the outputs hold no features: give outputs that do, or inputs without them (logits)")
-        return self.features
+        return self.require("features")
+
+    def require(self, name: str) -> NDArray[Any]:
+        """Return an optional array, or say that these outputs have none."""
+        array: NDArray[Any] | None = getattr(self, name)
+        if array is None:
+            raise SteepslopeError(f"the outputs hold no {name}: give outputs that do, or choose what needs none")
+        return array
 
     def save(self, path: str | Path) -> None:
         """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one."""
@@ -140,6 +145,14 @@ class Confidences:
 def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
     """Cut 0…n−1 into slices of at most ``size`` rows, so that mapped arrays need little memory."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def over_logits(
+    outputs: ClassifierOutputs, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Apply a function of float64 logits (m, K) -> (m, …) to all rows, block by block."""
+    parts = [function(np.asarray(outputs.logits[rows], dtype=np.float64)) for rows in blocks(len(outputs))]
+    return np.concatenate(parts)
 
 
 def read_rows(array: NDArray[Any], rows: slice) -> NDArray[Any]:

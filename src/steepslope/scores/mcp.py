@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.outputs import ClassifierOutputs, blocks
+from steepslope.outputs import ClassifierOutputs, over_logits
 
 
 class MCP:
@@ -22,6 +22,7 @@ class MCP:
     """
 
     scale = "logit"
+    fits_on = "nothing"
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Return the score as it is: there is nothing to learn."""
@@ -29,7 +30,7 @@ class MCP:
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the log-odds of the predicted class, float64 (n,)."""
-        return np.concatenate([top_log_odds(outputs.logits[rows]) for rows in blocks(len(outputs))])
+        return over_logits(outputs, top_log_odds)
 
 
 def top_log_odds(logits: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,47 @@
+"""Functions of a softmax that stay exact where probabilities round to 0 or 1: float64 logits in, logarithms out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+Floats = NDArray[np.float64]
+TINY_LOG = -37.0  # below ln(2⁻⁵³), 1 + x rounds to 1
+
+
+def log_probabilities(logits: Floats) -> Floats:
+    """Return ln p, (m, K) -> (m, K)."""
+    return np.asarray(logits - logsumexp(logits, axis=1, keepdims=True))
+
+
+def log_complements(logits: Floats) -> Floats:
+    """Return ln(1 − p), (m, K) -> (m, K); of the largest p it is the log of the sum of all others."""
+    log_p = log_probabilities(logits)
+    rows, top = np.arange(len(logits)), logits.argmax(axis=1)
+    with np.errstate(divide="ignore"):
+        result = np.log1p(-np.exp(log_p))
+    others = logits.copy()
+    others[rows, top] = -np.inf
+    result[rows, top] = logsumexp(others, axis=1) - logsumexp(logits, axis=1)
+    return np.asarray(result)
+
+
+def log_minus_log(log_p: Floats, log_complement: Floats) -> Floats:
+    """Return ln(−ln p) from ln p and ln(1 − p); where p rounds to 1, −ln p is 1 − p."""
+    with np.errstate(divide="ignore"):
+        return np.where(log_complement < TINY_LOG, log_complement, np.log(-log_p))
+
+
+def log_entropy(logits: Floats) -> Floats:
+    """Return the log of the entropy in nats, (m, K) -> (m,)."""
+    log_p = log_probabilities(logits)
+    return np.asarray(logsumexp(log_p + log_minus_log(log_p, log_complements(logits)), axis=1))
+
+
+def log_odds_of(logits: Floats, classes: NDArray[np.int64]) -> Floats:
+    """Return ln(p / (1 − p)) of one class in each row, (m, K) and (m,) -> (m,); logits may be log-probabilities."""
+    rows = np.arange(len(logits))
+    others = logits.copy()
+    others[rows, classes] = -np.inf
+    return np.asarray(logits[rows, classes] - logsumexp(others, axis=1))

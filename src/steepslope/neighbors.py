@@ -1,0 +1,106 @@
+"""Exact nearest neighbours in chunks: float32 products of matrices, then exact distances of those found.
+
+Distances are Euclidean. A chunk of queries by all references fits in some 64 MB, so memory does not grow with either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHUNK_ENTRIES = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """Reference points float32 (m, d), centred and sorted by class; ``starts`` (K + 1,) cuts them into classes."""
+
+    points: NDArray[np.float32]
+    centre: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def build(cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int) -> Index:
+        """Sort the references by class; centring keeps the products, and with them the rounding, small."""
+        order = np.argsort(labels, kind="stable")
+        points = np.asarray(features, dtype=np.float32)[order]
+        if not np.isfinite(points.sum(dtype=np.float64)):
+            raise SteepslopeError("reference features: expected finite values, found others")
+        centre = points.mean(axis=0, dtype=np.float64).astype(np.float32)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=num_classes))])
+        return cls(points - centre, centre, labels[order], starts)
+
+    def class_distances(self, queries: NDArray[Any], rank: int) -> NDArray[np.float32]:
+        """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> (n, K).
+
+        It is infinite for a class with fewer references.
+        """
+        import torch
+
+        distances = np.full((len(queries), len(self.starts) - 1), np.inf, dtype=np.float32)
+        for rows, chunk in self._chunks(queries):
+            for label, (start, stop) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+                if stop - start >= rank:
+                    points = torch.from_numpy(self.points[start:stop])
+                    nearest = _nearest(_squared(chunk, points), rank)[:, -1]
+                    distances[rows, label] = torch.linalg.vector_norm(chunk - points[nearest], dim=1).numpy()
+        return distances
+
+    def nearest(self, queries: NDArray[Any], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return distances and labels of the nearest references, (n, d) -> (n, count) each, nearest first."""
+        import torch
+
+        if count > len(self.points):
+            raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
+        distances = np.empty((len(queries), count), dtype=np.float32)
+        labels = np.empty((len(queries), count), dtype=np.int64)
+        points = torch.from_numpy(self.points)
+        for rows, chunk in self._chunks(queries):
+            found = _squared(chunk, points).topk(count, dim=1, largest=False).indices
+            exact = torch.stack([torch.linalg.vector_norm(chunk - points[column], dim=1) for column in found.T], dim=1)
+            order = exact.argsort(dim=1, stable=True)
+            distances[rows] = exact.gather(1, order).numpy()
+            labels[rows] = self.labels[found.gather(1, order).numpy()]
+        return distances, labels
+
+    def _chunks(self, queries: NDArray[Any]) -> Iterator[tuple[slice, Tensor]]:
+        import torch
+
+        if queries.shape[1] != len(self.centre):
+            raise SteepslopeError(
+                f"features: expected {len(self.centre)} columns, as in the reference, found {queries.shape[1]}"
+            )
+        size = max(1, min(len(queries), CHUNK_ENTRIES // max(1, len(self.points))))
+        for start in range(0, len(queries), size):
+            rows = slice(start, min(start + size, len(queries)))
+            yield rows, torch.from_numpy(np.asarray(queries[rows], dtype=np.float32) - self.centre)
+
+
+def _squared(queries: Tensor, points: Tensor) -> Tensor:
+    """Return squared distances less each query's own square, which does not change the order, (n, m)."""
+    import torch
+
+    return torch.addmm(points.square().sum(dim=1), queries, points.T, alpha=-2)
+
+
+def _nearest(squared: Tensor, count: int) -> Tensor:
+    """Return the indices of the ``count`` smallest of each row, in order; a few minima are faster than a selection."""
+    import torch
+
+    if count > 2:
+        return squared.topk(count, dim=1, largest=False).indices
+    found = []
+    for _ in range(count):
+        found.append(squared.argmin(dim=1, keepdim=True))
+        squared.scatter_(1, found[-1], torch.inf)
+    return torch.cat(found, dim=1)

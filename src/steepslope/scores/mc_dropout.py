@@ -1,0 +1,45 @@
+"""Monte Carlo dropout: Gal & Ghahramani, "Dropout as a Bayesian Approximation", 2016."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import unknown_name
+from steepslope.log_space import log_entropy, log_odds_of
+from steepslope.outputs import ClassifierOutputs, blocks
+
+
+class MCDropout:
+    """The mean softmax over forward passes with dropout, as the outputs hold it (``extract --evidence dropout``).
+
+    ``measure="probability"`` gives the log-odds of the predicted class's mean probability; "entropy" gives −ln H of
+    the mean softmax, which the paper's baseline ranks by.
+    """
+
+    fits_on = "nothing"
+
+    def __init__(self, measure: Literal["probability", "entropy"] = "probability") -> None:
+        if measure not in ("probability", "entropy"):
+            raise unknown_name("measure of mc_dropout", measure, ("probability", "entropy"))
+        self.measure = measure
+        self.scale = "logit" if measure == "probability" else "rank"
+
+    def fit(self, outputs: ClassifierOutputs) -> Self:
+        """Return the score as it is: there is nothing to learn."""
+        return self
+
+    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+        """Return the confidence of each prediction, float64 (n,)."""
+        passes = outputs.require("dropout")
+        parts = []
+        for rows in blocks(len(outputs)):
+            log_mean = np.asarray(passes[rows, 0], dtype=np.float64)
+            parts.append(
+                log_odds_of(log_mean, outputs.predictions[rows])
+                if self.measure == "probability"
+                else -log_entropy(log_mean)
+            )
+        return np.concatenate(parts)

@@ -1,0 +1,68 @@
+"""Temperature scaling: Guo et al., "On Calibration of Modern Neural Networks", 2017."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.log_space import log_probabilities
+from steepslope.metrics import aurc
+from steepslope.outputs import ClassifierOutputs, over_logits
+from steepslope.scores.mcp import top_log_odds
+
+LOG_TEMPERATURES = np.linspace(-4, 4, 65)
+
+
+class TemperatureScaledMCP:
+    """MCP of logits / T as log-odds, with T from held-out outputs.
+
+    T minimises the negative log-likelihood of the labels (``criterion="nll"``) or the AURC ("aurc", by a grid of 65
+    temperatures from e⁻⁴ to e⁴).
+    """
+
+    scale = "logit"
+    fits_on = "errors"
+
+    def __init__(self, criterion: Literal["nll", "aurc"] = "nll") -> None:
+        if criterion not in CRITERIA:
+            raise unknown_name("criterion of the temperature", criterion, CRITERIA)
+        self.criterion = criterion
+        self.temperature_: float | None = None
+
+    def fit(self, outputs: ClassifierOutputs) -> Self:
+        """Choose the temperature on outputs of rows new to the classifier."""
+        self.temperature_ = float(np.exp(CRITERIA[self.criterion](outputs)))
+        return self
+
+    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+        """Return the log-odds of the predicted class at that temperature, float64 (n,)."""
+        if self.temperature_ is None:
+            raise SteepslopeError("temperature_scaled_mcp is not fitted: call fit(held-out outputs) first")
+        return _scaled(outputs, float(np.log(self.temperature_)))
+
+
+def _scaled(outputs: ClassifierOutputs, log_temperature: float) -> NDArray[np.float64]:
+    return over_logits(outputs, lambda logits: top_log_odds(logits * np.exp(-log_temperature)))
+
+
+def _by_likelihood(outputs: ClassifierOutputs) -> float:
+    rows = np.arange(len(outputs))
+
+    def loss(log_temperature: float) -> float:
+        log_p = over_logits(outputs, lambda logits: log_probabilities(logits * np.exp(-log_temperature)))
+        return -float(log_p[rows, outputs.labels].mean())
+
+    low, high = LOG_TEMPERATURES[[0, -1]]
+    return float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
+
+
+def _by_aurc(outputs: ClassifierOutputs) -> float:
+    risks = [aurc(_scaled(outputs, value), outputs.is_correct) for value in LOG_TEMPERATURES]
+    return float(LOG_TEMPERATURES[int(np.argmin(risks))])
+
+
+CRITERIA = {"nll": _by_likelihood, "aurc": _by_aurc}

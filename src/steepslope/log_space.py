@@ -28,9 +28,10 @@ def log_complements(logits: Floats) -> Floats:
 
 
 def log_minus_log(log_p: Floats, log_complement: Floats) -> Floats:
-    """Return ln(−ln p) from ln p and ln(1 − p); where p rounds to 1, −ln p is 1 − p."""
+    """Return ln(−ln p) from ln p and ln(1 − p); a large p is known best by its complement."""
     with np.errstate(divide="ignore"):
-        return np.where(log_complement < TINY_LOG, log_complement, np.log(-log_p))
+        of_large = np.where(log_complement < TINY_LOG, log_complement, np.log(-np.log1p(-np.exp(log_complement))))
+        return np.where(log_p > -0.5, of_large, np.log(-log_p))
 
 
 def log_entropy(logits: Floats) -> Floats:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHUNK_ENTRIES = 2**24
+ROUNDING = 1e-6  # of a squared distance in float32, as a share of the squared lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,8 @@ class Index:
             for label, (start, stop) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
                 if stop - start >= rank:
                     points = torch.from_numpy(self.points[start:stop])
-                    nearest = _nearest(_squared(chunk, points), rank)[:, -1]
-                    distances[rows, label] = torch.linalg.vector_norm(chunk - points[nearest], dim=1).numpy()
+                    found = points[_at_rank(chunk, points, rank)]
+                    distances[rows, label] = torch.linalg.vector_norm(chunk - found, dim=1).numpy()
         return distances
 
     def nearest(self, queries: NDArray[Any], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -93,14 +94,21 @@ def _squared(queries: Tensor, points: Tensor) -> Tensor:
     return torch.addmm(points.square().sum(dim=1), queries, points.T, alpha=-2)
 
 
-def _nearest(squared: Tensor, count: int) -> Tensor:
-    """Return the indices of the ``count`` smallest of each row, in order; a few minima are faster than a selection."""
+def _at_rank(queries: Tensor, points: Tensor, rank: int) -> Tensor:
+    """Return the index of each query's ``rank``-th nearest point, (n,).
+
+    Where float32 cannot tell it from the next, because both are much closer than they are to the origin, it is found
+    again in float64.
+    """
     import torch
 
-    if count > 2:
-        return squared.topk(count, dim=1, largest=False).indices
-    found = []
-    for _ in range(count):
-        found.append(squared.argmin(dim=1, keepdim=True))
-        squared.scatter_(1, found[-1], torch.inf)
-    return torch.cat(found, dim=1)
+    squared = _squared(queries, points)
+    for _ in range(rank):  # a few minima are faster than a selection
+        found = squared.argmin(dim=1, keepdim=True)
+        value = squared.gather(1, found)
+        squared.scatter_(1, found, torch.inf)
+    rounding = ROUNDING * (queries.square().sum(dim=1) + points.square().sum(dim=1).max())
+    unsure = squared.amin(dim=1) - value[:, 0] < rounding
+    if queries.dtype == torch.float32 and bool(unsure.any()):
+        found[unsure, 0] = _at_rank(queries[unsure].double(), points.double(), rank)
+    return found[:, 0]

@@ -1,0 +1,202 @@
+"""Scores of logits against their definitions in 60 digits, where float64 probabilities round to 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from steepslope.errors import SteepslopeError
+from steepslope.metrics import aurc, auroc
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import (
+    MCP,
+    Doctor,
+    Energy,
+    Entropy,
+    Margin,
+    MaxLogit,
+    MaxLogitPNorm,
+    MCDropout,
+    Score,
+    TemperatureScaledMCP,
+)
+from tests.conftest import make_outputs
+
+mp = mpmath.mp.clone()
+mp.dps = 700  # softmaxes of logits up to 600 apart
+
+LOGITS = st.integers(2, 6).flatmap(lambda k: st.lists(st.floats(-300, 300, width=32), min_size=k, max_size=k))
+Definition = Callable[[Sequence[Any], Sequence[Any]], Any]
+
+
+def entropy(p: Sequence[Any], _: Sequence[Any]) -> Any:
+    return -mp.log(-sum(one * mp.log(one) for one in p))
+
+
+def doctor_alpha(p: Sequence[Any], _: Sequence[Any]) -> Any:
+    squares = sum(one**2 for one in p)
+    return mp.log(squares / (1 - squares))
+
+
+def softmax_margin(p: Sequence[Any], _: Sequence[Any]) -> Any:
+    first, second = sorted(p)[::-1][:2]
+    return -mp.log(1 - (first - second))
+
+
+DEFINITIONS: dict[str, tuple[Score, Definition]] = {
+    "mcp": (MCP(), lambda p, _: mp.log(max(p) / (1 - max(p)))),
+    "max_logit": (MaxLogit(), lambda _, z: max(z)),
+    "margin": (Margin(), lambda _, z: sorted(z)[-1] - sorted(z)[-2]),
+    "softmax margin": (Margin("softmax"), softmax_margin),
+    "entropy": (Entropy(), entropy),
+    "doctor alpha": (Doctor("alpha"), doctor_alpha),
+    "doctor beta": (Doctor("beta"), lambda p, _: -mp.log((1 - max(p)) / max(p))),
+    "energy": (Energy(), lambda _, z: mp.log(sum(mp.exp(one) for one in z))),
+}
+
+
+def outputs_of(logits: Any) -> ClassifierOutputs:
+    return ClassifierOutputs(np.asarray(logits, dtype=np.float64), np.zeros(len(logits), dtype=int))
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+@given(logits=LOGITS)
+def test_confidence_is_the_definition(name: str, logits: list[float]) -> None:
+    score, definition = DEFINITIONS[name]
+    z = [mp.mpf(one) for one in logits]
+    total = sum(mp.exp(one) for one in z)
+    expected = definition([mp.exp(one) / total for one in z], z)
+    found = score.confidence(outputs_of([logits]))[0]
+    assert found == pytest.approx(float(expected), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in DEFINITIONS if name != "max_logit"])
+def test_sure_predictions_stay_apart(name: str) -> None:
+    """Gaps of 30 to 700: every probability is 1 in float64, most in any format."""
+    gaps = np.linspace(30, 700, 500)
+    logits = np.column_stack([gaps, np.zeros(500), np.full(500, -1.0)])
+    confidence = DEFINITIONS[name][0].confidence(outputs_of(logits))
+    assert (np.diff(confidence) > 0).all()
+
+
+def test_doctor_beta_and_the_margins_of_two_classes_rank_as_mcp() -> None:
+    outputs = make_outputs(num_classes=5)
+    np.testing.assert_array_equal(Doctor("beta").confidence(outputs), MCP().confidence(outputs))
+    pair = make_outputs(num_classes=2)
+    mcp = MCP().confidence(pair)
+    for margin in (Margin(), Margin("softmax")):
+        np.testing.assert_array_equal(np.argsort(margin.confidence(pair)), np.argsort(mcp))
+
+
+@pytest.mark.parametrize("true_temperature", [0.4, 1.0, 3.0])
+def test_temperature_is_found(true_temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 5)) * 3
+    noise = rng.gumbel(size=logits.shape)
+    labels = (logits / true_temperature + noise).argmax(axis=1)  # drawn from softmax(logits / T)
+    score = TemperatureScaledMCP().fit(ClassifierOutputs(logits, labels))
+    assert score.temperature_ is not None
+    assert score.temperature_ == pytest.approx(true_temperature, rel=0.03)
+    expected = MCP().confidence(outputs_of(logits / score.temperature_))
+    np.testing.assert_allclose(score.confidence(outputs_of(logits)), expected, rtol=1e-9)
+
+
+def test_temperature_by_aurc_is_the_best_of_its_grid() -> None:
+    outputs = make_outputs(n=1500, num_classes=6)
+    score = TemperatureScaledMCP("aurc").fit(outputs)
+    risk = aurc(score.confidence(outputs), outputs.is_correct)
+    for temperature in np.exp(np.linspace(-4, 4, 65)):
+        other = MCP().confidence(outputs_of(np.asarray(outputs.logits, dtype=float) / temperature))
+        assert risk <= aurc(other, outputs.is_correct) + 1e-12
+
+
+def scaled_by_luck(n: int = 3000) -> ClassifierOutputs:
+    """Make logits whose size says nothing, only their shape does."""
+    outputs = make_outputs(n, num_classes=6)
+    factor = np.exp(np.random.default_rng(1).normal(size=(n, 1)))
+    return ClassifierOutputs(outputs.logits * factor, outputs.labels)
+
+
+def test_pnorm_is_the_largest_centred_logit_by_its_norm() -> None:
+    outputs = scaled_by_luck()
+    score = MaxLogitPNorm().fit(outputs)
+    assert score.power_ is not None
+    assert score.power_ > 0
+    centred = outputs.logits - outputs.logits.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(centred, ord=score.power_, axis=1)
+    np.testing.assert_allclose(score.confidence(outputs), centred.max(axis=1) / norms, rtol=1e-6)
+    mcp = auroc(MCP().confidence(outputs), outputs.is_correct)
+    assert auroc(score.confidence(outputs), outputs.is_correct) > mcp + 0.02
+
+
+def test_pnorm_falls_back_to_mcp() -> None:
+    """Where labels are drawn from the softmax itself, nothing ranks better than its largest probability."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4)) * 2
+    outputs = ClassifierOutputs(logits, (logits + rng.gumbel(size=logits.shape)).argmax(axis=1))
+    score = MaxLogitPNorm().fit(outputs)
+    assert score.power_ is None
+    np.testing.assert_array_equal(score.confidence(outputs), MCP().confidence(outputs))
+
+
+def test_pnorm_refuses_two_classes_and_survives_equal_logits() -> None:
+    with pytest.raises(SteepslopeError, match="expected at least 3 classes, found 2"):
+        MaxLogitPNorm().fit(make_outputs(num_classes=2))
+    score = MaxLogitPNorm().fit(scaled_by_luck())
+    with pytest.raises(SteepslopeError, match="expected at least 3 classes, found 2"):
+        score.confidence(make_outputs(num_classes=2))
+    odd = outputs_of([[1.0] * 6, [1e300, 0, 0, 0, 0, 0], [1e-300, 0, 0, 0, 0, 0]])
+    assert np.isfinite(score.confidence(odd)).all()
+
+
+def with_passes(passes: NDArray[np.float64], logits: NDArray[np.float64]) -> ClassifierOutputs:
+    """Keep the passes (T, n, K) of logits as extraction does."""
+    log_p = passes - np.log(np.exp(passes).sum(axis=2, keepdims=True))
+    kept = np.stack([np.log(np.exp(log_p).mean(axis=0)), np.exp(log_p).std(axis=0)], axis=1)
+    return ClassifierOutputs(logits, np.zeros(len(logits), dtype=int), dropout=kept)
+
+
+def test_mc_dropout_is_the_mean_softmax() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(50, 4))
+    passes = logits + rng.normal(size=(30, 50, 4))
+    outputs = with_passes(passes, logits)
+    p = np.exp(passes) / np.exp(passes).sum(axis=2, keepdims=True)
+    mean = p.mean(axis=0)
+    of_predicted = mean[np.arange(50), logits.argmax(axis=1)]
+    np.testing.assert_allclose(MCDropout().confidence(outputs), np.log(of_predicted / (1 - of_predicted)))
+    entropies = -(mean * np.log(mean)).sum(axis=1)
+    np.testing.assert_allclose(MCDropout("entropy").confidence(outputs), -np.log(entropies))
+    assert spearmanr(MCDropout().confidence(with_passes(logits[None], logits)), MCP().confidence(outputs)).statistic > (
+        1 - 1e-12
+    )
+
+
+def wrong(value: str) -> Any:
+    """Hide a value's type from the type checker, which knows the right ones."""
+    return value
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Margin(wrong("probability")), "unknown space of the margin 'probability'"),
+        (lambda: Doctor(wrong("gamma")), "unknown variant of doctor 'gamma'"),
+        (lambda: TemperatureScaledMCP(wrong("ece")), "unknown criterion of the temperature 'ece'"),
+        (lambda: MCDropout(wrong("variance")), "unknown measure of mc_dropout 'variance'"),
+        (lambda: TemperatureScaledMCP().confidence(make_outputs()), "temperature_scaled_mcp is not fitted"),
+        (lambda: MaxLogitPNorm().confidence(make_outputs()), "max_logit_pnorm is not fitted"),
+        (lambda: MCDropout().confidence(make_outputs()), "the outputs hold no dropout"),
+    ],
+)
+def test_wrong_use_is_named(build: Callable[[], object], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        build()

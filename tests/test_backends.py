@@ -42,7 +42,7 @@ class Convolutions(nn.Module):
         return logits
 
 
-def tiny_convolutions() -> nn.Module:
+def tiny_convolutions() -> Convolutions:
     torch.manual_seed(0)
     return Convolutions()
 
@@ -128,8 +128,7 @@ def save_onnx(path: Path, batch: int | str, outputs: tuple[str, ...] = ("logits"
 def test_onnx_files_as_classifiers(batch: int | str, images: Path, tmp_path: Path) -> None:
     save_onnx(tmp_path / "net.onnx", batch)
     given = ["extract", "--classifier", f"onnx:{tmp_path}/net.onnx", "--data", f"imagefolder:{images}"]
-    assert main([*given, "--out", str(tmp_path / "out"), "--mean", "[0,0,0]", "--std", "1"]) == 2
-    assert main([*given, "--out", str(tmp_path / "out"), "--mean", "[0,0,0]", "--std", "[1]"]) == 0
+    assert main([*given, "--out", str(tmp_path / "out"), "--mean", "[0,0,0]", "--std", "1"]) == 0
     outputs = ClassifierOutputs.load(tmp_path / "out")
     features = outputs.require_features()
     assert features.shape == (24, 3)
@@ -220,7 +219,6 @@ def test_dropout_passes_are_averaged(images: Path, tmp_path: Path) -> None:
     log_mean, deviation = outputs.dropout[:, 0], outputs.dropout[:, 1]
     np.testing.assert_allclose(np.exp(log_mean).sum(axis=1), 1, atol=1e-5)
     net = tiny_convolutions()
-    assert isinstance(net, Convolutions)
     rng = np.random.default_rng(0)
     masks = 2 * rng.integers(2, size=(4000, 1, 32))
     weight, bias = net.last.weight.detach().numpy(), net.last.bias.detach().numpy()
@@ -334,6 +332,164 @@ def test_outputs_keep_views_and_dropout_in_shape() -> None:
             ClassifierOutputs(logits, labels, **{name: np.zeros(shape)})
 
 
+class Viewing(Convolutions):
+    """A net that flattens by ``view``, which channels-last layers do not allow."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.body[:3](images)
+        logits: torch.Tensor = self.last(maps.view(-1, 32))
+        return logits
+
+
+class Backwards(nn.Module):
+    """A net whose last layer is not the one registered last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.stem = nn.Linear(4, 3), nn.Linear(3 * 16 * 16, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.stem(images.flatten(1)))
+        return logits
+
+
+def test_unusual_nets_are_read_right(images: Path, tmp_path: Path) -> None:
+    for name, width in (("Viewing", 32), ("Backwards", 4)):
+        outputs = extracted(f"module:tests.test_backends:{name}", images, tmp_path / name)
+        assert outputs.require_features().shape == (24, width)
+        assert outputs.num_classes == 3
+
+
+class Attentive(nn.Module):
+    """A transformer, whose encoder has a fast path without its dropout layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.5, batch_first=True)
+        self.encoder, self.last = nn.TransformerEncoder(layer, 1), nn.Linear(16, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(self.encoder(images.mean(dim=1)).mean(dim=1))
+        return logits
+
+
+def attentive() -> nn.Module:
+    torch.manual_seed(0)
+    return Attentive()
+
+
+def test_transformers_drop_too(images: Path, tmp_path: Path) -> None:
+    options = ("--evidence", "dropout", "--passes", "5")
+    outputs = extracted("module:tests.test_backends:attentive", images, tmp_path / "out", *options)
+    assert (outputs.require("dropout")[:, 1] > 0).all()
+
+
+def test_views_do_not_depend_on_the_precision(images: Path, tmp_path: Path) -> None:
+    exact, half = (
+        extracted(TINY, images, tmp_path / precision, "--evidence", "views", "--precision", precision)
+        for precision in ("32", "bf16")
+    )
+    np.testing.assert_allclose(half.require("views"), exact.require("views"), atol=0.02)
+
+
+def softmax() -> nn.Module:
+    return nn.Sequential(tiny_convolutions(), nn.Softmax(dim=1))
+
+
+def pairs() -> nn.Module:
+    class Pairs(Convolutions):
+        def forward(self, images: torch.Tensor) -> Any:
+            return super().forward(images), images
+
+    return Pairs()
+
+
+def numb() -> nn.Module:
+    """Give NaN on dark images only, so that no probe finds it."""
+
+    class Numb(Convolutions):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images) * torch.where(images.amax() > 1.9, torch.nan, 1.0)
+
+    return Numb()
+
+
+def huge() -> nn.Module:
+    net = tiny_convolutions()
+    torch.nn.init.constant_(net.body.get_submodule("0").get_parameter("weight"), 1e6)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "message"),
+    [
+        ("softmax", [], "expected logits, found probabilities"),
+        ("pairs", [], "expected logits of shape (n, K), K >= 2, found tuple"),
+        ("numb", [], "found NaN or infinity"),
+        ("huge", ["--features", "float16"], "is too large for float16: keep float32"),
+        ("tiny_convolutions", ["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU, found 'fp16'"),
+        (
+            "tiny_convolutions",
+            ["--precision", "bf16", "--backend", "onnx"],
+            "precision: expected 32 with the backend onnx",
+        ),
+    ],
+)
+def test_bad_nets_and_precisions_are_named(
+    spec: str, options: list[str], message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(f"module:tests.test_backends:{spec}", images, tmp_path / "out", *options)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_another_dropout_rate_is_another_classifier() -> None:
+    first, again, other = (
+        load_classifier(f"timm:resnet18?weights=random&dropout={rate}").digest for rate in (0.1, 0.1, 0.9)
+    )
+    assert first == again != other
+
+
+def unseeded() -> nn.Module:
+    torch.seed()
+    return Convolutions()
+
+
+def test_processes_with_different_nets_are_refused(images: Path, tmp_path: Path) -> None:
+    result = launch([*words("module:tests.test_backends:unseeded", images, tmp_path / "out"), "--devices", "2"], [])
+    assert result.returncode == 2
+    assert "expected the same digest in all processes" in result.stderr
+
+
+def test_onnx_weights_beside_the_file(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's exporter puts the weights into a file of their own."""
+    import warnings
+
+    (tmp_path / "made").mkdir()
+    path = tmp_path / "made" / "net.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net, example = tiny_convolutions().eval(), (torch.zeros(2, 3, 16, 16),)
+        shapes = [{0: torch.export.Dim("n")}]
+        torch.onnx.export(net, example, path, dynamo=True, dynamic_shapes=shapes, external_data=True, verbose=False)
+    (weights,) = path.parent.glob("*.data")
+    monkeypatch.chdir(tmp_path)
+    found = extracted(f"onnx:{path}", images, tmp_path / "onnx")
+    expected = extracted(TINY, images, tmp_path / "torch")
+    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-5)
+    before = load_classifier(f"onnx:{path}").digest
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert load_classifier(f"onnx:{path}").digest != before
+
+
+def test_an_onnx_file_runs_on_its_own_backend_only(images: Path, tmp_path: Path) -> None:
+    save_onnx(tmp_path / "net.onnx", "n")
+    for options in (["--backend", "torch"], ["--precision", "bf16"]):
+        assert main(words(f"onnx:{tmp_path}/net.onnx", images, tmp_path / "out", *options)) == 2
+
+
 def test_an_onnx_net_wants_images(tmp_path: Path) -> None:
     vector = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "net", [vector], [
@@ -341,4 +497,15 @@ def test_an_onnx_net_wants_images(tmp_path: Path) -> None:
     ])  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     with pytest.raises(SteepslopeError, match=r"expected one input of float images \(n, C, H, W\), found x"):
+        OnnxNet(model.SerializeToString(), "net.onnx")
+
+
+def test_onnx_outputs_that_could_both_be_logits_are_refused(tmp_path: Path) -> None:
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 16, 16])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("a", "b")]
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    nodes = [helper.make_node("ReduceMean", ["x", "axes"], [name], keepdims=0) for name in ("a", "b")]
+    graph = helper.make_graph(nodes, "net", [image], outputs, [axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    with pytest.raises(SteepslopeError, match="expected one output of floats"):
         OnnxNet(model.SerializeToString(), "net.onnx")

@@ -187,6 +187,33 @@ def test_unreadable_images_stop_or_are_listed(tmp_path: Path, capsys: pytest.Cap
     assert outputs.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
 
 
+def test_a_stopped_run_goes_on_when_mended_or_told_to_skip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, options = folder_of(tmp_path / "data", 8), ("--shard-rows", "6", "--batch-size", "6")
+    whole = (data / "cow" / "0003.png").read_bytes()
+    for out, mend in (("mended", True), ("skipped", False)):
+        (data / "cow" / "0003.png").write_bytes(whole[:100])
+        assert extract(data, tmp_path / out, *options) == 2
+        assert len(list((tmp_path / out / ".shards").glob("*.npz"))) == 3
+        assert extract(data, tmp_path / out, *options, "--features", "float16") == 2
+        if mend:
+            (data / "cow" / "0003.png").write_bytes(whole)
+        assert extract(data, tmp_path / out, *options, *([] if mend else ["--on-error", "skip"])) == 0
+        assert len(ClassifierOutputs.load(tmp_path / out)) == (24 if mend else 23)
+    (tmp_path / "mended" / ".shards").mkdir()
+    assert extract(data, tmp_path / "skipped", *options) == 2
+    (data / "cow" / "0003.png").write_bytes(whole)
+    assert extract(data, tmp_path / "mended", *options) == 0
+    assert not (tmp_path / "mended" / ".shards").exists()
+
+
+def test_a_decompression_bomb_is_skipped(tmp_path: Path) -> None:
+    data = folder_of(tmp_path / "data", 2)
+    Image.new("1", (20_000, 20_000)).save(data / "ant" / "bomb.png")
+    assert extract(data, tmp_path / "out", "--on-error", "skip") == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert [one["id"] for one in manifest["skipped"]] == ["ant/bomb.png"]
+
+
 def odd_images(folder: Path) -> None:
     """Write what is unusual, and readable all the same."""
     folder.mkdir(parents=True)
@@ -283,6 +310,7 @@ def test_bad_extractions_say_so_in_one_line(
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     data = folder_of(tmp_path / "data", 2)
     (data / "ant" / "loop").symlink_to(data / "ant")
+    (data / "ant" / "._0000.png").write_text("what a Mac leaves beside an image")
     assert extract(data, tmp_path / "out") == 0
     assert len(ClassifierOutputs.load(tmp_path / "out")) == 6
 
@@ -343,3 +371,24 @@ def test_classes_file_gives_the_order(tmp_path: Path) -> None:
     assert ClassifierOutputs.load(tmp_path / "out").labels.tolist() == [2, 1, 0]
     with pytest.raises(SteepslopeError, match="expected a size of the classifier's input"):
         Transform((0, 0), (0.5,), (0.5,))(Image.new("L", (4, 4)))
+
+
+@pytest.mark.parametrize(("side", "share"), [(224, 0.9), (224, 0.95), (32, 0.875), (96, 0.9)])
+def test_crops_are_timms(side: int, share: float) -> None:
+    from timm.data import create_transform
+
+    image = Image.fromarray(skimage.data.cat())
+    zero, one = (0.0,) * 3, (1.0,) * 3
+    size = (3, side, side)
+    theirs = create_transform(input_size=size, interpolation="bicubic", crop_pct=share, mean=zero, std=one)
+    ours = Transform((side, side), zero, one, crop_share=share)
+    torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=0)
+
+
+def test_crops_are_torchvisions() -> None:
+    from torchvision.models import ResNet50_Weights
+
+    image = Image.fromarray(skimage.data.cat())
+    ours = load_classifier("torchvision:resnet50?weights=random").transform
+    theirs = ResNet50_Weights.DEFAULT.transforms()(image)
+    torch.testing.assert_close(ours(image), theirs, atol=1e-5, rtol=0)

@@ -111,6 +111,8 @@ def hub_folder(tmp_path: Path) -> Iterator[Path]:
     other = rows | {"image": rows["image"][::-1]}
     hub.Dataset.from_dict(other, features=features).save_to_disk(str(tmp_path / "other"))
     plain = hub.Dataset.from_dict(rows | {"second": rows["image"]}, hub.Features(features | {"second": hub.Image()}))
+    missing = hub.Dataset.from_dict(rows | {"label": [None, 1, 1, 1, 1, 1]}, features=features)
+    missing.save_to_disk(str(tmp_path / "missing"))
     plain.cast_column("label", hub.Value("int64")).save_to_disk(str(tmp_path / "plain"))
     yield tmp_path
     hub.enable_progress_bars()
@@ -137,8 +139,12 @@ def test_hub_columns_and_names(hub_folder: Path) -> None:
     assert named.labels.tolist() == [0, 5, 1, 1, 5, 0]
     own = opened(f"hf:{hub_folder}/one", ClassNames(own={"cow": 7, "bee": 8, "ant": 9, "dog": 1}))
     assert own.labels.tolist() == [7, 9, 8, 8, 9, 7]
-    other = opened(f"hf:{hub_folder}/one", ClassNames(own={"n01440764": 0}))
+    other = opened(f"hf:{hub_folder}/one", ClassNames(own={"n01440764": 0}, num_classes=3))
     assert other.labels.tolist() == [2, 0, 1, 1, 0, 2]
+    with pytest.raises(SteepslopeError, match="expected 5 classes, as the classifier has, or --classes"):
+        opened(f"hf:{hub_folder}/one", ClassNames(own={"n01440764": 0}, num_classes=5))
+    with pytest.raises(SteepslopeError, match="the class 'bee' is none of the classifier's"):
+        opened(f"hf:{hub_folder}/one", ClassNames(own={"ant": 0}))
 
 
 def test_hub_folders_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +169,8 @@ def test_hub_folders_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("plain?image=imag&label=label", "did you mean 'image'"),
         ("plain?image=image&label=second", "expected whole numbers in the column 'second'"),
         ("plain?colum=image", "unknown option of"),
-        ("none", "cannot be loaded"),
+        ("none", "no such folder"),
+        ("missing", "expected whole numbers in the column 'label', found missing values"),
     ],
 )
 def test_wrong_hub_specs_are_named(rest: str, message: str, hub_folder: Path) -> None:
@@ -174,7 +181,7 @@ def test_wrong_hub_specs_are_named(rest: str, message: str, hub_folder: Path) ->
 
 
 def test_given_names_must_cover_the_classes(hub_folder: Path) -> None:
-    with pytest.raises(SteepslopeError, match="the class 'ant' is none of those in --classes"):
+    with pytest.raises(SteepslopeError, match="the class 'ant' is none of the classifier's"):
         opened(f"hf:{hub_folder}/one", ClassNames(given={"cow": 0}))
 
 
@@ -243,9 +250,15 @@ def test_odd_shards_are_named(files: dict[str, bytes], message: str, tmp_path: P
 
 def test_truncated_and_missing_shards_are_named(shards: Path) -> None:
     content = (shards / "data-000.tar").read_bytes()
-    (shards / "data-000.tar").write_bytes(content[:1000])
-    with pytest.raises(SteepslopeError, match=r"data-000\.tar: cannot be read as an uncompressed tar file"):
-        opened(f"wds:{shards}/data-000.tar")
+    for size in (1000, 1024 + 512):
+        (shards / "data-000.tar").write_bytes(content[:size])
+        with pytest.raises(SteepslopeError, match=r"data-000\.tar: cannot be read as an uncompressed tar file"):
+            opened(f"wds:{shards}/data-000.tar")
+    for pattern in ("", "/", "{0..1"):
+        with pytest.raises(SteepslopeError, match="wds:"):
+            opened(f"wds:{pattern}")
+    with pytest.raises(SteepslopeError, match="data spec 'hf:': expected a name"):
+        opened("hf:")
     with pytest.raises(SteepslopeError, match=r"no such file: .*data-002\.tar"):
         opened(f"wds:{shards}/data-{{001..002}}.tar")
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +155,14 @@ def over_logits(
 
 
 def read_rows(array: NDArray[Any], rows: slice) -> NDArray[Any]:
-    """Return a slice of the rows; of a memory-mapped file they are read, so that the mapping takes no memory."""
+    """Return a slice of the rows; of a mapped file they are copied, and the mapping's own memory is given back."""
     base: Any = array.base  # of a whole file: the mapping itself, where a view has another array
-    if not isinstance(array, np.memmap) or not isinstance(base, mmap) or not array.flags.c_contiguous:
+    if not isinstance(array, np.memmap) or not isinstance(base, mmap.mmap) or array.mode != "r":
         return array[rows]
-    width = math.prod(array.shape[1:])
-    start, stop, _ = rows.indices(len(array))
-    offset = array.offset + start * width * array.itemsize
-    flat = np.fromfile(str(array.filename), array.dtype, (stop - start) * width, offset=offset)
-    return flat.reshape(stop - start, *array.shape[1:])
+    copied = np.array(array[rows])
+    if hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+    return copied
 
 
 def _float_matrix(name: str, values: ArrayLike) -> NDArray[Any]:

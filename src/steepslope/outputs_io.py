@@ -1,7 +1,6 @@
 """Classifier outputs on disk: a folder of memory-mapped arrays, or one .npz, .csv or .parquet file.
 
-A folder holds ``logits.npy``, ``labels.npy``, ``features.npy``, ``views.npy``, ``dropout.npy``, ``ids.parquet`` and,
-written last,
+A folder holds ``logits.npy``, ``labels.npy``, optional arrays (``features.npy`` …), ``ids.parquet`` and, written last,
 ``manifest.json`` with the shapes. Tables have the columns ``id``, ``label``, ``logit_0``… and ``feature_0``…;
 see :mod:`steepslope.tables`. Nothing that is read can run code: pickled arrays are refused.
 """

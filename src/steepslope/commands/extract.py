@@ -14,8 +14,8 @@ def extract(
     out: str,
     classes: str | None = None,
     image_size: int | None = None,
-    mean: list[float] | None = None,
-    std: list[float] | None = None,
+    mean: list[float] | float | None = None,
+    std: list[float] | float | None = None,
     resize: Literal["crop", "squash"] | None = None,
     **options: Any,
 ) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
-from collections.abc import Callable
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
 from steepslope.data.queries import parse_query
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.training.seeding import seeded
 
 
 def timm_classifier(rest: str) -> Classifier:
@@ -75,14 +81,26 @@ def module_classifier(rest: str) -> Classifier:
     """
     place, _, factory = rest.partition(":")
     try:
-        model = getattr(importlib.import_module(place), factory)()
-    except Exception as error:  # whatever the user's own code raises
+        with _importing_from_here():
+            model = getattr(importlib.import_module(place), factory)()
+        source = inspect.getsource(sys.modules[place])
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
         raise SteepslopeError(f"classifier 'module:{rest}': cannot be imported and called ({error})") from error
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{rest}': expected an nn.Module, found {type(model).__name__}")
     transform = getattr(model, "transform", None) or Transform((0, 0), (UNKNOWN,) * 3, (UNKNOWN,) * 3)
-    last = _last_linear(model)
-    return _classifier(f"module:{rest}", model, BeforeLastLinear(model), transform, last.out_features)
+    classifier = _classifier(f"module:{rest}", model, BeforeLastLinear(model), transform, None)
+    return replace(classifier, digest=hashlib.sha256((classifier.digest + source).encode()).hexdigest())
+
+
+@contextmanager
+def _importing_from_here() -> Iterator[None]:
+    """Look for modules in the current folder too, as ``python -m`` does."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
 
 
 class TimmNet(nn.Module):
@@ -99,22 +117,28 @@ class TimmNet(nn.Module):
 
 
 class BeforeLastLinear(nn.Module):
-    """Any model from images to logits, with what goes into its last linear layer beside them."""
+    """Any model from images to logits, with what goes into the linear layer that runs last beside them."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         self._kept: list[Tensor] = []
-        _last_linear(model).register_forward_pre_hook(lambda _, inputs: self._kept.append(inputs[0]))
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                layer.register_forward_pre_hook(self._keep)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (n, d) and logits (n, K)."""
-        self._kept.clear()
+    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._kept[:] = [inputs[0]]
+
+    def forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Return features (n, d), None without a linear layer, and logits (n, K)."""
         logits = self.model(images)
-        return self._kept.pop().flatten(1), logits
+        return (self._kept.pop().flatten(1) if self._kept else None), logits
 
 
-def _classifier(spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int) -> Classifier:
+def _classifier(
+    spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None
+) -> Classifier:
     classes = wordnet_labels() if num_classes == NUM_CLASSES else None
     return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
 
@@ -131,7 +155,8 @@ def _rate(rest: str, text: str) -> float:
 
 def _create(create: Callable[[], nn.Module], spec: str) -> Any:
     try:
-        return create()
+        with seeded(0):  # so that random weights are the same each time
+            return create()
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SteepslopeError(
@@ -167,10 +192,3 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # safetensors, torch and pickle each have their own for a damaged file
         raise SteepslopeError(f"{path}: cannot be read as weights ({' '.join(str(error).split())[:160]})") from error
     return dict(state.get("state_dict", state))
-
-
-def _last_linear(model: nn.Module) -> nn.Linear:
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    if not layers:
-        raise SteepslopeError(f"{type(model).__name__}: expected a linear layer at the end, found no linear layer")
-    return layers[-1]

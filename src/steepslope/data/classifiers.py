@@ -50,14 +50,14 @@ class Classifier:
     """A frozen classifier in evaluation mode.
 
     ``net`` maps images (n, C, H, W), as ``transform`` makes them, to features (n, d), or None, and logits (n, K);
-    ``digest`` tells these weights from others; ``classes`` maps the names of its classes to labels, if it has names;
-    ``card`` is that of a checkpoint of ours.
+    ``num_classes`` may be unknown (None) until :meth:`with_transform` has run it; ``digest`` tells it from others;
+    ``classes`` maps the names of its classes to labels, if it has names; ``card`` is that of a checkpoint of ours.
     """
 
     spec: str
     net: nn.Module
     transform: Transform
-    num_classes: int
+    num_classes: int | None
     digest: str
     classes: Mapping[str, int] | None = None
     card: ClassifierCard | None = None
@@ -65,25 +65,30 @@ class Classifier:
     def with_transform(
         self,
         image_size: int | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        mean: Sequence[float] | float | None = None,
+        std: Sequence[float] | float | None = None,
         resize: Resize | None = None,
     ) -> Classifier:
-        """Return the same with another input size, normalisation or way to resize; None changes nothing."""
+        """Return the same with another input size, normalisation or way to resize; None changes nothing.
+
+        The net is run once, to see that it takes such images and gives logits.
+        """
         size = None if image_size is None else (image_size, image_size)
         own = self.transform
         means, stds = (None if some is None else _for_channels(some, own.channels) for some in (mean, std))
         transform = own.changed(size=size, mean=means, std=stds, resize=resize)
-        if any(map(math.isnan, (*transform.mean, *transform.std))):
+        if not all(map(math.isfinite, (*transform.mean, *transform.std))):
             raise SteepslopeError(f"{self.spec}: how its input is normalised is not known: give --mean and --std")
         if min(transform.size) < 1:
             raise SteepslopeError(f"{self.spec}: expected an image size >= 1: give --image-size")
         if min(transform.std) <= 0:
             raise SteepslopeError(f"{self.spec}: expected std > 0, found {transform.std}")
-        return replace(self, transform=transform)
+        changed = replace(self, transform=transform)
+        return replace(changed, num_classes=_width_of_logits(changed))
 
     def check_labels(self, labels: NDArray[np.int64], source: str) -> None:
         """Raise unless all labels are classes of this classifier."""
+        assert self.num_classes is not None
         outside = np.flatnonzero((labels < 0) | (labels >= self.num_classes))
         if len(outside):
             raise SteepslopeError(
@@ -98,16 +103,41 @@ class Classifier:
         return None if features is None else features.float().numpy(), logits.float().numpy()
 
 
-def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
+def _width_of_logits(classifier: Classifier) -> int:
+    """Run the net on two images of noise, and return the number of classes; raise unless it gives logits."""
+    transform = classifier.transform
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn((2, transform.channels, *transform.size), generator=generator)
+    try:
+        with torch.inference_mode():
+            _, logits = classifier.net(images)
+    except Exception as error:  # whatever the net raises on images that it does not take
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        size = " × ".join(str(size) for size in images.shape)
+        raise SteepslopeError(f"{classifier.spec}: cannot run on images of shape {size} ({reason})") from error
+    shape: tuple[int, ...] = tuple(getattr(logits, "shape", ()))
+    if len(shape) != 2 or shape[0] != 2 or shape[1] < 2 or not logits.is_floating_point():
+        raise SteepslopeError(
+            f"{classifier.spec}: expected logits of shape (n, K), K >= 2, found {shape or type(logits).__name__}"
+        )
+    sums = logits.float().sum(dim=1)
+    if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        raise SteepslopeError(f"{classifier.spec}: expected logits, found probabilities (each row sums to 1)")
+    return int(shape[1])
+
+
+def _for_channels(given: Sequence[float] | float, channels: int) -> tuple[float, ...]:
     """Return one value a channel; a single value serves all."""
+    values = (given,) if isinstance(given, int | float) else given
     if len(values) not in (1, channels):
         raise SteepslopeError(f"mean and std: expected 1 or {channels} numbers, found {len(values)}")
     return tuple(values) * (channels if len(values) == 1 else 1)
 
 
 def module_digest(module: torch.nn.Module) -> str:
-    """Return the SHA-256 of a module's class and weights, in hex."""
-    digest = hashlib.sha256(type(module).__qualname__.encode())
+    """Return the SHA-256 of a module's layers and weights, in hex."""
+    rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]  # timm's dropout, which is no layer
+    digest = hashlib.sha256(f"{type(module).__module__} {module!r} {rates}".encode())
     for name, tensor in module.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

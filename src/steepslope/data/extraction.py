@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
@@ -69,22 +69,39 @@ def _extract_all(
     classifier: Classifier, sources: Mapping[Path, tuple[str, Dataset]], options: ExtractionOptions, fabric: Fabric
 ) -> dict[Path, ClassifierOutputs]:
     with together(fabric):
+        classifier = classifier if classifier.num_classes else classifier.with_transform()
         run = on_backend(classifier, options, fabric)
         keys = {out: extraction_key(run, data, source, options) for out, (source, data) in sources.items()}
+    _require_one_task(fabric, keys)
+    with together(fabric):
         complete = {out: is_complete(out, key) for out, key in keys.items()}
         for source, data in sources.values():
             if len(data) == 0:
                 raise SteepslopeError(f"{source}: expected images, found none")
             classifier.check_labels(data.labels, source)
         engine = Engine.on(run, options, fabric)
+    complete = fabric.broadcast(complete)
     for out, (source, data) in sources.items():
         if not complete[out]:
             _extract(engine, run, data, source, out, keys[out])
+    engine.net.cpu()
     outputs = {out: ClassifierOutputs.load(out) for out in sources}
     if fabric.is_global_zero:
         for out in sources:
             _say(out, outputs[out], "already complete, " if complete[out] else "")
     return outputs
+
+
+def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
+    """Raise unless all processes have the same classifier, data and options before them."""
+    with together(fabric):
+        first: dict[Path, dict[str, Any]] = fabric.broadcast(keys)
+        for out, key in keys.items():
+            for name, value in key.items():
+                if first[out][name] != value:
+                    raise SteepslopeError(
+                        f"{out}: expected the same {name} in all processes, found {value} and {first[out][name]}"
+                    )
 
 
 def _say(out: Path, outputs: ClassifierOutputs, before: str) -> None:
@@ -98,11 +115,11 @@ def _extract(
     fabric, folder = engine.fabric, out / SHARDS
     with together(fabric):
         if fabric.is_global_zero:
-            (folder / STOPPED).unlink(missing_ok=True)
             with staged_folder(folder, last=KEY) as staging:
                 write_json(staging / KEY, key)
-    shards = plan(len(data), engine.options, folder)
+            (folder / STOPPED).unlink(missing_ok=True)
     with together(fabric):
+        shards = plan(data, engine.options, folder)
         try:
             write_shards(shards, engine, data, classifier.transform, source)
         except Exception:
@@ -126,7 +143,7 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
         "fingerprint": data.fingerprint(),
         "evidence": options.evidence,
         "views": options.views if "views" in options.evidence else None,
-        "passes": options.passes if "dropout" in options.evidence else None,
+        "passes": [options.passes, options.batch_size] if "dropout" in options.evidence else None,
         "features": options.features if "features" in options.evidence else None,
         "precision": options.precision,
         "on_error": options.on_error,
@@ -142,18 +159,25 @@ def _versions(onnx: bool) -> dict[str, str]:
 
 
 def is_complete(out: Path, key: Mapping[str, Any]) -> bool:
-    """Say whether the folder holds these outputs; refuse one that holds others, whole or in part."""
+    """Say whether the folder holds these outputs; refuse one that holds others, whole or in part.
+
+    An unfinished one may go on with repaired images, or skip those that stopped it: shards know their own rows.
+    """
     if (out / MANIFEST).exists():
-        _require_same(out, read_json(out / MANIFEST, "classifier outputs").get("extraction") or {}, key)
+        found = read_json(out / MANIFEST, "classifier outputs").get("extraction") or {}
+        _require_same(out, found, key, free=("classifier", "data", "shard_rows"))
+        shutil.rmtree(out / SHARDS, ignore_errors=True)
         return True
     if (out / SHARDS / KEY).exists():
-        _require_same(out, read_json(out / SHARDS / KEY, "an unfinished extraction"), key)
+        found = read_json(out / SHARDS / KEY, "an unfinished extraction")
+        skipping = ["on_error"] if key["on_error"] == "skip" else []
+        _require_same(out, found, key, free=["classifier", "data", "fingerprint", *skipping])
     return False
 
 
-def _require_same(out: Path, found: Mapping[str, Any], key: Mapping[str, Any]) -> None:
+def _require_same(out: Path, found: Mapping[str, Any], key: Mapping[str, Any], free: Sequence[str]) -> None:
     for name, value in key.items():
-        if name not in ("classifier", "data") and found.get(name) != value:
+        if name not in free and found.get(name) != value:
             raise SteepslopeError(
                 f"{out}: holds outputs of another extraction and is not mixed with this one: {name}: "
                 f"expected {value}, found {found.get(name)}; choose another folder or delete this one"
@@ -163,11 +187,14 @@ def _require_same(out: Path, found: Mapping[str, Any], key: Mapping[str, Any]) -
 def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, int] | None) -> dict[str, Dataset]:
     """Give the data set under the name "", or the splits "train", "holdout" and "test" where the spec names none.
 
-    Where the training images are those that the classifier was made from, "train" are the rows that it was fitted to
-    and "holdout" those that it never saw. Other training images were all new to it: they are cut in the same way.
+    Where the training images are those that a checkpoint was made from, "train" are the rows that it was fitted to and
+    "holdout" those that it never saw. Other training images are cut in the same way; whether others' classifiers were
+    trained on them, nobody here can know.
     """
     if spec.family.open_whole is not None:
-        return {"": spec.open(ClassNames(given=classes, own=classifier.classes))}
+        return {"": spec.open(ClassNames(classes, classifier.classes, classifier.num_classes))}
+    if classes is not None:
+        raise SteepslopeError(f"classes: expected none for {spec}, whose labels are numbers already")
     if spec.split:
         return {"": spec.load(spec.split)}
     images, card = spec.load("train"), classifier.card
@@ -180,10 +207,11 @@ def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, 
 def read_classes(path: Path) -> dict[str, int]:
     """Read a text file with the name of one class a line, in the order of the labels."""
     try:
-        names = path.read_text(encoding="utf-8").split("\n")
+        names = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SteepslopeError(f"{path}: expected a text file with one class a line ({error})") from error
-    names = [name.strip() for name in names if name.strip()]
-    if not names or len(set(names)) != len(names):
-        raise SteepslopeError(f"{path}: expected one class a line, each once, found {len(names)} lines")
+    names = [name.strip() for name in names]
+    for row, name in enumerate(names):
+        if not name or name in names[:row]:
+            raise SteepslopeError(f"{path}: expected one class a line, each once, found {name!r} in line {row + 1}")
     return {name: label for label, name in enumerate(names)}

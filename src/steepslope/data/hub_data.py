@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.data.extras import require_extra
-from steepslope.data.images import ClassNames
+from steepslope.data.images import ALL, ClassNames
 from steepslope.data.queries import parse_query
 from steepslope.errors import SteepslopeError, unknown_name
 
@@ -46,9 +47,10 @@ class HubImages:
             image.load()
             return image.copy()
 
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of the library's own fingerprint and the labels."""
-        content = json.dumps([self.table._fingerprint, self.column, self.labels.tolist()])
+    def fingerprint(self, rows: slice = ALL) -> str:
+        """Return the SHA-256 of the library's own fingerprint, the rows and their labels."""
+        numbers = list(range(*rows.indices(len(self))))
+        content = json.dumps([self.table._fingerprint, self.column, numbers, self.labels[rows].tolist()])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -59,8 +61,10 @@ def open_hub(rest: str, names: ClassNames) -> HubImages:
     labels by :class:`ClassNames`.
     """
     datasets = require_extra("datasets", "data", "hf: data")
-    head, _, tail = rest.rpartition(":")
-    name, split = (head, tail) if head and tail and "/" not in tail else (rest, None)
+    found = None if Path(rest).is_dir() else re.fullmatch(r"(.+):(\w[\w.-]*)", rest)
+    name, split = (found[1], found[2]) if found else (rest, None)
+    if not name.split("?")[0]:
+        raise SteepslopeError("data spec 'hf:': expected a name or a folder after it, found nothing")
     name, options = parse_query(name, OPTIONS)
     table = _split(_load(datasets, name, options), split, f"hf:{name}")
     if len(table) == 0:
@@ -78,14 +82,23 @@ def open_hub(rest: str, names: ClassNames) -> HubImages:
 
 def _load(datasets: Any, name: str, options: dict[str, str]) -> Any:
     folder = Path(name)
+    if not folder.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise SteepslopeError(f"hf:{name}: no such folder")
     saved = [folder / "dataset_dict.json", folder / "state.json"]
+    if any(path.exists() for path in saved) and options.keys() & {"config", "revision"}:
+        raise SteepslopeError(f"hf:{name}: expected no config or revision, since the folder was saved as it is")
+    bars = datasets.are_progress_bars_disabled()
     try:
+        datasets.disable_progress_bars()
         if any(path.exists() for path in saved):
             return datasets.load_from_disk(name)
         return datasets.load_dataset(name, options.get("config"), revision=options.get("revision"))
     except Exception as error:  # the library, its builders and the network each have their own
         reason = " ".join(str(error).split())[:200]
         raise SteepslopeError(f"hf:{name}: cannot be loaded ({reason or type(error).__name__})") from error
+    finally:
+        if not bars:
+            datasets.enable_progress_bars()
 
 
 def _split(loaded: Any, split: str | None, source: str) -> Any:
@@ -117,7 +130,8 @@ def _labels(table: Any, column: str, names: ClassNames, source: str) -> NDArray[
     raw = table.with_format("numpy")[column][:]
     labels = np.asarray(raw)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise SteepslopeError(f"{source}: expected whole numbers in the column {column!r}, found {labels.dtype}")
+        found = "missing values" if labels.dtype.kind == "f" else labels.dtype
+        raise SteepslopeError(f"{source}: expected whole numbers in the column {column!r}, found {found}")
     own_names = getattr(table.features[column], "names", None)
     if not own_names or labels.min() < 0:  # some test splits are published without labels, as -1
         return labels.astype(np.int64)

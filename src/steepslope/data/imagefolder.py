@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.images import ClassNames
+from steepslope.data.images import ALL, ClassNames
 from steepslope.errors import SteepslopeError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -36,10 +36,10 @@ class ImageFiles:
             image.load()
             return image.copy()
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the names, sizes and labels."""
-        sizes = [os.lstat(self.folder / name).st_size for name in self.ids]
-        return hashlib.sha256(json.dumps([self.ids, sizes, self.labels.tolist()]).encode()).hexdigest()
+        sizes = [size_of(self.folder / name) for name in self.ids[rows]]
+        return hashlib.sha256(json.dumps([self.ids[rows], sizes, self.labels[rows].tolist()]).encode()).hexdigest()
 
     def subset(self, rows: NDArray[np.int64]) -> ImageFiles:
         """Return the given rows, in the given order."""
@@ -79,8 +79,16 @@ def open_image_folder(rest: str, names: ClassNames) -> ImageFiles:
     return ImageFiles(folder, ids, np.array(labels, dtype=np.int64))
 
 
+def size_of(path: Path) -> int:
+    """Return a file's size in bytes; −1 for a link to nothing, which is found when the image is read."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
 def image_files(folder: Path) -> Iterator[Path]:
-    """Yield the files with an image's suffix at any depth, by path; a loop of links is entered once."""
+    """Yield the files with an image's suffix at any depth, by path; hidden ones are left out, loops entered once."""
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         status = Path(parent).stat()
@@ -89,4 +97,5 @@ def image_files(folder: Path) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders.sort()
-        yield from (Path(parent) / name for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES)
+        shown = [name for name in sorted(files) if not name.startswith(".")]
+        yield from (Path(parent) / name for name in shown if Path(name).suffix.lower() in SUFFIXES)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.errors import SteepslopeError
+
+ALL = slice(None)
 
 
 class Dataset(Protocol):
@@ -33,16 +35,8 @@ class Dataset(Protocol):
         """Decode one image; an unreadable one raises OSError, ValueError or SyntaxError."""
         ...
 
-    def fingerprint(self) -> str:
-        """Return a hash that tells this data set from others, wherever it lies."""
-        ...
-
-
-class SplitDataset(Dataset, Protocol):
-    """A data set of which some rows can be taken."""
-
-    def subset(self, rows: NDArray[np.int64]) -> Self:
-        """Return the given rows, in the given order."""
+    def fingerprint(self, rows: slice = ALL) -> str:
+        """Return a hash that tells these rows from others, wherever the data set lies."""
         ...
 
 
@@ -61,9 +55,9 @@ class Images:
         """Return one image."""
         return Image.fromarray(self.pixels[row])
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of pixels and labels, in hex."""
-        return hashlib.sha256(self.pixels.tobytes() + self.labels.tobytes()).hexdigest()
+        return hashlib.sha256(self.pixels[rows].tobytes() + self.labels[rows].tobytes()).hexdigest()
 
     def subset(self, rows: NDArray[np.int64]) -> Images:
         """Return the given rows, in the given order."""
@@ -81,20 +75,30 @@ def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
 
 @dataclass(frozen=True)
 class ClassNames:
-    """Names of classes -> labels: those that the user ``given``, and the classifier's ``own``."""
+    """Names of classes -> labels: those that the user has ``given``, and the classifier's ``own``.
+
+    ``num_classes`` is the classifier's number of classes, if it is known.
+    """
 
     given: Mapping[str, int] | None = None
     own: Mapping[str, int] | None = None
+    num_classes: int | None = None
 
     def labels_of(self, names: Sequence[str], source: str) -> NDArray[np.int64]:
         """Return the labels of a data set's numbered class names, (len(names),).
 
-        Given names must cover them; the classifier's own do so where they have them all. Otherwise the data set's
-        numbers are taken for the labels.
+        The names given, else the classifier's own, must have them all. Where nothing is given and the classifier knows
+        none of them, the data set's numbers are the labels, if it has as many classes as the classifier.
         """
-        if self.given is None and self.own is not None and all(name in self.own for name in names):
-            return np.array([self.own[name] for name in names], dtype=np.int64)
-        for name in names if self.given is not None else ():
-            if name not in (self.given or {}):
-                raise SteepslopeError(f"{source}: the class {name!r} is none of those in --classes")
-        return np.array([self.given[name] if self.given else row for row, name in enumerate(names)], dtype=np.int64)
+        known = self.given if self.given is not None else self.own
+        if known is None or (self.given is None and not any(name in known for name in names)):
+            if self.num_classes not in (None, len(names)):
+                raise SteepslopeError(
+                    f"{source}: expected {self.num_classes} classes, as the classifier has, or --classes to say which "
+                    f"its {len(names)} are"
+                )
+            return np.arange(len(names))
+        for name in names:
+            if name not in known:
+                raise SteepslopeError(f"{source}: the class {name!r} is none of the classifier's (see --classes)")
+        return np.array([known[name] for name in names], dtype=np.int64)

@@ -30,23 +30,29 @@ class OnnxNet(nn.Module):
     A file with a fixed batch is run once a batch of that size, the last one filled up.
     """
 
-    def __init__(self, content: bytes, source: str) -> None:
+    def __init__(self, model: Path | bytes, source: str) -> None:
         super().__init__()
-        onnxruntime = require_extra("onnxruntime", "onnx", "ONNX")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime has an exception for each kind of damage
-            reason = " ".join(str(error).split())[:160]
-            raise SteepslopeError(f"{source}: cannot be read as an ONNX file ({reason})") from error
-        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in FLOAT_TYPES:
+        self.model, self.source = model, source
+        self.open()
+        inputs = self.session.get_inputs()
+        if len(inputs) != 1 or not _takes_images(inputs[0]):
             found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
             raise SteepslopeError(f"{source}: expected one input of float images (n, C, H, W), found {found}")
-        self.source, self.input = source, inputs[0]
-        self.logits, self.features = _output_names(outputs, source)
+        self.input = inputs[0]
+        self.logits, self.features = _output_names(self.session.get_outputs(), source)
+
+    def open(self) -> None:
+        """Start a session with as many threads as PyTorch has; where processes share a machine, those are fewer."""
+        onnxruntime = require_extra("onnxruntime", "onnx", "ONNX")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        model = str(self.model) if isinstance(self.model, Path) else self.model
+        try:
+            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has an exception for each kind of damage
+            reason = " ".join(str(error).split())[:160]
+            raise SteepslopeError(f"{self.source}: cannot be read as an ONNX file ({reason})") from error
 
     @property
     def fixed(self) -> tuple[int | None, int | None, int | None, int | None]:
@@ -56,6 +62,8 @@ class OnnxNet(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
         """Return features (n, d), if the file has them, and logits (n, K)."""
+        if self.threads != torch.get_num_threads():
+            self.open()
         pixels = images.float().cpu().numpy().astype(FLOAT_TYPES[self.input.type])
         batch = self.fixed[0] or len(pixels)
         parts = [self._run(pixels[start : start + batch], batch) for start in range(0, len(pixels), batch)]
@@ -73,32 +81,49 @@ class OnnxNet(nn.Module):
         return [array[: len(pixels)].astype(np.float32) for array in arrays]
 
 
+def _takes_images(one: Any) -> bool:
+    return (
+        len(one.shape) == 4
+        and one.type in FLOAT_TYPES
+        and (not isinstance(one.shape[1], int) or one.shape[1] in (1, 3))
+    )
+
+
 def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
-    """Return the outputs named logits, or the first (n, K), and features, if there is one."""
-    names = [one.name for one in outputs]
-    flat = [one.name for one in outputs if len(one.shape) == 2 and one.name != "features"]
-    if "logits" not in names and not flat:
-        found = ", ".join(f"{one.name} {one.shape}" for one in outputs)
-        raise SteepslopeError(f"{source}: expected an output of logits (n, K), found {found}")
-    return "logits" if "logits" in names else flat[0], "features" if "features" in names else None
+    """Return the output named logits, or the only one of floats (n, K), and the one named features, if there is one."""
+    floats = [one for one in outputs if one.type in FLOAT_TYPES]
+    flat = [one.name for one in floats if len(one.shape) == 2 and one.name != "features"]
+    if "logits" not in flat and len(flat) != 1:
+        found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in outputs)
+        raise SteepslopeError(
+            f"{source}: expected one output of floats (n, K), or one of them named logits, found {found}"
+        )
+    features = "features" if any(one.name == "features" for one in floats) else None
+    return "logits" if "logits" in flat else flat[0], features
 
 
 def onnx_classifier(rest: str) -> Classifier:
     """Load ``onnx:FILE``; its normalisation is not in the file, and has to be given (``--mean --std``)."""
     path = Path(rest)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SteepslopeError(f"{path}: expected an ONNX file, but it cannot be read ({error.strerror})") from error
-    net = OnnxNet(content, str(path))
+    digest = _digest(path)
+    net = OnnxNet(path, str(path))
     _, channels, height, width = net.fixed
     unknown = (UNKNOWN,) * (channels or 3)
     transform = Transform((height or 0, width or 0), unknown, unknown)
     found = next(one.shape[-1] for one in net.session.get_outputs() if one.name == net.logits)
-    if not isinstance(found, int):
-        raise SteepslopeError(f"{path}: expected a fixed number of classes in the output {net.logits}, found {found}")
     classes = wordnet_labels() if found == NUM_CLASSES else None
-    return Classifier(f"onnx:{rest}", net.eval(), transform, found, hashlib.sha256(content).hexdigest(), classes)
+    return Classifier(f"onnx:{rest}", net.eval(), transform, None, digest, classes)
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of the file, and of the one beside it in which large weights are kept."""
+    digest = hashlib.sha256()
+    try:
+        for file in [path, *path.parent.glob(f"{path.name}*.data"), *path.parent.glob(f"{path.stem}.data")]:
+            digest.update(file.read_bytes())
+    except OSError as error:
+        raise SteepslopeError(f"{path}: expected an ONNX file, but it cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
 
 
 def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:

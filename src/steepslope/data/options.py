@@ -73,7 +73,8 @@ class ExtractionOptions:
     strategy: str = "auto"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "evidence", names_of("evidence", self.evidence, EVIDENCE_ARRAYS, none=True))
+        evidence = names_of("evidence", self.evidence, EVIDENCE_ARRAYS, none=True)
+        object.__setattr__(self, "evidence", tuple(name for name in EVIDENCE_ARRAYS if name in evidence))
         object.__setattr__(self, "views", names_of("view", self.views, VIEW_NAMES))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
@@ -85,6 +86,8 @@ class ExtractionOptions:
                 raise SteepslopeError(f"{name}: expected a whole number >= {low}, found {value!r}")
         if "dropout" in self.evidence and self.backend == "onnx":
             raise SteepslopeError("backend: dropout passes need torch, since ONNX keeps no dropout, found 'onnx'")
+        if self.precision != "32" and self.backend == "onnx":
+            raise SteepslopeError(f"precision: expected 32 with the backend onnx, found {self.precision!r}")
 
 
 def names_of(kind: str, value: tuple[str, ...] | str, known: tuple[str, ...], none: bool = False) -> tuple[str, ...]:
@@ -98,6 +101,8 @@ def names_of(kind: str, value: tuple[str, ...] | str, known: tuple[str, ...], no
     if names == ("none",) and none:
         return ()
     for name in names:
+        if name == "none" and none:
+            raise SteepslopeError(f"{kind}: expected none alone, or other names, found {', '.join(names)}")
         if name not in known:
             raise unknown_name(kind, name, (*known, "none") if none else known)
     if not names and not none:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import parse_qsl
 
-from steepslope.errors import unknown_name
+from steepslope.errors import SteepslopeError, unknown_name
 
 
 def parse_query(rest: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -15,8 +14,12 @@ def parse_query(rest: str, known: Collection[str]) -> tuple[str, dict[str, str]]
     ('resnet50', {'weights': 'random'})
     """
     name, _, query = rest.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    for option in options:
+    options = {}
+    for part in filter(None, query.split("&")):
+        option, _, value = part.partition("=")
         if option not in known:
             raise unknown_name(f"option of {rest!r}:", option, known)
+        if not value:
+            raise SteepslopeError(f"{rest!r}: expected a value after {option}=, found none")
+        options[option] = value
     return name, options

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -51,20 +53,25 @@ class _Decoded(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
     def __getitem__(self, row: int) -> tuple[int, torch.Tensor | str]:
         try:
             return row, self.transform(self.data.image(row))
-        except (OSError, ValueError, SyntaxError) as error:
-            return row, " ".join(str(error).split()) or type(error).__name__
+        except Exception as error:  # decoders have many kinds for damaged and for hostile files
+            reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", " ".join(str(error).split()))
+            return row, reason or type(error).__name__
 
 
-def plan(n: int, options: ExtractionOptions, folder: Path) -> list[Shard]:
-    """Cut n rows into shards."""
-    starts = range(0, n, options.shard_rows)
-    return [Shard(range(start, min(start + options.shard_rows, n)), folder / f"{start:010d}.npz") for start in starts]
+def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> list[Shard]:
+    """Cut a data set into shards, with a hash of their rows in the names: changed rows are another shard."""
+    shards = []
+    for start in range(0, len(data), options.shard_rows):
+        rows = range(start, min(start + options.shard_rows, len(data)))
+        mark = data.fingerprint(slice(rows.start, rows.stop))[:12]
+        shards.append(Shard(rows, folder / f"{start:010d}-{mark}.npz"))
+    return shards
 
 
 def write_shards(shards: Sequence[Shard], engine: Engine, data: Dataset, transform: Transform, source: str) -> None:
     """Run the engine over the shards that are not there yet, one process's share of them."""
-    missing = [shard for shard in shards if not shard.path.exists()]
-    mine = missing[engine.fabric.global_rank :: engine.fabric.world_size]
+    share = shards[engine.fabric.global_rank :: engine.fabric.world_size]
+    mine = [shard for shard in share if not shard.path.exists()]
     batches = _batches(mine, _Decoded(data, transform), engine)
     with bar(engine.fabric.is_global_zero) as progress:
         task = progress.add_task(f"extracting {source}", total=sum(len(shard.rows) for shard in mine))
@@ -106,6 +113,13 @@ def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batc
         row, reason = batch.failed[0]
         raise SteepslopeError(f"{source}: {data.ids[row]}: cannot be read as an image ({reason})")
     arrays = {} if batch.images is None else engine(batch.images, batch.rows[0])
+    for name, array in arrays.items():
+        bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+        if len(bad):
+            where = data.ids[batch.rows[bad[0]]]
+            raise SteepslopeError(
+                f"{source}: {where}: expected finite {name} from the classifier, found NaN or infinity"
+            )
     return Batch(batch.rows, None, batch.failed), arrays
 
 
@@ -153,9 +167,13 @@ def _kept(shards: Sequence[Shard]) -> list[str]:
 
 def _arrays(shards: Sequence[Shard], name: str) -> Iterator[NDArray[Any]]:
     for shard in shards:
-        with np.load(shard.path, allow_pickle=False) as archive:
-            if name in archive.files:
-                yield archive[name]
+        try:
+            with np.load(shard.path, allow_pickle=False) as archive:
+                array = archive[name] if name in archive.files else None
+        except (OSError, ValueError, BadZipFile) as error:
+            raise SteepslopeError(f"{shard.path}: is damaged; delete it and run again ({error})") from error
+        if array is not None:
+            yield array
 
 
 def _skipped(shards: Sequence[Shard], data: Dataset) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -61,7 +62,7 @@ class Transform:
         mode = InterpolationMode(self.interpolation)
         if self.resize == "squash":
             return _as_image(tv.resize(image, [height, width], mode, antialias=True))
-        shorter = round(min(height, width) / self.crop_share)
+        shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
         resized = tv.resize(_less_wide(image), [shorter], mode, antialias=True)
         return _as_image(tv.center_crop(resized, [height, width]))
 

@@ -16,11 +16,11 @@ from PIL import Image
 
 from steepslope.data.extras import require_extra
 from steepslope.data.imagefolder import SUFFIXES
-from steepslope.data.images import ClassNames
+from steepslope.data.images import ALL, ClassNames
 from steepslope.errors import SteepslopeError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Where an image lies in which shard, and what its ``.cls`` file says."""
 
@@ -43,8 +43,9 @@ class ShardImages:
 
     @property
     def ids(self) -> list[str]:
-        """The shards' names and the samples' keys."""
-        return [f"{sample.shard.name}/{sample.key}" for sample in self.samples]
+        """The shards' names, with their folders where those differ, and the samples' keys."""
+        several = len({sample.shard.parent for sample in self.samples}) > 1
+        return [f"{sample.shard if several else sample.shard.name}/{sample.key}" for sample in self.samples]
 
     def image(self, row: int) -> Image.Image:
         """Decode one image completely."""
@@ -56,9 +57,9 @@ class ShardImages:
             image.load()
             return image.copy()
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the keys, sizes and labels."""
-        content = [self.ids, [sample.size for sample in self.samples], self.labels.tolist()]
+        content = [[(one.shard.name, one.key, one.size) for one in self.samples[rows]], self.labels[rows].tolist()]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -76,9 +77,13 @@ def open_shards(rest: str, names: ClassNames) -> ShardImages:
 def _shards(pattern: str) -> list[Path]:
     webdataset = require_extra("webdataset", "data", "wds: data")
     paths: list[Path] = []
-    for name in webdataset.shardlists.expand_urls(pattern):
+    try:
+        names = webdataset.shardlists.expand_urls(pattern)
+    except Exception as error:  # of its own library for braces
+        raise SteepslopeError(f"wds:{pattern}: cannot be read as a pattern ({error})") from error
+    for name in names:
         path = Path(name)
-        found = [path] if path.is_file() else sorted(path.parent.glob(path.name))
+        found = [path] if path.is_file() else sorted(path.parent.glob(path.name or "?"))
         if not found:
             raise SteepslopeError(f"wds:{pattern}: no such file: {name} (shards are local tar files)")
         paths += found
@@ -107,14 +112,23 @@ def _members(shard: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, str | Non
     from webdataset.tariterators import base_plus_ext
 
     try:
+        _require_end(shard)
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
                 key, extension = base_plus_ext(member.name)
-                if key is not None and member.isfile():
-                    content = tar.extractfile(member) if extension == "cls" else None
+                if key is not None and member.isfile() and not key.startswith("__"):
+                    content = tar.extractfile(member) if extension.lower() == "cls" else None
                     yield key, extension, member, content.read().decode().strip() if content else None
     except (tarfile.TarError, OSError, UnicodeDecodeError) as error:
         raise SteepslopeError(f"{shard}: cannot be read as an uncompressed tar file ({error})") from error
+
+
+def _require_end(shard: Path) -> None:
+    """Raise unless the file ends in two blocks of zeros; a tar file cut between two members looks whole without."""
+    with shard.open("rb") as file:
+        file.seek(-min(1024, shard.stat().st_size), 2)
+        if file.read().strip(b"\0"):
+            raise tarfile.ReadError("its end is missing")
 
 
 def _label(sample: Sample, names: ClassNames) -> int:
@@ -122,7 +136,10 @@ def _label(sample: Sample, names: ClassNames) -> int:
     if sample.label in known:
         return known[sample.label]
     try:
-        return int(sample.label)
+        label = int(sample.label)
+        if abs(label) >= 2**31:
+            raise ValueError
+        return label
     except ValueError:
         raise SteepslopeError(
             f"{sample.shard}: {sample.key}.cls: expected a whole number or a class's name (see --classes), "

@@ -48,7 +48,7 @@ def columns(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> N
 
 def _as_float32(part: NDArray[Any]) -> NDArray[np.float32]:
     if part.dtype != np.float16:
-        return np.asarray(part, dtype=np.float32)
+        return np.require(part, np.float32, ["C", "W"])  # as torch wants it: in rows, and not read-only
     from torch import from_numpy  # converts half precision twenty times faster than numpy
 
-    return np.asarray(from_numpy(np.array(part, copy=not part.flags.writeable)).float().numpy())
+    return np.asarray(from_numpy(np.require(part, requirements=["C", "W"])).float().numpy())

@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from ``seed`` inside the block, and put torch's generator back as it was after it."""
+    """Draw from ``seed`` inside the block, and put torch's CPU generator back as it was after it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

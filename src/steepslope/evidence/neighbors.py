@@ -1,0 +1,51 @@
+"""What the nearest training images are: in the classifier's features, or in those of a foreign backbone.
+
+All columns are ratios and shares. Absolute distances would say more on familiar data, and mislead elsewhere: they grow
+with every change of the domain.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.evidence.states import Floats, State
+from steepslope.neighbors import Index
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.trust_score import RANK, log_distance_ratio
+
+COUNTS = (10, 50)
+MOST_REFERENCES = 100_000
+
+
+def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> State:
+    """Keep the references, at most 100,000 of them, evenly spread over their order."""
+    rows = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
+    if len(rows) < max(COUNTS):
+        raise SteepslopeError(f"neighbors: expected at least {max(COUNTS)} references, found {len(rows)}")
+    index = Index.build(reference.require(array)[rows], reference.labels[rows], reference.num_classes)
+    return {"points": index.points, "centre": index.centre, "labels": index.labels, "starts": index.starts}
+
+
+def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, array: str = "features") -> Floats:
+    """Return TrustScore's log-ratio of distances, and the share of the nearest with the predicted label.
+
+    Shape (m, 1 + 2·2): each share, and its log-odds, smoothed by half a neighbour.
+    """
+    index = Index(**state)
+    queries: NDArray[Any] = outputs.require(array)[rows]
+    predictions = outputs.predictions[rows]
+    ratio = log_distance_ratio(index.class_distances(queries, RANK).astype(np.float64), predictions)
+    _, labels = index.nearest(queries, max(COUNTS))
+    same = labels == predictions[:, None]
+    columns = [ratio.clip(-RATIO_LIMIT, RATIO_LIMIT)]
+    for count in COUNTS:
+        found = same[:, :count].sum(axis=1)
+        columns += [found / count, np.log((found + 0.5) / (count - found + 0.5))]
+    return np.column_stack(columns)
+
+
+RATIO_LIMIT = 10.0  # a class without references is infinitely far

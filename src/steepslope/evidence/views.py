@@ -1,0 +1,26 @@
+"""How the prediction stands when the image is changed a little."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.evidence.states import Floats, State
+from steepslope.log_space import log_odds_of
+from steepslope.outputs import ClassifierOutputs
+
+
+def view_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> Floats:
+    """Return the predicted class's log-odds in each view, their mean, least and spread, and the share that agree.
+
+    Shape (m, V + 4).
+    """
+    return agreement_columns(np.asarray(outputs.require("views")[rows], dtype=np.float64), outputs.predictions[rows])
+
+
+def agreement_columns(logits: NDArray[np.float64], predictions: NDArray[np.int64]) -> Floats:
+    """Return the columns of some opinions' logits (m, V, K) on the predictions (m,)."""
+    m, count, num_classes = logits.shape
+    odds = log_odds_of(logits.reshape(m * count, num_classes), np.repeat(predictions, count)).reshape(m, count)
+    agree = (logits.argmax(axis=2) == predictions[:, None]).mean(axis=1)
+    return np.column_stack([odds, odds.mean(axis=1), odds.min(axis=1), odds.std(axis=1), agree])

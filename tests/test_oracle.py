@@ -17,10 +17,11 @@ from steepslope.files import read_json, write_json
 from steepslope.heads import HEADS
 from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
-from steepslope.oracle import CARD, LIMITS, Oracle
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, read_rows
 from steepslope.scores import MCP
 from steepslope.training.fit import Rows
+from steepslope.trust import CARD, LIMITS
 from tests.conftest import make_outputs
 
 QUICK: dict[str, Any] = {"epochs": 20, "batch_size": 64, "learning_rate": 0.03}

@@ -17,10 +17,11 @@ from steepslope.metrics.intervals import Difference, Estimate, Resampled, measur
 from steepslope.metrics.measures import Measure, tnr_of, tpr_of
 from steepslope.metrics.scales import SCALES
 from steepslope.metrics.selective import Confusion, confusion_of, coverage_at_risk_of, risk_at_coverage_of
-from steepslope.oracle import CARD, Oracle
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.scores import SCORES
 from steepslope.theory import decision_probability
+from steepslope.trust import CARD
 
 BASELINE = "mcp"
 COVERAGES = tuple(range(50, 100, 5))  # percent
@@ -104,19 +105,30 @@ def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value != value else value for name, value in values.items()}
 
 
-def score_predictions(names: Sequence[str], predictions: ClassifierOutputs | Confidences) -> list[Scored]:
+@dataclass(frozen=True, eq=False)
+class FitSets:
+    """What scores that learn are fitted on: ``errors``, rows new to the classifier, and its training ``reference``."""
+
+    errors: ClassifierOutputs | None = None
+    reference: ClassifierOutputs | None = None
+
+
+def score_predictions(
+    names: Sequence[str], predictions: ClassifierOutputs | Confidences, fit_sets: FitSets | None = None
+) -> list[Scored]:
     """Apply post-hoc scores (by name) and oracles (by folder); MCP comes first, asked for or not.
 
     An oracle is called by its folder's name, or by its whole path where two have the same name. Predictions
     that come with a confidence alone are scored by it and nothing else.
     """
+    fit_sets = fit_sets or FitSets()
     if isinstance(predictions, Confidences):
         return [_given(names, predictions)]
     folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
     wanted = {folders.get(name, name): name for name in (BASELINE, *names)}
     labels = [Path(key).name for key in wanted]
     return [
-        _score(name, label if labels.count(label) == 1 else name, predictions)
+        _score(name, label if labels.count(label) == 1 else name, predictions, fit_sets)
         for name, label in zip(wanted.values(), labels, strict=True)
     ]
 
@@ -130,15 +142,31 @@ def _given(names: Sequence[str], predictions: Confidences) -> Scored:
     return Scored("confidence", None, confidence, "probability" if within else "rank")
 
 
-def _score(name: str, label: str, outputs: ClassifierOutputs) -> Scored:
+def _score(name: str, label: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> Scored:
     if name in SCORES:
-        score = SCORES[name]().fit(outputs)
-        return Scored(name, None, score.confidence(outputs), score.scale)
+        try:
+            score = SCORES[name]().fit(_fit_set(name, outputs, fit_sets))
+            return Scored(name, None, score.confidence(outputs), score.scale)
+        except SteepslopeError as error:
+            raise error if str(error).startswith(name) else SteepslopeError(f"{name}: {error}") from error
     if (Path(name) / CARD).exists():
         return _score_by_oracle(name, label, outputs)
     if Path(name).exists() or "/" in name:
         raise SteepslopeError(f"{name}: expected the folder of a fitted oracle with {CARD}, found none")
     raise unknown_name("score", name, SCORES)
+
+
+def _fit_set(name: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> ClassifierOutputs:
+    need = SCORES[name].fits_on
+    if need == "nothing":
+        return outputs
+    found: ClassifierOutputs | None = getattr(fit_sets, need)
+    if found is None:
+        wanted = {"errors": "outputs of held-out rows (--fit)", "reference": "its training outputs (--reference)"}[need]
+        raise SteepslopeError(f"{name} learns from the classifier: expected {wanted}, found none")
+    if found.num_classes != outputs.num_classes:
+        raise SteepslopeError(f"{name}: expected {outputs.num_classes} classes to fit on, found {found.num_classes}")
+    return found
 
 
 def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs) -> Scored:

@@ -1,10 +1,7 @@
 """The oracle: from what is known of a prediction to the logit of trusting it."""
 
 # Annotations are not postponed here: the command line reads them, and resolving them would import torch.
-import inspect
-import math
-import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,38 +9,41 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import FewErrorsWarning, SteepslopeError, require_seed, unknown_name
-from steepslope.evidence import EVIDENCE, columns
+from steepslope.errors import SteepslopeError
+from steepslope.evidence import EVIDENCE, columns, parts_of
+from steepslope.evidence.fitting import BLOCK_ROWS, ERRORS, Errors, evidence_of
+from steepslope.evidence.states import State
+from steepslope.evidence.storage import flattened, grouped, load_arrays, save_arrays
 from steepslope.files import field as json_field
 from steepslope.files import positive, read_json, staged_folder, write_json
+from steepslope.outputs import BLOCK_ROWS as DEFAULT_ROWS
 from steepslope.outputs import ClassifierOutputs, blocks
+from steepslope.trust import (
+    CARD,
+    STATES,
+    WEIGHTS,
+    TrustLogits,
+    bound_loss,
+    check_errors,
+    check_settings,
+    require_classes,
+    require_known,
+    target_of,
+    warn_of_few,
+)
 
 if TYPE_CHECKING:  # torch is slow to import, and `steepslope --help` must not wait for it
-    from torch import Tensor
-
+    from steepslope.fused import FusedOracle
     from steepslope.training.fit import OracleNet
-
-CARD = "oracle.json"
-WEIGHTS = "oracle.safetensors"
-FEW_ERRORS = 50
-
-# Smallest and largest allowed values. The slope of the steep slope loss reaches alpha * exp(alpha) in float32.
-LIMITS: dict[str, tuple[float, float]] = {
-    "alpha_pos": (1e-6, 80),
-    "alpha_neg": (1e-6, 80),
-    "gamma": (0, 100),
-    "beta": (0, 1 - 1e-12),
-    "learning_rate": (1e-12, math.inf),
-    "weight_decay": (0, math.inf),
-}
 
 
 @dataclass(frozen=True)
 class FittedOracle:
-    """What fitting leaves: the net, and the number of classes that it was fitted for."""
+    """What fitting leaves: the net, the number of classes it was fitted for, and what the evidence learnt."""
 
     net: "OracleNet"
     num_classes: int
+    states: dict[str, State] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -52,7 +52,7 @@ class FittedOracle:
 
 
 @dataclass
-class Oracle:
+class Oracle(TrustLogits):
     """Learn from a classifier's errors which of its predictions to trust.
 
     Parameters
@@ -67,8 +67,8 @@ class Oracle:
     beta
         Of the class-balanced loss, in [0, 1).
     inputs
-        What the oracle sees, names in ``steepslope.evidence.EVIDENCE`` (features, logits), as a tuple or with
-        commas between them.
+        What the oracle sees, names in ``steepslope.evidence.EVIDENCE`` (features, logits, neighbors, views, dropout,
+        foreign_neighbors, second_opinion, or a score), as a tuple or with commas between them.
     head
         ``hyperplane`` (signed distance, paper Eq. 7) or ``linear``.
     hidden
@@ -82,6 +82,9 @@ class Oracle:
         Highest learning rate of the cycle (AdamW).
     weight_decay
         Of AdamW.
+    errors
+        Where inputs that learn from a reference have it from: ``holdout``, the classifier's training outputs;
+        ``crossfit``, the fit set itself, each fifth of it seen from the rest; ``train``, the fit set itself as it is.
     seed
         Fixes initial weights and order; the same seed gives the same oracle.
     """
@@ -98,14 +101,13 @@ class Oracle:
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
+    errors: Errors = "holdout"
     seed: int = 0
     fitted_: FittedOracle | None = field(default=None, init=False, repr=False, compare=False)
 
-    scale = "logit"  # of the trust logit: trusted above 0
-
     def __post_init__(self) -> None:
         self.inputs, self.hidden = self.input_names, self.widths
-        _check_settings(self)
+        _check(self)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -123,11 +125,17 @@ class Oracle:
                 raise SteepslopeError(f"hidden: expected whole numbers, found {self.hidden!r}") from None
         return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
 
+    @staticmethod
+    def fused(loss: str = "steep_slope", seed: int = 0, **settings: Any) -> "FusedOracle":
+        """Return the best default, :class:`steepslope.fused.FusedOracle`: all evidence that the outputs hold."""
+        from steepslope.fused import FusedOracle
+
+        return FusedOracle(loss=loss, seed=seed, **settings)
+
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
         """Fit on the outputs in which errors are seen, best ones of rows new to the classifier.
 
-        ``reference`` are the classifier's training outputs, for inputs that look up neighbours; no input does
-        so far.
+        ``reference`` are the classifier's training outputs, for inputs that look up neighbours or learn from labels.
 
         Raises
         ------
@@ -136,36 +144,55 @@ class Oracle:
         """
         from steepslope.training.fit import OracleNet, Rows, Schedule, fit_net
 
-        _check_errors(outputs)
-        names = self.input_names
-        width = columns(outputs, names, slice(0, 1)).shape[1]
-        rows = Rows(len(outputs), lambda rows: columns(outputs, names, rows), self._target(outputs))
+        check_errors(outputs)
+        read, states = self._reader(outputs, reference)
+        width = read(slice(0, 1)).shape[1]
+        rows = Rows(len(outputs), read, target_of(self.loss, outputs))
         schedule = Schedule(self.epochs, self.batch_size, self.learning_rate, self.weight_decay, self.seed)
-        net = fit_net(lambda: OracleNet(width, self.widths, self.head), rows, self._bound_loss(outputs), schedule)
-        self.fitted_ = FittedOracle(net.double(), outputs.num_classes)
-        _warn_of_few(outputs)
+        loss = bound_loss(self.settings(), outputs)
+        net = fit_net(lambda: OracleNet(width, self.widths, self.head), rows, loss, schedule)
+        self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
+        warn_of_few(outputs)
         return self
+
+    def _reader(
+        self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None
+    ) -> tuple[Callable[[slice], NDArray[np.float32]], dict[str, State]]:
+        """Return what reads a slice of the columns: from the outputs, or from memory where they are costly to make."""
+        names = self.input_names
+        if all(EVIDENCE[name].fit is None for name in names):
+            return lambda rows: columns(outputs, names, rows), {}
+        parts, states = evidence_of(outputs, names, reference, self.errors, self.seed)
+        whole = np.concatenate(parts, axis=1)
+        return lambda rows: whole[rows], states
 
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
         import torch
 
-        net = self._checked_net(outputs)
+        fitted = self._checked(outputs)
+        parts = []
         with torch.inference_mode():
-            parts = [
-                net(torch.from_numpy(columns(outputs, self.input_names, rows)).double()).numpy()
-                for rows in blocks(len(outputs))
-            ]
+            for rows in blocks(len(outputs), BLOCK_ROWS if fitted.states else DEFAULT_ROWS):
+                part = columns(outputs, self.input_names, rows, fitted.states)
+                parts.append(fitted.net(torch.from_numpy(part).double()).numpy())
         return np.concatenate(parts)
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return sigmoid(z) of each prediction, (n,), in [0, 1]; far from 0.5 it saturates."""
-        z = self.trust_logit(outputs)
-        return np.asarray(np.exp(-np.logaddexp(0, -z)))
-
-    def trusts(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
-        """Return whether each prediction is trusted, (n,): z > 0, that is a confidence above one half."""
-        return self.trust_logit(outputs) > 0
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+        """Return what each input, and the bias, add to the trust logit: name -> (n,); only for a linear oracle."""
+        if self.widths:
+            raise SteepslopeError("explain: expected a linear oracle, without hidden layers")
+        fitted = self._checked(outputs)
+        weights, bias = _direction(fitted.net)
+        mean = fitted.net.mean.numpy()
+        sums = []
+        for rows in blocks(len(outputs), BLOCK_ROWS):
+            parts = parts_of(outputs, self.input_names, rows, fitted.states)
+            edges = np.cumsum([0, *(part.shape[1] for part in parts[:-1])])
+            sums.append(np.add.reduceat((np.concatenate(parts, axis=1) - mean) * weights, edges, axis=1))
+        shares = np.concatenate(sums)
+        named = {name: shares[:, index] for index, name in enumerate(self.input_names)}
+        return {**named, "bias": np.full(len(outputs), bias)}
 
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and settings as JSON; an earlier oracle there is replaced."""
@@ -175,16 +202,21 @@ class Oracle:
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
         with staged_folder(folder, last=CARD) as staging:
             save_weights(fitted.net.state_dict(), staging / WEIGHTS)
+            if fitted.states:
+                save_arrays(flattened(fitted.states), staging / STATES)
             write_json(staging / CARD, {"settings": self.settings(), "fitted": shape})
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Oracle":
-        """Read what :meth:`save` wrote; an error names the file and the field."""
+    def load(cls, folder: str | Path) -> "Oracle | FusedOracle":
+        """Read what :meth:`save` of this or of a fused oracle wrote; an error names the file and the field."""
+        from steepslope.fused import KIND, FusedOracle
         from steepslope.training.fit import OracleNet
         from steepslope.weights import load_weights
 
         path = Path(folder) / CARD
         card = read_json(path, "a fitted oracle")
+        if card.get("kind") == KIND:
+            return FusedOracle.load(folder)
         shape = json_field(card, "fitted", dict, path)
         num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))
         try:
@@ -193,91 +225,51 @@ class Oracle:
             raise SteepslopeError(f"{path}: {error}") from error
         net = OracleNet(width, oracle.widths, oracle.head).double()
         load_weights(net, Path(folder) / WEIGHTS)
-        oracle.fitted_ = FittedOracle(net.eval(), num_classes)
+        learning = any(EVIDENCE[name].fit is not None for name in oracle.input_names)
+        states = grouped(load_arrays(Path(folder) / STATES)) if learning else {}
+        oracle.fitted_ = FittedOracle(net.eval(), num_classes, states)
         return oracle
 
     def settings(self) -> dict[str, Any]:
         """Return the parameters, as :class:`Oracle` takes them."""
         return {parameter.name: getattr(self, parameter.name) for parameter in fields(self) if parameter.init}
 
-    def _target(self, outputs: ClassifierOutputs) -> NDArray[np.float32] | NDArray[np.bool_]:
-        from steepslope.losses import PROBABILITY_TARGETS
-
-        if self.loss in PROBABILITY_TARGETS:
-            return outputs.true_class_probability.astype(np.float32)
-        return outputs.is_correct
-
-    def _bound_loss(self, outputs: ClassifierOutputs) -> "Callable[[Tensor, Tensor], Tensor]":
-        """Give the loss those of its parameters that the settings hold, and the fit set's class counts."""
-        from functools import partial
-
-        from steepslope.losses import LOSSES
-
-        correct = int(outputs.is_correct.sum())
-        known = {**self.settings(), "class_counts": (len(outputs) - correct, correct)}
-        accepted = inspect.signature(LOSSES[self.loss]).parameters
-        return partial(LOSSES[self.loss], **{name: known[name] for name in accepted if name in known})
-
     def _fitted(self) -> FittedOracle:
         if self.fitted_ is None:
             raise SteepslopeError("this oracle is not fitted: call fit(outputs) or Oracle.load(folder) first")
         return self.fitted_
 
-    def _checked_net(self, outputs: ClassifierOutputs) -> "OracleNet":
+    def _checked(self, outputs: ClassifierOutputs) -> FittedOracle:
         fitted = self._fitted()
-        if outputs.num_classes != fitted.num_classes:
-            raise SteepslopeError(
-                f"logits: the oracle was fitted for {fitted.num_classes} classes, found {outputs.num_classes}"
-            )
-        width = columns(outputs, self.input_names, slice(0, 1)).shape[1]
+        require_classes(outputs, fitted.num_classes)
+        width = columns(outputs, self.input_names, slice(0, 1), fitted.states).shape[1]
         if width != fitted.width:
             names = ", ".join(self.input_names)
             raise SteepslopeError(f"{names}: expected the fit set's {fitted.width} columns, found {width}")
-        return fitted.net
+        return fitted
 
 
-def _check_settings(oracle: Oracle) -> None:
+def _direction(net: "OracleNet") -> tuple[NDArray[np.float64], float]:
+    """Return weights (w,) on centred columns and bias of a net without hidden layers, read off its own values."""
+    import torch
+
+    with torch.inference_mode():
+        bias = net.trust_logit(torch.zeros(1, len(net.mean), dtype=torch.float64))[0]
+        weights = (net.trust_logit(torch.eye(len(net.mean), dtype=torch.float64)) - bias) / net.scale
+    return weights.numpy(), float(bias)
+
+
+def _check(oracle: Oracle) -> None:
     from steepslope.heads import HEADS
-    from steepslope.losses import LOSSES
 
-    _require_known("loss", oracle.loss, LOSSES)
-    _require_known("head", oracle.head, HEADS)
+    require_known("head", oracle.head, HEADS)
+    require_known("errors", oracle.errors, ERRORS)
     for name in oracle.input_names:
-        _require_known("input", name, EVIDENCE)
-    for name, (low, high) in LIMITS.items():
-        value = getattr(oracle, name)
-        if not isinstance(value, int | float) or not low <= value <= high:
-            raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:g}, found {value!r}")
+        require_known("input", name, EVIDENCE)
+    check_settings(oracle.settings())
     counts = {"epochs": 1 if oracle.epochs is None else oracle.epochs, "batch_size": oracle.batch_size}
     for name, count in [*counts.items(), *(("hidden", width) for width in oracle.widths)]:
         if not isinstance(count, int) or count < 1:
             raise SteepslopeError(f"{name}: expected a whole number >= 1, found {count!r}")
-    require_seed(oracle.seed)
     if not oracle.input_names:
         raise SteepslopeError("inputs: expected at least one, found none")
-
-
-def _require_known(kind: str, name: str, known: Collection[str]) -> None:
-    if name not in known:
-        raise unknown_name(kind, str(name), known)
-
-
-def _check_errors(outputs: ClassifierOutputs) -> None:
-    errors = int(len(outputs) - outputs.is_correct.sum())
-    if errors in (0, len(outputs)):
-        which = "no prediction is wrong" if errors == 0 else "no prediction is correct"
-        raise SteepslopeError(
-            f"an oracle learns from errors beside correct predictions, but {which} among the {len(outputs)}: "
-            "fit on outputs that the classifier was not fitted to, or on more of them"
-        )
-
-
-def _warn_of_few(outputs: ClassifierOutputs) -> None:
-    correct = int(outputs.is_correct.sum())
-    rare, side = min((len(outputs) - correct, "errors"), (correct, "correct predictions"))
-    if rare < FEW_ERRORS:
-        warnings.warn(
-            f"the oracle is fitted on only {rare} {side}; below about {FEW_ERRORS} it depends on luck",
-            FewErrorsWarning,
-            stacklevel=3,
-        )

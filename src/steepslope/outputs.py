@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class ClassifierOutputs:
         Floats (n, V, K): the logits of V small changes of each input, such as its mirror image.
     dropout
         Floats (n, 2, K): over passes with dropout, the log of each class's mean probability, and its deviation.
+    foreign
+        Floats (n, e): features of the same inputs by another backbone than the classifier's.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class ClassifierOutputs:
     ids: NDArray[Any] | None = None
     views: NDArray[Any] | None = None
     dropout: NDArray[Any] | None = None
+    foreign: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         logits = _float_matrix("logits", self.logits)
@@ -62,10 +65,11 @@ class ClassifierOutputs:
         _require_finite("logits", logits)
         object.__setattr__(self, "logits", logits)
         object.__setattr__(self, "labels", labels)
-        if self.features is not None:
-            features = _float_matrix("features", self.features)
-            _require_length("features", len(features), len(logits))
-            object.__setattr__(self, "features", features)
+        for name in ("features", "foreign"):
+            if getattr(self, name) is not None:
+                matrix = _float_matrix(name, getattr(self, name))
+                _require_length(name, len(matrix), len(logits))
+                object.__setattr__(self, name, matrix)
         if self.ids is not None:
             ids = np.asarray(self.ids).astype(np.str_)
             if ids.ndim != 1:
@@ -115,6 +119,18 @@ class ClassifierOutputs:
         if array is None:
             raise SteepslopeError(f"the outputs hold no {name}: give outputs that do, or choose what needs none")
         return array
+
+    def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
+        """Return some rows, by a slice or by their numbers."""
+        arrays = {name: getattr(self, name) for name in ("features", "ids", "views", "dropout", "foreign")}
+        taken = {name: array[rows] for name, array in arrays.items() if array is not None}
+        return ClassifierOutputs(self.logits[rows], self.labels[rows], **taken)
+
+    def with_foreign(self, other: ClassifierOutputs) -> ClassifierOutputs:
+        """Return the same with another backbone's features of the same inputs; the ids must be the same."""
+        if self.ids is None or other.ids is None or not np.array_equal(self.ids, other.ids):
+            raise SteepslopeError("foreign: expected outputs of the same inputs, with the same ids in the same order")
+        return replace(self, foreign=other.require_features())
 
     def save(self, path: str | Path) -> None:
         """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one."""

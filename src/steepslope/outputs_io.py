@@ -22,7 +22,7 @@ from steepslope.outputs import ClassifierOutputs, Confidences
 
 MANIFEST = "manifest.json"
 VERSION = 1
-ARRAYS = ("logits", "labels", "features", "views", "dropout")
+ARRAYS = ("logits", "labels", "features", "views", "dropout", "foreign")
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
 
@@ -160,7 +160,7 @@ def _load_npz(path: Path, ids: bool) -> Arrays:
 
 
 def _save_table(outputs: ClassifierOutputs, path: Path) -> None:
-    for name in ("views", "dropout"):
+    for name in ("views", "dropout", "foreign"):
         if getattr(outputs, name) is not None:
             raise SteepslopeError(f"{path}: a table cannot hold {name}: save to a folder or .npz")
     tables.write(path, ids=outputs.ids, labels=outputs.labels, logits=outputs.logits, features=outputs.features)

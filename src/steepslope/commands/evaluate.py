@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from rich.console import Console
 
 from steepslope.outputs import ClassifierOutputs, Confidences
+
+if TYPE_CHECKING:
+    from steepslope.evaluation import FitSets
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,15 @@ class Options:
     paper: bool = False
     bootstrap: int = 1000
     seed: int = 0
+    fit_sets: FitSets | None = None
 
 
 def evaluate(
     outputs: str,
     out: str,
     scores: str = "mcp",
+    fit: str | None = None,
+    reference: str | None = None,
     groups: str | None = None,
     paper: bool = False,
     bootstrap: int = 1000,
@@ -43,6 +49,10 @@ def evaluate(
         Folder for the results.
     scores
         Names of scores and folders of oracles, separated by commas; mcp is always among them.
+    fit
+        Outputs of held-out rows, for scores that learn from errors (temperature_scaled_mcp, max_logit_pnorm).
+    reference
+        The classifier's training outputs, for scores that look up neighbours (trust_score, knn_distance).
     groups
         label (default where there are labels), predicted, a column of the outputs' file, or a .csv or .parquet
         file with a column named group: coverage and risk are shown for each of them.
@@ -53,11 +63,13 @@ def evaluate(
     seed
         Fixes the resamples.
     """
+    from steepslope.evaluation import FitSets
     from steepslope.outputs_io import load_predictions
 
     path = Path(outputs)
+    held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
     names = [name.strip() for name in scores.split(",") if name.strip()]
-    options = Options(groups, paper, bootstrap, seed)
+    options = Options(groups, paper, bootstrap, seed, FitSets(held_out, known))
     evaluate_predictions(load_predictions(path), path, names, Path(out), f"Trust in {outputs}", options)
 
 
@@ -78,7 +90,7 @@ def evaluate_predictions(
     from steepslope.report.table import TERMINAL_TITLES, heading, main_grid
 
     codes, group_names = _groups(options.groups, predictions, path)
-    scored = score_predictions(names, predictions)
+    scored = score_predictions(names, predictions, options.fit_sets)
     rows = table_rows(scored, predictions.is_correct, options.bootstrap, options.seed)
     num_classes = predictions.num_classes if isinstance(predictions, ClassifierOutputs) else None
     context = Context(predictions.is_correct, num_classes, codes, group_names, options.paper)

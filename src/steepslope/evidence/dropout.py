@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.evidence.states import Floats, State
 from steepslope.log_space import log_odds_of
@@ -15,3 +16,8 @@ def dropout_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> Floats
     predictions = outputs.predictions[rows]
     spread = passes[np.arange(len(passes)), 1, predictions]
     return np.column_stack([log_odds_of(passes[:, 0], predictions), spread])
+
+
+def dropout_opinions(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[np.float64]:
+    """Return the log of the mean probabilities of the passes, (m, 1, K)."""
+    return np.asarray(outputs.require("dropout")[rows, :1], dtype=np.float64)

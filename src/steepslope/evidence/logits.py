@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.evidence.states import State
+from steepslope.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.mcp import top_log_odds
 
 TOP = 10
 
 
-def logit_columns(outputs: ClassifierOutputs, rows: slice) -> NDArray[Any]:
+def logit_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[Any]:
     """Return the log-odds of the prediction and the sorted log-probabilities of the top classes.
 
     Shape (m, 1 + min(K, 10)). Sorting makes the columns the same for any numbering of the classes.
@@ -23,3 +25,8 @@ def logit_columns(outputs: ClassifierOutputs, rows: slice) -> NDArray[Any]:
     top = -np.sort(np.partition(-logits, count - 1, axis=1)[:, :count], axis=1)
     log_total = np.log(np.exp(logits - top[:, :1]).sum(axis=1, keepdims=True)) + top[:, :1]
     return np.column_stack([top_log_odds(logits), top - log_total])
+
+
+def logit_opinions(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[np.float64]:
+    """Return the classifier's own log-probabilities, (m, 1, K)."""
+    return log_probabilities(np.asarray(outputs.logits[rows], dtype=np.float64))[:, None]

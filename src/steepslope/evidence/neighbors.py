@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.states import Floats, State
+from steepslope.log_space import log_probabilities
 from steepslope.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores.trust_score import RANK, log_distance_ratio
+from steepslope.scores.trust_score import EPSILON, RANK, log_distance_ratio
 
 COUNTS = (10, 50)
 MOST_REFERENCES = 100_000
+RATIO_LIMIT = 10.0  # a class without references is infinitely far
+PRIOR = 0.3  # of a neighbour, for every class
+STEEPNESS = 10.0
 
 
 def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> State:
@@ -48,4 +52,20 @@ def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, arra
     return np.column_stack(columns)
 
 
-RATIO_LIMIT = 10.0  # a class without references is infinitely far
+def neighbor_opinions(
+    outputs: ClassifierOutputs, rows: slice, state: State, array: str = "features"
+) -> NDArray[np.float64]:
+    """Return the log of each class's share of the nearest, smoothed, and a softmax of its distance, (m, 3, K).
+
+    A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
+    """
+    index, queries = Index(**state), outputs.require(array)[rows]
+    _, labels = index.nearest(queries, max(COUNTS))
+    opinions = []
+    for count in COUNTS:
+        found = (labels[:, :count, None] == np.arange(outputs.num_classes)).sum(axis=1)
+        opinions.append(np.log((found + PRIOR) / (count + PRIOR * outputs.num_classes)))
+    distances = index.class_distances(queries, RANK).astype(np.float64)
+    nearest = np.maximum(distances.min(axis=1, keepdims=True), EPSILON)
+    relative = np.log(np.maximum(distances, EPSILON) / nearest).clip(0, RATIO_LIMIT)
+    return np.stack([*opinions, log_probabilities(-STEEPNESS * relative)], axis=1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.evidence.states import Floats, State
 from steepslope.evidence.views import agreement_columns
+from steepslope.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.mcp import top_log_odds
 
@@ -27,7 +29,16 @@ def fit_probe(reference: ClassifierOutputs) -> State:
 
 def opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:
     """Return the probe's log-odds of the predicted class, of its own best class, and whether they agree, (m, 3)."""
-    foreign = np.asarray(outputs.require("foreign")[rows], dtype=np.float64)
-    logits = foreign @ state["weights"].astype(np.float64) + state["bias"]
+    logits = _logits(outputs, rows, state)
     of_prediction = agreement_columns(logits[:, None], outputs.predictions[rows])[:, [0, -1]]
     return np.column_stack([of_prediction, top_log_odds(logits)])
+
+
+def second_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
+    """Return the probe's log-probabilities, (m, 1, K)."""
+    return log_probabilities(_logits(outputs, rows, state))[:, None]
+
+
+def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
+    foreign = np.asarray(outputs.require("foreign")[rows], dtype=np.float64)
+    return np.asarray(foreign @ state["weights"].astype(np.float64) + state["bias"])

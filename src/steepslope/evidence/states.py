@@ -18,11 +18,13 @@ NO_STATE: State = {}
 
 @dataclass(frozen=True)
 class Evidence:
-    """A kind of evidence: ``columns`` of a slice of rows, floats (m, d), given what ``fit`` learnt from references.
+    """A kind of evidence, given what ``fit`` learnt from references: of a slice of rows, ``columns`` (m, d).
 
+    ``opinions`` are what it thinks of every class, as V log-probabilities each, (m, V, K), where it thinks so.
     ``array`` is what the outputs must hold; without ``fit`` there is nothing to learn.
     """
 
     columns: Callable[[ClassifierOutputs, slice, State], Floats]
     array: str = "logits"
     fit: Callable[[ClassifierOutputs], State] | None = None
+    opinions: Callable[[ClassifierOutputs, slice, State], NDArray[np.float64]] | None = None

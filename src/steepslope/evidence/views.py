@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.evidence.states import Floats, State
-from steepslope.log_space import log_odds_of
+from steepslope.log_space import log_odds_of, log_probabilities
 from steepslope.outputs import ClassifierOutputs
 
 
@@ -24,3 +24,9 @@ def agreement_columns(logits: NDArray[np.float64], predictions: NDArray[np.int64
     odds = log_odds_of(logits.reshape(m * count, num_classes), np.repeat(predictions, count)).reshape(m, count)
     agree = (logits.argmax(axis=2) == predictions[:, None]).mean(axis=1)
     return np.column_stack([odds, odds.mean(axis=1), odds.min(axis=1), odds.std(axis=1), agree])
+
+
+def view_opinions(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[np.float64]:
+    """Return the log-probabilities in each view, (m, V, K)."""
+    logits = np.asarray(outputs.require("views")[rows], dtype=np.float64)
+    return log_probabilities(logits.reshape(-1, logits.shape[2])).reshape(logits.shape)

@@ -22,13 +22,13 @@ from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.evaluation import BASELINE, score_predictions, table_rows
 from steepslope.files import staged_folder, write_json
 from steepslope.losses import PAPER_LOSSES
-from steepslope.oracle import CARD as ORACLE_CARD
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs_io import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
 from steepslope.training.classifier import recipe_for, train_classifier
+from steepslope.trust import CARD as ORACLE_CARD
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,208 @@
+"""The fused oracle beside every single score, on clean and on distorted images, over seeds.
+
+Run ``python -m steepslope.experiments.fused_table --help``. It starts from the classifiers that
+``steepslope.experiments.loss_table`` has trained.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steepslope.cli import run
+from steepslope.data.classifier_specs import load_classifier
+from steepslope.data.classifiers import Classifier
+from steepslope.data.datasets import DatasetSpec, parse_dataset
+from steepslope.data.extraction import extract, named_data
+from steepslope.data.images import Dataset
+from steepslope.data.options import ExtractionOptions
+from steepslope.evaluation import FitSets, score_predictions, table_rows
+from steepslope.experiments.distortions import DISTORTIONS, distorted
+from steepslope.files import staged_folder, write_json
+from steepslope.metrics import auroc, compare
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs_io import MANIFEST
+from steepslope.progress import console
+from steepslope.report.grid import Cell, Grid, markdown
+from steepslope.report.table import COLUMNS, SCALES
+from steepslope.scores import SCORES
+from steepslope.trust import CARD
+
+MAIN = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
+DISTORTED_ROWS = 3_000
+PASSES = 50
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The data, the folders of classifiers and of work, and the foreign backbone with its input."""
+
+    data: DatasetSpec
+    classifiers: Path
+    work: Path
+    foreign: Classifier
+
+
+def fused_table(
+    data: str,
+    classifiers: str,
+    work: str,
+    out: str,
+    foreign: str,
+    foreign_size: int = 96,
+    foreign_mean: float = 0.5,
+    foreign_std: float = 0.5,
+    seeds: tuple[int, ...] = (0, 1, 2),
+) -> None:
+    """Extract what is missing, fit, evaluate, and write rows.json, wild.json and table.md.
+
+    Parameters
+    ----------
+    data
+        The data spec that the classifiers were trained on.
+    classifiers
+        Folder with seed0/classifier and so on.
+    work
+        Folder for outputs and oracles; what is there already is not made again.
+    out
+        Folder for the results.
+    foreign
+        Classifier spec of the foreign backbone.
+    foreign_size
+        Side of its input.
+    foreign_mean
+        Of its input.
+    foreign_std
+        Of its input.
+    seeds
+        Which classifiers.
+    """
+    backbone = load_classifier(foreign).with_transform(foreign_size, foreign_mean, foreign_std)
+    sources = Sources(parse_dataset(data), Path(classifiers), Path(work), backbone)
+    rows, wild = [], []
+    for seed in seeds:
+        clean, shifted = seed_rows(sources, seed)
+        rows += clean
+        wild += shifted
+    with staged_folder(out, last="table.md") as staging:
+        write_json(staging / "rows.json", rows)
+        write_json(staging / "wild.json", wild)
+        (staging / "table.md").write_text(tables(rows, wild), encoding="utf-8")
+
+
+def seed_rows(sources: Sources, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Fit on one classifier's held-out rows; return the test split's rows, and the AUCs on distorted images."""
+    classifier = load_classifier(f"checkpoint:{sources.classifiers / f'seed{seed}' / 'classifier'}").with_transform()
+    data = named_data(classifier, sources.data, None)
+    folder = sources.work / f"seed{seed}"
+    views = ExtractionOptions(evidence="features,views", batch_size=256, backend="onnx")
+    train = _outputs(classifier, data["train"], folder / "train", replace(views, evidence="features"))
+    held_out, test = (_outputs(classifier, data[name], folder / name, views) for name in ("holdout", "test"))
+    passes = ExtractionOptions(evidence="dropout", passes=PASSES, batch_size=256)
+    dropout = _outputs(classifier, data["test"], folder / "test-dropout", passes).dropout
+    abroad = ExtractionOptions(batch_size=64, backend="onnx")
+    train, held_out, test = (
+        outputs.with_foreign(_outputs(sources.foreign, data[name], sources.work / "foreign" / name, abroad))
+        for name, outputs in (("train", train), ("holdout", held_out), ("test", test))
+    )
+    oracle_folder = folder / "fused"
+    if not (oracle_folder / CARD).exists():
+        Oracle.fused(seed=seed).fit(held_out, train).save(oracle_folder)
+    rows = _clean_rows(seed, oracle_folder, replace(test, dropout=dropout), FitSets(held_out, train))
+    console().print(f"seed {seed}: {rows[0]['auc']['value']:.4f} MCP, {rows[-1]['auc']['value']:.4f} fused")
+    return rows, _wild_rows(sources, seed, classifier, oracle_folder, views)
+
+
+def _outputs(classifier: Classifier, data: Dataset, out: Path, options: ExtractionOptions) -> ClassifierOutputs:
+    if not (out / MANIFEST).exists():
+        extract(classifier, {out: (out.name, data)}, options)
+    return ClassifierOutputs.load(out)
+
+
+def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, fit_sets: FitSets) -> list[dict[str, Any]]:
+    scored = score_predictions([*SCORES, str(oracle)], test, fit_sets)
+    rows = [row.as_json() for row in table_rows(scored, test.is_correct, seed=seed)]
+    best = min(range(len(rows) - 1), key=lambda index: rows[index]["aurc"]["value"])
+    against = compare(scored[-1].confidence, scored[best].confidence, test.is_correct, seed=seed)
+    rows[-1]["best_single"] = {"score": rows[best]["score"], **{name: against[name] for name in MAIN}}
+    return [{"seed": seed, **row} for row in rows]
+
+
+def _wild_rows(
+    sources: Sources, seed: int, classifier: Classifier, oracle: Path, views: ExtractionOptions
+) -> list[dict[str, Any]]:
+    images = sources.data.load_into_memory("test").subset(np.arange(DISTORTED_ROWS))
+    fused, rows = Oracle.load(oracle), []
+    for name, level in ((name, level) for name in DISTORTIONS for level in (0, 1)):
+        shifted, where = distorted(images, name, level), sources.work / "wild"
+        outputs = _outputs(classifier, shifted, where / f"seed{seed}" / f"{name}{level}", views)
+        abroad = ExtractionOptions(batch_size=64, backend="onnx")
+        outputs = outputs.with_foreign(_outputs(sources.foreign, shifted, where / "foreign" / f"{name}{level}", abroad))
+        values = {"mcp": SCORES["mcp"]().confidence(outputs), "fused": fused.trust_logit(outputs)}
+        aucs = {score: auroc(confidence, outputs.is_correct) for score, confidence in values.items()}
+        accuracy = float(outputs.is_correct.mean())
+        rows.append({"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs})
+    return rows
+
+
+def tables(rows: Sequence[dict[str, Any]], wild: Sequence[dict[str, Any]]) -> str:
+    """Return the means over seeds as Markdown: every score, the fused oracle's gains, and the distortions."""
+    names = list(dict.fromkeys(row["score"] for row in rows))
+    scores = [
+        [Cell(name), *(_mean([row[key]["value"] for row in rows if row["score"] == name], key) for key in COLUMNS)]
+        for name in names
+    ]
+    note = f"{rows[0]['n']:,} test rows; mean ± standard deviation over {len({row['seed'] for row in rows})} seeds."
+    parts = [markdown(Grid("", ["score", *COLUMNS.values()], scores, note)), _gains(rows), _distortions(wild)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _gains(rows: Sequence[dict[str, Any]]) -> str:
+    fused = [row for row in rows if "best_single" in row]
+    lines = []
+    for row in fused:
+        for rival, values in (("mcp", row["vs_mcp"]), (row["best_single"]["score"], row["best_single"])):
+            cells = [
+                Cell(f"{SCALES.get(name, 100) * values[name]['value']:+.1f}", _interval(values[name], name))
+                for name in MAIN
+            ]
+            lines.append([Cell(f"{row['seed']}"), Cell(rival), *cells])
+    titles = ["seed", "fused oracle against", *(COLUMNS[name] for name in MAIN)]
+    return markdown(Grid("", titles, lines, "Paired differences with 95 % intervals; the best single score by AURC."))
+
+
+def _interval(value: dict[str, float], name: str) -> str:
+    scale = SCALES.get(name, 100)
+    return f"({scale * value['low']:+.1f} to {scale * value['high']:+.1f})"
+
+
+def _distortions(wild: Sequence[dict[str, Any]]) -> str:
+    lines = []
+    for name in DISTORTIONS:
+        some = [row for row in wild if row["distortion"] == name]
+        values = {key: 100 * float(np.mean([row[key] for row in some])) for key in ("accuracy", "mcp", "fused")}
+        lines.append(
+            [
+                Cell(name),
+                *(Cell(f"{value:.1f}") for value in values.values()),
+                Cell(f"{values['fused'] - values['mcp']:+.1f}"),
+            ]
+        )
+    mean = float(np.mean([100 * (row["fused"] - row["mcp"]) for row in wild]))
+    note = f"AUC in percent on distorted images, mean of two severities and all seeds; mean difference {mean:+.1f}."
+    return markdown(Grid("", ["distortion", "Acc", "MCP", "fused", "Δ"], lines, note))
+
+
+def _mean(values: Sequence[float | None], key: str) -> Cell:
+    numbers = SCALES.get(key, 100) * np.array([np.nan if value is None else value for value in values])
+    return Cell(f"{np.mean(numbers):.1f} ± {np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan:.1f}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(fused_table, sys.argv[1:], "python -m steepslope.experiments.fused_table"))

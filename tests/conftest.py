@@ -26,6 +26,29 @@ def make_outputs(n: int = 400, num_classes: int = 4, seed: int = 0) -> Classifie
     return ClassifierOutputs(logits, labels, features, np.array([f"row/{i}" for i in range(n)]))
 
 
+def make_complete(n: int = 400, num_classes: int = 4, seed: int = 0, prefix: str = "row") -> ClassifierOutputs:
+    """Make outputs with every kind of evidence; features of classes lie apart, and the views know a little more."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(num_classes, size=n)
+    centres = np.random.default_rng(99).normal(size=(num_classes, 8))
+
+    def features(noise: float) -> NDArray[np.float32]:
+        return (centres[labels] + noise * rng.normal(size=(n, 8))).astype(np.float32)
+
+    def logits(strength: float) -> NDArray[np.float32]:
+        drawn = rng.normal(size=(n, num_classes))
+        drawn[np.arange(n), labels] += strength
+        return drawn.astype(np.float32)
+
+    own = logits(2)
+    passes = np.stack([own + rng.normal(size=own.shape) for _ in range(5)])
+    log_p = passes - np.log(np.exp(passes).sum(axis=2, keepdims=True))
+    dropout = np.stack([np.log(np.exp(log_p).mean(axis=0)), np.exp(log_p).std(axis=0)], axis=1)
+    ids = np.array([f"{prefix}/{seed}/{i}" for i in range(n)])
+    views = np.stack([own + logits(1), own + logits(1)], axis=1)
+    return ClassifierOutputs(own, labels, features(1.5), ids, views, dropout.astype(np.float32), features(1.2))
+
+
 @pytest.fixture
 def outputs() -> ClassifierOutputs:
     return make_outputs()

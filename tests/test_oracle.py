@@ -12,7 +12,7 @@ import torch
 from scipy.special import log_softmax, softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.evidence import EVIDENCE, columns
+from steepslope.evidence import columns
 from steepslope.files import read_json, write_json
 from steepslope.heads import HEADS
 from steepslope.losses import LOSSES
@@ -156,13 +156,6 @@ def test_damaged_oracles_are_named(outputs: ClassifierOutputs, tmp_path: Path, d
         write_json(tmp_path / CARD, card | {"settings": {"hidden": [3]}})
     with pytest.raises(SteepslopeError, match=str(tmp_path)):
         Oracle.load(tmp_path)
-
-
-@pytest.mark.parametrize("name", EVIDENCE)
-def test_evidence_is_the_same_in_blocks(name: str, outputs: ClassifierOutputs) -> None:
-    whole = columns(outputs, [name], slice(0, len(outputs)))
-    parts = [columns(outputs, [name], slice(i, i + 100)) for i in range(0, 400, 100)]
-    np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 10, 50])

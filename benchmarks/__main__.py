@@ -8,16 +8,20 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.block import block_against_live_classifier
 from benchmarks.extraction import backend_against_eager
 from benchmarks.metrics import metrics_against_scikit_learn
 from benchmarks.streaming import streaming_against_loader
 from benchmarks.timing import Comparison
+from benchmarks.trust_score import trust_score_against_trees
 from steepslope.errors import unknown_name
 
 BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "metrics": metrics_against_scikit_learn,
     "extraction": backend_against_eager,
     "fit": streaming_against_loader,
+    "trust-score": trust_score_against_trees,
+    "block": block_against_live_classifier,
 }
 
 

@@ -235,4 +235,6 @@ def test_by_command_line(
     words += ["--out", str(tmp_path / "report")]
     assert main(words) == 2
     assert main([*words, "--fit", str(tmp_path / "fit"), "--reference", str(tmp_path / "reference")]) == 0
-    assert (tmp_path / "report" / "report.html").exists()
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "what each kind of evidence added to the trust logit" in page
+    assert "<th>second_opinion</th>" in page

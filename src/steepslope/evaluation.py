@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ BOUNDS: tuple[Literal["value", "low", "high"], ...] = ("value", "low", "high")
 class Scored:
     """What one score or oracle gave: confidences that do not saturate, and the scale that they are on.
 
-    ``alphas`` are those of a steep slope oracle.
+    ``alphas`` are those of a steep slope oracle; ``explain`` splits the trust logits of outputs by their evidence.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Scored:
     confidence: NDArray[np.float64]
     scale: str
     alphas: tuple[float, float] | None = None
+    explain: Callable[[ClassifierOutputs], dict[str, NDArray[np.float64]]] | None = None
 
     def cut(self, probability: float = 0.5) -> float:
         """Return the confidence above which it trusts, NaN where it only ranks."""
@@ -172,8 +173,9 @@ def _fit_set(name: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> Classi
 def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs) -> Scored:
     oracle = Oracle.load(folder)
     alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
+    explain = None if isinstance(oracle, Oracle) and oracle.widths else oracle.explain
     try:
-        return Scored(label, oracle.loss, oracle.trust_logit(outputs), oracle.scale, alphas)
+        return Scored(label, oracle.loss, oracle.trust_logit(outputs), oracle.scale, alphas, explain)
     except SteepslopeError as error:
         raise SteepslopeError(f"oracle {folder}: {error}") from error
 

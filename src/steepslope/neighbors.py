@@ -1,6 +1,6 @@
 """Exact nearest neighbours in chunks: float32 products of matrices, then exact distances of those found.
 
-Distances are Euclidean. A chunk of queries by all references fits in some 64 MB, so memory does not grow with either.
+Distances are Euclidean. A chunk of queries by all references fits in some 128 MB, so memory does not grow with either.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from steepslope.errors import SteepslopeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK_ENTRIES = 2**24
+CHUNK_ENTRIES = 2**25
 ROUNDING = 1e-6  # of a squared distance in float32, as a share of the squared lengths
 
 

@@ -41,7 +41,7 @@ def reference_trust_score(training: ClassifierOutputs, outputs: ClassifierOutput
 
 
 @pytest.mark.parametrize(("d", "num_classes"), [(1, 2), (3, 10), (64, 5), (128, 3)])
-@pytest.mark.parametrize("entries", [2**24, 2_000])
+@pytest.mark.parametrize("entries", [2**25, 2_000])
 def test_trust_score_is_that_of_trees(d: int, num_classes: int, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbors, "CHUNK_ENTRIES", entries)
     training, outputs = random_pair(800, 150, d, num_classes)
@@ -74,7 +74,7 @@ def test_equal_features_tie() -> None:
     assert (KNNDistance(k=5).fit(flat).confidence(same) == 0).all()
 
 
-@pytest.mark.parametrize("entries", [2**24, 500])
+@pytest.mark.parametrize("entries", [2**25, 500])
 def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbors, "CHUNK_ENTRIES", entries)
     training, outputs = random_pair(200, 40, 6, 4)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.cli import run
 from steepslope.data.classifier_specs import load_classifier
@@ -21,7 +22,7 @@ from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.extraction import extract, named_data
 from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
-from steepslope.evaluation import FitSets, score_predictions, table_rows
+from steepslope.evaluation import FitSets, Scored, score_predictions, table_rows
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.files import staged_folder, write_json
 from steepslope.metrics import auroc, compare
@@ -102,13 +103,13 @@ def seed_rows(sources: Sources, seed: int) -> tuple[list[dict[str, Any]], list[d
     data = named_data(classifier, sources.data, None)
     folder = sources.work / f"seed{seed}"
     views = ExtractionOptions(evidence="features,views", batch_size=256, backend="onnx")
-    train = _outputs(classifier, data["train"], folder / "train", replace(views, evidence="features"))
-    held_out, test = (_outputs(classifier, data[name], folder / name, views) for name in ("holdout", "test"))
+    train = outputs_at(classifier, data["train"], folder / "train", replace(views, evidence="features"))
+    held_out, test = (outputs_at(classifier, data[name], folder / name, views) for name in ("holdout", "test"))
     passes = ExtractionOptions(evidence="dropout", passes=PASSES, batch_size=256)
-    dropout = _outputs(classifier, data["test"], folder / "test-dropout", passes).dropout
+    dropout = outputs_at(classifier, data["test"], folder / "test-dropout", passes).dropout
     abroad = ExtractionOptions(batch_size=64, backend="onnx")
     train, held_out, test = (
-        outputs.with_foreign(_outputs(sources.foreign, data[name], sources.work / "foreign" / name, abroad))
+        outputs.with_foreign(outputs_at(sources.foreign, data[name], sources.work / "foreign" / name, abroad))
         for name, outputs in (("train", train), ("holdout", held_out), ("test", test))
     )
     oracle_folder = folder / "fused"
@@ -119,7 +120,8 @@ def seed_rows(sources: Sources, seed: int) -> tuple[list[dict[str, Any]], list[d
     return rows, _wild_rows(sources, seed, classifier, oracle_folder, views)
 
 
-def _outputs(classifier: Classifier, data: Dataset, out: Path, options: ExtractionOptions) -> ClassifierOutputs:
+def outputs_at(classifier: Classifier, data: Dataset, out: Path, options: ExtractionOptions) -> ClassifierOutputs:
+    """Extract to a folder, or load what is complete there."""
     if not (out / MANIFEST).exists():
         extract(classifier, {out: (out.name, data)}, options)
     return ClassifierOutputs.load(out)
@@ -128,22 +130,38 @@ def _outputs(classifier: Classifier, data: Dataset, out: Path, options: Extracti
 def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, fit_sets: FitSets) -> list[dict[str, Any]]:
     scored = score_predictions([*SCORES, str(oracle)], test, fit_sets)
     rows = [row.as_json() for row in table_rows(scored, test.is_correct, seed=seed)]
-    best = min(range(len(rows) - 1), key=lambda index: rows[index]["aurc"]["value"])
-    against = compare(scored[-1].confidence, scored[best].confidence, test.is_correct, seed=seed)
-    rows[-1]["best_single"] = {"score": rows[best]["score"], **{name: against[name] for name in MAIN}}
+    last = len(rows) - 1
+    rows[last]["best_single"] = against_best(scored, rows, last, last, test.is_correct, seed)
     return [{"seed": seed, **row} for row in rows]
+
+
+def against_best(
+    scored: Sequence[Scored],
+    rows: Sequence[dict[str, Any]],
+    index: int,
+    singles: int,
+    is_correct: NDArray[np.bool_],
+    seed: int,
+) -> dict[str, Any]:
+    """Compare one of the scored with the best by AURC of the first ``singles``."""
+    best = min(range(singles), key=lambda row: rows[row]["aurc"]["value"])
+    against = compare(scored[index].confidence, scored[best].confidence, is_correct, seed=seed)
+    return {"score": rows[best]["score"], **{name: dict(against[name]) for name in MAIN}}
 
 
 def _wild_rows(
     sources: Sources, seed: int, classifier: Classifier, oracle: Path, views: ExtractionOptions
 ) -> list[dict[str, Any]]:
-    images = sources.data.load_into_memory("test").subset(np.arange(DISTORTED_ROWS))
+    whole = sources.data.load_into_memory("test")
+    images = whole.subset(np.arange(min(len(whole), DISTORTED_ROWS)))
     fused, rows = Oracle.load(oracle), []
     for name, level in ((name, level) for name in DISTORTIONS for level in (0, 1)):
         shifted, where = distorted(images, name, level), sources.work / "wild"
-        outputs = _outputs(classifier, shifted, where / f"seed{seed}" / f"{name}{level}", views)
+        outputs = outputs_at(classifier, shifted, where / f"seed{seed}" / f"{name}{level}", views)
         abroad = ExtractionOptions(batch_size=64, backend="onnx")
-        outputs = outputs.with_foreign(_outputs(sources.foreign, shifted, where / "foreign" / f"{name}{level}", abroad))
+        outputs = outputs.with_foreign(
+            outputs_at(sources.foreign, shifted, where / "foreign" / f"{name}{level}", abroad)
+        )
         values = {"mcp": SCORES["mcp"]().confidence(outputs), "fused": fused.trust_logit(outputs)}
         aucs = {score: auroc(confidence, outputs.is_correct) for score, confidence in values.items()}
         accuracy = float(outputs.is_correct.mean())
@@ -152,28 +170,30 @@ def _wild_rows(
 
 
 def tables(rows: Sequence[dict[str, Any]], wild: Sequence[dict[str, Any]]) -> str:
-    """Return the means over seeds as Markdown: every score, the fused oracle's gains, and the distortions."""
-    names = list(dict.fromkeys(row["score"] for row in rows))
-    scores = [
-        [Cell(name), *(_mean([row[key]["value"] for row in rows if row["score"] == name], key) for key in COLUMNS)]
-        for name in names
-    ]
-    note = f"{rows[0]['n']:,} test rows; mean ± standard deviation over {len({row['seed'] for row in rows})} seeds."
-    parts = [markdown(Grid("", ["score", *COLUMNS.values()], scores, note)), _gains(rows), _distortions(wild)]
-    return "\n\n".join(parts) + "\n"
+    """Return all tables as Markdown."""
+    return "\n\n".join([score_table(rows), gains(rows), _distortions(wild)]) + "\n"
 
 
-def _gains(rows: Sequence[dict[str, Any]]) -> str:
-    fused = [row for row in rows if "best_single" in row]
+def score_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return each score's means over seeds."""
     lines = []
-    for row in fused:
-        for rival, values in (("mcp", row["vs_mcp"]), (row["best_single"]["score"], row["best_single"])):
-            cells = [
-                Cell(f"{SCALES.get(name, 100) * values[name]['value']:+.1f}", _interval(values[name], name))
-                for name in MAIN
-            ]
-            lines.append([Cell(f"{row['seed']}"), Cell(rival), *cells])
-    titles = ["seed", "fused oracle against", *(COLUMNS[name] for name in MAIN)]
+    for name in dict.fromkeys(row["score"] for row in rows):
+        own = [row for row in rows if row["score"] == name]
+        lines.append([Cell(name), *(_mean([row[key]["value"] for row in own], key) for key in COLUMNS)])
+    note = f"{rows[0]['n']:,} test rows; mean ± standard deviation over {len({row['seed'] for row in rows})} seeds."
+    return markdown(Grid("", ["score", *COLUMNS.values()], lines, note))
+
+
+def gains(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the paired differences of each fused oracle to MCP and to the best single score, seed by seed."""
+    lines = []
+    for row in (row for row in rows if "best_single" in row):
+        best = row["best_single"]
+        for rival, values in (("mcp", row["vs_mcp"]), (f"{best['score']} (best single)", best)):
+            pairs = [(SCALES.get(name, 100), values[name], name) for name in MAIN]
+            cells = [Cell(f"{scale * value['value']:+.1f}", _interval(value, name)) for scale, value, name in pairs]
+            lines.append([Cell(f"{row['score']}, seed {row['seed']}"), Cell(rival), *cells])
+    titles = ["", "against", *(COLUMNS[name] for name in MAIN)]
     return markdown(Grid("", titles, lines, "Paired differences with 95 % intervals; the best single score by AURC."))
 
 

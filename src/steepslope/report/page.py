@@ -74,12 +74,23 @@ def page(report: Report) -> str:
 
 
 def example_grids(scored: Scored, predictions: Predictions, ids: Ids) -> list[Grid]:
-    """Return the least trusted predictions, and the most trusted errors."""
+    """Return the least trusted predictions, and the most trusted errors, with what each evidence added, if known."""
     order = np.argsort(scored.confidence, kind="stable")
     errors = order[::-1][~predictions.is_correct[order[::-1]]]
     chosen = {"Least trusted": order[:EXAMPLES], "Most trusted errors": errors[:EXAMPLES]}
-    columns = ["id", "predicted", "label", "confidence (%)"]
-    return [Grid(title, columns, _examples(scored, predictions, rows, ids)) for title, rows in chosen.items()]
+    return [_example_grid(title, scored, predictions, rows, ids) for title, rows in chosen.items()]
+
+
+def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: NDArray[np.int64], ids: Ids) -> Grid:
+    columns, lines, note = ["id", "predicted", "label", "confidence (%)"], _examples(scored, predictions, rows, ids), ""
+    if scored.explain is not None and isinstance(predictions, ClassifierOutputs) and len(rows):
+        shares = scored.explain(predictions.subset(rows))
+        columns += shares
+        lines = [
+            [*line, *(Cell(f"{share[index]:+.1f}") for share in shares.values())] for index, line in enumerate(lines)
+        ]
+        note = "After the confidence: what each kind of evidence added to the trust logit."
+    return Grid(title, columns, lines, note)
 
 
 def _examples(scored: Scored, predictions: Predictions, rows: NDArray[np.int64], ids: Ids) -> list[list[Cell]]:

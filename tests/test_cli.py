@@ -21,13 +21,14 @@ from tests.conftest import make_outputs
 
 def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads((demo / "metrics.json").read_text())
-    assert [row["score"] for row in rows] == ["mcp", "CE", "Focal", "TCP", "SS"]
+    assert [row["score"] for row in rows] == ["mcp", "CE", "Focal", "TCP", "SS", "fused"]
     assert {row["loss"] for row in rows} - {None} <= set(LOSSES)
     assert all(row["n"] == 797 for row in rows)
     assert (demo / "table.md").exists()
     assert (demo / "report.html").exists()
     test = ClassifierOutputs.load(demo / "seed0" / "outputs" / "test")
     assert rows[0]["accuracy"]["value"] == pytest.approx(test.is_correct.mean())
+    assert rows[-1]["delta_auc_vs_mcp"]["low"] > 0
 
 
 def test_the_same_seed_gives_the_same_bytes(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

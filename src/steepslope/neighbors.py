@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,29 +51,43 @@ class Index:
 
         distances = np.full((len(queries), len(self.starts) - 1), np.inf, dtype=np.float32)
         for rows, chunk in self._chunks(queries):
-            for label, (start, stop) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+            for label, (start, stop) in enumerate(pairwise(self.starts)):
                 if stop - start >= rank:
                     points = torch.from_numpy(self.points[start:stop])
-                    found = points[_at_rank(chunk, points, rank)]
+                    found = points[_at_rank(chunk, points, _squared(chunk, points), rank)]
                     distances[rows, label] = torch.linalg.vector_norm(chunk - found, dim=1).numpy()
         return distances
 
     def nearest(self, queries: NDArray[Any], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return distances and labels of the nearest references, (n, d) -> (n, count) each, nearest first."""
+        _, distances, labels = self.search(queries, 0, count)
+        return distances, labels
+
+    def search(
+        self, queries: NDArray[Any], rank: int, count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """Return what :meth:`class_distances` (of rank 0: nothing) and :meth:`nearest` do, by one matrix product."""
         import torch
 
         if count > len(self.points):
             raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
+        by_class = np.full((len(queries), len(self.starts) - 1), np.inf, dtype=np.float32)
         distances = np.empty((len(queries), count), dtype=np.float32)
         labels = np.empty((len(queries), count), dtype=np.int64)
         points = torch.from_numpy(self.points)
         for rows, chunk in self._chunks(queries):
-            found = _squared(chunk, points).topk(count, dim=1, largest=False).indices
+            squared = _squared(chunk, points)
+            found = squared.topk(count, dim=1, largest=False).indices
             exact = torch.stack([torch.linalg.vector_norm(chunk - points[column], dim=1) for column in found.T], dim=1)
             order = exact.argsort(dim=1, stable=True)
             distances[rows] = exact.gather(1, order).numpy()
             labels[rows] = self.labels[found.gather(1, order).numpy()]
-        return distances, labels
+            for label, (start, stop) in enumerate(pairwise(self.starts)):
+                if 0 < rank <= stop - start:
+                    own = points[start:stop]
+                    chosen = own[_at_rank(chunk, own, squared[:, start:stop], rank)]
+                    by_class[rows, label] = torch.linalg.vector_norm(chunk - chosen, dim=1).numpy()
+        return by_class, distances, labels
 
     def _chunks(self, queries: NDArray[Any]) -> Iterator[tuple[slice, Tensor]]:
         import torch
@@ -94,15 +109,14 @@ def _squared(queries: Tensor, points: Tensor) -> Tensor:
     return torch.addmm(points.square().sum(dim=1), queries, points.T, alpha=-2)
 
 
-def _at_rank(queries: Tensor, points: Tensor, rank: int) -> Tensor:
-    """Return the index of each query's ``rank``-th nearest point, (n,).
+def _at_rank(queries: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
+    """Return the index of each query's ``rank``-th nearest point, (n,); ``squared`` (n, m) is used up.
 
     Where float32 cannot tell it from the next, because both are much closer than they are to the origin, it is found
     again in float64.
     """
     import torch
 
-    squared = _squared(queries, points)
     for _ in range(rank):  # a few minima are faster than a selection
         found = squared.argmin(dim=1, keepdim=True)
         value = squared.gather(1, found)
@@ -110,5 +124,6 @@ def _at_rank(queries: Tensor, points: Tensor, rank: int) -> Tensor:
     rounding = ROUNDING * (queries.square().sum(dim=1) + points.square().sum(dim=1).max())
     unsure = squared.amin(dim=1) - value[:, 0] < rounding
     if queries.dtype == torch.float32 and bool(unsure.any()):
-        found[unsure, 0] = _at_rank(queries[unsure].double(), points.double(), rank)
+        again = queries[unsure].double(), points.double()
+        found[unsure, 0] = _at_rank(*again, _squared(*again), rank)
     return found[:, 0]

@@ -84,6 +84,10 @@ def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: 
     order = brute.argsort(axis=1)[:, :7]
     np.testing.assert_allclose(distances, np.take_along_axis(brute, order, axis=1), rtol=1e-5)
     np.testing.assert_array_equal(labels, training.labels[order])
+    index = Index.build(points, training.labels, 4)
+    by_class, again, _ = index.search(queries, 2, 7)
+    np.testing.assert_array_equal(again, distances)
+    np.testing.assert_allclose(by_class, index.class_distances(queries, 2), rtol=1e-5)
 
 
 def test_knn_distance_is_between_unit_vectors() -> None:

@@ -8,10 +8,10 @@ from steepslope.commands.evaluate import Options, evaluate_predictions
 
 
 def demo(out: str = "runs/demo", seed: int = 0) -> None:
-    """Show the whole line on scikit-learn's digits: classifier, outputs, the paper's four oracles, report.
+    """Show the whole line on scikit-learn's digits: classifier, outputs, the paper's four oracles and ours, report.
 
     A small classifier is trained on 500 digits; each oracle learns from its errors on 500 others which of its
-    predictions on 797 test digits to trust.
+    predictions on 797 test digits to trust. The paper's see the features alone, the fused one all there is.
 
     Parameters
     ----------
@@ -34,5 +34,6 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     oracles = [work / "oracles" / name for name in PAPER_LOSSES]
     for path in oracles:
         Oracle(loss=PAPER_LOSSES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
-    names = [str(path) for path in oracles]
+    Oracle.fused(seed=seed).fit(held_out, outputs[work / "outputs" / "train"]).save(work / "oracles" / "fused")
+    names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     evaluate_predictions(test, work / "outputs" / "test", names, folder, "Which digits to trust", Options(seed=seed))

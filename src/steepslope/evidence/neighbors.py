@@ -42,8 +42,8 @@ def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, arra
     index = Index(**state)
     queries: NDArray[Any] = outputs.require(array)[rows]
     predictions = outputs.predictions[rows]
-    ratio = log_distance_ratio(index.class_distances(queries, RANK).astype(np.float64), predictions)
-    _, labels = index.nearest(queries, max(COUNTS))
+    distances, _, labels = index.search(queries, RANK, max(COUNTS))
+    ratio = log_distance_ratio(distances.astype(np.float64), predictions)
     same = labels == predictions[:, None]
     columns = [ratio.clip(-RATIO_LIMIT, RATIO_LIMIT)]
     for count in COUNTS:
@@ -60,12 +60,12 @@ def neighbor_opinions(
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
     index, queries = Index(**state), outputs.require(array)[rows]
-    _, labels = index.nearest(queries, max(COUNTS))
+    found_distances, _, labels = index.search(queries, RANK, max(COUNTS))
     opinions = []
     for count in COUNTS:
         found = (labels[:, :count, None] == np.arange(outputs.num_classes)).sum(axis=1)
         opinions.append(np.log((found + PRIOR) / (count + PRIOR * outputs.num_classes)))
-    distances = index.class_distances(queries, RANK).astype(np.float64)
+    distances = found_distances.astype(np.float64)
     nearest = np.maximum(distances.min(axis=1, keepdims=True), EPSILON)
     relative = np.log(np.maximum(distances, EPSILON) / nearest).clip(0, RATIO_LIMIT)
     return np.stack([*opinions, log_probabilities(-STEEPNESS * relative)], axis=1)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from benchmarks.block import block_against_live_classifier
 from benchmarks.extraction import backend_against_eager
+from benchmarks.gate import gate_against_bare_classifier
 from benchmarks.metrics import metrics_against_scikit_learn
 from benchmarks.streaming import streaming_against_loader
 from benchmarks.timing import Comparison
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "fit": streaming_against_loader,
     "trust-score": trust_score_against_trees,
     "block": block_against_live_classifier,
+    "gate": gate_against_bare_classifier,
 }
 
 
@@ -37,8 +39,8 @@ def main(names: list[str]) -> None:
             result.title,
             f"{result.ours:.3g} s",
             f"{result.theirs:.3g} s",
-            f"{result.ratio:.1f}",
-            f"≥ {result.goal:g}",
+            f"{result.ratio:.3g}",
+            f"≥ {result.goal:.3g}",
         )
     Console(width=140).print(table)
 

@@ -22,6 +22,7 @@ from steepslope.outputs import ClassifierOutputs, Confidences
 
 MANIFEST = "manifest.json"
 VERSION = 1
+FOREIGN = "foreign"  # the subfolder with another backbone's outputs of the same images
 ARRAYS = ("logits", "labels", "features", "views", "dropout", "foreign")
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
@@ -135,9 +136,24 @@ def _load_folder(folder: Path, ids: bool) -> Arrays:
         raise SteepslopeError(f"{path}: expected version {VERSION} of the format, found {manifest.get('version')!r}")
     described = field(manifest, "arrays", dict, path)
     arrays = {name: _load_array(folder, name, described[name], path) for name in ARRAYS if name in described}
+    if (folder / FOREIGN / MANIFEST).exists():
+        arrays[FOREIGN] = _foreign_features(folder)
     if ids and field(manifest, "ids", bool, path):
         arrays |= tables.read(folder / "ids.parquet", ids=True)
     return arrays
+
+
+def _foreign_features(folder: Path) -> NDArray[Any]:
+    if ids_in_order(folder / FOREIGN) != ids_in_order(folder):
+        raise SteepslopeError(f"{folder / FOREIGN}: expected the images of {folder}, in the same order, found others")
+    return _load_folder(folder / FOREIGN, ids=False)["features"]
+
+
+def ids_in_order(folder: Path) -> list[str]:
+    """Return all ids of a folder of outputs."""
+    if not field(read_json(folder / MANIFEST, "classifier outputs"), "ids", bool, folder / MANIFEST):
+        raise SteepslopeError(f"{folder}: expected outputs with ids, found none")
+    return list(tables.read(folder / "ids.parquet", ids=True)["ids"])
 
 
 def _load_array(folder: Path, name: str, described: dict[str, Any], manifest: Path) -> NDArray[Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steepslope.data.options import ExtractionOptions
+from steepslope.errors import SteepslopeError
 
 
 def extract(
@@ -17,6 +18,7 @@ def extract(
     mean: list[float] | float | None = None,
     std: list[float] | float | None = None,
     resize: Literal["crop", "squash"] | None = None,
+    foreign: bool = False,
     **options: Any,
 ) -> None:
     """Run a frozen classifier over images and keep what it says; killed and run again, it resumes.
@@ -43,13 +45,22 @@ def extract(
         As mean.
     resize
         crop (shorter side, then the central square) or squash.
+    foreign
+        The classifier is a second backbone: its features of the images whose outputs ``out`` holds already are kept
+        beside them, as evidence for oracles.
     """
     chosen = ExtractionOptions(**options)
 
     from steepslope.data.classifier_specs import load_classifier
     from steepslope.data.datasets import parse_dataset
     from steepslope.data.extraction import extract_to_folder, read_classes
+    from steepslope.data.foreign import extract_foreign
 
     spec, names = parse_dataset(data), None if classes is None else read_classes(Path(classes))
+    if foreign and names is not None:
+        raise SteepslopeError("classes: expected none of a foreign backbone, whose classes do not matter")
     model = load_classifier(classifier).with_transform(image_size, mean, std, resize)
-    extract_to_folder(model, spec, Path(out), chosen, names)
+    if foreign:
+        extract_foreign(model, spec, Path(out), chosen)
+    else:
+        extract_to_folder(model, spec, Path(out), chosen, names)

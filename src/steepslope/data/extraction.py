@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
@@ -48,12 +48,20 @@ def extract_to_folder(
     return extract(classifier, sources, options or ExtractionOptions())
 
 
+def said(outputs: ClassifierOutputs) -> str:
+    """Return what to say of finished outputs."""
+    return f"{len(outputs):,} predictions, accuracy {100 * outputs.is_correct.mean():.2f} %"
+
+
 def extract(
-    classifier: Classifier, sources: Mapping[Path, tuple[str, Dataset]], options: ExtractionOptions
+    classifier: Classifier,
+    sources: Mapping[Path, tuple[str, Dataset]],
+    options: ExtractionOptions,
+    say: Callable[[ClassifierOutputs], str] = said,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of data sets, each with its name, to their folders, or find them complete there.
 
-    All that can be checked beforehand is checked before the first is written.
+    All that can be checked beforehand is checked before the first is written. ``say`` describes each of them.
 
     Raises
     ------
@@ -62,12 +70,18 @@ def extract(
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
     with launched(options) as fabric:
-        return _extract_all(classifier, sources, options, fabric)
+        complete = _extract_all(classifier, sources, options, fabric)
+        outputs = {out: ClassifierOutputs.load(out) for out in sources}
+        if fabric.is_global_zero:
+            for out in sources:
+                console().print(f"{out}: {'already complete, ' if complete[out] else ''}{say(outputs[out])}")
+        return outputs
 
 
 def _extract_all(
     classifier: Classifier, sources: Mapping[Path, tuple[str, Dataset]], options: ExtractionOptions, fabric: Fabric
-) -> dict[Path, ClassifierOutputs]:
+) -> dict[Path, bool]:
+    """Extract what is missing; return which were complete before."""
     with together(fabric):
         classifier = classifier if classifier.num_classes else classifier.with_transform()
         run = on_backend(classifier, options, fabric)
@@ -85,11 +99,7 @@ def _extract_all(
         if not complete[out]:
             _extract(engine, run, data, source, out, keys[out])
     engine.net.cpu()
-    outputs = {out: ClassifierOutputs.load(out) for out in sources}
-    if fabric.is_global_zero:
-        for out in sources:
-            _say(out, outputs[out], "already complete, " if complete[out] else "")
-    return outputs
+    return complete
 
 
 def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
@@ -102,11 +112,6 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
                     raise SteepslopeError(
                         f"{out}: expected the same {name} in all processes, found {value} and {first[out][name]}"
                     )
-
-
-def _say(out: Path, outputs: ClassifierOutputs, before: str) -> None:
-    accuracy = 100 * outputs.is_correct.mean()
-    console().print(f"{out}: {before}{len(outputs):,} predictions, accuracy {accuracy:.2f} %")
 
 
 def _extract(

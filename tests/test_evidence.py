@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
@@ -16,9 +18,10 @@ from steepslope.evidence.fitting import FOLDS, Errors, all_parts, evidence_of, f
 from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.states import State
 from steepslope.losses import cross_entropy, steep_slope
+from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs
-from steepslope.training.consensus import fit_consensus
-from steepslope.training.linear import fit_linear, fit_softmax
+from steepslope.training.consensus import Consensus, fit_consensus
+from steepslope.training.linear import fit_linear, fit_softmax, fit_standardised_softmax, scale_of
 from tests.conftest import make_complete
 
 VOICES = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
@@ -36,7 +39,7 @@ def fit_set() -> ClassifierOutputs:
 
 @pytest.fixture(scope="module")
 def states(reference: ClassifierOutputs) -> dict[str, State]:
-    return fit_states(list(EVIDENCE), reference)
+    return fit_states(list(EVIDENCE), make_complete(400, seed=2), reference)
 
 
 @pytest.mark.parametrize("name", EVIDENCE)
@@ -51,11 +54,9 @@ def test_columns_are_the_same_in_blocks(name: str, fit_set: ClassifierOutputs, s
 @pytest.mark.parametrize("name", EVIDENCE)
 def test_columns_know_something(name: str, fit_set: ClassifierOutputs, states: dict[str, State]) -> None:
     """Each kind, and each score, tells correct predictions from errors a little, in its best column."""
-    from steepslope.metrics import auroc
-
     whole = columns(fit_set, [name], slice(0, len(fit_set)), states)
     aucs = [auroc(column, fit_set.is_correct) for column in whole.T.astype(np.float64)]
-    if name not in ("features", "max_logit", "energy"):
+    if name not in ("features", "max_logit", "energy", "knn_distance"):
         assert max(*aucs, *(1 - auc for auc in aucs)) > 0.55
     assert EVIDENCE[name].columns.__doc__
 
@@ -80,7 +81,7 @@ def test_neighbours_are_those_of_scikit_learn(
     np.testing.assert_allclose(found[:, 3], same.mean(axis=1), atol=1e-6)
     part, classes = opinions_of(fit_set, ["neighbors"], slice(0, 400), states)
     counts = (labels[:, :, None] == np.arange(4)).sum(axis=1)
-    expected = np.log((counts + 0.3) / (50 + 0.3 * 4))
+    expected = np.log((counts + 3 / 4) / (50 + 3))
     np.testing.assert_allclose(part[:, 1], np.take_along_axis(expected, classes, axis=1), atol=1e-5)
 
 
@@ -131,29 +132,58 @@ def test_candidates_stand_for_all_classes() -> None:
     assert np.isfinite(found.log_odds(part, classes)).all()
 
 
-def test_no_row_sees_its_own_label() -> None:
-    """Labels without any relation to features: only a row that sees its own label can tell it from others."""
+@pytest.mark.parametrize("errors", ["crossfit", "train"])
+@pytest.mark.parametrize("name", ["trust_score", "neighbors", "foreign_neighbors", "second_opinion"])
+def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
+    """Labels without any relation to features, and predictions that are right half of the time.
+
+    Only a row that sees its own label can tell an error from a correct prediction.
+    """
     rng = np.random.default_rng(0)
-    features, labels = rng.normal(size=(500, 3)).astype(np.float32), rng.integers(2, size=500)
-    logits = np.eye(2)[labels] + 1e-3 * rng.normal(size=(500, 2))
-    outputs = ClassifierOutputs(logits, labels, features)
-    seen = {}
-    modes: tuple[Errors, Errors] = ("crossfit", "train")
-    for errors in modes:
-        parts, _ = evidence_of(outputs, ["trust_score"], None, errors, 0)
-        seen[errors] = float(parts[0].mean())
-    assert abs(seen["crossfit"]) < 0.1
-    assert seen["train"] > 0.2
+    features, labels = rng.normal(size=(600, 30)).astype(np.float32), rng.integers(2, size=600)
+    logits = np.eye(2)[rng.integers(2, size=600)]
+    outputs = ClassifierOutputs(logits, labels, features, foreign=features)
+    parts, states = evidence_of(outputs, [name], None, errors, 0)
+    leaking = all_parts(outputs, [name], states)
+
+    def separation(part: NDArray[Any]) -> float:
+        return max(abs(auroc(column, outputs.is_correct) - 0.5) for column in part.T.astype(np.float64))
+
+    assert separation(parts[0]) < 0.08
+    assert separation(leaking[0]) > 0.1
 
 
 def test_crossfitted_columns_come_from_the_other_folds(fit_set: ClassifierOutputs) -> None:
     parts, states = evidence_of(fit_set, ["logits", "neighbors"], None, "crossfit", 5)
     fold = fold_of(fit_set.labels, 5)
     inside = np.flatnonzero(fold == 2)
-    others = fit_states(["neighbors"], fit_set.subset(np.flatnonzero(fold != 2)))
+    others = fit_states(["neighbors"], fit_set, fit_set.subset(np.flatnonzero(fold != 2)))
     expected = all_parts(fit_set.subset(inside), ["neighbors"], others)[0]
     np.testing.assert_array_equal(parts[1][inside], expected)
     assert len(states["neighbors"]["points"]) == 400
+
+
+@pytest.mark.parametrize("num_classes", [2, 4, 20, 1000])
+def test_sure_predictions_stay_in_order(num_classes: int) -> None:
+    """Gaps of 20 to 120 between the first and the other logits: all distinct, and more is more."""
+    gaps = np.linspace(20, 120, 401)
+    logits = np.zeros((401, num_classes))
+    logits[:, 1] = gaps
+    outputs = ClassifierOutputs(logits, np.ones(401, dtype=np.int64))
+    part, classes = opinions_of(outputs, ["logits"], slice(0, 401), {})
+    consensus = Consensus(np.ones(1), np.zeros(num_classes + 1))
+    assert (np.diff(consensus.log_odds(part, classes)) > 0).all()
+
+
+def test_a_constant_column_is_not_blown_up() -> None:
+    """0.1 has no exact float32: its deviation is rounding, and must not become a scale."""
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(60_000, 2)).astype(np.float32)
+    columns[:, 1] = 0.1
+    labels = (columns[:, 0] > 0).astype(np.int64)
+    weights, _ = fit_standardised_softmax(columns, labels, 2, 1e-3)
+    assert np.abs(weights[1]).max() < 1e-3
+    assert scale_of(np.array([0.1]), np.array([1e-9])) == 1
 
 
 def test_folds_are_even() -> None:
@@ -178,6 +208,28 @@ def wrong(value: str) -> Any:
         (
             lambda ours, theirs: evidence_of(ours, ["neighbors"], theirs.subset(np.arange(30)), "holdout", 0),
             "expected at least 50 references, found 30",
+        ),
+        (
+            lambda ours, theirs: evidence_of(ours, ["neighbors"], theirs, "crossfit", 0),
+            "reference: expected none with errors='crossfit'",
+        ),
+        (
+            lambda ours, _: evidence_of(ours, ["neighbors"], make_complete(600, num_classes=5), "holdout", 0),
+            "reference: expected the fit set's 4 classes, found 5",
+        ),
+        (
+            lambda ours, _: evidence_of(replace(ours, ids=None), ["neighbors"], ours, "holdout", 0),
+            "expected other rows, found the same rows",
+        ),
+        (
+            lambda ours, theirs: evidence_of(
+                ours, ["second_opinion"], replace(theirs, foreign=theirs.foreign[:, :3]), "holdout", 0
+            ),
+            "second_opinion: foreign: expected 3 columns, found 8",
+        ),
+        (
+            lambda ours, theirs: evidence_of(ours, ["second_opinion"], replace(theirs, foreign=None), "holdout", 0),
+            "reference: second_opinion: the outputs hold no foreign",
         ),
         (lambda ours, theirs: ours.with_foreign(theirs), "expected outputs of the same inputs"),
         (lambda ours, _: columns(ours, ["neighbours"], slice(0, 1)), "did you mean 'neighbors'"),

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from scipy.stats import spearmanr
 
 from steepslope.cli import main
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.files import read_json, write_json
-from steepslope.fused import FusedOracle
+from steepslope.evidence.fitting import all_parts
+from steepslope.evidence.opinions import opinions_of
+from steepslope.files import read_json
+from steepslope.fused import Candidate, FusedOracle
 from steepslope.losses import LOSSES
 from steepslope.metrics import auroc, tnr, tpr
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import MCP
+from steepslope.scores import MCP, Energy, MaxLogitPNorm
 from tests.conftest import make_complete
 
 
@@ -71,47 +75,88 @@ def test_steep_slope_trusts_less(
 
 
 def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
-    shares = oracle.explain(unseen)
-    assert oracle.fitted_ is not None
-    assert list(shares) == [*oracle.fitted_.inputs, "classes", "others", "cut"]
+    """Each share against a formula of its own, on a few rows; together they are the trust logit."""
+    shares, fitted = oracle.explain(unseen), oracle.fitted_
+    assert fitted is not None
+    consensus = fitted.consensus
+    assert consensus is not None
+    assert list(shares) == [*fitted.inputs, "classes", "others", "cut"]
     np.testing.assert_allclose(sum(shares.values()), oracle.trust_logit(unseen), atol=1e-9)
+    *parts, classes = all_parts(unseen, fitted.inputs, fitted.states, opinions_of)
+    for row in range(5):
+        utilities = consensus.offsets[classes[row]].copy()
+        start = 0
+        for part in parts:
+            weights = consensus.weights[start : start + part.shape[1]]
+            utilities += weights @ part[row]
+            start += part.shape[1]
+        rival = 1 + int(utilities[1:].argmax())
+        start = 0
+        for name, part in zip(fitted.inputs, parts, strict=True):
+            weights = consensus.weights[start : start + part.shape[1]]
+            gap = float(weights @ (part[row, :, 0] - part[row, :, rival]))
+            assert shares[name][row] == pytest.approx(fitted.scale * gap, abs=1e-9)
+            start += part.shape[1]
+        rest = np.exp(utilities[1:] - utilities[rival]).sum()
+        assert shares["others"][row] == pytest.approx(-fitted.scale * np.log(rest), abs=1e-9)
 
 
-def test_it_says_so_when_a_single_score_is_better(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Labels drawn from the softmax itself: nothing ranks better than MCP, and the rest is noise."""
-    rng = np.random.default_rng(0)
+def test_no_opinion_counts_against_what_it_says(oracle: FusedOracle) -> None:
+    assert oracle.fitted_ is not None
+    assert oracle.fitted_.consensus is not None
+    assert (oracle.fitted_.consensus.weights >= 0).all()
 
-    def drawn(n: int, seed: int) -> ClassifierOutputs:
-        local = np.random.default_rng(seed)
-        logits = 2 * local.normal(size=(n, 4))
-        labels = (logits + local.gumbel(size=logits.shape)).argmax(axis=1)
-        views = np.stack([logits + 4 * local.normal(size=logits.shape)], axis=1)
-        return ClassifierOutputs(logits, labels, views=views)
 
-    fitted = Oracle.fused().fit(drawn(300, 1))
+def drawn(n: int, seed: int, num_classes: int = 4) -> ClassifierOutputs:
+    """Draw labels from the softmax itself: nothing ranks better than MCP; the views are noise."""
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(n, num_classes))
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    views = np.stack([logits + 4 * rng.normal(size=logits.shape)], axis=1)
+    return ClassifierOutputs(logits, labels, views=views)
+
+
+def scaled_by_luck(n: int, seed: int) -> ClassifierOutputs:
+    """Logits whose scale says nothing, and misleads all but MaxLogit-pNorm, which divides by it."""
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(n, 20))
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    return ClassifierOutputs(logits * rng.lognormal(0, 1.5, size=(n, 1)), labels)
+
+
+def test_it_is_a_single_score_where_that_ranks_best(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fitted = Oracle.fused().fit(scaled_by_luck(1500, 1))
     assert fitted.fitted_ is not None
-    test = drawn(3000, int(rng.integers(100, 200)))
+    assert fitted.fitted_.inputs == ("max_logit_pnorm",)
+    assert fitted.fitted_.consensus is None
+    assert "no consensus ranks better than max_logit_pnorm alone" in capsys.readouterr().err
+    test = scaled_by_luck(3000, 2)
+    alone = auroc(MaxLogitPNorm().fit(scaled_by_luck(1500, 1)).confidence(test), test.is_correct)
+    assert auroc(fitted.trust_logit(test), test.is_correct) == alone
+    assert alone > auroc(MCP().confidence(test), test.is_correct) + 0.02
+    assert list(fitted.explain(test)) == ["max_logit_pnorm", "cut"]
+    np.testing.assert_allclose(sum(fitted.explain(test).values()), fitted.trust_logit(test))
+    fitted.save(tmp_path)
+    np.testing.assert_array_equal(Oracle.load(tmp_path).trust_logit(test), fitted.trust_logit(test))
+
+
+def test_noise_does_no_harm() -> None:
+    fitted, test = Oracle.fused().fit(drawn(300, 1)), drawn(3000, 2)
     mcp = auroc(MCP().confidence(test), test.is_correct)
     assert auroc(fitted.trust_logit(test), test.is_correct) > mcp - 0.01
-    if fitted.fitted_.consensus is None:
-        assert "alone, so that is this oracle" in capsys.readouterr().err
-        fitted.save(tmp_path)
-        loaded = Oracle.load(tmp_path)
-        np.testing.assert_array_equal(loaded.trust_logit(test), fitted.trust_logit(test))
-        np.testing.assert_allclose(sum(fitted.explain(test).values()), fitted.trust_logit(test))
 
 
-def test_a_useless_consensus_is_not_taken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shift", [0.0, 1e4])
+def test_a_single_score_keeps_its_order(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the size of the logits, no two predictions that a score tells apart are tied."""
     from steepslope import fused
 
-    monkeypatch.setattr(fused, "_consensus_candidates", lambda *_: [])
-    outputs = make_complete(800, seed=4)
-    fitted = Oracle.fused().fit(outputs)
-    error = capsys.readouterr().err
-    assert fitted.fitted_ is not None
-    name = fitted.fitted_.inputs[0]
-    assert f"no consensus ranks better than {name} alone" in error
-    assert list(fitted.explain(outputs)) == [name, "cut"]
+    monkeypatch.setattr(fused, "SINGLE", ("energy",))
+    monkeypatch.setattr(fused, "_best_consensus", lambda task, *_: Candidate(("logits",), 1.0, -task.classes[:, 0]))
+    outputs = drawn(2000, 3)
+    shifted = ClassifierOutputs(outputs.logits + shift, outputs.labels)
+    z, energy = Oracle.fused().fit(shifted).trust_logit(shifted), Energy().confidence(shifted)
+    np.testing.assert_array_equal(np.unique(energy, return_inverse=True)[1], np.unique(z, return_inverse=True)[1])
 
 
 def test_it_is_saved_whole(oracle: FusedOracle, unseen: ClassifierOutputs, tmp_path: Path) -> None:
@@ -133,9 +178,39 @@ def test_without_a_reference_what_needs_one_is_left_out(fit_set: ClassifierOutpu
     fitted = Oracle.fused().fit(fit_set).fitted_
     assert fitted is not None
     assert not {"neighbors", "foreign_neighbors", "second_opinion"} & set(fitted.inputs)
+    assert fitted.left_out["second_opinion"] == "no reference"
     crossed = Oracle.fused(errors="crossfit").fit(fit_set).fitted_
     assert crossed is not None
-    assert {"neighbors", "second_opinion"} <= set(crossed.inputs)
+    assert "second_opinion" in crossed.inputs
+    assert crossed.left_out == {}
+
+
+def test_what_cannot_be_had_is_said(
+    fit_set: ClassifierOutputs, reference: ClassifierOutputs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = replace(reference.subset(np.arange(40)), foreign=None)
+    fitted = Oracle.fused().fit(replace(fit_set, views=None), known).fitted_
+    assert fitted is not None
+    assert fitted.left_out == {
+        "neighbors": "fewer than 50 references",
+        "views": "no views in the outputs",
+        "foreign_neighbors": "no foreign in the reference",
+        "second_opinion": "no foreign in the reference",
+        "knn_distance": "fewer than 50 references",
+    }
+    assert "views: no views in the outputs" in capsys.readouterr().err
+
+
+def test_what_it_saw_under_train_tells_nothing(unseen: ClassifierOutputs) -> None:
+    """Features of noise: an oracle that let rows see their own labels would rank at random on others."""
+
+    def noise(n: int, seed: int) -> ClassifierOutputs:
+        outputs, rng = drawn(n, seed), np.random.default_rng(seed + 10)
+        return ClassifierOutputs(outputs.logits, outputs.labels, rng.normal(size=(n, 5)))
+
+    test = noise(2000, 8)
+    z = Oracle.fused(errors="train").fit(noise(800, 7)).trust_logit(test)
+    assert auroc(z, test.is_correct) > auroc(MCP().confidence(test), test.is_correct) - 0.02
 
 
 def test_logits_alone_will_do_for_two_and_for_many_classes() -> None:
@@ -173,7 +248,7 @@ def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference
         (lambda oracle, outputs: oracle.trust_logit(replace(outputs, foreign=None)), "the outputs hold no foreign"),
         (
             lambda oracle, outputs: oracle.trust_logit(replace(outputs, features=outputs.features[:, :5])),
-            "features: expected 8 columns, as in the reference, found 5",
+            "neighbors: features: expected 8 columns, as in the reference, found 5",
         ),
         (lambda *_: FusedOracle(errors="all"), "unknown errors 'all'"),  # type: ignore[arg-type]
         (lambda *_: FusedOracle(loss="steep"), "did you mean 'steep_slope'"),
@@ -190,17 +265,64 @@ def test_wrong_use_is_named(work: Any, message: str, oracle: FusedOracle, unseen
     ("damage", "message"),
     [
         ({"inputs": ["logit"]}, "did you mean 'logits'"),
-        ({"widths": [1]}, "expected arrays of shapes"),
-        ({"num_classes": 7}, "expected arrays of shapes"),
+        ({"inputs": ["features"]}, "unknown input"),
+        ({"inputs": ["mcp"]}, "unknown input"),
+        ({"inputs": [["logits"]]}, "unknown input"),
+        ({"widths": [1]}, "expected 1 weights"),
+        ({"widths": ["1"]}, "expected 0 weights"),
+        ({"num_classes": 7}, "and 8 offsets, found others"),
         ({"scale": "big"}, "'scale'"),
+        ({"scale": -1.0}, "expected a finite offset and scale > 0"),
+        ({"scale": float("nan")}, "expected a finite offset and scale > 0"),
     ],
 )
 def test_damaged_oracles_are_named(damage: dict[str, Any], message: str, oracle: FusedOracle, tmp_path: Path) -> None:
     oracle.save(tmp_path)
     card = read_json(tmp_path / "oracle.json", "an oracle")
-    write_json(tmp_path / "oracle.json", card | {"fitted": card["fitted"] | damage})
+    text = json.dumps(card | {"fitted": card["fitted"] | damage})  # which writes NaN, unlike our own
+    (tmp_path / "oracle.json").write_text(text)
     with pytest.raises(SteepslopeError, match=message):
         Oracle.load(tmp_path)
+
+
+def damaged_points(states: dict[str, Any]) -> None:
+    states["neighbors/points"] = states["neighbors/points"].astype(np.float64)
+
+
+def damaged_starts(states: dict[str, Any]) -> None:
+    states["neighbors/starts"][-1] += 1
+
+
+def damaged_probe(states: dict[str, Any]) -> None:
+    states["second_opinion/bias"] = states["second_opinion/bias"][:2]
+
+
+def lost(states: dict[str, Any]) -> None:
+    del states["neighbors/centre"]
+
+
+@pytest.mark.parametrize("damage", [damaged_points, damaged_starts, damaged_probe, lost])
+def test_damaged_states_are_named(
+    damage: Any, fit_set: ClassifierOutputs, reference: ClassifierOutputs, tmp_path: Path
+) -> None:
+    oracle = Oracle(inputs="neighbors,second_opinion", epochs=1).fit(fit_set, reference)
+    oracle.save(tmp_path)
+    path = tmp_path / "evidence.safetensors"
+    states = load_file(path)
+    damage(states)
+    save_file(states, path)
+    with pytest.raises(SteepslopeError, match=r"evidence.safetensors: expected what \w+ learnt"):
+        Oracle.load(tmp_path)
+
+
+def test_rows_that_were_fitted_to_are_refused(
+    fit_set: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit_set.save(tmp_path / "o")
+    path = str(tmp_path / "o")
+    words = ["evaluate", "--outputs", path, "--reference", path, "--scores", "trust_score", "--out", path + "r"]
+    assert main(words) == 2
+    assert "trust_score: expected other rows, found 800 in both" in capsys.readouterr().err
 
 
 def test_few_errors_are_warned_of(reference: ClassifierOutputs) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.evidence.fitting import require_other_rows
 from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
 from steepslope.metrics.intervals import Difference, Estimate, Resampled, measure, measures_at, resample
 from steepslope.metrics.measures import Measure, tnr_of, tpr_of
@@ -147,7 +148,7 @@ def _score(name: str, label: str, outputs: ClassifierOutputs, fit_sets: FitSets)
     if name in SCORES:
         try:
             score = SCORES[name]().fit(_fit_set(name, outputs, fit_sets))
-            return Scored(name, None, score.confidence(outputs), score.scale)
+            return Scored(name, None, _known(score.confidence(outputs)), score.scale)
         except SteepslopeError as error:
             raise error if str(error).startswith(name) else SteepslopeError(f"{name}: {error}") from error
     if (Path(name) / CARD).exists():
@@ -155,6 +156,14 @@ def _score(name: str, label: str, outputs: ClassifierOutputs, fit_sets: FitSets)
     if Path(name).exists() or "/" in name:
         raise SteepslopeError(f"{name}: expected the folder of a fitted oracle with {CARD}, found none")
     raise unknown_name("score", name, SCORES)
+
+
+def _known(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return confidences that are all numbers."""
+    if np.isnan(confidence).any():
+        row = int(np.isnan(confidence).argmax())
+        raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
+    return confidence
 
 
 def _fit_set(name: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> ClassifierOutputs:
@@ -167,6 +176,7 @@ def _fit_set(name: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> Classi
         raise SteepslopeError(f"{name} learns from the classifier: expected {wanted}, found none")
     if found.num_classes != outputs.num_classes:
         raise SteepslopeError(f"{name}: expected {outputs.num_classes} classes to fit on, found {found.num_classes}")
+    require_other_rows(name, outputs, found)
     return found
 
 
@@ -175,7 +185,7 @@ def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs) -> Sco
     alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
     explain = None if isinstance(oracle, Oracle) and oracle.widths else oracle.explain
     try:
-        return Scored(label, oracle.loss, oracle.trust_logit(outputs), oracle.scale, alphas, explain)
+        return Scored(label, oracle.loss, _known(oracle.trust_logit(outputs)), oracle.scale, alphas, explain)
     except SteepslopeError as error:
         raise SteepslopeError(f"oracle {folder}: {error}") from error
 

@@ -1,6 +1,7 @@
 """The fused oracle: a consensus of all opinions that the outputs hold, chosen on the fit data alone."""
 
 # Annotations are not postponed here: the command line reads them, and resolving them would import torch.
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence import EVIDENCE, SINGLE
+from steepslope.evidence import EVIDENCE, SINGLE, scores_of
 from steepslope.evidence.fitting import ERRORS, FOLDS, Errors, all_parts, evidence_of, fold_of
 from steepslope.evidence.opinions import opinions_of
-from steepslope.evidence.states import State
-from steepslope.evidence.storage import flattened, grouped, load_arrays, save_arrays
+from steepslope.evidence.states import Evidence, State, arrays_fit
+from steepslope.evidence.storage import flattened, load_arrays, load_states, save_arrays
 from steepslope.files import field as json_field
 from steepslope.files import positive, read_json, staged_folder, write_json
 from steepslope.metrics import aurc
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.progress import console
 from steepslope.training.consensus import Consensus, fit_consensus
 from steepslope.trust import (
@@ -29,7 +30,6 @@ from steepslope.trust import (
     bound_loss,
     check_errors,
     check_settings,
-    require_classes,
     require_known,
     target_of,
     warn_of_few,
@@ -47,7 +47,7 @@ class FusedFit:
     """What fitting leaves: inputs with their numbers of opinions, what they learnt, and how they are weighed.
 
     Without a consensus the oracle is the single score in ``inputs``. The trust logit is ``scale`` times the log-odds,
-    or the score, plus ``offset``.
+    or the score, plus ``offset``. ``left_out`` says why other evidence could not be had.
     """
 
     inputs: tuple[str, ...]
@@ -57,6 +57,7 @@ class FusedFit:
     scale: float
     offset: float
     num_classes: int
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +68,21 @@ class Candidate:
     penalty: float | None
     held_out: Floats
 
+    def risk(self, outputs: ClassifierOutputs) -> float:
+        """Return the AURC on the fit set."""
+        return aurc(self.held_out, outputs.is_correct)
+
 
 @dataclass
 class FusedOracle(TrustLogits):
     """Learn which predictions to trust from all that is thought of them.
 
     The classifier, its views and dropout passes, the labels of neighbours and a probe on a foreign backbone, as far as
-    there are any, are opinions on the classes: log-probabilities. Their consensus weighs each by one number, learnt
-    from the labels of the fit set, and the log-odds of the prediction in it are the trust. The ridge, and whether all
-    opinions or the classifier's alone count, five-fold cross-validation on the fit set chooses by AURC; where a single
-    score has a lower one there, the oracle is that score, and says so. The loss then sets the scale of the trust logit
-    and where it is 0, on held-out rows of the folds; it does not change the ranking.
+    there are any, are opinions on the classes: log-probabilities. Their consensus weighs each by one number >= 0,
+    learnt from the labels of the fit set, and the log-odds of the prediction in it are the trust. Five-fold
+    cross-validation on the fit set chooses by AURC which opinions count, and the ridge; where a single score has a
+    lower one there, the oracle is that score, and says so. The loss then sets the scale of the trust logit and where it
+    is 0, on held-out rows of the folds; it does not change the ranking.
 
     Parameters
     ----------
@@ -91,10 +96,10 @@ class FusedOracle(TrustLogits):
         Of the class-balanced loss, in [0, 1).
     errors
         ``holdout``: the fit set is new to the classifier, and the reference are its training outputs; ``crossfit``:
-        the fit set is also the reference, and each fifth of it is seen from the rest; ``train``: the fit set are the
-        training outputs, as in the paper.
+        the fit set is also the reference, and each fifth of it is seen from the rest; ``train``: the same, where the
+        fit set are the training outputs, as in the paper.
     seed
-        Fixes the folds.
+        Fixes the folds, together with the order of the rows.
     """
 
     loss: str = "steep_slope"
@@ -125,23 +130,34 @@ class FusedOracle(TrustLogits):
             If no prediction is wrong, or none correct, or fit set and reference share rows.
         """
         check_errors(outputs)
-        voices, single = _available(outputs, reference, self.errors)
+        left_out = _left_out(outputs, reference, self.errors)
+        voices = [name for name, kind in EVIDENCE.items() if kind.opinions is not None and name not in left_out]
+        single = [name for name in SINGLE if name not in left_out]
         (*parts, classes), states = evidence_of(outputs, voices, reference, self.errors, self.seed, opinions_of)
-        values, single_states = evidence_of(outputs, single, reference, self.errors, self.seed)
+        values, single_states = evidence_of(outputs, single, reference, self.errors, self.seed, scores_of)
         task = Task(dict(zip(voices, parts, strict=True)), classes, outputs.labels, outputs.num_classes)
-        scores = {name: part[:, 0].astype(np.float64) for name, part in zip(single, values, strict=True)}
-        candidates = [Candidate((name,), None, score) for name, score in scores.items()]
-        candidates += _consensus_candidates(task, fold_of(outputs.is_correct, self.seed))
-        best = min(candidates, key=lambda one: aurc(one.held_out, outputs.is_correct))
+        scores = [Candidate((name,), None, part[:, 0]) for name, part in zip(single, values, strict=True)]
+        best = min([*scores, _best_consensus(task, outputs.is_correct, self.seed)], key=lambda one: one.risk(outputs))
         scale, offset = self._cut(best.held_out, outputs)
         consensus = None if best.penalty is None else task.fit(best.inputs, best.penalty)
-        if consensus is None:
-            console().print(f"no consensus ranks better than {best.inputs[0]} alone, so that is this oracle")
         widths = tuple(1 if consensus is None else task.parts[name].shape[1] for name in best.inputs)
         kept = {name: state for name, state in {**states, **single_states}.items() if name in best.inputs}
-        self.fitted_ = FusedFit(best.inputs, widths, kept, consensus, scale, offset, outputs.num_classes)
+        self.fitted_ = FusedFit(best.inputs, widths, kept, consensus, scale, offset, outputs.num_classes, left_out)
+        console().print(self.described())
         warn_of_few(outputs)
         return self
+
+    def described(self) -> str:
+        """Return in a line what a fitted oracle rests on."""
+        if self.fitted_ is None:
+            return "not fitted"
+        names = ", ".join(self.fitted_.inputs)
+        missing = "; ".join(f"{name}: {reason}" for name, reason in self.fitted_.left_out.items())
+        if self.fitted_.consensus is None:
+            return (
+                f"no consensus ranks better than {names} alone, so that is this oracle ({missing or 'nothing missing'})"
+            )
+        return f"a consensus of {names}" + (f" (without {missing})" if missing else "")
 
     def _cut(self, held_out: Floats, outputs: ClassifierOutputs) -> tuple[float, float]:
         """Let the loss choose scale and offset on held-out rows; a scale below 0 would turn the ranking round."""
@@ -158,8 +174,8 @@ class FusedOracle(TrustLogits):
         """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
         fitted = self._checked(outputs)
         if fitted.consensus is None:
-            (score,) = all_parts(outputs, fitted.inputs, fitted.states)
-            return np.asarray(fitted.scale * score[:, 0].astype(np.float64) + fitted.offset)
+            (score,) = all_parts(outputs, fitted.inputs, fitted.states, scores_of)
+            return np.asarray(fitted.scale * score[:, 0] + fitted.offset)
         opinions, classes = self._opinions(outputs, fitted)
         return np.asarray(fitted.scale * fitted.consensus.log_odds(opinions, classes) + fitted.offset)
 
@@ -187,7 +203,7 @@ class FusedOracle(TrustLogits):
         odds = fitted.scale * fitted.consensus.log_odds(opinions, classes) + cut
         return {**named, "classes": common, "others": odds - so_far, "cut": cut}
 
-    def _opinions(self, outputs: ClassifierOutputs, fitted: FusedFit) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _opinions(self, outputs: ClassifierOutputs, fitted: FusedFit) -> tuple[Floats, NDArray[np.int64]]:
         *parts, classes = all_parts(outputs, fitted.inputs, fitted.states, opinions_of)
         for name, part, width in zip(fitted.inputs, parts, fitted.widths, strict=True):
             if part.shape[1] != width:
@@ -197,7 +213,7 @@ class FusedOracle(TrustLogits):
     def _checked(self, outputs: ClassifierOutputs) -> FusedFit:
         if self.fitted_ is None:
             raise SteepslopeError("this oracle is not fitted: call fit(outputs) or Oracle.load(folder) first")
-        require_classes(outputs, self.fitted_.num_classes)
+        require_classes("the oracle", outputs, self.fitted_.num_classes)
         return self.fitted_
 
     def save(self, folder: str | Path) -> None:
@@ -205,11 +221,12 @@ class FusedOracle(TrustLogits):
         if self.fitted_ is None:
             raise SteepslopeError("this oracle is not fitted: call fit(outputs) first")
         fitted = self.fitted_
-        shape = {name: getattr(fitted, name) for name in ("num_classes", "inputs", "widths", "scale", "offset")}
+        names = ("num_classes", "inputs", "widths", "scale", "offset", "left_out")
         weights = {} if fitted.consensus is None else vars(fitted.consensus)
         with staged_folder(folder, last=CARD) as staging:
             save_arrays(weights, staging / WEIGHTS)
             save_arrays(flattened(fitted.states), staging / STATES)
+            shape = {name: getattr(fitted, name) for name in names}
             write_json(staging / CARD, {"kind": KIND, "settings": self.settings(), "fitted": shape})
 
     @classmethod
@@ -221,39 +238,49 @@ class FusedOracle(TrustLogits):
         inputs, widths = (tuple(json_field(shape, name, list, path)) for name in ("inputs", "widths"))
         scale, offset = (float(json_field(shape, name, (int, float), path)) for name in ("scale", "offset"))
         num_classes = positive(shape, "num_classes", path)
-        for name in inputs:
-            require_known(f"input in {path}:", name, EVIDENCE)
+        if not (math.isfinite(offset) and 0 < scale < math.inf):
+            raise SteepslopeError(f"{path}: expected a finite offset and scale > 0, found {offset} and {scale}")
+        consensus = _consensus(Path(folder) / WEIGHTS, widths, num_classes)
+        _check_inputs(inputs, widths, consensus, path)
         try:
             oracle = cls(**json_field(card, "settings", dict, path))
         except (ValueError, TypeError) as error:
             raise SteepslopeError(f"{path}: {error}") from error
-        consensus = _consensus(Path(folder) / WEIGHTS, sum(widths), num_classes)
-        states = grouped(load_arrays(Path(folder) / STATES))
-        oracle.fitted_ = FusedFit(inputs, widths, states, consensus, scale, offset, num_classes)
+        states = load_states(Path(folder) / STATES, inputs, num_classes)
+        left_out = json_field(shape, "left_out", dict, path)
+        oracle.fitted_ = FusedFit(inputs, widths, states, consensus, scale, offset, num_classes, left_out)
         return oracle
 
 
-def _consensus(path: Path, opinions: int, num_classes: int) -> Consensus | None:
+def _consensus(path: Path, widths: Sequence[Any], num_classes: int) -> Consensus | None:
     arrays = load_arrays(path)
     if not arrays:
         return None
-    shapes = {name: array.shape for name, array in arrays.items()}
-    expected = {"weights": (opinions,), "offsets": (num_classes + 1,)}
-    if shapes != expected:
-        raise SteepslopeError(f"{path}: expected arrays of shapes {expected}, found {shapes}")
+    opinions = sum(width for width in widths if isinstance(width, int))
+    if not arrays_fit(arrays, {"weights": (opinions,), "offsets": (num_classes + 1,)}, "float64"):
+        raise SteepslopeError(f"{path}: expected {opinions} weights and {num_classes + 1} offsets, found others")
     return Consensus(**arrays)
+
+
+def _check_inputs(inputs: Sequence[Any], widths: Sequence[Any], consensus: Consensus | None, path: Path) -> None:
+    known = SINGLE if consensus is None else [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
+    for name in inputs:
+        require_known(f"input in {path}:", str(name), known)
+    counted = all(isinstance(width, int) and width >= 1 for width in widths) and len(widths) == len(inputs)
+    if len(set(inputs)) < len(inputs) or not counted or not inputs or (consensus is None and len(inputs) > 1):
+        raise SteepslopeError(f"{path}: expected inputs, each once, with their widths, found {inputs} and {widths}")
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """Opinions (n, V, C) of each voice on the candidate ``classes`` (n, C), and the labels (n,) to agree on."""
 
-    parts: dict[str, NDArray[np.float32]]
+    parts: dict[str, Floats]
     classes: NDArray[np.int64]
     labels: NDArray[np.int64]
     num_classes: int
 
-    def opinions(self, inputs: Sequence[str]) -> NDArray[np.float32]:
+    def opinions(self, inputs: Sequence[str]) -> Floats:
         """Return the opinions of some voices, side by side."""
         return np.concatenate([self.parts[name] for name in inputs], axis=1)
 
@@ -263,32 +290,59 @@ class Task:
         return fit_consensus(opinions, self.classes[rows], self.labels[rows], self.num_classes, penalty)
 
 
-def _available(
-    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, errors: Errors
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the kinds of evidence to fuse, and the single scores, for which everything is there."""
+def _left_out(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, errors: Errors) -> dict[str, str]:
+    """Return the kinds of evidence that cannot be had, each with the reason."""
+    source = reference if errors == "holdout" else outputs
+    enough = 0 if source is None else len(source) if errors == "holdout" else len(source) * (FOLDS - 1) // FOLDS
 
-    def there(name: str) -> bool:
-        kind = EVIDENCE[name]
+    def reason(kind: Evidence) -> str | None:
+        if outputs.num_classes < kind.least_classes:
+            return f"for {kind.least_classes} classes and more"
         if getattr(outputs, kind.array) is None:
-            return False
-        learning = kind.fit is not None
-        return not learning or errors != "holdout" or getattr(reference, kind.array, None) is not None
+            return f"no {kind.array} in the outputs"
+        if kind.learning is None or not kind.needs_reference:
+            return None
+        if source is None:
+            return "no reference"
+        if getattr(source, kind.array) is None:
+            return f"no {kind.array} in the reference"
+        return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
 
-    voices = [name for name, kind in EVIDENCE.items() if kind.opinions is not None and there(name)]
-    return tuple(voices), tuple(name for name in SINGLE if there(name))
+    names = [name for name, kind in EVIDENCE.items() if kind.opinions is not None or name in SINGLE]
+    reasons = {name: reason(EVIDENCE[name]) for name in names}
+    return {name: why for name, why in reasons.items() if why is not None}
 
 
-def _consensus_candidates(task: Task, fold: NDArray[np.int64]) -> list[Candidate]:
-    """Return all voices, and the classifier's alone, with each ridge, as seen from the other folds."""
-    candidates = []
-    for inputs in dict.fromkeys([("logits",), tuple(task.parts)]):
-        opinions = task.opinions(inputs)
-        for penalty in PENALTIES:
-            held_out = np.empty(len(fold))
-            for number in range(FOLDS):
-                inside = fold == number
-                consensus = task.fit(inputs, penalty, ~inside)
-                held_out[inside] = consensus.log_odds(opinions[inside], task.classes[inside])
-            candidates.append(Candidate(inputs, penalty, held_out))
-    return candidates
+def _best_consensus(task: Task, is_correct: NDArray[np.bool_], seed: int) -> Candidate:
+    """Return the best of: the classifier's opinion alone, all opinions, and what is left when some are dropped.
+
+    The ridge is chosen with all opinions; then the one without which the AURC falls most is dropped, as long as it
+    falls.
+    """
+    fold = fold_of(is_correct, seed)
+
+    def tried(inputs: tuple[str, ...], penalty: float) -> tuple[float, Candidate]:
+        candidate = _candidate(task, inputs, penalty, fold)
+        return aurc(candidate.held_out, is_correct), candidate
+
+    everything = tuple(task.parts)
+    alone = [tried(("logits",), penalty) for penalty in PENALTIES]
+    best = min((tried(everything, penalty) for penalty in PENALTIES), key=lambda pair: pair[0])
+    while len(best[1].inputs) > 1:
+        assert best[1].penalty is not None
+        fewer = [tuple(name for name in best[1].inputs if name != left) for left in best[1].inputs if left != "logits"]
+        rival = min((tried(inputs, best[1].penalty) for inputs in fewer), key=lambda pair: pair[0])
+        if rival[0] >= best[0]:
+            break
+        best = rival
+    return min([*alone, best], key=lambda pair: pair[0])[1]
+
+
+def _candidate(task: Task, inputs: tuple[str, ...], penalty: float, fold: NDArray[np.int64]) -> Candidate:
+    """Return voices with a ridge, each row as seen from the other folds."""
+    held_out, opinions = np.empty(len(fold)), task.opinions(inputs)
+    for number in range(FOLDS):
+        inside = fold == number
+        consensus = task.fit(inputs, penalty, ~inside)
+        held_out[inside] = consensus.log_odds(opinions[inside], task.classes[inside])
+    return Candidate(inputs, penalty, held_out)

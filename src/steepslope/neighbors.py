@@ -1,11 +1,12 @@
-"""Exact nearest neighbours in chunks: float32 products of matrices, then exact distances of those found.
+"""Exact nearest neighbours in chunks: float32 products of matrices find candidates, exact distances decide.
 
-Distances are Euclidean. A chunk of queries by all references fits in some 128 MB, so memory does not grow with either.
+Distances are Euclidean. Where the products' rounding could hide a nearer reference, all distances of the query are
+computed again, term by term in float64. A chunk of queries by all references takes some 128 MB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.outputs import blocks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 CHUNK_ENTRIES = 2**25
-ROUNDING = 1e-6  # of a squared distance in float32, as a share of the squared lengths
+EXACT_ENTRIES = 2**23  # in float64
+ROUNDING = 2e-6  # of a squared distance by float32 products, as a share of the squared lengths
+SAME = 1e-6  # distances this close, relatively, are ties
+SPARE = 8  # candidates beyond those wanted
+Rows = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+def as_float32(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the rows as they are."""
+    return np.asarray(rows, dtype=np.float32)
+
+
+def unit_rows(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Scale each row to length 1; a row of zeros stays."""
+    values = as_float32(rows)
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(lengths > 0, lengths, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,102 +46,178 @@ class Index:
 
     points: NDArray[np.float32]
     centre: NDArray[np.float32]
-    labels: NDArray[np.int64]
     starts: NDArray[np.int64]
 
     @classmethod
-    def build(cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int) -> Index:
+    def build(
+        cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int, rows: Rows = as_float32
+    ) -> Index:
         """Sort the references by class; centring keeps the products, and with them the rounding, small."""
         order = np.argsort(labels, kind="stable")
-        points = np.asarray(features, dtype=np.float32)[order]
-        if not np.isfinite(points.sum(dtype=np.float64)):
-            raise SteepslopeError("reference features: expected finite values, found others")
+        points = np.empty(features.shape, dtype=np.float32)
+        for block in blocks(len(order)):
+            points[block] = rows(features[order[block]])
         centre = points.mean(axis=0, dtype=np.float64).astype(np.float32)
-        starts = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=num_classes))])
-        return cls(points - centre, centre, labels[order], starts)
+        if not np.isfinite(centre).all():
+            raise SteepslopeError("features: expected finite values, found others")
+        points -= centre
+        starts = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=num_classes))]).astype(np.int64)
+        return cls(points, centre, starts)
 
-    def class_distances(self, queries: NDArray[Any], rank: int) -> NDArray[np.float32]:
+    def class_distances(self, queries: NDArray[Any], rank: int) -> NDArray[np.float64]:
         """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> (n, K).
 
         It is infinite for a class with fewer references.
         """
-        import torch
-
-        distances = np.full((len(queries), len(self.starts) - 1), np.inf, dtype=np.float32)
-        for rows, chunk in self._chunks(queries):
-            for label, (start, stop) in enumerate(pairwise(self.starts)):
-                if stop - start >= rank:
-                    points = torch.from_numpy(self.points[start:stop])
-                    found = points[_at_rank(chunk, points, _squared(chunk, points), rank)]
-                    distances[rows, label] = torch.linalg.vector_norm(chunk - found, dim=1).numpy()
+        distances, _ = self.search(queries, rank, ())
         return distances
 
-    def nearest(self, queries: NDArray[Any], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return distances and labels of the nearest references, (n, d) -> (n, count) each, nearest first."""
-        _, distances, labels = self.search(queries, 0, count)
-        return distances, labels
-
-    def search(
-        self, queries: NDArray[Any], rank: int, count: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        """Return what :meth:`class_distances` (of rank 0: nothing) and :meth:`nearest` do, by one matrix product."""
+    def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_float32) -> NDArray[np.float64]:
+        """Return the distance to the k-th nearest of all references, (n, d) -> (n,)."""
         import torch
 
-        if count > len(self.points):
-            raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
-        by_class = np.full((len(queries), len(self.starts) - 1), np.inf, dtype=np.float32)
-        distances = np.empty((len(queries), count), dtype=np.float32)
-        labels = np.empty((len(queries), count), dtype=np.int64)
-        points = torch.from_numpy(self.points)
-        for rows, chunk in self._chunks(queries):
-            squared = _squared(chunk, points)
-            found = squared.topk(count, dim=1, largest=False).indices
-            exact = torch.stack([torch.linalg.vector_norm(chunk - points[column], dim=1) for column in found.T], dim=1)
-            order = exact.argsort(dim=1, stable=True)
-            distances[rows] = exact.gather(1, order).numpy()
-            labels[rows] = self.labels[found.gather(1, order).numpy()]
-            for label, (start, stop) in enumerate(pairwise(self.starts)):
-                if 0 < rank <= stop - start:
-                    own = points[start:stop]
-                    chosen = own[_at_rank(chunk, own, squared[:, start:stop], rank)]
-                    by_class[rows, label] = torch.linalg.vector_norm(chunk - chosen, dim=1).numpy()
-        return by_class, distances, labels
+        self._require_at_least(k)
+        points, parts = torch.from_numpy(self.points), []
+        for _, chunk in self._chunks(queries, rows):
+            squared = _squared(chunk, points, points.square().sum(dim=1))
+            parts.append(_at_rank(chunk, _lengths(chunk), points, squared, k).numpy())
+        return np.concatenate(parts)
 
-    def _chunks(self, queries: NDArray[Any]) -> Iterator[tuple[slice, Tensor]]:
+    def search(
+        self, queries: NDArray[Any], rank: int, counts: Sequence[int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
+
+        The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
+        place share what is left of it, whatever their order.
+        """
+        import torch
+
+        num_classes = len(self.starts) - 1
+        distances = np.full((len(queries), num_classes), np.inf)
+        found = np.empty((len(queries), len(counts), num_classes))
+        self._require_at_least(max(counts, default=0))
+        points = torch.from_numpy(self.points)
+        lengths = points.square().sum(dim=1)
+        for rows, chunk in self._chunks(queries, as_float32):
+            squared, own = _squared(chunk, points, lengths), _lengths(chunk)
+            if counts:
+                found[rows] = self._counted(chunk, own, squared, counts)
+            for label, (start, stop) in enumerate(pairwise(self.starts)):
+                if rank <= stop - start:
+                    some = points[start:stop], squared[:, start:stop]
+                    distances[rows, label] = _at_rank(chunk, own, *some, rank).numpy()
+        return distances, found
+
+    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> NDArray[np.float64]:
+        """Return the numbers of each class among the nearest, (m, len(counts), K)."""
+        import torch
+
+        points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
+        labels = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        values, places = squared.topk(most, dim=1, largest=False)
+        exact = torch.stack([torch.linalg.vector_norm(chunk - points[place], dim=1) for place in places.T], dim=1)
+        order = exact.argsort(dim=1, stable=True)
+        sorted_distances = exact.gather(1, order).double()
+        nearest = labels[places.gather(1, order).numpy()]
+        total = len(self.starts) - 1
+        result = np.stack([_shared(sorted_distances.numpy(), nearest, count, total) for count in counts], axis=1)
+        if most < len(points):
+            reach = sorted_distances[:, max(counts) - 1] * (1 + SAME)
+            unsure = _unsure(own, reach, values[:, -1])
+            for rows, all_distances in _exact(chunk, points, unsure):
+                everything = np.broadcast_to(labels, all_distances.shape)
+                for number, count in enumerate(counts):
+                    result[rows, number] = _shared(all_distances, everything, count, total)
+        return result
+
+    def _chunks(self, queries: NDArray[Any], rows: Rows) -> Iterator[tuple[slice, Tensor]]:
         import torch
 
         if queries.shape[1] != len(self.centre):
             raise SteepslopeError(
                 f"features: expected {len(self.centre)} columns, as in the reference, found {queries.shape[1]}"
             )
-        size = max(1, min(len(queries), CHUNK_ENTRIES // max(1, len(self.points))))
-        for start in range(0, len(queries), size):
-            rows = slice(start, min(start + size, len(queries)))
-            yield rows, torch.from_numpy(np.asarray(queries[rows], dtype=np.float32) - self.centre)
+        size = max(1, CHUNK_ENTRIES // max(self.points.shape))
+        for part in blocks(len(queries), size):
+            centred = rows(queries[part]) - self.centre
+            if not np.isfinite(centred.sum()):
+                bad = part.start + int((~np.isfinite(centred)).any(axis=1).argmax())
+                raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
+            yield part, torch.from_numpy(centred)
+
+    def _require_at_least(self, count: int) -> None:
+        if count > len(self.points):
+            raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
 
 
-def _squared(queries: Tensor, points: Tensor) -> Tensor:
+def _lengths(queries: Tensor) -> Tensor:
+    """Return squared lengths, float64 (n,)."""
+    return queries.double().square().sum(dim=1)
+
+
+def _squared(queries: Tensor, points: Tensor, lengths: Tensor) -> Tensor:
     """Return squared distances less each query's own square, which does not change the order, (n, m)."""
     import torch
 
-    return torch.addmm(points.square().sum(dim=1), queries, points.T, alpha=-2)
+    return torch.addmm(lengths, queries, points.T, alpha=-2)
 
 
-def _at_rank(queries: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
-    """Return the index of each query's ``rank``-th nearest point, (n,); ``squared`` (n, m) is used up.
-
-    Where float32 cannot tell it from the next, because both are much closer than they are to the origin, it is found
-    again in float64.
-    """
+def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
+    """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); ``squared`` is used up."""
     import torch
 
-    for _ in range(rank):  # a few minima are faster than a selection
-        found = squared.argmin(dim=1, keepdim=True)
-        value = squared.gather(1, found)
-        squared.scatter_(1, found, torch.inf)
-    rounding = ROUNDING * (queries.square().sum(dim=1) + points.square().sum(dim=1).max())
-    unsure = squared.amin(dim=1) - value[:, 0] < rounding
-    if queries.dtype == torch.float32 and bool(unsure.any()):
-        again = queries[unsure].double(), points.double()
-        found[unsure, 0] = _at_rank(*again, _squared(*again), rank)
-    return found[:, 0]
+    most = min(rank + 1, len(points))
+    exact = []
+    if rank < SPARE:
+        for _ in range(most):  # a few minima are faster than a selection
+            place = squared.argmin(dim=1, keepdim=True)
+            last = squared.gather(1, place)[:, 0]
+            squared.scatter_(1, place, torch.inf)
+            exact.append(torch.linalg.vector_norm(queries - points[place[:, 0]], dim=1))
+    else:
+        most = min(rank + SPARE, len(points))
+        values, places = squared.topk(most, dim=1, largest=False)
+        last = values[:, -1]
+        exact = [torch.linalg.vector_norm(queries - points[place], dim=1) for place in places.T]
+    found = torch.stack(exact, dim=1).kthvalue(rank, dim=1).values.double()
+    if most < len(points):
+        for rows, distances in _exact(queries, points, _unsure(own, found, last)):
+            found[rows] = torch.from_numpy(np.partition(distances, rank - 1, axis=1)[:, rank - 1])
+    return found
+
+
+def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
+    """Say where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
+
+    ``own`` are the queries' squared lengths, ``last`` the largest candidates' squares less these. Only points no longer
+    than query and distance together can be as near, which bounds the rounding.
+    """
+    rounding = ROUNDING * (own + (own.sqrt() + distances).square())
+    return distances.square() >= last.double() + own - rounding
+
+
+def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
+    import torch
+
+    numbers = chosen.nonzero()[:, 0]
+    if len(numbers) == 0:
+        return
+    wide = points.double()
+    for rows in torch.split(numbers, max(1, EXACT_ENTRIES // len(points))):
+        some = queries[rows].double()
+        yield rows.numpy(), torch.cdist(some, wide, compute_mode="donot_use_mm_for_euclid_dist").numpy()
+
+
+def _shared(
+    distances: NDArray[np.float64], labels: NDArray[np.int64], count: int, num_classes: int
+) -> NDArray[np.float64]:
+    """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last share it."""
+    reach = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
+    inside, tied = distances < reach * (1 - SAME), np.abs(distances - reach) <= reach * SAME
+    left = (count - inside.sum(axis=1)) / tied.sum(axis=1)
+    weights = inside + tied * left[:, None]
+    rows = np.broadcast_to(np.arange(len(distances))[:, None], distances.shape)
+    flat = np.bincount((rows * num_classes + labels).ravel(), weights.ravel(), minlength=len(distances) * num_classes)
+    return np.asarray(flat.reshape(len(distances), num_classes), dtype=np.float64)

@@ -13,11 +13,11 @@ from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE, columns, parts_of
 from steepslope.evidence.fitting import BLOCK_ROWS, ERRORS, Errors, evidence_of
 from steepslope.evidence.states import State
-from steepslope.evidence.storage import flattened, grouped, load_arrays, save_arrays
+from steepslope.evidence.storage import flattened, load_states, save_arrays
 from steepslope.files import field as json_field
 from steepslope.files import positive, read_json, staged_folder, write_json
 from steepslope.outputs import BLOCK_ROWS as DEFAULT_ROWS
-from steepslope.outputs import ClassifierOutputs, blocks
+from steepslope.outputs import ClassifierOutputs, blocks, require_classes
 from steepslope.trust import (
     CARD,
     STATES,
@@ -26,7 +26,6 @@ from steepslope.trust import (
     bound_loss,
     check_errors,
     check_settings,
-    require_classes,
     require_known,
     target_of,
     warn_of_few,
@@ -84,7 +83,8 @@ class Oracle(TrustLogits):
         Of AdamW.
     errors
         Where inputs that learn from a reference have it from: ``holdout``, the classifier's training outputs;
-        ``crossfit``, the fit set itself, each fifth of it seen from the rest; ``train``, the fit set itself as it is.
+        ``crossfit``, the fit set itself, each fifth of it seen from the rest; ``train``, the same, where the fit set
+        are the training outputs, as in the paper.
     seed
         Fixes initial weights and order; the same seed gives the same oracle.
     """
@@ -160,7 +160,7 @@ class Oracle(TrustLogits):
     ) -> tuple[Callable[[slice], NDArray[np.float32]], dict[str, State]]:
         """Return what reads a slice of the columns: from the outputs, or from memory where they are costly to make."""
         names = self.input_names
-        if all(EVIDENCE[name].fit is None for name in names):
+        if all(EVIDENCE[name].learning is None for name in names):
             return lambda rows: columns(outputs, names, rows), {}
         parts, states = evidence_of(outputs, names, reference, self.errors, self.seed)
         whole = np.concatenate(parts, axis=1)
@@ -223,10 +223,13 @@ class Oracle(TrustLogits):
             oracle = cls(**json_field(card, "settings", dict, path))
         except (ValueError, TypeError, AttributeError) as error:
             raise SteepslopeError(f"{path}: {error}") from error
-        net = OracleNet(width, oracle.widths, oracle.head).double()
+        try:
+            net = OracleNet(width, oracle.widths, oracle.head).double()
+        except RuntimeError as error:  # of a width for which there is no memory
+            raise SteepslopeError(f"{path}: width: expected that of an oracle, found {width}") from error
         load_weights(net, Path(folder) / WEIGHTS)
-        learning = any(EVIDENCE[name].fit is not None for name in oracle.input_names)
-        states = grouped(load_arrays(Path(folder) / STATES)) if learning else {}
+        learning = any(EVIDENCE[name].learning is not None for name in oracle.input_names)
+        states = load_states(Path(folder) / STATES, oracle.input_names, num_classes) if learning else {}
         oracle.fitted_ = FittedOracle(net.eval(), num_classes, states)
         return oracle
 
@@ -241,7 +244,7 @@ class Oracle(TrustLogits):
 
     def _checked(self, outputs: ClassifierOutputs) -> FittedOracle:
         fitted = self._fitted()
-        require_classes(outputs, fitted.num_classes)
+        require_classes("the oracle", outputs, fitted.num_classes)
         width = columns(outputs, self.input_names, slice(0, 1), fitted.states).shape[1]
         if width != fitted.width:
             names = ", ".join(self.input_names)
@@ -271,5 +274,6 @@ def _check(oracle: Oracle) -> None:
     for name, count in [*counts.items(), *(("hidden", width) for width in oracle.widths)]:
         if not isinstance(count, int) or count < 1:
             raise SteepslopeError(f"{name}: expected a whole number >= 1, found {count!r}")
-    if not oracle.input_names:
-        raise SteepslopeError("inputs: expected at least one, found none")
+    names = oracle.input_names
+    if not names or len(set(names)) < len(names):
+        raise SteepslopeError(f"inputs: expected at least one, each once, found {', '.join(names) or 'none'}")

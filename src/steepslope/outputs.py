@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 
 BLOCK_ROWS = 65_536
+BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 FLOATS = ("float16", "float32", "float64")
 
 
@@ -91,7 +92,7 @@ class ClassifierOutputs:
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
         """The predicted classes, (n,): the first largest logit."""
-        return np.concatenate([self.logits[rows].argmax(axis=1) for rows in blocks(len(self))])
+        return np.concatenate([self.logits[rows].argmax(axis=1) for rows in logit_blocks(self)])
 
     @cached_property
     def is_correct(self) -> NDArray[np.bool_]:
@@ -101,7 +102,7 @@ class ClassifierOutputs:
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
         """The classifier's softmax probability of the label, (n,), in [0, 1]."""
-        return np.concatenate([self._true_class_probability(rows) for rows in blocks(len(self))])
+        return np.concatenate([self._true_class_probability(rows) for rows in logit_blocks(self)])
 
     def _true_class_probability(self, rows: slice) -> NDArray[np.float64]:
         logits = np.asarray(self.logits[rows], dtype=np.float64)
@@ -162,12 +163,23 @@ def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
+def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:
+    """Cut the rows into slices whose logits need little memory, whatever the number of classes."""
+    return blocks(len(outputs), max(1, min(BLOCK_ROWS, BLOCK_ENTRIES // outputs.num_classes)))
+
+
 def over_logits(
     outputs: ClassifierOutputs, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Apply a function of float64 logits (m, K) -> (m, …) to all rows, block by block."""
-    parts = [function(np.asarray(outputs.logits[rows], dtype=np.float64)) for rows in blocks(len(outputs))]
+    parts = [function(np.asarray(outputs.logits[rows], dtype=np.float64)) for rows in logit_blocks(outputs)]
     return np.concatenate(parts)
+
+
+def require_classes(who: str, outputs: ClassifierOutputs, num_classes: int) -> None:
+    """Raise unless the outputs have as many classes as what ``who`` was fitted on."""
+    if outputs.num_classes != num_classes:
+        raise SteepslopeError(f"{who}: fitted for {num_classes} classes, found {outputs.num_classes}")
 
 
 def read_rows(array: NDArray[Any], rows: slice) -> NDArray[Any]:

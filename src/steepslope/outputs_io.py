@@ -42,9 +42,9 @@ def load(path: Path) -> ClassifierOutputs:
     return _reading(path, lambda: ClassifierOutputs(**_required(_read(path, ids=True), "logits", "labels")))
 
 
-def load_predictions(path: Path) -> ClassifierOutputs | Confidences:
-    """Read outputs without their ids, or what has ``confidence`` and ``is_correct`` in place of logits."""
-    return _reading(path, lambda: _build(_read(path, ids=False)))
+def load_predictions(path: Path, ids: bool = False) -> ClassifierOutputs | Confidences:
+    """Read outputs, without their ids unless asked for, or ``confidence`` and ``is_correct`` in place of logits."""
+    return _reading(path, lambda: _build(_read(path, ids)))
 
 
 def ids_of(path: Path, rows: NDArray[np.int64]) -> list[str]:
@@ -63,7 +63,7 @@ def _build(arrays: Arrays) -> ClassifierOutputs | Confidences:
     if "logits" not in arrays and "confidence" in arrays:
         _required(arrays, "is_correct")
         return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
-    known = {name: arrays[name] for name in ARRAYS if name in arrays}
+    known = {name: arrays[name] for name in (*ARRAYS, "ids") if name in arrays}
     return ClassifierOutputs(**_required(known, "logits", "labels"))
 
 

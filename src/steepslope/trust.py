@@ -43,6 +43,10 @@ class TrustLogits(ABC):
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
 
+    @abstractmethod
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+        """Return what each kind of evidence adds to the trust logit: name -> (n,)."""
+
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return sigmoid(z) of each prediction, (n,), in [0, 1]; far from 0.5 it saturates."""
         z = self.trust_logit(outputs)
@@ -61,7 +65,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for name in LIMITS.keys() & settings.keys():
         (low, high), value = LIMITS[name], settings[name]
         if not isinstance(value, int | float) or not low <= value <= high:
-            raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:g}, found {value!r}")
+            raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:.12g}, found {value!r}")
     require_seed(settings["seed"])
 
 
@@ -69,12 +73,6 @@ def require_known(kind: str, name: str, known: Collection[str]) -> None:
     """Raise unless the name is known."""
     if name not in known:
         raise unknown_name(kind, str(name), known)
-
-
-def require_classes(outputs: ClassifierOutputs, num_classes: int) -> None:
-    """Raise unless the outputs have as many classes as the fit set."""
-    if outputs.num_classes != num_classes:
-        raise SteepslopeError(f"logits: the oracle was fitted for {num_classes} classes, found {outputs.num_classes}")
 
 
 def target_of(loss: str, outputs: ClassifierOutputs) -> NDArray[np.float32] | NDArray[np.bool_]:

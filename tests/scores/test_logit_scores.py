@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -152,6 +153,8 @@ def test_pnorm_refuses_two_classes_and_survives_equal_logits() -> None:
         MaxLogitPNorm().fit(make_outputs(num_classes=2))
     score = MaxLogitPNorm().fit(scaled_by_luck())
     with pytest.raises(SteepslopeError, match="expected at least 3 classes, found 2"):
+        MaxLogitPNorm.at(1, 2).fit(make_outputs(num_classes=2))
+    with pytest.raises(SteepslopeError, match="fitted for 6 classes, found 2"):
         score.confidence(make_outputs(num_classes=2))
     odd = outputs_of([[1.0] * 6, [1e300, 0, 0, 0, 0, 0], [1e-300, 0, 0, 0, 0, 0]])
     assert np.isfinite(score.confidence(odd)).all()
@@ -172,12 +175,34 @@ def test_mc_dropout_is_the_mean_softmax() -> None:
     p = np.exp(passes) / np.exp(passes).sum(axis=2, keepdims=True)
     mean = p.mean(axis=0)
     of_predicted = mean[np.arange(50), logits.argmax(axis=1)]
-    np.testing.assert_allclose(MCDropout().confidence(outputs), np.log(of_predicted / (1 - of_predicted)))
+    odds = np.log(of_predicted / (1 - of_predicted))
+    np.testing.assert_allclose(MCDropout("probability").confidence(outputs), odds)
     entropies = -(mean * np.log(mean)).sum(axis=1)
-    np.testing.assert_allclose(MCDropout("entropy").confidence(outputs), -np.log(entropies))
-    assert spearmanr(MCDropout().confidence(with_passes(logits[None], logits)), MCP().confidence(outputs)).statistic > (
-        1 - 1e-12
-    )
+    np.testing.assert_allclose(MCDropout().confidence(outputs), -np.log(entropies))
+    one_pass = MCDropout("probability").confidence(with_passes(logits[None], logits))
+    assert spearmanr(one_pass, MCP().confidence(outputs)).statistic > 1 - 1e-12
+
+
+def test_aurc_tuned_temperature_is_1_where_it_does_not_matter() -> None:
+    """With two classes no temperature changes the ranking."""
+    assert TemperatureScaledMCP("aurc").fit(make_outputs(num_classes=2)).temperature_ == 1
+
+
+def test_a_million_logits_need_little_memory() -> None:
+    """Blocks are bounded by rows times classes: 4,000 predictions over 1,000 classes."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4_000, 1_000)).astype(np.float32)
+    outputs = ClassifierOutputs(logits, np.zeros(4_000, dtype=np.int64))
+    assert np.isfinite(outputs.true_class_probability).all()
+    for score in (Entropy(), Doctor(), Margin("softmax")):
+        peaks = {}
+        for rows in (5_000, 15_000):
+            many = ClassifierOutputs(np.broadcast_to(logits[:1], (rows, 1_000)), np.zeros(rows, dtype=np.int64))
+            tracemalloc.start()
+            score.fit(many).confidence(many)
+            peaks[rows] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert peaks[15_000] < peaks[5_000] + 1e7 < 2e8
 
 
 def wrong(value: str) -> Any:

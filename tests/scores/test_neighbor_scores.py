@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
 from steepslope import neighbors
@@ -79,15 +80,96 @@ def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: 
     monkeypatch.setattr(neighbors, "CHUNK_ENTRIES", entries)
     training, outputs = random_pair(200, 40, 6, 4)
     points, queries = (one.require_features().astype(np.float64) for one in (training, outputs))
-    distances, labels = Index.build(points, training.labels, 4).nearest(queries, 7)
-    brute = np.linalg.norm(queries[:, None] - points[None], axis=2)
-    order = brute.argsort(axis=1)[:, :7]
-    np.testing.assert_allclose(distances, np.take_along_axis(brute, order, axis=1), rtol=1e-5)
-    np.testing.assert_array_equal(labels, training.labels[order])
     index = Index.build(points, training.labels, 4)
-    by_class, again, _ = index.search(queries, 2, 7)
-    np.testing.assert_array_equal(again, distances)
-    np.testing.assert_allclose(by_class, index.class_distances(queries, 2), rtol=1e-5)
+    brute = np.linalg.norm(queries[:, None] - points[None], axis=2)
+    np.testing.assert_allclose(index.kth_distance(queries, 7), np.sort(brute, axis=1)[:, 6], rtol=1e-5)
+    by_class, found = index.search(queries, 2, (7, 3))
+    nearest = training.labels[brute.argsort(axis=1)]
+    for number, count in enumerate((7, 3)):
+        expected = (nearest[:, :count, None] == np.arange(4)).sum(axis=1)
+        np.testing.assert_allclose(found[:, number], expected, atol=1e-12)
+    np.testing.assert_allclose(by_class, index.class_distances(queries, 2), rtol=1e-12)
+
+
+def close_pairs(n: int, apart: float, norm: float) -> NDArray[np.float32]:
+    """Make n points far from the origin, each with a twin close to it."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(n, 16)) * norm / 4
+    return np.concatenate([points, points + apart * rng.normal(size=points.shape) / 4]).astype(np.float32)
+
+
+def brute_force(queries: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float64]:
+    gaps = queries[:, None].astype(np.float64) - points[None]
+    return np.asarray(np.linalg.norm(gaps, axis=2))
+
+
+@pytest.mark.parametrize("apart", [1e-3, 1e-2, 0.0])
+def test_near_duplicates_are_told_apart(apart: float) -> None:
+    """A query that is a reference, with a twin as near as rounding: the twin is second nearest, not the query."""
+    points = close_pairs(60, apart, norm=80)
+    labels = np.tile(np.arange(60) % 2, 2)
+    index = Index.build(points, labels, 2)
+    brute = brute_force(points, points)
+    for label in range(2):
+        expected = np.sort(brute[:, labels == label], axis=1)[:, 1]
+        found = index.class_distances(points, 2)[:, label]
+        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5 if apart else 1e-12)
+    np.testing.assert_allclose(index.kth_distance(points, 2), np.sort(brute, axis=1)[:, 1], rtol=2e-3, atol=1e-5)
+
+
+def test_collapsed_clusters_are_searched_exactly() -> None:
+    rng = np.random.default_rng(1)
+    centres = rng.normal(size=(3, 32))
+    points = (centres[np.arange(300) % 3] + 1e-4 * rng.normal(size=(300, 32))).astype(np.float32)
+    index = Index.build(points, np.arange(300) % 3, 3)
+    brute = np.sort(brute_force(points, points), axis=1)
+    np.testing.assert_allclose(index.kth_distance(points, 50), brute[:, 49], rtol=1e-2)
+    assert (index.kth_distance(points, 1) == 0).all()
+
+
+def test_one_far_reference_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outlier's rounding is its own: no query is searched again for it."""
+    training, outputs = random_pair(500, 30, 8, 2)
+    points = training.require_features().copy()
+    points[0] = 1e4
+    index = Index.build(points, training.labels, 2)
+    index = Index(index.points, index.centre, index.starts)
+    again: list[int] = []
+    exact = neighbors._exact
+
+    def counted(queries: Any, points: Any, chosen: Any) -> Any:
+        again.append(int(chosen.sum()))
+        return exact(queries, points, chosen)
+
+    monkeypatch.setattr(neighbors, "_exact", counted)
+    found = index.class_distances(outputs.require_features(), 2)
+    assert sum(again) < 5
+    brute = brute_force(outputs.require_features(), points)
+    expected = np.stack([np.sort(brute[:, training.labels == label], axis=1)[:, 1] for label in range(2)], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 10, 50, 150])
+def test_ties_share_the_last_places(count: int) -> None:
+    """Features of few values: the expected number of each class over all orders of those tied."""
+    rng = np.random.default_rng(2)
+    points = rng.integers(2, size=(200, 4)).astype(np.float32)
+    labels = np.sort(rng.integers(3, size=200))
+    queries = rng.integers(2, size=(20, 4)).astype(np.float32)
+    _, found = Index.build(points, labels, 3).search(queries, 1, (count,))
+    for row, distances in enumerate(brute_force(queries, points)):
+        reach = np.sort(distances)[count - 1]
+        inside, tied = distances < reach - 1e-9, np.abs(distances - reach) < 1e-9
+        weights = inside + tied * (count - inside.sum()) / tied.sum()
+        np.testing.assert_allclose(found[row, 0], np.bincount(labels, weights, minlength=3), atol=1e-9)
+    np.testing.assert_allclose(found.sum(axis=2), count)
+
+
+def test_all_equal_features_say_how_common_classes_are() -> None:
+    labels = np.repeat([0, 1, 2], [10, 30, 60])
+    index = Index.build(np.full((100, 3), 0.1, dtype=np.float32), labels, 3)
+    _, found = index.search(np.full((2, 3), 0.1, dtype=np.float32), 1, (50,))
+    np.testing.assert_allclose(found[:, 0], [[5, 15, 30]] * 2)
 
 
 def test_knn_distance_is_between_unit_vectors() -> None:
@@ -104,6 +186,15 @@ def test_knn_distance_is_between_unit_vectors() -> None:
         (lambda: TrustScore().confidence(make_outputs()), "trust_score is not fitted"),
         (lambda: KNNDistance().confidence(make_outputs()), "knn_distance is not fitted"),
         (lambda: KNNDistance(k=0), "k: expected a whole number >= 1, found 0"),
+        (lambda: KNNDistance(k=wrong(2.5)), "k: expected a whole number >= 1, found 2.5"),
+        (
+            lambda: TrustScore().fit(make_outputs(num_classes=3)).confidence(make_outputs()),
+            "trust_score: fitted for 3 classes, found 4",
+        ),
+        (
+            lambda: TrustScore().fit(make_outputs()).confidence(broken(make_outputs(), 3)),
+            "features: expected finite values, found others in row 3",
+        ),
         (lambda: KNNDistance(k=401).fit(make_outputs()), "expected at least k = 401 references, found 400"),
         (
             lambda: TrustScore().fit(ClassifierOutputs(np.eye(2), np.arange(2))),
@@ -111,7 +202,7 @@ def test_knn_distance_is_between_unit_vectors() -> None:
         ),
         (
             lambda: TrustScore().fit(ClassifierOutputs(np.eye(2), np.arange(2), np.array([[np.nan], [0.0]]))),
-            "reference features: expected finite values",
+            "features: expected finite values",
         ),
         (
             lambda: TrustScore().fit(make_outputs()).confidence(ClassifierOutputs(np.eye(4), np.arange(4), np.eye(4))),
@@ -122,6 +213,18 @@ def test_knn_distance_is_between_unit_vectors() -> None:
 def test_wrong_use_is_named(work: Any, message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
         work()
+
+
+def wrong(value: Any) -> Any:
+    """Hide a value's type from the type checker, which knows the right ones."""
+    return value
+
+
+def broken(outputs: ClassifierOutputs, row: int) -> ClassifierOutputs:
+    """Return outputs whose features have a NaN."""
+    features = outputs.require_features().copy()
+    features[row, 1] = np.nan
+    return ClassifierOutputs(outputs.logits, outputs.labels, features)
 
 
 def fitted(name: str) -> Score:

@@ -70,7 +70,8 @@ def evaluate(
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
     names = [name.strip() for name in scores.split(",") if name.strip()]
     options = Options(groups, paper, bootstrap, seed, FitSets(held_out, known))
-    evaluate_predictions(load_predictions(path), path, names, Path(out), f"Trust in {outputs}", options)
+    predictions = load_predictions(path, ids=bool(fit or reference))
+    evaluate_predictions(predictions, path, names, Path(out), f"Trust in {outputs}", options)
 
 
 def evaluate_predictions(

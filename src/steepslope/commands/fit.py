@@ -32,7 +32,8 @@ def fit(outputs: str, out: str, reference: str | None = None, fused: bool = Fals
     try:
         oracle.fit(seen, known)
     except SteepslopeError as error:
-        raise SteepslopeError(f"{outputs}: {error}") from error
+        where = f"{outputs} and {reference}" if str(error).startswith("reference") and reference else outputs
+        raise SteepslopeError(f"{where}: {error}") from error
     oracle.save(out)
     errors = len(seen) - int(seen.is_correct.sum())
     kind = "fused" if fused else oracle.loss

@@ -32,25 +32,23 @@ def evidence_of(
     """Return what ``read`` gives of a fit set, by default each input's columns (n, d), and states for other outputs.
 
     ``holdout``: the references are other rows than the fit set. ``crossfit``: the fit set is its own reference, in
-    five parts, each seen from the four others. ``train``: every row is among the references, as in the paper.
+    five parts, each seen from the four others, so that no row sees its own label. ``train``: the same, of a fit set
+    that the classifier was trained on.
     """
     if errors not in ERRORS:
         raise unknown_name("errors", errors, ERRORS)
-    if all(EVIDENCE[name].fit is None for name in inputs):
-        return all_parts(outputs, inputs, {}, read), {}
-    if errors == "holdout":
-        if reference is None:
-            learning = ", ".join(name for name in inputs if EVIDENCE[name].fit is not None)
+    if errors != "holdout":
+        if reference is not None:
+            raise SteepslopeError(f"reference: expected none with errors={errors!r}: the fit set is its own reference")
+        return _crossfitted(outputs, inputs, seed, read)
+    if reference is not None:
+        require_other_rows("reference", outputs, reference)
+        if reference.num_classes != outputs.num_classes:
             raise SteepslopeError(
-                f"{learning}: expected a reference, the classifier's training outputs (or errors='crossfit')"
+                f"reference: expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
             )
-        _require_other_rows(outputs, reference)
-        states = fit_states(inputs, reference)
-        return all_parts(outputs, inputs, states, read), states
-    states = fit_states(inputs, outputs if reference is None else reference)
-    if errors == "train":
-        return all_parts(outputs, inputs, states, read), states
-    return _crossfitted(outputs, inputs, seed, read), states
+    states = fit_states(inputs, outputs, reference)
+    return all_parts(outputs, inputs, states, read), states
 
 
 def all_parts(
@@ -62,17 +60,24 @@ def all_parts(
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
-def _crossfitted(outputs: ClassifierOutputs, inputs: Sequence[str], seed: int, read: Read) -> list[NDArray[Any]]:
+def _crossfitted(
+    outputs: ClassifierOutputs, inputs: Sequence[str], seed: int, read: Read
+) -> tuple[list[NDArray[Any]], dict[str, State]]:
+    """Return each fifth's parts as seen from the others, and states from all rows."""
+    final = fit_states(inputs, outputs, outputs)
+    looked_up = [name for name in inputs if EVIDENCE[name].needs_reference]
+    if not looked_up:
+        return all_parts(outputs, inputs, final, read), final
     fold = fold_of(outputs.labels, seed)
     whole: list[NDArray[Any]] = []
     for number in range(FOLDS):
-        inside = np.flatnonzero(fold == number)
-        states = fit_states(inputs, outputs.subset(np.flatnonzero(fold != number)))
+        inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))
+        states = {**final, **fit_states(looked_up, outputs, others)}
         parts = all_parts(outputs.subset(inside), inputs, states, read)
         whole = whole or [np.empty((len(outputs), *part.shape[1:]), dtype=part.dtype) for part in parts]
         for array, part in zip(whole, parts, strict=True):
             array[inside] = part
-    return whole
+    return whole, final
 
 
 def fold_of(strata: NDArray[np.int64] | NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
@@ -84,12 +89,15 @@ def fold_of(strata: NDArray[np.int64] | NDArray[np.bool_], seed: int) -> NDArray
     return fold
 
 
-def _require_other_rows(outputs: ClassifierOutputs, reference: ClassifierOutputs) -> None:
-    if outputs.ids is None or reference.ids is None:
-        return
-    shared = np.intersect1d(outputs.ids, reference.ids)
-    if len(shared):
+def require_other_rows(name: str, outputs: ClassifierOutputs, fitted_on: ClassifierOutputs) -> None:
+    """Raise if two sets share rows by their ids or, where one has no ids, are the same as a whole."""
+    if outputs.ids is not None and fitted_on.ids is not None:
+        shared = np.intersect1d(outputs.ids, fitted_on.ids)
+        found = f"{len(shared)} in both, such as {shared[0]!r}" if len(shared) else ""
+    else:
+        found = "the same rows" if np.array_equal(outputs.logits, fitted_on.logits) else ""
+    if found:
         raise SteepslopeError(
-            f"reference: expected other rows than the fit set's, found {len(shared)} in both, such as {shared[0]!r}: "
-            "errors='crossfit' keeps a row from seeing its own label"
+            f"{name}: expected other rows, found {found}: an oracle or score that has seen a row's label tells nothing "
+            "about it (to fit on few rows, errors='crossfit' shows each to the others only)"
         )

@@ -16,15 +16,15 @@ TOP = 10
 
 
 def logit_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[Any]:
-    """Return the log-odds of the prediction and the sorted log-probabilities of the top classes.
+    """Return the prediction's log-odds, and the top classes' logits and log-probabilities, each sorted.
 
-    Shape (m, 1 + min(K, 10)). Sorting makes the columns the same for any numbering of the classes.
+    Shape (m, 1 + 2·min(K, 10)). Sorting makes the columns the same for any numbering of the classes.
     """
     logits = np.asarray(outputs.logits[rows], dtype=np.float64)
     count = min(TOP, logits.shape[1])
     top = -np.sort(np.partition(-logits, count - 1, axis=1)[:, :count], axis=1)
     log_total = np.log(np.exp(logits - top[:, :1]).sum(axis=1, keepdims=True)) + top[:, :1]
-    return np.column_stack([top_log_odds(logits), top - log_total])
+    return np.column_stack([top_log_odds(logits), top, top - log_total])
 
 
 def logit_opinions(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[np.float64]:

@@ -6,32 +6,41 @@ with every change of the domain.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
-from steepslope.evidence.states import Floats, State
+from steepslope.evidence.states import Floats, State, arrays_fit
 from steepslope.log_space import log_probabilities
-from steepslope.neighbors import Index
+from steepslope.neighbors import Index, Rows, as_float32
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.trust_score import EPSILON, RANK, log_distance_ratio
 
 COUNTS = (10, 50)
 MOST_REFERENCES = 100_000
 RATIO_LIMIT = 10.0  # a class without references is infinitely far
-PRIOR = 0.3  # of a neighbour, for every class
+PRIOR = 3.0  # neighbours, spread over all classes
 STEEPNESS = 10.0
 
 
-def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> State:
+def fit_neighbors(reference: ClassifierOutputs, array: str = "features", rows: Rows = as_float32) -> State:
     """Keep the references, at most 100,000 of them, evenly spread over their order."""
-    rows = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
-    if len(rows) < max(COUNTS):
-        raise SteepslopeError(f"neighbors: expected at least {max(COUNTS)} references, found {len(rows)}")
-    index = Index.build(reference.require(array)[rows], reference.labels[rows], reference.num_classes)
-    return {"points": index.points, "centre": index.centre, "labels": index.labels, "starts": index.starts}
+    chosen = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
+    features = reference.require(array)
+    index = Index.build(features[chosen], reference.labels[chosen], reference.num_classes, rows)
+    return {"points": index.points, "centre": index.centre, "starts": index.starts}
+
+
+def valid_neighbors(state: State, num_classes: int) -> bool:
+    """Say whether a state is an index of as many classes."""
+    floats = {name: array for name, array in state.items() if name != "starts"}
+    starts = state.get("starts")
+    if starts is None or starts.dtype != np.int64 or starts.shape != (num_classes + 1,):
+        return False
+    if not arrays_fit(floats, {"points": (None, None), "centre": (None,)}):
+        return False
+    count, width = state["points"].shape
+    whole = starts[0] == 0 and starts[-1] == count and bool((np.diff(starts) >= 0).all())
+    return whole and len(state["centre"]) == width and count >= 1
 
 
 def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, array: str = "features") -> Floats:
@@ -39,16 +48,12 @@ def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, arra
 
     Shape (m, 1 + 2·2): each share, and its log-odds, smoothed by half a neighbour.
     """
-    index = Index(**state)
-    queries: NDArray[Any] = outputs.require(array)[rows]
     predictions = outputs.predictions[rows]
-    distances, _, labels = index.search(queries, RANK, max(COUNTS))
-    ratio = log_distance_ratio(distances.astype(np.float64), predictions)
-    same = labels == predictions[:, None]
-    columns = [ratio.clip(-RATIO_LIMIT, RATIO_LIMIT)]
-    for count in COUNTS:
-        found = same[:, :count].sum(axis=1)
-        columns += [found / count, np.log((found + 0.5) / (count - found + 0.5))]
+    distances, found = Index(**state).search(outputs.require(array)[rows], RANK, COUNTS)
+    columns = [log_distance_ratio(distances, predictions).clip(-RATIO_LIMIT, RATIO_LIMIT)]
+    for number, count in enumerate(COUNTS):
+        same = found[np.arange(len(found)), number, predictions]
+        columns += [same / count, np.log((same + 0.5) / (count - same + 0.5))]
     return np.column_stack(columns)
 
 
@@ -59,13 +64,11 @@ def neighbor_opinions(
 
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
-    index, queries = Index(**state), outputs.require(array)[rows]
-    found_distances, _, labels = index.search(queries, RANK, max(COUNTS))
-    opinions = []
-    for count in COUNTS:
-        found = (labels[:, :count, None] == np.arange(outputs.num_classes)).sum(axis=1)
-        opinions.append(np.log((found + PRIOR) / (count + PRIOR * outputs.num_classes)))
-    distances = found_distances.astype(np.float64)
+    distances, found = Index(**state).search(outputs.require(array)[rows], RANK, COUNTS)
+    counts = np.array(COUNTS)[:, None]
+    shares = np.log((found + PRIOR / outputs.num_classes) / (counts + PRIOR))
     nearest = np.maximum(distances.min(axis=1, keepdims=True), EPSILON)
-    relative = np.log(np.maximum(distances, EPSILON) / nearest).clip(0, RATIO_LIMIT)
-    return np.stack([*opinions, log_probabilities(-STEEPNESS * relative)], axis=1)
+    with np.errstate(invalid="ignore"):  # no class at all has two references
+        relative = np.log(np.maximum(distances, EPSILON) / nearest).clip(0, RATIO_LIMIT)
+    by_distance = log_probabilities(-STEEPNESS * np.nan_to_num(relative))
+    return np.concatenate([shares, by_distance[:, None]], axis=1)

@@ -7,35 +7,43 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE
 from steepslope.evidence.states import NO_STATE, State
-from steepslope.log_space import TINY_LOG
 from steepslope.outputs import ClassifierOutputs
 
 CANDIDATES = 10
+FAR = -50.0  # log-probabilities below this are drawn together, so that no opinion rules a class out
 
 
 def opinions_of(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
 ) -> list[NDArray[Any]]:
-    """Return log-probabilities float32 (m, V, C) for each input, and last the candidate classes, int64 (m, C).
+    """Return log-probabilities float64 (m, V, C) for each input, and last the candidate classes, int64 (m, C).
 
     Candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, one
     more candidate, numbered K, stands for all others together.
     """
     classes = candidate_classes(outputs, rows)
-    parts: list[NDArray[Any]] = []
-    for name in inputs:
-        opinions = EVIDENCE[name].opinions
-        assert opinions is not None
+    return [*(_opinions(name, outputs, rows, states, classes) for name in inputs), classes]
+
+
+def _opinions(
+    name: str, outputs: ClassifierOutputs, rows: slice, states: Mapping[str, State], classes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    opinions = EVIDENCE[name].opinions
+    if opinions is None:
+        raise SteepslopeError(f"{name}: expected evidence with opinions on classes, found none")
+    try:
         part = _of_candidates(opinions(outputs, rows, states.get(name, NO_STATE)), classes)
-        if not np.isfinite(part).all():
-            bad = int((~np.isfinite(part)).any(axis=(1, 2)).argmax())
-            raise SteepslopeError(f"{name}: expected finite values, found others in row {rows.start + bad}")
-        parts.append(part.astype(np.float32))
-    return [*parts, classes]
+    except SteepslopeError as error:
+        raise SteepslopeError(f"{name}: {error}") from error
+    if not np.isfinite(part).all():
+        bad = int((~np.isfinite(part)).any(axis=(1, 2)).argmax())
+        raise SteepslopeError(f"{name}: expected finite values, found others in row {rows.start + bad}")
+    return part
 
 
 def candidate_classes(outputs: ClassifierOutputs, rows: slice) -> NDArray[np.int64]:
@@ -50,13 +58,10 @@ def candidate_classes(outputs: ClassifierOutputs, rows: slice) -> NDArray[np.int
 
 def _of_candidates(opinions: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Pick the candidates' log-probabilities, (m, V, K) -> (m, V, C)."""
-    num_classes = opinions.shape[2]
-    listed = classes[:, :CANDIDATES]
-    kept = np.take_along_axis(opinions, listed[:, None], axis=2)
-    if num_classes > CANDIDATES:
-        rest = np.log(np.maximum(1 - np.exp(kept).sum(axis=2, keepdims=True), np.exp(TINY_LOG)))
-        kept = np.concatenate([kept, rest], axis=2)
-    return np.maximum(kept, LEAST)
-
-
-LEAST = -50.0  # no opinion rules a class out
+    listed = classes[:, None, :CANDIDATES]
+    kept = np.take_along_axis(opinions, listed, axis=2)
+    if opinions.shape[2] > CANDIDATES:
+        others = opinions.copy()
+        np.put_along_axis(others, np.broadcast_to(listed, kept.shape), -np.inf, axis=2)
+        kept = np.concatenate([kept, logsumexp(others, axis=2, keepdims=True)], axis=2)
+    return np.where(kept < FAR, FAR - np.log1p(np.maximum(FAR - kept, 0)), kept)

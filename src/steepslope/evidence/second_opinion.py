@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.evidence.states import Floats, State
+from steepslope.errors import SteepslopeError
+from steepslope.evidence.states import Floats, State, arrays_fit
 from steepslope.evidence.views import agreement_columns
 from steepslope.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs
@@ -17,14 +18,17 @@ PENALTY = 1e-3
 
 def fit_probe(reference: ClassifierOutputs) -> State:
     """Fit a multinomial logistic regression from the foreign features to the labels; ridge 10⁻³ on unit columns."""
-    from steepslope.training.linear import fit_softmax
+    from steepslope.training.linear import fit_standardised_softmax
 
     rows = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
-    features = np.asarray(reference.require("foreign")[rows], dtype=np.float32)
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale[scale == 0] = 1
-    weights, bias = fit_softmax((features - mean) / scale, reference.labels[rows], reference.num_classes, PENALTY)
-    return {"weights": weights / scale[:, None], "bias": bias - (mean / scale) @ weights}
+    features, labels = reference.require("foreign")[rows], reference.labels[rows]
+    weights, bias = fit_standardised_softmax(features, labels, reference.num_classes, PENALTY)
+    return {"weights": weights, "bias": bias}
+
+
+def valid_probe(state: State, num_classes: int) -> bool:
+    """Say whether a state is a probe on as many classes."""
+    return arrays_fit(state, {"weights": (None, num_classes), "bias": (num_classes,)})
 
 
 def opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:
@@ -41,4 +45,6 @@ def second_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> ND
 
 def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
     foreign = np.asarray(outputs.require("foreign")[rows], dtype=np.float64)
+    if foreign.shape[1] != len(state["weights"]):
+        raise SteepslopeError(f"foreign: expected {len(state['weights'])} columns, found {foreign.shape[1]}")
     return np.asarray(foreign @ state["weights"].astype(np.float64) + state["bias"])

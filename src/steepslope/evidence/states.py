@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,44 @@ NO_STATE: State = {}
 
 
 @dataclass(frozen=True)
+class Learning:
+    """How evidence learns: ``fit`` on outputs, those that are ``of``: the ``reference``, or the fit set's ``errors``.
+
+    ``valid`` says of a state that was read from a file whether ``fit`` could have left it, for a number of classes.
+    ``at_least`` is the number of outputs needed.
+    """
+
+    fit: Callable[[ClassifierOutputs], State]
+    valid: Callable[[State, int], bool]
+    of: Literal["reference", "errors"] = "reference"
+    at_least: int = 1
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """A kind of evidence, given what ``fit`` learnt from references: of a slice of rows, ``columns`` (m, d).
+    """A kind of evidence: of a slice of rows, given what it learnt, ``columns`` (m, d).
 
     ``opinions`` are what it thinks of every class, as V log-probabilities each, (m, V, K), where it thinks so.
-    ``array`` is what the outputs must hold; without ``fit`` there is nothing to learn.
+    ``array`` is what the outputs must hold, ``least_classes`` how many classes they must have.
     """
 
     columns: Callable[[ClassifierOutputs, slice, State], Floats]
     array: str = "logits"
-    fit: Callable[[ClassifierOutputs], State] | None = None
+    learning: Learning | None = None
     opinions: Callable[[ClassifierOutputs, slice, State], NDArray[np.float64]] | None = None
+    least_classes: int = 2
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether it learns from the classifier's training outputs."""
+        return self.learning is not None and self.learning.of == "reference"
+
+
+def arrays_fit(state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype: str = "float32") -> bool:
+    """Say whether a state has exactly these arrays, of these shapes (None: any length) and of floats of that type."""
+    return state.keys() == shapes.keys() and all(
+        state[name].dtype == dtype
+        and state[name].ndim == len(shape)
+        and all(size in (None, found) for size, found in zip(shape, state[name].shape, strict=True))
+        for name, shape in shapes.items()
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.states import State
+from steepslope.evidence import EVIDENCE
+from steepslope.evidence.states import NO_STATE, State
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
@@ -38,6 +39,16 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
 def flattened(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
     """Name each array by its evidence: ``neighbors/points``."""
     return {f"{name}/{key}": array for name, state in states.items() for key, array in state.items()}
+
+
+def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str, State]:
+    """Read what the inputs learnt; anything else than they could have is an error that names the file."""
+    states = grouped(load_arrays(path))
+    learning = {name: EVIDENCE[name].learning for name in inputs}
+    for name, one in learning.items():
+        if one is not None and not one.valid(states.get(name, NO_STATE), num_classes):
+            raise SteepslopeError(f"{path}: expected what {name} learnt, found nothing or something else")
+    return {name: states[name] for name, one in learning.items() if one is not None}
 
 
 def grouped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:

@@ -27,7 +27,7 @@ from steepslope.files import staged_folder, write_json
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, blocks
 from steepslope.scores import SCORES
-from steepslope.training.linear import fit_softmax
+from steepslope.training.linear import fit_standardised_softmax
 
 PENALTY = 1e-3
 SHARE = 0.8  # of the training rows, drawn anew for each seed's probe
@@ -134,12 +134,8 @@ def _seed_rows(
 def _probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(train))[: round(SHARE * len(train))])
-    features = np.asarray(train.require_features()[rows], dtype=np.float32)
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale[scale == 0] = 1
     classes = int(train.labels.max()) + 1
-    weights, bias = fit_softmax((features - mean) / scale, train.labels[rows], classes, PENALTY)
-    return weights / scale[:, None], bias - (mean / scale) @ weights
+    return fit_standardised_softmax(train.require_features()[rows], train.labels[rows], classes, PENALTY)
 
 
 def _judged(

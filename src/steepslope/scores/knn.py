@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.neighbors import Index
+from steepslope.neighbors import Index, unit_rows
 from steepslope.outputs import ClassifierOutputs
 
 
@@ -19,8 +19,8 @@ class KNNDistance:
     fits_on = "reference"
 
     def __init__(self, k: int = 50) -> None:
-        if k < 1:
-            raise SteepslopeError(f"k: expected a whole number >= 1, found {k}")
+        if not isinstance(k, int) or k < 1:
+            raise SteepslopeError(f"k: expected a whole number >= 1, found {k!r}")
         self.k = k
         self.index_: Index | None = None
 
@@ -28,19 +28,11 @@ class KNNDistance:
         """Take the classifier's training outputs as references."""
         if len(outputs) < self.k:
             raise SteepslopeError(f"knn_distance: expected at least k = {self.k} references, found {len(outputs)}")
-        self.index_ = Index.build(unit_rows(outputs.require_features()), outputs.labels, outputs.num_classes)
+        self.index_ = Index.build(outputs.require_features(), outputs.labels, outputs.num_classes, unit_rows)
         return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return minus the distance of each prediction, float64 (n,), in [−2, 0]."""
         if self.index_ is None:
             raise SteepslopeError("knn_distance is not fitted: call fit(the classifier's training outputs) first")
-        distances, _ = self.index_.nearest(unit_rows(outputs.require_features()), self.k)
-        return -distances[:, -1].astype(np.float64)
-
-
-def unit_rows(features: NDArray[Any]) -> NDArray[np.float32]:
-    """Scale each row to length 1; a row of zeros stays."""
-    rows = np.asarray(features, dtype=np.float32)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1))
+        return -self.index_.kth_distance(outputs.require_features(), self.k, unit_rows)

@@ -7,21 +7,21 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import unknown_name
+from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.log_space import log_entropy, log_odds_of
-from steepslope.outputs import ClassifierOutputs, blocks
+from steepslope.outputs import ClassifierOutputs, logit_blocks
 
 
 class MCDropout:
     """The mean softmax over forward passes with dropout, as the outputs hold it (``extract --evidence dropout``).
 
-    ``measure="probability"`` gives the log-odds of the predicted class's mean probability; "entropy" gives −ln H of
-    the mean softmax, which the paper's baseline ranks by.
+    ``measure="entropy"`` gives −ln H of the mean softmax, by which the paper's baseline ranks; "probability" the
+    log-odds of the predicted class's mean probability, which has a threshold.
     """
 
     fits_on = "nothing"
 
-    def __init__(self, measure: Literal["probability", "entropy"] = "probability") -> None:
+    def __init__(self, measure: Literal["entropy", "probability"] = "entropy") -> None:
         if measure not in ("probability", "entropy"):
             raise unknown_name("measure of mc_dropout", measure, ("probability", "entropy"))
         self.measure = measure
@@ -35,11 +35,15 @@ class MCDropout:
         """Return the confidence of each prediction, float64 (n,)."""
         passes = outputs.require("dropout")
         parts = []
-        for rows in blocks(len(outputs)):
+        for rows in logit_blocks(outputs):
             log_mean = np.asarray(passes[rows, 0], dtype=np.float64)
             parts.append(
                 log_odds_of(log_mean, outputs.predictions[rows])
                 if self.measure == "probability"
                 else -log_entropy(log_mean)
             )
-        return np.concatenate(parts)
+        confidence = np.concatenate(parts)
+        if not np.isfinite(confidence).all():
+            row = int((~np.isfinite(confidence)).argmax())
+            raise SteepslopeError(f"dropout: expected finite values, found others in row {row}")
+        return confidence

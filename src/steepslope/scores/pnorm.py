@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
-from steepslope.outputs import ClassifierOutputs, over_logits
+from steepslope.outputs import ClassifierOutputs, over_logits, require_classes
 from steepslope.scores.mcp import MCP
 
 POWERS = tuple(range(11))
@@ -27,28 +27,31 @@ class MaxLogitPNorm:
 
     def __init__(self) -> None:
         self.power_: int | None = None
-        self._fitted = False
+        self.num_classes_: int | None = None
+
+    @classmethod
+    def at(cls, power: int | None, num_classes: int) -> Self:
+        """Return the score fitted with this power, None for MCP."""
+        score = cls()
+        score.power_, score.num_classes_ = power, num_classes
+        return score
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Choose p on outputs of rows new to the classifier."""
-        _require_classes(outputs)
+        if outputs.num_classes < 3:
+            raise SteepslopeError("max_logit_pnorm: expected at least 3 classes, found 2, where all predictions tie")
         risks = [aurc(_quotient(outputs, power), outputs.is_correct) for power in POWERS]
         best = int(np.argmin(risks))
         fallback = aurc(MCP().confidence(outputs), outputs.is_correct) <= risks[best]
-        self.power_, self._fitted = (None if fallback else POWERS[best]), True
+        self.power_, self.num_classes_ = (None if fallback else POWERS[best]), outputs.num_classes
         return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the quotient of each prediction, or MCP's log-odds, float64 (n,)."""
-        if not self._fitted:
+        if self.num_classes_ is None:
             raise SteepslopeError("max_logit_pnorm is not fitted: call fit(held-out outputs) first")
-        _require_classes(outputs)
+        require_classes("max_logit_pnorm", outputs, self.num_classes_)
         return MCP().confidence(outputs) if self.power_ is None else _quotient(outputs, self.power_)
-
-
-def _require_classes(outputs: ClassifierOutputs) -> None:
-    if outputs.num_classes < 3:
-        raise SteepslopeError("max_logit_pnorm: expected at least 3 classes, found 2, where all predictions tie")
 
 
 def _quotient(outputs: ClassifierOutputs, power: int) -> NDArray[np.float64]:

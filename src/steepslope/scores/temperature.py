@@ -7,21 +7,22 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.log_space import log_probabilities
 from steepslope.metrics import aurc
-from steepslope.outputs import ClassifierOutputs, over_logits
+from steepslope.outputs import ClassifierOutputs, over_logits, require_classes
 from steepslope.scores.mcp import top_log_odds
 
 LOG_TEMPERATURES = np.linspace(-4, 4, 65)
+TIE = 1e-12
 
 
 class TemperatureScaledMCP:
     """MCP of logits / T as log-odds, with T from held-out outputs.
 
-    T minimises the negative log-likelihood of the labels (``criterion="nll"``) or the AURC ("aurc", by a grid of 65
-    temperatures from e⁻⁴ to e⁴).
+    T minimises the negative log-likelihood of the labels (``criterion="nll"``), or the AURC ("aurc", by a grid of 65;
+    among equals, as all are for two classes, the T closest to 1). It is between e⁻⁴ and e⁴.
     """
 
     scale = "logit"
@@ -32,16 +33,26 @@ class TemperatureScaledMCP:
             raise unknown_name("criterion of the temperature", criterion, CRITERIA)
         self.criterion = criterion
         self.temperature_: float | None = None
+        self.num_classes_ = 0
+
+    @classmethod
+    def at(cls, temperature: float, num_classes: int) -> Self:
+        """Return the score fitted with this temperature."""
+        score = cls()
+        score.temperature_, score.num_classes_ = temperature, num_classes
+        return score
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Choose the temperature on outputs of rows new to the classifier."""
         self.temperature_ = float(np.exp(CRITERIA[self.criterion](outputs)))
+        self.num_classes_ = outputs.num_classes
         return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the log-odds of the predicted class at that temperature, float64 (n,)."""
         if self.temperature_ is None:
             raise SteepslopeError("temperature_scaled_mcp is not fitted: call fit(held-out outputs) first")
+        require_classes("temperature_scaled_mcp", outputs, self.num_classes_)
         return _scaled(outputs, float(np.log(self.temperature_)))
 
 
@@ -50,19 +61,21 @@ def _scaled(outputs: ClassifierOutputs, log_temperature: float) -> NDArray[np.fl
 
 
 def _by_likelihood(outputs: ClassifierOutputs) -> float:
-    rows = np.arange(len(outputs))
+    of_labels = np.asarray(outputs.logits[np.arange(len(outputs)), outputs.labels], dtype=np.float64)
 
     def loss(log_temperature: float) -> float:
-        log_p = over_logits(outputs, lambda logits: log_probabilities(logits * np.exp(-log_temperature)))
-        return -float(log_p[rows, outputs.labels].mean())
+        scale = np.exp(-log_temperature)
+        totals = over_logits(outputs, lambda logits: np.asarray(logsumexp(logits * scale, axis=1)))
+        return float((totals - of_labels * scale).mean())
 
     low, high = LOG_TEMPERATURES[[0, -1]]
     return float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
 
 
 def _by_aurc(outputs: ClassifierOutputs) -> float:
-    risks = [aurc(_scaled(outputs, value), outputs.is_correct) for value in LOG_TEMPERATURES]
-    return float(LOG_TEMPERATURES[int(np.argmin(risks))])
+    risks = np.array([aurc(_scaled(outputs, value), outputs.is_correct) for value in LOG_TEMPERATURES])
+    best = LOG_TEMPERATURES[risks <= risks.min() + TIE]
+    return float(best[np.abs(best).argmin()])
 
 
 CRITERIA = {"nll": _by_likelihood, "aurc": _by_aurc}

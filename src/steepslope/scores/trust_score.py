@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.neighbors import Index
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, require_classes
 
 RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
 EPSILON = 1e-12
@@ -43,7 +43,8 @@ class TrustScore:
         """Return the log of the quotient for each prediction, float64 (n,)."""
         if self.index_ is None:
             raise SteepslopeError("trust_score is not fitted: call fit(the classifier's training outputs) first")
-        distances = self.index_.class_distances(outputs.require_features(), RANK).astype(np.float64)
+        require_classes("trust_score", outputs, len(self.index_.starts) - 1)
+        distances = self.index_.class_distances(outputs.require_features(), RANK)
         return log_distance_ratio(distances, outputs.predictions)
 
 

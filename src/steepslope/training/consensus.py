@@ -1,8 +1,8 @@
 """A consensus of opinions on classes: a conditional logit, fitted to convergence.
 
 p(class | opinions) ∝ exp(Σ weight · log-probability + offset of the class): the product of the opinions' powers. One
-weight an opinion, whatever the number of classes (McFadden, "Conditional Logit Analysis of Qualitative Choice
-Behavior", 1974).
+weight >= 0 an opinion, so that none counts against what it says, whatever the number of classes (McFadden, "Conditional
+Logit Analysis of Qualitative Choice Behavior", 1974).
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Consensus:
 def fit_consensus(
     opinions: NDArray[Any], classes: NDArray[np.int64], labels: NDArray[np.int64], num_classes: int, penalty: float
 ) -> Consensus:
-    """Return the consensus of least cross entropy with the labels, and a ridge of ``penalty`` / 2 on all parameters.
+    """Return the consensus of least cross entropy with the labels and a ridge of ``penalty`` / 2 on all parameters.
+
+    L-BFGS-B finds it, in at most 500 iterations; the problem is convex.
 
     A label that is no candidate is the last of them, which stands for all others.
     """
@@ -59,5 +61,6 @@ def fit_consensus(
 
     start = np.zeros(count + num_classes + 1)
     start[:count] = 1 / count
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    bounds = [(0, None)] * count + [(None, None)] * (num_classes + 1)
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
     return Consensus(found[:count], found[count:])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from steepslope.errors import SteepslopeError
 from steepslope.heads import Head
 from steepslope.progress import bar
+from steepslope.training.linear import scale_of
 from steepslope.training.seeding import seeded, single_thread
 
 TARGET_STEPS = 3_000
@@ -42,7 +43,7 @@ class OracleNet(nn.Module):
         """Take mean and scale from the fit set; a constant column keeps the scale 1."""
         mean, deviation = rows.moments()
         self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
+        self.scale.copy_(torch.from_numpy(scale_of(mean, deviation)))
 
     def forward(self, columns: Tensor) -> Tensor:
         """Return the trust logits."""

@@ -33,8 +33,8 @@ from steepslope.progress import console
 from steepslope.report.grid import Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
 from steepslope.scores import SCORES
-from steepslope.trust import CARD
 
+WILD = ("accuracy", "mcp", "trust_score", "fused")
 MAIN = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 DISTORTED_ROWS = 3_000
 PASSES = 50
@@ -112,12 +112,11 @@ def seed_rows(sources: Sources, seed: int) -> tuple[list[dict[str, Any]], list[d
         outputs.with_foreign(outputs_at(sources.foreign, data[name], sources.work / "foreign" / name, abroad))
         for name, outputs in (("train", train), ("holdout", held_out), ("test", test))
     )
-    oracle_folder = folder / "fused"
-    if not (oracle_folder / CARD).exists():
-        Oracle.fused(seed=seed).fit(held_out, train).save(oracle_folder)
-    rows = _clean_rows(seed, oracle_folder, replace(test, dropout=dropout), FitSets(held_out, train))
+    oracle, fit_sets = folder / "fused", FitSets(held_out, train)
+    Oracle.fused(seed=seed).fit(held_out, train).save(oracle)
+    rows = _clean_rows(seed, oracle, replace(test, dropout=dropout), fit_sets)
     console().print(f"seed {seed}: {rows[0]['auc']['value']:.4f} MCP, {rows[-1]['auc']['value']:.4f} fused")
-    return rows, _wild_rows(sources, seed, classifier, oracle_folder, views)
+    return rows, _wild_rows(sources, seed, classifier, oracle, fit_sets, views)
 
 
 def outputs_at(classifier: Classifier, data: Dataset, out: Path, options: ExtractionOptions) -> ClassifierOutputs:
@@ -150,11 +149,11 @@ def against_best(
 
 
 def _wild_rows(
-    sources: Sources, seed: int, classifier: Classifier, oracle: Path, views: ExtractionOptions
+    sources: Sources, seed: int, classifier: Classifier, oracle: Path, fit_sets: FitSets, views: ExtractionOptions
 ) -> list[dict[str, Any]]:
     whole = sources.data.load_into_memory("test")
     images = whole.subset(np.arange(min(len(whole), DISTORTED_ROWS)))
-    fused, rows = Oracle.load(oracle), []
+    rows = []
     for name, level in ((name, level) for name in DISTORTIONS for level in (0, 1)):
         shifted, where = distorted(images, name, level), sources.work / "wild"
         outputs = outputs_at(classifier, shifted, where / f"seed{seed}" / f"{name}{level}", views)
@@ -162,10 +161,11 @@ def _wild_rows(
         outputs = outputs.with_foreign(
             outputs_at(sources.foreign, shifted, where / "foreign" / f"{name}{level}", abroad)
         )
-        values = {"mcp": SCORES["mcp"]().confidence(outputs), "fused": fused.trust_logit(outputs)}
-        aucs = {score: auroc(confidence, outputs.is_correct) for score, confidence in values.items()}
+        scored = score_predictions(["trust_score", str(oracle)], outputs, fit_sets)
+        aucs = {one.name: auroc(one.confidence, outputs.is_correct) for one in scored}
+        delta = dict(compare(scored[-1].confidence, scored[0].confidence, outputs.is_correct, seed=seed)["auc"])
         accuracy = float(outputs.is_correct.mean())
-        rows.append({"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs})
+        rows.append({"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs, "delta": delta})
     return rows
 
 
@@ -206,17 +206,16 @@ def _distortions(wild: Sequence[dict[str, Any]]) -> str:
     lines = []
     for name in DISTORTIONS:
         some = [row for row in wild if row["distortion"] == name]
-        values = {key: 100 * float(np.mean([row[key] for row in some])) for key in ("accuracy", "mcp", "fused")}
-        lines.append(
-            [
-                Cell(name),
-                *(Cell(f"{value:.1f}") for value in values.values()),
-                Cell(f"{values['fused'] - values['mcp']:+.1f}"),
-            ]
-        )
+        values = [100 * float(np.mean([row[key] for row in some])) for key in WILD]
+        clear = sum(row["delta"]["low"] > 0 for row in some), sum(row["delta"]["high"] < 0 for row in some)
+        delta = Cell(f"{values[-1] - values[1]:+.1f}", f"({clear[0]} above, {clear[1]} below of {len(some)})")
+        lines.append([Cell(name), *(Cell(f"{value:.1f}") for value in values), delta])
     mean = float(np.mean([100 * (row["fused"] - row["mcp"]) for row in wild]))
-    note = f"AUC in percent on distorted images, mean of two severities and all seeds; mean difference {mean:+.1f}."
-    return markdown(Grid("", ["distortion", "Acc", "MCP", "fused", "Δ"], lines, note))
+    note = (
+        f"AUC in percent on distorted images, mean of two severities and all seeds; mean difference {mean:+.1f}. In "
+        "brackets: how many paired 95 % intervals of the difference are above or below 0."
+    )
+    return markdown(Grid("", ["distortion", "Acc", "MCP", "TrustScore", "fused", "fused − MCP"], lines, note))
 
 
 def _mean(values: Sequence[float | None], key: str) -> Cell:

@@ -298,14 +298,14 @@ def _left_out(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, e
     def reason(kind: Evidence) -> str | None:
         if outputs.num_classes < kind.least_classes:
             return f"for {kind.least_classes} classes and more"
-        if getattr(outputs, kind.array) is None:
-            return f"no {kind.array} in the outputs"
+        if lacking := kind.lacking(outputs):
+            return f"no {lacking} in the outputs"
         if kind.learning is None or not kind.needs_reference:
             return None
         if source is None:
             return "no reference"
-        if getattr(source, kind.array) is None:
-            return f"no {kind.array} in the reference"
+        if lacking := kind.lacking(source):
+            return f"no {lacking} in the reference"
         return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
 
     names = [name for name, kind in EVIDENCE.items() if kind.opinions is not None or name in SINGLE]

@@ -25,7 +25,14 @@ from steepslope.evidence.scores import (
     temperature_column,
     trust_column,
 )
-from steepslope.evidence.second_opinion import fit_probe, opinion_columns, second_opinions, valid_probe
+from steepslope.evidence.second_opinion import (
+    JOINT,
+    JOINT_PENALTY,
+    fit_probe,
+    opinion_columns,
+    second_opinions,
+    valid_probe,
+)
 from steepslope.evidence.states import NO_STATE, Evidence, Floats, Learning, State
 from steepslope.evidence.views import view_columns, view_opinions
 from steepslope.neighbors import unit_rows
@@ -40,20 +47,26 @@ def feature_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArra
 
 _NEIGHBORS = Learning(fit_neighbors, valid_neighbors, at_least=max(COUNTS))
 EVIDENCE: dict[str, Evidence] = {
-    "features": Evidence(feature_columns, "features"),
+    "features": Evidence(feature_columns, ("features",)),
     "logits": Evidence(logit_columns, opinions=logit_opinions),
-    "neighbors": Evidence(neighbor_columns, "features", _NEIGHBORS, neighbor_opinions),
-    "views": Evidence(view_columns, "views", opinions=view_opinions),
-    "dropout": Evidence(dropout_columns, "dropout", opinions=dropout_opinions),
+    "neighbors": Evidence(neighbor_columns, ("features",), _NEIGHBORS, neighbor_opinions),
+    "views": Evidence(view_columns, ("views",), opinions=view_opinions),
+    "dropout": Evidence(dropout_columns, ("dropout",), opinions=dropout_opinions),
     "foreign_neighbors": Evidence(
         partial(neighbor_columns, array="foreign"),
-        "foreign",
+        ("foreign",),
         replace(_NEIGHBORS, fit=partial(fit_neighbors, array="foreign")),
         partial(neighbor_opinions, array="foreign"),
     ),
-    "second_opinion": Evidence(opinion_columns, "foreign", Learning(fit_probe, valid_probe), second_opinions),
+    "second_opinion": Evidence(opinion_columns, ("foreign",), Learning(fit_probe, valid_probe), second_opinions),
+    "joint_opinion": Evidence(
+        partial(opinion_columns, arrays=JOINT),
+        JOINT,
+        Learning(partial(fit_probe, arrays=JOINT, penalty=JOINT_PENALTY), valid_probe),
+        partial(second_opinions, arrays=JOINT),
+    ),
     **{
-        name: Evidence(partial(score_column, score=name), "dropout" if name == "mc_dropout" else "logits")
+        name: Evidence(partial(score_column, score=name), ("dropout" if name == "mc_dropout" else "logits",))
         for name in STATELESS
     },
     "temperature_scaled_mcp": Evidence(
@@ -65,9 +78,9 @@ EVIDENCE: dict[str, Evidence] = {
         learning=Learning(fit_power, lambda state, _: one_number(state, "power"), "errors"),
         least_classes=3,
     ),
-    "trust_score": Evidence(trust_column, "features", replace(_NEIGHBORS, at_least=1)),
+    "trust_score": Evidence(trust_column, ("features",), replace(_NEIGHBORS, at_least=1)),
     "knn_distance": Evidence(
-        distance_column, "features", replace(_NEIGHBORS, fit=partial(fit_neighbors, rows=unit_rows))
+        distance_column, ("features",), replace(_NEIGHBORS, fit=partial(fit_neighbors, rows=unit_rows))
     ),
 }
 SINGLE = tuple(SCORES)  # one column each

@@ -1,6 +1,11 @@
-"""What a linear probe on a foreign backbone thinks of the prediction."""
+"""What a linear probe on other features than the classifier's thinks of the prediction.
+
+On a foreign backbone's features alone it is a second opinion; on both nets' features side by side, a joint one.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +19,18 @@ from steepslope.scores.mcp import top_log_odds
 
 MOST_REFERENCES = 100_000
 PENALTY = 1e-3
+JOINT = ("features", "foreign")
+JOINT_PENALTY = 1e-2  # the classifier's features are surer of the references' labels than they are of others'
+Arrays = tuple[str, ...]
 
 
-def fit_probe(reference: ClassifierOutputs) -> State:
-    """Fit a multinomial logistic regression from the foreign features to the labels; ridge 10⁻³ on unit columns."""
+def fit_probe(reference: ClassifierOutputs, arrays: Arrays = ("foreign",), penalty: float = PENALTY) -> State:
+    """Fit a multinomial logistic regression from the features to the labels, with a ridge on unit columns."""
     from steepslope.training.linear import fit_standardised_softmax
 
     rows = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
-    features, labels = reference.require("foreign")[rows], reference.labels[rows]
-    weights, bias = fit_standardised_softmax(features, labels, reference.num_classes, PENALTY)
+    features = _side_by_side(reference, rows, arrays)
+    weights, bias = fit_standardised_softmax(features, reference.labels[rows], reference.num_classes, penalty)
     return {"weights": weights, "bias": bias}
 
 
@@ -31,20 +39,27 @@ def valid_probe(state: State, num_classes: int) -> bool:
     return arrays_fit(state, {"weights": (None, num_classes), "bias": (num_classes,)})
 
 
-def opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:
+def opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State, arrays: Arrays = ("foreign",)) -> Floats:
     """Return the probe's log-odds of the predicted class, of its own best class, and whether they agree, (m, 3)."""
-    logits = _logits(outputs, rows, state)
+    logits = _logits(outputs, rows, state, arrays)
     of_prediction = agreement_columns(logits[:, None], outputs.predictions[rows])[:, [0, -1]]
     return np.column_stack([of_prediction, top_log_odds(logits)])
 
 
-def second_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
+def second_opinions(
+    outputs: ClassifierOutputs, rows: slice, state: State, arrays: Arrays = ("foreign",)
+) -> NDArray[np.float64]:
     """Return the probe's log-probabilities, (m, 1, K)."""
-    return log_probabilities(_logits(outputs, rows, state))[:, None]
+    return log_probabilities(_logits(outputs, rows, state, arrays))[:, None]
 
 
-def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
-    foreign = np.asarray(outputs.require("foreign")[rows], dtype=np.float64)
-    if foreign.shape[1] != len(state["weights"]):
-        raise SteepslopeError(f"foreign: expected {len(state['weights'])} columns, found {foreign.shape[1]}")
-    return np.asarray(foreign @ state["weights"].astype(np.float64) + state["bias"])
+def _logits(outputs: ClassifierOutputs, rows: slice, state: State, arrays: Arrays) -> NDArray[np.float64]:
+    features = _side_by_side(outputs, rows, arrays).astype(np.float64)
+    if features.shape[1] != len(state["weights"]):
+        names = " and ".join(arrays)
+        raise SteepslopeError(f"{names}: expected {len(state['weights'])} columns, found {features.shape[1]}")
+    return np.asarray(features @ state["weights"].astype(np.float64) + state["bias"])
+
+
+def _side_by_side(outputs: ClassifierOutputs, rows: slice | NDArray[np.int64], arrays: Arrays) -> NDArray[Any]:
+    return np.concatenate([np.asarray(outputs.require(name)[rows]) for name in arrays], axis=1)

@@ -35,14 +35,18 @@ class Evidence:
     """A kind of evidence: of a slice of rows, given what it learnt, ``columns`` (m, d).
 
     ``opinions`` are what it thinks of every class, as V log-probabilities each, (m, V, K), where it thinks so.
-    ``array`` is what the outputs must hold, ``least_classes`` how many classes they must have.
+    ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have.
     """
 
     columns: Callable[[ClassifierOutputs, slice, State], Floats]
-    array: str = "logits"
+    arrays: tuple[str, ...] = ("logits",)
     learning: Learning | None = None
     opinions: Callable[[ClassifierOutputs, slice, State], NDArray[np.float64]] | None = None
     least_classes: int = 2
+
+    def lacking(self, outputs: ClassifierOutputs) -> str | None:
+        """Return the first array that it needs and the outputs lack."""
+        return next((name for name in self.arrays if getattr(outputs, name) is None), None)
 
     @property
     def needs_reference(self) -> bool:

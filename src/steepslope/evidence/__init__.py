@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.evidence.dropout import dropout_columns, dropout_opinions
+from steepslope.evidence.joint_opinion import ARRAYS, fit_joint, joint_columns, joint_opinions, valid_joint
 from steepslope.evidence.logits import logit_columns, logit_opinions
 from steepslope.evidence.neighbors import COUNTS, fit_neighbors, neighbor_columns, neighbor_opinions, valid_neighbors
 from steepslope.evidence.scores import (
@@ -25,14 +26,7 @@ from steepslope.evidence.scores import (
     temperature_column,
     trust_column,
 )
-from steepslope.evidence.second_opinion import (
-    JOINT,
-    JOINT_PENALTY,
-    fit_probe,
-    opinion_columns,
-    second_opinions,
-    valid_probe,
-)
+from steepslope.evidence.second_opinion import fit_probe, opinion_columns, second_opinions, valid_probe
 from steepslope.evidence.states import NO_STATE, Evidence, Floats, Learning, State
 from steepslope.evidence.views import view_columns, view_opinions
 from steepslope.neighbors import unit_rows
@@ -59,12 +53,7 @@ EVIDENCE: dict[str, Evidence] = {
         partial(neighbor_opinions, array="foreign"),
     ),
     "second_opinion": Evidence(opinion_columns, ("foreign",), Learning(fit_probe, valid_probe), second_opinions),
-    "joint_opinion": Evidence(
-        partial(opinion_columns, arrays=JOINT),
-        JOINT,
-        Learning(partial(fit_probe, arrays=JOINT, penalty=JOINT_PENALTY), valid_probe),
-        partial(second_opinions, arrays=JOINT),
-    ),
+    "joint_opinion": Evidence(joint_columns, ARRAYS, Learning(fit_joint, valid_joint), joint_opinions),
     **{
         name: Evidence(partial(score_column, score=name), ("dropout" if name == "mc_dropout" else "logits",))
         for name in STATELESS

@@ -1,11 +1,6 @@
-"""What a linear probe on other features than the classifier's thinks of the prediction.
-
-On a foreign backbone's features alone it is a second opinion; on both nets' features side by side, a joint one.
-"""
+"""What a linear probe on a foreign backbone thinks of the prediction."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +14,15 @@ from steepslope.scores.mcp import top_log_odds
 
 MOST_REFERENCES = 100_000
 PENALTY = 1e-3
-JOINT = ("features", "foreign")
-JOINT_PENALTY = 1e-2  # the classifier's features are surer of the references' labels than they are of others'
-Arrays = tuple[str, ...]
 
 
-def fit_probe(reference: ClassifierOutputs, arrays: Arrays = ("foreign",), penalty: float = PENALTY) -> State:
-    """Fit a multinomial logistic regression from the features to the labels, with a ridge on unit columns."""
+def fit_probe(reference: ClassifierOutputs) -> State:
+    """Fit a multinomial logistic regression from the foreign features to the labels; ridge 10⁻³ on unit columns."""
     from steepslope.training.linear import fit_standardised_softmax
 
     rows = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
-    features = _side_by_side(reference, rows, arrays)
-    weights, bias = fit_standardised_softmax(features, reference.labels[rows], reference.num_classes, penalty)
+    features, labels = reference.require("foreign")[rows], reference.labels[rows]
+    weights, bias = fit_standardised_softmax(features, labels, reference.num_classes, PENALTY)
     return {"weights": weights, "bias": bias}
 
 
@@ -39,27 +31,24 @@ def valid_probe(state: State, num_classes: int) -> bool:
     return arrays_fit(state, {"weights": (None, num_classes), "bias": (num_classes,)})
 
 
-def opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State, arrays: Arrays = ("foreign",)) -> Floats:
-    """Return the probe's log-odds of the predicted class, of its own best class, and whether they agree, (m, 3)."""
-    logits = _logits(outputs, rows, state, arrays)
-    of_prediction = agreement_columns(logits[:, None], outputs.predictions[rows])[:, [0, -1]]
+def opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:
+    """Return the columns of :func:`probe_columns`, (m, 3)."""
+    return probe_columns(_logits(outputs, rows, state), outputs.predictions[rows])
+
+
+def probe_columns(logits: NDArray[np.float64], predictions: NDArray[np.int64]) -> Floats:
+    """Return a probe's log-odds of the predicted class, whether it agrees, and its own class's log-odds, (m, 3)."""
+    of_prediction = agreement_columns(logits[:, None], predictions)[:, [0, -1]]
     return np.column_stack([of_prediction, top_log_odds(logits)])
 
 
-def second_opinions(
-    outputs: ClassifierOutputs, rows: slice, state: State, arrays: Arrays = ("foreign",)
-) -> NDArray[np.float64]:
+def second_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
     """Return the probe's log-probabilities, (m, 1, K)."""
-    return log_probabilities(_logits(outputs, rows, state, arrays))[:, None]
+    return log_probabilities(_logits(outputs, rows, state))[:, None]
 
 
-def _logits(outputs: ClassifierOutputs, rows: slice, state: State, arrays: Arrays) -> NDArray[np.float64]:
-    features = _side_by_side(outputs, rows, arrays).astype(np.float64)
-    if features.shape[1] != len(state["weights"]):
-        names = " and ".join(arrays)
-        raise SteepslopeError(f"{names}: expected {len(state['weights'])} columns, found {features.shape[1]}")
-    return np.asarray(features @ state["weights"].astype(np.float64) + state["bias"])
-
-
-def _side_by_side(outputs: ClassifierOutputs, rows: slice | NDArray[np.int64], arrays: Arrays) -> NDArray[Any]:
-    return np.concatenate([np.asarray(outputs.require(name)[rows]) for name in arrays], axis=1)
+def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
+    foreign = np.asarray(outputs.require("foreign")[rows], dtype=np.float64)
+    if foreign.shape[1] != len(state["weights"]):
+        raise SteepslopeError(f"foreign: expected {len(state['weights'])} columns, found {foreign.shape[1]}")
+    return np.asarray(foreign @ state["weights"].astype(np.float64) + state["bias"])

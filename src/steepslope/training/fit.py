@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from steepslope.errors import SteepslopeError
 from steepslope.heads import Head
 from steepslope.progress import bar
+from steepslope.training.cycle import warm_cosine
 from steepslope.training.linear import scale_of
 from steepslope.training.seeding import seeded, single_thread
 
@@ -165,12 +166,3 @@ def _block_sizes(n: int) -> Iterator[int]:
     """Yield the numbers of rows of the blocks."""
     block = PIECE_ROWS * BLOCK_PIECES
     yield from (min(block, n - start) for start in range(0, n, block))
-
-
-def warm_cosine(done: float) -> float:
-    """Return the share of the highest learning rate: up in the first tenth, then down along a cosine.
-
-    >>> [round(warm_cosine(done), 3) for done in (0.05, 0.1, 0.55, 1.0)]
-    [0.5, 1.0, 0.5, 0.0]
-    """
-    return min(done / 0.1, 0.5 * (1 + math.cos(math.pi * (max(done, 0.1) - 0.1) / 0.9)))

@@ -249,7 +249,7 @@ def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference
         (lambda oracle, outputs: oracle.trust_logit(replace(outputs, foreign=None)), "the outputs hold no foreign"),
         (
             lambda oracle, outputs: oracle.trust_logit(replace(outputs, features=outputs.features[:, :5])),
-            "neighbors: features: expected 8 columns, as in the reference, found 5",
+            r"joint_opinion: features and foreign: expected 16 columns in all, found 5 \+ 8",
         ),
         (lambda *_: FusedOracle(errors="all"), "unknown errors 'all'"),  # type: ignore[arg-type]
         (lambda *_: FusedOracle(loss="steep"), "did you mean 'steep_slope'"),

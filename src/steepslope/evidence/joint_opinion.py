@@ -57,6 +57,6 @@ def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> tuple[NDAr
     columns = np.concatenate(parts, axis=1)
     if columns.shape[1] != len(state["weights"]):
         found = " + ".join(str(part.shape[1]) for part in parts)
-        raise SteepslopeError(f"features and foreign: expected {len(state['weights'])} columns, found {found}")
+        raise SteepslopeError(f"features and foreign: expected {len(state['weights'])} columns in all, found {found}")
     linear = columns @ state["weights"].astype(np.float64) + state["bias"]
     return linear, small_net_logits(columns, state)

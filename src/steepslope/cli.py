@@ -15,7 +15,9 @@ from steepslope import __version__
 from steepslope.commands.demo import demo
 from steepslope.commands.evaluate import evaluate
 from steepslope.commands.extract import extract
+from steepslope.commands.finetune import finetune
 from steepslope.commands.fit import fit
+from steepslope.commands.plan import plan
 from steepslope.commands.train_classifier import train_classifier
 from steepslope.errors import FewErrorsWarning, SteepslopeError, unknown_name
 
@@ -24,6 +26,8 @@ COMMANDS: dict[str, Any] = {
     "train-classifier": train_classifier,
     "extract": extract,
     "fit": fit,
+    "finetune": finetune,
+    "plan": plan,
     "evaluate": evaluate,
 }
 

@@ -22,7 +22,7 @@ from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.scores import SCORES
 from steepslope.theory import decision_probability
-from steepslope.trust import CARD
+from steepslope.trust import CARD, looks_at_images
 
 BASELINE = "mcp"
 COVERAGES = tuple(range(50, 100, 5))  # percent
@@ -115,13 +115,20 @@ class FitSets:
     reference: ClassifierOutputs | None = None
 
 
+Images = Callable[[ClassifierOutputs], Any] | None  # a steepslope.data.images.Dataset
+
+
 def score_predictions(
-    names: Sequence[str], predictions: ClassifierOutputs | Confidences, fit_sets: FitSets | None = None
+    names: Sequence[str],
+    predictions: ClassifierOutputs | Confidences,
+    fit_sets: FitSets | None = None,
+    images: Images = None,
 ) -> list[Scored]:
     """Apply post-hoc scores (by name) and oracles (by folder); MCP comes first, asked for or not.
 
-    An oracle is called by its folder's name, or by its whole path where two have the same name. Predictions
-    that come with a confidence alone are scored by it and nothing else.
+    An oracle is called by its folder's name, or by its whole path where two have the same name. Oracles that look at
+    images have them from ``images``, which opens those of the outputs. Predictions that come with a confidence alone
+    are scored by it and nothing else.
     """
     fit_sets = fit_sets or FitSets()
     if isinstance(predictions, Confidences):
@@ -130,7 +137,7 @@ def score_predictions(
     wanted = {folders.get(name, name): name for name in (BASELINE, *names)}
     labels = [Path(key).name for key in wanted]
     return [
-        _score(name, label if labels.count(label) == 1 else name, predictions, fit_sets)
+        _score(name, label if labels.count(label) == 1 else name, predictions, fit_sets, images)
         for name, label in zip(wanted.values(), labels, strict=True)
     ]
 
@@ -144,7 +151,7 @@ def _given(names: Sequence[str], predictions: Confidences) -> Scored:
     return Scored("confidence", None, confidence, "probability" if within else "rank")
 
 
-def _score(name: str, label: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> Scored:
+def _score(name: str, label: str, outputs: ClassifierOutputs, fit_sets: FitSets, images: Images) -> Scored:
     if name in SCORES:
         try:
             score = SCORES[name]().fit(_fit_set(name, outputs, fit_sets))
@@ -152,7 +159,7 @@ def _score(name: str, label: str, outputs: ClassifierOutputs, fit_sets: FitSets)
         except SteepslopeError as error:
             raise error if str(error).startswith(name) else SteepslopeError(f"{name}: {error}") from error
     if (Path(name) / CARD).exists():
-        return _score_by_oracle(name, label, outputs)
+        return _score_by_oracle(name, label, outputs, images)
     if Path(name).exists() or "/" in name:
         raise SteepslopeError(f"{name}: expected the folder of a fitted oracle with {CARD}, found none")
     raise unknown_name("score", name, SCORES)
@@ -180,12 +187,26 @@ def _fit_set(name: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> Classi
     return found
 
 
-def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs) -> Scored:
+def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs, images: Images) -> Scored:
+    if looks_at_images(Path(folder)):
+        return _score_by_looking(folder, label, outputs, images)
     oracle = Oracle.load(folder)
     alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
     explain = None if isinstance(oracle, Oracle) and oracle.widths else oracle.explain
     try:
         return Scored(label, oracle.loss, _known(oracle.trust_logit(outputs)), oracle.scale, alphas, explain)
+    except SteepslopeError as error:
+        raise SteepslopeError(f"oracle {folder}: {error}") from error
+
+
+def _score_by_looking(folder: str, label: str, outputs: ClassifierOutputs, images: Images) -> Scored:
+    from steepslope.image_oracle import ImageOracle  # with torch and its vision libraries, which take seconds
+
+    oracle = ImageOracle.load(folder)
+    alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
+    try:
+        looking = oracle if images is None else oracle.on(images(outputs))
+        return Scored(label, oracle.loss, _known(looking.trust_logit(outputs)), oracle.scale, alphas)
     except SteepslopeError as error:
         raise SteepslopeError(f"oracle {folder}: {error}") from error
 

@@ -40,17 +40,37 @@ def digits_net(num_classes: int) -> Net:
     return Net(encoder, nn.Sequential(nn.Dropout(0.25), nn.Linear(32, num_classes)))
 
 
+VGG_WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+def cifar_vgg(num_classes: int) -> Net:
+    """Build the paper's VGG-16 for colour images of 32×32 pixels; 512 features."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for block in VGG_WIDTHS:
+        for index, width in enumerate(block):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(width)]
+            if index < len(block) - 1:
+                layers.append(nn.Dropout(0.3 if channels == 3 else 0.4))
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    encoder = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.5), nn.Linear(512, 512), nn.ReLU())
+    return Net(encoder, nn.Sequential(nn.Dropout(0.5), nn.Linear(512, num_classes)))
+
+
 @dataclass(frozen=True)
 class NetKind:
-    """How to build a net, the side of its square grey images, and how long to train it in what batches."""
+    """How to build a net, the side and channels of its square images, and how long to train it in what batches."""
 
     build: Callable[[int], Net]
     image_size: int
     epochs: int
     batch_size: int
+    channels: int = 1
 
 
 NETS: dict[str, NetKind] = {
     "mnist-net": NetKind(mnist_net, image_size=28, epochs=10, batch_size=128),
     "digits-net": NetKind(digits_net, image_size=8, epochs=15, batch_size=32),
+    "cifar-vgg": NetKind(cifar_vgg, image_size=32, epochs=250, batch_size=128, channels=3),
 }

@@ -20,6 +20,7 @@ from steepslope.outputs import BLOCK_ROWS as DEFAULT_ROWS
 from steepslope.outputs import ClassifierOutputs, blocks, require_classes
 from steepslope.trust import (
     CARD,
+    IMAGES,
     STATES,
     WEIGHTS,
     TrustLogits,
@@ -217,6 +218,8 @@ class Oracle(TrustLogits):
         card = read_json(path, "a fitted oracle")
         if card.get("kind") == KIND:
             return FusedOracle.load(folder)
+        if card.get("kind") == IMAGES:
+            raise SteepslopeError(f"{path}: an oracle on images: load it with steepslope.image_oracle.ImageOracle")
         shape = json_field(card, "fitted", dict, path)
         num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))
         try:

@@ -7,12 +7,14 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError, require_seed, unknown_name
+from steepslope.files import read_json
 from steepslope.outputs import ClassifierOutputs
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 CARD = "oracle.json"
 WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
+IMAGES = "images"  # the kind of an oracle on images
 FEW_ERRORS = 50
 
 # Smallest and largest allowed values. The slope of the steep slope loss reaches alpha * exp(alpha) in float32.
@@ -57,6 +60,11 @@ class TrustLogits(ABC):
         return self.trust_logit(outputs) > 0
 
 
+def looks_at_images(folder: Path) -> bool:
+    """Say whether the oracle in a folder is one on images."""
+    return read_json(folder / CARD, "a fitted oracle").get("kind") == IMAGES
+
+
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Raise unless the loss is known, and its parameters and the seed are within their limits."""
     from steepslope.losses import LOSSES
@@ -84,12 +92,14 @@ def target_of(loss: str, outputs: ClassifierOutputs) -> NDArray[np.float32] | ND
     return outputs.is_correct
 
 
-def bound_loss(settings: Mapping[str, Any], outputs: ClassifierOutputs) -> "Callable[[Tensor, Tensor], Tensor]":
-    """Give the loss those of its parameters that the settings hold, and the fit set's class counts."""
+def bound_loss(settings: Mapping[str, Any], outputs: ClassifierOutputs | None) -> "Callable[[Tensor, Tensor], Tensor]":
+    """Give the loss those of its parameters that the settings hold, and the fit set's class counts, where known."""
     from steepslope.losses import LOSSES
 
-    correct = int(outputs.is_correct.sum())
-    known = {**settings, "class_counts": (len(outputs) - correct, correct)}
+    known = dict(settings)
+    if outputs is not None:
+        correct = int(outputs.is_correct.sum())
+        known["class_counts"] = len(outputs) - correct, correct
     loss = LOSSES[settings["loss"]]
     accepted = inspect.signature(loss).parameters
     return partial(loss, **{name: known[name] for name in accepted if name in known})

@@ -16,7 +16,7 @@ from steepslope.errors import SteepslopeError
 def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write tensors; whatever goes wrong (a full disk, say) is an OSError."""
     try:
-        save_file(dict(tensors), path, metadata)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
     except SafetensorError as error:
         raise OSError(f"{path.name}: {error}") from error
 

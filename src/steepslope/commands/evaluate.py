@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ class Options:
     bootstrap: int = 1000
     seed: int = 0
     fit_sets: FitSets | None = None
+    data: str | None = None
 
 
 def evaluate(
@@ -33,6 +35,7 @@ def evaluate(
     scores: str = "mcp",
     fit: str | None = None,
     reference: str | None = None,
+    data: str | None = None,
     groups: str | None = None,
     paper: bool = False,
     bootstrap: int = 1000,
@@ -53,6 +56,8 @@ def evaluate(
         Outputs of held-out rows, for scores that learn from errors (temperature_scaled_mcp, max_logit_pnorm).
     reference
         The classifier's training outputs, for scores that look up neighbours (trust_score, knn_distance).
+    data
+        Data spec of the outputs' images, for oracles that look at them; by default what the outputs say.
     groups
         label (default where there are labels), predicted, a column of the outputs' file, or a .csv or .parquet
         file with a column named group: coverage and risk are shown for each of them.
@@ -65,12 +70,14 @@ def evaluate(
     """
     from steepslope.evaluation import FitSets
     from steepslope.outputs_io import load_predictions
+    from steepslope.trust import CARD, looks_at_images
 
     path = Path(outputs)
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
     names = [name.strip() for name in scores.split(",") if name.strip()]
-    options = Options(groups, paper, bootstrap, seed, FitSets(held_out, known))
-    predictions = load_predictions(path, ids=bool(fit or reference))
+    options = Options(groups, paper, bootstrap, seed, FitSets(held_out, known), data)
+    looks = any(looks_at_images(Path(name)) for name in names if (Path(name) / CARD).exists())
+    predictions = load_predictions(path, ids=bool(fit or reference or looks))
     evaluate_predictions(predictions, path, names, Path(out), f"Trust in {outputs}", options)
 
 
@@ -91,7 +98,7 @@ def evaluate_predictions(
     from steepslope.report.table import TERMINAL_TITLES, heading, main_grid
 
     codes, group_names = _groups(options.groups, predictions, path)
-    scored = score_predictions(names, predictions, options.fit_sets)
+    scored = score_predictions(names, predictions, options.fit_sets, partial(_images, path=path, data=options.data))
     rows = table_rows(scored, predictions.is_correct, options.bootstrap, options.seed)
     num_classes = predictions.num_classes if isinstance(predictions, ClassifierOutputs) else None
     context = Context(predictions.is_correct, num_classes, codes, group_names, options.paper)
@@ -104,6 +111,12 @@ def evaluate_predictions(
     for line in verdicts(rows):
         screen.print(line, soft_wrap=True)
     screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+def _images(outputs: ClassifierOutputs, path: Path, data: str | None) -> Any:
+    from steepslope.training.fit_set import open_images
+
+    return open_images(outputs, path, data)
 
 
 def _groups(

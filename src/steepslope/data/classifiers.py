@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steepslope.data.images import Images
+from steepslope.data.queries import parse_query
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.files import field, positive, read_json, staged_folder, write_json
 from steepslope.nets import NETS, Net
+from steepslope.training.seeding import seeded
 from steepslope.weights import load_weights, save_weights
 
 CARD = "classifier.json"
@@ -158,23 +160,40 @@ class TwoParts(nn.Module):
 
 def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
     """Return our own net as a classifier, which takes images of exactly its size."""
-    side = NETS[card.net].image_size
-    transform = Transform((side, side), (card.mean,), (card.std,), resize="exact")
-
+    kind = NETS[card.net]
+    mean, std = (card.mean,) * kind.channels, (card.std,) * kind.channels
+    transform = Transform((kind.image_size,) * 2, mean, std, resize="exact")
     return Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, module_digest(net.eval()), card=card)
 
 
+def new_net(rest: str) -> Classifier:
+    """Build ``net:NAME[?classes=K]``, one of our nets with random weights, to be trained as an oracle."""
+    name, options = parse_query(rest, ["classes"])
+    if name not in NETS:
+        raise unknown_name("net", name, NETS)
+    kind, classes = NETS[name], options.get("classes", "2")
+    if not classes.isdecimal() or not 2 <= int(classes) <= 10**6:
+        raise SteepslopeError(f"net:{rest}: classes: expected a whole number from 2, found {classes!r}")
+    with seeded(0):
+        net = kind.build(int(classes))
+    transform = Transform((kind.image_size,) * 2, (UNKNOWN,) * kind.channels, (UNKNOWN,) * kind.channels, "exact")
+    return Classifier(f"net:{rest}", TwoParts(net).eval(), transform, int(classes), module_digest(net))
+
+
 def normalized(pixels: torch.Tensor, mean: float, std: float) -> torch.Tensor:
-    """Turn uint8 images (n, H, W) into standardised floats (n, 1, H, W)."""
-    return ((pixels.float() / 255 - mean) / std).unsqueeze(1)
+    """Turn uint8 images (n, H, W) or (n, H, W, C) into standardised floats (n, 1, H, W) or (n, C, H, W)."""
+    standardised = (pixels.float() / 255 - mean) / std
+    return standardised.unsqueeze(1) if pixels.ndim == 3 else standardised.permute(0, 3, 1, 2).contiguous()
 
 
 def require_image_shape(net: str, images: Images, source: str) -> None:
     """Raise unless the images have the shape that the net is built for."""
-    side = NETS[net].image_size
-    if images.pixels.shape[1:] != (side, side):
+    kind = NETS[net]
+    side, colour = kind.image_size, kind.channels == 3
+    if images.pixels.shape[1:] != (side, side, *([3] if colour else [])):
         found = "×".join(str(size) for size in images.pixels.shape[1:])
-        raise SteepslopeError(f"{source}: {net} expects grey images of {side}×{side} pixels, found {found}")
+        what = "colour" if colour else "grey"
+        raise SteepslopeError(f"{source}: {net} expects {what} images of {side}×{side} pixels, found {found}")
 
 
 def save_checkpoint(net: Net, card: ClassifierCard, folder: Path) -> None:

@@ -73,6 +73,17 @@ def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
     return np.array([f"{prefix}/{row:05d}" for row in rows])
 
 
+def rows_by_id(data: Dataset, ids: NDArray[np.str_] | None) -> NDArray[np.int64]:
+    """Return the rows of the images that outputs are of, (len(ids),), found by their ids."""
+    if ids is None:
+        raise SteepslopeError("expected outputs with ids, by which their images are found, but they have none")
+    known = {str(name): row for row, name in enumerate(data.ids)}
+    missing = next((str(name) for name in ids if str(name) not in known), None)
+    if missing is not None:
+        raise SteepslopeError(f"expected an image for each output, found none with the id {missing!r}")
+    return np.array([known[str(name)] for name in ids], dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class ClassNames:
     """Names of classes -> labels: those that the user has ``given``, and the classifier's ``own``.

@@ -84,6 +84,19 @@ def write_shards(shards: Sequence[Shard], engine: Engine, data: Dataset, transfo
             progress.advance(task, len(shard.rows))
 
 
+def decoded_batches(
+    data: Dataset, rows: NDArray[np.int64], transform: Transform, size: int, workers: int = 0
+) -> Iterator[torch.Tensor]:
+    """Yield the images of some rows, in their order, (m, C, H, W) with m <= size; the first unreadable one is named."""
+    parts = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
+    loader = DataLoader(_Decoded(data, transform), batch_sampler=parts, num_workers=workers, collate_fn=_collate)
+    for batch in loader:
+        if batch.failed:
+            row, reason = batch.failed[0]
+            raise SteepslopeError(f"{data.ids[row]}: cannot be read as an image ({reason})")
+        yield batch.images
+
+
 def _batch_rows(shard: Shard, size: int) -> list[list[int]]:
     return [list(shard.rows[start : start + size]) for start in range(0, len(shard.rows), size)]
 

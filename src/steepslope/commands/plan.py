@@ -1,0 +1,30 @@
+"""`steepslope plan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steepslope.training.request import FinetuneRequest
+
+
+def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
+    """Say what a training will cost before it starts: steps, parameters, memory and time, from a few steps on noise.
+
+    Weights are not needed, and not loaded.
+
+    Parameters
+    ----------
+    images
+        Number of images, in place of those of the data.
+    trial
+        Images at once in the steps that are tried.
+    """
+    asked = FinetuneRequest(**request)
+
+    from steepslope.data.engine import launched
+    from steepslope.progress import console
+    from steepslope.training.launch import machines_of, plan_stages
+
+    with launched(machines_of(asked)) as fabric:
+        for line in plan_stages(asked, images, trial, fabric):
+            console().print(line)

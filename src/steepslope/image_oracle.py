@@ -1,0 +1,168 @@
+"""The paper's oracle: a backbone that looks at the image, and a head that gives the trust logit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from steepslope.data.classifier_specs import load_classifier
+from steepslope.data.classifiers import Classifier
+from steepslope.data.images import Dataset, rows_by_id
+from steepslope.data.shards import decoded_batches
+from steepslope.data.transforms import Transform
+from steepslope.errors import SteepslopeError
+from steepslope.files import field, positive, read_json, staged_folder, write_json
+from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.training.fit import OracleNet
+from steepslope.training.recipe import Finetuning
+from steepslope.training.seeding import seeded
+from steepslope.trust import CARD, IMAGES, WEIGHTS, TrustLogits, require_known
+from steepslope.weights import load_weights, save_weights
+
+BATCH = 64
+
+
+class ImageOracleNet(nn.Module):
+    """Images (n, C, H, W) -> the backbone's features (n, d) -> ReLU layers and head -> trust logits (n,).
+
+    Images of another size than ``size``, the backbone's, are resized by nearest neighbour.
+    """
+
+    def __init__(self, backbone: nn.Module, width: int, recipe: Finetuning, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.size = size
+        with seeded(recipe.seed):
+            self.top = OracleNet(width, recipe.hidden, recipe.head)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the trust logits, float32."""
+        z: Tensor = self.top(self.features(images).float())
+        return z
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the backbone's features, (n, d)."""
+        if images.shape[-2:] != self.size:
+            images = interpolate(images, self.size, mode="nearest")
+        features: Tensor = self.backbone(images)[0]
+        return features
+
+
+def build_net(backbone: Classifier, recipe: Finetuning) -> ImageOracleNet:
+    """Put a new head on a backbone; what does not lead to its features, such as its last layer, is frozen."""
+    from steepslope.heads import HEADS
+
+    require_known("head", recipe.head, HEADS)
+    transform = backbone.transform
+    images = torch.zeros((2, transform.channels, *transform.size))
+    features = backbone.net.requires_grad_(True)(images)[0]
+    if features is None or not features.requires_grad:
+        raise SteepslopeError(f"oracle {backbone.spec}: expected a net that can be trained up to its features")
+    features.float().sum().backward()
+    for parameter in backbone.net.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
+    return ImageOracleNet(backbone.net, features.shape[1], recipe, transform.size)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageOracle(TrustLogits):
+    """A trained oracle on images.
+
+    ``backbone`` is its spec, ``transform`` makes its input, or the classifier's where the recipe is that of the
+    authors' code. :meth:`on` says where the images are whose outputs it is asked about; they are found by id.
+    """
+
+    net: ImageOracleNet
+    backbone: str
+    transform: Transform
+    num_classes: int
+    recipe: Finetuning
+    images: Dataset | None = None
+
+    @property
+    def loss(self) -> str:
+        """The loss that it was trained with."""
+        return self.recipe.loss
+
+    @property
+    def alpha_pos(self) -> float:
+        """The slope for correct predictions."""
+        return self.recipe.alpha_pos
+
+    @property
+    def alpha_neg(self) -> float:
+        """The slope for wrong predictions."""
+        return self.recipe.alpha_neg
+
+    def on(self, images: Dataset) -> ImageOracle:
+        """Return the same, looking at these images."""
+        return replace(self, images=images)
+
+    def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+        """Return z of each prediction, (n,), from the images of the outputs' ids."""
+        require_classes("the oracle", outputs, self.num_classes)
+        if self.images is None:
+            raise SteepslopeError("this oracle looks at the images: say where they are (--data)")
+        rows = rows_by_id(self.images, outputs.ids)
+        device = next(self.net.parameters()).device
+        parts = [self.net(batch.to(device)).double().cpu() for batch in self._batches(self.images, rows)]
+        return torch.cat(parts).numpy()
+
+    def _batches(self, images: Dataset, rows: NDArray[np.int64]) -> Iterator[Tensor]:
+        with torch.inference_mode():
+            yield from decoded_batches(images, rows, self.transform, BATCH)
+
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+        """Raise: what a net sees in an image cannot be split by evidence."""
+        raise SteepslopeError("explain: an oracle on images has one kind of evidence, the image")
+
+    def save(self, folder: str | Path, training: dict[str, Any] | None = None) -> None:
+        """Write weights as safetensors, and as JSON a card with what decided its training; replace an earlier one."""
+        with staged_folder(folder, last=CARD) as staging:
+            save_weights(self.net.state_dict(), staging / WEIGHTS)
+            write_json(staging / CARD, {**self.card(), "training": training or {}})
+
+    def card(self) -> dict[str, Any]:
+        """Return what the JSON file says."""
+        return {
+            "kind": IMAGES,
+            "backbone": self.backbone,
+            "transform": asdict(self.transform),
+            "size": list(self.net.size),
+            "num_classes": self.num_classes,
+            "recipe": self.recipe.as_json(),
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path, backbone: str | None = None) -> ImageOracle:
+        """Read what :meth:`save` wrote; its backbone's architecture comes from the spec, the weights from the file.
+
+        A file does not get to say which code is run: a backbone of one's own, ``module:…``, is to be given again.
+        """
+        path = Path(folder) / CARD
+        card = read_json(path, "a fitted oracle")
+        if card.get("kind") != IMAGES:
+            raise SteepslopeError(f"{path}: expected an oracle on images, found one on outputs")
+        spec, described = field(card, "backbone", str, path), field(card, "transform", dict, path)
+        size = tuple(field(card, "size", list, path))
+        try:
+            recipe = Finetuning().changed(field(card, "recipe", dict, path))
+            lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
+            transform = Transform(**{**described, **lists})
+            if backbone is None and spec.startswith("module:"):
+                raise SteepslopeError(f"its backbone is code of your own: load it with backbone={spec!r}")
+            frame = load_classifier(backbone or spec)
+            net = build_net(replace(frame, transform=frame.transform.changed(size=size)), recipe)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise SteepslopeError(f"{path}: {error}") from error
+        load_weights(net, Path(folder) / WEIGHTS)
+        return cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe)

@@ -1,0 +1,126 @@
+"""From what the user names to a training's task, with all that can be checked beforehand checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepslope.data.classifier_specs import architecture, load_classifier
+from steepslope.data.classifiers import Classifier
+from steepslope.data.images import Dataset, rows_by_id
+from steepslope.data.shards import decoded_batches
+from steepslope.errors import SteepslopeError
+from steepslope.files import read_json
+from steepslope.image_oracle import ImageOracle, build_net
+from steepslope.outputs import ClassifierOutputs
+from steepslope.training.examples import Examples, Features, Source
+from steepslope.training.finetune import Task, Validation
+from steepslope.training.fit_set import BATCH, FitSet, open_fit_set, open_valid, with_input
+from steepslope.training.judge import Cached, Judge, Live
+from steepslope.training.recipe import Finetuning
+from steepslope.training.request import FinetuneRequest
+from steepslope.trust import CARD, WEIGHTS, bound_loss, check_errors, check_settings
+from steepslope.weights import load_weights
+
+
+def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Task:
+    """Load what the asked name, and put an oracle on its backbone; ``init`` is an oracle whose weights it takes."""
+    check_settings(recipe.as_json())
+    fit_set = open_fit_set(asked)
+    valid = open_valid(asked, recipe, fit_set)
+    backbone = with_input(load_classifier(asked.oracle), asked.oracle_input, "oracle")
+    oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
+    key = {"oracle": asked.oracle, **fit_set.marks(), **oracle.card()}
+    if init is not None:
+        key["init"] = take_weights(oracle, init)
+    for net in [oracle.net] if fit_set.classifier is None else [oracle.net, fit_set.classifier.net]:
+        fabric.to_device(net)
+    seen = fit_set.said() if recipe.features_stay else fit_set.outputs
+    if seen is not None:
+        check_errors(seen)
+    if seen is None and recipe.loss == "class_balanced":
+        raise SteepslopeError("class_balanced weighs by how many are wrong: extract the outputs and give --outputs")
+    return Task(
+        oracle,
+        _source(oracle, fit_set, asked),
+        _judge(seen, fit_set, recipe, fabric),
+        bound_loss(recipe.as_json(), seen),
+        None if valid is None else _validation(oracle, *valid),
+        key,
+        asked.workers,
+        asked.tensorboard,
+    )
+
+
+def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:
+    """Put a new head on a backbone; it sees its own input, or the live classifier's where the recipe says so."""
+    transform = backbone.transform
+    if recipe.between == "nearest":
+        if live is None:
+            raise SteepslopeError("between nearest: expected a live classifier, whose input the oracle is to see")
+        transform = live.transform
+        if transform.channels != backbone.transform.channels:
+            raise SteepslopeError(
+                f"between nearest: expected {backbone.transform.channels} channels, as the oracle takes, "
+                f"found the classifier's {transform.channels}"
+            )
+    return ImageOracle(build_net(backbone, recipe), architecture(backbone), transform, num_classes, recipe)
+
+
+def take_weights(oracle: ImageOracle, folder: Path) -> str:
+    """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
+    card = read_json(folder / CARD, "a trained oracle to begin with")
+    own = oracle.card()
+    for name in ("kind", "backbone"):
+        if card.get(name) != own[name]:
+            raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
+    load_weights(oracle.net, folder / WEIGHTS)
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
+
+
+def _source(oracle: ImageOracle, fit_set: FitSet, asked: FinetuneRequest) -> Source:
+    if oracle.recipe.features_stay:
+        return Features(_features(oracle, fit_set.data, fit_set.rows))
+    live = fit_set.classifier
+    own = oracle.transform if oracle.recipe.between == "image" else None
+    return Examples(fit_set.data, fit_set.rows, oracle.recipe, own, None if live is None else live.transform)
+
+
+def _features(oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64]) -> Tensor:
+    """Return the backbone's features, (n, d), on its device."""
+    device = next(oracle.net.parameters()).device
+    with torch.no_grad():
+        parts = [
+            oracle.net.features(images.to(device)).float()
+            for images in decoded_batches(data, rows, oracle.transform, BATCH)
+        ]
+    return torch.cat(parts)
+
+
+def _judge(seen: ClassifierOutputs | None, fit_set: FitSet, recipe: Finetuning, fabric: Fabric) -> Judge:
+    if seen is not None:
+        return Cached.of(seen, recipe.loss, fabric.device)
+    assert fit_set.classifier is not None
+    labels = torch.from_numpy(fit_set.labels).to(fabric.device)
+    return Live(fit_set.classifier.net.requires_grad_(False), labels, recipe.loss, fabric)
+
+
+def _validation(oracle: ImageOracle, images: Dataset, outputs: ClassifierOutputs) -> Validation:
+    """Look at the images anew each time, or at their features where these stay."""
+    if not oracle.recipe.features_stay:
+        looking = oracle.on(images)
+        return Validation(outputs, lambda rows: looking.trust_logit(outputs.subset(rows)))
+    features = _features(oracle, images, rows_by_id(images, outputs.ids))
+    return Validation(outputs, lambda rows: _top(oracle, features[torch.from_numpy(rows).to(features.device)]))
+
+
+def _top(oracle: ImageOracle, features: Tensor) -> NDArray[np.float64]:
+    with torch.no_grad():
+        return np.asarray(oracle.net.top(features).double().cpu())

@@ -87,7 +87,7 @@ def test_a_diverging_run_keeps_the_earlier_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_nets_have_features_and_logits(name: str) -> None:
     net = NETS[name].build(7)
-    features = net.encoder(torch.zeros(2, 1, NETS[name].image_size, NETS[name].image_size))
+    features = net.encoder(torch.zeros(2, NETS[name].channels, NETS[name].image_size, NETS[name].image_size))
     assert features.ndim == 2
     assert net.head(features).shape == (2, 7)
 

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, auto_cli
@@ -30,6 +31,9 @@ COMMANDS: dict[str, Any] = {
     "plan": plan,
     "evaluate": evaluate,
 }
+
+
+PRESET = "--preset"
 
 
 class Parser(ArgumentParser):
@@ -64,7 +68,7 @@ def run(components: Any, words: list[str], prog: str) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("default", FewErrorsWarning)
             warnings.showwarning = _show_warning
-            _parse_and_call(components, words, prog)
+            _parse_and_call(components, with_preset(words), prog)
     except (SteepslopeError, OSError, MemoryError) as error:
         if debug:
             raise
@@ -96,6 +100,20 @@ def _parse_and_call(components: Any, words: list[str], prog: str) -> None:
         description="Tell which predictions of a frozen classifier to trust; --debug shows tracebacks.",
         version=__version__,
     )
+
+
+def with_preset(words: list[str]) -> list[str]:
+    """Put a preset's file, as a config, before all options but the command, so that they change what it says."""
+    if PRESET not in words:
+        return words
+    place = words.index(PRESET)
+    if place == 0 or place + 1 == len(words):
+        raise SteepslopeError(f"{PRESET}: expected a command before it, and a name after it")
+    name, rest = words[place + 1], words[:place] + words[place + 2 :]
+    known = {path.stem: path for path in (Path(__file__).parent / "presets").glob("*.yaml")}
+    if name not in known:
+        raise unknown_name("preset", name, known)
+    return [rest[0], "--config", str(known[name]), *rest[1:]]
 
 
 def _one_line(error: Exception) -> str:

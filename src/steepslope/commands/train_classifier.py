@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from steepslope.progress import console
 
@@ -15,6 +16,11 @@ def train_classifier(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     flip: bool | None = None,
+    rotate: float | None = None,
+    optimizer: Literal["adam", "sgd"] | None = None,
+    momentum: float | None = None,
+    weight_decay: float | None = None,
+    schedule: Literal["cosine", "constant"] | None = None,
     holdout: int | None = None,
     split_seed: int = 42,
     seed: int = 0,
@@ -24,9 +30,9 @@ def train_classifier(
     Parameters
     ----------
     net
-        mnist-net (28x28 pixels, the paper's) or digits-net (8x8).
+        mnist-net (28x28 grey pixels, the paper's), cifar-vgg (32x32 in colour, the paper's VGG-16) or digits-net (8x8).
     data
-        digits, idx:DIR or torchvision:MNIST|FashionMNIST|KMNIST; its training split is used.
+        digits, idx:DIR or torchvision:MNIST|FashionMNIST|KMNIST|CIFAR10|SVHN; its training split is used.
     out
         Folder for the checkpoint.
     epochs
@@ -34,9 +40,19 @@ def train_classifier(
     batch_size
         Images a step.
     learning_rate
-        First learning rate of the cosine.
+        The first learning rate.
     flip
         Mirror images at random.
+    rotate
+        Turn images at random by at most so many degrees.
+    optimizer
+        adam or sgd; by default adam.
+    momentum
+        Of sgd; by default 0.9.
+    weight_decay
+        Of the optimizer; by default 0.
+    schedule
+        cosine or constant; by default cosine.
     holdout
         Number of training rows to hold out; by default 10,000, at most half.
     split_seed
@@ -47,6 +63,9 @@ def train_classifier(
     from steepslope.training.classifier import recipe_for
     from steepslope.training.classifier import train_classifier as train
 
-    recipe = recipe_for(net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, seed=seed)
+    recipe = recipe_for(
+        net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,
+        optimizer=optimizer, momentum=momentum, weight_decay=weight_decay, schedule=schedule, seed=seed,
+    )  # fmt: skip
     _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed)
     console().print(f"{out}: classifier with {100 * held_out_accuracy:.2f} % accuracy on its held-out rows")

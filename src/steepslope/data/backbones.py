@@ -51,7 +51,10 @@ def timm_classifier(rest: str) -> Classifier:
 
 
 def torchvision_classifier(rest: str) -> Classifier:
-    """Load ``torchvision:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``."""
+    """Load ``torchvision:NAME``, with its best weights from the hub, or ``?weights=FILE``, ``random`` or a set's name.
+
+    A set's name is torchvision's, such as ``IMAGENET1K_V1``.
+    """
     from torchvision import models
 
     name, options = parse_query(rest, ["weights"])
@@ -59,10 +62,12 @@ def torchvision_classifier(rest: str) -> Classifier:
     if name not in known:
         raise unknown_name("torchvision model", name, known)
     weights = options.get("weights")
-    default = models.get_model_weights(name)["DEFAULT"]
-    model = _create(lambda: models.get_model(name, weights=default if weights is None else None), f"torchvision:{name}")
-    _load(model, weights)
-    preset = default.transforms()
+    sets = models.get_model_weights(name)
+    chosen = sets[weights] if weights in sets.__members__ else sets["DEFAULT"]
+    from_hub = weights is None or weights in sets.__members__
+    model = _create(lambda: models.get_model(name, weights=chosen if from_hub else None), f"torchvision:{name}")
+    _load(model, None if from_hub else weights)
+    preset = chosen.transforms()
     transform = Transform(
         size=(preset.crop_size[0],) * 2,
         mean=tuple(preset.mean),

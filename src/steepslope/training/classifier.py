@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from steepslope.data.classifiers import (
@@ -24,27 +22,40 @@ from steepslope.data.classifiers import (
 from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, require_seed, unknown_name
-from steepslope.files import staged_folder
 from steepslope.nets import NETS, Net
 from steepslope.progress import bar
+from steepslope.training.run_state import load_state, restore_optimizer, save_state
 from steepslope.training.seeding import seeded
-from steepslope.weights import save_weights
 
 STATE = "unfinished.safetensors"
 
 
 @dataclass(frozen=True)
 class ClassifierTraining:
-    """A recipe: Adam with a cosine learning rate; ``flip`` mirrors images at random."""
+    """A recipe: Adam or SGD, its rate constant or along a cosine; images mirrored, and turned by some degrees.
+
+    ``momentum`` is that of SGD.
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float = 1e-3
     flip: bool = False
+    rotate: float = 0.0
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_seed(self.seed)
+        for name, choices in {"optimizer": ("adam", "sgd"), "schedule": ("cosine", "constant")}.items():
+            if getattr(self, name) not in choices:
+                raise SteepslopeError(f"{name}: expected {' or '.join(choices)}, found {getattr(self, name)!r}")
+        for name, most in {"rotate": 180, "momentum": 0.9999, "weight_decay": 1e3}.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise SteepslopeError(f"{name}: expected a number from 0 to {most}, found {getattr(self, name)}")
         if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
             raise SteepslopeError(
                 "training: expected epochs >= 1, batch_size >= 1 and learning_rate > 0, found "
@@ -120,7 +131,12 @@ class _Run:
         self.card, self.recipe, self.epochs_done = card, recipe, 0
         with seeded(recipe.seed):
             self.net: Net = NETS[card.net].build(card.num_classes)
-        self.optimizer = torch.optim.Adam(self.net.parameters())
+        decay = recipe.weight_decay
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.Adam(self.net.parameters(), weight_decay=decay)
+            if recipe.optimizer == "adam"
+            else torch.optim.SGD(self.net.parameters(), momentum=recipe.momentum, weight_decay=decay)
+        )
 
     def train(self, images: Images, state: Path) -> None:
         inputs = normalized(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
@@ -135,16 +151,21 @@ class _Run:
                     order = torch.split(torch.randperm(len(labels)), self.recipe.batch_size)
                     for step, rows in enumerate(order):
                         self._set_learning_rate((self.epochs_done + step / steps) / self.recipe.epochs)
-                        loss = self._step(mirrored(inputs[rows]) if self.recipe.flip else inputs[rows], labels[rows])
+                        loss = self._step(self._augmented(inputs[rows]), labels[rows])
                         progress.update(task, advance=1, description=f"training, loss {loss:.3f}")
                 if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
                     raise SteepslopeError("the loss became NaN: a lower learning rate may help")
                 self.epochs_done += 1
                 self._save(state)
 
+    def _augmented(self, inputs: Tensor) -> Tensor:
+        mirror = mirrored(inputs) if self.recipe.flip else inputs
+        return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
+
     def _set_learning_rate(self, done: float) -> None:
+        share = 0.5 * (1 + math.cos(math.pi * done)) if self.recipe.schedule == "cosine" else 1.0
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+            group["lr"] = self.recipe.learning_rate * share
 
     def _step(self, inputs: Tensor, labels: Tensor) -> float:
         self.net.train()
@@ -155,34 +176,32 @@ class _Run:
         return float(loss.detach())
 
     def _save(self, path: Path) -> None:
-        tensors = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-        with staged_folder(path.parent, last=path.name) as staging:
-            save_weights(tensors, staging / path.name, {"run": self._key(), "epochs": str(self.epochs_done)})
+        about = {"run": asdict(self.card), "epochs": self.epochs_done}
+        save_state(path, self.net.state_dict(), self.optimizer, about)
 
     def resume(self, path: Path) -> None:
         """Take up an unfinished run of exactly this card; without one that can be read, start anew."""
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (OSError, SafetensorError):
+            state = load_state(path)
+        except SteepslopeError:
             return
-        if metadata.get("run") != self._key():
+        if state is None or state[2].get("run") != asdict(self.card):
             return
-        self.epochs_done = int(metadata["epochs"])
-        state: dict[int, dict[str, Any]] = {}
-        for name in [name for name in tensors if name.startswith("optimizer.")]:
-            _, index, moment = name.split(".")
-            state.setdefault(int(index), {})[moment] = tensors.pop(name)
-        self.net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in tensors.items()})
-        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
-
-    def _key(self) -> str:
-        return json.dumps(asdict(self.card))
+        weights, moments, about = state
+        self.epochs_done = about["epochs"]
+        self.net.load_state_dict(weights)
+        restore_optimizer(self.optimizer, moments)
 
 
 def mirrored(inputs: Tensor) -> Tensor:
     """Flip each image (n, C, H, W) left to right with probability one half."""
     return torch.where(torch.rand(len(inputs), 1, 1, 1) < 0.5, inputs.flip(-1), inputs)
+
+
+def turned(inputs: Tensor, degrees: float, outside: float) -> Tensor:
+    """Turn each image (n, C, H, W) by up to so many degrees either way; what comes in from outside has that value."""
+    angle = torch.deg2rad((2 * torch.rand(len(inputs)) - 1) * degrees)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros(len(inputs))
+    maps = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+    grid = torch.nn.functional.affine_grid(maps, list(inputs.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(inputs - outside, grid, align_corners=False) + outside

@@ -18,7 +18,7 @@ from steepslope.training.finetune import optimizer_of
 from steepslope.training.recipe import Finetuning
 
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # numbers an optimizer keeps for each weight
-WARM, TIMED = 1, 2  # trial steps
+WARM, TIMED = 1, 1  # trial steps
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ class Examples(torch.utils.data.Dataset[Example]):
             image = self._augmented(self.data.image(row), epoch, place)
             seen = None if self.classifier is None else self.classifier(image)
             own = seen if self.oracle is None or self.oracle == self.classifier else self.oracle(image)
-        except SteepslopeError:
-            raise
+        except SteepslopeError as error:
+            raise SteepslopeError(f"{self.data.ids[row]}: {error}") from error
         except Exception as error:  # decoders have many kinds for damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
             raise SteepslopeError(f"{self.data.ids[row]}: cannot be read as an image ({reason})") from error

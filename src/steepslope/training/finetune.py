@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,18 +143,17 @@ class _Run:
     def train(self) -> None:
         """Take all steps that are left."""
         self.set_modes()
-        history = self._history()
         examples = self.task.source.from_step(self.step, self.steps, self.fabric.global_rank, self.task.workers)
         every = max(1, self.steps.total // LOG_ROWS)
         clock, rows = time.monotonic(), 0
-        with bar(self.fabric.is_global_zero) as progress:
+        with bar(self.fabric.is_global_zero) as progress, self._history() as history:
             line = progress.add_task("training", total=self.steps.total, completed=self.step)
             while self.step < self.steps.total:
                 with together(self.fabric):  # an image that cannot be read stops all processes
                     parts = [next(examples) for _ in range(self.recipe.accumulate)]
                 self.take_step(parts)
-                ended = self.step % self.steps.an_epoch == 0
                 rows += self.steps.rows_of(self.step - 1)
+                ended = self.step % self.steps.an_epoch == 0
                 if self.step % every == 0 or ended:
                     speed = rows / (time.monotonic() - clock)
                     self._log(history, speed, self._validated() if ended else None)
@@ -164,8 +164,6 @@ class _Run:
                 if self.step % self.recipe.save_every == 0 or ended:
                     self._save()
                 progress.update(line, completed=self.step)
-        if history is not None:
-            history.close()
 
     def set_modes(self) -> None:
         """Set which layers train, which only serve, and which drop units."""
@@ -247,11 +245,16 @@ class _Run:
     def _has_momentum(self) -> bool:
         return self.recipe.optimizer == "sgd"
 
-    def _history(self) -> History | None:
+    @contextmanager
+    def _history(self) -> Iterator[History | None]:
+        """Open the first process's history for the length of the block."""
         if not self.fabric.is_global_zero:
-            return None
+            yield None
+            return
         self.out.mkdir(parents=True, exist_ok=True)
-        return History(self.out / HISTORY, self.step, self.out / "tensorboard" if self.task.tensorboard else None)
+        board = self.out / "tensorboard" if self.task.tensorboard else None
+        with closing(History(self.out / HISTORY, self.step, board)) as history:
+            yield history
 
     def _log(self, history: History | None, speed: float, score: float | None) -> None:
         running, step = self.running, self.step - 1

@@ -58,13 +58,13 @@ class History:
     """``history.csv``, cut back to the step from which a run goes on."""
 
     def __init__(self, path: Path, step: int, tensorboard: Path | None = None) -> None:
+        self._board = None if tensorboard is None else _board(tensorboard, step)
         rows = [row for row in _read(path) if int(row["step"]) <= step]
         self._file = path.open("w", newline="", encoding="utf-8")
         self._csv = csv.DictWriter(self._file, COLUMNS, restval="")
         self._csv.writeheader()
         self._csv.writerows(rows)
         self._file.flush()
-        self._board = None if tensorboard is None else _board(tensorboard, step)
 
     def write(self, row: dict[str, Any]) -> None:
         """Add a row, at once."""

@@ -38,8 +38,7 @@ def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Pa
     backbone = with_input(load_classifier(asked.oracle), asked.oracle_input, "oracle")
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
     key = {"oracle": asked.oracle, **fit_set.marks(), **oracle.card()}
-    if init is not None:
-        key["init"] = take_weights(oracle, init)
+    key["init"] = None if init is None else take_weights(oracle, init)
     for net in [oracle.net] if fit_set.classifier is None else [oracle.net, fit_set.classifier.net]:
         fabric.to_device(net)
     seen = fit_set.said() if recipe.features_stay else fit_set.outputs
@@ -53,7 +52,7 @@ def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Pa
         _judge(seen, fit_set, recipe, fabric),
         bound_loss(recipe.as_json(), seen),
         None if valid is None else _validation(oracle, *valid),
-        key,
+        json.loads(json.dumps(key)),
         asked.workers,
         asked.tensorboard,
     )

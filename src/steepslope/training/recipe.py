@@ -18,7 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 LEAST: dict[str, int] = {"epochs": 1, "batch_size": 1, "accumulate": 1, "warmup_steps": 0, "save_every": 1}
 RANGES: dict[str, tuple[float, float]] = {
-    "learning_rate": (1e-15, 1e3), "momentum": (0, 0.9999), "weight_decay": (0, 1e3), "clip": (0, math.inf),
+    "learning_rate": (1e-12, 1e3), "momentum": (0, 0.9999), "weight_decay": (0, 1e3), "clip": (0, math.inf),
     "rotate": (0, 180),
 }  # fmt: skip
 

@@ -1,0 +1,545 @@
+"""Oracles trained on images: what they learn from, that they resume, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from PIL import Image
+from torch import nn
+
+from steepslope.cli import main, with_preset
+from steepslope.data.classifier_specs import load_classifier
+from steepslope.data.datasets import load_digits, parse_dataset
+from steepslope.errors import SteepslopeError
+from steepslope.image_oracle import ImageOracle
+from steepslope.metrics import auroc
+from steepslope.outputs import ClassifierOutputs
+from steepslope.training import finetune as module
+from steepslope.training import run_state
+from steepslope.training.examples import Examples, Steps
+from steepslope.training.finetune import HISTORY, LAST, STATE, optimizer_of
+from steepslope.training.finetune import _Run as Run
+from steepslope.training.prepare import prepare
+from steepslope.training.recipe import Finetuning
+from steepslope.training.request import FinetuneRequest
+from steepslope.training.schedules import momentum_at, rate_at
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+COMMAND = [sys.executable, "-m", "steepslope", "finetune"]
+
+
+class Exploding(nn.Module):
+    """A net whose features soon are too large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(192, 8)
+        self.last = nn.Linear(8, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(torch.exp(torch.exp(self.inner(images.flatten(1)))))
+        return logits
+
+
+class Normed(nn.Module):
+    """A net with batch normalisation, dropout, and no transform of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+        )
+        self.last = nn.Linear(32, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(self.body(images))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a classifier of the digits that is often wrong, and extract its outputs."""
+    home = tmp_path_factory.mktemp("home")
+    classifier = ["--net", "digits-net", "--data", "digits", "--epochs", "6", "--out", str(home / "classifier")]
+    assert main(["train-classifier", *classifier]) == 0
+    extract = ["--classifier", f"checkpoint:{home / 'classifier'}", "--data", "digits", "--out", str(home / "outputs")]
+    assert main(["extract", *extract]) == 0
+    return home
+
+
+def words(home: Path, out: Path, *options: str, live: bool = False) -> list[str]:
+    """Return the options of a training on the classifier's own backbone."""
+    net = f"checkpoint:{home / 'classifier'}"
+    source = ["--classifier", net] if live else ["--outputs", str(home / "outputs" / "train")]
+    return ["--oracle", net, "--data", "digits", *source, "--batch-size", "40", *options, "--out", str(out)]
+
+
+def trained(home: Path, out: Path, *options: str, live: bool = False) -> bytes:
+    """Train and return the file of weights."""
+    assert main(["finetune", *words(home, out, *options, live=live)]) == 0
+    return (out / "oracle.safetensors").read_bytes()
+
+
+def task_of(home: Path, **changes: Any) -> Any:
+    net = f"checkpoint:{home / 'classifier'}"
+    given = {"oracle": net, "data": "digits", "outputs": str(home / "outputs" / "train"), **changes}
+    request = FinetuneRequest(**given)
+    return prepare(request, request.recipe, Fabric(accelerator="cpu", devices=1))
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / HISTORY).open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(("total", "warm"), [(1000, 100), (37, 5)])
+def test_one_cycle_is_torchs(total: int, warm: int) -> None:
+    recipe = Finetuning(
+        optimizer="sgd", learning_rate=1e-5, momentum=0.05, schedule="one_cycle", warmup_steps=warm, cycle_momentum=True
+    )
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1e-5, momentum=0.05)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 1e-5, total_steps=total, pct_start=warm / total, div_factor=25, final_div_factor=1e4
+    )
+    for step in range(total):
+        assert rate_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+        assert momentum_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["momentum"], rel=1e-12)
+        optimizer.step()
+        if step + 1 < total:
+            theirs.step()
+    assert momentum_at(replace(recipe, cycle_momentum=False), 3, total) == 0.05
+
+
+def test_a_step_takes_all_rows_once_an_epoch_whoever_shares_them() -> None:
+    one, two = Steps(23, 6, 1, 1, 2, seed=3), Steps(23, 6, 2, 2, 2, seed=3)
+    assert one.total == two.total == 8
+    alone = list(one.parts_from(0, 0))
+    shared = [list(two.parts_from(0, rank)) for rank in (0, 1)]
+    for epoch in (0, 1):
+        rows = [row for number, part in alone if number == epoch for row in part]
+        assert sorted(rows) == list(range(23))
+    for step, (_, whole) in enumerate(alone):
+        parts = [shared[rank][2 * step + half][1] for rank in (0, 1) for half in (0, 1)]
+        assert [row for part in parts for row in part] == whole
+        assert one.rows_of(step) == len(whole)
+    assert list(one.parts_from(5, 0)) == alone[5:]
+    assert Steps(25, 6, 2, 1, 1, seed=0).an_epoch == 4  # one row is too few for two processes
+    with pytest.raises(SteepslopeError, match="expected at least 4 rows, one for each process and part, found 3"):
+        Steps(23, 3, 2, 2, 1, seed=0)
+
+
+def test_it_learns_what_the_classifier_gets_wrong(home: Path, tmp_path: Path) -> None:
+    trained(home, tmp_path, "--epochs", "30", "--learning-rate", "3e-3", "--flip", "false")
+    course = losses(tmp_path)
+    assert course[-1] < 0.8 * course[0]
+    train, test = (ClassifierOutputs.load(home / "outputs" / split) for split in ("train", "test"))
+    oracle = ImageOracle.load(tmp_path)
+    on_train = oracle.on(parse_dataset("digits").load("train")).trust_logit(train)
+    on_test = oracle.on(parse_dataset("digits").load("test")).trust_logit(test)
+    assert auroc(on_train, train.is_correct) > 0.9
+    assert auroc(on_test, test.is_correct) > 0.7
+    with pytest.raises(SteepslopeError, match="say where they are"):
+        oracle.trust_logit(test)
+    with pytest.raises(SteepslopeError, match="fitted for 10 classes, found 2"):
+        oracle.on(parse_dataset("digits").load("test")).trust_logit(
+            ClassifierOutputs(test.logits[:, :2], np.zeros(len(test), dtype=int))
+        )
+
+
+def test_a_live_classifier_teaches_what_its_outputs_do(home: Path, tmp_path: Path) -> None:
+    for loss in ("steep_slope", "true_class_probability"):
+        cached = trained(home, tmp_path / f"{loss} cached", "--loss", loss)
+        assert trained(home, tmp_path / f"{loss} live", "--loss", loss, live=True) == cached
+
+
+def test_accumulation_changes_nothing_but_rounding(home: Path, tmp_path: Path) -> None:
+    for parts in ("1", "4"):
+        trained(home, tmp_path / parts, "--accumulate", parts, "--dropout", "false", "--clip", "0.1")
+    np.testing.assert_allclose(losses(tmp_path / "1"), losses(tmp_path / "4"), rtol=1e-4)
+
+
+def test_a_killed_training_resumes_to_the_same_weights(home: Path, tmp_path: Path) -> None:
+    options = (
+        "--epochs", "40", "--save-every", "5", "--flip", "true", "--rotate", "20", "--select", "aupr_error",
+    )  # fmt: skip
+    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    process = subprocess.Popen([*COMMAND, *words(home, killed, *options, live=True)], env=ENVIRONMENT)
+    deadline = time.monotonic() + 60
+    while not (killed / STATE).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (killed / STATE).exists()
+    assert not (killed / "oracle.json").exists()
+    for folder in (killed, unbroken):
+        given = [*COMMAND, *words(home, folder, *options, live=True)]
+        result = subprocess.run(given, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+        assert ("goes on after step" in result.stderr) == (folder == killed)
+        assert not (folder / STATE).exists()
+    for name in ("oracle.safetensors", f"{LAST}/oracle.safetensors"):
+        assert (killed / name).read_bytes() == (unbroken / name).read_bytes()
+    assert losses(killed) == losses(unbroken)
+    again = subprocess.run(given, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert "already complete" in again.stderr
+
+
+def test_two_processes_follow_the_course_of_one_and_resume(home: Path, tmp_path: Path) -> None:
+    options = ("--epochs", "12", "--save-every", "5", "--dropout", "false", "--optimizer", "sgd")
+    one, two = tmp_path / "one", tmp_path / "two"
+    trained(home, one, *options)
+    given = words(home, two, *options)
+    process = subprocess.Popen([*COMMAND, *given, "--devices", "2"], env=ENVIRONMENT, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (two / STATE).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (two / STATE).exists()
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *COMMAND[1:]]
+    result = subprocess.run([*torchrun, *given], env=ENVIRONMENT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("goes on after step") == 1
+    np.testing.assert_allclose(losses(two), losses(one), rtol=1e-4)
+    weights = [ImageOracle.load(folder).net.state_dict() for folder in (one, two)]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-5)
+
+
+def test_stages_begin_where_the_one_before_ended(home: Path, tmp_path: Path) -> None:
+    config = tmp_path / "stages.yaml"
+    config.write_text(
+        "hidden: [12]\nselect: aupr_error\nstages:\n"
+        "- {name: head, loss: true_class_probability, trainable: head, head: linear, epochs: 3}\n"
+        "- {name: all, loss: steep_slope, optimizer: sgd, learning_rate: 1.0e-12, dropout: false}\n"
+    )
+    given = words(home, tmp_path / "out", "--config", str(config), live=True)
+    assert main(["finetune", *given]) == 0
+    first, second = (ImageOracle.load(tmp_path / "out" / name).net.state_dict() for name in ("head", "all"))
+    frozen = load_classifier(f"checkpoint:{home / 'classifier'}").net.state_dict()
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor)
+        if name.startswith("backbone."):
+            torch.testing.assert_close(tensor, frozen[name.removeprefix("backbone.")], rtol=0, atol=0)
+
+
+def test_a_frozen_backbone_is_looked_through_once(home: Path, tmp_path: Path) -> None:
+    """Features that stay the same give the weights that looking each time gives, but for rounding."""
+    options = ("--trainable", "head", "--epochs", "2", "--hidden", "[8]")
+    trained(home, tmp_path / "once", *options)
+    trained(home, tmp_path / "each", *options, "--rotate", "1e-9")  # an augmentation, if of nothing
+    one, each = (ImageOracle.load(tmp_path / name).net.top.state_dict() for name in ("once", "each"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(each[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_both_nets_see_the_same_view_and_each_epoch_another() -> None:
+    digits = load_digits("", "train")
+    colour = load_classifier("timm:resnet18?weights=random").transform.changed(size=(8, 8))
+    transform = colour.changed(mean=(0.0,) * 3, std=(1.0,) * 3)
+    recipe = Finetuning(flip=True, rotate=30)
+    examples = Examples(digits, np.arange(20), recipe, transform, transform.changed(resize="squash"))
+    again = Examples(digits, np.arange(20), recipe, transform, transform.changed(resize="squash"))
+    views = [examples[epoch, 3].oracle for epoch in range(6)]
+    for epoch, view in enumerate(views):
+        example = again[epoch, 3]
+        torch.testing.assert_close(example.oracle, view, rtol=0, atol=0)
+        torch.testing.assert_close(example.classifier, view, rtol=0, atol=1e-6)
+    assert len({view.numpy().tobytes() for view in views}) == 6
+    plain = Examples(digits, np.arange(20), Finetuning(flip=True), transform, None)
+    upright = transform(digits.image(3))
+    seen = {plain[epoch, 3].oracle.numpy().tobytes() for epoch in range(20)}
+    assert seen == {upright.numpy().tobytes(), upright.flip(-1).numpy().tobytes()}
+
+
+def test_a_live_classifier_is_judged_on_the_turned_image(home: Path) -> None:
+    """A classifier of upright digits errs more on those upside down, and is told so."""
+    net = f"checkpoint:{home / 'classifier'}"
+    right = []
+    for rotate in (0.0, 180.0):
+        task = task_of(home, outputs=None, classifier=net, rotate=rotate, batch_size=200)
+        steps = Steps(len(task.source), 200, 1, 1, 1, 0)
+        judged = [task.judge(example)[0] for example in task.source.from_step(0, steps, 0, 0)]
+        right.append(float(torch.cat(judged).float().mean()))
+    assert right[1] < right[0] - 0.2
+
+
+def test_what_trains_drops_and_counts_is_what_the_recipe_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    shape = {"oracle_size": 8, "oracle_mean": 0.5, "oracle_std": 0.5}
+
+    def modes(**changes: Any) -> tuple[bool, bool, int]:
+        task = task_of(home, oracle="module:test_finetune:Normed", **shape, **changes)
+        run = Run(task, home / "unused", Fabric(accelerator="cpu", devices=1))
+        run.set_modes()
+        body: Any = task.oracle.net.backbone.model.body
+        return body[1].training, body[3].training, sum(one.requires_grad for one in task.oracle.net.parameters())
+
+    assert modes() == (True, True, 6)  # without the net's own last layer
+    assert modes(dropout=False, batch_norm="frozen") == (False, False, 6)
+    assert modes(trainable="head") == (False, False, 2)
+    assert modes(trainable="head", frozen_dropout=True) == (False, True, 2)
+
+
+def test_the_oracle_may_see_the_classifiers_image_resized_by_nearest(home: Path, tmp_path: Path) -> None:
+    net = ("--oracle", "net:digits-net", "--classifier", f"checkpoint:{home / 'classifier'}", "--data", "digits")
+    assert main(["finetune", *net, "--between", "nearest", "--oracle-mean", "0.5", "--oracle-std", "0.5",
+                 "--out", str(tmp_path)]) == 0  # fmt: skip
+    oracle = ImageOracle.load(tmp_path)
+    assert oracle.transform == load_classifier(f"checkpoint:{home / 'classifier'}").transform
+    images = torch.arange(16.0).view(1, 1, 4, 4)
+    enlarged = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(oracle.net(images), oracle.net(enlarged))
+
+
+def test_half_precision_runs_and_all_optimizers_do(home: Path, tmp_path: Path) -> None:
+    options = ("--precision", "bf16", "--epochs", "9", "--learning-rate", "3e-3", "--select", "aupr_error")
+    trained(home, tmp_path / "bf16", *options, live=True)
+    course = losses(tmp_path / "bf16")
+    assert np.mean(course[-13:]) < 0.8 * np.mean(course[:13])
+    for name, kind in {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}.items():
+        recipe = Finetuning(optimizer=name, weight_decay=0.1)  # type: ignore[arg-type]
+        optimizer = optimizer_of(recipe, nn.Linear(2, 1))
+        assert type(optimizer) is kind
+        assert optimizer.param_groups[0]["weight_decay"] == 0.1
+
+
+def test_the_history_has_what_the_authors_print(home: Path, tmp_path: Path) -> None:
+    trained(home, tmp_path, "--epochs", "2", "--select", "aupr_error", "--optimizer", "sgd", live=True)
+    with (tmp_path / HISTORY).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, 27))
+    assert {row["momentum"] for row in rows} == {"0.9"}
+    assert [bool(row["valid_aupr_error"]) for row in rows] == ([False] * 12 + [True]) * 2
+    assert all(0 <= float(row["tpr"]) <= 1 and 0 <= float(row["tnr"]) <= 1 for row in rows)
+    assert float(rows[0]["learning_rate"]) == pytest.approx(1e-4)
+    oracle = ImageOracle.load(tmp_path)
+    held_out = ClassifierOutputs.load(home / "outputs" / "holdout")
+    z = oracle.on(parse_dataset("digits").load("train")).trust_logit(held_out)
+    best = max(float(row["valid_aupr_error"]) for row in rows if row["valid_aupr_error"])
+    assert module.validation_score(z, held_out.is_correct) == pytest.approx(best, rel=1e-5)
+
+
+def test_it_is_evaluated_beside_scores(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(home, tmp_path / "oracle")
+    test = home / "outputs" / "test"
+    given = ["--scores", f"margin,{tmp_path / 'oracle'}", "--out", str(tmp_path / "report")]
+    assert main(["evaluate", "--outputs", str(test), *given]) == 0
+    assert (tmp_path / "report" / "report.html").exists()
+    ClassifierOutputs.load(test).save(tmp_path / "moved.npz")
+    assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), *given]) == 2
+    assert "does not say where its images are: give --data" in capsys.readouterr().err
+    assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--data", "digits", *given]) == 0
+
+
+def test_the_loss_is_not_finite(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    given = ["--oracle", "module:test_finetune:Exploding", "--oracle-size", "8", "--oracle-mean", "[0.5]",
+             "--oracle-std", "[0.5]", "--data", "digits", "--outputs", str(home / "outputs" / "train"),
+             "--learning-rate", "1", "--optimizer", "sgd", "--schedule", "constant", "--head", "linear",
+             "--loss", "cross_entropy", "--save-every", "1", "--out", str(tmp_path)]  # fmt: skip
+    error = re.escape(f"{tmp_path}: ") + r"(after )?step \d+: .* not finite"
+    result = subprocess.run([*COMMAND, *given], env={**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parent)},
+                            capture_output=True, text=True)  # fmt: skip
+    assert result.returncode == 2
+    assert re.search(error, result.stderr), result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "oracle.json").exists()
+
+
+def test_an_interrupted_write_leaves_what_was_there(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "save_state", _second_fails(run_state.save_state))
+    options = ("--epochs", "3", "--flip", "true")
+    assert main(["finetune", *words(home, tmp_path, *options)]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [HISTORY, STATE]
+    monkeypatch.undo()
+    resumed = trained(home, tmp_path, *options)
+    assert "goes on after step 13" in capsys.readouterr().err
+    assert resumed == trained(home, tmp_path / "unbroken", *options)
+
+
+def _second_fails(save: Any) -> Any:
+    calls = []
+
+    def failing(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        save(*arguments)
+
+    return failing
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--loss", "steep"], "unknown loss 'steep'"),
+        (["--head", "steep"], "unknown head 'steep'"),
+        (["--between", "nearest"], "between nearest: expected a live classifier"),
+        (["--select", "aupr_error"], "expected outputs to compare epochs on"),
+        (["--cycle-momentum", "true"], "expected the optimizer sgd and the schedule one_cycle"),
+        (["--epochs", "0"], "epochs: expected a whole number >= 1, found 0"),
+        (["--rotate", "200"], "rotate: expected a number from 0 to 180, found 200"),
+        (["--hidden", "[0]"], "hidden: expected whole numbers >= 1"),
+        (["--accumulate", "50"], "batch_size: expected at least 50 rows"),
+        (["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU"),
+        (["--oracle-size", "9"], ": expected an image of 9×9 pixels"),
+        (["--classes", "names.txt"], "classes: expected none beside outputs"),
+        (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
+        (["--stages", "[{name: a, los: focal}]"], "unknown setting 'los': did you mean 'loss'"),
+        (["--classifier", "net:digits-net"], "expected one of the two, found both"),
+        (["--data", "idx:nowhere"], "no such folder"),
+        (["--outputs", "OUTPUTS/test", "--data", "digits:train"], "expected an image for each output, found none"),
+        (["--init", "nowhere"], "expected a trained oracle to begin with"),
+        (["--oracle", "onnx:nothing.onnx"], "nothing.onnx"),
+        (["--tensorboard", "true"], "tensorboard: expected the package of this name"),
+    ],
+)
+def test_wrong_options_are_named(
+    options: list[str], message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    given = [word.replace("OUTPUTS", str(home / "outputs")) for word in options]
+    out = tmp_path / "out"
+    assert main(["finetune", *words(home, out), *given]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (out / "oracle.json").exists()
+
+
+def test_another_training_is_not_mixed_in(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = trained(home, tmp_path)
+    assert main(["finetune", *words(home, tmp_path, "--seed", "1")]) == 2
+    assert "holds another training and is not mixed with this one: recipe" in capsys.readouterr().err
+    assert (tmp_path / "oracle.safetensors").read_bytes() == before
+    other = ["--oracle", "net:mnist-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--init", str(tmp_path)]
+    given = ["--data", "digits", "--outputs", str(home / "outputs" / "train"), "--out", str(tmp_path / "other")]
+    assert main(["finetune", *other, *given]) == 2
+    assert "expected the backbone 'net:mnist-net', found 'net:digits-net?classes=10'" in capsys.readouterr().err
+    assert main(["finetune", *words(home, tmp_path / "deep", "--hidden", "[3]", "--init", str(tmp_path))]) == 2
+    assert "expected weights of this architecture" in capsys.readouterr().err
+
+
+def test_damaged_files_are_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / STATE).write_bytes(b"not weights")
+    assert main(["finetune", *words(home, tmp_path)]) == 2
+    assert f"{tmp_path / STATE}: cannot be read; delete it to start anew" in capsys.readouterr().err
+    trained(home, tmp_path / "good")
+    card = (tmp_path / "good" / "oracle.json").read_text()
+    for old, new, message in (
+        ("net:digits-net?classes=10", "net:digit-net", "did you mean 'digits-net'"),
+        ("net:digits-net?classes=10", "module:os:getcwd", "its backbone is code of your own"),
+        ('"num_classes": 10', '"num_classes": "ten"', "num_classes"),
+        ('"mean"', '"means"', "unexpected keyword"),
+        ('"epochs": 1', '"epochs": 0', "epochs: expected a whole number"),
+    ):
+        (tmp_path / "good" / "oracle.json").write_text(card.replace(old, new))
+        with pytest.raises(SteepslopeError, match=re.escape(message)):
+            ImageOracle.load(tmp_path / "good")
+
+
+def test_an_image_that_cannot_be_read_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for label in range(2):
+        (tmp_path / "data" / str(label)).mkdir(parents=True)
+        for row in range(4):
+            pixels = rng.integers(256, size=(12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / str(label) / f"{row}.png")
+    (tmp_path / "data" / "1" / "2.png").write_text("text")
+    (tmp_path / "classes.txt").write_text("\n".join("0123456789"))
+    out = str(tmp_path / "out")
+    given = ["--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--out", out,
+             "--classifier", "timm:resnet10t?weights=random", "--classifier-size", "32", "--batch-size", "4",
+             "--data", f"imagefolder:{tmp_path / 'data'}", "--classes", str(tmp_path / "classes.txt")]  # fmt: skip
+    assert main(["finetune", *given]) == 2
+    assert "12×12" in capsys.readouterr().err  # the oracle takes 8×8 only
+    given[1:2] = ["timm:resnet10t?weights=random", "--oracle-size", "32"]
+    assert main(["finetune", *given]) == 2
+    assert "1/2.png: cannot be read as an image" in capsys.readouterr().err
+
+
+PRESETS = sorted(path.stem for path in (Path(module.__file__).parents[1] / "presets").glob("*.yaml"))
+
+
+def test_presets_say_what_the_paper_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """Print each preset as the parser understands it, and compare with the paper's numbers."""
+    seen = {}
+    for name in PRESETS:
+        command = "train-classifier" if name.endswith("-classifier") else "finetune"
+        needed = {"finetune": ["--oracle", "a", "--classifier", "b"], "train-classifier": ["--data", "c"]}[command]
+        needed = [] if name.startswith("imagenet") else needed
+        with pytest.raises(SystemExit):
+            main([command, "--preset", name, *needed, "--data", "c", "--out", "o", "--print_config"])
+        seen[name] = capsys.readouterr().out
+    for oracle, classifier in (("vit", "vit"), ("vit", "resnet"), ("resnet", "vit"), ("resnet", "resnet")):
+        said = seen[f"imagenet-{oracle}-{classifier}"]
+        alphas = {"vit": (1.0, 3.0), "resnet": (2.0, 5.0)}[oracle]
+        sizes = {"vit": 384, "resnet": 224}
+        expected = {
+            "alpha_pos": alphas[0], "alpha_neg": alphas[1], "batch_size": 40, "epochs": 1, "warmup_steps": 100,
+            "learning_rate": "1.0e-05", "weight_decay": 0.0, "momentum": 0.05, "oracle_size": sizes[oracle],
+            "classifier_size": sizes[classifier], "oracle_resize": "squash", "oracle_mean": 0.5,
+            "between": "image" if oracle == classifier else "nearest", "schedule": "one_cycle", "flip": "true",
+        }  # fmt: skip
+        for key, value in expected.items():
+            assert re.search(rf"^{key.replace('_', '[-_]')}: {re.escape(str(value))}$", said, re.M), (key, said)
+    assert "alpha_pos: 10" in seen["mnist"]
+    assert "learning_rate: 9.0e-07" in seen["cifar10"]
+    assert "rotate: 15" in seen["cifar10-classifier"]
+
+
+def test_what_is_given_beside_a_preset_comes_after_it() -> None:
+    words = with_preset(["finetune", "--loss", "focal", "--preset", "mnist", "--out", "x"])
+    assert words[:2] == ["finetune", "--config"]
+    assert words[2].endswith("presets/mnist.yaml")
+    assert words[3:] == ["--loss", "focal", "--out", "x"]
+    with pytest.raises(SteepslopeError, match="did you mean 'mnist'"):
+        with_preset(["finetune", "--preset", "mnits"])
+
+
+@pytest.mark.parametrize(
+    ("oracle", "size", "features", "millions"),
+    [("timm:vit_base_patch16_384", 384, 768, 86.9), ("torchvision:resnet50?weights=IMAGENET1K_V1", 224, 2048, 25.6)],
+)
+def test_a_plan_takes_a_real_step(
+    oracle: str, size: int, features: int, millions: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--oracle", oracle, "--outputs", "none", "--images", "1281167", "--epochs", "1", "--trial", "1"]
+    assert main(["plan", *given, "--optimizer", "sgd"]) == 0
+    said = capsys.readouterr().err
+    assert f"images 3 × {size} × {size}, {features:,} features, {millions} M parameters" in said
+    assert "1,281,167 in 32,030 steps of 40" in said
+    assert re.search(r"memory of a process: [\d.]+ GB with 40 images at once", said)
+    assert re.search(r"time: [\d,.]+ hours at [\d.]+ images/s", said)
+
+
+def test_a_plan_counts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = f"checkpoint:{home / 'classifier'}"
+    given = ["--oracle", net, "--classifier", net, "--data", "digits", "--epochs", "3", "--accumulate", "2"]
+    assert main(["plan", *given]) == 0
+    said = capsys.readouterr().err
+    conv, dense, head, last = 16 * 10, 32 * 257, 33, 330
+    assert f"{conv + dense + head + last:,} parameters, {conv + dense + head:,} of them trained" in said
+    assert f"classifier: {conv + dense + last:,} parameters, run live" in said
+    assert "images: 1,500 in 39 steps of 40" in said
+    assert "with 20 images at once" in said
+    assert main(["plan", *given[:4]]) == 2
+    assert "expected the number of images (--images) or the data (--data)" in capsys.readouterr().err

@@ -176,39 +176,35 @@ class FusedOracle(TrustLogits):
         if fitted.consensus is None:
             (score,) = all_parts(outputs, fitted.inputs, fitted.states, scores_of)
             return np.asarray(fitted.scale * score[:, 0] + fitted.offset)
-        opinions, classes = self._opinions(outputs, fitted)
-        return np.asarray(fitted.scale * fitted.consensus.log_odds(opinions, classes) + fitted.offset)
+        opinions = self._opinions(outputs, fitted)
+        return np.asarray(fitted.scale * fitted.consensus.log_odds(opinions) + fitted.offset)
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
 
         An opinion counts by how much more probable it finds the predicted class than the consensus' runner-up.
-        ``classes`` is how much more common that class is, ``others`` what all further classes take away, and ``cut``
-        the loss's offset.
+        ``others`` is what all further classes take away, and ``cut`` the loss's offset.
         """
         fitted = self._checked(outputs)
         cut = np.full(len(outputs), fitted.offset)
         if fitted.consensus is None:
             return {fitted.inputs[0]: self.trust_logit(outputs) - cut, "cut": cut}
-        opinions, classes = self._opinions(outputs, fitted)
-        utilities = fitted.consensus.utilities(opinions, classes)
+        opinions = self._opinions(outputs, fitted)
+        utilities = fitted.consensus.utilities(opinions)
         rival = 1 + utilities[:, 1:].argmax(axis=1)[:, None]
         gaps = opinions[:, :, 0] - np.take_along_axis(opinions, rival[:, None], axis=2)[:, :, 0]
         edges = np.cumsum([0, *fitted.widths[:-1]])
         shares = fitted.scale * np.add.reduceat(gaps * fitted.consensus.weights, edges, axis=1)
-        offsets = fitted.consensus.offsets[classes]
-        common = fitted.scale * (offsets[:, :1] - np.take_along_axis(offsets, rival, axis=1))[:, 0]
         named = {name: shares[:, index] for index, name in enumerate(fitted.inputs)}
-        so_far = shares.sum(axis=1) + common + cut
-        odds = fitted.scale * fitted.consensus.log_odds(opinions, classes) + cut
-        return {**named, "classes": common, "others": odds - so_far, "cut": cut}
+        odds = fitted.scale * fitted.consensus.log_odds(opinions)
+        return {**named, "others": odds - shares.sum(axis=1), "cut": cut}
 
-    def _opinions(self, outputs: ClassifierOutputs, fitted: FusedFit) -> tuple[Floats, NDArray[np.int64]]:
-        *parts, classes = all_parts(outputs, fitted.inputs, fitted.states, opinions_of)
+    def _opinions(self, outputs: ClassifierOutputs, fitted: FusedFit) -> Floats:
+        *parts, _ = all_parts(outputs, fitted.inputs, fitted.states, opinions_of)
         for name, part, width in zip(fitted.inputs, parts, fitted.widths, strict=True):
             if part.shape[1] != width:
                 raise SteepslopeError(f"{name}: expected the fit set's {width} opinions, found {part.shape[1]}")
-        return np.concatenate(parts, axis=1), classes
+        return np.concatenate(parts, axis=1)
 
     def _checked(self, outputs: ClassifierOutputs) -> FusedFit:
         if self.fitted_ is None:
@@ -240,7 +236,7 @@ class FusedOracle(TrustLogits):
         num_classes = positive(shape, "num_classes", path)
         if not (math.isfinite(offset) and 0 < scale < math.inf):
             raise SteepslopeError(f"{path}: expected a finite offset and scale > 0, found {offset} and {scale}")
-        consensus = _consensus(Path(folder) / WEIGHTS, widths, num_classes)
+        consensus = _consensus(Path(folder) / WEIGHTS, widths)
         _check_inputs(inputs, widths, consensus, path)
         try:
             oracle = cls(**json_field(card, "settings", dict, path))
@@ -252,13 +248,13 @@ class FusedOracle(TrustLogits):
         return oracle
 
 
-def _consensus(path: Path, widths: Sequence[Any], num_classes: int) -> Consensus | None:
+def _consensus(path: Path, widths: Sequence[Any]) -> Consensus | None:
     arrays = load_arrays(path)
     if not arrays:
         return None
     opinions = sum(width for width in widths if isinstance(width, int))
-    if not arrays_fit(arrays, {"weights": (opinions,), "offsets": (num_classes + 1,)}, "float64"):
-        raise SteepslopeError(f"{path}: expected {opinions} weights and {num_classes + 1} offsets, found others")
+    if not arrays_fit(arrays, {"weights": (opinions,), "others": (1,)}, "float64"):
+        raise SteepslopeError(f"{path}: expected {opinions} weights and the offset of others, found something else")
     return Consensus(**arrays)
 
 
@@ -344,5 +340,5 @@ def _candidate(task: Task, inputs: tuple[str, ...], penalty: float, fold: NDArra
     for number in range(FOLDS):
         inside = fold == number
         consensus = task.fit(inputs, penalty, ~inside)
-        held_out[inside] = consensus.log_odds(opinions[inside], task.classes[inside])
+        held_out[inside] = consensus.log_odds(opinions[inside])
     return Candidate(inputs, penalty, held_out)

@@ -1,8 +1,9 @@
 """A consensus of opinions on classes: a conditional logit, fitted to convergence.
 
-p(class | opinions) ∝ exp(Σ weight · log-probability + offset of the class): the product of the opinions' powers. One
-weight >= 0 an opinion, so that none counts against what it says, whatever the number of classes (McFadden, "Conditional
-Logit Analysis of Qualitative Choice Behavior", 1974).
+p(class | opinions) ∝ exp(Σ weight · log-probability): the product of the opinions' powers. One weight >= 0 an opinion,
+so that none counts against what it says, whatever the number of classes (McFadden, "Conditional Logit Analysis of
+Qualitative Choice Behavior", 1974). No class has an offset of its own: how often each is confused is true of familiar
+data only, and misleads elsewhere.
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Consensus:
-    """``weights`` (V,) of the opinions, and ``offsets`` (K + 1,) of the classes and of all that are not listed."""
+    """``weights`` (V,) of the opinions; ``others`` (1,), the offset of a last candidate that stands for all others."""
 
     weights: Floats
-    offsets: Floats
+    others: Floats
 
-    def utilities(self, opinions: NDArray[Any], classes: NDArray[np.int64]) -> Floats:
-        """Return the candidates' unnormalised log-probabilities, (m, V, C) and (m, C) -> (m, C)."""
+    def utilities(self, opinions: NDArray[Any]) -> Floats:
+        """Return the candidates' unnormalised log-probabilities, (m, V, C) -> (m, C)."""
         weighted = np.einsum("mvc,v->mc", opinions, self.weights, dtype=np.float64)
-        return np.asarray(weighted + self.offsets[classes])
+        weighted[:, -1] += self.others[0]
+        return np.asarray(weighted)
 
-    def log_odds(self, opinions: NDArray[Any], classes: NDArray[np.int64]) -> Floats:
+    def log_odds(self, opinions: NDArray[Any]) -> Floats:
         """Return the log-odds that the first candidate, the prediction, is right, (m,)."""
-        utilities = self.utilities(opinions, classes)
+        utilities = self.utilities(opinions)
         return np.asarray(utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1))
 
 
@@ -41,26 +43,25 @@ def fit_consensus(
 ) -> Consensus:
     """Return the consensus of least cross entropy with the labels and a ridge of ``penalty`` / 2 on all parameters.
 
-    L-BFGS-B finds it, in at most 500 iterations; the problem is convex.
-
-    A label that is no candidate is the last of them, which stands for all others.
+    L-BFGS-B finds it, in at most 500 iterations; the problem is convex. A label that is no candidate is the last of
+    them, which then has the number ``num_classes`` and stands for all others; else its offset stays 0.
     """
     import torch
 
     listed = classes == labels[:, None]
     target = torch.from_numpy(np.where(listed.any(axis=1), listed.argmax(axis=1), classes.shape[1] - 1))
-    data, numbers = torch.from_numpy(opinions).double(), torch.from_numpy(classes)
-    count = opinions.shape[1]
+    data, count = torch.from_numpy(opinions).double(), opinions.shape[1]
+    last = torch.nn.functional.one_hot(torch.tensor(classes.shape[1] - 1), classes.shape[1]).double()
 
     def objective(values: Floats) -> tuple[float, Floats]:
         parameters = torch.from_numpy(values.copy()).requires_grad_()
-        utilities = torch.einsum("mvc,v->mc", data, parameters[:count]) + parameters[count:][numbers]
+        utilities = torch.einsum("mvc,v->mc", data, parameters[:count]) + parameters[count] * last
         loss = torch.nn.functional.cross_entropy(utilities, target) + penalty / 2 * parameters.square().sum()
         (gradient,) = torch.autograd.grad(loss, parameters)
         return float(loss.detach()), gradient.numpy()
 
-    start = np.zeros(count + num_classes + 1)
-    start[:count] = 1 / count
-    bounds = [(0, None)] * count + [(None, None)] * (num_classes + 1)
+    start = np.array([1 / count] * count + [0.0])
+    free = bool((classes[:, -1] == num_classes).all())
+    bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
     return Consensus(found[:count], found[count:])

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from benchmarks.block import block_against_live_classifier
 from benchmarks.extraction import backend_against_eager
+from benchmarks.finetuning import cached_against_larger, cached_against_live
 from benchmarks.gate import gate_against_bare_classifier
 from benchmarks.metrics import metrics_against_scikit_learn
 from benchmarks.streaming import streaming_against_loader
@@ -24,6 +25,8 @@ BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "trust-score": trust_score_against_trees,
     "block": block_against_live_classifier,
     "gate": gate_against_bare_classifier,
+    "finetune": cached_against_live,
+    "finetune-larger": cached_against_larger,
 }
 
 

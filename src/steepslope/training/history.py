@@ -99,5 +99,7 @@ def _board(folder: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise SteepslopeError("tensorboard: expected the package of this name (pip install tensorboard)") from error
+        raise SteepslopeError(
+            "tensorboard: expected the package of this name (pip install 'steepslope[tensorboard]')"
+        ) from error
     return SummaryWriter(str(folder), purge_step=step + 1)

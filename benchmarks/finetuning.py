@@ -45,7 +45,7 @@ def _seconds(home: Path, **source: Any) -> float:
         "epochs": EPOCHS,
         "save_every": 10**6,
     }
-    asked = FinetuneRequest(oracle=ORACLE, data=f"imagefolder:{home / 'images'}", **how, **shape, **source)
+    asked = FinetuneRequest(oracle=ORACLE, data=f"imagefolder:{home / 'images'}", **shape, **source)
     fabric = Fabric(accelerator="cpu", devices=1)
     task = prepare(asked, asked.recipe, fabric)
     with tempfile.TemporaryDirectory() as out:

@@ -29,7 +29,7 @@ from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.training import finetune as module
 from steepslope.training import run_state
-from steepslope.training.examples import Examples, Steps
+from steepslope.training.examples import Example, Examples, Steps
 from steepslope.training.finetune import HISTORY, LAST, STATE, optimizer_of
 from steepslope.training.finetune import _Run as Run
 from steepslope.training.prepare import prepare
@@ -124,19 +124,19 @@ def test_one_cycle_is_torchs(total: int, warm: int) -> None:
 
 
 def test_a_step_takes_all_rows_once_an_epoch_whoever_shares_them() -> None:
-    one, two = Steps(23, 6, 1, 1, 2, seed=3), Steps(23, 6, 2, 2, 2, seed=3)
+    one, two = Steps(35, 9, 1, 1, 2, seed=3), Steps(35, 9, 2, 2, 2, seed=3)
     assert one.total == two.total == 8
     alone = list(one.parts_from(0, 0))
     shared = [list(two.parts_from(0, rank)) for rank in (0, 1)]
     for epoch in (0, 1):
         rows = [row for number, part in alone if number == epoch for row in part]
-        assert sorted(rows) == list(range(23))
+        assert sorted(rows) == list(range(35))
     for step, (_, whole) in enumerate(alone):
         parts = [shared[rank][2 * step + half][1] for rank in (0, 1) for half in (0, 1)]
         assert [row for part in parts for row in part] == whole
         assert one.rows_of(step) == len(whole)
     assert list(one.parts_from(5, 0)) == alone[5:]
-    assert Steps(25, 6, 2, 1, 1, seed=0).an_epoch == 4  # one row is too few for two processes
+    assert Steps(27, 6, 2, 1, 1, seed=0).an_epoch == 4  # three rows are too few for two processes
     with pytest.raises(SteepslopeError, match="expected at least 4 rows, one for each process and part, found 3"):
         Steps(23, 3, 2, 2, 1, seed=0)
 
@@ -167,8 +167,11 @@ def test_a_live_classifier_teaches_what_its_outputs_do(home: Path, tmp_path: Pat
 
 def test_accumulation_changes_nothing_but_rounding(home: Path, tmp_path: Path) -> None:
     for parts in ("1", "4"):
-        trained(home, tmp_path / parts, "--accumulate", parts, "--dropout", "false", "--clip", "0.1")
+        trained(home, tmp_path / parts, "--accumulate", parts, "--dropout", "false", "--optimizer", "sgd",
+                "--learning-rate", "1e-2")  # fmt: skip
     np.testing.assert_allclose(losses(tmp_path / "1"), losses(tmp_path / "4"), rtol=1e-4)
+    clipped = trained(home, tmp_path / "clipped", "--clip", "1e-9", "--optimizer", "sgd", "--weight-decay", "0")
+    assert clipped != trained(home, tmp_path / "free", "--optimizer", "sgd")
 
 
 def test_a_killed_training_resumes_to_the_same_weights(home: Path, tmp_path: Path) -> None:
@@ -197,7 +200,7 @@ def test_a_killed_training_resumes_to_the_same_weights(home: Path, tmp_path: Pat
 
 
 def test_two_processes_follow_the_course_of_one_and_resume(home: Path, tmp_path: Path) -> None:
-    options = ("--epochs", "12", "--save-every", "5", "--dropout", "false", "--optimizer", "sgd")
+    options = ("--epochs", "12", "--save-every", "5", "--dropout", "false", "--optimizer", "sgd", "--accumulate", "2")
     one, two = tmp_path / "one", tmp_path / "two"
     trained(home, one, *options)
     given = words(home, two, *options)
@@ -245,6 +248,12 @@ def test_a_frozen_backbone_is_looked_through_once(home: Path, tmp_path: Path) ->
         torch.testing.assert_close(each[name], tensor, rtol=1e-3, atol=1e-4)
 
 
+def seen_by(examples: Examples, epoch: int) -> Example:
+    example = examples[epoch, 3]
+    assert isinstance(example, Example)
+    return example
+
+
 def test_both_nets_see_the_same_view_and_each_epoch_another() -> None:
     digits = load_digits("", "train")
     colour = load_classifier("timm:resnet18?weights=random").transform.changed(size=(8, 8))
@@ -252,15 +261,15 @@ def test_both_nets_see_the_same_view_and_each_epoch_another() -> None:
     recipe = Finetuning(flip=True, rotate=30)
     examples = Examples(digits, np.arange(20), recipe, transform, transform.changed(resize="squash"))
     again = Examples(digits, np.arange(20), recipe, transform, transform.changed(resize="squash"))
-    views = [examples[epoch, 3].oracle for epoch in range(6)]
+    views = [seen_by(examples, epoch).oracle for epoch in range(6)]
     for epoch, view in enumerate(views):
-        example = again[epoch, 3]
+        example = seen_by(again, epoch)
         torch.testing.assert_close(example.oracle, view, rtol=0, atol=0)
         torch.testing.assert_close(example.classifier, view, rtol=0, atol=1e-6)
     assert len({view.numpy().tobytes() for view in views}) == 6
     plain = Examples(digits, np.arange(20), Finetuning(flip=True), transform, None)
     upright = transform(digits.image(3))
-    seen = {plain[epoch, 3].oracle.numpy().tobytes() for epoch in range(20)}
+    seen = {seen_by(plain, epoch).oracle.numpy().tobytes() for epoch in range(20)}
     assert seen == {upright.numpy().tobytes(), upright.flip(-1).numpy().tobytes()}
 
 
@@ -303,6 +312,16 @@ def test_the_oracle_may_see_the_classifiers_image_resized_by_nearest(home: Path,
     enlarged = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
     with torch.no_grad():
         torch.testing.assert_close(oracle.net(images), oracle.net(enlarged))
+
+
+def test_layers_that_leave_out_paths_and_hold_activations_are_known() -> None:
+    from timm.layers import BatchNormAct2d, convert_sync_batchnorm
+
+    recipe = Finetuning(dropout=False)
+    assert len(module._paths(load_classifier("torchvision:efficientnet_b0?weights=random").net)) > 5
+    converted = convert_sync_batchnorm(nn.Sequential(BatchNormAct2d(4)))
+    assert isinstance(converted[0].act, nn.ReLU)
+    assert not recipe.features_stay
 
 
 def test_half_precision_runs_and_all_optimizers_do(home: Path, tmp_path: Path) -> None:
@@ -403,6 +422,12 @@ def _second_fails(save: Any) -> Any:
         (["--classes", "names.txt"], "classes: expected none beside outputs"),
         (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
         (["--stages", "[{name: a, los: focal}]"], "unknown setting 'los': did you mean 'loss'"),
+        (["--stages", "[{name: a}, {name: b, loss: focl}]"], "stage b: unknown loss 'focl'"),
+        (["--stages", "[{name: a}, {name: b, hidden: [3]}]"], "stage b: hidden: expected the same layers"),
+        (["--stages", "[{name: a, hidden: 3}]"], "hidden: expected a list of whole numbers, found 3"),
+        (["--strategy", "fsdp"], "strategy: expected auto, ddp or a kind of ddp"),
+        (["--valid", "OUTPUTS/holdout"], "valid: expected none where no epoch is selected"),
+        (["--classifier-size", "8"], "expected none beside outputs"),
         (["--classifier", "net:digits-net"], "expected one of the two, found both"),
         (["--data", "idx:nowhere"], "no such folder"),
         (["--outputs", "OUTPUTS/test", "--data", "digits:train"], "expected an image for each output, found none"),
@@ -474,6 +499,10 @@ def test_an_image_that_cannot_be_read_is_named(home: Path, tmp_path: Path, capsy
     given[1:2] = ["timm:resnet10t?weights=random", "--oracle-size", "32"]
     assert main(["finetune", *given]) == 2
     assert "1/2.png: cannot be read as an image" in capsys.readouterr().err
+    assert main(["finetune", *given, "--workers", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "1/2.png: cannot be read as an image" in error
+    assert "Traceback" not in error
 
 
 PRESETS = sorted(path.stem for path in (Path(module.__file__).parents[1] / "presets").glob("*.yaml"))

@@ -104,6 +104,7 @@ def _parse_and_call(components: Any, words: list[str], prog: str) -> None:
 
 def with_preset(words: list[str]) -> list[str]:
     """Put a preset's file, as a config, before all options but the command, so that they change what it says."""
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith(f"{PRESET}=") else [word])]
     if PRESET not in words:
         return words
     place = words.index(PRESET)

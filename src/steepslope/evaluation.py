@@ -200,9 +200,12 @@ def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs, images
 
 
 def _score_by_looking(folder: str, label: str, outputs: ClassifierOutputs, images: Images) -> Scored:
+    import torch
+
     from steepslope.image_oracle import ImageOracle  # with torch and its vision libraries, which take seconds
 
     oracle = ImageOracle.load(folder)
+    oracle.net.to("cuda" if torch.cuda.is_available() else "cpu")
     alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
     try:
         looking = oracle if images is None else oracle.on(images(outputs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,9 @@ class ImageOracleNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the trust logits, float32."""
-        z: Tensor = self.top(self.features(images).float())
+        features = self.features(images).float()
+        with torch.autocast(features.device.type, enabled=False):  # half precision would tie trust logits
+            z: Tensor = self.top(features)
         return z
 
     def features(self, images: Tensor) -> Tensor:
@@ -114,12 +115,9 @@ class ImageOracle(TrustLogits):
             raise SteepslopeError("this oracle looks at the images: say where they are (--data)")
         rows = rows_by_id(self.images, outputs.ids)
         device = next(self.net.parameters()).device
-        parts = [self.net(batch.to(device)).double().cpu() for batch in self._batches(self.images, rows)]
-        return torch.cat(parts).numpy()
-
-    def _batches(self, images: Dataset, rows: NDArray[np.int64]) -> Iterator[Tensor]:
+        batches = decoded_batches(self.images, rows, self.transform, BATCH)
         with torch.inference_mode():
-            yield from decoded_batches(images, rows, self.transform, BATCH)
+            return torch.cat([self.net(batch.to(device)).double().cpu() for batch in batches]).numpy()
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
         """Raise: what a net sees in an image cannot be split by evidence."""

@@ -23,6 +23,8 @@ def finetune(out: str, **request: Any) -> None:
 
     from steepslope.data.engine import launched
     from steepslope.training.launch import machines_of, train_stages
+    from steepslope.training.prepare import check
 
+    check(asked)
     with launched(machines_of(asked)) as fabric:
         train_stages(asked, Path(out), fabric)

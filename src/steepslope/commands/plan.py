@@ -10,7 +10,7 @@ from steepslope.training.request import FinetuneRequest
 def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
     """Say what a training will cost before it starts: steps, parameters, memory and time, from a few steps on noise.
 
-    Weights are not needed, and not loaded.
+    With --images the weights of timm's and torchvision's nets are not needed, and not loaded.
 
     Parameters
     ----------
@@ -24,7 +24,10 @@ def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
     from steepslope.data.engine import launched
     from steepslope.progress import console
     from steepslope.training.launch import machines_of, plan_stages
+    from steepslope.training.prepare import check
 
+    check(asked)
     with launched(machines_of(asked)) as fabric:
         for line in plan_stages(asked, images, trial, fabric):
-            console().print(line)
+            if fabric.is_global_zero:
+                console().print(line)

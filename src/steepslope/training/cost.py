@@ -26,7 +26,8 @@ class Cost:
     """What a training takes.
 
     Numbers of parameters; bytes of the weights, of gradients and the optimizer's moments, and of what the backward pass
-    needs of one image; seconds that ``trial`` images took; the numbers of images and of steps of a whole training.
+    needs of one image; how many images a second pass in a trial of ``trial`` at once; and of a whole training the
+    steps, and the images that the nets look at (once each, where their features stay the same).
     """
 
     oracle_shape: tuple[int, ...]
@@ -67,6 +68,7 @@ def cost_of(oracle: ImageOracle, classifier: Classifier | None, rows: int, fabri
     with _counting_saved(net) as saved:
         _loss(oracle, images, fabric)
     steps = -(-rows // recipe.batch_size)
+    seen = rows if recipe.features_stay else rows * recipe.epochs
     return Cost(
         oracle_shape=tuple(images.shape[1:]),
         width=width,
@@ -76,7 +78,7 @@ def cost_of(oracle: ImageOracle, classifier: Classifier | None, rows: int, fabri
         weight_bytes=4 * (parameters + known),
         training_bytes=4 * trained * (1 + MOMENTS[recipe.optimizer]),
         image_bytes=saved[0] // trial,
-        images=rows * recipe.epochs,
+        images=seen,
         steps=steps * recipe.epochs,
         images_a_second=trial * TIMED / _seconds(oracle, classifier, images, fabric),
         trial=trial,

@@ -31,7 +31,7 @@ class Example(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Examples(torch.utils.data.Dataset[Example]):
+class Examples(torch.utils.data.Dataset[Example | str]):
     """The fit set's images; asked for (epoch, place), it draws the augmentation from those two and the seed alone.
 
     Without a transform of its own, the oracle sees what the classifier sees; without one of the classifier's, the
@@ -44,18 +44,19 @@ class Examples(torch.utils.data.Dataset[Example]):
     oracle: Transform | None
     classifier: Transform | None
 
-    def __getitem__(self, key: tuple[int, int]) -> Example:
+    def __getitem__(self, key: tuple[int, int]) -> Example | str:
+        """Return one example, without the axis m, or why it cannot be had."""
         epoch, place = key
         row = int(self.rows[place])
         try:
             image = self._augmented(self.data.image(row), epoch, place)
             seen = None if self.classifier is None else self.classifier(image)
             own = seen if self.oracle is None or self.oracle == self.classifier else self.oracle(image)
-        except SteepslopeError as error:
-            raise SteepslopeError(f"{self.data.ids[row]}: {error}") from error
         except Exception as error:  # decoders have many kinds for damaged files
+            if isinstance(error, SteepslopeError):
+                return f"{self.data.ids[row]}: {error}"
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise SteepslopeError(f"{self.data.ids[row]}: cannot be read as an image ({reason})") from error
+            return f"{self.data.ids[row]}: cannot be read as an image ({reason})"
         assert own is not None
         return Example(own, torch.empty(0) if seen is None or seen is own else seen, torch.tensor(place))
 
@@ -65,7 +66,10 @@ class Examples(torch.utils.data.Dataset[Example]):
     def from_step(self, first: int, steps: Steps, rank: int, workers: int) -> Iterator[Example]:
         """Yield one process's parts, from step ``first`` on."""
         keys = ([(epoch, place) for place in part] for epoch, part in steps.parts_from(first, rank))
-        return iter(DataLoader(self, batch_sampler=keys, num_workers=workers, collate_fn=_stacked))
+        for part in DataLoader(self, batch_sampler=keys, num_workers=workers, collate_fn=_stacked):
+            if isinstance(part, str):  # raised here, since a worker would wrap it in its own traceback
+                raise SteepslopeError(part)
+            yield part
 
     def _augmented(self, image: Image.Image, epoch: int, place: int) -> Image.Image:
         if not self.recipe.augments:
@@ -81,7 +85,8 @@ class Examples(torch.utils.data.Dataset[Example]):
 class Steps:
     """Which rows each step takes: n of them shuffled anew each epoch, in batches of all processes together.
 
-    A last batch of fewer rows than there are parts (processes times ``accumulate``) is left out.
+    A last batch of fewer than two rows a part (a process's ``accumulate``-th share) is left out: batch normalisation
+    has no use for a single row.
     """
 
     n: int
@@ -107,7 +112,7 @@ class Steps:
     def an_epoch(self) -> int:
         """The number of steps of an epoch."""
         whole, rest = divmod(self.n, self.batch_size)
-        return whole + (rest >= self.parts)
+        return max(1, whole + (rest >= 2 * self.parts))
 
     @property
     def total(self) -> int:
@@ -138,7 +143,10 @@ class Source(Protocol):
         ...
 
 
-def _stacked(items: list[Example]) -> Example:
+def _stacked(items: list[Example | str]) -> Example | str:
+    failed = next((item for item in items if isinstance(item, str)), None)
+    if failed is not None:
+        return failed
     return Example(*(torch.stack(parts) for parts in zip(*items, strict=True)))
 
 

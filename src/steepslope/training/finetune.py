@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from timm.layers import DropPath, convert_sync_batchnorm
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
-from steepslope.data.engine import together
+from steepslope.data.engine import dropout_layers, together
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.files import read_json, staged_folder
 from steepslope.image_oracle import ImageOracle, ImageOracleNet
@@ -81,7 +83,8 @@ def finetune(task: Task, out: Path, fabric: Fabric) -> ImageOracle:
     if done:
         if fabric.is_global_zero:
             console().print(f"{out}: already complete")
-        return ImageOracle.load(out) if "module:" not in task.oracle.backbone else task.oracle
+            _remove_states(out)
+        return ImageOracle.load(out, backbone=task.oracle.backbone)
     run = _Run(task, out, fabric)
     run.resume()
     run.train()
@@ -122,7 +125,7 @@ class _Run:
         learner: nn.Module = self.net.top if isinstance(task.source, Features) else self.net
         self.optimizer = optimizer_of(recipe, learner)
         if fabric.device.type == "cuda" and fabric.world_size > 1 and recipe.batch_norm == "train":
-            learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
+            learner = convert_sync_batchnorm(learner)  # timm's, which keeps the activations that its layers hold
         compiled: Any = torch.compile(learner) if recipe.compile else learner
         self.learner, self.running_optimizer = fabric.setup(compiled, self.optimizer)
         self.step, self.best, self.running = 0, -math.inf, Running()
@@ -156,7 +159,9 @@ class _Run:
                 ended = self.step % self.steps.an_epoch == 0
                 if self.step % every == 0 or ended:
                     speed = rows / (time.monotonic() - clock)
-                    self._log(history, speed, self._validated() if ended else None)
+                    score = self._validated() if ended else None
+                    with together(self.fabric):
+                        self._log(history, speed, score)
                     says = f"training, loss {self.loss:.4f}, TPR {self.running.tpr:.3f}, TNR {self.running.tnr:.3f}"
                     progress.update(line, description=f"{says}, {speed:.0f} images/s")
                 if ended:
@@ -174,8 +179,8 @@ class _Run:
         for layer in self.net.backbone.modules():
             if isinstance(layer, nn.modules.batchnorm._BatchNorm) and recipe.batch_norm == "frozen":
                 layer.eval()
-            if isinstance(layer, nn.modules.dropout._DropoutNd):
-                layer.train(recipe.frozen_dropout if recipe.trainable == "head" else recipe.dropout)
+        for layer in [*dropout_layers(self.net.backbone), *_paths(self.net.backbone)]:
+            layer.training = recipe.frozen_dropout if recipe.trainable == "head" else recipe.dropout
 
     def take_step(self, parts: list[Example]) -> None:
         """Work through the parts of one step, and change the weights."""
@@ -192,8 +197,8 @@ class _Run:
         summed = tuple(self._summed(totals).tolist())
         if not math.isfinite(summed[0]):
             raise SteepslopeError(
-                f"{self.out}: step {self.step + 1}: the loss is not finite ({summed[0]}): a lower learning rate or "
-                f"--clip may help; what was saved before stays"
+                f"{self.out}: step {self.step + 1}: the loss, or a logit of the classifier, is not finite: a lower "
+                "learning rate or --clip may help; what was saved before stays"
             )
         if self.recipe.clip:
             self.fabric.clip_gradients(self.learner, self.running_optimizer, max_norm=self.recipe.clip,
@@ -207,12 +212,12 @@ class _Run:
     def _backward(self, part: Example, share: float) -> Tensor:
         """Add one part's gradient, and return its totals."""
         part = Example(*(tensor.to(self.fabric.device, non_blocking=True) for tensor in part))
-        is_correct, target = self.task.judge(part)
+        is_correct, target, finite = self.task.judge(part)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         z = self.learner(part.oracle.contiguous(memory_format=layout))
         losses = self.task.loss(z, target)
         self.fabric.backward(losses.sum() * share)
-        return totals_of(losses, z, is_correct)
+        return totals_of(torch.where(finite, losses.detach(), torch.nan), z, is_correct)
 
     def _validated(self) -> float | None:
         """Return the AUPR-Error on the validation rows, each process looking at some, and keep the best weights."""
@@ -248,12 +253,13 @@ class _Run:
     @contextmanager
     def _history(self) -> Iterator[History | None]:
         """Open the first process's history for the length of the block."""
-        if not self.fabric.is_global_zero:
-            yield None
-            return
-        self.out.mkdir(parents=True, exist_ok=True)
-        board = self.out / "tensorboard" if self.task.tensorboard else None
-        with closing(History(self.out / HISTORY, self.step, board)) as history:
+        history = None
+        with together(self.fabric):
+            if self.fabric.is_global_zero:
+                self.out.mkdir(parents=True, exist_ok=True)
+                board = self.out / "tensorboard" if self.task.tensorboard else None
+                history = History(self.out / HISTORY, self.step, board)
+        with nullcontext() if history is None else closing(history):
             yield history
 
     def _log(self, history: History | None, speed: float, score: float | None) -> None:
@@ -297,8 +303,17 @@ class _Run:
             oracle.save(self.out / LAST, self.task.key)
             load_weights(net, self.out / BEST)
         oracle.save(self.out, self.task.key)
-        for name in (STATE, BEST):
-            (self.out / name).unlink(missing_ok=True)
+        _remove_states(self.out)
+
+
+def _remove_states(out: Path) -> None:
+    for name in (STATE, BEST):
+        (out / name).unlink(missing_ok=True)
+
+
+def _paths(net: nn.Module) -> list[nn.Module]:
+    """Return the layers that leave out whole paths at random: timm's and torchvision's."""
+    return [layer for layer in net.modules() if isinstance(layer, DropPath | StochasticDepth)]
 
 
 def validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
@@ -326,7 +341,8 @@ def _takes_channels_last(net: ImageOracleNet, oracle: ImageOracle) -> bool:
     try:
         net.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with torch.no_grad():
-            net(torch.zeros((2, 3, *net.size)).contiguous(memory_format=torch.channels_last))
+            images = torch.zeros((2, 3, *net.size), device=next(net.parameters()).device)
+            net(images.contiguous(memory_format=torch.channels_last))
     except RuntimeError:
         net.backbone.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return False

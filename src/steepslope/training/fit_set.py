@@ -62,7 +62,7 @@ class FitSet:
             who = {"classifier": self.classifier.digest, "classifier input": str(self.classifier.transform)}
         else:
             assert self.outputs is not None
-            who = {"outputs": hashlib.sha256(np.ascontiguousarray(self.outputs.logits).tobytes()).hexdigest()}
+            who = {"outputs": digest_of(self.outputs)}
         return {**who, "images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
 
 
@@ -122,6 +122,12 @@ def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tupl
         except SteepslopeError as error:
             failure = failure or error
     raise SteepslopeError(f"{where}: in {spec}: {failure}")
+
+
+def digest_of(outputs: ClassifierOutputs) -> str:
+    """Return the SHA-256 of logits and labels, in hex."""
+    logits, labels = (np.ascontiguousarray(array).tobytes() for array in (outputs.logits, outputs.labels))
+    return hashlib.sha256(logits + labels).hexdigest()
 
 
 def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
+from steepslope.files import staged_folder
 
 COLUMNS = (
     "step", "epoch", "loss", "learning_rate", "momentum", "tpr", "tnr", "images_per_second", "valid_aupr_error",
@@ -60,11 +61,15 @@ class History:
     def __init__(self, path: Path, step: int, tensorboard: Path | None = None) -> None:
         self._board = None if tensorboard is None else _board(tensorboard, step)
         rows = [row for row in _read(path) if int(row["step"]) <= step]
-        self._file = path.open("w", newline="", encoding="utf-8")
+        with (
+            staged_folder(path.parent, last=path.name) as staging,
+            (staging / path.name).open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        self._file = path.open("a", newline="", encoding="utf-8")
         self._csv = csv.DictWriter(self._file, COLUMNS, restval="")
-        self._csv.writeheader()
-        self._csv.writerows(rows)
-        self._file.flush()
 
     def write(self, row: dict[str, Any]) -> None:
         """Add a row, at once."""

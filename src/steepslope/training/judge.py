@@ -28,9 +28,10 @@ class Cached:
         probability = torch.from_numpy(outputs.true_class_probability.astype(np.float32)).to(device)
         return cls(right, probability if loss in PROBABILITY_TARGETS else right)
 
-    def __call__(self, example: Example) -> tuple[Tensor, Tensor]:
-        """Return is_correct and target, (m,) each."""
-        return self.is_correct[example.places], self.target[example.places]
+    def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
+        """Return is_correct, target, and whether the logits are finite, (m,) each."""
+        right = self.is_correct[example.places]
+        return right, self.target[example.places], torch.ones_like(right)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +43,17 @@ class Live:
     loss: str
     fabric: Fabric
 
-    def __call__(self, example: Example) -> tuple[Tensor, Tensor]:
-        """Return is_correct and target, (m,) each."""
+    def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
+        """Return is_correct, target, and whether the logits are finite, (m,) each."""
         images = example.classifier if example.classifier.numel() else example.oracle
         with torch.inference_mode(), self.fabric.autocast():
             logits = self.net(images)[1].float()
         labels = self.labels[example.places.to(self.labels.device)]
         is_correct = logits.argmax(dim=1) == labels
         if self.loss not in PROBABILITY_TARGETS:
-            return is_correct.clone(), is_correct.clone()
+            return is_correct.clone(), is_correct.clone(), logits.isfinite().all(dim=1).clone()
         probability = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0]
-        return is_correct.clone(), probability.float().clone()
+        return is_correct.clone(), probability.float().clone(), logits.isfinite().all(dim=1).clone()
 
 
 Judge = Cached | Live

@@ -18,34 +18,62 @@ from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.shards import decoded_batches
 from steepslope.errors import SteepslopeError
 from steepslope.files import read_json
+from steepslope.heads import HEADS
 from steepslope.image_oracle import ImageOracle, build_net
 from steepslope.outputs import ClassifierOutputs
 from steepslope.training.examples import Examples, Features, Source
 from steepslope.training.finetune import Task, Validation
-from steepslope.training.fit_set import BATCH, FitSet, open_fit_set, open_valid, with_input
+from steepslope.training.fit_set import BATCH, FitSet, digest_of, open_fit_set, open_valid, with_input
 from steepslope.training.judge import Cached, Judge, Live
 from steepslope.training.recipe import Finetuning
-from steepslope.training.request import FinetuneRequest
-from steepslope.trust import CARD, WEIGHTS, bound_loss, check_errors, check_settings
+from steepslope.training.request import FinetuneRequest, Input
+from steepslope.trust import CARD, WEIGHTS, bound_loss, check_errors, check_settings, require_known
 from steepslope.weights import load_weights
+
+
+def check(asked: FinetuneRequest) -> None:
+    """Raise for what is known to be wrong with the request, or any of its stages, before the first is trained."""
+    recipes = asked.recipes
+    for name, recipe in recipes.items():
+        try:
+            _check_stage(asked, recipe)
+            if recipe.hidden != next(iter(recipes.values())).hidden:
+                raise SteepslopeError(f"hidden: expected the same layers in all stages, found {recipe.hidden}")
+        except SteepslopeError as error:
+            raise SteepslopeError(f"stage {name}: {error}" if name else str(error)) from error
+    if asked.valid is not None and all(recipe.select == "last" for recipe in recipes.values()):
+        raise SteepslopeError("valid: expected none where no epoch is selected (--select)")
+    if asked.outputs is not None and asked.classifier_input != Input():
+        raise SteepslopeError("classifier size, mean, std and resize: expected none beside outputs")
+    if asked.strategy != "auto" and not asked.strategy.startswith("ddp"):
+        raise SteepslopeError(f"strategy: expected auto, ddp or a kind of ddp, found {asked.strategy!r}")
+
+
+def _check_stage(asked: FinetuneRequest, recipe: Finetuning) -> None:
+    check_settings(recipe.as_json())
+    require_known("head", recipe.head, HEADS)
+    if asked.outputs is None and recipe.loss == "class_balanced" and not recipe.features_stay:
+        raise SteepslopeError("class_balanced weighs by how many are wrong: extract the outputs and give --outputs")
+    if recipe.select != "last" and asked.valid is None and asked.outputs is not None:
+        raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
 
 
 def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Task:
     """Load what the asked name, and put an oracle on its backbone; ``init`` is an oracle whose weights it takes."""
-    check_settings(recipe.as_json())
     fit_set = open_fit_set(asked)
+    if fit_set.classifier is not None:
+        fabric.to_device(fit_set.classifier.net)
     valid = open_valid(asked, recipe, fit_set)
     backbone = with_input(load_classifier(asked.oracle), asked.oracle_input, "oracle")
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
-    key = {"oracle": asked.oracle, **fit_set.marks(), **oracle.card()}
+    key = {"oracle": [asked.oracle, backbone.digest], **fit_set.marks(), **oracle.card()}
+    key |= {"valid": None if valid is None else digest_of(valid[1]), "processes": fabric.world_size}
+    key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
     key["init"] = None if init is None else take_weights(oracle, init)
-    for net in [oracle.net] if fit_set.classifier is None else [oracle.net, fit_set.classifier.net]:
-        fabric.to_device(net)
+    fabric.to_device(oracle.net)
     seen = fit_set.said() if recipe.features_stay else fit_set.outputs
     if seen is not None:
         check_errors(seen)
-    if seen is None and recipe.loss == "class_balanced":
-        raise SteepslopeError("class_balanced weighs by how many are wrong: extract the outputs and give --outputs")
     return Task(
         oracle,
         _source(oracle, fit_set, asked),

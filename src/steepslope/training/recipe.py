@@ -125,6 +125,8 @@ class Finetuning:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.hidden, tuple | list):
+            raise SteepslopeError(f"hidden: expected a list of whole numbers, found {self.hidden!r}")
         object.__setattr__(self, "hidden", tuple(self.hidden))
         _check_values(self)
         if any(not isinstance(width, int) or width < 1 for width in self.hidden):

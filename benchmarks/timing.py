@@ -32,3 +32,14 @@ def median_seconds(work: Callable[[], object], repeats: int) -> float:
         work()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+def medians_in_turn(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Return both medians of runs taken in turn, so that a change of the machine's pace meets both."""
+    times: list[list[float]] = [[], []]
+    for _ in range(repeats + 1):  # the first is to warm up
+        for own, work in zip(times, (ours, theirs), strict=True):
+            start = time.perf_counter()
+            work()
+            own.append(time.perf_counter() - start)
+    return statistics.median(times[0][1:]), statistics.median(times[1][1:])

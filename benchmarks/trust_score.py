@@ -38,8 +38,8 @@ def trust_score_against_trees() -> Comparison:
     if gap > 1e-5:
         raise RuntimeError(f"the scores differ by {gap}")
     ours = median_seconds(lambda: TrustScore().fit(training).confidence(queries), 3)
-    building = median_seconds(lambda: _by_trees(training, queries.subset(slice(0, 1))), 1)
-    measured = median_seconds(lambda: _by_trees(training, some), 1)
+    building = median_seconds(lambda: _by_trees(training, queries.subset(slice(0, 1))), 3)
+    measured = median_seconds(lambda: _by_trees(training, some), 3)
     theirs = building + (measured - building) * QUERIES / MEASURED
     title = f"TrustScore, {REFERENCES:,} × {WIDTH} references, {QUERIES:,} queries, against a KD-tree a class"
     return Comparison(title, ours, theirs, goal=30)

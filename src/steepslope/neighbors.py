@@ -20,7 +20,7 @@ from steepslope.outputs import blocks
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK_ENTRIES = 2**25
+CHUNK_ENTRIES = 2**24
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a share of the squared lengths
 SAME = 1e-6  # distances this close, relatively, are ties
@@ -78,8 +78,10 @@ class Index:
 
         self._require_at_least(k)
         points, parts = torch.from_numpy(self.points), []
+        lengths, room = points.square().sum(dim=1), torch.empty(0)
         for _, chunk in self._chunks(queries, rows):
-            squared = _squared(chunk, points, points.square().sum(dim=1))
+            room = _room(room, len(chunk), len(points))
+            squared = _squared(chunk, points, lengths, room)
             parts.append(_at_rank(chunk, _lengths(chunk), points, squared, k).numpy())
         return np.concatenate(parts)
 
@@ -98,9 +100,10 @@ class Index:
         found = np.empty((len(queries), len(counts), num_classes))
         self._require_at_least(max(counts, default=0))
         points = torch.from_numpy(self.points)
-        lengths = points.square().sum(dim=1)
+        lengths, room = points.square().sum(dim=1), torch.empty(0)
         for rows, chunk in self._chunks(queries, as_float32):
-            squared, own = _squared(chunk, points, lengths), _lengths(chunk)
+            room = _room(room, len(chunk), len(points))
+            squared, own = _squared(chunk, points, lengths, room), _lengths(chunk)
             if counts:
                 found[rows] = self._counted(chunk, own, squared, counts)
             for label, (start, stop) in enumerate(pairwise(self.starts)):
@@ -156,25 +159,32 @@ def _lengths(queries: Tensor) -> Tensor:
     return queries.double().square().sum(dim=1)
 
 
-def _squared(queries: Tensor, points: Tensor, lengths: Tensor) -> Tensor:
-    """Return squared distances less each query's own square, which does not change the order, (n, m)."""
+def _room(room: Tensor, rows: int, columns: int) -> Tensor:
+    """Return (rows, columns), of an earlier chunk where that suffices: new memory costs as much as a product."""
     import torch
 
-    return torch.addmm(lengths, queries, points.T, alpha=-2)
+    return room[:rows] if len(room) >= rows else torch.empty((rows, columns))
+
+
+def _squared(queries: Tensor, points: Tensor, lengths: Tensor, room: Tensor) -> Tensor:
+    """Return squared distances less each query's own square, which does not change the order, (n, m), in ``room``."""
+    import torch
+
+    return torch.addmm(lengths, queries, points.T, alpha=-2, out=room)
 
 
 def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
     """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); ``squared`` is used up."""
     import torch
 
-    most = min(rank + 1, len(points))
-    exact = []
+    most = rank
     if rank < SPARE:
-        for _ in range(most):  # a few minima are faster than a selection
+        exact = []
+        for _ in range(rank):  # a few minima are faster than a selection
             place = squared.argmin(dim=1, keepdim=True)
-            last = squared.gather(1, place)[:, 0]
             squared.scatter_(1, place, torch.inf)
             exact.append(torch.linalg.vector_norm(queries - points[place[:, 0]], dim=1))
+        last = squared.amin(dim=1)
     else:
         most = min(rank + SPARE, len(points))
         values, places = squared.topk(most, dim=1, largest=False)

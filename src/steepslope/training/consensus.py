@@ -43,10 +43,12 @@ def fit_consensus(
 ) -> Consensus:
     """Return the consensus of least cross entropy with the labels and a ridge of ``penalty`` / 2 on all parameters.
 
-    L-BFGS-B finds it, in at most 500 iterations; the problem is convex. A label that is no candidate is the last of
+    L-BFGS-B finds it on one thread, in at most 500 iterations; the problem is convex. A label that is no candidate is the last of
     them, which then has the number ``num_classes`` and stands for all others; else its offset stays 0.
     """
     import torch
+
+    from steepslope.training.seeding import single_thread
 
     listed = classes == labels[:, None]
     target = torch.from_numpy(np.where(listed.any(axis=1), listed.argmax(axis=1), classes.shape[1] - 1))
@@ -63,5 +65,6 @@ def fit_consensus(
     start = np.array([1 / count] * count + [0.0])
     free = bool((classes[:, -1] == num_classes).all())
     bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
+    with single_thread():
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
     return Consensus(found[:count], found[count:])

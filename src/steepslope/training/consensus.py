@@ -43,8 +43,8 @@ def fit_consensus(
 ) -> Consensus:
     """Return the consensus of least cross entropy with the labels and a ridge of ``penalty`` / 2 on all parameters.
 
-    L-BFGS-B finds it on one thread, in at most 500 iterations; the problem is convex. A label that is no candidate is the last of
-    them, which then has the number ``num_classes`` and stands for all others; else its offset stays 0.
+    L-BFGS-B finds it on one thread, in at most 500 iterations; the problem is convex. A label that is no candidate is
+    the last of them, which then has the number ``num_classes`` and stands for all others; else its offset stays 0.
     """
     import torch
 

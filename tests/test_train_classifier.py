@@ -15,7 +15,7 @@ import torch
 
 from steepslope.errors import SteepslopeError
 from steepslope.nets import NETS
-from steepslope.training.classifier import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier
+from steepslope.training.classifier import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier, turned
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
 
@@ -118,3 +118,22 @@ def test_bad_recipes_are_named(tmp_path: Path) -> None:
 
 def _stop(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_turned_images_keep_their_middle_and_get_black_corners() -> None:
+    images = torch.full((200, 1, 9, 9), 2.0)
+    torch.manual_seed(0)
+    once = turned(images, 45, outside=-1.0)
+    assert (once[:, 0, 4, 4] - 2).abs().max() < 1e-5
+    assert once.min() == pytest.approx(-1, abs=1e-5)
+    assert len({image.numpy().tobytes() for image in once}) == 200
+    torch.testing.assert_close(turned(images, 1e-6, outside=-1.0), images, rtol=0, atol=1e-4)
+
+
+def test_the_papers_recipe_is_another_training(tmp_path: Path) -> None:
+    paper = replace(RECIPE, optimizer="sgd", schedule="constant", weight_decay=5e-4, rotate=15, learning_rate=1e-2)
+    _, accuracy = train_classifier("digits-net", "digits", tmp_path / "paper", replace(paper, epochs=8))
+    assert accuracy > 0.5
+    for wrong in ({"optimizer": "lion"}, {"schedule": "step"}, {"rotate": 200.0}, {"momentum": 1.0}):
+        with pytest.raises(SteepslopeError, match=next(iter(wrong))):
+            replace(RECIPE, **wrong)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +83,14 @@ def idx_folder(tmp_path: Path) -> Path:
         write_idx(folder / f"{stem}-images-idx3-ubyte{suffix}", pixels)
         write_idx(folder / f"{stem}-labels-idx1-ubyte{suffix}", (np.arange(n) % 4).astype(np.uint8))
     return folder
+
+
+def kill_once_there(command: list[str], state: Path) -> None:
+    """Run a command, and kill it and its children as soon as the file of its state is there."""
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert state.exists()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from steepslope.training.prepare import prepare
 from steepslope.training.recipe import Finetuning
 from steepslope.training.request import FinetuneRequest
 from steepslope.training.schedules import momentum_at, rate_at
+from tests.conftest import kill_once_there
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "steepslope", "finetune"]
@@ -179,13 +178,7 @@ def test_a_killed_training_resumes_to_the_same_weights(home: Path, tmp_path: Pat
         "--epochs", "40", "--save-every", "5", "--flip", "true", "--rotate", "20", "--select", "aupr_error",
     )  # fmt: skip
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
-    process = subprocess.Popen([*COMMAND, *words(home, killed, *options, live=True)], env=ENVIRONMENT)
-    deadline = time.monotonic() + 60
-    while not (killed / STATE).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert (killed / STATE).exists()
+    kill_once_there([*COMMAND, *words(home, killed, *options, live=True)], killed / STATE)
     assert not (killed / "oracle.json").exists()
     for folder in (killed, unbroken):
         given = [*COMMAND, *words(home, folder, *options, live=True)]
@@ -204,13 +197,7 @@ def test_two_processes_follow_the_course_of_one_and_resume(home: Path, tmp_path:
     one, two = tmp_path / "one", tmp_path / "two"
     trained(home, one, *options)
     given = words(home, two, *options)
-    process = subprocess.Popen([*COMMAND, *given, "--devices", "2"], env=ENVIRONMENT, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not (two / STATE).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert (two / STATE).exists()
+    kill_once_there([*COMMAND, *given, "--devices", "2"], two / STATE)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *COMMAND[1:]]
     result = subprocess.run([*torchrun, *given], env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

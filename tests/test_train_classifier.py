@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +14,9 @@ import torch
 from steepslope.errors import SteepslopeError
 from steepslope.nets import NETS
 from steepslope.training.classifier import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier, turned
+from tests.conftest import kill_once_there
 
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
 
 
@@ -40,16 +40,10 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     ]
     command += ["--epochs", "15", "--flip", "true", "--batch-size", "8", "--out"]
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
-    process = subprocess.Popen([*command, str(killed)])
-    deadline = time.monotonic() + 60
-    while not (killed / STATE).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert (killed / STATE).exists()
+    kill_once_there([*command, str(killed)], killed / STATE)
     assert not (killed / "classifier.json").exists()
     for folder in (killed, unbroken):
-        subprocess.run([*command, str(folder)], check=True)
+        subprocess.run([*command, str(folder)], env=ENVIRONMENT, check=True)
         assert not (folder / STATE).exists()
     assert (killed / "classifier.safetensors").read_bytes() == (unbroken / "classifier.safetensors").read_bytes()
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.second_opinion import MOST_REFERENCES, probe_columns
-from steepslope.evidence.states import Floats, State, arrays_fit
+from steepslope.evidence.second_opinion import probe_columns
+from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
 from steepslope.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs
 
@@ -20,7 +20,7 @@ def fit_joint(reference: ClassifierOutputs) -> State:
     from steepslope.training.linear import fit_standardised_softmax
     from steepslope.training.small_net import fit_small_net
 
-    rows = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
+    rows = reference_rows(reference)
     columns = np.concatenate([np.asarray(reference.require(name)[rows], dtype=np.float32) for name in ARRAYS], axis=1)
     labels, num_classes = reference.labels[rows], reference.num_classes
     weights, bias = fit_standardised_softmax(columns, labels, num_classes, PENALTY)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.evidence.states import Floats, State, arrays_fit
+from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
 from steepslope.log_space import log_probabilities
 from steepslope.neighbors import Index, Rows, as_float32
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.trust_score import EPSILON, RANK, log_distance_ratio
 
 COUNTS = (10, 50)
-MOST_REFERENCES = 100_000
 RATIO_LIMIT = 10.0  # a class without references is infinitely far
 PRIOR = 3.0  # neighbours, spread over all classes
 STEEPNESS = 10.0
@@ -24,7 +23,7 @@ STEEPNESS = 10.0
 
 def fit_neighbors(reference: ClassifierOutputs, array: str = "features", rows: Rows = as_float32) -> State:
     """Keep the references, at most 100,000 of them, evenly spread over their order."""
-    chosen = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
+    chosen = reference_rows(reference)
     features = reference.require(array)
     index = Index.build(features[chosen], reference.labels[chosen], reference.num_classes, rows)
     return {"points": index.points, "centre": index.centre, "starts": index.starts}

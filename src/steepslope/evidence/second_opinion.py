@@ -6,13 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.states import Floats, State, arrays_fit
+from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
 from steepslope.evidence.views import agreement_columns
 from steepslope.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.mcp import top_log_odds
 
-MOST_REFERENCES = 100_000
 PENALTY = 1e-3
 
 
@@ -20,7 +19,7 @@ def fit_probe(reference: ClassifierOutputs) -> State:
     """Fit a multinomial logistic regression from the foreign features to the labels; ridge 10⁻³ on unit columns."""
     from steepslope.training.linear import fit_standardised_softmax
 
-    rows = np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
+    rows = reference_rows(reference)
     features, labels = reference.require("foreign")[rows], reference.labels[rows]
     weights, bias = fit_standardised_softmax(features, labels, reference.num_classes, PENALTY)
     return {"weights": weights, "bias": bias}

@@ -14,6 +14,7 @@ from steepslope.outputs import ClassifierOutputs
 Floats = NDArray[np.floating[Any]]
 State = Mapping[str, NDArray[Any]]
 NO_STATE: State = {}
+MOST_REFERENCES = 100_000
 
 
 @dataclass(frozen=True)
@@ -62,3 +63,8 @@ def arrays_fit(state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype
         and all(size in (None, found) for size, found in zip(shape, state[name].shape, strict=True))
         for name, shape in shapes.items()
     )
+
+
+def reference_rows(reference: ClassifierOutputs) -> NDArray[np.int64]:
+    """Return the rows to learn from: all, or as many as are learnt from at most, evenly spread over their order."""
+    return np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)

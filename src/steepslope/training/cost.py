@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from steepslope.data.classifiers import Classifier
 from steepslope.image_oracle import ImageOracle
 from steepslope.losses import LOSSES, PROBABILITY_TARGETS
-from steepslope.training.finetune import optimizer_of
+from steepslope.training.finetune import freeze, optimizer_of
 from steepslope.training.recipe import Finetuning
 
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # numbers an optimizer keeps for each weight
@@ -57,7 +57,8 @@ class Cost:
 def cost_of(oracle: ImageOracle, classifier: Classifier | None, rows: int, fabric: Fabric, trial: int = 2) -> Cost:
     """Count and try: take a few steps on ``trial`` images of noise, the classifier's forward pass included."""
     recipe, net = oracle.recipe, oracle.net
-    _freeze(oracle)
+    freeze(net, recipe)
+    net.train(recipe.trainable == "all")
     trained = sum(one.numel() for one in net.parameters() if one.requires_grad)
     parameters = sum(one.numel() for one in net.parameters())
     known = 0 if classifier is None else sum(one.numel() for one in classifier.net.parameters())
@@ -89,12 +90,6 @@ def cost_of(oracle: ImageOracle, classifier: Classifier | None, rows: int, fabri
 def _cpu() -> str:
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _freeze(oracle: ImageOracle) -> None:
-    for parameter in oracle.net.backbone.parameters():
-        parameter.requires_grad_(parameter.requires_grad and oracle.recipe.trainable == "all")
-    oracle.net.train(oracle.recipe.trainable == "all")
 
 
 def _loss(oracle: ImageOracle, images: Tensor, fabric: Fabric) -> Tensor:

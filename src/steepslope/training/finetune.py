@@ -119,8 +119,7 @@ class _Run:
         recipe = self.recipe
         self.steps = Steps(len(task.source), recipe.batch_size, fabric.world_size, recipe.accumulate, recipe.epochs,
                            recipe.seed)  # fmt: skip
-        for parameter in self.net.backbone.parameters():
-            parameter.requires_grad_(parameter.requires_grad and recipe.trainable == "all")
+        freeze(self.net, recipe)
         self.channels_last = not isinstance(task.source, Features) and _takes_channels_last(self.net, task.oracle)
         learner: nn.Module = self.net.top if isinstance(task.source, Features) else self.net
         self.optimizer = optimizer_of(recipe, learner)
@@ -263,23 +262,21 @@ class _Run:
             yield history
 
     def _log(self, history: History | None, speed: float, score: float | None) -> None:
-        running, step = self.running, self.step - 1
-        if history is None:
-            running.loss, running.rows = 0.0, 0
-            return
-        history.write(
-            {
-                "step": self.step,
-                "epoch": step // self.steps.an_epoch + 1,
-                "loss": running.loss / running.rows,
-                "learning_rate": rate_at(self.recipe, step, self.steps.total),
-                **({"momentum": momentum_at(self.recipe, step, self.steps.total)} if self._has_momentum else {}),
-                "tpr": running.tpr,
-                "tnr": running.tnr,
-                "images_per_second": speed,
-                **({} if score is None else {"valid_aupr_error": score}),
-            }
-        )
+        """Write a row, in the first process, and begin the mean loss anew."""
+        running, step, total = self.running, self.step - 1, self.steps.total
+        row = {
+            "step": self.step,
+            "epoch": step // self.steps.an_epoch + 1,
+            "loss": running.loss / running.rows,
+            "learning_rate": rate_at(self.recipe, step, total),
+            **({"momentum": momentum_at(self.recipe, step, total)} if self._has_momentum else {}),
+            "tpr": running.tpr,
+            "tnr": running.tnr,
+            "images_per_second": speed,
+            **({} if score is None else {"valid_aupr_error": score}),
+        }
+        if history is not None:
+            history.write(row)
         running.loss, running.rows = 0.0, 0
 
     def _save(self) -> None:
@@ -322,6 +319,12 @@ def validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bo
         return float(aupr_error(trust_logit, is_correct))
     except UndefinedMetricError:
         return -math.inf
+
+
+def freeze(net: ImageOracleNet, recipe: Finetuning) -> None:
+    """Freeze the backbone where the recipe trains the head alone."""
+    for parameter in net.backbone.parameters():
+        parameter.requires_grad_(parameter.requires_grad and recipe.trainable == "all")
 
 
 def optimizer_of(recipe: Finetuning, learner: nn.Module) -> torch.optim.Optimizer:

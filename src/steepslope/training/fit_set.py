@@ -67,7 +67,7 @@ class FitSet:
 
 
 def open_fit_set(asked: FinetuneRequest) -> FitSet:
-    """Open what the asked name: images with a live classifier, or those of a folder of outputs."""
+    """Open what is asked for: images with a live classifier, or those of a folder of outputs."""
     assert asked.data is not None
     spec = parse_dataset(asked.data)
     if asked.outputs is not None:

@@ -59,7 +59,7 @@ def _check_stage(asked: FinetuneRequest, recipe: Finetuning) -> None:
 
 
 def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Task:
-    """Load what the asked name, and put an oracle on its backbone; ``init`` is an oracle whose weights it takes."""
+    """Load what is asked for, and put an oracle on its backbone; ``init`` is an oracle whose weights it takes."""
     fit_set = open_fit_set(asked)
     if fit_set.classifier is not None:
         fabric.to_device(fit_set.classifier.net)

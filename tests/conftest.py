@@ -65,6 +65,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a classifier of the digits that is often wrong, and extract its outputs; tests must not write there."""
+    home = tmp_path_factory.mktemp("home")
+    classifier = ["--net", "digits-net", "--data", "digits", "--epochs", "6", "--out", str(home / "classifier")]
+    assert main(["train-classifier", *classifier]) == 0
+    extract = ["--classifier", f"checkpoint:{home / 'classifier'}", "--data", "digits", "--out", str(home / "outputs")]
+    assert main(["extract", *extract]) == 0
+    return home
+
+
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
     """Write unsigned bytes in the IDX format, gzipped if the name says so."""
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">i4").tobytes()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,10 +13,9 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
-from PIL import Image
 from torch import nn
 
-from steepslope.cli import main, with_preset
+from steepslope.cli import main
 from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.datasets import load_digits, parse_dataset
 from steepslope.errors import SteepslopeError
@@ -26,7 +23,6 @@ from steepslope.image_oracle import ImageOracle
 from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.training import finetune as module
-from steepslope.training import run_state
 from steepslope.training.examples import Example, Examples, Steps
 from steepslope.training.finetune import HISTORY, LAST, STATE, optimizer_of
 from steepslope.training.finetune import _Run as Run
@@ -35,22 +31,7 @@ from steepslope.training.recipe import Finetuning
 from steepslope.training.request import FinetuneRequest
 from steepslope.training.schedules import momentum_at, rate_at
 from tests.conftest import kill_once_there
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-COMMAND = [sys.executable, "-m", "steepslope", "finetune"]
-
-
-class Exploding(nn.Module):
-    """A net whose features soon are too large."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Linear(192, 8)
-        self.last = nn.Linear(8, 10)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.last(torch.exp(torch.exp(self.inner(images.flatten(1)))))
-        return logits
+from tests.finetuning import COMMAND, ENVIRONMENT, trained, words
 
 
 class Normed(nn.Module):
@@ -66,30 +47,6 @@ class Normed(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.last(self.body(images))
         return logits
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train a classifier of the digits that is often wrong, and extract its outputs."""
-    home = tmp_path_factory.mktemp("home")
-    classifier = ["--net", "digits-net", "--data", "digits", "--epochs", "6", "--out", str(home / "classifier")]
-    assert main(["train-classifier", *classifier]) == 0
-    extract = ["--classifier", f"checkpoint:{home / 'classifier'}", "--data", "digits", "--out", str(home / "outputs")]
-    assert main(["extract", *extract]) == 0
-    return home
-
-
-def words(home: Path, out: Path, *options: str, live: bool = False) -> list[str]:
-    """Return the options of a training on the classifier's own backbone."""
-    net = f"checkpoint:{home / 'classifier'}"
-    source = ["--classifier", net] if live else ["--outputs", str(home / "outputs" / "train")]
-    return ["--oracle", net, "--data", "digits", *source, "--batch-size", "40", *options, "--out", str(out)]
-
-
-def trained(home: Path, out: Path, *options: str, live: bool = False) -> bytes:
-    """Train and return the file of weights."""
-    assert main(["finetune", *words(home, out, *options, live=live)]) == 0
-    return (out / "oracle.safetensors").read_bytes()
 
 
 def task_of(home: Path, **changes: Any) -> Any:
@@ -349,213 +306,3 @@ def test_it_is_evaluated_beside_scores(home: Path, tmp_path: Path, capsys: pytes
     assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), *given]) == 2
     assert "does not say where its images are: give --data" in capsys.readouterr().err
     assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--data", "digits", *given]) == 0
-
-
-def test_the_loss_is_not_finite(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    given = ["--oracle", "module:test_finetune:Exploding", "--oracle-size", "8", "--oracle-mean", "[0.5]",
-             "--oracle-std", "[0.5]", "--data", "digits", "--outputs", str(home / "outputs" / "train"),
-             "--learning-rate", "1", "--optimizer", "sgd", "--schedule", "constant", "--head", "linear",
-             "--loss", "cross_entropy", "--save-every", "1", "--out", str(tmp_path)]  # fmt: skip
-    error = re.escape(f"{tmp_path}: ") + r"(after )?step \d+: .* not finite"
-    result = subprocess.run([*COMMAND, *given], env={**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parent)},
-                            capture_output=True, text=True)  # fmt: skip
-    assert result.returncode == 2
-    assert re.search(error, result.stderr), result.stderr
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "oracle.json").exists()
-
-
-def test_an_interrupted_write_leaves_what_was_there(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "save_state", _second_fails(run_state.save_state))
-    options = ("--epochs", "3", "--flip", "true")
-    assert main(["finetune", *words(home, tmp_path, *options)]) == 2
-    assert "No space left" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == [HISTORY, STATE]
-    monkeypatch.undo()
-    resumed = trained(home, tmp_path, *options)
-    assert "goes on after step 13" in capsys.readouterr().err
-    assert resumed == trained(home, tmp_path / "unbroken", *options)
-
-
-def _second_fails(save: Any) -> Any:
-    calls = []
-
-    def failing(*arguments: Any) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise OSError(28, "No space left on device")
-        save(*arguments)
-
-    return failing
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--loss", "steep"], "unknown loss 'steep'"),
-        (["--head", "steep"], "unknown head 'steep'"),
-        (["--between", "nearest"], "between nearest: expected a live classifier"),
-        (["--select", "aupr_error"], "expected outputs to compare epochs on"),
-        (["--cycle-momentum", "true"], "expected the optimizer sgd and the schedule one_cycle"),
-        (["--epochs", "0"], "epochs: expected a whole number >= 1, found 0"),
-        (["--rotate", "200"], "rotate: expected a number from 0 to 180, found 200"),
-        (["--hidden", "[0]"], "hidden: expected whole numbers >= 1"),
-        (["--accumulate", "50"], "batch_size: expected at least 50 rows"),
-        (["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU"),
-        (["--oracle-size", "9"], ": expected an image of 9×9 pixels"),
-        (["--classes", "names.txt"], "classes: expected none beside outputs"),
-        (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
-        (["--stages", "[{name: a, los: focal}]"], "unknown setting 'los': did you mean 'loss'"),
-        (["--stages", "[{name: a}, {name: b, loss: focl}]"], "stage b: unknown loss 'focl'"),
-        (["--stages", "[{name: a}, {name: b, hidden: [3]}]"], "stage b: hidden: expected the same layers"),
-        (["--stages", "[{name: a, hidden: 3}]"], "hidden: expected a list of whole numbers, found 3"),
-        (["--strategy", "fsdp"], "strategy: expected auto, ddp or a kind of ddp"),
-        (["--valid", "OUTPUTS/holdout"], "valid: expected none where no epoch is selected"),
-        (["--classifier-size", "8"], "expected none beside outputs"),
-        (["--classifier", "net:digits-net"], "expected one of the two, found both"),
-        (["--data", "idx:nowhere"], "no such folder"),
-        (["--outputs", "OUTPUTS/test", "--data", "digits:train"], "expected an image for each output, found none"),
-        (["--init", "nowhere"], "expected a trained oracle to begin with"),
-        (["--oracle", "onnx:nothing.onnx"], "nothing.onnx"),
-        (["--tensorboard", "true"], "tensorboard: expected the package of this name"),
-    ],
-)
-def test_wrong_options_are_named(
-    options: list[str], message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    given = [word.replace("OUTPUTS", str(home / "outputs")) for word in options]
-    out = tmp_path / "out"
-    assert main(["finetune", *words(home, out), *given]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert not (out / "oracle.json").exists()
-
-
-def test_another_training_is_not_mixed_in(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = trained(home, tmp_path)
-    assert main(["finetune", *words(home, tmp_path, "--seed", "1")]) == 2
-    assert "holds another training and is not mixed with this one: recipe" in capsys.readouterr().err
-    assert (tmp_path / "oracle.safetensors").read_bytes() == before
-    other = ["--oracle", "net:mnist-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--init", str(tmp_path)]
-    given = ["--data", "digits", "--outputs", str(home / "outputs" / "train"), "--out", str(tmp_path / "other")]
-    assert main(["finetune", *other, *given]) == 2
-    assert "expected the backbone 'net:mnist-net', found 'net:digits-net?classes=10'" in capsys.readouterr().err
-    assert main(["finetune", *words(home, tmp_path / "deep", "--hidden", "[3]", "--init", str(tmp_path))]) == 2
-    assert "expected weights of this architecture" in capsys.readouterr().err
-
-
-def test_damaged_files_are_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / STATE).write_bytes(b"not weights")
-    assert main(["finetune", *words(home, tmp_path)]) == 2
-    assert f"{tmp_path / STATE}: cannot be read; delete it to start anew" in capsys.readouterr().err
-    trained(home, tmp_path / "good")
-    card = (tmp_path / "good" / "oracle.json").read_text()
-    for old, new, message in (
-        ("net:digits-net?classes=10", "net:digit-net", "did you mean 'digits-net'"),
-        ("net:digits-net?classes=10", "module:os:getcwd", "its backbone is code of your own"),
-        ('"num_classes": 10', '"num_classes": "ten"', "num_classes"),
-        ('"mean"', '"means"', "unexpected keyword"),
-        ('"epochs": 1', '"epochs": 0', "epochs: expected a whole number"),
-    ):
-        (tmp_path / "good" / "oracle.json").write_text(card.replace(old, new))
-        with pytest.raises(SteepslopeError, match=re.escape(message)):
-            ImageOracle.load(tmp_path / "good")
-
-
-def test_an_image_that_cannot_be_read_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rng = np.random.default_rng(0)
-    for label in range(2):
-        (tmp_path / "data" / str(label)).mkdir(parents=True)
-        for row in range(4):
-            pixels = rng.integers(256, size=(12, 12, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "data" / str(label) / f"{row}.png")
-    (tmp_path / "data" / "1" / "2.png").write_text("text")
-    (tmp_path / "classes.txt").write_text("\n".join("0123456789"))
-    out = str(tmp_path / "out")
-    given = ["--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--out", out,
-             "--classifier", "timm:resnet10t?weights=random", "--classifier-size", "32", "--batch-size", "4",
-             "--data", f"imagefolder:{tmp_path / 'data'}", "--classes", str(tmp_path / "classes.txt")]  # fmt: skip
-    assert main(["finetune", *given]) == 2
-    assert "12×12" in capsys.readouterr().err  # the oracle takes 8×8 only
-    given[1:2] = ["timm:resnet10t?weights=random", "--oracle-size", "32"]
-    assert main(["finetune", *given]) == 2
-    assert "1/2.png: cannot be read as an image" in capsys.readouterr().err
-    assert main(["finetune", *given, "--workers", "1"]) == 2
-    error = capsys.readouterr().err
-    assert "1/2.png: cannot be read as an image" in error
-    assert "Traceback" not in error
-
-
-PRESETS = sorted(path.stem for path in (Path(module.__file__).parents[1] / "presets").glob("*.yaml"))
-
-
-def test_presets_say_what_the_paper_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """Print each preset as the parser understands it, and compare with the paper's numbers."""
-    seen = {}
-    for name in PRESETS:
-        command = "train-classifier" if name.endswith("-classifier") else "finetune"
-        needed = {"finetune": ["--oracle", "a", "--classifier", "b"], "train-classifier": ["--data", "c"]}[command]
-        needed = [] if name.startswith("imagenet") else needed
-        with pytest.raises(SystemExit):
-            main([command, "--preset", name, *needed, "--data", "c", "--out", "o", "--print_config"])
-        seen[name] = capsys.readouterr().out
-    for oracle, classifier in (("vit", "vit"), ("vit", "resnet"), ("resnet", "vit"), ("resnet", "resnet")):
-        said = seen[f"imagenet-{oracle}-{classifier}"]
-        alphas = {"vit": (1.0, 3.0), "resnet": (2.0, 5.0)}[oracle]
-        sizes = {"vit": 384, "resnet": 224}
-        expected = {
-            "alpha_pos": alphas[0], "alpha_neg": alphas[1], "batch_size": 40, "epochs": 1, "warmup_steps": 100,
-            "learning_rate": "1.0e-05", "weight_decay": 0.0, "momentum": 0.05, "oracle_size": sizes[oracle],
-            "classifier_size": sizes[classifier], "oracle_resize": "squash", "oracle_mean": 0.5,
-            "between": "image" if oracle == classifier else "nearest", "schedule": "one_cycle", "flip": "true",
-        }  # fmt: skip
-        for key, value in expected.items():
-            assert re.search(rf"^{key.replace('_', '[-_]')}: {re.escape(str(value))}$", said, re.M), (key, said)
-    assert "alpha_pos: 10" in seen["mnist"]
-    assert "learning_rate: 9.0e-07" in seen["cifar10"]
-    assert "rotate: 15" in seen["cifar10-classifier"]
-
-
-def test_what_is_given_beside_a_preset_comes_after_it() -> None:
-    words = with_preset(["finetune", "--loss", "focal", "--preset", "mnist", "--out", "x"])
-    assert words[:2] == ["finetune", "--config"]
-    assert words[2].endswith("presets/mnist.yaml")
-    assert words[3:] == ["--loss", "focal", "--out", "x"]
-    with pytest.raises(SteepslopeError, match="did you mean 'mnist'"):
-        with_preset(["finetune", "--preset", "mnits"])
-
-
-@pytest.mark.parametrize(
-    ("oracle", "size", "features", "millions"),
-    [("timm:vit_base_patch16_384", 384, 768, 86.9), ("torchvision:resnet50?weights=IMAGENET1K_V1", 224, 2048, 25.6)],
-)
-def test_a_plan_takes_a_real_step(
-    oracle: str, size: int, features: int, millions: float, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = ["--oracle", oracle, "--outputs", "none", "--images", "1281167", "--epochs", "1", "--trial", "1"]
-    assert main(["plan", *given, "--optimizer", "sgd"]) == 0
-    said = capsys.readouterr().err
-    assert f"images 3 × {size} × {size}, {features:,} features, {millions} M parameters" in said
-    assert "1,281,167 in 32,030 steps of 40" in said
-    assert re.search(r"memory of a process: [\d.]+ GB with 40 images at once", said)
-    assert re.search(r"time: [\d,.]+ hours at [\d.]+ images/s", said)
-
-
-def test_a_plan_counts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    net = f"checkpoint:{home / 'classifier'}"
-    given = ["--oracle", net, "--classifier", net, "--data", "digits", "--epochs", "3", "--accumulate", "2"]
-    assert main(["plan", *given]) == 0
-    said = capsys.readouterr().err
-    conv, dense, head, last = 16 * 10, 32 * 257, 33, 330
-    assert f"{conv + dense + head + last:,} parameters, {conv + dense + head:,} of them trained" in said
-    assert f"classifier: {conv + dense + last:,} parameters, run live" in said
-    assert "images: 1,500 in 39 steps of 40" in said
-    assert "with 20 images at once" in said
-    assert main(["plan", *given[:4]]) == 2
-    assert "expected the number of images (--images) or the data (--data)" in capsys.readouterr().err

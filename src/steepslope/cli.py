@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, auto_cli
@@ -21,6 +20,7 @@ from steepslope.commands.fit import fit
 from steepslope.commands.plan import plan
 from steepslope.commands.train_classifier import train_classifier
 from steepslope.errors import FewErrorsWarning, SteepslopeError, unknown_name
+from steepslope.presets import preset_file
 
 COMMANDS: dict[str, Any] = {
     "demo": demo,
@@ -111,10 +111,7 @@ def with_preset(words: list[str]) -> list[str]:
     if place == 0 or place + 1 == len(words):
         raise SteepslopeError(f"{PRESET}: expected a command before it, and a name after it")
     name, rest = words[place + 1], words[:place] + words[place + 2 :]
-    known = {path.stem: path for path in (Path(__file__).parent / "presets").glob("*.yaml")}
-    if name not in known:
-        raise unknown_name("preset", name, known)
-    return [rest[0], "--config", str(known[name]), *rest[1:]]
+    return [rest[0], "--config", str(preset_file(name)), *rest[1:]]
 
 
 def _one_line(error: Exception) -> str:

@@ -111,9 +111,9 @@ def _backbone_outputs(
 def _seed_rows(
     parts: dict[str, tuple[ClassifierOutputs, NDArray[Any] | None]], work: Path, seed: int
 ) -> list[dict[str, Any]]:
-    weights, bias = _probe(parts["train"][0], seed)
+    weights, bias = probe(parts["train"][0], seed)
     sets = {
-        name: _judged(base, views, weights, bias).with_foreign(ClassifierOutputs.load(work / f"seed{seed}" / name))
+        name: judged(base, views, weights, bias).with_foreign(ClassifierOutputs.load(work / f"seed{seed}" / name))
         for name, (base, views) in parts.items()
     }
     test = sets["test"]
@@ -131,14 +131,15 @@ def _seed_rows(
     return [{"seed": seed, **row} for row in rows]
 
 
-def _probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return weights and bias of a linear classifier on the features of a share of the rows, drawn by the seed."""
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(train))[: round(SHARE * len(train))])
     classes = int(train.labels.max()) + 1
     return fit_standardised_softmax(train.require_features()[rows], train.labels[rows], classes, PENALTY)
 
 
-def _judged(
+def judged(
     base: ClassifierOutputs, views: NDArray[Any] | None, weights: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> ClassifierOutputs:
     """Return the probe's outputs from the backbone's."""

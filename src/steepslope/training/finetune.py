@@ -338,13 +338,11 @@ def optimizer_of(recipe: Finetuning, learner: nn.Module) -> torch.optim.Optimize
 
 
 def _takes_channels_last(net: ImageOracleNet, oracle: ImageOracle) -> bool:
-    """Lay a colour net's weights out channels last, which is faster, unless it cannot run so."""
-    if oracle.transform.channels != 3:
-        return False
+    """Lay a net's weights out channels last, which is faster, unless it cannot run so."""
     try:
         net.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with torch.no_grad():
-            images = torch.zeros((2, 3, *net.size), device=next(net.parameters()).device)
+            images = torch.zeros((2, oracle.transform.channels, *net.size), device=next(net.parameters()).device)
             net(images.contiguous(memory_format=torch.channels_last))
     except RuntimeError:
         net.backbone.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

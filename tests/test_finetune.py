@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from safetensors.torch import load_file
 from torch import nn
 
 from steepslope.cli import main
@@ -294,6 +296,17 @@ def test_the_history_has_what_the_authors_print(home: Path, tmp_path: Path) -> N
     z = oracle.on(parse_dataset("digits").load("train")).trust_logit(held_out)
     best = max(float(row["valid_aupr_error"]) for row in rows if row["valid_aupr_error"])
     assert module.validation_score(z, held_out.is_correct) == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile calls
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler on a CPU")
+def test_compiled_it_takes_the_same_course(home: Path, tmp_path: Path) -> None:
+    """Without dropout, whose draws compiled code takes otherwise."""
+    for name in ("true", "false"):
+        trained(home, tmp_path / name, "--compile", name, "--dropout", "false")
+    assert losses(tmp_path / "true") == pytest.approx(losses(tmp_path / "false"), rel=1e-4)
+    weights = [load_file(tmp_path / name / "oracle.safetensors") for name in ("true", "false")]
+    assert weights[0].keys() == weights[1].keys()
 
 
 def test_it_is_evaluated_beside_scores(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

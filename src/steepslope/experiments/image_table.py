@@ -61,7 +61,7 @@ def image_table(
     size: int = 64,
     mean: float = 0.5,
     std: float = 0.5,
-    rows: int = 10_000,
+    rows: int = 20_000,
     seeds: tuple[int, ...] = (0, 1, 2),
     split: str = "test",
 ) -> None:
@@ -116,7 +116,7 @@ def seed_blocks(sources: Sources, seed: int) -> Iterator[list[dict[str, Any]]]:
                 drawn = np.random.default_rng(seed).permutation(len(outputs["train"]))[: sources.rows]
                 outputs["train"].subset(np.sort(drawn)).save(fit_set)
             asked = {"oracle": backbone, "data": sources.data.name, "outputs": str(fit_set), "seed": seed}
-            losses = train(f"fashion-mnist-{oracle}", asked, folder)
+            losses = train(f"fashion-mnist-{oracle}-{classifier}", asked, folder)
             about = {"seed": seed, "oracle": oracle, "classifier": classifier}
             yield [about | row for row in block_rows(losses, outputs[sources.split], data[sources.split], seed)]
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench fashion-mnist fused clean
+.PHONY: setup demo test check lint types bench fashion-mnist fused images recipe clean
 
 setup: .venv/installed
 
@@ -17,8 +17,11 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/steepslope demo --out runs/demo
 
+# A process a core, of one thread each: more would wait for one another.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -30,7 +33,7 @@ types: setup
 
 # What a change must pass: lint, types, tests and doctests with branch coverage.
 check: lint types
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 bench: setup
 	$(BIN)/python -m benchmarks
@@ -48,6 +51,16 @@ LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 fused: setup
 	$(BIN)/python -m steepslope.experiments.fused_table $(FUSED) --out results/fused --foreign "$(LITE0)"
 	$(BIN)/python -m steepslope.experiments.probe_table $(FUSED) --out results/fused-probe --backbone "$(LITE0)"
+
+# The table in results/images, from the classifiers of fashion-mnist: about an hour on one core; resumes.
+images: setup
+	$(BIN)/python -m steepslope.experiments.image_table --data idx:$(FASHION_MNIST) --classifiers runs/fashion-mnist \
+		--work runs/images --out results/images --backbone "$(LITE0)"
+
+# The table in results/recipe, from nothing: about an hour and a half on one core; resumes.
+recipe: setup
+	$(BIN)/python -m steepslope.experiments.recipe_table --data idx:$(FASHION_MNIST) --work runs/recipe \
+		--out results/recipe
 
 clean:
 	rm -rf .venv

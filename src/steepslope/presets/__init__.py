@@ -28,7 +28,7 @@ def preset(name: str) -> dict[str, Any]:
     >>> preset("mnist-classifier")["optimizer"]
     'sgd'
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     says: dict[str, Any] = yaml.safe_load(preset_file(name).read_text(encoding="utf-8"))
     return says

@@ -182,7 +182,7 @@ def test_without_a_reference_what_needs_one_is_left_out(fit_set: ClassifierOutpu
     crossed = Oracle.fused(errors="crossfit").fit(fit_set).fitted_
     assert crossed is not None
     assert {"second_opinion", "joint_opinion"} & set(crossed.inputs)
-    assert crossed.left_out == {}
+    assert crossed.left_out == {"noise": "no noise in the outputs"}
 
 
 def test_what_cannot_be_had_is_said(
@@ -198,6 +198,7 @@ def test_what_cannot_be_had_is_said(
         "second_opinion": "no foreign in the reference",
         "joint_opinion": "no foreign in the reference",
         "knn_distance": "fewer than 50 references",
+        "noise": "no noise in the outputs",
     }
     assert "views: no views in the outputs" in capsys.readouterr().err
 

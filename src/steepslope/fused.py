@@ -18,6 +18,7 @@ from steepslope.evidence.states import Evidence, State, arrays_fit
 from steepslope.evidence.storage import flattened, load_arrays, load_states, save_arrays
 from steepslope.files import field as json_field
 from steepslope.files import positive, read_json, staged_folder, write_json
+from steepslope.guard import Guard
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.progress import console
@@ -39,6 +40,8 @@ KIND = "fused"
 PENALTIES = (1e-4, 1e-3, 1e-2)
 CUT_PENALTY = 1e-4
 LEAST_SCALE = 1e-3
+OWN = "logits"  # the classifier's own opinion
+NOISE = "noise"
 Floats = NDArray[np.float64]
 
 
@@ -47,7 +50,8 @@ class FusedFit:
     """What fitting leaves: inputs with their numbers of opinions, what they learnt, and how they are weighed.
 
     Without a consensus the oracle is the single score in ``inputs``. The trust logit is ``scale`` times the log-odds,
-    or the score, plus ``offset``. ``left_out`` says why other evidence could not be had.
+    or the score, plus ``offset``. ``left_out`` says why other evidence could not be had. A ``guard`` is kept where the
+    fit set's noise is known and others than the classifier have a say.
     """
 
     inputs: tuple[str, ...]
@@ -58,6 +62,7 @@ class FusedFit:
     offset: float
     num_classes: int
     left_out: dict[str, str] = field(default_factory=dict)
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,8 @@ class FusedOracle(TrustLogits):
 
     The classifier, its views and dropout passes, the labels of neighbours and a probe on a foreign backbone, as far as
     there are any, are opinions on the classes: log-probabilities. Their consensus weighs each by one number >= 0,
-    learnt from the labels of the fit set, and the log-odds of the prediction in it are the trust. Five-fold
+    learnt from the labels of the fit set, and the log-odds of the prediction in it are the trust; for images noisier
+    than those of the fit set, by ``outputs.noise``, the classifier's own opinion takes over. Five-fold
     cross-validation on the fit set chooses by AURC which opinions count, and the ridge; where a single score has a
     lower one there, the oracle is that score, and says so. The loss then sets the scale of the trust logit and where it
     is 0, on held-out rows of the folds; it does not change the ranking.
@@ -138,11 +144,14 @@ class FusedOracle(TrustLogits):
         task = Task(dict(zip(voices, parts, strict=True)), classes, outputs.labels, outputs.num_classes)
         scores = [Candidate((name,), None, part[:, 0]) for name, part in zip(single, values, strict=True)]
         best = min([*scores, _best_consensus(task, outputs.is_correct, self.seed)], key=lambda one: one.risk(outputs))
-        scale, offset = self._cut(best.held_out, outputs)
+        guard, held_out = _guarded(task, best, outputs, self.seed)
+        scale, offset = self._cut(held_out, outputs)
         consensus = None if best.penalty is None else task.fit(best.inputs, best.penalty)
         widths = tuple(1 if consensus is None else task.parts[name].shape[1] for name in best.inputs)
         kept = {name: state for name, state in {**states, **single_states}.items() if name in best.inputs}
-        self.fitted_ = FusedFit(best.inputs, widths, kept, consensus, scale, offset, outputs.num_classes, left_out)
+        self.fitted_ = FusedFit(
+            best.inputs, widths, kept, consensus, scale, offset, outputs.num_classes, left_out, guard
+        )
         console().print(self.described())
         warn_of_few(outputs)
         return self
@@ -177,13 +186,15 @@ class FusedOracle(TrustLogits):
             (score,) = all_parts(outputs, fitted.inputs, fitted.states, scores_of)
             return np.asarray(fitted.scale * score[:, 0] + fitted.offset)
         opinions = self._opinions(outputs, fitted)
-        return np.asarray(fitted.scale * fitted.consensus.log_odds(opinions) + fitted.offset)
+        odds = fitted.consensus.log_odds(opinions)
+        return np.asarray(fitted.scale * _mixed(odds, fitted, outputs) + fitted.offset)
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
 
         An opinion counts by how much more probable it finds the predicted class than the consensus' runner-up.
-        ``others`` is what all further classes take away, and ``cut`` the loss's offset.
+        ``others`` is what all further classes take away, ``noise`` what the guard against noise changes, and ``cut``
+        the loss's offset.
         """
         fitted = self._checked(outputs)
         cut = np.full(len(outputs), fitted.offset)
@@ -196,8 +207,9 @@ class FusedOracle(TrustLogits):
         edges = np.cumsum([0, *fitted.widths[:-1]])
         shares = fitted.scale * np.add.reduceat(gaps * fitted.consensus.weights, edges, axis=1)
         named = {name: shares[:, index] for index, name in enumerate(fitted.inputs)}
-        odds = fitted.scale * fitted.consensus.log_odds(opinions)
-        return {**named, "others": odds - shares.sum(axis=1), "cut": cut}
+        odds = fitted.consensus.log_odds(opinions)
+        noise = {} if fitted.guard is None else {"noise": fitted.scale * (_mixed(odds, fitted, outputs) - odds)}
+        return {**named, "others": fitted.scale * odds - shares.sum(axis=1), **noise, "cut": cut}
 
     def _opinions(self, outputs: ClassifierOutputs, fitted: FusedFit) -> Floats:
         *parts, _ = all_parts(outputs, fitted.inputs, fitted.states, opinions_of)
@@ -218,7 +230,7 @@ class FusedOracle(TrustLogits):
             raise SteepslopeError("this oracle is not fitted: call fit(outputs) first")
         fitted = self.fitted_
         names = ("num_classes", "inputs", "widths", "scale", "offset", "left_out")
-        weights = {} if fitted.consensus is None else vars(fitted.consensus)
+        weights = {} if fitted.consensus is None else vars(fitted.consensus) | _guard_arrays(fitted.guard)
         with staged_folder(folder, last=CARD) as staging:
             save_arrays(weights, staging / WEIGHTS)
             save_arrays(flattened(fitted.states), staging / STATES)
@@ -236,7 +248,7 @@ class FusedOracle(TrustLogits):
         num_classes = positive(shape, "num_classes", path)
         if not (math.isfinite(offset) and 0 < scale < math.inf):
             raise SteepslopeError(f"{path}: expected a finite offset and scale > 0, found {offset} and {scale}")
-        consensus = _consensus(Path(folder) / WEIGHTS, widths)
+        consensus, guard = _consensus(Path(folder) / WEIGHTS, widths)
         _check_inputs(inputs, widths, consensus, path)
         try:
             oracle = cls(**json_field(card, "settings", dict, path))
@@ -244,18 +256,37 @@ class FusedOracle(TrustLogits):
             raise SteepslopeError(f"{path}: {error}") from error
         states = load_states(Path(folder) / STATES, inputs, num_classes)
         left_out = json_field(shape, "left_out", dict, path)
-        oracle.fitted_ = FusedFit(inputs, widths, states, consensus, scale, offset, num_classes, left_out)
+        oracle.fitted_ = FusedFit(inputs, widths, states, consensus, scale, offset, num_classes, left_out, guard)
         return oracle
 
 
-def _consensus(path: Path, widths: Sequence[Any]) -> Consensus | None:
+def _guard_arrays(guard: Guard | None) -> dict[str, Floats]:
+    if guard is None:
+        return {}
+    return {"limits": guard.limits, "own_weights": guard.own.weights, "own_others": guard.own.others}
+
+
+def _consensus(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Guard | None]:
     arrays = load_arrays(path)
     if not arrays:
-        return None
+        return None, None
     opinions = sum(width for width in widths if isinstance(width, int))
-    if not arrays_fit(arrays, {"weights": (opinions,), "others": (1,)}, "float64"):
+    shapes = {"weights": (opinions,), "others": (1,)}
+    guarded = {**shapes, "limits": (2,), "own_weights": (1,), "own_others": (1,)}
+    if not any(arrays_fit(arrays, expected, "float64") for expected in (shapes, guarded)):
         raise SteepslopeError(f"{path}: expected {opinions} weights and the offset of others, found something else")
-    return Consensus(**arrays)
+    consensus = Consensus(arrays["weights"], arrays["others"])
+    if "limits" not in arrays:
+        return consensus, None
+    return consensus, Guard(arrays["limits"], Consensus(arrays["own_weights"], arrays["own_others"]))
+
+
+def _mixed(odds: Floats, fitted: FusedFit, outputs: ClassifierOutputs) -> Floats:
+    """Return the log-odds of all opinions, or more of the classifier's own where its image is noisy."""
+    if fitted.guard is None:
+        return odds
+    (own, _) = all_parts(outputs, (OWN,), {}, opinions_of)
+    return fitted.guard.mixed(odds, fitted.guard.own.log_odds(own), outputs.require("noise"))
 
 
 def _check_inputs(inputs: Sequence[Any], widths: Sequence[Any], consensus: Consensus | None, path: Path) -> None:
@@ -306,7 +337,19 @@ def _left_out(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, e
 
     names = [name for name, kind in EVIDENCE.items() if kind.opinions is not None or name in SINGLE]
     reasons = {name: reason(EVIDENCE[name]) for name in names}
+    reasons[NOISE] = f"no {NOISE} in the outputs" if outputs.noise is None else None
     return {name: why for name, why in reasons.items() if why is not None}
+
+
+def _guarded(
+    task: Task, best: Candidate, outputs: ClassifierOutputs, seed: int
+) -> tuple[Guard | None, NDArray[np.float64]]:
+    """Return a guard where others than the classifier have a say and noise is known, and the guarded log-odds."""
+    if outputs.noise is None or best.penalty is None or best.inputs == (OWN,):
+        return None, best.held_out
+    own = _candidate(task, (OWN,), best.penalty, fold_of(outputs.is_correct, seed))
+    guard = Guard.of(outputs.noise, task.fit((OWN,), best.penalty))
+    return guard, guard.mixed(best.held_out, own.held_out, outputs.noise)
 
 
 def _best_consensus(task: Task, is_correct: NDArray[np.bool_], seed: int) -> Candidate:
@@ -322,11 +365,11 @@ def _best_consensus(task: Task, is_correct: NDArray[np.bool_], seed: int) -> Can
         return aurc(candidate.held_out, is_correct), candidate
 
     everything = tuple(task.parts)
-    alone = [tried(("logits",), penalty) for penalty in PENALTIES]
+    alone = [tried((OWN,), penalty) for penalty in PENALTIES]
     best = min((tried(everything, penalty) for penalty in PENALTIES), key=lambda pair: pair[0])
     while len(best[1].inputs) > 1:
         assert best[1].penalty is not None
-        fewer = [tuple(name for name in best[1].inputs if name != left) for left in best[1].inputs if left != "logits"]
+        fewer = [tuple(name for name in best[1].inputs if name != left) for left in best[1].inputs if left != OWN]
         rival = min((tried(inputs, best[1].penalty) for inputs in fewer), key=lambda pair: pair[0])
         if rival[0] >= best[0]:
             break

@@ -17,6 +17,7 @@ from steepslope.errors import SteepslopeError
 BLOCK_ROWS = 65_536
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 FLOATS = ("float16", "float32", "float64")
+OPTIONAL = ("features", "ids", "views", "dropout", "foreign", "noise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class ClassifierOutputs:
         Floats (n, 2, K): over passes with dropout, the log of each class's mean probability, and its deviation.
     foreign
         Floats (n, e): features of the same inputs by another backbone than the classifier's.
+    noise
+        Floats (n,): an estimate of the noise in each input, as the classifier sees it.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class ClassifierOutputs:
     views: NDArray[Any] | None = None
     dropout: NDArray[Any] | None = None
     foreign: NDArray[Any] | None = None
+    noise: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         logits = _float_matrix("logits", self.logits)
@@ -80,6 +84,8 @@ class ClassifierOutputs:
         for name, axis in (("views", "V"), ("dropout", "2")):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _float_cube(name, getattr(self, name), axis, logits.shape))
+        if self.noise is not None:
+            object.__setattr__(self, "noise", _float_vector("noise", self.noise, len(logits)))
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -123,7 +129,7 @@ class ClassifierOutputs:
 
     def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
-        arrays = {name: getattr(self, name) for name in ("features", "ids", "views", "dropout", "foreign")}
+        arrays = {name: getattr(self, name) for name in OPTIONAL}
         taken = {name: array[rows] for name, array in arrays.items() if array is not None}
         return ClassifierOutputs(self.logits[rows], self.labels[rows], **taken)
 
@@ -216,6 +222,15 @@ def _float_cube(name: str, values: ArrayLike, axis: str, logits_shape: tuple[int
             f"{name}: expected floats of shape (n, {axis}, K) = ({n}, {axis}, {num_classes}), "
             f"found {array.dtype} of shape {array.shape}"
         )
+    return array
+
+
+def _float_vector(name: str, values: ArrayLike, n: int) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.name not in FLOATS:
+        raise SteepslopeError(f"{name}: expected floats of shape (n,), found {array.dtype} of shape {array.shape}")
+    _require_length(name, len(array), n)
+    _require_finite(name, array[:, None])
     return array
 
 

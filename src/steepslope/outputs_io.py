@@ -23,7 +23,7 @@ from steepslope.outputs import ClassifierOutputs, Confidences
 MANIFEST = "manifest.json"
 VERSION = 1
 FOREIGN = "foreign"  # the subfolder with another backbone's outputs of the same images
-ARRAYS = ("logits", "labels", "features", "views", "dropout", "foreign")
+ARRAYS = ("logits", "labels", "features", "views", "dropout", "foreign", "noise")
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ def _load_npz(path: Path, ids: bool) -> Arrays:
 
 
 def _save_table(outputs: ClassifierOutputs, path: Path) -> None:
-    for name in ("views", "dropout", "foreign"):
+    for name in ("views", "dropout", "foreign", "noise"):
         if getattr(outputs, name) is not None:
             raise SteepslopeError(f"{path}: a table cannot hold {name}: save to a folder or .npz")
     tables.write(path, ids=outputs.ids, labels=outputs.labels, logits=outputs.logits, features=outputs.features)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steepslope.data.classifiers import Classifier
+from steepslope.data.noise import noise_of
 from steepslope.data.onnx_net import OnnxNet, as_onnx
 from steepslope.data.options import ExtractionOptions
 from steepslope.data.views import VIEWS
@@ -156,7 +157,7 @@ class Engine:
         return changed
 
     def __call__(self, images: Tensor, first_row: int) -> Arrays:
-        """Return logits float32 (m, K) and, of those asked for, features (m, d), views (m, V, K), dropout (m, 2, K)."""
+        """Return logits float32 (m, K) and, of those asked for, the other arrays of :class:`ClassifierOutputs`."""
         with torch.inference_mode():
             inputs = images.to(self.fabric.device, non_blocking=True)
             features, logits = self._run(inputs)
@@ -166,6 +167,7 @@ class Engine:
             if "views" in self.options.evidence:
                 views = [self._run(VIEWS[name](inputs))[1] for name in self.options.views]
                 arrays["views"] = np.stack([_array(view) for view in views], axis=1)
+                arrays["noise"] = _array(noise_of(inputs))
             if "dropout" in self.options.evidence:
                 arrays["dropout"] = _array(self._dropout(inputs, first_row))
         return arrays

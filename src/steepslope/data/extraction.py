@@ -148,6 +148,7 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
         "fingerprint": data.fingerprint(),
         "evidence": options.evidence,
         "views": options.views if "views" in options.evidence else None,
+        "noise": True if "views" in options.evidence else None,
         "passes": [options.passes, options.batch_size] if "dropout" in options.evidence else None,
         "features": options.features if "features" in options.evidence else None,
         "precision": options.precision,

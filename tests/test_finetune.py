@@ -300,10 +300,20 @@ def test_the_history_has_what_the_authors_print(home: Path, tmp_path: Path) -> N
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile calls
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler on a CPU")
-def test_compiled_it_takes_the_same_course(home: Path, tmp_path: Path) -> None:
+def test_compiled_it_takes_the_same_course(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without dropout, whose draws compiled code takes otherwise."""
-    for name in ("true", "false"):
+    compiled: list[object] = []
+    compile_it = torch.compile
+
+    def counted(net: nn.Module) -> Any:
+        compiled.append(net)
+        return compile_it(net)
+
+    monkeypatch.setattr(torch, "compile", counted)
+    for name in ("false", "true"):
+        assert not compiled
         trained(home, tmp_path / name, "--compile", name, "--dropout", "false")
+    assert len(set(compiled)) == 1  # which Fabric takes apart and compiles anew
     assert losses(tmp_path / "true") == pytest.approx(losses(tmp_path / "false"), rel=1e-4)
     weights = [load_file(tmp_path / name / "oracle.safetensors") for name in ("true", "false")]
     assert weights[0].keys() == weights[1].keys()

@@ -41,6 +41,24 @@ def test_presets_say_what_the_paper_does(capsys: pytest.CaptureFixture[str]) -> 
     assert "rotate: 15" in seen["cifar10-classifier"]
 
 
+def test_fashion_mnist_shortens_mnist() -> None:
+    """Apart from epochs, their rates and frozen dropout, all is the same."""
+    long, short = presets.preset("mnist"), presets.preset("fashion-mnist")
+    differing = [
+        {key for key in {*one, *other} if one.get(key) != other.get(key)}
+        for one, other in zip(long.pop("stages"), short.pop("stages"), strict=True)
+    ]
+    assert differing == [{"epochs", "frozen_dropout"}, {"epochs", "learning_rate"}, {"epochs", "learning_rate"}]
+    assert long == short
+
+
+def test_each_pair_has_the_slopes_of_its_classifier() -> None:
+    for classifier, slopes in {"net": (0.5, 3), "lite0": (0.5, 1.5)}.items():
+        for oracle in ("net", "lite0"):
+            says = presets.preset(f"fashion-mnist-{oracle}-{classifier}")
+            assert (says["alpha_pos"], says["alpha_neg"]) == slopes
+
+
 def test_what_is_given_beside_a_preset_comes_after_it() -> None:
     words = with_preset(["finetune", "--loss", "focal", "--preset", "mnist", "--out", "x"])
     assert words[:2] == ["finetune", "--config"]

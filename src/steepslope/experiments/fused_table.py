@@ -23,6 +23,7 @@ from steepslope.data.extraction import extract, named_data
 from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
 from steepslope.evaluation import FitSets, Scored, score_predictions, table_rows
+from steepslope.experiments.common import mean_cell
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.files import staged_folder, write_json
 from steepslope.metrics import auroc, compare
@@ -219,8 +220,7 @@ def _distortions(wild: Sequence[dict[str, Any]]) -> str:
 
 
 def _mean(values: Sequence[float | None], key: str) -> Cell:
-    numbers = SCALES.get(key, 100) * np.array([np.nan if value is None else value for value in values])
-    return Cell(f"{np.mean(numbers):.1f} ± {np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan:.1f}")
+    return mean_cell(values, SCALES.get(key, 100))
 
 
 if __name__ == "__main__":

@@ -7,36 +7,44 @@ Run ``python -m steepslope.experiments.image_table --help``. It starts from the 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning_fabric import Fabric
 
 from steepslope.cli import run
 from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import DatasetSpec, parse_dataset
-from steepslope.data.extraction import named_data
+from steepslope.data.extraction import extract, named_data
 from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
-from steepslope.evaluation import Scored, score_predictions, table_rows
-from steepslope.experiments.fused_table import outputs_at
-from steepslope.experiments.loss_table import mean_table
-from steepslope.experiments.probe_table import judged, probe
-from steepslope.files import staged_folder, write_json
+from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.evaluation import Scored, nan_to_none, score_predictions, table_rows
+from steepslope.experiments.common import (
+    interval_cell,
+    kept_rows,
+    mean_cell,
+    require_seeds,
+    rows_key,
+    train_by_preset,
+    write_results,
+)
+from steepslope.experiments.loss_table import SPLIT_WORDS, mean_table
+from steepslope.experiments.probe_table import judged, probe, probe_rows
 from steepslope.losses import PAPER_LOSSES
 from steepslope.metrics import compare
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs_io import MANIFEST
 from steepslope.presets import preset
-from steepslope.report.grid import Cell, Grid, markdown
-from steepslope.training.launch import train_stages
+from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
+from steepslope.theory import decision_probability
 from steepslope.training.request import FinetuneRequest
 
 SMALL, LARGE = "net", "lite0"  # as the presets fashion-mnist-… name them
+STEEP, PLAIN = "SS", "CE"
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Sources:
     work: Path
     backbone: Classifier
     spec: str
-    rows: int
+    fit_rows: int
     split: str
 
 
@@ -58,14 +66,11 @@ def image_table(
     work: str,
     out: str,
     backbone: str,
-    size: int = 64,
-    mean: float = 0.5,
-    std: float = 0.5,
-    rows: int = 20_000,
+    fit_rows: int = 20_000,
     seeds: tuple[int, ...] = (0, 1, 2),
     split: str = "test",
 ) -> None:
-    """Extract what is missing, train, evaluate, and write rows.json and table.md as they grow.
+    """Extract what is missing, train, evaluate, and write rows.json and table.md when all is there.
 
     Parameters
     ----------
@@ -74,92 +79,144 @@ def image_table(
     classifiers
         Folder with seed0/classifier and so on: the small nets.
     work
-        Folder for outputs and oracles; what is there already is not made again.
+        Folder for outputs, oracles and their rows; what is there already is not made again.
     out
         Folder for the results.
     backbone
-        Classifier spec of the large net.
-    size
-        Side of its input.
-    mean
-        Of its input.
-    std
-        Of its input.
-    rows
-        How many rows of the classifiers' training split the oracles are trained on, drawn by the seed.
+        Classifier spec of the large net; its input, also as a classifier, is that of its oracle's preset.
+    fit_rows
+        How many rows of the classifiers' training split the oracles are trained on: the first of the permutation, drawn
+        by the seed, to whose first 80 % the probe is fitted. Both classifiers have seen them, as in the paper.
     seeds
         Which small nets.
     split
         What is reported: test, or holdout to choose the recipe on.
     """
-    net = load_classifier(backbone).with_transform(size, mean, std)
-    sources = Sources(parse_dataset(data), Path(classifiers), Path(work), net, backbone, rows, split)
-    done: list[dict[str, Any]] = []
-    for seed in seeds:
-        for block in seed_blocks(sources, seed):
-            done += block
-            with staged_folder(out, last="table.md") as staging:
-                write_json(staging / "rows.json", done)
-                (staging / "table.md").write_text(tables(done), encoding="utf-8")
+    if split not in SPLIT_WORDS:
+        raise unknown_name("split", split, SPLIT_WORDS)
+    require_seeds(seeds)
+    says = preset(preset_name(LARGE, LARGE))
+    net = load_classifier(backbone).with_transform(*(says.get(f"oracle_{name}") for name in ("size", "mean", "std")))
+    sources = Sources(parse_dataset(data), Path(classifiers), Path(work), net, backbone, fit_rows, split)
+    rows = [row for seed in seeds for row in seed_rows(sources, seed)]
+    write_results(out, rows, tables(rows))
 
 
-def seed_blocks(sources: Sources, seed: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of each pair, for one seed."""
+def preset_name(oracle: str, classifier: str) -> str:
+    """Return the name of the preset of a pair."""
+    return f"fashion-mnist-{oracle}-{classifier}"
+
+
+def seed_rows(sources: Sources, seed: int) -> list[dict[str, Any]]:
+    """Return the rows of every pair, for one seed."""
     spec = f"checkpoint:{sources.classifiers / f'seed{seed}' / 'classifier'}"
     data = named_data(load_classifier(spec), sources.data, None)
-    said = {SMALL: _of_net(sources, spec, data, seed), LARGE: _of_probe(sources, data, seed)}
+    folder = sources.work / f"seed{seed}"
+    outputs = {SMALL: _of_net(sources, spec, data, folder), LARGE: _of_probe(sources, data, seed)}
+    fit_sets = {
+        name: fit_folder(of_splits["train"], folder / f"fit-{name}", sources.fit_rows, seed)
+        for name, of_splits in outputs.items()
+    }
+    rows = []
     for oracle, backbone in ((LARGE, sources.spec), (SMALL, spec)):
-        for classifier, outputs in said.items():
-            folder = sources.work / f"seed{seed}" / f"{oracle}-{classifier}"
-            fit_set = sources.work / f"seed{seed}" / f"fit-{classifier}"
-            if not (fit_set / MANIFEST).exists():
-                drawn = np.random.default_rng(seed).permutation(len(outputs["train"]))[: sources.rows]
-                outputs["train"].subset(np.sort(drawn)).save(fit_set)
-            asked = {"oracle": backbone, "data": sources.data.name, "outputs": str(fit_set), "seed": seed}
-            losses = train(f"fashion-mnist-{oracle}-{classifier}", asked, folder)
-            about = {"seed": seed, "oracle": oracle, "classifier": classifier}
-            yield [about | row for row in block_rows(losses, outputs[sources.split], data[sources.split], seed)]
+        for name, of_splits in outputs.items():
+            asked = {"oracle": backbone, "data": sources.data.name, "outputs": str(fit_sets[name]), "seed": seed}
+            where, says = folder / f"{oracle}-{name}", preset(preset_name(oracle, name))
+            about = {"seed": seed, "oracle": oracle, "classifier": name, "fit_rows": sources.fit_rows}
+            found = pair_rows(says, asked, where, of_splits[sources.split], data[sources.split])
+            rows += [{**about, "split": sources.split, **row} for row in found]
+    return rows
 
 
-def train(name: str, asked: dict[str, Any], folder: Path) -> list[Path]:
-    """Train an oracle a loss after a preset, or find it; return their folders."""
-    for short, loss in PAPER_LOSSES.items():
-        request = FinetuneRequest(**{**preset(name), **asked, "loss": loss})
-        fabric = Fabric(accelerator="auto", devices=1, precision="32-true")
-        train_stages(request, folder / short, fabric)
-    return [folder / short for short in PAPER_LOSSES]
+def fit_folder(train: ClassifierOutputs, folder: Path, fit_rows: int, seed: int) -> Path:
+    """Save the first of the probe's rows to a folder, or find them there.
+
+    Raises
+    ------
+    SteepslopeError
+        If the probe has not so many rows, or if the folder holds other ones.
+    """
+    known = probe_rows(len(train), seed)
+    if not 1 <= fit_rows <= len(known):
+        raise SteepslopeError(
+            f"fit_rows: expected a whole number from 1 to {len(known)}, the rows that the probe is fitted to, "
+            f"found {fit_rows}"
+        )
+    drawn = train.subset(np.sort(known[:fit_rows]))
+    if not (folder / MANIFEST).exists():
+        drawn.save(folder)
+    elif not np.array_equal(_ids(ClassifierOutputs.load(folder)), _ids(drawn)):
+        raise SteepslopeError(
+            f"{folder}: expected the {fit_rows} rows drawn by seed {seed}, found others; choose another work folder"
+        )
+    return folder
 
 
-def block_rows(oracles: Sequence[Path], seen: ClassifierOutputs, images: Dataset, seed: int) -> list[dict[str, Any]]:
-    """Return MCP's row and each oracle's; each oracle's has also its TNR's paired difference to the first one's."""
-    scored = score_predictions([str(path) for path in oracles], seen, images=lambda _: images)
+def _ids(outputs: ClassifierOutputs) -> list[str]:
+    return [] if outputs.ids is None else [str(one) for one in outputs.ids]
+
+
+def pair_rows(
+    says: Mapping[str, Any], asked: dict[str, Any], folder: Path, seen: ClassifierOutputs, images: Dataset
+) -> list[dict[str, Any]]:
+    """Train a pair's oracles and evaluate them, or find them and their rows."""
+    requests = train_losses(says, asked, folder)
+    names, seed = [str(path) for path in requests], asked["seed"]
+    slopes = {name: getattr(next(iter(requests.values())), name) for name in ("alpha_pos", "alpha_neg")}
+    rows = kept_rows(folder, rows_key(seen, names, seed), lambda: block_rows(names, seen, images, seed))
+    return [{**slopes, **row} for row in rows]
+
+
+def train_losses(says: Mapping[str, Any], asked: dict[str, Any], folder: Path) -> dict[Path, FinetuneRequest]:
+    """Train an oracle a loss after a preset, or find it; return what was asked for by their folders."""
+    return {
+        folder / short: train_by_preset(says, folder / short, **asked, loss=loss)
+        for short, loss in PAPER_LOSSES.items()
+    }
+
+
+def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset, seed: int) -> list[dict[str, Any]]:
+    """Return MCP's row and each oracle's; each oracle's has also its TNR's paired difference to cross entropy's.
+
+    That of steep slope, which trusts where z > 0, has a second one: to cross entropy's where p is above α⁻ / (α⁺ + α⁻),
+    which is what z > 0 means for it.
+    """
+    scored = score_predictions(oracles, seen, images=lambda _: images)
     rows = table_rows(scored, seen.is_correct, seed=seed)
-    found = [{**row.as_json(), "cuts": row.cuts} for row in rows]
+    found = [{**row.as_json(), "cuts": {str(cut): nan_to_none(rates) for cut, rates in row.cuts.items()}}
+             for row in rows]  # fmt: skip
+    plain = next(one for one in scored if one.name == PLAIN)
     for row, one in zip(found[1:], scored[1:], strict=True):
-        row["tnr_minus_ce"] = _difference(one, scored[1], seen, seed)
+        row["tnr_minus_ce"] = _difference(one, plain, seen, seed)
+        if one.alphas is not None:
+            cut = plain.cut(decision_probability(*one.alphas))
+            row["tnr_minus_ce_at_cut"] = _difference(one, plain, seen, seed, cut)
     return found
 
 
-def _difference(one: Scored, other: Scored, seen: ClassifierOutputs, seed: int) -> dict[str, Any]:
-    zero = (0.0, 0.0)
-    pair = one.confidence, other.confidence
-    return dict(compare(*pair, seen.is_correct, thresholds_a=zero, thresholds_b=zero, seed=seed)["tnr"])
+def _difference(one: Scored, plain: Scored, seen: ClassifierOutputs, seed: int, cut: float = 0.0) -> dict[str, Any]:
+    """Compare the TNRs of z > 0 and of the other's z > cut."""
+    pair, own, other = (one.confidence, plain.confidence), (0.0, 0.0), (cut, cut)
+    return nan_to_none(compare(*pair, seen.is_correct, thresholds_a=own, thresholds_b=other, seed=seed)["tnr"])
 
 
-def _of_net(sources: Sources, spec: str, data: dict[str, Dataset], seed: int) -> dict[str, ClassifierOutputs]:
-    """Return what the small net says of its training split and of the reported one."""
-    net, folder = load_classifier(spec).with_transform(), sources.work / f"seed{seed}" / "net"
-    options = ExtractionOptions(batch_size=256)
-    return {name: outputs_at(net, data[name], folder / name, options) for name in ("train", sources.split)}
+def _extracted(
+    sources: Sources, classifier: Classifier, data: Mapping[str, Dataset], folder: Path, batch_size: int
+) -> dict[str, ClassifierOutputs]:
+    """Return a classifier's outputs of its training split and of the reported one."""
+    names = ("train", sources.split)
+    wanted = {folder / name: (f"{sources.data.name}:{name}", data[name]) for name in names}
+    found = extract(classifier, wanted, ExtractionOptions(batch_size=batch_size))
+    return {name: found[folder / name] for name in names}
 
 
-def _of_probe(sources: Sources, data: dict[str, Dataset], seed: int) -> dict[str, ClassifierOutputs]:
-    """Return what a linear probe on the backbone says of the same."""
-    options = ExtractionOptions(batch_size=64)
-    seen = {
-        name: outputs_at(sources.backbone, data[name], sources.work / "backbone" / name, options)
-        for name in ("train", sources.split)
-    }
+def _of_net(sources: Sources, spec: str, data: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
+    return _extracted(sources, load_classifier(spec).with_transform(), data, folder / "net", 256)
+
+
+def _of_probe(sources: Sources, data: Mapping[str, Dataset], seed: int) -> dict[str, ClassifierOutputs]:
+    """Return what a linear probe on the backbone says."""
+    seen = _extracted(sources, sources.backbone, data, sources.work / "backbone", 64)
     weights, bias = probe(seen["train"], seed)
     return {name: replace(judged(outputs, None, weights, bias), features=None) for name, outputs in seen.items()}
 
@@ -171,7 +228,7 @@ def tables(rows: Sequence[dict[str, Any]]) -> str:
     for pair in pairs:
         own = [row for row in rows if (row["oracle"], row["classifier"]) == pair]
         blocks += [f"## ⟨{pair[0]}, {pair[1]}⟩", mean_table(own).strip(), _at_cuts(own)]
-    return "\n\n".join([*blocks, _tnr_gains(rows, pairs)]) + "\n"
+    return "\n\n".join([*blocks, _tnr_gains(rows)]) + "\n"
 
 
 def _at_cuts(rows: Sequence[dict[str, Any]]) -> str:
@@ -180,29 +237,55 @@ def _at_cuts(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for name in dict.fromkeys(row["score"] for row in rows):
         own = [row["cuts"] for row in rows if row["score"] == name]
-        rates = [[100 * np.mean([cell[cut][rate] for cell in own]) for rate in ("tpr", "tnr")] for cut in cuts]
-        lines.append([Cell(name), *(Cell(f"{tpr:.1f} / {tnr:.1f}") for tpr, tnr in rates)])
+        cells = [_rates([cell[cut] for cell in own]) for cut in cuts]
+        lines.append([Cell(name), *([cells[0], UNDEFINED] if name == STEEP else cells)])
     titles = [f"TPR / TNR where p > {float(cut):.3g}" for cut in cuts]
-    note = "Steep slope's own cut of z at 0 is that of the last column, where p is calibrated."
+    note = (
+        f"{STEEP} trusts where z > 0, which is in the first column; compare it there with the others in the last one. "
+        "Its sigmoid is no probability, and has no other cut."
+    )
     return markdown(Grid("", ["score", *titles], lines, note))
 
 
-def _tnr_gains(rows: Sequence[dict[str, Any]], pairs: Sequence[tuple[str, str]]) -> str:
-    lines = []
-    for oracle, classifier in pairs:
-        own = [row for row in rows if (row["oracle"], row["classifier"], row["score"]) == (oracle, classifier, "SS")]
-        cells = [_gain(row["tnr_minus_ce"]) for row in own]
-        tprs = ", ".join(f"{100 * row['tpr']['value']:.1f}" for row in own)
-        lines.append([Cell(f"⟨{oracle}, {classifier}⟩"), Cell(tprs), *cells])
-    seeds = list(dict.fromkeys(row["seed"] for row in rows))
-    lines = [line + [Cell("–")] * (2 + len(seeds) - len(line)) for line in lines]
-    titles = ["⟨oracle, classifier⟩", "TPR of SS", *(f"TNR of SS − CE, seed {seed}" for seed in seeds)]
-    return markdown(Grid("Steep slope against cross entropy", titles, lines, "Paired, with 95 % intervals; points."))
+def _rates(cells: Sequence[dict[str, float | None]]) -> Cell:
+    tpr, tnr = (mean_cell([cell[rate] for cell in cells]).text.split(" ")[0] for rate in ("tpr", "tnr"))
+    return Cell(f"{tpr} / {tnr}")
 
 
-def _gain(value: dict[str, float]) -> Cell:
-    low, high = 100 * value["low"], 100 * value["high"]
-    return Cell(f"{100 * value['value']:+.1f}", f"({low:+.1f} to {high:+.1f})")
+def _tnr_gains(rows: Sequence[dict[str, Any]]) -> str:
+    """Return, pair by pair and seed by seed, steep slope's paired differences to cross entropy."""
+    columns = [
+        "⟨oracle, classifier⟩",
+        "TPR of SS",
+        "TNR of SS − CE, both z > 0",
+        "TPR of CE, p > cut",
+        "TNR of SS, z > 0, − CE, p > cut",
+    ]
+    lines = [_gain_line(row, _plain_like(row, rows)) for row in _by_pair(rows) if row["score"] == STEEP]
+    note = "Points, paired, with 95 % intervals; cut = α⁻ / (α⁺ + α⁻), the p that z > 0 stands for in SS."
+    return markdown(Grid("Steep slope against cross entropy", columns, lines, note))
+
+
+def _by_pair(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    pairs = list(dict.fromkeys((row["oracle"], row["classifier"]) for row in rows))
+    return sorted(rows, key=lambda row: pairs.index((row["oracle"], row["classifier"])))
+
+
+def _plain_like(steep: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return cross entropy's row of the same pair and seed."""
+    same = ("seed", "oracle", "classifier")
+    return next(row for row in rows if row["score"] == PLAIN and all(row[key] == steep[key] for key in same))
+
+
+def _gain_line(steep: dict[str, Any], plain: dict[str, Any]) -> list[Cell]:
+    cut = str(decision_probability(steep["alpha_pos"], steep["alpha_neg"]))
+    return [
+        Cell(f"⟨{steep['oracle']}, {steep['classifier']}⟩, seed {steep['seed']}"),
+        mean_cell([steep["tpr"]["value"]]),
+        interval_cell(steep["tnr_minus_ce"], sign="+"),
+        mean_cell([plain["cuts"][cut]["tpr"]]),
+        interval_cell(steep["tnr_minus_ce_at_cut"], sign="+"),
+    ]
 
 
 if __name__ == "__main__":

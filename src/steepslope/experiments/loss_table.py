@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from steepslope.cli import run
-from steepslope.data.classifier_specs import load_classifier
-from steepslope.data.classifiers import CARD as CLASSIFIER_CARD
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import extract_to_folder
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import unknown_name
 from steepslope.evaluation import BASELINE, score_predictions, table_rows
-from steepslope.files import staged_folder, write_json
+from steepslope.experiments.common import mean_cell, require_seeds, trained_classifier, write_results
 from steepslope.losses import PAPER_LOSSES
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs_io import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
-from steepslope.training.classifier import recipe_for, train_classifier
+from steepslope.training.classifier import recipe_for
 from steepslope.trust import CARD as ORACLE_CARD
+
+SPLIT_WORDS = {"test": "test", "holdout": "held-out"}
 
 
 @dataclass(frozen=True)
@@ -75,13 +73,10 @@ def loss_table(
     """
     if fit_split not in ("train", "holdout"):
         raise unknown_name("fit split", fit_split, ("train", "holdout"))
-    if not seeds:
-        raise SteepslopeError("seeds: expected at least one, found none")
+    require_seeds(seeds)
     block = Block(net, data, flip, fit_split, {"hidden": tuple(hidden)})
     rows = [row for seed in seeds for row in seed_rows(block, seed, Path(work) / f"seed{seed}")]
-    with staged_folder(out, last="table.md") as staging:
-        write_json(staging / "rows.json", rows)
-        (staging / "table.md").write_text(mean_table(rows), encoding="utf-8")
+    write_results(out, rows, mean_table(rows))
 
 
 def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
@@ -100,50 +95,40 @@ def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
 def _outputs(block: Block, seed: int, folder: Path) -> dict[str, ClassifierOutputs]:
     """Make or reuse a classifier of exactly this recipe and data, and its outputs."""
     splits = {name: folder / "outputs" / name for name in ("train", "holdout", "test")}
-    recipe, spec = recipe_for(block.net, seed=seed, flip=block.flip), parse_dataset(block.data)
-    if not (folder / "classifier" / CLASSIFIER_CARD).exists():
-        train_classifier(block.net, block.data, folder / "classifier", recipe)
-    classifier = load_classifier(f"checkpoint:{folder / 'classifier'}")
-    card = classifier.card
-    if card is None or (card.net, card.training, card.fingerprint) != (
-        block.net,
-        asdict(recipe),
-        spec.load("train").fingerprint(),
-    ):
-        raise SteepslopeError(
-            f"{folder / 'classifier'}: expected {block.net} trained on {block.data} with {recipe}, "
-            f"found {card}; choose another work folder"
-        )
+    recipe = recipe_for(block.net, seed=seed, flip=block.flip)
+    classifier = trained_classifier(block.net, block.data, folder / "classifier", recipe)
     if not all((path / MANIFEST).exists() for path in splits.values()):
-        extract_to_folder(classifier, spec, folder / "outputs")
+        extract_to_folder(classifier, parse_dataset(block.data), folder / "outputs")
     return {name: ClassifierOutputs.load(path) for name, path in splits.items()}
 
 
 def mean_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return the mean and standard deviation over seeds of each score as Markdown."""
     names = list(dict.fromkeys(row["score"] for row in rows))
+    split = SPLIT_WORDS[rows[0].get("split", "test")]
+    seeds = len({row["seed"] for row in rows})
+    over = "one seed," if seeds == 1 else f"mean ± standard deviation over {seeds} seeds,"
     lines = [_mean_line([row for row in rows if row["score"] == name]) for name in names]
     note = (
-        f"{rows[0]['n']:,} test rows; mean ± standard deviation over {len({row['seed'] for row in rows})} seeds, in "
-        "percent. In brackets: in how many seeds the 95 % interval of the paired difference excludes 0."
+        f"{rows[0]['n']:,} {split} rows; {over} in percent. In brackets: in how many seeds the 95 % interval of the "
+        "paired difference excludes 0."
     )
     return markdown(Grid("", ["score", "Acc ↑", *COLUMNS.values(), "ΔAUC to MCP"], lines, note)) + "\n"
 
 
 def _mean_line(rows: Sequence[dict[str, Any]]) -> list[Cell]:
     loss, name = rows[0]["loss"], rows[0]["score"]
-    numbers = [_mean([row[key]["value"] for row in rows], SCALES.get(key, 100)) for key in ("accuracy", *COLUMNS)]
+    numbers = [mean_cell([row[key]["value"] for row in rows], SCALES.get(key, 100)) for key in ("accuracy", *COLUMNS)]
     deltas = [row["delta_auc_vs_mcp"] for row in rows]
-    clear = sum(delta["low"] > 0 or delta["high"] < 0 for delta in deltas)
-    shift = _mean([delta["value"] for delta in deltas], 100, "+")
-    delta = UNDEFINED if name == BASELINE else Cell(shift, f"({clear} of {len(rows)})")
-    return [Cell(name, "" if loss is None else f"({loss})"), *map(Cell, numbers), delta]
+    shift = mean_cell([delta["value"] for delta in deltas], 100, "+")
+    undefined = name == BASELINE or shift == UNDEFINED
+    delta = UNDEFINED if undefined else Cell(shift.text, f"({sum(map(_excludes_zero, deltas))} of {len(rows)})")
+    return [Cell(name, "" if loss is None else f"({loss})"), *numbers, delta]
 
 
-def _mean(values: Sequence[float | None], scale: float, sign: str = "") -> str:
-    numbers = scale * np.array([np.nan if value is None else value for value in values])
-    spread = np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan
-    return f"{np.mean(numbers):{sign}.1f} ± {spread:.1f}"
+def _excludes_zero(delta: dict[str, float | None]) -> bool:
+    low, high = delta["low"], delta["high"]
+    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 if __name__ == "__main__":

@@ -131,10 +131,14 @@ def _seed_rows(
     return [{"seed": seed, **row} for row in rows]
 
 
+def probe_rows(n: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows of the training split that a seed's probe is fitted to, in the order in which they were drawn."""
+    return np.random.default_rng(seed).permutation(n)[: round(SHARE * n)]
+
+
 def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return weights and bias of a linear classifier on the features of a share of the rows, drawn by the seed."""
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(len(train))[: round(SHARE * len(train))])
+    rows = np.sort(probe_rows(len(train), seed))
     classes = int(train.labels.max()) + 1
     return fit_standardised_softmax(train.require_features()[rows], train.labels[rows], classes, PENALTY)
 

@@ -6,32 +6,39 @@ Run ``python -m steepslope.experiments.recipe_table --help``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
-
 from steepslope.cli import run
-from steepslope.data.classifier_specs import load_classifier
-from steepslope.data.classifiers import CARD
+from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.extraction import named_data
+from steepslope.data.extraction import extract, named_data
+from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
-from steepslope.evaluation import BASELINE, FitSets, score_predictions, table_rows
-from steepslope.experiments.fused_table import outputs_at
+from steepslope.evaluation import BASELINE, FitSets, Images, nan_to_none, score_predictions, table_rows
+from steepslope.experiments.common import (
+    interval_cell,
+    kept_rows,
+    require_seeds,
+    rows_key,
+    train_by_preset,
+    trained_classifier,
+    write_results,
+)
 from steepslope.experiments.loss_table import mean_table
-from steepslope.files import staged_folder, write_json
-from steepslope.metrics.intervals import Estimate
+from steepslope.metrics import compare
+from steepslope.outputs import ClassifierOutputs
 from steepslope.presets import preset
-from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, markdown
+from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
-from steepslope.training.classifier import recipe_for, train_classifier
-from steepslope.training.launch import train_stages
-from steepslope.training.request import FinetuneRequest
+from steepslope.training.classifier import recipe_for
 
 SCORES = ("mc_dropout", "trust_score")
 PASSES = 50  # paper, Section 4
+TCP, STEEP = "confidnet-tuned", "steep-slope"  # as the presets name their stages
+COMPARED = ("auc", "aupr_error", "fpr_at_95tpr")
+NAMES = "`confidnet-tuned` is the paper's TCP, `confidnet` its first stage, where only the new layers are trained."
 
 
 def recipe_table(
@@ -49,9 +56,9 @@ def recipe_table(
     data
         A data spec that the classifier preset's net fits.
     work
-        Folder for checkpoints, outputs and oracles; what is there already is not made again.
+        Folder for checkpoints, outputs, oracles and their rows; what is there already is not made again.
     out
-        Folder for the results.
+        Folder for the results, written when all is there.
     classifier_preset
         Of train-classifier.
     oracle_preset
@@ -59,59 +66,95 @@ def recipe_table(
     seeds
         One classifier, and one oracle a stage, for each.
     """
+    require_seeds(seeds)
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         folder = Path(work) / f"seed{seed}"
-        if not (folder / "classifier" / CARD).exists():
-            _train_classifier(data, folder / "classifier", preset(classifier_preset), seed)
-        rows += seed_rows(data, folder, preset(oracle_preset), seed)
-        with staged_folder(out, last="table.md") as staging:
-            write_json(staging / "rows.json", rows)
-            (staging / "table.md").write_text(tables(rows), encoding="utf-8")
+        classifier = _classifier(data, folder / "classifier", preset(classifier_preset), seed)
+        rows += seed_rows(data, classifier, folder, preset(oracle_preset), seed)
+    write_results(out, rows, tables(rows))
 
 
-def _train_classifier(data: str, out: Path, says: dict[str, Any], seed: int) -> None:
+def _classifier(data: str, folder: Path, says: Mapping[str, Any], seed: int) -> Classifier:
     kept = {name: value for name, value in says.items() if name not in ("net", "holdout", "split_seed")}
     recipe = recipe_for(says["net"], **kept, seed=seed)
-    train_classifier(says["net"], data, out, recipe, says.get("holdout"), says.get("split_seed", 42))
+    return trained_classifier(says["net"], data, folder, recipe, says.get("holdout"), says.get("split_seed", 42))
 
 
-def seed_rows(data: str, folder: Path, says: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+def seed_rows(
+    data: str, classifier: Classifier, folder: Path, says: Mapping[str, Any], seed: int
+) -> list[dict[str, Any]]:
     """Train one seed's oracles, or find them, and evaluate beside the paper's baselines."""
-    spec = f"checkpoint:{folder / 'classifier'}"
-    classifier, parsed = load_classifier(spec).with_transform(), parse_dataset(data)
-    images, plain = named_data(classifier, parsed, None), ExtractionOptions(batch_size=256)
-    train, held_out, test = (outputs_at(classifier, images[name], folder / name, plain) for name in images)
-    passes = ExtractionOptions(evidence="features,dropout", passes=PASSES, batch_size=256)
-    dropped = outputs_at(classifier, images["test"], folder / "test-dropout", passes)
-    asked = FinetuneRequest(
-        **{**says, "oracle": spec, "data": parsed.name, "outputs": str(folder / "train"),
-           "valid": str(folder / "holdout"), "seed": seed}
-    )  # fmt: skip
-    train_stages(asked, folder / "oracles", Fabric(accelerator="auto", devices=1, precision="32-true"))
+    spec = parse_dataset(data)
+    images = named_data(classifier, spec, None)
+    outputs = _extracted(classifier, spec.name, images, folder)
+    splits = {"outputs": str(folder / "train"), "valid": str(folder / "holdout")}
+    asked = train_by_preset(says, folder / "oracles", oracle=classifier.spec, data=spec.name, **splits, seed=seed)
     names = [*SCORES, *(str(folder / "oracles" / name) for name in asked.recipes)]
-    scored = score_predictions(names, dropped, FitSets(held_out, train), lambda _: images["test"])
-    return [{"seed": seed, **row.as_json()} for row in table_rows(scored, test.is_correct, seed=seed)]
+    fit_sets = FitSets(outputs["holdout"], outputs["train"])
+
+    def make() -> list[dict[str, Any]]:
+        return block_rows(names, outputs["test"], fit_sets, lambda _: images["test"], seed)
+
+    about = {"seed": seed, "split": "test", "fit_rows": len(outputs["train"])}
+    return [{**about, **row} for row in kept_rows(folder, rows_key(outputs["test"], names, seed), make)]
+
+
+def _extracted(
+    classifier: Classifier, data: str, images: Mapping[str, Dataset], folder: Path
+) -> dict[str, ClassifierOutputs]:
+    """Return the outputs of each split; those of the test split with dropout passes."""
+    plain = ExtractionOptions(batch_size=256)
+    passes = ExtractionOptions(evidence="features,dropout", passes=PASSES, batch_size=256)
+    net, test = classifier.with_transform(), folder / "test-dropout"
+    wanted = {folder / name: (f"{data}:{name}", images[name]) for name in ("train", "holdout")}
+    found = extract(net, wanted, plain) | extract(net, {test: (f"{data}:test", images["test"])}, passes)
+    return {"train": found[folder / "train"], "holdout": found[folder / "holdout"], "test": found[test]}
+
+
+def block_rows(
+    names: Sequence[str], seen: ClassifierOutputs, fit_sets: FitSets, images: Images, seed: int
+) -> list[dict[str, Any]]:
+    """Return a row a score or oracle; steep slope's has also its paired differences to TCP."""
+    scored = score_predictions(names, seen, fit_sets, images)
+    rows = [row.as_json() for row in table_rows(scored, seen.is_correct, seed=seed)]
+    places = {one.name: place for place, one in enumerate(scored)}
+    if {TCP, STEEP} <= places.keys():
+        pair = scored[places[STEEP]].confidence, scored[places[TCP]].confidence
+        differences = compare(*pair, seen.is_correct, seed=seed)
+        rows[places[STEEP]]["minus_tcp"] = {name: nan_to_none(differences[name]) for name in COMPARED}
+    return rows
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the means over seeds, and every seed's rows with their intervals."""
+    """Return the means over seeds, steep slope's differences to TCP, and every seed's rows with their intervals."""
+    return "\n\n".join([mean_table(rows).strip(), NAMES, _differences(rows), _seed_by_seed(rows)]) + "\n"
+
+
+def _differences(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
-        [Cell(f"{row['score']}, seed {row['seed']}"), *(_cell(row[key], key) for key in COLUMNS), _delta(row)]
+        [Cell(f"seed {row['seed']}"), *(interval_cell(row["minus_tcp"][name], sign="+") for name in COMPARED)]
         for row in rows
+        if "minus_tcp" in row
     ]
-    columns = ["score", *COLUMNS.values(), "ΔAUC to MCP"]
-    note = "In percent, with 95 % bootstrap intervals; TPR and TNR at each score's own threshold."
-    return "\n\n".join([mean_table(rows).strip(), markdown(Grid("Seed by seed", columns, lines, note))]) + "\n"
+    columns = ["", *(COLUMNS[name] for name in COMPARED)]
+    return markdown(Grid(f"{STEEP} − {TCP}", columns, lines, "Points, paired, with 95 % intervals."))
 
 
-def _cell(value: dict[str, float | None], key: str, sign: str = "") -> Cell:
-    low, middle, high = (float("nan") if value[one] is None else value[one] for one in ("low", "value", "high"))
-    return estimate_cell(Estimate(value=middle, low=low, high=high), SCALES.get(key, 100), sign)  # type: ignore[typeddict-item]
+def _seed_by_seed(rows: Sequence[dict[str, Any]]) -> str:
+    columns = ["score", "errors", *COLUMNS.values(), "ΔAUC to MCP"]
+    note = (
+        "In percent, with 95 % bootstrap intervals; TPR and TNR at each score's own threshold; errors: how many "
+        "predictions are wrong."
+    )
+    return markdown(Grid("Seed by seed", columns, [_line(row) for row in rows], note))
 
 
-def _delta(row: dict[str, Any]) -> Cell:
-    return UNDEFINED if row["score"] == BASELINE else _cell(row["delta_auc_vs_mcp"], "auc", "+")
+def _line(row: dict[str, Any]) -> list[Cell]:
+    errors = round(row["n"] * (1 - row["accuracy"]["value"]))
+    numbers = (interval_cell(row[key], SCALES.get(key, 100)) for key in COLUMNS)
+    delta = UNDEFINED if row["score"] == BASELINE else interval_cell(row["delta_auc_vs_mcp"], sign="+")
+    return [Cell(f"{row['score']}, seed {row['seed']}"), Cell(f"{errors:,}"), *numbers, delta]
 
 
 if __name__ == "__main__":

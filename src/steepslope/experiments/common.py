@@ -1,0 +1,135 @@
+"""What the experiments share: trainings that are found again, rows that are kept, and cells of means."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steepslope.data.classifier_specs import load_classifier
+from steepslope.data.classifiers import CARD as CLASSIFIER_CARD
+from steepslope.data.classifiers import Classifier
+from steepslope.data.datasets import holdout_split, parse_dataset
+from steepslope.data.engine import launched
+from steepslope.errors import SteepslopeError
+from steepslope.files import read_json, staged_folder, write_json
+from steepslope.metrics.intervals import Estimate
+from steepslope.outputs import ClassifierOutputs
+from steepslope.report.grid import UNDEFINED, Cell, estimate_cell
+from steepslope.training.classifier import ClassifierTraining, train_classifier
+from steepslope.training.fit_set import digest_of
+from steepslope.training.launch import machines_of, train_stages
+from steepslope.training.prepare import check
+from steepslope.training.request import FinetuneRequest
+from steepslope.trust import CARD as ORACLE_CARD
+
+ROWS = "rows.json"
+TABLE = "table.md"
+
+
+def require_seeds(seeds: Sequence[int]) -> None:
+    """Raise unless there is at least one."""
+    if not seeds:
+        raise SteepslopeError("seeds: expected at least one, found none")
+
+
+def trained_classifier(
+    net: str,
+    data: str,
+    folder: Path,
+    recipe: ClassifierTraining,
+    holdout: int | None = None,
+    split_seed: int = 42,
+) -> Classifier:
+    """Train a classifier, or find one of exactly this net, recipe, data and held-out rows in the folder.
+
+    Raises
+    ------
+    SteepslopeError
+        If the folder holds another.
+    """
+    if not (folder / CLASSIFIER_CARD).exists():
+        train_classifier(net, data, folder, recipe, holdout, split_seed)
+    classifier, images = load_classifier(f"checkpoint:{folder}"), parse_dataset(data).load("train")
+    held_out = len(holdout_split(len(images), holdout, split_seed)[1])
+    card = classifier.card
+    if card is None or (card.net, card.training, card.fingerprint, card.holdout, card.split_seed) != (
+        net,
+        asdict(recipe),
+        images.fingerprint(),
+        held_out,
+        split_seed,
+    ):
+        raise SteepslopeError(
+            f"{folder}: expected {net} trained on {data} less {held_out:,} rows (split seed {split_seed}) with "
+            f"{recipe}, found {card}; choose another work folder"
+        )
+    return classifier
+
+
+def train_by_preset(says: Mapping[str, Any], out: Path, **asked: Any) -> FinetuneRequest:
+    """Train what a preset says with what is asked for beside it, or find it; return the whole request."""
+    request = FinetuneRequest(**{**says, **asked})
+    check(request)
+    with launched(machines_of(request)) as fabric:
+        train_stages(request, out, fabric)
+    return request
+
+
+def rows_key(outputs: ClassifierOutputs, names: Sequence[str], seed: int) -> dict[str, Any]:
+    """Return what decides the rows of scores, by name, and of oracles, by folder, on some outputs; as JSON holds it."""
+    return {"outputs": digest_of(outputs), "scores": {Path(name).name: _card_digest(name) for name in names},
+            "seed": seed}  # fmt: skip
+
+
+def _card_digest(name: str) -> str | None:
+    """Return the SHA-256 of an oracle's card, which says what decided its weights; None of a score that has none."""
+    card = Path(name) / ORACLE_CARD
+    return hashlib.sha256(card.read_bytes()).hexdigest() if card.exists() else None
+
+
+def kept_rows(folder: Path, key: dict[str, Any], make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the rows that the folder keeps under this key, or make and keep them."""
+    path = folder / ROWS
+    if path.exists():
+        found = read_json(path, "rows of an experiment")
+        if found.get("key") == key:
+            return list(found["rows"])
+    rows = make()
+    with staged_folder(folder, last=ROWS) as staging:
+        write_json(staging / ROWS, {"key": key, "rows": rows})
+    return rows
+
+
+def write_results(out: str, rows: Sequence[dict[str, Any]], table: str) -> None:
+    """Write rows.json and table.md."""
+    with staged_folder(out, last=TABLE) as staging:
+        write_json(staging / ROWS, rows)
+        (staging / TABLE).write_text(table, encoding="utf-8")
+
+
+def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = "") -> Cell:
+    """Return mean ± standard deviation over seeds; the mean alone of one, a dash where one of them is undefined.
+
+    >>> str(mean_cell([0.5, 0.7])), str(mean_cell([0.5])), str(mean_cell([0.5, None]))
+    ('60.0 ± 14.1', '50.0', '–')
+    """
+    numbers = scale * np.array([np.nan if value is None else value for value in values])
+    if np.isnan(numbers).any():
+        return UNDEFINED
+    mean = f"{np.mean(numbers):{sign}.1f}"
+    return Cell(mean if len(numbers) == 1 else f"{mean} ± {np.std(numbers, ddof=1):.1f}")
+
+
+def interval_cell(value: Mapping[str, float | None], scale: float = 100, sign: str = "") -> Cell:
+    """Return a value with its interval, as JSON holds them: null where undefined."""
+    low, middle, high = (_number(value[name]) for name in ("low", "value", "high"))
+    return estimate_cell(Estimate(value=middle, low=low, high=high), scale, sign)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -57,7 +57,7 @@ images: setup
 	$(BIN)/python -m steepslope.experiments.image_table --data idx:$(FASHION_MNIST) --classifiers runs/fashion-mnist \
 		--work runs/images --out results/images --backbone "$(LITE0)"
 
-# The table in results/recipe, from nothing: about an hour and a half on one core; resumes.
+# The table in results/recipe, from nothing: half an hour a seed on one core; resumes.
 recipe: setup
 	$(BIN)/python -m steepslope.experiments.recipe_table --data idx:$(FASHION_MNIST) --work runs/recipe \
 		--out results/recipe

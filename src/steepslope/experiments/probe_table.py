@@ -22,8 +22,8 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import named_data
 from steepslope.data.options import ExtractionOptions
 from steepslope.evaluation import FitSets, Scored, score_predictions, table_rows
+from steepslope.experiments.common import write_results
 from steepslope.experiments.fused_table import against_best, gains, outputs_at, score_table
-from steepslope.files import staged_folder, write_json
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, blocks
 from steepslope.scores import SCORES
@@ -84,9 +84,7 @@ def probe_table(
     net = load_classifier(backbone).with_transform(size, mean, std)
     parts = _backbone_outputs(net, data, Path(classifiers), Path(work))
     rows = [row for seed in seeds for row in _seed_rows(parts, Path(work), seed)]
-    with staged_folder(out, last="table.md") as staging:
-        write_json(staging / "rows.json", rows)
-        (staging / "table.md").write_text("\n\n".join([score_table(rows), gains(rows)]) + "\n", encoding="utf-8")
+    write_results(out, rows, "\n\n".join([score_table(rows), gains(rows)]) + "\n")
 
 
 def _backbone_outputs(

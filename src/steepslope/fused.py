@@ -187,7 +187,7 @@ class FusedOracle(TrustLogits):
             return np.asarray(fitted.scale * score[:, 0] + fitted.offset)
         opinions = self._opinions(outputs, fitted)
         odds = fitted.consensus.log_odds(opinions)
-        return np.asarray(fitted.scale * _mixed(odds, fitted, outputs) + fitted.offset)
+        return np.asarray(fitted.scale * _mixed(odds, fitted, outputs, opinions) + fitted.offset)
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
@@ -208,7 +208,9 @@ class FusedOracle(TrustLogits):
         shares = fitted.scale * np.add.reduceat(gaps * fitted.consensus.weights, edges, axis=1)
         named = {name: shares[:, index] for index, name in enumerate(fitted.inputs)}
         odds = fitted.consensus.log_odds(opinions)
-        noise = {} if fitted.guard is None else {"noise": fitted.scale * (_mixed(odds, fitted, outputs) - odds)}
+        noise = (
+            {} if fitted.guard is None else {"noise": fitted.scale * (_mixed(odds, fitted, outputs, opinions) - odds)}
+        )
         return {**named, "others": fitted.scale * odds - shares.sum(axis=1), **noise, "cut": cut}
 
     def _opinions(self, outputs: ClassifierOutputs, fitted: FusedFit) -> Floats:
@@ -250,6 +252,8 @@ class FusedOracle(TrustLogits):
             raise SteepslopeError(f"{path}: expected a finite offset and scale > 0, found {offset} and {scale}")
         consensus, guard = _consensus(Path(folder) / WEIGHTS, widths)
         _check_inputs(inputs, widths, consensus, path)
+        if guard is not None and OWN not in inputs:
+            raise SteepslopeError(f"{path}: expected {OWN} among the inputs of an oracle with a guard, found {inputs}")
         try:
             oracle = cls(**json_field(card, "settings", dict, path))
         except (ValueError, TypeError) as error:
@@ -281,12 +285,13 @@ def _consensus(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Gua
     return consensus, Guard(arrays["limits"], Consensus(arrays["own_weights"], arrays["own_others"]))
 
 
-def _mixed(odds: Floats, fitted: FusedFit, outputs: ClassifierOutputs) -> Floats:
+def _mixed(odds: Floats, fitted: FusedFit, outputs: ClassifierOutputs, opinions: Floats) -> Floats:
     """Return the log-odds of all opinions, or more of the classifier's own where its image is noisy."""
     if fitted.guard is None:
         return odds
-    (own, _) = all_parts(outputs, (OWN,), {}, opinions_of)
-    return fitted.guard.mixed(odds, fitted.guard.own.log_odds(own), outputs.require("noise"))
+    place = sum(fitted.widths[: fitted.inputs.index(OWN)])
+    own = fitted.guard.own.log_odds(opinions[:, place : place + 1])
+    return fitted.guard.mixed(odds, own, outputs.require(NOISE))
 
 
 def _check_inputs(inputs: Sequence[Any], widths: Sequence[Any], consensus: Consensus | None, path: Path) -> None:

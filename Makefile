@@ -40,7 +40,7 @@ bench: setup
 
 # The table in results/fashion-mnist: about an hour on two cores; resumes.
 fashion-mnist: setup
-	$(BIN)/python -m steepslope.experiments.loss_table --data idx:$(FASHION_MNIST) --flip true \
+	$(BIN)/python -m steepslope.experiments.loss_table --data idx:$(FASHION_MNIST) --flip \
 		--work runs/fashion-mnist --out results/fashion-mnist
 
 # The tables in results/fused and results/fused-probe, from the classifiers of fashion-mnist: about an hour; resumes.

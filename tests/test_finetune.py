@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision.amp import MixedPrecision
 from safetensors.torch import load_file
 from torch import nn
 
@@ -329,3 +330,49 @@ def test_it_is_evaluated_beside_scores(home: Path, tmp_path: Path, capsys: pytes
     assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), *given]) == 2
     assert "does not say where its images are: give --data" in capsys.readouterr().err
     assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--data", "digits", *given]) == 0
+
+
+def test_a_backbone_of_ones_own_is_named_again(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    code = "module:test_finetune:Normed"
+    own = ["--oracle", code, "--oracle-size", "8", "--oracle-mean", "0.5", "--oracle-std", "0.5"]
+    fit_set = ["--data", "digits", "--outputs", str(home / "outputs" / "train"), "--out", str(tmp_path / "own")]
+    assert main(["finetune", *own, *fit_set]) == 0
+    trained(home, tmp_path / "known")
+    given = ["--outputs", str(home / "outputs" / "test"), "--scores", f"{tmp_path / 'own'},{tmp_path / 'known'}",
+             "--bootstrap", "0", "--out", str(tmp_path / "report")]  # fmt: skip
+    assert main(["evaluate", *given]) == 2
+    assert f"its backbone is code of your own: give its spec, {code} (--backbone)" in capsys.readouterr().err
+    assert main(["evaluate", *given, "--backbone", code]) == 0
+    assert "known" in capsys.readouterr().out
+
+
+def test_processes_that_decode_change_nothing(home: Path, tmp_path: Path) -> None:
+    for options in (["--select", "aupr_error"], ["--trainable", "head", "--hidden", "[8]"]):
+        alone, helped = (tmp_path / f"{options[1]}{workers}" for workers in (0, 1))
+        one = trained(home, alone, *options, live=True)
+        assert trained(home, helped, *options, "--workers", "1", live=True) == one
+
+
+def test_the_scale_of_half_precision_losses_is_kept(home: Path, tmp_path: Path) -> None:
+    """A scale that grows every second step; on a CPU, only a scaler of one's own can have it."""
+
+    def run(scale: float) -> tuple[Run, torch.amp.GradScaler]:
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=2)
+        plugin = MixedPrecision("16-mixed", "cpu", scaler)
+        return Run(
+            task_of(home, batch_size=100), tmp_path, Fabric(accelerator="cpu", devices=1, plugins=[plugin])
+        ), scaler
+
+    broken, scaler = run(4.0)
+    broken.set_modes()
+    examples = broken.task.source.from_step(0, broken.steps, 0, 0)
+    for _ in range(3):
+        broken.take_step([next(examples)])
+    broken._save()
+    again, other = run(1.0)
+    again.resume()
+    assert other.state_dict() == scaler.state_dict()
+    assert other.get_scale() == 8.0

@@ -12,7 +12,7 @@ from steepslope.outputs import ClassifierOutputs
 from tests.test_extraction import extract, folder_of
 
 BACKBONE = ["extract", "--classifier", "module:tests.test_experiments:ten_classes", "--image-size", "12"]
-WORDS = [*BACKBONE, "--mean", "0.5", "--std", "0.5", "--foreign", "true"]
+WORDS = [*BACKBONE, "--mean", "0.5", "--std", "0.5", "--foreign"]
 
 
 def foreign(data: str, out: Path, *options: str) -> int:

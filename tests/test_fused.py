@@ -352,8 +352,11 @@ def test_by_command_line(
     for name, outputs in {"fit": fit_set, "reference": reference, "test": unseen}.items():
         outputs.save(tmp_path / name)
     sets = ["--outputs", str(tmp_path / "fit"), "--reference", str(tmp_path / "reference")]
-    assert main(["fit", *sets, "--fused", "true", "--out", str(tmp_path / "fused")]) == 0
+    assert main(["fit", *sets, "--fused", "--out", str(tmp_path / "fused")]) == 0
     assert isinstance(Oracle.load(tmp_path / "fused"), FusedOracle)
+    (tmp_path / "plain").touch()
+    modes = {path.stat().st_mode for path in [*(tmp_path / "fused").iterdir(), tmp_path / "plain"]}
+    assert len(modes) == 1  # whoever reads other new files here reads the weights
     scores = f"trust_score,temperature_scaled_mcp,{tmp_path / 'fused'}"
     words = ["evaluate", "--outputs", str(tmp_path / "test"), "--scores", scores, "--bootstrap", "50"]
     words += ["--out", str(tmp_path / "report")]

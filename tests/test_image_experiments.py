@@ -218,5 +218,4 @@ def test_the_committed_table_of_the_recipe_is_that_of_its_rows() -> None:
     rows = rows_of(RESULTS / "recipe")
     assert recipe_module.tables(rows) == (RESULTS / "recipe" / "table.md").read_text()
     names = ["mcp", "mc_dropout", "trust_score", *STAGES]
-    seeds = dict.fromkeys(row["seed"] for row in rows)
-    assert [(row["seed"], row["score"]) for row in rows] == [(seed, name) for seed in seeds for name in names]
+    assert [(row["seed"], row["score"]) for row in rows] == [(seed, name) for seed in range(3) for name in names]

@@ -65,7 +65,7 @@ def test_evaluate_a_confidence_alone(suffix: str, tmp_path: Path, capsys: pytest
     else:
         write(path, {"confidence": confidence, "is_correct": outputs.is_correct, "site": ["a", "b", "c"] * 100})
     groups = "" if suffix == ".npz" else " --groups site"
-    assert main(f"evaluate --outputs {path} --bootstrap 20 --paper true --out {tmp_path}/out{groups}".split()) == 0
+    assert main(f"evaluate --outputs {path} --bootstrap 20 --paper --out {tmp_path}/out{groups}".split()) == 0
     assert "cannot be compared with MCP: that needs logits" in capsys.readouterr().out
     row = json.loads((tmp_path / "out" / "metrics.json").read_text())[0]
     assert row["score"] == "confidence"

@@ -107,37 +107,42 @@ def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value != value else value for name, value in values.items()}
 
 
+Images = Callable[[ClassifierOutputs], Any]  # a steepslope.data.images.Dataset
+
+
 @dataclass(frozen=True, eq=False)
-class FitSets:
-    """What scores that learn are fitted on: ``errors``, rows new to the classifier, and its training ``reference``."""
+class Resources:
+    """What scores and oracles need beside the outputs that they judge.
+
+    Scores that learn are fitted on ``errors``, rows new to the classifier, or on its training ``reference``. Oracles
+    that look at images have them from ``images``, which opens those of outputs; where such a one stands on code of
+    one's own, ``backbone`` is its spec.
+    """
 
     errors: ClassifierOutputs | None = None
     reference: ClassifierOutputs | None = None
-
-
-Images = Callable[[ClassifierOutputs], Any] | None  # a steepslope.data.images.Dataset
+    images: Images | None = None
+    backbone: str | None = None
 
 
 def score_predictions(
     names: Sequence[str],
     predictions: ClassifierOutputs | Confidences,
-    fit_sets: FitSets | None = None,
-    images: Images = None,
+    resources: Resources | None = None,
 ) -> list[Scored]:
     """Apply post-hoc scores (by name) and oracles (by folder); MCP comes first, asked for or not.
 
-    An oracle is called by its folder's name, or by its whole path where two have the same name. Oracles that look at
-    images have them from ``images``, which opens those of the outputs. Predictions that come with a confidence alone
-    are scored by it and nothing else.
+    An oracle is called by its folder's name, or by its whole path where two have the same name. Predictions that come
+    with a confidence alone are scored by it and nothing else.
     """
-    fit_sets = fit_sets or FitSets()
+    resources = resources or Resources()
     if isinstance(predictions, Confidences):
         return [_given(names, predictions)]
     folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
     wanted = {folders.get(name, name): name for name in (BASELINE, *names)}
     labels = [Path(key).name for key in wanted]
     return [
-        _score(name, label if labels.count(label) == 1 else name, predictions, fit_sets, images)
+        _score(name, label if labels.count(label) == 1 else name, predictions, resources)
         for name, label in zip(wanted.values(), labels, strict=True)
     ]
 
@@ -151,15 +156,15 @@ def _given(names: Sequence[str], predictions: Confidences) -> Scored:
     return Scored("confidence", None, confidence, "probability" if within else "rank")
 
 
-def _score(name: str, label: str, outputs: ClassifierOutputs, fit_sets: FitSets, images: Images) -> Scored:
+def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     if name in SCORES:
         try:
-            score = SCORES[name]().fit(_fit_set(name, outputs, fit_sets))
+            score = SCORES[name]().fit(_fit_set(name, outputs, resources))
             return Scored(name, None, _known(score.confidence(outputs)), score.scale)
         except SteepslopeError as error:
             raise error if str(error).startswith(name) else SteepslopeError(f"{name}: {error}") from error
     if (Path(name) / CARD).exists():
-        return _score_by_oracle(name, label, outputs, images)
+        return _score_by_oracle(name, label, outputs, resources)
     if Path(name).exists() or "/" in name:
         raise SteepslopeError(f"{name}: expected the folder of a fitted oracle with {CARD}, found none")
     raise unknown_name("score", name, SCORES)
@@ -173,11 +178,11 @@ def _known(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
     return confidence
 
 
-def _fit_set(name: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> ClassifierOutputs:
+def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
     need = SCORES[name].fits_on
     if need == "nothing":
         return outputs
-    found: ClassifierOutputs | None = getattr(fit_sets, need)
+    found: ClassifierOutputs | None = getattr(resources, need)
     if found is None:
         wanted = {"errors": "outputs of held-out rows (--fit)", "reference": "its training outputs (--reference)"}[need]
         raise SteepslopeError(f"{name} learns from the classifier: expected {wanted}, found none")
@@ -187,9 +192,9 @@ def _fit_set(name: str, outputs: ClassifierOutputs, fit_sets: FitSets) -> Classi
     return found
 
 
-def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs, images: Images) -> Scored:
+def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     if looks_at_images(Path(folder)):
-        return _score_by_looking(folder, label, outputs, images)
+        return _score_by_looking(folder, label, outputs, resources)
     oracle = Oracle.load(folder)
     alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
     explain = None if isinstance(oracle, Oracle) and oracle.widths else oracle.explain
@@ -199,16 +204,16 @@ def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs, images
         raise SteepslopeError(f"oracle {folder}: {error}") from error
 
 
-def _score_by_looking(folder: str, label: str, outputs: ClassifierOutputs, images: Images) -> Scored:
+def _score_by_looking(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     import torch
 
     from steepslope.image_oracle import ImageOracle  # with torch and its vision libraries, which take seconds
 
-    oracle = ImageOracle.load(folder)
+    oracle = ImageOracle.load(folder, resources.backbone)
     oracle.net.to("cuda" if torch.cuda.is_available() else "cpu")
     alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
     try:
-        looking = oracle if images is None else oracle.on(images(outputs))
+        looking = oracle if resources.images is None else oracle.on(resources.images(outputs))
         return Scored(label, oracle.loss, _known(looking.trust_logit(outputs)), oracle.scale, alphas)
     except SteepslopeError as error:
         raise SteepslopeError(f"oracle {folder}: {error}") from error

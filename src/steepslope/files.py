@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,6 +47,13 @@ def _move_all(staging: Path, target: Path, last: str) -> None:
         (target / last).unlink(missing_ok=True)
     for path in files:
         path.replace(target / path.name)
+
+
+def share(path: Path) -> None:
+    """Let those read and write a file who may do so with new files here; safetensors keeps its own from all others."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 def write_json(path: Path, content: Any) -> None:

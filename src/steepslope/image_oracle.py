@@ -27,6 +27,7 @@ from steepslope.trust import CARD, IMAGES, WEIGHTS, TrustLogits, require_known
 from steepslope.weights import load_weights, save_weights
 
 BATCH = 64
+CODE = "module:"  # what specs of one's own code begin with
 
 
 class ImageOracleNet(nn.Module):
@@ -79,7 +80,8 @@ class ImageOracle(TrustLogits):
     """A trained oracle on images.
 
     ``backbone`` is its spec, ``transform`` makes its input, or the classifier's where the recipe is that of the
-    authors' code. :meth:`on` says where the images are whose outputs it is asked about; they are found by id.
+    authors' code. :meth:`on` says where the images are whose outputs it is asked about; they are found by id, and
+    decoded by ``workers`` processes, or in this one.
     """
 
     net: ImageOracleNet
@@ -88,6 +90,7 @@ class ImageOracle(TrustLogits):
     num_classes: int
     recipe: Finetuning
     images: Dataset | None = None
+    workers: int = 0
 
     @property
     def loss(self) -> str:
@@ -104,9 +107,9 @@ class ImageOracle(TrustLogits):
         """The slope for wrong predictions."""
         return self.recipe.alpha_neg
 
-    def on(self, images: Dataset) -> ImageOracle:
+    def on(self, images: Dataset, workers: int = 0) -> ImageOracle:
         """Return the same, looking at these images."""
-        return replace(self, images=images)
+        return replace(self, images=images, workers=workers)
 
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return z of each prediction, (n,), from the images of the outputs' ids."""
@@ -115,7 +118,7 @@ class ImageOracle(TrustLogits):
             raise SteepslopeError("this oracle looks at the images: say where they are (--data)")
         rows = rows_by_id(self.images, outputs.ids)
         device = next(self.net.parameters()).device
-        batches = decoded_batches(self.images, rows, self.transform, BATCH)
+        batches = decoded_batches(self.images, rows, self.transform, BATCH, self.workers)
         with torch.inference_mode():
             return torch.cat([self.net(batch.to(device)).double().cpu() for batch in batches]).numpy()
 
@@ -144,7 +147,8 @@ class ImageOracle(TrustLogits):
     def load(cls, folder: str | Path, backbone: str | None = None) -> ImageOracle:
         """Read what :meth:`save` wrote; its backbone's architecture comes from the spec, the weights from the file.
 
-        A file does not get to say which code is run: a backbone of one's own, ``module:…``, is to be given again.
+        A file does not get to say which code is run: a backbone of one's own, ``module:…``, is to be given again, as
+        ``backbone``, which changes nothing where it is another.
         """
         path = Path(folder) / CARD
         card = read_json(path, "a fitted oracle")
@@ -156,9 +160,11 @@ class ImageOracle(TrustLogits):
             recipe = Finetuning().changed(field(card, "recipe", dict, path))
             lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
             transform = Transform(**{**described, **lists})
-            if backbone is None and spec.startswith("module:"):
-                raise SteepslopeError(f"its backbone is code of your own: load it with backbone={spec!r}")
-            frame = load_classifier(backbone or spec)
+            if spec.startswith(CODE):
+                if backbone is None:
+                    raise SteepslopeError(f"its backbone is code of your own: give its spec, {spec} (--backbone)")
+                spec = backbone
+            frame = load_classifier(spec)
             net = build_net(replace(frame, transform=frame.transform.changed(size=size)), recipe)
         except (ValueError, TypeError, RuntimeError) as error:
             raise SteepslopeError(f"{path}: {error}") from error

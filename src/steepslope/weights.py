@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
+from steepslope.files import share
 
 
 def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -19,6 +20,7 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
     except SafetensorError as error:
         raise OSError(f"{path.name}: {error}") from error
+    share(path)
 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:

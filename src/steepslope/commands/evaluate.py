@@ -14,19 +14,18 @@ from rich.console import Console
 from steepslope.outputs import ClassifierOutputs, Confidences
 
 if TYPE_CHECKING:
-    from steepslope.evaluation import FitSets
+    from steepslope.evaluation import Resources
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to evaluate: the groups asked for, the paper's variants, resamples and their seed."""
+    """How to evaluate: the groups asked for, the paper's variants, resamples and their seed, and what scores need."""
 
     groups: str | None = None
     paper: bool = False
     bootstrap: int = 1000
     seed: int = 0
-    fit_sets: FitSets | None = None
-    data: str | None = None
+    resources: Resources | None = None
 
 
 def evaluate(
@@ -36,6 +35,7 @@ def evaluate(
     fit: str | None = None,
     reference: str | None = None,
     data: str | None = None,
+    backbone: str | None = None,
     groups: str | None = None,
     paper: bool = False,
     bootstrap: int = 1000,
@@ -58,6 +58,8 @@ def evaluate(
         The classifier's training outputs, for scores that look up neighbours (trust_score, knn_distance).
     data
         Data spec of the outputs' images, for oracles that look at them; by default what the outputs say.
+    backbone
+        Spec of an image oracle's backbone where that is code of your own (module:…): no file gets to name code.
     groups
         label (default where there are labels), predicted, a column of the outputs' file, or a .csv or .parquet
         file with a column named group: coverage and risk are shown for each of them.
@@ -68,14 +70,15 @@ def evaluate(
     seed
         Fixes the resamples.
     """
-    from steepslope.evaluation import FitSets
+    from steepslope.evaluation import Resources
     from steepslope.outputs_io import load_predictions
     from steepslope.trust import CARD, looks_at_images
 
     path = Path(outputs)
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
     names = [name.strip() for name in scores.split(",") if name.strip()]
-    options = Options(groups, paper, bootstrap, seed, FitSets(held_out, known), data)
+    resources = Resources(held_out, known, partial(_images, path=path, data=data), backbone)
+    options = Options(groups, paper, bootstrap, seed, resources)
     looks = any(looks_at_images(Path(name)) for name in names if (Path(name) / CARD).exists())
     predictions = load_predictions(path, ids=bool(fit or reference or looks))
     evaluate_predictions(predictions, path, names, Path(out), f"Trust in {outputs}", options)
@@ -98,7 +101,7 @@ def evaluate_predictions(
     from steepslope.report.table import TERMINAL_TITLES, heading, main_grid
 
     codes, group_names = _groups(options.groups, predictions, path)
-    scored = score_predictions(names, predictions, options.fit_sets, partial(_images, path=path, data=options.data))
+    scored = score_predictions(names, predictions, options.resources)
     rows = table_rows(scored, predictions.is_correct, options.bootstrap, options.seed)
     num_classes = predictions.num_classes if isinstance(predictions, ClassifierOutputs) else None
     context = Context(predictions.is_correct, num_classes, codes, group_names, options.paper)

@@ -73,10 +73,11 @@ def extract_foreign(
     sources: dict[Path, tuple[str, Dataset]] = {
         folder / FOREIGN: (str(spec), _rows_of(folder, data)) for folder, data in _judged(spec, out).items()
     }
-    return extract(backbone, sources, replace(options, evidence=("features",)), _said)
+    return extract(backbone, sources, replace(options, evidence=("features",)), said_of_features)
 
 
-def _said(outputs: ClassifierOutputs) -> str:
+def said_of_features(outputs: ClassifierOutputs) -> str:
+    """Return what to say of a backbone's outputs, whose classes may be others than the labels'."""
     return f"{outputs.require_features().shape[1]:,} foreign features of {len(outputs):,} images"
 
 

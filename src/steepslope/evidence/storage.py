@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE
 from steepslope.evidence.states import NO_STATE, State
+from steepslope.files import share
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
@@ -22,6 +23,7 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
     except SafetensorError as error:
         raise OSError(f"{path.name}: {error}") from error
+    share(path)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -105,10 +105,13 @@ def kept_rows(folder: Path, key: dict[str, Any], make: Callable[[], list[dict[st
     return rows
 
 
-def write_results(out: str, rows: Sequence[dict[str, Any]], table: str) -> None:
-    """Write rows.json and table.md."""
+def write_results(
+    out: str, rows: Sequence[dict[str, Any]], table: str, others: Mapping[str, Sequence[dict[str, Any]]] | None = None
+) -> None:
+    """Write rows.json, other rows under their names, and table.md."""
     with staged_folder(out, last=TABLE) as staging:
-        write_json(staging / ROWS, rows)
+        for name, some in {ROWS: rows, **(others or {})}.items():
+            write_json(staging / name, some)
         (staging / TABLE).write_text(table, encoding="utf-8")
 
 

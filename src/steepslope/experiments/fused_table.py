@@ -7,7 +7,7 @@ Run ``python -m steepslope.experiments.fused_table --help``. It starts from the 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,16 @@ from steepslope.cli import run
 from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import DatasetSpec, parse_dataset
-from steepslope.data.extraction import extract, named_data
+from steepslope.data.extraction import extract, named_data, said
+from steepslope.data.foreign import said_of_features
 from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
-from steepslope.evaluation import FitSets, Scored, score_predictions, table_rows
-from steepslope.experiments.common import mean_cell
+from steepslope.evaluation import Resources, Scored, score_predictions, table_rows
+from steepslope.experiments.common import mean_cell, write_results
 from steepslope.experiments.distortions import DISTORTIONS, distorted
-from steepslope.files import staged_folder, write_json
 from steepslope.metrics import auroc, compare
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs_io import MANIFEST
 from steepslope.progress import console
 from steepslope.report.grid import Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
@@ -39,6 +38,8 @@ WILD = ("accuracy", "mcp", "trust_score", "fused")
 MAIN = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 DISTORTED_ROWS = 3_000
 PASSES = 50
+
+Say = Callable[[ClassifierOutputs], str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def fused_table(
     work: str,
     out: str,
     foreign: str,
-    foreign_size: int = 96,
+    foreign_size: int = 160,
     foreign_mean: float = 0.5,
     foreign_std: float = 0.5,
     seeds: tuple[int, ...] = (0, 1, 2),
@@ -92,10 +93,7 @@ def fused_table(
         clean, shifted = seed_rows(sources, seed)
         rows += clean
         wild += shifted
-    with staged_folder(out, last="table.md") as staging:
-        write_json(staging / "rows.json", rows)
-        write_json(staging / "wild.json", wild)
-        (staging / "table.md").write_text(tables(rows, wild), encoding="utf-8")
+    write_results(out, rows, tables(rows, wild), {"wild.json": wild})
 
 
 def seed_rows(sources: Sources, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -108,27 +106,31 @@ def seed_rows(sources: Sources, seed: int) -> tuple[list[dict[str, Any]], list[d
     held_out, test = (outputs_at(classifier, data[name], folder / name, views) for name in ("holdout", "test"))
     passes = ExtractionOptions(evidence="dropout", passes=PASSES, batch_size=256)
     dropout = outputs_at(classifier, data["test"], folder / "test-dropout", passes).dropout
-    abroad = ExtractionOptions(batch_size=64, backend="onnx")
     train, held_out, test = (
-        outputs.with_foreign(outputs_at(sources.foreign, data[name], sources.work / "foreign" / name, abroad))
+        outputs.with_foreign(foreign_at(sources.foreign, data[name], sources.work / "foreign" / name))
         for name, outputs in (("train", train), ("holdout", held_out), ("test", test))
     )
-    oracle, fit_sets = folder / "fused", FitSets(held_out, train)
+    oracle, resources = folder / "fused", Resources(held_out, train)
     Oracle.fused(seed=seed).fit(held_out, train).save(oracle)
-    rows = _clean_rows(seed, oracle, replace(test, dropout=dropout), fit_sets)
+    rows = _clean_rows(seed, oracle, replace(test, dropout=dropout), resources)
     console().print(f"seed {seed}: {rows[0]['auc']['value']:.4f} MCP, {rows[-1]['auc']['value']:.4f} fused")
-    return rows, _wild_rows(sources, seed, classifier, oracle, fit_sets, views)
+    return rows, _wild_rows(sources, seed, classifier, oracle, resources, views)
 
 
-def outputs_at(classifier: Classifier, data: Dataset, out: Path, options: ExtractionOptions) -> ClassifierOutputs:
-    """Extract to a folder, or load what is complete there."""
-    if not (out / MANIFEST).exists():
-        extract(classifier, {out: (out.name, data)}, options)
-    return ClassifierOutputs.load(out)
+def outputs_at(
+    classifier: Classifier, data: Dataset, out: Path, options: ExtractionOptions, say: Say = said
+) -> ClassifierOutputs:
+    """Extract to a folder, or load what is complete there; refuse a folder that holds other outputs."""
+    return extract(classifier, {out: (out.name, data)}, options, say)[out]
 
 
-def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, fit_sets: FitSets) -> list[dict[str, Any]]:
-    scored = score_predictions([*SCORES, str(oracle)], test, fit_sets)
+def foreign_at(backbone: Classifier, data: Dataset, out: Path) -> ClassifierOutputs:
+    """Do the same for a backbone whose classes are others than the labels'."""
+    return outputs_at(backbone, data, out, ExtractionOptions(batch_size=64, backend="onnx"), said_of_features)
+
+
+def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, resources: Resources) -> list[dict[str, Any]]:
+    scored = score_predictions([*SCORES, str(oracle)], test, resources)
     rows = [row.as_json() for row in table_rows(scored, test.is_correct, seed=seed)]
     last = len(rows) - 1
     rows[last]["best_single"] = against_best(scored, rows, last, last, test.is_correct, seed)
@@ -150,7 +152,7 @@ def against_best(
 
 
 def _wild_rows(
-    sources: Sources, seed: int, classifier: Classifier, oracle: Path, fit_sets: FitSets, views: ExtractionOptions
+    sources: Sources, seed: int, classifier: Classifier, oracle: Path, resources: Resources, views: ExtractionOptions
 ) -> list[dict[str, Any]]:
     whole = sources.data.load_into_memory("test")
     images = whole.subset(np.arange(min(len(whole), DISTORTED_ROWS)))
@@ -158,11 +160,8 @@ def _wild_rows(
     for name, level in ((name, level) for name in DISTORTIONS for level in (0, 1)):
         shifted, where = distorted(images, name, level), sources.work / "wild"
         outputs = outputs_at(classifier, shifted, where / f"seed{seed}" / f"{name}{level}", views)
-        abroad = ExtractionOptions(batch_size=64, backend="onnx")
-        outputs = outputs.with_foreign(
-            outputs_at(sources.foreign, shifted, where / "foreign" / f"{name}{level}", abroad)
-        )
-        scored = score_predictions(["trust_score", str(oracle)], outputs, fit_sets)
+        outputs = outputs.with_foreign(foreign_at(sources.foreign, shifted, where / "foreign" / f"{name}{level}"))
+        scored = score_predictions(["trust_score", str(oracle)], outputs, resources)
         aucs = {one.name: auroc(one.confidence, outputs.is_correct) for one in scored}
         delta = dict(compare(scored[-1].confidence, scored[0].confidence, outputs.is_correct, seed=seed)["auc"])
         accuracy = float(outputs.is_correct.mean())

@@ -22,7 +22,7 @@ from steepslope.data.extraction import extract, named_data
 from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.evaluation import Scored, nan_to_none, score_predictions, table_rows
+from steepslope.evaluation import Resources, Scored, nan_to_none, score_predictions, table_rows
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
@@ -181,7 +181,7 @@ def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset,
     That of steep slope, which trusts where z > 0, has a second one: to cross entropy's where p is above α⁻ / (α⁺ + α⁻),
     which is what z > 0 means for it.
     """
-    scored = score_predictions(oracles, seen, images=lambda _: images)
+    scored = score_predictions(oracles, seen, Resources(images=lambda _: images))
     rows = table_rows(scored, seen.is_correct, seed=seed)
     found = [{**row.as_json(), "cuts": {str(cut): nan_to_none(rates) for cut, rates in row.cuts.items()}}
              for row in rows]  # fmt: skip

@@ -21,9 +21,9 @@ from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import named_data
 from steepslope.data.options import ExtractionOptions
-from steepslope.evaluation import FitSets, Scored, score_predictions, table_rows
+from steepslope.evaluation import Resources, Scored, score_predictions, table_rows
 from steepslope.experiments.common import write_results
-from steepslope.experiments.fused_table import against_best, gains, outputs_at, score_table
+from steepslope.experiments.fused_table import against_best, foreign_at, gains, outputs_at, score_table
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, blocks
 from steepslope.scores import SCORES
@@ -89,34 +89,37 @@ def probe_table(
 
 def _backbone_outputs(
     net: Classifier, data: str, classifiers: Path, work: Path
-) -> dict[str, tuple[ClassifierOutputs, NDArray[Any] | None]]:
-    """Return the backbone's outputs of each split and, of those to judge, the features of all views."""
+) -> dict[str, tuple[ClassifierOutputs, ClassifierOutputs | None]]:
+    """Return the backbone's outputs of each split and, of those to judge, the views of its features."""
     split_by = load_classifier(f"checkpoint:{classifiers / 'seed0' / 'classifier'}")
     named = named_data(split_by, parse_dataset(data), None)
-    plain = ExtractionOptions(batch_size=64, backend="onnx")
-    views = replace(plain, evidence="views")
-    width = outputs_at(net, named["test"], work / "foreign" / "test", plain).require_features().shape[1]
+    views = ExtractionOptions(evidence="views", batch_size=64, backend="onnx")
+    width = foreign_at(net, named["test"], work / "probed" / "test").require_features().shape[1]
     wide = replace(net, net=FeaturesAsLogits(net.net).eval(), num_classes=width, classes=None)
     return {
         name: (
-            outputs_at(net, split, work / "foreign" / name, plain),
-            None if name == "train" else outputs_at(wide, split, work / "backbone" / name, views).views,
+            foreign_at(net, split, work / "probed" / name),
+            None if name == "train" else outputs_at(wide, split, work / "probed-views" / name, views, _said_of_views),
         )
         for name, split in named.items()
     }
 
 
+def _said_of_views(outputs: ClassifierOutputs) -> str:
+    return f"views of {len(outputs):,} images"
+
+
 def _seed_rows(
-    parts: dict[str, tuple[ClassifierOutputs, NDArray[Any] | None]], work: Path, seed: int
+    parts: dict[str, tuple[ClassifierOutputs, ClassifierOutputs | None]], work: Path, seed: int
 ) -> list[dict[str, Any]]:
     weights, bias = probe(parts["train"][0], seed)
     sets = {
-        name: judged(base, views, weights, bias).with_foreign(ClassifierOutputs.load(work / f"seed{seed}" / name))
-        for name, (base, views) in parts.items()
+        name: judged(base, changed, weights, bias).with_foreign(ClassifierOutputs.load(work / f"seed{seed}" / name))
+        for name, (base, changed) in parts.items()
     }
     test = sets["test"]
     names = [name for name in SCORES if name != "mc_dropout"]  # a linear probe has no dropout
-    scored = score_predictions(names, test, FitSets(sets["holdout"], sets["train"]))
+    scored = score_predictions(names, test, Resources(sets["holdout"], sets["train"]))
     for name, foreign in ORACLES.items():
         known, fit_set, unseen = (
             sets[part] if foreign else replace(sets[part], foreign=None) for part in ("train", "holdout", "test")
@@ -142,14 +145,19 @@ def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDA
 
 
 def judged(
-    base: ClassifierOutputs, views: NDArray[Any] | None, weights: NDArray[np.float32], bias: NDArray[np.float32]
+    base: ClassifierOutputs,
+    changed: ClassifierOutputs | None,
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32],
 ) -> ClassifierOutputs:
-    """Return the probe's outputs from the backbone's."""
+    """Return the probe's outputs from the backbone's, with views where there are those of its features."""
     logits = np.asarray(base.require_features()) @ weights + bias
-    seen = None
-    if views is not None:
-        seen = np.concatenate([np.asarray(views[rows]) @ weights + bias for rows in blocks(len(views), 1_000)])
-    return ClassifierOutputs(logits, base.labels, base.features, base.ids, seen)
+    plain = ClassifierOutputs(logits, base.labels, base.features, base.ids)
+    if changed is None or changed.views is None:
+        return plain
+    views = changed.views
+    seen = [np.asarray(views[rows]) @ weights + bias for rows in blocks(len(views), 1_000)]
+    return replace(plain, views=np.concatenate(seen), noise=changed.noise)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import extract, named_data
 from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
-from steepslope.evaluation import BASELINE, FitSets, Images, nan_to_none, score_predictions, table_rows
+from steepslope.evaluation import BASELINE, Resources, nan_to_none, score_predictions, table_rows
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
@@ -91,10 +91,10 @@ def seed_rows(
     splits = {"outputs": str(folder / "train"), "valid": str(folder / "holdout")}
     asked = train_by_preset(says, folder / "oracles", oracle=classifier.spec, data=spec.name, **splits, seed=seed)
     names = [*SCORES, *(str(folder / "oracles" / name) for name in asked.recipes)]
-    fit_sets = FitSets(outputs["holdout"], outputs["train"])
+    resources = Resources(outputs["holdout"], outputs["train"], lambda _: images["test"])
 
     def make() -> list[dict[str, Any]]:
-        return block_rows(names, outputs["test"], fit_sets, lambda _: images["test"], seed)
+        return block_rows(names, outputs["test"], resources, seed)
 
     about = {"seed": seed, "split": "test", "fit_rows": len(outputs["train"])}
     return [{**about, **row} for row in kept_rows(folder, rows_key(outputs["test"], names, seed), make)]
@@ -112,11 +112,9 @@ def _extracted(
     return {"train": found[folder / "train"], "holdout": found[folder / "holdout"], "test": found[test]}
 
 
-def block_rows(
-    names: Sequence[str], seen: ClassifierOutputs, fit_sets: FitSets, images: Images, seed: int
-) -> list[dict[str, Any]]:
+def block_rows(names: Sequence[str], seen: ClassifierOutputs, resources: Resources, seed: int) -> list[dict[str, Any]]:
     """Return a row a score or oracle; steep slope's has also its paired differences to TCP."""
-    scored = score_predictions(names, seen, fit_sets, images)
+    scored = score_predictions(names, seen, resources)
     rows = [row.as_json() for row in table_rows(scored, seen.is_correct, seed=seed)]
     places = {one.name: place for place, one in enumerate(scored)}
     if {TCP, STEEP} <= places.keys():

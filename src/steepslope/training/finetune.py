@@ -139,6 +139,8 @@ class _Run:
         restore_optimizer(self.optimizer, moments)
         self.step, self.running = about["step"], Running(**about["running"])
         self.best = -math.inf if about["best"] is None else about["best"]
+        if about.get("precision"):  # of float16: by how much losses are scaled
+            self.fabric.strategy.precision.load_state_dict(about["precision"])
         if self.fabric.is_global_zero:
             console().print(f"{self.out}: goes on after step {self.step:,} of {self.steps.total:,}")
 
@@ -287,7 +289,8 @@ class _Run:
                     "help; what was saved before stays"
                 )
         best = self.best if math.isfinite(self.best) else None
-        about = {"key": self.task.key, "step": self.step, "best": best, "running": asdict(self.running)}
+        about = {"key": self.task.key, "step": self.step, "best": best, "running": asdict(self.running),
+                 "precision": self.fabric.strategy.precision.state_dict()}  # fmt: skip
         with together(self.fabric):
             if self.fabric.is_global_zero:
                 save_state(self.out / STATE, self.net.state_dict(), self.optimizer, about)

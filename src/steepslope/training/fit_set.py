@@ -49,12 +49,12 @@ class FitSet:
         """The true classes, (n,)."""
         return np.asarray(self.data.labels)[self.rows]
 
-    def said(self) -> ClassifierOutputs:
+    def said(self, workers: int) -> ClassifierOutputs:
         """Return the outputs, asking the classifier for them once where they are not there yet."""
         if self.outputs is not None:
             return self.outputs
         assert self.classifier is not None
-        return ask(self.classifier, self.data, self.rows)
+        return ask(self.classifier, self.data, self.rows, workers)
 
     def marks(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""
@@ -105,7 +105,7 @@ def open_valid(asked: FinetuneRequest, recipe: Finetuning, fit_set: FitSet) -> t
     if fit_set.spare is None or fit_set.classifier is None:
         raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
     spare = fit_set.spare
-    return spare, ask(fit_set.classifier, spare, np.arange(len(spare)))
+    return spare, ask(fit_set.classifier, spare, np.arange(len(spare)), asked.workers)
 
 
 def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tuple[Dataset, NDArray[np.int64]]:
@@ -151,12 +151,12 @@ def with_input(net: Classifier, changes: Input, role: str) -> Classifier:
         raise SteepslopeError(f"{role}: {message}") from error
 
 
-def ask(classifier: Classifier, data: Dataset, rows: NDArray[np.int64]) -> ClassifierOutputs:
+def ask(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int) -> ClassifierOutputs:
     """Run a classifier over some images, as they are."""
     parts = []
     device = next(classifier.net.parameters()).device
     with torch.inference_mode():
-        for images in decoded_batches(data, rows, classifier.transform, BATCH):
+        for images in decoded_batches(data, rows, classifier.transform, BATCH, workers):
             parts.append(classifier.net(images.to(device))[1].float().cpu().numpy())
     ids = np.array([str(data.ids[row]) for row in rows])
     return ClassifierOutputs(np.concatenate(parts), np.asarray(data.labels)[rows], ids=ids)

@@ -71,7 +71,7 @@ def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Pa
     key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
     key["init"] = None if init is None else take_weights(oracle, init)
     fabric.to_device(oracle.net)
-    seen = fit_set.said() if recipe.features_stay else fit_set.outputs
+    seen = fit_set.said(asked.workers) if recipe.features_stay else fit_set.outputs
     if seen is not None:
         check_errors(seen)
     return Task(
@@ -79,7 +79,7 @@ def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Pa
         _source(oracle, fit_set, asked),
         _judge(seen, fit_set, recipe, fabric),
         bound_loss(recipe.as_json(), seen),
-        None if valid is None else _validation(oracle, *valid),
+        None if valid is None else _validation(oracle, *valid, asked.workers),
         json.loads(json.dumps(key)),
         asked.workers,
         asked.tensorboard,
@@ -114,19 +114,19 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
 
 def _source(oracle: ImageOracle, fit_set: FitSet, asked: FinetuneRequest) -> Source:
     if oracle.recipe.features_stay:
-        return Features(_features(oracle, fit_set.data, fit_set.rows))
+        return Features(_features(oracle, fit_set.data, fit_set.rows, asked.workers))
     live = fit_set.classifier
     own = oracle.transform if oracle.recipe.between == "image" else None
     return Examples(fit_set.data, fit_set.rows, oracle.recipe, own, None if live is None else live.transform)
 
 
-def _features(oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64]) -> Tensor:
+def _features(oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int) -> Tensor:
     """Return the backbone's features, (n, d), on its device."""
     device = next(oracle.net.parameters()).device
     with torch.no_grad():
         parts = [
             oracle.net.features(images.to(device)).float()
-            for images in decoded_batches(data, rows, oracle.transform, BATCH)
+            for images in decoded_batches(data, rows, oracle.transform, BATCH, workers)
         ]
     return torch.cat(parts)
 
@@ -139,12 +139,12 @@ def _judge(seen: ClassifierOutputs | None, fit_set: FitSet, recipe: Finetuning, 
     return Live(fit_set.classifier.net.requires_grad_(False), labels, recipe.loss, fabric)
 
 
-def _validation(oracle: ImageOracle, images: Dataset, outputs: ClassifierOutputs) -> Validation:
+def _validation(oracle: ImageOracle, images: Dataset, outputs: ClassifierOutputs, workers: int) -> Validation:
     """Look at the images anew each time, or at their features where these stay."""
     if not oracle.recipe.features_stay:
-        looking = oracle.on(images)
+        looking = oracle.on(images, workers)
         return Validation(outputs, lambda rows: looking.trust_logit(outputs.subset(rows)))
-    features = _features(oracle, images, rows_by_id(images, outputs.ids))
+    features = _features(oracle, images, rows_by_id(images, outputs.ids), workers)
     return Validation(outputs, lambda rows: _top(oracle, features[torch.from_numpy(rows).to(features.device)]))
 
 

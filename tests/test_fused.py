@@ -177,7 +177,7 @@ def test_the_same_data_give_the_same_oracle(
 def test_without_a_reference_what_needs_one_is_left_out(fit_set: ClassifierOutputs) -> None:
     fitted = Oracle.fused().fit(fit_set).fitted_
     assert fitted is not None
-    assert not {"neighbors", "foreign_neighbors", "second_opinion"} & set(fitted.inputs)
+    assert not {"neighbors", "second_opinion"} & set(fitted.inputs)
     assert fitted.left_out["second_opinion"] == "no reference"
     crossed = Oracle.fused(errors="crossfit").fit(fit_set).fitted_
     assert crossed is not None
@@ -194,7 +194,6 @@ def test_what_cannot_be_had_is_said(
     assert fitted.left_out == {
         "neighbors": "fewer than 50 references",
         "views": "no views in the outputs",
-        "foreign_neighbors": "no foreign in the reference",
         "second_opinion": "no foreign in the reference",
         "joint_opinion": "no foreign in the reference",
         "knn_distance": "fewer than 50 references",

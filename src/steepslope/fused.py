@@ -84,8 +84,8 @@ class FusedOracle(TrustLogits):
 
     The classifier, its views and dropout passes, the labels of neighbours and a probe on a foreign backbone, as far as
     there are any, are opinions on the classes: log-probabilities. Their consensus weighs each by one number >= 0,
-    learnt from the labels of the fit set, and the log-odds of the prediction in it are the trust; for images noisier
-    than those of the fit set, by ``outputs.noise``, the classifier's own opinion takes over. Five-fold
+    learnt from the labels of the fit set, and the log-odds of the prediction in it are the trust; for images of more or
+    less noise than the fit set's, by ``outputs.noise``, the classifier's own opinion takes over. Five-fold
     cross-validation on the fit set chooses by AURC which opinions count, and the ridge; where a single score has a
     lower one there, the oracle is that score, and says so. The loss then sets the scale of the trust logit and where it
     is 0, on held-out rows of the folds; it does not change the ranking.
@@ -193,7 +193,7 @@ class FusedOracle(TrustLogits):
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
 
         An opinion counts by how much more probable it finds the predicted class than the consensus' runner-up.
-        ``others`` is what all further classes take away, ``noise`` what the guard against noise changes, and ``cut``
+        ``others`` is what all further classes take away, ``noise`` what the guard changes, and ``cut``
         the loss's offset.
         """
         fitted = self._checked(outputs)
@@ -276,7 +276,7 @@ def _consensus(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Gua
         return None, None
     opinions = sum(width for width in widths if isinstance(width, int))
     shapes = {"weights": (opinions,), "others": (1,)}
-    guarded = {**shapes, "limits": (2,), "own_weights": (1,), "own_others": (1,)}
+    guarded = {**shapes, "limits": (4, None), "own_weights": (1,), "own_others": (1,)}
     if not any(arrays_fit(arrays, expected, "float64") for expected in (shapes, guarded)):
         raise SteepslopeError(f"{path}: expected {opinions} weights and the offset of others, found something else")
     consensus = Consensus(arrays["weights"], arrays["others"])
@@ -286,7 +286,7 @@ def _consensus(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Gua
 
 
 def _mixed(odds: Floats, fitted: FusedFit, outputs: ClassifierOutputs, opinions: Floats) -> Floats:
-    """Return the log-odds of all opinions, or more of the classifier's own where its image is noisy."""
+    """Return the log-odds of all opinions, or more of the classifier's own where its image is noisy or blurred."""
     if fitted.guard is None:
         return odds
     place = sum(fitted.widths[: fitted.inputs.index(OWN)])

@@ -1,7 +1,8 @@
-"""A guard against noise: where an image is noisier than those of the fit set, the classifier alone is asked.
+"""A guard against noise and blur: where an image has far more or less noise than usual, the classifier alone is asked.
 
-Noise misleads whatever knows clean images, such as neighbours, probes and a foreign backbone, more than it misleads the
-classifier about itself; and the features do not tell it, since noisy images lie near clean ones there.
+Both mislead whatever knows clean images, such as neighbours, probes and a foreign backbone, more than they mislead the
+classifier about itself; and the features do not tell, since noisy images lie near clean ones there. Estimates of the
+noise tell both: a blurred image has less than any sharp one.
 """
 
 from __future__ import annotations
@@ -11,27 +12,44 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.errors import SteepslopeError
 from steepslope.training.consensus import Consensus
 
 Floats = NDArray[np.float64]
-QUANTILES = 0.95, 0.999
+QUANTILES = 0.001, 0.02, 0.98, 0.999
 
 
 @dataclass(frozen=True, eq=False)
 class Guard:
-    """``limits`` (2,): the noise up to which all opinions count, and from which only the classifier's ``own`` does."""
+    """``limits`` (4, s) of each estimate: between the inner two all opinions count, beyond the outer two ``own`` alone.
+
+    The estimate that lies furthest out decides.
+    """
 
     limits: Floats
     own: Consensus
 
     @classmethod
     def of(cls, noise: NDArray[np.floating], own: Consensus) -> Guard:
-        """Take the limits from the noise of the fit set's images."""
-        return cls(np.quantile(np.asarray(noise, dtype=np.float64), QUANTILES), own)
+        """Take the limits from the noise (n, s) of the fit set's images."""
+        return cls(np.quantile(np.asarray(noise, dtype=np.float64), QUANTILES, axis=0), own)
 
     def mixed(self, odds: Floats, own: Floats, noise: NDArray[np.floating]) -> Floats:
-        """Return the log-odds of all opinions and of the classifier's own, (m,) each, mixed by the images' noise."""
-        low, high = self.limits
-        above = np.asarray(noise, dtype=np.float64) - low
-        share = np.clip(above / (high - low), 0, 1) if high > low else above > 0
+        """Return the log-odds of all opinions and of the classifier's own, (m,) each, mixed by the noise (m, s).
+
+        Raises
+        ------
+        SteepslopeError
+            If there are not as many estimates as in the fit set.
+        """
+        least, low, high, most = self.limits
+        if noise.shape[1] != len(low):
+            raise SteepslopeError(f"noise: expected the fit set's {len(low)} estimates, found {noise.shape[1]}")
+        values = np.asarray(noise, dtype=np.float64)
+        share = np.maximum(_beyond(low - values, low - least), _beyond(values - high, most - high)).max(axis=1)
         return np.asarray((1 - share) * odds + share * own)
+
+
+def _beyond(distances: Floats, widths: Floats) -> Floats:
+    """Return 0 up to a limit, and from there to 1 at a width beyond it, (m, s); a width may be 0."""
+    return np.where(widths > 0, np.clip(distances / np.where(widths > 0, widths, 1), 0, 1), distances > 0)

@@ -41,7 +41,8 @@ class ClassifierOutputs:
     foreign
         Floats (n, e): features of the same inputs by another backbone than the classifier's.
     noise
-        Floats (n,): an estimate of the noise in each input, as the classifier sees it.
+        Floats (n, s): estimates of the noise in each input, as the classifier sees it, or other numbers that tell
+        unusual inputs.
 
     Raises
     ------
@@ -70,7 +71,7 @@ class ClassifierOutputs:
         _require_finite("logits", logits)
         object.__setattr__(self, "logits", logits)
         object.__setattr__(self, "labels", labels)
-        for name in ("features", "foreign"):
+        for name in ("features", "foreign", "noise"):
             if getattr(self, name) is not None:
                 matrix = _float_matrix(name, getattr(self, name))
                 _require_length(name, len(matrix), len(logits))
@@ -85,7 +86,7 @@ class ClassifierOutputs:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _float_cube(name, getattr(self, name), axis, logits.shape))
         if self.noise is not None:
-            object.__setattr__(self, "noise", _float_vector("noise", self.noise, len(logits)))
+            _require_finite("noise", self.noise)
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -222,15 +223,6 @@ def _float_cube(name: str, values: ArrayLike, axis: str, logits_shape: tuple[int
             f"{name}: expected floats of shape (n, {axis}, K) = ({n}, {axis}, {num_classes}), "
             f"found {array.dtype} of shape {array.shape}"
         )
-    return array
-
-
-def _float_vector(name: str, values: ArrayLike, n: int) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.name not in FLOATS:
-        raise SteepslopeError(f"{name}: expected floats of shape (n,), found {array.dtype} of shape {array.shape}")
-    _require_length(name, len(array), n)
-    _require_finite(name, array[:, None])
     return array
 
 

@@ -22,6 +22,7 @@ from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import DatasetSpec, holdout_split
 from steepslope.data.engine import Engine, launched, on_backend, together
 from steepslope.data.images import ClassNames, Dataset
+from steepslope.data.noise import ESTIMATES
 from steepslope.data.onnx_net import OnnxNet
 from steepslope.data.options import ExtractionOptions
 from steepslope.data.shards import STOPPED, join, plan, write_shards
@@ -148,7 +149,7 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
         "fingerprint": data.fingerprint(),
         "evidence": options.evidence,
         "views": options.views if "views" in options.evidence else None,
-        "noise": True if "views" in options.evidence else None,
+        "noise": ESTIMATES if "views" in options.evidence else None,
         "passes": [options.passes, options.batch_size] if "dropout" in options.evidence else None,
         "features": options.features if "features" in options.evidence else None,
         "precision": options.precision,

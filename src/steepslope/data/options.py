@@ -28,7 +28,7 @@ class ExtractionOptions:
     ----------
     evidence
         What to keep beside the logits, with commas between: features (penultimate), views (the logits of the image
-        mirrored, shifted, turned, blurred, scaled and in other contrast; with them an estimate of its noise), dropout
+        mirrored, shifted, turned, blurred, scaled and in other contrast; with them estimates of its noise), dropout
         (mean and spread of its passes), or none.
     features
         Type in which features are kept.

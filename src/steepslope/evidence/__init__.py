@@ -50,8 +50,7 @@ EVIDENCE: dict[str, Evidence] = {
         partial(neighbor_columns, array="foreign"),
         ("foreign",),
         replace(_NEIGHBORS, fit=partial(fit_neighbors, array="foreign")),
-        partial(neighbor_opinions, array="foreign"),
-    ),
+    ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
     "second_opinion": Evidence(opinion_columns, ("foreign",), Learning(fit_probe, valid_probe), second_opinions),
     "joint_opinion": Evidence(joint_columns, ARRAYS, Learning(fit_joint, valid_joint), joint_opinions),
     **{

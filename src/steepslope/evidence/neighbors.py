@@ -56,14 +56,12 @@ def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, arra
     return np.column_stack(columns)
 
 
-def neighbor_opinions(
-    outputs: ClassifierOutputs, rows: slice, state: State, array: str = "features"
-) -> NDArray[np.float64]:
+def neighbor_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
     """Return the log of each class's share of the nearest, smoothed, and a softmax of its distance, (m, 3, K).
 
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
-    distances, found = Index(**state).search(outputs.require(array)[rows], RANK, COUNTS)
+    distances, found = Index(**state).search(outputs.require_features()[rows], RANK, COUNTS)
     counts = np.array(COUNTS)[:, None]
     shares = np.log((found + PRIOR / outputs.num_classes) / (counts + PRIOR))
     nearest = np.maximum(distances.min(axis=1, keepdims=True), EPSILON)

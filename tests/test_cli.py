@@ -216,3 +216,27 @@ def test_public_names_resolve() -> None:
     assert all(getattr(steepslope, name) is not None for name in steepslope.__all__)
     with pytest.raises(AttributeError, match="no attribute 'oracle_of_delphi'"):
         _ = steepslope.oracle_of_delphi
+
+
+def test_outputs_of_two_classifiers_are_not_mixed(
+    demo: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, others = home / "outputs", demo / "seed0" / "outputs"
+    report = ["evaluate", "--outputs", str(own / "test"), "--out", str(tmp_path / "report"), "--bootstrap", "0"]
+    looking = ["finetune", "--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--data",
+               "digits", "--outputs", str(own / "train"), "--select", "aupr_error",
+               "--out", str(tmp_path / "looking")]  # fmt: skip
+    for words, mixed in (
+        (
+            ["fit", "--outputs", str(own / "holdout"), "--out", str(tmp_path / "oracle"), "--reference"],
+            others / "train",
+        ),
+        ([*report, "--scores", "trust_score", "--reference"], others / "train"),
+        ([*report, "--scores", "temperature_scaled_mcp", "--fit"], others / "holdout"),
+        ([*looking, "--valid"], others / "holdout"),
+    ):
+        assert main([*words, str(mixed)]) == 2
+        assert f"{mixed}: expected outputs of the same classifier and input as {own}" in capsys.readouterr().err
+        assert main([*words, str(own / mixed.name)]) == 0
+    ClassifierOutputs.load(others / "train").save(tmp_path / "unsaid")  # who made them is not known
+    assert main([*report, "--scores", "trust_score", "--reference", str(tmp_path / "unsaid")]) == 0

@@ -47,6 +47,23 @@ def load_predictions(path: Path, ids: bool = False) -> ClassifierOutputs | Confi
     return _reading(path, lambda: _build(_read(path, ids)))
 
 
+def require_one_classifier(*paths: str | Path | None) -> None:
+    """Raise unless the folders of outputs come from one classifier and input; those that do not say so may be any."""
+    known = {path: made for path in paths if path is not None and (made := _made_by(Path(path))) is not None}
+    first = next(iter(known), None)
+    for path, made in known.items():
+        if first is not None and made != known[first]:
+            raise SteepslopeError(f"{path}: expected outputs of the same classifier and input as {first}, found others")
+
+
+def _made_by(path: Path) -> tuple[Any, Any] | None:
+    """Return the digest and the transform of the classifier that an extraction ran."""
+    if not (path / MANIFEST).exists():
+        return None
+    extraction = read_json(path / MANIFEST, "classifier outputs").get("extraction") or {}
+    return (extraction["digest"], extraction.get("transform")) if "digest" in extraction else None
+
+
 def ids_of(path: Path, rows: NDArray[np.int64]) -> list[str]:
     """Return the ids of some rows, or the rows' numbers where the path has no ids."""
     numbers = [str(row) for row in rows]

@@ -71,10 +71,11 @@ def evaluate(
         Fixes the resamples.
     """
     from steepslope.evaluation import Resources
-    from steepslope.outputs_io import load_predictions
+    from steepslope.outputs_io import load_predictions, require_one_classifier
     from steepslope.trust import CARD, looks_at_images
 
     path = Path(outputs)
+    require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
     names = [name.strip() for name in scores.split(",") if name.strip()]
     resources = Resources(held_out, known, partial(_images, path=path, data=data), backbone)

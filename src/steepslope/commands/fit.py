@@ -9,6 +9,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.fused import FusedOracle
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs_io import require_one_classifier
 from steepslope.progress import console
 
 
@@ -27,6 +28,7 @@ def fit(outputs: str, out: str, reference: str | None = None, fused: bool = Fals
         Fuse all evidence that the outputs hold, in place of the inputs, head and training that follow.
     """
     oracle = _fused(settings) if fused else Oracle(**settings)
+    require_one_classifier(outputs, reference)
     seen = ClassifierOutputs.load(outputs)
     known = None if reference is None else ClassifierOutputs.load(reference)
     try:

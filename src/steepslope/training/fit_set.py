@@ -22,7 +22,7 @@ from steepslope.data.shards import decoded_batches
 from steepslope.errors import SteepslopeError
 from steepslope.files import read_json
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs_io import MANIFEST
+from steepslope.outputs_io import MANIFEST, require_one_classifier
 from steepslope.training.recipe import Finetuning
 from steepslope.training.request import FinetuneRequest, Input
 
@@ -95,6 +95,7 @@ def open_valid(asked: FinetuneRequest, recipe: Finetuning, fit_set: FitSet) -> t
     if recipe.select == "last":
         return None
     if asked.valid is not None:
+        require_one_classifier(asked.outputs, asked.valid)
         outputs = ClassifierOutputs.load(asked.valid)
         if outputs.num_classes != fit_set.num_classes:
             raise SteepslopeError(

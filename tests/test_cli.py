@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -240,3 +242,22 @@ def test_outputs_of_two_classifiers_are_not_mixed(
         assert main([*words, str(own / mixed.name)]) == 0
     ClassifierOutputs.load(others / "train").save(tmp_path / "unsaid")  # who made them is not known
     assert main([*report, "--scores", "trust_score", "--reference", str(tmp_path / "unsaid")]) == 0
+
+
+def test_flags_need_no_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of every command, and with dashes, whether or not they may be left unsaid."""
+    flags = {}
+    for command, function in COMMANDS.items():
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        flags[command] = re.findall(r"\[--([a-z-]+) \[\{true,false", capsys.readouterr().out)
+        hints = inspect.signature(function).parameters.values()
+        named = {one.name.replace("_", "-") for one in hints if one.annotation in ("bool", "bool | None")}
+        assert named <= set(flags[command])
+    assert flags["fit"] == ["fused"]
+    assert "flip" in flags["train-classifier"]
+    assert {"flip", "tensorboard", "compile"} <= set(flags["finetune"])
+    small = ["train-classifier", "--net", "digits-net", "--data", "digits", "--epochs", "1", "--flip"]
+    assert main([*small, "--out", str(tmp_path)]) == 0
+    card = json.loads((tmp_path / "classifier.json").read_text())
+    assert card["training"]["flip"] is True

@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision.amp import MixedPrecision
 from safetensors.torch import load_file
 from torch import nn
+from torch.utils.data import DataLoader
 
 from steepslope.cli import main
 from steepslope.data.classifier_specs import load_classifier
@@ -332,28 +333,54 @@ def test_it_is_evaluated_beside_scores(home: Path, tmp_path: Path, capsys: pytes
     assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--data", "digits", *given]) == 0
 
 
-def test_a_backbone_of_ones_own_is_named_again(
+class Smaller(Normed):
+    """Another net of one's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body[-2] = nn.AdaptiveAvgPool2d(1)
+        self.last = nn.Linear(8, 10)
+
+
+def test_backbones_of_ones_own_are_named_again(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    code = "module:test_finetune:Normed"
-    own = ["--oracle", code, "--oracle-size", "8", "--oracle-mean", "0.5", "--oracle-std", "0.5"]
-    fit_set = ["--data", "digits", "--outputs", str(home / "outputs" / "train"), "--out", str(tmp_path / "own")]
-    assert main(["finetune", *own, *fit_set]) == 0
+    codes = ["module:test_finetune:Normed", "module:test_finetune:Smaller"]
+    shape = ["--oracle-size", "8", "--oracle-mean", "0.5", "--oracle-std", "0.5"]
+    fit_set = ["--data", "digits", "--outputs", str(home / "outputs" / "train")]
+    for code in codes:
+        out = str(tmp_path / code.rpartition(":")[2])
+        assert main(["finetune", "--oracle", code, *shape, *fit_set, "--out", out]) == 0
     trained(home, tmp_path / "known")
-    given = ["--outputs", str(home / "outputs" / "test"), "--scores", f"{tmp_path / 'own'},{tmp_path / 'known'}",
-             "--bootstrap", "0", "--out", str(tmp_path / "report")]  # fmt: skip
-    assert main(["evaluate", *given]) == 2
-    assert f"its backbone is code of your own: give its spec, {code} (--backbone)" in capsys.readouterr().err
-    assert main(["evaluate", *given, "--backbone", code]) == 0
-    assert "known" in capsys.readouterr().out
+    scores = ",".join(str(tmp_path / name) for name in ("Normed", "Smaller", "known"))
+    given = ["evaluate", "--outputs", str(home / "outputs" / "test"), "--scores", scores, "--bootstrap", "0",
+             "--out", str(tmp_path / "report")]  # fmt: skip
+    for allowed in ("", codes[0], f"{codes[0]},module:os:getcwd"):
+        assert main([*given, *(["--backbones", allowed] if allowed else [])]) == 2
+        missing = codes[1] if allowed else codes[0]
+        assert f"its backbone is code of your own: say so by its spec, {missing} (--backbones)" in (
+            capsys.readouterr().err
+        )
+    assert main([*given, "--backbones", ",".join(codes)]) == 0
 
 
-def test_processes_that_decode_change_nothing(home: Path, tmp_path: Path) -> None:
+def test_processes_that_decode_change_nothing(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They decode what is trained on, features and validation rows alike."""
+    asked: list[int] = []
+
+    def loader(*given: Any, **options: Any) -> DataLoader[Any]:
+        asked.append(options["num_workers"])
+        return DataLoader(*given, **options)
+
+    for name in ("data.shards", "training.examples"):
+        monkeypatch.setattr(f"steepslope.{name}.DataLoader", loader)
+    looked = {"aupr_error": 3, "head": 2}  # held-out rows twice and what is trained on; its features and opinions on it
     for options in (["--select", "aupr_error"], ["--trainable", "head", "--hidden", "[8]"]):
-        alone, helped = (tmp_path / f"{options[1]}{workers}" for workers in (0, 1))
-        one = trained(home, alone, *options, live=True)
-        assert trained(home, helped, *options, "--workers", "1", live=True) == one
+        one = trained(home, tmp_path / f"{options[1]} alone", *options, live=True)
+        asked.clear()
+        assert trained(home, tmp_path / options[1], *options, "--workers", "1", live=True) == one
+        assert asked == [1] * looked[options[1]]
 
 
 def test_the_scale_of_half_precision_losses_is_kept(home: Path, tmp_path: Path) -> None:

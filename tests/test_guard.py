@@ -75,10 +75,9 @@ def test_who_is_asked_at_what_noise() -> None:
     odds, own = np.full(9, 10.0), np.zeros(9)
     noise = np.array([0, 1, 1.5, 2, 4, 5, 6, 7, 9])
     assert guard.mixed(odds, own, noise[:, None]).tolist() == [0, 0, 5, 10, 10, 10, 5, 0, 0]
-    constant = replace(guard, limits=np.ones((4, 1)))
-    assert constant.mixed(odds[:3], own[:3], np.array([[0.9], [1.0], [1.1]])).tolist() == [0, 10, 0]
-    two = replace(guard, limits=np.column_stack([guard.limits, np.ones(4)]))
-    assert two.mixed(odds[:3], own[:3], np.array([[4, 1], [6, 1], [6, 2]])).tolist() == [10, 5, 0]
+    two = replace(guard, limits=np.column_stack([guard.limits, [3, 3, 3, 3.1]]))
+    assert two.mixed(odds[:4], own[:4], np.array([[4, 3], [6, 3], [4, 4.5], [6, 5]])).tolist() == [10, 5, 2.5, 0]
+    assert two.mixed(odds[:2], own[:2], np.array([[4, 1], [1.5, 1]])).tolist() == [10, 5]
     with pytest.raises(SteepslopeError, match="expected the fit set's 2 estimates, found 1"):
         two.mixed(odds, own, noise[:, None])
 
@@ -113,8 +112,8 @@ def test_it_is_explained_saved_and_required(oracle: FusedOracle, tmp_path: Path)
     parts = oracle.explain(loud)
     np.testing.assert_allclose(sum(parts.values()), z, atol=1e-9)
     noise = loud.require("noise")
-    assert (parts["noise"][(noise < 1.9).all(axis=1)] == 0).all()
-    assert (parts["noise"][(noise > 2.1).any(axis=1)] != 0).mean() > 0.9
+    assert (parts["guard"][(noise < 1.9).all(axis=1)] == 0).all()
+    assert (parts["guard"][(noise > 2.1).any(axis=1)] != 0).mean() > 0.9
     with pytest.raises(SteepslopeError, match="hold no noise"):
         oracle.trust_logit(replace(loud, noise=None))
 
@@ -131,6 +130,14 @@ def test_it_is_explained_saved_and_required(oracle: FusedOracle, tmp_path: Path)
 def test_noise_that_cannot_be_is_named(noise: np.ndarray, message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
         replace(make_complete(400), noise=noise)
+
+
+def test_images_below_the_mask_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["extract", "--classifier", "net:digits-net", "--data", "digits:test", "--evidence", "views"]
+    assert main([*given, "--image-size", "2", "--mean", "0.5", "--std", "0.5", "--out", str(tmp_path)]) == 2
+    assert "internal" not in capsys.readouterr().err
+    with pytest.raises(SteepslopeError, match="expected images of at least 3 × 3 pixels, found 2 × 5"):
+        noise_of(torch.zeros(1, 1, 2, 5))
 
 
 def test_views_come_with_noise(demo: Path, tmp_path: Path) -> None:

@@ -40,8 +40,9 @@ class Parser(ArgumentParser):
     """A parser with dashes in its options and errors of one line."""
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
-        """Add an option, spelt with dashes; jsonargparse itself looks for its --print_config. --flag is --flag true."""
-        if options.get("type") is bool:
+        """Add an option, spelt with dashes; jsonargparse itself looks for its --print_config."""
+        kind = options.get("type", getattr(options.get("action"), "_typehint", None))
+        if kind in (bool, bool | None):  # --flip says as much as --flip true
             options |= {"nargs": "?", "const": True}
         own = [name for name in names if isinstance(name, str) and not name.startswith("--print_config")]
         spelt = [name.replace("_", "-") if name in own and name.startswith("--") else name for name in names]

@@ -107,7 +107,7 @@ def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value != value else value for name, value in values.items()}
 
 
-Images = Callable[[ClassifierOutputs], Any]  # a steepslope.data.images.Dataset
+OpenImages = Callable[[ClassifierOutputs], Any]  # a steepslope.data.images.Dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +115,13 @@ class Resources:
     """What scores and oracles need beside the outputs that they judge.
 
     Scores that learn are fitted on ``errors``, rows new to the classifier, or on its training ``reference``. Oracles
-    that look at images have them from ``images``, which opens those of outputs; where such a one stands on code of
-    one's own, ``backbone`` is its spec.
+    that look at images have them from ``open_images``; ``backbones`` are specs of one's own code that they may run.
     """
 
     errors: ClassifierOutputs | None = None
     reference: ClassifierOutputs | None = None
-    images: Images | None = None
-    backbone: str | None = None
+    open_images: OpenImages | None = None
+    backbones: Sequence[str] = ()
 
 
 def score_predictions(
@@ -209,11 +208,11 @@ def _score_by_looking(folder: str, label: str, outputs: ClassifierOutputs, resou
 
     from steepslope.image_oracle import ImageOracle  # with torch and its vision libraries, which take seconds
 
-    oracle = ImageOracle.load(folder, resources.backbone)
+    oracle = ImageOracle.load(folder, resources.backbones)
     oracle.net.to("cuda" if torch.cuda.is_available() else "cpu")
     alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
     try:
-        looking = oracle if resources.images is None else oracle.on(resources.images(outputs))
+        looking = oracle if resources.open_images is None else oracle.on(resources.open_images(outputs))
         return Scored(label, oracle.loss, _known(looking.trust_logit(outputs)), oracle.scale, alphas)
     except SteepslopeError as error:
         raise SteepslopeError(f"oracle {folder}: {error}") from error

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +49,9 @@ def _move_all(staging: Path, target: Path, last: str) -> None:
 
 
 def share(path: Path) -> None:
-    """Let those read and write a file who may do so with new files here; safetensors keeps its own from all others."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
+    """Let those read and write a file who may its new folder; safetensors keeps its own from all others."""
+    with suppress(OSError):  # not every file system has permissions
+        path.chmod(path.parent.stat().st_mode & 0o666)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -193,7 +193,7 @@ class FusedOracle(TrustLogits):
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
 
         An opinion counts by how much more probable it finds the predicted class than the consensus' runner-up.
-        ``others`` is what all further classes take away, ``noise`` what the guard changes, and ``cut``
+        ``others`` is what all further classes take away, ``guard`` what the guard changes, and ``cut``
         the loss's offset.
         """
         fitted = self._checked(outputs)
@@ -208,10 +208,10 @@ class FusedOracle(TrustLogits):
         shares = fitted.scale * np.add.reduceat(gaps * fitted.consensus.weights, edges, axis=1)
         named = {name: shares[:, index] for index, name in enumerate(fitted.inputs)}
         odds = fitted.consensus.log_odds(opinions)
-        noise = (
-            {} if fitted.guard is None else {"noise": fitted.scale * (_mixed(odds, fitted, outputs, opinions) - odds)}
+        guard = (
+            {} if fitted.guard is None else {"guard": fitted.scale * (_mixed(odds, fitted, outputs, opinions) - odds)}
         )
-        return {**named, "others": fitted.scale * odds - shares.sum(axis=1), **noise, "cut": cut}
+        return {**named, "others": fitted.scale * odds - shares.sum(axis=1), **guard, "cut": cut}
 
     def _opinions(self, outputs: ClassifierOutputs, fitted: FusedFit) -> Floats:
         *parts, _ = all_parts(outputs, fitted.inputs, fitted.states, opinions_of)
@@ -278,7 +278,8 @@ def _consensus(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Gua
     shapes = {"weights": (opinions,), "others": (1,)}
     guarded = {**shapes, "limits": (4, None), "own_weights": (1,), "own_others": (1,)}
     if not any(arrays_fit(arrays, expected, "float64") for expected in (shapes, guarded)):
-        raise SteepslopeError(f"{path}: expected {opinions} weights and the offset of others, found something else")
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise SteepslopeError(f"{path}: expected {opinions} weights, others (1,) and perhaps a guard, found {found}")
     consensus = Consensus(arrays["weights"], arrays["others"])
     if "limits" not in arrays:
         return consensus, None

@@ -2,7 +2,7 @@
 
 Both mislead whatever knows clean images, such as neighbours, probes and a foreign backbone, more than they mislead the
 classifier about itself; and the features do not tell, since noisy images lie near clean ones there. Estimates of the
-noise tell both: a blurred image has less than any sharp one.
+noise tell both: a blurred or enlarged image has less of it than nearly all others.
 """
 
 from __future__ import annotations
@@ -46,10 +46,14 @@ class Guard:
         if noise.shape[1] != len(low):
             raise SteepslopeError(f"noise: expected the fit set's {len(low)} estimates, found {noise.shape[1]}")
         values = np.asarray(noise, dtype=np.float64)
-        share = np.maximum(_beyond(low - values, low - least), _beyond(values - high, most - high)).max(axis=1)
+        share = np.maximum((low - values) / _widths(low - least), (values - high) / _widths(most - high)).max(axis=1)
+        share = np.clip(share, 0, 1)
         return np.asarray((1 - share) * odds + share * own)
 
 
-def _beyond(distances: Floats, widths: Floats) -> Floats:
-    """Return 0 up to a limit, and from there to 1 at a width beyond it, (m, s); a width may be 0."""
-    return np.where(widths > 0, np.clip(distances / np.where(widths > 0, widths, 1), 0, 1), distances > 0)
+def _widths(gaps: Floats) -> Floats:
+    """Return over which width each estimate hands over: the widest gap for all, since they are on one scale.
+
+    An estimate that hardly varies in the fit set does not say how far is far, and one that does not vary has no say.
+    """
+    return np.where(gaps > 0, gaps.max(), np.inf)

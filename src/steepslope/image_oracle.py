@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,10 @@ from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.training.fit import OracleNet
 from steepslope.training.recipe import Finetuning
 from steepslope.training.seeding import seeded
-from steepslope.trust import CARD, IMAGES, WEIGHTS, TrustLogits, require_known
+from steepslope.trust import CARD, IMAGES, WEIGHTS, TrustLogits, require_allowed, require_known
 from steepslope.weights import load_weights, save_weights
 
 BATCH = 64
-CODE = "module:"  # what specs of one's own code begin with
 
 
 class ImageOracleNet(nn.Module):
@@ -144,26 +144,22 @@ class ImageOracle(TrustLogits):
         }
 
     @classmethod
-    def load(cls, folder: str | Path, backbone: str | None = None) -> ImageOracle:
+    def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
         """Read what :meth:`save` wrote; its backbone's architecture comes from the spec, the weights from the file.
 
-        A file does not get to say which code is run: a backbone of one's own, ``module:…``, is to be given again, as
-        ``backbone``, which changes nothing where it is another.
+        A file does not get to say which code is run: a backbone of one's own, ``module:…``, must be one of these.
         """
         path = Path(folder) / CARD
         card = read_json(path, "a fitted oracle")
         if card.get("kind") != IMAGES:
             raise SteepslopeError(f"{path}: expected an oracle on images, found one on outputs")
+        require_allowed(Path(folder), backbones)
         spec, described = field(card, "backbone", str, path), field(card, "transform", dict, path)
         size = tuple(field(card, "size", list, path))
         try:
             recipe = Finetuning().changed(field(card, "recipe", dict, path))
             lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
             transform = Transform(**{**described, **lists})
-            if spec.startswith(CODE):
-                if backbone is None:
-                    raise SteepslopeError(f"its backbone is code of your own: give its spec, {spec} (--backbone)")
-                spec = backbone
             frame = load_classifier(spec)
             net = build_net(replace(frame, transform=frame.transform.changed(size=size)), recipe)
         except (ValueError, TypeError, RuntimeError) as error:

@@ -17,6 +17,7 @@ from steepslope.errors import SteepslopeError
 BLOCK_ROWS = 65_536
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 FLOATS = ("float16", "float32", "float64")
+COLUMNS = {"logits": "K", "noise": "s"}  # what the second axis is called
 OPTIONAL = ("features", "ids", "views", "dropout", "foreign", "noise")
 
 
@@ -41,8 +42,7 @@ class ClassifierOutputs:
     foreign
         Floats (n, e): features of the same inputs by another backbone than the classifier's.
     noise
-        Floats (n, s): estimates of the noise in each input, as the classifier sees it, or other numbers that tell
-        unusual inputs.
+        Floats (n, s): estimates of the noise in each input, as the classifier sees it, all on one scale.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def _float_matrix(name: str, values: ArrayLike) -> NDArray[Any]:
     least = 2 if name == "logits" else 1
     if array.ndim != 2 or array.dtype.name not in FLOATS or array.shape[1] < least or len(array) == 0:
         raise SteepslopeError(
-            f"{name}: expected float16, float32 or float64 of shape (n, {'K' if name == 'logits' else 'd'}) and "
+            f"{name}: expected float16, float32 or float64 of shape (n, {COLUMNS.get(name, 'd')}) and "
             f"at least 1 row, {least} columns, found {array.dtype} of shape {array.shape}"
         )
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

@@ -24,6 +24,7 @@ CARD = "oracle.json"
 WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
 IMAGES = "images"  # the kind of an oracle on images
+CODE = "module:"  # what specs of one's own code begin with
 FEW_ERRORS = 50
 
 # Smallest and largest allowed values. The slope of the steep slope loss reaches alpha * exp(alpha) in float32.
@@ -63,6 +64,15 @@ class TrustLogits(ABC):
 def looks_at_images(folder: Path) -> bool:
     """Say whether the oracle in a folder is one on images."""
     return read_json(folder / CARD, "a fitted oracle").get("kind") == IMAGES
+
+
+def require_allowed(folder: Path, backbones: Collection[str]) -> None:
+    """Raise if an oracle's backbone is code of one's own but none of these specs: no file gets to name code to run."""
+    spec = str(read_json(folder / CARD, "a fitted oracle").get("backbone"))
+    if spec.startswith(CODE) and spec not in backbones:
+        raise SteepslopeError(
+            f"{folder / CARD}: its backbone is code of your own: say so by its spec, {spec} (--backbones)"
+        )
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ def evaluate(
     fit: str | None = None,
     reference: str | None = None,
     data: str | None = None,
-    backbone: str | None = None,
+    backbones: str = "",
     groups: str | None = None,
     paper: bool = False,
     bootstrap: int = 1000,
@@ -58,8 +58,8 @@ def evaluate(
         The classifier's training outputs, for scores that look up neighbours (trust_score, knn_distance).
     data
         Data spec of the outputs' images, for oracles that look at them; by default what the outputs say.
-    backbone
-        Spec of an image oracle's backbone where that is code of your own (module:…): no file gets to name code.
+    backbones
+        Specs of code of your own (module:…) that oracles on images may run, with commas: no file gets to name code.
     groups
         label (default where there are labels), predicted, a column of the outputs' file, or a .csv or .parquet
         file with a column named group: coverage and risk are shown for each of them.
@@ -72,17 +72,23 @@ def evaluate(
     """
     from steepslope.evaluation import Resources
     from steepslope.outputs_io import load_predictions, require_one_classifier
-    from steepslope.trust import CARD, looks_at_images
+    from steepslope.trust import CARD, looks_at_images, require_allowed
 
     path = Path(outputs)
     require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
-    names = [name.strip() for name in scores.split(",") if name.strip()]
-    resources = Resources(held_out, known, partial(_images, path=path, data=data), backbone)
+    names, allowed = _listed(scores), _listed(backbones)
+    resources = Resources(held_out, known, partial(_images, path=path, data=data), allowed)
     options = Options(groups, paper, bootstrap, seed, resources)
-    looks = any(looks_at_images(Path(name)) for name in names if (Path(name) / CARD).exists())
-    predictions = load_predictions(path, ids=bool(fit or reference or looks))
+    looking = [Path(name) for name in names if (Path(name) / CARD).exists() and looks_at_images(Path(name))]
+    for folder in looking:
+        require_allowed(folder, allowed)
+    predictions = load_predictions(path, ids=bool(fit or reference or looking))
     evaluate_predictions(predictions, path, names, Path(out), f"Trust in {outputs}", options)
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def evaluate_predictions(

@@ -7,8 +7,8 @@ Run ``python -m steepslope.experiments.fused_table --help``. It starts from the 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from steepslope.cli import run
 from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.classifiers import Classifier
-from steepslope.data.datasets import DatasetSpec, parse_dataset
+from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import extract, named_data, said
 from steepslope.data.foreign import said_of_features
-from steepslope.data.images import Dataset
+from steepslope.data.images import Dataset, Images
 from steepslope.data.options import ExtractionOptions
 from steepslope.evaluation import Resources, Scored, score_predictions, table_rows
-from steepslope.experiments.common import mean_cell, write_results
+from steepslope.experiments.common import mean_cell, require_seeds, write_results
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.metrics import auroc, compare
 from steepslope.oracle import Oracle
@@ -37,19 +37,13 @@ from steepslope.scores import SCORES
 WILD = ("accuracy", "mcp", "trust_score", "fused")
 MAIN = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 DISTORTED_ROWS = 3_000
+LEVELS = (0, 1)
 PASSES = 50
+TRAIN = "train"
 
-Say = Callable[[ClassifierOutputs], str]
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The data, the folders of classifiers and of work, and the foreign backbone with its input."""
-
-    data: DatasetSpec
-    classifiers: Path
-    work: Path
-    foreign: Classifier
+PLAIN = ExtractionOptions(batch_size=256, backend="onnx")
+WITH_VIEWS = replace(PLAIN, evidence="features,views")
+FOREIGN = ExtractionOptions(batch_size=64, backend="onnx")
 
 
 def fused_table(
@@ -86,47 +80,71 @@ def fused_table(
     seeds
         Which classifiers.
     """
+    require_seeds(seeds)
+    spec, folder = parse_dataset(data), Path(work)
+    nets = {seed: small_net(classifiers, seed) for seed in seeds}
     backbone = load_classifier(foreign).with_transform(foreign_size, foreign_mean, foreign_std)
-    sources = Sources(parse_dataset(data), Path(classifiers), Path(work), backbone)
+    images = {**named_data(nets[seeds[0]], spec, None), **_distorted(spec.load_into_memory("test"))}
+    abroad = outputs_of(backbone, images, folder / "foreign", FOREIGN, said_of_features)
     rows, wild = [], []
-    for seed in seeds:
-        clean, shifted = seed_rows(sources, seed)
+    for seed, net in nets.items():
+        clean, shifted = seed_rows(net, images, abroad, folder / f"seed{seed}", seed)
         rows += clean
         wild += shifted
     write_results(out, rows, tables(rows, wild), {"wild.json": wild})
 
 
-def seed_rows(sources: Sources, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def small_net(classifiers: str, seed: int) -> Classifier:
+    """Load one seed's classifier."""
+    return load_classifier(f"checkpoint:{Path(classifiers) / f'seed{seed}' / 'classifier'}").with_transform()
+
+
+def _distorted(test: Images) -> dict[str, Images]:
+    """Return the first test images in each distortion and severity, by names such as blur0."""
+    some = test.subset(np.arange(min(len(test), DISTORTED_ROWS)))
+    return {f"{name}{level}": distorted(some, name, level) for name in DISTORTIONS for level in LEVELS}
+
+
+def outputs_of(
+    net: Classifier,
+    images: Mapping[str, Dataset],
+    folder: Path,
+    options: ExtractionOptions,
+    say: Callable[[ClassifierOutputs], str] = said,
+) -> dict[str, ClassifierOutputs]:
+    """Extract each data set to the subfolder of its name, or find it there; a folder with other outputs is refused."""
+    found = extract(net, {folder / name: (name, data) for name, data in images.items()}, options, say)
+    return {name: found[folder / name] for name in images}
+
+
+def outputs_of_small_net(net: Classifier, images: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
+    """Do so for one of the small nets: with views of all but its training rows."""
+    train = {TRAIN: images[TRAIN]}
+    judged = {name: data for name, data in images.items() if name != TRAIN}
+    return outputs_of(net, train, folder, PLAIN) | outputs_of(net, judged, folder, WITH_VIEWS)
+
+
+def seed_rows(
+    net: Classifier,
+    images: Mapping[str, Dataset],
+    abroad: Mapping[str, ClassifierOutputs],
+    folder: Path,
+    seed: int,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Fit on one classifier's held-out rows; return the test split's rows, and the AUCs on distorted images."""
-    classifier = load_classifier(f"checkpoint:{sources.classifiers / f'seed{seed}' / 'classifier'}").with_transform()
-    data = named_data(classifier, sources.data, None)
-    folder = sources.work / f"seed{seed}"
-    views = ExtractionOptions(evidence="features,views", batch_size=256, backend="onnx")
-    train = outputs_at(classifier, data["train"], folder / "train", replace(views, evidence="features"))
-    held_out, test = (outputs_at(classifier, data[name], folder / name, views) for name in ("holdout", "test"))
+    own = outputs_of_small_net(net, images, folder)
     passes = ExtractionOptions(evidence="dropout", passes=PASSES, batch_size=256)
-    dropout = outputs_at(classifier, data["test"], folder / "test-dropout", passes).dropout
-    train, held_out, test = (
-        outputs.with_foreign(foreign_at(sources.foreign, data[name], sources.work / "foreign" / name))
-        for name, outputs in (("train", train), ("holdout", held_out), ("test", test))
-    )
-    oracle, resources = folder / "fused", Resources(held_out, train)
-    Oracle.fused(seed=seed).fit(held_out, train).save(oracle)
-    rows = _clean_rows(seed, oracle, replace(test, dropout=dropout), resources)
+    dropout = outputs_of(net, {"test-dropout": images["test"]}, folder, passes)["test-dropout"].dropout
+    outputs = {name: one.with_foreign(abroad[name]) for name, one in own.items()}
+    oracle, resources = folder / "fused", Resources(outputs["holdout"], outputs[TRAIN])
+    Oracle.fused(seed=seed).fit(outputs["holdout"], outputs[TRAIN]).save(oracle)
+    rows = _clean_rows(seed, oracle, replace(outputs["test"], dropout=dropout), resources)
     console().print(f"seed {seed}: {rows[0]['auc']['value']:.4f} MCP, {rows[-1]['auc']['value']:.4f} fused")
-    return rows, _wild_rows(sources, seed, classifier, oracle, resources, views)
-
-
-def outputs_at(
-    classifier: Classifier, data: Dataset, out: Path, options: ExtractionOptions, say: Say = said
-) -> ClassifierOutputs:
-    """Extract to a folder, or load what is complete there; refuse a folder that holds other outputs."""
-    return extract(classifier, {out: (out.name, data)}, options, say)[out]
-
-
-def foreign_at(backbone: Classifier, data: Dataset, out: Path) -> ClassifierOutputs:
-    """Do the same for a backbone whose classes are others than the labels'."""
-    return outputs_at(backbone, data, out, ExtractionOptions(batch_size=64, backend="onnx"), said_of_features)
+    return rows, [
+        _wild_row(seed, name, level, oracle, outputs[f"{name}{level}"], resources)
+        for name in DISTORTIONS
+        for level in LEVELS
+    ]
 
 
 def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, resources: Resources) -> list[dict[str, Any]]:
@@ -151,22 +169,14 @@ def against_best(
     return {"score": rows[best]["score"], **{name: dict(against[name]) for name in MAIN}}
 
 
-def _wild_rows(
-    sources: Sources, seed: int, classifier: Classifier, oracle: Path, resources: Resources, views: ExtractionOptions
-) -> list[dict[str, Any]]:
-    whole = sources.data.load_into_memory("test")
-    images = whole.subset(np.arange(min(len(whole), DISTORTED_ROWS)))
-    rows = []
-    for name, level in ((name, level) for name in DISTORTIONS for level in (0, 1)):
-        shifted, where = distorted(images, name, level), sources.work / "wild"
-        outputs = outputs_at(classifier, shifted, where / f"seed{seed}" / f"{name}{level}", views)
-        outputs = outputs.with_foreign(foreign_at(sources.foreign, shifted, where / "foreign" / f"{name}{level}"))
-        scored = score_predictions(["trust_score", str(oracle)], outputs, resources)
-        aucs = {one.name: auroc(one.confidence, outputs.is_correct) for one in scored}
-        delta = dict(compare(scored[-1].confidence, scored[0].confidence, outputs.is_correct, seed=seed)["auc"])
-        accuracy = float(outputs.is_correct.mean())
-        rows.append({"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs, "delta": delta})
-    return rows
+def _wild_row(
+    seed: int, name: str, level: int, oracle: Path, outputs: ClassifierOutputs, resources: Resources
+) -> dict[str, Any]:
+    scored = score_predictions(["trust_score", str(oracle)], outputs, resources)
+    aucs = {one.name: auroc(one.confidence, outputs.is_correct) for one in scored}
+    delta = dict(compare(scored[-1].confidence, scored[0].confidence, outputs.is_correct, seed=seed)["auc"])
+    accuracy = float(outputs.is_correct.mean())
+    return {"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs, "delta": delta}
 
 
 def tables(rows: Sequence[dict[str, Any]], wild: Sequence[dict[str, Any]]) -> str:

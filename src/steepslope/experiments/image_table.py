@@ -181,7 +181,7 @@ def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset,
     That of steep slope, which trusts where z > 0, has a second one: to cross entropy's where p is above α⁻ / (α⁺ + α⁻),
     which is what z > 0 means for it.
     """
-    scored = score_predictions(oracles, seen, Resources(images=lambda _: images))
+    scored = score_predictions(oracles, seen, Resources(open_images=lambda _: images))
     rows = table_rows(scored, seen.is_correct, seed=seed)
     found = [{**row.as_json(), "cuts": {str(cut): nan_to_none(rates) for cut, rates in row.cuts.items()}}
              for row in rows]  # fmt: skip

@@ -7,6 +7,7 @@ work folder. The foreign backbone is a small net of the same data.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,20 @@ from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.extraction import named_data
-from steepslope.data.options import ExtractionOptions
+from steepslope.data.foreign import said_of_features
+from steepslope.data.images import Dataset
 from steepslope.evaluation import Resources, Scored, score_predictions, table_rows
-from steepslope.experiments.common import write_results
-from steepslope.experiments.fused_table import against_best, foreign_at, gains, outputs_at, score_table
+from steepslope.experiments.common import require_seeds, write_results
+from steepslope.experiments.fused_table import (
+    FOREIGN,
+    TRAIN,
+    against_best,
+    gains,
+    outputs_of,
+    outputs_of_small_net,
+    score_table,
+    small_net,
+)
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, blocks
 from steepslope.scores import SCORES
@@ -81,28 +92,27 @@ def probe_table(
     seeds
         One probe and one foreign net for each.
     """
-    net = load_classifier(backbone).with_transform(size, mean, std)
-    parts = _backbone_outputs(net, data, Path(classifiers), Path(work))
-    rows = [row for seed in seeds for row in _seed_rows(parts, Path(work), seed)]
+    require_seeds(seeds)
+    net, folder = load_classifier(backbone).with_transform(size, mean, std), Path(work)
+    nets = {seed: small_net(classifiers, seed) for seed in seeds}
+    images = named_data(nets[seeds[0]], parse_dataset(data), None)
+    plain = outputs_of(net, images, folder / "probed", FOREIGN, said_of_features)
+    changed = _views_of_features(net, plain[TRAIN], images, folder / "probed-views")
+    rows = []
+    for seed, small in nets.items():
+        abroad = outputs_of_small_net(small, images, folder / f"seed{seed}")
+        rows += _seed_rows(plain, changed, abroad, seed)
     write_results(out, rows, "\n\n".join([score_table(rows), gains(rows)]) + "\n")
 
 
-def _backbone_outputs(
-    net: Classifier, data: str, classifiers: Path, work: Path
-) -> dict[str, tuple[ClassifierOutputs, ClassifierOutputs | None]]:
-    """Return the backbone's outputs of each split and, of those to judge, the views of its features."""
-    split_by = load_classifier(f"checkpoint:{classifiers / 'seed0' / 'classifier'}")
-    named = named_data(split_by, parse_dataset(data), None)
-    views = ExtractionOptions(evidence="views", batch_size=64, backend="onnx")
-    width = foreign_at(net, named["test"], work / "probed" / "test").require_features().shape[1]
+def _views_of_features(
+    net: Classifier, plain: ClassifierOutputs, images: Mapping[str, Dataset], folder: Path
+) -> dict[str, ClassifierOutputs]:
+    """Return the views of the net's features, as logits, of all images but those that probes are fitted to."""
+    width = plain.require_features().shape[1]
     wide = replace(net, net=FeaturesAsLogits(net.net).eval(), num_classes=width, classes=None)
-    return {
-        name: (
-            foreign_at(net, split, work / "probed" / name),
-            None if name == "train" else outputs_at(wide, split, work / "probed-views" / name, views, _said_of_views),
-        )
-        for name, split in named.items()
-    }
+    judged = {name: data for name, data in images.items() if name != TRAIN}
+    return outputs_of(wide, judged, folder, replace(FOREIGN, evidence="views"), _said_of_views)
 
 
 def _said_of_views(outputs: ClassifierOutputs) -> str:
@@ -110,12 +120,14 @@ def _said_of_views(outputs: ClassifierOutputs) -> str:
 
 
 def _seed_rows(
-    parts: dict[str, tuple[ClassifierOutputs, ClassifierOutputs | None]], work: Path, seed: int
+    plain: Mapping[str, ClassifierOutputs],
+    changed: Mapping[str, ClassifierOutputs],
+    abroad: Mapping[str, ClassifierOutputs],
+    seed: int,
 ) -> list[dict[str, Any]]:
-    weights, bias = probe(parts["train"][0], seed)
+    weights, bias = probe(plain[TRAIN], seed)
     sets = {
-        name: judged(base, changed, weights, bias).with_foreign(ClassifierOutputs.load(work / f"seed{seed}" / name))
-        for name, (base, changed) in parts.items()
+        name: judged(base, changed.get(name), weights, bias).with_foreign(abroad[name]) for name, base in plain.items()
     }
     test = sets["test"]
     names = [name for name in SCORES if name != "mc_dropout"]  # a linear probe has no dropout
@@ -153,11 +165,11 @@ def judged(
     """Return the probe's outputs from the backbone's, with views where there are those of its features."""
     logits = np.asarray(base.require_features()) @ weights + bias
     plain = ClassifierOutputs(logits, base.labels, base.features, base.ids)
-    if changed is None or changed.views is None:
+    if changed is None:
         return plain
-    views = changed.views
+    views = changed.require("views")
     seen = [np.asarray(views[rows]) @ weights + bias for rows in blocks(len(views), 1_000)]
-    return replace(plain, views=np.concatenate(seen), noise=changed.noise)
+    return replace(plain, views=np.concatenate(seen), noise=changed.require("noise"))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def finetune(task: Task, out: Path, fabric: Fabric) -> ImageOracle:
         if fabric.is_global_zero:
             console().print(f"{out}: already complete")
             _remove_states(out)
-        return ImageOracle.load(out, backbone=task.oracle.backbone)
+        return ImageOracle.load(out, [task.oracle.backbone])
     run = _Run(task, out, fabric)
     run.resume()
     run.train()

@@ -25,6 +25,7 @@ EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a share of the squared lengths
 SAME = 1e-6  # distances this close, relatively, are ties
 SPARE = 8  # candidates beyond those wanted
+GROUP = 64  # columns whose least is found first
 Rows = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
@@ -178,23 +179,42 @@ def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank
     import torch
 
     most = rank
-    if rank < SPARE:
-        exact = []
-        for _ in range(rank):  # a few minima are faster than a selection
-            place = squared.argmin(dim=1, keepdim=True)
-            squared.scatter_(1, place, torch.inf)
-            exact.append(torch.linalg.vector_norm(queries - points[place[:, 0]], dim=1))
-        last = squared.amin(dim=1)
+    if rank < SPARE:  # a few minima are faster than a selection
+        places, last = _least(squared, rank)
     else:
         most = min(rank + SPARE, len(points))
         values, places = squared.topk(most, dim=1, largest=False)
         last = values[:, -1]
-        exact = [torch.linalg.vector_norm(queries - points[place], dim=1) for place in places.T]
+    exact = [torch.linalg.vector_norm(queries - points[place], dim=1) for place in places.T]
     found = torch.stack(exact, dim=1).kthvalue(rank, dim=1).values.double()
     if most < len(points):
         for rows, distances in _exact(queries, points, _unsure(own, found, last)):
             found[rows] = torch.from_numpy(np.partition(distances, rank - 1, axis=1)[:, rank - 1])
     return found
+
+
+def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Return the places of each row's ``rank`` least, (n, rank), and the next value, (n,); ``squared`` is used up.
+
+    Rows are read once, for the least of each group of columns, and then in one group for each place.
+    """
+    import torch
+
+    columns = squared.shape[1]
+    group = min(GROUP, columns)
+    inner, edge = torch.arange(group), columns - columns % group
+    least = squared[:, :edge].view(len(squared), -1, group).amin(dim=2)
+    if edge < columns:
+        least = torch.cat([least, squared[:, edge:].amin(dim=1, keepdim=True)], dim=1)
+    places = []
+    for _ in range(rank):
+        chosen = least.argmin(dim=1, keepdim=True)
+        members = (chosen * group + inner).clamp_max(columns - 1)
+        place = members.gather(1, squared.gather(1, members).argmin(dim=1, keepdim=True))
+        squared.scatter_(1, place, torch.inf)
+        least.scatter_(1, chosen, squared.gather(1, members).amin(dim=1, keepdim=True))
+        places.append(place)
+    return torch.cat(places, dim=1), least.amin(dim=1)
 
 
 def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:

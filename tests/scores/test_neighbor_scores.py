@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
@@ -89,6 +90,20 @@ def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: 
         expected = (nearest[:, :count, None] == np.arange(4)).sum(axis=1)
         np.testing.assert_allclose(found[:, number], expected, atol=1e-12)
     np.testing.assert_allclose(by_class, index.class_distances(queries, 2), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rank"),
+    [(columns, rank) for columns in (1, 5, 63, 64, 65, 300, 1000) for rank in (1, 2, 5) if rank <= columns],
+)
+def test_the_least_are_found_whatever_the_groups(columns: int, rank: int) -> None:
+    """Of values with many ties: places that differ, of the least values in their order, and the next one."""
+    values = torch.from_numpy(np.random.default_rng(columns).integers(40, size=(30, columns))).float()
+    places, following = neighbors._least(values.clone(), rank)
+    expected = torch.cat([values, torch.full((30, 1), torch.inf)], dim=1).sort(dim=1).values
+    torch.testing.assert_close(values.gather(1, places), expected[:, :rank], rtol=0, atol=0)
+    torch.testing.assert_close(following, expected[:, rank], rtol=0, atol=0)
+    assert all(len(set(row.tolist())) == rank for row in places)
 
 
 def close_pairs(n: int, apart: float, norm: float) -> NDArray[np.float32]:

@@ -261,3 +261,8 @@ def test_flags_need_no_value(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main([*small, "--out", str(tmp_path)]) == 0
     card = json.loads((tmp_path / "classifier.json").read_text())
     assert card["training"]["flip"] is True
+
+
+def test_what_is_required_is_named_as_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train-classifier", "--net", "digits-net"]) == 2
+    assert "arguments are required: --data, --out (see" in capsys.readouterr().err

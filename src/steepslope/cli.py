@@ -52,6 +52,9 @@ class Parser(ArgumentParser):
         """Raise for :func:`main` to print."""
         prog = getattr(ex, "subcommand_parser", None) or self
         words = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split()))
+        missing, _, names = words.partition("required: ")
+        if names:  # given as evaluate.outputs
+            words = f"{missing}required: {', '.join(_as_option(name) for name in names.split(', '))}"
         raise SteepslopeError(f"{words} (see {prog.prog.replace(' [options]', '')} --help)") from ex
 
 
@@ -115,6 +118,10 @@ def with_preset(words: list[str]) -> list[str]:
         raise SteepslopeError(f"{PRESET}: expected a command before it, and a name after it")
     name, rest = words[place + 1], words[:place] + words[place + 2 :]
     return [rest[0], "--config", str(preset_file(name)), *rest[1:]]
+
+
+def _as_option(name: str) -> str:
+    return "--" + name.rpartition(".")[2].replace("_", "-")
 
 
 def _one_line(error: Exception) -> str:

@@ -121,7 +121,7 @@ def test_bad_fits_say_so_in_one_line_and_lose_nothing(
     ("words", "message"),
     [
         ("evalute", "unknown command 'evalute': did you mean 'evaluate'?"),
-        ("evaluate --outputs x", "evaluate.out"),
+        ("evaluate --outputs x", "required: --out (see"),
         ("evaluate --outputs x --out y --scores mpc", "x: no such file or folder"),
         ("train-classifier --net digits-net --data idx:/no/such --out y", "data spec 'idx:/no/such'"),
         ("extract --classifier checkpoint:no --data digits --out y", "expected a classifier checkpoint"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -364,3 +365,12 @@ def test_by_command_line(
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "what each kind of evidence added to the trust logit" in page
     assert "_opinion</th>" in page
+
+
+def test_an_infinite_foreign_feature_is_named_without_a_warning(oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
+    foreign = unseen.require("foreign").copy()
+    foreign[3, 0] = np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(SteepslopeError, match="opinion: expected finite values, found others in row 3"):
+            oracle.trust_logit(replace(unseen, foreign=foreign))

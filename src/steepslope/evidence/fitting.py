@@ -93,7 +93,7 @@ def require_other_rows(name: str, outputs: ClassifierOutputs, fitted_on: Classif
     """Raise if two sets share rows by their ids or, where one has no ids, are the same as a whole."""
     if outputs.ids is not None and fitted_on.ids is not None:
         shared = np.intersect1d(outputs.ids, fitted_on.ids)
-        found = f"{len(shared)} in both, such as {shared[0]!r}" if len(shared) else ""
+        found = f"{len(shared)} in both, such as {str(shared[0])!r}" if len(shared) else ""
     else:
         found = "the same rows" if np.array_equal(outputs.logits, fitted_on.logits) else ""
     if found:

@@ -37,7 +37,8 @@ def _opinions(
     if opinions is None:
         raise SteepslopeError(f"{name}: expected evidence with opinions on classes, found none")
     try:
-        part = _of_candidates(opinions(outputs, rows, states.get(name, NO_STATE)), classes)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is named below
+            part = _of_candidates(opinions(outputs, rows, states.get(name, NO_STATE)), classes)
     except SteepslopeError as error:
         raise SteepslopeError(f"{name}: {error}") from error
     if not np.isfinite(part).all():

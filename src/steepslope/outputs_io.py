@@ -49,10 +49,10 @@ def load_predictions(path: Path, ids: bool = False) -> ClassifierOutputs | Confi
 
 def require_one_classifier(*paths: str | Path | None) -> None:
     """Raise unless the folders of outputs come from one classifier and input; those that do not say so may be any."""
-    known = {path: made for path in paths if path is not None and (made := _made_by(Path(path))) is not None}
-    first = next(iter(known), None)
-    for path, made in known.items():
-        if first is not None and made != known[first]:
+    makers = [(path, made) for path in paths if path is not None and (made := _made_by(Path(path))) is not None]
+    for path, made in makers[1:]:
+        first, expected = makers[0]
+        if made != expected:
             raise SteepslopeError(f"{path}: expected outputs of the same classifier and input as {first}, found others")
 
 

@@ -1,4 +1,4 @@
-"""What the experiments share: trainings that are found again, rows that are kept, and cells of means."""
+"""What the experiments share: trainings and outputs that are found again, rows that are kept, and cells of means."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from steepslope.data.classifiers import CARD as CLASSIFIER_CARD
 from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.engine import launched
+from steepslope.data.extraction import extract, said
+from steepslope.data.images import Dataset
+from steepslope.data.options import ExtractionOptions
 from steepslope.errors import SteepslopeError
 from steepslope.files import read_json, staged_folder, write_json
 from steepslope.metrics.intervals import Estimate
@@ -69,6 +72,18 @@ def trained_classifier(
             f"{recipe}, found {card}; choose another work folder"
         )
     return classifier
+
+
+def outputs_of(
+    net: Classifier,
+    images: Mapping[str, Dataset],
+    folder: Path,
+    options: ExtractionOptions,
+    say: Callable[[ClassifierOutputs], str] = said,
+) -> dict[str, ClassifierOutputs]:
+    """Extract each data set to the subfolder of its name, or find it there; a folder with other outputs is refused."""
+    found = extract(net, {folder / name: (name, data) for name, data in images.items()}, options, say)
+    return {name: found[folder / name] for name in images}
 
 
 def train_by_preset(says: Mapping[str, Any], out: Path, **asked: Any) -> FinetuneRequest:

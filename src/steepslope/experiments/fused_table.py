@@ -7,7 +7,7 @@ Run ``python -m steepslope.experiments.fused_table --help``. It starts from the 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from steepslope.cli import run
 from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.extraction import extract, named_data, said
+from steepslope.data.extraction import named_data
 from steepslope.data.foreign import said_of_features
 from steepslope.data.images import Dataset, Images
 from steepslope.data.options import ExtractionOptions
 from steepslope.evaluation import Resources, Scored, score_predictions, table_rows
-from steepslope.experiments.common import mean_cell, require_seeds, write_results
+from steepslope.experiments.common import mean_cell, outputs_of, require_seeds, write_results
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.metrics import auroc, compare
 from steepslope.oracle import Oracle
@@ -33,13 +33,13 @@ from steepslope.progress import console
 from steepslope.report.grid import Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
 from steepslope.scores import SCORES
+from steepslope.training.fit_set import TRAIN
 
 WILD = ("accuracy", "mcp", "trust_score", "fused")
 MAIN = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 DISTORTED_ROWS = 3_000
 LEVELS = (0, 1)
 PASSES = 50
-TRAIN = "train"
 
 PLAIN = ExtractionOptions(batch_size=256, backend="onnx")
 WITH_VIEWS = replace(PLAIN, evidence="features,views")
@@ -105,20 +105,8 @@ def _distorted(test: Images) -> dict[str, Images]:
     return {f"{name}{level}": distorted(some, name, level) for name in DISTORTIONS for level in LEVELS}
 
 
-def outputs_of(
-    net: Classifier,
-    images: Mapping[str, Dataset],
-    folder: Path,
-    options: ExtractionOptions,
-    say: Callable[[ClassifierOutputs], str] = said,
-) -> dict[str, ClassifierOutputs]:
-    """Extract each data set to the subfolder of its name, or find it there; a folder with other outputs is refused."""
-    found = extract(net, {folder / name: (name, data) for name, data in images.items()}, options, say)
-    return {name: found[folder / name] for name in images}
-
-
 def outputs_of_small_net(net: Classifier, images: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
-    """Do so for one of the small nets: with views of all but its training rows."""
+    """Return what one of the small nets says, with views of all but its training rows."""
     train = {TRAIN: images[TRAIN]}
     judged = {name: data for name, data in images.items() if name != TRAIN}
     return outputs_of(net, train, folder, PLAIN) | outputs_of(net, judged, folder, WITH_VIEWS)

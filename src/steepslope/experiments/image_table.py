@@ -18,7 +18,7 @@ from steepslope.cli import run
 from steepslope.data.classifier_specs import load_classifier
 from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import DatasetSpec, parse_dataset
-from steepslope.data.extraction import extract, named_data
+from steepslope.data.extraction import named_data
 from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
 from steepslope.errors import SteepslopeError, unknown_name
@@ -27,6 +27,7 @@ from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
     mean_cell,
+    outputs_of,
     require_seeds,
     rows_key,
     train_by_preset,
@@ -204,10 +205,8 @@ def _extracted(
     sources: Sources, classifier: Classifier, data: Mapping[str, Dataset], folder: Path, batch_size: int
 ) -> dict[str, ClassifierOutputs]:
     """Return a classifier's outputs of its training split and of the reported one."""
-    names = ("train", sources.split)
-    wanted = {folder / name: (f"{sources.data.name}:{name}", data[name]) for name in names}
-    found = extract(classifier, wanted, ExtractionOptions(batch_size=batch_size))
-    return {name: found[folder / name] for name in names}
+    images = {name: data[name] for name in ("train", sources.split)}
+    return outputs_of(classifier, images, folder, ExtractionOptions(batch_size=batch_size))
 
 
 def _of_net(sources: Sources, spec: str, data: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:

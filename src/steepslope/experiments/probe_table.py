@@ -1,7 +1,8 @@
 """The fused oracle for a probed ImageNet backbone: a linear classifier on its frozen features, over seeds.
 
-Run ``python -m steepslope.experiments.probe_table --help``, after ``steepslope.experiments.fused_table`` with the same
-work folder. The foreign backbone is a small net of the same data.
+Run ``python -m steepslope.experiments.probe_table --help``. It starts from the classifiers that
+``steepslope.experiments.loss_table`` has trained, which are its foreign backbones; what they say is found in a work
+folder of ``steepslope.experiments.fused_table``.
 """
 
 from __future__ import annotations
@@ -24,13 +25,11 @@ from steepslope.data.extraction import named_data
 from steepslope.data.foreign import said_of_features
 from steepslope.data.images import Dataset
 from steepslope.evaluation import Resources, Scored, score_predictions, table_rows
-from steepslope.experiments.common import require_seeds, write_results
+from steepslope.experiments.common import outputs_of, require_seeds, write_results
 from steepslope.experiments.fused_table import (
     FOREIGN,
-    TRAIN,
     against_best,
     gains,
-    outputs_of,
     outputs_of_small_net,
     score_table,
     small_net,
@@ -38,6 +37,7 @@ from steepslope.experiments.fused_table import (
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, blocks
 from steepslope.scores import SCORES
+from steepslope.training.fit_set import TRAIN
 from steepslope.training.linear import fit_standardised_softmax
 
 PENALTY = 1e-3

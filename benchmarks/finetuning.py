@@ -13,9 +13,9 @@ from PIL import Image
 
 from benchmarks.timing import Comparison
 from steepslope import ClassifierOutputs
-from steepslope.training.finetune import finetune
-from steepslope.training.prepare import prepare
-from steepslope.training.request import FinetuneRequest
+from steepslope.finetuning.loop import finetune
+from steepslope.finetuning.prepare import prepare
+from steepslope.finetuning.request import FinetuneRequest
 
 ROWS, BATCH, SIDE, EPOCHS = 96, 16, 112, 2
 ORACLE = "timm:resnet18?weights=random"

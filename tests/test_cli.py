@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from steepslope.classifiers.specs import load_classifier
 from steepslope.cli import COMMANDS, main
-from steepslope.data.classifier_specs import load_classifier
 from steepslope.losses import LOSSES
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
-from steepslope import neighbors
 from steepslope.errors import SteepslopeError
-from steepslope.neighbors import Index
+from steepslope.estimators import neighbors
+from steepslope.estimators.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES, KNNDistance, Score, TrustScore
 from tests.conftest import make_outputs

@@ -20,11 +20,11 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     seed
         Fixes the classifier, the oracles and the resamples.
     """
+    from steepslope.classifiers.training import recipe_for, train_classifier
     from steepslope.data.datasets import parse_dataset
-    from steepslope.data.extraction import extract_to_folder
+    from steepslope.extraction.extraction import extract_to_folder
     from steepslope.losses import PAPER_LOSSES
     from steepslope.oracle import Oracle
-    from steepslope.training.classifier import recipe_for, train_classifier
 
     folder, work = Path(out), Path(out) / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)

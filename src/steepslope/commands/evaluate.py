@@ -14,7 +14,7 @@ from rich.console import Console
 from steepslope.outputs import ClassifierOutputs, Confidences
 
 if TYPE_CHECKING:
-    from steepslope.evaluation import Resources
+    from steepslope.evaluation.rows import Resources
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def evaluate(
     seed
         Fixes the resamples.
     """
-    from steepslope.evaluation import Resources
-    from steepslope.outputs_io import load_predictions, require_one_classifier
-    from steepslope.trust import CARD, looks_at_images, require_allowed
+    from steepslope.evaluation.rows import Resources
+    from steepslope.oracle.base import CARD, looks_at_images, require_allowed
+    from steepslope.outputs.formats import load_predictions, require_one_classifier
 
     path = Path(outputs)
     require_one_classifier(outputs, fit, reference)
@@ -100,9 +100,9 @@ def evaluate_predictions(
     options: Options,
 ) -> None:
     """Score, evaluate, write the report, and print the table with what it says in words."""
-    from steepslope.details import Context, details
-    from steepslope.evaluation import score_predictions, table_rows, verdicts
-    from steepslope.outputs_io import ids_of
+    from steepslope.evaluation.details import Context, details
+    from steepslope.evaluation.rows import score_predictions, table_rows, verdicts
+    from steepslope.outputs.formats import ids_of
     from steepslope.report.grid import terminal
     from steepslope.report.page import Report, write_report
     from steepslope.report.table import TERMINAL_TITLES, heading, main_grid
@@ -124,7 +124,7 @@ def evaluate_predictions(
 
 
 def _images(outputs: ClassifierOutputs, path: Path, data: str | None) -> Any:
-    from steepslope.training.fit_set import open_images
+    from steepslope.finetuning.sources import open_images
 
     return open_images(outputs, path, data)
 
@@ -134,7 +134,7 @@ def _groups(
 ) -> tuple[NDArray[Any] | None, Sequence[str] | None]:
     """Return group codes (n,) and, where the groups have names, those."""
     from steepslope.errors import SteepslopeError
-    from steepslope.tables import read_groups
+    from steepslope.outputs.tables import read_groups
 
     if isinstance(predictions, ClassifierOutputs) and asked in (None, "label", "predicted"):
         return (predictions.predictions if asked == "predicted" else predictions.labels), None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from steepslope.data.options import ExtractionOptions
 from steepslope.errors import SteepslopeError
+from steepslope.extraction.options import ExtractionOptions
 
 
 def extract(
@@ -51,10 +51,10 @@ def extract(
     """
     chosen = ExtractionOptions(**options)
 
-    from steepslope.data.classifier_specs import load_classifier
+    from steepslope.classifiers.specs import load_classifier
     from steepslope.data.datasets import parse_dataset
-    from steepslope.data.extraction import extract_to_folder, read_classes
-    from steepslope.data.foreign import extract_foreign
+    from steepslope.extraction.auxiliary import extract_foreign
+    from steepslope.extraction.extraction import extract_to_folder, read_classes
 
     spec, names = parse_dataset(data), None if classes is None else read_classes(Path(classes))
     if foreign and names is not None:

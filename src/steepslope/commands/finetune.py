@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.training.request import FinetuneRequest
+from steepslope.finetuning.request import FinetuneRequest
 
 
 def finetune(out: str, **request: Any) -> None:
@@ -21,9 +21,9 @@ def finetune(out: str, **request: Any) -> None:
     if asked.data is None:
         raise SteepslopeError("data: expected the data spec of the images, found none")
 
-    from steepslope.data.engine import launched
-    from steepslope.training.launch import machines_of, train_stages
-    from steepslope.training.prepare import check
+    from steepslope.extraction.engine import launched
+    from steepslope.finetuning.launch import machines_of, train_stages
+    from steepslope.finetuning.prepare import check
 
     check(asked)
     with launched(machines_of(asked)) as fabric:

@@ -6,11 +6,11 @@ from dataclasses import fields
 from typing import Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.fused import FusedOracle
 from steepslope.oracle import Oracle
+from steepslope.oracle.fused import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs_io import require_one_classifier
-from steepslope.progress import console
+from steepslope.outputs.formats import require_one_classifier
+from steepslope.utilities.progress import console
 
 
 def fit(outputs: str, out: str, reference: str | None = None, fused: bool = False, **settings: Any) -> None:

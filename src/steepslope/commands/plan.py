@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from steepslope.training.request import FinetuneRequest
+from steepslope.finetuning.request import FinetuneRequest
 
 
 def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
@@ -21,10 +21,10 @@ def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
     """
     asked = FinetuneRequest(**request)
 
-    from steepslope.data.engine import launched
-    from steepslope.progress import console
-    from steepslope.training.launch import machines_of, plan_stages
-    from steepslope.training.prepare import check
+    from steepslope.extraction.engine import launched
+    from steepslope.finetuning.launch import machines_of, plan_stages
+    from steepslope.finetuning.prepare import check
+    from steepslope.utilities.progress import console
 
     check(asked)
     with launched(machines_of(asked)) as fabric:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from steepslope.progress import console
+from steepslope.utilities.progress import console
 
 
 def train_classifier(
@@ -60,8 +60,8 @@ def train_classifier(
     seed
         Fixes weights, order and dropout.
     """
-    from steepslope.training.classifier import recipe_for
-    from steepslope.training.classifier import train_classifier as train
+    from steepslope.classifiers.training import recipe_for
+    from steepslope.classifiers.training import train_classifier as train
 
     recipe = recipe_for(
         net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,

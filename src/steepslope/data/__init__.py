@@ -1,1 +1,1 @@
-"""From images to classifier outputs: data sets, classifiers, extraction."""
+"""Data sets of labelled images, and what a classifier takes of them."""

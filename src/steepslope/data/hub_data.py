@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.extras import require_extra
 from steepslope.data.images import ALL, ClassNames
-from steepslope.data.queries import parse_query
 from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.utilities.extras import require_extra
+from steepslope.utilities.queries import parse_query
 
 OPTIONS = ("config", "image", "label", "revision")
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.extras import require_extra
 from steepslope.data.imagefolder import SUFFIXES
 from steepslope.data.images import ALL, ClassNames
 from steepslope.errors import SteepslopeError
+from steepslope.utilities.extras import require_extra
 
 
 @dataclass(frozen=True, slots=True)

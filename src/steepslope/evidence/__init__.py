@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.estimators.neighbors import unit_rows
 from steepslope.evidence.dropout import dropout_columns, dropout_opinions
 from steepslope.evidence.joint_opinion import ARRAYS, fit_joint, joint_columns, joint_opinions, valid_joint
 from steepslope.evidence.logits import logit_columns, logit_opinions
@@ -29,7 +30,6 @@ from steepslope.evidence.scores import (
 from steepslope.evidence.second_opinion import fit_probe, opinion_columns, second_opinions, valid_probe
 from steepslope.evidence.states import NO_STATE, Evidence, Floats, Learning, State
 from steepslope.evidence.views import view_columns, view_opinions
-from steepslope.neighbors import unit_rows
 from steepslope.outputs import ClassifierOutputs, read_rows
 from steepslope.scores import SCORES
 

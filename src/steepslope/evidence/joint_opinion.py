@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.estimators.log_space import log_probabilities
 from steepslope.evidence.second_opinion import probe_columns
 from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
-from steepslope.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs
 
 ARRAYS = ("features", "foreign")
@@ -17,8 +17,8 @@ PENALTY = 1e-2  # more than a foreign probe's: the classifier's features are sur
 
 def fit_joint(reference: ClassifierOutputs) -> State:
     """Fit both to the reference's labels."""
-    from steepslope.training.linear import fit_standardised_softmax
-    from steepslope.training.small_net import fit_small_net
+    from steepslope.estimators.linear import fit_standardised_softmax
+    from steepslope.estimators.small_net import fit_small_net
 
     rows = reference_rows(reference)
     columns = np.concatenate([np.asarray(reference.require(name)[rows], dtype=np.float32) for name in ARRAYS], axis=1)
@@ -51,7 +51,7 @@ def joint_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDA
 
 
 def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    from steepslope.training.small_net import small_net_logits
+    from steepslope.estimators.small_net import small_net_logits
 
     parts = [np.asarray(outputs.require(name)[rows], dtype=np.float64) for name in ARRAYS]
     columns = np.concatenate(parts, axis=1)

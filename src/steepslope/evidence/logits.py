@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.estimators.log_space import log_probabilities
 from steepslope.evidence.states import State
-from steepslope.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.mcp import top_log_odds
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.estimators.log_space import log_probabilities
+from steepslope.estimators.neighbors import Index, Rows, as_float32
 from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
-from steepslope.log_space import log_probabilities
-from steepslope.neighbors import Index, Rows, as_float32
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.trust_score import EPSILON, RANK, log_distance_ratio
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from steepslope.estimators.neighbors import Index, unit_rows
 from steepslope.evidence.states import Floats, State, arrays_fit
-from steepslope.neighbors import Index, unit_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, KNNDistance, MaxLogitPNorm, TemperatureScaledMCP
 from steepslope.scores.trust_score import RANK, log_distance_ratio

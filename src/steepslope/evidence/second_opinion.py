@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.estimators.log_space import log_probabilities
 from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
 from steepslope.evidence.views import agreement_columns
-from steepslope.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.mcp import top_log_odds
 
@@ -17,7 +17,7 @@ PENALTY = 1e-3
 
 def fit_probe(reference: ClassifierOutputs) -> State:
     """Fit a multinomial logistic regression from the foreign features to the labels; ridge 10⁻³ on unit columns."""
-    from steepslope.training.linear import fit_standardised_softmax
+    from steepslope.estimators.linear import fit_standardised_softmax
 
     rows = reference_rows(reference)
     features, labels = reference.require("foreign")[rows], reference.labels[rows]

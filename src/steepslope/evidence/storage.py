@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE
 from steepslope.evidence.states import NO_STATE, State
-from steepslope.files import share
+from steepslope.utilities.files import share
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.estimators.log_space import log_odds_of, log_probabilities
 from steepslope.evidence.states import Floats, State
-from steepslope.log_space import log_odds_of, log_probabilities
 from steepslope.outputs import ClassifierOutputs
 
 

@@ -10,25 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.data.classifier_specs import load_classifier
-from steepslope.data.classifiers import CARD as CLASSIFIER_CARD
-from steepslope.data.classifiers import Classifier
+from steepslope.classifiers.classifier import CARD as CLASSIFIER_CARD
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import load_classifier
+from steepslope.classifiers.training import ClassifierTraining, train_classifier
 from steepslope.data.datasets import holdout_split, parse_dataset
-from steepslope.data.engine import launched
-from steepslope.data.extraction import extract, said
 from steepslope.data.images import Dataset
-from steepslope.data.options import ExtractionOptions
 from steepslope.errors import SteepslopeError
-from steepslope.files import read_json, staged_folder, write_json
+from steepslope.extraction.engine import launched
+from steepslope.extraction.extraction import extract, said
+from steepslope.extraction.options import ExtractionOptions
+from steepslope.finetuning.launch import machines_of, train_stages
+from steepslope.finetuning.prepare import check
+from steepslope.finetuning.request import FinetuneRequest
+from steepslope.finetuning.sources import digest_of
 from steepslope.metrics.intervals import Estimate
+from steepslope.oracle.base import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, estimate_cell
-from steepslope.training.classifier import ClassifierTraining, train_classifier
-from steepslope.training.fit_set import digest_of
-from steepslope.training.launch import machines_of, train_stages
-from steepslope.training.prepare import check
-from steepslope.training.request import FinetuneRequest
-from steepslope.trust import CARD as ORACLE_CARD
+from steepslope.utilities.files import read_json, staged_folder, write_json
 
 ROWS = "rows.json"
 TABLE = "table.md"

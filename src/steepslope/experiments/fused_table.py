@@ -15,25 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.cli import run
-from steepslope.data.classifier_specs import load_classifier
-from steepslope.data.classifiers import Classifier
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.extraction import named_data
-from steepslope.data.foreign import said_of_features
 from steepslope.data.images import Dataset, Images
-from steepslope.data.options import ExtractionOptions
-from steepslope.evaluation import Resources, Scored, score_predictions, table_rows
+from steepslope.evaluation.rows import Resources, Scored, score_predictions, table_rows
 from steepslope.experiments.common import mean_cell, outputs_of, require_seeds, write_results
 from steepslope.experiments.distortions import DISTORTIONS, distorted
+from steepslope.extraction.auxiliary import said_of_features
+from steepslope.extraction.extraction import named_data
+from steepslope.extraction.options import ExtractionOptions
+from steepslope.finetuning.sources import TRAIN
 from steepslope.metrics import auroc, compare
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.progress import console
 from steepslope.report.grid import Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
 from steepslope.scores import SCORES
-from steepslope.training.fit_set import TRAIN
+from steepslope.utilities.command_line import run
+from steepslope.utilities.progress import console
 
 WILD = ("accuracy", "mcp", "trust_score", "fused")
 MAIN = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")

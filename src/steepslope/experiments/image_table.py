@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.cli import run
-from steepslope.data.classifier_specs import load_classifier
-from steepslope.data.classifiers import Classifier
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import DatasetSpec, parse_dataset
-from steepslope.data.extraction import named_data
 from steepslope.data.images import Dataset
-from steepslope.data.options import ExtractionOptions
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.evaluation import Resources, Scored, nan_to_none, score_predictions, table_rows
+from steepslope.evaluation.rows import Resources, Scored, nan_to_none, score_predictions, table_rows
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
@@ -35,14 +32,17 @@ from steepslope.experiments.common import (
 )
 from steepslope.experiments.loss_table import SPLIT_WORDS, mean_table
 from steepslope.experiments.probe_table import judged, probe, probe_rows
+from steepslope.extraction.extraction import named_data
+from steepslope.extraction.options import ExtractionOptions
+from steepslope.finetuning.request import FinetuneRequest
 from steepslope.losses import PAPER_LOSSES
 from steepslope.metrics import compare
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs_io import MANIFEST
+from steepslope.outputs.formats import MANIFEST
 from steepslope.presets import preset
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.theory import decision_probability
-from steepslope.training.request import FinetuneRequest
+from steepslope.utilities.command_line import run
 
 SMALL, LARGE = "net", "lite0"  # as the presets fashion-mnist-… name them
 STEEP, PLAIN = "SS", "CE"

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steepslope.cli import run
+from steepslope.classifiers.training import recipe_for
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.extraction import extract_to_folder
 from steepslope.errors import unknown_name
-from steepslope.evaluation import BASELINE, score_predictions, table_rows
+from steepslope.evaluation.rows import BASELINE, score_predictions, table_rows
 from steepslope.experiments.common import mean_cell, require_seeds, trained_classifier, write_results
+from steepslope.extraction.extraction import extract_to_folder
 from steepslope.losses import PAPER_LOSSES
 from steepslope.oracle import Oracle
+from steepslope.oracle.base import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs_io import MANIFEST
+from steepslope.outputs.formats import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
-from steepslope.training.classifier import recipe_for
-from steepslope.trust import CARD as ORACLE_CARD
+from steepslope.utilities.command_line import run
 
 SPLIT_WORDS = {"test": "test", "holdout": "held-out"}
 

@@ -17,14 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepslope.cli import run
-from steepslope.data.classifier_specs import load_classifier
-from steepslope.data.classifiers import Classifier
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.extraction import named_data
-from steepslope.data.foreign import said_of_features
 from steepslope.data.images import Dataset
-from steepslope.evaluation import Resources, Scored, score_predictions, table_rows
+from steepslope.estimators.linear import fit_standardised_softmax
+from steepslope.evaluation.rows import Resources, Scored, score_predictions, table_rows
 from steepslope.experiments.common import outputs_of, require_seeds, write_results
 from steepslope.experiments.fused_table import (
     FOREIGN,
@@ -34,11 +32,13 @@ from steepslope.experiments.fused_table import (
     score_table,
     small_net,
 )
+from steepslope.extraction.auxiliary import said_of_features
+from steepslope.extraction.extraction import named_data
+from steepslope.finetuning.sources import TRAIN
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, blocks
 from steepslope.scores import SCORES
-from steepslope.training.fit_set import TRAIN
-from steepslope.training.linear import fit_standardised_softmax
+from steepslope.utilities.command_line import run
 
 PENALTY = 1e-3
 SHARE = 0.8  # of the training rows, drawn anew for each seed's probe

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steepslope.cli import run
-from steepslope.data.classifiers import Classifier
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.training import recipe_for
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.extraction import named_data
 from steepslope.data.images import Dataset
-from steepslope.data.options import ExtractionOptions
-from steepslope.evaluation import BASELINE, Resources, nan_to_none, score_predictions, table_rows
+from steepslope.evaluation.rows import BASELINE, Resources, nan_to_none, score_predictions, table_rows
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
@@ -28,12 +26,14 @@ from steepslope.experiments.common import (
     write_results,
 )
 from steepslope.experiments.loss_table import mean_table
+from steepslope.extraction.extraction import named_data
+from steepslope.extraction.options import ExtractionOptions
 from steepslope.metrics import compare
 from steepslope.outputs import ClassifierOutputs
 from steepslope.presets import preset
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
-from steepslope.training.classifier import recipe_for
+from steepslope.utilities.command_line import run
 
 SCORES = ("mc_dropout", "trust_score")
 PASSES = 50  # paper, Section 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steepslope.details import Details
-from steepslope.evaluation import COVERAGES, RISKS, Row
+from steepslope.evaluation.details import Details
+from steepslope.evaluation.rows import COVERAGES, RISKS, Row
 from steepslope.report.grid import Cell, Grid, estimate_cell, number_cell
 
 SHOWN_GROUPS = 30

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from steepslope.evaluation import BOUNDS
+from steepslope.evaluation.rows import BOUNDS
 from steepslope.metrics.intervals import Estimate
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 
-from steepslope.details import Details
-from steepslope.evaluation import Row, Scored, verdicts
-from steepslope.files import staged_folder, write_json
+from steepslope.evaluation.details import Details
+from steepslope.evaluation.rows import Row, Scored, verdicts
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report import plots
 from steepslope.report.detail_grids import detail_grids
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import difference_grid, heading, main_grid
+from steepslope.utilities.files import staged_folder, write_json
 
 EXAMPLES = 10
 Predictions = ClassifierOutputs | Confidences

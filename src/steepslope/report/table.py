@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steepslope.evaluation import BASELINE, Row
+from steepslope.evaluation.rows import BASELINE, Row
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell
 
 COLUMNS: dict[str, str] = {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from steepslope.errors import unknown_name
-from steepslope.log_space import log_complements, log_probabilities
+from steepslope.estimators.log_space import log_complements, log_probabilities
 from steepslope.outputs import ClassifierOutputs, over_logits
 from steepslope.scores.mcp import top_log_odds
 

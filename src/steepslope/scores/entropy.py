@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.log_space import log_entropy
+from steepslope.estimators.log_space import log_entropy
 from steepslope.outputs import ClassifierOutputs, over_logits
 
 

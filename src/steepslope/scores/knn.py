@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.neighbors import Index, unit_rows
+from steepslope.estimators.neighbors import Index, unit_rows
 from steepslope.outputs import ClassifierOutputs
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import unknown_name
-from steepslope.log_space import log_complements, log_probabilities
+from steepslope.estimators.log_space import log_complements, log_probabilities
 from steepslope.outputs import ClassifierOutputs, over_logits
 
 

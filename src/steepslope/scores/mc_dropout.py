@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.log_space import log_entropy, log_odds_of
+from steepslope.estimators.log_space import log_entropy, log_odds_of
 from steepslope.outputs import ClassifierOutputs, logit_blocks
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.neighbors import Index
+from steepslope.estimators.neighbors import Index
 from steepslope.outputs import ClassifierOutputs, require_classes
 
 RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself

@@ -1,0 +1,1 @@
+"""Frozen classifiers of any make, and the small ones that steepslope trains itself."""

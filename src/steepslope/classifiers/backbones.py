@@ -1,0 +1,199 @@
+"""Classifiers that others made: timm's, torchvision's, one's own module."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steepslope.classifiers.classifier import UNKNOWN, Classifier, module_digest
+from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
+from steepslope.data.transforms import Transform
+from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.utilities.queries import parse_query
+from steepslope.utilities.seeding import seeded
+
+
+def timm_classifier(rest: str) -> Classifier:
+    """Load ``timm:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``.
+
+    ``?dropout=P`` sets the rate of its dropout before the last layer, for dropout passes.
+    """
+    import timm
+    from timm.data import resolve_model_data_config
+
+    name, options = parse_query(rest, ["weights", "dropout"])
+    if name.split(".")[0] not in timm.list_models():
+        raise unknown_name("timm model", name, timm.list_models())
+    weights = options.get("weights")
+    rate = {"drop_rate": _rate(rest, options["dropout"])} if "dropout" in options else {}
+    model = _create(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
+    _load(model, weights)
+    config = resolve_model_data_config(model)
+    transform = Transform(
+        size=(config["input_size"][1], config["input_size"][2]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        resize="squash" if config["crop_mode"] == "squash" else "crop",
+        crop_share=config["crop_pct"],
+        interpolation=config["interpolation"],
+    )
+    return _classifier(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
+
+
+def torchvision_classifier(rest: str) -> Classifier:
+    """Load ``torchvision:NAME``, with its best weights from the hub, or ``?weights=FILE``, ``random`` or a set's name.
+
+    A set's name is torchvision's, such as ``IMAGENET1K_V1``.
+    """
+    from torchvision import models
+
+    name, options = parse_query(rest, ["weights"])
+    known = models.list_models(module=models)
+    if name not in known:
+        raise unknown_name("torchvision model", name, known)
+    weights = options.get("weights")
+    sets = models.get_model_weights(name)
+    chosen = sets[weights] if weights in sets.__members__ else sets["DEFAULT"]
+    from_hub = weights is None or weights in sets.__members__
+    model = _create(lambda: models.get_model(name, weights=chosen if from_hub else None), f"torchvision:{name}")
+    _load(model, None if from_hub else weights)
+    preset = chosen.transforms()
+    transform = Transform(
+        size=(preset.crop_size[0],) * 2,
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        crop_share=preset.crop_size[0] / preset.resize_size[0],
+        interpolation=preset.interpolation.value,
+    )
+    return _classifier(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
+
+
+def module_classifier(rest: str) -> Classifier:
+    """Call ``module:pkg.mod:factory`` for an ``nn.Module`` from images to logits.
+
+    The features are what goes into its last linear layer. A module without an attribute ``transform`` (a
+    :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``.
+    """
+    place, _, factory = rest.partition(":")
+    try:
+        with _importing_from_here():
+            model = getattr(importlib.import_module(place), factory)()
+        source = inspect.getsource(sys.modules[place])
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
+        raise SteepslopeError(f"classifier 'module:{rest}': cannot be imported and called ({error})") from error
+    if not isinstance(model, nn.Module):
+        raise SteepslopeError(f"classifier 'module:{rest}': expected an nn.Module, found {type(model).__name__}")
+    transform = getattr(model, "transform", None) or Transform((0, 0), (UNKNOWN,) * 3, (UNKNOWN,) * 3)
+    classifier = _classifier(f"module:{rest}", model, BeforeLastLinear(model), transform, None)
+    return replace(classifier, digest=hashlib.sha256((classifier.digest + source).encode()).hexdigest())
+
+
+@contextmanager
+def _importing_from_here() -> Iterator[None]:
+    """Look for modules in the current folder too, as ``python -m`` does."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
+class TimmNet(nn.Module):
+    """A timm model, with what goes into its last layer beside its logits."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (n, d) and logits (n, K)."""
+        before = self.model.forward_features(images)
+        return self.model.forward_head(before, pre_logits=True), self.model.forward_head(before)
+
+
+class BeforeLastLinear(nn.Module):
+    """Any model from images to logits, with what goes into the linear layer that runs last beside them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self._kept: list[Tensor] = []
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                layer.register_forward_pre_hook(self._keep)
+
+    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._kept[:] = [inputs[0]]
+
+    def forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Return features (n, d), None without a linear layer, and logits (n, K)."""
+        logits = self.model(images)
+        return (self._kept.pop().flatten(1) if self._kept else None), logits
+
+
+def _classifier(
+    spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None
+) -> Classifier:
+    classes = wordnet_labels() if num_classes == NUM_CLASSES else None
+    return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
+
+
+def _rate(rest: str, text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < 1:
+        raise SteepslopeError(f"classifier 'timm:{rest}': dropout: expected a rate in [0, 1), found {text!r}")
+    return rate
+
+
+def _create(create: Callable[[], nn.Module], spec: str) -> Any:
+    try:
+        with seeded(0):  # so that random weights are the same each time
+            return create()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SteepslopeError(
+            f"{spec}: its weights could not be had from the hub; give ?weights=FILE or ?weights=random ({reason})"
+        ) from error
+
+
+def _load(model: nn.Module, weights: str | None) -> None:
+    """Load a state dict of the model's names, or one of the same shapes in the same order."""
+    if weights in (None, "random"):
+        return
+    state, own = _read_state(Path(str(weights))), model.state_dict()
+    if set(state) != set(own):
+        shapes = [tuple(tensor.shape) for tensor in state.values()], [tuple(tensor.shape) for tensor in own.values()]
+        if shapes[0] != shapes[1]:
+            raise SteepslopeError(f"{weights}: expected weights of this architecture, neither names nor shapes agree")
+        state = dict(zip(own, state.values(), strict=True))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise SteepslopeError(
+            f"{weights}: expected weights of this architecture ({str(error).split()[:20]})"
+        ) from error
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors, torch and pickle each have their own for a damaged file
+        raise SteepslopeError(f"{path}: cannot be read as weights ({' '.join(str(error).split())[:160]})") from error
+    return dict(state.get("state_dict", state))

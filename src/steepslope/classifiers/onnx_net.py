@@ -1,0 +1,179 @@
+"""Classifiers as ONNX files, run by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from steepslope.classifiers.classifier import UNKNOWN, Classifier
+from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
+from steepslope.data.transforms import Transform
+from steepslope.errors import SteepslopeError
+from steepslope.utilities.extras import require_extra
+
+FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+class OnnxNet(nn.Module):
+    """An ONNX file with one input of images (n, C, H, W), and outputs (n, K) and, named ``features``, (n, d).
+
+    A file with a fixed batch is run once a batch of that size, the last one filled up.
+    """
+
+    def __init__(self, model: Path | bytes, source: str) -> None:
+        super().__init__()
+        self.model, self.source = model, source
+        self.open()
+        inputs = self.session.get_inputs()
+        if len(inputs) != 1 or not _takes_images(inputs[0]):
+            found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+            raise SteepslopeError(f"{source}: expected one input of float images (n, C, H, W), found {found}")
+        self.input = inputs[0]
+        self.logits, self.features = _output_names(self.session.get_outputs(), source)
+
+    def open(self) -> None:
+        """Start a session with as many threads as PyTorch has; where processes share a machine, those are fewer."""
+        onnxruntime = require_extra("onnxruntime", "onnx", "ONNX")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        model = str(self.model) if isinstance(self.model, Path) else self.model
+        try:
+            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has an exception for each kind of damage
+            reason = " ".join(str(error).split())[:160]
+            raise SteepslopeError(f"{self.source}: cannot be read as an ONNX file ({reason})") from error
+
+    @property
+    def fixed(self) -> tuple[int | None, int | None, int | None, int | None]:
+        """The batch, channels, height and width that the file fixes."""
+        batch, channels, height, width = (size if isinstance(size, int) else None for size in self.input.shape)
+        return batch, channels, height, width
+
+    def forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Return features (n, d), if the file has them, and logits (n, K)."""
+        if self.threads != torch.get_num_threads():
+            self.open()
+        pixels = images.float().cpu().numpy().astype(FLOAT_TYPES[self.input.type])
+        batch = self.fixed[0] or len(pixels)
+        parts = [self._run(pixels[start : start + batch], batch) for start in range(0, len(pixels), batch)]
+        logits, *features = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True))
+        return (features[0].flatten(1) if features else None), logits
+
+    def _run(self, pixels: Any, batch: int) -> list[Any]:
+        filled = np.concatenate([pixels, np.zeros((batch - len(pixels), *pixels.shape[1:]), pixels.dtype)])
+        names = [self.logits] + ([self.features] if self.features else [])
+        try:
+            arrays = self.session.run(names, {self.input.name: filled})
+        except Exception as error:  # as above
+            reason = " ".join(str(error).split())[:160]
+            raise SteepslopeError(f"{self.source}: cannot run on images of shape {pixels.shape} ({reason})") from error
+        return [array[: len(pixels)].astype(np.float32) for array in arrays]
+
+
+def _takes_images(one: Any) -> bool:
+    return (
+        len(one.shape) == 4
+        and one.type in FLOAT_TYPES
+        and (not isinstance(one.shape[1], int) or one.shape[1] in (1, 3))
+    )
+
+
+def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
+    """Return the output named logits, or the only one of floats (n, K), and the one named features, if there is one."""
+    floats = [one for one in outputs if one.type in FLOAT_TYPES]
+    flat = [one.name for one in floats if len(one.shape) == 2 and one.name != "features"]
+    if "logits" not in flat and len(flat) != 1:
+        found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in outputs)
+        raise SteepslopeError(
+            f"{source}: expected one output of floats (n, K), or one of them named logits, found {found}"
+        )
+    features = "features" if any(one.name == "features" for one in floats) else None
+    return "logits" if "logits" in flat else flat[0], features
+
+
+def onnx_classifier(rest: str) -> Classifier:
+    """Load ``onnx:FILE``; its normalisation is not in the file, and has to be given (``--mean --std``)."""
+    path = Path(rest)
+    digest = _digest(path)
+    net = OnnxNet(path, str(path))
+    _, channels, height, width = net.fixed
+    unknown = (UNKNOWN,) * (channels or 3)
+    transform = Transform((height or 0, width or 0), unknown, unknown)
+    found = next(one.shape[-1] for one in net.session.get_outputs() if one.name == net.logits)
+    classes = wordnet_labels() if found == NUM_CLASSES else None
+    return Classifier(f"onnx:{rest}", net.eval(), transform, None, digest, classes)
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of the file, and of the one beside it in which large weights are kept."""
+    digest = hashlib.sha256()
+    try:
+        for file in [path, *path.parent.glob(f"{path.name}*.data"), *path.parent.glob(f"{path.stem}.data")]:
+            digest.update(file.read_bytes())
+    except OSError as error:
+        raise SteepslopeError(f"{path}: expected an ONNX file, but it cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
+
+
+def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
+    """Export a net from images to (features, logits), and check it on a batch.
+
+    Raises
+    ------
+    SteepslopeError
+        If it cannot be exported, or if a logit differs by more than 1e-3 or a prediction at all.
+    """
+    require_extra("onnxscript", "onnx", "ONNX")
+    with tempfile.TemporaryDirectory() as folder, _silence():
+        path = Path(folder) / "net.onnx"
+        try:
+            torch.onnx.export(
+                net,
+                (images[:2],),
+                path,
+                input_names=["images"],
+                output_names=["features", "logits"],
+                dynamic_shapes=[{0: torch.export.Dim("batch")}],
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        except Exception as error:  # whatever in the net has no counterpart
+            reason = " ".join(str(error.__cause__ or error).split())[:160]
+            raise SteepslopeError(f"{source}: cannot be exported to ONNX ({reason})") from error
+        exported = OnnxNet(path.read_bytes(), source)
+    with torch.inference_mode():
+        expected, found = net(images)[1], exported(images)[1]
+    gap = float((expected - found).abs().max())
+    if not gap <= 1e-3 or not torch.equal(expected.argmax(dim=1), found.argmax(dim=1)):
+        raise SteepslopeError(f"{source}: ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3")
+    return exported.eval()
+
+
+@contextlib.contextmanager
+def _silence() -> Any:
+    """Keep the exporter's remarks on its own progress from the user."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        nowhere = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

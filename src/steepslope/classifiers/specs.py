@@ -1,0 +1,37 @@
+"""Classifier specs, ``scheme:rest``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from steepslope.classifiers.backbones import module_classifier, timm_classifier, torchvision_classifier
+from steepslope.classifiers.classifier import Classifier, load_checkpoint, new_net
+from steepslope.classifiers.onnx_net import onnx_classifier
+from steepslope.errors import SteepslopeError, unknown_name
+
+CLASSIFIERS: dict[str, Callable[[str], Classifier]] = {
+    "checkpoint": load_checkpoint,
+    "net": new_net,
+    "timm": timm_classifier,
+    "torchvision": torchvision_classifier,
+    "module": module_classifier,
+    "onnx": onnx_classifier,
+}
+
+
+def load_classifier(spec: str) -> Classifier:
+    """Load the classifier of a spec such as ``checkpoint:runs/mnist`` or ``timm:resnet50``."""
+    scheme, _, rest = spec.partition(":")
+    if scheme not in CLASSIFIERS:
+        raise unknown_name(f"classifier scheme in {spec!r}:", scheme, CLASSIFIERS)
+    if not rest:
+        raise SteepslopeError(f"classifier {spec!r}: expected something after {scheme}:")
+    return CLASSIFIERS[scheme](rest)
+
+
+def architecture(classifier: Classifier) -> str:
+    """Return the spec of the same net without its weights, which a file of weights then fills."""
+    if classifier.card is not None:
+        return f"net:{classifier.card.net}?classes={classifier.card.num_classes}"
+    scheme = classifier.spec.partition(":")[0]
+    return f"{classifier.spec}?weights=random" if scheme in ("timm", "torchvision") else classifier.spec

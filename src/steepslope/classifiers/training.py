@@ -1,0 +1,207 @@
+"""Train a small classifier on images in memory; killed at any moment, it resumes to the same weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steepslope.classifiers.classifier import (
+    Classifier,
+    ClassifierCard,
+    checkpoint_classifier,
+    normalized,
+    require_image_shape,
+    save_checkpoint,
+)
+from steepslope.classifiers.nets import NETS, Net
+from steepslope.data.datasets import holdout_split, parse_dataset
+from steepslope.data.images import Images
+from steepslope.errors import SteepslopeError, require_seed, unknown_name
+from steepslope.utilities.progress import bar
+from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
+from steepslope.utilities.seeding import seeded
+
+STATE = "unfinished.safetensors"
+
+
+@dataclass(frozen=True)
+class ClassifierTraining:
+    """A recipe: Adam or SGD, its rate constant or along a cosine; images mirrored, and turned by some degrees.
+
+    ``momentum`` is that of SGD.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    flip: bool = False
+    rotate: float = 0.0
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_seed(self.seed)
+        for name, choices in {"optimizer": ("adam", "sgd"), "schedule": ("cosine", "constant")}.items():
+            if getattr(self, name) not in choices:
+                raise SteepslopeError(f"{name}: expected {' or '.join(choices)}, found {getattr(self, name)!r}")
+        for name, most in {"rotate": 180, "momentum": 0.9999, "weight_decay": 1e3}.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise SteepslopeError(f"{name}: expected a number from 0 to {most}, found {getattr(self, name)}")
+        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
+            raise SteepslopeError(
+                "training: expected epochs >= 1, batch_size >= 1 and learning_rate > 0, found "
+                f"{self.epochs}, {self.batch_size} and {self.learning_rate}"
+            )
+
+
+def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
+    """Return the recipe that suits a net, with the given changes; None changes nothing."""
+    if net not in NETS:
+        raise unknown_name("net", net, NETS)
+    kind = NETS[net]
+    default = {"epochs": kind.epochs, "batch_size": kind.batch_size}
+    return ClassifierTraining(**default | {name: value for name, value in changes.items() if value is not None})
+
+
+def train_classifier(
+    net: str,
+    data: str,
+    out: Path,
+    recipe: ClassifierTraining,
+    holdout: int | None = None,
+    split_seed: int = 42,
+) -> tuple[Classifier, float]:
+    """Train on the training split of ``data`` less its held-out rows; save a checkpoint to ``out``.
+
+    The split depends on ``split_seed`` alone, so classifiers of different seeds share it. Returns the
+    classifier and its accuracy on the held-out rows.
+    """
+    spec = parse_dataset(data)
+    if spec.split == "test":
+        raise SteepslopeError(f"data {data!r}: a classifier trains on the training split, not on the test split")
+    images = spec.load_into_memory("train")
+    require_image_shape(net, images, spec.name)
+    fitted, held_out = holdout_split(len(images), holdout, split_seed)
+    pixels = images.pixels[fitted] / 255
+    if pixels.std() == 0:
+        raise SteepslopeError(f"{spec.name}: expected images that differ, found one grey value in all of them")
+    card = ClassifierCard(
+        net=net,
+        num_classes=int(images.labels.max()) + 1,
+        mean=float(pixels.mean()),
+        std=float(pixels.std()),
+        data=spec.name,
+        fingerprint=images.fingerprint(),
+        holdout=len(held_out),
+        split_seed=split_seed,
+        training=asdict(recipe),
+    )
+    run = _Run(card, recipe)
+    run.resume(out / STATE)
+    run.train(images.subset(fitted), out / STATE)
+    save_checkpoint(run.net, card, out)
+    (out / STATE).unlink()
+    classifier = checkpoint_classifier(run.net, card, f"checkpoint:{out}")
+    return classifier, accuracy(classifier, images.subset(held_out))
+
+
+def accuracy(classifier: Classifier, images: Images, batch: int = 1000) -> float:
+    """Return the share of images whose label is predicted, in [0, 1]."""
+    hits = [
+        classifier(torch.stack([classifier.transform(images.image(row)) for row in rows]))[1].argmax(axis=1)
+        == images.labels[rows]
+        for rows in np.array_split(np.arange(len(images)), max(1, len(images) // batch))
+    ]
+    return float(np.concatenate(hits).mean())
+
+
+class _Run:
+    """A net, its optimizer and the epochs done: all that a resumed run needs."""
+
+    def __init__(self, card: ClassifierCard, recipe: ClassifierTraining) -> None:
+        self.card, self.recipe, self.epochs_done = card, recipe, 0
+        with seeded(recipe.seed):
+            self.net: Net = NETS[card.net].build(card.num_classes)
+        decay = recipe.weight_decay
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.Adam(self.net.parameters(), weight_decay=decay)
+            if recipe.optimizer == "adam"
+            else torch.optim.SGD(self.net.parameters(), momentum=recipe.momentum, weight_decay=decay)
+        )
+
+    def train(self, images: Images, state: Path) -> None:
+        inputs = normalized(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
+        labels = torch.from_numpy(images.labels)
+        steps = math.ceil(len(labels) / self.recipe.batch_size)
+        with bar() as progress:
+            task = progress.add_task("training", total=steps * self.recipe.epochs)
+            progress.update(task, completed=steps * self.epochs_done)
+            while self.epochs_done < self.recipe.epochs:
+                # Order, mirroring and dropout of an epoch depend on its number alone, so it can be resumed.
+                with seeded(1_000_003 * self.recipe.seed + self.epochs_done):
+                    order = torch.split(torch.randperm(len(labels)), self.recipe.batch_size)
+                    for step, rows in enumerate(order):
+                        self._set_learning_rate((self.epochs_done + step / steps) / self.recipe.epochs)
+                        loss = self._step(self._augmented(inputs[rows]), labels[rows])
+                        progress.update(task, advance=1, description=f"training, loss {loss:.3f}")
+                if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
+                    raise SteepslopeError("the loss became NaN: a lower learning rate may help")
+                self.epochs_done += 1
+                self._save(state)
+
+    def _augmented(self, inputs: Tensor) -> Tensor:
+        mirror = mirrored(inputs) if self.recipe.flip else inputs
+        return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
+
+    def _set_learning_rate(self, done: float) -> None:
+        share = 0.5 * (1 + math.cos(math.pi * done)) if self.recipe.schedule == "cosine" else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * share
+
+    def _step(self, inputs: Tensor, labels: Tensor) -> float:
+        self.net.train()
+        loss = torch.nn.functional.cross_entropy(self.net(inputs), labels)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def _save(self, path: Path) -> None:
+        about = {"run": asdict(self.card), "epochs": self.epochs_done}
+        save_state(path, self.net.state_dict(), self.optimizer, about)
+
+    def resume(self, path: Path) -> None:
+        """Take up an unfinished run of exactly this card; without one that can be read, start anew."""
+        try:
+            state = load_state(path)
+        except SteepslopeError:
+            return
+        if state is None or state[2].get("run") != asdict(self.card):
+            return
+        weights, moments, about = state
+        self.epochs_done = about["epochs"]
+        self.net.load_state_dict(weights)
+        restore_optimizer(self.optimizer, moments)
+
+
+def mirrored(inputs: Tensor) -> Tensor:
+    """Flip each image (n, C, H, W) left to right with probability one half."""
+    return torch.where(torch.rand(len(inputs), 1, 1, 1) < 0.5, inputs.flip(-1), inputs)
+
+
+def turned(inputs: Tensor, degrees: float, outside: float) -> Tensor:
+    """Turn each image (n, C, H, W) by up to so many degrees either way; what comes in from outside has that value."""
+    angle = torch.deg2rad((2 * torch.rand(len(inputs)) - 1) * degrees)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros(len(inputs))
+    maps = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+    grid = torch.nn.functional.affine_grid(maps, list(inputs.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(inputs - outside, grid, align_corners=False) + outside

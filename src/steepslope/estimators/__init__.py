@@ -1,0 +1,1 @@
+"""Solvers on arrays, free of the package's own types."""

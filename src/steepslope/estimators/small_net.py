@@ -1,0 +1,64 @@
+"""A small net from features to classes: what a linear probe misses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from steepslope.estimators.cycle import warm_cosine
+from steepslope.estimators.linear import moments
+from steepslope.utilities.seeding import seeded, single_thread
+
+WIDTH = 256
+DROPOUT = 0.3
+EPOCHS, LEAST_STEPS, BATCH = 8, 1_500, 256
+RATE, DECAY = 2e-3, 1e-2
+
+
+def fit_small_net(columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int) -> dict[str, NDArray[np.float32]]:
+    """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
+
+    ``inner`` (w, 256), ``inner_bias`` (256,), ``outer`` (256, K), ``outer_bias`` (K,). Eight epochs, or as many as make
+    1,500 steps; always from the same seed, on one thread.
+    """
+    mean, scale = moments(columns)
+    standardised = columns.astype(np.float32)
+    standardised -= mean.astype(np.float32)
+    standardised /= scale.astype(np.float32)
+    inner, outer = _trained(torch.from_numpy(standardised), torch.from_numpy(labels), num_classes)
+    weights = inner.weight.detach().double().numpy().T / scale[:, None]
+    bias = inner.bias.detach().double().numpy() - mean @ weights
+    arrays = {"inner": weights, "inner_bias": bias, "outer": outer.weight.detach().numpy().T}
+    arrays["outer_bias"] = outer.bias.detach().numpy()
+    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+
+
+def _trained(columns: torch.Tensor, labels: torch.Tensor, num_classes: int) -> tuple[nn.Linear, nn.Linear]:
+    steps_an_epoch = math.ceil(len(labels) / BATCH)
+    epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps_an_epoch))
+    with seeded(0), single_thread():
+        inner, outer = nn.Linear(columns.shape[1], WIDTH), nn.Linear(WIDTH, num_classes)
+        net = nn.Sequential(nn.Dropout(DROPOUT), inner, nn.ReLU(), nn.Dropout(DROPOUT), outer)
+        optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
+        step, steps = 0, epochs * steps_an_epoch
+        for _ in range(epochs):
+            order = torch.randperm(len(labels))
+            for rows in torch.split(order, BATCH):
+                step += 1
+                optimizer.param_groups[0]["lr"] = RATE * warm_cosine(step / steps)
+                loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+    return inner, outer
+
+
+def small_net_logits(columns: NDArray[np.float64], arrays: Any) -> NDArray[np.float64]:
+    """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
+    hidden = np.maximum(columns @ arrays["inner"].astype(np.float64) + arrays["inner_bias"], 0)
+    return np.asarray(hidden @ arrays["outer"].astype(np.float64) + arrays["outer_bias"])

@@ -1,0 +1,1 @@
+"""From scores and oracles to the rows of a table."""

@@ -1,0 +1,1 @@
+"""From images and a frozen classifier to outputs on disk."""

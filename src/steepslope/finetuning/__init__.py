@@ -1,0 +1,1 @@
+"""Oracles trained on images, as in the paper."""

@@ -1,0 +1,166 @@
+"""Images as an oracle is trained on them: decoded once, turned and mirrored alike for both nets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from steepslope.data.images import Dataset
+from steepslope.data.transforms import Transform
+from steepslope.errors import SteepslopeError
+from steepslope.finetuning.recipe import Finetuning
+
+
+class Example(NamedTuple):
+    """What the oracle and the classifier see of images (m, C, H, W each), and the rows' places in the fit set, (m,).
+
+    ``classifier`` is empty where the classifier is not run.
+    """
+
+    oracle: Tensor
+    classifier: Tensor
+    places: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Examples(torch.utils.data.Dataset[Example | str]):
+    """The fit set's images; asked for (epoch, place), it draws the augmentation from those two and the seed alone.
+
+    Without a transform of its own, the oracle sees what the classifier sees; without one of the classifier's, the
+    classifier is not run.
+    """
+
+    data: Dataset
+    rows: NDArray[np.int64]
+    recipe: Finetuning
+    oracle: Transform | None
+    classifier: Transform | None
+
+    def __getitem__(self, key: tuple[int, int]) -> Example | str:
+        """Return one example, without the axis m, or why it cannot be had."""
+        epoch, place = key
+        row = int(self.rows[place])
+        try:
+            image = self._augmented(self.data.image(row), epoch, place)
+            seen = None if self.classifier is None else self.classifier(image)
+            own = seen if self.oracle is None or self.oracle == self.classifier else self.oracle(image)
+        except Exception as error:  # decoders have many kinds for damaged files
+            if isinstance(error, SteepslopeError):
+                return f"{self.data.ids[row]}: {error}"
+            reason = " ".join(str(error).split()) or type(error).__name__
+            return f"{self.data.ids[row]}: cannot be read as an image ({reason})"
+        assert own is not None
+        return Example(own, torch.empty(0) if seen is None or seen is own else seen, torch.tensor(place))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def from_step(self, first: int, steps: Steps, rank: int, workers: int) -> Iterator[Example]:
+        """Yield one process's parts, from step ``first`` on."""
+        keys = ([(epoch, place) for place in part] for epoch, part in steps.parts_from(first, rank))
+        for part in DataLoader(self, batch_sampler=keys, num_workers=workers, collate_fn=_stacked):
+            if isinstance(part, str):  # raised here, since a worker would wrap it in its own traceback
+                raise SteepslopeError(part)
+            yield part
+
+    def _augmented(self, image: Image.Image, epoch: int, place: int) -> Image.Image:
+        if not self.recipe.augments:
+            return image
+        draw = np.random.default_rng((self.recipe.seed, epoch, place))
+        mirror, angle = draw.random() < 0.5, draw.uniform(-self.recipe.rotate, self.recipe.rotate)
+        if self.recipe.rotate:
+            image = ImageOps.exif_transpose(image).rotate(angle, Image.Resampling.BILINEAR)
+        return ImageOps.mirror(ImageOps.exif_transpose(image)) if self.recipe.flip and mirror else image
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which rows each step takes: n of them shuffled anew each epoch, in batches of all processes together.
+
+    A last batch of fewer than two rows a part (a process's ``accumulate``-th share) is left out: batch normalisation
+    has no use for a single row.
+    """
+
+    n: int
+    batch_size: int
+    processes: int
+    accumulate: int
+    epochs: int
+    seed: int
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts a step is cut."""
+        return self.processes * self.accumulate
+
+    def __post_init__(self) -> None:
+        if self.batch_size < self.parts or self.n < self.parts:
+            raise SteepslopeError(
+                f"batch_size: expected at least {self.parts} rows, one for each process and part, "
+                f"found {min(self.batch_size, self.n)}"
+            )
+
+    @property
+    def an_epoch(self) -> int:
+        """The number of steps of an epoch."""
+        whole, rest = divmod(self.n, self.batch_size)
+        return max(1, whole + (rest >= 2 * self.parts))
+
+    @property
+    def total(self) -> int:
+        """The number of steps of all epochs."""
+        return self.epochs * self.an_epoch
+
+    def rows_of(self, step: int) -> int:
+        """Return how many rows a step has, of all processes together."""
+        return min(self.batch_size, self.n - step % self.an_epoch * self.batch_size)
+
+    def parts_from(self, first: int, rank: int) -> Iterator[tuple[int, list[int]]]:
+        """Yield, from step ``first`` on, the epoch and the places of each part that falls to process ``rank``."""
+        for epoch in range(first // self.an_epoch, self.epochs):
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.n)
+            for index in range(max(0, first - epoch * self.an_epoch), self.an_epoch):
+                batch = order[index * self.batch_size : (index + 1) * self.batch_size]
+                mine = np.array_split(batch, self.parts)[rank * self.accumulate : (rank + 1) * self.accumulate]
+                yield from ((epoch, part.tolist()) for part in mine)
+
+
+class Source(Protocol):
+    """Where a training's examples come from."""
+
+    def __len__(self) -> int: ...
+
+    def from_step(self, first: int, steps: Steps, rank: int, workers: int) -> Iterator[Example]:
+        """Yield one process's parts, from step ``first`` on."""
+        ...
+
+
+def _stacked(items: list[Example | str]) -> Example | str:
+    failed = next((item for item in items if isinstance(item, str)), None)
+    if failed is not None:
+        return failed
+    return Example(*(torch.stack(parts) for parts in zip(*items, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The features of the fit set's images, (n, d), where they are the same each time."""
+
+    features: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def from_step(self, first: int, steps: Steps, rank: int, workers: int) -> Iterator[Example]:
+        """Yield one process's parts, from step ``first`` on; workers have nothing to do."""
+        for _, part in steps.parts_from(first, rank):
+            places = torch.tensor(part)
+            yield Example(self.features[places], torch.empty(0), places)

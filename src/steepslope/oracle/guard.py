@@ -1,0 +1,59 @@
+"""A guard against noise and blur: where an image has far more or less noise than usual, the classifier alone is asked.
+
+Both mislead whatever knows clean images, such as neighbours, probes and a foreign backbone, more than they mislead the
+classifier about itself; and the features do not tell, since noisy images lie near clean ones there. Estimates of the
+noise tell both: a blurred or enlarged image has less of it than nearly all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.estimators.opinion_pool import Consensus
+
+Floats = NDArray[np.float64]
+QUANTILES = 0.001, 0.02, 0.98, 0.999
+
+
+@dataclass(frozen=True, eq=False)
+class Guard:
+    """``limits`` (4, s) of each estimate: between the inner two all opinions count, beyond the outer two ``own`` alone.
+
+    The estimate that lies furthest out decides.
+    """
+
+    limits: Floats
+    own: Consensus
+
+    @classmethod
+    def of(cls, noise: NDArray[np.floating], own: Consensus) -> Guard:
+        """Take the limits from the noise (n, s) of the fit set's images."""
+        return cls(np.quantile(np.asarray(noise, dtype=np.float64), QUANTILES, axis=0), own)
+
+    def mixed(self, odds: Floats, own: Floats, noise: NDArray[np.floating]) -> Floats:
+        """Return the log-odds of all opinions and of the classifier's own, (m,) each, mixed by the noise (m, s).
+
+        Raises
+        ------
+        SteepslopeError
+            If there are not as many estimates as in the fit set.
+        """
+        least, low, high, most = self.limits
+        if noise.shape[1] != len(low):
+            raise SteepslopeError(f"noise: expected the fit set's {len(low)} estimates, found {noise.shape[1]}")
+        values = np.asarray(noise, dtype=np.float64)
+        share = np.maximum((low - values) / _widths(low - least), (values - high) / _widths(most - high)).max(axis=1)
+        share = np.clip(share, 0, 1)
+        return np.asarray((1 - share) * odds + share * own)
+
+
+def _widths(gaps: Floats) -> Floats:
+    """Return over which width each estimate hands over: the widest gap for all, since they are on one scale.
+
+    An estimate that hardly varies in the fit set does not say how far is far, and one that does not vary has no say.
+    """
+    return np.where(gaps > 0, gaps.max(), np.inf)

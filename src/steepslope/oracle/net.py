@@ -1,0 +1,168 @@
+"""Train an oracle's weights on columns in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from steepslope.errors import SteepslopeError
+from steepslope.estimators.cycle import warm_cosine
+from steepslope.estimators.linear import scale_of
+from steepslope.heads import Head
+from steepslope.utilities.progress import bar
+from steepslope.utilities.seeding import seeded, single_thread
+
+TARGET_STEPS = 3_000
+PIECE_ROWS = 1_024  # read from a file at once
+BLOCK_PIECES = 64  # pieces in memory at once, and as many being read
+
+
+class OracleNet(nn.Module):
+    """Columns (n, width) -> standardised -> ReLU layers -> head -> trust logit (n,)."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int, hidden: tuple[int, ...], head: str) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        layers: list[nn.Module] = []
+        for before, after in zip((width, *hidden), hidden, strict=False):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.head = Head(head, (width, *hidden)[-1])
+
+    def standardise(self, rows: Rows) -> None:
+        """Take mean and scale from the fit set; a constant column keeps the scale 1."""
+        mean, deviation = rows.moments()
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(scale_of(mean, deviation)))
+
+    def forward(self, columns: Tensor) -> Tensor:
+        """Return the trust logits."""
+        return self.trust_logit((columns - self.mean) / self.scale)
+
+    def trust_logit(self, standardised: Tensor) -> Tensor:
+        """Return the trust logits of columns that are standardised already."""
+        z: Tensor = self.head(self.body(standardised))
+        return z
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The fit set, read in pieces: ``read`` gives float32 columns (m, width) of a slice of the n rows."""
+
+    n: int
+    read: Callable[[slice], NDArray[np.float32]]
+    target: NDArray[np.float32] | NDArray[np.bool_]
+
+    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return each column's mean and standard deviation, taken about the first piece's mean for accuracy."""
+        origin = self.read(slice(0, min(PIECE_ROWS, self.n))).mean(axis=0)
+        total, squares = np.zeros(len(origin)), np.zeros(len(origin))
+        for rows in pieces(self.n):
+            shifted = torch.from_numpy(self.read(rows) - origin)
+            total += shifted.sum(dim=0).numpy()
+            squares += shifted.square_().sum(dim=0).numpy()
+        mean = total / self.n
+        return origin + mean, np.sqrt(np.maximum(squares / self.n - mean**2, 0))
+
+    def blocks(self, mean: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all rows once in random order, in blocks that fit in memory: standardised columns, and targets.
+
+        A block gathers pieces from all over the set, since neighbouring rows are often of one class. The next block is
+        read while one is in use.
+        """
+        *whole, last = pieces(self.n)
+        shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]
+        chosen = [shuffled[start : start + BLOCK_PIECES] for start in range(0, len(shuffled), BLOCK_PIECES)]
+        with ThreadPoolExecutor(1) as reader:
+            following = reader.submit(self._block, chosen[0], mean, scale)
+            for some in [*chosen[1:], None]:
+                block = following.result()
+                if some is not None:
+                    following = reader.submit(self._block, some, mean, scale)
+                yield block
+
+    def _block(self, chosen: Sequence[slice], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        sizes = [rows.stop - rows.start for rows in chosen]
+        columns = torch.empty((sum(sizes), len(mean)))
+        for part, rows in zip(torch.split(columns, sizes), chosen, strict=True):
+            torch.sub(torch.from_numpy(self.read(rows)), mean, out=part)
+            part.div_(scale)
+        return columns, torch.from_numpy(np.concatenate([self.target[rows] for rows in chosen]))
+
+
+def pieces(n: int) -> Iterator[slice]:
+    """Cut 0…n−1 into the pieces that are read from a file at once."""
+    return (slice(start, min(start + PIECE_ROWS, n)) for start in range(0, n, PIECE_ROWS))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """AdamW with a one-cycle cosine; without ``epochs``, as many as make about 3,000 steps, at least one."""
+
+    epochs: int | None
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    seed: int
+
+    def epochs_for(self, n: int) -> int:
+        """Return the number of passes over n rows."""
+        return self.epochs or max(1, round(TARGET_STEPS / math.ceil(n / self.batch_size)))
+
+
+def fit_net(
+    build: Callable[[], OracleNet], rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], schedule: Schedule
+) -> OracleNet:
+    """Build a net from the seed, standardise it on the rows and minimise the mean loss."""
+    with seeded(schedule.seed), single_thread():
+        net = build()
+        net.standardise(rows)
+        _minimise(net, rows, loss, schedule)
+    if not all(bool(weight.isfinite().all()) for weight in net.parameters()):
+        raise SteepslopeError("the loss became NaN: a lower learning rate or smaller alphas may help")
+    return net.eval()
+
+
+def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], schedule: Schedule) -> None:
+    epochs = schedule.epochs_for(rows.n)
+    steps = epochs * sum(math.ceil(count / schedule.batch_size) for count in _block_sizes(rows.n))
+    optimizer = torch.optim.AdamW(
+        net.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+    )
+    cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine((step + 1) / steps))
+    with bar() as progress:
+        task = progress.add_task("fitting", total=steps)
+        for columns, target in _batches(net, rows, schedule.batch_size, epochs):
+            optimizer.zero_grad()
+            mean_loss = loss(net.trust_logit(columns), target).mean()
+            mean_loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            cycle.step()
+            progress.advance(task)
+
+
+def _batches(net: OracleNet, rows: Rows, batch_size: int, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of all epochs; a fit set of one block is read once."""
+    fits = rows.n <= PIECE_ROWS * BLOCK_PIECES
+    kept = list(rows.blocks(net.mean, net.scale)) if fits else []
+    for _ in range(epochs):
+        for columns, target in kept or rows.blocks(net.mean, net.scale):
+            for batch in torch.split(torch.randperm(len(target)), batch_size):
+                yield columns.index_select(0, batch), target.index_select(0, batch)
+
+
+def _block_sizes(n: int) -> Iterator[int]:
+    """Yield the numbers of rows of the blocks."""
+    block = PIECE_ROWS * BLOCK_PIECES
+    yield from (min(block, n - start) for start in range(0, n, block))

@@ -1,0 +1,179 @@
+"""The paper's oracle: a backbone that looks at the image, and a head that gives the trust logit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import load_classifier
+from steepslope.data.images import Dataset, rows_by_id
+from steepslope.data.transforms import Transform
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.shards import decoded_batches
+from steepslope.heads import HEADS
+from steepslope.oracle.base import (
+    CARD,
+    IMAGES,
+    WEIGHTS,
+    TrustLogits,
+    check_settings,
+    require_allowed,
+    require_known,
+)
+from steepslope.oracle.net import OracleNet
+from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.utilities.files import field, positive, read_json, staged_folder, write_json
+from steepslope.utilities.seeding import seeded
+from steepslope.utilities.weights import load_weights, save_weights
+
+BATCH = 64
+
+
+class ImageOracleNet(nn.Module):
+    """Images (n, C, H, W) -> the backbone's features (n, d) -> ReLU layers and head -> trust logits (n,).
+
+    Images of another size than ``size``, the backbone's, are resized by nearest neighbour.
+    """
+
+    def __init__(self, backbone: nn.Module, size: tuple[int, int], top: OracleNet) -> None:
+        super().__init__()
+        self.backbone, self.size, self.top = backbone, size, top
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the trust logits, float32."""
+        features = self.features(images).float()
+        with torch.autocast(features.device.type, enabled=False):  # half precision would tie trust logits
+            z: Tensor = self.top(features)
+        return z
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the backbone's features, (n, d)."""
+        if images.shape[-2:] != self.size:
+            images = interpolate(images, self.size, mode="nearest")
+        features: Tensor = self.backbone(images)[0]
+        return features
+
+
+def build_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int) -> ImageOracleNet:
+    """Put new layers and a head on a backbone; what does not lead to its features, such as its last layer, is frozen.
+
+    ``seed`` fixes the new weights.
+    """
+    require_known("head", head, HEADS)
+    transform = backbone.transform
+    images = torch.zeros((2, transform.channels, *transform.size))
+    features = backbone.net.requires_grad_(True)(images)[0]
+    if features is None or not features.requires_grad:
+        raise SteepslopeError(f"oracle {backbone.spec}: expected a net that can be trained up to its features")
+    features.float().sum().backward()
+    for parameter in backbone.net.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
+    with seeded(seed):
+        top = OracleNet(features.shape[1], tuple(hidden), head)
+    return ImageOracleNet(backbone.net, transform.size, top)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageOracle(TrustLogits):
+    """A trained oracle on images.
+
+    ``backbone`` is its spec, ``transform`` makes its input, or the classifier's where the recipe is that of the
+    authors' code. ``recipe`` are the settings of its training, as JSON holds them. :meth:`on` says
+    where the images are whose outputs it is asked about; they are found by id, and decoded by ``workers`` processes,
+    or in this one.
+    """
+
+    net: ImageOracleNet
+    backbone: str
+    transform: Transform
+    num_classes: int
+    recipe: Mapping[str, Any]
+    images: Dataset | None = None
+    workers: int = 0
+
+    @property
+    def loss(self) -> str:
+        """The loss that it was trained with."""
+        return str(self.recipe["loss"])
+
+    @property
+    def alpha_pos(self) -> float:
+        """The slope for correct predictions."""
+        return float(self.recipe["alpha_pos"])
+
+    @property
+    def alpha_neg(self) -> float:
+        """The slope for wrong predictions."""
+        return float(self.recipe["alpha_neg"])
+
+    def on(self, images: Dataset, workers: int = 0) -> ImageOracle:
+        """Return the same, looking at these images."""
+        return replace(self, images=images, workers=workers)
+
+    def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+        """Return z of each prediction, (n,), from the images of the outputs' ids."""
+        require_classes("the oracle", outputs, self.num_classes)
+        if self.images is None:
+            raise SteepslopeError("this oracle looks at the images: say where they are (--data)")
+        rows = rows_by_id(self.images, outputs.ids)
+        device = next(self.net.parameters()).device
+        batches = decoded_batches(self.images, rows, self.transform, BATCH, self.workers)
+        with torch.inference_mode():
+            return torch.cat([self.net(batch.to(device)).double().cpu() for batch in batches]).numpy()
+
+    def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
+        """Raise: what a net sees in an image cannot be split by evidence."""
+        raise SteepslopeError("explain: an oracle on images has one kind of evidence, the image")
+
+    def save(self, folder: str | Path, training: dict[str, Any] | None = None) -> None:
+        """Write weights as safetensors, and as JSON a card with what decided its training; replace an earlier one."""
+        with staged_folder(folder, last=CARD) as staging:
+            save_weights(self.net.state_dict(), staging / WEIGHTS)
+            write_json(staging / CARD, {**self.card(), "training": training or {}})
+
+    def card(self) -> dict[str, Any]:
+        """Return what the JSON file says."""
+        return {
+            "kind": IMAGES,
+            "backbone": self.backbone,
+            "transform": asdict(self.transform),
+            "size": list(self.net.size),
+            "num_classes": self.num_classes,
+            "recipe": dict(self.recipe),
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
+        """Read what :meth:`save` wrote; its backbone's architecture comes from the spec, the weights from the file.
+
+        A file does not get to say which code is run: a backbone of one's own, ``module:…``, must be one of these.
+        """
+        path = Path(folder) / CARD
+        card = read_json(path, "a fitted oracle")
+        if card.get("kind") != IMAGES:
+            raise SteepslopeError(f"{path}: expected an oracle on images, found one on outputs")
+        require_allowed(Path(folder), backbones)
+        spec, described = field(card, "backbone", str, path), field(card, "transform", dict, path)
+        size = tuple(field(card, "size", list, path))
+        try:
+            recipe = field(card, "recipe", dict, path)
+            check_settings(recipe)
+            lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
+            transform = Transform(**{**described, **lists})
+            frame = load_classifier(spec)
+            frame = replace(frame, transform=frame.transform.changed(size=size))
+            net = build_net(frame, recipe["hidden"], recipe["head"], recipe["seed"])
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise SteepslopeError(f"{path}: {error}") from error
+        load_weights(net, Path(folder) / WEIGHTS)
+        return cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe)

@@ -1,1 +1,0 @@
-"""Training: the small classifiers, and oracles on cached outputs."""

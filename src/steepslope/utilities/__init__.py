@@ -1,0 +1,1 @@
+"""What every package may use and none is about: files, weights, progress, seeds, and the state of killed runs."""

@@ -1,0 +1,137 @@
+"""ONNX files as classifiers: what they may look like, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from steepslope.classifiers.onnx_net import OnnxNet
+from steepslope.classifiers.specs import load_classifier
+from steepslope.cli import main
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+from tests.extraction.test_backends import TINY, extracted, tiny_convolutions, words
+from tests.extraction.test_extraction import folder_of
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_of(tmp_path_factory.mktemp("images") / "data", 8)
+
+
+def save_onnx(path: Path, batch: int | str, outputs: tuple[str, ...] = ("logits", "features")) -> None:
+    """Write a net by hand: the features are each channel's mean, the logits are twice these."""
+    image = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [batch, 3, 16, 16])
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 3]) for name in outputs]
+    two = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels", "axes"], ["features"], keepdims=0),
+        helper.make_node("Mul", ["features", "two"], ["logits"]),
+    ]
+    graph = helper.make_graph(nodes, "net", [image], results, [two, axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("batch", [1, 5, "n"])
+def test_onnx_files_as_classifiers(batch: int | str, images: Path, tmp_path: Path) -> None:
+    save_onnx(tmp_path / "net.onnx", batch)
+    given = ["extract", "--classifier", f"onnx:{tmp_path}/net.onnx", "--data", f"imagefolder:{images}"]
+    assert main([*given, "--out", str(tmp_path / "out"), "--mean", "[0,0,0]", "--std", "1"]) == 0
+    outputs = ClassifierOutputs.load(tmp_path / "out")
+    features = outputs.require_features()
+    assert features.shape == (24, 3)
+    assert 0.3 < features.mean() < 0.7
+    np.testing.assert_allclose(outputs.logits, 2 * features, rtol=1e-6)
+
+
+def test_onnx_without_features(images: Path, tmp_path: Path) -> None:
+    save_onnx(tmp_path / "net.onnx", "n", ("logits",))
+    given = words(f"onnx:{tmp_path}/net.onnx", images, tmp_path / "out")
+    assert main(given) == 0
+    assert ClassifierOutputs.load(tmp_path / "out").features is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"no\.onnx: expected an ONNX file, but it cannot be read"),
+        (b"text", "cannot be read as an ONNX file"),
+        ("normalisation", "how its input is normalised is not known: give --mean and --std"),
+        ("size", "cannot run on images of shape"),
+    ],
+)
+def test_bad_onnx_files_are_named(
+    content: bytes | str | None, message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import re
+
+    path = tmp_path / "no.onnx"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        save_onnx(path, "n")
+    given = words(f"onnx:{path}", images, tmp_path / "out")
+    if content == "normalisation":
+        given = given[: given.index("--image-size")]
+    elif content == "size":
+        given[given.index("--image-size") + 1] = "20"
+    assert main(given) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert error.count("\n") == 1
+
+
+def test_onnx_weights_beside_the_file(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's exporter puts the weights into a file of their own."""
+    import warnings
+
+    (tmp_path / "made").mkdir()
+    path = tmp_path / "made" / "net.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net, example = tiny_convolutions().eval(), (torch.zeros(2, 3, 16, 16),)
+        shapes = [{0: torch.export.Dim("n")}]
+        torch.onnx.export(net, example, path, dynamo=True, dynamic_shapes=shapes, external_data=True, verbose=False)
+    (weights,) = path.parent.glob("*.data")
+    monkeypatch.chdir(tmp_path)
+    found = extracted(f"onnx:{path}", images, tmp_path / "onnx")
+    expected = extracted(TINY, images, tmp_path / "torch")
+    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-5)
+    before = load_classifier(f"onnx:{path}").digest
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert load_classifier(f"onnx:{path}").digest != before
+
+
+def test_an_onnx_file_runs_on_its_own_backend_only(images: Path, tmp_path: Path) -> None:
+    save_onnx(tmp_path / "net.onnx", "n")
+    for options in (["--backend", "torch"], ["--precision", "bf16"]):
+        assert main(words(f"onnx:{tmp_path}/net.onnx", images, tmp_path / "out", *options)) == 2
+
+
+def test_an_onnx_net_wants_images(tmp_path: Path) -> None:
+    vector = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "net", [vector], [
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])
+    ])  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    with pytest.raises(SteepslopeError, match=r"expected one input of float images \(n, C, H, W\), found x"):
+        OnnxNet(model.SerializeToString(), "net.onnx")
+
+
+def test_onnx_outputs_that_could_both_be_logits_are_refused(tmp_path: Path) -> None:
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 16, 16])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("a", "b")]
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    nodes = [helper.make_node("ReduceMean", ["x", "axes"], [name], keepdims=0) for name in ("a", "b")]
+    graph = helper.make_graph(nodes, "net", [image], outputs, [axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    with pytest.raises(SteepslopeError, match="expected one output of floats"):
+        OnnxNet(model.SerializeToString(), "net.onnx")

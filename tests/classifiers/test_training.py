@@ -1,0 +1,133 @@
+"""Training a classifier: what a killed run leaves, and what a resumed one makes of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from steepslope.classifiers.nets import NETS
+from steepslope.classifiers.training import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier, turned
+from steepslope.errors import SteepslopeError
+from tests.conftest import kill_once_there
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    for name, recipe in {"a": RECIPE, "b": RECIPE, "c": replace(RECIPE, seed=1)}.items():
+        train_classifier("digits-net", "digits", tmp_path / name, recipe)
+    weights = [(tmp_path / name / "classifier.safetensors").read_bytes() for name in "abc"]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "steepslope",
+        "train-classifier",
+        "--net",
+        "digits-net",
+        "--data",
+        "digits",
+    ]
+    command += ["--epochs", "15", "--flip", "true", "--batch-size", "8", "--out"]
+    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    kill_once_there([*command, str(killed)], killed / STATE)
+    assert not (killed / "classifier.json").exists()
+    for folder in (killed, unbroken):
+        subprocess.run([*command, str(folder)], env=ENVIRONMENT, check=True)
+        assert not (folder / STATE).exists()
+    assert (killed / "classifier.safetensors").read_bytes() == (unbroken / "classifier.safetensors").read_bytes()
+
+
+def test_another_recipe_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import steepslope.classifiers.training as module
+
+    monkeypatch.setattr(module, "save_checkpoint", _stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_classifier("digits-net", "digits", tmp_path / "a", RECIPE)
+    monkeypatch.undo()
+    assert (tmp_path / "a" / STATE).exists()
+    for name in "ab":
+        train_classifier("digits-net", "digits", tmp_path / name, replace(RECIPE, seed=1))
+    assert (tmp_path / "a/classifier.safetensors").read_bytes() == (tmp_path / "b/classifier.safetensors").read_bytes()
+
+
+def test_an_unreadable_state_starts_anew(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / STATE).write_bytes(b"not a state")
+    for name in "ab":
+        train_classifier("digits-net", "digits", tmp_path / name, RECIPE)
+    weights = [(tmp_path / name / "classifier.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
+
+
+def test_a_diverging_run_keeps_the_earlier_checkpoint(tmp_path: Path) -> None:
+    train_classifier("digits-net", "digits", tmp_path, RECIPE)
+    before = (tmp_path / "classifier.safetensors").read_bytes()
+    with pytest.raises(SteepslopeError, match="the loss became NaN"):
+        train_classifier("digits-net", "digits", tmp_path, replace(RECIPE, learning_rate=1e30))
+    assert (tmp_path / "classifier.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nets_have_features_and_logits(name: str) -> None:
+    net = NETS[name].build(7)
+    features = net.encoder(torch.zeros(2, NETS[name].channels, NETS[name].image_size, NETS[name].image_size))
+    assert features.ndim == 2
+    assert net.head(features).shape == (2, 7)
+
+
+def test_the_papers_net_has_the_papers_size() -> None:
+    net = NETS["mnist-net"].build(10)
+    expected = 32 * (9 + 1) + 64 * (32 * 9 + 1) + 128 * (9216 + 1) + 10 * (128 + 1)
+    assert sum(weight.numel() for weight in net.parameters()) == expected
+
+
+def test_mirroring_flips_about_half() -> None:
+    torch.manual_seed(0)
+    images = torch.arange(3.0).expand(1000, 1, 1, 3)
+    flipped = (mirrored(images)[:, 0, 0, 0] == 2).double().mean().item()
+    assert flipped == pytest.approx(0.5, abs=0.05)
+
+
+def test_bad_recipes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match="expected epochs >= 1"):
+        recipe_for("digits-net", epochs=0)
+    with pytest.raises(SteepslopeError, match="seed: expected a whole number from 0"):
+        recipe_for("digits-net", seed=-1)
+    with pytest.raises(SteepslopeError, match="did you mean 'digits-net'"):
+        recipe_for("digit-net")
+    with pytest.raises(SteepslopeError, match="not on the test split"):
+        train_classifier("digits-net", "digits:test", tmp_path, RECIPE)
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_turned_images_keep_their_middle_and_get_black_corners() -> None:
+    images = torch.full((200, 1, 9, 9), 2.0)
+    torch.manual_seed(0)
+    once = turned(images, 45, outside=-1.0)
+    assert (once[:, 0, 4, 4] - 2).abs().max() < 1e-5
+    assert once.min() == pytest.approx(-1, abs=1e-5)
+    assert len({image.numpy().tobytes() for image in once}) == 200
+    torch.testing.assert_close(turned(images, 1e-6, outside=-1.0), images, rtol=0, atol=1e-4)
+
+
+def test_the_papers_recipe_is_another_training(tmp_path: Path) -> None:
+    paper = replace(RECIPE, optimizer="sgd", schedule="constant", weight_decay=5e-4, rotate=15, learning_rate=1e-2)
+    _, accuracy = train_classifier("digits-net", "digits", tmp_path / "paper", replace(paper, epochs=8))
+    assert accuracy > 0.5
+    for wrong in ({"optimizer": "lion"}, {"schedule": "step"}, {"rotate": 200.0}, {"momentum": 1.0}):
+        with pytest.raises(SteepslopeError, match=next(iter(wrong))):
+            replace(RECIPE, **wrong)

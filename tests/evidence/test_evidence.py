@@ -1,0 +1,242 @@
+"""Evidence: columns and opinions of every kind, and references that keep rows from seeing their own labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+
+from steepslope.errors import SteepslopeError
+from steepslope.estimators.linear import fit_linear, fit_softmax, fit_standardised_softmax, scale_of
+from steepslope.estimators.opinion_pool import Consensus, fit_consensus
+from steepslope.evidence import EVIDENCE, columns, fit_states
+from steepslope.evidence.fitting import FOLDS, Errors, all_parts, evidence_of, fold_of
+from steepslope.evidence.opinions import opinions_of
+from steepslope.evidence.states import State
+from steepslope.losses import cross_entropy, steep_slope
+from steepslope.metrics import auroc
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import make_complete
+
+VOICES = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
+
+
+@pytest.fixture(scope="module")
+def reference() -> ClassifierOutputs:
+    return make_complete(600, seed=1)
+
+
+@pytest.fixture(scope="module")
+def fit_set() -> ClassifierOutputs:
+    return make_complete(400, seed=2)
+
+
+@pytest.fixture(scope="module")
+def states(reference: ClassifierOutputs) -> dict[str, State]:
+    return fit_states(list(EVIDENCE), make_complete(400, seed=2), reference)
+
+
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_columns_are_the_same_in_blocks(name: str, fit_set: ClassifierOutputs, states: dict[str, State]) -> None:
+    whole = columns(fit_set, [name], slice(0, len(fit_set)), states)
+    parts = [columns(fit_set, [name], slice(start, start + 100), states) for start in range(0, 400, 100)]
+    np.testing.assert_allclose(whole, np.concatenate(parts), rtol=1e-5, atol=1e-6)
+    assert whole.dtype == np.float32
+    assert np.isfinite(whole).all()
+
+
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_columns_know_something(name: str, fit_set: ClassifierOutputs, states: dict[str, State]) -> None:
+    """Each kind, and each score, tells correct predictions from errors a little, in its best column."""
+    whole = columns(fit_set, [name], slice(0, len(fit_set)), states)
+    aucs = [auroc(column, fit_set.is_correct) for column in whole.T.astype(np.float64)]
+    if name not in ("features", "max_logit", "energy", "knn_distance"):
+        assert max(*aucs, *(1 - auc for auc in aucs)) > 0.55
+    assert EVIDENCE[name].columns.__doc__
+
+
+@pytest.mark.parametrize("name", VOICES)
+def test_opinions_are_log_probabilities(name: str, fit_set: ClassifierOutputs, states: dict[str, State]) -> None:
+    part, classes = opinions_of(fit_set, [name], slice(0, 400), states)
+    assert part.shape[0::2] == (400, 4)
+    np.testing.assert_allclose(np.exp(part.astype(np.float64)).sum(axis=2), 1, rtol=1e-3)
+    np.testing.assert_array_equal(classes[:, 0], fit_set.predictions)
+    np.testing.assert_array_equal(np.sort(classes, axis=1), np.broadcast_to(np.arange(4), (400, 4)))
+
+
+def test_neighbours_are_those_of_scikit_learn(
+    reference: ClassifierOutputs, fit_set: ClassifierOutputs, states: dict[str, State]
+) -> None:
+    found = columns(fit_set, ["neighbors"], slice(0, 400), states)
+    tree = NearestNeighbors(n_neighbors=50).fit(reference.require_features())
+    labels = reference.labels[tree.kneighbors(fit_set.require_features(), return_distance=False)]
+    same = labels == fit_set.predictions[:, None]
+    np.testing.assert_allclose(found[:, 1], same[:, :10].mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(found[:, 3], same.mean(axis=1), atol=1e-6)
+    part, classes = opinions_of(fit_set, ["neighbors"], slice(0, 400), states)
+    counts = (labels[:, :, None] == np.arange(4)).sum(axis=1)
+    expected = np.log((counts + 3 / 4) / (50 + 3))
+    np.testing.assert_allclose(part[:, 1], np.take_along_axis(expected, classes, axis=1), atol=1e-5)
+
+
+def test_the_probe_is_a_logistic_regression(reference: ClassifierOutputs) -> None:
+    features = reference.require("foreign")
+    scaled = (features - features.mean(axis=0)) / features.std(axis=0)
+    weights, bias = fit_softmax(scaled, reference.labels, 4, 1e-2)
+    theirs = LogisticRegression(C=1 / (1e-2 * len(scaled)), tol=1e-8, max_iter=1000).fit(scaled, reference.labels)
+    ours = log_softmax(scaled @ weights + bias, axis=1)
+    np.testing.assert_allclose(ours, theirs.predict_log_proba(scaled), atol=0.02)
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 1e-1])
+def test_linear_fits_are_at_their_minimum(penalty: float, fit_set: ClassifierOutputs) -> None:
+    inputs = columns(fit_set, ["logits"], slice(0, 400)).astype(np.float64)
+    scaled = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0)
+    weights, bias = fit_linear(scaled, fit_set.is_correct, cross_entropy, penalty)
+    theirs = LogisticRegression(C=1 / (penalty * 400), tol=1e-10, max_iter=5000).fit(scaled, fit_set.is_correct)
+    np.testing.assert_allclose(scaled @ weights + bias, theirs.decision_function(scaled), atol=0.01)
+    again, _ = fit_linear(scaled, fit_set.is_correct, steep_slope, penalty)
+    assert np.linalg.norm(again - weights) > 0.01
+
+
+def test_a_consensus_of_one_is_that_one_sharpened() -> None:
+    """Labels drawn from softmax(2 · logits): the weight of the log-probabilities is 2, and no class is favoured."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 5))
+    labels = (2 * logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    opinions, classes = log_softmax(logits, axis=1)[:, None], np.broadcast_to(np.arange(5), (20_000, 5)).copy()
+    found = fit_consensus(opinions, classes, labels, 5, 1e-6)
+    assert found.weights[0] == pytest.approx(2, abs=0.05)
+    assert found.others.tolist() == [0]
+    utilities = 2 * logits
+    expected = utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1)
+    np.testing.assert_allclose(found.log_odds(opinions), expected, atol=0.25)
+
+
+def test_candidates_stand_for_all_classes() -> None:
+    """With 30 classes, ten are listed and one stands for the rest; probabilities still add up."""
+    outputs = make_complete(300, num_classes=30, seed=3)
+    part, classes = opinions_of(outputs, ["logits"], slice(0, 300), {})
+    assert classes.shape == (300, 11)
+    assert (classes[:, -1] == 30).all()
+    np.testing.assert_allclose(np.exp(part.astype(np.float64)).sum(axis=2), 1, rtol=1e-4)
+    inside = (classes == outputs.labels[:, None]).any(axis=1)
+    assert 0.5 < inside.mean() < 1
+    found = fit_consensus(part, classes, outputs.labels, 30, 1e-3)
+    assert np.isfinite(found.log_odds(part)).all()
+
+
+@pytest.mark.parametrize("errors", ["crossfit", "train"])
+@pytest.mark.parametrize("name", ["trust_score", "neighbors", "foreign_neighbors", "second_opinion"])
+def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
+    """Labels without any relation to features, and predictions that are right half of the time.
+
+    Only a row that sees its own label can tell an error from a correct prediction.
+    """
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(600, 30)).astype(np.float32), rng.integers(2, size=600)
+    logits = np.eye(2)[rng.integers(2, size=600)]
+    outputs = ClassifierOutputs(logits, labels, features, foreign=features)
+    parts, states = evidence_of(outputs, [name], None, errors, 0)
+    leaking = all_parts(outputs, [name], states)
+
+    def separation(part: NDArray[Any]) -> float:
+        return max(abs(auroc(column, outputs.is_correct) - 0.5) for column in part.T.astype(np.float64))
+
+    assert separation(parts[0]) < 0.08
+    assert separation(leaking[0]) > 0.1
+
+
+def test_crossfitted_columns_come_from_the_other_folds(fit_set: ClassifierOutputs) -> None:
+    parts, states = evidence_of(fit_set, ["logits", "neighbors"], None, "crossfit", 5)
+    fold = fold_of(fit_set.labels, 5)
+    inside = np.flatnonzero(fold == 2)
+    others = fit_states(["neighbors"], fit_set, fit_set.subset(np.flatnonzero(fold != 2)))
+    expected = all_parts(fit_set.subset(inside), ["neighbors"], others)[0]
+    np.testing.assert_array_equal(parts[1][inside], expected)
+    assert len(states["neighbors"]["points"]) == 400
+
+
+@pytest.mark.parametrize("num_classes", [2, 4, 20, 1000])
+def test_sure_predictions_stay_in_order(num_classes: int) -> None:
+    """Gaps of 20 to 120 between the first and the other logits: all distinct, and more is more."""
+    gaps = np.linspace(20, 120, 401)
+    logits = np.zeros((401, num_classes))
+    logits[:, 1] = gaps
+    outputs = ClassifierOutputs(logits, np.ones(401, dtype=np.int64))
+    part, _ = opinions_of(outputs, ["logits"], slice(0, 401), {})
+    consensus = Consensus(np.ones(1), np.zeros(1))
+    assert (np.diff(consensus.log_odds(part)) > 0).all()
+
+
+def test_a_constant_column_is_not_blown_up() -> None:
+    """0.1 has no exact float32: its deviation is rounding, and must not become a scale."""
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(60_000, 2)).astype(np.float32)
+    columns[:, 1] = 0.1
+    labels = (columns[:, 0] > 0).astype(np.int64)
+    weights, _ = fit_standardised_softmax(columns, labels, 2, 1e-3)
+    assert np.abs(weights[1]).max() < 1e-3
+    assert scale_of(np.array([0.1]), np.array([1e-9])) == 1
+
+
+def test_folds_are_even() -> None:
+    strata = np.repeat([0, 1, 2], [50, 7, 3])
+    fold = fold_of(strata, 0)
+    for stratum in range(3):
+        assert np.ptp(np.bincount(fold[strata == stratum], minlength=FOLDS)) <= 1
+    assert (fold != fold_of(strata, 1)).any()
+
+
+def wrong(value: str) -> Any:
+    """Hide a value's type from the type checker, which knows the right ones."""
+    return value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda ours, _: evidence_of(ours, ["neighbors"], None, "holdout", 0), "neighbors: expected a reference"),
+        (lambda ours, _: evidence_of(ours, ["neighbors"], ours, "holdout", 0), "found 400 in both, such as"),
+        (lambda ours, _: evidence_of(ours, ["neighbors"], None, wrong("cross"), 0), "did you mean 'crossfit'"),
+        (
+            lambda ours, theirs: evidence_of(ours, ["neighbors"], theirs.subset(np.arange(30)), "holdout", 0),
+            "expected at least 50 references, found 30",
+        ),
+        (
+            lambda ours, theirs: evidence_of(ours, ["neighbors"], theirs, "crossfit", 0),
+            "reference: expected none with errors='crossfit'",
+        ),
+        (
+            lambda ours, _: evidence_of(ours, ["neighbors"], make_complete(600, num_classes=5), "holdout", 0),
+            "reference: expected the fit set's 4 classes, found 5",
+        ),
+        (
+            lambda ours, _: evidence_of(replace(ours, ids=None), ["neighbors"], ours, "holdout", 0),
+            "expected other rows, found the same rows",
+        ),
+        (
+            lambda ours, theirs: evidence_of(
+                ours, ["second_opinion"], replace(theirs, foreign=theirs.foreign[:, :3]), "holdout", 0
+            ),
+            "second_opinion: foreign: expected 3 columns, found 8",
+        ),
+        (
+            lambda ours, theirs: evidence_of(ours, ["second_opinion"], replace(theirs, foreign=None), "holdout", 0),
+            "reference: second_opinion: the outputs hold no foreign",
+        ),
+        (lambda ours, theirs: ours.with_foreign(theirs), "expected outputs of the same inputs"),
+        (lambda ours, _: columns(ours, ["neighbours"], slice(0, 1)), "did you mean 'neighbors'"),
+    ],
+)
+def test_wrong_references_are_named(
+    change: Any, message: str, fit_set: ClassifierOutputs, reference: ClassifierOutputs
+) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        change(fit_set, reference)

@@ -1,0 +1,89 @@
+"""The parts of a training on images: rates, the rows of each step, and what both nets see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from steepslope.classifiers.specs import load_classifier
+from steepslope.data.datasets import load_digits
+from steepslope.errors import SteepslopeError
+from steepslope.finetuning import loop as module
+from steepslope.finetuning.examples import Example, Examples, Steps
+from steepslope.finetuning.recipe import Finetuning
+from steepslope.finetuning.schedules import momentum_at, rate_at
+
+
+@pytest.mark.parametrize(("total", "warm"), [(1000, 100), (37, 5)])
+def test_one_cycle_is_torchs(total: int, warm: int) -> None:
+    recipe = Finetuning(
+        optimizer="sgd", learning_rate=1e-5, momentum=0.05, schedule="one_cycle", warmup_steps=warm, cycle_momentum=True
+    )
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1e-5, momentum=0.05)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 1e-5, total_steps=total, pct_start=warm / total, div_factor=25, final_div_factor=1e4
+    )
+    for step in range(total):
+        assert rate_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+        assert momentum_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["momentum"], rel=1e-12)
+        optimizer.step()
+        if step + 1 < total:
+            theirs.step()
+    assert momentum_at(replace(recipe, cycle_momentum=False), 3, total) == 0.05
+
+
+def test_a_step_takes_all_rows_once_an_epoch_whoever_shares_them() -> None:
+    one, two = Steps(35, 9, 1, 1, 2, seed=3), Steps(35, 9, 2, 2, 2, seed=3)
+    assert one.total == two.total == 8
+    alone = list(one.parts_from(0, 0))
+    shared = [list(two.parts_from(0, rank)) for rank in (0, 1)]
+    for epoch in (0, 1):
+        rows = [row for number, part in alone if number == epoch for row in part]
+        assert sorted(rows) == list(range(35))
+    for step, (_, whole) in enumerate(alone):
+        parts = [shared[rank][2 * step + half][1] for rank in (0, 1) for half in (0, 1)]
+        assert [row for part in parts for row in part] == whole
+        assert one.rows_of(step) == len(whole)
+    assert list(one.parts_from(5, 0)) == alone[5:]
+    assert Steps(27, 6, 2, 1, 1, seed=0).an_epoch == 4  # three rows are too few for two processes
+    with pytest.raises(SteepslopeError, match="expected at least 4 rows, one for each process and part, found 3"):
+        Steps(23, 3, 2, 2, 1, seed=0)
+
+
+def seen_by(examples: Examples, epoch: int) -> Example:
+    example = examples[epoch, 3]
+    assert isinstance(example, Example)
+    return example
+
+
+def test_both_nets_see_the_same_view_and_each_epoch_another() -> None:
+    digits = load_digits("", "train")
+    colour = load_classifier("timm:resnet18?weights=random").transform.changed(size=(8, 8))
+    transform = colour.changed(mean=(0.0,) * 3, std=(1.0,) * 3)
+    recipe = Finetuning(flip=True, rotate=30)
+    examples = Examples(digits, np.arange(20), recipe, transform, transform.changed(resize="squash"))
+    again = Examples(digits, np.arange(20), recipe, transform, transform.changed(resize="squash"))
+    views = [seen_by(examples, epoch).oracle for epoch in range(6)]
+    for epoch, view in enumerate(views):
+        example = seen_by(again, epoch)
+        torch.testing.assert_close(example.oracle, view, rtol=0, atol=0)
+        torch.testing.assert_close(example.classifier, view, rtol=0, atol=1e-6)
+    assert len({view.numpy().tobytes() for view in views}) == 6
+    plain = Examples(digits, np.arange(20), Finetuning(flip=True), transform, None)
+    upright = transform(digits.image(3))
+    seen = {seen_by(plain, epoch).oracle.numpy().tobytes() for epoch in range(20)}
+    assert seen == {upright.numpy().tobytes(), upright.flip(-1).numpy().tobytes()}
+
+
+def test_layers_that_leave_out_paths_and_hold_activations_are_known() -> None:
+    from timm.layers import BatchNormAct2d, convert_sync_batchnorm
+
+    recipe = Finetuning(dropout=False)
+    assert len(module._paths(load_classifier("torchvision:efficientnet_b0?weights=random").net)) > 5
+    converted = convert_sync_batchnorm(nn.Sequential(BatchNormAct2d(4)))
+    assert isinstance(converted[0].act, nn.ReLU)
+    assert not recipe.features_stay

@@ -1,0 +1,236 @@
+"""The oracle: what it learns, keeps, refuses; and the evidence and scores beside it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, softmax
+
+from steepslope.errors import FewErrorsWarning, SteepslopeError
+from steepslope.evidence import columns
+from steepslope.heads import HEADS
+from steepslope.losses import LOSSES
+from steepslope.metrics import auroc
+from steepslope.oracle import Oracle
+from steepslope.oracle.base import CARD, LIMITS
+from steepslope.oracle.net import Rows
+from steepslope.outputs import ClassifierOutputs, read_rows
+from steepslope.scores import MCP
+from steepslope.utilities.files import read_json, write_json
+from tests.conftest import make_outputs
+
+QUICK: dict[str, Any] = {"epochs": 20, "batch_size": 64, "learning_rate": 0.03}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("head", HEADS)
+def test_every_loss_and_head_learns(loss: str, head: str, outputs: ClassifierOutputs) -> None:
+    """Correctness depends on the first feature: each oracle must find it on rows it has not seen."""
+    oracle = Oracle(loss=loss, head=head, **QUICK).fit(outputs)
+    unseen = make_outputs(2000, seed=1)
+    z = oracle.trust_logit(unseen)
+    assert z.dtype == np.float64
+    best = auroc(unseen.require_features()[:, 0], unseen.is_correct)
+    assert auroc(z, unseen.is_correct) > best - 0.05
+    np.testing.assert_array_equal(oracle.trusts(unseen), oracle.confidence(unseen) > 0.5)
+    np.testing.assert_allclose(oracle.confidence(unseen), 1 / (1 + np.exp(-z)))
+
+
+@pytest.mark.parametrize("settings", [{}, {"hidden": 8}, {"hidden": (8, 4), "inputs": "features,logits"}])
+def test_saving_keeps_settings_and_answers(
+    settings: dict[str, Any], outputs: ClassifierOutputs, tmp_path: Path
+) -> None:
+    oracle = Oracle(**settings, **QUICK).fit(outputs)
+    oracle.save(tmp_path)
+    loaded = Oracle.load(tmp_path)
+    assert loaded == oracle
+    np.testing.assert_array_equal(loaded.trust_logit(outputs), oracle.trust_logit(outputs))
+
+
+def test_settings_may_be_spelt_as_text() -> None:
+    assert Oracle(hidden="64, 32", inputs="features, logits") == Oracle(hidden=(64, 32), inputs=("features", "logits"))
+    assert Oracle(hidden=8) == Oracle(hidden=(8,))
+
+
+def test_a_seed_fixes_the_oracle(outputs: ClassifierOutputs) -> None:
+    answers = [Oracle(seed=seed, hidden=8, **QUICK).fit(outputs).trust_logit(outputs) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+
+
+def test_alphas_move_the_cut(outputs: ClassifierOutputs) -> None:
+    """A larger alpha_neg asks for a higher probability of being correct, so less is trusted."""
+    shares = [Oracle(alpha_neg=a, **QUICK).fit(outputs).trusts(outputs).mean() for a in (0.5, 1, 3, 6)]
+    assert (np.diff(shares) < 0).all()
+
+
+def test_tcp_regresses_the_true_class_probability(outputs: ClassifierOutputs) -> None:
+    oracle = Oracle(loss="true_class_probability", inputs="features,logits", hidden=32, epochs=60).fit(outputs)
+    correlation = np.corrcoef(oracle.confidence(outputs), outputs.true_class_probability)[0, 1]
+    assert correlation > 0.8
+
+
+def test_a_constant_feature_is_harmless(outputs: ClassifierOutputs) -> None:
+    features = np.column_stack([outputs.require_features(), np.full(len(outputs), 7.0)])
+    constant = ClassifierOutputs(outputs.logits, outputs.labels, features)
+    assert np.isfinite(Oracle(**QUICK).fit(constant).trust_logit(constant)).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "steep_slop"}, "unknown loss 'steep_slop': did you mean 'steep_slope'"),
+        ({"head": "plane"}, "unknown head 'plane'"),
+        ({"inputs": "feature"}, "unknown input 'feature': did you mean 'features'"),
+        ({"inputs": ()}, "inputs: expected at least one"),
+        ({"hidden": (0,)}, "hidden: expected a whole number >= 1, found 0"),
+        ({"epochs": 0}, "epochs: expected a whole number >= 1, found 0"),
+        ({"epochs": 1.5}, "epochs: expected a whole number >= 1, found 1.5"),
+        ({"batch_size": 2.5}, "batch_size: expected a whole number"),
+        ({"seed": -1}, "seed: expected a whole number"),
+        ({"alpha_pos": "3"}, "alpha_pos: expected a number"),
+        ({"loss": None}, "unknown loss 'None'"),
+        *(({name: -1}, f"{name}: expected a number from") for name in LIMITS),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        Oracle(**settings)
+
+
+@pytest.mark.parametrize(("right", "message"), [(True, "no prediction is wrong"), (False, "no prediction is correct")])
+def test_one_sided_outputs_are_refused(outputs: ClassifierOutputs, right: bool, message: str) -> None:
+    labels = outputs.predictions if right else (outputs.predictions + 1) % 4
+    with pytest.raises(SteepslopeError, match=message):
+        Oracle().fit(ClassifierOutputs(outputs.logits, labels, outputs.features))
+
+
+def test_few_errors_are_warned_of() -> None:
+    few = make_outputs(60)
+    with pytest.warns(FewErrorsWarning, match=r"fitted on only \d+ errors"):
+        Oracle(**QUICK).fit(few)
+
+
+def test_mismatched_use_is_named(outputs: ClassifierOutputs) -> None:
+    oracle = Oracle(**QUICK).fit(outputs)
+    other_classes = make_outputs(num_classes=5)
+    wider = ClassifierOutputs(outputs.logits, outputs.labels, np.ones((400, 9)))
+    with pytest.raises(SteepslopeError, match="fitted for 4 classes, found 5"):
+        oracle.trust_logit(other_classes)
+    with pytest.raises(SteepslopeError, match="features: expected the fit set's 6 columns, found 9"):
+        oracle.trust_logit(wider)
+    with pytest.raises(SteepslopeError, match="the outputs hold no features"):
+        oracle.trust_logit(ClassifierOutputs(outputs.logits, outputs.labels))
+    with pytest.raises(SteepslopeError, match="this oracle is not fitted"):
+        Oracle().trust_logit(outputs)
+
+
+def test_features_that_are_not_finite_are_named(outputs: ClassifierOutputs) -> None:
+    features = outputs.require_features().copy()
+    features[7, 2] = np.nan
+    with pytest.raises(SteepslopeError, match="features: expected finite values, found others in row 7"):
+        Oracle().fit(ClassifierOutputs(outputs.logits, outputs.labels, features))
+
+
+def test_a_diverging_fit_is_named(outputs: ClassifierOutputs) -> None:
+    with pytest.raises(SteepslopeError, match="the loss became NaN"):
+        Oracle(hidden=8, head="linear", **(QUICK | {"learning_rate": 1e30})).fit(outputs)
+
+
+@pytest.mark.parametrize("damage", ["missing", "weights", "settings", "other"])
+def test_damaged_oracles_are_named(outputs: ClassifierOutputs, tmp_path: Path, damage: str) -> None:
+    Oracle(**QUICK).fit(outputs).save(tmp_path)
+    card = read_json(tmp_path / CARD, "a card")
+    if damage == "missing":
+        shutil.rmtree(tmp_path)
+    elif damage == "weights":
+        (tmp_path / "oracle.safetensors").write_bytes(b"")
+    elif damage == "settings":
+        write_json(tmp_path / CARD, card | {"settings": {"loss": "none"}})
+    else:
+        write_json(tmp_path / CARD, card | {"settings": {"hidden": [3]}})
+    with pytest.raises(SteepslopeError, match=str(tmp_path)):
+        Oracle.load(tmp_path)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10, 50])
+def test_logit_evidence_ignores_the_numbering_of_classes(num_classes: int) -> None:
+    outputs = make_outputs(50, num_classes)
+    order = np.random.default_rng(0).permutation(num_classes)
+    shuffled = ClassifierOutputs(outputs.logits[:, order], np.argsort(order)[outputs.labels])
+    whole = slice(0, 50)
+    found = columns(outputs, ["logits"], whole)
+    np.testing.assert_allclose(found, columns(shuffled, ["logits"], whole), atol=1e-6)
+    expected = np.sort(log_softmax(outputs.logits.astype(np.float64), axis=1))[:, ::-1][:, :10]
+    np.testing.assert_allclose(found[:, 1 + expected.shape[1] :], expected, rtol=1e-5)
+    highest = np.sort(outputs.logits, axis=1)[:, ::-1][:, :10]
+    np.testing.assert_allclose(found[:, 1 : 1 + expected.shape[1]], highest, rtol=1e-6)
+
+
+def test_mcp_is_the_log_odds_of_the_softmax(outputs: ClassifierOutputs) -> None:
+    top = softmax(outputs.logits.astype(np.float64), axis=1).max(axis=1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-MCP().confidence(outputs))), top, rtol=1e-12)
+
+
+def test_mcp_does_not_saturate() -> None:
+    gaps = np.array([40.0, 41.0, 800.0, 1e4], dtype=np.float32)
+    logits = np.column_stack([gaps, np.zeros((4, 2), dtype=np.float32)])
+    confidence = MCP().confidence(ClassifierOutputs(logits, np.zeros(4, dtype=int)))
+    assert (np.diff(confidence) > 0).all()
+    np.testing.assert_allclose(confidence, gaps - np.log(2), rtol=1e-12)
+
+
+def test_moments_are_those_of_the_whole_set() -> None:
+    columns_ = np.random.default_rng(0).normal(1000, 0.1, size=(5000, 3)).astype(np.float32)
+    columns_[:, 2] = 7
+    mean, deviation = Rows(5000, lambda rows: columns_[rows], np.ones(5000, dtype=bool)).moments()
+    np.testing.assert_allclose(mean, columns_.mean(axis=0, dtype=np.float64), rtol=1e-7)
+    np.testing.assert_allclose(deviation[:2], columns_.std(axis=0, dtype=np.float64)[:2], rtol=1e-3)
+    assert deviation[2] == 0
+
+
+def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With tiny blocks the same oracle is learnt as with one block, to the noise of another order."""
+    outputs = make_outputs(3000)
+    whole = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
+    monkeypatch.setattr("steepslope.oracle.net.PIECE_ROWS", 64)
+    monkeypatch.setattr("steepslope.oracle.net.BLOCK_PIECES", 4)
+    rows = Rows(3000, lambda rows: np.arange(3000, dtype=np.float32)[rows, None], np.ones(3000, dtype=bool))
+    seen = torch.cat([block for block, _ in rows.blocks(torch.zeros(1), torch.ones(1))])
+    assert sorted(seen[:, 0].tolist()) == list(range(3000))
+    pieced = Oracle(**QUICK).fit(outputs).trust_logit(outputs)
+    assert np.corrcoef(whole, pieced)[0, 1] > 0.99
+
+
+def test_features_in_a_file_are_read_not_mapped(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    outputs.save(tmp_path)
+    mapped = ClassifierOutputs.load(tmp_path).require_features()
+    for array in (mapped, mapped[5:], outputs.require_features()):
+        found = read_rows(array, slice(3, 9))
+        np.testing.assert_array_equal(found, array[3:9])
+    assert not isinstance(read_rows(mapped, slice(0, 2)), np.memmap)
+    fitted = Oracle(**QUICK).fit(ClassifierOutputs.load(tmp_path)).trust_logit(outputs)
+    np.testing.assert_array_equal(fitted, Oracle(**QUICK).fit(outputs).trust_logit(outputs))
+
+
+def test_any_order_of_bytes_in_memory_will_do(tmp_path: Path) -> None:
+    outputs = make_outputs()
+    expected = Oracle(epochs=2).fit(outputs).trust_logit(outputs)
+    for change in (np.asfortranarray, lambda array: array[::-1][::-1], np.copy):
+        features = change(outputs.require_features())
+        features.flags.writeable = False
+        other = ClassifierOutputs(outputs.logits, outputs.labels, features)
+        np.testing.assert_array_equal(Oracle(epochs=2).fit(other).trust_logit(other), expected)
+
+
+def test_outputs_stay_what_they_were_when_their_folder_is_written_anew(tmp_path: Path) -> None:
+    before, after = make_outputs(seed=0), make_outputs(seed=1)
+    before.save(tmp_path)
+    loaded = ClassifierOutputs.load(tmp_path)
+    after.save(tmp_path)
+    np.testing.assert_array_equal(columns(loaded, ["features"], slice(0, 400)), before.features)

@@ -1,0 +1,152 @@
+"""The guard against noise: what noise is measured to be, and who is asked then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from torch.nn.functional import avg_pool2d
+
+from steepslope.cli import main
+from steepslope.data.datasets import load_digits
+from steepslope.errors import SteepslopeError
+from steepslope.estimators.opinion_pool import Consensus
+from steepslope.extraction.noise import noise_of
+from steepslope.metrics import auroc
+from steepslope.oracle import Oracle
+from steepslope.oracle.fused import FusedOracle
+from steepslope.oracle.guard import Guard
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP
+from tests.conftest import make_complete
+
+
+def with_noise(outputs: ClassifierOutputs, low: float, high: float, seed: int = 0) -> ClassifierOutputs:
+    """Add two estimates of the images' noise, drawn evenly from low to high."""
+    return replace(outputs, noise=np.random.default_rng(seed).uniform(low, high, (len(outputs), 2)))
+
+
+@pytest.fixture(scope="module")
+def oracle() -> FusedOracle:
+    fit_set = with_noise(make_complete(800, seed=2), 1, 2)
+    return Oracle.fused().fit(fit_set, make_complete(600, seed=1))
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.2, 1.0])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_estimates_are_1_for_white_noise_and_0_for_a_ramp(sigma: float, channels: int) -> None:
+    noise = sigma * torch.randn((2, channels, 150, 150), generator=torch.Generator().manual_seed(1))
+    assert noise_of(noise).numpy() == pytest.approx(1, rel=0.02)
+    ramp = torch.linspace(-3, 3, 150).expand(2, channels, 150, 150) + 5
+    assert noise_of(ramp).numpy() == pytest.approx(0, abs=1e-4)
+    assert noise_of(torch.full((1, channels, 9, 9), sigma)).tolist() == [[0, 0]]
+
+
+def test_they_tell_noise_and_blur_whatever_the_contrast() -> None:
+    images = torch.from_numpy(load_digits("", "test").pixels).float()[:, None].repeat_interleave(3, 2)
+    plain = noise_of(images.repeat_interleave(3, 3))
+    images = images.repeat_interleave(3, 3)
+    torch.testing.assert_close(noise_of(0.4 * images + 3), plain, rtol=1e-4, atol=1e-5)
+    blurred = avg_pool2d(images, 3, 1)
+    assert (noise_of(blurred)[:, 0] < plain[:, 0].quantile(0.02)).float().mean() > 0.95
+    noisy = images + 20 * torch.randn(images.shape, generator=torch.Generator().manual_seed(2))
+    assert (noise_of(noisy) > plain.quantile(0.98, dim=0)).any(dim=1).float().mean() > 0.95
+
+
+def test_they_follow_immerkaers_formula() -> None:
+    """Mask and scale as in the paper, by explicit loops, over the mean difference as a deviation."""
+    image = np.random.default_rng(0).normal(size=(6, 8))
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+    responses = [abs((image[i : i + 3, j : j + 3] * mask).sum()) for i in range(4) for j in range(6)]
+    differences = (np.abs(np.diff(image, axis=0)).mean() + np.abs(np.diff(image, axis=1)).mean()) / 2
+    deviation = differences * np.sqrt(np.pi) / 2
+    by_mean = np.sqrt(np.pi / 2) * sum(responses) / (6 * 6 * 4) / deviation
+    by_median = sorted(responses)[11] / 6 / norm.ppf(0.75) / deviation  # the lower of the two in the middle
+    found = noise_of(torch.from_numpy(image)[None, None])[0]
+    assert found.tolist() == pytest.approx([by_mean, by_median], rel=1e-5)
+
+
+def test_who_is_asked_at_what_noise() -> None:
+    guard = Guard(np.array([[1.0], [2.0], [5.0], [7.0]]), Consensus(np.ones(1), np.zeros(1)))
+    odds, own = np.full(9, 10.0), np.zeros(9)
+    noise = np.array([0, 1, 1.5, 2, 4, 5, 6, 7, 9])
+    assert guard.mixed(odds, own, noise[:, None]).tolist() == [0, 0, 5, 10, 10, 10, 5, 0, 0]
+    two = replace(guard, limits=np.column_stack([guard.limits, [3, 3, 3, 3.1]]))
+    assert two.mixed(odds[:4], own[:4], np.array([[4, 3], [6, 3], [4, 4.5], [6, 5]])).tolist() == [10, 5, 2.5, 0]
+    assert two.mixed(odds[:2], own[:2], np.array([[4, 1], [1.5, 1]])).tolist() == [10, 5]
+    with pytest.raises(SteepslopeError, match="expected the fit set's 2 estimates, found 1"):
+        two.mixed(odds, own, noise[:, None])
+
+
+def test_limits_are_quantiles_of_the_fit_set() -> None:
+    noise = np.random.default_rng(0).permutation(1001)[:, None] / [1000, 10]
+    limits = Guard.of(noise, Consensus(np.ones(1), np.zeros(1))).limits
+    np.testing.assert_allclose(limits[:, 0], [0.001, 0.02, 0.98, 0.999])
+    np.testing.assert_allclose(limits[:, 1], 100 * limits[:, 0])
+
+
+def test_noisy_and_blurred_images_are_ranked_as_by_the_classifier(oracle: FusedOracle) -> None:
+    unseen = make_complete(2000, seed=3)
+    quiet = with_noise(unseen, 1.1, 1.9)
+    mcp = MCP().confidence(unseen)
+    assert auroc(oracle.trust_logit(quiet), unseen.is_correct) > auroc(mcp, unseen.is_correct) + 0.05
+    for low, high in ((3, 4), (0, 0.5)):
+        z = oracle.trust_logit(with_noise(unseen, low, high))
+        assert auroc(z, unseen.is_correct) == pytest.approx(auroc(mcp, unseen.is_correct), abs=0.01)
+    unguarded = Oracle.fused().fit(make_complete(800, seed=2), make_complete(600, seed=1))
+    assert auroc(unguarded.trust_logit(quiet), unseen.is_correct) == pytest.approx(
+        auroc(oracle.trust_logit(quiet), unseen.is_correct), abs=1e-3
+    )
+
+
+def test_it_is_explained_saved_and_required(oracle: FusedOracle, tmp_path: Path) -> None:
+    loud = with_noise(make_complete(300, seed=3), 1.5, 2.5)
+    oracle.save(tmp_path)
+    loaded = Oracle.load(tmp_path)
+    z = oracle.trust_logit(loud)
+    np.testing.assert_array_equal(loaded.trust_logit(loud), z)
+    parts = oracle.explain(loud)
+    np.testing.assert_allclose(sum(parts.values()), z, atol=1e-9)
+    noise = loud.require("noise")
+    assert (parts["guard"][(noise < 1.9).all(axis=1)] == 0).all()
+    assert (parts["guard"][(noise > 2.1).any(axis=1)] != 0).mean() > 0.9
+    with pytest.raises(SteepslopeError, match="hold no noise"):
+        oracle.trust_logit(replace(loud, noise=None))
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        (np.zeros(400), "noise: expected float16, float32 or float64 of shape"),
+        (np.zeros((399, 2)), "noise: expected 400 rows"),
+        (np.full((400, 1), np.nan), "noise: expected finite values"),
+        (np.zeros((400, 1), dtype=int), "noise: expected float16"),
+    ],
+)
+def test_noise_that_cannot_be_is_named(noise: np.ndarray, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        replace(make_complete(400), noise=noise)
+
+
+def test_images_below_the_mask_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["extract", "--classifier", "net:digits-net", "--data", "digits:test", "--evidence", "views"]
+    assert main([*given, "--image-size", "2", "--mean", "0.5", "--std", "0.5", "--out", str(tmp_path)]) == 2
+    assert "internal" not in capsys.readouterr().err
+    with pytest.raises(SteepslopeError, match="expected images of at least 3 × 3 pixels, found 2 × 5"):
+        noise_of(torch.zeros(1, 1, 2, 5))
+
+
+def test_views_come_with_noise(demo: Path, tmp_path: Path) -> None:
+    given = ["--classifier", f"checkpoint:{demo / 'seed0' / 'classifier'}", "--data", "digits:test"]
+    assert main(["extract", *given, "--evidence", "views", "--out", str(tmp_path / "o")]) == 0
+    outputs = ClassifierOutputs.load(tmp_path / "o")
+    assert outputs.require("noise").shape == (len(outputs), 2)
+    assert outputs.subset(np.arange(3)).require("noise").tolist() == outputs.require("noise")[:3].tolist()
+    outputs.save(tmp_path / "o.npz")
+    assert ClassifierOutputs.load(tmp_path / "o.npz").require("noise").tolist() == outputs.require("noise").tolist()
+    with pytest.raises(SteepslopeError, match="a table cannot hold"):
+        replace(outputs, views=None).save(tmp_path / "o.csv")

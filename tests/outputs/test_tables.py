@@ -1,0 +1,126 @@
+"""Streamed tables: many batches, late decimals, groups as codes, confidences alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steepslope.cli import main
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs, Confidences, tables
+from steepslope.outputs.formats import ids_of, load_predictions
+from tests.conftest import make_outputs
+
+SUFFIXES = [".csv", ".parquet"]
+
+
+def write(path: Path, columns: dict[str, object]) -> Path:
+    """Write columns of equal length in the format of the suffix, without the package."""
+    if path.suffix == ".csv":
+        lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        pq.write_table(pa.table(columns), path, row_group_size=1000)
+    return path
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_many_batches_make_one_array(suffix: str, tmp_path: Path) -> None:
+    """Whole numbers for far more than one block, then decimals: the type of a column is not guessed."""
+    n = 200_000
+    logits = np.column_stack([np.arange(n, dtype=float), np.zeros(n)])
+    logits[-1] = 0.125, -2.5
+    columns = {"logit_1": logits[:, 1], "label": np.arange(n) % 2, "logit_0": logits[:, 0]}
+    text = {name: [f"{value:g}" if value % 1 else int(value) for value in values] for name, values in columns.items()}
+    path = write(tmp_path / f"outputs{suffix}", dict(text) if suffix == ".csv" else dict(columns))
+    outputs = ClassifierOutputs.load(path)
+    np.testing.assert_array_equal(outputs.logits, logits)
+    np.testing.assert_array_equal(outputs.labels, np.arange(n) % 2)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("truth", [[True, False, True], [1, 0, 1]])
+def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: Path) -> None:
+    path = write(tmp_path / f"outputs{suffix}", {"confidence": [0.9, 0.2, 0.7], "is_correct": truth})
+    predictions = load_predictions(path)
+    assert isinstance(predictions, Confidences)
+    assert predictions.is_correct.tolist() == [True, False, True]
+    with pytest.raises(SteepslopeError, match="expected logits, found only confidence, is_correct"):
+        ClassifierOutputs.load(path)
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".npz"])
+def test_evaluate_a_confidence_alone(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = make_outputs(300)
+    confidence = np.random.default_rng(0).random(300)
+    path = tmp_path / f"outputs{suffix}"
+    if suffix == ".npz":
+        np.savez(path, confidence=confidence, is_correct=outputs.is_correct)
+    else:
+        write(path, {"confidence": confidence, "is_correct": outputs.is_correct, "site": ["a", "b", "c"] * 100})
+    groups = "" if suffix == ".npz" else " --groups site"
+    assert main(f"evaluate --outputs {path} --bootstrap 20 --paper --out {tmp_path}/out{groups}".split()) == 0
+    assert "cannot be compared with MCP: that needs logits" in capsys.readouterr().out
+    row = json.loads((tmp_path / "out" / "metrics.json").read_text())[0]
+    assert row["score"] == "confidence"
+    assert row["tpr"]["value"] == pytest.approx(np.mean(confidence[outputs.is_correct] > 0.5))
+    details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
+    assert [one["group"] for one in details["groups"]] == ([] if suffix == ".npz" else ["a", "b", "c"])
+    assert main(f"evaluate --outputs {path} --scores margin --out {tmp_path}/out".split()) == 2
+    assert "margin needs logits, but the predictions come with a confidence alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_groups_come_as_codes(suffix: str, tmp_path: Path) -> None:
+    path = write(tmp_path / f"groups{suffix}", {"group": ["b", "a", "b", "c"] * 50})
+    codes, names = tables.read_groups(path, "group")
+    assert [names[code] for code in codes[:4]] == ["b", "a", "b", "c"]
+    with pytest.raises(SteepslopeError, match="did you mean 'group'"):
+        tables.read_groups(path, "groups")
+
+
+@pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])
+def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
+    outputs = make_outputs(300)
+    rows = np.array([299, 0, 17])
+    outputs.save(tmp_path / form)
+    assert ids_of(tmp_path / form, rows) == ["row/299", "row/0", "row/17"]
+    ClassifierOutputs(outputs.logits, outputs.labels).save(tmp_path / "bare" / form)
+    assert ids_of(tmp_path / "bare" / form, rows) == ["299", "0", "17"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ("nosuch", "has no columns; give a .csv or .parquet file"),
+        ("{}/short.csv", "expected 60 groups, one a prediction, found 2"),
+        ("{}/empty.csv", "expected a group in each row, found empty ones"),
+        ("{}/other.csv", "unknown column"),
+    ],
+)
+def test_bad_groups_are_named(groups: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_outputs(60).save(tmp_path / "outputs")
+    (tmp_path / "short.csv").write_text("group\na\nb\n")
+    (tmp_path / "empty.csv").write_text("group,x\na,1\n,2\n")
+    (tmp_path / "other.csv").write_text("colour\nred\n")
+    words = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out")]
+    assert main([*words, "--groups", groups.format(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("groups", ["label", "predicted", "{}/groups.csv"])
+def test_groups_of_outputs(groups: str, tmp_path: Path) -> None:
+    make_outputs(60).save(tmp_path / "outputs")
+    (tmp_path / "groups.csv").write_text("group\n" + "x\ny\n" * 30)
+    words = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out"), "--bootstrap", "5"]
+    assert main([*words, "--groups", groups.format(tmp_path)]) == 0
+    details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
+    assert sum(one["n"] for one in details["groups"]) == 60

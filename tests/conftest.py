@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from steepslope.cli import main
 from steepslope.outputs import ClassifierOutputs
 
+settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
+settings.load_profile("steepslope")
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
 

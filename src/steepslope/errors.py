@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 MANY = 50  # names are too many to list
 
 
 class SteepslopeError(ValueError):
-    """Bad input or an undefined result; its message is one line that says what, where, expected, found."""
+    """Bad input or an undefined result; its message is one line that says where, what was expected, what was found.
+
+    ``place`` is the file, folder, option or argument with which the message begins, where it begins with one.
+
+    >>> error = SteepslopeError("expected an image, found text", "photos/cat.png")
+    >>> str(error), error.place
+    ('photos/cat.png: expected an image, found text', 'photos/cat.png')
+    >>> print(error.within("photos"), error.within("step 3"), sep=" | ")
+    photos/cat.png: expected an image, found text | step 3: photos/cat.png: expected an image, found text
+    """
+
+    def __init__(self, message: str, place: str | Path | None = None) -> None:
+        super().__init__(message if place is None else f"{place}: {message}")
+        self.place = None if place is None else str(place)
+
+    def within(self, place: str | Path) -> SteepslopeError:
+        """Return the same error, said of a place around it; itself if it names that place, or one inside, already."""
+        inside = self.place is not None and Path(self.place).is_relative_to(place)
+        return self if inside else type(self)(str(self), place)
 
 
 class UndefinedMetricError(SteepslopeError):
@@ -18,12 +37,6 @@ class UndefinedMetricError(SteepslopeError):
 
 class FewErrorsWarning(UserWarning):
     """An oracle is fitted on so few errors that its result depends on luck."""
-
-
-def require_seed(seed: int) -> None:
-    """Raise unless the seed is a whole number that every generator in use takes."""
-    if not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise SteepslopeError(f"seed: expected a whole number from 0 to {2**31 - 1}, found {seed}")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:
@@ -37,3 +50,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:
     hint = f"did you mean {' or '.join(close)}?" if close else ""
     listed = f"Known: {', '.join(names)}" if len(names) <= MANY else "" if close else f"{len(names):,} others are known"
     return SteepslopeError(f"unknown {kind} {name!r}: {' '.join(filter(None, (hint, listed)))}")
+
+
+def require_known(kind: str, name: object, known: Collection[str]) -> None:
+    """Raise unless the name is known; see :func:`unknown_name`."""
+    if name not in known:
+        raise unknown_name(kind, str(name), known)

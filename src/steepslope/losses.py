@@ -3,22 +3,35 @@
 Every loss takes ``trust_logit`` (float tensor, any shape, higher = more trustworthy) and ``target`` (same
 shape: ``is_correct`` as bool or 0/1; for TCP the true-class probability in [0, 1]) and returns the unreduced
 loss in the dtype of ``trust_logit``. Half precisions are computed in float32 inside. Another shape or
-another target than that is a SteepslopeError. A trust logit of ±inf
-gives the limit (for an unbounded loss, at least the largest float), never NaN, in value and gradient.
+another target than that is a SteepslopeError. A trust logit of ±inf gives the limit (for an unbounded loss, at
+least the largest float), never NaN, in value and gradient.
+
+A loss is one function and its entry in ``LOSSES``. Its parameters are its keyword arguments that have a number as
+their default; what each may be stands in its annotation, what it means in the docstring. Oracles, recipes and the
+command line take them from here.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Any, Protocol, get_type_hints
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from steepslope.errors import SteepslopeError
+from steepslope.checks import Number, require
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.theory import decision_probability
 
 Loss = Callable[..., Tensor]
+Slope = Annotated[float, Number(1e-6, 80)]  # the steepest slope, α e^α, stays within float32
 
 
 def cross_entropy(trust_logit: Tensor, target: Tensor) -> Tensor:
@@ -30,10 +43,15 @@ def cross_entropy(trust_logit: Tensor, target: Tensor) -> Tensor:
     return -logsigmoid(-_wrongness(trust_logit, target)).to(trust_logit.dtype)
 
 
-def focal(trust_logit: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
+def focal(trust_logit: Tensor, target: Tensor, *, gamma: Annotated[float, Number(0, 100)] = 2.0) -> Tensor:
     """Focal loss of sigmoid(z) against ``is_correct`` (paper, Eq. 5; Lin et al. 2017), ≥ 0.
 
-    ``gamma`` ≥ 0 turns down what is already well classified; 0 is cross entropy.
+    Parameters
+    ----------
+    trust_logit, target
+        As for every loss.
+    gamma
+        Exponent of the focal loss, >= 0: turns down what is already well classified; 0 is cross entropy.
     """
     wrongness = _wrongness(trust_logit, target)
     largest = torch.finfo(wrongness.dtype).max
@@ -52,7 +70,7 @@ def true_class_probability(trust_logit: Tensor, target: Tensor) -> Tensor:
     return (torch.sigmoid(z) - target.to(z.dtype)).square().to(trust_logit.dtype)
 
 
-def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: float = 1.0, alpha_neg: float = 3.0) -> Tensor:
+def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: Slope = 1.0, alpha_neg: Slope = 3.0) -> Tensor:
     """Steep slope loss (paper, Eq. 8 with its signs set right), in [0, exp(α) − exp(−α)].
 
     With s = z / (1 + |z|), a correct prediction costs exp(−α⁺ s) − exp(−α⁺) and a wrong one
@@ -61,6 +79,15 @@ def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: float = 1.0, 
 
     Both slides are one curve in the distance travelled towards the right side, so that the tail is computed
     by ``expm1`` and its gradient, α e^(−αs) / (1 + |z|)², keeps its sign at any z.
+
+    Parameters
+    ----------
+    trust_logit, target
+        As for every loss.
+    alpha_pos
+        Slope of the steep slope loss for correct predictions, > 0.
+    alpha_neg
+        Slope of the steep slope loss for wrong predictions, > 0.
 
     Raises
     ------
@@ -90,7 +117,7 @@ def class_balanced(
     trust_logit: Tensor,
     target: Tensor,
     *,
-    beta: float = 0.999,
+    beta: Annotated[float, Number(0, 1 - 1e-12)] = 0.999,
     class_counts: tuple[int, int] | None = None,
     base: Loss = cross_entropy,
     **params: float,
@@ -98,8 +125,19 @@ def class_balanced(
     """Weigh a loss by each class's effective number of samples (Cui et al. 2019; paper, Appendix H).
 
     The weight of a class with n samples is (1 − β) / (1 − βⁿ), scaled so that both weights add up to 2.
-    ``class_counts`` are the numbers of (wrong, correct) predictions in the whole training set; without them
-    they are counted in ``target``. ``params`` go to ``base``.
+
+    Parameters
+    ----------
+    trust_logit, target
+        As for every loss.
+    beta
+        Of the class-balanced loss, in [0, 1): the nearer to 1, the more the rarer class weighs.
+    class_counts
+        Numbers of (wrong, correct) predictions in the whole training set; without them they are counted in ``target``.
+    base
+        The loss that is weighed.
+    params
+        Parameters of ``base``.
 
     >>> class_balanced(torch.zeros(4), torch.tensor([False, True, True, True]), beta=0.9999)
     tensor([1.0397, 0.3466, 0.3466, 0.3466])
@@ -171,3 +209,83 @@ PAPER_LOSSES: dict[str, str] = {
     "TCP": "true_class_probability",
     "SS": "steep_slope",
 }
+
+# The probability of being correct above which a loss wants z > 0, from its parameters, where that is not one half.
+CUTS: dict[str, Callable[..., float]] = {"steep_slope": decision_probability}
+
+
+class Judged(Protocol):
+    """Predictions of which it is known how good they are."""
+
+    @property
+    def is_correct(self) -> NDArray[np.bool_]:
+        """Whether each prediction is correct, (n,)."""
+        ...
+
+    @property
+    def true_class_probability(self) -> NDArray[np.float64]:
+        """The classifier's probability of the label, (n,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """A loss and its parameters: what is minimised, against which target, and where it cuts.
+
+    ``name`` is one in :data:`LOSSES`. Parameters that are not given have the loss's defaults; those of other losses,
+    which the command line always gives, are left out.
+
+    Raises
+    ------
+    SteepslopeError
+        If the loss or a parameter is unknown, or a parameter is not within its limits.
+
+    >>> LossSettings("steep_slope", {"alpha_neg": 5.0, "gamma": 1.0}).parameters
+    {'alpha_pos': 1.0, 'alpha_neg': 5.0}
+    """
+
+    name: str = "steep_slope"
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_known("loss", self.name, LOSSES)
+        known = {name: check for loss in LOSSES for name, (_, check) in parameters_of(loss).items()}
+        for name, value in self.parameters.items():
+            require_known("parameter of a loss", name, known)
+            require(name, value, known[name])
+        own = {name: self.parameters.get(name, default) for name, (default, _) in parameters_of(self.name).items()}
+        object.__setattr__(self, "parameters", own)
+
+    @property
+    def takes_probability(self) -> bool:
+        """Whether the target is the true-class probability; else it is whether the prediction is correct."""
+        return self.name in PROBABILITY_TARGETS
+
+    @property
+    def cut(self) -> float:
+        """The probability of being correct above which a well-fitted trust logit is > 0, in (0, 1)."""
+        return CUTS[self.name](**self.parameters) if self.name in CUTS else 0.5
+
+    def target(self, judged: Judged) -> NDArray[np.float32] | NDArray[np.bool_]:
+        """Return what trust logits are compared with, (n,)."""
+        return judged.true_class_probability.astype(np.float32) if self.takes_probability else judged.is_correct
+
+    def bind(self, judged: Judged | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the loss with its parameters, and with the class counts of a fit set, where that is given."""
+        loss, bound = LOSSES[self.name], dict[str, Any](self.parameters)
+        if judged is not None and "class_counts" in inspect.signature(loss).parameters:
+            correct = int(judged.is_correct.sum())
+            bound["class_counts"] = len(judged.is_correct) - correct, correct
+        return partial(loss, **bound)
+
+
+def parameters_of(loss: str) -> dict[str, tuple[float, Number]]:
+    """Return the default of each parameter of a loss, and what it may be."""
+    function = LOSSES[loss]
+    hints = get_type_hints(function, include_extras=True)
+    found = {}
+    for name, one in inspect.signature(function).parameters.items():
+        if one.kind is one.KEYWORD_ONLY and isinstance(one.default, int | float):
+            limits = [note for note in getattr(hints[name], "__metadata__", ()) if isinstance(note, Number)]
+            found[name] = one.default, (limits or [Number()])[0]
+    return found

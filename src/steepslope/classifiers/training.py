@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from steepslope.checks import SEED, require
 from steepslope.classifiers.classifier import (
     Classifier,
     ClassifierCard,
@@ -22,7 +23,7 @@ from steepslope.classifiers.classifier import (
 from steepslope.classifiers.nets import NETS, Net
 from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.images import Images
-from steepslope.errors import SteepslopeError, require_seed, unknown_name
+from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.utilities.progress import bar
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
@@ -49,7 +50,7 @@ class ClassifierTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_seed(self.seed)
+        require("seed", self.seed, SEED)
         for name, choices in {"optimizer": ("adam", "sgd"), "schedule": ("cosine", "constant")}.items():
             if getattr(self, name) not in choices:
                 raise SteepslopeError(f"{name}: expected {' or '.join(choices)}, found {getattr(self, name)!r}")

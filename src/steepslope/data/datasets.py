@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.checks import SEED, require
 from steepslope.data.hub_data import open_hub
 from steepslope.data.idx import load_idx
 from steepslope.data.imagefolder import ImageFiles, open_image_folder
 from steepslope.data.images import ClassNames, Dataset, Images, row_ids
 from steepslope.data.torchvision_data import load_torchvision
 from steepslope.data.webdataset_data import open_shards
-from steepslope.errors import SteepslopeError, require_seed, unknown_name
+from steepslope.errors import SteepslopeError, unknown_name
 
 SPLITS = ("train", "test")
 
@@ -123,6 +124,6 @@ def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.in
     count = min(10_000, n // 2) if holdout is None else holdout
     if not 0 < count < n:
         raise SteepslopeError(f"holdout: expected 1 to {n - 1} of the {n} training rows, found {count}")
-    require_seed(seed)
+    require("split_seed", seed, SEED)
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[count:]), np.sort(order[:count])

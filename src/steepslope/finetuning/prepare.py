@@ -15,7 +15,7 @@ from torch import Tensor
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import architecture, load_classifier
 from steepslope.data.images import Dataset, rows_by_id
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.extraction.shards import decoded_batches
 from steepslope.finetuning.examples import Examples, Features, Source
 from steepslope.finetuning.loop import Task, Validation
@@ -24,7 +24,7 @@ from steepslope.finetuning.request import FinetuneRequest, Input
 from steepslope.finetuning.sources import BATCH, FitSet, digest_of, open_fit_set, open_valid, with_input
 from steepslope.finetuning.targets import Cached, Judge, Live
 from steepslope.heads import HEADS
-from steepslope.oracle.base import CARD, WEIGHTS, bound_loss, check_errors, check_settings, require_known
+from steepslope.oracle.base import CARD, WEIGHTS, bound_loss, check_errors, check_settings
 from steepslope.oracle.on_images import ImageOracle, build_net
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json

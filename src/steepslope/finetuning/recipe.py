@@ -5,7 +5,8 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from steepslope.errors import SteepslopeError, require_seed, unknown_name
+from steepslope.checks import SEED, require
+from steepslope.errors import SteepslopeError, unknown_name
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "trainable": ("all", "head"),
@@ -133,7 +134,7 @@ class Finetuning:
             raise SteepslopeError(f"hidden: expected whole numbers >= 1, found {self.hidden!r}")
         if self.cycle_momentum and (self.optimizer, self.schedule) != ("sgd", "one_cycle"):
             raise SteepslopeError("cycle_momentum: expected the optimizer sgd and the schedule one_cycle beside it")
-        require_seed(self.seed)
+        require("seed", self.seed, SEED)
 
     @property
     def augments(self) -> bool:

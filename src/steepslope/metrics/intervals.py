@@ -11,7 +11,8 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.errors import SteepslopeError, UndefinedMetricError, require_seed
+from steepslope.checks import SEED, require
+from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.metrics import measures
 from steepslope.metrics.curves import Floats, RankedRows, Ranking, rank_rows
 from steepslope.metrics.measures import Measure
@@ -125,7 +126,7 @@ def resample(rows: RankedRows, table: Mapping[str, Measure], bootstrap: int, see
 
     Ranked rows of equal length that get the same number of resamples and seed get the same resamples.
     """
-    require_seed(seed)
+    require("seed", seed, SEED)
     if not isinstance(bootstrap, int) or bootstrap < 0:
         raise SteepslopeError(f"bootstrap: expected a number of replicates >= 0, found {bootstrap}")
     generator = np.random.default_rng(seed)

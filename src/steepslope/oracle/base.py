@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import FewErrorsWarning, SteepslopeError, require_seed, unknown_name
+from steepslope.checks import SEED, require
+from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json
 
@@ -84,13 +85,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         (low, high), value = LIMITS[name], settings[name]
         if not isinstance(value, int | float) or not low <= value <= high:
             raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:.12g}, found {value!r}")
-    require_seed(settings["seed"])
-
-
-def require_known(kind: str, name: str, known: Collection[str]) -> None:
-    """Raise unless the name is known."""
-    if name not in known:
-        raise unknown_name(kind, str(name), known)
+    require("seed", settings["seed"], SEED)
 
 
 def target_of(loss: str, outputs: ClassifierOutputs) -> NDArray[np.float32] | NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.evidence import EVIDENCE, columns, parts_of
 from steepslope.evidence.fitting import BLOCK_ROWS, ERRORS, Errors, evidence_of
 from steepslope.evidence.states import State
@@ -23,7 +23,6 @@ from steepslope.oracle.base import (
     bound_loss,
     check_errors,
     check_settings,
-    require_known,
     target_of,
     warn_of_few,
 )

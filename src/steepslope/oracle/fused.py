@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.estimators.opinion_pool import Consensus, fit_consensus
 from steepslope.evidence import EVIDENCE, SINGLE, scores_of
 from steepslope.evidence.fitting import ERRORS, FOLDS, Errors, all_parts, evidence_of, fold_of
@@ -26,7 +26,6 @@ from steepslope.oracle.base import (
     bound_loss,
     check_errors,
     check_settings,
-    require_known,
     target_of,
     warn_of_few,
 )

@@ -17,7 +17,7 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.extraction.shards import decoded_batches
 from steepslope.heads import HEADS
 from steepslope.oracle.base import (
@@ -27,7 +27,6 @@ from steepslope.oracle.base import (
     TrustLogits,
     check_settings,
     require_allowed,
-    require_known,
 )
 from steepslope.oracle.net import OracleNet
 from steepslope.outputs import ClassifierOutputs, require_classes

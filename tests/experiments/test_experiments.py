@@ -20,7 +20,7 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_both_tables_on_digits(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo's classifier, and an untrained net as the foreign backbone and as the one that is probed."""
+    """The demo's classifier, and an untrained net as the auxiliary backbone and as the one that is probed."""
     monkeypatch.setattr(fused_module, "DISTORTIONS", {"erase": DISTORTIONS["erase"]})
     monkeypatch.setattr(fused_module, "PASSES", 3)
     net, work = "module:tests.nets:ten_classes", str(tmp_path / "work")
@@ -28,13 +28,13 @@ def test_both_tables_on_digits(demo: Path, tmp_path: Path, monkeypatch: pytest.M
     rows = json.loads((tmp_path / "fused" / "rows.json").read_text())
     assert [row["score"] for row in rows] == [*SCORES, "fused"]
     assert rows[-1]["best_single"]["score"] in SCORES
-    wild = json.loads((tmp_path / "fused" / "wild.json").read_text())
-    assert [(row["distortion"], row["level"]) for row in wild] == [("erase", 0), ("erase", 1)]
+    shifted = json.loads((tmp_path / "fused" / "shifted.json").read_text())
+    assert [(row["distortion"], row["level"]) for row in shifted] == [("erase", 0), ("erase", 1)]
     assert "| erase |" in (tmp_path / "fused" / "table.md").read_text()
     probe_table("digits", str(demo), work, str(tmp_path / "probe"), net, 16, seeds=(0,))
     probed = json.loads((tmp_path / "probe" / "rows.json").read_text())
     names = [row["score"] for row in probed]
-    assert names[-2:] == ["fused", "fused without a foreign backbone"]
+    assert names[-2:] == ["fused", "fused without an auxiliary backbone"]
     assert "mc_dropout" not in names
     assert probed[-2]["auc"]["value"] > probed[0]["auc"]["value"] - 0.02
 
@@ -53,8 +53,8 @@ def test_distortions_change_what_they_say() -> None:
 
 
 def test_committed_tables_are_those_of_their_rows() -> None:
-    rows, wild = (json.loads((RESULTS / "fused" / name).read_text()) for name in ("rows.json", "wild.json"))
-    assert tables(rows, wild) == (RESULTS / "fused" / "table.md").read_text()
+    rows, shifted = (json.loads((RESULTS / "fused" / name).read_text()) for name in ("rows.json", "shifted.json"))
+    assert tables(rows, shifted) == (RESULTS / "fused" / "table.md").read_text()
     probed = json.loads((RESULTS / "fused-probe" / "rows.json").read_text())
     text = "\n\n".join([score_table(probed), gains(probed)]) + "\n"
     assert text == (RESULTS / "fused-probe" / "table.md").read_text()
@@ -74,8 +74,8 @@ def test_committed_rows_beat_mcp_and_the_best_single_score(folder: str) -> None:
 
 def test_committed_distortions_do_no_harm() -> None:
     """The mean gain is large, and no distortion costs more than 0.3 AUC points in the mean of seeds and severities."""
-    wild = json.loads((RESULTS / "fused" / "wild.json").read_text())
-    gains_of = {name: [row["delta"]["value"] for row in wild if row["distortion"] == name] for name in DISTORTIONS}
+    shifted = json.loads((RESULTS / "fused" / "shifted.json").read_text())
+    gains_of = {name: [row["delta"]["value"] for row in shifted if row["distortion"] == name] for name in DISTORTIONS}
     assert {len(values) for values in gains_of.values()} == {6}
     means = [np.mean(values) for values in gains_of.values()]
     assert np.mean(means) > 0.015

@@ -189,14 +189,14 @@ def test_without_a_reference_what_needs_one_is_left_out(fit_set: ClassifierOutpu
 def test_what_cannot_be_had_is_said(
     fit_set: ClassifierOutputs, reference: ClassifierOutputs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = replace(reference.subset(np.arange(40)), foreign=None)
+    known = replace(reference.subset(np.arange(40)), auxiliary=None)
     fitted = Oracle.fused().fit(replace(fit_set, views=None), known).fitted_
     assert fitted is not None
     assert fitted.left_out == {
         "neighbors": "fewer than 50 references",
         "views": "no views in the outputs",
-        "second_opinion": "no foreign in the reference",
-        "joint_opinion": "no foreign in the reference",
+        "second_opinion": "no auxiliary in the reference",
+        "joint_opinion": "no auxiliary in the reference",
         "knn_distance": "fewer than 50 references",
         "noise": "no noise in the outputs",
     }
@@ -232,7 +232,7 @@ def test_a_class_without_references_is_no_obstacle(fit_set: ClassifierOutputs, r
 
 def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
     flat, known = (
-        replace(some, features=np.ones((len(some), 3), dtype=np.float32), foreign=np.ones((len(some), 2)))
+        replace(some, features=np.ones((len(some), 3), dtype=np.float32), auxiliary=np.ones((len(some), 2)))
         for some in (fit_set, reference)
     )
     assert np.isfinite(Oracle.fused().fit(flat, known).trust_logit(flat)).all()
@@ -247,10 +247,10 @@ def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference
             lambda oracle, outputs: oracle.trust_logit(replace(outputs, views=outputs.views[:, :1])),
             "views: expected the fit set's 2 opinions, found 1",
         ),
-        (lambda oracle, outputs: oracle.trust_logit(replace(outputs, foreign=None)), "the outputs hold no foreign"),
+        (lambda oracle, outputs: oracle.trust_logit(replace(outputs, auxiliary=None)), "the outputs hold no auxiliary"),
         (
             lambda oracle, outputs: oracle.trust_logit(replace(outputs, features=outputs.features[:, :5])),
-            r"joint_opinion: features and foreign: expected 16 columns in all, found 5 \+ 8",
+            r"joint_opinion: features and auxiliary: expected 16 columns in all, found 5 \+ 8",
         ),
         (lambda *_: FusedOracle(errors="all"), "unknown errors 'all'"),  # type: ignore[arg-type]
         (lambda *_: FusedOracle(loss="steep"), "did you mean 'steep_slope'"),
@@ -367,10 +367,12 @@ def test_by_command_line(
     assert "_opinion</th>" in page
 
 
-def test_an_infinite_foreign_feature_is_named_without_a_warning(oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
-    foreign = unseen.require("foreign").copy()
-    foreign[3, 0] = np.inf
+def test_an_infinite_auxiliary_feature_is_named_without_a_warning(
+    oracle: FusedOracle, unseen: ClassifierOutputs
+) -> None:
+    auxiliary = unseen.require("auxiliary").copy()
+    auxiliary[3, 0] = np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(SteepslopeError, match="opinion: expected finite values, found others in row 3"):
-            oracle.trust_logit(replace(unseen, foreign=foreign))
+            oracle.trust_logit(replace(unseen, auxiliary=auxiliary))

@@ -166,7 +166,7 @@ def test_text_ids_stay_text(tmp_path: Path) -> None:
     assert (tmp_path / "UPPER.CSV").is_file()
 
 
-def test_foreign_byte_order_is_turned(tmp_path: Path) -> None:
+def test_another_byte_order_is_turned(tmp_path: Path) -> None:
     outputs = make_outputs(4)
     turned = ClassifierOutputs(outputs.logits.astype(">f4"), outputs.labels)
     turned.save(tmp_path / "outputs.csv")

@@ -18,7 +18,7 @@ def extract(
     mean: list[float] | float | None = None,
     std: list[float] | float | None = None,
     resize: Literal["crop", "squash"] | None = None,
-    foreign: bool = False,
+    auxiliary: bool = False,
     **options: Any,
 ) -> None:
     """Run a frozen classifier over images and keep what it says; killed and run again, it resumes.
@@ -45,7 +45,7 @@ def extract(
         As mean.
     resize
         crop (shorter side, then the central square) or squash.
-    foreign
+    auxiliary
         The classifier is a second backbone: its features of the images whose outputs ``out`` holds already are kept
         beside them, as evidence for oracles.
     """
@@ -53,14 +53,14 @@ def extract(
 
     from steepslope.classifiers.specs import load_classifier
     from steepslope.data.datasets import parse_dataset
-    from steepslope.extraction.auxiliary import extract_foreign
+    from steepslope.extraction.auxiliary import extract_auxiliary
     from steepslope.extraction.extraction import extract_to_folder, read_classes
 
     spec, names = parse_dataset(data), None if classes is None else read_classes(Path(classes))
-    if foreign and names is not None:
-        raise SteepslopeError("classes: expected none of a foreign backbone, whose classes do not matter")
+    if auxiliary and names is not None:
+        raise SteepslopeError("classes: expected none of an auxiliary backbone, whose classes do not matter")
     model = load_classifier(classifier).with_transform(image_size, mean, std, resize)
-    if foreign:
-        extract_foreign(model, spec, Path(out), chosen)
+    if auxiliary:
+        extract_auxiliary(model, spec, Path(out), chosen)
     else:
         extract_to_folder(model, spec, Path(out), chosen, names)

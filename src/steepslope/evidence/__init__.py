@@ -46,12 +46,12 @@ EVIDENCE: dict[str, Evidence] = {
     "neighbors": Evidence(neighbor_columns, ("features",), _NEIGHBORS, neighbor_opinions),
     "views": Evidence(view_columns, ("views",), opinions=view_opinions),
     "dropout": Evidence(dropout_columns, ("dropout",), opinions=dropout_opinions),
-    "foreign_neighbors": Evidence(
-        partial(neighbor_columns, array="foreign"),
-        ("foreign",),
-        replace(_NEIGHBORS, fit=partial(fit_neighbors, array="foreign")),
+    "auxiliary_neighbors": Evidence(
+        partial(neighbor_columns, array="auxiliary"),
+        ("auxiliary",),
+        replace(_NEIGHBORS, fit=partial(fit_neighbors, array="auxiliary")),
     ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
-    "second_opinion": Evidence(opinion_columns, ("foreign",), Learning(fit_probe, valid_probe), second_opinions),
+    "second_opinion": Evidence(opinion_columns, ("auxiliary",), Learning(fit_probe, valid_probe), second_opinions),
     "joint_opinion": Evidence(joint_columns, ARRAYS, Learning(fit_joint, valid_joint), joint_opinions),
     **{
         name: Evidence(partial(score_column, score=name), ("dropout" if name == "mc_dropout" else "logits",))

@@ -11,8 +11,10 @@ from steepslope.evidence.second_opinion import probe_columns
 from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
 from steepslope.outputs import ClassifierOutputs
 
-ARRAYS = ("features", "foreign")
-PENALTY = 1e-2  # more than a foreign probe's: the classifier's features are surer of its training labels than of others
+ARRAYS = ("features", "auxiliary")
+PENALTY = (
+    1e-2  # more than an auxiliary probe's: the classifier's features are surer of its training labels than of others
+)
 
 
 def fit_joint(reference: ClassifierOutputs) -> State:
@@ -57,6 +59,6 @@ def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> tuple[NDAr
     columns = np.concatenate(parts, axis=1)
     if columns.shape[1] != len(state["weights"]):
         found = " + ".join(str(part.shape[1]) for part in parts)
-        raise SteepslopeError(f"features and foreign: expected {len(state['weights'])} columns in all, found {found}")
+        raise SteepslopeError(f"features and auxiliary: expected {len(state['weights'])} columns in all, found {found}")
     linear = columns @ state["weights"].astype(np.float64) + state["bias"]
     return linear, small_net_logits(columns, state)

@@ -1,4 +1,4 @@
-"""What the nearest training images are: in the classifier's features, or in those of a foreign backbone.
+"""What the nearest training images are: in the classifier's features, or in those of an auxiliary backbone.
 
 All columns are ratios and shares. Absolute distances would say more on familiar data, and mislead elsewhere: they grow
 with every change of the domain.

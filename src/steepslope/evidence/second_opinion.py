@@ -1,4 +1,4 @@
-"""What a linear probe on a foreign backbone thinks of the prediction."""
+"""What a linear probe on an auxiliary backbone thinks of the prediction."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PENALTY = 1e-3
 
 
 def fit_probe(reference: ClassifierOutputs) -> State:
-    """Fit a multinomial logistic regression from the foreign features to the labels; ridge 10⁻³ on unit columns."""
+    """Fit a multinomial logistic regression from the auxiliary features to the labels; ridge 10⁻³ on unit columns."""
     from steepslope.estimators.linear import fit_standardised_softmax
 
     rows = reference_rows(reference)
-    features, labels = reference.require("foreign")[rows], reference.labels[rows]
+    features, labels = reference.require("auxiliary")[rows], reference.labels[rows]
     weights, bias = fit_standardised_softmax(features, labels, reference.num_classes, PENALTY)
     return {"weights": weights, "bias": bias}
 
@@ -47,7 +47,7 @@ def second_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> ND
 
 
 def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
-    foreign = np.asarray(outputs.require("foreign")[rows], dtype=np.float64)
-    if foreign.shape[1] != len(state["weights"]):
-        raise SteepslopeError(f"foreign: expected {len(state['weights'])} columns, found {foreign.shape[1]}")
-    return np.asarray(foreign @ state["weights"].astype(np.float64) + state["bias"])
+    auxiliary = np.asarray(outputs.require("auxiliary")[rows], dtype=np.float64)
+    if auxiliary.shape[1] != len(state["weights"]):
+        raise SteepslopeError(f"auxiliary: expected {len(state['weights'])} columns, found {auxiliary.shape[1]}")
+    return np.asarray(auxiliary @ state["weights"].astype(np.float64) + state["bias"])

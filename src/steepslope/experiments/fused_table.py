@@ -35,7 +35,7 @@ from steepslope.scores import SCORES
 from steepslope.utilities.command_line import run
 from steepslope.utilities.progress import console
 
-WILD = ("accuracy", "mcp", "trust_score", "fused")
+SHIFTED = ("accuracy", "mcp", "trust_score", "fused")
 MAIN = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
 DISTORTED_ROWS = 3_000
 LEVELS = (0, 1)
@@ -43,7 +43,7 @@ PASSES = 50
 
 PLAIN = ExtractionOptions(batch_size=256, backend="onnx")
 WITH_VIEWS = replace(PLAIN, evidence="features,views")
-FOREIGN = ExtractionOptions(batch_size=64, backend="onnx")
+AUXILIARY = ExtractionOptions(batch_size=64, backend="onnx")
 
 
 def fused_table(
@@ -51,13 +51,13 @@ def fused_table(
     classifiers: str,
     work: str,
     out: str,
-    foreign: str,
-    foreign_size: int = 160,
-    foreign_mean: float = 0.5,
-    foreign_std: float = 0.5,
+    auxiliary: str,
+    auxiliary_size: int = 160,
+    auxiliary_mean: float = 0.5,
+    auxiliary_std: float = 0.5,
     seeds: tuple[int, ...] = (0, 1, 2),
 ) -> None:
-    """Extract what is missing, fit, evaluate, and write rows.json, wild.json and table.md.
+    """Extract what is missing, fit, evaluate, and write rows.json, shifted.json and table.md.
 
     Parameters
     ----------
@@ -69,13 +69,13 @@ def fused_table(
         Folder for outputs and oracles; what is there already is not made again.
     out
         Folder for the results.
-    foreign
-        Classifier spec of the foreign backbone.
-    foreign_size
+    auxiliary
+        Classifier spec of the auxiliary backbone.
+    auxiliary_size
         Side of its input.
-    foreign_mean
+    auxiliary_mean
         Of its input.
-    foreign_std
+    auxiliary_std
         Of its input.
     seeds
         Which classifiers.
@@ -83,15 +83,15 @@ def fused_table(
     require_seeds(seeds)
     spec, folder = parse_dataset(data), Path(work)
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
-    backbone = load_classifier(foreign).with_transform(foreign_size, foreign_mean, foreign_std)
+    backbone = load_classifier(auxiliary).with_transform(auxiliary_size, auxiliary_mean, auxiliary_std)
     images = {**named_data(nets[seeds[0]], spec, None), **_distorted(spec.load_into_memory("test"))}
-    abroad = outputs_of(backbone, images, folder / "foreign", FOREIGN, said_of_features)
-    rows, wild = [], []
+    beside = outputs_of(backbone, images, folder / "auxiliary", AUXILIARY, said_of_features)
+    rows, shifted = [], []
     for seed, net in nets.items():
-        clean, shifted = seed_rows(net, images, abroad, folder / f"seed{seed}", seed)
+        clean, on_shifted = seed_rows(net, images, beside, folder / f"seed{seed}", seed)
         rows += clean
-        wild += shifted
-    write_results(out, rows, tables(rows, wild), {"wild.json": wild})
+        shifted += on_shifted
+    write_results(out, rows, tables(rows, shifted), {"shifted.json": shifted})
 
 
 def small_net(classifiers: str, seed: int) -> Classifier:
@@ -115,7 +115,7 @@ def outputs_of_small_net(net: Classifier, images: Mapping[str, Dataset], folder:
 def seed_rows(
     net: Classifier,
     images: Mapping[str, Dataset],
-    abroad: Mapping[str, ClassifierOutputs],
+    beside: Mapping[str, ClassifierOutputs],
     folder: Path,
     seed: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -123,13 +123,13 @@ def seed_rows(
     own = outputs_of_small_net(net, images, folder)
     passes = ExtractionOptions(evidence="dropout", passes=PASSES, batch_size=256)
     dropout = outputs_of(net, {"test-dropout": images["test"]}, folder, passes)["test-dropout"].dropout
-    outputs = {name: one.with_foreign(abroad[name]) for name, one in own.items()}
+    outputs = {name: one.with_auxiliary(beside[name]) for name, one in own.items()}
     oracle, resources = folder / "fused", Resources(outputs["holdout"], outputs[TRAIN])
     Oracle.fused(seed=seed).fit(outputs["holdout"], outputs[TRAIN]).save(oracle)
     rows = _clean_rows(seed, oracle, replace(outputs["test"], dropout=dropout), resources)
     console().print(f"seed {seed}: {rows[0]['auc']['value']:.4f} MCP, {rows[-1]['auc']['value']:.4f} fused")
     return rows, [
-        _wild_row(seed, name, level, oracle, outputs[f"{name}{level}"], resources)
+        _shifted_row(seed, name, level, oracle, outputs[f"{name}{level}"], resources)
         for name in DISTORTIONS
         for level in LEVELS
     ]
@@ -157,7 +157,7 @@ def against_best(
     return {"score": rows[best]["score"], **{name: dict(against[name]) for name in MAIN}}
 
 
-def _wild_row(
+def _shifted_row(
     seed: int, name: str, level: int, oracle: Path, outputs: ClassifierOutputs, resources: Resources
 ) -> dict[str, Any]:
     scored = score_predictions(["trust_score", str(oracle)], outputs, resources)
@@ -167,9 +167,9 @@ def _wild_row(
     return {"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs, "delta": delta}
 
 
-def tables(rows: Sequence[dict[str, Any]], wild: Sequence[dict[str, Any]]) -> str:
+def tables(rows: Sequence[dict[str, Any]], shifted: Sequence[dict[str, Any]]) -> str:
     """Return all tables as Markdown."""
-    return "\n\n".join([score_table(rows), gains(rows), _distortions(wild)]) + "\n"
+    return "\n\n".join([score_table(rows), gains(rows), _distortions(shifted)]) + "\n"
 
 
 def score_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -200,15 +200,15 @@ def _interval(value: dict[str, float], name: str) -> str:
     return f"({scale * value['low']:+.1f} to {scale * value['high']:+.1f})"
 
 
-def _distortions(wild: Sequence[dict[str, Any]]) -> str:
+def _distortions(shifted: Sequence[dict[str, Any]]) -> str:
     lines = []
     for name in DISTORTIONS:
-        some = [row for row in wild if row["distortion"] == name]
-        values = [100 * float(np.mean([row[key] for row in some])) for key in WILD]
+        some = [row for row in shifted if row["distortion"] == name]
+        values = [100 * float(np.mean([row[key] for row in some])) for key in SHIFTED]
         clear = sum(row["delta"]["low"] > 0 for row in some), sum(row["delta"]["high"] < 0 for row in some)
         delta = Cell(f"{values[-1] - values[1]:+.1f}", f"({clear[0]} above, {clear[1]} below of {len(some)})")
         lines.append([Cell(name), *(Cell(f"{value:.1f}") for value in values), delta])
-    mean = float(np.mean([100 * (row["fused"] - row["mcp"]) for row in wild]))
+    mean = float(np.mean([100 * (row["fused"] - row["mcp"]) for row in shifted]))
     note = (
         f"AUC in percent on distorted images, mean of two severities and all seeds; mean difference {mean:+.1f}. In "
         "brackets: how many paired 95 % intervals of the difference are above or below 0."

@@ -1,7 +1,7 @@
 """The fused oracle for a probed ImageNet backbone: a linear classifier on its frozen features, over seeds.
 
 Run ``python -m steepslope.experiments.probe_table --help``. It starts from the classifiers that
-``steepslope.experiments.loss_table`` has trained, which are its foreign backbones; what they say is found in a work
+``steepslope.experiments.loss_table`` has trained, which are its auxiliary backbones; what they say is found in a work
 folder of ``steepslope.experiments.fused_table``.
 """
 
@@ -25,7 +25,7 @@ from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.evaluation.rows import Resources, Scored, score_predictions, table_rows
 from steepslope.experiments.common import outputs_of, require_seeds, write_results
 from steepslope.experiments.fused_table import (
-    FOREIGN,
+    AUXILIARY,
     against_best,
     gains,
     outputs_of_small_net,
@@ -42,7 +42,7 @@ from steepslope.utilities.command_line import run
 
 PENALTY = 1e-3
 SHARE = 0.8  # of the training rows, drawn anew for each seed's probe
-ORACLES = {"fused": True, "fused without a foreign backbone": False}
+ORACLES = {"fused": True, "fused without an auxiliary backbone": False}
 
 
 class FeaturesAsLogits(nn.Module):
@@ -76,7 +76,7 @@ def probe_table(
     data
         A data spec.
     classifiers
-        Folder with seed0/classifier and so on: small nets, the foreign backbones.
+        Folder with seed0/classifier and so on: small nets, the auxiliary backbones.
     work
         Folder for outputs; what is there already is not made again.
     out
@@ -90,18 +90,18 @@ def probe_table(
     std
         Of its input.
     seeds
-        One probe and one foreign net for each.
+        One probe and one auxiliary net for each.
     """
     require_seeds(seeds)
     net, folder = load_classifier(backbone).with_transform(size, mean, std), Path(work)
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
     images = named_data(nets[seeds[0]], parse_dataset(data), None)
-    plain = outputs_of(net, images, folder / "probed", FOREIGN, said_of_features)
+    plain = outputs_of(net, images, folder / "probed", AUXILIARY, said_of_features)
     changed = _views_of_features(net, plain[TRAIN], images, folder / "probed-views")
     rows = []
     for seed, small in nets.items():
-        abroad = outputs_of_small_net(small, images, folder / f"seed{seed}")
-        rows += _seed_rows(plain, changed, abroad, seed)
+        beside = outputs_of_small_net(small, images, folder / f"seed{seed}")
+        rows += _seed_rows(plain, changed, beside, seed)
     write_results(out, rows, "\n\n".join([score_table(rows), gains(rows)]) + "\n")
 
 
@@ -112,7 +112,7 @@ def _views_of_features(
     width = plain.require_features().shape[1]
     wide = replace(net, net=FeaturesAsLogits(net.net).eval(), num_classes=width, classes=None)
     judged = {name: data for name, data in images.items() if name != TRAIN}
-    return outputs_of(wide, judged, folder, replace(FOREIGN, evidence="views"), _said_of_views)
+    return outputs_of(wide, judged, folder, replace(AUXILIARY, evidence="views"), _said_of_views)
 
 
 def _said_of_views(outputs: ClassifierOutputs) -> str:
@@ -122,19 +122,21 @@ def _said_of_views(outputs: ClassifierOutputs) -> str:
 def _seed_rows(
     plain: Mapping[str, ClassifierOutputs],
     changed: Mapping[str, ClassifierOutputs],
-    abroad: Mapping[str, ClassifierOutputs],
+    beside: Mapping[str, ClassifierOutputs],
     seed: int,
 ) -> list[dict[str, Any]]:
     weights, bias = probe(plain[TRAIN], seed)
     sets = {
-        name: judged(base, changed.get(name), weights, bias).with_foreign(abroad[name]) for name, base in plain.items()
+        name: judged(base, changed.get(name), weights, bias).with_auxiliary(beside[name])
+        for name, base in plain.items()
     }
     test = sets["test"]
     names = [name for name in SCORES if name != "mc_dropout"]  # a linear probe has no dropout
     scored = score_predictions(names, test, Resources(sets["holdout"], sets["train"]))
-    for name, foreign in ORACLES.items():
+    for name, with_auxiliary in ORACLES.items():
         known, fit_set, unseen = (
-            sets[part] if foreign else replace(sets[part], foreign=None) for part in ("train", "holdout", "test")
+            sets[part] if with_auxiliary else replace(sets[part], auxiliary=None)
+            for part in ("train", "holdout", "test")
         )
         oracle = Oracle.fused(seed=seed).fit(fit_set, known)
         scored.append(Scored(name, oracle.loss, oracle.trust_logit(unseen), oracle.scale))

@@ -18,14 +18,14 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.formats import FOREIGN, MANIFEST, ids_in_order
+from steepslope.outputs.formats import AUXILIARY, MANIFEST, ids_in_order
 
 SPLIT_OF = {"train": "train", "holdout": "train", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """Rows of a data set in a given order, all with the label 0, since a foreign backbone has other classes."""
+    """Rows of a data set in a given order, all with the label 0, since an auxiliary backbone has other classes."""
 
     data: Dataset
     rows: NDArray[np.int64]
@@ -56,12 +56,12 @@ class Unlabelled:
         return hashlib.sha256("".join(marks).encode()).hexdigest()
 
 
-def extract_foreign(
+def extract_auxiliary(
     backbone: Classifier, spec: DatasetSpec, out: Path, options: ExtractionOptions
 ) -> dict[Path, ClassifierOutputs]:
     """Write the backbone's features of the images whose outputs ``out``, or its subfolders, hold.
 
-    They go to the subfolder ``foreign`` of each, and are read with it from then on.
+    They go to the subfolder ``auxiliary`` of each, and are read with it from then on.
 
     Raises
     ------
@@ -69,16 +69,16 @@ def extract_foreign(
         If there are no complete outputs, or the data set lacks one of their images.
     """
     if options.evidence != ("features",):
-        raise SteepslopeError(f"evidence: of a foreign backbone, expected features, found {options.evidence}")
+        raise SteepslopeError(f"evidence: of an auxiliary backbone, expected features, found {options.evidence}")
     sources: dict[Path, tuple[str, Dataset]] = {
-        folder / FOREIGN: (str(spec), _rows_of(folder, data)) for folder, data in _judged(spec, out).items()
+        folder / AUXILIARY: (str(spec), _rows_of(folder, data)) for folder, data in _judged(spec, out).items()
     }
     return extract(backbone, sources, replace(options, evidence=("features",)), said_of_features)
 
 
 def said_of_features(outputs: ClassifierOutputs) -> str:
     """Return what to say of a backbone's outputs, whose classes may be others than the labels'."""
-    return f"{outputs.require_features().shape[1]:,} foreign features of {len(outputs):,} images"
+    return f"{outputs.require_features().shape[1]:,} auxiliary features of {len(outputs):,} images"
 
 
 def _judged(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
@@ -91,7 +91,7 @@ def _judged(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
             raise SteepslopeError(f"data {spec}: expected one split, as {out} holds, such as {spec}:test")
         splits = {out: spec.split}
     if not splits:
-        raise SteepslopeError(f"{out}: expected complete outputs, to keep foreign features beside, found none")
+        raise SteepslopeError(f"{out}: expected complete outputs, to keep auxiliary features beside, found none")
     loaded: dict[str, Dataset] = {split: spec.load(split) for split in dict.fromkeys(splits.values())}
     return {folder: loaded[split] for folder, split in splits.items()}
 

@@ -67,7 +67,7 @@ class Oracle(TrustLogits):
         Of the class-balanced loss, in [0, 1).
     inputs
         What the oracle sees, names in ``steepslope.evidence.EVIDENCE`` (features, logits, neighbors, views, dropout,
-        foreign_neighbors, second_opinion, joint_opinion, or a score), as a tuple or with commas between them.
+        auxiliary_neighbors, second_opinion, joint_opinion, or a score), as a tuple or with commas between them.
     head
         ``hyperplane`` (signed distance, paper Eq. 7) or ``linear``.
     hidden

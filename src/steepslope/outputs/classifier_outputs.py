@@ -18,7 +18,7 @@ BLOCK_ROWS = 65_536
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 FLOATS = ("float16", "float32", "float64")
 COLUMNS = {"logits": "K", "noise": "s"}  # what the second axis is called
-OPTIONAL = ("features", "ids", "views", "dropout", "foreign", "noise")
+OPTIONAL = ("features", "ids", "views", "dropout", "auxiliary", "noise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class ClassifierOutputs:
         Floats (n, V, K): the logits of V small changes of each input, such as its mirror image.
     dropout
         Floats (n, 2, K): over passes with dropout, the log of each class's mean probability, and its deviation.
-    foreign
+    auxiliary
         Floats (n, e): features of the same inputs by another backbone than the classifier's.
     noise
         Floats (n, s): estimates of the noise in each input, as the classifier sees it, all on one scale.
@@ -62,7 +62,7 @@ class ClassifierOutputs:
     ids: NDArray[Any] | None = None
     views: NDArray[Any] | None = None
     dropout: NDArray[Any] | None = None
-    foreign: NDArray[Any] | None = None
+    auxiliary: NDArray[Any] | None = None
     noise: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ class ClassifierOutputs:
         _require_finite("logits", logits)
         object.__setattr__(self, "logits", logits)
         object.__setattr__(self, "labels", labels)
-        for name in ("features", "foreign", "noise"):
+        for name in ("features", "auxiliary", "noise"):
             if getattr(self, name) is not None:
                 matrix = _float_matrix(name, getattr(self, name))
                 _require_length(name, len(matrix), len(logits))
@@ -134,11 +134,11 @@ class ClassifierOutputs:
         taken = {name: array[rows] for name, array in arrays.items() if array is not None}
         return ClassifierOutputs(self.logits[rows], self.labels[rows], **taken)
 
-    def with_foreign(self, other: ClassifierOutputs) -> ClassifierOutputs:
+    def with_auxiliary(self, other: ClassifierOutputs) -> ClassifierOutputs:
         """Return the same with another backbone's features of the same inputs; the ids must be the same."""
         if self.ids is None or other.ids is None or not np.array_equal(self.ids, other.ids):
-            raise SteepslopeError("foreign: expected outputs of the same inputs, with the same ids in the same order")
-        return replace(self, foreign=other.require_features())
+            raise SteepslopeError("auxiliary: expected outputs of the same inputs, with the same ids in the same order")
+        return replace(self, auxiliary=other.require_features())
 
     def save(self, path: str | Path) -> None:
         """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one."""

@@ -21,8 +21,8 @@ from steepslope.utilities.files import field, read_json, staged_folder, write_js
 
 MANIFEST = "manifest.json"
 VERSION = 1
-FOREIGN = "foreign"  # the subfolder with another backbone's outputs of the same images
-ARRAYS = ("logits", "labels", "features", "views", "dropout", "foreign", "noise")
+AUXILIARY = "auxiliary"  # the subfolder with another backbone's outputs of the same images
+ARRAYS = ("logits", "labels", "features", "views", "dropout", "auxiliary", "noise")
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
 
@@ -152,17 +152,17 @@ def _load_folder(folder: Path, ids: bool) -> Arrays:
         raise SteepslopeError(f"{path}: expected version {VERSION} of the format, found {manifest.get('version')!r}")
     described = field(manifest, "arrays", dict, path)
     arrays = {name: _load_array(folder, name, described[name], path) for name in ARRAYS if name in described}
-    if (folder / FOREIGN / MANIFEST).exists():
-        arrays[FOREIGN] = _foreign_features(folder)
+    if (folder / AUXILIARY / MANIFEST).exists():
+        arrays[AUXILIARY] = _auxiliary_features(folder)
     if ids and field(manifest, "ids", bool, path):
         arrays |= tables.read(folder / "ids.parquet", ids=True)
     return arrays
 
 
-def _foreign_features(folder: Path) -> NDArray[Any]:
-    if ids_in_order(folder / FOREIGN) != ids_in_order(folder):
-        raise SteepslopeError(f"{folder / FOREIGN}: expected the images of {folder}, in the same order, found others")
-    return _load_folder(folder / FOREIGN, ids=False)["features"]
+def _auxiliary_features(folder: Path) -> NDArray[Any]:
+    if ids_in_order(folder / AUXILIARY) != ids_in_order(folder):
+        raise SteepslopeError(f"{folder / AUXILIARY}: expected the images of {folder}, in the same order, found others")
+    return _load_folder(folder / AUXILIARY, ids=False)["features"]
 
 
 def ids_in_order(folder: Path) -> list[str]:
@@ -192,7 +192,7 @@ def _load_npz(path: Path, ids: bool) -> Arrays:
 
 
 def _save_table(outputs: ClassifierOutputs, path: Path) -> None:
-    for name in ("views", "dropout", "foreign", "noise"):
+    for name in ("views", "dropout", "auxiliary", "noise"):
         if getattr(outputs, name) is not None:
             raise SteepslopeError(f"{path}: a table cannot hold {name}: save to a folder or .npz")
     tables.write(path, ids=outputs.ids, labels=outputs.labels, logits=outputs.logits, features=outputs.features)

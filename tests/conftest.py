@@ -52,7 +52,10 @@ def make_complete(n: int = 400, num_classes: int = 4, seed: int = 0, prefix: str
     dropout = np.stack([np.log(np.exp(log_p).mean(axis=0)), np.exp(log_p).std(axis=0)], axis=1)
     ids = np.array([f"{prefix}/{seed}/{i}" for i in range(n)])
     views = np.stack([own + logits(1), own + logits(1)], axis=1)
-    return ClassifierOutputs(own, labels, features(1.5), ids, views, dropout.astype(np.float32), features(1.2))
+    near, auxiliary = features(1.5), features(1.2)
+    return ClassifierOutputs(
+        own, labels, near, ids, views=views, dropout=dropout.astype(np.float32), auxiliary=auxiliary
+    )
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -218,17 +217,17 @@ def wrong(value: str) -> Any:
             "reference: expected the fit set's 4 classes, found 5",
         ),
         (
-            lambda ours, _: evidence_of(replace(ours, ids=None), ["neighbors"], ours, "holdout", 0),
+            lambda ours, _: evidence_of(ours.changed(ids=None), ["neighbors"], ours, "holdout", 0),
             "expected other rows, found the same rows",
         ),
         (
             lambda ours, theirs: evidence_of(
-                ours, ["second_opinion"], replace(theirs, auxiliary=theirs.auxiliary[:, :3]), "holdout", 0
+                ours, ["second_opinion"], theirs.changed(auxiliary=theirs.auxiliary[:, :3]), "holdout", 0
             ),
             "second_opinion: auxiliary: expected 3 columns, found 8",
         ),
         (
-            lambda ours, theirs: evidence_of(ours, ["second_opinion"], replace(theirs, auxiliary=None), "holdout", 0),
+            lambda ours, theirs: evidence_of(ours, ["second_opinion"], theirs.changed(auxiliary=None), "holdout", 0),
             "reference: second_opinion: the outputs hold no auxiliary",
         ),
         (lambda ours, theirs: ours.with_auxiliary(theirs), "expected outputs of the same inputs"),

@@ -19,8 +19,9 @@ from steepslope.metrics import auroc
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import CARD, LIMITS
 from steepslope.oracle.net import Rows
-from steepslope.outputs import ClassifierOutputs, read_rows
+from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
+from steepslope.utilities.blocks import read_rows
 from steepslope.utilities.files import read_json, write_json
 from tests.conftest import make_outputs
 

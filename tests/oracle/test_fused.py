@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +188,8 @@ def test_without_a_reference_what_needs_one_is_left_out(fit_set: ClassifierOutpu
 def test_what_cannot_be_had_is_said(
     fit_set: ClassifierOutputs, reference: ClassifierOutputs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = replace(reference.subset(np.arange(40)), auxiliary=None)
-    fitted = Oracle.fused().fit(replace(fit_set, views=None), known).fitted_
+    known = reference.subset(np.arange(40)).changed(auxiliary=None)
+    fitted = Oracle.fused().fit(fit_set.changed(views=None), known).fitted_
     assert fitted is not None
     assert fitted.left_out == {
         "neighbors": "fewer than 50 references",
@@ -232,7 +231,7 @@ def test_a_class_without_references_is_no_obstacle(fit_set: ClassifierOutputs, r
 
 def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
     flat, known = (
-        replace(some, features=np.ones((len(some), 3), dtype=np.float32), auxiliary=np.ones((len(some), 2)))
+        some.changed(features=np.ones((len(some), 3), dtype=np.float32), auxiliary=np.ones((len(some), 2)))
         for some in (fit_set, reference)
     )
     assert np.isfinite(Oracle.fused().fit(flat, known).trust_logit(flat)).all()
@@ -244,12 +243,12 @@ def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference
         (lambda oracle, _: FusedOracle().trust_logit(make_complete()), "this oracle is not fitted"),
         (lambda oracle, _: oracle.trust_logit(make_complete(num_classes=5)), "fitted for 4 classes, found 5"),
         (
-            lambda oracle, outputs: oracle.trust_logit(replace(outputs, views=outputs.views[:, :1])),
+            lambda oracle, outputs: oracle.trust_logit(outputs.changed(views=outputs.views[:, :1])),
             "views: expected the fit set's 2 opinions, found 1",
         ),
-        (lambda oracle, outputs: oracle.trust_logit(replace(outputs, auxiliary=None)), "the outputs hold no auxiliary"),
+        (lambda oracle, outputs: oracle.trust_logit(outputs.changed(auxiliary=None)), "the outputs hold no auxiliary"),
         (
-            lambda oracle, outputs: oracle.trust_logit(replace(outputs, features=outputs.features[:, :5])),
+            lambda oracle, outputs: oracle.trust_logit(outputs.changed(features=outputs.features[:, :5])),
             r"joint_opinion: features and auxiliary: expected 16 columns in all, found 5 \+ 8",
         ),
         (lambda *_: FusedOracle(errors="all"), "unknown errors 'all'"),  # type: ignore[arg-type]
@@ -375,4 +374,4 @@ def test_an_infinite_auxiliary_feature_is_named_without_a_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(SteepslopeError, match="opinion: expected finite values, found others in row 3"):
-            oracle.trust_logit(replace(unseen, auxiliary=auxiliary))
+            oracle.trust_logit(unseen.changed(auxiliary=auxiliary))

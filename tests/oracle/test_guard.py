@@ -27,7 +27,7 @@ from tests.conftest import make_complete
 
 def with_noise(outputs: ClassifierOutputs, low: float, high: float, seed: int = 0) -> ClassifierOutputs:
     """Add two estimates of the images' noise, drawn evenly from low to high."""
-    return replace(outputs, noise=np.random.default_rng(seed).uniform(low, high, (len(outputs), 2)))
+    return outputs.changed(noise=np.random.default_rng(seed).uniform(low, high, (len(outputs), 2)))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_it_is_explained_saved_and_required(oracle: FusedOracle, tmp_path: Path)
     assert (parts["guard"][(noise < 1.9).all(axis=1)] == 0).all()
     assert (parts["guard"][(noise > 2.1).any(axis=1)] != 0).mean() > 0.9
     with pytest.raises(SteepslopeError, match="hold no noise"):
-        oracle.trust_logit(replace(loud, noise=None))
+        oracle.trust_logit(loud.changed(noise=None))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_it_is_explained_saved_and_required(oracle: FusedOracle, tmp_path: Path)
 )
 def test_noise_that_cannot_be_is_named(noise: np.ndarray, message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        replace(make_complete(400), noise=noise)
+        make_complete(400).changed(noise=noise)
 
 
 def test_images_below_the_mask_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,4 +149,4 @@ def test_views_come_with_noise(demo: Path, tmp_path: Path) -> None:
     outputs.save(tmp_path / "o.npz")
     assert ClassifierOutputs.load(tmp_path / "o.npz").require("noise").tolist() == outputs.require("noise").tolist()
     with pytest.raises(SteepslopeError, match="a table cannot hold"):
-        replace(outputs, views=None).save(tmp_path / "o.csv")
+        outputs.changed(views=None).save(tmp_path / "o.csv")

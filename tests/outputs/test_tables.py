@@ -13,7 +13,8 @@ import pytest
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs, Confidences, tables
-from steepslope.outputs.formats import ids_of, load_predictions
+from steepslope.outputs.confidences import load_predictions
+from steepslope.outputs.formats import ids_of
 from tests.conftest import make_outputs
 
 SUFFIXES = [".csv", ".parquet"]

@@ -267,7 +267,7 @@ def test_every_score_keeps_the_contract(name: str) -> None:
         assert text
     order = np.random.default_rng(2).permutation(len(outputs))
     arrays = {name: outputs.require(name)[order] for name in ("features", "dropout")}
-    mixed = ClassifierOutputs(outputs.logits[order], outputs.labels[order], **arrays)
+    mixed = ClassifierOutputs(outputs.logits[order], outputs.labels[order], further=arrays)
     np.testing.assert_allclose(score.confidence(mixed), confidence[order], rtol=1e-6)
 
 

@@ -72,7 +72,8 @@ def evaluate(
     """
     from steepslope.evaluation.rows import Resources
     from steepslope.oracle.base import CARD, looks_at_images, require_allowed
-    from steepslope.outputs.formats import load_predictions, require_one_classifier
+    from steepslope.outputs.confidences import load_predictions
+    from steepslope.outputs.folder import require_one_classifier
 
     path = Path(outputs)
     require_one_classifier(outputs, fit, reference)

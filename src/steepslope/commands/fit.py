@@ -9,7 +9,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.formats import require_one_classifier
+from steepslope.outputs.folder import require_one_classifier
 from steepslope.utilities.progress import console
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from steepslope.losses import cross_entropy
-from steepslope.outputs import blocks
+from steepslope.utilities.blocks import blocks
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 CONSTANT = 1e-6  # a deviation below this share of the mean is rounding

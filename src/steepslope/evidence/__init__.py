@@ -30,8 +30,9 @@ from steepslope.evidence.scores import (
 from steepslope.evidence.second_opinion import fit_probe, opinion_columns, second_opinions, valid_probe
 from steepslope.evidence.states import NO_STATE, Evidence, Floats, Learning, State
 from steepslope.evidence.views import view_columns, view_opinions
-from steepslope.outputs import ClassifierOutputs, read_rows
+from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
+from steepslope.utilities.blocks import read_rows
 
 
 def feature_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[Any]:

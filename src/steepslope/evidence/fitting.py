@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.evidence import EVIDENCE, fit_states, parts_of
 from steepslope.evidence.states import State
-from steepslope.outputs import ClassifierOutputs, blocks
+from steepslope.outputs import ClassifierOutputs
+from steepslope.utilities.blocks import blocks
 
 Errors = Literal["holdout", "crossfit", "train"]
 ERRORS = ("holdout", "crossfit", "train")

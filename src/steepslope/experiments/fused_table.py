@@ -126,7 +126,7 @@ def seed_rows(
     outputs = {name: one.with_auxiliary(beside[name]) for name, one in own.items()}
     oracle, resources = folder / "fused", Resources(outputs["holdout"], outputs[TRAIN])
     Oracle.fused(seed=seed).fit(outputs["holdout"], outputs[TRAIN]).save(oracle)
-    rows = _clean_rows(seed, oracle, replace(outputs["test"], dropout=dropout), resources)
+    rows = _clean_rows(seed, oracle, outputs["test"].changed(dropout=dropout), resources)
     console().print(f"seed {seed}: {rows[0]['auc']['value']:.4f} MCP, {rows[-1]['auc']['value']:.4f} fused")
     return rows, [
         _shifted_row(seed, name, level, oracle, outputs[f"{name}{level}"], resources)

@@ -38,7 +38,7 @@ from steepslope.finetuning.request import FinetuneRequest
 from steepslope.losses import PAPER_LOSSES
 from steepslope.metrics import compare
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.formats import MANIFEST
+from steepslope.outputs.folder import MANIFEST
 from steepslope.presets import preset
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.theory import decision_probability

@@ -21,7 +21,7 @@ from steepslope.losses import PAPER_LOSSES
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.formats import MANIFEST
+from steepslope.outputs.folder import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import COLUMNS, SCALES
 from steepslope.utilities.command_line import run

@@ -36,8 +36,9 @@ from steepslope.extraction.auxiliary import said_of_features
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.sources import TRAIN
 from steepslope.oracle import Oracle
-from steepslope.outputs import ClassifierOutputs, blocks
+from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
+from steepslope.utilities.blocks import blocks
 from steepslope.utilities.command_line import run
 
 PENALTY = 1e-3
@@ -135,7 +136,7 @@ def _seed_rows(
     scored = score_predictions(names, test, Resources(sets["holdout"], sets["train"]))
     for name, with_auxiliary in ORACLES.items():
         known, fit_set, unseen = (
-            sets[part] if with_auxiliary else replace(sets[part], auxiliary=None)
+            sets[part] if with_auxiliary else sets[part].changed(auxiliary=None)
             for part in ("train", "holdout", "test")
         )
         oracle = Oracle.fused(seed=seed).fit(fit_set, known)
@@ -171,7 +172,7 @@ def judged(
         return plain
     views = changed.require("views")
     seen = [np.asarray(views[rows]) @ weights + bias for rows in blocks(len(views), 1_000)]
-    return replace(plain, views=np.concatenate(seen), noise=changed.require("noise"))
+    return plain.changed(views=np.concatenate(seen), noise=changed.require("noise"))
 
 
 if __name__ == "__main__":

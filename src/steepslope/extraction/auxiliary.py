@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.formats import AUXILIARY, MANIFEST, ids_in_order
+from steepslope.outputs.folder import AUXILIARY, MANIFEST, ids_of_folder
 
 SPLIT_OF = {"train": "train", "holdout": "train", "test": "test"}
 
@@ -98,7 +98,7 @@ def _judged(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
 
 def _rows_of(folder: Path, data: Dataset) -> Unlabelled:
     number = {str(name): row for row, name in enumerate(data.ids)}
-    ids = ids_in_order(folder)
+    ids = ids_of_folder(folder)
     missing = [name for name in ids if name not in number]
     if missing:
         raise SteepslopeError(

@@ -28,7 +28,7 @@ from steepslope.extraction.noise import ESTIMATES
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.shards import STOPPED, join, plan, write_shards
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.formats import MANIFEST, VERSION
+from steepslope.outputs.folder import MANIFEST, VERSION
 from steepslope.utilities.files import read_json, staged_folder, write_json
 from steepslope.utilities.progress import console
 

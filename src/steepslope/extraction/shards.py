@@ -20,7 +20,7 @@ from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import Engine
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.outputs.formats import MANIFEST, outputs_manifest, save_ids
+from steepslope.outputs.folder import MANIFEST, manifest_of, write_ids
 from steepslope.utilities.files import staged_folder, write_json
 from steepslope.utilities.progress import bar, console
 
@@ -162,8 +162,8 @@ def join(shards: Sequence[Shard], data: Dataset, out: Path, key: dict[str, Any],
         labels = np.asarray(data.labels[rows])
         described["labels"] = _write_npy(staging / "labels.npy", iter([labels]), len(rows))
         ids = data.ids
-        save_ids([str(ids[row]) for row in rows], staging)
-        manifest = outputs_manifest(described, has_ids=True)
+        write_ids([str(ids[row]) for row in rows], staging)
+        manifest = manifest_of(described, has_ids=True)
         write_json(staging / MANIFEST, {**manifest, **about, "extraction": key, "skipped": skipped})
     if skipped:
         console().print(f"{out}: {len(skipped):,} images could not be read and are listed in {MANIFEST}")

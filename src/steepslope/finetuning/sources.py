@@ -23,7 +23,7 @@ from steepslope.extraction.shards import decoded_batches
 from steepslope.finetuning.recipe import Finetuning
 from steepslope.finetuning.request import FinetuneRequest, Input
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.formats import MANIFEST, require_one_classifier
+from steepslope.outputs.folder import MANIFEST, require_one_classifier
 from steepslope.utilities.files import read_json
 
 BATCH = 64

@@ -26,8 +26,9 @@ from steepslope.oracle.base import (
     target_of,
     warn_of_few,
 )
-from steepslope.outputs import BLOCK_ROWS as DEFAULT_ROWS
-from steepslope.outputs import ClassifierOutputs, blocks, require_classes
+from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.utilities.blocks import BLOCK_ROWS as DEFAULT_ROWS
+from steepslope.utilities.blocks import blocks
 from steepslope.utilities.files import field as json_field
 from steepslope.utilities.files import positive, read_json, staged_folder, write_json
 

@@ -81,8 +81,8 @@ class Candidate:
 class FusedOracle(TrustLogits):
     """Learn which predictions to trust from all that is thought of them.
 
-    The classifier, its views and dropout passes, the labels of neighbours and a probe on an auxiliary backbone, as far as
-    there are any, are opinions on the classes: log-probabilities. Their consensus weighs each by one number >= 0,
+    The classifier, its views and dropout passes, the labels of neighbours and a probe on an auxiliary backbone, as far
+    as there are any, are opinions on the classes: log-probabilities. Their consensus weighs each by one number >= 0,
     learnt from the labels of the fit set, and the log-odds of the prediction in it are the trust; for images of more or
     less noise than the fit set's, by ``outputs.noise``, the classifier's own opinion takes over. Five-fold
     cross-validation on the fit set chooses by AURC which opinions count, and the ridge; where a single score has a

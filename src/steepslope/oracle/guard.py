@@ -1,8 +1,8 @@
 """A guard against noise and blur: where an image has far more or less noise than usual, the classifier alone is asked.
 
-Both mislead whatever knows clean images, such as neighbours, probes and an auxiliary backbone, more than they mislead the
-classifier about itself; and the features do not tell, since noisy images lie near clean ones there. Estimates of the
-noise tell both: a blurred or enlarged image has less of it than nearly all others.
+Both mislead whatever knows clean images, such as neighbours, probes and an auxiliary backbone, more than they mislead
+the classifier about itself; and the features do not tell, since noisy images lie near clean ones there. Estimates of
+the noise tell both: a blurred or enlarged image has less of it than nearly all others.
 """
 
 from __future__ import annotations

@@ -1,23 +1,20 @@
-"""What a frozen classifier said about a data set, in memory and on disk: the arrays on which everything later works."""
+"""What a frozen classifier said about a data set, in memory and on disk: the arrays on which everything later works.
 
-from steepslope.outputs.classifier_outputs import (
-    BLOCK_ROWS,
-    ClassifierOutputs,
-    Confidences,
-    blocks,
-    logit_blocks,
-    over_logits,
-    read_rows,
-    require_classes,
-)
+``arrays``: the schema of all arrays, one literal. ``classifier_outputs``: the class that users hold. ``confidences``:
+predictions of which only a confidence is known. ``formats``: which reader and writer a path gets; ``folder``: folders
+with their manifest, and whether two come from one classifier; ``tables``: CSV and Parquet files.
+"""
+
+from steepslope.outputs.arrays import ARRAYS
+from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks, over_logits, require_classes
+from steepslope.outputs.confidences import Confidences, load_predictions
 
 __all__ = [
-    "BLOCK_ROWS",
+    "ARRAYS",
     "ClassifierOutputs",
     "Confidences",
-    "blocks",
+    "load_predictions",
     "logit_blocks",
     "over_logits",
-    "read_rows",
     "require_classes",
 ]

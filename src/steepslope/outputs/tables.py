@@ -12,20 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.outputs.arrays import ARRAYS, FLOATS, INTEGERS, STRINGS, Arrays
 
-MATRICES = {"logit": "logits", "feature": "features"}
-FLOAT_COLUMN = re.compile(r"(logit|feature)_\d+|confidence")
-VECTORS = {"label": "labels", "confidence": "confidence", "is_correct": "is_correct"}
+WHOLE = ("label", "is_correct")  # columns whose numbers stay whole
 
 
-def read(path: Path, ids: bool) -> dict[str, NDArray[Any]]:
+def read(path: Path, ids: bool) -> Arrays:
     """Return the arrays that the columns of a table make; floats are float64 in CSV, as stored in Parquet."""
     names = column_names(path)
-    matrices = {name: _numbered(names, prefix) for prefix, name in MATRICES.items()}
-    vectors = {name: [column] for column, name in VECTORS.items() if column in names}
+    tabular = {name: array for name, array in ARRAYS.items() if array.column and array.kind != STRINGS}
+    matrices = {name: _numbered(names, str(array.column)) for name, array in tabular.items() if array.kind == FLOATS}
+    single = {name: array.column for name, array in tabular.items() if array.kind == INTEGERS}
+    single |= {name: name for name in ("confidence", "is_correct")}
+    vectors = {name: [str(column)] for name, column in single.items() if column in names}
     wanted = {name: columns for name, columns in (matrices | vectors).items() if columns}
     arrays = _collect(path, wanted) if wanted else {}
     arrays |= {name: arrays[name][:, 0] for name in vectors}
@@ -37,9 +42,6 @@ def read(path: Path, ids: bool) -> dict[str, NDArray[Any]]:
 
 def column_names(path: Path) -> list[str]:
     """Return the names of a table's columns."""
-    import pyarrow.csv as pc
-    import pyarrow.parquet as pq
-
     if path.suffix.lower() == ".csv":
         with pc.open_csv(path) as reader:
             return list(reader.schema.names)
@@ -48,15 +50,13 @@ def column_names(path: Path) -> list[str]:
 
 def read_groups(path: Path, column: str) -> tuple[NDArray[np.int32], list[str]]:
     """Return the codes (n,) and names of a column of strings or numbers, which need not fit in memory as text."""
-    import pyarrow as pa
-
     if column not in column_names(path):
         raise unknown_name(f"column of {path}:", column, column_names(path))
     chunks = [batch.column(0).cast(pa.string()).dictionary_encode() for batch in _batches(path, [column])]
     encoded = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
     names = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
     if encoded.null_count or "" in names or not names:
-        raise SteepslopeError(f"{path}: column {column!r}: expected a group in each row, found empty ones")
+        raise SteepslopeError(f"column {column!r}: expected a group in each row, found empty ones", path)
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
     return codes, names
 
@@ -74,20 +74,17 @@ def take(path: Path, column: str, rows: NDArray[np.int64]) -> list[str] | None:
     return [found[int(row)] for row in rows]
 
 
-def write(path: Path, **arrays: NDArray[Any] | None) -> None:
-    """Write ``ids``, ``labels``, ``logits`` and ``features`` as columns."""
-    import pyarrow as pa
-    import pyarrow.csv as pc
-    import pyarrow.parquet as pq
-
+def write(path: Path, arrays: Arrays) -> None:
+    """Write the arrays as columns, in the order of :data:`ARRAYS`; one that has no columns there is refused."""
     columns: dict[str, NDArray[Any]] = {}
-    for column, name in {"id": "ids", "label": "labels"}.items():
-        if arrays.get(name) is not None:
-            columns[column] = arrays[name]  # type: ignore[assignment]
-    for prefix, name in MATRICES.items():
-        matrix = arrays.get(name)
-        if matrix is not None:
-            columns |= {f"{prefix}_{k}": np.ascontiguousarray(matrix[:, k]) for k in range(matrix.shape[1])}
+    for name, array in arrays.items():
+        column = ARRAYS[name].column
+        if column is None:
+            raise SteepslopeError(f"a table cannot hold {name}: save to a folder or .npz")
+        if array.ndim == 1:
+            columns[column] = array
+        else:
+            columns |= {f"{column}_{k}": np.ascontiguousarray(array[:, k]) for k in range(array.shape[1])}
     table = pa.table(columns)
     if path.suffix.lower() == ".csv":
         pc.write_csv(table, path)
@@ -105,14 +102,11 @@ def _numbered(names: Iterable[str], prefix: str) -> list[str]:
 
 
 def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
-    import pyarrow as pa
-    import pyarrow.csv as pc
-    import pyarrow.parquet as pq
-
     if path.suffix.lower() == ".csv":
         # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
-        types = {name: pa.float64() if FLOAT_COLUMN.fullmatch(name) else pa.string() for name in columns}
-        types = {name: kind for name, kind in types.items() if name not in ("label", "is_correct")}
+        prefixes = "|".join(array.column for array in ARRAYS.values() if array.column)
+        floats = re.compile(rf"({prefixes})_\d+|confidence")
+        types = {name: pa.float64() if floats.fullmatch(name) else pa.string() for name in columns if name not in WHOLE}
         options = pc.ConvertOptions(include_columns=columns, column_types=types, null_values=[""])
         with pc.open_csv(path, convert_options=options) as reader:
             yield from reader
@@ -151,5 +145,5 @@ def _numbers(batch: Any, column: str, path: Path) -> NDArray[Any]:
     array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     if array.dtype.kind not in "fiub" or values.null_count:
         found = f"{values.null_count} empty" if values.null_count else str(values.type)
-        raise SteepslopeError(f"{path}: column {column!r}: expected a number in each row, found {found}")
-    return array.astype(np.float64) if array.dtype.kind in "iu" and column not in VECTORS else array
+        raise SteepslopeError(f"column {column!r}: expected a number in each row, found {found}", path)
+    return array.astype(np.float64) if array.dtype.kind in "iu" and column not in WHOLE else array

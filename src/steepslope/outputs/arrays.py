@@ -1,0 +1,114 @@
+"""The arrays that outputs may hold: one literal, from which all checks, files and tables derive.
+
+A new array is one entry here. Outputs then take it by its name, keep it in folders and ``.npz`` files, and give it to
+evidence that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.utilities.blocks import blocks
+
+Arrays = dict[str, NDArray[Any]]
+TYPES: dict[str, tuple[str, ...]] = {
+    "float16, float32 or float64": ("float16", "float32", "float64"),
+    "integers": tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+}
+FLOATS, INTEGERS = TYPES
+STRINGS = "strings"  # whatever is given is turned into text
+
+
+@dataclass(frozen=True)
+class Array:
+    """The axes of an array: n predictions, K classes, a fixed number, or any other letter for any length.
+
+    ``kind`` is one of :data:`TYPES`, or strings. A ``finite`` array is searched for NaN and infinity when outputs are
+    made. ``column`` is the name of its column in tables, or what its numbered columns begin with; None keeps it out.
+    """
+
+    axes: tuple[str | int, ...]
+    kind: str = FLOATS
+    finite: bool = False
+    column: str | None = None
+
+
+ARRAYS: dict[str, Array] = {
+    "ids": Array(("n",), STRINGS, column="id"),
+    "labels": Array(("n",), INTEGERS, column="label"),
+    "logits": Array(("n", "K"), finite=True, column="logit"),
+    "features": Array(("n", "d"), column="feature"),
+    "views": Array(("n", "V", "K")),
+    "dropout": Array(("n", 2, "K")),
+    "auxiliary": Array(("n", "e")),
+    "noise": Array(("n", "s"), finite=True),
+}
+LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
+FORMER_NAMES: dict[str, str] = {"auxiliary": "foreign"}  # in files of earlier versions
+
+
+def checked(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[Any]:
+    """Return values as the array of that name.
+
+    ``sizes`` are the lengths of the axes that are known, such as n.
+
+    Raises
+    ------
+    SteepslopeError
+        If the type or shape is not as :data:`ARRAYS` has it, or a value is not finite that should be.
+    """
+    array = _native(name, values)
+    _require_shape(name, array, sizes)
+    if ARRAYS[name].finite:
+        require_finite(name, array)
+    return array.astype(np.int64, copy=False) if ARRAYS[name].kind == INTEGERS else array
+
+
+def require_finite(name: str, array: NDArray[Any]) -> None:
+    """Raise at the first row that holds NaN or infinity."""
+    for rows in blocks(len(array)):
+        bad = ~np.isfinite(array[rows]).reshape(len(array[rows]), -1).all(axis=1)
+        if bad.any():
+            row = int(bad.argmax())
+            value = next(value for value in array[rows][row].flat if not np.isfinite(value))
+            raise SteepslopeError(f"expected finite values, found {value} in row {rows.start + row}", name)
+
+
+def _native(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an array in the machine's order of bytes; one that is mapped from a file stays so."""
+    try:
+        array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise SteepslopeError(f"expected an array of {ARRAYS[name].kind} ({reason})", name) from error
+    if ARRAYS[name].kind == STRINGS:
+        return array.astype(np.str_)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _require_shape(name: str, array: NDArray[Any], sizes: Mapping[str, int]) -> None:
+    spec = ARRAYS[name]
+    right_kind = spec.kind == STRINGS or array.dtype.name in TYPES[spec.kind]
+    if right_kind and array.ndim == len(spec.axes) and len(array) != sizes.get("n", len(array)):
+        raise SteepslopeError(f"expected {sizes['n']} rows like the logits, found {len(array)}", name)
+    fits = array.ndim == len(spec.axes) and all(
+        _fits(axis, size, sizes) for axis, size in zip(spec.axes, array.shape, strict=True)
+    )
+    if not (right_kind and fits):
+        axes = ", ".join(map(str, spec.axes)) + ("," if len(spec.axes) == 1 else "")
+        known = [f"{axis} = {sizes[axis]}" if axis in sizes else f"{axis} >= {LEAST.get(axis, 1)}"
+                 for axis in spec.axes if isinstance(axis, str)]  # fmt: skip
+        found = f"{array.dtype} of shape {array.shape}"
+        raise SteepslopeError(f"expected {spec.kind} of shape ({axes}), {', '.join(known)}, found {found}", name)
+
+
+def _fits(axis: str | int, size: int, sizes: Mapping[str, int]) -> bool:
+    if isinstance(axis, int):
+        return size == axis
+    return size == sizes[axis] if axis in sizes else size >= LEAST.get(axis, 1)

@@ -1,0 +1,116 @@
+"""A folder of outputs: memory-mapped arrays, the ids, and a manifest that is written last.
+
+``logits.npy``, ``labels.npy``, further arrays by their names, ``ids.parquet``, and ``manifest.json``, whose presence
+means complete, with the shapes and what an extraction knows of the classifier. The features of an auxiliary backbone
+lie in a subfolder of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import tables
+from steepslope.outputs.arrays import ARRAYS, FORMER_NAMES, STRINGS, Arrays
+from steepslope.utilities.files import field, read_json, staged_folder, write_json
+
+MANIFEST = "manifest.json"
+VERSION = 1
+IDS = "ids.parquet"
+AUXILIARY = "auxiliary"  # the subfolder with another backbone's outputs of the same images
+
+
+def write(folder: Path, arrays: Arrays) -> None:
+    """Write a complete folder; an earlier one stays until this one is."""
+    stored = {name: array for name, array in arrays.items() if ARRAYS[name].kind != STRINGS}
+    with staged_folder(folder, last=MANIFEST) as staging:
+        for name, array in stored.items():
+            np.save(staging / f"{name}.npy", array, allow_pickle=False)
+        if "ids" in arrays:
+            write_ids(arrays["ids"], staging)
+        described = {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in stored.items()}
+        write_json(staging / MANIFEST, manifest_of(described, has_ids="ids" in arrays))
+
+
+def write_ids(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
+    """Write the ids into a folder of outputs."""
+    pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), folder / IDS)
+
+
+def manifest_of(arrays: Mapping[str, Mapping[str, Any]], has_ids: bool) -> dict[str, Any]:
+    """Return what the manifest holds of a folder's arrays, each with its dtype and shape."""
+    return {
+        "format": "steepslope outputs",
+        "version": VERSION,
+        "rows": arrays["logits"]["shape"][0],
+        "num_classes": arrays["logits"]["shape"][1],
+        "arrays": dict(arrays),
+        "ids": has_ids,
+    }
+
+
+def read(folder: Path, ids: bool) -> Arrays:
+    """Map the arrays of a folder, and read the ids if they are wanted and there."""
+    path = folder / MANIFEST
+    manifest = read_json(path, "a complete folder of classifier outputs")
+    if manifest.get("version") != VERSION:
+        raise SteepslopeError(f"expected version {VERSION} of the format, found {manifest.get('version')!r}", path)
+    described = field(manifest, "arrays", dict, path)
+    stored = {name: next((file for file in _names(name) if file in described), None) for name in ARRAYS}
+    arrays = {name: _mapped(folder, file, described[file], path) for name, file in stored.items() if file is not None}
+    for subfolder in (folder / name for name in _names(AUXILIARY) if (folder / name / MANIFEST).exists()):
+        arrays[AUXILIARY] = _auxiliary_features(subfolder, folder)
+    if ids and field(manifest, "ids", bool, path):
+        arrays |= tables.read(folder / IDS, ids=True)
+    return arrays
+
+
+def _names(name: str) -> list[str]:
+    """Return the name of an array, and the one that it had in earlier versions."""
+    return [name, *([FORMER_NAMES[name]] if name in FORMER_NAMES else [])]
+
+
+def _mapped(folder: Path, name: str, described: dict[str, Any], manifest: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    expected = tuple(field(described, "shape", list, manifest))
+    if array.shape != expected:
+        found = f"expected shape {expected}, as in {MANIFEST}, found {array.shape}"
+        raise SteepslopeError(found, folder / f"{name}.npy")
+    return array
+
+
+def _auxiliary_features(subfolder: Path, folder: Path) -> NDArray[Any]:
+    if ids_of_folder(subfolder) != ids_of_folder(folder):
+        raise SteepslopeError(f"expected the images of {folder}, in the same order, found others", subfolder)
+    return read(subfolder, ids=False)["features"]
+
+
+def ids_of_folder(folder: Path) -> list[str]:
+    """Return all ids of a folder of outputs, in order."""
+    if not field(read_json(folder / MANIFEST, "classifier outputs"), "ids", bool, folder / MANIFEST):
+        raise SteepslopeError("expected outputs with ids, found none", folder)
+    return list(tables.read(folder / IDS, ids=True)["ids"])
+
+
+def extraction_of(folder: Path) -> dict[str, Any]:
+    """Return what the manifest says of the extraction that made a folder; empty where it was made otherwise."""
+    if not (folder / MANIFEST).exists():
+        return {}
+    return dict(read_json(folder / MANIFEST, "classifier outputs").get("extraction") or {})
+
+
+def require_one_classifier(*paths: str | Path | None) -> None:
+    """Raise unless the folders of outputs come from one classifier and input; those that do not say so may be any."""
+    given = {path: extraction_of(Path(path)) for path in paths if path is not None}
+    makers = {path: (made["digest"], made.get("transform")) for path, made in given.items() if "digest" in made}
+    for path, maker in makers.items():
+        first = next(iter(makers))
+        if maker != makers[first]:
+            raise SteepslopeError(f"expected outputs of the same classifier and input as {first}, found others", path)

@@ -92,6 +92,7 @@ BAD_FITS = {
     "NaN logits": (_nan_logits, "", "logits: expected finite values, found nan in row 3"),
     "no errors": (_no_errors, "", "no prediction is wrong"),
     "wrong type": (None, "--seed x", "Expected a int. Got value: x"),
+    "no number": (None, "--hidden a", "hidden"),
     "unknown option": (None, "--sede 1", "unrecognized arguments: --sede 1"),
 }
 
@@ -125,7 +126,7 @@ def test_bad_fits_say_so_in_one_line_and_lose_nothing(
         ("evaluate --outputs x --out y --scores mpc", "x: no such file or folder"),
         ("train-classifier --net digits-net --data idx:/no/such --out y", "data spec 'idx:/no/such'"),
         ("extract --classifier checkpoint:no --data digits --out y", "expected a classifier checkpoint"),
-        ("", 'expected "subcommand"'),
+        ("", "expected a command: demo, "),
         ("demo --seed -1 --out y", "seed: expected a whole number from 0"),
         ("fit --outputs x --out y --seed 99999999999999", "seed: expected a whole number from 0"),
         ("fit --outputs x --out y --hidden a", "hidden"),

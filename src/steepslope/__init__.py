@@ -3,8 +3,9 @@
 The names below load on first use, so that importing the package stays quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from steepslope.utilities.faces import late
 
 __version__ = "0.1.0"
 
@@ -15,17 +16,14 @@ if TYPE_CHECKING:
     from steepslope.outputs import ClassifierOutputs as ClassifierOutputs
     from steepslope.scores import SCORES as SCORES
 
-_HOMES = {
-    "ClassifierOutputs": "steepslope.outputs",
-    "Oracle": "steepslope.oracle",
-    "SCORES": "steepslope.scores",
-    "compare": "steepslope.metrics",
-    "evaluate": "steepslope.metrics",
-}
 __all__ = ["SCORES", "ClassifierOutputs", "Oracle", "compare", "evaluate"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'steepslope' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = late(
+    __name__,
+    {
+        "ClassifierOutputs": "steepslope.outputs",
+        "Oracle": "steepslope.oracle",
+        "SCORES": "steepslope.scores",
+        "compare": "steepslope.metrics",
+        "evaluate": "steepslope.metrics",
+    },
+)

@@ -14,8 +14,10 @@ from sklearn.neighbors import NearestNeighbors
 from steepslope.errors import SteepslopeError
 from steepslope.estimators.linear import fit_linear, fit_softmax, fit_standardised_softmax, scale_of
 from steepslope.estimators.opinion_pool import Consensus, fit_consensus
-from steepslope.evidence import EVIDENCE, columns, fit_states
-from steepslope.evidence.fitting import FOLDS, Errors, all_parts, evidence_of, fold_of
+from steepslope.evidence import EVIDENCE
+from steepslope.evidence.columns import columns, fit_states
+from steepslope.evidence.fitting import all_parts, evidence_of
+from steepslope.evidence.folds import FOLDS, Errors, fold_of
 from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.states import State
 from steepslope.losses import cross_entropy, steep_slope

@@ -210,7 +210,7 @@ def test_dropout_needs_layers(spec: str, message: str, images: Path, tmp_path: P
             load_classifier(names[spec]),
             parse_dataset(f"imagefolder:{images}"),
             tmp_path / "out",
-            ExtractionOptions(evidence="dropout"),
+            ExtractionOptions(evidence=("dropout",)),
         )
 
 

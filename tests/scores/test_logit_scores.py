@@ -153,7 +153,7 @@ def test_pnorm_refuses_two_classes_and_survives_equal_logits() -> None:
         MaxLogitPNorm().fit(make_outputs(num_classes=2))
     score = MaxLogitPNorm().fit(scaled_by_luck())
     with pytest.raises(SteepslopeError, match="expected at least 3 classes, found 2"):
-        MaxLogitPNorm.at(1, 2).fit(make_outputs(num_classes=2))
+        MaxLogitPNorm().fit(make_outputs(num_classes=2))
     with pytest.raises(SteepslopeError, match="fitted for 6 classes, found 2"):
         score.confidence(make_outputs(num_classes=2))
     odd = outputs_of([[1.0] * 6, [1e300, 0, 0, 0, 0, 0], [1e-300, 0, 0, 0, 0, 0]])

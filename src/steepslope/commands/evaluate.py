@@ -71,7 +71,7 @@ def evaluate(
         Fixes the resamples.
     """
     from steepslope.evaluation.rows import Resources
-    from steepslope.oracle.base import CARD, looks_at_images, require_allowed
+    from steepslope.oracle.storage import CARD, is_image_oracle, require_allowed
     from steepslope.outputs.confidences import load_predictions
     from steepslope.outputs.folder import require_one_classifier
 
@@ -81,7 +81,7 @@ def evaluate(
     names, allowed = _listed(scores), _listed(backbones)
     resources = Resources(held_out, known, partial(_images, path=path, data=data), allowed)
     options = Options(groups, paper, bootstrap, seed, resources)
-    looking = [Path(name) for name in names if (Path(name) / CARD).exists() and looks_at_images(Path(name))]
+    looking = [Path(name) for name in names if (Path(name) / CARD).exists() and is_image_oracle(Path(name))]
     for folder in looking:
         require_allowed(folder, allowed)
     predictions = load_predictions(path, ids=bool(fit or reference or looking))

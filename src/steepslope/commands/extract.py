@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.options import ExtractionOptions
@@ -13,13 +13,13 @@ def extract(
     classifier: str,
     data: str,
     out: str,
+    options: ExtractionOptions,
     classes: str | None = None,
     image_size: int | None = None,
-    mean: list[float] | float | None = None,
-    std: list[float] | float | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
     resize: Literal["crop", "squash"] | None = None,
     auxiliary: bool = False,
-    **options: Any,
 ) -> None:
     """Run a frozen classifier over images and keep what it says; killed and run again, it resumes.
 
@@ -34,23 +34,23 @@ def extract(
         split go to its subfolders train, holdout and test. All others go to the folder itself.
     out
         Folder for the outputs.
+    options
+        What to keep of each image, and how to run.
     classes
         Text file with the name of one class (folder) a line, in the order of the labels; by default WordNet ids for
         classifiers of ImageNet, else the folders in alphabetical order.
     image_size
-        Side of the classifier's input, in place of its own; so for the next three.
+        Side of the classifier's input in pixels, in place of its own.
     mean
-        Of pixels in [0, 1], one a channel, or one for all.
+        Mean of the classifier's input, of pixels in [0, 1]: one number a channel with commas, or one for all.
     std
-        As mean.
+        Standard deviation of the classifier's input: one number a channel with commas, or one for all.
     resize
-        crop (shorter side, then the central square) or squash.
+        How images come to the classifier's size: crop (shorter side, then the central square) or squash.
     auxiliary
         The classifier is a second backbone: its features of the images whose outputs ``out`` holds already are kept
         beside them, as evidence for oracles.
     """
-    chosen = ExtractionOptions(**options)
-
     from steepslope.classifiers.specs import load_classifier
     from steepslope.data.datasets import parse_dataset
     from steepslope.extraction.auxiliary import extract_auxiliary
@@ -61,6 +61,6 @@ def extract(
         raise SteepslopeError("classes: expected none of an auxiliary backbone, whose classes do not matter")
     model = load_classifier(classifier).with_transform(image_size, mean, std, resize)
     if auxiliary:
-        extract_auxiliary(model, spec, Path(out), chosen)
+        extract_auxiliary(model, spec, Path(out), options)
     else:
-        extract_to_folder(model, spec, Path(out), chosen, names)
+        extract_to_folder(model, spec, Path(out), options, names)

@@ -6,14 +6,11 @@ from dataclasses import fields
 from typing import Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle import Oracle
-from steepslope.oracle.fused import FusedOracle
-from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import require_one_classifier
+from steepslope.oracle.settings import FusedSettings, OracleSettings
 from steepslope.utilities.progress import console
 
 
-def fit(outputs: str, out: str, reference: str | None = None, fused: bool = False, **settings: Any) -> None:
+def fit(outputs: str, out: str, settings: OracleSettings, reference: str | None = None, fused: bool = False) -> None:
     """Fit an oracle on cached classifier outputs.
 
     Parameters
@@ -22,31 +19,39 @@ def fit(outputs: str, out: str, reference: str | None = None, fused: bool = Fals
         Folder or file of outputs in which errors are seen, best of rows new to the classifier.
     out
         Folder for the oracle.
+    settings
+        The oracle's loss, inputs, head and training.
     reference
         The classifier's training outputs, for inputs that look up neighbours or learn from labels.
     fused
         Fuse all evidence that the outputs hold, in place of the inputs, head and training that follow.
     """
-    oracle = _fused(settings) if fused else Oracle(**settings)
+    from steepslope.oracle import FusedOracle, Oracle
+    from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.folder import require_one_classifier
+
+    oracle = FusedOracle(**_fused(settings)) if fused else Oracle(**settings.as_json())
     require_one_classifier(outputs, reference)
-    seen = ClassifierOutputs.load(outputs)
+    fit_set = ClassifierOutputs.load(outputs)
     known = None if reference is None else ClassifierOutputs.load(reference)
     try:
-        oracle.fit(seen, known)
+        oracle.fit(fit_set, known)
     except SteepslopeError as error:
-        where = f"{outputs} and {reference}" if str(error).startswith("reference") and reference else outputs
-        raise SteepslopeError(f"{where}: {error}") from error
+        place = f"{outputs} and {reference}" if error.place == "reference" and reference else outputs
+        raise error.within(place) from error
     oracle.save(out)
-    errors = len(seen) - int(seen.is_correct.sum())
+    errors = len(fit_set) - int(fit_set.is_correct.sum())
+    if isinstance(oracle, FusedOracle):
+        console().print(str(oracle.fitted_))
     kind = "fused" if fused else oracle.loss
-    console().print(f"{out}: {kind} oracle fitted on {len(seen):,} predictions, {errors:,} of them wrong")
+    console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 
 
-def _fused(settings: dict[str, Any]) -> FusedOracle:
-    """Return a fused oracle; settings that it does not have must have been left alone."""
-    shared = {field.name for field in fields(FusedOracle) if field.init}
-    plain = Oracle().settings()
-    for name, value in settings.items():
-        if name not in shared and value != plain.get(name):
-            raise SteepslopeError(f"{name.replace('_', '-')}: expected none beside --fused, found {value!r}")
-    return FusedOracle(**{name: value for name, value in settings.items() if name in shared})
+def _fused(settings: OracleSettings) -> dict[str, Any]:
+    """Return the settings of a fused oracle; those that it does not have must have been left alone."""
+    own, plain = {one.name for one in fields(FusedSettings)}, OracleSettings()
+    for name in (one.name for one in fields(settings) if one.name not in own):
+        if getattr(settings, name) != getattr(plain, name):
+            found = f"expected none beside --fused, found {getattr(settings, name)!r}"
+            raise SteepslopeError(found, name.replace("_", "-"))
+    return {name: getattr(settings, name) for name in own}

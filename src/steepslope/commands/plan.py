@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from steepslope.finetuning.request import FinetuneRequest
 
 
-def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
+def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2) -> None:
     """Say what a training will cost before it starts: steps, parameters, memory and time, from a few steps on noise.
 
     With --images the weights of timm's and torchvision's nets are not needed, and not loaded.
 
     Parameters
     ----------
+    request
+        What the oracle is to be trained on, and how.
     images
         Number of images, in place of those of the data.
     trial
         Images at once in the steps that are tried.
     """
-    asked = FinetuneRequest(**request)
-
     from steepslope.extraction.engine import launched
     from steepslope.finetuning.launch import machines_of, plan_stages
     from steepslope.finetuning.prepare import check
     from steepslope.utilities.progress import console
 
-    check(asked)
-    with launched(machines_of(asked)) as fabric:
-        for line in plan_stages(asked, images, trial, fabric):
+    check(request)
+    with launched(machines_of(request)) as fabric:
+        for line in plan_stages(request, images, trial, fabric):
             if fabric.is_global_zero:
                 console().print(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 Floats = NDArray[np.float64]
@@ -46,3 +46,18 @@ def log_odds_of(logits: Floats, classes: NDArray[np.int64]) -> Floats:
     others = logits.copy()
     others[rows, classes] = -np.inf
     return np.asarray(logits[rows, classes] - logsumexp(others, axis=1))
+
+
+def top_log_odds(logits: ArrayLike) -> Floats:
+    """Return ln(p / (1 − p)) for the largest softmax probability p of each row, (n, K) -> (n,).
+
+    It is the top logit less the log-sum-exp of all others: no p, so nothing to saturate.
+    """
+    values: Floats = np.array(logits, dtype=np.float64)
+    rows, top = np.arange(len(values)), values.argmax(axis=1)
+    highest = values[rows, top]
+    values[rows, top] = -np.inf
+    runner_up = values.max(axis=1)
+    # Sorted, so that the sum, and with it the ranking, does not depend on how the classes are numbered.
+    rest = np.sort(np.exp(values - runner_up[:, None]), axis=1).sum(axis=1)
+    return np.asarray(highest - runner_up - np.log(rest))

@@ -6,19 +6,18 @@ computed again, term by term in float64. A chunk of queries by all references ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.blocks import blocks
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 CHUNK_ENTRIES = 2**24
 EXACT_ENTRIES = 2**23  # in float64
@@ -65,6 +64,35 @@ class Index:
         starts = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=num_classes))]).astype(np.int64)
         return cls(points, centre, starts)
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], num_classes: int) -> Index:
+        """Return the index of stored arrays; raise for some that are none, or of other classes."""
+        try:
+            index = cls(**arrays)
+            count, width = index.points.shape
+            cuts = index.starts.tolist()
+        except (TypeError, ValueError, AttributeError) as error:
+            raise SteepslopeError(f"expected an index of references, found {', '.join(arrays) or 'nothing'}") from error
+        whole = len(cuts) == num_classes + 1 and cuts[0] == 0 < count == cuts[-1] and cuts == sorted(cuts)
+        types = index.starts.dtype, index.points.dtype, index.centre.dtype
+        if (
+            not whole
+            or [str(one) for one in types] != ["int64", "float32", "float32"]
+            or index.centre.shape != (width,)
+        ):
+            raise SteepslopeError(f"expected an index of references of {num_classes} classes, found another")
+        return index
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays to be stored, by name."""
+        return dict(vars(self))
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.starts) - 1
+
     def class_distances(self, queries: NDArray[Any], rank: int) -> NDArray[np.float64]:
         """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> (n, K).
 
@@ -75,8 +103,6 @@ class Index:
 
     def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_float32) -> NDArray[np.float64]:
         """Return the distance to the k-th nearest of all references, (n, d) -> (n,)."""
-        import torch
-
         self._require_at_least(k)
         points, parts = torch.from_numpy(self.points), []
         lengths, room = points.square().sum(dim=1), torch.empty(0)
@@ -94,8 +120,6 @@ class Index:
         The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
         place share what is left of it, whatever their order.
         """
-        import torch
-
         num_classes = len(self.starts) - 1
         distances = np.full((len(queries), num_classes), np.inf)
         found = np.empty((len(queries), len(counts), num_classes))
@@ -115,8 +139,6 @@ class Index:
 
     def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> NDArray[np.float64]:
         """Return the numbers of each class among the nearest, (m, len(counts), K)."""
-        import torch
-
         points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
         labels = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
         values, places = squared.topk(most, dim=1, largest=False)
@@ -136,8 +158,6 @@ class Index:
         return result
 
     def _chunks(self, queries: NDArray[Any], rows: Rows) -> Iterator[tuple[slice, Tensor]]:
-        import torch
-
         if queries.shape[1] != len(self.centre):
             raise SteepslopeError(
                 f"features: expected {len(self.centre)} columns, as in the reference, found {queries.shape[1]}"
@@ -162,22 +182,16 @@ def _lengths(queries: Tensor) -> Tensor:
 
 def _room(room: Tensor, rows: int, columns: int) -> Tensor:
     """Return (rows, columns), of an earlier chunk where that suffices: new memory costs as much as a product."""
-    import torch
-
     return room[:rows] if len(room) >= rows else torch.empty((rows, columns))
 
 
 def _squared(queries: Tensor, points: Tensor, lengths: Tensor, room: Tensor) -> Tensor:
     """Return squared distances less each query's own square, which does not change the order, (n, m), in ``room``."""
-    import torch
-
     return torch.addmm(lengths, queries, points.T, alpha=-2, out=room)
 
 
 def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
     """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); ``squared`` is used up."""
-    import torch
-
     most = rank
     if rank < SPARE:  # a few minima are faster than a selection
         places, last = _least(squared, rank)
@@ -198,8 +212,6 @@ def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
     Rows are read once, for the least of each group of columns, and then in one group for each place.
     """
-    import torch
-
     columns = squared.shape[1]
     group = min(GROUP, columns)
     inner, edge = torch.arange(group), columns - columns % group
@@ -229,8 +241,6 @@ def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
 
 def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
-    import torch
-
     numbers = chosen.nonzero()[:, 0]
     if len(numbers) == 0:
         return

@@ -19,7 +19,7 @@ from steepslope.metrics.measures import Measure, tnr_of, tpr_of
 from steepslope.metrics.scales import SCALES
 from steepslope.metrics.selective import Confusion, confusion_of, coverage_at_risk_of, risk_at_coverage_of
 from steepslope.oracle import Oracle
-from steepslope.oracle.base import CARD, looks_at_images
+from steepslope.oracle.storage import CARD, is_image_oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.scores import SCORES
 from steepslope.theory import decision_probability
@@ -192,15 +192,20 @@ def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> Cla
 
 
 def _score_by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
-    if looks_at_images(Path(folder)):
+    if is_image_oracle(Path(folder)):
         return _score_by_looking(folder, label, outputs, resources)
     oracle = Oracle.load(folder)
-    alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
-    explain = None if isinstance(oracle, Oracle) and oracle.widths else oracle.explain
+    explain = oracle.explain if oracle.explains else None
     try:
-        return Scored(label, oracle.loss, _known(oracle.trust_logit(outputs)), oracle.scale, alphas, explain)
+        z = _known(oracle.trust_logit(outputs))
+        return Scored(label, oracle.loss, z, oracle.scale, _alphas(oracle), explain)
     except SteepslopeError as error:
         raise SteepslopeError(f"oracle {folder}: {error}") from error
+
+
+def _alphas(oracle: Any) -> tuple[float, float] | None:
+    known = oracle.loss_settings.parameters
+    return (known["alpha_pos"], known["alpha_neg"]) if oracle.loss == "steep_slope" else None
 
 
 def _score_by_looking(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
@@ -210,10 +215,9 @@ def _score_by_looking(folder: str, label: str, outputs: ClassifierOutputs, resou
 
     oracle = ImageOracle.load(folder, resources.backbones)
     oracle.net.to("cuda" if torch.cuda.is_available() else "cpu")
-    alphas = (oracle.alpha_pos, oracle.alpha_neg) if oracle.loss == "steep_slope" else None
     try:
         looking = oracle if resources.open_images is None else oracle.on(resources.open_images(outputs))
-        return Scored(label, oracle.loss, _known(looking.trust_logit(outputs)), oracle.scale, alphas)
+        return Scored(label, oracle.loss, _known(looking.trust_logit(outputs)), oracle.scale, _alphas(oracle))
     except SteepslopeError as error:
         raise SteepslopeError(f"oracle {folder}: {error}") from error
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.evidence import EVIDENCE, fit_states, parts_of
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.evidence.columns import fit_states, parts_of
+from steepslope.evidence.folds import ERRORS, FOLDS, Errors, fold_of
+from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.blocks import blocks
 
-Errors = Literal["holdout", "crossfit", "train"]
-ERRORS = ("holdout", "crossfit", "train")
-FOLDS = 5
 BLOCK_ROWS = 4_096
 BLOCK_ENTRIES = 500_000  # rows times classes
 Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], list[NDArray[Any]]]
@@ -36,18 +35,18 @@ def evidence_of(
     five parts, each seen from the four others, so that no row sees its own label. ``train``: the same, of a fit set
     that the classifier was trained on.
     """
-    if errors not in ERRORS:
-        raise unknown_name("errors", errors, ERRORS)
+    require_known("errors", errors, ERRORS)
     if errors != "holdout":
         if reference is not None:
-            raise SteepslopeError(f"reference: expected none with errors={errors!r}: the fit set is its own reference")
+            raise SteepslopeError(
+                f"expected none with errors={errors!r}: the fit set is its own reference", "reference"
+            )
         return _crossfitted(outputs, inputs, seed, read)
     if reference is not None:
         require_other_rows("reference", outputs, reference)
         if reference.num_classes != outputs.num_classes:
-            raise SteepslopeError(
-                f"reference: expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
-            )
+            found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
+            raise SteepslopeError(found, "reference")
     states = fit_states(inputs, outputs, reference)
     return all_parts(outputs, inputs, states, read), states
 
@@ -66,7 +65,7 @@ def _crossfitted(
 ) -> tuple[list[NDArray[Any]], dict[str, State]]:
     """Return each fifth's parts as seen from the others, and states from all rows."""
     final = fit_states(inputs, outputs, outputs)
-    looked_up = [name for name in inputs if EVIDENCE[name].needs_reference]
+    looked_up = [name for name in inputs if kind_of(name).needs_reference]
     if not looked_up:
         return all_parts(outputs, inputs, final, read), final
     fold = fold_of(outputs.labels, seed)
@@ -81,15 +80,6 @@ def _crossfitted(
     return whole, final
 
 
-def fold_of(strata: NDArray[np.int64] | NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
-    """Deal the rows of each stratum evenly to the folds, at random, (n,)."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(strata))
-    fold = np.empty(len(strata), dtype=np.int64)
-    fold[order[np.argsort(strata[order], kind="stable")]] = np.arange(len(strata)) % FOLDS
-    return fold
-
-
 def require_other_rows(name: str, outputs: ClassifierOutputs, fitted_on: ClassifierOutputs) -> None:
     """Raise if two sets share rows by their ids or, where one has no ids, are the same as a whole."""
     if outputs.ids is not None and fitted_on.ids is not None:
@@ -99,6 +89,7 @@ def require_other_rows(name: str, outputs: ClassifierOutputs, fitted_on: Classif
         found = "the same rows" if np.array_equal(outputs.logits, fitted_on.logits) else ""
     if found:
         raise SteepslopeError(
-            f"{name}: expected other rows, found {found}: an oracle or score that has seen a row's label tells nothing "
-            "about it (to fit on few rows, errors='crossfit' shows each to the others only)"
+            f"expected other rows, found {found}: an oracle or score that has seen a row's label tells nothing "
+            "about it (to fit on few rows, errors='crossfit' shows each to the others only)",
+            name,
         )

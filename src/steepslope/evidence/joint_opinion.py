@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.estimators.log_space import log_probabilities
+from steepslope.estimators.small_net import fit_small_net, small_net_logits
 from steepslope.evidence.second_opinion import probe_columns
-from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
+from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.outputs import ClassifierOutputs
 
-ARRAYS = ("features", "auxiliary")
+INPUTS = ("features", "auxiliary")
 PENALTY = (
     1e-2  # more than an auxiliary probe's: the classifier's features are surer of its training labels than of others
 )
@@ -19,26 +21,20 @@ PENALTY = (
 
 def fit_joint(reference: ClassifierOutputs) -> State:
     """Fit both to the reference's labels."""
-    from steepslope.estimators.linear import fit_standardised_softmax
-    from steepslope.estimators.small_net import fit_small_net
-
-    rows = reference_rows(reference)
-    columns = np.concatenate([np.asarray(reference.require(name)[rows], dtype=np.float32) for name in ARRAYS], axis=1)
-    labels, num_classes = reference.labels[rows], reference.num_classes
+    known = references(reference)
+    columns = np.concatenate([np.asarray(known.require(name), dtype=np.float32) for name in INPUTS], axis=1)
+    labels, num_classes = known.labels, known.num_classes
     weights, bias = fit_standardised_softmax(columns, labels, num_classes, PENALTY)
     return {"weights": weights, "bias": bias, **fit_small_net(columns, labels, num_classes)}
 
 
-def valid_joint(state: State, num_classes: int) -> bool:
-    """Say whether a state is such a pair for as many classes."""
-    shapes: dict[str, tuple[int | None, ...]] = {
-        "weights": (None, num_classes), "bias": (num_classes,), "inner": (None, None), "inner_bias": (None,),
-        "outer": (None, num_classes), "outer_bias": (num_classes,),
-    }  # fmt: skip
-    if not arrays_fit(state, shapes):
-        return False
-    width, hidden = state["inner"].shape
-    return bool(len(state["weights"]) == width and len(state["inner_bias"]) == len(state["outer"]) == hidden)
+def check_joint(state: State, num_classes: int) -> None:
+    """Raise unless a state is such a pair for as many classes."""
+    hidden, width = len(state.get("inner_bias", ())), len(state.get("weights", ()))
+    require_arrays(state, {
+        "weights": (None, num_classes), "bias": (num_classes,), "inner": (width, hidden), "inner_bias": (None,),
+        "outer": (hidden, num_classes), "outer_bias": (num_classes,),
+    })  # fmt: skip
 
 
 def joint_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:
@@ -53,9 +49,7 @@ def joint_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDA
 
 
 def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    from steepslope.estimators.small_net import small_net_logits
-
-    parts = [np.asarray(outputs.require(name)[rows], dtype=np.float64) for name in ARRAYS]
+    parts = [np.asarray(outputs.require(name)[rows], dtype=np.float64) for name in INPUTS]
     columns = np.concatenate(parts, axis=1)
     if columns.shape[1] != len(state["weights"]):
         found = " + ".join(str(part.shape[1]) for part in parts)

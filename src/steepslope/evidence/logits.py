@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.estimators.log_space import log_probabilities
+from steepslope.estimators.log_space import log_probabilities, top_log_odds
 from steepslope.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores.mcp import top_log_odds
 
 TOP = 10
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.estimators.log_space import log_probabilities
-from steepslope.estimators.neighbors import Index, Rows, as_float32
-from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
+from steepslope.estimators.neighbors import Index
+from steepslope.evidence.states import Floats, State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.trust_score import EPSILON, RANK, log_distance_ratio
 
@@ -21,25 +21,10 @@ PRIOR = 3.0  # neighbours, spread over all classes
 STEEPNESS = 10.0
 
 
-def fit_neighbors(reference: ClassifierOutputs, array: str = "features", rows: Rows = as_float32) -> State:
+def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> State:
     """Keep the references, at most 100,000 of them, evenly spread over their order."""
-    chosen = reference_rows(reference)
-    features = reference.require(array)
-    index = Index.build(features[chosen], reference.labels[chosen], reference.num_classes, rows)
-    return {"points": index.points, "centre": index.centre, "starts": index.starts}
-
-
-def valid_neighbors(state: State, num_classes: int) -> bool:
-    """Say whether a state is an index of as many classes."""
-    floats = {name: array for name, array in state.items() if name != "starts"}
-    starts = state.get("starts")
-    if starts is None or starts.dtype != np.int64 or starts.shape != (num_classes + 1,):
-        return False
-    if not arrays_fit(floats, {"points": (None, None), "centre": (None,)}):
-        return False
-    count, width = state["points"].shape
-    whole = starts[0] == 0 and starts[-1] == count and bool((np.diff(starts) >= 0).all())
-    return whole and len(state["centre"]) == width and count >= 1
+    known = references(reference)
+    return Index.build(known.require(array), known.labels, known.num_classes).arrays
 
 
 def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, array: str = "features") -> Floats:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence import EVIDENCE
+from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import NO_STATE, State
 from steepslope.outputs import ClassifierOutputs
 
@@ -33,17 +33,17 @@ def opinions_of(
 def _opinions(
     name: str, outputs: ClassifierOutputs, rows: slice, states: Mapping[str, State], classes: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    opinions = EVIDENCE[name].opinions
+    opinions = kind_of(name).opinions
     if opinions is None:
-        raise SteepslopeError(f"{name}: expected evidence with opinions on classes, found none")
+        raise SteepslopeError("expected evidence with opinions on classes, found none", name)
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is named below
             part = _of_candidates(opinions(outputs, rows, states.get(name, NO_STATE)), classes)
     except SteepslopeError as error:
-        raise SteepslopeError(f"{name}: {error}") from error
+        raise error.within(name) from error
     if not np.isfinite(part).all():
         bad = int((~np.isfinite(part)).any(axis=(1, 2)).argmax())
-        raise SteepslopeError(f"{name}: expected finite values, found others in row {rows.start + bad}")
+        raise SteepslopeError(f"expected finite values, found others in row {rows.start + bad}", name)
     return part
 
 

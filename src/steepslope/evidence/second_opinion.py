@@ -6,28 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.log_space import log_probabilities
-from steepslope.evidence.states import Floats, State, arrays_fit, reference_rows
+from steepslope.estimators.linear import fit_standardised_softmax
+from steepslope.estimators.log_space import log_probabilities, top_log_odds
+from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.evidence.views import agreement_columns
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores.mcp import top_log_odds
 
 PENALTY = 1e-3
 
 
 def fit_probe(reference: ClassifierOutputs) -> State:
     """Fit a multinomial logistic regression from the auxiliary features to the labels; ridge 10⁻³ on unit columns."""
-    from steepslope.estimators.linear import fit_standardised_softmax
-
-    rows = reference_rows(reference)
-    features, labels = reference.require("auxiliary")[rows], reference.labels[rows]
-    weights, bias = fit_standardised_softmax(features, labels, reference.num_classes, PENALTY)
+    known = references(reference)
+    weights, bias = fit_standardised_softmax(known.require("auxiliary"), known.labels, known.num_classes, PENALTY)
     return {"weights": weights, "bias": bias}
 
 
-def valid_probe(state: State, num_classes: int) -> bool:
-    """Say whether a state is a probe on as many classes."""
-    return arrays_fit(state, {"weights": (None, num_classes), "bias": (num_classes,)})
+def check_probe(state: State, num_classes: int) -> None:
+    """Raise unless a state is a probe on as many classes."""
+    require_arrays(state, {"weights": (None, num_classes), "bias": (num_classes,)})
 
 
 def opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:
@@ -49,5 +46,5 @@ def second_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> ND
 def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
     auxiliary = np.asarray(outputs.require("auxiliary")[rows], dtype=np.float64)
     if auxiliary.shape[1] != len(state["weights"]):
-        raise SteepslopeError(f"auxiliary: expected {len(state['weights'])} columns, found {auxiliary.shape[1]}")
+        raise SteepslopeError(f"expected {len(state['weights'])} columns, found {auxiliary.shape[1]}", "auxiliary")
     return np.asarray(auxiliary @ state["weights"].astype(np.float64) + state["bias"])

@@ -1,4 +1,4 @@
-"""What evidence learns from a classifier's training outputs: named arrays, stored with the oracle."""
+"""What a kind of evidence is, and what it learns from outputs: named arrays, stored with the oracle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 
 Floats = NDArray[np.floating[Any]]
@@ -21,12 +22,12 @@ MOST_REFERENCES = 100_000
 class Learning:
     """How evidence learns: ``fit`` on outputs, those that are ``of``: the ``reference``, or the fit set's ``errors``.
 
-    ``valid`` says of a state that was read from a file whether ``fit`` could have left it, for a number of classes.
-    ``at_least`` is the number of outputs needed.
+    ``check`` raises for a state that was read from a file and that ``fit`` could not have left, for a number of
+    classes. ``at_least`` is the number of outputs needed.
     """
 
     fit: Callable[[ClassifierOutputs], State]
-    valid: Callable[[State, int], bool]
+    check: Callable[[State, int], object]
     of: Literal["reference", "errors"] = "reference"
     at_least: int = 1
 
@@ -47,7 +48,7 @@ class Evidence:
 
     def lacking(self, outputs: ClassifierOutputs) -> str | None:
         """Return the first array that it needs and the outputs lack."""
-        return next((name for name in self.arrays if getattr(outputs, name) is None), None)
+        return next((name for name in self.arrays if name not in outputs.arrays), None)
 
     @property
     def needs_reference(self) -> bool:
@@ -56,7 +57,7 @@ class Evidence:
 
 
 def arrays_fit(state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype: str = "float32") -> bool:
-    """Say whether a state has exactly these arrays, of these shapes (None: any length) and of floats of that type."""
+    """Return whether a state has exactly these arrays, of these shapes (None: any length) and that type of floats."""
     return state.keys() == shapes.keys() and all(
         state[name].dtype == dtype
         and state[name].ndim == len(shape)
@@ -65,6 +66,14 @@ def arrays_fit(state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype
     )
 
 
-def reference_rows(reference: ClassifierOutputs) -> NDArray[np.int64]:
-    """Return the rows to learn from: all, or as many as are learnt from at most, evenly spread over their order."""
-    return np.linspace(0, len(reference) - 1, min(len(reference), MOST_REFERENCES)).round().astype(np.int64)
+def require_arrays(state: State, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
+    """Raise unless the state has exactly these arrays; see :func:`arrays_fit`."""
+    if not arrays_fit(state, shapes):
+        raise SteepslopeError(f"expected arrays {dict(shapes)}, found {', '.join(state) or 'none'}")
+
+
+def references(outputs: ClassifierOutputs) -> ClassifierOutputs:
+    """Return the outputs to learn from: all, or as many as are learnt from at most, evenly spread over their order."""
+    if len(outputs) <= MOST_REFERENCES:
+        return outputs
+    return outputs.subset(np.linspace(0, len(outputs) - 1, MOST_REFERENCES).round().astype(np.int64))

@@ -6,36 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence import EVIDENCE
+from steepslope.evidence.registry import FORMER_NAMES, kind_of
 from steepslope.evidence.states import NO_STATE, State
-from steepslope.utilities.files import share
-
-
-def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write named arrays; whatever goes wrong (a full disk, say) is an OSError."""
-    try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
-    except SafetensorError as error:
-        raise OSError(f"{path.name}: {error}") from error
-    share(path)
-
-
-def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read named arrays, all of them finite."""
-    try:
-        arrays: dict[str, NDArray[Any]] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise SteepslopeError(f"{path}: cannot be read ({' '.join(str(error).split())[:160]})") from error
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise SteepslopeError(f"{path}: expected finite numbers, found others in {name}")
-    return arrays
+from steepslope.utilities.weights import load_arrays
 
 
 def flattened(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
@@ -46,11 +22,14 @@ def flattened(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
 def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str, State]:
     """Read what the inputs learnt; anything else than they could have is an error that names the file."""
     states = grouped(load_arrays(path))
-    learning = {name: EVIDENCE[name].learning for name in inputs}
+    learning = {name: one for name in inputs if (one := kind_of(name).learning) is not None}
     for name, one in learning.items():
-        if one is not None and not one.valid(states.get(name, NO_STATE), num_classes):
-            raise SteepslopeError(f"{path}: expected what {name} learnt, found nothing or something else")
-    return {name: states[name] for name, one in learning.items() if one is not None}
+        try:
+            one.check(states.get(name, NO_STATE), num_classes)
+        except SteepslopeError as error:
+            found = f"expected what {name} learnt, found nothing or something else ({error})"
+            raise SteepslopeError(found, path) from error
+    return {name: states[name] for name in learning}
 
 
 def grouped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
@@ -58,6 +37,7 @@ def grouped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
     states: dict[str, dict[str, NDArray[Any]]] = {}
     for name, array in arrays.items():
         evidence, _, key = name.partition("/")
+        evidence = FORMER_NAMES.get(evidence, evidence)
         if key:
             states.setdefault(evidence, {})[key] = array
     return dict(states)

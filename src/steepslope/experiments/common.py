@@ -25,7 +25,7 @@ from steepslope.finetuning.prepare import check
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import digest_of
 from steepslope.metrics.intervals import Estimate
-from steepslope.oracle.base import CARD as ORACLE_CARD
+from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, estimate_cell
 from steepslope.utilities.files import read_json, staged_folder, write_json

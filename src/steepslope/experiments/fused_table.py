@@ -42,7 +42,13 @@ LEVELS = (0, 1)
 PASSES = 50
 
 PLAIN = ExtractionOptions(batch_size=256, backend="onnx")
-WITH_VIEWS = replace(PLAIN, evidence="features,views")
+WITH_VIEWS = replace(
+    PLAIN,
+    evidence=(
+        "features",
+        "views",
+    ),
+)
 AUXILIARY = ExtractionOptions(batch_size=64, backend="onnx")
 
 
@@ -121,7 +127,7 @@ def seed_rows(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Fit on one classifier's held-out rows; return the test split's rows, and the AUCs on distorted images."""
     own = outputs_of_small_net(net, images, folder)
-    passes = ExtractionOptions(evidence="dropout", passes=PASSES, batch_size=256)
+    passes = ExtractionOptions(evidence=("dropout",), passes=PASSES, batch_size=256)
     dropout = outputs_of(net, {"test-dropout": images["test"]}, folder, passes)["test-dropout"].dropout
     outputs = {name: one.with_auxiliary(beside[name]) for name, one in own.items()}
     oracle, resources = folder / "fused", Resources(outputs["holdout"], outputs[TRAIN])

@@ -19,7 +19,7 @@ from steepslope.experiments.common import mean_cell, require_seeds, trained_clas
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.losses import PAPER_LOSSES
 from steepslope.oracle import Oracle
-from steepslope.oracle.base import CARD as ORACLE_CARD
+from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
@@ -85,7 +85,7 @@ def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
     oracles = [folder / f"oracles-{block.fit_split}" / name for name in PAPER_LOSSES]
     for path in oracles:
         oracle = Oracle(loss=PAPER_LOSSES[path.name], seed=seed, **block.oracle)
-        if not (path / ORACLE_CARD).exists() or Oracle.load(path) != oracle:
+        if not (path / ORACLE_CARD).exists() or getattr(Oracle.load(path), "settings", None) != oracle.settings:
             oracle.fit(outputs[block.fit_split]).save(path)
     test = outputs["test"]
     rows = table_rows(score_predictions([str(path) for path in oracles], test), test.is_correct, seed=seed)

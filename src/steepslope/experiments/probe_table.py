@@ -113,7 +113,7 @@ def _views_of_features(
     width = plain.require_features().shape[1]
     wide = replace(net, net=FeaturesAsLogits(net.net).eval(), num_classes=width, classes=None)
     judged = {name: data for name, data in images.items() if name != TRAIN}
-    return outputs_of(wide, judged, folder, replace(AUXILIARY, evidence="views"), _said_of_views)
+    return outputs_of(wide, judged, folder, replace(AUXILIARY, evidence=("views",)), _said_of_views)
 
 
 def _said_of_views(outputs: ClassifierOutputs) -> str:

@@ -58,9 +58,9 @@ class ExtractionOptions:
         Of Lightning Fabric, such as ddp.
     """
 
-    evidence: tuple[str, ...] | str = ("features",)
+    evidence: tuple[str, ...] = ("features",)
     features: Literal["float32", "float16"] = "float32"
-    views: tuple[str, ...] | str = VIEW_NAMES
+    views: tuple[str, ...] = VIEW_NAMES
     passes: int = 50
     batch_size: int = 64
     workers: int = 0

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from steepslope.classifiers.classifier import Classifier
 from steepslope.finetuning.loop import freeze, optimizer_of
 from steepslope.finetuning.recipe import Finetuning
-from steepslope.losses import LOSSES, PROBABILITY_TARGETS
 from steepslope.oracle.on_images import ImageOracle
 
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # numbers an optimizer keeps for each weight
@@ -97,10 +96,10 @@ def _cpu() -> str:
 def _loss(oracle: ImageOracle, images: Tensor, fabric: Fabric) -> Tensor:
     """Return a loss as in training; half of the images count as errors."""
     right = torch.arange(len(images), device=images.device) % 2 == 0
-    target = right.float() if oracle.loss in PROBABILITY_TARGETS else right
+    target = right.float() if oracle.loss_settings.takes_probability else right
     with fabric.autocast():
         z = oracle.net(images)
-    return LOSSES[oracle.loss](z, target).sum()
+    return oracle.loss_settings.bind()(z, target).sum()
 
 
 @contextmanager

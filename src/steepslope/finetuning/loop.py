@@ -26,8 +26,8 @@ from steepslope.finetuning.recipe import Finetuning
 from steepslope.finetuning.schedules import momentum_at, rate_at
 from steepslope.finetuning.targets import Judge
 from steepslope.metrics import aupr_error
-from steepslope.oracle.base import CARD
 from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
+from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json, staged_folder
 from steepslope.utilities.progress import bar, console

@@ -24,8 +24,10 @@ from steepslope.finetuning.request import FinetuneRequest, Input
 from steepslope.finetuning.sources import BATCH, FitSet, digest_of, open_fit_set, open_valid, with_input
 from steepslope.finetuning.targets import Cached, Judge, Live
 from steepslope.heads import HEADS
-from steepslope.oracle.base import CARD, WEIGHTS, bound_loss, check_errors, check_settings
+from steepslope.losses import LossSettings
+from steepslope.oracle.base import check_errors
 from steepslope.oracle.on_images import ImageOracle, build_net
+from steepslope.oracle.storage import CARD, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json
 from steepslope.utilities.weights import load_weights
@@ -49,8 +51,12 @@ def check(asked: FinetuneRequest) -> None:
         raise SteepslopeError(f"strategy: expected auto, ddp or a kind of ddp, found {asked.strategy!r}")
 
 
+def _slopes(recipe: Finetuning) -> dict[str, float]:
+    return {name: getattr(recipe, name) for name in ("alpha_pos", "alpha_neg", "gamma", "beta")}
+
+
 def _check_stage(asked: FinetuneRequest, recipe: Finetuning) -> None:
-    check_settings(recipe.as_json())
+    LossSettings(recipe.loss, _slopes(recipe))
     require_known("head", recipe.head, HEADS)
     if asked.outputs is None and recipe.loss == "class_balanced" and not recipe.features_stay:
         raise SteepslopeError("class_balanced weighs by how many are wrong: extract the outputs and give --outputs")
@@ -79,7 +85,7 @@ def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Pa
         recipe,
         _source(oracle, recipe, fit_set, asked),
         _judge(seen, fit_set, recipe, fabric),
-        bound_loss(recipe.as_json(), seen),
+        LossSettings(recipe.loss, _slopes(recipe)).bind(seen),
         None if valid is None else _validation(oracle, recipe, *valid, asked.workers),
         json.loads(json.dumps(key)),
         asked.workers,

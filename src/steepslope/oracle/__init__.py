@@ -1,5 +1,28 @@
-"""Oracles: from what is known of a prediction to the logit of trusting it."""
+"""Oracles: from what is known of a prediction to the logit of trusting it.
 
-from steepslope.oracle.columns import Oracle
+``settings``: what can be chosen. ``base``: what all oracles share. ``columns``: the oracle on columns, and how every
+kind is loaded; ``net``: its net and how that is fitted. ``fused``: the oracle on all opinions; ``selection``: which of
+them count; ``guard``: when an image is too noisy or blurred for them. ``on_images``: the paper's oracle, which sees
+the image (``steepslope.finetuning`` trains it). ``storage``: the card and files of an oracle on disk.
+"""
 
-__all__ = ["Oracle"]
+from typing import TYPE_CHECKING
+
+from steepslope.utilities.faces import late
+
+if TYPE_CHECKING:
+    from steepslope.oracle.base import BaseOracle as BaseOracle
+    from steepslope.oracle.columns import Oracle as Oracle
+    from steepslope.oracle.fused import FusedOracle as FusedOracle
+    from steepslope.oracle.on_images import ImageOracle as ImageOracle
+
+__all__ = ["BaseOracle", "FusedOracle", "ImageOracle", "Oracle"]
+__getattr__ = late(
+    __name__,
+    {
+        "BaseOracle": "steepslope.oracle.base",
+        "FusedOracle": "steepslope.oracle.fused",
+        "ImageOracle": "steepslope.oracle.on_images",
+        "Oracle": "steepslope.oracle.columns",
+    },
+)

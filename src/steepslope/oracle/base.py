@@ -1,48 +1,53 @@
-"""What all oracles share: the loss and its limits, the errors to learn from, and what a trust logit gives."""
+"""What all oracles share: a trust logit and what follows from it, a loss, and errors to learn from."""
 
-# Annotations are not postponed here, as in the oracles themselves.
-import inspect
-import math
+from __future__ import annotations
+
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
-from functools import partial
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.checks import SEED, require
 from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
+from steepslope.losses import LOSSES, LossSettings, parameters_of
+from steepslope.oracle.settings import FusedSettings
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import read_json
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-CARD = "oracle.json"
-WEIGHTS = "oracle.safetensors"
-STATES = "evidence.safetensors"
-IMAGES = "images"  # the kind of an oracle on images
-CODE = "module:"  # what specs of one's own code begin with
 FEW_ERRORS = 50
 
-# Smallest and largest allowed values. The slope of the steep slope loss reaches alpha * exp(alpha) in float32.
-LIMITS: dict[str, tuple[float, float]] = {
-    "alpha_pos": (1e-6, 80),
-    "alpha_neg": (1e-6, 80),
-    "gamma": (0, 100),
-    "beta": (0, 1 - 1e-12),
-    "learning_rate": (1e-12, math.inf),
-    "weight_decay": (0, math.inf),
-}
 
+class BaseOracle(ABC):
+    """An oracle: its trust logit z ranks predictions, and those with z > 0 are trusted.
 
-class TrustLogits(ABC):
-    """An oracle: its trust logit z ranks predictions, and those with z > 0 are trusted."""
+    ``explains`` says whether :meth:`explain` can split its trust logits, ``is_image_oracle`` whether it needs the
+    images.
+    """
 
     scale: ClassVar[str] = "logit"
+    is_image_oracle: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def loss_settings(self) -> LossSettings:
+        """The loss that it was fitted with, and its parameters."""
+
+    @property
+    def loss(self) -> str:
+        """The name of that loss."""
+        return self.loss_settings.name
+
+    @property
+    def cut(self) -> float:
+        """The probability of being correct that z = 0 stands for, by the loss, in (0, 1)."""
+        return self.loss_settings.cut
+
+    @property
+    @abstractmethod
+    def explains(self) -> bool:
+        """Whether :meth:`explain` can split its trust logits."""
 
     @abstractmethod
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
@@ -51,6 +56,10 @@ class TrustLogits(ABC):
     @abstractmethod
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,)."""
+
+    @abstractmethod
+    def save(self, folder: str | Path) -> None:
+        """Write weights as safetensors and a card as JSON; an earlier oracle there is replaced."""
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return sigmoid(z) of each prediction, (n,), in [0, 1]; far from 0.5 it saturates."""
@@ -62,52 +71,12 @@ class TrustLogits(ABC):
         return self.trust_logit(outputs) > 0
 
 
-def looks_at_images(folder: Path) -> bool:
-    """Say whether the oracle in a folder is one on images."""
-    return read_json(folder / CARD, "a fitted oracle").get("kind") == IMAGES
-
-
-def require_allowed(folder: Path, backbones: Collection[str]) -> None:
-    """Raise if an oracle's backbone is code of one's own but none of these specs: no file gets to name code to run."""
-    spec = str(read_json(folder / CARD, "a fitted oracle").get("backbone"))
-    if spec.startswith(CODE) and spec not in backbones:
-        raise SteepslopeError(
-            f"{folder / CARD}: its backbone is code of your own: say so by its spec, {spec} (--backbones)"
-        )
-
-
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Raise unless the loss is known, and its parameters and the seed are within their limits."""
-    from steepslope.losses import LOSSES
-
-    require_known("loss", settings["loss"], LOSSES)
-    for name in LIMITS.keys() & settings.keys():
-        (low, high), value = LIMITS[name], settings[name]
-        if not isinstance(value, int | float) or not low <= value <= high:
-            raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:.12g}, found {value!r}")
-    require("seed", settings["seed"], SEED)
-
-
-def target_of(loss: str, outputs: ClassifierOutputs) -> NDArray[np.float32] | NDArray[np.bool_]:
-    """Return what the loss compares trust logits with: who is right, or the true class's probability."""
-    from steepslope.losses import PROBABILITY_TARGETS
-
-    if loss in PROBABILITY_TARGETS:
-        return outputs.true_class_probability.astype(np.float32)
-    return outputs.is_correct
-
-
-def bound_loss(settings: Mapping[str, Any], outputs: ClassifierOutputs | None) -> "Callable[[Tensor, Tensor], Tensor]":
-    """Give the loss those of its parameters that the settings hold, and the fit set's class counts, where known."""
-    from steepslope.losses import LOSSES
-
-    known = dict(settings)
-    if outputs is not None:
-        correct = int(outputs.is_correct.sum())
-        known["class_counts"] = len(outputs) - correct, correct
-    loss = LOSSES[settings["loss"]]
-    accepted = inspect.signature(loss).parameters
-    return partial(loss, **{name: known[name] for name in accepted if name in known})
+def loss_of(settings: FusedSettings) -> LossSettings:
+    """Return the loss of some settings; a parameter that no loss has is answered with the closest setting."""
+    known = {name for loss in LOSSES for name in parameters_of(loss)} | {one.name for one in fields(settings)}
+    for name in settings.parameters:
+        require_known("setting", name, known)
+    return LossSettings(settings.loss, settings.parameters)
 
 
 def check_errors(outputs: ClassifierOutputs) -> None:
@@ -131,3 +100,8 @@ def warn_of_few(outputs: ClassifierOutputs) -> None:
             FewErrorsWarning,
             stacklevel=3,
         )
+
+
+def not_fitted() -> SteepslopeError:
+    """Return the error of an oracle that has not been fitted."""
+    return SteepslopeError("this oracle is not fitted: call fit(outputs) or Oracle.load(folder) first")

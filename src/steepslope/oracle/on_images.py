@@ -20,17 +20,12 @@ from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.extraction.shards import decoded_batches
 from steepslope.heads import HEADS
-from steepslope.oracle.base import (
-    CARD,
-    IMAGES,
-    WEIGHTS,
-    TrustLogits,
-    check_settings,
-    require_allowed,
-)
+from steepslope.losses import LossSettings, parameters_of
+from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.net import OracleNet
+from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, read_card, require_allowed
 from steepslope.outputs import ClassifierOutputs, require_classes
-from steepslope.utilities.files import field, positive, read_json, staged_folder, write_json
+from steepslope.utilities.files import field, positive, staged_folder, write_json
 from steepslope.utilities.seeding import seeded
 from steepslope.utilities.weights import load_weights, save_weights
 
@@ -83,7 +78,7 @@ def build_net(backbone: Classifier, hidden: Sequence[int], head: str, seed: int)
 
 
 @dataclass(frozen=True, eq=False)
-class ImageOracle(TrustLogits):
+class ImageOracle(BaseOracle):
     """A trained oracle on images.
 
     ``backbone`` is its spec, ``transform`` makes its input, or the classifier's where the recipe is that of the
@@ -100,20 +95,18 @@ class ImageOracle(TrustLogits):
     images: Dataset | None = None
     workers: int = 0
 
-    @property
-    def loss(self) -> str:
-        """The loss that it was trained with."""
-        return str(self.recipe["loss"])
+    is_image_oracle = True
 
     @property
-    def alpha_pos(self) -> float:
-        """The slope for correct predictions."""
-        return float(self.recipe["alpha_pos"])
+    def loss_settings(self) -> LossSettings:
+        """The loss that it was trained with, and its parameters."""
+        known = parameters_of(self.recipe["loss"])
+        return LossSettings(self.recipe["loss"], {name: self.recipe[name] for name in known if name in self.recipe})
 
     @property
-    def alpha_neg(self) -> float:
-        """The slope for wrong predictions."""
-        return float(self.recipe["alpha_neg"])
+    def explains(self) -> bool:
+        """False: what a net sees in an image cannot be split by evidence."""
+        return False
 
     def on(self, images: Dataset, workers: int = 0) -> ImageOracle:
         """Return the same, looking at these images."""
@@ -153,26 +146,30 @@ class ImageOracle(TrustLogits):
 
     @classmethod
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
-        """Read what :meth:`save` wrote; its backbone's architecture comes from the spec, the weights from the file.
+        """Read what :meth:`save` wrote; see :meth:`steepslope.oracle.Oracle.load`."""
+        card = read_card(Path(folder))
+        if kind_of_card(card) != IMAGES:
+            raise SteepslopeError("expected an oracle on images, found one on outputs", Path(folder) / CARD)
+        return cls.from_card(Path(folder), card, backbones)
 
-        A file does not get to say which code is run: a backbone of one's own, ``module:…``, must be one of these.
-        """
-        path = Path(folder) / CARD
-        card = read_json(path, "a fitted oracle")
-        if card.get("kind") != IMAGES:
-            raise SteepslopeError(f"{path}: expected an oracle on images, found one on outputs")
-        require_allowed(Path(folder), backbones)
+    @classmethod
+    def from_card(cls, folder: Path, card: dict[str, Any], backbones: Collection[str]) -> ImageOracle:
+        """Return the oracle of a card; its backbone's architecture comes from the spec, the weights from a file."""
+        path = folder / CARD
+        require_allowed(folder, backbones)
         spec, described = field(card, "backbone", str, path), field(card, "transform", dict, path)
-        size = tuple(field(card, "size", list, path))
+        recipe, size = field(card, "recipe", dict, path), tuple(field(card, "size", list, path))
         try:
-            recipe = field(card, "recipe", dict, path)
-            check_settings(recipe)
             lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
             transform = Transform(**{**described, **lists})
             frame = load_classifier(spec)
             frame = replace(frame, transform=frame.transform.changed(size=size))
             net = build_net(frame, recipe["hidden"], recipe["head"], recipe["seed"])
+            oracle = cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe)
+            _ = oracle.loss_settings
         except (ValueError, TypeError, KeyError, RuntimeError) as error:
-            raise SteepslopeError(f"{path}: {error}") from error
-        load_weights(net, Path(folder) / WEIGHTS)
-        return cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe)
+            raise (
+                error.within(path) if isinstance(error, SteepslopeError) else SteepslopeError(str(error), path)
+            ) from error
+        load_weights(net, folder / WEIGHTS)
+        return oracle

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from steepslope.errors import unknown_name
+import yaml
+
+from steepslope.errors import require_known
 
 
 def preset_file(name: str) -> Path:
@@ -16,9 +19,8 @@ def preset_file(name: str) -> Path:
     SteepslopeError
         If there is none of that name.
     """
-    known = {path.stem: path for path in Path(__file__).parent.glob("*.yaml")}
-    if name not in known:
-        raise unknown_name("preset", name, known)
+    known = _files()
+    require_known("preset", name, known)
     return known[name]
 
 
@@ -28,7 +30,15 @@ def preset(name: str) -> dict[str, Any]:
     >>> preset("mnist-classifier")["optimizer"]
     'sgd'
     """
-    import yaml
-
     says: dict[str, Any] = yaml.safe_load(preset_file(name).read_text(encoding="utf-8"))
     return says
+
+
+def presets_of(options: Iterable[str]) -> list[str]:
+    """Return the names of the presets that say nothing but these options."""
+    known = set(options)
+    return [name for name in sorted(_files()) if set(preset(name)) <= known]
+
+
+def _files() -> dict[str, Path]:
+    return {path.stem: path for path in Path(__file__).parent.glob("*.yaml")}

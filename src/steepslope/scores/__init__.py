@@ -1,17 +1,11 @@
 """Post-hoc scores: confidences read off a classifier's outputs, one paper a file.
 
-A score has ``fit(outputs) -> self``, ``confidence(outputs) -> float64 (n,)`` (higher = more trustworthy, in
-log space, so that nothing saturates into ties), ``scale``: a name in ``steepslope.metrics.scales.SCALES``, which
-says what a probability of ½ is, and ``fits_on``: ``nothing``, ``errors`` (outputs of rows that the classifier had not
-seen) or ``reference`` (its training outputs).
+``score``: what every score is, and how one declares what it needs and stores what it learnt. ``reference_score``: those
+that look up the classifier's training features. Confidences are in log space, so that nothing saturates into ties. A
+new score is a file with one class, and its entry in ``SCORES``: the command line, the tables, the oracles' evidence and
+the contract tests follow.
 """
 
-from typing import Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
-
-from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.doctor import Doctor
 from steepslope.scores.energy import Energy
 from steepslope.scores.entropy import Entropy
@@ -21,24 +15,9 @@ from steepslope.scores.max_logit import MaxLogit
 from steepslope.scores.mc_dropout import MCDropout
 from steepslope.scores.mcp import MCP
 from steepslope.scores.pnorm import MaxLogitPNorm
+from steepslope.scores.score import Score
 from steepslope.scores.temperature import TemperatureScaledMCP
 from steepslope.scores.trust_score import TrustScore
-
-
-class Score(Protocol):
-    """What every post-hoc score can do."""
-
-    scale: str
-    fits_on: str
-
-    def fit(self, outputs: ClassifierOutputs) -> Self:
-        """Learn what the score needs from outputs, and return the score itself."""
-        ...
-
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the confidence of each prediction, (n,)."""
-        ...
-
 
 SCORES: dict[str, type[Score]] = {
     "mcp": MCP,

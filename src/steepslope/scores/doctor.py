@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from steepslope.errors import unknown_name
-from steepslope.estimators.log_space import log_complements, log_probabilities
+from steepslope.errors import require_known
+from steepslope.estimators.log_space import log_complements, log_probabilities, top_log_odds
 from steepslope.outputs import ClassifierOutputs, over_logits
-from steepslope.scores.mcp import top_log_odds
+from steepslope.scores.score import Score
 
 
-class Doctor:
+class Doctor(Score):
     """The discriminators D_α = (1 − Σp²) / Σp² and D_β = (1 − p) / p of the largest p, each as −ln D.
 
     D_β ranks exactly as MCP does.
@@ -25,16 +25,10 @@ class Doctor:
     """
 
     scale = "logit"
-    fits_on = "nothing"
 
     def __init__(self, variant: Literal["alpha", "beta"] = "alpha") -> None:
-        if variant not in VARIANTS:
-            raise unknown_name("variant of doctor", variant, VARIANTS)
+        require_known("variant of doctor", variant, VARIANTS)
         self.variant = variant
-
-    def fit(self, outputs: ClassifierOutputs) -> Self:
-        """Return the score as it is: there is nothing to learn."""
-        return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return −ln D of each prediction, float64 (n,)."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import unknown_name
+from steepslope.errors import require_known
 from steepslope.estimators.log_space import log_complements, log_probabilities
 from steepslope.outputs import ClassifierOutputs, over_logits
+from steepslope.scores.score import Score
 
 
-class Margin:
+class Margin(Score):
     """The gap between the two largest logits, or of the two largest softmax probabilities, as −ln(1 − gap).
 
     The logarithm ranks as the gap does, but stays apart where the gap rounds to 1.
@@ -24,17 +25,9 @@ class Margin:
     array([ 1.31, 48.9 ])
     """
 
-    scale = "rank"
-    fits_on = "nothing"
-
     def __init__(self, space: Literal["logit", "softmax"] = "logit") -> None:
-        if space not in MARGINS:
-            raise unknown_name("space of the margin", space, MARGINS)
+        require_known("space of the margin", space, MARGINS)
         self.space = space
-
-    def fit(self, outputs: ClassifierOutputs) -> Self:
-        """Return the score as it is: there is nothing to learn."""
-        return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the margin of each prediction, float64 (n,), >= 0."""

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.outputs import ClassifierOutputs, over_logits
+from steepslope.scores.score import Score
 
 
-class MaxLogit:
+class MaxLogit(Score):
     """The largest logit as it is.
 
     >>> outputs = ClassifierOutputs(logits=[[2.0, 0.0], [9.0, 8.0]], labels=[0, 0])
     >>> MaxLogit().fit(outputs).confidence(outputs)
     array([2., 9.])
     """
-
-    scale = "rank"
-    fits_on = "nothing"
-
-    def fit(self, outputs: ClassifierOutputs) -> Self:
-        """Return the score as it is: there is nothing to learn."""
-        return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the largest logit, float64 (n,)."""

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.estimators.log_space import log_entropy, log_odds_of
 from steepslope.outputs import ClassifierOutputs, logit_blocks
+from steepslope.scores.score import Score
 
 
-class MCDropout:
+class MCDropout(Score):
     """The mean softmax over forward passes with dropout, as the outputs hold it (``extract --evidence dropout``).
 
     ``measure="entropy"`` gives −ln H of the mean softmax, by which the paper's baseline ranks; "probability" the
     log-odds of the predicted class's mean probability, which has a threshold.
     """
 
-    fits_on = "nothing"
+    arrays = ("dropout",)
 
     def __init__(self, measure: Literal["entropy", "probability"] = "entropy") -> None:
-        if measure not in ("probability", "entropy"):
-            raise unknown_name("measure of mc_dropout", measure, ("probability", "entropy"))
+        require_known("measure of mc_dropout", measure, ("probability", "entropy"))
         self.measure = measure
         self.scale = "logit" if measure == "probability" else "rank"
-
-    def fit(self, outputs: ClassifierOutputs) -> Self:
-        """Return the score as it is: there is nothing to learn."""
-        return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the confidence of each prediction, float64 (n,)."""
@@ -45,5 +41,5 @@ class MCDropout:
         confidence = np.concatenate(parts)
         if not np.isfinite(confidence).all():
             row = int((~np.isfinite(confidence)).argmax())
-            raise SteepslopeError(f"dropout: expected finite values, found others in row {row}")
+            raise SteepslopeError(f"expected finite values, found others in row {row}", "dropout")
         return confidence

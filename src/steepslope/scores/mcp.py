@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from steepslope.estimators.log_space import top_log_odds
 from steepslope.outputs import ClassifierOutputs, over_logits
+from steepslope.scores.score import Score
 
 
-class MCP:
+class MCP(Score):
     """The classifier's own softmax probability p of what it predicts, as log-odds ln(p / (1 − p)).
 
     The log-odds rank as p does, but stay apart where p rounds to 1; their logistic function is p, and their
@@ -22,27 +22,7 @@ class MCP:
     """
 
     scale = "logit"
-    fits_on = "nothing"
-
-    def fit(self, outputs: ClassifierOutputs) -> Self:
-        """Return the score as it is: there is nothing to learn."""
-        return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the log-odds of the predicted class, float64 (n,)."""
         return over_logits(outputs, top_log_odds)
-
-
-def top_log_odds(logits: ArrayLike) -> NDArray[np.float64]:
-    """Return ln(p / (1 − p)) for the largest softmax probability p of each row, (n, K) -> (n,).
-
-    It is the top logit less the log-sum-exp of all others: no p, so nothing to saturate.
-    """
-    values: NDArray[Any] = np.array(logits, dtype=np.float64)
-    rows, top = np.arange(len(values)), values.argmax(axis=1)
-    highest = values[rows, top]
-    values[rows, top] = -np.inf
-    runner_up = values.max(axis=1)
-    # Sorted, so that the sum, and with it the ranking, does not depend on how the classes are numbered.
-    rest = np.sort(np.exp(values - runner_up[:, None]), axis=1).sum(axis=1)
-    return np.asarray(highest - runner_up - np.log(rest))

@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import require_known
+from steepslope.estimators.log_space import top_log_odds
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs, over_logits, require_classes
-from steepslope.scores.mcp import top_log_odds
+from steepslope.scores.score import Score, require_fitted
 
 LOG_TEMPERATURES = np.linspace(-4, 4, 65)
 TIE = 1e-12
 
 
-class TemperatureScaledMCP:
+class TemperatureScaledMCP(Score):
     """MCP of logits / T as log-odds, with T from held-out outputs.
 
     T minimises the negative log-likelihood of the labels (``criterion="nll"``), or the AURC ("aurc", by a grid of 65;
@@ -29,18 +30,10 @@ class TemperatureScaledMCP:
     fits_on = "errors"
 
     def __init__(self, criterion: Literal["nll", "aurc"] = "nll") -> None:
-        if criterion not in CRITERIA:
-            raise unknown_name("criterion of the temperature", criterion, CRITERIA)
+        require_known("criterion of the temperature", criterion, CRITERIA)
         self.criterion = criterion
         self.temperature_: float | None = None
-        self.num_classes_ = 0
-
-    @classmethod
-    def at(cls, temperature: float, num_classes: int) -> Self:
-        """Return the score fitted with this temperature."""
-        score = cls()
-        score.temperature_, score.num_classes_ = temperature, num_classes
-        return score
+        self.num_classes_: int = 0
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Choose the temperature on outputs of rows new to the classifier."""
@@ -50,10 +43,9 @@ class TemperatureScaledMCP:
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the log-odds of the predicted class at that temperature, float64 (n,)."""
-        if self.temperature_ is None:
-            raise SteepslopeError("temperature_scaled_mcp is not fitted: call fit(held-out outputs) first")
+        temperature = require_fitted("temperature_scaled_mcp", self.temperature_, "held-out outputs")
         require_classes("temperature_scaled_mcp", outputs, self.num_classes_)
-        return _scaled(outputs, float(np.log(self.temperature_)))
+        return _scaled(outputs, float(np.log(temperature)))
 
 
 def _scaled(outputs: ClassifierOutputs, log_temperature: float) -> NDArray[np.float64]:

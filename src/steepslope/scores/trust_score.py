@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
-from steepslope.estimators.neighbors import Index
 from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.scores.reference_score import ReferenceScore
 
 RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
 EPSILON = 1e-12
 
 
-class TrustScore:
+class TrustScore(ReferenceScore):
     """How much farther the closest other class is than the predicted one, in the classifier's features.
 
     d(closest other class) / (d(predicted class) + 10⁻¹²), as its logarithm; the distance to a class is that to the
@@ -28,23 +25,11 @@ class TrustScore:
     array([1.5])
     """
 
-    scale = "rank"
-    fits_on = "reference"
-
-    def __init__(self) -> None:
-        self.index_: Index | None = None
-
-    def fit(self, outputs: ClassifierOutputs) -> Self:
-        """Take the classifier's training outputs as references, by their labels."""
-        self.index_ = Index.build(outputs.require_features(), outputs.labels, outputs.num_classes)
-        return self
-
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return the log of the quotient for each prediction, float64 (n,)."""
-        if self.index_ is None:
-            raise SteepslopeError("trust_score is not fitted: call fit(the classifier's training outputs) first")
-        require_classes("trust_score", outputs, len(self.index_.starts) - 1)
-        distances = self.index_.class_distances(outputs.require_features(), RANK)
+        index = self.fitted("trust_score")
+        require_classes("trust_score", outputs, index.num_classes)
+        distances = index.class_distances(outputs.require_features(), RANK)
         return log_distance_ratio(distances, outputs.predictions)
 
 

@@ -1,24 +1,40 @@
-"""From words on the command line to a call: options with dashes, presets, and errors in one line."""
+"""From words on the command line to a call: options from type hints, presets, and errors in one line.
+
+A function is a command. Its parameters are options, and those that are option classes (frozen dataclasses) give one
+option a field. Lists are written with commas. A class with a field ``parameters`` gives the losses' parameters.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import sys
 import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import Any, NoReturn
+from itertools import chain
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
-from jsonargparse import ArgumentParser, auto_cli
+from docstring_parser import parse
+from jsonargparse import ArgumentParser
 
-from steepslope.errors import FewErrorsWarning, SteepslopeError, unknown_name
-from steepslope.presets import preset_file
+from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
+from steepslope.presets import preset_file, presets_of
+from steepslope.utilities.lists import listed
+from steepslope.utilities.loss_options import loss_options
 
+Command = Callable[..., None]
 PRESET = "--preset"
+PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 
 
 class Parser(ArgumentParser):
-    """A parser with dashes in its options and errors of one line."""
+    """A parser with dashes in its options, lists with commas, and errors of one line."""
+
+    lists: dict[str, type]
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
         """Add an option, spelt with dashes; jsonargparse itself looks for its --print_config."""
@@ -27,20 +43,49 @@ class Parser(ArgumentParser):
             options |= {"nargs": "?", "const": True}
         own = [name for name in names if isinstance(name, str) and not name.startswith("--print_config")]
         spelt = [name.replace("_", "-") if name in own and name.startswith("--") else name for name in names]
+        element = _element(kind)
+        if element is not None:
+            self.__dict__.setdefault("lists", {}).update(dict.fromkeys(spelt, element))
         return super().add_argument(*spelt, **options)
 
+    def with_lists(self, words: list[str]) -> list[str]:
+        """Return the words with each list as JSON has it; a list of ``none`` is empty."""
+        lists, result = self.__dict__.get("lists", {}), list[str]()
+        for word in chain.from_iterable(_cut(word, lists) for word in words):
+            element = lists.get(result[-1]) if result else None
+            result.append(word if element is None or word.startswith("[") else _as_json(word, element))
+        return result
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise for :func:`main` to print."""
-        prog = getattr(ex, "subcommand_parser", None) or self
+        """Raise for :func:`run` to print."""
         words = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split()))
         missing, _, names = words.partition("required: ")
-        if names:  # given as evaluate.outputs
+        if names:
             words = f"{missing}required: {', '.join(_as_option(name) for name in names.split(', '))}"
-        raise SteepslopeError(f"{words} (see {prog.prog.replace(' [options]', '')} --help)") from ex
+        raise SteepslopeError(f"{words} (see {self.prog} --help)") from ex
 
 
-def run(components: Any, words: list[str], prog: str) -> int:
-    """Run the function, or the one of a dict of functions, that the words ask for; return the exit code."""
+def _element(kind: Any) -> type | None:
+    """Return the type of a tuple's elements, of a hint ``tuple[T, ...]`` or that or None; else None."""
+    for one in (kind, *get_args(kind)):
+        if get_origin(one) is tuple:
+            element: type = get_args(one)[0]
+            return element
+    return None
+
+
+def _cut(word: str, lists: Mapping[str, type]) -> list[str]:
+    name, equals, value = word.partition("=")
+    return [name, value] if equals and name in lists else [word]
+
+
+def _as_json(word: str, element: type) -> str:
+    parts = () if word == "none" else listed(word, str)
+    return json.dumps(parts) if element is str else f"[{','.join(parts)}]"
+
+
+def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) -> int:
+    """Run the function, or the one of several by name, that the words name; return the exit code."""
     for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? in its place
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -50,7 +95,7 @@ def run(components: Any, words: list[str], prog: str) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("default", FewErrorsWarning)
             warnings.showwarning = _show_warning
-            _parse_and_call(components, with_preset(words), prog)
+            _parse_and_call(commands, words, prog)
     except (SteepslopeError, OSError, MemoryError) as error:
         if debug:
             raise
@@ -68,32 +113,85 @@ def run(components: Any, words: list[str], prog: str) -> int:
     return 0
 
 
-def _parse_and_call(components: Any, words: list[str], prog: str) -> None:
+def _parse_and_call(commands: Command | Mapping[str, Command], words: list[str], prog: str) -> None:
     if "" in words:
         raise SteepslopeError(f"an empty value was given after {' '.join(words[: words.index('')]) or 'steepslope'}")
-    if isinstance(components, dict) and words and words[0][:1] != "-" and words[0] not in components:
-        raise unknown_name("command", words[0], components)
-    auto_cli(
-        components,
-        args=words,
-        as_positional=False,
-        parser_class=Parser,
+    if isinstance(commands, Mapping):
+        if not words or words[0].startswith("-"):
+            _show_commands(commands, words, prog)
+            return
+        require_known("command", words[0], commands)
+        call(commands[words[0]], words[1:], f"{prog} {words[0]}")
+    else:
+        call(commands, words, prog)
+
+
+def _show_commands(commands: Mapping[str, Command], words: list[str], prog: str) -> None:
+    summaries = {name: parse(command.__doc__ or "").short_description or "" for name, command in commands.items()}
+    width = max(map(len, summaries)) + 2
+    listed_commands = "\n".join(f"  {name:{width}}{summary}" for name, summary in summaries.items())
+    parser = argparse.ArgumentParser(
         prog=prog,
-        description="Tell which predictions of a frozen classifier to trust; --debug shows tracebacks.",
-        version=version("steepslope"),
+        usage=f"{prog} COMMAND [options]",
+        description="Tell which predictions of a frozen classifier to trust.",
+        epilog=f"commands:\n{listed_commands}\n\n`{prog} COMMAND --help` shows the options of one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"{prog} {version('steepslope')}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.parse_known_args(words)
+    raise SteepslopeError(f"expected a command: {', '.join(commands)} (see {prog} --help)")
+
+
+def call(command: Command, words: list[str], prog: str) -> None:
+    """Parse the words and call the command."""
+    options = option_classes(command)
+    parser = parser_of(command, prog)
+    values = parser.parse_args(parser.with_lists(with_preset(words)))
+    given = {name: values[name] for name in get_type_hints(command) if name not in (*options, "return")}
+    command(**given, **{name: _instance(kind, values) for name, kind in options.items()})
+
+
+def option_classes(command: Command) -> dict[str, Any]:
+    """Return the parameters of a command that are option classes, by name."""
+    return {name: kind for name, kind in get_type_hints(command).items() if is_dataclass(kind)}
+
+
+def parser_of(command: Command, prog: str) -> Parser:
+    """Return the parser of a command's options."""
+    described = parse(command.__doc__ or "")
+    description = "\n".join(filter(None, (described.short_description, described.long_description)))
+    parser = Parser(prog=prog, description=description)
+    parser.add_argument("--config", action="config", help="YAML file of options.")
+    options = option_classes(command)
+    parser.add_function_arguments(command, as_group=False, skip=set(options))
+    for kind in options.values():
+        parser.add_class_arguments(kind, as_group=False, skip={PARAMETERS})
+        if PARAMETERS in {one.name for one in fields(kind)}:
+            for option in loss_options():
+                parser.add_argument(f"--{option.name}", type=float, default=option.default, help=option.help)
+    presets = presets_of(action.dest for action in parser._actions)
+    if presets:
+        parser.add_argument(PRESET, metavar="NAME", help=f"Options that hold unless given: {', '.join(presets)}.")
+    return parser
+
+
+def _instance(kind: Any, values: Any) -> Any:
+    given = {one.name: values[one.name] for one in fields(kind) if one.name != PARAMETERS}
+    if PARAMETERS in {one.name for one in fields(kind)}:
+        given[PARAMETERS] = {option.name: values[option.name] for option in loss_options()}
+    return kind(**given)
 
 
 def with_preset(words: list[str]) -> list[str]:
-    """Put a preset's file, as a config, before all options but the command, so that they change what it says."""
+    """Put a preset's file, as a config, before all options, so that these change what it says."""
     words = [part for word in words for part in (word.split("=", 1) if word.startswith(f"{PRESET}=") else [word])]
     if PRESET not in words:
         return words
     place = words.index(PRESET)
-    if place == 0 or place + 1 == len(words):
-        raise SteepslopeError(f"{PRESET}: expected a command before it, and a name after it")
-    name, rest = words[place + 1], words[:place] + words[place + 2 :]
-    return [rest[0], "--config", str(preset_file(name)), *rest[1:]]
+    if place + 1 == len(words):
+        raise SteepslopeError("expected a name after it", PRESET)
+    return ["--config", str(preset_file(words[place + 1])), *words[:place], *words[place + 2 :]]
 
 
 def _as_option(name: str) -> str:

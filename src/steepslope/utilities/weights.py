@@ -1,13 +1,17 @@
-"""Weights from safetensors files, which cannot run code."""
+"""Weights and arrays in safetensors files, which cannot run code."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import numpy as of_numpy
+from safetensors import torch as of_torch
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
@@ -17,7 +21,7 @@ from steepslope.utilities.files import share
 def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write tensors; whatever goes wrong (a full disk, say) is an OSError."""
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+        of_torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
     except SafetensorError as error:
         raise OSError(f"{path.name}: {error}") from error
     share(path)
@@ -26,11 +30,32 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
 def load_weights(module: torch.nn.Module, path: Path) -> None:
     """Load a safetensors file of finite weights into a module that it must fit exactly."""
     try:
-        tensors = load_file(path)
+        tensors = of_torch.load_file(path)
         module.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise SteepslopeError(f"{path}: expected weights of this architecture ({reason})") from error
+        raise SteepslopeError(f"expected weights of this architecture ({reason})", path) from error
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise SteepslopeError(f"{path}: expected finite weights, found others in {name}")
+            raise SteepslopeError(f"expected finite weights, found others in {name}", path)
+
+
+def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write named arrays; whatever goes wrong (a full disk, say) is an OSError."""
+    try:
+        of_numpy.save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    except SafetensorError as error:
+        raise OSError(f"{path.name}: {error}") from error
+    share(path)
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read named arrays, all of them finite."""
+    try:
+        arrays: dict[str, NDArray[Any]] = of_numpy.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise SteepslopeError(f"cannot be read ({' '.join(str(error).split())[:160]})", path) from error
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise SteepslopeError(f"expected finite numbers, found others in {name}", path)
+    return arrays

@@ -1,0 +1,58 @@
+"""Every kind of evidence by name: a new one is a file with its functions, and an entry here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from steepslope.errors import require_known
+from steepslope.estimators.neighbors import Index
+from steepslope.evidence.dropout import dropout_columns, dropout_opinions
+from steepslope.evidence.joint_opinion import INPUTS, check_joint, fit_joint, joint_columns, joint_opinions
+from steepslope.evidence.logits import logit_columns, logit_opinions
+from steepslope.evidence.neighbors import COUNTS, fit_neighbors, neighbor_columns, neighbor_opinions
+from steepslope.evidence.scores import evidence_of
+from steepslope.evidence.second_opinion import check_probe, fit_probe, opinion_columns, second_opinions
+from steepslope.evidence.states import Evidence, Learning, State
+from steepslope.evidence.views import view_columns, view_opinions
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import SCORES
+from steepslope.utilities.blocks import read_rows
+
+
+def feature_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[Any]:
+    """Return the classifier's penultimate features, (m, d)."""
+    return read_rows(outputs.require_features(), rows)
+
+
+_NEIGHBORS = Learning(fit_neighbors, Index.of, at_least=max(COUNTS))
+EVIDENCE: dict[str, Evidence] = {
+    "features": Evidence(feature_columns, ("features",)),
+    "logits": Evidence(logit_columns, opinions=logit_opinions),
+    "neighbors": Evidence(neighbor_columns, ("features",), _NEIGHBORS, neighbor_opinions),
+    "views": Evidence(view_columns, ("views",), opinions=view_opinions),
+    "dropout": Evidence(dropout_columns, ("dropout",), opinions=dropout_opinions),
+    "auxiliary_neighbors": Evidence(
+        partial(neighbor_columns, array="auxiliary"),
+        ("auxiliary",),
+        replace(_NEIGHBORS, fit=partial(fit_neighbors, array="auxiliary")),
+    ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
+    "second_opinion": Evidence(opinion_columns, ("auxiliary",), Learning(fit_probe, check_probe), second_opinions),
+    "joint_opinion": Evidence(joint_columns, INPUTS, Learning(fit_joint, check_joint), joint_opinions),
+}
+FORMER_NAMES: dict[str, str] = {"foreign_neighbors": "auxiliary_neighbors"}  # in oracles of earlier versions
+
+
+def kinds() -> dict[str, Evidence]:
+    """Return every kind of evidence by name: those of :data:`EVIDENCE`, and every score as a column."""
+    return {**EVIDENCE, **{name: evidence_of(score) for name, score in SCORES.items()}}
+
+
+def kind_of(name: str) -> Evidence:
+    """Return a kind of evidence, or name the closest one."""
+    known = kinds()
+    require_known("input", name, known)
+    return known[name]

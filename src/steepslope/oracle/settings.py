@@ -1,0 +1,99 @@
+"""What can be chosen about an oracle; free of torch, so that the command line can read it."""
+
+# Annotations are not postponed: the command line reads them.
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from steepslope.checks import SEED, Check, Choice, Each, Number, Optional, Whole, require_all
+from steepslope.errors import SteepslopeError
+from steepslope.evidence.folds import ERRORS, Errors
+
+CHECKS: dict[str, Check] = {"errors": Choice(ERRORS), "seed": SEED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusedSettings:
+    """How a fused oracle is fitted.
+
+    Parameters
+    ----------
+    loss
+        Name of the loss: cross_entropy, focal, true_class_probability, steep_slope or class_balanced.
+    parameters
+        Parameters of the loss by name, such as alpha_neg; those that are not given have the loss's defaults.
+    errors
+        Where references come from: holdout, from the classifier's training outputs, while the fit set is new to it;
+        crossfit, from the fit set itself, each fifth of it seen from the others; train, the same, where the fit set
+        are the training outputs, as in the paper.
+    seed
+        Seed of all that is drawn, such as folds and initial weights; the same seed gives the same oracle.
+    """
+
+    loss: str = "steep_slope"
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    errors: Errors = "holdout"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_all(self, CHECKS)
+
+    @classmethod
+    def of(cls, **flat: Any) -> Self:
+        """Return the settings of keywords, among which the parameters of the loss stand by their own names."""
+        own = {one.name for one in fields(cls)}
+        parameters = {**flat.pop("parameters", {}), **{name: flat[name] for name in flat if name not in own}}
+        return cls(**{name: value for name, value in flat.items() if name in own}, parameters=parameters)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as :meth:`of` takes them, and JSON holds them."""
+        flat = asdict(self)
+        return {"loss": flat.pop("loss"), **flat.pop("parameters"), **flat}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OracleSettings(FusedSettings):
+    """How an oracle on columns is built and fitted.
+
+    Parameters
+    ----------
+    inputs
+        What the oracle sees: features, logits, neighbors, views, dropout, auxiliary_neighbors, second_opinion,
+        joint_opinion, or a score such as trust_score.
+    head
+        The last step: hyperplane (signed distance, paper Eq. 7) or linear.
+    hidden
+        Widths of ReLU layers before the head; none makes the oracle linear in its inputs.
+    epochs
+        Passes over the fit set; by default as many as make about 3,000 steps.
+    batch_size
+        Predictions in a step.
+    learning_rate
+        Highest learning rate of the cycle (AdamW).
+    weight_decay
+        Weight decay of AdamW.
+    """
+
+    inputs: tuple[str, ...] = ("features",)
+    head: str = "hyperplane"
+    hidden: tuple[int, ...] = ()
+    epochs: int | None = None
+    batch_size: int = 256
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_all(self, COLUMN_CHECKS)
+        if not self.inputs or len(set(self.inputs)) < len(self.inputs):
+            found = ", ".join(self.inputs) or "none"
+            raise SteepslopeError(f"expected at least one, each once, found {found}", "inputs")
+
+
+COLUMN_CHECKS: dict[str, Check] = {
+    "hidden": Each(Whole(1)),
+    "epochs": Optional(Whole(1)),
+    "batch_size": Whole(1),
+    "learning_rate": Number(1e-12),
+    "weight_decay": Number(0),
+}

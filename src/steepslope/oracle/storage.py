@@ -1,0 +1,42 @@
+"""An oracle on disk: a card in JSON, written last, with weights and what the evidence learnt beside it.
+
+Every kind of oracle has a card; its ``kind`` says which class reads the rest (``LOADERS``, in ``oracle.columns``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from steepslope.errors import SteepslopeError
+from steepslope.utilities.files import read_json
+
+CARD = "oracle.json"
+WEIGHTS = "oracle.safetensors"
+STATES = "evidence.safetensors"
+COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
+CODE = "module:"  # what specs of one's own code begin with
+
+
+def read_card(folder: Path, expected: str = "a fitted oracle") -> dict[str, Any]:
+    """Read the card of a folder."""
+    return read_json(folder / CARD, expected)
+
+
+def kind_of_card(card: dict[str, Any]) -> str:
+    """Return the kind of oracle that a card is of; oracles on columns had no kind at first."""
+    return str(card.get("kind", COLUMNS))
+
+
+def is_image_oracle(folder: Path) -> bool:
+    """Return whether the oracle in a folder is one on images."""
+    return kind_of_card(read_card(folder)) == IMAGES
+
+
+def require_allowed(folder: Path, backbones: Collection[str]) -> None:
+    """Raise if an oracle's backbone is code of one's own but none of these specs: no file gets to name code to run."""
+    spec = str(read_card(folder).get("backbone"))
+    if spec.startswith(CODE) and spec not in backbones:
+        found = f"its backbone is code of your own: say so by its spec, {spec} (--backbones)"
+        raise SteepslopeError(found, folder / CARD)

@@ -1,0 +1,77 @@
+"""What every post-hoc score is: its needs and its scale as data, and two methods."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+
+State = Mapping[str, NDArray[Any]]
+CLASSES = "num_classes_"
+T = TypeVar("T")
+
+
+class Score(ABC):
+    """A confidence read off a classifier's outputs.
+
+    A new score is one class and its entry in ``SCORES``. Oracles then take it as evidence, and store what it learnt.
+
+    ``scale`` is a name in ``steepslope.metrics.scales.SCALES``, which says what a probability of ½ is. ``fits_on`` says
+    what the score learns from: ``nothing``, ``errors`` (outputs of rows that the classifier had not seen) or
+    ``reference`` (its training outputs, at least ``at_least`` of them). ``arrays`` are what outputs must hold,
+    ``least_classes`` how many classes they must have.
+
+    What a score learns are attributes that end in ``_``: numbers and arrays, which ``__init__`` sets to None; or it has
+    a :meth:`state` of its own. ``num_classes_`` is the number of classes that it was fitted for.
+    """
+
+    scale: str = "rank"
+    fits_on: ClassVar[Literal["nothing", "errors", "reference"]] = "nothing"
+    arrays: ClassVar[tuple[str, ...]] = ("logits",)
+    at_least: ClassVar[int] = 1
+    least_classes: ClassVar[int] = 2
+
+    def fit(self, outputs: ClassifierOutputs) -> Self:
+        """Learn what the score needs from outputs, and return the score itself."""
+        return self
+
+    @abstractmethod
+    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+        """Return the confidence of each prediction, float64 (n,), higher for what is more trustworthy."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what was learnt as named arrays, to be stored."""
+        learnt = {name[:-1]: value for name, value in vars(self).items() if name.endswith("_") and name != CLASSES}
+        return {name: np.atleast_1d(value) for name, value in learnt.items() if value is not None}
+
+    @classmethod
+    def restored(cls, state: State, num_classes: int) -> Self:
+        """Return the score that has learnt this state for a number of classes.
+
+        Raises
+        ------
+        SteepslopeError
+            If the score cannot have learnt it.
+        """
+        score = cls()
+        expected = {name[:-1] for name in vars(score) if name.endswith("_") and name != CLASSES}
+        if state.keys() != expected:
+            raise SteepslopeError(f"expected {', '.join(sorted(expected))}, found {', '.join(sorted(state))}")
+        for name, array in state.items():
+            setattr(score, f"{name}_", array[0] if array.shape == (1,) else array)
+        if hasattr(score, CLASSES):
+            setattr(score, CLASSES, num_classes)
+        return score
+
+
+def require_fitted(name: str, learnt: T | None, source: str) -> T:
+    """Return what a score has learnt, or say that it has learnt nothing yet from its ``source``."""
+    if learnt is None:
+        raise SteepslopeError(f"{name} is not fitted: call fit({source}) first")
+    return learnt

@@ -48,9 +48,7 @@ def _registered(body: list[ast.stmt]) -> list[str]:
 
 
 def _options_of(function: ast.FunctionDef) -> Iterator[LossOption]:
-    described = {
-        one.arg_name: one.description for one in parse(inspect.cleandoc(ast.get_docstring(function) or "")).params
-    }
+    described = {one.arg_name: one.description for one in parse(ast.get_docstring(function) or "").params}
     for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
         if isinstance(default, ast.Constant) and isinstance(default.value, int | float):
             text = described.get(argument.arg) or f"Parameter of the loss {function.name}."

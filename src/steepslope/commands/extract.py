@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.options import ExtractionOptions
+from steepslope.extraction.options import VIEW_NAMES, ExtractionOptions
 
 
 def extract(
@@ -19,9 +19,11 @@ def extract(
     std: list[float] | float | None = None,
     resize: Literal["crop", "squash"] | None = None,
     auxiliary: bool = False,
+    evidence: tuple[str, ...] | str = ("features",),
+    views: tuple[str, ...] | str = VIEW_NAMES,
     **options: Any,
 ) -> None:
-    """Run a frozen classifier over images and keep what it says; killed and run again, it resumes.
+    """Run a frozen classifier over images and keep its outputs; killed and run again, it resumes.
 
     Parameters
     ----------
@@ -38,23 +40,31 @@ def extract(
         Text file with the name of one class (folder) a line, in the order of the labels; by default WordNet ids for
         classifiers of ImageNet, else the folders in alphabetical order.
     image_size
-        Side of the classifier's input, in place of its own; so for the next three.
+        Side of the classifier's input in pixels; by default the classifier's own.
     mean
-        Of pixels in [0, 1], one a channel, or one for all.
+        Mean of the classifier's input, of pixels in [0, 1], one a channel or one for all; by default its own.
     std
-        As mean.
+        Standard deviation of the classifier's input, one a channel or one for all; by default its own.
     resize
-        crop (shorter side, then the central square) or squash.
+        How images get the size of the input: crop (shorter side, then the central square) or squash.
     auxiliary
         The classifier is a second backbone: its features of the images whose outputs ``out`` holds already are kept
         beside them, as evidence for oracles.
+    evidence
+        Evidence to keep beside the logits, with commas between: features (penultimate), views (the logits of the image
+        mirrored, shifted, turned, blurred, scaled and in other contrast; with them estimates of its noise), dropout
+        (mean and spread of its passes), or none.
+    views
+        Views to keep, with commas between, among flip, left, right, up, down, turn_left, turn_right, blur, shrink,
+        grow, less_contrast and more_contrast; by default all.
     """
-    chosen = ExtractionOptions(**options)
+    chosen = ExtractionOptions(evidence=_words(evidence), views=_words(views), **options)
 
     from steepslope.classifiers.specs import load_classifier
+    from steepslope.data.class_names import read_classes
     from steepslope.data.datasets import parse_dataset
     from steepslope.extraction.auxiliary import extract_auxiliary
-    from steepslope.extraction.extraction import extract_to_folder, read_classes
+    from steepslope.extraction.extraction import extract_to_folder
 
     spec, names = parse_dataset(data), None if classes is None else read_classes(Path(classes))
     if auxiliary and names is not None:
@@ -64,3 +74,7 @@ def extract(
         extract_auxiliary(model, spec, Path(out), chosen)
     else:
         extract_to_folder(model, spec, Path(out), chosen, names)
+
+
+def _words(given: tuple[str, ...] | str) -> tuple[str, ...]:
+    return tuple(given.split(",")) if isinstance(given, str) else given

@@ -21,7 +21,7 @@ def finetune(out: str, **request: Any) -> None:
     if asked.data is None:
         raise SteepslopeError("data: expected the data spec of the images, found none")
 
-    from steepslope.extraction.engine import launched
+    from steepslope.extraction.machines import launched
     from steepslope.finetuning.launch import machines_of, train_stages
     from steepslope.finetuning.prepare import check
 

@@ -21,7 +21,7 @@ def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
     """
     asked = FinetuneRequest(**request)
 
-    from steepslope.extraction.engine import launched
+    from steepslope.extraction.machines import launched
     from steepslope.finetuning.launch import machines_of, plan_stages
     from steepslope.finetuning.prepare import check
     from steepslope.utilities.progress import console

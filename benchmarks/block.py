@@ -11,8 +11,8 @@ import torch
 
 from benchmarks.timing import Comparison
 from steepslope import Oracle
-from steepslope.classifiers.classifier import Classifier, TwoParts, module_digest
-from steepslope.classifiers.nets import mnist_net
+from steepslope.classifiers.classifier import Classifier, module_digest
+from steepslope.classifiers.nets import TwoParts, mnist_net
 from steepslope.data.images import Images, row_ids
 from steepslope.data.transforms import Transform
 from steepslope.extraction.extraction import extract

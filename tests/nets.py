@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -33,3 +35,100 @@ def ten_classes() -> nn.Module:
     """Build an untrained net."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(288, 10))
+
+
+class Convolutions(nn.Module):
+    """A small net with dropout, for images of any size; as other people's, it says nothing of its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.5))
+        self.last = nn.Linear(32, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(self.body(images))
+        return logits
+
+
+def tiny_convolutions() -> Convolutions:
+    torch.manual_seed(0)
+    return Convolutions()
+
+
+class Stubborn(Convolutions):
+    """A net whose path depends on the values, which no exporter can follow."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images if images.sum() > 0 else -images)
+
+
+class Viewing(Convolutions):
+    """A net that flattens by ``view``, which channels-last layers do not allow."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.body[:3](images)
+        logits: torch.Tensor = self.last(maps.view(-1, 32))
+        return logits
+
+
+class Backwards(nn.Module):
+    """A net whose last layer is not the one registered last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.stem = nn.Linear(4, 3), nn.Linear(3 * 16 * 16, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.stem(images.flatten(1)))
+        return logits
+
+
+class Attentive(nn.Module):
+    """A transformer, whose encoder has a fast path without its dropout layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.5, batch_first=True)
+        self.encoder, self.last = nn.TransformerEncoder(layer, 1), nn.Linear(16, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(self.encoder(images.mean(dim=1)).mean(dim=1))
+        return logits
+
+
+def attentive() -> nn.Module:
+    torch.manual_seed(0)
+    return Attentive()
+
+
+def softmax() -> nn.Module:
+    return nn.Sequential(tiny_convolutions(), nn.Softmax(dim=1))
+
+
+def pairs() -> nn.Module:
+    class Pairs(Convolutions):
+        def forward(self, images: torch.Tensor) -> Any:
+            return super().forward(images), images
+
+    return Pairs()
+
+
+def numb() -> nn.Module:
+    """Give NaN on dark images only, so that no probe finds it."""
+
+    class Numb(Convolutions):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images) * torch.where(images.amax() > 1.9, torch.nan, 1.0)
+
+    return Numb()
+
+
+def huge() -> nn.Module:
+    net = tiny_convolutions()
+    torch.nn.init.constant_(net.body.get_submodule("0").get_parameter("weight"), 1e6)
+    return net
+
+
+def unseeded() -> nn.Module:
+    torch.seed()
+    return Convolutions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from steepslope.cli import main
 from steepslope.outputs import ClassifierOutputs
-from tests.extraction.test_extraction import extract, folder_of
+from tests.images import extract_folder, folder_of
 
 BACKBONE = ["extract", "--classifier", "module:tests.nets:ten_classes", "--image-size", "12"]
 WORDS = [*BACKBONE, "--mean", "0.5", "--std", "0.5", "--auxiliary"]
@@ -23,7 +24,7 @@ def test_features_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     """Skipped images stay skipped; the rows keep their order, and a second run has nothing to do."""
     photos, out = folder_of(tmp_path / "photos", 3), tmp_path / "out"
     (photos / "bee" / "0001.png").write_bytes(b"")
-    assert extract(photos, out, "--on-error", "skip") == 0
+    assert extract_folder(photos, out, "--on-error", "skip") == 0
     before = ClassifierOutputs.load(out)
     assert auxiliary(f"imagefolder:{photos}", out) == 0
     after = ClassifierOutputs.load(out)
@@ -39,11 +40,10 @@ def test_features_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "already complete, 288 auxiliary features of 8 images" in capsys.readouterr().err
 
 
-def test_features_of_three_splits(demo: Path, tmp_path: Path) -> None:
+def test_features_of_three_splits(home: Path, tmp_path: Path) -> None:
     """A classifier with its own hold-out: each part gets the rows that it holds, and a fused oracle takes them."""
     out = tmp_path / "outputs"
-    checkpoint = f"checkpoint:{demo / 'seed0' / 'classifier'}"
-    assert main(["extract", "--classifier", checkpoint, "--data", "digits", "--out", str(out)]) == 0
+    shutil.copytree(home / "outputs", out)
     assert auxiliary("digits", out) == 0
     for part in ("train", "holdout", "test"):
         outputs = ClassifierOutputs.load(out / part)
@@ -56,11 +56,11 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     photos, out = folder_of(tmp_path / "photos", 2), tmp_path / "out"
     assert auxiliary(f"imagefolder:{photos}", out) == 2
     assert "expected complete outputs" in capsys.readouterr().err
-    assert extract(photos, out) == 0
+    assert extract_folder(photos, out) == 0
     assert auxiliary("digits", out) == 2
     assert "such as digits:test" in capsys.readouterr().err
     assert auxiliary("digits:test", out) == 2
-    assert "found no 'ant/0000.png' (6 such)" in capsys.readouterr().err
+    assert "found none with the id 'ant/0000.png' (6 such)" in capsys.readouterr().err
     assert auxiliary(f"imagefolder:{photos}", out, "--evidence", "views") == 2
     assert "expected features, found" in capsys.readouterr().err
     assert auxiliary(f"imagefolder:{photos}", out, "--classes", "any.txt") == 2

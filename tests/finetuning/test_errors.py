@@ -90,7 +90,7 @@ def _second_fails(save: Any) -> Any:
         (["--hidden", "[0]"], "hidden: expected whole numbers >= 1"),
         (["--accumulate", "50"], "batch_size: expected at least 50 rows"),
         (["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU"),
-        (["--oracle-size", "9"], ": expected an image of 9×9 pixels"),
+        (["--oracle-size", "9"], "(expected an image of 9×9 pixels"),
         (["--classes", "names.txt"], "classes: expected none beside outputs"),
         (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
         (["--stages", "[{name: a, los: focal}]"], "unknown setting 'los': did you mean 'loss'"),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.datasets import load_digits
+from steepslope.data.digits import load_digits
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning import loop as module
 from steepslope.finetuning.examples import Example, Examples, Steps

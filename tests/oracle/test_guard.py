@@ -12,7 +12,7 @@ from scipy.stats import norm
 from torch.nn.functional import avg_pool2d
 
 from steepslope.cli import main
-from steepslope.data.datasets import load_digits
+from steepslope.data.digits import load_digits
 from steepslope.errors import SteepslopeError
 from steepslope.estimators.opinion_pool import Consensus
 from steepslope.extraction.noise import noise_of

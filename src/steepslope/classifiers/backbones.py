@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,30 +13,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
+from safetensors.torch import load_file
+from timm.data import resolve_model_data_config
 from torch import Tensor, nn
+from torchvision import models
 
 from steepslope.classifiers.classifier import UNKNOWN, Classifier, module_digest
 from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.utilities.queries import parse_query
 from steepslope.utilities.seeding import seeded
 
 
-def timm_classifier(rest: str) -> Classifier:
+def timm_classifier(argument: str) -> Classifier:
     """Load ``timm:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``.
 
     ``?dropout=P`` sets the rate of its dropout before the last layer, for dropout passes.
     """
-    import timm
-    from timm.data import resolve_model_data_config
-
-    name, options = parse_query(rest, ["weights", "dropout"])
-    if name.split(".")[0] not in timm.list_models():
-        raise unknown_name("timm model", name, timm.list_models())
+    name, options = parse_query(argument, ["weights", "dropout"])
+    require_known("timm model", name.split(".")[0], timm.list_models())
     weights = options.get("weights")
-    rate = {"drop_rate": _rate(rest, options["dropout"])} if "dropout" in options else {}
+    rate = {"drop_rate": _rate(options["dropout"], f"timm:{argument}: dropout")} if "dropout" in options else {}
     model = _create(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
     _load(model, weights)
     config = resolve_model_data_config(model)
@@ -50,17 +51,13 @@ def timm_classifier(rest: str) -> Classifier:
     return _classifier(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
 
 
-def torchvision_classifier(rest: str) -> Classifier:
+def torchvision_classifier(argument: str) -> Classifier:
     """Load ``torchvision:NAME``, with its best weights from the hub, or ``?weights=FILE``, ``random`` or a set's name.
 
     A set's name is torchvision's, such as ``IMAGENET1K_V1``.
     """
-    from torchvision import models
-
-    name, options = parse_query(rest, ["weights"])
-    known = models.list_models(module=models)
-    if name not in known:
-        raise unknown_name("torchvision model", name, known)
+    name, options = parse_query(argument, ["weights"])
+    require_known("torchvision model", name, models.list_models(module=models))
     weights = options.get("weights")
     sets = models.get_model_weights(name)
     chosen = sets[weights] if weights in sets.__members__ else sets["DEFAULT"]
@@ -78,23 +75,23 @@ def torchvision_classifier(rest: str) -> Classifier:
     return _classifier(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
 
 
-def module_classifier(rest: str) -> Classifier:
+def module_classifier(argument: str) -> Classifier:
     """Call ``module:pkg.mod:factory`` for an ``nn.Module`` from images to logits.
 
     The features are what goes into its last linear layer. A module without an attribute ``transform`` (a
     :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``.
     """
-    place, _, factory = rest.partition(":")
+    place, _, factory = argument.partition(":")
     try:
         with _importing_from_here():
             model = getattr(importlib.import_module(place), factory)()
         source = inspect.getsource(sys.modules[place])
     except (Exception, SystemExit) as error:  # whatever the user's own code raises
-        raise SteepslopeError(f"classifier 'module:{rest}': cannot be imported and called ({error})") from error
+        raise SteepslopeError(f"classifier 'module:{argument}': cannot be imported and called ({error})") from error
     if not isinstance(model, nn.Module):
-        raise SteepslopeError(f"classifier 'module:{rest}': expected an nn.Module, found {type(model).__name__}")
+        raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
     transform = getattr(model, "transform", None) or Transform((0, 0), (UNKNOWN,) * 3, (UNKNOWN,) * 3)
-    classifier = _classifier(f"module:{rest}", model, BeforeLastLinear(model), transform, None)
+    classifier = _classifier(f"module:{argument}", model, BeforeLastLinear(model), transform, None)
     return replace(classifier, digest=hashlib.sha256((classifier.digest + source).encode()).hexdigest())
 
 
@@ -148,13 +145,13 @@ def _classifier(
     return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
 
 
-def _rate(rest: str, text: str) -> float:
+def _rate(text: str, place: str) -> float:
     try:
         rate = float(text)
     except ValueError:
-        rate = -1.0
+        rate = math.nan
     if not 0 <= rate < 1:
-        raise SteepslopeError(f"classifier 'timm:{rest}': dropout: expected a rate in [0, 1), found {text!r}")
+        raise SteepslopeError(f"expected a rate in [0, 1), found {text!r}", place)
     return rate
 
 
@@ -165,7 +162,7 @@ def _create(create: Callable[[], nn.Module], spec: str) -> Any:
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SteepslopeError(
-            f"{spec}: its weights could not be had from the hub; give ?weights=FILE or ?weights=random ({reason})"
+            f"its weights are not available from the hub; give ?weights=FILE or ?weights=random ({reason})", spec
         ) from error
 
 
@@ -174,26 +171,24 @@ def _load(model: nn.Module, weights: str | None) -> None:
     if weights in (None, "random"):
         return
     state, own = _read_state(Path(str(weights))), model.state_dict()
-    if set(state) != set(own):
-        shapes = [tuple(tensor.shape) for tensor in state.values()], [tuple(tensor.shape) for tensor in own.values()]
-        if shapes[0] != shapes[1]:
-            raise SteepslopeError(f"{weights}: expected weights of this architecture, neither names nor shapes agree")
+    if state.keys() != own.keys() and [*map(_shape, state.values())] == [*map(_shape, own.values())]:
         state = dict(zip(own, state.values(), strict=True))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise SteepslopeError(
-            f"{weights}: expected weights of this architecture ({str(error).split()[:20]})"
-        ) from error
+    for name in {**own, **state}:
+        expected, found = _shape(own.get(name)), _shape(state.get(name))
+        if expected != found:
+            raise SteepslopeError(f"expected weights of this architecture: {name}: {expected}, found {found}", weights)
+    model.load_state_dict(state)
+
+
+def _shape(weight: Tensor | None) -> str:
+    return str(tuple(weight.shape)) if isinstance(weight, Tensor) else "none"
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(state.get("state_dict", state))
     except Exception as error:  # safetensors, torch and pickle each have their own for a damaged file
-        raise SteepslopeError(f"{path}: cannot be read as weights ({' '.join(str(error).split())[:160]})") from error
-    return dict(state.get("state_dict", state))
+        raise SteepslopeError(f"cannot be read as weights ({' '.join(str(error).split())[:160]})", path) from error

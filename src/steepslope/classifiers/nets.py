@@ -22,6 +22,19 @@ class Net(nn.Module):
         return logits
 
 
+class TwoParts(nn.Module):
+    """Our own net, with its features beside its logits."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (n, d) and logits (n, K)."""
+        features = self.net.encoder(images)
+        return features, self.net.head(features)
+
+
 def mnist_net(num_classes: int) -> Net:
     """Build the paper's net for 28×28 images; 128 features."""
     encoder = nn.Sequential(

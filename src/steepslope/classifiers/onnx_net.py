@@ -1,4 +1,4 @@
-"""Classifiers as ONNX files, run by ONNX Runtime on the CPU."""
+"""Classifiers as ONNX files, run by ONNX Runtime on the CPU, and the export of a net with its agreement check."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class OnnxNet(nn.Module):
     A file with a fixed batch is run once a batch of that size, the last one filled up.
     """
 
+    runs_on = "onnxruntime"
+
     def __init__(self, model: Path | bytes, source: str) -> None:
         super().__init__()
         self.model, self.source = model, source
@@ -37,7 +39,7 @@ class OnnxNet(nn.Module):
         inputs = self.session.get_inputs()
         if len(inputs) != 1 or not _takes_images(inputs[0]):
             found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
-            raise SteepslopeError(f"{source}: expected one input of float images (n, C, H, W), found {found}")
+            raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {found}", source)
         self.input = inputs[0]
         self.logits, self.features = _output_names(self.session.get_outputs(), source)
 
@@ -52,7 +54,7 @@ class OnnxNet(nn.Module):
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has an exception for each kind of damage
             reason = " ".join(str(error).split())[:160]
-            raise SteepslopeError(f"{self.source}: cannot be read as an ONNX file ({reason})") from error
+            raise SteepslopeError(f"cannot be read as an ONNX file ({reason})", self.source) from error
 
     @property
     def fixed(self) -> tuple[int | None, int | None, int | None, int | None]:
@@ -77,16 +79,13 @@ class OnnxNet(nn.Module):
             arrays = self.session.run(names, {self.input.name: filled})
         except Exception as error:  # as above
             reason = " ".join(str(error).split())[:160]
-            raise SteepslopeError(f"{self.source}: cannot run on images of shape {pixels.shape} ({reason})") from error
+            raise SteepslopeError(f"cannot run on images of shape {pixels.shape} ({reason})", self.source) from error
         return [array[: len(pixels)].astype(np.float32) for array in arrays]
 
 
 def _takes_images(one: Any) -> bool:
-    return (
-        len(one.shape) == 4
-        and one.type in FLOAT_TYPES
-        and (not isinstance(one.shape[1], int) or one.shape[1] in (1, 3))
-    )
+    free_or_known = len(one.shape) == 4 and (not isinstance(one.shape[1], int) or one.shape[1] in (1, 3))
+    return free_or_known and one.type in FLOAT_TYPES
 
 
 def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
@@ -96,15 +95,15 @@ def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
     if "logits" not in flat and len(flat) != 1:
         found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in outputs)
         raise SteepslopeError(
-            f"{source}: expected one output of floats (n, K), or one of them named logits, found {found}"
+            f"expected one output of floats (n, K), or one of them named logits, found {found}", source
         )
     features = "features" if any(one.name == "features" for one in floats) else None
     return "logits" if "logits" in flat else flat[0], features
 
 
-def onnx_classifier(rest: str) -> Classifier:
+def onnx_classifier(argument: str) -> Classifier:
     """Load ``onnx:FILE``; its normalisation is not in the file, and has to be given (``--mean --std``)."""
-    path = Path(rest)
+    path = Path(argument)
     digest = _digest(path)
     net = OnnxNet(path, str(path))
     _, channels, height, width = net.fixed
@@ -112,7 +111,7 @@ def onnx_classifier(rest: str) -> Classifier:
     transform = Transform((height or 0, width or 0), unknown, unknown)
     found = next(one.shape[-1] for one in net.session.get_outputs() if one.name == net.logits)
     classes = wordnet_labels() if found == NUM_CLASSES else None
-    return Classifier(f"onnx:{rest}", net.eval(), transform, None, digest, classes)
+    return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest, classes)
 
 
 def _digest(path: Path) -> str:
@@ -122,7 +121,7 @@ def _digest(path: Path) -> str:
         for file in [path, *path.parent.glob(f"{path.name}*.data"), *path.parent.glob(f"{path.stem}.data")]:
             digest.update(file.read_bytes())
     except OSError as error:
-        raise SteepslopeError(f"{path}: expected an ONNX file, but it cannot be read ({error.strerror})") from error
+        raise SteepslopeError(f"expected an ONNX file, but it cannot be read ({error.strerror})", path) from error
     return digest.hexdigest()
 
 
@@ -151,13 +150,13 @@ def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
             )
         except Exception as error:  # whatever in the net has no counterpart
             reason = " ".join(str(error.__cause__ or error).split())[:160]
-            raise SteepslopeError(f"{source}: cannot be exported to ONNX ({reason})") from error
+            raise SteepslopeError(f"cannot be exported to ONNX ({reason})", source) from error
         exported = OnnxNet(path.read_bytes(), source)
     with torch.inference_mode():
         expected, found = net(images)[1], exported(images)[1]
     gap = float((expected - found).abs().max())
     if not gap <= 1e-3 or not torch.equal(expected.argmax(dim=1), found.argmax(dim=1)):
-        raise SteepslopeError(f"{source}: ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3")
+        raise SteepslopeError(f"ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3", source)
     return exported.eval()
 
 

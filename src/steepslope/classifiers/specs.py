@@ -1,13 +1,14 @@
-"""Classifier specs, ``scheme:rest``."""
+"""Classifier specs, ``scheme:argument``, and the registry of schemes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from steepslope.classifiers.backbones import module_classifier, timm_classifier, torchvision_classifier
-from steepslope.classifiers.classifier import Classifier, load_checkpoint, new_net
+from steepslope.classifiers.checkpoints import load_checkpoint, new_net
+from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.onnx_net import onnx_classifier
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, require_known
 
 CLASSIFIERS: dict[str, Callable[[str], Classifier]] = {
     "checkpoint": load_checkpoint,
@@ -21,12 +22,11 @@ CLASSIFIERS: dict[str, Callable[[str], Classifier]] = {
 
 def load_classifier(spec: str) -> Classifier:
     """Load the classifier of a spec such as ``checkpoint:runs/mnist`` or ``timm:resnet50``."""
-    scheme, _, rest = spec.partition(":")
-    if scheme not in CLASSIFIERS:
-        raise unknown_name(f"classifier scheme in {spec!r}:", scheme, CLASSIFIERS)
-    if not rest:
-        raise SteepslopeError(f"classifier {spec!r}: expected something after {scheme}:")
-    return CLASSIFIERS[scheme](rest)
+    scheme, _, argument = spec.partition(":")
+    require_known(f"classifier scheme in {spec!r}:", scheme, CLASSIFIERS)
+    if not argument:
+        raise SteepslopeError(f"expected something after {scheme}:", f"classifier {spec!r}")
+    return CLASSIFIERS[scheme](argument)
 
 
 def architecture(classifier: Classifier) -> str:

@@ -11,24 +11,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steepslope.checks import SEED, require
-from steepslope.classifiers.classifier import (
-    Classifier,
-    ClassifierCard,
-    checkpoint_classifier,
-    normalized,
-    require_image_shape,
-    save_checkpoint,
-)
+from steepslope.checks import SEED, Check, Choice, Number, Whole, require_all
+from steepslope.classifiers.card import ClassifierCard
+from steepslope.classifiers.checkpoints import checkpoint_classifier, save_checkpoint
+from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.nets import NETS, Net
-from steepslope.data.datasets import holdout_split, parse_dataset
+from steepslope.data.datasets import parse_dataset
+from steepslope.data.holdout import SPLIT_SEED, holdout_split
 from steepslope.data.images import Images
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.utilities.progress import bar
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
 
 STATE = "unfinished.safetensors"
+CHECKS: dict[str, Check] = {
+    "epochs": Whole(1),
+    "batch_size": Whole(1),
+    "learning_rate": Number(1e-12),
+    "rotate": Number(0, 180),
+    "optimizer": Choice(("adam", "sgd")),
+    "momentum": Number(0, 0.9999),
+    "weight_decay": Number(0, 1e3),
+    "schedule": Choice(("cosine", "constant")),
+    "seed": SEED,
+}
 
 
 @dataclass(frozen=True)
@@ -50,24 +57,12 @@ class ClassifierTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require("seed", self.seed, SEED)
-        for name, choices in {"optimizer": ("adam", "sgd"), "schedule": ("cosine", "constant")}.items():
-            if getattr(self, name) not in choices:
-                raise SteepslopeError(f"{name}: expected {' or '.join(choices)}, found {getattr(self, name)!r}")
-        for name, most in {"rotate": 180, "momentum": 0.9999, "weight_decay": 1e3}.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise SteepslopeError(f"{name}: expected a number from 0 to {most}, found {getattr(self, name)}")
-        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
-            raise SteepslopeError(
-                "training: expected epochs >= 1, batch_size >= 1 and learning_rate > 0, found "
-                f"{self.epochs}, {self.batch_size} and {self.learning_rate}"
-            )
+        require_all(self, CHECKS)
 
 
 def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
     """Return the recipe that suits a net, with the given changes; None changes nothing."""
-    if net not in NETS:
-        raise unknown_name("net", net, NETS)
+    require_known("net", net, NETS)
     kind = NETS[net]
     default = {"epochs": kind.epochs, "batch_size": kind.batch_size}
     return ClassifierTraining(**default | {name: value for name, value in changes.items() if value is not None})
@@ -79,22 +74,22 @@ def train_classifier(
     out: Path,
     recipe: ClassifierTraining,
     holdout: int | None = None,
-    split_seed: int = 42,
+    split_seed: int = SPLIT_SEED,
 ) -> tuple[Classifier, float]:
     """Train on the training split of ``data`` less its held-out rows; save a checkpoint to ``out``.
 
-    The split depends on ``split_seed`` alone, so classifiers of different seeds share it. Returns the
+    The split depends on ``split_seed`` alone, so it is the same for classifiers of different seeds. Returns the
     classifier and its accuracy on the held-out rows.
     """
     spec = parse_dataset(data)
     if spec.split == "test":
-        raise SteepslopeError(f"data {data!r}: a classifier trains on the training split, not on the test split")
+        raise SteepslopeError("a classifier trains on the training split, not on the test split", f"data {data!r}")
     images = spec.load_into_memory("train")
     require_image_shape(net, images, spec.name)
     fitted, held_out = holdout_split(len(images), holdout, split_seed)
     pixels = images.pixels[fitted] / 255
     if pixels.std() == 0:
-        raise SteepslopeError(f"{spec.name}: expected images that differ, found one grey value in all of them")
+        raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
     card = ClassifierCard(
         net=net,
         num_classes=int(images.labels.max()) + 1,
@@ -116,7 +111,7 @@ def train_classifier(
 
 
 def accuracy(classifier: Classifier, images: Images, batch: int = 1000) -> float:
-    """Return the share of images whose label is predicted, in [0, 1]."""
+    """Return the fraction of images whose label is predicted, in [0, 1]."""
     hits = [
         classifier(torch.stack([classifier.transform(images.image(row)) for row in rows]))[1].argmax(axis=1)
         == images.labels[rows]
@@ -164,9 +159,9 @@ class _Run:
         return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
 
     def _set_learning_rate(self, done: float) -> None:
-        share = 0.5 * (1 + math.cos(math.pi * done)) if self.recipe.schedule == "cosine" else 1.0
+        fraction = 0.5 * (1 + math.cos(math.pi * done)) if self.recipe.schedule == "cosine" else 1.0
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * share
+            group["lr"] = self.recipe.learning_rate * fraction
 
     def _step(self, inputs: Tensor, labels: Tensor) -> float:
         self.net.train()
@@ -192,6 +187,22 @@ class _Run:
         self.epochs_done = about["epochs"]
         self.net.load_state_dict(weights)
         restore_optimizer(self.optimizer, moments)
+
+
+def normalized(pixels: Tensor, mean: float, std: float) -> Tensor:
+    """Turn uint8 images (n, H, W) or (n, H, W, C) into standardised floats (n, 1, H, W) or (n, C, H, W)."""
+    standardised = (pixels.float() / 255 - mean) / std
+    return standardised.unsqueeze(1) if pixels.ndim == 3 else standardised.permute(0, 3, 1, 2).contiguous()
+
+
+def require_image_shape(net: str, images: Images, source: str) -> None:
+    """Raise unless the images have the shape that the net is built for."""
+    kind = NETS[net]
+    side, colour = kind.image_size, kind.channels == 3
+    if images.pixels.shape[1:] != (side, side, *([3] if colour else [])):
+        found = "×".join(str(size) for size in images.pixels.shape[1:])
+        what = "colour" if colour else "grey"
+        raise SteepslopeError(f"{net} expects {what} images of {side}×{side} pixels, found {found}", source)
 
 
 def mirrored(inputs: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ def extract(
     resize: Literal["crop", "squash"] | None = None,
     auxiliary: bool = False,
 ) -> None:
-    """Run a frozen classifier over images and keep what it says; killed and run again, it resumes.
+    """Run a frozen classifier over images and keep its outputs; killed and run again, it resumes.
 
     Parameters
     ----------
@@ -52,9 +52,10 @@ def extract(
         beside them, as evidence for oracles.
     """
     from steepslope.classifiers.specs import load_classifier
+    from steepslope.data.class_names import read_classes
     from steepslope.data.datasets import parse_dataset
     from steepslope.extraction.auxiliary import extract_auxiliary
-    from steepslope.extraction.extraction import extract_to_folder, read_classes
+    from steepslope.extraction.extraction import extract_to_folder
 
     spec, names = parse_dataset(data), None if classes is None else read_classes(Path(classes))
     if auxiliary and names is not None:

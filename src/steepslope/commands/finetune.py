@@ -21,7 +21,7 @@ def finetune(out: str, request: FinetuneRequest) -> None:
     if request.data is None:
         raise SteepslopeError("expected the data spec of the images, found none", "data")
 
-    from steepslope.extraction.engine import launched
+    from steepslope.extraction.machines import launched
     from steepslope.finetuning.launch import machines_of, train_stages
     from steepslope.finetuning.prepare import check
 

@@ -19,7 +19,7 @@ def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2) ->
     trial
         Images at once in the steps that are tried.
     """
-    from steepslope.extraction.engine import launched
+    from steepslope.extraction.machines import launched
     from steepslope.finetuning.launch import machines_of, plan_stages
     from steepslope.finetuning.prepare import check
     from steepslope.utilities.progress import console

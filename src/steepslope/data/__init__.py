@@ -1,1 +1,8 @@
-"""Data sets of labelled images, and what a classifier takes of them."""
+"""Data sets of labelled images, and how an image becomes a classifier's input.
+
+``datasets``: specs such as ``digits:test``, and the registry ``DATASETS`` of their schemes. One file a source:
+``digits``, ``idx``, ``torchvision_data``, ``imagefolder``, ``hub_data``, ``webdataset_data``.
+``images``: the contract ``Dataset``, images in memory, and rows found by id. ``decoding``: rows as batches of tensors,
+with what cannot be read named. ``transforms``: size, resizing and normalisation. ``holdout``: the hold-out split.
+``class_names``: class names -> labels, with those of ImageNet in ``imagenet``.
+"""

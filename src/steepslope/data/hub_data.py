@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.images import ALL, ClassNames
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.data.class_names import ClassNames
+from steepslope.data.images import ALL
+from steepslope.errors import SteepslopeError, require_known
 from steepslope.utilities.extras import require_extra
 from steepslope.utilities.queries import parse_query
 
@@ -54,15 +55,15 @@ class HubImages:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def open_hub(rest: str, names: ClassNames) -> HubImages:
+def open_hub(argument: str, names: ClassNames) -> HubImages:
     """Open ``hf:NAME[?config=…&image=…&label=…&revision=…][:SPLIT]``; NAME may be a folder.
 
     The columns are those named, or the only ones that hold images and classes. Classes that have names get their
     labels by :class:`ClassNames`.
     """
     datasets = require_extra("datasets", "data", "hf: data")
-    found = None if Path(rest).is_dir() else re.fullmatch(r"(.+):(\w[\w.-]*)", rest)
-    name, split = (found[1], found[2]) if found else (rest, None)
+    found = None if Path(argument).is_dir() else re.fullmatch(r"(.+):(\w[\w.-]*)", argument)
+    name, split = (found[1], found[2]) if found else (argument, None)
     if not name.split("?")[0]:
         raise SteepslopeError("data spec 'hf:': expected a name or a folder after it, found nothing")
     name, options = parse_query(name, OPTIONS)
@@ -72,8 +73,7 @@ def open_hub(rest: str, names: ClassNames) -> HubImages:
     image = options.get("image") or _only_column(table, datasets.Image, "image", name)
     label = options.get("label") or _only_column(table, datasets.ClassLabel, "label", name)
     for kind, column in (("image", image), ("label", label)):
-        if column not in table.features:
-            raise unknown_name(f"{kind} column of hf:{name}:", column, table.features)
+        require_known(f"{kind} column of hf:{name}:", column, table.features)
     if not isinstance(table.features[image], datasets.Image):
         raise SteepslopeError(f"hf:{name}: expected images in the column {image!r}, found {table.features[image]}")
     labels = _labels(table, label, names, f"hf:{name}")

@@ -15,27 +15,25 @@ from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError
 
 
-def load_idx(rest: str, split: str) -> Images:
+def load_idx(argument: str, split: str) -> Images:
     """Load the four files of the MNIST family from a folder, plain or gzipped."""
-    folder = Path(rest)
-    if not rest or not folder.is_dir():
-        raise SteepslopeError(f"data spec 'idx:{rest}': no such folder")
+    folder = Path(argument)
+    if not argument or not folder.is_dir():
+        raise SteepslopeError(f"data spec 'idx:{argument}': no such folder")
     stem = {"train": "train", "test": "t10k"}[split]
     pixels = read_idx(_idx_file(folder, f"{stem}-images-idx3-ubyte"), dimensions=3)
     labels = read_idx(_idx_file(folder, f"{stem}-labels-idx1-ubyte"), dimensions=1)
     if len(pixels) != len(labels):
-        raise SteepslopeError(
-            f"{folder}: expected {len(pixels)} labels, one for each {split} image, found {len(labels)}"
-        )
+        raise SteepslopeError(f"expected {len(pixels)} labels, one for each {split} image, found {len(labels)}", folder)
     if len(pixels) == 0:
-        raise SteepslopeError(f"{folder}: expected {split} images, found none")
+        raise SteepslopeError(f"expected {split} images, found none", folder)
     return Images(pixels, labels.astype(np.int64), row_ids(split, np.arange(len(labels))))
 
 
 def _idx_file(folder: Path, name: str) -> Path:
     found = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
     if not found:
-        raise SteepslopeError(f"{folder}: expected a file {name} or {name}.gz, found neither")
+        raise SteepslopeError(f"expected a file {name} or {name}.gz, found neither", folder)
     return found[0]
 
 
@@ -52,15 +50,16 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         with opener(path, "rb") as file:
             content = file.read()
     except (OSError, EOFError, zlib.error) as error:
-        raise SteepslopeError(f"{path}: cannot be read ({error})") from error
+        raise SteepslopeError(f"cannot be read ({error})", path) from error
     header = 4 + 4 * dimensions
     if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < header:
         raise SteepslopeError(
-            f"{path}: expected an IDX file of unsigned bytes in {dimensions} dimensions, "
-            f"found the first bytes {content[:4].hex(' ') or '(none)'}"
+            f"expected an IDX file of unsigned bytes in {dimensions} dimensions, "
+            f"found the first bytes {content[:4].hex(' ') or '(none)'}",
+            path,
         )
     shape = tuple(int(size) for size in np.frombuffer(content, dtype=">i4", count=dimensions, offset=4))
     expected = int(np.prod(shape))
     if len(content) - header != expected:
-        raise SteepslopeError(f"{path}: expected {expected} bytes of data, found {len(content) - header}")
+        raise SteepslopeError(f"expected {expected} bytes of data, found {len(content) - header}", path)
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.images import ALL, ClassNames
+from steepslope.data.class_names import ClassNames
+from steepslope.data.images import ALL
 from steepslope.errors import SteepslopeError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -21,7 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Labelled image files; ``ids`` are their paths below the folder. A file is opened when it is asked for."""
+    """Labelled image files; ``ids`` are their paths below the folder. A file is opened when its image is."""
 
     folder: Path
     ids: list[str]
@@ -46,7 +47,7 @@ class ImageFiles:
         return ImageFiles(self.folder, [self.ids[row] for row in rows], self.labels[rows])
 
 
-def open_image_folder(rest: str, names: ClassNames) -> ImageFiles:
+def open_image_folder(argument: str, names: ClassNames) -> ImageFiles:
     """List the files of all class folders, in the order of their paths.
 
     The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
@@ -57,25 +58,23 @@ def open_image_folder(rest: str, names: ClassNames) -> ImageFiles:
     SteepslopeError
         If the folder is missing or has no class folders, or a class folder has no images or maps to no label.
     """
-    folder = Path(rest)
-    if not rest or not folder.is_dir():
-        raise SteepslopeError(f"data spec 'imagefolder:{rest}': no such folder")
+    folder = Path(argument)
+    if not argument or not folder.is_dir():
+        raise SteepslopeError(f"data spec 'imagefolder:{argument}': no such folder")
     folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
-        raise SteepslopeError(f"{folder}: expected one subfolder a class, found none")
-    known = names.given or names.own or {name: label for label, name in enumerate(folders)}
+        raise SteepslopeError("expected one subfolder a class, found none", folder)
+    if not (names.given or names.own):
+        names = ClassNames(own={name: label for label, name in enumerate(folders)})
     ids: list[str] = []
     labels: list[int] = []
     for name in folders:
-        if name not in known:
-            raise SteepslopeError(
-                f"{folder / name}: the folder's name is none of the classifier's classes (see --classes)"
-            )
+        label = names.label(name, folder / name)
         files = [str(path.relative_to(folder)) for path in image_files(folder / name)]
         if not files:
-            raise SteepslopeError(f"{folder / name}: expected images ({', '.join(sorted(SUFFIXES))}), found none")
+            raise SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES))}), found none", folder / name)
         ids += files
-        labels += [known[name]] * len(files)
+        labels += [label] * len(files)
     return ImageFiles(folder, ids, np.array(labels, dtype=np.int64))
 
 

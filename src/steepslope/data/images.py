@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ ALL = slice(None)
 
 
 class Dataset(Protocol):
-    """Labelled images by row; pixels are decoded when asked for."""
+    """Labelled images by row; its pixels are decoded on access."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -37,6 +37,15 @@ class Dataset(Protocol):
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return a hash that tells these rows from others, wherever the data set lies."""
+        ...
+
+
+@runtime_checkable
+class Divisible(Dataset, Protocol):
+    """A data set that can be cut into parts, such as rows fitted on and rows held out."""
+
+    def subset(self, rows: NDArray[np.int64]) -> Dataset:
+        """Return the given rows, in the given order."""
         ...
 
 
@@ -73,43 +82,21 @@ def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
     return np.array([f"{prefix}/{row:05d}" for row in rows])
 
 
-def rows_by_id(data: Dataset, ids: NDArray[np.str_] | None) -> NDArray[np.int64]:
-    """Return the rows of the images that outputs are of, (len(ids),), found by their ids."""
+def rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
+    """Return the rows of the images with some ids, (len(ids),).
+
+    Raises
+    ------
+    SteepslopeError
+        If there are no ids, or no image has one of them.
+    """
     if ids is None:
         raise SteepslopeError("expected outputs with ids, by which their images are found, but they have none")
-    known = {str(name): row for row, name in enumerate(data.ids)}
-    missing = next((str(name) for name in ids if str(name) not in known), None)
-    if missing is not None:
-        raise SteepslopeError(f"expected an image for each output, found none with the id {missing!r}")
-    return np.array([known[str(name)] for name in ids], dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class ClassNames:
-    """Names of classes -> labels: those that the user has ``given``, and the classifier's ``own``.
-
-    ``num_classes`` is the classifier's number of classes, if it is known.
-    """
-
-    given: Mapping[str, int] | None = None
-    own: Mapping[str, int] | None = None
-    num_classes: int | None = None
-
-    def labels_of(self, names: Sequence[str], source: str) -> NDArray[np.int64]:
-        """Return the labels of a data set's numbered class names, (len(names),).
-
-        The names given, else the classifier's own, must have them all. Where nothing is given and the classifier knows
-        none of them, the data set's numbers are the labels, if it has as many classes as the classifier.
-        """
-        known = self.given if self.given is not None else self.own
-        if known is None or (self.given is None and not any(name in known for name in names)):
-            if self.num_classes not in (None, len(names)):
-                raise SteepslopeError(
-                    f"{source}: expected {self.num_classes} classes, as the classifier has, or --classes to say which "
-                    f"its {len(names)} are"
-                )
-            return np.arange(len(names))
-        for name in names:
-            if name not in known:
-                raise SteepslopeError(f"{source}: the class {name!r} is none of the classifier's (see --classes)")
-        return np.array([known[name] for name in names], dtype=np.int64)
+    row_of = {str(name): row for row, name in enumerate(data.ids)}
+    names = [str(name) for name in ids]
+    missing = [name for name in names if name not in row_of]
+    if missing:
+        raise SteepslopeError(
+            f"expected an image for each output, found none with the id {missing[0]!r} ({len(missing):,} such)"
+        )
+    return np.array([row_of[name] for name in names], dtype=np.int64)

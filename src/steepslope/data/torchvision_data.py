@@ -12,10 +12,11 @@ import numpy as np
 import torchvision.datasets
 from numpy.typing import NDArray
 
+from steepslope.data.class_names import ClassNames
 from steepslope.data.imagefolder import ImageFiles, open_image_folder
 from steepslope.data.imagenet import wordnet_labels
-from steepslope.data.images import ClassNames, Images, row_ids
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.data.images import Images, row_ids
+from steepslope.errors import SteepslopeError, require_known
 
 
 def data_root() -> Path:
@@ -43,22 +44,21 @@ IN_MEMORY: dict[str, Callable[[str], tuple[NDArray[np.uint8], NDArray[np.int64]]
 TORCHVISION = (*IN_MEMORY, "ImageNet")
 
 
-def load_torchvision(rest: str, split: str) -> Images | ImageFiles:
+def load_torchvision(argument: str, split: str) -> Images | ImageFiles:
     """Load one split from $STEEPSLOPE_DATA, where the small data sets are downloaded once.
 
     ImageNet's test split is its 50,000 validation images. Its archives, or what torchvision makes of them, must lie in
     the folder ``imagenet`` there.
     """
-    if rest not in TORCHVISION:
-        raise unknown_name("torchvision data set", rest, TORCHVISION)
+    require_known("torchvision data set", argument, TORCHVISION)
     try:
-        if rest == "ImageNet":
+        if argument == "ImageNet":
             return _imagenet(split)
-        pixels, labels = IN_MEMORY[rest](split)
+        pixels, labels = IN_MEMORY[argument](split)
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SteepslopeError(
-            f"torchvision:{rest}: neither found in {data_root()} nor downloaded ({reason})"
+            f"torchvision:{argument}: neither found in {data_root()} nor downloaded ({reason})"
         ) from error
     return Images(pixels, labels, row_ids(split, np.arange(len(labels))))
 

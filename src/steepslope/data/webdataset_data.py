@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from steepslope.data.class_names import ClassNames
 from steepslope.data.imagefolder import SUFFIXES
-from steepslope.data.images import ALL, ClassNames
+from steepslope.data.images import ALL
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.extras import require_extra
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Where an image lies in which shard, and what its ``.cls`` file says."""
+    """Where an image lies in which shard, and what its ``.cls`` file holds."""
 
     shard: Path
     key: str
@@ -63,14 +64,14 @@ class ShardImages:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def open_shards(rest: str, names: ClassNames) -> ShardImages:
+def open_shards(argument: str, names: ClassNames) -> ShardImages:
     """Open ``wds:PATTERN``, local tar files by ``{000..012}`` or ``*``.
 
     The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows.
     """
-    samples = [sample for shard in _shards(rest) for sample in _samples(shard)]
+    samples = [sample for shard in _shards(argument) for sample in _samples(shard)]
     if not samples:
-        raise SteepslopeError(f"wds:{rest}: expected images, found none")
+        raise SteepslopeError(f"wds:{argument}: expected images, found none")
     return ShardImages(samples, np.array([_label(sample, names) for sample in samples], dtype=np.int64))
 
 
@@ -109,13 +110,12 @@ def _samples(shard: Path) -> Iterator[Sample]:
 
 def _members(shard: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, str | None]]:
     """Yield key, extension and place of each file, and the content of a ``.cls``."""
-    from webdataset.tariterators import base_plus_ext
-
+    split_name = require_extra("webdataset.tariterators", "data", "wds: data").base_plus_ext
     try:
         _require_end(shard)
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
-                key, extension = base_plus_ext(member.name)
+                key, extension = split_name(member.name)
                 if key is not None and member.isfile() and not key.startswith("__"):
                     content = tar.extractfile(member) if extension.lower() == "cls" else None
                     yield key, extension, member, content.read().decode().strip() if content else None

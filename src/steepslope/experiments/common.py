@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.classifiers.classifier import CARD as CLASSIFIER_CARD
+from steepslope.classifiers.card import CARD as CLASSIFIER_CARD
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.classifiers.training import ClassifierTraining, train_classifier
-from steepslope.data.datasets import holdout_split, parse_dataset
+from steepslope.data.datasets import parse_dataset
+from steepslope.data.holdout import SPLIT_SEED, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.engine import launched
-from steepslope.extraction.extraction import extract, said
+from steepslope.extraction.extraction import extract, summary
+from steepslope.extraction.machines import launched
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.launch import machines_of, train_stages
 from steepslope.finetuning.prepare import check
@@ -46,7 +47,7 @@ def trained_classifier(
     folder: Path,
     recipe: ClassifierTraining,
     holdout: int | None = None,
-    split_seed: int = 42,
+    split_seed: int = SPLIT_SEED,
 ) -> Classifier:
     """Train a classifier, or find one of exactly this net, recipe, data and held-out rows in the folder.
 
@@ -79,10 +80,10 @@ def outputs_of(
     images: Mapping[str, Dataset],
     folder: Path,
     options: ExtractionOptions,
-    say: Callable[[ClassifierOutputs], str] = said,
+    describe: Callable[[ClassifierOutputs], str] = summary,
 ) -> dict[str, ClassifierOutputs]:
     """Extract each data set to the subfolder of its name, or find it there; a folder with other outputs is refused."""
-    found = extract(net, {folder / name: (name, data) for name, data in images.items()}, options, say)
+    found = extract(net, {folder / name: (name, data) for name, data in images.items()}, options, describe)
     return {name: found[folder / name] for name in images}
 
 

@@ -22,7 +22,7 @@ from steepslope.data.images import Dataset, Images
 from steepslope.evaluation.rows import Resources, Scored, score_predictions, table_rows
 from steepslope.experiments.common import mean_cell, outputs_of, require_seeds, write_results
 from steepslope.experiments.distortions import DISTORTIONS, distorted
-from steepslope.extraction.auxiliary import said_of_features
+from steepslope.extraction.auxiliary import summary_of_features
 from steepslope.extraction.extraction import named_data
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.sources import TRAIN
@@ -42,13 +42,7 @@ LEVELS = (0, 1)
 PASSES = 50
 
 PLAIN = ExtractionOptions(batch_size=256, backend="onnx")
-WITH_VIEWS = replace(
-    PLAIN,
-    evidence=(
-        "features",
-        "views",
-    ),
-)
+WITH_VIEWS = replace(PLAIN, evidence=("features", "views"))
 AUXILIARY = ExtractionOptions(batch_size=64, backend="onnx")
 
 
@@ -91,7 +85,7 @@ def fused_table(
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
     backbone = load_classifier(auxiliary).with_transform(auxiliary_size, auxiliary_mean, auxiliary_std)
     images = {**named_data(nets[seeds[0]], spec, None), **_distorted(spec.load_into_memory("test"))}
-    beside = outputs_of(backbone, images, folder / "auxiliary", AUXILIARY, said_of_features)
+    beside = outputs_of(backbone, images, folder / "auxiliary", AUXILIARY, summary_of_features)
     rows, shifted = [], []
     for seed, net in nets.items():
         clean, on_shifted = seed_rows(net, images, beside, folder / f"seed{seed}", seed)

@@ -32,7 +32,7 @@ from steepslope.experiments.fused_table import (
     score_table,
     small_net,
 )
-from steepslope.extraction.auxiliary import said_of_features
+from steepslope.extraction.auxiliary import summary_of_features
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.sources import TRAIN
 from steepslope.oracle import Oracle
@@ -97,7 +97,7 @@ def probe_table(
     net, folder = load_classifier(backbone).with_transform(size, mean, std), Path(work)
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
     images = named_data(nets[seeds[0]], parse_dataset(data), None)
-    plain = outputs_of(net, images, folder / "probed", AUXILIARY, said_of_features)
+    plain = outputs_of(net, images, folder / "probed", AUXILIARY, summary_of_features)
     changed = _views_of_features(net, plain[TRAIN], images, folder / "probed-views")
     rows = []
     for seed, small in nets.items():

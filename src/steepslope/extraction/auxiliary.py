@@ -1,4 +1,4 @@
-"""A second backbone's features of images that a classifier has judged already, kept beside its outputs."""
+"""A second backbone's features of images, kept beside a classifier's outputs of the same images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.datasets import DatasetSpec
-from steepslope.data.images import ALL, ClassNames, Dataset
+from steepslope.data.images import ALL, Dataset, rows_by_id
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
@@ -52,8 +52,8 @@ class Unlabelled:
         """Return the SHA-256 of the hashes of all runs of neighbouring rows."""
         chosen = self.rows[rows]
         runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
-        marks = [self.data.fingerprint(slice(int(run[0]), int(run[-1]) + 1)) for run in runs if len(run)]
-        return hashlib.sha256("".join(marks).encode()).hexdigest()
+        digests = [self.data.fingerprint(slice(int(run[0]), int(run[-1]) + 1)) for run in runs if len(run)]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def extract_auxiliary(
@@ -69,39 +69,31 @@ def extract_auxiliary(
         If there are no complete outputs, or the data set lacks one of their images.
     """
     if options.evidence != ("features",):
-        raise SteepslopeError(f"evidence: of an auxiliary backbone, expected features, found {options.evidence}")
+        raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
     sources: dict[Path, tuple[str, Dataset]] = {
-        folder / AUXILIARY: (str(spec), _rows_of(folder, data)) for folder, data in _judged(spec, out).items()
+        folder / AUXILIARY: (str(spec), _images_of(folder, data)) for folder, data in _data_by_folder(spec, out).items()
     }
-    return extract(backbone, sources, replace(options, evidence=("features",)), said_of_features)
+    return extract(backbone, sources, replace(options, evidence=("features",)), summary_of_features)
 
 
-def said_of_features(outputs: ClassifierOutputs) -> str:
-    """Return what to say of a backbone's outputs, whose classes may be others than the labels'."""
+def summary_of_features(outputs: ClassifierOutputs) -> str:
+    """Return the number of features and images, in words; a backbone's classes may be others than the labels'."""
     return f"{outputs.require_features().shape[1]:,} auxiliary features of {len(outputs):,} images"
 
 
-def _judged(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
+def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     """Return the folders of complete outputs, and of each the data set with its images."""
-    splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if (out / MANIFEST).exists():
-        if spec.family.open_whole is not None:
-            return {out: spec.open(ClassNames())}
-        if spec.split is None:
-            raise SteepslopeError(f"data {spec}: expected one split, as {out} holds, such as {spec}:test")
-        splits = {out: spec.split}
+        return {out: spec.open()}
+    splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if not splits:
-        raise SteepslopeError(f"{out}: expected complete outputs, to keep auxiliary features beside, found none")
-    loaded: dict[str, Dataset] = {split: spec.load(split) for split in dict.fromkeys(splits.values())}
-    return {folder: loaded[split] for folder, split in splits.items()}
+        raise SteepslopeError("expected complete outputs, to keep auxiliary features beside, found none", out)
+    opened = {split: spec.load(split) for split in dict.fromkeys(splits.values())}
+    return {folder: opened[split] for folder, split in splits.items()}
 
 
-def _rows_of(folder: Path, data: Dataset) -> Unlabelled:
-    number = {str(name): row for row, name in enumerate(data.ids)}
-    ids = ids_of_folder(folder)
-    missing = [name for name in ids if name not in number]
-    if missing:
-        raise SteepslopeError(
-            f"{folder}: expected all of its images in the data set, found no {missing[0]!r} ({len(missing)} such)"
-        )
-    return Unlabelled(data, np.array([number[name] for name in ids], dtype=np.int64))
+def _images_of(folder: Path, data: Dataset) -> Unlabelled:
+    try:
+        return Unlabelled(data, rows_by_id(data, ids_of_folder(folder)))
+    except SteepslopeError as error:
+        raise error.within(folder) from error

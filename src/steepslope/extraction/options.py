@@ -1,40 +1,76 @@
 """What can be chosen about an extraction; free of torch, so that the command line can read it."""
 
 # Annotations are not postponed: the command line reads them.
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.checks import Check, Choice, Optional, Whole, require_all
+from steepslope.errors import SteepslopeError, require_known
 
 EVIDENCE_ARRAYS = ("features", "views", "dropout")
 VIEW_NAMES = (
     "flip", "left", "right", "up", "down", "turn_left", "turn_right",
     "blur", "shrink", "grow", "less_contrast", "more_contrast",
 )  # fmt: skip
+NONE = "none"
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "features": ("float32", "float16"),
-    "on_error": ("stop", "skip"),
-    "backend": ("auto", "torch", "onnx"),
-    "precision": ("32", "bf16", "fp16"),
+MACHINE_CHECKS: dict[str, Check] = {
+    "devices": Optional(Whole(1)),
+    "num_nodes": Optional(Whole(1)),
+    "precision": Choice(("32", "bf16", "fp16")),
+}
+EXTRACTION_CHECKS: dict[str, Check] = {
+    "features": Choice(("float32", "float16")),
+    "passes": Whole(2),
+    "batch_size": Whole(1),
+    "workers": Whole(0),
+    "shard_rows": Whole(1),
+    "on_error": Choice(("stop", "skip")),
+    "backend": Choice(("auto", "torch", "onnx")),
 }
 
 
-@dataclass(frozen=True)
-class ExtractionOptions:
+@dataclass(frozen=True, kw_only=True)
+class Machines:
+    """On what to run.
+
+    Parameters
+    ----------
+    devices
+        Processes on this machine, one a GPU or on the CPU; by default 1, or what torchrun started.
+    num_nodes
+        Machines; by default 1, or what torchrun started.
+    strategy
+        Strategy of Lightning Fabric, such as ddp.
+    precision
+        32, or mixed with bf16 or fp16, which is faster on GPUs and new CPUs.
+    """
+
+    devices: int | None = None
+    num_nodes: int | None = None
+    strategy: str = "auto"
+    precision: Literal["32", "bf16", "fp16"] = "32"
+
+    def __post_init__(self) -> None:
+        require_all(self, MACHINE_CHECKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionOptions(Machines):
     """How to extract.
 
     Parameters
     ----------
     evidence
-        What to keep beside the logits, with commas between: features (penultimate), views (the logits of the image
-        mirrored, shifted, turned, blurred, scaled and in other contrast; with them estimates of its noise), dropout
-        (mean and spread of its passes), or none.
+        Evidence to keep beside the logits: features (penultimate), views (the logits of the image mirrored, shifted,
+        turned, blurred, scaled and in other contrast; with them estimates of its noise), dropout (mean and spread of
+        its passes), or none.
     features
         Type in which features are kept.
     views
-        Which views, with commas between, among flip, left, right, up, down, turn_left, turn_right, blur, shrink, grow,
-        less_contrast and more_contrast; by default all.
+        Views to keep, among flip, left, right, up, down, turn_left, turn_right, blur, shrink, grow, less_contrast and
+        more_contrast; by default all.
     passes
         Forward passes with dropout.
     batch_size
@@ -48,14 +84,6 @@ class ExtractionOptions:
     backend
         torch; onnx: ONNX Runtime on the CPU; auto: onnx on a machine without a GPU, for inputs of 64 pixels and more,
         where ONNX Runtime is installed and agrees with PyTorch, else torch.
-    precision
-        32, or mixed with bf16 or fp16, which is faster on GPUs and new CPUs.
-    devices
-        Processes on this machine, one a GPU or on the CPU; by default 1, or what torchrun started.
-    num_nodes
-        Machines; by default 1, or what torchrun started.
-    strategy
-        Of Lightning Fabric, such as ddp.
     """
 
     evidence: tuple[str, ...] = ("features",)
@@ -67,44 +95,26 @@ class ExtractionOptions:
     shard_rows: int = 4096
     on_error: Literal["stop", "skip"] = "stop"
     backend: Literal["auto", "torch", "onnx"] = "auto"
-    precision: Literal["32", "bf16", "fp16"] = "32"
-    devices: int | None = None
-    num_nodes: int | None = None
-    strategy: str = "auto"
 
     def __post_init__(self) -> None:
-        evidence = names_of("evidence", self.evidence, EVIDENCE_ARRAYS, none=True)
+        super().__post_init__()
+        require_all(self, EXTRACTION_CHECKS)
+        evidence = () if self.evidence == (NONE,) else self.evidence
+        require_names("evidence", evidence, EVIDENCE_ARRAYS)
+        require_names("views", self.views or (NONE,), VIEW_NAMES)
         object.__setattr__(self, "evidence", tuple(name for name in EVIDENCE_ARRAYS if name in evidence))
-        object.__setattr__(self, "views", names_of("view", self.views, VIEW_NAMES))
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise SteepslopeError(f"{name}: expected {' or '.join(choices)}, found {getattr(self, name)!r}")
-        least = {"batch_size": 1, "shard_rows": 1, "workers": 0, "passes": 2, "devices": 1, "num_nodes": 1}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < low):
-                raise SteepslopeError(f"{name}: expected a whole number >= {low}, found {value!r}")
-        if "dropout" in self.evidence and self.backend == "onnx":
-            raise SteepslopeError("backend: dropout passes need torch, since ONNX keeps no dropout, found 'onnx'")
-        if self.precision != "32" and self.backend == "onnx":
-            raise SteepslopeError(f"precision: expected 32 with the backend onnx, found {self.precision!r}")
+        if self.backend == "onnx" and ("dropout" in evidence or self.precision != "32"):
+            raise SteepslopeError("onnx runs in precision 32 and without dropout passes: expected torch", "backend")
 
 
-def names_of(kind: str, value: tuple[str, ...] | str, known: tuple[str, ...], none: bool = False) -> tuple[str, ...]:
-    """Return names given as a tuple or with commas between, each once; ``none`` allows there to be none.
+def require_names(option: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Raise unless each of the names is known and is there once.
 
-    >>> names_of("evidence", "features,views", EVIDENCE_ARRAYS)
-    ('features', 'views')
+    >>> require_names("views", ("flip", "flip"), VIEW_NAMES)
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: views: expected each name once, found flip 2 times
     """
-    given = value.split(",") if isinstance(value, str) else value
-    names = tuple(dict.fromkeys(name.strip() for name in given))
-    if names == ("none",) and none:
-        return ()
-    for name in names:
-        if name == "none" and none:
-            raise SteepslopeError(f"{kind}: expected none alone, or other names, found {', '.join(names)}")
-        if name not in known:
-            raise unknown_name(kind, name, (*known, "none") if none else known)
-    if not names and not none:
-        raise SteepslopeError(f"{kind}: expected at least one, found none")
-    return names
+    for name, count in Counter(names).items():
+        require_known(f"name in {option}:", name, known)
+        if count > 1:
+            raise SteepslopeError(f"expected each name once, found {name} {count} times", option)

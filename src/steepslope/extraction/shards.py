@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
+from steepslope.data.decoding import Batch, batch_loader, unreadable
 from steepslope.data.images import Dataset
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
@@ -35,104 +33,46 @@ class Shard:
     path: Path
 
 
-class Batch(NamedTuple):
-    """Decoded rows with their images (m, C, H, W), if there are any, and why others could not be decoded."""
-
-    rows: list[int]
-    images: torch.Tensor | None
-    failed: list[tuple[int, str]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Decoded(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
-    """Rows of a data set as tensors, or as the reason why an image cannot be read."""
-
-    data: Dataset
-    transform: Transform
-
-    def __getitem__(self, row: int) -> tuple[int, torch.Tensor | str]:
-        try:
-            return row, self.transform(self.data.image(row))
-        except Exception as error:  # decoders have many kinds for damaged and for hostile files
-            reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", " ".join(str(error).split()))
-            return row, reason or type(error).__name__
-
-
 def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> list[Shard]:
     """Cut a data set into shards, with a hash of their rows in the names: changed rows are another shard."""
     shards = []
     for start in range(0, len(data), options.shard_rows):
         rows = range(start, min(start + options.shard_rows, len(data)))
-        mark = data.fingerprint(slice(rows.start, rows.stop))[:12]
-        shards.append(Shard(rows, folder / f"{start:010d}-{mark}.npz"))
+        digest = data.fingerprint(slice(rows.start, rows.stop))[:12]
+        shards.append(Shard(rows, folder / f"{start:010d}-{digest}.npz"))
     return shards
 
 
 def write_shards(shards: Sequence[Shard], engine: Engine, data: Dataset, transform: Transform, source: str) -> None:
-    """Run the engine over the shards that are not there yet, one process's share of them."""
-    share = shards[engine.fabric.global_rank :: engine.fabric.world_size]
-    mine = [shard for shard in share if not shard.path.exists()]
-    batches = _batches(mine, _Decoded(data, transform), engine)
-    with bar(engine.fabric.is_global_zero) as progress:
+    """Run the engine over the shards that are not there yet, as far as they fall to this process."""
+    fabric, options = engine.fabric, engine.options
+    mine = [shard for shard in shards[fabric.global_rank :: fabric.world_size] if not shard.path.exists()]
+    rows = [batch for shard in mine for batch in _batch_rows(shard, options.batch_size)]
+    batches = batch_loader(data, transform, rows, options.workers, pin_memory=fabric.device.type == "cuda")
+    with bar(fabric.is_global_zero) as progress:
         task = progress.add_task(f"extracting {source}", total=sum(len(shard.rows) for shard in mine))
         for shard in mine:
             if (shard.path.parent / STOPPED).exists():
                 return
-            count = len(_batch_rows(shard, engine.options.batch_size))
+            count = len(_batch_rows(shard, options.batch_size))
             parts = [_run(batch, engine, data, source) for batch in itertools.islice(batches, count)]
             _write(shard.path, parts)
             progress.advance(task, len(shard.rows))
-
-
-def decoded_batches(
-    data: Dataset, rows: NDArray[np.int64], transform: Transform, size: int, workers: int = 0
-) -> Iterator[torch.Tensor]:
-    """Yield the images of some rows, in their order, (m, C, H, W) with m <= size; the first unreadable one is named."""
-    parts = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
-    loader = DataLoader(_Decoded(data, transform), batch_sampler=parts, num_workers=workers, collate_fn=_collate)
-    for batch in loader:
-        if batch.failed:
-            row, reason = batch.failed[0]
-            raise SteepslopeError(f"{data.ids[row]}: cannot be read as an image ({reason})")
-        yield batch.images
 
 
 def _batch_rows(shard: Shard, size: int) -> list[list[int]]:
     return [list(shard.rows[start : start + size]) for start in range(0, len(shard.rows), size)]
 
 
-def _batches(shards: Sequence[Shard], decoded: _Decoded, engine: Engine) -> Iterator[Batch]:
-    """Decode the shards' batches one after another; workers go on decoding across the shards' ends."""
-    options = engine.options
-    return iter(
-        DataLoader(
-            decoded,
-            batch_sampler=[rows for shard in shards for rows in _batch_rows(shard, options.batch_size)],
-            num_workers=options.workers,
-            collate_fn=_collate,
-            pin_memory=engine.fabric.device.type == "cuda",
-        )
-    )
-
-
-def _collate(items: list[tuple[int, torch.Tensor | str]]) -> Batch:
-    good = [(row, image) for row, image in items if not isinstance(image, str)]
-    failed = [(row, reason) for row, reason in items if isinstance(reason, str)]
-    return Batch([row for row, _ in good], torch.stack([image for _, image in good]) if good else None, failed)
-
-
 def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batch, dict[str, NDArray[Any]]]:
     if batch.failed and engine.options.on_error == "stop":
-        row, reason = batch.failed[0]
-        raise SteepslopeError(f"{source}: {data.ids[row]}: cannot be read as an image ({reason})")
+        raise unreadable(data, *batch.failed[0]).within(source)
     arrays = {} if batch.images is None else engine(batch.images, batch.rows[0])
     for name, array in arrays.items():
         bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
         if len(bad):
-            where = data.ids[batch.rows[bad[0]]]
-            raise SteepslopeError(
-                f"{source}: {where}: expected finite {name} from the classifier, found NaN or infinity"
-            )
+            where = f"{source}: {data.ids[batch.rows[bad[0]]]}"
+            raise SteepslopeError(f"expected finite {name} from the classifier, found NaN or infinity", where)
     return Batch(batch.rows, None, batch.failed), arrays
 
 
@@ -153,7 +93,7 @@ def join(shards: Sequence[Shard], data: Dataset, out: Path, key: dict[str, Any],
     """Stream the shards into one array each; the manifest, written last, lists the images that could not be read."""
     rows = np.concatenate([*_arrays(shards, "rows")])
     if len(rows) == 0:
-        raise SteepslopeError(f"{out}: none of the {len(data)} images could be read")
+        raise SteepslopeError(f"none of the {len(data)} images could be read", out)
     skipped = _skipped(shards, data)
     with staged_folder(out, last=MANIFEST) as staging:
         described = {
@@ -184,7 +124,7 @@ def _arrays(shards: Sequence[Shard], name: str) -> Iterator[NDArray[Any]]:
             with np.load(shard.path, allow_pickle=False) as archive:
                 array = archive[name] if name in archive.files else None
         except (OSError, ValueError, BadZipFile) as error:
-            raise SteepslopeError(f"{shard.path}: is damaged; delete it and run again ({error})") from error
+            raise SteepslopeError(f"is damaged; delete it and run again ({error})", shard.path) from error
         if array is not None:
             yield array
 

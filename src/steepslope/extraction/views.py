@@ -1,7 +1,7 @@
 """Views of a batch of images: small changes under which a prediction that can be trusted should stand.
 
-Each maps standardised images (n, C, H, W) to the same shape. Sizes are shares of the side: a shift is one pixel of 28.
-What comes in from outside repeats or mirrors the border.
+Each maps standardised images (n, C, H, W) to the same shape. Sizes are fractions of the side: a shift is
+one pixel of 28. What comes in from outside repeats or mirrors the border.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from steepslope.data.decoding import decoded, unreadable
 from steepslope.data.images import Dataset
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
@@ -48,15 +49,12 @@ class Examples(torch.utils.data.Dataset[Example | str]):
         """Return one example, without the axis m, or why it cannot be had."""
         epoch, place = key
         row = int(self.rows[place])
-        try:
-            image = self._augmented(self.data.image(row), epoch, place)
-            seen = None if self.classifier is None else self.classifier(image)
-            own = seen if self.oracle is None or self.oracle == self.classifier else self.oracle(image)
-        except Exception as error:  # decoders have many kinds for damaged files
-            if isinstance(error, SteepslopeError):
-                return f"{self.data.ids[row]}: {error}"
-            reason = " ".join(str(error).split()) or type(error).__name__
-            return f"{self.data.ids[row]}: cannot be read as an image ({reason})"
+        example = decoded(self.data, row, lambda image: self._example(self._augmented(image, epoch, place), place))
+        return str(unreadable(self.data, row, example)) if isinstance(example, str) else example
+
+    def _example(self, image: Image.Image, place: int) -> Example:
+        seen = None if self.classifier is None else self.classifier(image)
+        own = seen if self.oracle is None or self.oracle == self.classifier else self.oracle(image)
         assert own is not None
         return Example(own, torch.empty(0) if seen is None or seen is own else seen, torch.tensor(place))
 

@@ -10,8 +10,8 @@ from lightning_fabric import Fabric
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.engine import together
-from steepslope.extraction.options import ExtractionOptions
+from steepslope.extraction.machines import together
+from steepslope.extraction.options import Machines
 from steepslope.finetuning.cost import cost_of, lines
 from steepslope.finetuning.loop import finetune
 from steepslope.finetuning.prepare import new_oracle, prepare
@@ -20,15 +20,10 @@ from steepslope.finetuning.sources import open_fit_set, with_input
 from steepslope.utilities.progress import console
 
 
-def machines_of(asked: FinetuneRequest) -> ExtractionOptions:
-    """Return on what to run; torch is the backend that trains."""
-    return ExtractionOptions(
-        workers=asked.workers,
-        devices=asked.devices,
-        num_nodes=asked.num_nodes,
-        strategy=asked.strategy,
-        precision=asked.precision,
-        backend="torch",
+def machines_of(asked: FinetuneRequest) -> Machines:
+    """Return on what to run."""
+    return Machines(
+        devices=asked.devices, num_nodes=asked.num_nodes, strategy=asked.strategy, precision=asked.precision
     )
 
 

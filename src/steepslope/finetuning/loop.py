@@ -18,8 +18,10 @@ from timm.layers import DropPath, convert_sync_batchnorm
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
+from steepslope.classifiers.layout import takes_channels_last
 from steepslope.errors import SteepslopeError, UndefinedMetricError
-from steepslope.extraction.engine import dropout_layers, together
+from steepslope.extraction.engine import dropout_layers
+from steepslope.extraction.machines import together
 from steepslope.finetuning.examples import Example, Features, Source, Steps
 from steepslope.finetuning.history import History, Running, totals_of
 from steepslope.finetuning.recipe import Finetuning
@@ -32,6 +34,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json, staged_folder
 from steepslope.utilities.progress import bar, console
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
+from steepslope.utilities.same import require_same
 from steepslope.utilities.seeding import seeded
 from steepslope.utilities.weights import load_weights, save_weights
 
@@ -101,13 +104,8 @@ def _require_same(out: Path, key: dict[str, Any]) -> None:
         found = read_json(out / CARD, "a fitted oracle").get("training") or {}
     elif (state := load_state(out / STATE)) is not None:
         found = state[2].get("key") or {}
-    if found is None or found == key:
-        return
-    name = next(name for name in {**key, **found} if key.get(name) != found.get(name))
-    raise SteepslopeError(
-        f"{out}: holds another training and is not mixed with this one: {name}: expected {key.get(name)}, "
-        f"found {found.get(name)}; choose another folder or delete this one"
-    )
+    if found is not None:
+        require_same(out, "another training", found, key)
 
 
 class _Run:
@@ -342,13 +340,5 @@ def optimizer_of(recipe: Finetuning, learner: nn.Module) -> torch.optim.Optimize
 
 
 def _takes_channels_last(net: ImageOracleNet, oracle: ImageOracle) -> bool:
-    """Lay a net's weights out channels last, which is faster, unless it cannot run so."""
-    try:
-        net.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        with torch.no_grad():
-            images = torch.zeros((2, oracle.transform.channels, *net.size), device=next(net.parameters()).device)
-            net(images.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:
-        net.backbone.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        return False
-    return True
+    images = torch.zeros((2, oracle.transform.channels, *net.size), device=next(net.parameters()).device)
+    return takes_channels_last(net.backbone, net, images)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import architecture, load_classifier
+from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.extraction.shards import decoded_batches
 from steepslope.finetuning.examples import Examples, Features, Source
 from steepslope.finetuning.loop import Task, Validation
 from steepslope.finetuning.recipe import Finetuning

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
-from steepslope.classifiers.onnx_net import OnnxNet
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.datasets import SPLITS, DatasetSpec, parse_dataset
-from steepslope.data.images import ClassNames, Dataset, rows_by_id
+from steepslope.data.class_names import read_classes
+from steepslope.data.datasets import DatasetSpec, parse_dataset
+from steepslope.data.decoding import decoded_batches
+from steepslope.data.images import Dataset, rows_by_id
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.extraction import named_data, read_classes
-from steepslope.extraction.shards import decoded_batches
+from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.recipe import Finetuning
 from steepslope.finetuning.request import FinetuneRequest, Input
 from steepslope.outputs import ClassifierOutputs
@@ -78,7 +77,7 @@ def open_fit_set(asked: FinetuneRequest) -> FitSet:
         return FitSet(data, rows, outputs.num_classes, outputs=outputs)
     assert asked.classifier is not None
     classifier = with_input(load_classifier(asked.classifier), asked.classifier_input, "classifier")
-    if isinstance(classifier.net, OnnxNet):
+    if not classifier.trainable:
         raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
     names = None if asked.classes is None else read_classes(Path(asked.classes))
     named = named_data(classifier, spec, names)
@@ -111,13 +110,9 @@ def open_valid(asked: FinetuneRequest, recipe: Finetuning, fit_set: FitSet) -> t
 
 def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tuple[Dataset, NDArray[np.int64]]:
     """Find the images of outputs by their ids: the data set, or that of its splits that has them, and their rows."""
-    if spec.family.open_whole is not None:
-        splits: Sequence[str | None] = [None]
-    else:
-        splits = [spec.split] if spec.split else SPLITS
     failure: SteepslopeError | None = None
-    for split in splits:
-        data: Dataset = spec.open(ClassNames()) if split is None else spec.load(split)
+    for split in [spec.split] if spec.split else spec.splits or [None]:
+        data = spec.open(split)
         try:
             return data, rows_by_id(data, outputs.ids)
         except SteepslopeError as error:
@@ -146,10 +141,7 @@ def with_input(net: Classifier, changes: Input, role: str) -> Classifier:
     try:
         return net.with_transform(changes.size, changes.mean, changes.std, changes.resize)  # type: ignore[arg-type]
     except SteepslopeError as error:
-        message = str(error)
-        for name in ("image-size", "mean", "std"):
-            message = message.replace(f"--{name}", f"--{role}-{name.removeprefix('image-')}")
-        raise SteepslopeError(f"{role}: {message}") from error
+        raise error.within(role) from error
 
 
 def ask(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int) -> ClassifierOutputs:

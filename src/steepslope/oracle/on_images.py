@@ -15,10 +15,10 @@ from torch.nn.functional import interpolate
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
+from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.extraction.shards import decoded_batches
 from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, parameters_of
 from steepslope.oracle.base import BaseOracle

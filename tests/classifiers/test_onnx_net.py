@@ -1,7 +1,9 @@
-"""ONNX files as classifiers: what they may look like, and what is refused."""
+"""ONNX files as classifiers, and the same net by PyTorch and ONNX Runtime."""
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +12,26 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from steepslope.classifiers.onnx_net import OnnxNet
+from steepslope.classifiers.onnx_net import OnnxNet, as_onnx
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from tests.extraction.test_backends import TINY, extracted, tiny_convolutions, words
-from tests.extraction.test_extraction import folder_of
+from tests.images import EFFICIENTNET, TINY, extracted, words
+from tests.nets import tiny_convolutions
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return folder_of(tmp_path_factory.mktemp("images") / "data", 8)
+@pytest.mark.slow
+def test_real_weights_agree_between_backends() -> None:
+    classifier = load_classifier(EFFICIENTNET)
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn((5, 3, 224, 224), generator=generator)
+    net = as_onnx(classifier.net, images, classifier.spec)
+    with torch.inference_mode():
+        expected, found = classifier.net(images), net(images)
+    for one, other in zip(expected, found, strict=True):
+        assert (one - other).abs().max() < 1e-3
+    assert torch.equal(expected[1].argmax(dim=1), found[1].argmax(dim=1))
 
 
 def save_onnx(path: Path, batch: int | str, outputs: tuple[str, ...] = ("logits", "features")) -> None:
@@ -64,15 +74,13 @@ def test_onnx_without_features(images: Path, tmp_path: Path) -> None:
     [
         (None, r"no\.onnx: expected an ONNX file, but it cannot be read"),
         (b"text", "cannot be read as an ONNX file"),
-        ("normalisation", "how its input is normalised is not known: give --mean and --std"),
+        ("normalisation", "mean and std: have to be given, since onnx:"),
         ("size", "cannot run on images of shape"),
     ],
 )
 def test_bad_onnx_files_are_named(
     content: bytes | str | None, message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import re
-
     path = tmp_path / "no.onnx"
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -91,8 +99,6 @@ def test_bad_onnx_files_are_named(
 
 def test_onnx_weights_beside_the_file(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch's exporter puts the weights into a file of their own."""
-    import warnings
-
     (tmp_path / "made").mkdir()
     path = tmp_path / "made" / "net.onnx"
     with warnings.catch_warnings():

@@ -1,0 +1,46 @@
+"""The card of a checkpoint: what a trained classifier records about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steepslope.classifiers.nets import NETS
+from steepslope.errors import require_known
+from steepslope.utilities.files import field, positive, read_json
+
+CARD = "classifier.json"
+FIELDS: dict[str, type] = {
+    "net": str, "num_classes": int, "mean": float, "std": float, "data": str, "fingerprint": str,
+    "holdout": int, "split_seed": int, "training": dict,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClassifierCard:
+    """The net, its input, and the training rows that it never saw.
+
+    ``mean`` and ``std`` are of pixels scaled to [0, 1]; ``holdout`` and ``split_seed`` rebuild the split of the
+    training images, which ``fingerprint`` recognises under any name.
+    """
+
+    net: str
+    num_classes: int
+    mean: float
+    std: float
+    data: str
+    fingerprint: str
+    holdout: int
+    split_seed: int
+    training: dict[str, Any]
+
+
+def read_card(folder: Path) -> ClassifierCard:
+    """Read a checkpoint's card, and check each of its fields."""
+    path = folder / CARD
+    content = read_json(path, "a classifier checkpoint")
+    card = ClassifierCard(**{name: field(content, name, kind, path) for name, kind in FIELDS.items()})
+    positive(content, "num_classes", path)
+    require_known(f"net in {path}:", card.net, NETS)
+    return card

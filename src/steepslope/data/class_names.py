@@ -1,0 +1,60 @@
+"""Class names -> labels: the names that the user gives, those of the classifier, and the numbers of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """Names of classes -> labels: those that the user has ``given``, and the classifier's ``own``.
+
+    ``num_classes`` is the classifier's number of classes, if it is known.
+    """
+
+    given: Mapping[str, int] | None = None
+    own: Mapping[str, int] | None = None
+    num_classes: int | None = None
+
+    def label(self, name: str, place: str | Path) -> int:
+        """Return the label of one name that the user or the classifier must know."""
+        known = self.given or self.own or {}
+        if name not in known:
+            raise SteepslopeError(f"the class {name!r} is none of the classifier's (see --classes)", place)
+        return known[name]
+
+    def labels_of(self, names: Sequence[str], source: str) -> NDArray[np.int64]:
+        """Return the labels of a data set's numbered class names, (len(names),).
+
+        The names given, else the classifier's own, must have them all. Where nothing is given and the classifier knows
+        none of them, the data set's numbers are the labels, if it has as many classes as the classifier.
+        """
+        if self.given is None and not any(name in (self.own or {}) for name in names):
+            if self.num_classes not in (None, len(names)):
+                raise SteepslopeError(
+                    f"expected {self.num_classes} classes, as the classifier has, or --classes to say which its "
+                    f"{len(names)} are",
+                    source,
+                )
+            return np.arange(len(names))
+        return np.array([self.label(name, source) for name in names], dtype=np.int64)
+
+
+def read_classes(path: Path) -> dict[str, int]:
+    """Read a text file with the name of one class a line, in the order of the labels."""
+    try:
+        names = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SteepslopeError(f"expected a text file with one class a line ({error})", path) from error
+    names = [name.strip() for name in names]
+    for row, name in enumerate(names):
+        if not name or name in names[:row]:
+            raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)
+    return {name: label for label, name in enumerate(names)}

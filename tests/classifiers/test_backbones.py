@@ -1,0 +1,89 @@
+"""timm's, torchvision's and one's own nets as classifiers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from steepslope.classifiers.specs import load_classifier
+from steepslope.cli import main
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.engine import dropout_layers
+from steepslope.outputs import ClassifierOutputs
+from tests.images import EFFICIENTNET, extract_folder, folder_of
+from tests.nets import COLOUR, tiny
+
+
+def test_real_weights_know_real_photos(tmp_path: Path) -> None:
+    """scikit-image's photos in ImageNet's folders: tiger cat, missile and espresso."""
+    photos = {"n02123159": skimage.data.cat(), "n03773504": skimage.data.rocket(), "n07920052": skimage.data.coffee()}
+    for name, pixels in photos.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / name / "photo.jpg", quality=95)
+    words = ["extract", "--classifier", EFFICIENTNET, "--data", f"imagefolder:{tmp_path / 'photos'}"]
+    assert (
+        main([*words, "--mean", "[0.5]", "--std", "[0.5]", "--backend", "torch", "--out", str(tmp_path / "out")]) == 0
+    )
+    outputs = ClassifierOutputs.load(tmp_path / "out")
+    assert outputs.is_correct.all()
+    assert outputs.require_features().shape == (3, 1280)
+    assert outputs.num_classes == 1000
+
+
+@pytest.mark.parametrize(
+    ("spec", "width"),
+    [("timm:vit_tiny_patch16_224?weights=random", 192), ("torchvision:resnet18?weights=random", 512)],
+)
+def test_backbones_give_features_and_logits(spec: str, width: int) -> None:
+    classifier = load_classifier(spec)
+    image = Image.fromarray(skimage.data.astronaut())
+    features, logits = classifier(torch.stack([classifier.transform(image)] * 2))
+    assert features is not None
+    assert features.shape == (2, width)
+    assert logits.shape == (2, 1000)
+    assert classifier.classes is not None
+    assert classifier.classes["n01440764"] == 0
+
+
+def test_ones_own_module_gives_what_goes_into_its_last_layer(tmp_path: Path) -> None:
+    data = folder_of(tmp_path / "data", 4)
+    assert extract_folder(data, tmp_path / "out") == 0
+    outputs = ClassifierOutputs.load(tmp_path / "out")
+    assert outputs.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    module = tiny()
+    images = torch.stack([COLOUR(Image.open(data / name)) for name in outputs.ids])  # type: ignore[union-attr]
+    np.testing.assert_allclose(outputs.logits, module(images).detach(), atol=1e-6)
+    features = module.body[:3](images).detach()  # type: ignore[index,operator]
+    np.testing.assert_allclose(outputs.require_features(), features, atol=1e-6)
+
+
+def test_timm_models_get_dropout_by_rate() -> None:
+    assert not dropout_layers(load_classifier("timm:resnet18?weights=random").net)
+    assert dropout_layers(load_classifier("timm:resnet18?weights=random&dropout=0.3").net)
+
+
+def test_another_dropout_rate_is_another_classifier() -> None:
+    first, again, other = (
+        load_classifier(f"timm:resnet18?weights=random&dropout={rate}").digest for rate in (0.1, 0.1, 0.9)
+    )
+    assert first == again != other
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    """One line names the first weight that differs; weights under other names fit by their shapes and order."""
+    path, spec = tmp_path / "weights.pth", f"timm:resnet10t?weights={tmp_path / 'weights.pth'}"
+    state = load_classifier("timm:resnet10t?weights=random").net.model.state_dict()  # type: ignore[union-attr]
+    torch.save({f"net.{name}": weight for name, weight in state.items()}, path)
+    assert load_classifier(spec).digest == load_classifier("timm:resnet10t?weights=random").digest
+    torch.save(state | {"fc.bias": torch.zeros(3)}, path)
+    with pytest.raises(SteepslopeError) as error:
+        load_classifier(spec)
+    assert str(error.value) == f"{path}: expected weights of this architecture: fc.bias: (1000,), found (3,)"
+    torch.save(state | {"extra": torch.zeros(3)}, path)
+    with pytest.raises(SteepslopeError, match=r"architecture: extra: none, found \(3,\)"):
+        load_classifier(spec)

@@ -1,0 +1,38 @@
+"""Checkpoints of our own nets."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from steepslope.classifiers.card import CARD
+from steepslope.classifiers.checkpoints import WEIGHTS
+from steepslope.classifiers.specs import load_classifier
+from steepslope.errors import SteepslopeError
+from steepslope.utilities.files import read_json, write_json
+
+
+@pytest.mark.parametrize("damage", ["card", "weights", "nan", "net", "field", "count"])
+def test_damaged_checkpoints_are_named(home: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "classifier"
+    shutil.copytree(home / "classifier", folder)
+    card = read_json(folder / CARD, "a card")
+    changes: dict[str, dict[str, object]] = {
+        "net": {"net": "mnistnet"},
+        "field": {"mean": "grey"},
+        "count": {"num_classes": -5},
+    }
+    if damage == "card":
+        (folder / CARD).write_text("{")
+    elif damage == "weights":
+        (folder / WEIGHTS).write_bytes(b"\0" * 100)
+    elif damage == "nan":
+        save_file({name: tensor * torch.nan for name, tensor in load_file(folder / WEIGHTS).items()}, folder / WEIGHTS)
+    else:
+        write_json(folder / CARD, card | changes[damage])
+    with pytest.raises(SteepslopeError, match=str(folder)):
+        load_classifier(f"checkpoint:{folder}")

@@ -1,0 +1,98 @@
+"""Hugging Face data sets, saved by the library itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets as hub
+import numpy as np
+import pytest
+from PIL import Image
+
+from steepslope.data.class_names import ClassNames
+from steepslope.errors import SteepslopeError
+from tests.images import PIXELS, opened, png
+
+
+@pytest.fixture
+def hub_folder(tmp_path: Path) -> Iterator[Path]:
+    """Save data sets with and without splits, as the library itself does."""
+    hub.disable_progress_bars()
+    features = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(names=["ant", "bee", "cow"])})
+    rows: dict[str, list[Any]] = {"image": [Image.fromarray(pixels) for pixels in PIXELS], "label": [2, 0, 1, 1, 0, 2]}
+    table = hub.Dataset.from_dict(rows, features=features)
+    hub.DatasetDict({"train": table, "validation": table.select([3, 1])}).save_to_disk(str(tmp_path / "both"))
+    table.save_to_disk(str(tmp_path / "one"))
+    other = rows | {"image": rows["image"][::-1]}
+    hub.Dataset.from_dict(other, features=features).save_to_disk(str(tmp_path / "other"))
+    plain = hub.Dataset.from_dict(rows | {"second": rows["image"]}, hub.Features(features | {"second": hub.Image()}))
+    missing = hub.Dataset.from_dict(rows | {"label": [None, 1, 1, 1, 1, 1]}, features=features)
+    missing.save_to_disk(str(tmp_path / "missing"))
+    plain.cast_column("label", hub.Value("int64")).save_to_disk(str(tmp_path / "plain"))
+    yield tmp_path
+    hub.enable_progress_bars()
+
+
+def test_hub_data_as_saved(hub_folder: Path) -> None:
+    for spec, rows in (("both:validation", [3, 1]), ("one", range(6)), ("both:train", range(6))):
+        images = opened(f"hf:{hub_folder}/{spec}")
+        assert images.labels.tolist() == [[2, 0, 1, 1, 0, 2][row] for row in rows]
+        np.testing.assert_array_equal(np.asarray(images.image(1)), PIXELS[rows[1]])
+        assert len(images.ids) == len(set(images.ids)) == len(images)
+    assert opened(f"hf:{hub_folder}/one").fingerprint() == images.fingerprint()
+    assert opened(f"hf:{hub_folder}/other").fingerprint() != images.fingerprint()
+
+
+def test_hub_columns_and_names(hub_folder: Path) -> None:
+    images = opened(f"hf:{hub_folder}/plain?image=second&label=label")
+    assert images.labels.tolist() == [2, 0, 1, 1, 0, 2]
+    named = opened(f"hf:{hub_folder}/one", ClassNames(given={"cow": 0, "bee": 1, "ant": 5}))
+    assert named.labels.tolist() == [0, 5, 1, 1, 5, 0]
+    own = opened(f"hf:{hub_folder}/one", ClassNames(own={"cow": 7, "bee": 8, "ant": 9, "dog": 1}))
+    assert own.labels.tolist() == [7, 9, 8, 8, 9, 7]
+    other = opened(f"hf:{hub_folder}/one", ClassNames(own={"n01440764": 0}, num_classes=3))
+    assert other.labels.tolist() == [2, 0, 1, 1, 0, 2]
+    with pytest.raises(SteepslopeError, match="expected 5 classes, as the classifier has, or --classes"):
+        opened(f"hf:{hub_folder}/one", ClassNames(own={"n01440764": 0}, num_classes=5))
+    with pytest.raises(SteepslopeError, match="the class 'bee' is none of the classifier's"):
+        opened(f"hf:{hub_folder}/one", ClassNames(own={"ant": 0}))
+
+
+def test_hub_folders_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    for name, pixels in (("bee", PIXELS[0]), ("ant", PIXELS[1])):
+        (tmp_path / "files" / "test" / name).mkdir(parents=True)
+        (tmp_path / "files" / "test" / name / "1.png").write_bytes(png(pixels))
+    images = opened(f"hf:{tmp_path}/files:test")
+    assert images.labels.tolist() == [0, 1]
+    np.testing.assert_array_equal(np.asarray(images.image(0)), PIXELS[1])
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("both", "expected one of its splits (train, validation) after a colon, found none"),
+        ("both:test", "expected one of its splits (train, validation) after a colon, found test"),
+        ("one:test", "expected no split"),
+        ("plain", "expected one image column, found 2 among image, label, second; choose with ?image=NAME"),
+        ("plain?image=second", "expected one label column, found 0"),
+        ("plain?image=label&label=label", "expected images in the column 'label'"),
+        ("plain?image=imag&label=label", "did you mean 'image'"),
+        ("plain?image=image&label=second", "expected whole numbers in the column 'second'"),
+        ("plain?colum=image", "unknown option of"),
+        ("none", "no such folder"),
+        ("missing", "expected whole numbers in the column 'label', found missing values"),
+    ],
+)
+def test_wrong_hub_specs_are_named(rest: str, message: str, hub_folder: Path) -> None:
+    with pytest.raises(SteepslopeError) as error:
+        opened(f"hf:{hub_folder}/{rest}")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_given_names_must_cover_the_classes(hub_folder: Path) -> None:
+    with pytest.raises(SteepslopeError, match="the class 'ant' is none of the classifier's"):
+        opened(f"hf:{hub_folder}/one", ClassNames(given={"cow": 0}))

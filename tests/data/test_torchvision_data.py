@@ -1,0 +1,103 @@
+"""torchvision's data sets, in small copies of their own formats that the tests write."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+import torchvision.datasets
+
+from steepslope.data.datasets import parse_dataset
+from steepslope.data.imagefolder import ImageFiles
+from steepslope.data.torchvision_data import TORCHVISION
+from steepslope.errors import SteepslopeError
+from tests.conftest import write_idx
+from tests.images import PIXELS, png
+
+LABELS = np.array([3, 0, 9, 9, 1, 2])
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where torchvision looks; its checksums are those of the real files, so the small ones go without."""
+    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path))
+    for kind in (torchvision.datasets.CIFAR10, torchvision.datasets.CIFAR100):
+        for name in ("train_list", "test_list"):
+            monkeypatch.setattr(kind, name, [[file, None] for file, _ in getattr(kind, name)])
+        monkeypatch.setattr(kind, "meta", kind.meta | {"md5": None})
+    lists = {split: [entry[0], entry[1], None] for split, entry in torchvision.datasets.SVHN.split_list.items()}
+    monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", lists)
+    return tmp_path
+
+
+def write_cifar(folder: Path, kind: type[torchvision.datasets.CIFAR10], key: str) -> None:
+    folder = folder / kind.base_folder
+    folder.mkdir()
+    rows = PIXELS.transpose(0, 3, 1, 2).reshape(len(PIXELS), -1)
+    for name in [file for file, _ in [*kind.train_list, *kind.test_list]]:
+        (folder / name).write_bytes(pickle.dumps({"data": rows, key: LABELS.tolist()}))
+    meta = {kind.meta["key"]: [str(index) for index in range(10)]}
+    (folder / kind.meta["filename"]).write_bytes(pickle.dumps(meta))
+
+
+def test_cifar_and_svhn_as_torchvision_reads_them(cache: Path) -> None:
+    write_cifar(cache, torchvision.datasets.CIFAR10, "labels")
+    write_cifar(cache, torchvision.datasets.CIFAR100, "fine_labels")
+    for split in ("train", "test"):
+        content = {"X": PIXELS.transpose(1, 2, 3, 0), "y": np.where(LABELS == 0, 10, LABELS)[:, None]}
+        scipy.io.savemat(cache / f"{split}_32x32.mat", content)
+    for name, parts in (("CIFAR10", 5), ("CIFAR100", 1), ("SVHN", 1)):
+        images = parse_dataset(f"torchvision:{name}").load_into_memory("test")
+        np.testing.assert_array_equal(images.pixels, PIXELS)
+        np.testing.assert_array_equal(np.asarray(images.image(2)), PIXELS[2])
+        assert images.labels.tolist() == LABELS.tolist()
+        assert len(parse_dataset(f"torchvision:{name}").load("train")) == 6 * parts
+
+
+def test_imagenet_is_read_file_by_file(cache: Path) -> None:
+    """Labels are those of all 1,000 classes; files lie as torchvision unpacks them."""
+    root = cache / "imagenet"
+    for split in ("train", "val"):
+        for wordnet_id in ("n03888605", "n01440764"):
+            (root / split / wordnet_id).mkdir(parents=True)
+            for index in range(2):
+                (root / split / wordnet_id / f"{index}.JPEG").write_bytes(png(PIXELS[index]))
+    torch.save(({"n03888605": ("parallel bars",), "n01440764": ("tench",)}, []), root / "meta.bin")
+    images = parse_dataset("torchvision:ImageNet").load("test")
+    assert isinstance(images, ImageFiles)
+    assert images.labels.tolist() == [0, 0, 702, 702]
+    np.testing.assert_array_equal(np.asarray(images.image(3)), PIXELS[1])
+    assert list(images.subset(np.array([2])).ids) == ["n03888605/0.JPEG"]
+    with pytest.raises(SteepslopeError, match="expected small images of one size"):
+        parse_dataset("torchvision:ImageNet").load_into_memory("test")
+
+
+def test_missing_imagenet_is_named(cache: Path) -> None:
+    assert "ImageNet" in TORCHVISION
+    with pytest.raises(SteepslopeError, match=r"torchvision:ImageNet: neither found in"):
+        parse_dataset("torchvision:ImageNet").load("test")
+
+
+def test_torchvision_reads_its_own_folder(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give torchvision the raw files where it would download them to; its own loader does the rest."""
+    raw = tmp_path / "cache" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    images = {split: parse_dataset(f"idx:{idx_folder}").load_into_memory(split) for split in ("train", "test")}
+    for split, stem in (("train", "train"), ("test", "t10k")):
+        write_idx(raw / f"{stem}-images-idx3-ubyte", images[split].pixels)
+        write_idx(raw / f"{stem}-labels-idx1-ubyte", images[split].labels.astype(np.uint8))
+    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path / "cache"))
+    loaded = parse_dataset("torchvision:MNIST").load_into_memory("test")
+    np.testing.assert_array_equal(loaded.pixels, images["test"].pixels)
+    assert loaded.labels.tolist() == images["test"].labels.tolist()
+
+
+def test_torchvision_says_when_it_cannot_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path))
+    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["file:///no/such/place/"])
+    with pytest.raises(SteepslopeError, match="torchvision:KMNIST: neither found in"):
+        parse_dataset("torchvision:KMNIST").load("test")

@@ -1,0 +1,83 @@
+"""From an image to a classifier's input, against timm's and torchvision's own transforms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from timm.data import create_transform
+from torchvision.models import ResNet50_Weights
+
+from steepslope.classifiers.specs import load_classifier
+from steepslope.data.transforms import Transform, as_colour
+from steepslope.outputs import ClassifierOutputs
+from tests.images import EFFICIENTNET, extract_folder
+
+
+def test_colours_are_what_a_viewer_shows(tmp_path: Path) -> None:
+    grey16 = Image.fromarray(np.full((2, 2), 0x80FF, dtype=np.uint16))
+    assert np.asarray(as_colour(grey16)).tolist() == [[[128] * 3] * 2] * 2
+    clear = Image.new("RGBA", (1, 1), (255, 0, 0, 0))
+    assert np.asarray(as_colour(clear)).tolist() == [[[255, 255, 255]]]
+    turned = Image.new("RGB", (4, 2), "black")
+    turned.putpixel((0, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[274] = 3
+    turned.save(tmp_path / "turned.png", exif=exif)
+    upright = Transform((2, 4), (0.0,) * 3, (1.0,) * 3, resize="exact")(Image.open(tmp_path / "turned.png"))
+    assert upright[:, 1, 3].tolist() == [1, 1, 1]
+    assert upright.sum() == 3
+
+
+def test_transform_is_timms(tmp_path: Path) -> None:
+    image = Image.fromarray(skimage.data.cat())
+    classifier = load_classifier(EFFICIENTNET)
+    theirs = create_transform(input_size=(3, 224, 224), interpolation="bicubic", crop_pct=0.875)(image)
+    torch.testing.assert_close(classifier.transform(image), theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("side", "share"), [(224, 0.9), (224, 0.95), (32, 0.875), (96, 0.9)])
+def test_crops_are_timms(side: int, share: float) -> None:
+    image = Image.fromarray(skimage.data.cat())
+    zero, one = (0.0,) * 3, (1.0,) * 3
+    size = (3, side, side)
+    theirs = create_transform(input_size=size, interpolation="bicubic", crop_pct=share, mean=zero, std=one)
+    ours = Transform((side, side), zero, one, crop_share=share)
+    torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=0)
+
+
+def test_crops_are_torchvisions() -> None:
+    image = Image.fromarray(skimage.data.cat())
+    ours = load_classifier("torchvision:resnet50?weights=random").transform
+    theirs = ResNet50_Weights.DEFAULT.transforms()(image)
+    torch.testing.assert_close(ours(image), theirs, atol=1e-5, rtol=0)
+
+
+def odd_images(folder: Path) -> None:
+    """Write what is unusual, and readable all the same."""
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(pixels[:, :, 0].astype(np.uint16) << 8).save(folder / "grey16.png")
+    palette = image.convert("P")
+    palette.save(folder / "palette.png", transparency=0)
+    exif = Image.Exif()
+    exif[274] = 6
+    image.save(folder / "turned.jpg", exif=exif)
+    image.resize((1, 1)).save(folder / "one.png")
+    image.resize((20_000, 3)).save(folder / "long.png")
+    image.convert("RGBA").save(folder / "alpha.png")
+    image.convert("L").save(folder / "grey.png")
+    image.convert("1").save(folder / "bits.png")
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+def test_odd_images_are_read(resize: str, tmp_path: Path) -> None:
+    odd_images(tmp_path / "data" / "ant")
+    assert extract_folder(tmp_path / "data", tmp_path / "out", "--resize", resize) == 0
+    assert len(ClassifierOutputs.load(tmp_path / "out")) == 9

@@ -1,0 +1,116 @@
+"""The evidence that is kept of a batch, from usual and unusual nets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from steepslope.classifiers.specs import load_classifier
+from steepslope.cli import main
+from steepslope.data.datasets import parse_dataset
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.extraction import extract_to_folder
+from steepslope.extraction.options import ExtractionOptions
+from steepslope.outputs import ClassifierOutputs
+from tests.images import (
+    TINY,
+    extract_folder,
+    extracted,
+    folder_of,
+    words,
+)
+from tests.nets import tiny_convolutions
+
+
+def test_features_by_choice(tmp_path: Path) -> None:
+    data = folder_of(tmp_path / "data", 3)
+    assert extract_folder(data, tmp_path / "half", "--features", "float16") == 0
+    assert extract_folder(data, tmp_path / "none", "--evidence", "none") == 0
+    assert ClassifierOutputs.load(tmp_path / "half").require_features().dtype == np.float16
+    assert ClassifierOutputs.load(tmp_path / "none").features is None
+    assert ClassifierOutputs.load(tmp_path / "half").logits.dtype == np.float32
+
+
+def test_dropout_passes_are_averaged(images: Path, tmp_path: Path) -> None:
+    """The mean of many passes comes close to that of all masks on the last layer's inputs, which is linear."""
+    options = ("--evidence", "features,dropout", "--passes", "400", "--shard-rows", "7", "--batch-size", "7")
+    outputs = extracted(TINY, images, tmp_path / "a", *options)
+    assert outputs.dropout is not None
+    assert outputs.dropout.shape == (24, 2, 3)
+    log_mean, deviation = outputs.dropout[:, 0], outputs.dropout[:, 1]
+    np.testing.assert_allclose(np.exp(log_mean).sum(axis=1), 1, atol=1e-5)
+    net = tiny_convolutions()
+    rng = np.random.default_rng(0)
+    masks = 2 * rng.integers(2, size=(4000, 1, 32))
+    weight, bias = net.last.weight.detach().numpy(), net.last.bias.detach().numpy()
+    logits = (masks * outputs.require_features()) @ weight.T + bias
+    probabilities = torch.from_numpy(logits).softmax(dim=2).numpy()
+    np.testing.assert_allclose(np.exp(log_mean), probabilities.mean(axis=0), atol=0.02)
+    np.testing.assert_allclose(deviation, probabilities.std(axis=0), atol=0.02)
+    again = extracted(TINY, images, tmp_path / "b", *options)
+    np.testing.assert_array_equal(again.dropout, outputs.dropout)
+
+
+def test_low_precision_is_close(images: Path, tmp_path: Path) -> None:
+    exact = extracted(TINY, images, tmp_path / "32")
+    half = extracted(TINY, images, tmp_path / "bf16", "--precision", "bf16")
+    assert half.logits.dtype == np.float32
+    np.testing.assert_allclose(half.logits, exact.logits, atol=0.02)
+    assert not np.array_equal(half.logits, exact.logits)
+
+
+@pytest.mark.parametrize(("spec", "message"), [("tiny", "expected dropout layers for"), ("resnet18", "found '2'")])
+def test_dropout_needs_layers(spec: str, message: str, images: Path, tmp_path: Path) -> None:
+
+    names = {
+        "tiny": "module:tests.nets:tiny",
+        "resnet18": "timm:resnet18?weights=random&dropout=2",
+    }
+    with pytest.raises(SteepslopeError, match=message):
+        extract_to_folder(
+            load_classifier(names[spec]),
+            parse_dataset(f"imagefolder:{images}"),
+            tmp_path / "out",
+            ExtractionOptions(evidence=("dropout",)),
+        )
+
+
+def test_unusual_nets_are_read_right(images: Path, tmp_path: Path) -> None:
+    for name, width in (("Viewing", 32), ("Backwards", 4)):
+        outputs = extracted(f"module:tests.nets:{name}", images, tmp_path / name)
+        assert outputs.require_features().shape == (24, width)
+        assert outputs.num_classes == 3
+
+
+def test_transformers_drop_too(images: Path, tmp_path: Path) -> None:
+    options = ("--evidence", "dropout", "--passes", "5")
+    outputs = extracted("module:tests.nets:attentive", images, tmp_path / "out", *options)
+    assert (outputs.require("dropout")[:, 1] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "message"),
+    [
+        ("softmax", [], "expected logits, found probabilities"),
+        ("pairs", [], "expected logits of shape (n, K), K >= 2, found tuple"),
+        ("numb", [], "found NaN or infinity"),
+        ("huge", ["--features", "float16"], "is too large for float16: keep float32"),
+        ("tiny_convolutions", ["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU, found 'fp16'"),
+        (
+            "tiny_convolutions",
+            ["--precision", "bf16", "--backend", "onnx"],
+            "backend: onnx runs in precision 32",
+        ),
+    ],
+)
+def test_bad_nets_and_precisions_are_named(
+    spec: str, options: list[str], message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(f"module:tests.nets:{spec}", images, tmp_path / "out", *options)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out" / "manifest.json").exists()

@@ -1,0 +1,73 @@
+"""Two processes give the arrays of one, and fail together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.machines import launched
+from steepslope.extraction.options import Machines
+from tests.images import (
+    TINY,
+    extracted,
+    words,
+)
+
+
+def launch(given: list[str], launcher: list[str]) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COV_")}
+    command = [sys.executable, "-m", *launcher, "steepslope", *given]
+    return subprocess.run(command, capture_output=True, text=True, env={**kept, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.parametrize("launcher", ["fabric", pytest.param("torchrun", marks=pytest.mark.slow)])
+def test_two_processes_give_the_same_arrays(launcher: str, images: Path, tmp_path: Path) -> None:
+    options = ("--shard-rows", "5", "--batch-size", "4", "--evidence", "features,views,dropout", "--passes", "3")
+    extracted(TINY, images, tmp_path / "one", *options)
+    given = words(TINY, images, tmp_path / "two", *options)
+    if launcher == "torchrun":
+        result = launch(given, ["torch.distributed.run", "--nproc-per-node", "2", "-m"])
+    else:
+        result = launch([*given, "--devices", "2"], [])
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("24 predictions") == 1
+    files = {path.name for path in (tmp_path / "one").iterdir()}
+    assert files == {path.name for path in (tmp_path / "two").iterdir()}
+    for name in ("logits", "features", "labels", "views", "dropout"):
+        one, two = (np.load(tmp_path / folder / f"{name}.npy") for folder in ("one", "two"))
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.slow
+def test_when_one_process_fails_all_do(images: Path, tmp_path: Path) -> None:
+
+    shutil.copytree(images, tmp_path / "data")
+    (tmp_path / "data" / "bee" / "0003.png").write_text("text")
+    given = words(TINY, tmp_path / "data", tmp_path / "out", "--shard-rows", "4", "--devices", "2")
+    result = launch(given, [])
+    assert result.returncode == 2
+    assert result.stderr.count("bee/0003.png: cannot be read as an image") == 1
+    assert result.stderr.count("another process failed") == 1
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_torchrun_and_the_options_must_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    message = "devices and num_nodes: expected 2 processes, as torchrun started, found 3 × 1"
+    with pytest.raises(SteepslopeError, match=message), launched(Machines(devices=3)):
+        pass
+
+
+@pytest.mark.slow
+def test_processes_with_different_nets_are_refused(images: Path, tmp_path: Path) -> None:
+    result = launch([*words("module:tests.nets:unseeded", images, tmp_path / "out"), "--devices", "2"], [])
+    assert result.returncode == 2
+    assert "expected the same digest in all processes" in result.stderr

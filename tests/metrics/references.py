@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import permutations
+from collections.abc import Callable, Iterator
+from itertools import permutations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+
+def accuracy(confidence: Floats, is_correct: Bools) -> float:
+    return sum(is_correct) / len(is_correct)
+
+
+def tpr(confidence: Floats, is_correct: Bools) -> float:
+    return float(np.mean([c > 0 for c in confidence[is_correct]]))
+
+
+def tnr(confidence: Floats, is_correct: Bools) -> float:
+    return float(np.mean([c <= 0 for c in confidence[~is_correct]]))
 
 
 def auroc(confidence: Floats, is_correct: Bools) -> float:
@@ -43,14 +55,16 @@ def fpr_at_95tpr(confidence: Floats, is_correct: Bools) -> float:
     raise AssertionError("the lowest threshold accepts everything")
 
 
+def tie_orders(confidence: Floats, is_correct: Bools) -> Iterator[Bools]:
+    """Yield the correctness, most confident first, in every order that the confidence allows."""
+    ties = [is_correct[confidence == value] for value in sorted(set(confidence), reverse=True)]
+    for orders in product(*(permutations(tie) for tie in ties)):
+        yield np.concatenate(orders)
+
+
 def over_tie_orders(confidence: Floats, is_correct: Bools, area: Callable[[Bools], float]) -> float:
     """Return the mean of an area of the sorted correctness over all orders that the confidence allows."""
-    areas = [
-        area(is_correct[list(order)])
-        for order in permutations(range(len(confidence)))
-        if (np.diff(confidence[list(order)]) <= 0).all()
-    ]
-    return float(np.mean(areas))
+    return float(np.mean([area(order) for order in tie_orders(confidence, is_correct)]))
 
 
 def aurc(confidence: Floats, is_correct: Bools) -> float:

@@ -93,11 +93,11 @@ def test_bad_settings_are_named(settings: dict[str, Any]) -> None:
 
 def test_intervals_of_the_auc_cover_as_often_as_they_say() -> None:
     """Monte Carlo on a binormal source with 500 rows, whose AUC is known: 95 % intervals hold it 92 to 97 times."""
-    trials, truth = 400, norm.cdf(1.2 / np.sqrt(2))
+    trials, truth = 300, norm.cdf(1.2 / np.sqrt(2))
     covered = 0
     for trial in range(trials):
         table = {"auc": auroc_of}
-        estimate = resample(rank_rows(*binormal(500, 1.2, seed=trial)), table, 200, seed=trial).estimates()["auc"]
+        estimate = resample(rank_rows(*binormal(500, 1.2, seed=trial)), table, 100, seed=trial).estimates()["auc"]
         covered += estimate["low"] <= truth <= estimate["high"]
     assert 0.92 <= covered / trials <= 0.97
 
@@ -105,12 +105,12 @@ def test_intervals_of_the_auc_cover_as_often_as_they_say() -> None:
 def test_p_is_uniform_under_no_difference() -> None:
     """Two scores that see the same signal through equal, independent noise: p has no favourite value."""
     p = []
-    for trial in range(300):
+    for trial in range(200):
         rng = np.random.default_rng(trial)
         is_correct = rng.random(300) < 0.7
         signal = rng.normal(size=300) + is_correct
         a, b = (
-            resample(rank_rows(signal + rng.normal(size=300), is_correct), {"auc": auroc_of}, 200, seed=trial)
+            resample(rank_rows(signal + rng.normal(size=300), is_correct), {"auc": auroc_of}, 100, seed=trial)
             for _ in range(2)
         )
         p.append(a.minus(b)["auc"]["p"])

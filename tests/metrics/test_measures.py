@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,22 +14,46 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from steepslope import metrics
-from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.errors import UndefinedMetricError
+from steepslope.metrics import METRICS, Metric
+from steepslope.metrics.curves import rank_rows
+from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.metrics.separability import SEPARABILITY
 from tests.metrics import references
 from tests.metrics.references import Bools, Floats
 
-Metric = Callable[[Any, Any], float]
-BY_REFERENCE: dict[str, tuple[Metric, Metric]] = {
-    "auroc": (metrics.auroc, references.auroc),
-    "aupr_success": (metrics.aupr_success, references.aupr_success),
-    "aupr_error": (metrics.aupr_error, references.aupr_error),
-    "fpr_at_95tpr": (metrics.fpr_at_tpr, references.fpr_at_95tpr),
-    "aurc": (metrics.aurc, references.aurc),
-    "augrc": (metrics.augrc, references.augrc),
-    "e_aurc": (metrics.e_aurc, references.e_aurc),
+Function = Callable[[Any, Any], float]
+REFERENCES: dict[str, Function] = {
+    "accuracy": references.accuracy,
+    "auc": references.auroc,
+    "fpr_at_95tpr": references.fpr_at_95tpr,
+    "aupr_error": references.aupr_error,
+    "aupr_success": references.aupr_success,
+    "tpr": references.tpr,
+    "tnr": references.tnr,
+    "aurc": references.aurc,
+    "augrc": references.augrc,
+    "e_aurc": references.e_aurc,
 }
-RANKING: dict[str, Metric] = {name: ours for name, (ours, _) in BY_REFERENCE.items()}
-NEED_BOTH = ["auroc", "aupr_success", "aupr_error", "fpr_at_95tpr", "e_aurc"]
+PUBLIC: dict[str, Function] = {
+    "accuracy": metrics.accuracy,
+    "auc": metrics.auroc,
+    "fpr_at_95tpr": metrics.fpr_at_tpr,
+    "aupr_error": metrics.aupr_error,
+    "aupr_success": metrics.aupr_success,
+    "tpr": partial(metrics.tpr, threshold=0),
+    "tnr": partial(metrics.tnr, threshold=0),
+    "aurc": metrics.aurc,
+    "augrc": metrics.augrc,
+    "e_aurc": metrics.e_aurc,
+}
+NEED_BOTH = ["auc", "aupr_success", "aupr_error", "fpr_at_95tpr", "e_aurc"]
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+def in_tables(name: str, confidence: Floats, is_correct: Bools) -> float:
+    """Return a metric as tables compute it, with thresholds at 0."""
+    return METRICS[name].at(0, 0)(rank_rows(confidence, is_correct).ranking())
 
 
 @st.composite
@@ -47,12 +73,43 @@ def large(n: int = 3000, seed: int = 0) -> tuple[Floats, Bools]:
     return confidence, rng.random(n) < 1 / (1 + np.exp(-2 - confidence))
 
 
-@pytest.mark.parametrize("name", BY_REFERENCE)
-@settings(max_examples=300, deadline=None)
+def test_each_metric_has_a_reference_and_a_public_function() -> None:
+    assert list(METRICS) == list(REFERENCES) == list(PUBLIC)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@settings(max_examples=100)
 @given(sample=predictions())
 def test_metric_is_its_definition(name: str, sample: tuple[Floats, Bools]) -> None:
-    ours, reference = BY_REFERENCE[name]
-    assert ours(*sample) == pytest.approx(reference(*sample), abs=1e-12)
+    found = in_tables(name, *sample)
+    assert found == pytest.approx(REFERENCES[name](*sample), abs=1e-12)
+    assert found == PUBLIC[name](*sample)
+
+
+@pytest.mark.parametrize("metric", [*METRICS.values(), *SEPARABILITY.values(), *PAPER_METRICS.values()])
+def test_what_tables_show_of_a_metric(metric: Metric) -> None:
+    assert metric.title
+    assert 0 < len(metric.short) <= 8
+    assert metric.definition.endswith(".")
+    assert metric.heading.startswith(metric.title)
+    assert metric.heading.endswith("↑" if metric.higher_is_better else "↓")
+    assert ("×1000" in metric.heading) == (metric.scale == 1000)
+
+
+def test_each_metric_is_documented() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for name, metric in [*METRICS.items(), *SEPARABILITY.items(), *PAPER_METRICS.items()]:
+        assert f"| `{name}` | {metric.definition.removesuffix('.')} |" in text, name
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_arrows_point_to_what_is_better(name: str) -> None:
+    """A ranking that knows more is better by every metric that looks at the ranking."""
+    if name == "accuracy":
+        return
+    confidence, is_correct = large()
+    better = in_tables(name, confidence + 2 * is_correct - 1, is_correct)
+    assert (better > in_tables(name, confidence, is_correct)) == METRICS[name].higher_is_better
 
 
 @given(sample=predictions(60))
@@ -67,29 +124,29 @@ def test_ranking_metrics_are_scikit_learns_on_many_rows() -> None:
 def _compare_with_scikit_learn(confidence: Floats, is_correct: Bools) -> None:
     fpr, tpr, _ = roc_curve(is_correct, confidence, drop_intermediate=False)
     expected = {
-        "auroc": roc_auc_score(is_correct, confidence),
+        "auc": roc_auc_score(is_correct, confidence),
         "aupr_success": average_precision_score(is_correct, confidence),
         "aupr_error": average_precision_score(~is_correct, -confidence),
         "fpr_at_95tpr": fpr[np.argmax(tpr >= 0.95)],
     }
-    found = {name: RANKING[name](confidence, is_correct) for name in expected}
+    found = {name: in_tables(name, confidence, is_correct) for name in expected}
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", RANKING)
+@pytest.mark.parametrize("name", METRICS)
 def test_row_order_and_monotone_rescaling_change_nothing(name: str) -> None:
     confidence, is_correct = large()
     order = np.random.default_rng(1).permutation(len(confidence))
-    value = RANKING[name](confidence, is_correct)
-    assert RANKING[name](confidence[order], is_correct[order]) == pytest.approx(value, abs=1e-12)
-    assert RANKING[name](np.exp(3 * confidence), is_correct) == pytest.approx(value, abs=1e-12)
+    value = in_tables(name, confidence, is_correct)
+    assert in_tables(name, confidence[order], is_correct[order]) == pytest.approx(value, abs=1e-12)
+    assert in_tables(name, np.sinh(3 * confidence), is_correct) == pytest.approx(value, abs=1e-12)  # 0 stays 0
 
 
-@pytest.mark.parametrize("name", ["auroc", "aupr_success", "aupr_error", "fpr_at_95tpr"])
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in ("aurc", "augrc", "e_aurc")])
 def test_doubling_all_rows_changes_nothing(name: str) -> None:
     confidence, is_correct = large()
-    doubled = RANKING[name](np.repeat(confidence, 2), np.repeat(is_correct, 2))
-    assert doubled == pytest.approx(RANKING[name](confidence, is_correct), abs=1e-12)
+    doubled = in_tables(name, np.repeat(confidence, 2), np.repeat(is_correct, 2))
+    assert doubled == pytest.approx(in_tables(name, confidence, is_correct), abs=1e-12)
 
 
 def test_aupr_error_is_aupr_success_seen_from_the_other_side() -> None:
@@ -116,11 +173,13 @@ def test_thresholds_trust_what_is_strictly_above() -> None:
     assert metrics.tnr(confidence, is_correct, threshold=0.9) == 1
 
 
-def test_risk_coverage_curve_by_hand() -> None:
-    curve = metrics.risk_coverage_curve([3, 2, 2, 1], [True, False, True, False])
-    assert curve.coverage.tolist() == [0.25, 0.75, 1]
-    assert curve.risk.tolist() == pytest.approx([0, 1 / 3, 1 / 2])
-    assert curve.threshold.tolist() == [3, 2, 1]
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("side", [True, False])
+def test_one_class_has_a_value_or_a_named_error(name: str, side: bool) -> None:
+    try:
+        assert 0 <= in_tables(name, np.arange(-2.0, 3), np.full(5, side)) <= 1
+    except UndefinedMetricError:
+        assert name in [*NEED_BOTH, "tpr", "tnr"]
 
 
 @pytest.mark.parametrize("name", NEED_BOTH)
@@ -128,7 +187,7 @@ def test_risk_coverage_curve_by_hand() -> None:
 @pytest.mark.parametrize("n", [1, 4])
 def test_one_class_is_undefined(name: str, side: bool, n: int) -> None:
     with pytest.raises(UndefinedMetricError, match="needs at least one"):
-        RANKING[name](np.arange(n), np.full(n, side))
+        PUBLIC[name](np.arange(n), np.full(n, side))
 
 
 def test_one_class_leaves_what_is_defined() -> None:
@@ -139,23 +198,6 @@ def test_one_class_leaves_what_is_defined() -> None:
         metrics.tnr([0.1, 0.9], ones[:2])
     with pytest.raises(UndefinedMetricError, match="at least one correct prediction"):
         metrics.tpr([0.1, 0.9], ~ones[:2])
-
-
-@pytest.mark.parametrize(
-    ("confidence", "is_correct", "message"),
-    [
-        ([0.1, np.nan], [True, False], "found NaN in row 1"),
-        ([0.1, 0.2], [True], "of one shape"),
-        ([], [], "n >= 1"),
-        ([[0.1]], [[True]], "of one shape"),
-        (["a", "b"], [True, False], "expected numbers and booleans"),
-        ([0.1, 0.2], [0, 2], "is_correct: expected booleans"),
-        ([0.1, 0.2], [0.0, 0.4], "is_correct: expected booleans"),
-    ],
-)
-def test_bad_input_is_named(confidence: Any, is_correct: Any, message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        metrics.auroc(confidence, is_correct)
 
 
 def test_infinite_confidences_rank_at_the_ends() -> None:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from steepslope.commands.evaluate import Options, evaluate_predictions
+from steepslope.utilities.progress import console
 
 
 def demo(out: str = "runs/demo", seed: int = 0) -> None:
-    """Show the whole line on scikit-learn's digits: classifier, outputs, the paper's four oracles and ours, report.
+    """Show all steps on scikit-learn's digits: classifier, outputs, the paper's four oracles and the fused one, report.
 
-    A small classifier is trained on 500 digits; each oracle learns from its errors on 500 others which of its
-    predictions on 797 test digits to trust. The paper's see the features alone, the fused one all there is.
+    A small classifier is trained on 500 digits. Each oracle learns from the classifier's errors on 500 others which of
+    its predictions on 797 test digits to trust. The paper's oracles see the features alone, the fused one all evidence.
 
     Parameters
     ----------
     out
-        Folder for everything that is made.
+        Folder for the results, the classifier, its outputs and the oracles.
     seed
-        Fixes the classifier, the oracles and the resamples.
+        Seed of the classifier, the oracles and the resamples.
     """
     from steepslope.classifiers.training import recipe_for, train_classifier
+    from steepslope.commands.publishing import publish
     from steepslope.data.datasets import parse_dataset
+    from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.extraction.extraction import extract_to_folder
     from steepslope.losses import PAPER_LOSSES
+    from steepslope.metrics import Groups
     from steepslope.oracle import Oracle
+    from steepslope.outputs.formats import ids_of
 
     folder, work = Path(out), Path(out) / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
@@ -34,6 +39,10 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     oracles = [work / "oracles" / name for name in PAPER_LOSSES]
     for path in oracles:
         Oracle(loss=PAPER_LOSSES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
-    Oracle.fused(seed=seed).fit(held_out, outputs[work / "outputs" / "train"]).save(work / "oracles" / "fused")
+    fused = Oracle.fused(seed=seed).fit(held_out, outputs[work / "outputs" / "train"])
+    fused.save(work / "oracles" / "fused")
+    console().print(f"fused: {fused.fitted_}")
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
-    evaluate_predictions(test, work / "outputs" / "test", names, folder, "Which digits to trust", Options(seed=seed))
+    ids = partial(ids_of, work / "outputs" / "test")
+    title, groups = "Which digits to trust", Groups(test.labels)
+    publish(evaluate_predictions(test, names, groups=groups, seed=seed, title=title, ids=ids), folder)

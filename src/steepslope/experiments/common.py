@@ -26,6 +26,7 @@ from steepslope.finetuning.prepare import check
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import digest_of
 from steepslope.metrics.intervals import Estimate
+from steepslope.metrics.measures import METRICS, Metric, table_metrics
 from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, estimate_cell
@@ -129,6 +130,16 @@ def write_results(
         for name, some in {ROWS: rows, **(others or {})}.items():
             write_json(staging / name, some)
         (staging / TABLE).write_text(table, encoding="utf-8")
+
+
+def shown_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
+    """Return the main table's metrics as far as all rows have them: rows may have been kept before a metric was new."""
+    return {name: metric for name, metric in table_metrics().items() if all(name in row for row in rows)}
+
+
+def metric_cell(rows: Sequence[Mapping[str, Any]], name: str) -> Cell:
+    """Return the mean of a metric over rows, one a seed; see :func:`mean_cell`."""
+    return mean_cell([row[name]["value"] for row in rows], METRICS[name].scale)
 
 
 def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = "") -> Cell:

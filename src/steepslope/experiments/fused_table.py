@@ -19,18 +19,19 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset, Images
-from steepslope.evaluation.rows import Resources, Scored, score_predictions, table_rows
-from steepslope.experiments.common import mean_cell, outputs_of, require_seeds, write_results
+from steepslope.evaluation.evaluation import evaluate_predictions
+from steepslope.evaluation.score import Resources, Scored, score_predictions
+from steepslope.experiments.common import metric_cell, outputs_of, require_seeds, shown_metrics, write_results
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.extraction.auxiliary import summary_of_features
 from steepslope.extraction.extraction import named_data
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.sources import TRAIN
-from steepslope.metrics import auroc, compare
+from steepslope.metrics import METRICS, auroc, compare
+from steepslope.metrics.intervals import BOUNDS
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import Cell, Grid, markdown
-from steepslope.report.table import COLUMNS, SCALES
 from steepslope.scores import SCORES
 from steepslope.utilities.command_line import run
 from steepslope.utilities.progress import console
@@ -136,10 +137,10 @@ def seed_rows(
 
 
 def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, resources: Resources) -> list[dict[str, Any]]:
-    scored = score_predictions([*SCORES, str(oracle)], test, resources)
-    rows = [row.as_json() for row in table_rows(scored, test.is_correct, seed=seed)]
+    evaluation = evaluate_predictions(test, [*SCORES, str(oracle)], resources, seed=seed)
+    rows = [row.as_json() for row in evaluation.rows]
     last = len(rows) - 1
-    rows[last]["best_single"] = against_best(scored, rows, last, last, test.is_correct, seed)
+    rows[last]["best_single"] = against_best(evaluation.scored, rows, last, last, test.is_correct, seed)
     return [{"seed": seed, **row} for row in rows]
 
 
@@ -174,12 +175,12 @@ def tables(rows: Sequence[dict[str, Any]], shifted: Sequence[dict[str, Any]]) ->
 
 def score_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return each score's means over seeds."""
-    lines = []
+    lines, shown = [], shown_metrics(rows)
     for name in dict.fromkeys(row["score"] for row in rows):
         own = [row for row in rows if row["score"] == name]
-        lines.append([Cell(name), *(_mean([row[key]["value"] for row in own], key) for key in COLUMNS)])
+        lines.append([Cell(name), *(metric_cell(own, metric) for metric in shown)])
     note = f"{rows[0]['n']:,} test rows; mean ± standard deviation over {len({row['seed'] for row in rows})} seeds."
-    return markdown(Grid("", ["score", *COLUMNS.values()], lines, note))
+    return markdown(Grid("", ["score", *(metric.heading for metric in shown.values())], lines, note))
 
 
 def gains(rows: Sequence[dict[str, Any]]) -> str:
@@ -188,16 +189,15 @@ def gains(rows: Sequence[dict[str, Any]]) -> str:
     for row in (row for row in rows if "best_single" in row):
         best = row["best_single"]
         for rival, values in (("mcp", row["vs_mcp"]), (f"{best['score']} (best single)", best)):
-            pairs = [(SCALES.get(name, 100), values[name], name) for name in MAIN]
-            cells = [Cell(f"{scale * value['value']:+.1f}", _interval(value, name)) for scale, value, name in pairs]
+            cells = [_difference_cell(values[name], METRICS[name].scale) for name in MAIN]
             lines.append([Cell(f"{row['score']}, seed {row['seed']}"), Cell(rival), *cells])
-    titles = ["", "against", *(COLUMNS[name] for name in MAIN)]
+    titles = ["", "against", *(METRICS[name].heading for name in MAIN)]
     return markdown(Grid("", titles, lines, "Paired differences with 95 % intervals; the best single score by AURC."))
 
 
-def _interval(value: dict[str, float], name: str) -> str:
-    scale = SCALES.get(name, 100)
-    return f"({scale * value['low']:+.1f} to {scale * value['high']:+.1f})"
+def _difference_cell(value: dict[str, float], scale: float) -> Cell:
+    middle, low, high = (f"{scale * value[bound]:+.1f}" for bound in BOUNDS)
+    return Cell(middle, f"({low} to {high})")
 
 
 def _distortions(shifted: Sequence[dict[str, Any]]) -> str:
@@ -214,10 +214,6 @@ def _distortions(shifted: Sequence[dict[str, Any]]) -> str:
         "brackets: how many paired 95 % intervals of the difference are above or below 0."
     )
     return markdown(Grid("", ["distortion", "Acc", "MCP", "TrustScore", "fused", "fused − MCP"], lines, note))
-
-
-def _mean(values: Sequence[float | None], key: str) -> Cell:
-    return mean_cell(values, SCALES.get(key, 100))
 
 
 if __name__ == "__main__":

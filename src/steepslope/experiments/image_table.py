@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from steepslope.checks import Whole, require
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.images import Dataset
-from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.evaluation.rows import Resources, Scored, nan_to_none, score_predictions, table_rows
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.evaluation.evaluation import evaluate_predictions
+from steepslope.evaluation.rows import nan_to_none
+from steepslope.evaluation.score import Resources, Scored
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
@@ -93,8 +96,7 @@ def image_table(
     split
         What is reported: test, or holdout to choose the recipe on.
     """
-    if split not in SPLIT_WORDS:
-        raise unknown_name("split", split, SPLIT_WORDS)
+    require_known("split", split, SPLIT_WORDS)
     require_seeds(seeds)
     says = preset(preset_name(LARGE, LARGE))
     net = load_classifier(backbone).with_transform(*(says.get(f"oracle_{name}") for name in ("size", "mean", "std")))
@@ -138,11 +140,7 @@ def fit_folder(train: ClassifierOutputs, folder: Path, fit_rows: int, seed: int)
         If the probe has not so many rows, or if the folder holds other ones.
     """
     known = probe_rows(len(train), seed)
-    if not 1 <= fit_rows <= len(known):
-        raise SteepslopeError(
-            f"fit_rows: expected a whole number from 1 to {len(known)}, the rows that the probe is fitted to, "
-            f"found {fit_rows}"
-        )
+    require("fit_rows", fit_rows, Whole(1, len(known)))  # those that the probe is fitted to
     drawn = train.subset(np.sort(known[:fit_rows]))
     if not (folder / MANIFEST).exists():
         drawn.save(folder)
@@ -182,16 +180,14 @@ def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset,
     That of steep slope, which trusts where z > 0, has a second one: to cross entropy's where p is above α⁻ / (α⁺ + α⁻),
     which is what z > 0 means for it.
     """
-    scored = score_predictions(oracles, seen, Resources(open_images=lambda _: images))
-    rows = table_rows(scored, seen.is_correct, seed=seed)
+    evaluation = evaluate_predictions(seen, oracles, Resources(open_images=lambda _: images), seed=seed)
     found = [{**row.as_json(), "cuts": {str(cut): nan_to_none(rates) for cut, rates in row.cuts.items()}}
-             for row in rows]  # fmt: skip
-    plain = next(one for one in scored if one.name == PLAIN)
-    for row, one in zip(found[1:], scored[1:], strict=True):
+             for row in evaluation.rows]  # fmt: skip
+    plain = next(one for one in evaluation.scored if one.name == PLAIN)
+    for row, one in zip(found[1:], evaluation.scored[1:], strict=True):
         row["tnr_minus_ce"] = _difference(one, plain, seen, seed)
-        if one.alphas is not None:
-            cut = plain.cut(decision_probability(*one.alphas))
-            row["tnr_minus_ce_at_cut"] = _difference(one, plain, seen, seed, cut)
+        if one.natural_cut is not None:
+            row["tnr_minus_ce_at_cut"] = _difference(one, plain, seen, seed, plain.cut(one.natural_cut))
     return found
 
 

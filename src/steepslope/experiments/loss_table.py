@@ -13,17 +13,26 @@ from typing import Any
 
 from steepslope.classifiers.training import recipe_for
 from steepslope.data.datasets import parse_dataset
-from steepslope.errors import unknown_name
-from steepslope.evaluation.rows import BASELINE, score_predictions, table_rows
-from steepslope.experiments.common import mean_cell, require_seeds, trained_classifier, write_results
+from steepslope.errors import require_known
+from steepslope.evaluation.evaluation import evaluate_predictions
+from steepslope.evaluation.score import BASELINE
+from steepslope.experiments.common import (
+    mean_cell,
+    metric_cell,
+    require_seeds,
+    shown_metrics,
+    trained_classifier,
+    write_results,
+)
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.losses import PAPER_LOSSES
+from steepslope.metrics import METRICS
 from steepslope.oracle import Oracle
 from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
-from steepslope.report.table import COLUMNS, SCALES
+from steepslope.report.table import DELTA
 from steepslope.utilities.command_line import run
 
 SPLIT_WORDS = {"test": "test", "holdout": "held-out"}
@@ -71,8 +80,7 @@ def loss_table(
     hidden
         Widths of the oracles' ReLU layers.
     """
-    if fit_split not in ("train", "holdout"):
-        raise unknown_name("fit split", fit_split, ("train", "holdout"))
+    require_known("fit split", fit_split, ("train", "holdout"))
     require_seeds(seeds)
     block = Block(net, data, flip, fit_split, {"hidden": tuple(hidden)})
     rows = [row for seed in seeds for row in seed_rows(block, seed, Path(work) / f"seed{seed}")]
@@ -87,8 +95,7 @@ def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
         oracle = Oracle(loss=PAPER_LOSSES[path.name], seed=seed, **block.oracle)
         if not (path / ORACLE_CARD).exists() or getattr(Oracle.load(path), "settings", None) != oracle.settings:
             oracle.fit(outputs[block.fit_split]).save(path)
-    test = outputs["test"]
-    rows = table_rows(score_predictions([str(path) for path in oracles], test), test.is_correct, seed=seed)
+    rows = evaluate_predictions(outputs["test"], [str(path) for path in oracles], seed=seed).rows
     return [{"seed": seed, "fit_split": block.fit_split, **row.as_json()} for row in rows]
 
 
@@ -113,12 +120,13 @@ def mean_table(rows: Sequence[dict[str, Any]]) -> str:
         f"{rows[0]['n']:,} {split} rows; {over} in percent. In brackets: in how many seeds the 95 % interval of the "
         "paired difference excludes 0."
     )
-    return markdown(Grid("", ["score", "Acc ↑", *COLUMNS.values(), "ΔAUC to MCP"], lines, note)) + "\n"
+    titles = [METRICS[name].heading for name in ("accuracy", *shown_metrics(rows))]
+    return markdown(Grid("", ["score", *titles, DELTA], lines, note)) + "\n"
 
 
 def _mean_line(rows: Sequence[dict[str, Any]]) -> list[Cell]:
     loss, name = rows[0]["loss"], rows[0]["score"]
-    numbers = [mean_cell([row[key]["value"] for row in rows], SCALES.get(key, 100)) for key in ("accuracy", *COLUMNS)]
+    numbers = [metric_cell(rows, name) for name in ("accuracy", *shown_metrics(rows))]
     deltas = [row["delta_auc_vs_mcp"] for row in rows]
     shift = mean_cell([delta["value"] for delta in deltas], 100, "+")
     undefined = name == BASELINE or shift == UNDEFINED

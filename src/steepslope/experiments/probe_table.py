@@ -22,7 +22,8 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset
 from steepslope.estimators.linear import fit_standardised_softmax
-from steepslope.evaluation.rows import Resources, Scored, score_predictions, table_rows
+from steepslope.evaluation.rows import table_rows
+from steepslope.evaluation.score import Resources, Scored, score_predictions
 from steepslope.experiments.common import outputs_of, require_seeds, write_results
 from steepslope.experiments.fused_table import (
     AUXILIARY,
@@ -141,7 +142,7 @@ def _seed_rows(
         )
         oracle = Oracle.fused(seed=seed).fit(fit_set, known)
         scored.append(Scored(name, oracle.loss, oracle.trust_logit(unseen), oracle.scale))
-    rows = [row.as_json() for row in table_rows(scored, test.is_correct, seed=seed)]
+    rows = [row.as_json() for row in table_rows(scored, test, seed=seed)]
     for index in range(len(names), len(rows)):
         rows[index]["best_single"] = against_best(scored, rows, index, len(names), test.is_correct, seed)
     return [{"seed": seed, **row} for row in rows]

@@ -14,13 +14,16 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.training import recipe_for
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset
-from steepslope.evaluation.rows import BASELINE, Resources, nan_to_none, score_predictions, table_rows
+from steepslope.evaluation.evaluation import evaluate_predictions
+from steepslope.evaluation.rows import nan_to_none
+from steepslope.evaluation.score import BASELINE, Resources
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
     outputs_of,
     require_seeds,
     rows_key,
+    shown_metrics,
     train_by_preset,
     trained_classifier,
     write_results,
@@ -28,11 +31,11 @@ from steepslope.experiments.common import (
 from steepslope.experiments.loss_table import mean_table
 from steepslope.extraction.extraction import named_data
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.metrics import compare
+from steepslope.metrics import METRICS, Metric, compare
 from steepslope.outputs import ClassifierOutputs
 from steepslope.presets import preset
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
-from steepslope.report.table import COLUMNS, SCALES
+from steepslope.report.table import DELTA
 from steepslope.utilities.command_line import run
 
 SCORES = ("mc_dropout", "trust_score")
@@ -112,14 +115,13 @@ def _extracted(classifier: Classifier, images: Mapping[str, Dataset], folder: Pa
 
 def block_rows(names: Sequence[str], seen: ClassifierOutputs, resources: Resources, seed: int) -> list[dict[str, Any]]:
     """Return a row a score or oracle; steep slope's has also its paired differences to TCP."""
-    scored = score_predictions(names, seen, resources)
-    rows = [row.as_json() for row in table_rows(scored, seen.is_correct, seed=seed)]
-    places = {one.name: place for place, one in enumerate(scored)}
-    if {TCP, STEEP} <= places.keys():
-        pair = scored[places[STEEP]].confidence, scored[places[TCP]].confidence
-        differences = compare(*pair, seen.is_correct, seed=seed)
-        rows[places[STEEP]]["minus_tcp"] = {name: nan_to_none(differences[name]) for name in COMPARED}
-    return rows
+    evaluation = evaluate_predictions(seen, names, resources, seed=seed)
+    rows = {row.name: row.as_json() for row in evaluation.rows}
+    if {TCP, STEEP} <= rows.keys():
+        confidence = {one.name: one.confidence for one in evaluation.scored}
+        differences = compare(confidence[STEEP], confidence[TCP], seen.is_correct, seed=seed)
+        rows[STEEP]["minus_tcp"] = {name: nan_to_none(differences[name]) for name in COMPARED}
+    return list(rows.values())
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> str:
@@ -133,22 +135,23 @@ def _differences(rows: Sequence[dict[str, Any]]) -> str:
         for row in rows
         if "minus_tcp" in row
     ]
-    columns = ["", *(COLUMNS[name] for name in COMPARED)]
+    columns = ["", *(METRICS[name].heading for name in COMPARED)]
     return markdown(Grid(f"{STEEP} − {TCP}", columns, lines, "Points, paired, with 95 % intervals."))
 
 
 def _seed_by_seed(rows: Sequence[dict[str, Any]]) -> str:
-    columns = ["score", "errors", *COLUMNS.values(), "ΔAUC to MCP"]
+    shown = shown_metrics(rows)
+    columns = ["score", "errors", *(metric.heading for metric in shown.values()), DELTA]
     note = (
         "In percent, with 95 % bootstrap intervals; TPR and TNR at each score's own threshold; errors: how many "
         "predictions are wrong."
     )
-    return markdown(Grid("Seed by seed", columns, [_line(row) for row in rows], note))
+    return markdown(Grid("Seed by seed", columns, [_line(row, shown) for row in rows], note))
 
 
-def _line(row: dict[str, Any]) -> list[Cell]:
+def _line(row: dict[str, Any], shown: Mapping[str, Metric]) -> list[Cell]:
     errors = round(row["n"] * (1 - row["accuracy"]["value"]))
-    numbers = (interval_cell(row[key], SCALES.get(key, 100)) for key in COLUMNS)
+    numbers = (interval_cell(row[name], metric.scale) for name, metric in shown.items())
     delta = UNDEFINED if row["score"] == BASELINE else interval_cell(row["delta_auc_vs_mcp"], sign="+")
     return [Cell(f"{row['score']}, seed {row['seed']}"), Cell(f"{errors:,}"), *numbers, delta]
 

@@ -3,12 +3,20 @@
 Higher confidence means more trustworthy. Correct predictions are the positive class. Ties are treated by
 distinct thresholds (precision-recall, FPR at a TPR), count one half (AUC), or give the expectation over their
 random order (AURC, AUGRC, E-AURC).
+
+``curves.py`` sorts once, and holds the risk-coverage curve. ``measures.py`` has every metric and the dict ``METRICS``,
+from which tables, JSON and docs derive. ``intervals.py`` is the bootstrap: intervals and paired differences.
+``selective.py`` has operating points and the confusion, ``groups.py`` groups and Fisher's test, ``separability.py``
+distances of Gaussians, ``paper.py`` the paper's variants (``PAPER_METRICS``), and ``scales.py`` what a probability is
+on the scale of a score.
 """
 
 from steepslope.metrics.curves import Ranking, RiskCoverage, risk_coverage_curve
-from steepslope.metrics.groups import GroupRisk, group_risks
+from steepslope.metrics.groups import GroupRisk, Groups, group_risks
 from steepslope.metrics.intervals import Estimate, compare, evaluate
 from steepslope.metrics.measures import (
+    METRICS,
+    Metric,
     accuracy,
     augrc,
     aupr_error,
@@ -20,12 +28,16 @@ from steepslope.metrics.measures import (
     tnr,
     tpr,
 )
-from steepslope.metrics.selective import confusion, coverage_at_risk, risk_at_coverage
+from steepslope.metrics.selective import OperatingPoint, confusion, coverage_at_risk, risk_at_coverage
 from steepslope.metrics.separability import average_kl, bhattacharyya_distance
 
 __all__ = [
+    "METRICS",
     "Estimate",
     "GroupRisk",
+    "Groups",
+    "Metric",
+    "OperatingPoint",
     "Ranking",
     "RiskCoverage",
     "accuracy",

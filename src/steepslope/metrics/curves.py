@@ -1,4 +1,4 @@
-"""One sort of the predictions by confidence; every metric and curve is read off its counts."""
+"""One sort of the predictions by confidence, from whose counts come every metric and the risk-coverage curve."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Ranking:
 
     @cached_property
     def risk_above(self) -> Floats:
-        """Share of errors at or above each threshold, (g,); 0 above the first prediction."""
+        """Fraction of errors among the predictions at or above each threshold, (g,); 0 above the first prediction."""
         return (self.accepted - self.correct_above) / np.maximum(self.accepted, 1)
 
     @cached_property
@@ -163,13 +163,13 @@ class RiskCoverage:
         return cls(ranking.accepted / ranking.n, ranking.risk_above, ranking.threshold)
 
     def thinned(self, points: int) -> RiskCoverage:
-        """Return about so many evenly spaced points of the curve, the ends included: enough to draw it."""
+        """Return about ``points`` evenly spaced points of the curve, the ends included: enough to draw it."""
         kept = np.unique(np.linspace(0, len(self.risk) - 1, points).astype(int))
         return RiskCoverage(self.coverage[kept], self.risk[kept], self.threshold[kept])
 
 
 def risk_coverage_curve(confidence: ArrayLike, is_correct: ArrayLike) -> RiskCoverage:
-    """Return the share of errors among the predictions with a confidence ≥ each distinct threshold.
+    """Return the fraction of errors among the predictions with a confidence ≥ each distinct threshold.
 
     >>> curve = risk_coverage_curve([0.9, 0.8, 0.8, 0.1], [True, True, False, False])
     >>> curve.coverage, curve.risk.round(3)

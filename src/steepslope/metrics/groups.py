@@ -1,25 +1,34 @@
-"""The same gate, group by group: whether anyone is served worse than the rest."""
+"""The same gate, group by group: whether a group is served worse than all others, by Fisher's exact test."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import fisher_exact
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.curves import checked
+
+
+class Groups(NamedTuple):
+    """The group of each prediction, (n,), as strings or integers; with ``names``, the integers index them."""
+
+    codes: NDArray[Any]
+    names: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
 class GroupRisk:
     """One group of n predictions at a threshold.
 
-    ``coverage`` is the share that is trusted, ``risk`` the share of errors among those (NaN where none is
-    trusted), ``p`` that of a one-sided Fisher test that the risk is no higher than in all other groups
-    together, after Holm's correction for the number of groups; ``worse`` says p < 0.05.
+    ``coverage`` is the fraction that is trusted, ``risk`` the fraction of errors among those (NaN where none is
+    trusted). ``p`` is that of Fisher's one-sided test that the risk is no higher than in all other groups together,
+    after Holm's correction for the number of groups; ``worse`` means p < 0.05.
     """
 
     group: str
@@ -39,7 +48,7 @@ def group_risks(
     *,
     names: Sequence[str] | None = None,
 ) -> list[GroupRisk]:
-    """Return one row a group that occurs, in the order of the groups.
+    """Return a row for each group that occurs, in the order of the groups.
 
     ``groups`` (n,) are strings or integers; with ``names``, integers that index them.
     """
@@ -64,11 +73,9 @@ def group_risks(
 
 
 def _fisher(wrong: int, accepted: int, all_wrong: int, all_accepted: int) -> float:
-    from scipy.stats import fisher_exact  # half a second to import, and few calls need it
-
-    rest_wrong, rest = all_wrong - wrong, all_accepted - accepted
-    table = [[wrong, accepted - wrong], [rest_wrong, rest - rest_wrong]]
-    return float(fisher_exact(table, alternative="greater").pvalue) if accepted and rest else 1.0
+    others_wrong, others = all_wrong - wrong, all_accepted - accepted
+    table = [[wrong, accepted - wrong], [others_wrong, others - others_wrong]]
+    return float(fisher_exact(table, alternative="greater").pvalue) if accepted and others else 1.0
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

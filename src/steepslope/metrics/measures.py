@@ -1,4 +1,4 @@
-"""Every metric: a short function of a :class:`Ranking`, and the public function of two arrays around it.
+"""Every metric: a short function of a :class:`Ranking`, the public function of two arrays, and an entry in ``METRICS``.
 
 Formulas use, for k = 1…n, e_k: the expected number of errors among the k most confident predictions, where
 the order inside a tie is random.
@@ -8,24 +8,63 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.checks import Number, require
+from steepslope.errors import UndefinedMetricError
 from steepslope.metrics.curves import Floats, Ranking, rank_rows
 
 Measure = Callable[[Ranking], float]
+PERCENT = 100
+FRACTION = Number(1e-12, 1)  # in (0, 1]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is computed, and how tables show it.
+
+    ``function`` takes a :class:`Ranking` in :data:`METRICS`, and two arrays, ``(confidence, is_correct)``, in other
+    dicts. It also takes a ``threshold`` where :attr:`threshold` says which: that for correct predictions
+    (``positive``), or that for errors (``negative``). ``short`` is the title in a terminal, ``definition`` one
+    sentence, ``scale`` the factor by which tables multiply, and ``in_table`` whether the main table has a column of it.
+
+    >>> METRICS["auc"].heading, METRICS["aurc"].heading, METRICS["aurc"].short
+    ('AUC ↑', 'AURC ×1000 ↓', 'AURC‰')
+    """
+
+    function: Callable[..., float]
+    title: str
+    short: str
+    definition: str
+    scale: float = PERCENT
+    higher_is_better: bool = True
+    threshold: Literal["positive", "negative"] | None = None
+    in_table: bool = True
+
+    @property
+    def heading(self) -> str:
+        """The title with the unit, where that is neither 1 nor percent, and an arrow to what is better."""
+        unit = f" ×{self.scale:g}" if self.scale > PERCENT else ""
+        return f"{self.title}{unit} {'↑' if self.higher_is_better else '↓'}"
+
+    def at(self, positive: float, negative: float) -> Callable[..., float]:
+        """Return the function with its threshold, if it takes one; NaN makes the metric undefined."""
+        thresholds = {"positive": positive, "negative": negative}
+        return self.function if self.threshold is None else partial(self.function, threshold=thresholds[self.threshold])
 
 
 def accuracy_of(ranking: Ranking) -> float:
-    """Share of correct predictions."""
+    """Return the fraction of correct predictions."""
     return ranking.n_correct / ranking.n
 
 
 def auroc_of(ranking: Ranking) -> float:
-    """P(confidence of a correct > of a wrong prediction) + ½ P(equal)."""
+    """Return P(confidence of a correct > of a wrong prediction) + ½ P(equal)."""
     _require_both(ranking)
     at = ranking.errors
     pairs = np.sum(at.wrong * (at.correct_above - 0.5 * at.correct))
@@ -33,14 +72,14 @@ def auroc_of(ranking: Ranking) -> float:
 
 
 def aupr_success_of(ranking: Ranking) -> float:
-    """Average precision with correct predictions as positives, by distinct thresholds."""
+    """Return the average precision with correct predictions as positives, by distinct thresholds."""
     _require_both(ranking)
     precision = ranking.correct_above / np.maximum(ranking.accepted, 1)
     return float(np.sum(ranking.correct * precision)) / ranking.n_correct
 
 
 def aupr_error_of(ranking: Ranking) -> float:
-    """Average precision with errors as positives, ranked by falling distrust."""
+    """Return the average precision with errors as positives, ranked by falling distrust."""
     _require_both(ranking)
     at = ranking.errors
     wrong_below = ranking.n_wrong - at.wrong_above + at.wrong
@@ -49,7 +88,7 @@ def aupr_error_of(ranking: Ranking) -> float:
 
 
 def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
-    """Share of errors accepted at the highest threshold that accepts at least ``tpr`` of the correct."""
+    """Return the fraction of errors accepted at the highest threshold that accepts at least ``tpr`` of the correct."""
     _require_both(ranking)
     needed = _least_count(ranking.n_correct, tpr)
     group = int(np.searchsorted(ranking.correct_above, needed, side="left"))
@@ -57,21 +96,21 @@ def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
 
 
 def tpr_of(ranking: Ranking, threshold: float) -> float:
-    """Share of the correct predictions with a confidence > ``threshold``."""
+    """Return the fraction of the correct predictions with a confidence > ``threshold``."""
     _require(ranking.n_correct, "correct prediction")
     _require_threshold(threshold)
     return ranking.above(threshold)[0] / ranking.n_correct
 
 
 def tnr_of(ranking: Ranking, threshold: float) -> float:
-    """Share of the errors with a confidence ≤ ``threshold``."""
+    """Return the fraction of the errors with a confidence ≤ ``threshold``."""
     _require(ranking.n_wrong, "error")
     _require_threshold(threshold)
     return 1 - ranking.above(threshold)[1] / ranking.n_wrong
 
 
 def aurc_of(ranking: Ranking) -> float:
-    """(1/n) Σ_k e_k / k.
+    """Return (1/n) Σ_k e_k / k.
 
     An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean
     of H_(k−1) over its places is H_(a+m) − 1 + (a/m) (H_(a+m) − H_a).
@@ -85,7 +124,7 @@ def aurc_of(ranking: Ranking) -> float:
 
 
 def e_aurc_of(ranking: Ranking) -> float:
-    """AURC less that of the perfect ranking, which puts all errors last."""
+    """Return the AURC less that of the perfect ranking, which puts all errors last."""
     _require_both(ranking)
     harmonic = _harmonic_numbers(ranking.n)
     perfect = ranking.n_wrong - ranking.n_correct * (harmonic[-1] - harmonic[ranking.n_correct])
@@ -93,7 +132,7 @@ def e_aurc_of(ranking: Ranking) -> float:
 
 
 def augrc_of(ranking: Ranking) -> float:
-    """(1/n) Σ_k e_k / n: the mean risk of a silent failure (Traub et al. 2024).
+    """Return (1/n) Σ_k e_k / n: the mean risk of a silent failure (Traub et al. 2024).
 
     An error in place k is among the k, k + 1, … n most confident, so it adds n − k + 1.
     """
@@ -103,12 +142,12 @@ def augrc_of(ranking: Ranking) -> float:
 
 
 def accuracy(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Share of correct predictions, in [0, 1]; the confidence plays no part."""
+    """Return the fraction of correct predictions, in [0, 1]; the confidence plays no part."""
     return accuracy_of(rank_rows(confidence, is_correct).ranking())
 
 
 def auroc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Area under the ROC curve, in [0, 1]; ties count one half (table name: ``auc``).
+    """Return the area under the ROC curve, in [0, 1]; ties count one half (table name: ``auc``).
 
     >>> auroc([0.9, 0.8, 0.7, 0.7], [True, False, True, False])
     0.625
@@ -117,12 +156,12 @@ def auroc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 
 
 def aupr_success(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Average precision of finding correct predictions by high confidence, in (0, 1]."""
+    """Return the average precision of finding correct predictions by high confidence, in (0, 1]."""
     return aupr_success_of(rank_rows(confidence, is_correct).ranking())
 
 
 def aupr_error(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Average precision of finding errors by low confidence, in (0, 1]; chance is the error rate.
+    """Return the average precision of finding errors by low confidence, in (0, 1]; chance is the error rate.
 
     The paper's Tables 1 and 3 rank errors by *high* confidence instead, hence their values below chance.
     """
@@ -130,25 +169,25 @@ def aupr_error(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 
 
 def fpr_at_tpr(confidence: ArrayLike, is_correct: ArrayLike, tpr: float = 0.95) -> float:
-    """Share of errors accepted, in [0, 1], where at least ``tpr`` in (0, 1] of the correct are accepted.
+    """Return the fraction of errors accepted, in [0, 1], where at least ``tpr`` in (0, 1] of the correct are accepted.
 
-    Exact, at the first such distinct threshold; nothing is interpolated.
+    It is exact, at the first such distinct threshold; nothing is interpolated.
     """
     return fpr_at_tpr_of(rank_rows(confidence, is_correct).ranking(), tpr)
 
 
 def tpr(confidence: ArrayLike, is_correct: ArrayLike, threshold: float = 0.5) -> float:
-    """Share of the correct predictions that are trusted (confidence > ``threshold``), in [0, 1]."""
+    """Return the fraction of the correct predictions that are trusted (confidence > ``threshold``), in [0, 1]."""
     return tpr_of(rank_rows(confidence, is_correct).ranking(), threshold)
 
 
 def tnr(confidence: ArrayLike, is_correct: ArrayLike, threshold: float = 0.5) -> float:
-    """Share of the errors that are not trusted (confidence ≤ ``threshold``), in [0, 1]."""
+    """Return the fraction of the errors that are not trusted (confidence ≤ ``threshold``), in [0, 1]."""
     return tnr_of(rank_rows(confidence, is_correct).ranking(), threshold)
 
 
 def aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Area under the risk-coverage curve, (1/n) Σ_k e_k / k, in [0, 1]; ties in expectation.
+    """Return the area under the risk-coverage curve, (1/n) Σ_k e_k / k, in [0, 1]; ties in expectation.
 
     >>> round(aurc([3, 2, 1], [True, True, False]), 6)  # (0 + 0 + 1/3) / 3
     0.111111
@@ -157,30 +196,29 @@ def aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 
 
 def e_aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """AURC in excess of the best possible ranking of the same predictions (Geifman et al. 2019).
+    """Return the AURC in excess of that of the best ranking of the same predictions (Geifman et al. 2019).
 
-    ≥ 0, but for rounding in the last digit.
+    It is ≥ 0, but for rounding in the last digit.
     """
     return e_aurc_of(rank_rows(confidence, is_correct).ranking())
 
 
 def augrc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
-    """Area under the generalised risk-coverage curve, (1/n) Σ_k e_k / n, in [0, 1]; ties in expectation."""
+    """Return the area under the generalised risk-coverage curve, (1/n) Σ_k e_k / n, in [0, 1]; ties in expectation."""
     return augrc_of(rank_rows(confidence, is_correct).ranking())
 
 
 @lru_cache(maxsize=4)
 def _harmonic_numbers(n: int) -> Floats:
-    """H_0…H_n; one table serves all resamples."""
+    """Return H_0…H_n; one table serves all resamples."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))])
 
 
-def _least_count(total: int, share: float) -> int:
-    """Return the least whole number whose share of the total, as a float, is at least ``share``."""
-    if not 0 < share <= 1:
-        raise SteepslopeError(f"tpr: expected a share in (0, 1], found {share}")
-    guess = max(1, round(share * total))
-    return next(count for count in range(max(1, guess - 1), total + 1) if count / total >= share)
+def _least_count(total: int, tpr: float) -> int:
+    """Return the least whole number whose fraction of the total, as a float, is at least ``tpr``."""
+    require("tpr", tpr, FRACTION)
+    guess = max(1, round(tpr * total))
+    return next(count for count in range(max(1, guess - 1), total + 1) if count / total >= tpr)
 
 
 def _require(count: float, what: str) -> None:
@@ -196,3 +234,82 @@ def _require_threshold(threshold: float) -> None:
 def _require_both(ranking: Ranking) -> None:
     _require(ranking.n_correct, "correct prediction")
     _require(ranking.n_wrong, "error")
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(accuracy_of, "Acc", "Acc", "The fraction of predictions that are correct.", in_table=False),
+    "auc": Metric(
+        auroc_of,
+        "AUC",
+        "AUC",
+        "The probability that a correct prediction has a higher confidence than a wrong one; ties count one half.",
+    ),
+    "fpr_at_95tpr": Metric(
+        partial(fpr_at_tpr_of, tpr=0.95),
+        "FPR-95%-TPR",
+        "FPR95",
+        "The fraction of errors accepted at the highest threshold that accepts at least 95 % of the correct.",
+        higher_is_better=False,
+    ),
+    "aupr_error": Metric(
+        aupr_error_of, "AUPR-Error", "AUPR-E", "The average precision of finding errors by low confidence."
+    ),
+    "aupr_success": Metric(
+        aupr_success_of,
+        "AUPR-Success",
+        "AUPR-S",
+        "The average precision of finding correct predictions by high confidence.",
+    ),
+    "tpr": Metric(
+        tpr_of,
+        "TPR",
+        "TPR",
+        "The fraction of the correct predictions with a confidence above the threshold.",
+        threshold="positive",
+    ),
+    "tnr": Metric(
+        tnr_of,
+        "TNR",
+        "TNR",
+        "The fraction of the errors with a confidence that is not above the threshold.",
+        threshold="negative",
+    ),
+    "aurc": Metric(
+        aurc_of,
+        "AURC",
+        "AURC‰",
+        "The area under the risk-coverage curve: the mean risk over all coverages.",
+        scale=1000,
+        higher_is_better=False,
+    ),
+    "augrc": Metric(
+        augrc_of,
+        "AUGRC",
+        "AUGRC‰",
+        "The area under the generalised risk-coverage curve: the mean risk of a silent failure.",
+        scale=1000,
+        higher_is_better=False,
+    ),
+    "e_aurc": Metric(
+        e_aurc_of,
+        "E-AURC",
+        "E-AURC‰",
+        "The AURC in excess of that of the ranking that puts all errors last.",
+        scale=1000,
+        higher_is_better=False,
+        in_table=False,
+    ),
+}
+
+
+def measures_at(positive_threshold: float, negative_threshold: float) -> dict[str, Measure]:
+    """Return all metrics as functions of a ranking, with the thresholds of TPR (positive) and of TNR (negative).
+
+    A NaN threshold makes TPR or TNR undefined: such a score only ranks.
+    """
+    return {name: metric.at(positive_threshold, negative_threshold) for name, metric in METRICS.items()}
+
+
+def table_metrics() -> dict[str, Metric]:
+    """Return the metrics that the main table shows, in the order of its columns."""
+    return {name: metric for name, metric in METRICS.items() if metric.in_table}

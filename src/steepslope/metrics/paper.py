@@ -1,6 +1,7 @@
 """The metrics as the authors' code computed them for Tables 1 and 3, where that differs from what is right.
 
-They stand here to check the paper's numbers against, and nowhere else. ``evaluate --paper`` shows them.
+They stand here to check the paper's numbers against, and nowhere else. ``evaluate --paper`` shows those in
+``PAPER_METRICS``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from steepslope.metrics.curves import checked, rank_rows
-from steepslope.metrics.measures import aupr_success_of, auroc_of
+from steepslope.metrics.measures import Metric, aupr_success_of, auroc_of
 from steepslope.metrics.separability import Gaussian, fit_sides
 
 THRESHOLDS = 10_000
@@ -41,16 +42,20 @@ def fpr_at_95tpr(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     values, correct = checked(confidence, is_correct)
     low, high = values.min(), values.max()
     thresholds = low + (high - low) / THRESHOLDS * np.arange(THRESHOLDS)
-    tpr, fpr = (_share_at_or_above(values[rows], thresholds) for rows in (correct, ~correct))
+    tpr, fpr = (_fraction_at_or_above(values[rows], thresholds) for rows in (correct, ~correct))
     inside = np.flatnonzero((tpr >= TPR_WINDOW[0]) & (tpr <= TPR_WINDOW[1]))
     return float(fpr[inside[0]]) if len(inside) else math.nan
 
 
-def tnr(confidence: ArrayLike, is_correct: ArrayLike, *, loss: str | None, num_classes: int) -> float:
-    """Return the share of errors with a confidence ≤ ½, or ≤ 1/K for TCP."""
+def tnr(confidence: ArrayLike, is_correct: ArrayLike, threshold: float) -> float:
+    """Return the fraction of errors with a confidence ≤ ``threshold``, which :func:`cut_of` gives; else NaN."""
     values, correct = checked(confidence, is_correct)
-    threshold = 1 / num_classes if loss == "true_class_probability" else 0.5
     return float(np.mean(values[~correct] <= threshold)) if not correct.all() else math.nan
+
+
+def cut_of(loss: str | None, num_classes: int) -> float:
+    """Return the probability at which the TNR is taken: 1/K for TCP, or else ½."""
+    return 1 / num_classes if loss == "true_class_probability" else 0.5
 
 
 def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
@@ -63,7 +68,37 @@ def _kl(a: Gaussian, b: Gaussian) -> float:
     return 0.5 * math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 0.5
 
 
-def _share_at_or_above(values: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fraction_at_or_above(values: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(values) == 0:
         return np.full(len(thresholds), math.nan)
     return 1 - np.searchsorted(np.sort(values), thresholds, side="left") / len(values)
+
+
+# Functions of (confidence, is_correct).
+PAPER_METRICS: dict[str, Metric] = {
+    "auroc": Metric(auroc, "AUC", "AUC", "The AUC, 1 where only one class is present."),
+    "aupr_error": Metric(
+        aupr_error, "AUPR-Error", "AUPR-E", "The average precision of finding errors by high confidence."
+    ),
+    "fpr_at_95tpr": Metric(
+        fpr_at_95tpr,
+        "FPR-95%-TPR",
+        "FPR95",
+        "The FPR at the first of 10,000 ascending thresholds with a TPR of 94.95 to 95.05 %.",
+        higher_is_better=False,
+    ),
+    "tnr": Metric(
+        tnr,
+        "TNR",
+        "TNR",
+        "The fraction of errors with a probability of at most ½, or at most 1/K for TCP.",
+        threshold="negative",
+    ),
+    "average_kl": Metric(
+        average_kl,
+        "average KL",
+        "KL",
+        "The average Kullback-Leibler divergence without its factor 2: identical Gaussians score ½.",
+        scale=1,
+    ),
+}

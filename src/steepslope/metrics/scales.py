@@ -22,12 +22,12 @@ class Scale:
     unit: Callable[[Floats], Floats]
 
 
-def _rank_share(confidence: Floats) -> Floats:
+def _rank_fraction(confidence: Floats) -> Floats:
     return np.asarray(rankdata(confidence) / len(confidence))
 
 
 SCALES: dict[str, Scale] = {
     "logit": Scale(cut=lambda p: float(logit(p)), unit=expit),
     "probability": Scale(cut=lambda p: p, unit=lambda confidence: confidence),
-    "rank": Scale(cut=lambda _: math.nan, unit=_rank_share),
+    "rank": Scale(cut=lambda _: math.nan, unit=_rank_fraction),
 }

@@ -1,15 +1,35 @@
-"""What a gate in front of the classifier would cost: risk at a coverage, coverage at a risk, the confusion."""
+"""What a gate in front of the classifier costs: risk and coverage at an operating point, and the confusion."""
 
 from __future__ import annotations
 
 import math
-from typing import TypedDict
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.errors import SteepslopeError
+from steepslope.checks import Number, require
 from steepslope.metrics.curves import Ranking, rank_rows
+from steepslope.metrics.measures import FRACTION
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a gate is set to, in percent: a coverage, of which the risk is measured, or a risk, and its coverage.
+
+    >>> ranking = rank_rows([0.9, 0.8, 0.8, 0.1], [True, True, False, False]).ranking()
+    >>> OperatingPoint("coverage", 50).measure(ranking), OperatingPoint("risk", 40).measure(ranking)
+    (0.25, 0.75)
+    """
+
+    given: Literal["coverage", "risk"]
+    percent: int
+
+    def measure(self, ranking: Ranking) -> float:
+        """Return the risk at the coverage, or the coverage at the risk, in [0, 1]."""
+        function = risk_at_coverage_of if self.given == "coverage" else coverage_at_risk_of
+        return function(ranking, self.percent / 100)
 
 
 class Confusion(TypedDict):
@@ -37,15 +57,14 @@ def coverage_at_risk_of(ranking: Ranking, risk: float) -> float:
 
 
 def risk_at_coverage(confidence: ArrayLike, is_correct: ArrayLike, coverage: float) -> float:
-    """Return the share of errors among the ⌈coverage · n⌉ most confident predictions, in [0, 1].
+    """Return the fraction of errors among the ⌈coverage · n⌉ most confident predictions, in [0, 1].
 
     ``coverage`` is in (0, 1]. Inside a tie it is the expectation over its random order.
 
     >>> risk_at_coverage([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.5)  # the second or the third
     0.25
     """
-    if not 0 < coverage <= 1:
-        raise SteepslopeError(f"coverage: expected a share in (0, 1], found {coverage}")
+    require("coverage", coverage, FRACTION)
     return risk_at_coverage_of(rank_rows(confidence, is_correct).ranking(), coverage)
 
 
@@ -58,8 +77,7 @@ def coverage_at_risk(confidence: ArrayLike, is_correct: ArrayLike, risk: float) 
     >>> coverage_at_risk([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.4)
     0.75
     """
-    if not 0 <= risk <= 1:
-        raise SteepslopeError(f"risk: expected a share in [0, 1], found {risk}")
+    require("risk", risk, Number(0, 1))
     return coverage_at_risk_of(rank_rows(confidence, is_correct).ranking(), risk)
 
 

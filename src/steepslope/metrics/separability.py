@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from steepslope.errors import UndefinedMetricError
 from steepslope.metrics.curves import checked
+from steepslope.metrics.measures import Metric
 
 
 class Gaussian(NamedTuple):
@@ -64,3 +65,22 @@ def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 def kl(a: Gaussian, b: Gaussian) -> float:
     """Return the Kullback-Leibler divergence of Gaussian b from a, in nats."""
     return 0.5 * (math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 1)
+
+
+# Functions of (confidence, is_correct).
+SEPARABILITY: dict[str, Metric] = {
+    "average_kl": Metric(
+        average_kl,
+        "average KL",
+        "KL",
+        "The mean of both Kullback-Leibler divergences of the Gaussians of correct and of wrong predictions, in nats.",
+        scale=1,
+    ),
+    "bhattacharyya_distance": Metric(
+        bhattacharyya_distance,
+        "Bhattacharyya distance",
+        "BD",
+        "The Bhattacharyya distance of the Gaussians of correct and of wrong predictions.",
+        scale=1,
+    ),
+}

@@ -1,36 +1,41 @@
-"""The practitioner's tables, as grids."""
+"""The tables below the main one, as grids: operating points, confusion, cuts, separability, the paper's, groups."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from steepslope.evaluation.details import Details
-from steepslope.evaluation.rows import COVERAGES, RISKS, Row
+from steepslope.evaluation.rows import Row
+from steepslope.metrics.intervals import Estimate
+from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.metrics.separability import SEPARABILITY
 from steepslope.report.grid import Cell, Grid, estimate_cell, number_cell
 
 SHOWN_GROUPS = 30
 
 
-def detail_grids(details: Sequence[Details]) -> list[Grid]:
+def detail_grids(rows: Sequence[Row]) -> list[Grid]:
     """Return all tables that have rows."""
-    rows = [one.row for one in details]
     grids = [risk_grid(rows), coverage_grid(rows), confusion_grid(rows), cut_grid(rows)]
-    grids += [separability_grid(details), paper_grid(details), *(group_grid(one) for one in details)]
+    grids += [separability_grid(rows), paper_grid(rows), *(group_grid(row) for row in rows)]
     return [grid for grid in grids if grid.rows]
 
 
 def risk_grid(rows: Sequence[Row]) -> Grid:
     """Return the selective risk at each coverage."""
-    lines = [[Cell(row.name), *(estimate_cell(row.risk_at_coverage[c]) for c in COVERAGES)] for row in rows]
     note = "Errors among the most confident share of the predictions, in percent."
-    return Grid("Risk at coverage", ["score", *(f"{c} %" for c in COVERAGES)], lines, note)
+    return _point_grid("Risk at coverage", "", {row.name: row.risk_at_coverage for row in rows}, note)
 
 
 def coverage_grid(rows: Sequence[Row]) -> Grid:
     """Return the coverage at each risk."""
-    lines = [[Cell(row.name), *(estimate_cell(row.coverage_at_risk[r]) for r in RISKS)] for row in rows]
     note = "Largest share of predictions that a threshold accepts with at most this share of errors, on these rows."
-    return Grid("Coverage at risk", ["score", *(f"≤ {r} %" for r in RISKS)], lines, note)
+    return _point_grid("Coverage at risk", "≤ ", {row.name: row.coverage_at_risk for row in rows}, note)
+
+
+def _point_grid(title: str, sign: str, points: Mapping[str, Mapping[int, Estimate]], note: str) -> Grid:
+    percents = next(iter(points.values()))
+    lines = [[Cell(name), *map(estimate_cell, estimates.values())] for name, estimates in points.items()]
+    return Grid(title, ["score", *(f"{sign}{percent} %" for percent in percents)], lines, note)
 
 
 def confusion_grid(rows: Sequence[Row]) -> Grid:
@@ -58,36 +63,29 @@ def cut_grid(rows: Sequence[Row]) -> Grid:
     return Grid("At one half, and at the cut of the steep slope loss", columns, lines, note)
 
 
-def separability_grid(details: Sequence[Details]) -> Grid:
-    """Return how far apart both sides lie."""
-    rows = [[Cell(one.row.name), *(number_cell(value, 1, 3) for value in one.separability.values())] for one in details]
+def separability_grid(rows: Sequence[Row]) -> Grid:
+    """Return how far apart the confidences of correct and of wrong predictions lie."""
+    lines = [[Cell(row.name), *(number_cell(value, 1, 3) for value in row.separability.values())] for row in rows]
     note = "Between the Gaussians of correct and wrong predictions, on the scale that ranks."
-    return Grid("Separability", ["score", "average KL ↑", "Bhattacharyya distance ↑"], rows, note)
+    return Grid("Separability", ["score", *(metric.heading for metric in SEPARABILITY.values())], lines, note)
 
 
-def paper_grid(details: Sequence[Details]) -> Grid:
+def paper_grid(rows: Sequence[Row]) -> Grid:
     """Return the metrics as the authors' code computed them."""
-    names = {
-        "auroc": ("AUC", 100),
-        "aupr_error": ("AUPR-Error", 100),
-        "fpr_at_95tpr": ("FPR-95%-TPR", 100),
-        "tnr": ("TNR", 100),
-        "average_kl": ("average KL", 1),
-    }
-    columns = ["score", *(title for title, _ in names.values())]
-    rows = [
-        [Cell(one.row.name), *(number_cell(one.paper.get(key), scale, 2) for key, (_, scale) in names.items())]
-        for one in details
-        if one.paper
+    columns = ["score", *(metric.title for metric in PAPER_METRICS.values())]
+    lines = [
+        [Cell(row.name), *(number_cell(row.paper.get(name), one.scale, 2) for name, one in PAPER_METRICS.items())]
+        for row in rows
+        if row.paper
     ]
     note = "Float32 sigmoids, errors ranked by high confidence, a grid of thresholds, TCP's errors cut at 1/K."
-    return Grid("As the paper's code computes them", columns, rows, note)
+    return Grid("As the paper's code computes them", columns, lines, note)
 
 
-def group_grid(details: Details) -> Grid:
+def group_grid(row: Row) -> Grid:
     """Return coverage and risk of each group, the worst first."""
-    worst_first = sorted(details.groups, key=lambda one: (one.p, -one.risk if one.risk == one.risk else 0))
-    rows = [
+    worst_first = sorted(row.groups, key=lambda one: (one.p, -one.risk if one.risk == one.risk else 0))
+    lines = [
         [
             Cell(one.group, "◄ worse" if one.worse else ""),
             Cell(f"{one.n:,}"),
@@ -100,4 +98,4 @@ def group_grid(details: Details) -> Grid:
     if len(worst_first) > SHOWN_GROUPS:
         note += f" {len(worst_first) - SHOWN_GROUPS} more groups are in details.json."
     columns = ["group", "n", "accuracy", "coverage", "risk", "p"]
-    return Grid(f"Groups, as {details.row.name} serves them", columns, rows, note)
+    return Grid(f"Groups, as {row.name} serves them", columns, lines, note)

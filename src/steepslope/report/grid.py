@@ -11,12 +11,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from steepslope.evaluation.rows import BOUNDS
-from steepslope.metrics.intervals import Estimate
+from steepslope.metrics.intervals import BOUNDS, Estimate
 
 
 class Cell(NamedTuple):
-    """What a cell says, and what it says aside: an interval, or a remark."""
+    """The text of a cell, and what stands beside or below it: an interval, or a remark."""
 
     text: str
     aside: str = ""
@@ -69,7 +68,7 @@ def markdown(grid: Grid) -> str:
 
 
 def terminal(grid: Grid, titles: Sequence[str]) -> Table:
-    """Return the table for a terminal: short titles and nothing aside, so that it fits."""
+    """Return the table for a terminal: with short titles and without what stands beside, so that it fits."""
     table = Table(title=grid.title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
     for index, title in enumerate(titles):
         table.add_column(title, justify="right" if index else "left", overflow="fold")

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from steepslope.evaluation.rows import Row, Scored
+from steepslope.evaluation.rows import Row
+from steepslope.evaluation.score import Scored
 
 CORRECT, WRONG = "#2a6f97", "#c1121f"
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steepslope.evaluation.rows import BASELINE, Row
+from steepslope.evaluation.rows import Row
+from steepslope.evaluation.score import BASELINE
+from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell
 
-COLUMNS: dict[str, str] = {
-    "auc": "AUC ↑",
-    "fpr_at_95tpr": "FPR-95%-TPR ↓",
-    "aupr_error": "AUPR-Error ↑",
-    "aupr_success": "AUPR-Success ↑",
-    "tpr": "TPR ↑",
-    "tnr": "TNR ↑",
-    "aurc": "AURC ×1000 ↓",
-    "augrc": "AUGRC ×1000 ↓",
-}
-SCALES: dict[str, float] = {"aurc": 1000, "augrc": 1000, "e_aurc": 1000}
-# Short enough for a terminal of 80 columns.
-TERMINAL_TITLES = ("score", "AUC", "FPR95", "AUPR-E", "AUPR-S", "TPR", "TNR", "AURC‰", "AUGRC‰", "ΔAUC")
+DELTA = "ΔAUC to MCP"
+
+
+def headings() -> list[str]:
+    """Return the titles of the metrics' columns."""
+    return [metric.heading for metric in table_metrics().values()]
+
+
+def terminal_titles() -> list[str]:
+    """Return the titles of :func:`main_grid`, short enough for a terminal of 80 columns."""
+    return ["score", *(metric.short for metric in table_metrics().values()), "ΔAUC"]
 
 
 def heading(rows: Sequence[Row]) -> str:
@@ -35,27 +35,27 @@ def main_grid(rows: Sequence[Row]) -> Grid:
     lacking = rows[0].lacking
     if lacking:
         note += f" {lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
-    return Grid("", ["score", *COLUMNS.values(), "ΔAUC to MCP"], [cells(row) for row in rows], note)
+    return Grid("", ["score", *headings(), DELTA], [cells(row) for row in rows], note)
 
 
 def cells(row: Row) -> list[Cell]:
     """Return the row's name and its numbers, each with its interval."""
-    name = Cell(row.name) if row.loss in (None, row.name) else Cell(row.name, f"({row.loss})")
-    numbers = [estimate_cell(row.metrics[key], SCALES.get(key, 100)) for key in COLUMNS]
-    return [name, *numbers, UNDEFINED if row.name == BASELINE else estimate_cell(row.delta_auc, sign="+")]
+    title = Cell(row.name) if row.loss in (None, row.name) else Cell(row.name, f"({row.loss})")
+    numbers = [estimate_cell(row.metrics[name], metric.scale) for name, metric in table_metrics().items()]
+    return [title, *numbers, UNDEFINED if row.name == BASELINE else estimate_cell(row.delta_auc, sign="+")]
 
 
 def difference_grid(rows: Sequence[Row]) -> Grid:
     """Return each metric's paired difference to MCP, with p; empty where there is nothing to compare."""
     compared = [row for row in rows if row.vs_mcp is not None and row.name != BASELINE]
-    lines = [[Cell(row.name), *(_difference(row, key) for key in COLUMNS)] for row in compared]
+    lines = [[Cell(row.name), *(_difference(row, name) for name in table_metrics())] for row in compared]
     note = "Paired on the same resamples; in brackets the 95 % interval, then the two-sided p of no difference."
-    return Grid("Difference to MCP", ["score", *COLUMNS.values()], lines, note)
+    return Grid("Difference to MCP", ["score", *headings()], lines, note)
 
 
-def _difference(row: Row, key: str) -> Cell:
-    difference = row.vs_mcp[key] if row.vs_mcp else None
+def _difference(row: Row, name: str) -> Cell:
+    difference = row.vs_mcp[name] if row.vs_mcp else None
     if difference is None or difference["value"] != difference["value"]:
         return UNDEFINED
-    cell = estimate_cell(difference, SCALES.get(key, 100), sign="+")
+    cell = estimate_cell(difference, METRICS[name].scale, sign="+")
     return cell if difference["p"] != difference["p"] else Cell(cell.text, f"{cell.aside} p {difference['p']:.3f}")

@@ -1,0 +1,159 @@
+"""From names of scores and folders of oracles to confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.evidence.fitting import require_other_rows
+from steepslope.losses import CUTS
+from steepslope.metrics.scales import SCALES
+from steepslope.oracle import ImageOracle, Oracle
+from steepslope.oracle.storage import CARD
+from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.scores import SCORES
+
+BASELINE = "mcp"
+Predictions = ClassifierOutputs | Confidences
+OpenImages = Callable[[ClassifierOutputs], Any]  # a steepslope.data.images.Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Resources:
+    """What scores and oracles need beside the predictions.
+
+    Scores that learn are fitted on ``held_out`` rows, which are new to the classifier, or on its training outputs, the
+    ``reference``. Oracles on images get theirs from ``open_images``. ``backbones`` are the specs of one's own code that
+    they may run.
+    """
+
+    held_out: ClassifierOutputs | None = None
+    reference: ClassifierOutputs | None = None
+    open_images: OpenImages | None = None
+    backbones: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The confidences that one score or oracle gave, (n,), which do not saturate, and the scale that they are on.
+
+    ``natural_cut`` is the probability that the threshold stands for where an oracle's loss sets another than ½.
+    ``explain`` splits the trust logits of outputs by their evidence.
+    """
+
+    name: str
+    loss: str | None
+    confidence: NDArray[np.float64]
+    scale: str
+    natural_cut: float | None = None
+    explain: Callable[[ClassifierOutputs], dict[str, NDArray[np.float64]]] | None = None
+
+    def cut(self, probability: float = 0.5) -> float:
+        """Return the confidence above which predictions are trusted; NaN where the score only ranks."""
+        return SCALES[self.scale].cut(probability)
+
+    @property
+    def only_ranks(self) -> bool:
+        """Whether there is no threshold above which predictions are trusted."""
+        return bool(np.isnan(self.cut()))
+
+    @property
+    def unit_confidence(self) -> NDArray[np.float64]:
+        """The confidences in [0, 1], for pictures; saturated."""
+        return SCALES[self.scale].unit(self.confidence)
+
+
+def score_predictions(
+    names: Sequence[str], predictions: Predictions, resources: Resources | None = None
+) -> list[Scored]:
+    """Apply post-hoc scores, by name, and oracles, by folder; MCP always comes first.
+
+    An oracle has its folder's name, or the whole path where two have the same name. Predictions that come with a
+    confidence alone are scored by it and nothing else.
+
+    Raises
+    ------
+    SteepslopeError
+        If a name is unknown, a folder holds no oracle, or a score or oracle lacks what it needs.
+    """
+    resources = resources or Resources()
+    if isinstance(predictions, Confidences):
+        return [_given(names, predictions)]
+    folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
+    distinct = {folders.get(name, name): name for name in (BASELINE, *names)}
+    labels = [Path(key).name for key in distinct]
+    return [
+        _score(name, label if labels.count(label) == 1 else name, predictions, resources)
+        for name, label in zip(distinct.values(), labels, strict=True)
+    ]
+
+
+def _given(names: Sequence[str], predictions: Confidences) -> Scored:
+    others = [name for name in names if name != BASELINE]
+    if others:
+        raise SteepslopeError(f"{others[0]} needs logits, but the predictions come with a confidence alone")
+    confidence = predictions.confidence
+    in_unit_range = bool(((confidence >= 0) & (confidence <= 1)).all())
+    return Scored("confidence", None, confidence, "probability" if in_unit_range else "rank")
+
+
+def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
+    if name in SCORES:
+        return _by_score(name, outputs, resources)
+    if (Path(name) / CARD).exists():
+        return _by_oracle(name, label, outputs, resources)
+    if not Path(name).exists() and "/" not in name:
+        require_known("score", name, SCORES)
+    raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
+
+
+def _by_score(name: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
+    fit_set = _fit_set(name, outputs, resources)
+    try:
+        score = SCORES[name]().fit(fit_set)
+        return Scored(name, None, _known(score.confidence(outputs)), score.scale)
+    except SteepslopeError as error:
+        raise error.within(name) from error
+
+
+def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
+    if SCORES[name].fits_on == "nothing":
+        return outputs
+    found, expected = {
+        "errors": (resources.held_out, "outputs of held-out rows (--fit)"),
+        "reference": (resources.reference, "its training outputs (--reference)"),
+    }[SCORES[name].fits_on]
+    if found is None:
+        raise SteepslopeError(f"{name} learns from the classifier: expected {expected}, found none")
+    if found.num_classes != outputs.num_classes:
+        raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {found.num_classes}", name)
+    require_other_rows(name, outputs, found)
+    return found
+
+
+def _by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
+    oracle = Oracle.load(folder, resources.backbones)
+    try:
+        if isinstance(oracle, ImageOracle):
+            oracle.net.to("cuda" if torch.cuda.is_available() else "cpu")
+            oracle = oracle if resources.open_images is None else oracle.on(resources.open_images(outputs))
+        confidence = _known(oracle.trust_logit(outputs))
+    except SteepslopeError as error:
+        raise error.within(f"oracle {folder}") from error
+    natural_cut, explain = oracle.cut if oracle.loss in CUTS else None, oracle.explain if oracle.explains else None
+    return Scored(label, oracle.loss, confidence, oracle.scale, natural_cut, explain)
+
+
+def _known(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return confidences that are all numbers."""
+    if np.isnan(confidence).any():
+        row = int(np.isnan(confidence).argmax())
+        raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
+    return confidence

@@ -1,0 +1,98 @@
+"""From confidences to rows: they hold what the metrics give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions
+from steepslope.evaluation.rows import table_rows
+from steepslope.evaluation.score import Scored, score_predictions
+from steepslope.metrics import (
+    METRICS,
+    Groups,
+    aupr_success,
+    auroc,
+    compare,
+    coverage_at_risk,
+    risk_at_coverage,
+    tnr,
+)
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs, Confidences
+from tests.evaluation.samples import with_noise, with_scores
+
+
+@pytest.fixture
+def evaluation(outputs: ClassifierOutputs) -> Evaluation:
+    return with_noise(outputs)
+
+
+def test_rows_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
+    row, is_correct = evaluation.rows[1].as_json(), evaluation.predictions.is_correct
+    mcp, noise = (one.confidence for one in evaluation.scored)
+    others = {"score", "loss", "n", "delta_auc_vs_mcp", "vs_mcp", "replicates_lacking_a_class"}
+    assert set(row) == METRICS.keys() | others
+    assert row["vs_mcp"].keys() == METRICS.keys()
+    assert row["vs_mcp"]["aurc"]["p"] <= 1
+    assert row["auc"]["value"] == auroc(noise, is_correct)
+    assert row["tnr"]["value"] == tnr(noise, is_correct, 0.0)
+    difference = compare(noise, mcp, is_correct, bootstrap=100)["auc"]
+    assert row["delta_auc_vs_mcp"] == {bound: difference[bound] for bound in ("value", "low", "high")}
+    assert json.loads(json.dumps(row)) == row
+
+
+def test_details_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
+    noise = evaluation.rows[1].details_as_json()
+    confidence, is_correct = evaluation.scored[1].confidence, evaluation.predictions.is_correct
+    assert noise["risk_at_coverage"][80]["value"] == risk_at_coverage(confidence, is_correct, 0.8)
+    assert noise["coverage_at_risk"][10]["value"] == coverage_at_risk(confidence, is_correct, 0.1)
+    assert noise["confusion"]["trusted_wrong"] == np.sum(~is_correct & (confidence > 0))
+    assert noise["cuts"]["0.750"]["tnr"] == tnr(confidence, is_correct, np.log(3))
+    assert [one["group"] for one in noise["groups"]] == ["0", "1", "2", "3"]
+    assert sum(one["n"] for one in noise["groups"]) == len(confidence)
+    assert noise["paper"]["aupr_error"] == aupr_success(confidence.astype(np.float32), ~is_correct)
+    assert json.loads(json.dumps(noise))["score"] == "noise"
+
+
+def test_cuts_follow_the_alphas_of_a_steep_slope_oracle(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    Oracle(alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
+    rows = evaluate_predictions(outputs, [str(tmp_path / "ss")], bootstrap=0).rows
+    assert [list(row.cuts) for row in rows] == [[0.5, 5 / 7]] * 2
+
+
+def test_without_groups_and_paper_there_are_none(outputs: ClassifierOutputs) -> None:
+    (row,) = evaluate_predictions(outputs, [], bootstrap=0).rows
+    assert (row.groups, row.paper) == ([], {})
+
+
+def test_a_score_that_only_ranks_has_no_cuts(outputs: ClassifierOutputs) -> None:
+    ranks = Scored("ranks", None, np.arange(400.0) * 100, "rank")
+    (row,) = table_rows([ranks], outputs, groups=Groups(outputs.predictions), paper=True, bootstrap=10)
+    json_row = row.as_json()
+    assert json_row["tpr"]["value"] is json_row["tnr"]["value"] is json_row["delta_auc_vs_mcp"]["value"] is None
+    assert (row.confusion, row.cuts, row.groups) == (None, {}, [])
+    assert "tnr" not in row.paper
+    assert 0 < ranks.unit_confidence.min() < ranks.unit_confidence.max() == 1
+
+
+def test_lacking_replicates_are_counted() -> None:
+    predictions = Confidences(np.arange(10.0), np.array([True] * 9 + [False]))
+    (row,) = table_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=500)
+    expected = 500 * 0.9**10
+    assert row.lacking == pytest.approx(expected, abs=4 * np.sqrt(expected))
+
+
+def test_without_errors_json_has_nulls(outputs: ClassifierOutputs) -> None:
+    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
+    (row,) = with_scores(right, bootstrap=10).rows
+    assert row.as_json()["auc"] == {"value": None, "low": None, "high": None}
+
+
+def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs) -> None:
+    (mcp,) = score_predictions([], outputs)
+    rows = table_rows([Scored("other", None, mcp.confidence, "logit"), mcp], outputs, bootstrap=0)
+    assert [row.vs_mcp is None for row in rows] == [True, False]

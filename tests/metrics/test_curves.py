@@ -1,0 +1,35 @@
+"""The one sort, and the curve that is read off it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope import metrics
+from steepslope.errors import SteepslopeError
+
+
+def test_risk_coverage_curve_by_hand() -> None:
+    curve = metrics.risk_coverage_curve([3, 2, 2, 1], [True, False, True, False])
+    assert curve.coverage.tolist() == [0.25, 0.75, 1]
+    assert curve.risk.tolist() == pytest.approx([0, 1 / 3, 1 / 2])
+    assert curve.threshold.tolist() == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("confidence", "is_correct", "message"),
+    [
+        ([0.1, np.nan], [True, False], "found NaN in row 1"),
+        ([0.1, 0.2], [True], "of one shape"),
+        ([], [], "n >= 1"),
+        ([[0.1]], [[True]], "of one shape"),
+        (["a", "b"], [True, False], "expected numbers and booleans"),
+        ([0.1, 0.2], [0, 2], "is_correct: expected booleans"),
+        ([0.1, 0.2], [0.0, 0.4], "is_correct: expected booleans"),
+    ],
+)
+def test_bad_input_is_named(confidence: Any, is_correct: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        metrics.auroc(confidence, is_correct)

@@ -1,0 +1,91 @@
+"""The report: its tables are square, its page needs nothing else, and its figures are reproducible."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from steepslope.evaluation.evaluation import Evaluation
+from steepslope.evaluation.rows import table_rows
+from steepslope.evaluation.score import Scored
+from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.report import plots
+from steepslope.report.grid import markdown, terminal
+from steepslope.report.page import example_grids, page, write_report
+from steepslope.report.table import main_grid, terminal_titles
+from tests.evaluation.samples import with_noise, with_scores
+
+
+@pytest.fixture
+def evaluation(outputs: ClassifierOutputs) -> Evaluation:
+    return with_noise(outputs, bootstrap=5, title="Trust <me>")
+
+
+def drawn(evaluation: Evaluation) -> tuple[str, str]:
+    """Return both figures."""
+    is_correct = evaluation.predictions.is_correct
+    return plots.histograms(evaluation.scored, is_correct), plots.risk_coverage(evaluation.rows)
+
+
+def test_without_errors_the_table_says_so(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
+    write_report(with_noise(right, bootstrap=10), tmp_path)
+    assert "–" in (tmp_path / "table.md").read_text()
+    assert "cannot be compared" in (tmp_path / "table.md").read_text()
+
+
+def test_the_markdown_table_is_square(evaluation: Evaluation) -> None:
+    lines = [line for line in markdown(main_grid(evaluation.rows)).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(evaluation.rows)
+    assert {line.count("|") for line in lines} == {len(terminal_titles()) + 1}
+
+
+def test_plots_are_the_same_bytes_each_time(evaluation: Evaluation) -> None:
+    first = drawn(evaluation)
+    assert first == drawn(evaluation)
+    assert all(svg.startswith("<svg") for svg in first)
+
+
+def test_the_two_figures_of_a_page_share_no_ids(evaluation: Evaluation) -> None:
+    first, second = (set(re.findall(r' id="([a-z]\w{10,})"', svg)) for svg in drawn(evaluation))
+    assert first
+    assert second
+    assert first.isdisjoint(second)
+
+
+def test_the_page_needs_nothing_from_outside(evaluation: Evaluation) -> None:
+    html = page(evaluation)
+    assert "Trust &lt;me&gt;" in html
+    assert not re.search(r'(src|href)="(?!#)', html.replace("xlink:href", "href"))
+    assert html.count("<svg") == 2
+
+
+def test_examples_are_the_extremes(evaluation: Evaluation) -> None:
+    mcp, is_correct = evaluation.scored[0], evaluation.predictions.is_correct
+    least, errors = example_grids(mcp, evaluation.predictions, evaluation.ids)
+    assert least.rows[0][0].text == f"row/{mcp.confidence.argmin()}"
+    wrong = np.flatnonzero(~is_correct)
+    assert errors.rows[0][0].text == f"row/{wrong[mcp.confidence[wrong].argmax()]}"
+    assert all(predicted.text != label.text for _, predicted, label, _ in errors.rows)
+
+
+def test_lacking_replicates_are_told() -> None:
+    predictions = Confidences(np.arange(10.0), np.array([True] * 9 + [False]))
+    rows = table_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=50)
+    assert f"{rows[0].lacking} bootstrap replicates lacked an error" in main_grid(rows).note
+
+
+@pytest.mark.parametrize("name", ["ss [b]", "a|b", "$x^$", "run (2)", "[red]x"])
+def test_odd_names_are_shown_as_they_are(name: str, outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    evaluation = with_scores(outputs, Scored(name, "focal", np.arange(400.0), "logit"))
+    write_report(evaluation, tmp_path)
+    assert f"<td>{name}<br><small>(focal)</small></td>" in (tmp_path / "report.html").read_text()
+    assert name.replace("|", "\\|") in (tmp_path / "table.md").read_text()
+    console = Console(file=StringIO(), width=80)
+    console.print(terminal(main_grid(evaluation.rows), terminal_titles()))
+    assert name in console.file.getvalue()  # type: ignore[attr-defined]

@@ -1,0 +1,174 @@
+"""A new loss, score or kind of evidence is an entry: each is added at run time, and runs to the end.
+
+New data sources and metrics: ``tests/data`` and ``tests/evaluation``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from torch import Tensor
+
+import steepslope
+from steepslope.checks import Number
+from steepslope.cli import main
+from steepslope.errors import SteepslopeError
+from steepslope.evidence import EVIDENCE
+from steepslope.evidence.states import Evidence
+from steepslope.losses import LOSSES, cross_entropy
+from steepslope.metrics import auroc
+from steepslope.oracle import FusedOracle, Oracle
+from steepslope.outputs import ARRAYS, ClassifierOutputs
+from steepslope.outputs.arrays import Array
+from steepslope.scores import SCORES, Score
+from tests.conftest import make_complete, make_outputs
+
+
+def table_of(outputs: ClassifierOutputs, folder: Path, *options: str) -> tuple[list[dict[str, Any]], str]:
+    """Evaluate by the command line; return the rows and the table."""
+    outputs.save(folder / "test.npz")
+    given = ["evaluate", "--outputs", str(folder / "test.npz"), "--bootstrap", "20", "--out", str(folder / "report")]
+    assert main([*given, *options]) == 0
+    return json.loads((folder / "report" / "metrics.json").read_text()), (folder / "report" / "table.md").read_text()
+
+
+def tempered(trust_logit: Tensor, target: Tensor, *, tau: Annotated[float, Number(0.1, 10)] = 1.0) -> Tensor:
+    return cross_entropy(trust_logit / tau, target)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_loss_with_a_parameter_of_its_own(fused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOSSES, "tempered", tempered)
+    outputs, unseen = make_outputs(600), make_outputs(600, seed=1)
+    build: Any = (
+        FusedOracle if fused else lambda **settings: Oracle(head="linear", epochs=60, learning_rate=0.03, **settings)
+    )
+    mild, sharp = (build(loss="tempered", tau=tau).fit(outputs) for tau in (5.0, 0.5))
+    assert np.abs(mild.trust_logit(unseen)).mean() > 2 * np.abs(sharp.trust_logit(unseen)).mean()
+    mild.save(tmp_path / "mild")
+    loaded = Oracle.load(tmp_path / "mild")
+    assert loaded.loss_settings.parameters == {"tau": 5.0}
+    np.testing.assert_array_equal(loaded.trust_logit(unseen), mild.trust_logit(unseen))
+    rows, table = table_of(unseen, tmp_path, "--scores", str(tmp_path / "mild"))
+    assert [(row["score"], row["loss"]) for row in rows] == [("mcp", None), ("mild", "tempered")]
+    assert "| mild (tempered) |" in table
+    with pytest.raises(SteepslopeError, match=r"tau: expected a number from 0.1 to 10, found 20"):
+        build(loss="tempered", tau=20.0)
+    with pytest.raises(SteepslopeError, match="unknown setting 'tua': did you mean 'tau'"):
+        build(loss="tempered", tua=2.0)
+
+
+ONE_FILE = '''
+
+def tempered(trust_logit: Tensor, target: Tensor, *, tau: Annotated[float, Number(0.1, 10)] = 1.0) -> Tensor:
+    """Return cross entropy of trust logits over a temperature.
+
+    Parameters
+    ----------
+    tau
+        Temperature of the tempered loss, from 0.1 to 10.
+    """
+    return cross_entropy(trust_logit / tau, target)
+
+
+LOSSES: '''
+
+
+def test_one_file_gives_a_loss_its_options_too(tmp_path: Path) -> None:
+    """In a copy of the package, losses.py alone is changed; the command line then has the parameter, and its help."""
+    package = tmp_path / "steepslope"
+    shutil.copytree(Path(steepslope.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (package / "losses.py").read_text(encoding="utf-8").replace("\n\nLOSSES: ", ONE_FILE)
+    (package / "losses.py").write_text(text.replace('"focal": focal,', '"focal": focal,\n    "tempered": tempered,'))
+    make_outputs(300).save(tmp_path / "fit.npz")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    given = [sys.executable, "-m", "steepslope", "fit"]
+    shown = subprocess.run(
+        [*given, "--help"], env=environment, check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "Temperature of the tempered loss" in shown.stdout
+    given += ["--outputs", "fit.npz", "--loss", "tempered", "--tau", "3", "--epochs", "2", "--out", "oracle"]
+    subprocess.run(given, env=environment, check=True, capture_output=True, cwd=tmp_path)
+    assert json.loads((tmp_path / "oracle" / "oracle.json").read_text())["settings"]["tau"] == 3
+
+
+class Directed(Score):
+    """The first feature, in the direction in which it is higher for correct predictions; learnt from errors."""
+
+    fits_on = "errors"
+    arrays = ("features",)
+
+    def __init__(self) -> None:
+        self.direction_: float | None = None
+
+    def fit(self, outputs: ClassifierOutputs) -> Self:
+        self.direction_ = float(np.sign(auroc(outputs.require_features()[:, 0], outputs.is_correct) - 0.5))
+        return self
+
+    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+        assert self.direction_ is not None
+        return np.asarray(self.direction_ * outputs.require_features()[:, 0], dtype=np.float64)
+
+
+def told_by_features(n: int, seed: int) -> ClassifierOutputs:
+    """Make outputs whose first feature is low exactly where they are right, which no score of ours looks at."""
+    outputs = make_complete(n, seed=seed)
+    features = outputs.require_features().copy()
+    features[:, 0] = 0.1 * features[:, 0] - outputs.is_correct
+    return outputs.changed(features=features)
+
+
+def test_a_learned_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCORES, "directed", Directed)
+    fit_set, unseen = told_by_features(500, 1), told_by_features(500, 2)
+    plain, fused = (
+        Oracle(inputs="directed", head="linear", epochs=60, learning_rate=0.03).fit(fit_set),
+        Oracle.fused().fit(fit_set),
+    )
+    assert fused.fitted_ is not None
+    assert fused.fitted_.inputs == ("directed",)
+    for name, oracle in {"plain": plain, "fused": fused}.items():
+        oracle.save(tmp_path / name)
+        loaded = Oracle.load(tmp_path / name).trust_logit(unseen)
+        np.testing.assert_array_equal(loaded, oracle.trust_logit(unseen))
+    fit_set.save(tmp_path / "fit.npz")
+    scores = f"directed,{tmp_path / 'plain'},{tmp_path / 'fused'}"
+    rows, table = table_of(unseen, tmp_path, "--scores", scores, "--fit", str(tmp_path / "fit.npz"))
+    assert [row["score"] for row in rows] == ["mcp", "directed", "plain", "fused"]
+    assert min(row["auc"]["value"] for row in rows[1:]) > 0.99
+    assert "| directed |" in table
+
+
+def bright_columns(outputs: ClassifierOutputs, rows: slice, _: Mapping[str, Any]) -> NDArray[Any]:
+    return outputs.require("brightness")[rows]
+
+
+@pytest.mark.parametrize("file", ["fit", "fit.npz"])
+def test_evidence_with_a_new_array(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARRAYS, "brightness", Array(("n", "b"), finite=True))
+    monkeypatch.setitem(EVIDENCE, "brightness", Evidence(bright_columns, ("brightness",)))
+
+    def made(seed: int) -> ClassifierOutputs:
+        outputs = make_outputs(400, seed=seed)
+        return outputs.changed(brightness=outputs.is_correct[:, None] + np.ones((1, 3)))
+
+    made(0).save(tmp_path / file)
+    fit_set = ClassifierOutputs.load(tmp_path / file)
+    assert fit_set.subset(slice(5)).require("brightness").shape == (5, 3)
+    Oracle(inputs="brightness", head="linear", epochs=60, learning_rate=0.03).fit(fit_set).save(tmp_path / "oracle")
+    rows, _ = table_of(made(1), tmp_path, "--scores", str(tmp_path / "oracle"))
+    assert rows[1]["auc"]["value"] == 1
+    with pytest.raises(SteepslopeError, match="brightness: expected 400 rows like the logits, found 3"):
+        fit_set.changed(brightness=np.ones((3, 1)))
+    with pytest.raises(SteepslopeError, match="the outputs hold no brightness"):
+        Oracle.load(tmp_path / "oracle").trust_logit(make_outputs())

@@ -38,7 +38,7 @@ def ten_classes() -> nn.Module:
 
 
 class Convolutions(nn.Module):
-    """A small net with dropout, for images of any size; as other people's, it says nothing of its input."""
+    """A small net with dropout, for images of any size; as with other people's, its input is not known."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -71,7 +71,7 @@ def test_hub_folders_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("rest", "message"),
+    ("argument", "message"),
     [
         ("both", "expected one of its splits (train, validation) after a colon, found none"),
         ("both:test", "expected one of its splits (train, validation) after a colon, found test"),
@@ -86,9 +86,9 @@ def test_hub_folders_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("missing", "expected whole numbers in the column 'label', found missing values"),
     ],
 )
-def test_wrong_hub_specs_are_named(rest: str, message: str, hub_folder: Path) -> None:
+def test_wrong_hub_specs_are_named(argument: str, message: str, hub_folder: Path) -> None:
     with pytest.raises(SteepslopeError) as error:
-        opened(f"hf:{hub_folder}/{rest}")
+        opened(f"hf:{hub_folder}/{argument}")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -1,4 +1,4 @@
-"""Folders of images: links, foreign files, and names of classes."""
+"""Folders of images: links, files of other kinds, and names of classes."""
 
 from __future__ import annotations
 

@@ -40,13 +40,13 @@ def test_transform_is_timms(tmp_path: Path) -> None:
     torch.testing.assert_close(classifier.transform(image), theirs, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("side", "share"), [(224, 0.9), (224, 0.95), (32, 0.875), (96, 0.9)])
-def test_crops_are_timms(side: int, share: float) -> None:
+@pytest.mark.parametrize(("side", "fraction"), [(224, 0.9), (224, 0.95), (32, 0.875), (96, 0.9)])
+def test_crops_are_timms(side: int, fraction: float) -> None:
     image = Image.fromarray(skimage.data.cat())
     zero, one = (0.0,) * 3, (1.0,) * 3
     size = (3, side, side)
-    theirs = create_transform(input_size=size, interpolation="bicubic", crop_pct=share, mean=zero, std=one)
-    ours = Transform((side, side), zero, one, crop_share=share)
+    theirs = create_transform(input_size=size, interpolation="bicubic", crop_pct=fraction, mean=zero, std=one)
+    ours = Transform((side, side), zero, one, crop_share=fraction)
     torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=0)
 
 

@@ -97,7 +97,7 @@ def module_classifier(argument: str) -> Classifier:
 
 @contextmanager
 def _importing_from_here() -> Iterator[None]:
-    """Look for modules in the current folder too, as ``python -m`` does."""
+    """Find modules in the current folder too, as ``python -m`` does."""
     sys.path.insert(0, "")
     try:
         yield

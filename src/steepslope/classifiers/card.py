@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from steepslope.classifiers.nets import NETS
 from steepslope.errors import require_known
 from steepslope.utilities.files import field, positive, read_json
 
 CARD = "classifier.json"
-FIELDS: dict[str, type] = {
-    "net": str, "num_classes": int, "mean": float, "std": float, "data": str, "fingerprint": str,
-    "holdout": int, "split_seed": int, "training": dict,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,10 @@ def read_card(folder: Path) -> ClassifierCard:
     """Read a checkpoint's card, and check each of its fields."""
     path = folder / CARD
     content = read_json(path, "a classifier checkpoint")
-    card = ClassifierCard(**{name: field(content, name, kind, path) for name, kind in FIELDS.items()})
+    kinds = get_type_hints(ClassifierCard)
+    card = ClassifierCard(
+        **{name: field(content, name, get_origin(kind) or kind, path) for name, kind in kinds.items()}
+    )
     positive(content, "num_classes", path)
     require_known(f"net in {path}:", card.net, NETS)
     return card

@@ -44,7 +44,7 @@ class OnnxNet(nn.Module):
         self.logits, self.features = _output_names(self.session.get_outputs(), source)
 
     def open(self) -> None:
-        """Start a session with as many threads as PyTorch has; where processes share a machine, those are fewer."""
+        """Start a session with as many threads as PyTorch has; of several processes on a machine, each has fewer."""
         onnxruntime = require_extra("onnxruntime", "onnx", "ONNX")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads = torch.get_num_threads()

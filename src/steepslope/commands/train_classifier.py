@@ -36,29 +36,29 @@ def train_classifier(
     out
         Folder for the checkpoint.
     epochs
-        Passes over the training rows; by default what suits the net, as for the next three.
+        Passes over the training rows; by default what suits the net.
     batch_size
-        Images a step.
+        Images a step; by default what suits the net.
     learning_rate
-        The first learning rate.
+        First learning rate.
     flip
         Mirror images at random.
     rotate
         Turn images at random by at most so many degrees.
     optimizer
-        adam or sgd; by default adam.
+        Optimizer: adam or sgd; by default adam.
     momentum
-        Of sgd; by default 0.9.
+        Momentum of sgd; by default 0.9.
     weight_decay
-        Of the optimizer; by default 0.
+        Weight decay of the optimizer; by default 0.
     schedule
-        cosine or constant; by default cosine.
+        Schedule of the learning rate: cosine or constant; by default cosine.
     holdout
         Number of training rows to hold out; by default 10,000, at most half.
     split_seed
-        Fixes which rows are held out.
+        Seed that fixes which rows are held out.
     seed
-        Fixes weights, order and dropout.
+        Seed that fixes weights, order and dropout.
     """
     from steepslope.classifiers.training import recipe_for
     from steepslope.classifiers.training import train_classifier as train

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from steepslope.data.class_names import ClassNames
 from steepslope.data.digits import load_digits
@@ -20,19 +20,6 @@ from steepslope.data.webdataset_data import open_shards
 from steepslope.errors import SteepslopeError, require_known
 
 NO_NAMES = ClassNames()
-
-
-class Source(Protocol):
-    """How the data sets of one scheme are opened, and which splits they have."""
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The names of the splits; none where a data set is one whole."""
-        ...
-
-    def open(self, argument: str, split: str, names: ClassNames) -> Dataset:
-        """Open a data set, or one of its splits, with labels by the names."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,7 @@ class Whole:
         return self.load(argument, names)
 
 
-DATASETS: dict[str, Source] = {
+DATASETS: dict[str, InSplits | Whole] = {
     "digits": InSplits(load_digits),
     "idx": InSplits(load_idx),
     "torchvision": InSplits(load_torchvision),

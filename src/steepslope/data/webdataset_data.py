@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files in which the files of one sample share their name up to the first dot."""
+"""WebDataset shards: tar files in which the files of one sample have the same name up to the first dot."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _members(shard: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, str | Non
 
 
 def _require_end(shard: Path) -> None:
-    """Raise unless the file ends in two blocks of zeros; a tar file cut between two members looks whole without."""
+    """Raise unless the file ends in two blocks of zeros; one cut off after a member would pass for whole."""
     with shard.open("rb") as file:
         file.seek(-min(1024, shard.stat().st_size), 2)
         if file.read().strip(b"\0"):

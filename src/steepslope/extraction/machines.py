@@ -79,4 +79,4 @@ def together(fabric: Fabric) -> Iterator[None]:
     if failure is not None:
         raise failure
     if failed != 0:
-        raise SteepslopeError("another process failed; its own message says why")
+        raise SteepslopeError("another process failed; its own message has the reason")

@@ -24,6 +24,7 @@ from steepslope.classifiers.nets import NETS, Net
 from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.estimators.cycle import cosine
 from steepslope.utilities.progress import bar
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
@@ -164,7 +165,7 @@ class _Run:
         return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
 
     def _set_learning_rate(self, done: float) -> None:
-        share = 0.5 * (1 + math.cos(math.pi * done)) if self.recipe.schedule == "cosine" else 1.0
+        share = cosine(done) if self.recipe.schedule == "cosine" else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * share
 

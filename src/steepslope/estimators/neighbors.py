@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs import blocks
+from steepslope.utilities.blocks import blocks
 
 if TYPE_CHECKING:
     from torch import Tensor

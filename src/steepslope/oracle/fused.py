@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.estimators.opinion_pool import Consensus, fit_consensus
+from steepslope.estimators.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.evidence import EVIDENCE, SINGLE, scores_of
 from steepslope.evidence.fitting import ERRORS, FOLDS, Errors, all_parts, evidence_of, fold_of
 from steepslope.evidence.opinions import opinions_of
@@ -56,7 +56,7 @@ class FusedFit:
     inputs: tuple[str, ...]
     widths: tuple[int, ...]
     states: dict[str, State]
-    consensus: Consensus | None
+    consensus: OpinionPool | None
     scale: float
     offset: float
     num_classes: int
@@ -269,7 +269,7 @@ def _guard_arrays(guard: Guard | None) -> dict[str, Floats]:
     return {"limits": guard.limits, "own_weights": guard.own.weights, "own_others": guard.own.others}
 
 
-def _consensus(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Guard | None]:
+def _consensus(path: Path, widths: Sequence[Any]) -> tuple[OpinionPool | None, Guard | None]:
     arrays = load_arrays(path)
     if not arrays:
         return None, None
@@ -279,10 +279,10 @@ def _consensus(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Gua
     if not any(arrays_fit(arrays, expected, "float64") for expected in (shapes, guarded)):
         found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise SteepslopeError(f"{path}: expected {opinions} weights, others (1,) and perhaps a guard, found {found}")
-    consensus = Consensus(arrays["weights"], arrays["others"])
+    consensus = OpinionPool(arrays["weights"], arrays["others"])
     if "limits" not in arrays:
         return consensus, None
-    return consensus, Guard(arrays["limits"], Consensus(arrays["own_weights"], arrays["own_others"]))
+    return consensus, Guard(arrays["limits"], OpinionPool(arrays["own_weights"], arrays["own_others"]))
 
 
 def _mixed(odds: Floats, fitted: FusedFit, outputs: ClassifierOutputs, opinions: Floats) -> Floats:
@@ -294,7 +294,7 @@ def _mixed(odds: Floats, fitted: FusedFit, outputs: ClassifierOutputs, opinions:
     return fitted.guard.mixed(odds, own, outputs.require(NOISE))
 
 
-def _check_inputs(inputs: Sequence[Any], widths: Sequence[Any], consensus: Consensus | None, path: Path) -> None:
+def _check_inputs(inputs: Sequence[Any], widths: Sequence[Any], consensus: OpinionPool | None, path: Path) -> None:
     known = SINGLE if consensus is None else [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
     for name in inputs:
         require_known(f"input in {path}:", str(name), known)
@@ -316,10 +316,10 @@ class Task:
         """Return the opinions of some voices, side by side."""
         return np.concatenate([self.parts[name] for name in inputs], axis=1)
 
-    def fit(self, inputs: Sequence[str], penalty: float, rows: Any = slice(None)) -> Consensus:
+    def fit(self, inputs: Sequence[str], penalty: float, rows: Any = slice(None)) -> OpinionPool:
         """Return the consensus of some voices on some rows."""
         opinions = self.opinions(inputs)[rows]
-        return fit_consensus(opinions, self.classes[rows], self.labels[rows], self.num_classes, penalty)
+        return fit_opinion_pool(opinions, self.classes[rows], self.labels[rows], self.num_classes, penalty)
 
 
 def _left_out(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, errors: Errors) -> dict[str, str]:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.utilities.blocks import BLOCK_ROWS, blocks
 
-BLOCK_ROWS = 65_536
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 FLOATS = ("float16", "float32", "float64")
 COLUMNS = {"logits": "K", "noise": "s"}  # what the second axis is called
@@ -163,11 +163,6 @@ class Confidences:
 
     def __len__(self) -> int:
         return len(self.confidence)
-
-
-def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
-    """Cut 0…n−1 into slices of at most ``size`` rows, so that mapped arrays need little memory."""
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:

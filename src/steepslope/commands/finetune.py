@@ -5,26 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from steepslope.errors import SteepslopeError
 from steepslope.finetuning.request import FinetuneRequest
 
 
-def finetune(out: str, **request: Any) -> None:
+def finetune(
+    out: str,
+    alpha_pos: float = 1.0,
+    alpha_neg: float = 3.0,
+    gamma: float = 2.0,
+    beta: float = 0.999,
+    **request: Any,
+) -> None:
     """Train an oracle on images, as the paper does; killed at any step and run again, it goes on.
 
     Parameters
     ----------
     out
         Folder for the oracle, its history.csv and, until it is done, the state from which it goes on.
+    alpha_pos
+        Slope of the steep slope loss for correct predictions.
+    alpha_neg
+        Slope of the steep slope loss for wrong predictions.
+    gamma
+        Exponent of the focal loss.
+    beta
+        Weight of the rarer class in the class-balanced loss, in [0, 1).
     """
-    asked = FinetuneRequest(**request)
-    if asked.data is None:
-        raise SteepslopeError("data: expected the data spec of the images, found none")
+    parameters = {"alpha_pos": alpha_pos, "alpha_neg": alpha_neg, "gamma": gamma, "beta": beta}
+    whole = FinetuneRequest(**request, parameters=parameters)
 
-    from steepslope.extraction.engine import launched
-    from steepslope.finetuning.launch import machines_of, train_stages
-    from steepslope.finetuning.prepare import check
+    from steepslope.finetuning.launch import train_stages
+    from steepslope.utilities.progress import console
 
-    check(asked)
-    with launched(machines_of(asked)) as fabric:
-        train_stages(asked, Path(out), fabric)
+    train_stages(whole, Path(out), console().print)

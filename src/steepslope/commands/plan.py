@@ -7,7 +7,15 @@ from typing import Any
 from steepslope.finetuning.request import FinetuneRequest
 
 
-def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
+def plan(
+    images: int | None = None,
+    trial: int = 2,
+    alpha_pos: float = 1.0,
+    alpha_neg: float = 3.0,
+    gamma: float = 2.0,
+    beta: float = 0.999,
+    **request: Any,
+) -> None:
     """Say what a training will cost before it starts: steps, parameters, memory and time, from a few steps on noise.
 
     With --images the weights of timm's and torchvision's nets are not needed, and not loaded.
@@ -18,16 +26,20 @@ def plan(images: int | None = None, trial: int = 2, **request: Any) -> None:
         Number of images, in place of those of the data.
     trial
         Images at once in the steps that are tried.
+    alpha_pos
+        Slope of the steep slope loss for correct predictions.
+    alpha_neg
+        Slope of the steep slope loss for wrong predictions.
+    gamma
+        Exponent of the focal loss.
+    beta
+        Weight of the rarer class in the class-balanced loss, in [0, 1).
     """
-    asked = FinetuneRequest(**request)
+    parameters = {"alpha_pos": alpha_pos, "alpha_neg": alpha_neg, "gamma": gamma, "beta": beta}
+    whole = FinetuneRequest(**request, parameters=parameters)
 
-    from steepslope.extraction.engine import launched
-    from steepslope.finetuning.launch import machines_of, plan_stages
-    from steepslope.finetuning.prepare import check
+    from steepslope.finetuning.launch import plan_stages
     from steepslope.utilities.progress import console
 
-    check(asked)
-    with launched(machines_of(asked)) as fabric:
-        for line in plan_stages(asked, images, trial, fabric):
-            if fabric.is_global_zero:
-                console().print(line)
+    for line in plan_stages(whole, images, trial):
+        console().print(line)

@@ -17,11 +17,9 @@ from steepslope.classifiers.training import ClassifierTraining, train_classifier
 from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.engine import launched
 from steepslope.extraction.extraction import extract, said
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.finetuning.launch import machines_of, train_stages
-from steepslope.finetuning.prepare import check
+from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import digest_of
 from steepslope.metrics.intervals import Estimate
@@ -29,6 +27,7 @@ from steepslope.oracle.base import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, estimate_cell
 from steepslope.utilities.files import read_json, staged_folder, write_json
+from steepslope.utilities.progress import console
 
 ROWS = "rows.json"
 TABLE = "table.md"
@@ -88,10 +87,8 @@ def outputs_of(
 
 def train_by_preset(says: Mapping[str, Any], out: Path, **asked: Any) -> FinetuneRequest:
     """Train what a preset says with what is asked for beside it, or find it; return the whole request."""
-    request = FinetuneRequest(**{**says, **asked})
-    check(request)
-    with launched(machines_of(request)) as fabric:
-        train_stages(request, out, fabric)
+    request = FinetuneRequest.of(**{**says, **asked})
+    train_stages(request, out, console().print)
     return request
 
 

@@ -1,0 +1,57 @@
+"""The stages of a request, each with its whole recipe, and all that can be checked before the first is trained."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.finetuning.recipe import Finetuning
+from steepslope.finetuning.request import FinetuneRequest, Input
+from steepslope.heads import HEADS
+from steepslope.losses import LOSSES, LossSettings, parameters_of
+
+SAME = ("hidden", "precision")  # settings that all stages share
+
+
+def loss_of(recipe: Finetuning) -> LossSettings:
+    """Return the recipe's loss; a parameter that no loss has is an unknown setting of the recipe."""
+    known = {one.name for one in fields(recipe)}.union(*map(parameters_of, LOSSES))
+    for name in recipe.parameters:
+        require_known("setting", name, known)
+    return LossSettings(recipe.loss, recipe.parameters)
+
+
+def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
+    """Return each stage's recipe by its name, with all parameters of its loss and no others.
+
+    Raises
+    ------
+    SteepslopeError
+        For all that is known to be wrong before a file is opened; the message names the stage.
+    """
+    stages: dict[str, Finetuning] = {}
+    for name, recipe in request.recipes.items():
+        try:
+            stages[name] = replace(recipe, parameters=loss_of(recipe).parameters)
+            _check(request, recipe, next(iter(stages.values())))
+        except SteepslopeError as error:
+            raise (error.within(f"stage {name}") if name else error) from error
+    if request.valid is not None and all(recipe.select == "last" for recipe in stages.values()):
+        raise SteepslopeError("valid: expected none where no epoch is selected (--select)")
+    if request.outputs is not None and request.classifier_input != Input():
+        raise SteepslopeError("classifier size, mean, std and resize: expected none beside outputs")
+    if request.strategy != "auto" and not request.strategy.startswith("ddp"):
+        raise SteepslopeError(f"strategy: expected auto, ddp or a kind of ddp, found {request.strategy!r}")
+    return stages
+
+
+def _check(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> None:
+    require_known("head", recipe.head, HEADS)
+    if request.outputs is None and recipe.loss == "class_balanced" and not recipe.features_stay:
+        raise SteepslopeError("class_balanced weighs by how many are wrong: extract the outputs and give --outputs")
+    if recipe.select != "last" and request.valid is None and request.outputs is not None:
+        raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
+    for name in SAME:
+        value, expected = getattr(recipe, name), getattr(first, name)
+        if value != expected:
+            raise SteepslopeError(f"expected {expected!r}, as for all stages, found {value!r}", name)

@@ -1,4 +1,4 @@
-"""Training an oracle on images from the classifier's cached outputs, against one that asks the classifier live."""
+"""Training an oracle on images from the classifier's cached outputs, against one that runs the classifier live."""
 
 from __future__ import annotations
 

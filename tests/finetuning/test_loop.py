@@ -138,20 +138,20 @@ def test_backbones_of_ones_own_are_named_again(home: Path, tmp_path: Path, capsy
 
 def test_processes_that_decode_change_nothing(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They decode what is trained on, features and validation rows alike."""
-    asked: list[int] = []
+    workers: list[int] = []
 
     def loader(*given: Any, **options: Any) -> DataLoader[Any]:
-        asked.append(options["num_workers"])
+        workers.append(options["num_workers"])
         return DataLoader(*given, **options)
 
     for name in ("extraction.shards", "finetuning.examples"):
         monkeypatch.setattr(f"steepslope.{name}.DataLoader", loader)
-    looked = {"aupr_error": 3, "head": 2}  # held-out rows twice and what is trained on; its features and opinions on it
+    runs = {"aupr_error": 3, "head": 2}  # held-out rows twice and what is trained on; its features and outputs
     for options in (["--select", "aupr_error"], ["--trainable", "head", "--hidden", "[8]"]):
         one = trained(home, tmp_path / f"{options[1]} alone", *options, live=True)
-        asked.clear()
+        workers.clear()
         assert trained(home, tmp_path / options[1], *options, "--workers", "1", live=True) == one
-        assert asked == [1] * looked[options[1]]
+        assert workers == [1] * runs[options[1]]
 
 
 def test_a_loss_that_is_not_finite_stops(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

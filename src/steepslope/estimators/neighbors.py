@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.blocks import blocks
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 CHUNK_ENTRIES = 2**24
 EXACT_ENTRIES = 2**23  # in float64
-ROUNDING = 2e-6  # of a squared distance by float32 products, as a share of the squared lengths
+ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
 SAME = 1e-6  # distances this close, relatively, are ties
 SPARE = 8  # candidates beyond those wanted
 GROUP = 64  # columns whose least is found first
@@ -75,8 +74,6 @@ class Index:
 
     def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_float32) -> NDArray[np.float64]:
         """Return the distance to the k-th nearest of all references, (n, d) -> (n,)."""
-        import torch
-
         self._require_at_least(k)
         points, parts = torch.from_numpy(self.points), []
         lengths, room = points.square().sum(dim=1), torch.empty(0)
@@ -92,10 +89,8 @@ class Index:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 
         The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
-        place share what is left of it, whatever their order.
+        place split what is left of it, whatever their order.
         """
-        import torch
-
         num_classes = len(self.starts) - 1
         distances = np.full((len(queries), num_classes), np.inf)
         found = np.empty((len(queries), len(counts), num_classes))
@@ -115,8 +110,6 @@ class Index:
 
     def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> NDArray[np.float64]:
         """Return the numbers of each class among the nearest, (m, len(counts), K)."""
-        import torch
-
         points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
         labels = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
         values, places = squared.topk(most, dim=1, largest=False)
@@ -136,8 +129,6 @@ class Index:
         return result
 
     def _chunks(self, queries: NDArray[Any], rows: Rows) -> Iterator[tuple[slice, Tensor]]:
-        import torch
-
         if queries.shape[1] != len(self.centre):
             raise SteepslopeError(
                 f"features: expected {len(self.centre)} columns, as in the reference, found {queries.shape[1]}"
@@ -162,22 +153,16 @@ def _lengths(queries: Tensor) -> Tensor:
 
 def _room(room: Tensor, rows: int, columns: int) -> Tensor:
     """Return (rows, columns), of an earlier chunk where that suffices: new memory costs as much as a product."""
-    import torch
-
     return room[:rows] if len(room) >= rows else torch.empty((rows, columns))
 
 
 def _squared(queries: Tensor, points: Tensor, lengths: Tensor, room: Tensor) -> Tensor:
     """Return squared distances less each query's own square, which does not change the order, (n, m), in ``room``."""
-    import torch
-
     return torch.addmm(lengths, queries, points.T, alpha=-2, out=room)
 
 
 def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
     """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); ``squared`` is used up."""
-    import torch
-
     most = rank
     if rank < SPARE:  # a few minima are faster than a selection
         places, last = _least(squared, rank)
@@ -198,8 +183,6 @@ def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
     Rows are read once, for the least of each group of columns, and then in one group for each place.
     """
-    import torch
-
     columns = squared.shape[1]
     group = min(GROUP, columns)
     inner, edge = torch.arange(group), columns - columns % group
@@ -218,7 +201,7 @@ def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
-    """Say where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
+    """Return where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
 
     ``own`` are the queries' squared lengths, ``last`` the largest candidates' squares less these. Only points no longer
     than query and distance together can be as near, which bounds the rounding.
@@ -229,8 +212,6 @@ def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
 
 def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
-    import torch
-
     numbers = chosen.nonzero()[:, 0]
     if len(numbers) == 0:
         return
@@ -243,7 +224,7 @@ def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[ND
 def _shared(
     distances: NDArray[np.float64], labels: NDArray[np.int64], count: int, num_classes: int
 ) -> NDArray[np.float64]:
-    """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last share it."""
+    """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last split it."""
     reach = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
     inside, tied = distances < reach * (1 - SAME), np.abs(distances - reach) <= reach * SAME
     left = (count - inside.sum(axis=1)) / tied.sum(axis=1)

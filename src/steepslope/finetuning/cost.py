@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.finetuning.learner import freeze, optimizer_of
@@ -69,9 +71,9 @@ def cost_of(
     images = torch.randn((trial, oracle.transform.channels, *net.size), device=fabric.device)
     with torch.no_grad():
         width = net.features(images).shape[1]
-    loss = loss_of(recipe)
+    step_loss = partial(_loss, oracle, loss_of(recipe), images, fabric)
     with _counting_saved(net) as saved:
-        _loss(oracle, loss, images, fabric)
+        step_loss()
     steps = -(-rows // recipe.batch_size)
     seen = rows if recipe.features_stay else rows * recipe.epochs
     return Cost(
@@ -85,7 +87,7 @@ def cost_of(
         image_bytes=saved[0] // trial,
         images=seen,
         steps=steps * recipe.epochs,
-        images_a_second=trial * TIMED / _seconds(oracle, recipe, loss, classifier, images, fabric),
+        images_a_second=trial * TIMED / _seconds(step_loss, optimizer_of(recipe, net), classifier, trial, fabric),
         trial=trial,
         device=torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else _cpu(),
     )
@@ -123,19 +125,13 @@ def _counting_saved(net: nn.Module) -> Iterator[list[int]]:
 
 
 def _seconds(
-    oracle: ImageOracle,
-    recipe: Finetuning,
-    loss: LossSettings,
-    classifier: Classifier | None,
-    images: Tensor,
-    fabric: Fabric,
+    loss: Callable[[], Tensor], optimizer: Optimizer, classifier: Classifier | None, trial: int, fabric: Fabric
 ) -> float:
     """Return how long some steps take: the classifier's forward pass, the oracle's forward and backward, the update."""
-    optimizer = optimizer_of(recipe, oracle.net)
     known: Tensor | None = None
     if classifier is not None:
         fabric.to_device(classifier.net)
-        shape = (len(images), classifier.transform.channels, *classifier.transform.size)
+        shape = (trial, classifier.transform.channels, *classifier.transform.size)
         known = torch.randn(shape, device=fabric.device)
     start = 0.0
     for step in range(WARM + TIMED):
@@ -145,7 +141,7 @@ def _seconds(
         if classifier is not None and known is not None:
             with torch.inference_mode(), fabric.autocast():
                 classifier.net(known)
-        _loss(oracle, loss, images, fabric).backward()  # type: ignore[no-untyped-call]
+        loss().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
     _wait(fabric)

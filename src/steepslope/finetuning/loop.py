@@ -20,6 +20,7 @@ from steepslope.extraction.engine import together
 from steepslope.finetuning.examples import Example, Features, Steps
 from steepslope.finetuning.history import HISTORY, History, Running, totals_of
 from steepslope.finetuning.learner import freeze, has_momentum, optimizer_of, set_modes
+from steepslope.finetuning.prepare import Training
 from steepslope.finetuning.resume import (
     UNFINISHED,
     Progress,
@@ -31,7 +32,6 @@ from steepslope.finetuning.resume import (
     save_progress,
 )
 from steepslope.finetuning.schedules import momentum_at, rate_at
-from steepslope.finetuning.training import Training
 from steepslope.oracle.base import CARD
 from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
 from steepslope.utilities.files import read_json

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +25,6 @@ from steepslope.finetuning.recipe import Finetuning
 from steepslope.finetuning.sources import BATCH, FitSet, Sources, digest_of
 from steepslope.finetuning.stages import loss_of
 from steepslope.finetuning.targets import CachedTargets, LiveTargets, Targets
-from steepslope.finetuning.training import Training
 from steepslope.finetuning.validation import Validation
 from steepslope.losses import LossSettings
 from steepslope.oracle.base import CARD, WEIGHTS, check_errors
@@ -30,6 +32,25 @@ from steepslope.oracle.on_images import ImageOracle, build_net
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json
 from steepslope.utilities.weights import load_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """An oracle, how it is trained and on what.
+
+    ``source`` gives the examples, ``targets`` what to teach of them; ``key`` holds all that decides the result, as JSON
+    does. Where the source gives features, only the net's top is run.
+    """
+
+    oracle: ImageOracle
+    recipe: Finetuning
+    source: Source
+    targets: Targets
+    loss: Callable[[Tensor, Tensor], Tensor]
+    validation: Validation | None
+    key: dict[str, Any]
+    workers: int = 0
+    tensorboard: bool = False
 
 
 def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:

@@ -4,40 +4,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args, get_origin
 
 from steepslope.checks import SEED, Check, Choice, Each, Number, Whole, require_all
 from steepslope.errors import SteepslopeError
-
-Trainable = Literal["all", "head"]
-Between = Literal["image", "nearest"]
-Optimizer = Literal["sgd", "adam", "adamw"]
-Schedule = Literal["constant", "cosine", "one_cycle"]
-Select = Literal["last", "aupr_error"]
-BatchNorm = Literal["train", "frozen"]
-Precision = Literal["32", "bf16", "fp16"]
-
-CHECKS: dict[str, Check] = {
-    "hidden": Each(Whole(1)),
-    "trainable": Choice(get_args(Trainable)),
-    "between": Choice(get_args(Between)),
-    "epochs": Whole(1),
-    "batch_size": Whole(1),
-    "accumulate": Whole(1),
-    "optimizer": Choice(get_args(Optimizer)),
-    "learning_rate": Number(1e-12, 1e3),
-    "momentum": Number(0, 0.9999),
-    "weight_decay": Number(0, 1e3),
-    "schedule": Choice(get_args(Schedule)),
-    "warmup_steps": Whole(0),
-    "clip": Number(0, math.inf),
-    "batch_norm": Choice(get_args(BatchNorm)),
-    "rotate": Number(0, 180),
-    "select": Choice(get_args(Select)),
-    "precision": Choice(get_args(Precision)),
-    "save_every": Whole(1),
-    "seed": SEED,
-}
 
 
 @dataclass(frozen=True)
@@ -115,26 +85,26 @@ class Finetuning:
     parameters: Mapping[str, float] = field(default_factory=dict)
     head: str = "hyperplane"
     hidden: tuple[int, ...] = ()
-    trainable: Trainable = "all"
-    between: Between = "image"
+    trainable: Literal["all", "head"] = "all"
+    between: Literal["image", "nearest"] = "image"
     epochs: int = 1
     batch_size: int = 40
     accumulate: int = 1
-    optimizer: Optimizer = "adamw"
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     learning_rate: float = 1e-4
     momentum: float = 0.9
     weight_decay: float = 0.0
-    schedule: Schedule = "cosine"
+    schedule: Literal["constant", "cosine", "one_cycle"] = "cosine"
     warmup_steps: int = 0
     cycle_momentum: bool = False
     clip: float = 0.0
-    batch_norm: BatchNorm = "train"
+    batch_norm: Literal["train", "frozen"] = "train"
     dropout: bool = True
     frozen_dropout: bool = False
     flip: bool = False
     rotate: float = 0.0
-    select: Select = "last"
-    precision: Precision = "32"
+    select: Literal["last", "aupr_error"] = "last"
+    precision: Literal["32", "bf16", "fp16"] = "32"
     compile: bool = False
     save_every: int = 500
     seed: int = 0
@@ -172,6 +142,15 @@ class Finetuning:
         """Return the settings as JSON holds them: flat, the parameters of the loss among them."""
         settings = asdict(self) | {"hidden": list(self.hidden)}
         return {**settings, **settings.pop("parameters")}
+
+
+CHECKS: dict[str, Check] = {
+    "hidden": Each(Whole(1)), "epochs": Whole(1), "batch_size": Whole(1), "accumulate": Whole(1),
+    "learning_rate": Number(1e-12, 1e3), "momentum": Number(0, 0.9999), "weight_decay": Number(0, 1e3),
+    "warmup_steps": Whole(0), "clip": Number(0, math.inf), "rotate": Number(0, 180), "save_every": Whole(1),
+    "seed": SEED,
+    **{one.name: Choice(get_args(one.type)) for one in fields(Finetuning) if get_origin(one.type) is Literal},
+}  # fmt: skip
 
 
 def _nested(kind: type[Finetuning], settings: Mapping[str, Any]) -> dict[str, Any]:

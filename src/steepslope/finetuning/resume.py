@@ -14,7 +14,7 @@ from torch import nn
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import together
 from steepslope.finetuning.history import Running
-from steepslope.finetuning.training import Training
+from steepslope.finetuning.prepare import Training
 from steepslope.utilities.files import staged_folder
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.weights import load_weights, save_weights

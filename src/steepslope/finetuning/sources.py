@@ -50,7 +50,7 @@ class NetSource:
             raise SteepslopeError(f"{self.role}: {message}") from error
 
     def without_weights(self) -> NetSource:
-        """Return the same architecture with random weights, where the spec can say so.
+        """Return the same architecture with random weights, where a spec can name those.
 
         >>> net = NetSource("timm:resnet50?weights=mine.safetensors", Input(), "oracle")
         >>> net.without_weights().spec
@@ -138,8 +138,6 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
         raise SteepslopeError("data: expected the data spec of the images, found none")
     spec = parse_dataset(request.data)
     if request.outputs is not None:
-        if request.classes is not None:
-            raise SteepslopeError("classes: expected none beside outputs, which hold the labels")
         outputs = ClassifierOutputs.load(request.outputs)
         data, rows = images_of(outputs, spec, request.outputs)
         return FitSet(data, rows, outputs.num_classes, outputs=outputs)
@@ -178,10 +176,9 @@ def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset
 
 def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tuple[Dataset, NDArray[np.int64]]:
     """Find the images of outputs by their ids: the data set, or that of its splits that has them, and their rows."""
+    splits: Sequence[str | None] = [spec.split] if spec.split else SPLITS
     if spec.family.open_whole is not None:
-        splits: Sequence[str | None] = [None]
-    else:
-        splits = [spec.split] if spec.split else SPLITS
+        splits = [None]
     failure: SteepslopeError | None = None
     for split in splits:
         data: Dataset = spec.open(ClassNames()) if split is None else spec.load(split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import fields, replace
 
 from steepslope.errors import SteepslopeError, require_known
@@ -10,7 +11,7 @@ from steepslope.finetuning.request import FinetuneRequest, Input
 from steepslope.heads import HEADS
 from steepslope.losses import LOSSES, LossSettings, parameters_of
 
-SAME = ("hidden", "precision")  # settings that all stages share
+SAME = ("hidden", "precision")  # settings that are the same in all stages
 
 
 def loss_of(recipe: Finetuning) -> LossSettings:
@@ -33,25 +34,34 @@ def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
     for name, recipe in request.recipes.items():
         try:
             stages[name] = replace(recipe, parameters=loss_of(recipe).parameters)
-            _check(request, recipe, next(iter(stages.values())))
+            require_known("head", recipe.head, HEADS)
         except SteepslopeError as error:
             raise (error.within(f"stage {name}") if name else error) from error
-    if request.valid is not None and all(recipe.select == "last" for recipe in stages.values()):
-        raise SteepslopeError("valid: expected none where no epoch is selected (--select)")
-    if request.outputs is not None and request.classifier_input != Input():
-        raise SteepslopeError("classifier size, mean, std and resize: expected none beside outputs")
-    if request.strategy != "auto" and not request.strategy.startswith("ddp"):
-        raise SteepslopeError(f"strategy: expected auto, ddp or a kind of ddp, found {request.strategy!r}")
+    for name, recipe in stages.items():
+        for problem in _problems_of_stage(request, recipe, next(iter(stages.values()))):
+            raise SteepslopeError(problem, f"stage {name}" if name else None)
+    for problem in _problems(request, stages.values()):
+        raise SteepslopeError(problem)
     return stages
 
 
-def _check(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> None:
-    require_known("head", recipe.head, HEADS)
+def _problems_of_stage(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> Iterator[str]:
     if request.outputs is None and recipe.loss == "class_balanced" and not recipe.features_stay:
-        raise SteepslopeError("class_balanced weighs by how many are wrong: extract the outputs and give --outputs")
-    if recipe.select != "last" and request.valid is None and request.outputs is not None:
-        raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
+        yield "class_balanced weighs by how many are wrong: extract the outputs and give --outputs"
+    if request.outputs is not None and recipe.select != "last" and request.valid is None:
+        yield f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none"
     for name in SAME:
-        value, expected = getattr(recipe, name), getattr(first, name)
-        if value != expected:
-            raise SteepslopeError(f"expected {expected!r}, as for all stages, found {value!r}", name)
+        found, expected = getattr(recipe, name), getattr(first, name)
+        if found != expected:
+            yield f"{name}: expected {expected!r}, as for all stages, found {found!r}"
+
+
+def _problems(request: FinetuneRequest, recipes: Collection[Finetuning]) -> Iterator[str]:
+    if request.valid is not None and all(recipe.select == "last" for recipe in recipes):
+        yield "valid: expected none where no epoch is selected (--select)"
+    if request.outputs is not None and request.classifier_input != Input():
+        yield "classifier size, mean, std and resize: expected none beside outputs"
+    if request.outputs is not None and request.classes is not None:
+        yield "classes: expected none beside outputs, which hold the labels"
+    if request.strategy != "auto" and not request.strategy.startswith("ddp"):
+        yield f"strategy: expected auto, ddp or a kind of ddp, found {request.strategy!r}"

@@ -13,7 +13,7 @@ from steepslope.finetuning.examples import Example, Examples, Steps
 from steepslope.finetuning.recipe import Finetuning
 
 
-def test_a_step_takes_all_rows_once_an_epoch_whoever_shares_them() -> None:
+def test_a_step_takes_all_rows_once_an_epoch_for_any_number_of_processes() -> None:
     one, two = Steps(35, 9, 1, 1, 2, seed=3), Steps(35, 9, 2, 2, 2, seed=3)
     assert one.total == two.total == 8
     alone = list(one.parts_from(0, 0))

@@ -69,7 +69,7 @@ def test_an_interrupted_write_leaves_what_was_there(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "save_state", _second_fails(run_state.save_state))
-    options = ("--epochs", "3", "--flip", "true")
+    options = ("--epochs", "2", "--flip", "true")
     assert main(["finetune", *words(home, tmp_path, *options)]) == 2
     assert "No space left" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == [HISTORY, UNFINISHED]

@@ -16,7 +16,7 @@ def plan(
     beta: float = 0.999,
     **request: Any,
 ) -> None:
-    """Say what a training will cost before it starts: steps, parameters, memory and time, from a few steps on noise.
+    """Estimate what a training costs before it starts: steps, parameters, memory and time, by a few steps on noise.
 
     With --images the weights of timm's and torchvision's nets are not needed, and not loaded.
 

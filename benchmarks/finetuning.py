@@ -1,4 +1,4 @@
-"""Training an oracle on images from the classifier's cached outputs, against one that asks the classifier live."""
+"""Training an oracle on images from the classifier's cached outputs, against one that runs the classifier live."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from steepslope import ClassifierOutputs
 from steepslope.finetuning.loop import finetune
 from steepslope.finetuning.prepare import prepare
 from steepslope.finetuning.request import FinetuneRequest
+from steepslope.finetuning.sources import open_sources
+from steepslope.finetuning.stages import stages_of
 
 ROWS, BATCH, SIDE, EPOCHS = 96, 16, 112, 2
 ORACLE = "timm:resnet18?weights=random"
@@ -45,12 +47,12 @@ def _seconds(home: Path, **source: Any) -> float:
         "epochs": EPOCHS,
         "save_every": 10**6,
     }
-    asked = FinetuneRequest(oracle=ORACLE, data=f"imagefolder:{home / 'images'}", **shape, **source)
+    request = FinetuneRequest(oracle=ORACLE, data=f"imagefolder:{home / 'images'}", **shape, **source)
     fabric = Fabric(accelerator="cpu", devices=1)
-    task = prepare(asked, asked.recipe, fabric)
+    training = prepare(open_sources(request, fabric), stages_of(request)[""], fabric)
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        finetune(task, Path(out), fabric)
+        finetune(training, Path(out), fabric)
         return time.perf_counter() - start
 
 

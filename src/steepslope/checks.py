@@ -104,8 +104,8 @@ class Each:
 
     @property
     def expected(self) -> str:
-        """What the other check expects."""
-        return self.check.expected
+        """A list of what the other check expects."""
+        return f"a list, each {self.check.expected}"
 
     def allows(self, value: Any) -> bool:
         """Return whether it is a tuple of such."""

@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.linear import fit_linear, fit_softmax, fit_standardised_softmax, scale_of
-from steepslope.estimators.opinion_pool import Consensus, fit_consensus
+from steepslope.estimators.linear import fit_linear, fit_softmax, fit_standardised_softmax
+from steepslope.estimators.opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.estimators.standardising import scale_of
 from steepslope.evidence import EVIDENCE
 from steepslope.evidence.columns import columns, fit_states
 from steepslope.evidence.fitting import all_parts, evidence_of
@@ -112,7 +113,7 @@ def test_a_consensus_of_one_is_that_one_sharpened() -> None:
     logits = rng.normal(size=(20_000, 5))
     labels = (2 * logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
     opinions, classes = log_softmax(logits, axis=1)[:, None], np.broadcast_to(np.arange(5), (20_000, 5)).copy()
-    found = fit_consensus(opinions, classes, labels, 5, 1e-6)
+    found = fit_opinion_pool(opinions, classes, labels, 5, 1e-6)
     assert found.weights[0] == pytest.approx(2, abs=0.05)
     assert found.others.tolist() == [0]
     utilities = 2 * logits
@@ -129,7 +130,7 @@ def test_candidates_stand_for_all_classes() -> None:
     np.testing.assert_allclose(np.exp(part.astype(np.float64)).sum(axis=2), 1, rtol=1e-4)
     inside = (classes == outputs.labels[:, None]).any(axis=1)
     assert 0.5 < inside.mean() < 1
-    found = fit_consensus(part, classes, outputs.labels, 30, 1e-3)
+    found = fit_opinion_pool(part, classes, outputs.labels, 30, 1e-3)
     assert np.isfinite(found.log_odds(part)).all()
 
 
@@ -172,7 +173,7 @@ def test_sure_predictions_stay_in_order(num_classes: int) -> None:
     logits[:, 1] = gaps
     outputs = ClassifierOutputs(logits, np.ones(401, dtype=np.int64))
     part, _ = opinions_of(outputs, ["logits"], slice(0, 401), {})
-    consensus = Consensus(np.ones(1), np.zeros(1))
+    consensus = OpinionPool(np.ones(1), np.zeros(1))
     assert (np.diff(consensus.log_odds(part)) > 0).all()
 
 

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 from steepslope.cli import main
 from steepslope.data.digits import load_digits
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.opinion_pool import Consensus
+from steepslope.estimators.opinion_pool import OpinionPool
 from steepslope.extraction.noise import noise_of
 from steepslope.metrics import auroc
 from steepslope.oracle import Oracle
@@ -71,7 +71,7 @@ def test_they_follow_immerkaers_formula() -> None:
 
 
 def test_who_is_asked_at_what_noise() -> None:
-    guard = Guard(np.array([[1.0], [2.0], [5.0], [7.0]]), Consensus(np.ones(1), np.zeros(1)))
+    guard = Guard(np.array([[1.0], [2.0], [5.0], [7.0]]), OpinionPool(np.ones(1), np.zeros(1)))
     odds, own = np.full(9, 10.0), np.zeros(9)
     noise = np.array([0, 1, 1.5, 2, 4, 5, 6, 7, 9])
     assert guard.mixed(odds, own, noise[:, None]).tolist() == [0, 0, 5, 10, 10, 10, 5, 0, 0]
@@ -84,7 +84,7 @@ def test_who_is_asked_at_what_noise() -> None:
 
 def test_limits_are_quantiles_of_the_fit_set() -> None:
     noise = np.random.default_rng(0).permutation(1001)[:, None] / [1000, 10]
-    limits = Guard.of(noise, Consensus(np.ones(1), np.zeros(1))).limits
+    limits = Guard.of(noise, OpinionPool(np.ones(1), np.zeros(1))).limits
     np.testing.assert_allclose(limits[:, 0], [0.001, 0.02, 0.98, 0.999])
     np.testing.assert_allclose(limits[:, 1], 100 * limits[:, 0])
 

@@ -20,6 +20,7 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.data.holdout import SPLIT_SEED, holdout_split
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.estimators.cycle import cosine
 from steepslope.utilities.progress import bar
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
@@ -159,7 +160,7 @@ class _Run:
         return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
 
     def _set_learning_rate(self, done: float) -> None:
-        fraction = 0.5 * (1 + math.cos(math.pi * done)) if self.recipe.schedule == "cosine" else 1.0
+        fraction = cosine(done) if self.recipe.schedule == "cosine" else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * fraction
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from steepslope.errors import SteepslopeError
 from steepslope.finetuning.request import FinetuneRequest
 
 
@@ -18,13 +17,7 @@ def finetune(out: str, request: FinetuneRequest) -> None:
     request
         What the oracle is trained on, and how.
     """
-    if request.data is None:
-        raise SteepslopeError("expected the data spec of the images, found none", "data")
+    from steepslope.finetuning.launch import train_stages
+    from steepslope.utilities.progress import console
 
-    from steepslope.extraction.machines import launched
-    from steepslope.finetuning.launch import machines_of, train_stages
-    from steepslope.finetuning.prepare import check
-
-    check(request)
-    with launched(machines_of(request)) as fabric:
-        train_stages(request, Path(out), fabric)
+    train_stages(request, Path(out), console().print)

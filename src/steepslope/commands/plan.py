@@ -19,13 +19,8 @@ def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2) ->
     trial
         Images at once in the steps that are tried.
     """
-    from steepslope.extraction.machines import launched
-    from steepslope.finetuning.launch import machines_of, plan_stages
-    from steepslope.finetuning.prepare import check
+    from steepslope.finetuning.launch import plan_stages
     from steepslope.utilities.progress import console
 
-    check(request)
-    with launched(machines_of(request)) as fabric:
-        for line in plan_stages(request, images, trial, fabric):
-            if fabric.is_global_zero:
-                console().print(line)
+    for line in plan_stages(request, images, trial):
+        console().print(line)

@@ -21,7 +21,7 @@ from steepslope.utilities.blocks import blocks
 
 CHUNK_ENTRIES = 2**24
 EXACT_ENTRIES = 2**23  # in float64
-ROUNDING = 2e-6  # of a squared distance by float32 products, as a share of the squared lengths
+ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
 SAME = 1e-6  # distances this close, relatively, are ties
 SPARE = 8  # candidates beyond those wanted
 GROUP = 64  # columns whose least is found first
@@ -118,7 +118,7 @@ class Index:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 
         The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
-        place share what is left of it, whatever their order.
+        place split what is left of it, whatever their order.
         """
         num_classes = len(self.starts) - 1
         distances = np.full((len(queries), num_classes), np.inf)
@@ -230,7 +230,7 @@ def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
-    """Say where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
+    """Return where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
 
     ``own`` are the queries' squared lengths, ``last`` the largest candidates' squares less these. Only points no longer
     than query and distance together can be as near, which bounds the rounding.
@@ -253,7 +253,7 @@ def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[ND
 def _shared(
     distances: NDArray[np.float64], labels: NDArray[np.int64], count: int, num_classes: int
 ) -> NDArray[np.float64]:
-    """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last share it."""
+    """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last split it."""
     reach = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
     inside, tied = distances < reach * (1 - SAME), np.abs(distances - reach) <= reach * SAME
     left = (count - inside.sum(axis=1)) / tied.sum(axis=1)

@@ -1,9 +1,9 @@
-"""A consensus of opinions on classes: a conditional logit, fitted to convergence.
+"""A logarithmic opinion pool of opinions on classes: a conditional logit, fitted to convergence.
 
-p(class | opinions) ∝ exp(Σ weight · log-probability): the product of the opinions' powers. One weight >= 0 an opinion,
-so that none counts against what it says, whatever the number of classes (McFadden, "Conditional Logit Analysis of
-Qualitative Choice Behavior", 1974). No class has an offset of its own: how often each is confused is true of familiar
-data only, and misleads elsewhere.
+p(class | opinions) ∝ exp(Σ weight · log-probability): the product of the opinions' powers. Each opinion has one weight
+>= 0, whatever the number of classes, so that none counts against its own answer (McFadden, "Conditional Logit Analysis
+of Qualitative Choice Behavior", 1974). No class has an offset of its own: how often each is confused is true of
+familiar data only, and misleads elsewhere.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import logsumexp
+
+from steepslope.estimators.lbfgs import minimise
+from steepslope.utilities.seeding import single_thread
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Consensus:
+class OpinionPool:
     """``weights`` (V,) of the opinions; ``others`` (1,), the offset of a last candidate that stands for all others."""
 
     weights: Floats
@@ -38,33 +41,27 @@ class Consensus:
         return np.asarray(utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1))
 
 
-def fit_consensus(
+def fit_opinion_pool(
     opinions: NDArray[Any], classes: NDArray[np.int64], labels: NDArray[np.int64], num_classes: int, penalty: float
-) -> Consensus:
-    """Return the consensus of least cross entropy with the labels and a ridge of ``penalty`` / 2 on all parameters.
+) -> OpinionPool:
+    """Return the pool of least cross entropy with the labels and a ridge of ``penalty`` / 2 on all parameters.
 
-    L-BFGS-B finds it on one thread, in at most 500 iterations; the problem is convex. A label that is no candidate is
-    the last of them, which then has the number ``num_classes`` and stands for all others; else its offset stays 0.
+    ``opinions`` (n, V, C) are log-probabilities of the candidate ``classes`` (n, C). L-BFGS-B fits on one thread, in at
+    most 500 iterations; the problem is convex. A label that is no candidate is the last of them, which then has the
+    number ``num_classes`` and stands for all others; else its offset stays 0.
     """
-    import torch
-
-    from steepslope.utilities.seeding import single_thread
-
     listed = classes == labels[:, None]
     target = torch.from_numpy(np.where(listed.any(axis=1), listed.argmax(axis=1), classes.shape[1] - 1))
-    data, count = torch.from_numpy(opinions).double(), opinions.shape[1]
+    inputs, count = torch.from_numpy(opinions).double(), opinions.shape[1]
     last = torch.nn.functional.one_hot(torch.tensor(classes.shape[1] - 1), classes.shape[1]).double()
 
-    def objective(values: Floats) -> tuple[float, Floats]:
-        parameters = torch.from_numpy(values.copy()).requires_grad_()
-        utilities = torch.einsum("mvc,v->mc", data, parameters[:count]) + parameters[count] * last
-        loss = torch.nn.functional.cross_entropy(utilities, target) + penalty / 2 * parameters.square().sum()
-        (gradient,) = torch.autograd.grad(loss, parameters)
-        return float(loss.detach()), gradient.numpy()
+    def objective(parameters: torch.Tensor) -> torch.Tensor:
+        utilities = torch.einsum("mvc,v->mc", inputs, parameters[:count]) + parameters[count] * last
+        return torch.nn.functional.cross_entropy(utilities, target) + penalty / 2 * parameters.square().sum()
 
     start = np.array([1 / count] * count + [0.0])
     free = bool((classes[:, -1] == num_classes).all())
-    bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
     with single_thread():
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
-    return Consensus(found[:count], found[count:])
+        bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
+        found = minimise(objective, start, bounds, maxiter=500)
+    return OpinionPool(found[:count], found[count:])

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from steepslope.estimators.cycle import warm_cosine
-from steepslope.estimators.linear import moments
+from steepslope.estimators.standardising import standardised
 from steepslope.utilities.seeding import seeded, single_thread
 
 WIDTH = 256
 DROPOUT = 0.3
 EPOCHS, LEAST_STEPS, BATCH = 8, 1_500, 256
 RATE, DECAY = 2e-3, 1e-2
+NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
 
 def fit_small_net(columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int) -> dict[str, NDArray[np.float32]]:
@@ -26,15 +27,10 @@ def fit_small_net(columns: NDArray[Any], labels: NDArray[np.int64], num_classes:
     ``inner`` (w, 256), ``inner_bias`` (256,), ``outer`` (256, K), ``outer_bias`` (K,). Eight epochs, or as many as make
     1,500 steps; always from the same seed, on one thread.
     """
-    mean, scale = moments(columns)
-    standardised = columns.astype(np.float32)
-    standardised -= mean.astype(np.float32)
-    standardised /= scale.astype(np.float32)
-    inner, outer = _trained(torch.from_numpy(standardised), torch.from_numpy(labels), num_classes)
-    weights = inner.weight.detach().double().numpy().T / scale[:, None]
-    bias = inner.bias.detach().double().numpy() - mean @ weights
-    arrays = {"inner": weights, "inner_bias": bias, "outer": outer.weight.detach().numpy().T}
-    arrays["outer_bias"] = outer.bias.detach().numpy()
+    inputs = standardised(columns)
+    layers = _trained(torch.from_numpy(inputs.columns), torch.from_numpy(labels), num_classes)
+    (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
+    arrays = dict(zip(NAMES, (*inputs.for_originals(weights, bias), *outer), strict=True))
     return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
 
 

@@ -19,10 +19,8 @@ from steepslope.data.holdout import SPLIT_SEED, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract, summary
-from steepslope.extraction.machines import launched
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.finetuning.launch import machines_of, train_stages
-from steepslope.finetuning.prepare import check
+from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import digest_of
 from steepslope.metrics.intervals import Estimate
@@ -31,6 +29,7 @@ from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, estimate_cell
 from steepslope.utilities.files import read_json, staged_folder, write_json
+from steepslope.utilities.progress import console
 
 ROWS = "rows.json"
 TABLE = "table.md"
@@ -90,10 +89,8 @@ def outputs_of(
 
 def train_by_preset(says: Mapping[str, Any], out: Path, **asked: Any) -> FinetuneRequest:
     """Train what a preset says with what is asked for beside it, or find it; return the whole request."""
-    request = FinetuneRequest(**{**says, **asked})
-    check(request)
-    with launched(machines_of(request)) as fabric:
-        train_stages(request, out, fabric)
+    request = FinetuneRequest.of(**{**says, **asked})
+    train_stages(request, out, console().print)
     return request
 
 

@@ -161,7 +161,8 @@ def pair_rows(
     """Train a pair's oracles and evaluate them, or find them and their rows."""
     requests = train_losses(says, asked, folder)
     names, seed = [str(path) for path in requests], asked["seed"]
-    slopes = {name: getattr(next(iter(requests.values())), name) for name in ("alpha_pos", "alpha_neg")}
+    parameters = next(iter(requests.values())).parameters
+    slopes = {name: parameters[name] for name in ("alpha_pos", "alpha_neg")}
     rows = kept_rows(folder, rows_key(seen, names, seed), lambda: block_rows(names, seen, images, seed))
     return [{**slopes, **row} for row in rows]
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from steepslope.classifiers.classifier import Classifier
-from steepslope.finetuning.loop import freeze, optimizer_of
+from steepslope.finetuning.learner import freeze, optimizer_of
 from steepslope.finetuning.recipe import Finetuning
+from steepslope.losses import LossSettings
+from steepslope.oracle.base import loss_of
 from steepslope.oracle.on_images import ImageOracle
 
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # numbers an optimizer keeps for each weight
@@ -26,7 +30,7 @@ class Cost:
 
     Numbers of parameters; bytes of the weights, of gradients and the optimizer's moments, and of what the backward pass
     needs of one image; how many images a second pass in a trial of ``trial`` at once; and of a whole training the
-    steps, and the images that the nets look at (once each, where their features stay the same).
+    steps, and the images that go through the nets (once each, where their features stay the same).
     """
 
     oracle_shape: tuple[int, ...]
@@ -67,8 +71,9 @@ def cost_of(
     images = torch.randn((trial, oracle.transform.channels, *net.size), device=fabric.device)
     with torch.no_grad():
         width = net.features(images).shape[1]
+    step_loss = partial(_loss, oracle, loss_of(recipe), images, fabric)
     with _counting_saved(net) as saved:
-        _loss(oracle, images, fabric)
+        step_loss()
     steps = -(-rows // recipe.batch_size)
     seen = rows if recipe.features_stay else rows * recipe.epochs
     return Cost(
@@ -82,7 +87,7 @@ def cost_of(
         image_bytes=saved[0] // trial,
         images=seen,
         steps=steps * recipe.epochs,
-        images_a_second=trial * TIMED / _seconds(oracle, recipe, classifier, images, fabric),
+        images_a_second=trial * TIMED / _seconds(step_loss, optimizer_of(recipe, net), classifier, trial, fabric),
         trial=trial,
         device=torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else _cpu(),
     )
@@ -93,13 +98,13 @@ def _cpu() -> str:
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def _loss(oracle: ImageOracle, images: Tensor, fabric: Fabric) -> Tensor:
+def _loss(oracle: ImageOracle, loss: LossSettings, images: Tensor, fabric: Fabric) -> Tensor:
     """Return a loss as in training; half of the images count as errors."""
     right = torch.arange(len(images), device=images.device) % 2 == 0
-    target = right.float() if oracle.loss_settings.takes_probability else right
+    target = right.float() if loss.takes_probability else right
     with fabric.autocast():
         z = oracle.net(images)
-    return oracle.loss_settings.bind()(z, target).sum()
+    return loss.bind()(z, target).sum()
 
 
 @contextmanager
@@ -120,14 +125,13 @@ def _counting_saved(net: nn.Module) -> Iterator[list[int]]:
 
 
 def _seconds(
-    oracle: ImageOracle, recipe: Finetuning, classifier: Classifier | None, images: Tensor, fabric: Fabric
+    loss: Callable[[], Tensor], optimizer: Optimizer, classifier: Classifier | None, trial: int, fabric: Fabric
 ) -> float:
     """Return how long some steps take: the classifier's forward pass, the oracle's forward and backward, the update."""
-    optimizer = optimizer_of(recipe, oracle.net)
     known: Tensor | None = None
     if classifier is not None:
         fabric.to_device(classifier.net)
-        shape = (len(images), classifier.transform.channels, *classifier.transform.size)
+        shape = (trial, classifier.transform.channels, *classifier.transform.size)
         known = torch.randn(shape, device=fabric.device)
     start = 0.0
     for step in range(WARM + TIMED):
@@ -137,7 +141,7 @@ def _seconds(
         if classifier is not None and known is not None:
             with torch.inference_mode(), fabric.autocast():
                 classifier.net(known)
-        _loss(oracle, images, fabric).backward()  # type: ignore[no-untyped-call]
+        loss().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
     _wait(fabric)
@@ -150,7 +154,7 @@ def _wait(fabric: Fabric) -> None:
 
 
 def lines(cost: Cost, recipe: Finetuning, processes: int = 1) -> list[str]:
-    """Say what a training costs, a line each."""
+    """Return what a training costs, in lines to print."""
     held = -(-recipe.batch_size // (processes * recipe.accumulate))
     shape = " × ".join(map(str, cost.oracle_shape))
     return [

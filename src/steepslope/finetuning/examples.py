@@ -1,4 +1,4 @@
-"""Images as an oracle is trained on them: decoded once, turned and mirrored alike for both nets."""
+"""Images as an oracle is trained on them: decoded once, rotated and mirrored alike for both nets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Examples(torch.utils.data.Dataset[Example | str]):
-    """The fit set's images; asked for (epoch, place), it draws the augmentation from those two and the seed alone.
+    """The fit set's images; the augmentation of (epoch, place) is drawn from those two and the seed alone.
 
     Without a transform of its own, the oracle sees what the classifier sees; without one of the classifier's, the
     classifier is not run.
@@ -83,8 +83,8 @@ class Examples(torch.utils.data.Dataset[Example | str]):
 class Steps:
     """Which rows each step takes: n of them shuffled anew each epoch, in batches of all processes together.
 
-    A last batch of fewer than two rows a part (a process's ``accumulate``-th share) is left out: batch normalisation
-    has no use for a single row.
+    A part is one of ``accumulate`` that a process makes of its rows. A last batch of fewer than two rows a part is left
+    out: batch normalisation has no use for a single row.
     """
 
     n: int
@@ -109,8 +109,8 @@ class Steps:
     @property
     def an_epoch(self) -> int:
         """The number of steps of an epoch."""
-        whole, rest = divmod(self.n, self.batch_size)
-        return max(1, whole + (rest >= 2 * self.parts))
+        whole, left = divmod(self.n, self.batch_size)
+        return max(1, whole + (left >= 2 * self.parts))
 
     @property
     def total(self) -> int:

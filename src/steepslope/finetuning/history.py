@@ -1,4 +1,4 @@
-"""The course of a training: a CSV file, and TensorBoard where asked for."""
+"""The course of a training: a CSV file, and TensorBoard's files where they are wanted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import Tensor
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import staged_folder
 
-COLUMNS = (
+HISTORY = "history.csv"
+HISTORY_COLUMNS = (
     "step", "epoch", "loss", "learning_rate", "momentum", "tpr", "tnr", "images_per_second", "valid_aupr_error",
 )  # fmt: skip
 Totals = tuple[float, ...]
@@ -38,12 +39,12 @@ class Running:
 
     @property
     def tpr(self) -> float:
-        """The share of correct predictions that are trusted, NaN without any."""
+        """The fraction of correct predictions that are trusted, NaN without any."""
         return self.trusted[1] / self.seen[1] if self.seen[1] else float("nan")
 
     @property
     def tnr(self) -> float:
-        """The share of wrong predictions that are not trusted, NaN without any."""
+        """The fraction of wrong predictions that are not trusted, NaN without any."""
         return 1 - self.trusted[0] / self.seen[0] if self.seen[0] else float("nan")
 
 
@@ -65,11 +66,11 @@ class History:
             staged_folder(path.parent, last=path.name) as staging,
             (staging / path.name).open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
             writer.writeheader()
             writer.writerows(rows)
         self._file = path.open("a", newline="", encoding="utf-8")
-        self._csv = csv.DictWriter(self._file, COLUMNS, restval="")
+        self._csv = csv.DictWriter(self._file, HISTORY_COLUMNS, restval="")
 
     def write(self, row: dict[str, Any]) -> None:
         """Add a row, at once."""
@@ -96,7 +97,7 @@ def _read(path: Path) -> list[dict[str, str]]:
     rows = []
     for row in complete:
         with suppress(ValueError, TypeError):  # a line that a kill cut short
-            rows.append({**{name: row[name] for name in COLUMNS}, "step": str(int(row["step"]))})
+            rows.append({**{name: row[name] for name in HISTORY_COLUMNS}, "step": str(int(row["step"]))})
     return rows
 
 

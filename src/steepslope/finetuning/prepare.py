@@ -1,10 +1,13 @@
-"""From what the user names to a training's task, with all that can be checked beforehand checked."""
+"""From opened sources to one training: an oracle on its backbone, its examples, targets and validation."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,19 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.classifiers.classifier import Classifier
-from steepslope.classifiers.specs import architecture, load_classifier
+from steepslope.classifiers.specs import architecture
 from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError
 from steepslope.finetuning.examples import Examples, Features, Source
-from steepslope.finetuning.loop import Task, Validation
 from steepslope.finetuning.recipe import Finetuning
-from steepslope.finetuning.request import FinetuneRequest, Input
-from steepslope.finetuning.sources import BATCH, FitSet, digest_of, open_fit_set, open_valid, with_input
-from steepslope.finetuning.targets import Cached, Judge, Live
-from steepslope.heads import HEADS
+from steepslope.finetuning.sources import BATCH, FitSet, Sources, digest_of
+from steepslope.finetuning.targets import CachedTargets, LiveTargets, Targets
+from steepslope.finetuning.validation import Validation
 from steepslope.losses import LossSettings
-from steepslope.oracle.base import check_errors
+from steepslope.oracle.base import check_errors, loss_of
 from steepslope.oracle.on_images import ImageOracle, build_net
 from steepslope.oracle.storage import CARD, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
@@ -33,68 +34,57 @@ from steepslope.utilities.files import read_json
 from steepslope.utilities.weights import load_weights
 
 
-def check(asked: FinetuneRequest) -> None:
-    """Raise for what is known to be wrong with the request, or any of its stages, before the first is trained."""
-    recipes = asked.recipes
-    for name, recipe in recipes.items():
-        try:
-            _check_stage(asked, recipe)
-            if recipe.hidden != next(iter(recipes.values())).hidden:
-                raise SteepslopeError(f"hidden: expected the same layers in all stages, found {recipe.hidden}")
-        except SteepslopeError as error:
-            raise SteepslopeError(f"stage {name}: {error}" if name else str(error)) from error
-    if asked.valid is not None and all(recipe.select == "last" for recipe in recipes.values()):
-        raise SteepslopeError("valid: expected none where no epoch is selected (--select)")
-    if asked.outputs is not None and asked.classifier_input != Input():
-        raise SteepslopeError("classifier size, mean, std and resize: expected none beside outputs")
-    if asked.strategy != "auto" and not asked.strategy.startswith("ddp"):
-        raise SteepslopeError(f"strategy: expected auto, ddp or a kind of ddp, found {asked.strategy!r}")
+@dataclass(frozen=True, eq=False)
+class Training:
+    """An oracle, how it is trained and on what.
+
+    ``source`` gives the examples, ``targets`` what to teach of them; ``key`` holds all that decides the result, as JSON
+    does. Where the source gives features, only the net's top is run.
+    """
+
+    oracle: ImageOracle
+    recipe: Finetuning
+    source: Source
+    targets: Targets
+    loss: Callable[[Tensor, Tensor], Tensor]
+    validation: Validation | None
+    key: dict[str, Any]
+    workers: int = 0
+    tensorboard: bool = False
 
 
-def _slopes(recipe: Finetuning) -> dict[str, float]:
-    return {name: getattr(recipe, name) for name in ("alpha_pos", "alpha_neg", "gamma", "beta")}
+def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Training:
+    """Put an oracle on a fresh backbone, with all that its training works on.
 
-
-def _check_stage(asked: FinetuneRequest, recipe: Finetuning) -> None:
-    LossSettings(recipe.loss, _slopes(recipe))
-    require_known("head", recipe.head, HEADS)
-    if asked.outputs is None and recipe.loss == "class_balanced" and not recipe.features_stay:
-        raise SteepslopeError("class_balanced weighs by how many are wrong: extract the outputs and give --outputs")
-    if recipe.select != "last" and asked.valid is None and asked.outputs is not None:
-        raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
-
-
-def prepare(asked: FinetuneRequest, recipe: Finetuning, fabric: Fabric, init: Path | None = None) -> Task:
-    """Load what is asked for, and put an oracle on its backbone; ``init`` is an oracle whose weights it takes."""
-    fit_set = open_fit_set(asked)
-    if fit_set.classifier is not None:
-        fabric.to_device(fit_set.classifier.net)
-    valid = open_valid(asked, recipe, fit_set)
-    backbone = with_input(load_classifier(asked.oracle), asked.oracle_input, "oracle")
+    ``init`` is the folder of a trained oracle whose weights it takes.
+    """
+    fit_set, workers = sources.fit_set, sources.workers
+    validation = None if recipe.select == "last" else sources.validation
+    backbone, loss = sources.backbone.load(), loss_of(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
-    key = {"oracle": [asked.oracle, backbone.digest], **fit_set.marks(), **oracle.card()}
-    key |= {"valid": None if valid is None else digest_of(valid[1]), "processes": fabric.world_size}
+    key = {"oracle": [sources.backbone.spec, backbone.digest], **fit_set.identity(), **oracle.card()}
+    key |= {"valid": None if validation is None else digest_of(validation[1]), "processes": fabric.world_size}
     key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
     key["init"] = None if init is None else take_weights(oracle, init)
     fabric.to_device(oracle.net)
-    seen = fit_set.said(asked.workers) if recipe.features_stay else fit_set.outputs
-    if seen is not None:
-        check_errors(seen)
-    return Task(
+    known = fit_set.known_outputs(workers) if recipe.features_stay else fit_set.outputs
+    if known is not None:
+        check_errors(known)
+    return Training(
         oracle,
         recipe,
-        _source(oracle, recipe, fit_set, asked),
-        _judge(seen, fit_set, recipe, fabric),
-        LossSettings(recipe.loss, _slopes(recipe)).bind(seen),
-        None if valid is None else _validation(oracle, recipe, *valid, asked.workers),
+        _source(oracle, recipe, fit_set, workers),
+        _targets(known, fit_set, loss, fabric),
+        loss.bind(known),
+        None if validation is None else _validation(oracle, recipe, *validation, workers),
         json.loads(json.dumps(key)),
-        asked.workers,
-        asked.tensorboard,
+        workers,
+        sources.tensorboard,
     )
 
 
 def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:
-    """Put a new head on a backbone; it sees its own input, or the live classifier's where the recipe says so."""
+    """Put a new head on a backbone; it sees its own input, or the live classifier's where the recipe has it so."""
     transform = backbone.transform
     if recipe.between == "nearest":
         if live is None:
@@ -120,9 +110,9 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
     return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
 
-def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, asked: FinetuneRequest) -> Source:
+def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> Source:
     if recipe.features_stay:
-        return Features(_features(oracle, fit_set.data, fit_set.rows, asked.workers))
+        return Features(_features(oracle, fit_set.data, fit_set.rows, workers))
     live = fit_set.classifier
     own = oracle.transform if recipe.between == "image" else None
     return Examples(fit_set.data, fit_set.rows, recipe, own, None if live is None else live.transform)
@@ -131,29 +121,26 @@ def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, asked: Fin
 def _features(oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int) -> Tensor:
     """Return the backbone's features, (n, d), on its device."""
     device = next(oracle.net.parameters()).device
+    batches = decoded_batches(data, rows, oracle.transform, BATCH, workers)
     with torch.no_grad():
-        parts = [
-            oracle.net.features(images.to(device)).float()
-            for images in decoded_batches(data, rows, oracle.transform, BATCH, workers)
-        ]
-    return torch.cat(parts)
+        return torch.cat([oracle.net.features(images.to(device)).float() for images in batches])
 
 
-def _judge(seen: ClassifierOutputs | None, fit_set: FitSet, recipe: Finetuning, fabric: Fabric) -> Judge:
-    if seen is not None:
-        return Cached.of(seen, recipe.loss, fabric.device)
+def _targets(known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric) -> Targets:
+    if known is not None:
+        return CachedTargets.of(known, loss, fabric.device)
     assert fit_set.classifier is not None
     labels = torch.from_numpy(fit_set.labels).to(fabric.device)
-    return Live(fit_set.classifier.net.requires_grad_(False), labels, recipe.loss, fabric)
+    return LiveTargets(fit_set.classifier.net.requires_grad_(False), labels, loss, fabric)
 
 
 def _validation(
     oracle: ImageOracle, recipe: Finetuning, images: Dataset, outputs: ClassifierOutputs, workers: int
 ) -> Validation:
-    """Look at the images anew each time, or at their features where these stay."""
+    """Run the oracle on the images each time, or its top on their features where these stay."""
     if not recipe.features_stay:
-        looking = oracle.on(images, workers)
-        return Validation(outputs, lambda rows: looking.trust_logit(outputs.subset(rows)))
+        on_images = oracle.on(images, workers)
+        return Validation(outputs, lambda rows: on_images.trust_logit(outputs.subset(rows)))
     features = _features(oracle, images, rows_by_id(images, outputs.ids), workers)
     return Validation(outputs, lambda rows: _top(oracle, features[torch.from_numpy(rows).to(features.device)]))
 

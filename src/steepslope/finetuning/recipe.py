@@ -2,103 +2,81 @@
 
 # Annotations are not postponed: the command line reads them.
 import math
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_origin
 
-from steepslope.checks import SEED, require
-from steepslope.errors import SteepslopeError, unknown_name
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "trainable": ("all", "head"),
-    "between": ("image", "nearest"),
-    "optimizer": ("sgd", "adam", "adamw"),
-    "schedule": ("constant", "cosine", "one_cycle"),
-    "select": ("last", "aupr_error"),
-    "batch_norm": ("train", "frozen"),
-    "precision": ("32", "bf16", "fp16"),
-}
-LEAST: dict[str, int] = {"epochs": 1, "batch_size": 1, "accumulate": 1, "warmup_steps": 0, "save_every": 1}
-RANGES: dict[str, tuple[float, float]] = {
-    "learning_rate": (1e-12, 1e3), "momentum": (0, 0.9999), "weight_decay": (0, 1e3), "clip": (0, math.inf),
-    "rotate": (0, 180),
-}  # fmt: skip
+from steepslope.checks import SEED, Check, Choice, Each, Number, Whole, require_all
+from steepslope.errors import SteepslopeError
+from steepslope.oracle.settings import LossOptions
 
 
-@dataclass(frozen=True)
-class Finetuning:
+@dataclass(frozen=True, kw_only=True)
+class Finetuning(LossOptions):
     """How to train an oracle on images.
 
     Parameters
     ----------
-    loss
-        cross_entropy, focal, true_class_probability, steep_slope or class_balanced.
-    alpha_pos
-        Slope of the steep slope loss for correct predictions.
-    alpha_neg
-        The same for wrong ones.
-    gamma
-        Exponent of the focal loss.
-    beta
-        Of the class-balanced loss.
     head
-        hyperplane (signed distance, paper Eq. 7) or linear.
+        Last layer: hyperplane (signed distance, paper Eq. 7) or linear.
     hidden
         Widths of ReLU layers between the backbone's features and the head.
     trainable
-        all, or the head alone on a frozen backbone.
+        Which weights are trained: all, or the head alone on a frozen backbone.
     between
-        What the oracle sees: the image as its own transform makes it, or, as in the authors' code, the classifier's
-        input, resized to its size by nearest neighbour.
+        Which image the oracle sees: the one that its own transform makes, or, as in the authors' code, the classifier's
+        input, resized by nearest neighbour (nearest).
     epochs
         Passes over the images.
     batch_size
-        Images a step, of all processes together.
+        Images in a step, of all processes together.
     accumulate
-        Parts in which each process works through its share of a step, for want of memory.
+        Parts in which each process works through a step, to save memory.
     optimizer
-        sgd, adam or adamw.
+        Optimizer: sgd, adam or adamw.
     learning_rate
-        The highest of the schedule.
+        Highest learning rate of the schedule.
     momentum
-        Of sgd.
+        Momentum of sgd.
     weight_decay
-        Of the optimizer.
+        Weight decay of the optimizer.
     schedule
-        constant, cosine, or one_cycle: up along a cosine in the warm-up, from a 25th, then down to nearly 0.
+        Course of the learning rate: constant, cosine, or one_cycle (up along a cosine in the warm-up, from a 25th, then
+        down to nearly 0).
     warmup_steps
-        Steps in which the rate rises.
+        Steps in which the learning rate rises.
     cycle_momentum
-        Under one_cycle, let the momentum go from .95 to .85 and back, whatever ``momentum`` says, as the authors' code
-        does unawares.
+        Under one_cycle, let the momentum go from .95 to .85 and back, whatever the setting momentum is, as the authors'
+        code does unawares.
     clip
         Largest norm of the gradient; 0 does not clip.
     batch_norm
-        train, or frozen: use and keep the backbone's statistics.
+        Batch normalisation of the backbone: train, or frozen, which uses and keeps its statistics.
     dropout
         Whether dropout is active in what is trained.
     frozen_dropout
-        Whether it is active in a frozen backbone too, as in the authors' code.
+        Whether dropout is active in a frozen backbone too, as in the authors' code.
     flip
         Mirror images at random.
     rotate
-        Turn images at random by at most so many degrees.
+        Largest angle, in degrees, by which images are rotated at random.
     select
         Which weights to keep: of the last step, or of the epoch with the best validation AUPR-Error.
     precision
-        32, or mixed with bf16 or fp16.
+        Precision of the forward pass: 32, or mixed with bf16 or fp16.
     compile
         Compile the oracle with torch.compile.
     save_every
         Steps between two saved states; a killed run loses at most these.
     seed
-        Fixes the new layers, the order, augmentation and dropout.
+        Seed of the new layers, the order of images, augmentation and dropout.
+
+    Raises
+    ------
+    SteepslopeError
+        If a setting is not what :data:`CHECKS` allows. The loss, its parameters and the head are checked when the
+        training is prepared, since that needs torch.
     """
 
-    loss: str = "steep_slope"
-    alpha_pos: float = 1.0
-    alpha_neg: float = 3.0
-    gamma: float = 2.0
-    beta: float = 0.999
     head: str = "hyperplane"
     hidden: tuple[int, ...] = ()
     trainable: Literal["all", "head"] = "all"
@@ -126,19 +104,13 @@ class Finetuning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.hidden, tuple | list):
-            raise SteepslopeError(f"hidden: expected a list of whole numbers, found {self.hidden!r}")
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        _check_values(self)
-        if any(not isinstance(width, int) or width < 1 for width in self.hidden):
-            raise SteepslopeError(f"hidden: expected whole numbers >= 1, found {self.hidden!r}")
+        require_all(self, CHECKS)
         if self.cycle_momentum and (self.optimizer, self.schedule) != ("sgd", "one_cycle"):
             raise SteepslopeError("cycle_momentum: expected the optimizer sgd and the schedule one_cycle beside it")
-        require("seed", self.seed, SEED)
 
     @property
     def augments(self) -> bool:
-        """Whether an image looks different each time."""
+        """Whether an image is another each time."""
         return self.flip or self.rotate > 0
 
     @property
@@ -146,28 +118,11 @@ class Finetuning:
         """Whether the backbone gives the same features of an image each time, so that once is enough."""
         return self.trainable == "head" and not self.frozen_dropout and not self.augments
 
-    def changed(self, changes: dict[str, Any]) -> "Finetuning":
-        """Return the same with some settings changed; an unknown one is named."""
-        known = {one.name for one in fields(self)}
-        for name in changes:
-            if name not in known:
-                raise unknown_name("setting", name, known)
-        return replace(self, **changes)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as JSON holds them."""
-        return {**asdict(self), "hidden": list(self.hidden)}
-
-
-def _check_values(recipe: Finetuning) -> None:
-    for name, choices in CHOICES.items():
-        if getattr(recipe, name) not in choices:
-            raise SteepslopeError(f"{name}: expected {' or '.join(choices)}, found {getattr(recipe, name)!r}")
-    for name, least in LEAST.items():
-        value = getattr(recipe, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise SteepslopeError(f"{name}: expected a whole number >= {least}, found {value!r}")
-    for name, (low, high) in RANGES.items():
-        value = getattr(recipe, name)
-        if not isinstance(value, int | float) or not low <= value <= high:
-            raise SteepslopeError(f"{name}: expected a number from {low:g} to {high:g}, found {value!r}")
+CHECKS: dict[str, Check] = {
+    "hidden": Each(Whole(1)), "epochs": Whole(1), "batch_size": Whole(1), "accumulate": Whole(1),
+    "learning_rate": Number(1e-12, 1e3), "momentum": Number(0, 0.9999), "weight_decay": Number(0, 1e3),
+    "warmup_steps": Whole(0), "clip": Number(0, math.inf), "rotate": Number(0, 180), "save_every": Whole(1),
+    "seed": SEED,
+    **{one.name: Choice(get_args(one.type)) for one in fields(Finetuning) if get_origin(one.type) is Literal},
+}  # fmt: skip

@@ -1,4 +1,4 @@
-"""A training as the command line asks for it; free of torch, so that it can be read quickly."""
+"""What an oracle is trained on, as the command line gives it; free of torch, so that it can be read quickly."""
 
 # Annotations are not postponed: the command line reads them.
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.finetuning.recipe import Finetuning
 
 NAME = "name"  # of a stage
+Resize = Literal["crop", "squash"]
+PerChannel = tuple[float, ...] | float
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Input:
     size: int | None = None
     mean: Sequence[float] | float | None = None
     std: Sequence[float] | float | None = None
-    resize: str | None = None
+    resize: Resize | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,51 +30,57 @@ class FinetuneRequest(Finetuning):
     Parameters
     ----------
     oracle
-        Classifier spec of the backbone: timm:NAME, torchvision:NAME, checkpoint:DIR, module:pkg.mod:factory, or
-        net:NAME (one of ours with random weights).
+        Classifier spec of the oracle's backbone: timm:NAME, torchvision:NAME, checkpoint:DIR, module:pkg.mod:factory,
+        or net:NAME (one of ours with random weights).
     data
         Data spec of the images; where it has splits, those rows of the training split that a checkpoint was fitted to.
     classifier
-        Classifier spec, to ask about every image as it is augmented.
+        Classifier spec of a classifier that is run on every image as it is augmented.
     outputs
-        In its place, the outputs of the images without augmentation: the classifier need not run again.
+        Outputs of the classifier on the images without augmentation, in place of the classifier, which then is not run.
     valid
-        Outputs on which epochs are compared, for select; by default the live classifier's held-out rows.
+        Outputs on which epochs are compared, for select; by default those of the live classifier's held-out rows.
     valid_data
-        Data spec of their images, by default data.
+        Data spec of the images of the outputs in valid, by default that of data.
     classes
         Text file with the name of one class (folder) a line, as for extract.
     init
-        A trained oracle of the same backbone and head to begin with.
+        Folder of a trained oracle of the same backbone and head to begin with.
     stages
         Trainings one after another, each a name and what it changes of the settings; each begins with the oracle of the
         one before, and goes to the subfolder of its name.
     oracle_size
-        Side of the oracle's input, in place of its own; so for the next three.
+        Side of the oracle's input in pixels, in place of its own.
     oracle_mean
-        Of pixels in [0, 1], one a channel, or one for all.
+        Mean of the oracle's input, of pixels in [0, 1], one number per channel or one for all.
     oracle_std
-        As oracle_mean.
+        Standard deviation of the oracle's input, of pixels in [0, 1], one number per channel or one for all.
     oracle_resize
-        crop (shorter side, then the central square) or squash.
+        How images are resized for the oracle: crop (shorter side, then the central square) or squash.
     classifier_size
-        The same of the classifier's input; so for the next three.
+        Side of the classifier's input in pixels, in place of its own.
     classifier_mean
-        See oracle_mean.
+        Mean of the classifier's input, of pixels in [0, 1], one number per channel or one for all.
     classifier_std
-        See oracle_mean.
+        Standard deviation of the classifier's input, of pixels in [0, 1], one number per channel or one for all.
     classifier_resize
-        See oracle_resize.
+        How images are resized for the classifier: crop (shorter side, then the central square) or squash.
     workers
         Processes that decode images; 0 decodes in the training process.
     devices
         Processes on this machine, one a GPU or on the CPU; by default 1, or what torchrun started.
     num_nodes
-        Machines; by default 1, or what torchrun started.
+        Number of machines; by default 1, or what torchrun started.
     strategy
-        Of Lightning Fabric, such as ddp.
+        Strategy of Lightning Fabric: auto, ddp or a kind of ddp.
     tensorboard
         Also write the history for TensorBoard.
+
+    Raises
+    ------
+    SteepslopeError
+        If a setting is not allowed, if both or neither of classifier and outputs are given, or if a stage has no name
+        of its own.
     """
 
     oracle: str
@@ -83,15 +91,15 @@ class FinetuneRequest(Finetuning):
     valid_data: str | None = None
     classes: str | None = None
     init: str | None = None
-    stages: list[dict[str, Any]] | None = None
+    stages: tuple[dict[str, Any], ...] = ()
     oracle_size: int | None = None
-    oracle_mean: list[float] | float | None = None
-    oracle_std: list[float] | float | None = None
-    oracle_resize: Literal["crop", "squash"] | None = None
+    oracle_mean: PerChannel | None = None
+    oracle_std: PerChannel | None = None
+    oracle_resize: Resize | None = None
     classifier_size: int | None = None
-    classifier_mean: list[float] | float | None = None
-    classifier_std: list[float] | float | None = None
-    classifier_resize: Literal["crop", "squash"] | None = None
+    classifier_mean: PerChannel | None = None
+    classifier_std: PerChannel | None = None
+    classifier_resize: Resize | None = None
     workers: int = 0
     devices: int | None = None
     num_nodes: int | None = None
@@ -103,27 +111,20 @@ class FinetuneRequest(Finetuning):
         if (self.classifier is None) == (self.outputs is None):
             found = "neither" if self.classifier is None else "both"
             raise SteepslopeError(f"classifier and outputs: expected one of the two, found {found}")
+        names = [stage.get(NAME) for stage in self.stages]
+        for name in names:
+            if not isinstance(name, str) or not name.replace("-", "").isalnum() or names.count(name) > 1:
+                raise SteepslopeError(
+                    f"stages: expected a name of each, of letters, digits and dashes, once, found {name!r}"
+                )
         _ = self.recipes
-
-    @property
-    def recipe(self) -> Finetuning:
-        """How to train."""
-        return Finetuning(**{one.name: getattr(self, one.name) for one in fields(Finetuning)})
 
     @property
     def recipes(self) -> dict[str, Finetuning]:
         """The recipe of each stage by its name, or that of the only one under the name ""."""
-        recipes: dict[str, Finetuning] = {}
-        for stage in self.stages or []:
-            name = stage.get(NAME)
-            if not isinstance(name, str) or not name.replace("-", "").isalnum() or name in recipes:
-                raise SteepslopeError(
-                    f"stages: expected a name of each, of letters, digits and dashes, once, found {name!r}"
-                )
-            recipes[name] = self.recipe.changed({key: value for key, value in stage.items() if key != NAME})
-            if recipes[name].precision != self.precision:
-                raise SteepslopeError(f"stage {name}: precision: expected {self.precision!r}, as for all stages")
-        return recipes or {"": self.recipe}
+        own = Finetuning(**{one.name: getattr(self, one.name) for one in fields(Finetuning)})
+        changes = [{key: value for key, value in stage.items() if key != NAME} for stage in self.stages]
+        return {stage[NAME]: own.changed(some) for stage, some in zip(self.stages, changes, strict=True)} or {"": own}
 
     @property
     def oracle_input(self) -> Input:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from steepslope.estimators.cycle import cosine
 from steepslope.finetuning.recipe import Finetuning
 
 START, END = 25, 25e4  # one_cycle begins at a 25th of the highest rate and ends at a 250,000th
@@ -21,13 +20,12 @@ def rate_at(recipe: Finetuning, step: int, steps: int) -> float:
     """
     top = recipe.learning_rate
     if recipe.schedule == "one_cycle":
-        rising, share = _cycle(recipe, step, steps)
-        return _between(top / START, top, share) if rising else _between(top, top / END, share)
+        rising, done = _cycle(recipe, step, steps)
+        return _along_cosine(top / START, top, done) if rising else _along_cosine(top, top / END, done)
     warm = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
     if recipe.schedule == "constant":
         return top * warm
-    share = max(0, step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps)
-    return top * warm * 0.5 * (1 + math.cos(math.pi * share))
+    return top * warm * cosine(max(0, step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps))
 
 
 def momentum_at(recipe: Finetuning, step: int, steps: int) -> float:
@@ -35,18 +33,17 @@ def momentum_at(recipe: Finetuning, step: int, steps: int) -> float:
     if not recipe.cycle_momentum:
         return recipe.momentum
     low, high = MOMENTA
-    rising, share = _cycle(recipe, step, steps)
-    return _between(high, low, share) if rising else _between(low, high, share)
+    rising, done = _cycle(recipe, step, steps)
+    return _along_cosine(high, low, done) if rising else _along_cosine(low, high, done)
 
 
 def _cycle(recipe: Finetuning, step: int, steps: int) -> tuple[bool, float]:
-    """Say whether the cycle still rises, and how far that half of it is done, in [0, 1]."""
+    """Return whether the cycle still rises, and how much of that half of it is done, in [0, 1]."""
     peak = min(max(recipe.warmup_steps - 1, 0), steps - 1)
     if step <= peak and peak > 0:
         return True, step / peak
     return False, (step - peak) / max(1, steps - 1 - peak)
 
 
-def _between(start: float, end: float, share: float) -> float:
-    """Go from start to end along half a cosine."""
-    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
+def _along_cosine(start: float, end: float, done: float) -> float:
+    return end + (start - end) * cosine(done)

@@ -1,14 +1,15 @@
-"""The images that an oracle is trained on, and what the classifier says of them."""
+"""What an oracle is trained on, opened once: nets, images, and the classifier or its outputs."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
@@ -19,19 +20,55 @@ from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import named_data
-from steepslope.finetuning.recipe import Finetuning
 from steepslope.finetuning.request import FinetuneRequest, Input
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import MANIFEST, require_one_classifier
-from steepslope.utilities.files import read_json
+from steepslope.outputs.folder import extraction_of, require_one_classifier
 
 BATCH = 64
 TRAIN, HOLDOUT = "train", "holdout"
 
 
+@dataclass(frozen=True)
+class NetSource:
+    """A net that is loaded when it is needed: its spec, what to change of its input, and its role, as options begin."""
+
+    spec: str
+    changes: Input
+    role: str
+
+    def load(self) -> Classifier:
+        """Load the net anew; an error names the options of its role."""
+        changes = self.changes
+        try:
+            return load_classifier(self.spec).with_transform(changes.size, changes.mean, changes.std, changes.resize)
+        except SteepslopeError as error:
+            raise error.within(self.role) from error
+
+    def without_weights(self) -> NetSource:
+        """Return the same architecture with random weights, where a spec can name those.
+
+        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", Input(), "oracle")
+        >>> net.without_weights().spec
+        'timm:resnet50?weights=random'
+        """
+        name = self.spec.partition("?")[0]
+        random = name.startswith(("timm:", "torchvision:"))
+        return replace(self, spec=f"{name}?weights=random") if random else self
+
+
+def oracle_net(request: FinetuneRequest) -> NetSource:
+    """Return the oracle's backbone."""
+    return NetSource(request.oracle, request.oracle_input, "oracle")
+
+
+def classifier_net(request: FinetuneRequest) -> NetSource | None:
+    """Return the live classifier; None where its outputs are given."""
+    return None if request.classifier is None else NetSource(request.classifier, request.classifier_input, "classifier")
+
+
 @dataclass(frozen=True, eq=False)
 class FitSet:
-    """Rows of a data set with the classifier that is to be asked about them, or with what it said.
+    """Rows of a data set with the classifier that predicts them, or with its outputs.
 
     ``spare`` are images that the classifier was not fitted to, where it is known which.
     """
@@ -48,14 +85,14 @@ class FitSet:
         """The true classes, (n,)."""
         return np.asarray(self.data.labels)[self.rows]
 
-    def said(self, workers: int) -> ClassifierOutputs:
-        """Return the outputs, asking the classifier for them once where they are not there yet."""
+    def known_outputs(self, workers: int) -> ClassifierOutputs:
+        """Return the outputs; a live classifier is run once over the images as they are."""
         if self.outputs is not None:
             return self.outputs
         assert self.classifier is not None
-        return ask(self.classifier, self.data, self.rows, workers)
+        return predicted(self.classifier, self.data, self.rows, workers)
 
-    def marks(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""
         if self.classifier is not None:
             who = {"classifier": self.classifier.digest, "classifier input": str(self.classifier.transform)}
@@ -65,21 +102,46 @@ class FitSet:
         return {**who, "images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
 
 
-def open_fit_set(asked: FinetuneRequest) -> FitSet:
-    """Open what is asked for: images with a live classifier, or those of a folder of outputs."""
-    assert asked.data is not None
-    spec = parse_dataset(asked.data)
-    if asked.outputs is not None:
-        if asked.classes is not None:
-            raise SteepslopeError("classes: expected none beside outputs, which hold the labels")
-        outputs = ClassifierOutputs.load(asked.outputs)
-        data, rows = images_of(outputs, spec, asked.outputs)
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What all stages of a training work on.
+
+    ``backbone`` is loaded anew for each stage, since training changes it. ``validation`` are the images and outputs on
+    which epochs are compared, where any stage does so.
+    """
+
+    backbone: NetSource
+    fit_set: FitSet
+    validation: tuple[Dataset, ClassifierOutputs] | None = None
+    workers: int = 0
+    tensorboard: bool = False
+
+
+def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
+    """Open all that a request names, and bring the live classifier to the device."""
+    fit_set = open_fit_set(request)
+    if fit_set.classifier is not None:
+        fabric.to_device(fit_set.classifier.net)
+    selects = any(recipe.select != "last" for recipe in request.recipes.values())
+    validation = _open_validation(request, fit_set) if selects else None
+    return Sources(oracle_net(request), fit_set, validation, request.workers, request.tensorboard)
+
+
+def open_fit_set(request: FinetuneRequest) -> FitSet:
+    """Open the images with a live classifier, or those of a folder of outputs."""
+    if request.data is None:
+        raise SteepslopeError("data: expected the data spec of the images, found none")
+    spec = parse_dataset(request.data)
+    if request.outputs is not None:
+        outputs = ClassifierOutputs.load(request.outputs)
+        data, rows = images_of(outputs, spec, request.outputs)
         return FitSet(data, rows, outputs.num_classes, outputs=outputs)
-    assert asked.classifier is not None
-    classifier = with_input(load_classifier(asked.classifier), asked.classifier_input, "classifier")
+    live = classifier_net(request)
+    assert live is not None
+    classifier = live.load()
     if not classifier.trainable:
         raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
-    names = None if asked.classes is None else read_classes(Path(asked.classes))
+    names = None if request.classes is None else read_classes(Path(request.classes))
     named = named_data(classifier, spec, names)
     data = named.get(TRAIN) or named[""]
     if len(data) == 0:
@@ -89,23 +151,22 @@ def open_fit_set(asked: FinetuneRequest) -> FitSet:
     return FitSet(data, np.arange(len(data)), classifier.num_classes, classifier, spare=named.get(HOLDOUT))
 
 
-def open_valid(asked: FinetuneRequest, recipe: Finetuning, fit_set: FitSet) -> tuple[Dataset, ClassifierOutputs] | None:
-    """Return the images and outputs on which epochs are compared; None where nothing is compared."""
-    if recipe.select == "last":
-        return None
-    if asked.valid is not None:
-        require_one_classifier(asked.outputs, asked.valid)
-        outputs = ClassifierOutputs.load(asked.valid)
+def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset, ClassifierOutputs]:
+    """Return the images and outputs on which epochs are compared."""
+    if request.valid is not None:
+        require_one_classifier(request.outputs, request.valid)
+        outputs = ClassifierOutputs.load(request.valid)
         if outputs.num_classes != fit_set.num_classes:
             raise SteepslopeError(
-                f"{asked.valid}: expected {fit_set.num_classes} classes, as the fit set has, "
+                f"{request.valid}: expected {fit_set.num_classes} classes, as the fit set has, "
                 f"found {outputs.num_classes}"
             )
-        return images_of(outputs, parse_dataset(asked.valid_data or asked.data or ""), asked.valid)[0], outputs
+        spec = parse_dataset(request.valid_data or request.data or "")
+        return images_of(outputs, spec, request.valid)[0], outputs
     if fit_set.spare is None or fit_set.classifier is None:
-        raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
+        raise SteepslopeError("select: expected outputs to compare epochs on (--valid), found none")
     spare = fit_set.spare
-    return spare, ask(fit_set.classifier, spare, np.arange(len(spare)), asked.workers)
+    return spare, predicted(fit_set.classifier, spare, np.arange(len(spare)), request.workers)
 
 
 def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tuple[Dataset, NDArray[np.int64]]:
@@ -127,25 +188,17 @@ def digest_of(outputs: ClassifierOutputs) -> str:
 
 
 def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:
-    """Open the images of outputs: where ``data`` says, or else where the outputs' manifest says they were."""
+    """Open the images of outputs: those of the data spec, or else of the one in the outputs' manifest."""
     if data is None:
-        where = (read_json(path / MANIFEST, "outputs").get("extraction") or {}).get("data") if path.is_dir() else None
+        where = extraction_of(path).get("data")
         if where is None:
-            raise SteepslopeError(f"{path}: does not say where its images are: give --data")
+            raise SteepslopeError("does not say where its images are: give --data", path)
         data = str(where).removesuffix(f":{HOLDOUT}")
     return images_of(outputs, parse_dataset(data), str(path))[0]
 
 
-def with_input(net: Classifier, changes: Input, role: str) -> Classifier:
-    """Return a net with another input; an error says which of the two nets it is."""
-    try:
-        return net.with_transform(changes.size, changes.mean, changes.std, changes.resize)  # type: ignore[arg-type]
-    except SteepslopeError as error:
-        raise error.within(role) from error
-
-
-def ask(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int) -> ClassifierOutputs:
-    """Run a classifier over some images, as they are."""
+def predicted(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int) -> ClassifierOutputs:
+    """Return a classifier's outputs on some images, as they are."""
     parts = []
     device = next(classifier.net.parameters()).device
     with torch.inference_mode():

@@ -1,32 +1,30 @@
-"""What an oracle is taught of each example: whether the classifier was right, asked now or beforehand."""
+"""What an oracle is taught of each example: whether the classifier was right, from its outputs or live."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from steepslope.finetuning.examples import Example
-from steepslope.losses import PROBABILITY_TARGETS
+from steepslope.losses import LossSettings
 from steepslope.outputs import ClassifierOutputs
 
 
 @dataclass(frozen=True, eq=False)
-class Cached:
-    """The classifier's answers are known: ``is_correct`` (n,) and the ``target`` (n,) of the loss, by place."""
+class CachedTargets:
+    """The classifier's outputs are known: ``is_correct`` (n,) and the ``target`` (n,) of the loss, by place."""
 
     is_correct: Tensor
     target: Tensor
 
     @classmethod
-    def of(cls, outputs: ClassifierOutputs, loss: str, device: torch.device) -> Cached:
+    def of(cls, outputs: ClassifierOutputs, loss: LossSettings, device: torch.device) -> CachedTargets:
         """Take them from outputs."""
-        right = torch.from_numpy(outputs.is_correct.copy()).to(device)
-        probability = torch.from_numpy(outputs.true_class_probability.astype(np.float32)).to(device)
-        return cls(right, probability if loss in PROBABILITY_TARGETS else right)
+        known = outputs.is_correct, loss.target(outputs)
+        return cls(*(torch.from_numpy(array.copy()).to(device) for array in known))
 
     def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
         """Return is_correct, target, and whether the logits are finite, (m,) each."""
@@ -35,12 +33,12 @@ class Cached:
 
 
 @dataclass(frozen=True, eq=False)
-class Live:
+class LiveTargets:
     """The classifier is run on each example as it is augmented, without a gradient, in evaluation mode."""
 
     net: nn.Module
     labels: Tensor
-    loss: str
+    loss: LossSettings
     fabric: Fabric
 
     def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,10 +48,10 @@ class Live:
             logits = self.net(images)[1].float()
         labels = self.labels[example.places.to(self.labels.device)]
         is_correct = logits.argmax(dim=1) == labels
-        if self.loss not in PROBABILITY_TARGETS:
-            return is_correct.clone(), is_correct.clone(), logits.isfinite().all(dim=1).clone()
-        probability = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0]
-        return is_correct.clone(), probability.float().clone(), logits.isfinite().all(dim=1).clone()
+        target = is_correct
+        if self.loss.takes_probability:
+            target = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0].float()
+        return is_correct.clone(), target.clone(), logits.isfinite().all(dim=1).clone()
 
 
-Judge = Cached | Live
+Targets = CachedTargets | LiveTargets

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
 from steepslope.losses import LOSSES, LossSettings, parameters_of
-from steepslope.oracle.settings import FusedSettings
+from steepslope.oracle.settings import LossOptions
 from steepslope.outputs import ClassifierOutputs
 
 FEW_ERRORS = 50
@@ -71,7 +71,7 @@ class BaseOracle(ABC):
         return self.trust_logit(outputs) > 0
 
 
-def loss_of(settings: FusedSettings) -> LossSettings:
+def loss_of(settings: LossOptions) -> LossSettings:
     """Return the loss of some settings; a parameter that no loss has is answered with the closest setting."""
     known = {name for loss in LOSSES for name in parameters_of(loss)} | {one.name for one in fields(settings)}
     for name in settings.parameters:

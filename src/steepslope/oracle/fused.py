@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.estimators.linear import fit_linear
-from steepslope.estimators.opinion_pool import Consensus
+from steepslope.estimators.opinion_pool import OpinionPool
 from steepslope.evidence.columns import scores_of
 from steepslope.evidence.fitting import all_parts, evidence_of
 from steepslope.evidence.folds import fold_of
@@ -50,7 +50,7 @@ class FusedFit:
     inputs: tuple[str, ...]
     widths: tuple[int, ...]
     states: dict[str, State]
-    pool: Consensus | None
+    pool: OpinionPool | None
     scale: float
     offset: float
     num_classes: int
@@ -248,7 +248,7 @@ def _guard_arrays(guard: Guard | None) -> dict[str, Floats]:
     return {"limits": guard.limits, "own_weights": guard.own.weights, "own_others": guard.own.others}
 
 
-def _load_pool(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Guard | None]:
+def _load_pool(path: Path, widths: Sequence[Any]) -> tuple[OpinionPool | None, Guard | None]:
     arrays = load_arrays(path)
     if not arrays:
         return None, None
@@ -258,13 +258,13 @@ def _load_pool(path: Path, widths: Sequence[Any]) -> tuple[Consensus | None, Gua
     if not any(arrays_fit(arrays, expected, "float64") for expected in (shapes, guarded)):
         found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise SteepslopeError(f"expected {opinions} weights, others (1,) and perhaps a guard, found {found}", path)
-    pool = Consensus(arrays["weights"], arrays["others"])
+    pool = OpinionPool(arrays["weights"], arrays["others"])
     if "limits" not in arrays:
         return pool, None
-    return pool, Guard(arrays["limits"], Consensus(arrays["own_weights"], arrays["own_others"]))
+    return pool, Guard(arrays["limits"], OpinionPool(arrays["own_weights"], arrays["own_others"]))
 
 
-def _check_inputs(inputs: Sequence[Any], widths: Sequence[Any], pool: Consensus | None, path: Path) -> None:
+def _check_inputs(inputs: Sequence[Any], widths: Sequence[Any], pool: OpinionPool | None, path: Path) -> None:
     pooled = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
     for name in inputs:
         require_known(f"input in {path}:", str(name), list(SCORES) if pool is None else pooled)

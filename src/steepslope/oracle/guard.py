@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.opinion_pool import Consensus
+from steepslope.estimators.opinion_pool import OpinionPool
 
 Floats = NDArray[np.float64]
 QUANTILES = 0.001, 0.02, 0.98, 0.999
@@ -27,10 +27,10 @@ class Guard:
     """
 
     limits: Floats
-    own: Consensus
+    own: OpinionPool
 
     @classmethod
-    def of(cls, noise: NDArray[np.floating], own: Consensus) -> Guard:
+    def of(cls, noise: NDArray[np.floating], own: OpinionPool) -> Guard:
         """Take the limits from the noise (n, s) of the fit set's images."""
         return cls(np.quantile(np.asarray(noise, dtype=np.float64), QUANTILES, axis=0), own)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.estimators.opinion_pool import Consensus, fit_consensus
+from steepslope.estimators.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.evidence.folds import FOLDS, Errors, fold_of
 from steepslope.evidence.registry import kinds
 from steepslope.evidence.states import Evidence
@@ -36,10 +36,10 @@ class Opinions:
         """Return the opinions of some kinds, side by side."""
         return np.concatenate([self.parts[name] for name in inputs], axis=1)
 
-    def pool(self, inputs: Sequence[str], penalty: float, rows: Any = slice(None)) -> Consensus:
+    def pool(self, inputs: Sequence[str], penalty: float, rows: Any = slice(None)) -> OpinionPool:
         """Return the pool of some kinds, fitted on some rows."""
         opinions = self.of(inputs)[rows]
-        return fit_consensus(opinions, self.classes[rows], self.labels[rows], self.num_classes, penalty)
+        return fit_opinion_pool(opinions, self.classes[rows], self.labels[rows], self.num_classes, penalty)
 
 
 @dataclass(frozen=True, eq=False)

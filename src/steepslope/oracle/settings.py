@@ -2,7 +2,7 @@
 
 # Annotations are not postponed: the command line reads them.
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from steepslope.checks import SEED, Check, Choice, Each, Number, Optional, Whole, require_all
@@ -13,8 +13,8 @@ CHECKS: dict[str, Check] = {"errors": Choice(ERRORS), "seed": SEED}
 
 
 @dataclass(frozen=True, kw_only=True)
-class FusedSettings:
-    """How a fused oracle is fitted.
+class LossOptions:
+    """Which loss, with which parameters.
 
     Parameters
     ----------
@@ -22,6 +22,40 @@ class FusedSettings:
         Name of the loss: cross_entropy, focal, true_class_probability, steep_slope or class_balanced.
     parameters
         Parameters of the loss by name, such as alpha_neg; those that are not given have the loss's defaults.
+    """
+
+    loss: str = "steep_slope"
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, **flat: Any) -> Self:
+        """Return the options of flat settings: what is no field is a parameter of the loss; lists become tuples."""
+        return cls(**cls._nested(flat))
+
+    def changed(self, flat: Mapping[str, Any]) -> Self:
+        """Return the same with some flat settings changed; parameters of the loss that are not among them stay."""
+        changes = self._nested(flat)
+        return replace(self, **changes | {"parameters": {**self.parameters, **changes["parameters"]}})
+
+    @classmethod
+    def _nested(cls, flat: Mapping[str, Any]) -> dict[str, Any]:
+        names = {one.name for one in fields(cls)} & flat.keys()
+        own = {name: tuple(flat[name]) if isinstance(flat[name], list) else flat[name] for name in names}
+        others = {name: value for name, value in flat.items() if name not in names}
+        return own | {"parameters": {**flat.get("parameters", {}), **others}}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings flat, as :meth:`of` takes them and JSON holds them."""
+        settings = asdict(self)
+        return {"loss": settings.pop("loss"), **settings.pop("parameters"), **settings}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusedSettings(LossOptions):
+    """How a fused oracle is fitted.
+
+    Parameters
+    ----------
     errors
         Where references come from: holdout, from the classifier's training outputs, while the fit set is new to it;
         crossfit, from the fit set itself, each fifth of it seen from the others; train, the same, where the fit set
@@ -30,25 +64,11 @@ class FusedSettings:
         Seed of all that is drawn, such as folds and initial weights; the same seed gives the same oracle.
     """
 
-    loss: str = "steep_slope"
-    parameters: Mapping[str, float] = field(default_factory=dict)
     errors: Errors = "holdout"
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)
-
-    @classmethod
-    def of(cls, **flat: Any) -> Self:
-        """Return the settings of keywords, among which the parameters of the loss stand by their own names."""
-        own = {one.name for one in fields(cls)}
-        parameters = {**flat.pop("parameters", {}), **{name: flat[name] for name in flat if name not in own}}
-        return cls(**{name: value for name, value in flat.items() if name in own}, parameters=parameters)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as :meth:`of` takes them, and JSON holds them."""
-        flat = asdict(self)
-        return {"loss": flat.pop("loss"), **flat.pop("parameters"), **flat}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,9 @@
-"""Trainings as data: each file says where its numbers come from."""
+"""Trainings as data: a YAML file a preset, whose comments name the source of each number.
+
+Presets for ``train-classifier`` end in ``-classifier``. All others are for ``finetune`` and ``plan``, and are named
+after the data, or after the data, the oracle and the classifier: ``imagenet-vit-resnet``. The command line takes the
+file of ``--preset NAME`` as a config.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +35,12 @@ def preset(name: str) -> dict[str, Any]:
     >>> preset("mnist-classifier")["optimizer"]
     'sgd'
     """
-    says: dict[str, Any] = yaml.safe_load(preset_file(name).read_text(encoding="utf-8"))
-    return says
+    settings: dict[str, Any] = yaml.safe_load(preset_file(name).read_text(encoding="utf-8"))
+    return settings
 
 
 def presets_of(options: Iterable[str]) -> list[str]:
-    """Return the names of the presets that say nothing but these options."""
+    """Return the names of the presets that set nothing but these options."""
     known = set(options)
     return [name for name in sorted(_files()) if set(preset(name)) <= known]
 

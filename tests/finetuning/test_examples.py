@@ -1,42 +1,19 @@
-"""The parts of a training on images: rates, the rows of each step, and what both nets see."""
+"""The rows of each step, and what both nets see of an image."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.digits import load_digits
 from steepslope.errors import SteepslopeError
-from steepslope.finetuning import loop as module
 from steepslope.finetuning.examples import Example, Examples, Steps
 from steepslope.finetuning.recipe import Finetuning
-from steepslope.finetuning.schedules import momentum_at, rate_at
 
 
-@pytest.mark.parametrize(("total", "warm"), [(1000, 100), (37, 5)])
-def test_one_cycle_is_torchs(total: int, warm: int) -> None:
-    recipe = Finetuning(
-        optimizer="sgd", learning_rate=1e-5, momentum=0.05, schedule="one_cycle", warmup_steps=warm, cycle_momentum=True
-    )
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1e-5, momentum=0.05)
-    theirs = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 1e-5, total_steps=total, pct_start=warm / total, div_factor=25, final_div_factor=1e4
-    )
-    for step in range(total):
-        assert rate_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
-        assert momentum_at(recipe, step, total) == pytest.approx(optimizer.param_groups[0]["momentum"], rel=1e-12)
-        optimizer.step()
-        if step + 1 < total:
-            theirs.step()
-    assert momentum_at(replace(recipe, cycle_momentum=False), 3, total) == 0.05
-
-
-def test_a_step_takes_all_rows_once_an_epoch_whoever_shares_them() -> None:
+def test_a_step_takes_all_rows_once_an_epoch_for_any_number_of_processes() -> None:
     one, two = Steps(35, 9, 1, 1, 2, seed=3), Steps(35, 9, 2, 2, 2, seed=3)
     assert one.total == two.total == 8
     alone = list(one.parts_from(0, 0))
@@ -77,13 +54,3 @@ def test_both_nets_see_the_same_view_and_each_epoch_another() -> None:
     upright = transform(digits.image(3))
     seen = {seen_by(plain, epoch).oracle.numpy().tobytes() for epoch in range(20)}
     assert seen == {upright.numpy().tobytes(), upright.flip(-1).numpy().tobytes()}
-
-
-def test_layers_that_leave_out_paths_and_hold_activations_are_known() -> None:
-    from timm.layers import BatchNormAct2d, convert_sync_batchnorm
-
-    recipe = Finetuning(dropout=False)
-    assert len(module._paths(load_classifier("torchvision:efficientnet_b0?weights=random").net)) > 5
-    converted = convert_sync_batchnorm(nn.Sequential(BatchNormAct2d(4)))
-    assert isinstance(converted[0].act, nn.ReLU)
-    assert not recipe.features_stay

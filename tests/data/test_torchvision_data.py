@@ -23,7 +23,7 @@ LABELS = np.array([3, 0, 9, 9, 1, 2])
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder that torchvision reads; its checksums are those of the real files, so the small ones go without."""
+    """Give the folder that torchvision reads; the checksums of the real files are not those of the small ones."""
     monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path))
     for kind in (torchvision.datasets.CIFAR10, torchvision.datasets.CIFAR100):
         for name in ("train_list", "test_list"):

@@ -42,7 +42,6 @@ def _seconds(home: Path, **source: Any) -> float:
     shape: dict[str, Any] = {
         "optimizer": "sgd",
         "oracle_size": SIDE,
-        "classifier_size": SIDE,
         "batch_size": BATCH,
         "epochs": EPOCHS,
         "save_every": 10**6,
@@ -61,7 +60,8 @@ def _compared(classifier: str, what: str, goal: float) -> Comparison:
         home = Path(folder)
         _write_images(home / "images").save(home / "outputs")
         (home / "classes.txt").write_text("\n".join(map(str, range(10))))
-        live = {"classifier": f"timm:{classifier}?weights=random", "classes": str(home / "classes.txt")}
+        live: dict[str, Any] = {"classifier": f"timm:{classifier}?weights=random", "classifier_size": SIDE}
+        live["classes"] = str(home / "classes.txt")
         _seconds(home, outputs=str(home / "outputs"))
         ours = min(_seconds(home, outputs=str(home / "outputs")) for _ in range(2))
         theirs = min(_seconds(home, **live) for _ in range(2))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from steepslope.commands.evaluate import publish
-
 
 def demo(out: str = "runs/demo", seed: int = 0) -> None:
     """Show all steps on scikit-learn's digits: classifier, outputs, the paper's four oracles and the fused one, report.
@@ -22,6 +20,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         Seed of the classifier, the oracles and the resamples.
     """
     from steepslope.classifiers.training import recipe_for, train_classifier
+    from steepslope.commands.results import publish
     from steepslope.data.datasets import parse_dataset
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.extraction.extraction import extract_to_folder

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from steepslope.evaluation.evaluation import Evaluation
-    from steepslope.evaluation.score import Predictions
-    from steepslope.metrics import Groups
-    from steepslope.outputs import ClassifierOutputs
 
 
 def evaluate(
@@ -56,8 +49,10 @@ def evaluate(
     seed
         Seed of the resamples.
     """
+    from steepslope.commands.results import groups_of, publish
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
+    from steepslope.finetuning.sources import open_images
     from steepslope.oracle.base import CARD, looks_at_images, require_allowed
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.formats import ids_of, load_predictions, require_one_classifier
@@ -66,7 +61,7 @@ def evaluate(
     require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
     names, allowed = _listed(scores), _listed(backbones)
-    resources = Resources(held_out, known, partial(_images, path=path, data=data), allowed)
+    resources = Resources(held_out, known, lambda some: open_images(some, path, data), allowed)
     on_images = [Path(name) for name in names if (Path(name) / CARD).exists() and looks_at_images(Path(name))]
     for folder in on_images:
         require_allowed(folder, allowed)
@@ -75,7 +70,7 @@ def evaluate(
         predictions,
         names,
         resources,
-        groups=_groups(groups, predictions, path),
+        groups=groups_of(groups, predictions, path),
         paper=paper,
         bootstrap=bootstrap,
         seed=seed,
@@ -85,49 +80,5 @@ def evaluate(
     publish(evaluation, Path(out))
 
 
-def publish(evaluation: Evaluation, out: Path) -> None:
-    """Write the report, and print the table with what it means in words."""
-    from rich.console import Console
-
-    from steepslope.evaluation.verdicts import verdicts
-    from steepslope.report.grid import terminal
-    from steepslope.report.page import write_report
-    from steepslope.report.table import heading, main_grid, terminal_titles
-
-    write_report(evaluation, out)
-    screen = Console(highlight=False, markup=False)
-    screen.print(heading(evaluation.rows))
-    screen.print(terminal(main_grid(evaluation.rows), terminal_titles()))
-    for line in verdicts(evaluation.rows):
-        screen.print(line, soft_wrap=True)
-    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
-
-
 def _listed(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _images(outputs: ClassifierOutputs, path: Path, data: str | None) -> Any:
-    from steepslope.finetuning.sources import open_images
-
-    return open_images(outputs, path, data)
-
-
-def _groups(named: str | None, predictions: Predictions, path: Path) -> Groups | None:
-    """Return the groups that ``--groups`` names; the labels if it names none and there are labels."""
-    from steepslope.errors import SteepslopeError
-    from steepslope.metrics import Groups
-    from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.tables import read_groups
-
-    if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
-        return Groups(predictions.predictions if named == "predicted" else predictions.labels)
-    if named is None:
-        return None
-    source, column = (Path(named), "group") if named.endswith((".csv", ".parquet")) else (path, named)
-    if source.suffix not in (".csv", ".parquet"):
-        raise SteepslopeError(f"groups {named!r}: {path} has no columns; give a .csv or .parquet file of groups")
-    found = Groups(*read_groups(source, column))
-    if len(found.codes) != len(predictions):
-        raise SteepslopeError(f"expected {len(predictions)} groups, one a prediction, found {len(found.codes)}", source)
-    return found

@@ -1,0 +1,47 @@
+"""What `evaluate` and `demo` have in common: groups by name, and results that are written and printed.
+
+It imports torch and plots plainly, so commands import it inside their functions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from steepslope.errors import SteepslopeError
+from steepslope.evaluation.evaluation import Evaluation
+from steepslope.evaluation.score import Predictions
+from steepslope.evaluation.verdicts import verdicts
+from steepslope.metrics import Groups
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.tables import read_groups
+from steepslope.report.grid import terminal
+from steepslope.report.page import write_report
+from steepslope.report.table import heading, main_grid, terminal_titles
+
+
+def publish(evaluation: Evaluation, out: Path) -> None:
+    """Write the report, and print the table with what it means in words."""
+    write_report(evaluation, out)
+    screen = Console(highlight=False, markup=False)
+    screen.print(heading(evaluation.rows))
+    screen.print(terminal(main_grid(evaluation.rows), terminal_titles()))
+    for line in verdicts(evaluation.rows):
+        screen.print(line, soft_wrap=True)
+    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+def groups_of(named: str | None, predictions: Predictions, path: Path) -> Groups | None:
+    """Return the groups that ``--groups`` names; the labels if it names none and there are labels."""
+    if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
+        return Groups(predictions.predictions if named == "predicted" else predictions.labels)
+    if named is None:
+        return None
+    source, column = (Path(named), "group") if named.endswith((".csv", ".parquet")) else (path, named)
+    if source.suffix not in (".csv", ".parquet"):
+        raise SteepslopeError(f"groups {named!r}: {path} has no columns; give a .csv or .parquet file of groups")
+    found = Groups(*read_groups(source, column))
+    if len(found.codes) != len(predictions):
+        raise SteepslopeError(f"expected {len(predictions)} groups, one a prediction, found {len(found.codes)}", source)
+    return found

@@ -18,7 +18,7 @@ def test_an_entry_in_metrics_is_all_that_a_metric_takes(
     def toy(ranking: Ranking) -> float:
         return ranking.n_wrong / 1000
 
-    monkeypatch.setitem(METRICS, "toy", Metric(toy, "Toy", "TOY", "A toy.", scale=1000, higher_is_better=False))
+    monkeypatch.setitem(METRICS, "toy", Metric(toy, "Toy", "A toy.", "TOY", scale=1000, higher_is_better=False))
     outputs = make_outputs(60)
     outputs.save(tmp_path / "o.npz")
     words = f"evaluate --outputs {tmp_path / 'o.npz'} --scores margin --bootstrap 5 --out {tmp_path / 'out'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from steepslope.data.datasets import parse_dataset
 from steepslope.experiments import fused_table as fused_module
+from steepslope.experiments import probe_table as probe_module
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.experiments.fused_table import fused_table, gains, score_table, tables
 from steepslope.experiments.probe_table import probe_table
@@ -18,11 +20,15 @@ from steepslope.scores import SCORES
 RESULTS = Path(__file__).parents[2] / "results"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_both_tables_on_digits(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo's classifier, and an untrained net as the auxiliary backbone and as the one that is probed."""
     monkeypatch.setattr(fused_module, "DISTORTIONS", {"erase": DISTORTIONS["erase"]})
     monkeypatch.setattr(fused_module, "PASSES", 3)
+    for module, name in [(fused_module, "PLAIN"), (fused_module, "WITH_VIEWS"), (fused_module, "AUXILIARY"),
+                         (probe_module, "AUXILIARY")]:  # fmt: skip
+        monkeypatch.setattr(module, name, replace(getattr(module, name), backend="torch"))
     net, work = "module:tests.nets:ten_classes", str(tmp_path / "work")
     fused_table("digits", str(demo), work, str(tmp_path / "fused"), net, 16, seeds=(0,))
     rows = json.loads((tmp_path / "fused" / "rows.json").read_text())

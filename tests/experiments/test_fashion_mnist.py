@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from steepslope.classifiers.training import recipe_for
 from steepslope.data.datasets import parse_dataset
 from steepslope.errors import SteepslopeError
+from steepslope.experiments import loss_table as loss_module
 from steepslope.experiments.loss_table import loss_table, mean_table
 from tests.conftest import FASHION_MNIST, write_idx
 
@@ -37,6 +40,7 @@ def test_the_package_is_complete() -> None:
     assert np.bincount(test.labels).tolist() == [1000] * 10
 
 
+@pytest.mark.slow
 @pytest.mark.fashion_mnist
 @needs_data
 def test_steep_slope_finds_errors_that_cross_entropy_trusts(part: Path, tmp_path: Path) -> None:
@@ -73,7 +77,9 @@ def test_committed_rows_show_the_papers_pattern() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
-def test_work_of_another_recipe_is_not_reused(tmp_path: Path) -> None:
+def test_work_of_another_recipe_is_not_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_module, "recipe_for", partial(recipe_for, epochs=2))
+    monkeypatch.setattr(loss_module, "PAPER_LOSSES", {"CE": "cross_entropy"})
     arguments = {"work": str(tmp_path / "work"), "out": str(tmp_path / "out"), "net": "digits-net", "seeds": (0,)}
     loss_table("digits", fit_split="holdout", **arguments)  # type: ignore[arg-type]
     with pytest.raises(SteepslopeError, match="choose another work folder"):

@@ -14,7 +14,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.experiments import image_table as image_module
 from steepslope.experiments import recipe_table as recipe_module
 from steepslope.experiments.image_table import image_table
-from steepslope.experiments.probe_table import judged, probe
+from steepslope.experiments.probe_table import probe, probed_outputs
 from steepslope.experiments.recipe_table import recipe_table
 from steepslope.losses import PAPER_LOSSES
 from steepslope.outputs import ClassifierOutputs
@@ -24,6 +24,7 @@ RESULTS = Path(__file__).parents[2] / "results"
 SHORT: dict[str, Any] = {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "alpha_pos": 0.5, "alpha_neg": 3}
 PAIRS = [("lite0", "net"), ("lite0", "lite0"), ("net", "net"), ("net", "lite0")]
 NET = "net:digits-net?classes=10"
+TWO_LOSSES = {"CE": "cross_entropy", "SS": "steep_slope"}
 STAGES = ["confidnet", "confidnet-tuned", "steep-slope"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
@@ -43,6 +44,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert main(["train-classifier", *given, "--out", str(folder / "nets" / f"seed{seed}" / "classifier")]) == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_module, "preset", short_preset)
+        patch.setattr(image_module, "PAPER_LOSSES", TWO_LOSSES)
         make_images(folder / "nets", folder)
     return folder
 
@@ -59,6 +61,7 @@ def make_images(
 def copied(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give all but the nets, to be written to; their paths are among what decides an oracle."""
     monkeypatch.setattr(image_module, "preset", short_preset)
+    monkeypatch.setattr(image_module, "PAPER_LOSSES", TWO_LOSSES)
     for name in ("work", "out"):
         shutil.copytree(images / name, tmp_path / name)
     return tmp_path
@@ -77,7 +80,7 @@ def written(folder: Path) -> dict[Path, int]:
 def test_every_pair_and_loss(images: Path) -> None:
     rows = rows_of(images / "out")
     found = [(row["seed"], row["oracle"], row["classifier"], row["score"]) for row in rows]
-    assert found == [(seed, *pair, name) for seed in (0, 1) for pair in PAIRS for name in ("mcp", *PAPER_LOSSES)]
+    assert found == [(seed, *pair, name) for seed in (0, 1) for pair in PAIRS for name in ("mcp", *TWO_LOSSES)]
     assert image_module.tables(rows) == (images / "out" / "table.md").read_text()  # from numbers that JSON has held
     slopes = {(row["split"], row["fit_rows"], row["alpha_pos"], row["alpha_neg"]) for row in rows}
     assert slopes == {("test", 300, 0.5, 3)}
@@ -90,7 +93,7 @@ def test_a_row_is_of_the_classifier_that_it_names(images: Path) -> None:
     for seed in (0, 1):
         net = ClassifierOutputs.load(work / f"seed{seed}" / "net" / "test")
         accuracies[seed, "net"] = net.is_correct.mean()
-        accuracies[seed, "lite0"] = judged(test, None, *probe(train, seed)).is_correct.mean()
+        accuracies[seed, "lite0"] = probed_outputs(test, None, *probe(train, seed)).is_correct.mean()
     assert len(set(accuracies.values())) == 4
     for row in rows_of(images / "out"):
         assert row["accuracy"]["value"] == pytest.approx(accuracies[row["seed"], row["classifier"]])
@@ -133,7 +136,7 @@ def test_seeds_draw_other_rows_and_end_in_other_weights(images: Path) -> None:
 def test_a_second_run_finds_all_and_says_the_same(images: Path, copied: Path) -> None:
     """Rows that were kept are not made again; without them they come out the same."""
     text, made = (copied / "out" / "table.md").read_text(), written(copied / "work")
-    assert len([path for path in made if path.suffix == ".safetensors"]) == 2 * 16
+    assert len([path for path in made if path.suffix == ".safetensors"]) == 2 * len(PAIRS) * len(TWO_LOSSES)
     shutil.rmtree(copied / "out")
     (copied / "work" / "seed1" / "net-net" / "rows.json").unlink()
     make_images(images / "nets", copied)

@@ -34,5 +34,5 @@ def test_identical_sides_are_not_separable() -> None:
 
 @pytest.mark.parametrize("confidence", [[1.0, 1.0, 0.0, 1.0], [np.inf, 1.0, 0.0, 1.0]])
 def test_undefined_separability_is_named(confidence: list[float]) -> None:
-    with pytest.raises(UndefinedMetricError, match="separability needs finite confidences that differ"):
+    with pytest.raises(UndefinedMetricError, match="needs finite confidences that differ"):
         metrics.average_kl(confidence, [True, True, False, False])

@@ -22,7 +22,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         Seed of the classifier, the oracles and the resamples.
     """
     from steepslope.classifiers.training import recipe_for, train_classifier
-    from steepslope.commands.publishing import publish
+    from steepslope.commands.results import publish
     from steepslope.data.datasets import parse_dataset
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.extraction.extraction import extract_to_folder

@@ -49,10 +49,10 @@ def evaluate(
     seed
         Seed of the resamples.
     """
-    from steepslope.commands.evaluation_inputs import groups_of, images_of_outputs
-    from steepslope.commands.publishing import publish
+    from steepslope.commands.results import groups_of, publish
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
+    from steepslope.finetuning.sources import open_images
     from steepslope.oracle.storage import CARD, is_image_oracle, require_allowed
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.confidences import load_predictions
@@ -62,7 +62,7 @@ def evaluate(
     path = Path(outputs)
     require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
-    resources = Resources(held_out, known, partial(images_of_outputs, path=path, data=data), backbones)
+    resources = Resources(held_out, known, lambda some: open_images(some, path, data), backbones)
     on_images = [Path(name) for name in scores if (Path(name) / CARD).exists() and is_image_oracle(Path(name))]
     for folder in on_images:
         require_allowed(folder, backbones)

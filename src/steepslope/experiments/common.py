@@ -1,4 +1,4 @@
-"""What the experiments share: trainings and outputs that are found again, rows that are kept, and cells of means."""
+"""Helpers of all experiments: trainings and outputs that are found again, rows that are kept, and cells of means."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from steepslope.utilities.progress import console
 
 ROWS = "rows.json"
 TABLE = "table.md"
+RESAMPLES = 1_000  # for the intervals of every table
 
 
 def require_seeds(seeds: Sequence[int]) -> None:
@@ -87,9 +88,9 @@ def outputs_of(
     return {name: found[folder / name] for name in images}
 
 
-def train_by_preset(says: Mapping[str, Any], out: Path, **asked: Any) -> FinetuneRequest:
-    """Train what a preset says with what is asked for beside it, or find it; return the whole request."""
-    request = FinetuneRequest.of(**{**says, **asked})
+def train_by_preset(settings: Mapping[str, Any], out: Path, **others: Any) -> FinetuneRequest:
+    """Train by the settings of a preset and others, or find what was trained; return the whole request."""
+    request = FinetuneRequest.of(**{**settings, **others})
     train_stages(request, out, console().print)
     return request
 
@@ -101,7 +102,7 @@ def rows_key(outputs: ClassifierOutputs, names: Sequence[str], seed: int) -> dic
 
 
 def _card_digest(name: str) -> str | None:
-    """Return the SHA-256 of an oracle's card, which says what decided its weights; None of a score that has none."""
+    """Return the SHA-256 of an oracle's card, which holds what decided its weights; None for a score."""
     card = Path(name) / ORACLE_CARD
     return hashlib.sha256(card.read_bytes()).hexdigest() if card.exists() else None
 

@@ -36,11 +36,11 @@ def _rotate(images: Tensor, degrees: float) -> Tensor:
     return turned
 
 
-def _erase(images: Tensor, share: float) -> Tensor:
-    """Blacken a square of that share of the area, somewhere else in each image."""
+def _erase(images: Tensor, area: float) -> Tensor:
+    """Blacken a square of that fraction of the area, somewhere else in each image."""
     generator = torch.Generator().manual_seed(SEED)
     n, _, height, width = images.shape
-    side = round((share * height * width) ** 0.5)
+    side = round((area * height * width) ** 0.5)
     tops, lefts = (torch.randint(size - side + 1, (n,), generator=generator) for size in (height, width))
     erased = images.clone()
     for row, (top, left) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
@@ -53,8 +53,8 @@ def _scale(images: Tensor, factor: float) -> Tensor:
     return scaled
 
 
-def _invert(images: Tensor, share: float) -> Tensor:
-    return (1 - share) * images + share * (1 - images)
+def _invert(images: Tensor, strength: float) -> Tensor:
+    return (1 - strength) * images + strength * (1 - images)
 
 
 DISTORTIONS: dict[str, tuple[Callable[[Tensor, float], Tensor], tuple[float, float]]] = {

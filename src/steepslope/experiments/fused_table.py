@@ -1,4 +1,4 @@
-"""The fused oracle beside every single score, on clean and on distorted images, over seeds.
+"""The fused oracle against every single score, on clean and on distorted images, over seeds.
 
 Run ``python -m steepslope.experiments.fused_table --help``. It starts from the classifiers that
 ``steepslope.experiments.loss_table`` has trained.
@@ -21,6 +21,7 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset, Images
 from steepslope.evaluation.evaluation import evaluate_predictions
 from steepslope.evaluation.score import Resources, Scored, score_predictions
+from steepslope.experiments import common
 from steepslope.experiments.common import metric_cell, outputs_of, require_seeds, shown_metrics, write_results
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.extraction.auxiliary import summary_of_features
@@ -63,33 +64,33 @@ def fused_table(
     Parameters
     ----------
     data
-        The data spec that the classifiers were trained on.
+        Data spec that the classifiers were trained on.
     classifiers
-        Folder with seed0/classifier and so on.
+        Folder of the classifiers: seed0/classifier and so on.
     work
-        Folder for outputs and oracles; what is there already is not made again.
+        Folder for outputs and oracles; outputs that are there already are not made again.
     out
         Folder for the results.
     auxiliary
         Classifier spec of the auxiliary backbone.
     auxiliary_size
-        Side of its input.
+        Side of the auxiliary backbone's input, in pixels.
     auxiliary_mean
-        Of its input.
+        Mean of the auxiliary backbone's input.
     auxiliary_std
-        Of its input.
+        Standard deviation of the auxiliary backbone's input.
     seeds
-        Which classifiers.
+        Seeds of the classifiers.
     """
     require_seeds(seeds)
     spec, folder = parse_dataset(data), Path(work)
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
     backbone = load_classifier(auxiliary).with_transform(auxiliary_size, auxiliary_mean, auxiliary_std)
     images = {**named_data(nets[seeds[0]], spec, None), **_distorted(spec.load_into_memory("test"))}
-    beside = outputs_of(backbone, images, folder / "auxiliary", AUXILIARY, summary_of_features)
+    auxiliary_outputs = outputs_of(backbone, images, folder / "auxiliary", AUXILIARY, summary_of_features)
     rows, shifted = [], []
     for seed, net in nets.items():
-        clean, on_shifted = seed_rows(net, images, beside, folder / f"seed{seed}", seed)
+        clean, on_shifted = seed_rows(net, images, auxiliary_outputs, folder / f"seed{seed}", seed)
         rows += clean
         shifted += on_shifted
     write_results(out, rows, tables(rows, shifted), {"shifted.json": shifted})
@@ -107,16 +108,16 @@ def _distorted(test: Images) -> dict[str, Images]:
 
 
 def outputs_of_small_net(net: Classifier, images: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
-    """Return what one of the small nets says, with views of all but its training rows."""
+    """Return the outputs of one of the small nets, with views of all but its training rows."""
     train = {TRAIN: images[TRAIN]}
-    judged = {name: data for name, data in images.items() if name != TRAIN}
-    return outputs_of(net, train, folder, PLAIN) | outputs_of(net, judged, folder, WITH_VIEWS)
+    others = {name: data for name, data in images.items() if name != TRAIN}
+    return outputs_of(net, train, folder, PLAIN) | outputs_of(net, others, folder, WITH_VIEWS)
 
 
 def seed_rows(
     net: Classifier,
     images: Mapping[str, Dataset],
-    beside: Mapping[str, ClassifierOutputs],
+    auxiliary: Mapping[str, ClassifierOutputs],
     folder: Path,
     seed: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -124,7 +125,7 @@ def seed_rows(
     own = outputs_of_small_net(net, images, folder)
     passes = ExtractionOptions(evidence=("dropout",), passes=PASSES, batch_size=256)
     dropout = outputs_of(net, {"test-dropout": images["test"]}, folder, passes)["test-dropout"].dropout
-    outputs = {name: one.with_auxiliary(beside[name]) for name, one in own.items()}
+    outputs = {name: one.with_auxiliary(auxiliary[name]) for name, one in own.items()}
     oracle, resources = folder / "fused", Resources(outputs["holdout"], outputs[TRAIN])
     Oracle.fused(seed=seed).fit(outputs["holdout"], outputs[TRAIN]).save(oracle)
     rows = _clean_rows(seed, oracle, outputs["test"].changed(dropout=dropout), resources)
@@ -137,7 +138,7 @@ def seed_rows(
 
 
 def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, resources: Resources) -> list[dict[str, Any]]:
-    evaluation = evaluate_predictions(test, [*SCORES, str(oracle)], resources, seed=seed)
+    evaluation = evaluate_predictions(test, [*SCORES, str(oracle)], resources, bootstrap=common.RESAMPLES, seed=seed)
     rows = [row.as_json() for row in evaluation.rows]
     last = len(rows) - 1
     rows[last]["best_single"] = against_best(evaluation.scored, rows, last, last, test.is_correct, seed)
@@ -154,7 +155,9 @@ def against_best(
 ) -> dict[str, Any]:
     """Compare one of the scored with the best by AURC of the first ``singles``."""
     best = min(range(singles), key=lambda row: rows[row]["aurc"]["value"])
-    against = compare(scored[index].confidence, scored[best].confidence, is_correct, seed=seed)
+    against = compare(
+        scored[index].confidence, scored[best].confidence, is_correct, bootstrap=common.RESAMPLES, seed=seed
+    )
     return {"score": rows[best]["score"], **{name: dict(against[name]) for name in MAIN}}
 
 
@@ -163,7 +166,11 @@ def _shifted_row(
 ) -> dict[str, Any]:
     scored = score_predictions(["trust_score", str(oracle)], outputs, resources)
     aucs = {one.name: auroc(one.confidence, outputs.is_correct) for one in scored}
-    delta = dict(compare(scored[-1].confidence, scored[0].confidence, outputs.is_correct, seed=seed)["auc"])
+    delta = dict(
+        compare(scored[-1].confidence, scored[0].confidence, outputs.is_correct, bootstrap=common.RESAMPLES, seed=seed)[
+            "auc"
+        ]
+    )
     accuracy = float(outputs.is_correct.mean())
     return {"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs, "delta": delta}
 

@@ -23,6 +23,7 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.evaluation.evaluation import evaluate_predictions
 from steepslope.evaluation.rows import nan_to_none
 from steepslope.evaluation.score import Resources, Scored
+from steepslope.experiments import common
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
@@ -34,7 +35,7 @@ from steepslope.experiments.common import (
     write_results,
 )
 from steepslope.experiments.loss_table import SPLIT_WORDS, mean_table
-from steepslope.experiments.probe_table import judged, probe, probe_rows
+from steepslope.experiments.probe_table import probe, probe_rows, probed_outputs
 from steepslope.extraction.extraction import named_data
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.request import FinetuneRequest
@@ -79,27 +80,29 @@ def image_table(
     Parameters
     ----------
     data
-        A data spec.
+        Data spec that the small nets were trained on.
     classifiers
-        Folder with seed0/classifier and so on: the small nets.
+        Folder of the small nets: seed0/classifier and so on.
     work
-        Folder for outputs, oracles and their rows; what is there already is not made again.
+        Folder for outputs, oracles and their rows; those that are there already are not made again.
     out
         Folder for the results.
     backbone
         Classifier spec of the large net; its input, also as a classifier, is that of its oracle's preset.
     fit_rows
-        How many rows of the classifiers' training split the oracles are trained on: the first of the permutation, drawn
-        by the seed, to whose first 80 % the probe is fitted. Both classifiers have seen them, as in the paper.
+        Number of rows of the classifiers' training split that oracles are trained on: the first of the permutation,
+        drawn by the seed, to whose first 80 % the probe is fitted. Both classifiers have seen them, as in the paper.
     seeds
-        Which small nets.
+        Seeds of the small nets.
     split
-        What is reported: test, or holdout to choose the recipe on.
+        Split that is reported: test, or holdout to choose the recipe on.
     """
     require_known("split", split, SPLIT_WORDS)
     require_seeds(seeds)
-    says = preset(preset_name(LARGE, LARGE))
-    net = load_classifier(backbone).with_transform(*(says.get(f"oracle_{name}") for name in ("size", "mean", "std")))
+    settings = preset(preset_name(LARGE, LARGE))
+    net = load_classifier(backbone).with_transform(
+        *(settings.get(f"oracle_{name}") for name in ("size", "mean", "std"))
+    )
     sources = Sources(parse_dataset(data), Path(classifiers), Path(work), net, backbone, fit_rows, split)
     rows = [row for seed in seeds for row in seed_rows(sources, seed)]
     write_results(out, rows, tables(rows))
@@ -123,10 +126,10 @@ def seed_rows(sources: Sources, seed: int) -> list[dict[str, Any]]:
     rows = []
     for oracle, backbone in ((LARGE, sources.spec), (SMALL, spec)):
         for name, of_splits in outputs.items():
-            asked = {"oracle": backbone, "data": sources.data.name, "outputs": str(fit_sets[name]), "seed": seed}
-            where, says = folder / f"{oracle}-{name}", preset(preset_name(oracle, name))
+            given = {"oracle": backbone, "data": sources.data.name, "outputs": str(fit_sets[name]), "seed": seed}
+            where, settings = folder / f"{oracle}-{name}", preset(preset_name(oracle, name))
             about = {"seed": seed, "oracle": oracle, "classifier": name, "fit_rows": sources.fit_rows}
-            found = pair_rows(says, asked, where, of_splits[sources.split], data[sources.split])
+            found = pair_rows(settings, given, where, of_splits[sources.split], data[sources.split])
             rows += [{**about, "split": sources.split, **row} for row in found]
     return rows
 
@@ -156,21 +159,21 @@ def _ids(outputs: ClassifierOutputs) -> list[str]:
 
 
 def pair_rows(
-    says: Mapping[str, Any], asked: dict[str, Any], folder: Path, seen: ClassifierOutputs, images: Dataset
+    settings: Mapping[str, Any], given: dict[str, Any], folder: Path, seen: ClassifierOutputs, images: Dataset
 ) -> list[dict[str, Any]]:
     """Train a pair's oracles and evaluate them, or find them and their rows."""
-    requests = train_losses(says, asked, folder)
-    names, seed = [str(path) for path in requests], asked["seed"]
+    requests = train_losses(settings, given, folder)
+    names, seed = [str(path) for path in requests], given["seed"]
     parameters = next(iter(requests.values())).parameters
     slopes = {name: parameters[name] for name in ("alpha_pos", "alpha_neg")}
     rows = kept_rows(folder, rows_key(seen, names, seed), lambda: block_rows(names, seen, images, seed))
     return [{**slopes, **row} for row in rows]
 
 
-def train_losses(says: Mapping[str, Any], asked: dict[str, Any], folder: Path) -> dict[Path, FinetuneRequest]:
-    """Train an oracle a loss after a preset, or find it; return what was asked for by their folders."""
+def train_losses(settings: Mapping[str, Any], given: dict[str, Any], folder: Path) -> dict[Path, FinetuneRequest]:
+    """Train an oracle with each loss by a preset, or find it; return the requests by their folders."""
     return {
-        folder / short: train_by_preset(says, folder / short, **asked, loss=loss)
+        folder / short: train_by_preset(settings, folder / short, **given, loss=loss)
         for short, loss in PAPER_LOSSES.items()
     }
 
@@ -181,7 +184,9 @@ def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset,
     That of steep slope, which trusts where z > 0, has a second one: to cross entropy's where p is above α⁻ / (α⁺ + α⁻),
     which is what z > 0 means for it.
     """
-    evaluation = evaluate_predictions(seen, oracles, Resources(open_images=lambda _: images), seed=seed)
+    evaluation = evaluate_predictions(
+        seen, oracles, Resources(open_images=lambda _: images), bootstrap=common.RESAMPLES, seed=seed
+    )
     found = [{**row.as_json(), "cuts": {str(cut): nan_to_none(rates) for cut, rates in row.cuts.items()}}
              for row in evaluation.rows]  # fmt: skip
     plain = next(one for one in evaluation.scored if one.name == PLAIN)
@@ -195,7 +200,11 @@ def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset,
 def _difference(one: Scored, plain: Scored, seen: ClassifierOutputs, seed: int, cut: float = 0.0) -> dict[str, Any]:
     """Compare the TNRs of z > 0 and of the other's z > cut."""
     pair, own, other = (one.confidence, plain.confidence), (0.0, 0.0), (cut, cut)
-    return nan_to_none(compare(*pair, seen.is_correct, thresholds_a=own, thresholds_b=other, seed=seed)["tnr"])
+    return nan_to_none(
+        compare(*pair, seen.is_correct, thresholds_a=own, thresholds_b=other, bootstrap=common.RESAMPLES, seed=seed)[
+            "tnr"
+        ]
+    )
 
 
 def _extracted(
@@ -211,10 +220,12 @@ def _of_net(sources: Sources, spec: str, data: Mapping[str, Dataset], folder: Pa
 
 
 def _of_probe(sources: Sources, data: Mapping[str, Dataset], seed: int) -> dict[str, ClassifierOutputs]:
-    """Return what a linear probe on the backbone says."""
+    """Return the outputs of a linear probe on the backbone."""
     seen = _extracted(sources, sources.backbone, data, sources.work / "backbone", 64)
     weights, bias = probe(seen["train"], seed)
-    return {name: replace(judged(outputs, None, weights, bias), features=None) for name, outputs in seen.items()}
+    return {
+        name: replace(probed_outputs(outputs, None, weights, bias), features=None) for name, outputs in seen.items()
+    }
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> str:

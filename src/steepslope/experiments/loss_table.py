@@ -16,6 +16,7 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.errors import require_known
 from steepslope.evaluation.evaluation import evaluate_predictions
 from steepslope.evaluation.score import BASELINE
+from steepslope.experiments import common
 from steepslope.experiments.common import (
     mean_cell,
     metric_cell,
@@ -64,17 +65,17 @@ def loss_table(
     Parameters
     ----------
     data
-        A data spec that the net fits.
+        Data spec that the net fits.
     work
-        Folder for checkpoints and outputs; what is there already is not made again.
+        Folder for checkpoints and outputs; those that are there already are not made again.
     out
         Folder for the results.
     net
-        mnist-net or digits-net.
+        Net of the classifiers: mnist-net or digits-net.
     fit_split
-        train: the rows the classifier was fitted to, as in the paper; holdout: rows that it never saw.
+        Split that oracles are fitted on: train, which the classifier was fitted to, as in the paper, or holdout.
     seeds
-        One classifier, and one oracle a loss, for each.
+        Seeds, each with a classifier, and an oracle for each loss.
     flip
         Mirror images at random when the classifiers are trained.
     hidden
@@ -95,7 +96,9 @@ def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
         oracle = Oracle(loss=PAPER_LOSSES[path.name], seed=seed, **block.oracle)
         if not (path / ORACLE_CARD).exists() or getattr(Oracle.load(path), "settings", None) != oracle.settings:
             oracle.fit(outputs[block.fit_split]).save(path)
-    rows = evaluate_predictions(outputs["test"], [str(path) for path in oracles], seed=seed).rows
+    rows = evaluate_predictions(
+        outputs["test"], [str(path) for path in oracles], bootstrap=common.RESAMPLES, seed=seed
+    ).rows
     return [{"seed": seed, "fit_split": block.fit_split, **row.as_json()} for row in rows]
 
 

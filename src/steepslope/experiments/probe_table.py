@@ -1,8 +1,8 @@
 """The fused oracle for a probed ImageNet backbone: a linear classifier on its frozen features, over seeds.
 
 Run ``python -m steepslope.experiments.probe_table --help``. It starts from the classifiers that
-``steepslope.experiments.loss_table`` has trained, which are its auxiliary backbones; what they say is found in a work
-folder of ``steepslope.experiments.fused_table``.
+``steepslope.experiments.loss_table`` has trained, which are its auxiliary backbones; their outputs are found in a
+work folder of ``steepslope.experiments.fused_table``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from steepslope.data.images import Dataset
 from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Resources, Scored, score_predictions
+from steepslope.experiments import common
 from steepslope.experiments.common import outputs_of, require_seeds, write_results
 from steepslope.experiments.fused_table import (
     AUXILIARY,
@@ -43,7 +44,7 @@ from steepslope.utilities.blocks import blocks
 from steepslope.utilities.command_line import run
 
 PENALTY = 1e-3
-SHARE = 0.8  # of the training rows, drawn anew for each seed's probe
+PROBED_FRACTION = 0.8  # of the training rows, drawn anew for each seed's probe
 ORACLES = {"fused": True, "fused without an auxiliary backbone": False}
 
 
@@ -76,23 +77,23 @@ def probe_table(
     Parameters
     ----------
     data
-        A data spec.
+        Data spec that the classifiers were trained on.
     classifiers
-        Folder with seed0/classifier and so on: small nets, the auxiliary backbones.
+        Folder of small nets, the auxiliary backbones: seed0/classifier and so on.
     work
-        Folder for outputs; what is there already is not made again.
+        Folder for outputs; those that are there already are not made again.
     out
         Folder for the results.
     backbone
         Classifier spec of the backbone that is probed.
     size
-        Side of its input.
+        Side of the probed backbone's input, in pixels.
     mean
-        Of its input.
+        Mean of the probed backbone's input.
     std
-        Of its input.
+        Standard deviation of the probed backbone's input.
     seeds
-        One probe and one auxiliary net for each.
+        Seeds, each with a probe and an auxiliary net of its own.
     """
     require_seeds(seeds)
     net, folder = load_classifier(backbone).with_transform(size, mean, std), Path(work)
@@ -102,8 +103,8 @@ def probe_table(
     changed = _views_of_features(net, plain[TRAIN], images, folder / "probed-views")
     rows = []
     for seed, small in nets.items():
-        beside = outputs_of_small_net(small, images, folder / f"seed{seed}")
-        rows += _seed_rows(plain, changed, beside, seed)
+        auxiliary = outputs_of_small_net(small, images, folder / f"seed{seed}")
+        rows += _seed_rows(plain, changed, auxiliary, seed)
     write_results(out, rows, "\n\n".join([score_table(rows), gains(rows)]) + "\n")
 
 
@@ -113,23 +114,23 @@ def _views_of_features(
     """Return the views of the net's features, as logits, of all images but those that probes are fitted to."""
     width = plain.require_features().shape[1]
     wide = replace(net, net=FeaturesAsLogits(net.net).eval(), num_classes=width, classes=None)
-    judged = {name: data for name, data in images.items() if name != TRAIN}
-    return outputs_of(wide, judged, folder, replace(AUXILIARY, evidence=("views",)), _said_of_views)
+    others = {name: data for name, data in images.items() if name != TRAIN}
+    return outputs_of(wide, others, folder, replace(AUXILIARY, evidence=("views",)), _describe_views)
 
 
-def _said_of_views(outputs: ClassifierOutputs) -> str:
+def _describe_views(outputs: ClassifierOutputs) -> str:
     return f"views of {len(outputs):,} images"
 
 
 def _seed_rows(
     plain: Mapping[str, ClassifierOutputs],
     changed: Mapping[str, ClassifierOutputs],
-    beside: Mapping[str, ClassifierOutputs],
+    auxiliary: Mapping[str, ClassifierOutputs],
     seed: int,
 ) -> list[dict[str, Any]]:
     weights, bias = probe(plain[TRAIN], seed)
     sets = {
-        name: judged(base, changed.get(name), weights, bias).with_auxiliary(beside[name])
+        name: probed_outputs(base, changed.get(name), weights, bias).with_auxiliary(auxiliary[name])
         for name, base in plain.items()
     }
     test = sets["test"]
@@ -142,7 +143,7 @@ def _seed_rows(
         )
         oracle = Oracle.fused(seed=seed).fit(fit_set, known)
         scored.append(Scored(name, oracle.loss, oracle.trust_logit(unseen), oracle.scale))
-    rows = [row.as_json() for row in table_rows(scored, test, seed=seed)]
+    rows = [row.as_json() for row in table_rows(scored, test, bootstrap=common.RESAMPLES, seed=seed)]
     for index in range(len(names), len(rows)):
         rows[index]["best_single"] = against_best(scored, rows, index, len(names), test.is_correct, seed)
     return [{"seed": seed, **row} for row in rows]
@@ -150,17 +151,17 @@ def _seed_rows(
 
 def probe_rows(n: int, seed: int) -> NDArray[np.int64]:
     """Return the rows of the training split that a seed's probe is fitted to, in the order in which they were drawn."""
-    return np.random.default_rng(seed).permutation(n)[: round(SHARE * n)]
+    return np.random.default_rng(seed).permutation(n)[: round(PROBED_FRACTION * n)]
 
 
 def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return weights and bias of a linear classifier on the features of a share of the rows, drawn by the seed."""
+    """Return weights and bias of a linear classifier on the features of some of the rows, drawn by the seed."""
     rows = np.sort(probe_rows(len(train), seed))
     classes = int(train.labels.max()) + 1
     return fit_standardised_softmax(train.require_features()[rows], train.labels[rows], classes, PENALTY)
 
 
-def judged(
+def probed_outputs(
     base: ClassifierOutputs,
     changed: ClassifierOutputs | None,
     weights: NDArray[np.float32],

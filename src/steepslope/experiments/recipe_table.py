@@ -17,6 +17,7 @@ from steepslope.data.images import Dataset
 from steepslope.evaluation.evaluation import evaluate_predictions
 from steepslope.evaluation.rows import nan_to_none
 from steepslope.evaluation.score import BASELINE, Resources
+from steepslope.experiments import common
 from steepslope.experiments.common import (
     interval_cell,
     kept_rows,
@@ -58,17 +59,17 @@ def recipe_table(
     Parameters
     ----------
     data
-        A data spec that the classifier preset's net fits.
+        Data spec that the net of the classifier preset fits.
     work
-        Folder for checkpoints, outputs, oracles and their rows; what is there already is not made again.
+        Folder for checkpoints, outputs, oracles and their rows; those that are there already are not made again.
     out
         Folder for the results, written when all is there.
     classifier_preset
-        Of train-classifier.
+        Preset of train-classifier.
     oracle_preset
-        Of finetune; the oracle of each stage gets a row.
+        Preset of finetune; the oracle of each stage gets a row.
     seeds
-        One classifier, and one oracle a stage, for each.
+        Seeds, each with a classifier, and an oracle for each stage.
     """
     require_seeds(seeds)
     rows: list[dict[str, Any]] = []
@@ -79,22 +80,24 @@ def recipe_table(
     write_results(out, rows, tables(rows))
 
 
-def _classifier(data: str, folder: Path, says: Mapping[str, Any], seed: int) -> Classifier:
-    kept = {name: value for name, value in says.items() if name not in ("net", "holdout", "split_seed")}
-    recipe = recipe_for(says["net"], **kept, seed=seed)
-    return trained_classifier(says["net"], data, folder, recipe, says.get("holdout"), says.get("split_seed", 42))
+def _classifier(data: str, folder: Path, settings: Mapping[str, Any], seed: int) -> Classifier:
+    kept = {name: value for name, value in settings.items() if name not in ("net", "holdout", "split_seed")}
+    recipe = recipe_for(settings["net"], **kept, seed=seed)
+    return trained_classifier(
+        settings["net"], data, folder, recipe, settings.get("holdout"), settings.get("split_seed", 42)
+    )
 
 
 def seed_rows(
-    data: str, classifier: Classifier, folder: Path, says: Mapping[str, Any], seed: int
+    data: str, classifier: Classifier, folder: Path, settings: Mapping[str, Any], seed: int
 ) -> list[dict[str, Any]]:
     """Train one seed's oracles, or find them, and evaluate beside the paper's baselines."""
     spec = parse_dataset(data)
     images = named_data(classifier, spec, None)
     outputs = _extracted(classifier, images, folder)
     splits = {"outputs": str(folder / "train"), "valid": str(folder / "holdout")}
-    asked = train_by_preset(says, folder / "oracles", oracle=classifier.spec, data=spec.name, **splits, seed=seed)
-    names = [*SCORES, *(str(folder / "oracles" / name) for name in asked.recipes)]
+    request = train_by_preset(settings, folder / "oracles", oracle=classifier.spec, data=spec.name, **splits, seed=seed)
+    names = [*SCORES, *(str(folder / "oracles" / name) for name in request.recipes)]
     resources = Resources(outputs["holdout"], outputs["train"], lambda _: images["test"])
 
     def make() -> list[dict[str, Any]]:
@@ -115,11 +118,13 @@ def _extracted(classifier: Classifier, images: Mapping[str, Dataset], folder: Pa
 
 def block_rows(names: Sequence[str], seen: ClassifierOutputs, resources: Resources, seed: int) -> list[dict[str, Any]]:
     """Return a row a score or oracle; steep slope's has also its paired differences to TCP."""
-    evaluation = evaluate_predictions(seen, names, resources, seed=seed)
+    evaluation = evaluate_predictions(seen, names, resources, bootstrap=common.RESAMPLES, seed=seed)
     rows = {row.name: row.as_json() for row in evaluation.rows}
     if {TCP, STEEP} <= rows.keys():
         confidence = {one.name: one.confidence for one in evaluation.scored}
-        differences = compare(confidence[STEEP], confidence[TCP], seen.is_correct, seed=seed)
+        differences = compare(
+            confidence[STEEP], confidence[TCP], seen.is_correct, bootstrap=common.RESAMPLES, seed=seed
+        )
         rows[STEEP]["minus_tcp"] = {name: nan_to_none(differences[name]) for name in COMPARED}
     return list(rows.values())
 

@@ -30,17 +30,18 @@ class Metric:
 
     ``function`` takes a :class:`Ranking` in :data:`METRICS`, and two arrays, ``(confidence, is_correct)``, in other
     dicts. It also takes a ``threshold`` where :attr:`threshold` says which: that for correct predictions
-    (``positive``), or that for errors (``negative``). ``short`` is the title in a terminal, ``definition`` one
-    sentence, ``scale`` the factor by which tables multiply, and ``in_table`` whether the main table has a column of it.
+    (``positive``), or that for errors (``negative``). ``definition`` is one sentence, ``short`` the title in a terminal
+    where that differs, ``scale`` the factor by which tables multiply, and ``in_table`` whether the main table has a
+    column of it.
 
-    >>> METRICS["auc"].heading, METRICS["aurc"].heading, METRICS["aurc"].short
+    >>> METRICS["auc"].heading, METRICS["aurc"].heading, METRICS["aurc"].terminal_heading
     ('AUC ↑', 'AURC ×1000 ↓', 'AURC‰')
     """
 
     function: Callable[..., float]
     title: str
-    short: str
     definition: str
+    short: str = ""
     scale: float = PERCENT
     higher_is_better: bool = True
     threshold: Literal["positive", "negative"] | None = None
@@ -51,6 +52,11 @@ class Metric:
         """The title with the unit, where that is neither 1 nor percent, and an arrow to what is better."""
         unit = f" ×{self.scale:g}" if self.scale > PERCENT else ""
         return f"{self.title}{unit} {'↑' if self.higher_is_better else '↓'}"
+
+    @property
+    def terminal_heading(self) -> str:
+        """The short title, with ‰ where tables show thousandths."""
+        return f"{self.short or self.title}{'‰' if self.scale > PERCENT else ''}"
 
     def at(self, positive: float, negative: float) -> Callable[..., float]:
         """Return the function with its threshold, if it takes one; NaN makes the metric undefined."""
@@ -97,14 +103,14 @@ def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
 
 def tpr_of(ranking: Ranking, threshold: float) -> float:
     """Return the fraction of the correct predictions with a confidence > ``threshold``."""
-    _require(ranking.n_correct, "correct prediction")
+    _require_correct(ranking)
     _require_threshold(threshold)
     return ranking.above(threshold)[0] / ranking.n_correct
 
 
 def tnr_of(ranking: Ranking, threshold: float) -> float:
     """Return the fraction of the errors with a confidence ≤ ``threshold``."""
-    _require(ranking.n_wrong, "error")
+    _require_errors(ranking)
     _require_threshold(threshold)
     return 1 - ranking.above(threshold)[1] / ranking.n_wrong
 
@@ -221,83 +227,59 @@ def _least_count(total: int, tpr: float) -> int:
     return next(count for count in range(max(1, guess - 1), total + 1) if count / total >= tpr)
 
 
-def _require(count: float, what: str) -> None:
-    if not count:
-        raise UndefinedMetricError(f"this metric needs at least one {what}, but there is none in the predictions")
+def require_defined(defined: float | bool, need: str) -> None:
+    """Raise unless a metric has what it needs to have a value."""
+    if not defined:
+        raise UndefinedMetricError(f"this metric needs {need}")
 
 
 def _require_threshold(threshold: float) -> None:
-    if math.isnan(threshold):
-        raise UndefinedMetricError("this metric needs a threshold, but the score only ranks: its threshold is NaN")
+    require_defined(not math.isnan(threshold), "a threshold, but the score only ranks: its threshold is NaN")
+
+
+def _require_correct(ranking: Ranking) -> None:
+    require_defined(ranking.n_correct, "at least one correct prediction, but there is none in the predictions")
+
+
+def _require_errors(ranking: Ranking) -> None:
+    require_defined(ranking.n_wrong, "at least one error, but there is none in the predictions")
 
 
 def _require_both(ranking: Ranking) -> None:
-    _require(ranking.n_correct, "correct prediction")
-    _require(ranking.n_wrong, "error")
+    _require_correct(ranking)
+    _require_errors(ranking)
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(accuracy_of, "Acc", "Acc", "The fraction of predictions that are correct.", in_table=False),
+    "accuracy": Metric(accuracy_of, "Acc", "The fraction of predictions that are correct.", in_table=False),
     "auc": Metric(
-        auroc_of,
-        "AUC",
-        "AUC",
-        "The probability that a correct prediction has a higher confidence than a wrong one; ties count one half.",
+        auroc_of, "AUC", "How often a correct prediction has more confidence than a wrong one; ties count ½."
     ),
     "fpr_at_95tpr": Metric(
         partial(fpr_at_tpr_of, tpr=0.95),
         "FPR-95%-TPR",
+        "The FPR where the TPR is 95 %.",
         "FPR95",
-        "The fraction of errors accepted at the highest threshold that accepts at least 95 % of the correct.",
         higher_is_better=False,
     ),
     "aupr_error": Metric(
-        aupr_error_of, "AUPR-Error", "AUPR-E", "The average precision of finding errors by low confidence."
+        aupr_error_of, "AUPR-Error", "The average precision of finding errors by low confidence.", "AUPR-E"
     ),
     "aupr_success": Metric(
-        aupr_success_of,
-        "AUPR-Success",
-        "AUPR-S",
-        "The average precision of finding correct predictions by high confidence.",
+        aupr_success_of, "AUPR-Success", "The average precision of finding the correct by high confidence.", "AUPR-S"
     ),
     "tpr": Metric(
-        tpr_of,
-        "TPR",
-        "TPR",
-        "The fraction of the correct predictions with a confidence above the threshold.",
-        threshold="positive",
+        tpr_of, "TPR", "The fraction of the correct with a confidence above the threshold.", threshold="positive"
     ),
     "tnr": Metric(
-        tnr_of,
-        "TNR",
-        "TNR",
-        "The fraction of the errors with a confidence that is not above the threshold.",
-        threshold="negative",
+        tnr_of, "TNR", "The fraction of errors with a confidence not above the threshold.", threshold="negative"
     ),
-    "aurc": Metric(
-        aurc_of,
-        "AURC",
-        "AURC‰",
-        "The area under the risk-coverage curve: the mean risk over all coverages.",
-        scale=1000,
-        higher_is_better=False,
-    ),
+    "aurc": Metric(aurc_of, "AURC", "The mean risk over all coverages.", scale=1000, higher_is_better=False),
     "augrc": Metric(
-        augrc_of,
-        "AUGRC",
-        "AUGRC‰",
-        "The area under the generalised risk-coverage curve: the mean risk of a silent failure.",
-        scale=1000,
-        higher_is_better=False,
+        augrc_of, "AUGRC", "The mean risk of a silent failure over all coverages.", scale=1000, higher_is_better=False
     ),
     "e_aurc": Metric(
-        e_aurc_of,
-        "E-AURC",
-        "E-AURC‰",
-        "The AURC in excess of that of the ranking that puts all errors last.",
-        scale=1000,
-        higher_is_better=False,
-        in_table=False,
+        e_aurc_of, "E-AURC", "The AURC above the best.", scale=1000, higher_is_better=False, in_table=False
     ),
 }
 

@@ -76,29 +76,16 @@ def _fraction_at_or_above(values: NDArray[np.float64], thresholds: NDArray[np.fl
 
 # Functions of (confidence, is_correct).
 PAPER_METRICS: dict[str, Metric] = {
-    "auroc": Metric(auroc, "AUC", "AUC", "The AUC, 1 where only one class is present."),
-    "aupr_error": Metric(
-        aupr_error, "AUPR-Error", "AUPR-E", "The average precision of finding errors by high confidence."
-    ),
+    "auroc": Metric(auroc, "AUC", "The AUC, 1 where only one class is present."),
+    "aupr_error": Metric(aupr_error, "AUPR-Error", "The average precision of finding errors by high confidence."),
     "fpr_at_95tpr": Metric(
         fpr_at_95tpr,
         "FPR-95%-TPR",
-        "FPR95",
-        "The FPR at the first of 10,000 ascending thresholds with a TPR of 94.95 to 95.05 %.",
+        "The FPR at the first threshold of a grid with a TPR near 95 %.",
         higher_is_better=False,
     ),
     "tnr": Metric(
-        tnr,
-        "TNR",
-        "TNR",
-        "The fraction of errors with a probability of at most ½, or at most 1/K for TCP.",
-        threshold="negative",
+        tnr, "TNR", "The fraction of errors with a probability of at most ½, or 1/K for TCP.", threshold="negative"
     ),
-    "average_kl": Metric(
-        average_kl,
-        "average KL",
-        "KL",
-        "The average Kullback-Leibler divergence without its factor 2: identical Gaussians score ½.",
-        scale=1,
-    ),
+    "average_kl": Metric(average_kl, "average KL", "The mean divergence without its factor 2, at least ½.", scale=1),
 }

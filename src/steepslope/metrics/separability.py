@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.errors import UndefinedMetricError
 from steepslope.metrics.curves import checked
-from steepslope.metrics.measures import Metric
+from steepslope.metrics.measures import Metric, require_defined
 
 
 class Gaussian(NamedTuple):
@@ -34,14 +33,12 @@ def fit_sides(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Gaussian, G
 
 
 def _fit(values: np.ndarray, name: str) -> Gaussian:
-    if len(values) == 0 or not np.isfinite(values).all() or values.min() == values.max():
-        raise UndefinedMetricError(
-            f"separability needs finite confidences that differ among the {name} predictions, found {len(values)}"
-        )
+    differ = len(values) > 0 and bool(np.isfinite(values).all()) and values.min() != values.max()
+    require_defined(differ, f"finite confidences that differ among the {name} predictions, found {len(values)}")
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         side = Gaussian(float(values.mean()), float(values.var()))
-    if not 0 < side.variance < 1e150 or abs(side.mean) > 1e150:
-        raise UndefinedMetricError(f"separability needs a variance that a float holds, found {side.variance}")
+    held = 0 < side.variance < 1e150 and abs(side.mean) <= 1e150
+    require_defined(held, f"a variance that a float holds, found {side.variance}")
     return side
 
 
@@ -69,18 +66,8 @@ def kl(a: Gaussian, b: Gaussian) -> float:
 
 # Functions of (confidence, is_correct).
 SEPARABILITY: dict[str, Metric] = {
-    "average_kl": Metric(
-        average_kl,
-        "average KL",
-        "KL",
-        "The mean of both Kullback-Leibler divergences of the Gaussians of correct and of wrong predictions, in nats.",
-        scale=1,
-    ),
+    "average_kl": Metric(average_kl, "average KL", "The mean of both Kullback-Leibler divergences, in nats.", scale=1),
     "bhattacharyya_distance": Metric(
-        bhattacharyya_distance,
-        "Bhattacharyya distance",
-        "BD",
-        "The Bhattacharyya distance of the Gaussians of correct and of wrong predictions.",
-        scale=1,
+        bhattacharyya_distance, "Bhattacharyya distance", "The Bhattacharyya distance of the Gaussians.", scale=1
     ),
 }

@@ -19,7 +19,7 @@ def headings() -> list[str]:
 
 def terminal_titles() -> list[str]:
     """Return the titles of :func:`main_grid`, short enough for a terminal of 80 columns."""
-    return ["score", *(metric.short for metric in table_metrics().values()), "ΔAUC"]
+    return ["score", *(metric.terminal_heading for metric in table_metrics().values()), "ΔAUC"]
 
 
 def heading(rows: Sequence[Row]) -> str:

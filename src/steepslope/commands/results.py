@@ -1,21 +1,35 @@
-"""What `evaluate` reads beside the outputs: their images, and groups."""
+"""What `evaluate` and `demo` have in common: groups by name, and results that are written and printed.
+
+It imports torch and plots plainly, so commands import it inside their functions.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from steepslope.data.images import Dataset
+from rich.console import Console
+
 from steepslope.errors import SteepslopeError
+from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.score import Predictions
-from steepslope.finetuning.sources import open_images
+from steepslope.evaluation.verdicts import verdicts
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.tables import read_groups
+from steepslope.report.grid import terminal
+from steepslope.report.page import write_report
+from steepslope.report.table import heading, main_grid, terminal_titles
 
 
-def images_of_outputs(outputs: ClassifierOutputs, path: Path, data: str | None) -> Dataset:
-    """Open the images of outputs, by a data spec or by what their manifest says."""
-    return open_images(outputs, path, data)
+def publish(evaluation: Evaluation, out: Path) -> None:
+    """Write the report, and print the table with what it means in words."""
+    write_report(evaluation, out)
+    screen = Console(highlight=False, markup=False)
+    screen.print(heading(evaluation.rows))
+    screen.print(terminal(main_grid(evaluation.rows), terminal_titles()))
+    for line in verdicts(evaluation.rows):
+        screen.print(line, soft_wrap=True)
+    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
 def groups_of(named: str | None, predictions: Predictions, path: Path) -> Groups | None:

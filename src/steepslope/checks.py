@@ -1,7 +1,5 @@
 """What settings may be, as data: a check says in one line what it expected of which setting, and what it found."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The command line: one dict of commands."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from typing import Any

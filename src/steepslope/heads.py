@@ -1,7 +1,5 @@
 """The last step of an oracle: from a representation to one trust logit."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -11,8 +11,6 @@ their default; what each may be stands in its annotation, what it means in the d
 command line take them from here.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """What can be said of the steep slope loss with pen and paper."""
 
-from __future__ import annotations
-
 import math
 
 from steepslope.errors import SteepslopeError

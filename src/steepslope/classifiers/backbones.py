@@ -1,7 +1,5 @@
 """Classifiers that others made: timm's, torchvision's, one's own module."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import inspect

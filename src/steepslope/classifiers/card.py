@@ -1,7 +1,5 @@
 """The card of a checkpoint: what a trained classifier records about itself."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints

@@ -1,7 +1,5 @@
 """Our own nets as classifiers: new ones with random weights, and checkpoints on disk."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 

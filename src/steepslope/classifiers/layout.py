@@ -1,7 +1,5 @@
 """The layout of images in memory: channels last is faster, for nets that can run so."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """The small classifiers that steepslope trains itself, for those who bring none."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Classifiers as ONNX files, run by ONNX Runtime on the CPU, and the export of a net with its agreement check."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Classifier specs, ``scheme:argument``, and the registry of schemes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from steepslope.classifiers.backbones import module_classifier, timm_classifier, torchvision_classifier

@@ -1,7 +1,5 @@
 """Train a small classifier on images in memory; killed at any moment, it resumes to the same weights."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path

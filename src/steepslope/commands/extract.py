@@ -1,7 +1,5 @@
 """`steepslope extract`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

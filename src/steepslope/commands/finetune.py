@@ -1,7 +1,5 @@
 """`steepslope finetune`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from steepslope.finetuning.request import FinetuneRequest

@@ -1,7 +1,5 @@
 """`steepslope plan`."""
 
-from __future__ import annotations
-
 from steepslope.finetuning.request import FinetuneRequest
 
 

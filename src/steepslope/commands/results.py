@@ -3,8 +3,6 @@
 It imports torch and plots plainly, so commands import it inside their functions.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """`steepslope train-classifier`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Class names -> labels: the names that the user gives, those of the classifier, and the numbers of a data set."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

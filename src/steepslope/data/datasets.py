@@ -3,8 +3,6 @@
 A new source of images is a file with a loader, and an entry in ``DATASETS``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar

@@ -3,8 +3,6 @@
 An exception that left a worker process would arrive wrapped in that process's traceback.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """scikit-learn's digits: the embedded data set, which needs no download."""
 
-from __future__ import annotations
-
 import numpy as np
 import sklearn.datasets
 

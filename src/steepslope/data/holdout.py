@@ -1,7 +1,5 @@
 """The hold-out split: which training rows a classifier is fitted to, and which it never sees."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Hugging Face data sets: saved folders, folders of files, and names in the hub or its cache."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

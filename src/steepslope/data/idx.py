@@ -1,7 +1,5 @@
 """The IDX files of the MNIST family."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Callable

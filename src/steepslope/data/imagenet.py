@@ -1,7 +1,5 @@
 """The names of ImageNet's classes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 

@@ -1,7 +1,5 @@
 """torchvision's data sets: small ones downloaded into memory, ImageNet read file by file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """WebDataset shards: tar files in which the files of one sample have the same name up to the first dot."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

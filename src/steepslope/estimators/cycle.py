@@ -1,7 +1,5 @@
 """Half a cosine, along which learning rates fall, and the one cycle of fits on columns."""
 
-from __future__ import annotations
-
 import math
 
 

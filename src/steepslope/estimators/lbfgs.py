@@ -1,7 +1,5 @@
 """L-BFGS-B on an objective in torch, which supplies the gradient."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Linear models fitted on all rows at once by L-BFGS, to convergence or for a given number of iterations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Functions of a softmax that stay exact where probabilities round to 0 or 1: float64 logits in, logarithms out."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp

@@ -6,8 +6,6 @@ of Qualitative Choice Behavior", 1974). No class has an offset of its own: how o
 familiar data only, and misleads elsewhere.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

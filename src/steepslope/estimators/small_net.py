@@ -1,7 +1,5 @@
 """A small net from features to classes: what a linear probe misses."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Columns of mean 0 and deviation 1, and the way back from what is fitted to them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One evaluation: all that a report shows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """From confidences to rows of a table: each with intervals and its difference to MCP, and all that a report details."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """From names of scores and folders of oracles to confidences."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

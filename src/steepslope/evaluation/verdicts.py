@@ -1,7 +1,5 @@
 """What an evaluation says in words: whether each score beats MCP at ranking."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

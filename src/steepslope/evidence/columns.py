@@ -1,7 +1,5 @@
 """The columns that an oracle sees: what each input learns, and its values for a slice of rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

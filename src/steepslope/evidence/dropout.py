@@ -1,7 +1,5 @@
 """How the prediction stands when units of the net are dropped."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

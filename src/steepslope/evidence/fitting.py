@@ -1,7 +1,5 @@
 """Evidence of a fit set: what its references are, so that no row sees its own label."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,6 +1,5 @@
 """How the rows of a fit set are dealt to folds, and where references come from; free of torch."""
 
-# Annotations are not postponed: the command line reads them.
 from typing import Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a linear probe and a small net think that see the features of both nets side by side."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

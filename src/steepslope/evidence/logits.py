@@ -1,7 +1,5 @@
 """What the classifier said: its most probable classes, whichever they are."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

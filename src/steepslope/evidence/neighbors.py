@@ -4,8 +4,6 @@ All columns are ratios and shares. Absolute distances would say more on familiar
 with every change of the domain.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

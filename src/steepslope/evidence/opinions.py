@@ -1,7 +1,5 @@
 """What all evidence thinks of the classes in question, side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

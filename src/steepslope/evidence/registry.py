@@ -1,7 +1,5 @@
 """Every kind of evidence by name: a new one is a file with its functions, and an entry here."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Post-hoc scores as evidence: one column each, by what the score itself says of its needs and its state."""
 
-from __future__ import annotations
-
 from steepslope.evidence.states import Evidence, Floats, Learning, State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Score

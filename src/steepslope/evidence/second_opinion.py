@@ -1,7 +1,5 @@
 """What a linear probe on an auxiliary backbone thinks of the prediction."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

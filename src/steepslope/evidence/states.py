@@ -1,7 +1,5 @@
 """What a kind of evidence is, and what it learns from outputs: named arrays, stored with the oracle."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

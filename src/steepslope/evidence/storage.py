@@ -1,7 +1,5 @@
 """What evidence learnt, as a file beside an oracle's weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How the prediction stands when the image is changed a little."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

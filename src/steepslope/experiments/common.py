@@ -1,7 +1,5 @@
 """Helpers of all experiments: trainings and outputs that are found again, rows that are kept, and cells of means."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Seven distortions at two severities each, for measuring out of domain; nothing is ever chosen on them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ Run ``python -m steepslope.experiments.fused_table --help``. It starts from the 
 ``steepslope.experiments.loss_table`` has trained.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

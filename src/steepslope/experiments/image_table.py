@@ -4,8 +4,6 @@ Run ``python -m steepslope.experiments.image_table --help``. It starts from the 
 ``steepslope.experiments.loss_table`` has trained; a backbone with a linear probe is the other classifier.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 Run ``python -m steepslope.experiments.loss_table --help``.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass

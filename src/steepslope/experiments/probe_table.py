@@ -5,8 +5,6 @@ Run ``python -m steepslope.experiments.probe_table --help``. It starts from the 
 work folder of ``steepslope.experiments.fused_table``.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from dataclasses import replace

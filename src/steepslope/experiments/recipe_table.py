@@ -3,8 +3,6 @@
 Run ``python -m steepslope.experiments.recipe_table --help``.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A second backbone's features of images, kept beside a classifier's outputs of the same images."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Which library runs a classifier: PyTorch, or ONNX Runtime where it agrees and pays."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from importlib.util import find_spec
 

@@ -5,8 +5,6 @@ Killed at any moment and run again, an extraction goes on after its whole shards
 processes divide the shards among them; the first joins them.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The resume key: all that decides an extraction's outputs, and what a folder that holds others is told by."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

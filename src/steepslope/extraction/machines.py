@@ -1,7 +1,5 @@
 """The processes of a run: how they are launched on devices, and how they fail together."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator

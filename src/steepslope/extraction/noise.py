@@ -1,7 +1,5 @@
 """How noisy an image is, by Immerkær's second difference ("Fast Noise Variance Estimation", 1996)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

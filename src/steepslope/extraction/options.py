@@ -1,6 +1,5 @@
 """What can be chosen about an extraction; free of torch, so that the command line can read it."""
 
-# Annotations are not postponed: the command line reads them.
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Shards of a running extraction, and how they become one folder of outputs."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Each maps standardised images (n, C, H, W) to the same shape. Sizes are fraction
 one pixel of 28. What comes in from outside repeats or mirrors the border.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

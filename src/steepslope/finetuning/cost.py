@@ -1,7 +1,5 @@
 """What a training will cost, found out before it starts: sizes by counting, time and memory by a short trial."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The course of a training: a CSV file, and TensorBoard's files where they are wanted."""
 
-from __future__ import annotations
-
 import csv
 from contextlib import suppress
 from dataclasses import dataclass, field

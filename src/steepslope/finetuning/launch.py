@@ -1,7 +1,5 @@
 """Carry out a request: one training after another, or what each would cost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What of an oracle's net learns: which weights, in which modes, by which optimizer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

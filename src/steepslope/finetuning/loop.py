@@ -1,7 +1,5 @@
 """Train an oracle on images, step by step; killed at any of them, it goes on to the same weights."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """From opened sources to one training: an oracle on its backbone, its examples, targets and validation."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

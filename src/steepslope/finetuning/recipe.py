@@ -1,6 +1,5 @@
 """How an oracle is trained on images; free of torch, so that the command line can read it."""
 
-# Annotations are not postponed: the command line reads them.
 import math
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_origin

@@ -1,6 +1,5 @@
 """What an oracle is trained on, as the command line gives it; free of torch, so that it can be read quickly."""
 
-# Annotations are not postponed: the command line reads them.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal

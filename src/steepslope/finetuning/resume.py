@@ -1,7 +1,5 @@
 """The state from which a killed training goes on, the best epoch's weights, and what becomes of both at the end."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path

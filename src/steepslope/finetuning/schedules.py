@@ -1,7 +1,5 @@
 """Learning rate and momentum as functions of the step: nothing to save, nothing to resume."""
 
-from __future__ import annotations
-
 from steepslope.estimators.cycle import cosine
 from steepslope.finetuning.recipe import Finetuning
 

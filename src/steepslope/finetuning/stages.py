@@ -1,7 +1,5 @@
 """The stages of a request, each with its whole recipe, and all that can be checked before the first is trained."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 

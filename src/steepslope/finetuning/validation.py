@@ -1,7 +1,5 @@
 """How good an epoch is: the AUPR-Error on the validation rows, by which the epoch to keep is selected."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The same gate, group by group: whether a group is served worse than all others, by Fisher's exact test."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

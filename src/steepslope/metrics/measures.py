@@ -4,8 +4,6 @@ Formulas use, for k = 1…n, e_k: the expected number of errors among the k most
 the order inside a tie is random.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ They stand here to check the paper's numbers against, and nowhere else. ``evalua
 ``PAPER_METRICS``.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The scales on which confidences come, and what a probability of ½ is on each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

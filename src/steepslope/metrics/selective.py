@@ -1,7 +1,5 @@
 """What a gate in front of the classifier costs: risk and coverage at an operating point, and the confusion."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal, TypedDict

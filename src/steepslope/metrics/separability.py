@@ -1,7 +1,5 @@
 """How far apart the confidences of correct and wrong predictions lie, each side taken as a Gaussian."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

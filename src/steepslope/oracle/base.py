@@ -1,7 +1,5 @@
 """What all oracles share: a trust logit and what follows from it, a loss, and errors to learn from."""
 
-from __future__ import annotations
-
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import fields

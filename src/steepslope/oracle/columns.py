@@ -1,7 +1,5 @@
 """The oracle on columns: from what is known of a prediction, through a small net, to the logit of trusting it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The fused oracle: a logarithmic pool of all opinions that the outputs hold, chosen on the fit data alone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Which opinions count in a fused oracle: candidates, each as seen from the other folds of the fit set, by AURC."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,6 +1,5 @@
 """What can be chosen about an oracle; free of torch, so that the command line can read it."""
 
-# Annotations are not postponed: the command line reads them.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self

@@ -3,8 +3,6 @@
 Every kind of oracle has a card; its ``kind`` says which class reads the rest (``LOADERS``, in ``oracle.columns``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ A new array is one entry here. Outputs then take it by its name, keep it in fold
 evidence that names it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Predictions of which only a confidence is known: enough to evaluate."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -5,8 +5,6 @@ means complete, with the shapes and what an extraction knows of the classifier. 
 lie in a subfolder of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

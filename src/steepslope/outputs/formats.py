@@ -3,8 +3,6 @@
 All give and take arrays by name. Nothing that is read can run code: pickled arrays are refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Columns: ``label``, ``logit_0``…, ``feature_0``…, ``id``; or ``confidence`` 
 groups) are read only where asked for, groups as codes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -5,8 +5,6 @@ after the data, or after the data, the oracle and the classifier: ``imagenet-vit
 file of ``--preset NAME`` as a config.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

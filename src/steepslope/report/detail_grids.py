@@ -1,7 +1,5 @@
 """The tables below the main one, as grids: operating points, confusion, cuts, separability, the paper's, groups."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from steepslope.evaluation.rows import Row

@@ -1,7 +1,5 @@
 """A table of cells, and its two renderings: Markdown, and a terminal's."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """``metrics.json``, ``details.json``, ``table.md`` and ``report.html``: what `evaluate` and `demo` leave behind."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The figures of a report, drawn from arrays as SVG text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from io import StringIO
 

@@ -1,7 +1,5 @@
 """The main table: one row a score, every metric."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from steepslope.evaluation.rows import Row

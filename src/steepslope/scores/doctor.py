@@ -1,7 +1,5 @@
 """DOCTOR: Granese et al., "DOCTOR: A Simple Method for Detecting Misclassification Errors", 2021."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

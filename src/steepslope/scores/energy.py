@@ -1,7 +1,5 @@
 """Energy: Liu et al., "Energy-based Out-of-distribution Detection", 2020."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp

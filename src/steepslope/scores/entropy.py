@@ -1,7 +1,5 @@
 """Predictive entropy: Shannon's, of the softmax."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

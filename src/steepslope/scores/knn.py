@@ -1,7 +1,5 @@
 """Distance to the k-th nearest neighbour: Sun et al., "Out-of-Distribution Detection with Deep …", 2022."""
 
-from __future__ import annotations
-
 from typing import Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Margin between the two best classes: Scheffer et al., "Active Hidden Markov Models …", 2001, for softmax."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

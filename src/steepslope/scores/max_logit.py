@@ -1,7 +1,5 @@
 """MaxLogit: Hendrycks et al., "Scaling Out-of-Distribution Detection for Real-World Settings", 2022."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Monte Carlo dropout: Gal & Ghahramani, "Dropout as a Bayesian Approximation", 2016."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Maximum class probability: Hendrycks & Gimpel, "A Baseline for Detecting Misclassified …", 2017."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

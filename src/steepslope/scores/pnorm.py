@@ -1,7 +1,5 @@
 """MaxLogit-pNorm: Cattelan & Silva, "How to Fix a Broken Confidence Estimator", 2024."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 import numpy as np

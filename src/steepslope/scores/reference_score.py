@@ -1,7 +1,5 @@
 """Scores that look up the classifier's training features: they learn an index of them."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal, Self
 
 from numpy.typing import NDArray

@@ -1,7 +1,5 @@
 """What every post-hoc score is: its needs and its scale as data, and two methods."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self, TypeVar

@@ -1,7 +1,5 @@
 """Temperature scaling: Guo et al., "On Calibration of Modern Neural Networks", 2017."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """TrustScore: Jiang et al., "To Trust Or Not To Trust A Classifier", 2018."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

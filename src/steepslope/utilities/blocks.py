@@ -1,7 +1,5 @@
 """Rows of large arrays in blocks, so that mapped files need little memory."""
 
-from __future__ import annotations
-
 import mmap
 from collections.abc import Iterator
 from typing import Any

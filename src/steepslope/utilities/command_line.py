@@ -4,8 +4,6 @@ A function is a command. Its parameters are options, and those that are option c
 option a field. Lists are written with commas. A class with a field ``parameters`` gives the losses' parameters.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re

@@ -1,7 +1,5 @@
 """Packages whose names load on first use, so that importing them, or an option class inside, stays quick."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any

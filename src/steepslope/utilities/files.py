@@ -1,7 +1,5 @@
 """Writing that is all or nothing, and reading that says in one line what is wrong with a file."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator, Mapping

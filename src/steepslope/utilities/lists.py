@@ -1,7 +1,5 @@
 """The one way in which lists are written as text: with commas between."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 

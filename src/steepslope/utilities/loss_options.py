@@ -1,7 +1,5 @@
 """The losses' parameters as the command line offers them, read from the source: to import it is to import torch."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from importlib.util import find_spec

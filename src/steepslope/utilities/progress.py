@@ -1,7 +1,5 @@
 """Progress on the error stream: bars where a person watches, silence where none does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Options in a spec: ``NAME?option=value&option=value``."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from steepslope.errors import SteepslopeError, unknown_name

@@ -1,7 +1,5 @@
 """All that a killed training needs to go on: weights, the optimizer's moments, and a few numbers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A folder that holds one result is not mixed with another."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Stretches of code whose random draws and sums are always the same."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Weights and arrays in safetensors files, which cannot run code."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -53,7 +53,7 @@ def test_accumulation_changes_nothing_but_rounding(home: Path, tmp_path: Path) -
 
 def test_a_frozen_backbone_runs_once(home: Path, tmp_path: Path) -> None:
     """Features that stay the same give the weights that running it each time gives, but for rounding."""
-    options = ("--trainable", "head", "--epochs", "2", "--hidden", "[8]")
+    options = ("--trainable", "head", "--epochs", "2", "--hidden", "8")
     trained(home, tmp_path / "once", *options)
     trained(home, tmp_path / "each", *options, "--rotate", "1e-9")  # an augmentation, if of nothing
     one, each = (ImageOracle.load(tmp_path / name).net.top.state_dict() for name in ("once", "each"))
@@ -144,10 +144,10 @@ def test_processes_that_decode_change_nothing(home: Path, tmp_path: Path, monkey
         workers.append(options["num_workers"])
         return DataLoader(*given, **options)
 
-    for name in ("extraction.shards", "finetuning.examples"):
+    for name in ("data.decoding", "finetuning.examples"):
         monkeypatch.setattr(f"steepslope.{name}.DataLoader", loader)
     runs = {"aupr_error": 3, "head": 2}  # held-out rows twice and what is trained on; its features and outputs
-    for options in (["--select", "aupr_error"], ["--trainable", "head", "--hidden", "[8]"]):
+    for options in (["--select", "aupr_error"], ["--trainable", "head", "--hidden", "8"]):
         one = trained(home, tmp_path / f"{options[1]} alone", *options, live=True)
         workers.clear()
         assert trained(home, tmp_path / options[1], *options, "--workers", "1", live=True) == one

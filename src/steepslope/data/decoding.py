@@ -22,17 +22,19 @@ T = TypeVar("T")
 
 
 def decoded(data: Dataset, row: int, use: Callable[[Image.Image], T]) -> T | str:
-    """Return what ``use`` makes of a row's image, or the reason why it cannot be read."""
+    """Return what ``use`` makes of a row's image, or what is wrong with it."""
     try:
         return use(data.image(row))
+    except SteepslopeError as error:
+        return str(error)
     except Exception as error:  # decoders have many kinds for damaged and for hostile files
         reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", " ".join(str(error).split()))
-        return reason or type(error).__name__
+        return f"cannot be read as an image ({reason or type(error).__name__})"
 
 
 def unreadable(data: Dataset, row: int, reason: str) -> SteepslopeError:
-    """Return the error that names an image which cannot be read."""
-    return SteepslopeError(f"cannot be read as an image ({reason})", str(data.ids[row]))
+    """Return the error that names an image and what is wrong with it."""
+    return SteepslopeError(reason, str(data.ids[row]))
 
 
 class Batch(NamedTuple):

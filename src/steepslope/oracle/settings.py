@@ -45,7 +45,7 @@ class LossOptions:
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings flat, as :meth:`of` takes them and JSON holds them."""
-        settings = asdict(self)
+        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return {"loss": settings.pop("loss"), **settings.pop("parameters"), **settings}
 
 

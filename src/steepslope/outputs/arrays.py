@@ -65,7 +65,7 @@ def checked(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[A
     _require_shape(name, array, sizes)
     if ARRAYS[name].finite:
         require_finite(name, array)
-    return array.astype(np.int64, copy=False) if ARRAYS[name].kind == INTEGERS else array
+    return np.require(array, np.int64, "W") if ARRAYS[name].kind == INTEGERS else array  # torch wants no read-only ones
 
 
 def require_finite(name: str, array: NDArray[Any]) -> None:

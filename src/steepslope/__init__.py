@@ -5,7 +5,7 @@ The names below load on first use, so that importing the package stays quick.
 
 from typing import TYPE_CHECKING
 
-from steepslope.utilities.faces import late
+import lazy_loader
 
 __version__ = "0.1.0"
 
@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from steepslope.outputs import ClassifierOutputs as ClassifierOutputs
     from steepslope.scores import SCORES as SCORES
 
-__all__ = ["SCORES", "ClassifierOutputs", "Oracle", "compare", "evaluate"]
-__getattr__ = late(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "ClassifierOutputs": "steepslope.outputs",
-        "Oracle": "steepslope.oracle",
-        "SCORES": "steepslope.scores",
-        "compare": "steepslope.metrics",
-        "evaluate": "steepslope.metrics",
+    submod_attrs={
+        "metrics": ["compare", "evaluate"],
+        "oracle": ["Oracle"],
+        "outputs": ["ClassifierOutputs"],
+        "scores": ["SCORES"],
     },
 )

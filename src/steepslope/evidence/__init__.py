@@ -8,11 +8,10 @@ fit set, where no row sees its own label; ``folds``: how its rows are dealt. ``s
 
 from typing import TYPE_CHECKING
 
-from steepslope.utilities.faces import late
+import lazy_loader
 
 if TYPE_CHECKING:
     from steepslope.evidence.registry import EVIDENCE as EVIDENCE
     from steepslope.evidence.registry import kinds as kinds
 
-__all__ = ["EVIDENCE", "kinds"]
-__getattr__ = late(__name__, {"EVIDENCE": "steepslope.evidence.registry", "kinds": "steepslope.evidence.registry"})
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"registry": ["EVIDENCE", "kinds"]})

@@ -8,7 +8,7 @@ the image (``steepslope.finetuning`` trains it). ``storage``: the card and files
 
 from typing import TYPE_CHECKING
 
-from steepslope.utilities.faces import late
+import lazy_loader
 
 if TYPE_CHECKING:
     from steepslope.oracle.base import BaseOracle as BaseOracle
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from steepslope.oracle.fused import FusedOracle as FusedOracle
     from steepslope.oracle.on_images import ImageOracle as ImageOracle
 
-__all__ = ["BaseOracle", "FusedOracle", "ImageOracle", "Oracle"]
-__getattr__ = late(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "BaseOracle": "steepslope.oracle.base",
-        "FusedOracle": "steepslope.oracle.fused",
-        "ImageOracle": "steepslope.oracle.on_images",
-        "Oracle": "steepslope.oracle.columns",
+    submod_attrs={
+        "base": ["BaseOracle"],
+        "columns": ["Oracle"],
+        "fused": ["FusedOracle"],
+        "on_images": ["ImageOracle"],
     },
 )

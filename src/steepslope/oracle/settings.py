@@ -45,8 +45,9 @@ class LossOptions:
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings flat, as :meth:`of` takes them and JSON holds them."""
-        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return {"loss": settings.pop("loss"), **settings.pop("parameters"), **settings}
+        parts = asdict(self)
+        flat = {"loss": parts.pop("loss"), **parts.pop("parameters"), **parts}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in flat.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,9 @@ demo: setup
 # A process a core, of one thread each: more would wait for one another.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
+# All but the slow ones, which `make check` runs too.
 test: setup
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .
@@ -31,7 +32,7 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# What a change must pass: lint, types, tests and doctests with branch coverage.
+# What a change must pass: lint, types, all tests and doctests, with branch coverage.
 check: lint types
 	$(PYTEST) --cov --cov-report=term
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 from steepslope.errors import FewErrorsWarning
 from steepslope.outputs import ClassifierOutputs
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 
 def test_the_tabular_example_runs() -> None:
@@ -27,7 +29,26 @@ def test_the_tabular_example_runs() -> None:
     assert 1 - unseen.is_correct[trusted].mean() < 0.5 * (1 - unseen.is_correct.mean())
 
 
-def test_every_score_and_voice_is_documented() -> None:
+def test_the_map_in_the_readme_is_the_tree() -> None:
+    """It names every package and module, in an order in which no one imports what stands below it."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1]
+    (block,) = re.findall(r"```\n(.*?)```", section, re.DOTALL)
+    shown = [line.split()[0] for line in block.splitlines()]
+    source = ROOT / "src" / "steepslope"
+    packages = {f"{path.parent.name}/" for path in source.glob("*/__init__.py")}
+    assert sorted(shown) == sorted(packages | {path.name for path in source.glob("*.py")} - {"__init__.py"})
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    assert [name.removesuffix(".py").rstrip("/") for name in shown] == contract["contracts"][0]["layers"][::-1]
+
+
+def test_every_package_names_its_files() -> None:
+    for package in (ROOT / "src" / "steepslope").glob("*/__init__.py"):
+        text = package.read_text(encoding="utf-8")
+        unnamed = [path.stem for path in package.parent.glob("*.py") if not re.search(rf"\b{path.stem}\b", text)]
+        assert package.parent.name == "commands" or set(unnamed) <= {"__init__"}, package
+
+
+def test_every_score_and_evidence_is_documented() -> None:
     from steepslope.evidence import EVIDENCE
     from steepslope.scores import SCORES
 

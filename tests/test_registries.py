@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import steepslope
-from steepslope.checks import Number
+from steepslope.checks import number
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE
@@ -42,7 +42,7 @@ def table_of(outputs: ClassifierOutputs, folder: Path, *options: str) -> tuple[l
     return json.loads((folder / "report" / "metrics.json").read_text()), (folder / "report" / "table.md").read_text()
 
 
-def tempered(trust_logit: Tensor, target: Tensor, *, tau: Annotated[float, Number(0.1, 10)] = 1.0) -> Tensor:
+def tempered(trust_logit: Tensor, target: Tensor, *, tau: Annotated[float, number(0.1, 10)] = 1.0) -> Tensor:
     return cross_entropy(trust_logit / tau, target)
 
 
@@ -70,7 +70,7 @@ def test_a_loss_with_a_parameter_of_its_own(fused: bool, tmp_path: Path, monkeyp
 
 ONE_FILE = '''
 
-def tempered(trust_logit: Tensor, target: Tensor, *, tau: Annotated[float, Number(0.1, 10)] = 1.0) -> Tensor:
+def tempered(trust_logit: Tensor, target: Tensor, *, tau: Annotated[float, number(0.1, 10)] = 1.0) -> Tensor:
     """Return cross entropy of trust logits over a temperature.
 
     Parameters

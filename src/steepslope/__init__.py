@@ -10,8 +10,7 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from steepslope.metrics import compare as compare
-    from steepslope.metrics import evaluate as evaluate
+    from steepslope.metrics import compare as compare, evaluate as evaluate
     from steepslope.oracle import Oracle as Oracle
     from steepslope.outputs import ClassifierOutputs as ClassifierOutputs
     from steepslope.scores import SCORES as SCORES

@@ -1,122 +1,68 @@
 """What settings may be, as data: a check says in one line what it expected of which setting, and what it found."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from numbers import Integral, Real
+from typing import Any, TypeVar
 
 from steepslope.errors import SteepslopeError
 
-
-class Check(Protocol):
-    """What a setting may be."""
-
-    @property
-    def expected(self) -> str:
-        """What is expected, in words."""
-        ...
-
-    def allows(self, value: Any) -> bool:
-        """Return whether a value will do."""
-        ...
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A whole number from ``low`` to ``high``.
+class Check:
+    """What a setting may be: in words, and whether a value will do."""
 
-    >>> Whole(1).expected, Whole(0, 9).expected
-    ('a whole number >= 1', 'a whole number from 0 to 9')
+    expected: str
+    allows: Callable[[Any], bool]
+
+
+def whole(low: int, high: int | None = None) -> Check:
+    """Allow whole numbers from ``low`` to ``high``.
+
+    >>> whole(1).expected, whole(0, 9).expected, whole(0).allows(True)
+    ('a whole number >= 1', 'a whole number from 0 to 9', False)
     """
-
-    low: int
-    high: int | None = None
-
-    @property
-    def expected(self) -> str:
-        """The range, in words."""
-        return (
-            f"a whole number >= {self.low}" if self.high is None else f"a whole number from {self.low} to {self.high}"
-        )
-
-    def allows(self, value: Any) -> bool:
-        """Return whether it is an int, and no bool, in the range."""
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and self.low <= value <= (math.inf if self.high is None else self.high)
+    limits = f">= {low}" if high is None else f"from {low} to {high}"
+    most = math.inf if high is None else high
+    return Check(f"a whole number {limits}", lambda value: _is(Integral, value) and low <= value <= most)
 
 
-@dataclass(frozen=True)
-class Number:
-    """A number from ``low`` to ``high``."""
-
-    low: float = -math.inf
-    high: float = math.inf
-
-    @property
-    def expected(self) -> str:
-        """The range, in words."""
-        return f"a number from {self.low:g} to {self.high:.12g}"
-
-    def allows(self, value: Any) -> bool:
-        """Return whether it is an int or float in the range; NaN is in none."""
-        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+def number(low: float = -math.inf, high: float = math.inf) -> Check:
+    """Allow numbers from ``low`` to ``high``; NaN is in no range."""
+    return Check(f"a number from {low:g} to {high:.12g}", lambda value: _is(Real, value) and low <= value <= high)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One of some words."""
-
-    words: tuple[str, ...]
-
-    @property
-    def expected(self) -> str:
-        """The words."""
-        return " or ".join(self.words)
-
-    def allows(self, value: Any) -> bool:
-        """Return whether it is one of them."""
-        return value in self.words
+def _is(kind: type, value: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)  # True is an int to Python
 
 
-@dataclass(frozen=True)
-class Optional:
-    """What another check allows, or None."""
-
-    check: Check
-
-    @property
-    def expected(self) -> str:
-        """What the other check expects."""
-        return self.check.expected
-
-    def allows(self, value: Any) -> bool:
-        """Return whether it is None, or will do."""
-        return value is None or self.check.allows(value)
+def choice(*words: str) -> Check:
+    """Allow one of some words."""
+    return Check(" or ".join(words), lambda value: value in words)
 
 
-@dataclass(frozen=True)
-class Each:
-    """A tuple of what another check allows."""
-
-    check: Check
-
-    @property
-    def expected(self) -> str:
-        """A list of what the other check expects."""
-        return f"a list, each {self.check.expected}"
-
-    def allows(self, value: Any) -> bool:
-        """Return whether it is a tuple of such."""
-        return isinstance(value, tuple) and all(self.check.allows(one) for one in value)
+def optional(check: Check) -> Check:
+    """Allow None beside what another check allows."""
+    return Check(check.expected, lambda value: value is None or check.allows(value))
 
 
-SEED = Whole(0, 2**31 - 1)  # what every generator in use takes
+def each(check: Check) -> Check:
+    """Allow tuples of what another check allows."""
+    return Check(
+        f"a list, each {check.expected}", lambda value: isinstance(value, tuple) and all(map(check.allows, value))
+    )
+
+
+SEED = whole(0, 2**31 - 1)  # what every generator in use takes
 
 
 def require(name: str, value: Any, check: Check) -> None:
     """Raise unless the check allows the value.
 
-    >>> require("epochs", 0, Whole(1))
+    >>> require("epochs", 0, whole(1))
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: epochs: expected a whole number >= 1, found 0
     """
@@ -128,3 +74,14 @@ def require_all(settings: Any, checks: Mapping[str, Check]) -> None:
     """Raise unless each attribute of the settings that a check is of is allowed by it."""
     for name, check in checks.items():
         require(name, getattr(settings, name), check)
+
+
+def listed(value: Any, kind: Callable[[Any], T]) -> tuple[T, ...]:
+    """Return text with commas, several values, or one value, as a tuple; text that is no ``kind`` is a ValueError.
+
+    >>> listed("64, 32", int), listed((64, 32), int), listed(64, int), listed("", int)
+    ((64, 32), (64, 32), (64,), ())
+    """
+    if isinstance(value, str):
+        return tuple(kind(part.strip()) for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, Iterable) else (value,)

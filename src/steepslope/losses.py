@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from steepslope.checks import Number, require
+from steepslope.checks import Check, number, require
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.theory import decision_probability
 
 Loss = Callable[..., Tensor]
-Slope = Annotated[float, Number(1e-6, 80)]  # the steepest slope, α e^α, stays within float32
+Slope = Annotated[float, number(1e-6, 80)]  # the steepest slope, α e^α, stays within float32
 
 
 def cross_entropy(trust_logit: Tensor, target: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def cross_entropy(trust_logit: Tensor, target: Tensor) -> Tensor:
     return -logsigmoid(-_wrongness(trust_logit, target)).to(trust_logit.dtype)
 
 
-def focal(trust_logit: Tensor, target: Tensor, *, gamma: Annotated[float, Number(0, 100)] = 2.0) -> Tensor:
+def focal(trust_logit: Tensor, target: Tensor, *, gamma: Annotated[float, number(0, 100)] = 2.0) -> Tensor:
     """Focal loss of sigmoid(z) against ``is_correct`` (paper, Eq. 5; Lin et al. 2017), ≥ 0.
 
     Parameters
@@ -115,7 +115,7 @@ def class_balanced(
     trust_logit: Tensor,
     target: Tensor,
     *,
-    beta: Annotated[float, Number(0, 1 - 1e-12)] = 0.999,
+    beta: Annotated[float, number(0, 1 - 1e-12)] = 0.999,
     class_counts: tuple[int, int] | None = None,
     base: Loss = cross_entropy,
     **params: float,
@@ -277,13 +277,13 @@ class LossSettings:
         return partial(loss, **bound)
 
 
-def parameters_of(loss: str) -> dict[str, tuple[float, Number]]:
+def parameters_of(loss: str) -> dict[str, tuple[float, Check]]:
     """Return the default of each parameter of a loss, and what it may be."""
     function = LOSSES[loss]
     hints = get_type_hints(function, include_extras=True)
     found = {}
     for name, one in inspect.signature(function).parameters.items():
         if one.kind is one.KEYWORD_ONLY and isinstance(one.default, int | float):
-            limits = [note for note in getattr(hints[name], "__metadata__", ()) if isinstance(note, Number)]
-            found[name] = one.default, (limits or [Number()])[0]
+            limits = [note for note in getattr(hints[name], "__metadata__", ()) if isinstance(note, Check)]
+            found[name] = one.default, (limits or [number()])[0]
     return found

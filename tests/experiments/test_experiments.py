@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from steepslope.data.datasets import parse_dataset
-from steepslope.experiments import fused_table as fused_module
-from steepslope.experiments import probe_table as probe_module
+from steepslope.experiments import fused_table as fused_module, probe_table as probe_module
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.experiments.fused_table import fused_table, gains, score_table, tables
 from steepslope.experiments.probe_table import probe_table

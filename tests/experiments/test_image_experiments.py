@@ -11,8 +11,7 @@ import pytest
 
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
-from steepslope.experiments import image_table as image_module
-from steepslope.experiments import recipe_table as recipe_module
+from steepslope.experiments import image_table as image_module, recipe_table as recipe_module
 from steepslope.experiments.image_table import image_table
 from steepslope.experiments.probe_table import probe, probed_outputs
 from steepslope.experiments.recipe_table import recipe_table

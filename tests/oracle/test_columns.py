@@ -92,7 +92,7 @@ def test_a_constant_feature_is_harmless(outputs: ClassifierOutputs) -> None:
         ({"head": "plane"}, "unknown head 'plane'"),
         ({"inputs": "feature"}, "unknown input 'feature': did you mean 'features'"),
         ({"inputs": ()}, "inputs: expected at least one"),
-        ({"hidden": (0,)}, r"hidden: expected a whole number >= 1, found \(0,\)"),
+        ({"hidden": (0,)}, r"hidden: expected a list, each a whole number >= 1, found \(0,\)"),
         ({"epochs": 0}, "epochs: expected a whole number >= 1, found 0"),
         ({"epochs": 1.5}, "epochs: expected a whole number >= 1, found 1.5"),
         ({"batch_size": 2.5}, "batch_size: expected a whole number"),

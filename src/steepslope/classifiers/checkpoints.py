@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from steepslope.checks import Whole, require
+from steepslope.checks import require, whole
 from steepslope.classifiers.card import CARD, ClassifierCard, read_card
 from steepslope.classifiers.classifier import UNKNOWN, Classifier, module_digest
 from steepslope.classifiers.nets import NETS, Net, TwoParts
@@ -29,7 +29,7 @@ def new_net(argument: str) -> Classifier:
     require_known("net", name, NETS)
     text = options.get("classes", "2")
     classes = int(text) if text.isdecimal() else text
-    require(f"net:{argument}: classes", classes, Whole(2, 10**6))
+    require(f"net:{argument}: classes", classes, whole(2, 10**6))
     with seeded(0):
         net = NETS[name].build(int(classes))
     transform = _transform(name, UNKNOWN, UNKNOWN)

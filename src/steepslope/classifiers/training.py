@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steepslope.checks import SEED, Check, Choice, Number, Whole, require_all
+from steepslope.checks import SEED, Check, choice, number, require_all, whole
 from steepslope.classifiers.card import ClassifierCard
 from steepslope.classifiers.checkpoints import checkpoint_classifier, save_checkpoint
 from steepslope.classifiers.classifier import Classifier
@@ -25,14 +25,14 @@ from steepslope.utilities.seeding import seeded
 
 STATE = "unfinished.safetensors"
 CHECKS: dict[str, Check] = {
-    "epochs": Whole(1),
-    "batch_size": Whole(1),
-    "learning_rate": Number(1e-12),
-    "rotate": Number(0, 180),
-    "optimizer": Choice(("adam", "sgd")),
-    "momentum": Number(0, 0.9999),
-    "weight_decay": Number(0, 1e3),
-    "schedule": Choice(("cosine", "constant")),
+    "epochs": whole(1),
+    "batch_size": whole(1),
+    "learning_rate": number(1e-12),
+    "rotate": number(0, 180),
+    "optimizer": choice("adam", "sgd"),
+    "momentum": number(0, 0.9999),
+    "weight_decay": number(0, 1e3),
+    "schedule": choice("cosine", "constant"),
     "seed": SEED,
 }
 

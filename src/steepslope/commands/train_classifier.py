@@ -58,8 +58,7 @@ def train_classifier(
     seed
         Seed that fixes weights, order and dropout.
     """
-    from steepslope.classifiers.training import recipe_for
-    from steepslope.classifiers.training import train_classifier as train
+    from steepslope.classifiers.training import recipe_for, train_classifier as train
 
     recipe = recipe_for(
         net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from steepslope.evidence.registry import EVIDENCE as EVIDENCE
-    from steepslope.evidence.registry import kinds as kinds
+    from steepslope.evidence.registry import EVIDENCE as EVIDENCE, kinds as kinds
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"registry": ["EVIDENCE", "kinds"]})

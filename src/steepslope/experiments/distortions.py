@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as tv
+from torchvision.transforms.v2 import InterpolationMode, functional as tv
 
 from steepslope.data.images import Images
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.checks import Whole, require
+from steepslope.checks import require, whole
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import DatasetSpec, parse_dataset
@@ -141,7 +141,7 @@ def fit_folder(train: ClassifierOutputs, folder: Path, fit_rows: int, seed: int)
         If the probe has not so many rows, or if the folder holds other ones.
     """
     known = probe_rows(len(train), seed)
-    require("fit_rows", fit_rows, Whole(1, len(known)))  # those that the probe is fitted to
+    require("fit_rows", fit_rows, whole(1, len(known)))  # those that the probe is fitted to
     drawn = train.subset(np.sort(known[:fit_rows]))
     if not (folder / MANIFEST).exists():
         drawn.save(folder)

@@ -13,8 +13,7 @@ from steepslope.data.images import Dataset
 from steepslope.extraction.noise import ESTIMATES
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs.folder import MANIFEST, VERSION
-from steepslope.utilities.files import read_json
-from steepslope.utilities.same import require_same
+from steepslope.utilities.files import read_json, require_same
 
 SHARDS = ".shards"
 KEY = "key.json"

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from steepslope.checks import Check, Choice, Optional, Whole, require_all
+from steepslope.checks import Check, choice, optional, require_all, whole
 from steepslope.errors import SteepslopeError, require_known
 
 EVIDENCE_ARRAYS = ("features", "views", "dropout")
@@ -15,18 +15,18 @@ VIEW_NAMES = (
 NONE = "none"
 
 MACHINE_CHECKS: dict[str, Check] = {
-    "devices": Optional(Whole(1)),
-    "num_nodes": Optional(Whole(1)),
-    "precision": Choice(("32", "bf16", "fp16")),
+    "devices": optional(whole(1)),
+    "num_nodes": optional(whole(1)),
+    "precision": choice("32", "bf16", "fp16"),
 }
 EXTRACTION_CHECKS: dict[str, Check] = {
-    "features": Choice(("float32", "float16")),
-    "passes": Whole(2),
-    "batch_size": Whole(1),
-    "workers": Whole(0),
-    "shard_rows": Whole(1),
-    "on_error": Choice(("stop", "skip")),
-    "backend": Choice(("auto", "torch", "onnx")),
+    "features": choice("float32", "float16"),
+    "passes": whole(2),
+    "batch_size": whole(1),
+    "workers": whole(0),
+    "shard_rows": whole(1),
+    "on_error": choice("stop", "skip"),
+    "backend": choice("auto", "torch", "onnx"),
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from steepslope.checks import Optional, Whole, require
+from steepslope.checks import optional, require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import launched, together
 from steepslope.extraction.options import Machines
@@ -47,8 +47,8 @@ def train_stages(request: FinetuneRequest, out: Path, notice: Notice = lambda li
 def plan_stages(request: FinetuneRequest, images: int | None = None, trial: int = 2) -> Iterator[str]:
     """Yield lines on each stage's cost, in the first process; without ``images``, those of the data are counted."""
     stages = stages_of(request)
-    require("images", images, Optional(Whole(1)))
-    require("trial", trial, Whole(1))
+    require("images", images, optional(whole(1)))
+    require("trial", trial, whole(1))
     if images is None and request.data is None:
         raise SteepslopeError("plan: expected the number of images (--images) or the data (--data), found neither")
     live = classifier_net(request)

@@ -32,10 +32,9 @@ from steepslope.finetuning.resume import (
 from steepslope.finetuning.schedules import momentum_at, rate_at
 from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
 from steepslope.oracle.storage import CARD
-from steepslope.utilities.files import read_json
+from steepslope.utilities.files import read_json, require_same
 from steepslope.utilities.progress import bar
 from steepslope.utilities.run_state import load_state
-from steepslope.utilities.same import require_same
 from steepslope.utilities.seeding import seeded
 
 LOG_ROWS = 200

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_origin
 
-from steepslope.checks import SEED, Check, Choice, Each, Number, Whole, require_all
+from steepslope.checks import SEED, Check, choice, each, number, require_all, whole
 from steepslope.errors import SteepslopeError
 from steepslope.oracle.settings import LossOptions
 
@@ -119,9 +119,9 @@ class Finetuning(LossOptions):
 
 
 CHECKS: dict[str, Check] = {
-    "hidden": Each(Whole(1)), "epochs": Whole(1), "batch_size": Whole(1), "accumulate": Whole(1),
-    "learning_rate": Number(1e-12, 1e3), "momentum": Number(0, 0.9999), "weight_decay": Number(0, 1e3),
-    "warmup_steps": Whole(0), "clip": Number(0, math.inf), "rotate": Number(0, 180), "save_every": Whole(1),
+    "hidden": each(whole(1)), "epochs": whole(1), "batch_size": whole(1), "accumulate": whole(1),
+    "learning_rate": number(1e-12, 1e3), "momentum": number(0, 0.9999), "weight_decay": number(0, 1e3),
+    "warmup_steps": whole(0), "clip": number(0, math.inf), "rotate": number(0, 180), "save_every": whole(1),
     "seed": SEED,
-    **{one.name: Choice(get_args(one.type)) for one in fields(Finetuning) if get_origin(one.type) is Literal},
+    **{one.name: choice(*get_args(one.type)) for one in fields(Finetuning) if get_origin(one.type) is Literal},
 }  # fmt: skip

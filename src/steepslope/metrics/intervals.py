@@ -10,14 +10,14 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import SEED, Number, Whole, require
+from steepslope.checks import SEED, number, require, whole
 from steepslope.errors import UndefinedMetricError
 from steepslope.metrics.curves import Floats, RankedRows, rank_rows
 from steepslope.metrics.measures import Measure, measures_at
 
 Key = TypeVar("Key", bound=Hashable)
-REPLICATES = Whole(0)
-LEVEL = Number(1e-6, 1 - 1e-6)  # in (0, 1)
+REPLICATES = whole(0)
+LEVEL = number(1e-6, 1 - 1e-6)  # in (0, 1)
 BOUNDS: tuple[Literal["value", "low", "high"], ...] = ("value", "low", "high")  # of an estimate, without p
 
 

@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import Number, require
+from steepslope.checks import number, require
 from steepslope.errors import UndefinedMetricError
 from steepslope.metrics.curves import Floats, Ranking, rank_rows
 
 Measure = Callable[[Ranking], float]
 PERCENT = 100
-FRACTION = Number(1e-12, 1)  # in (0, 1]
+FRACTION = number(1e-12, 1)  # in (0, 1]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.checks import Number, require
+from steepslope.checks import number, require
 from steepslope.metrics.curves import Ranking, rank_rows
 from steepslope.metrics.measures import FRACTION
 
@@ -75,7 +75,7 @@ def coverage_at_risk(confidence: ArrayLike, is_correct: ArrayLike, risk: float) 
     >>> coverage_at_risk([0.9, 0.8, 0.8, 0.1], [True, True, False, False], 0.4)
     0.75
     """
-    require("risk", risk, Number(0, 1))
+    require("risk", risk, number(0, 1))
     return coverage_at_risk_of(rank_rows(confidence, is_correct).ranking(), risk)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from steepslope.checks import listed
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evidence.columns import columns, parts_of
 from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of
@@ -26,9 +27,7 @@ from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, STATES, WEIG
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.utilities import blocks as whole
 from steepslope.utilities.blocks import blocks
-from steepslope.utilities.files import field as json_field
-from steepslope.utilities.files import positive, staged_folder, write_json
-from steepslope.utilities.lists import listed
+from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
 from steepslope.utilities.weights import load_weights, save_arrays, save_weights
 
 

@@ -27,8 +27,7 @@ from steepslope.oracle.settings import FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.scores import SCORES
-from steepslope.utilities.files import field as json_field
-from steepslope.utilities.files import positive, staged_folder, write_json
+from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
 from steepslope.utilities.weights import load_arrays, save_arrays
 
 CUT_PENALTY = 1e-4

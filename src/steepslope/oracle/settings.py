@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
-from steepslope.checks import SEED, Check, Choice, Each, Number, Optional, Whole, require_all
+from steepslope.checks import SEED, Check, choice, each, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.folds import ERRORS, Errors
 
-CHECKS: dict[str, Check] = {"errors": Choice(ERRORS), "seed": SEED}
+CHECKS: dict[str, Check] = {"errors": choice(*ERRORS), "seed": SEED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +111,9 @@ class OracleSettings(FusedSettings):
 
 
 COLUMN_CHECKS: dict[str, Check] = {
-    "hidden": Each(Whole(1)),
-    "epochs": Optional(Whole(1)),
-    "batch_size": Whole(1),
-    "learning_rate": Number(1e-12),
-    "weight_decay": Number(0),
+    "hidden": each(whole(1)),
+    "epochs": optional(whole(1)),
+    "batch_size": whole(1),
+    "learning_rate": number(1e-12),
+    "weight_decay": number(0),
 }

@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.checks import Whole, require
+from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.estimators.neighbors import unit_rows
 from steepslope.outputs import ClassifierOutputs
@@ -22,7 +22,7 @@ class KNNDistance(ReferenceScore):
 
     def __init__(self, k: int = K) -> None:
         super().__init__()
-        require("k", k, Whole(1))
+        require("k", k, whole(1))
         self.k = k
 
     def fit(self, outputs: ClassifierOutputs) -> Self:

@@ -19,9 +19,9 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 from docstring_parser import parse
 from jsonargparse import ArgumentParser
 
+from steepslope.checks import listed
 from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
 from steepslope.presets import preset_file, presets_of
-from steepslope.utilities.lists import listed
 from steepslope.utilities.loss_options import loss_options
 
 Command = Callable[..., None]

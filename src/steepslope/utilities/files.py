@@ -1,11 +1,13 @@
-"""Writing that is all or nothing, and reading that says in one line what is wrong with a file."""
+"""Writing that is all or nothing, and reading that says in one line what is wrong with a file or folder."""
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from steepslope.errors import SteepslopeError
 
@@ -54,7 +56,7 @@ def share(path: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with sorted structure kept as given; NaN is refused, since JSON has none."""
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=1, allow_nan=False, default=np.generic.item) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
@@ -85,3 +87,22 @@ def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], 
     if not isinstance(content[name], kind) or (kind is int and isinstance(content[name], bool)):
         raise SteepslopeError(f"{where}: field {name!r}: found {content[name]!r} of an unexpected type")
     return content[name]
+
+
+def require_same(
+    folder: Path, what: str, found: Mapping[str, Any], expected: Mapping[str, Any], free: Collection[str] = ()
+) -> None:
+    """Raise unless what a folder records about its result is what is expected of it, but for what is ``free``.
+
+    >>> require_same(Path("runs/mine"), "another training", {"seed": 0}, {"seed": 1})
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: runs/mine: holds another training and is not mixed with this one: seed: \
+expected 1, found 0; choose another folder or delete this one
+    """
+    for name in {**expected, **found}:
+        if name not in free and found.get(name) != expected.get(name):
+            raise SteepslopeError(
+                f"holds {what} and is not mixed with this one: {name}: expected {expected.get(name)}, "
+                f"found {found.get(name)}; choose another folder or delete this one",
+                folder,
+            )

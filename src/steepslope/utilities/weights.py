@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors import numpy as of_numpy
-from safetensors import torch as of_torch
+from safetensors import SafetensorError, numpy as of_numpy, torch as of_torch
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError

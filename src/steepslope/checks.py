@@ -1,4 +1,4 @@
-"""What settings may be, as data: a check says in one line what it expected of which setting, and what it found."""
+"""What settings may be, as data: an error names in one line the setting, what was expected, and what was found."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping

@@ -25,7 +25,7 @@ COMMANDS: dict[str, Any] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, or 2 after one line on standard error that says what is wrong."""
+    """Run a command; return 0, or 2 after one line on standard error on what is wrong."""
     return run(COMMANDS, list(sys.argv[1:] if arguments is None else arguments), "steepslope")
 
 

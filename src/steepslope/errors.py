@@ -10,7 +10,7 @@ MANY = 50  # names are too many to list
 
 
 class SteepslopeError(ValueError):
-    """Bad input or an undefined result; its message is one line that says where, what was expected, what was found.
+    """Bad input or an undefined result; its message is one line: where, what was expected, what was found.
 
     ``place`` is the file, folder, option or argument with which the message begins, where it begins with one.
 
@@ -26,7 +26,7 @@ class SteepslopeError(ValueError):
         self.place = None if place is None else str(place)
 
     def within(self, place: str | Path) -> SteepslopeError:
-        """Return the same error, said of a place around it; itself if it names that place, or one inside, already."""
+        """Return the same error with a place around it; itself if it names that place, or one inside, already."""
         inside = self.place is not None and Path(self.place).is_relative_to(place)
         return self if inside else type(self)(str(self), place)
 

@@ -212,8 +212,8 @@ PAPER_LOSSES: dict[str, str] = {
 CUTS: dict[str, Callable[..., float]] = {"steep_slope": decision_probability}
 
 
-class Judged(Protocol):
-    """Predictions of which it is known how good they are."""
+class LabelledPredictions(Protocol):
+    """Predictions whose labels are known."""
 
     @property
     def is_correct(self) -> NDArray[np.bool_]:
@@ -264,16 +264,18 @@ class LossSettings:
         """The probability of being correct above which a well-fitted trust logit is > 0, in (0, 1)."""
         return CUTS[self.name](**self.parameters) if self.name in CUTS else 0.5
 
-    def target(self, judged: Judged) -> NDArray[np.float32] | NDArray[np.bool_]:
+    def target(self, predictions: LabelledPredictions) -> NDArray[np.float32] | NDArray[np.bool_]:
         """Return what trust logits are compared with, (n,)."""
-        return judged.true_class_probability.astype(np.float32) if self.takes_probability else judged.is_correct
+        return (
+            predictions.true_class_probability.astype(np.float32) if self.takes_probability else predictions.is_correct
+        )
 
-    def bind(self, judged: Judged | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+    def bind(self, predictions: LabelledPredictions | None = None) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the loss with its parameters, and with the class counts of a fit set, where that is given."""
         loss, bound = LOSSES[self.name], dict[str, Any](self.parameters)
-        if judged is not None and "class_counts" in inspect.signature(loss).parameters:
-            correct = int(judged.is_correct.sum())
-            bound["class_counts"] = len(judged.is_correct) - correct, correct
+        if predictions is not None and "class_counts" in inspect.signature(loss).parameters:
+            correct = int(predictions.is_correct.sum())
+            bound["class_counts"] = len(predictions.is_correct) - correct, correct
         return partial(loss, **bound)
 
 

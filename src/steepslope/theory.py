@@ -1,4 +1,4 @@
-"""What can be said of the steep slope loss with pen and paper."""
+"""What can be shown of the steep slope loss with pen and paper."""
 
 import math
 

@@ -130,7 +130,7 @@ def test_backbones_of_ones_own_are_named_again(home: Path, tmp_path: Path, capsy
     for allowed in ("", codes[0], f"{codes[0]},module:os:getcwd"):
         assert main([*given, *(["--backbones", allowed] if allowed else [])]) == 2
         missing = codes[1] if allowed else codes[0]
-        assert f"its backbone is code of your own: say so by its spec, {missing} (--backbones)" in (
+        assert f"its backbone is code of your own: allow it by its spec, {missing} (--backbones)" in (
             capsys.readouterr().err
         )
     assert main([*given, "--backbones", ",".join(codes)]) == 0

@@ -76,7 +76,7 @@ def scores_of(
 
 
 def values_of(name: str, outputs: ClassifierOutputs, rows: slice, states: Mapping[str, State]) -> Floats:
-    """Return an input's columns as they are; an error says whose it is."""
+    """Return an input's columns as they are; an error names the input."""
     kind = kind_of(name)
     try:
         return kind.columns(outputs, rows, states.get(name, NO_STATE))

@@ -79,7 +79,7 @@ def _crossfitted(
 
 
 def require_other_rows(name: str, outputs: ClassifierOutputs, fitted_on: ClassifierOutputs) -> None:
-    """Raise if two sets share rows by their ids or, where one has no ids, are the same as a whole."""
+    """Raise if a row is in both sets by its id or, where one has no ids, if they are the same as a whole."""
     if outputs.ids is not None and fitted_on.ids is not None:
         shared = np.intersect1d(outputs.ids, fitted_on.ids)
         found = f"{len(shared)} in both, such as {str(shared[0])!r}" if len(shared) else ""

@@ -1,4 +1,4 @@
-"""What the classifier said: its most probable classes, whichever they are."""
+"""The classifier's own opinion: its most probable classes, whichever they are."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """What the nearest training images are: in the classifier's features, or in those of an auxiliary backbone.
 
-All columns are ratios and shares. Absolute distances would say more on familiar data, and mislead elsewhere: they grow
-with every change of the domain.
+All columns are ratios and fractions. Absolute distances would tell more on familiar data, and mislead elsewhere: they
+grow with every change of the domain.
 """
 
 import numpy as np
@@ -26,9 +26,9 @@ def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> Stat
 
 
 def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, array: str = "features") -> Floats:
-    """Return TrustScore's log-ratio of distances, and the share of the nearest with the predicted label.
+    """Return TrustScore's log-ratio of distances, and the fraction of the nearest with the predicted label.
 
-    Shape (m, 1 + 2·2): each share, and its log-odds, smoothed by half a neighbour.
+    Shape (m, 1 + 2·2): each fraction, and its log-odds, smoothed by half a neighbour.
     """
     predictions = outputs.predictions[rows]
     distances, found = Index(**state).search(outputs.require(array)[rows], RANK, COUNTS)
@@ -40,15 +40,15 @@ def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, arra
 
 
 def neighbor_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
-    """Return the log of each class's share of the nearest, smoothed, and a softmax of its distance, (m, 3, K).
+    """Return the log of each class's fraction of the nearest, smoothed, and a softmax of its distance, (m, 3, K).
 
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
     distances, found = Index(**state).search(outputs.require_features()[rows], RANK, COUNTS)
     counts = np.array(COUNTS)[:, None]
-    shares = np.log((found + PRIOR / outputs.num_classes) / (counts + PRIOR))
+    fractions = np.log((found + PRIOR / outputs.num_classes) / (counts + PRIOR))
     nearest = np.maximum(distances.min(axis=1, keepdims=True), EPSILON)
     with np.errstate(invalid="ignore"):  # no class at all has two references
         relative = np.log(np.maximum(distances, EPSILON) / nearest).clip(0, RATIO_LIMIT)
     by_distance = log_probabilities(-STEEPNESS * np.nan_to_num(relative))
-    return np.concatenate([shares, by_distance[:, None]], axis=1)
+    return np.concatenate([fractions, by_distance[:, None]], axis=1)

@@ -1,4 +1,4 @@
-"""Post-hoc scores as evidence: one column each, by what the score itself says of its needs and its state."""
+"""Post-hoc scores as evidence: one column each, by what the score itself declares of its needs and its state."""
 
 from steepslope.evidence.states import Evidence, Floats, Learning, State, references
 from steepslope.outputs import ClassifierOutputs

@@ -9,7 +9,7 @@ from steepslope.outputs import ClassifierOutputs
 
 
 def view_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> Floats:
-    """Return the predicted class's log-odds in each view, their mean, least and spread, and the share that agree.
+    """Return the predicted class's log-odds in each view, their mean, least and spread, and the fraction that agree.
 
     Shape (m, V + 4).
     """

@@ -1,4 +1,4 @@
-"""What all oracles share: a trust logit and what follows from it, a loss, and errors to learn from."""
+"""What all oracles have in common: a trust logit and what follows from it, a loss, and errors to learn from."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -20,8 +20,7 @@ FEW_ERRORS = 50
 class BaseOracle(ABC):
     """An oracle: its trust logit z ranks predictions, and those with z > 0 are trusted.
 
-    ``explains`` says whether :meth:`explain` can split its trust logits, ``is_image_oracle`` whether it needs the
-    images.
+    ``explains`` is whether :meth:`explain` can split its trust logits, ``is_image_oracle`` whether it needs the images.
     """
 
     scale: ClassVar[str] = "logit"

@@ -40,8 +40,8 @@ class FusedFit:
     """What fitting leaves: inputs with their numbers of opinions, what they learnt, and how they are weighed.
 
     Without a pool the oracle is the single score in ``inputs``. The trust logit is ``scale`` times the log-odds, or the
-    score, plus ``offset``. ``left_out`` says why other evidence could not be had. A ``guard`` is kept where the fit
-    set's noise is known and other opinions than the classifier's count.
+    score, plus ``offset``. ``left_out`` has the reasons why other evidence could not be had. A ``guard`` is kept where the
+    fit set's noise is known and other opinions than the classifier's count.
     """
 
     inputs: tuple[str, ...]
@@ -71,7 +71,7 @@ class FusedOracle(BaseOracle):
     images of more or less noise than the fit set's, by ``outputs.noise``, the classifier's own opinion takes over.
 
     Five-fold cross-validation on the fit set chooses by AURC which opinions count, and the ridge. Where a single score
-    has a lower one there, the oracle is that score; ``str(oracle.fitted_)`` says so. The loss then sets the scale of
+    has a lower one there, the oracle is that score; ``str(oracle.fitted_)`` tells. The loss then sets the scale of
     the trust logit and where it is 0, on held-out rows of the folds; it does not change the ranking.
 
     Parameters
@@ -99,12 +99,12 @@ class FusedOracle(BaseOracle):
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
         """Fit on the outputs in which errors are seen; ``reference`` are the classifier's training outputs.
 
-        Without a reference, what needs one is left out, unless ``errors`` says where else it comes from.
+        Without a reference, what needs one is left out, unless ``errors`` names another source.
 
         Raises
         ------
         SteepslopeError
-            If no prediction is wrong, or none correct, or fit set and reference share rows.
+            If no prediction is wrong, or none correct, or a row is in both fit set and reference.
         """
         check_errors(outputs)
         errors, seed = self.settings.errors, self.settings.seed

@@ -1,4 +1,4 @@
-"""A guard against noise and blur: where an image has far more or less noise than usual, the classifier alone is asked.
+"""A guard against noise and blur: far more or less noise than usual leaves the classifier's opinion alone to count.
 
 Both mislead whatever knows clean images, such as neighbours, probes and an auxiliary backbone, more than they mislead
 the classifier about itself; and the features do not tell, since noisy images lie near clean ones there. Estimates of
@@ -21,7 +21,7 @@ QUANTILES = 0.001, 0.02, 0.98, 0.999
 
 @dataclass(frozen=True, eq=False)
 class Guard:
-    """``limits`` (4, s) of each estimate: between the inner two all opinions count, beyond the outer two ``own`` alone.
+    """``limits`` (4, s) of each estimate: inside the inner two all opinions count, outside the outer two ``own`` alone.
 
     The estimate that lies furthest out decides.
     """
@@ -46,14 +46,14 @@ class Guard:
         if noise.shape[1] != len(low):
             raise SteepslopeError(f"noise: expected the fit set's {len(low)} estimates, found {noise.shape[1]}")
         values = np.asarray(noise, dtype=np.float64)
-        share = np.maximum((low - values) / _widths(low - least), (values - high) / _widths(most - high)).max(axis=1)
-        share = np.clip(share, 0, 1)
-        return np.asarray((1 - share) * odds + share * own)
+        below, above = (low - values) / _widths(low - least), (values - high) / _widths(most - high)
+        weight = np.maximum(below, above).max(axis=1).clip(0, 1)
+        return np.asarray((1 - weight) * odds + weight * own)
 
 
 def _widths(gaps: Floats) -> Floats:
     """Return over which width each estimate hands over: the widest gap for all, since they are on one scale.
 
-    An estimate that hardly varies in the fit set does not say how far is far, and one that does not vary has no say.
+    An estimate that hardly varies in the fit set does not tell how far is far; one that does not vary has no influence.
     """
     return np.where(gaps > 0, gaps.max(), np.inf)

@@ -82,9 +82,8 @@ class ImageOracle(BaseOracle):
     """A trained oracle on images.
 
     ``backbone`` is its spec, ``transform`` makes its input, or the classifier's where the recipe is that of the
-    authors' code. ``recipe`` are the settings of its training, as JSON holds them. :meth:`on` says
-    where the images are whose outputs it is asked about; they are found by id, and decoded by ``workers`` processes,
-    or in this one.
+    authors' code. ``recipe`` are the settings of its training, as JSON holds them. :meth:`on` gives
+    it the images; those of some outputs are found by id, and decoded by ``workers`` processes, or in this one.
     """
 
     net: ImageOracleNet
@@ -109,14 +108,14 @@ class ImageOracle(BaseOracle):
         return False
 
     def on(self, images: Dataset, workers: int = 0) -> ImageOracle:
-        """Return the same, looking at these images."""
+        """Return the same oracle with its images."""
         return replace(self, images=images, workers=workers)
 
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return z of each prediction, (n,), from the images of the outputs' ids."""
         require_classes("the oracle", outputs, self.num_classes)
         if self.images is None:
-            raise SteepslopeError("this oracle looks at the images: say where they are (--data)")
+            raise SteepslopeError("this oracle needs the images: name their data set (--data)")
         rows = rows_by_id(self.images, outputs.ids)
         device = next(self.net.parameters()).device
         batches = decoded_batches(self.images, rows, self.transform, BATCH, self.workers)
@@ -134,7 +133,7 @@ class ImageOracle(BaseOracle):
             write_json(staging / CARD, {**self.card(), "training": training or {}})
 
     def card(self) -> dict[str, Any]:
-        """Return what the JSON file says."""
+        """Return what the JSON file holds."""
         return {
             "kind": IMAGES,
             "backbone": self.backbone,

@@ -1,6 +1,6 @@
 """An oracle on disk: a card in JSON, written last, with weights and what the evidence learnt beside it.
 
-Every kind of oracle has a card; its ``kind`` says which class reads the rest (``LOADERS``, in ``oracle.columns``).
+Every kind of oracle has a card; its ``kind`` decides which class reads the oracle (``LOADERS``, in ``oracle.columns``).
 """
 
 from collections.abc import Collection
@@ -36,5 +36,5 @@ def require_allowed(folder: Path, backbones: Collection[str]) -> None:
     """Raise if an oracle's backbone is code of one's own but none of these specs: no file gets to name code to run."""
     spec = str(read_card(folder).get("backbone"))
     if spec.startswith(CODE) and spec not in backbones:
-        found = f"its backbone is code of your own: say so by its spec, {spec} (--backbones)"
+        found = f"its backbone is code of your own: allow it by its spec, {spec} (--backbones)"
         raise SteepslopeError(found, folder / CARD)

@@ -1,4 +1,4 @@
-"""What a frozen classifier said about a data set, in memory and on disk: the arrays on which everything later works.
+"""The outputs of a frozen classifier on a data set, in memory and on disk: the arrays from which all later steps work.
 
 ``arrays``: the schema of all arrays, one literal. ``classifier_outputs``: the class that users hold. ``confidences``:
 predictions of which only a confidence is known. ``formats``: which reader and writer a path gets; ``folder``: folders

@@ -1,4 +1,4 @@
-"""What a frozen classifier said about a data set: logits, labels, and what else was kept of each prediction."""
+"""The outputs of a frozen classifier on a data set: logits, labels, and what else was kept of each prediction."""
 
 from __future__ import annotations
 

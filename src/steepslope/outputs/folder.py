@@ -98,7 +98,7 @@ def ids_of_folder(folder: Path) -> list[str]:
 
 
 def extraction_of(folder: Path) -> dict[str, Any]:
-    """Return what the manifest says of the extraction that made a folder; empty where it was made otherwise."""
+    """Return the manifest's record of the extraction that made a folder; empty where it was made otherwise."""
     if not (folder / MANIFEST).exists():
         return {}
     return dict(read_json(folder / MANIFEST, "classifier outputs").get("extraction") or {})

@@ -37,7 +37,7 @@ class Parser(ArgumentParser):
     def add_argument(self, *names: Any, **options: Any) -> Any:
         """Add an option, spelt with dashes; jsonargparse itself looks for its --print_config."""
         kind = options.get("type", getattr(options.get("action"), "_typehint", None))
-        if kind in (bool, bool | None):  # --flip says as much as --flip true
+        if kind in (bool, bool | None):  # --flip means --flip true
             options |= {"nargs": "?", "const": True}
         own = [name for name in names if isinstance(name, str) and not name.startswith("--print_config")]
         spelt = [name.replace("_", "-") if name in own and name.startswith("--") else name for name in names]
@@ -182,7 +182,7 @@ def _instance(kind: Any, values: Any) -> Any:
 
 
 def with_preset(words: list[str]) -> list[str]:
-    """Put a preset's file, as a config, before all options, so that these change what it says."""
+    """Put a preset's file, as a config, before all options, so that these take precedence."""
     words = [part for word in words for part in (word.split("=", 1) if word.startswith(f"{PRESET}=") else [word])]
     if PRESET not in words:
         return words

@@ -1,4 +1,4 @@
-"""Writing that is all or nothing, and reading that says in one line what is wrong with a file or folder."""
+"""Writing that is all or nothing, and reading whose errors name in one line what is wrong with a file or folder."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def _move_all(staging: Path, target: Path, last: str) -> None:
         path.replace(target / path.name)
 
 
-def share(path: Path) -> None:
+def share_permissions(path: Path) -> None:
     """Let those read and write a file who may its new folder; safetensors keeps its own from all others."""
     with suppress(OSError):  # not every file system has permissions
         path.chmod(path.parent.stat().st_mode & 0o666)
@@ -60,7 +60,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
-    """Read a JSON object; ``expected`` says in the error what the file should have been."""
+    """Read a JSON object; ``expected`` tells in the error what the file should have been."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -27,7 +27,7 @@ def save_state(path: Path, net: Mapping[str, Tensor], optimizer: torch.optim.Opt
 
 
 def load_state(path: Path) -> tuple[Tensors, dict[int, Tensors], dict[str, Any]] | None:
-    """Read the net's weights, the optimizer's moments and what was said about them; None where there is no state."""
+    """Read the net's weights, the optimizer's moments and the facts stored with them; None where there is no state."""
     if not path.exists():
         return None
     try:

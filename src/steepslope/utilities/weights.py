@@ -11,7 +11,7 @@ from safetensors import SafetensorError, numpy as of_numpy, torch as of_torch
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.files import share
+from steepslope.utilities.files import share_permissions
 
 
 def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -20,7 +20,7 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
         of_torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
     except SafetensorError as error:
         raise OSError(f"{path.name}: {error}") from error
-    share(path)
+    share_permissions(path)
 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:
@@ -42,7 +42,7 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
         of_numpy.save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
     except SafetensorError as error:
         raise OSError(f"{path.name}: {error}") from error
-    share(path)
+    share_permissions(path)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -40,8 +40,8 @@ class FusedFit:
     """What fitting leaves: inputs with their numbers of opinions, what they learnt, and how they are weighed.
 
     Without a pool the oracle is the single score in ``inputs``. The trust logit is ``scale`` times the log-odds, or the
-    score, plus ``offset``. ``left_out`` has the reasons why other evidence could not be had. A ``guard`` is kept where the
-    fit set's noise is known and other opinions than the classifier's count.
+    score, plus ``offset``. ``left_out`` has the reasons why other evidence could not be had. A ``guard`` is kept where
+    the fit set's noise is known and other opinions than the classifier's count.
     """
 
     inputs: tuple[str, ...]

@@ -20,20 +20,17 @@ FEW_ERRORS = 50
 class BaseOracle(ABC):
     """An oracle: its trust logit z ranks predictions, and those with z > 0 are trusted.
 
-    ``explains`` is whether :meth:`explain` can split its trust logits, ``is_image_oracle`` whether it needs the images.
+    ``loss_settings`` are the loss that it was fitted with, and its parameters. ``explains`` is whether :meth:`explain`
+    can split its trust logits, ``is_image_oracle`` whether it needs the images.
     """
 
+    loss_settings: LossSettings
     scale: ClassVar[str] = "logit"
     is_image_oracle: ClassVar[bool] = False
 
     @property
-    @abstractmethod
-    def loss_settings(self) -> LossSettings:
-        """The loss that it was fitted with, and its parameters."""
-
-    @property
     def loss(self) -> str:
-        """The name of that loss."""
+        """The name of the loss that it was fitted with."""
         return self.loss_settings.name
 
     @property

@@ -17,7 +17,6 @@ from steepslope.evidence.registry import FORMER_NAMES, kind_of
 from steepslope.evidence.states import State
 from steepslope.evidence.storage import flattened, load_states
 from steepslope.heads import HEADS
-from steepslope.losses import LossSettings
 from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, Schedule, fit_net
@@ -25,8 +24,7 @@ from steepslope.oracle.on_images import ImageOracle
 from steepslope.oracle.settings import OracleSettings
 from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, STATES, WEIGHTS, kind_of_card, read_card
 from steepslope.outputs import ClassifierOutputs, require_classes
-from steepslope.utilities import blocks as whole
-from steepslope.utilities.blocks import blocks
+from steepslope.utilities.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
 from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
 from steepslope.utilities.weights import load_weights, save_arrays, save_weights
 
@@ -71,8 +69,8 @@ class Oracle(BaseOracle):
                 except ValueError:
                     raise SteepslopeError(f"expected whole numbers, found {settings[name]!r}", name) from None
         given = OracleSettings.of(loss=loss, **settings)
-        self._loss = loss_of(given)
-        self.settings = replace(given, parameters=self._loss.parameters)
+        self.loss_settings = loss_of(given)
+        self.settings = replace(given, parameters=self.loss_settings.parameters)
         require_known("head", self.settings.head, HEADS)
         for name in self.settings.inputs:
             kind_of(name)
@@ -82,11 +80,6 @@ class Oracle(BaseOracle):
     def fused(loss: str = "steep_slope", seed: int = 0, **settings: Any) -> FusedOracle:
         """Return the best default: an oracle on all evidence that the outputs hold."""
         return FusedOracle(loss=loss, seed=seed, **settings)
-
-    @property
-    def loss_settings(self) -> LossSettings:
-        """The loss, and its parameters."""
-        return self._loss
 
     @property
     def explains(self) -> bool:
@@ -129,7 +122,7 @@ class Oracle(BaseOracle):
         fitted = self._checked(outputs)
         parts = []
         with torch.inference_mode():
-            for rows in blocks(len(outputs), BLOCK_ROWS if fitted.states else whole.BLOCK_ROWS):
+            for rows in blocks(len(outputs), BLOCK_ROWS if fitted.states else LARGE_BLOCK):
                 part = columns(outputs, self.settings.inputs, rows, fitted.states)
                 parts.append(fitted.net(torch.from_numpy(part).double()).numpy())
         return np.concatenate(parts)

@@ -19,7 +19,6 @@ from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State, arrays_fit
 from steepslope.evidence.storage import flattened, load_states
-from steepslope.losses import LossSettings
 from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
 from steepslope.oracle.guard import Guard
 from steepslope.oracle.selection import NOISE, OWN, Candidate, Floats, Opinions, best_pool, held_out, left_out
@@ -87,14 +86,9 @@ class FusedOracle(BaseOracle):
 
     def __init__(self, loss: str = "steep_slope", **settings: Any) -> None:
         given = FusedSettings.of(loss=loss, **settings)
-        self._loss = loss_of(given)
-        self.settings = replace(given, parameters=self._loss.parameters)
+        self.loss_settings = loss_of(given)
+        self.settings = replace(given, parameters=self.loss_settings.parameters)
         self.fitted_: FusedFit | None = None
-
-    @property
-    def loss_settings(self) -> LossSettings:
-        """The loss, and its parameters."""
-        return self._loss
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
         """Fit on the outputs in which errors are seen; ``reference`` are the classifier's training outputs.

@@ -16,12 +16,14 @@ from steepslope.errors import SteepslopeError
 from steepslope.estimators.cycle import warm_cosine
 from steepslope.estimators.standardising import scale_of
 from steepslope.heads import Head
+from steepslope.utilities.blocks import blocks
 from steepslope.utilities.progress import bar
 from steepslope.utilities.seeding import seeded, single_thread
 
 TARGET_STEPS = 3_000
 PIECE_ROWS = 1_024  # read from a file at once
 BLOCK_PIECES = 64  # pieces in memory at once, and as many being read
+BLOCK_ROWS = PIECE_ROWS * BLOCK_PIECES
 
 
 class OracleNet(nn.Module):
@@ -68,7 +70,7 @@ class Rows:
         """Return each column's mean and standard deviation, taken about the first piece's mean for accuracy."""
         origin = self.read(slice(0, min(PIECE_ROWS, self.n))).mean(axis=0)
         total, squares = np.zeros(len(origin)), np.zeros(len(origin))
-        for rows in pieces(self.n):
+        for rows in blocks(self.n, PIECE_ROWS):
             shifted = torch.from_numpy(self.read(rows) - origin)
             total += shifted.sum(dim=0).numpy()
             squares += shifted.square_().sum(dim=0).numpy()
@@ -81,7 +83,7 @@ class Rows:
         A block gathers pieces from all over the set, since neighbouring rows are often of one class. The next block is
         read while one is in use.
         """
-        *whole, last = pieces(self.n)
+        *whole, last = blocks(self.n, PIECE_ROWS)
         shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]
         chosen = [shuffled[start : start + BLOCK_PIECES] for start in range(0, len(shuffled), BLOCK_PIECES)]
         with ThreadPoolExecutor(1) as reader:
@@ -99,11 +101,6 @@ class Rows:
             torch.sub(torch.from_numpy(self.read(rows)), mean, out=part)
             part.div_(scale)
         return columns, torch.from_numpy(np.concatenate([self.target[rows] for rows in chosen]))
-
-
-def pieces(n: int) -> Iterator[slice]:
-    """Cut 0…n−1 into the pieces that are read from a file at once."""
-    return (slice(start, min(start + PIECE_ROWS, n)) for start in range(0, n, PIECE_ROWS))
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,8 @@ def fit_net(
 
 def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], schedule: Schedule) -> None:
     epochs = schedule.epochs_for(rows.n)
-    steps = epochs * sum(math.ceil(count / schedule.batch_size) for count in _block_sizes(rows.n))
+    sizes = [block.stop - block.start for block in blocks(rows.n, BLOCK_ROWS)]
+    steps = epochs * sum(math.ceil(size / schedule.batch_size) for size in sizes)
     optimizer = torch.optim.AdamW(
         net.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
@@ -154,15 +152,9 @@ def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tenso
 
 def _batches(net: OracleNet, rows: Rows, batch_size: int, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of all epochs; a fit set of one block is read once."""
-    fits = rows.n <= PIECE_ROWS * BLOCK_PIECES
+    fits = rows.n <= BLOCK_ROWS
     kept = list(rows.blocks(net.mean, net.scale)) if fits else []
     for _ in range(epochs):
         for columns, target in kept or rows.blocks(net.mean, net.scale):
             for batch in torch.split(torch.randperm(len(target)), batch_size):
                 yield columns.index_select(0, batch), target.index_select(0, batch)
-
-
-def _block_sizes(n: int) -> Iterator[int]:
-    """Yield the numbers of rows of the blocks."""
-    block = PIECE_ROWS * BLOCK_PIECES
-    yield from (min(block, n - start) for start in range(0, n, block))

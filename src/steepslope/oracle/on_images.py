@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,18 +95,14 @@ class ImageOracle(BaseOracle):
     images: Dataset | None = None
     workers: int = 0
 
+    explains = False
     is_image_oracle = True
 
-    @property
-    def loss_settings(self) -> LossSettings:
+    @cached_property
+    def loss_settings(self) -> LossSettings:  # type: ignore[override]
         """The loss that it was trained with, and its parameters."""
         known = parameters_of(self.recipe["loss"])
         return LossSettings(self.recipe["loss"], {name: self.recipe[name] for name in known if name in self.recipe})
-
-    @property
-    def explains(self) -> bool:
-        """False: what a net sees in an image cannot be split by evidence."""
-        return False
 
     def on(self, images: Dataset, workers: int = 0) -> ImageOracle:
         """Return the same oracle with its images."""

@@ -45,7 +45,7 @@ def extract_folder(data: Path, out: Path, *options: str) -> int:
 
 def words(classifier: str, data: Path, out: Path, *options: str) -> list[str]:
     given = ["extract", "--classifier", classifier, "--data", f"imagefolder:{data}", "--out", str(out)]
-    return [*given, "--image-size", "16", "--mean", "[0.5]", "--std", "[0.25]", *options]
+    return [*given, "--image-size", "16", "--mean", "0.5", "--std", "0.25", *options]
 
 
 def extracted(classifier: str, data: Path, out: Path, *options: str) -> ClassifierOutputs:

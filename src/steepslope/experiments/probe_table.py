@@ -147,10 +147,7 @@ def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDA
 
 
 def probed_outputs(
-    base: ClassifierOutputs,
-    changed: ClassifierOutputs | None,
-    weights: NDArray[np.float32],
-    bias: NDArray[np.float32],
+    base: ClassifierOutputs, changed: ClassifierOutputs | None, weights: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> ClassifierOutputs:
     """Return the probe's outputs from the backbone's, with views where there are those of its features."""
     logits = np.asarray(base.require_features()) @ weights + bias

@@ -5,9 +5,9 @@ Learning rate and momentum are functions of the step: nothing to save, nothing t
 
 from collections.abc import Callable
 
-import torch
 from timm.layers import DropPath
 from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torchvision.ops import StochasticDepth
 
 from steepslope.estimators.cycle import cosine
@@ -15,11 +15,7 @@ from steepslope.extraction.engine import dropout_layers
 from steepslope.finetuning.recipe import Finetuning
 from steepslope.oracle.on_images import ImageOracleNet
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 START, END = 25, 25e4  # one_cycle begins at a 25th of the highest rate and ends at a 250,000th
 MOMENTA = 0.85, 0.95
 
@@ -47,7 +43,7 @@ def path_layers(net: nn.Module) -> list[nn.Module]:
     return [layer for layer in net.modules() if isinstance(layer, DropPath | StochasticDepth)]
 
 
-def optimizer_of(recipe: Finetuning, learner: nn.Module) -> torch.optim.Optimizer:
+def optimizer_of(recipe: Finetuning, learner: nn.Module) -> Optimizer:
     """Return the recipe's optimizer of what can be trained."""
     parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
     momentum = {"momentum": recipe.momentum} if has_momentum(recipe) else {}

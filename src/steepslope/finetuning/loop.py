@@ -159,9 +159,8 @@ class Run:
         """Take all steps that are left."""
         set_modes(self.net, self.recipe)
         progress, total = self.progress, self.steps.total
-        examples = self.training.source.from_step(
-            progress.step, self.steps, self.fabric.global_rank, self.training.workers
-        )
+        rank, workers = self.fabric.global_rank, self.training.workers
+        examples = self.training.source.from_step(progress.step, self.steps, rank, workers)
         every = max(1, total // LOG_ROWS)
         clock, rows = time.monotonic(), 0
         with bar(self.fabric.is_global_zero) as shown, self._history() as history:
@@ -254,17 +253,11 @@ class Run:
         """Write a row, in the first process, and begin the mean loss anew."""
         running, step = self.progress.running, self.progress.step
         rates = self._rates(step - 1)
-        row = {
-            "step": step,
-            "epoch": (step - 1) // self.steps.an_epoch + 1,
-            "loss": running.loss / running.rows,
-            "learning_rate": rates.pop("lr"),
-            **rates,
-            "tpr": running.tpr,
-            "tnr": running.tnr,
-            "images_per_second": speed,
-            **({} if score is None else {"valid_aupr_error": score}),
-        }
+        row = {"step": step, "epoch": (step - 1) // self.steps.an_epoch + 1, "loss": running.loss / running.rows}
+        row |= {"learning_rate": rates.pop("lr"), **rates}
+        row |= {"tpr": running.tpr, "tnr": running.tnr, "images_per_second": speed}
+        if score is not None:
+            row["valid_aupr_error"] = score
         with together(self.fabric):
             if history is not None:
                 history.write(row)

@@ -95,17 +95,10 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     known = fit_set.known_outputs(workers) if recipe.features_stay else fit_set.outputs
     if known is not None:
         check_errors(known)
-    return Training(
-        oracle,
-        recipe,
-        _source(oracle, recipe, fit_set, workers),
-        _targets(known, fit_set, loss, fabric),
-        loss.bind(known),
-        None if validation is None else _validation(oracle, recipe, *validation, workers),
-        json.loads(json.dumps(key)),
-        workers,
-        sources.tensorboard,
-    )
+    source, targets = _source(oracle, recipe, fit_set, workers), _targets(known, fit_set, loss, fabric)
+    score = None if validation is None else _validation(oracle, recipe, *validation, workers)
+    key = json.loads(json.dumps(key))
+    return Training(oracle, recipe, source, targets, loss.bind(known), score, key, workers, sources.tensorboard)
 
 
 def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:

@@ -13,11 +13,11 @@ from PIL import Image
 
 from benchmarks.timing import Comparison
 from steepslope import ClassifierOutputs
+from steepslope.finetuning.launch import stages_of
 from steepslope.finetuning.loop import finetune
 from steepslope.finetuning.prepare import prepare
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import open_sources
-from steepslope.finetuning.stages import stages_of
 
 ROWS, BATCH, SIDE, EPOCHS = 96, 16, 112, 2
 ORACLE = "timm:resnet18?weights=random"

@@ -26,9 +26,7 @@ def test_real_weights_know_real_photos(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.fromarray(pixels).save(tmp_path / "photos" / name / "photo.jpg", quality=95)
     words = ["extract", "--classifier", EFFICIENTNET, "--data", f"imagefolder:{tmp_path / 'photos'}"]
-    assert (
-        main([*words, "--mean", "0.5", "--std", "0.5", "--backend", "torch", "--out", str(tmp_path / "out")]) == 0
-    )
+    assert main([*words, "--mean", "0.5", "--std", "0.5", "--backend", "torch", "--out", str(tmp_path / "out")]) == 0
     outputs = ClassifierOutputs.load(tmp_path / "out")
     assert outputs.is_correct.all()
     assert outputs.require_features().shape == (3, 1280)

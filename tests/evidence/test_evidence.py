@@ -12,9 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.linear import fit_linear, fit_softmax, fit_standardised_softmax
+from steepslope.estimators.linear import fit_linear, fit_softmax, fit_standardised_softmax, scale_of
 from steepslope.estimators.opinion_pool import OpinionPool, fit_opinion_pool
-from steepslope.estimators.standardising import scale_of
 from steepslope.evidence import EVIDENCE
 from steepslope.evidence.columns import columns, fit_states
 from steepslope.evidence.fitting import all_parts, evidence_of

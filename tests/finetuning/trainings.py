@@ -14,10 +14,10 @@ from torch import nn
 
 from steepslope.cli import main
 from steepslope.finetuning.history import HISTORY
+from steepslope.finetuning.launch import stages_of
 from steepslope.finetuning.prepare import Training, prepare
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import open_sources
-from steepslope.finetuning.stages import stages_of
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 COMMAND = [sys.executable, "-m", "steepslope", "finetune"]

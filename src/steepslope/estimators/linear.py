@@ -1,18 +1,73 @@
-"""Linear models fitted on all rows at once by L-BFGS, to convergence or for a given number of iterations."""
+"""Linear models by L-BFGS, to convergence or for some iterations, and columns of mean 0 and deviation 1 for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
 
-from steepslope.estimators.lbfgs import minimise
-from steepslope.estimators.standardising import standardised
 from steepslope.losses import cross_entropy
+from steepslope.utilities.blocks import blocks
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Bounds = Sequence[tuple[float | None, float | None]]
+CONSTANT = 1e-6  # a deviation below this fraction of the mean is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Standardised:
+    """``columns`` float32 (n, w), of mean 0 and deviation 1, and the ``mean`` and ``scale`` (w,) of the originals."""
+
+    columns: NDArray[np.float32]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def for_originals(self, weights: NDArray[Any], bias: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return weights (w, K) and bias (K,) that give on the originals what the given ones give on the columns."""
+        own = weights / self.scale[:, None]
+        return own, bias - self.mean @ own
+
+
+def standardised(columns: NDArray[Any]) -> Standardised:
+    """Standardise columns (n, w); a constant one becomes 0."""
+    mean = columns.mean(axis=0, dtype=np.float64)
+    squares = sum(np.square(columns[rows] - mean).sum(axis=0) for rows in blocks(len(columns), 4_096))
+    scale = scale_of(mean, np.sqrt(squares / len(columns)))
+    changed = columns.astype(np.float32)
+    changed -= mean.astype(np.float32)
+    changed /= scale.astype(np.float32)
+    return Standardised(changed, mean, scale)
+
+
+def scale_of(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what to divide columns by: 1 where one is constant but for rounding, which would be blown up."""
+    return np.where(deviation > CONSTANT * np.abs(mean), deviation, 1.0)
+
+
+def minimise(
+    objective: Callable[[Tensor], Tensor], start: NDArray[Any], bounds: Bounds | None = None, **options: float
+) -> NDArray[np.float64]:
+    """Return the parameters (p,) where the objective, a scalar of them, is least, by L-BFGS-B with torch's gradient.
+
+    The objective gets them in the type of ``start`` (p,); ``options`` are those of scipy's L-BFGS-B, such as
+    ``maxiter``.
+
+    >>> minimise(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
+    array([3., 3.])
+    """
+
+    def value_and_gradient(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        parameters = torch.from_numpy(values.astype(start.dtype)).requires_grad_()
+        value = objective(parameters)
+        (gradient,) = torch.autograd.grad(value, parameters)
+        return float(value.detach()), gradient.numpy().astype(np.float64)
+
+    found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return np.asarray(found.x)
 
 
 def fit_linear(

@@ -74,12 +74,8 @@ class Index:
         except (TypeError, ValueError, AttributeError) as error:
             raise SteepslopeError(f"expected an index of references, found {', '.join(arrays) or 'nothing'}") from error
         whole = len(cuts) == num_classes + 1 and cuts[0] == 0 < count == cuts[-1] and cuts == sorted(cuts)
-        types = index.starts.dtype, index.points.dtype, index.centre.dtype
-        if (
-            not whole
-            or [str(one) for one in types] != ["int64", "float32", "float32"]
-            or index.centre.shape != (width,)
-        ):
+        types = [str(array.dtype) for array in (index.starts, index.points, index.centre)]
+        if not whole or types != ["int64", "float32", "float32"] or index.centre.shape != (width,):
             raise SteepslopeError(f"expected an index of references of {num_classes} classes, found another")
         return index
 
@@ -104,13 +100,9 @@ class Index:
     def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_float32) -> NDArray[np.float64]:
         """Return the distance to the k-th nearest of all references, (n, d) -> (n,)."""
         self._require_at_least(k)
-        points, parts = torch.from_numpy(self.points), []
-        lengths, room = points.square().sum(dim=1), torch.empty(0)
-        for _, chunk in self._chunks(queries, rows):
-            room = _room(room, len(chunk), len(points))
-            squared = _squared(chunk, points, lengths, room)
-            parts.append(_at_rank(chunk, _lengths(chunk), points, squared, k).numpy())
-        return np.concatenate(parts)
+        points = torch.from_numpy(self.points)
+        chunks = self._chunks(queries, rows)
+        return np.concatenate([_at_rank(chunk, own, points, squared, k).numpy() for _, chunk, own, squared in chunks])
 
     def search(
         self, queries: NDArray[Any], rank: int, counts: Sequence[int]
@@ -120,15 +112,11 @@ class Index:
         The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
         place split what is left of it, whatever their order.
         """
-        num_classes = len(self.starts) - 1
-        distances = np.full((len(queries), num_classes), np.inf)
-        found = np.empty((len(queries), len(counts), num_classes))
+        distances = np.full((len(queries), self.num_classes), np.inf)
+        found = np.empty((len(queries), len(counts), self.num_classes))
         self._require_at_least(max(counts, default=0))
         points = torch.from_numpy(self.points)
-        lengths, room = points.square().sum(dim=1), torch.empty(0)
-        for rows, chunk in self._chunks(queries, as_float32):
-            room = _room(room, len(chunk), len(points))
-            squared, own = _squared(chunk, points, lengths, room), _lengths(chunk)
+        for rows, chunk, own, squared in self._chunks(queries, as_float32):
             if counts:
                 found[rows] = self._counted(chunk, own, squared, counts)
             for label, (start, stop) in enumerate(pairwise(self.starts)):
@@ -140,13 +128,12 @@ class Index:
     def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> NDArray[np.float64]:
         """Return the numbers of each class among the nearest, (m, len(counts), K)."""
         points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
-        labels = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
         values, places = squared.topk(most, dim=1, largest=False)
         exact = torch.stack([torch.linalg.vector_norm(chunk - points[place], dim=1) for place in places.T], dim=1)
         order = exact.argsort(dim=1, stable=True)
         sorted_distances = exact.gather(1, order).double()
         nearest = labels[places.gather(1, order).numpy()]
-        total = len(self.starts) - 1
         result = np.stack([_shared(sorted_distances.numpy(), nearest, count, total) for count in counts], axis=1)
         if most < len(points):
             reach = sorted_distances[:, max(counts) - 1] * (1 + SAME)
@@ -157,37 +144,31 @@ class Index:
                     result[rows, number] = _shared(all_distances, everything, count, total)
         return result
 
-    def _chunks(self, queries: NDArray[Any], rows: Rows) -> Iterator[tuple[slice, Tensor]]:
+    def _chunks(self, queries: NDArray[Any], rows: Rows) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+        """Yield some queries' places, those (n, d), their squared lengths, float64 (n,), and squared distances (n, m).
+
+        The latter are less each query's own square, which does not change the order.
+        """
         if queries.shape[1] != len(self.centre):
             raise SteepslopeError(
                 f"features: expected {len(self.centre)} columns, as in the reference, found {queries.shape[1]}"
             )
-        size = max(1, CHUNK_ENTRIES // max(self.points.shape))
+        points, room = torch.from_numpy(self.points), torch.empty(0)
+        lengths, size = points.square().sum(dim=1), max(1, CHUNK_ENTRIES // max(self.points.shape))
         for part in blocks(len(queries), size):
             centred = rows(queries[part]) - self.centre
             if not np.isfinite(centred.sum()):
                 bad = part.start + int((~np.isfinite(centred)).any(axis=1).argmax())
                 raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
-            yield part, torch.from_numpy(centred)
+            chunk = torch.from_numpy(centred)
+            if len(room) < len(chunk):  # once, since new memory costs as much as a product
+                room = torch.empty((len(chunk), len(points)))
+            squared = torch.addmm(lengths, chunk, points.T, alpha=-2, out=room[: len(chunk)])
+            yield part, chunk, chunk.double().square().sum(dim=1), squared
 
     def _require_at_least(self, count: int) -> None:
         if count > len(self.points):
             raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
-
-
-def _lengths(queries: Tensor) -> Tensor:
-    """Return squared lengths, float64 (n,)."""
-    return queries.double().square().sum(dim=1)
-
-
-def _room(room: Tensor, rows: int, columns: int) -> Tensor:
-    """Return (rows, columns), of an earlier chunk where that suffices: new memory costs as much as a product."""
-    return room[:rows] if len(room) >= rows else torch.empty((rows, columns))
-
-
-def _squared(queries: Tensor, points: Tensor, lengths: Tensor, room: Tensor) -> Tensor:
-    """Return squared distances less each query's own square, which does not change the order, (n, m), in ``room``."""
-    return torch.addmm(lengths, queries, points.T, alpha=-2, out=room)
 
 
 def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:

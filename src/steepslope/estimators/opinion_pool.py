@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from steepslope.estimators.lbfgs import minimise
+from steepslope.estimators.linear import minimise
 from steepslope.utilities.seeding import single_thread
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from steepslope.estimators.cycle import warm_cosine
-from steepslope.estimators.standardising import standardised
+from steepslope.estimators.linear import standardised
 from steepslope.utilities.seeding import seeded, single_thread
 
 WIDTH = 256
@@ -39,12 +39,11 @@ def _trained(columns: torch.Tensor, labels: torch.Tensor, num_classes: int) -> t
         inner, outer = nn.Linear(columns.shape[1], WIDTH), nn.Linear(WIDTH, num_classes)
         net = nn.Sequential(nn.Dropout(DROPOUT), inner, nn.ReLU(), nn.Dropout(DROPOUT), outer)
         optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
-        step, steps = 0, epochs * steps_an_epoch
+        step = 0
         for _ in range(epochs):
-            order = torch.randperm(len(labels))
-            for rows in torch.split(order, BATCH):
+            for rows in torch.split(torch.randperm(len(labels)), BATCH):
                 step += 1
-                optimizer.param_groups[0]["lr"] = RATE * warm_cosine(step / steps)
+                optimizer.param_groups[0]["lr"] = RATE * warm_cosine(step / (epochs * steps_an_epoch))
                 loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -1,8 +1,10 @@
 """Helpers of all experiments: trainings and outputs that are found again, rows that are kept, and cells of means."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +18,31 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.data.holdout import SPLIT_SEED, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
+from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions
+from steepslope.evaluation.score import Resources, Scored
 from steepslope.extraction.extraction import extract, summary
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import digest_of
-from steepslope.metrics.intervals import Estimate
+from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, compare
 from steepslope.metrics.measures import METRICS, Metric, table_metrics
 from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, estimate_cell
+from steepslope.utilities.command_line import run
 from steepslope.utilities.files import read_json, staged_folder, write_json
 from steepslope.utilities.progress import console
 
 ROWS = "rows.json"
 TABLE = "table.md"
 RESAMPLES = 1_000  # for the intervals of every table
+Row = dict[str, Any]
+
+
+def main(table: Callable[..., None]) -> None:
+    """Run a table's function, which has its module's name, by the words of the command line."""
+    sys.exit(run(table, sys.argv[1:], f"python -m steepslope.experiments.{table.__name__}"))
 
 
 def require_seeds(seeds: Sequence[int]) -> None:
@@ -59,14 +70,8 @@ def trained_classifier(
         train_classifier(net, data, folder, recipe, holdout, split_seed)
     classifier, images = load_classifier(f"checkpoint:{folder}"), parse_dataset(data).load("train")
     held_out = len(holdout_split(len(images), holdout, split_seed)[1])
-    card = classifier.card
-    if card is None or (card.net, card.training, card.fingerprint, card.holdout, card.split_seed) != (
-        net,
-        asdict(recipe),
-        images.fingerprint(),
-        held_out,
-        split_seed,
-    ):
+    card, wanted = classifier.card, (net, asdict(recipe), images.fingerprint(), held_out, split_seed)
+    if card is None or (card.net, card.training, card.fingerprint, card.holdout, card.split_seed) != wanted:
         raise SteepslopeError(
             f"{folder}: expected {net} trained on {data} less {held_out:,} rows (split seed {split_seed}) with "
             f"{recipe}, found {card}; choose another work folder"
@@ -93,10 +98,25 @@ def train_by_preset(settings: Mapping[str, Any], out: Path, **others: Any) -> Fi
     return request
 
 
-def rows_key(outputs: ClassifierOutputs, names: Sequence[str], seed: int) -> dict[str, Any]:
+def evaluated(
+    outputs: ClassifierOutputs, names: Sequence[str], seed: int, resources: Resources | None = None
+) -> Evaluation:
+    """Evaluate scores, by name, and oracles, by folder, with a table's resamples."""
+    return evaluate_predictions(outputs, names, resources, bootstrap=RESAMPLES, seed=seed)
+
+
+def compared(
+    one: Scored, other: Scored, outputs: ClassifierOutputs, seed: int, **thresholds: tuple[float, float]
+) -> dict[str, Difference]:
+    """Return each metric of one less that of the other, paired, with a table's resamples."""
+    confidence = one.confidence, other.confidence
+    return compare(*confidence, outputs.is_correct, bootstrap=RESAMPLES, seed=seed, **thresholds)  # type: ignore[arg-type]
+
+
+def rows_key(outputs: ClassifierOutputs, names: Sequence[str], seed: int) -> Row:
     """Return what decides the rows of scores, by name, and of oracles, by folder, on some outputs; as JSON holds it."""
-    return {"outputs": digest_of(outputs), "scores": {Path(name).name: _card_digest(name) for name in names},
-            "seed": seed}  # fmt: skip
+    scores = {Path(name).name: _card_digest(name) for name in names}
+    return {"outputs": digest_of(outputs), "scores": scores, "seed": seed}
 
 
 def _card_digest(name: str) -> str | None:
@@ -105,7 +125,7 @@ def _card_digest(name: str) -> str | None:
     return hashlib.sha256(card.read_bytes()).hexdigest() if card.exists() else None
 
 
-def kept_rows(folder: Path, key: dict[str, Any], make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def kept_rows(folder: Path, key: Row, make: Callable[[], list[Row]]) -> list[Row]:
     """Return the rows that the folder keeps under this key, or make and keep them."""
     path = folder / ROWS
     if path.exists():
@@ -118,14 +138,24 @@ def kept_rows(folder: Path, key: dict[str, Any], make: Callable[[], list[dict[st
     return rows
 
 
-def write_results(
-    out: str, rows: Sequence[dict[str, Any]], table: str, others: Mapping[str, Sequence[dict[str, Any]]] | None = None
-) -> None:
+def write_results(out: str, rows: Sequence[Row], table: str, others: Mapping[str, Sequence[Row]] | None = None) -> None:
     """Write rows.json, other rows under their names, and table.md."""
     with staged_folder(out, last=TABLE) as staging:
         for name, some in {ROWS: rows, **(others or {})}.items():
             write_json(staging / name, some)
         (staging / TABLE).write_text(table, encoding="utf-8")
+
+
+def grouped(rows: Sequence[Row], *columns: str) -> dict[Any, list[Row]]:
+    """Return the rows that agree in the columns, by what they have there, in the order in which that first comes.
+
+    >>> grouped([{"score": "a", "seed": 0}, {"score": "b", "seed": 0}, {"score": "a", "seed": 1}], "score")["a"]
+    [{'score': 'a', 'seed': 0}, {'score': 'a', 'seed': 1}]
+    """
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(itemgetter(*columns)(row), []).append(row)
+    return groups
 
 
 def shown_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
@@ -144,7 +174,7 @@ def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = ""
     >>> str(mean_cell([0.5, 0.7])), str(mean_cell([0.5])), str(mean_cell([0.5, None]))
     ('60.0 ± 14.1', '50.0', '–')
     """
-    numbers = scale * np.array([np.nan if value is None else value for value in values])
+    numbers = scale * np.array(values, dtype=np.float64)
     if np.isnan(numbers).any():
         return UNDEFINED
     mean = f"{np.mean(numbers):{sign}.1f}"
@@ -153,9 +183,5 @@ def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = ""
 
 def interval_cell(value: Mapping[str, float | None], scale: float = 100, sign: str = "") -> Cell:
     """Return a value with its interval, as JSON holds them: null where undefined."""
-    low, middle, high = (_number(value[name]) for name in ("low", "value", "high"))
+    middle, low, high = np.array([value[bound] for bound in BOUNDS], dtype=np.float64).tolist()
     return estimate_cell(Estimate(value=middle, low=low, high=high), scale, sign)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value

@@ -1,6 +1,7 @@
 """Seven distortions at two severities each, for measuring out of domain; nothing is ever chosen on them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,21 +19,6 @@ def _noise(images: Tensor, deviation: float) -> Tensor:
     return images + deviation * torch.randn(images.shape, generator=torch.Generator().manual_seed(SEED))
 
 
-def _blur(images: Tensor, sigma: float) -> Tensor:
-    blurred: Tensor = tv.gaussian_blur(images, [2 * int(4 * sigma) + 1] * 2, [sigma] * 2)
-    return blurred
-
-
-def _contrast(images: Tensor, factor: float) -> Tensor:
-    changed: Tensor = tv.adjust_contrast(images, factor)
-    return changed
-
-
-def _rotate(images: Tensor, degrees: float) -> Tensor:
-    turned: Tensor = tv.rotate(images, degrees, BILINEAR)
-    return turned
-
-
 def _erase(images: Tensor, area: float) -> Tensor:
     """Blacken a square of that fraction of the area, somewhere else in each image."""
     generator = torch.Generator().manual_seed(SEED)
@@ -45,23 +31,14 @@ def _erase(images: Tensor, area: float) -> Tensor:
     return erased
 
 
-def _scale(images: Tensor, factor: float) -> Tensor:
-    scaled: Tensor = tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR)
-    return scaled
-
-
-def _invert(images: Tensor, strength: float) -> Tensor:
-    return (1 - strength) * images + strength * (1 - images)
-
-
 DISTORTIONS: dict[str, tuple[Callable[[Tensor, float], Tensor], tuple[float, float]]] = {
     "noise": (_noise, (0.1, 0.25)),
-    "blur": (_blur, (0.8, 1.2)),
-    "contrast": (_contrast, (0.6, 0.4)),
-    "rotate": (_rotate, (10, 20)),
+    "blur": (lambda images, sigma: tv.gaussian_blur(images, [2 * int(4 * sigma) + 1] * 2, [sigma] * 2), (0.8, 1.2)),
+    "contrast": (tv.adjust_contrast, (0.6, 0.4)),
+    "rotate": (partial(tv.rotate, interpolation=BILINEAR), (10, 20)),
     "erase": (_erase, (0.15, 0.25)),
-    "scale": (_scale, (0.75, 1.25)),
-    "invert": (_invert, (0.75, 1.0)),
+    "scale": (lambda images, factor: tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR), (0.75, 1.25)),
+    "invert": (lambda images, strength: (1 - strength) * images + strength * (1 - images), (0.75, 1.0)),
 }
 
 

@@ -4,35 +4,30 @@ Run ``python -m steepslope.experiments.fused_table --help``. It starts from the 
 ``steepslope.experiments.loss_table`` has trained.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset, Images
-from steepslope.evaluation.evaluation import evaluate_predictions
 from steepslope.evaluation.score import Resources, Scored, score_predictions
 from steepslope.experiments import common
-from steepslope.experiments.common import metric_cell, outputs_of, require_seeds, shown_metrics, write_results
+from steepslope.experiments.common import Row, grouped, metric_cell, outputs_of, shown_metrics
 from steepslope.experiments.distortions import DISTORTIONS, distorted
 from steepslope.extraction.auxiliary import summary_of_features
 from steepslope.extraction.extraction import named_data
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.sources import TRAIN
-from steepslope.metrics import METRICS, auroc, compare
+from steepslope.metrics import METRICS, auroc
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import Cell, Grid, markdown
 from steepslope.scores import SCORES
-from steepslope.utilities.command_line import run
 from steepslope.utilities.progress import console
 
 SHIFTED = ("accuracy", "mcp", "trust_score", "fused")
@@ -80,18 +75,19 @@ def fused_table(
     seeds
         Seeds of the classifiers.
     """
-    require_seeds(seeds)
+    common.require_seeds(seeds)
     spec, folder = parse_dataset(data), Path(work)
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
     backbone = load_classifier(auxiliary).with_transform(auxiliary_size, auxiliary_mean, auxiliary_std)
     images = {**named_data(nets[seeds[0]], spec, None), **_distorted(spec.load_into_memory("test"))}
     auxiliary_outputs = outputs_of(backbone, images, folder / "auxiliary", AUXILIARY, summary_of_features)
-    rows, shifted = [], []
+    rows: list[Row] = []
+    shifted: list[Row] = []
     for seed, net in nets.items():
         clean, on_shifted = seed_rows(net, images, auxiliary_outputs, folder / f"seed{seed}", seed)
         rows += clean
         shifted += on_shifted
-    write_results(out, rows, tables(rows, shifted), {"shifted.json": shifted})
+    common.write_results(out, rows, tables(rows, shifted), {"shifted.json": shifted})
 
 
 def small_net(classifiers: str, seed: int) -> Classifier:
@@ -113,12 +109,8 @@ def outputs_of_small_net(net: Classifier, images: Mapping[str, Dataset], folder:
 
 
 def seed_rows(
-    net: Classifier,
-    images: Mapping[str, Dataset],
-    auxiliary: Mapping[str, ClassifierOutputs],
-    folder: Path,
-    seed: int,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    net: Classifier, images: Mapping[str, Dataset], auxiliary: Mapping[str, ClassifierOutputs], folder: Path, seed: int
+) -> tuple[list[Row], list[Row]]:
     """Fit on one classifier's held-out rows; return the test split's rows, and the AUCs on distorted images."""
     own = outputs_of_small_net(net, images, folder)
     passes = ExtractionOptions(evidence=("dropout",), passes=PASSES, batch_size=256)
@@ -135,60 +127,47 @@ def seed_rows(
     ]
 
 
-def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, resources: Resources) -> list[dict[str, Any]]:
-    evaluation = evaluate_predictions(test, [*SCORES, str(oracle)], resources, bootstrap=common.RESAMPLES, seed=seed)
+def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, resources: Resources) -> list[Row]:
+    evaluation = common.evaluated(test, [*SCORES, str(oracle)], seed, resources)
     rows = [row.as_json() for row in evaluation.rows]
     last = len(rows) - 1
-    rows[last]["best_single"] = against_best(evaluation.scored, rows, last, last, test.is_correct, seed)
+    rows[last]["best_single"] = against_best(evaluation.scored, rows, last, last, test, seed)
     return [{"seed": seed, **row} for row in rows]
 
 
 def against_best(
-    scored: Sequence[Scored],
-    rows: Sequence[dict[str, Any]],
-    index: int,
-    singles: int,
-    is_correct: NDArray[np.bool_],
-    seed: int,
-) -> dict[str, Any]:
+    scored: Sequence[Scored], rows: Sequence[Row], index: int, singles: int, outputs: ClassifierOutputs, seed: int
+) -> Row:
     """Compare one of the scored with the best by AURC of the first ``singles``."""
     best = min(range(singles), key=lambda row: rows[row]["aurc"]["value"])
-    against = compare(
-        scored[index].confidence, scored[best].confidence, is_correct, bootstrap=common.RESAMPLES, seed=seed
-    )
+    against = common.compared(scored[index], scored[best], outputs, seed)
     return {"score": rows[best]["score"], **{name: dict(against[name]) for name in MAIN}}
 
 
 def _shifted_row(
     seed: int, name: str, level: int, oracle: Path, outputs: ClassifierOutputs, resources: Resources
-) -> dict[str, Any]:
+) -> Row:
     scored = score_predictions(["trust_score", str(oracle)], outputs, resources)
     aucs = {one.name: auroc(one.confidence, outputs.is_correct) for one in scored}
-    delta = dict(
-        compare(scored[-1].confidence, scored[0].confidence, outputs.is_correct, bootstrap=common.RESAMPLES, seed=seed)[
-            "auc"
-        ]
-    )
+    delta = dict(common.compared(scored[-1], scored[0], outputs, seed)["auc"])
     accuracy = float(outputs.is_correct.mean())
     return {"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs, "delta": delta}
 
 
-def tables(rows: Sequence[dict[str, Any]], shifted: Sequence[dict[str, Any]]) -> str:
+def tables(rows: Sequence[Row], shifted: Sequence[Row]) -> str:
     """Return all tables as Markdown."""
     return "\n\n".join([score_table(rows), gains(rows), _distortions(shifted)]) + "\n"
 
 
-def score_table(rows: Sequence[dict[str, Any]]) -> str:
+def score_table(rows: Sequence[Row]) -> str:
     """Return each score's means over seeds."""
-    lines, shown = [], shown_metrics(rows)
-    for name in dict.fromkeys(row["score"] for row in rows):
-        own = [row for row in rows if row["score"] == name]
-        lines.append([Cell(name), *(metric_cell(own, metric) for metric in shown)])
+    shown, by_score = shown_metrics(rows), grouped(rows, "score")
+    lines = [[Cell(name), *(metric_cell(own, metric) for metric in shown)] for name, own in by_score.items()]
     note = f"{rows[0]['n']:,} test rows; mean ± standard deviation over {len({row['seed'] for row in rows})} seeds."
     return markdown(Grid("", ["score", *(metric.heading for metric in shown.values())], lines, note))
 
 
-def gains(rows: Sequence[dict[str, Any]]) -> str:
+def gains(rows: Sequence[Row]) -> str:
     """Return the paired differences of each fused oracle to MCP and to the best single score, seed by seed."""
     lines = []
     for row in (row for row in rows if "best_single" in row):
@@ -205,10 +184,9 @@ def _difference_cell(value: dict[str, float], scale: float) -> Cell:
     return Cell(middle, f"({low} to {high})")
 
 
-def _distortions(shifted: Sequence[dict[str, Any]]) -> str:
+def _distortions(shifted: Sequence[Row]) -> str:
     lines = []
-    for name in DISTORTIONS:
-        some = [row for row in shifted if row["distortion"] == name]
+    for name, some in grouped(shifted, "distortion").items():
         values = [100 * float(np.mean([row[key] for row in some])) for key in SHIFTED]
         clear = sum(row["delta"]["low"] > 0 for row in some), sum(row["delta"]["high"] < 0 for row in some)
         delta = Cell(f"{values[-1] - values[1]:+.1f}", f"({clear[0]} above, {clear[1]} below of {len(some)})")
@@ -222,4 +200,4 @@ def _distortions(shifted: Sequence[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run(fused_table, sys.argv[1:], "python -m steepslope.experiments.fused_table"))
+    common.main(fused_table)

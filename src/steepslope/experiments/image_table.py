@@ -4,9 +4,9 @@ Run ``python -m steepslope.experiments.image_table --help``. It starts from the 
 ``steepslope.experiments.loss_table`` has trained; a backbone with a linear probe is the other classifier.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +18,25 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.evaluation.evaluation import evaluate_predictions
 from steepslope.evaluation.rows import nan_to_none
 from steepslope.evaluation.score import Resources, Scored
 from steepslope.experiments import common
-from steepslope.experiments.common import (
-    interval_cell,
-    kept_rows,
-    mean_cell,
-    outputs_of,
-    require_seeds,
-    rows_key,
-    train_by_preset,
-    write_results,
-)
+from steepslope.experiments.common import Row, grouped, interval_cell, mean_cell, outputs_of
 from steepslope.experiments.loss_table import SPLIT_WORDS, mean_table
 from steepslope.experiments.probe_table import probe, probe_rows, probed_outputs
 from steepslope.extraction.extraction import named_data
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.losses import PAPER_LOSSES
-from steepslope.metrics import compare
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.presets import preset
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.theory import decision_probability
-from steepslope.utilities.command_line import run
 
 SMALL, LARGE = "net", "lite0"  # as the presets fashion-mnist-… name them
 STEEP, PLAIN = "SS", "CE"
+PAIR = "oracle", "classifier"
 
 
 @dataclass(frozen=True)
@@ -96,14 +85,13 @@ def image_table(
         Split that is reported: test, or holdout to choose the recipe on.
     """
     require_known("split", split, SPLIT_WORDS)
-    require_seeds(seeds)
+    common.require_seeds(seeds)
     settings = preset(preset_name(LARGE, LARGE))
-    net = load_classifier(backbone).with_transform(
-        *(settings.get(f"oracle_{name}") for name in ("size", "mean", "std"))
-    )
+    changes = (settings.get(f"oracle_{name}") for name in ("size", "mean", "std"))
+    net = load_classifier(backbone).with_transform(*changes)
     sources = Sources(parse_dataset(data), Path(classifiers), Path(work), net, backbone, fit_rows, split)
     rows = [row for seed in seeds for row in seed_rows(sources, seed)]
-    write_results(out, rows, tables(rows))
+    common.write_results(out, rows, tables(rows))
 
 
 def preset_name(oracle: str, classifier: str) -> str:
@@ -111,24 +99,21 @@ def preset_name(oracle: str, classifier: str) -> str:
     return f"fashion-mnist-{oracle}-{classifier}"
 
 
-def seed_rows(sources: Sources, seed: int) -> list[dict[str, Any]]:
+def seed_rows(sources: Sources, seed: int) -> list[Row]:
     """Return the rows of every pair, for one seed."""
     spec = f"checkpoint:{sources.classifiers / f'seed{seed}' / 'classifier'}"
     data = named_data(load_classifier(spec), sources.data, None)
     folder = sources.work / f"seed{seed}"
-    outputs = {SMALL: _of_net(sources, spec, data, folder), LARGE: _of_probe(sources, data, seed)}
-    fit_sets = {
-        name: fit_folder(of_splits["train"], folder / f"fit-{name}", sources.fit_rows, seed)
-        for name, of_splits in outputs.items()
-    }
-    rows = []
-    for oracle, backbone in ((LARGE, sources.spec), (SMALL, spec)):
-        for name, of_splits in outputs.items():
-            given = {"oracle": backbone, "data": sources.data.name, "outputs": str(fit_sets[name]), "seed": seed}
-            where, settings = folder / f"{oracle}-{name}", preset(preset_name(oracle, name))
-            about = {"seed": seed, "oracle": oracle, "classifier": name, "fit_rows": sources.fit_rows}
-            found = pair_rows(settings, given, where, of_splits[sources.split], data[sources.split])
-            rows += [{**about, "split": sources.split, **row} for row in found]
+    small = _extracted(sources, load_classifier(spec).with_transform(), data, folder / "net", 256)
+    outputs, split = {SMALL: small, LARGE: _of_probe(sources, data, seed)}, sources.split
+    fit_sets = {name: fit_folder(some["train"], folder / f"fit-{name}", sources.fit_rows, seed)
+                for name, some in outputs.items()}  # fmt: skip
+    rows: list[Row] = []
+    for (oracle, backbone), name in product(((LARGE, sources.spec), (SMALL, spec)), outputs):
+        given = {"oracle": backbone, "data": sources.data.name, "outputs": str(fit_sets[name]), "seed": seed}
+        where, settings = folder / f"{oracle}-{name}", preset(preset_name(oracle, name))
+        about = {"seed": seed, "oracle": oracle, "classifier": name, "fit_rows": sources.fit_rows, "split": split}
+        rows += [about | row for row in pair_rows(settings, given, where, outputs[name][split], data[split])]
     return rows
 
 
@@ -158,33 +143,30 @@ def _ids(outputs: ClassifierOutputs) -> list[str]:
 
 def pair_rows(
     settings: Mapping[str, Any], given: dict[str, Any], folder: Path, seen: ClassifierOutputs, images: Dataset
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Train a pair's oracles and evaluate them, or find them and their rows."""
     requests = train_losses(settings, given, folder)
     names, seed = [str(path) for path in requests], given["seed"]
     parameters = next(iter(requests.values())).parameters
     slopes = {name: parameters[name] for name in ("alpha_pos", "alpha_neg")}
-    rows = kept_rows(folder, rows_key(seen, names, seed), lambda: block_rows(names, seen, images, seed))
+    key = common.rows_key(seen, names, seed)
+    rows = common.kept_rows(folder, key, lambda: block_rows(names, seen, images, seed))
     return [{**slopes, **row} for row in rows]
 
 
 def train_losses(settings: Mapping[str, Any], given: dict[str, Any], folder: Path) -> dict[Path, FinetuneRequest]:
     """Train an oracle with each loss by a preset, or find it; return the requests by their folders."""
-    return {
-        folder / short: train_by_preset(settings, folder / short, **given, loss=loss)
-        for short, loss in PAPER_LOSSES.items()
-    }
+    losses = {folder / short: loss for short, loss in PAPER_LOSSES.items()}
+    return {path: common.train_by_preset(settings, path, **given, loss=loss) for path, loss in losses.items()}
 
 
-def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset, seed: int) -> list[dict[str, Any]]:
+def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset, seed: int) -> list[Row]:
     """Return MCP's row and each oracle's; each oracle's has also its TNR's paired difference to cross entropy's.
 
     That of steep slope, which trusts where z > 0, has a second one: to cross entropy's where p is above α⁻ / (α⁺ + α⁻),
     which is what z > 0 means for it.
     """
-    evaluation = evaluate_predictions(
-        seen, oracles, Resources(open_images=lambda _: images), bootstrap=common.RESAMPLES, seed=seed
-    )
+    evaluation = common.evaluated(seen, oracles, seed, Resources(open_images=lambda _: images))
     found = [{**row.as_json(), "cuts": {str(cut): nan_to_none(rates) for cut, rates in row.cuts.items()}}
              for row in evaluation.rows]  # fmt: skip
     plain = next(one for one in evaluation.scored if one.name == PLAIN)
@@ -195,14 +177,10 @@ def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset,
     return found
 
 
-def _difference(one: Scored, plain: Scored, seen: ClassifierOutputs, seed: int, cut: float = 0.0) -> dict[str, Any]:
+def _difference(one: Scored, plain: Scored, seen: ClassifierOutputs, seed: int, cut: float = 0.0) -> Row:
     """Compare the TNRs of z > 0 and of the other's z > cut."""
-    pair, own, other = (one.confidence, plain.confidence), (0.0, 0.0), (cut, cut)
-    return nan_to_none(
-        compare(*pair, seen.is_correct, thresholds_a=own, thresholds_b=other, bootstrap=common.RESAMPLES, seed=seed)[
-            "tnr"
-        ]
-    )
+    found = common.compared(one, plain, seen, seed, thresholds_a=(0.0, 0.0), thresholds_b=(cut, cut))
+    return nan_to_none(found["tnr"])
 
 
 def _extracted(
@@ -213,36 +191,28 @@ def _extracted(
     return outputs_of(classifier, images, folder, ExtractionOptions(batch_size=batch_size))
 
 
-def _of_net(sources: Sources, spec: str, data: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
-    return _extracted(sources, load_classifier(spec).with_transform(), data, folder / "net", 256)
-
-
 def _of_probe(sources: Sources, data: Mapping[str, Dataset], seed: int) -> dict[str, ClassifierOutputs]:
     """Return the outputs of a linear probe on the backbone."""
     seen = _extracted(sources, sources.backbone, data, sources.work / "backbone", 64)
     weights, bias = probe(seen["train"], seed)
-    return {
-        name: replace(probed_outputs(outputs, None, weights, bias), features=None) for name, outputs in seen.items()
-    }
+    probed = {name: probed_outputs(outputs, None, weights, bias) for name, outputs in seen.items()}
+    return {name: replace(outputs, features=None) for name, outputs in probed.items()}
 
 
-def tables(rows: Sequence[dict[str, Any]]) -> str:
+def tables(rows: Sequence[Row]) -> str:
     """Return a table of each pair ⟨oracle, classifier⟩, and one of the steep slope loss's gain in TNR."""
-    pairs = list(dict.fromkeys((row["oracle"], row["classifier"]) for row in rows))
     blocks = []
-    for pair in pairs:
-        own = [row for row in rows if (row["oracle"], row["classifier"]) == pair]
-        blocks += [f"## ⟨{pair[0]}, {pair[1]}⟩", mean_table(own).strip(), _at_cuts(own)]
+    for (oracle, classifier), own in grouped(rows, *PAIR).items():
+        blocks += [f"## ⟨{oracle}, {classifier}⟩", mean_table(own).strip(), _at_cuts(own)]
     return "\n\n".join([*blocks, _tnr_gains(rows)]) + "\n"
 
 
-def _at_cuts(rows: Sequence[dict[str, Any]]) -> str:
+def _at_cuts(rows: Sequence[Row]) -> str:
     """Return TPR / TNR at one half, and where the steep slope loss cuts."""
     cuts = list(rows[0]["cuts"])
     lines = []
-    for name in dict.fromkeys(row["score"] for row in rows):
-        own = [row["cuts"] for row in rows if row["score"] == name]
-        cells = [_rates([cell[cut] for cell in own]) for cut in cuts]
+    for name, own in grouped(rows, "score").items():
+        cells = [_rates([row["cuts"][cut] for row in own]) for cut in cuts]
         lines.append([Cell(name), *([cells[0], UNDEFINED] if name == STEEP else cells)])
     titles = [f"TPR / TNR where p > {float(cut):.3g}" for cut in cuts]
     note = (
@@ -257,32 +227,19 @@ def _rates(cells: Sequence[dict[str, float | None]]) -> Cell:
     return Cell(f"{tpr} / {tnr}")
 
 
-def _tnr_gains(rows: Sequence[dict[str, Any]]) -> str:
+def _tnr_gains(rows: Sequence[Row]) -> str:
     """Return, pair by pair and seed by seed, steep slope's paired differences to cross entropy."""
-    columns = [
-        "⟨oracle, classifier⟩",
-        "TPR of SS",
-        "TNR of SS − CE, both z > 0",
-        "TPR of CE, p > cut",
-        "TNR of SS, z > 0, − CE, p > cut",
-    ]
-    lines = [_gain_line(row, _plain_like(row, rows)) for row in _by_pair(rows) if row["score"] == STEEP]
+    columns = ["⟨oracle, classifier⟩", "TPR of SS", "TNR of SS − CE, both z > 0", "TPR of CE, p > cut",
+               "TNR of SS, z > 0, − CE, p > cut"]  # fmt: skip
+    lines = []
+    for own in grouped(rows, *PAIR).values():
+        plain = {row["seed"]: row for row in own if row["score"] == PLAIN}
+        lines += [_gain_line(row, plain[row["seed"]]) for row in own if row["score"] == STEEP]
     note = "Points, paired, with 95 % intervals; cut = α⁻ / (α⁺ + α⁻), the p that z > 0 stands for in SS."
     return markdown(Grid("Steep slope against cross entropy", columns, lines, note))
 
 
-def _by_pair(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    pairs = list(dict.fromkeys((row["oracle"], row["classifier"]) for row in rows))
-    return sorted(rows, key=lambda row: pairs.index((row["oracle"], row["classifier"])))
-
-
-def _plain_like(steep: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return cross entropy's row of the same pair and seed."""
-    same = ("seed", "oracle", "classifier")
-    return next(row for row in rows if row["score"] == PLAIN and all(row[key] == steep[key] for key in same))
-
-
-def _gain_line(steep: dict[str, Any], plain: dict[str, Any]) -> list[Cell]:
+def _gain_line(steep: Row, plain: Row) -> list[Cell]:
     cut = str(decision_probability(steep["alpha_pos"], steep["alpha_neg"]))
     return [
         Cell(f"⟨{steep['oracle']}, {steep['classifier']}⟩, seed {steep['seed']}"),
@@ -294,4 +251,4 @@ def _gain_line(steep: dict[str, Any], plain: dict[str, Any]) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(image_table, sys.argv[1:], "python -m steepslope.experiments.image_table"))
+    common.main(image_table)

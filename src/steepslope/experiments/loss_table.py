@@ -3,26 +3,16 @@
 Run ``python -m steepslope.experiments.loss_table --help``.
 """
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.training import recipe_for
 from steepslope.data.datasets import parse_dataset
 from steepslope.errors import require_known
-from steepslope.evaluation.evaluation import evaluate_predictions
 from steepslope.evaluation.score import BASELINE
 from steepslope.experiments import common
-from steepslope.experiments.common import (
-    mean_cell,
-    metric_cell,
-    require_seeds,
-    shown_metrics,
-    trained_classifier,
-    write_results,
-)
+from steepslope.experiments.common import Row, grouped, mean_cell, metric_cell, shown_metrics
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.losses import PAPER_LOSSES
 from steepslope.metrics import METRICS
@@ -32,20 +22,8 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import DELTA
-from steepslope.utilities.command_line import run
 
 SPLIT_WORDS = {"test": "test", "holdout": "held-out"}
-
-
-@dataclass(frozen=True)
-class Block:
-    """A net and how to train it, its data, the split that oracles are fitted on, and their settings."""
-
-    net: str
-    data: str
-    flip: bool
-    fit_split: str
-    oracle: dict[str, Any]
 
 
 def loss_table(
@@ -80,43 +58,42 @@ def loss_table(
         Widths of the oracles' ReLU layers.
     """
     require_known("fit split", fit_split, ("train", "holdout"))
-    require_seeds(seeds)
-    block = Block(net, data, flip, fit_split, {"hidden": tuple(hidden)})
-    rows = [row for seed in seeds for row in seed_rows(block, seed, Path(work) / f"seed{seed}")]
-    write_results(out, rows, mean_table(rows))
+    common.require_seeds(seeds)
+    rows: list[Row] = []
+    for seed in seeds:
+        folder = Path(work) / f"seed{seed}"
+        classifier = common.trained_classifier(net, data, folder / "classifier", recipe_for(net, seed=seed, flip=flip))
+        rows += seed_rows(_outputs(classifier, data, folder / "outputs"), fit_split, tuple(hidden), seed, folder)
+    common.write_results(out, rows, mean_table(rows))
 
 
-def seed_rows(block: Block, seed: int, folder: Path) -> list[dict[str, Any]]:
-    """Make or reuse everything of one seed, and evaluate on the test split."""
-    outputs = _outputs(block, seed, folder)
-    oracles = [folder / f"oracles-{block.fit_split}" / name for name in PAPER_LOSSES]
-    for path in oracles:
-        oracle = Oracle(loss=PAPER_LOSSES[path.name], seed=seed, **block.oracle)
-        if not (path / ORACLE_CARD).exists() or getattr(Oracle.load(path), "settings", None) != oracle.settings:
-            oracle.fit(outputs[block.fit_split]).save(path)
-    rows = evaluate_predictions(
-        outputs["test"], [str(path) for path in oracles], bootstrap=common.RESAMPLES, seed=seed
-    ).rows
-    return [{"seed": seed, "fit_split": block.fit_split, **row.as_json()} for row in rows]
-
-
-def _outputs(block: Block, seed: int, folder: Path) -> dict[str, ClassifierOutputs]:
-    """Make or reuse a classifier of exactly this recipe and data, and its outputs."""
-    splits = {name: folder / "outputs" / name for name in ("train", "holdout", "test")}
-    recipe = recipe_for(block.net, seed=seed, flip=block.flip)
-    classifier = trained_classifier(block.net, block.data, folder / "classifier", recipe)
+def _outputs(classifier: Classifier, data: str, folder: Path) -> dict[str, ClassifierOutputs]:
+    """Make or reuse a classifier's outputs."""
+    splits = {name: folder / name for name in ("train", "holdout", "test")}
     if not all((path / MANIFEST).exists() for path in splits.values()):
-        extract_to_folder(classifier, parse_dataset(block.data), folder / "outputs")
+        extract_to_folder(classifier, parse_dataset(data), folder)
     return {name: ClassifierOutputs.load(path) for name, path in splits.items()}
 
 
-def mean_table(rows: Sequence[dict[str, Any]]) -> str:
+def seed_rows(
+    outputs: Mapping[str, ClassifierOutputs], fit_split: str, hidden: tuple[int, ...], seed: int, folder: Path
+) -> list[Row]:
+    """Fit or reuse one seed's oracles, and evaluate on the test split."""
+    oracles = [folder / f"oracles-{fit_split}" / name for name in PAPER_LOSSES]
+    for path in oracles:
+        oracle = Oracle(loss=PAPER_LOSSES[path.name], seed=seed, hidden=hidden)
+        if not (path / ORACLE_CARD).exists() or getattr(Oracle.load(path), "settings", None) != oracle.settings:
+            oracle.fit(outputs[fit_split]).save(path)
+    evaluation = common.evaluated(outputs["test"], [str(path) for path in oracles], seed)
+    return [{"seed": seed, "fit_split": fit_split, **row.as_json()} for row in evaluation.rows]
+
+
+def mean_table(rows: Sequence[Row]) -> str:
     """Return the mean and standard deviation over seeds of each score as Markdown."""
-    names = list(dict.fromkeys(row["score"] for row in rows))
     split = SPLIT_WORDS[rows[0].get("split", "test")]
     seeds = len({row["seed"] for row in rows})
     over = "one seed," if seeds == 1 else f"mean ± standard deviation over {seeds} seeds,"
-    lines = [_mean_line([row for row in rows if row["score"] == name]) for name in names]
+    lines = [_mean_line(own) for own in grouped(rows, "score").values()]
     note = (
         f"{rows[0]['n']:,} {split} rows; {over} in percent. In brackets: in how many seeds the 95 % interval of the "
         "paired difference excludes 0."
@@ -125,7 +102,7 @@ def mean_table(rows: Sequence[dict[str, Any]]) -> str:
     return markdown(Grid("", ["score", *titles, DELTA], lines, note)) + "\n"
 
 
-def _mean_line(rows: Sequence[dict[str, Any]]) -> list[Cell]:
+def _mean_line(rows: Sequence[Row]) -> list[Cell]:
     loss, name = rows[0]["loss"], rows[0]["score"]
     numbers = [metric_cell(rows, name) for name in ("accuracy", *shown_metrics(rows))]
     deltas = [row["delta_auc_vs_mcp"] for row in rows]
@@ -141,4 +118,4 @@ def _excludes_zero(delta: dict[str, float | None]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(run(loss_table, sys.argv[1:], "python -m steepslope.experiments.loss_table"))
+    common.main(loss_table)

@@ -5,11 +5,9 @@ Run ``python -m steepslope.experiments.probe_table --help``. It starts from the 
 work folder of ``steepslope.experiments.fused_table``.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +21,7 @@ from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Resources, Scored, score_predictions
 from steepslope.experiments import common
-from steepslope.experiments.common import outputs_of, require_seeds, write_results
+from steepslope.experiments.common import Row, outputs_of
 from steepslope.experiments.fused_table import (
     AUXILIARY,
     against_best,
@@ -39,8 +37,8 @@ from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from steepslope.utilities.blocks import blocks
-from steepslope.utilities.command_line import run
 
+Outputs = Mapping[str, ClassifierOutputs]  # by the names of their data
 PENALTY = 1e-3
 PROBED_FRACTION = 0.8  # of the training rows, drawn anew for each seed's probe
 ORACLES = {"fused": True, "fused without an auxiliary backbone": False}
@@ -93,17 +91,17 @@ def probe_table(
     seeds
         Seeds, each with a probe and an auxiliary net of its own.
     """
-    require_seeds(seeds)
+    common.require_seeds(seeds)
     net, folder = load_classifier(backbone).with_transform(size, mean, std), Path(work)
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
     images = named_data(nets[seeds[0]], parse_dataset(data), None)
     plain = outputs_of(net, images, folder / "probed", AUXILIARY, summary_of_features)
     changed = _views_of_features(net, plain[TRAIN], images, folder / "probed-views")
-    rows = []
+    rows: list[Row] = []
     for seed, small in nets.items():
         auxiliary = outputs_of_small_net(small, images, folder / f"seed{seed}")
         rows += _seed_rows(plain, changed, auxiliary, seed)
-    write_results(out, rows, "\n\n".join([score_table(rows), gains(rows)]) + "\n")
+    common.write_results(out, rows, "\n\n".join([score_table(rows), gains(rows)]) + "\n")
 
 
 def _views_of_features(
@@ -113,19 +111,11 @@ def _views_of_features(
     width = plain.require_features().shape[1]
     wide = replace(net, net=FeaturesAsLogits(net.net).eval(), num_classes=width, classes=None)
     others = {name: data for name, data in images.items() if name != TRAIN}
-    return outputs_of(wide, others, folder, replace(AUXILIARY, evidence=("views",)), _describe_views)
+    views = replace(AUXILIARY, evidence=("views",))
+    return outputs_of(wide, others, folder, views, lambda outputs: f"views of {len(outputs):,} images")
 
 
-def _describe_views(outputs: ClassifierOutputs) -> str:
-    return f"views of {len(outputs):,} images"
-
-
-def _seed_rows(
-    plain: Mapping[str, ClassifierOutputs],
-    changed: Mapping[str, ClassifierOutputs],
-    auxiliary: Mapping[str, ClassifierOutputs],
-    seed: int,
-) -> list[dict[str, Any]]:
+def _seed_rows(plain: Outputs, changed: Outputs, auxiliary: Outputs, seed: int) -> list[Row]:
     weights, bias = probe(plain[TRAIN], seed)
     sets = {
         name: probed_outputs(base, changed.get(name), weights, bias).with_auxiliary(auxiliary[name])
@@ -133,17 +123,14 @@ def _seed_rows(
     }
     test = sets["test"]
     names = [name for name in SCORES if name != "mc_dropout"]  # a linear probe has no dropout
-    scored = score_predictions(names, test, Resources(sets["holdout"], sets["train"]))
+    scored = score_predictions(names, test, Resources(sets["holdout"], sets[TRAIN]))
     for name, with_auxiliary in ORACLES.items():
-        known, fit_set, unseen = (
-            sets[part] if with_auxiliary else sets[part].changed(auxiliary=None)
-            for part in ("train", "holdout", "test")
-        )
-        oracle = Oracle.fused(seed=seed).fit(fit_set, known)
-        scored.append(Scored(name, oracle.loss, oracle.trust_logit(unseen), oracle.scale))
+        seen = sets if with_auxiliary else {part: one.changed(auxiliary=None) for part, one in sets.items()}
+        oracle = Oracle.fused(seed=seed).fit(seen["holdout"], seen[TRAIN])
+        scored.append(Scored(name, oracle.loss, oracle.trust_logit(seen["test"]), oracle.scale))
     rows = [row.as_json() for row in table_rows(scored, test, bootstrap=common.RESAMPLES, seed=seed)]
     for index in range(len(names), len(rows)):
-        rows[index]["best_single"] = against_best(scored, rows, index, len(names), test.is_correct, seed)
+        rows[index]["best_single"] = against_best(scored, rows, index, len(names), test, seed)
     return [{"seed": seed, **row} for row in rows]
 
 
@@ -160,10 +147,7 @@ def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDA
 
 
 def probed_outputs(
-    base: ClassifierOutputs,
-    changed: ClassifierOutputs | None,
-    weights: NDArray[np.float32],
-    bias: NDArray[np.float32],
+    base: ClassifierOutputs, changed: ClassifierOutputs | None, weights: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> ClassifierOutputs:
     """Return the probe's outputs from the backbone's, with views where there are those of its features."""
     logits = np.asarray(base.require_features()) @ weights + bias
@@ -176,4 +160,4 @@ def probed_outputs(
 
 
 if __name__ == "__main__":
-    sys.exit(run(probe_table, sys.argv[1:], "python -m steepslope.experiments.probe_table"))
+    common.main(probe_table)

@@ -3,7 +3,6 @@
 Run ``python -m steepslope.experiments.recipe_table --help``.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,31 +10,20 @@ from typing import Any
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.training import recipe_for
 from steepslope.data.datasets import parse_dataset
+from steepslope.data.holdout import SPLIT_SEED
 from steepslope.data.images import Dataset
-from steepslope.evaluation.evaluation import evaluate_predictions
 from steepslope.evaluation.rows import nan_to_none
 from steepslope.evaluation.score import BASELINE, Resources
 from steepslope.experiments import common
-from steepslope.experiments.common import (
-    interval_cell,
-    kept_rows,
-    outputs_of,
-    require_seeds,
-    rows_key,
-    shown_metrics,
-    train_by_preset,
-    trained_classifier,
-    write_results,
-)
+from steepslope.experiments.common import Row, interval_cell, outputs_of, shown_metrics
 from steepslope.experiments.loss_table import mean_table
 from steepslope.extraction.extraction import named_data
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.metrics import METRICS, Metric, compare
+from steepslope.metrics import METRICS, Metric
 from steepslope.outputs import ClassifierOutputs
 from steepslope.presets import preset
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.table import DELTA
-from steepslope.utilities.command_line import run
 
 SCORES = ("mc_dropout", "trust_score")
 PASSES = 50  # paper, Section 4
@@ -69,40 +57,35 @@ def recipe_table(
     seeds
         Seeds, each with a classifier, and an oracle for each stage.
     """
-    require_seeds(seeds)
-    rows: list[dict[str, Any]] = []
+    common.require_seeds(seeds)
+    rows: list[Row] = []
     for seed in seeds:
         folder = Path(work) / f"seed{seed}"
         classifier = _classifier(data, folder / "classifier", preset(classifier_preset), seed)
         rows += seed_rows(data, classifier, folder, preset(oracle_preset), seed)
-    write_results(out, rows, tables(rows))
+    common.write_results(out, rows, tables(rows))
 
 
 def _classifier(data: str, folder: Path, settings: Mapping[str, Any], seed: int) -> Classifier:
-    kept = {name: value for name, value in settings.items() if name not in ("net", "holdout", "split_seed")}
-    recipe = recipe_for(settings["net"], **kept, seed=seed)
-    return trained_classifier(
-        settings["net"], data, folder, recipe, settings.get("holdout"), settings.get("split_seed", 42)
-    )
+    others = dict(settings)
+    net, holdout, split_seed = others.pop("net"), others.pop("holdout", None), others.pop("split_seed", SPLIT_SEED)
+    return common.trained_classifier(net, data, folder, recipe_for(net, **others, seed=seed), holdout, split_seed)
 
 
-def seed_rows(
-    data: str, classifier: Classifier, folder: Path, settings: Mapping[str, Any], seed: int
-) -> list[dict[str, Any]]:
+def seed_rows(data: str, classifier: Classifier, folder: Path, settings: Mapping[str, Any], seed: int) -> list[Row]:
     """Train one seed's oracles, or find them, and evaluate beside the paper's baselines."""
     spec = parse_dataset(data)
     images = named_data(classifier, spec, None)
     outputs = _extracted(classifier, images, folder)
+    test = outputs["test"]
+    given = {"oracle": classifier.spec, "data": spec.name, "seed": seed}
     splits = {"outputs": str(folder / "train"), "valid": str(folder / "holdout")}
-    request = train_by_preset(settings, folder / "oracles", oracle=classifier.spec, data=spec.name, **splits, seed=seed)
+    request = common.train_by_preset(settings, folder / "oracles", **given, **splits)
     names = [*SCORES, *(str(folder / "oracles" / name) for name in request.recipes)]
     resources = Resources(outputs["holdout"], outputs["train"], lambda _: images["test"])
-
-    def make() -> list[dict[str, Any]]:
-        return block_rows(names, outputs["test"], resources, seed)
-
-    about = {"seed": seed, "split": "test", "fit_rows": len(outputs["train"])}
-    return [{**about, **row} for row in kept_rows(folder, rows_key(outputs["test"], names, seed), make)]
+    key, about = common.rows_key(test, names, seed), {"seed": seed, "split": "test", "fit_rows": len(outputs["train"])}
+    rows = common.kept_rows(folder, key, lambda: block_rows(names, test, resources, seed))
+    return [{**about, **row} for row in rows]
 
 
 def _extracted(classifier: Classifier, images: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
@@ -114,25 +97,23 @@ def _extracted(classifier: Classifier, images: Mapping[str, Dataset], folder: Pa
     return {**found, "test": outputs_of(net, {test: images["test"]}, folder, passes)[test]}
 
 
-def block_rows(names: Sequence[str], seen: ClassifierOutputs, resources: Resources, seed: int) -> list[dict[str, Any]]:
+def block_rows(names: Sequence[str], seen: ClassifierOutputs, resources: Resources, seed: int) -> list[Row]:
     """Return a row a score or oracle; steep slope's has also its paired differences to TCP."""
-    evaluation = evaluate_predictions(seen, names, resources, bootstrap=common.RESAMPLES, seed=seed)
+    evaluation = common.evaluated(seen, names, seed, resources)
     rows = {row.name: row.as_json() for row in evaluation.rows}
     if {TCP, STEEP} <= rows.keys():
-        confidence = {one.name: one.confidence for one in evaluation.scored}
-        differences = compare(
-            confidence[STEEP], confidence[TCP], seen.is_correct, bootstrap=common.RESAMPLES, seed=seed
-        )
+        scored = {one.name: one for one in evaluation.scored}
+        differences = common.compared(scored[STEEP], scored[TCP], seen, seed)
         rows[STEEP]["minus_tcp"] = {name: nan_to_none(differences[name]) for name in COMPARED}
     return list(rows.values())
 
 
-def tables(rows: Sequence[dict[str, Any]]) -> str:
+def tables(rows: Sequence[Row]) -> str:
     """Return the means over seeds, steep slope's differences to TCP, and every seed's rows with their intervals."""
     return "\n\n".join([mean_table(rows).strip(), NAMES, _differences(rows), _seed_by_seed(rows)]) + "\n"
 
 
-def _differences(rows: Sequence[dict[str, Any]]) -> str:
+def _differences(rows: Sequence[Row]) -> str:
     lines = [
         [Cell(f"seed {row['seed']}"), *(interval_cell(row["minus_tcp"][name], sign="+") for name in COMPARED)]
         for row in rows
@@ -142,7 +123,7 @@ def _differences(rows: Sequence[dict[str, Any]]) -> str:
     return markdown(Grid(f"{STEEP} − {TCP}", columns, lines, "Points, paired, with 95 % intervals."))
 
 
-def _seed_by_seed(rows: Sequence[dict[str, Any]]) -> str:
+def _seed_by_seed(rows: Sequence[Row]) -> str:
     shown = shown_metrics(rows)
     columns = ["score", "errors", *(metric.heading for metric in shown.values()), DELTA]
     note = (
@@ -152,7 +133,7 @@ def _seed_by_seed(rows: Sequence[dict[str, Any]]) -> str:
     return markdown(Grid("Seed by seed", columns, [_line(row, shown) for row in rows], note))
 
 
-def _line(row: dict[str, Any], shown: Mapping[str, Metric]) -> list[Cell]:
+def _line(row: Row, shown: Mapping[str, Metric]) -> list[Cell]:
     errors = round(row["n"] * (1 - row["accuracy"]["value"]))
     numbers = (interval_cell(row[name], metric.scale) for name, metric in shown.items())
     delta = UNDEFINED if row["score"] == BASELINE else interval_cell(row["delta_auc_vs_mcp"], sign="+")
@@ -160,4 +141,4 @@ def _line(row: dict[str, Any], shown: Mapping[str, Metric]) -> list[Cell]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(recipe_table, sys.argv[1:], "python -m steepslope.experiments.recipe_table"))
+    common.main(recipe_table)

@@ -1,9 +1,8 @@
 """Oracles trained on images, as in the paper.
 
-``recipe`` is how to train and ``request`` on what, both free of torch. ``stages`` checks a request, ``sources`` opens
-what it names, ``prepare`` makes a training of them, ``loop`` takes its steps, and ``launch`` does so for each stage.
-A training has ``examples`` (images or their features, and the rows of each step), ``targets`` (what the oracle is
-taught), ``validation`` (the score by which an epoch is selected), ``schedules`` (learning rate and momentum), and a
-``learner`` (frozen layers, modes, optimizer). ``resume`` keeps the state of a killed one, ``history`` its course, and
-``cost`` estimates time and memory beforehand.
+``recipe`` is how to train and ``request`` on what, both free of torch. ``launch`` checks a request and carries out its
+stages: ``sources`` opens what it names, ``prepare`` makes a training of that, with the score by which an epoch is
+selected, and ``loop`` takes its steps and keeps the state of a killed one. A training has ``examples`` (images or their
+features, the rows of each step, and what the oracle is taught of them) and a ``learner`` (frozen layers, modes,
+optimizer, learning rate and momentum). ``history`` is its course, and ``cost`` estimates time and memory beforehand.
 """

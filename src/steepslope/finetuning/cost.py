@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -22,76 +21,50 @@ MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # numbers an optimizer keeps for ea
 WARM, TIMED = 1, 1  # trial steps
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a training takes.
-
-    Numbers of parameters; bytes of the weights, of gradients and the optimizer's moments, and of what the backward pass
-    needs of one image; how many images a second pass in a trial of ``trial`` at once; and of a whole training the
-    steps, and the images that go through the nets (once each, where their features stay the same).
-    """
-
-    oracle_shape: tuple[int, ...]
-    width: int
-    parameters: int
-    trained: int
-    classifier_parameters: int
-    weight_bytes: int
-    training_bytes: int
-    image_bytes: int
-    images: int
-    steps: int
-    images_a_second: float
-    trial: int
-    device: str
-
-    @property
-    def hours(self) -> float:
-        """The time of a whole training on one such device, without reading and decoding images."""
-        return self.images / self.images_a_second / 3600
-
-    def memory(self, images: int) -> int:
-        """Return the bytes that a process needs with so many images at once, without the libraries' own."""
-        return self.weight_bytes + self.training_bytes + images * self.image_bytes
-
-
-def cost_of(
+def cost_lines(
     oracle: ImageOracle, recipe: Finetuning, classifier: Classifier | None, rows: int, fabric: Fabric, trial: int = 2
-) -> Cost:
-    """Count and try: take a few steps on ``trial`` images of noise, the classifier's forward pass included."""
+) -> list[str]:
+    """Return what a training costs, in lines to print.
+
+    Parameters, and the bytes of weights, gradients, moments and of what the backward pass keeps of an image, are
+    counted; libraries need memory of their own. The time is that of a few steps on ``trial`` images of noise, the
+    classifier's forward pass included. Where features stay the same, each image goes through the nets once.
+    """
     net = oracle.net
     freeze(net, recipe)
     net.train(recipe.trainable == "all")
-    trained = sum(one.numel() for one in net.parameters() if one.requires_grad)
-    parameters = sum(one.numel() for one in net.parameters())
-    known = 0 if classifier is None else sum(one.numel() for one in classifier.net.parameters())
     fabric.to_device(net)
     images = torch.randn((trial, oracle.transform.channels, *net.size), device=fabric.device)
     with torch.no_grad():
         width = net.features(images).shape[1]
-    step_loss = partial(_loss, oracle, loss_of(recipe), images, fabric)
+    loss = partial(_loss, oracle, loss_of(recipe), images, fabric)
     with _counting_saved(net) as saved:
-        step_loss()
-    steps = -(-rows // recipe.batch_size)
-    seen = rows if recipe.features_stay else rows * recipe.epochs
-    return Cost(
-        oracle_shape=tuple(images.shape[1:]),
-        width=width,
-        parameters=parameters,
-        trained=trained,
-        classifier_parameters=known,
-        weight_bytes=4 * (parameters + known),
-        training_bytes=4 * trained * (1 + MOMENTS[recipe.optimizer]),
-        image_bytes=saved[0] // trial,
-        images=seen,
-        steps=steps * recipe.epochs,
-        images_a_second=trial * TIMED / _seconds(step_loss, optimizer_of(recipe, net), classifier, trial, fabric),
-        trial=trial,
-        device=torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else _cpu(),
-    )
+        loss()
+    speed = trial * TIMED / _seconds(loss, optimizer_of(recipe, net), classifier, trial, fabric)
+    parameters, trained = _count(net), _count(net, trained=True)
+    known = 0 if classifier is None else _count(classifier.net)
+    weights, training = 4 * (parameters + known), 4 * trained * (1 + MOMENTS[recipe.optimizer])
+    an_image, held = saved[0] // trial, -(-recipe.batch_size // (fabric.world_size * recipe.accumulate))
+    steps, seen = -(-rows // recipe.batch_size) * recipe.epochs, rows if recipe.features_stay else rows * recipe.epochs
+    return [
+        f"oracle: images {' × '.join(map(str, images.shape[1:]))}, {width:,} features, {_millions(parameters)} "
+        f"parameters, {_millions(trained)} of them trained",
+        f"classifier: {f'{_millions(known)} parameters, run live' if known else 'not run, its outputs are there'}",
+        f"images: {seen:,} in {steps:,} steps of {recipe.batch_size}",
+        f"memory of a process: {_gigabytes(weights + training + held * an_image)} with {held} images at once: weights "
+        f"{_gigabytes(weights)}, gradients and moments {_gigabytes(training)}, {an_image / 1e6:.1f} MB an image",
+        f"time: {seen / speed / 3600:,.2f} hours at {speed:,.1f} images/s, tried on {trial} images at once "
+        f"({_device(fabric)}); decoding images comes on top",
+    ]
 
 
-def _cpu() -> str:
+def _count(net: nn.Module, trained: bool = False) -> int:
+    return sum(one.numel() for one in net.parameters() if one.requires_grad or not trained)
+
+
+def _device(fabric: Fabric) -> str:
+    if fabric.device.type == "cuda":
+        return torch.cuda.get_device_name(fabric.device)
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
@@ -149,25 +122,6 @@ def _seconds(
 def _wait(fabric: Fabric) -> None:
     if fabric.device.type == "cuda":
         torch.cuda.synchronize(fabric.device)
-
-
-def lines(cost: Cost, recipe: Finetuning, processes: int = 1) -> list[str]:
-    """Return what a training costs, in lines to print."""
-    held = -(-recipe.batch_size // (processes * recipe.accumulate))
-    shape = " × ".join(map(str, cost.oracle_shape))
-    return [
-        f"oracle: images {shape}, {cost.width:,} features, {_millions(cost.parameters)} parameters, "
-        f"{_millions(cost.trained)} of them trained",
-        f"classifier: {_millions(cost.classifier_parameters)} parameters, run live"
-        if cost.classifier_parameters
-        else "classifier: not run, its outputs are there",
-        f"images: {cost.images:,} in {cost.steps:,} steps of {recipe.batch_size}",
-        f"memory of a process: {_gigabytes(cost.memory(held))} with {held} images at once: weights "
-        f"{_gigabytes(cost.weight_bytes)}, gradients and moments {_gigabytes(cost.training_bytes)}, "
-        f"{cost.image_bytes / 1e6:.1f} MB an image",
-        f"time: {cost.hours:,.2f} hours at {cost.images_a_second:,.1f} images/s, tried on {cost.trial} images at once "
-        f"({cost.device}); decoding images comes on top",
-    ]
 
 
 def _millions(count: int) -> str:

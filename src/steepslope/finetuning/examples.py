@@ -1,16 +1,17 @@
-"""Images as an oracle is trained on them: decoded once, rotated and mirrored alike for both nets."""
+"""What an oracle is trained on: images, decoded once and changed alike for both nets, and what it is taught of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from steepslope.data.decoding import decoded, unreadable
@@ -18,6 +19,7 @@ from steepslope.data.images import Dataset
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.recipe import Finetuning
+from steepslope.losses import LossSettings
 
 
 class Example(NamedTuple):
@@ -131,16 +133,6 @@ class Steps:
                 yield from ((epoch, part.tolist()) for part in mine)
 
 
-class Source(Protocol):
-    """Where a training's examples come from."""
-
-    def __len__(self) -> int: ...
-
-    def from_step(self, first: int, steps: Steps, rank: int, workers: int) -> Iterator[Example]:
-        """Yield one process's parts, from step ``first`` on."""
-        ...
-
-
 def _stacked(items: list[Example | str]) -> Example | str:
     failed = next((item for item in items if isinstance(item, str)), None)
     if failed is not None:
@@ -162,3 +154,44 @@ class Features:
         for _, part in steps.parts_from(first, rank):
             places = torch.tensor(part)
             yield Example(self.features[places], torch.empty(0), places)
+
+
+Source = Examples | Features
+
+
+@dataclass(frozen=True, eq=False)
+class CachedTargets:
+    """The classifier's outputs are known: ``is_correct`` (n,) and the ``target`` (n,) of the loss, by place."""
+
+    is_correct: Tensor
+    target: Tensor
+
+    def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
+        """Return is_correct, target, and whether the logits are finite, (m,) each."""
+        right = self.is_correct[example.places]
+        return right, self.target[example.places], torch.ones_like(right)
+
+
+@dataclass(frozen=True, eq=False)
+class LiveTargets:
+    """The classifier is run on each example as it is augmented, without a gradient, in evaluation mode."""
+
+    net: nn.Module
+    labels: Tensor
+    loss: LossSettings
+    fabric: Fabric
+
+    def __call__(self, example: Example) -> tuple[Tensor, Tensor, Tensor]:
+        """Return is_correct, target, and whether the logits are finite, (m,) each."""
+        images = example.classifier if example.classifier.numel() else example.oracle
+        with torch.inference_mode(), self.fabric.autocast():
+            logits = self.net(images)[1].float()
+        labels = self.labels[example.places.to(self.labels.device)]
+        is_correct = logits.argmax(dim=1) == labels
+        target = is_correct
+        if self.loss.takes_probability:
+            target = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0].float()
+        return is_correct.clone(), target.clone(), logits.isfinite().all(dim=1).clone()
+
+
+Targets = CachedTargets | LiveTargets

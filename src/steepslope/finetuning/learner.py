@@ -1,21 +1,23 @@
-"""What of an oracle's net learns: which weights, in which modes, by which optimizer."""
+"""What of an oracle's net learns: which weights, in which modes, by which optimizer, at which rate.
+
+Learning rate and momentum are functions of the step: nothing to save, nothing to resume.
+"""
 
 from collections.abc import Callable
 
-import torch
 from timm.layers import DropPath
 from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torchvision.ops import StochasticDepth
 
+from steepslope.estimators.cycle import cosine
 from steepslope.extraction.engine import dropout_layers
 from steepslope.finetuning.recipe import Finetuning
 from steepslope.oracle.on_images import ImageOracleNet
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+START, END = 25, 25e4  # one_cycle begins at a 25th of the highest rate and ends at a 250,000th
+MOMENTA = 0.85, 0.95
 
 
 def freeze(net: ImageOracleNet, recipe: Finetuning) -> None:
@@ -41,7 +43,7 @@ def path_layers(net: nn.Module) -> list[nn.Module]:
     return [layer for layer in net.modules() if isinstance(layer, DropPath | StochasticDepth)]
 
 
-def optimizer_of(recipe: Finetuning, learner: nn.Module) -> torch.optim.Optimizer:
+def optimizer_of(recipe: Finetuning, learner: nn.Module) -> Optimizer:
     """Return the recipe's optimizer of what can be trained."""
     parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
     momentum = {"momentum": recipe.momentum} if has_momentum(recipe) else {}
@@ -52,3 +54,43 @@ def optimizer_of(recipe: Finetuning, learner: nn.Module) -> torch.optim.Optimize
 def has_momentum(recipe: Finetuning) -> bool:
     """Return whether the optimizer has a momentum that can be set."""
     return recipe.optimizer == "sgd"
+
+
+def rate_at(recipe: Finetuning, step: int, steps: int) -> float:
+    """Return the learning rate of step 0…steps−1.
+
+    ``one_cycle`` is that of torch's ``OneCycleLR`` with cosines, ``warmup_steps`` its rising part.
+
+    >>> recipe = Finetuning(schedule="one_cycle", learning_rate=1.0, warmup_steps=10)
+    >>> [round(rate_at(recipe, step, 101), 6) for step in (0, 9, 100)]
+    [0.04, 1.0, 4e-06]
+    """
+    top = recipe.learning_rate
+    if recipe.schedule == "one_cycle":
+        rising, done = _cycle(recipe, step, steps)
+        return _along_cosine(top / START, top, done) if rising else _along_cosine(top, top / END, done)
+    warm = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
+    if recipe.schedule == "constant":
+        return top * warm
+    return top * warm * cosine(max(0, step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps))
+
+
+def momentum_at(recipe: Finetuning, step: int, steps: int) -> float:
+    """Return the momentum of a step: the recipe's, or cycled against the rate."""
+    if not recipe.cycle_momentum:
+        return recipe.momentum
+    low, high = MOMENTA
+    rising, done = _cycle(recipe, step, steps)
+    return _along_cosine(high, low, done) if rising else _along_cosine(low, high, done)
+
+
+def _cycle(recipe: Finetuning, step: int, steps: int) -> tuple[bool, float]:
+    """Return whether the cycle still rises, and how much of that half of it is done, in [0, 1]."""
+    peak = min(max(recipe.warmup_steps - 1, 0), steps - 1)
+    if step <= peak and peak > 0:
+        return True, step / peak
+    return False, (step - peak) / max(1, steps - 1 - peak)
+
+
+def _along_cosine(start: float, end: float, done: float) -> float:
+    return end + (start - end) * cosine(done)

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +14,24 @@ from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from steepslope.classifiers.layout import takes_channels_last
+from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import together
 from steepslope.finetuning.examples import Example, Features, Steps
 from steepslope.finetuning.history import HISTORY, History, Running, totals_of
-from steepslope.finetuning.learner import freeze, has_momentum, optimizer_of, set_modes
+from steepslope.finetuning.learner import freeze, has_momentum, momentum_at, optimizer_of, rate_at, set_modes
 from steepslope.finetuning.prepare import Training
-from steepslope.finetuning.resume import (
-    UNFINISHED,
-    Progress,
-    finish,
-    load_progress,
-    not_finite,
-    remove_states,
-    save_best,
-    save_progress,
-)
-from steepslope.finetuning.schedules import momentum_at, rate_at
 from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
 from steepslope.oracle.storage import CARD
-from steepslope.utilities.files import read_json, require_same
+from steepslope.utilities.files import read_json, require_same, staged_folder
 from steepslope.utilities.progress import bar
-from steepslope.utilities.run_state import load_state
+from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
+from steepslope.utilities.weights import load_weights, save_weights
 
 LOG_ROWS = 200
+UNFINISHED = "unfinished.safetensors"  # the state from which a killed training goes on
+BEST = "unfinished-best.safetensors"
+LAST = "last"  # the folder of the last step's oracle, where another epoch's is kept
 Notice = Callable[[str], None]  # takes one line for whoever waits
 
 
@@ -59,7 +53,7 @@ def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = lam
     if done:
         notice(f"{out}: already complete")
         if fabric.is_global_zero:
-            remove_states(out)
+            _remove_states(out)
         return ImageOracle.load(out, [training.oracle.backbone])
     run = Run(training, out, fabric)
     if run.resume():
@@ -67,7 +61,7 @@ def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = lam
     run.train()
     with together(fabric):
         if fabric.is_global_zero:
-            finish(training, out)
+            _finish(training, out)
     return replace(training.oracle, net=training.oracle.net.cpu().eval())
 
 
@@ -79,6 +73,36 @@ def _require_same(out: Path, key: dict[str, Any]) -> None:
         found = state[2].get("key") or {}
     if found is not None:
         require_same(out, "another training", found, key)
+
+
+def _finish(training: Training, out: Path) -> None:
+    """Write the oracle that the recipe selects, with the last one beside it where that is another."""
+    net = training.oracle.net.cpu().eval()
+    oracle = replace(training.oracle, net=net)
+    if training.recipe.select == "aupr_error" and (out / BEST).exists():
+        oracle.save(out / LAST, training.key)
+        load_weights(net, out / BEST)
+    oracle.save(out, training.key)
+    _remove_states(out)
+
+
+def _remove_states(out: Path) -> None:
+    """Delete what only an unfinished training needs."""
+    for name in (UNFINISHED, BEST):
+        (out / name).unlink(missing_ok=True)
+
+
+@dataclass
+class Progress:
+    """The steps that are done, the best validation score so far, and the sums of the epoch."""
+
+    step: int = 0
+    best: float = -math.inf
+    running: Running = field(default_factory=Running)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON holds them, which has no infinity."""
+        return asdict(self) | {"best": self.best if math.isfinite(self.best) else None}
 
 
 class Run:
@@ -101,20 +125,41 @@ class Run:
 
     def resume(self) -> bool:
         """Take up where a killed run was saved; return whether there was one."""
-        self.progress = load_progress(self.out, self.net, self.optimizer, self.fabric)
+        state = load_state(self.out / UNFINISHED)
+        if state is None:
+            return False
+        weights, moments, about = state
+        self.net.load_state_dict(weights)
+        restore_optimizer(self.optimizer, moments)
+        if about.get("precision"):  # of float16: by how much losses are scaled
+            self.fabric.strategy.precision.load_state_dict(about["precision"])
+        best = -math.inf if about["best"] is None else about["best"]
+        self.progress = Progress(about["step"], best, Running(**about["running"]))
         return self.progress.step > 0
 
     def save(self) -> None:
-        """Save all from which a killed run goes on."""
-        save_progress(self.progress, self.out, self.training, self.optimizer, self.fabric)
+        """Save all from which a killed run goes on; weights that are not finite are an error, and nothing is saved."""
+        weights = self.net.state_dict()
+        for name, tensor in weights.items():
+            if not tensor.isfinite().all():
+                raise self._not_finite(f"after step {self.progress.step}: {name}")
+        precision = self.fabric.strategy.precision.state_dict()
+        about = self.progress.as_json() | {"key": self.training.key, "precision": precision}
+        with together(self.fabric):
+            if self.fabric.is_global_zero:
+                save_state(self.out / UNFINISHED, weights, self.optimizer, about)
+
+    def _not_finite(self, what: str) -> SteepslopeError:
+        """Build the error for a training that has diverged."""
+        advice = "a lower learning rate or --clip may help; what was saved before stays"
+        return SteepslopeError(f"{what} is not finite: {advice}", self.out)
 
     def train(self) -> None:
         """Take all steps that are left."""
         set_modes(self.net, self.recipe)
         progress, total = self.progress, self.steps.total
-        examples = self.training.source.from_step(
-            progress.step, self.steps, self.fabric.global_rank, self.training.workers
-        )
+        rank, workers = self.fabric.global_rank, self.training.workers
+        examples = self.training.source.from_step(progress.step, self.steps, rank, workers)
         every = max(1, total // LOG_ROWS)
         clock, rows = time.monotonic(), 0
         with bar(self.fabric.is_global_zero) as shown, self._history() as history:
@@ -150,7 +195,7 @@ class Run:
         assert isinstance(total, Tensor)
         summed: tuple[float, ...] = tuple(total.tolist())
         if not math.isfinite(summed[0]):
-            raise not_finite(self.out, f"step {step + 1}: the loss, or a logit of the classifier,")
+            raise self._not_finite(f"step {step + 1}: the loss, or a logit of the classifier,")
         if self.recipe.clip:
             self.fabric.clip_gradients(self.learner, self.running_optimizer, max_norm=self.recipe.clip,
                                        error_if_nonfinite=False)  # fmt: skip
@@ -185,7 +230,10 @@ class Run:
         set_modes(self.net, self.recipe)
         if score > self.progress.best:
             self.progress.best = score
-            save_best(self.net, self.out, self.fabric)
+            with together(self.fabric):
+                if self.fabric.is_global_zero:
+                    with staged_folder(self.out, last=BEST) as staging:
+                        save_weights(self.net.state_dict(), staging / BEST)
         return score
 
     @contextmanager
@@ -204,17 +252,11 @@ class Run:
         """Write a row, in the first process, and begin the mean loss anew."""
         running, step = self.progress.running, self.progress.step
         rates = self._rates(step - 1)
-        row = {
-            "step": step,
-            "epoch": (step - 1) // self.steps.an_epoch + 1,
-            "loss": running.loss / running.rows,
-            "learning_rate": rates.pop("lr"),
-            **rates,
-            "tpr": running.tpr,
-            "tnr": running.tnr,
-            "images_per_second": speed,
-            **({} if score is None else {"valid_aupr_error": score}),
-        }
+        row = {"step": step, "epoch": (step - 1) // self.steps.an_epoch + 1, "loss": running.loss / running.rows}
+        row |= {"learning_rate": rates.pop("lr"), **rates}
+        row |= {"tpr": running.tpr, "tnr": running.tnr, "images_per_second": speed}
+        if score is not None:
+            row["valid_aupr_error"] = score
         with together(self.fabric):
             if history is not None:
                 history.write(row)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +18,45 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import architecture
 from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
-from steepslope.errors import SteepslopeError
-from steepslope.finetuning.examples import Examples, Features, Source
+from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.extraction.machines import together
+from steepslope.finetuning.examples import CachedTargets, Examples, Features, LiveTargets, Source, Targets
 from steepslope.finetuning.recipe import Finetuning
 from steepslope.finetuning.sources import BATCH, FitSet, Sources, digest_of
-from steepslope.finetuning.targets import CachedTargets, LiveTargets, Targets
-from steepslope.finetuning.validation import Validation
 from steepslope.losses import LossSettings
+from steepslope.metrics import aupr_error
 from steepslope.oracle.base import check_errors, loss_of
 from steepslope.oracle.on_images import ImageOracle, build_net
 from steepslope.oracle.storage import CARD, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json
 from steepslope.utilities.weights import load_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Outputs on which epochs are compared; ``trust_logit`` gives the oracle's z (m,) of the rows (m,) that it gets."""
+
+    outputs: ClassifierOutputs
+    trust_logit: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+    def score(self, fabric: Fabric) -> float:
+        """Return the score of the oracle as it is now; each process takes some of the rows."""
+        z = torch.zeros(len(self.outputs), dtype=torch.float64)
+        mine = np.arange(fabric.global_rank, len(z), fabric.world_size)
+        with together(fabric):
+            z[torch.from_numpy(mine)] = torch.from_numpy(self.trust_logit(mine))
+        total = fabric.all_reduce(z.to(fabric.device), reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return validation_score(total.cpu().numpy(), self.outputs.is_correct)
+
+
+def validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
+    """Return the AUPR-Error, −inf where no prediction is wrong or none correct."""
+    try:
+        return float(aupr_error(trust_logit, is_correct))
+    except UndefinedMetricError:
+        return -math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +95,10 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     known = fit_set.known_outputs(workers) if recipe.features_stay else fit_set.outputs
     if known is not None:
         check_errors(known)
-    return Training(
-        oracle,
-        recipe,
-        _source(oracle, recipe, fit_set, workers),
-        _targets(known, fit_set, loss, fabric),
-        loss.bind(known),
-        None if validation is None else _validation(oracle, recipe, *validation, workers),
-        json.loads(json.dumps(key)),
-        workers,
-        sources.tensorboard,
-    )
+    source, targets = _source(oracle, recipe, fit_set, workers), _targets(known, fit_set, loss, fabric)
+    score = None if validation is None else _validation(oracle, recipe, *validation, workers)
+    key = json.loads(json.dumps(key))
+    return Training(oracle, recipe, source, targets, loss.bind(known), score, key, workers, sources.tensorboard)
 
 
 def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:
@@ -126,7 +146,8 @@ def _features(oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], worke
 
 def _targets(known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSettings, fabric: Fabric) -> Targets:
     if known is not None:
-        return CachedTargets.of(known, loss, fabric.device)
+        arrays = known.is_correct, loss.target(known)
+        return CachedTargets(*(torch.from_numpy(array.copy()).to(fabric.device) for array in arrays))
     assert fit_set.classifier is not None
     labels = torch.from_numpy(fit_set.labels).to(fabric.device)
     return LiveTargets(fit_set.classifier.net.requires_grad_(False), labels, loss, fabric)

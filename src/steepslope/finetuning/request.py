@@ -1,6 +1,5 @@
 """What an oracle is trained on, as the command line gives it; free of torch, so that it can be read quickly."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -10,16 +9,7 @@ from steepslope.finetuning.recipe import Finetuning
 NAME = "name"  # of a stage
 Resize = Literal["crop", "squash"]
 PerChannel = tuple[float, ...] | float
-
-
-@dataclass(frozen=True)
-class Input:
-    """What to change of a net's own input: its size, normalisation and way to resize; None changes nothing."""
-
-    size: int | None = None
-    mean: Sequence[float] | float | None = None
-    std: Sequence[float] | float | None = None
-    resize: Resize | None = None
+Input = tuple[int | None, PerChannel | None, PerChannel | None, Resize | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +117,10 @@ class FinetuneRequest(Finetuning):
 
     @property
     def oracle_input(self) -> Input:
-        """What to change of the oracle's own input."""
-        return Input(self.oracle_size, self.oracle_mean, self.oracle_std, self.oracle_resize)
+        """What to change of the oracle's own input: its size, mean, deviation and resizing; None changes nothing."""
+        return self.oracle_size, self.oracle_mean, self.oracle_std, self.oracle_resize
 
     @property
     def classifier_input(self) -> Input:
-        """What to change of the classifier's own input."""
-        return Input(self.classifier_size, self.classifier_mean, self.classifier_std, self.classifier_resize)
+        """What to change of the classifier's own input, likewise."""
+        return self.classifier_size, self.classifier_mean, self.classifier_std, self.classifier_resize

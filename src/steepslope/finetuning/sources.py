@@ -38,16 +38,15 @@ class NetSource:
 
     def load(self) -> Classifier:
         """Load the net anew; an error names the options of its role."""
-        changes = self.changes
         try:
-            return load_classifier(self.spec).with_transform(changes.size, changes.mean, changes.std, changes.resize)
+            return load_classifier(self.spec).with_transform(*self.changes)
         except SteepslopeError as error:
             raise error.within(self.role) from error
 
     def without_weights(self) -> NetSource:
         """Return the same architecture with random weights, where a spec can name those.
 
-        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", Input(), "oracle")
+        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", (None,) * 4, "oracle")
         >>> net.without_weights().spec
         'timm:resnet50?weights=random'
         """
@@ -163,9 +162,9 @@ def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset
             )
         spec = parse_dataset(request.valid_data or request.data or "")
         return images_of(outputs, spec, request.valid)[0], outputs
-    if fit_set.spare is None or fit_set.classifier is None:
-        raise SteepslopeError("select: expected outputs to compare epochs on (--valid), found none")
     spare = fit_set.spare
+    if spare is None or fit_set.classifier is None:
+        raise SteepslopeError("select: expected outputs to compare epochs on (--valid), found none")
     return spare, predicted(fit_set.classifier, spare, np.arange(len(spare)), request.workers)
 
 
@@ -199,10 +198,9 @@ def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None)
 
 def predicted(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int) -> ClassifierOutputs:
     """Return a classifier's outputs on some images, as they are."""
-    parts = []
     device = next(classifier.net.parameters()).device
+    batches = decoded_batches(data, rows, classifier.transform, BATCH, workers)
     with torch.inference_mode():
-        for images in decoded_batches(data, rows, classifier.transform, BATCH, workers):
-            parts.append(classifier.net(images.to(device))[1].float().cpu().numpy())
+        parts = [classifier.net(images.to(device))[1].float().cpu().numpy() for images in batches]
     ids = np.array([str(data.ids[row]) for row in rows])
     return ClassifierOutputs(np.concatenate(parts), np.asarray(data.labels)[rows], ids=ids)

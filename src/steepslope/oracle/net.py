@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
 from steepslope.estimators.cycle import warm_cosine
-from steepslope.estimators.standardising import scale_of
+from steepslope.estimators.linear import scale_of
 from steepslope.heads import Head
 from steepslope.utilities.blocks import blocks
 from steepslope.utilities.progress import bar

@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.estimators.cycle import cosine, warm_cosine
-from steepslope.estimators.lbfgs import minimise
-from steepslope.estimators.standardising import standardised
+from steepslope.estimators.linear import minimise, standardised
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

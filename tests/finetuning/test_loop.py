@@ -57,7 +57,7 @@ def test_it_learns_what_the_classifier_gets_wrong(home: Path, tmp_path: Path) ->
     on_test = oracle.on(parse_dataset("digits").load("test")).trust_logit(test)
     assert auroc(on_train, train.is_correct) > 0.9
     assert auroc(on_test, test.is_correct) > 0.7
-    with pytest.raises(SteepslopeError, match="say where they are"):
+    with pytest.raises(SteepslopeError, match="name their data set"):
         oracle.trust_logit(test)
     with pytest.raises(SteepslopeError, match="fitted for 10 classes, found 2"):
         oracle.on(parse_dataset("digits").load("test")).trust_logit(

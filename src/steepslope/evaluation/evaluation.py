@@ -1,16 +1,162 @@
-"""One evaluation: all that a report shows."""
+"""One evaluation: from confidences to all that a report shows, and to sentences.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+A row of the table is a score with its metrics, their intervals and differences to MCP, and what a gate would do.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.evaluation.rows import Row, table_rows
-from steepslope.evaluation.score import Predictions, Resources, Scored, score_predictions
-from steepslope.metrics.groups import Groups
+from steepslope.evaluation.score import BASELINE, Predictions, Resources, Scored, score_predictions
+from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
+from steepslope.metrics.groups import GroupRisk, Groups, group_risks
+from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample, values_of
+from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
+from steepslope.metrics.paper import PAPER_METRICS, cut_of, float32_sigmoid
+from steepslope.metrics.selective import Confusion, OperatingPoint, confusion_of
+from steepslope.outputs import ClassifierOutputs
+from steepslope.theory import decision_probability
 
+COVERAGES = tuple(OperatingPoint("coverage", percent) for percent in range(50, 100, 5))
+RISKS = tuple(OperatingPoint("risk", percent) for percent in (1, 2, 5, 10))
+PAPER_CUT = decision_probability(1.0, 3.0)
+CURVE_POINTS = 2_000
 Ids = Callable[[NDArray[np.int64]], list[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """All that is known of one score's confidences: the metrics, and what a gate would do.
+
+    ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``lacking`` is the number of
+    bootstrap replicates without an error, or without a correct prediction. ``risk_at_coverage`` and
+    ``coverage_at_risk`` have percents as keys. ``cuts`` maps each probability cut to {"tpr", "tnr"}; it is empty, and
+    ``confusion`` None, where the score only ranks. ``separability`` and ``paper`` map names of metrics to values, NaN
+    where undefined; ``groups`` and ``paper`` are empty where they were not wanted.
+    """
+
+    name: str
+    loss: str | None
+    n: int
+    metrics: dict[str, Estimate]
+    vs_mcp: dict[str, Difference] | None
+    lacking: int
+    risk_at_coverage: dict[int, Estimate]
+    coverage_at_risk: dict[int, Estimate]
+    confusion: Confusion | None
+    cuts: dict[float, dict[str, float]]
+    curve: RiskCoverage
+    separability: dict[str, float]
+    groups: list[GroupRisk]
+    paper: dict[str, float]
+
+    @property
+    def delta_auc(self) -> Difference:
+        """The paired difference of the AUC to MCP's."""
+        undefined = Difference(value=np.nan, low=np.nan, high=np.nan, p=np.nan)
+        return undefined if self.vs_mcp is None else self.vs_mcp["auc"]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as ``metrics.json`` holds it; what is undefined is null."""
+        estimates: dict[str, Estimate] = {**self.metrics, "delta_auc_vs_mcp": self.delta_auc}
+        return {
+            "score": self.name,
+            "loss": self.loss,
+            "n": self.n,
+            **{name: nan_to_none({key: one[key] for key in BOUNDS}) for name, one in estimates.items()},
+            "replicates_lacking_a_class": self.lacking,
+            "vs_mcp": {name: nan_to_none(one) for name, one in (self.vs_mcp or {}).items()},
+        }
+
+    def details_as_json(self) -> dict[str, Any]:
+        """Return the row as ``details.json`` holds it; what is undefined is null."""
+        return {
+            "score": self.name,
+            "risk_at_coverage": {key: nan_to_none(one) for key, one in self.risk_at_coverage.items()},
+            "coverage_at_risk": {key: nan_to_none(one) for key, one in self.coverage_at_risk.items()},
+            "confusion": self.confusion,
+            "cuts": {f"{cut:.3f}": nan_to_none(one) for cut, one in self.cuts.items()},
+            "separability": nan_to_none(self.separability),
+            "groups": [nan_to_none(asdict(one)) for one in self.groups],
+            "paper": nan_to_none(self.paper),
+        }
+
+
+def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with None for NaN, which JSON does not have."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
+def table_rows(
+    scored: Sequence[Scored],
+    predictions: Predictions,
+    *,
+    groups: Groups | None = None,
+    paper: bool = False,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> list[Row]:
+    """Evaluate all on the same resamples of the rows; if MCP is the first, the others are compared with it.
+
+    TPR and TNR are also taken at the cut of the first oracle that has one of its own, η = α⁻/(α⁺+α⁻) of the steep
+    slope loss, or else at that of α⁺ = 1, α⁻ = 3. ``groups`` and ``paper`` add the groups and the paper's variants.
+    """
+    cuts = 0.5, next((one.natural_cut for one in scored if one.natural_cut is not None), PAPER_CUT)
+    separability = {name: metric.function for name, metric in SEPARABILITY.items()}
+    rows: list[Row] = []
+    baseline: Resampled[str | OperatingPoint] | None = None
+    for one in scored:
+        arrays = one.confidence, predictions.is_correct
+        ranked = rank_rows(*arrays)
+        resampled = resample(ranked, _measures(one), bootstrap, seed)
+        baseline = resampled if one.name == BASELINE else baseline
+        ranking, estimates = ranked.ranking(), resampled.estimates()
+        differences = None if baseline is None else resampled.minus(baseline)
+        rows.append(
+            Row(
+                name=one.name,
+                loss=one.loss,
+                n=ranking.n,
+                metrics={name: estimates[name] for name in METRICS},
+                vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
+                lacking=resampled.lacking,
+                risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
+                coverage_at_risk={point.percent: estimates[point] for point in RISKS},
+                confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
+                cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
+                curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
+                separability=values_of(separability, *arrays),
+                groups=[]
+                if groups is None or one.only_ranks
+                else group_risks(*arrays, groups.codes, one.cut(), names=groups.names),
+                paper=_paper_values(one, predictions) if paper else {},
+            )
+        )
+    return rows
+
+
+def _measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
+    """Return the metrics by name, and the risk or coverage of each operating point by that point."""
+    measures = dict[str | OperatingPoint, Measure](measures_at(scored.cut(), scored.cut()).items())
+    measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
+    return measures
+
+
+def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
+    return values_of({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
+
+
+def _paper_values(scored: Scored, predictions: Predictions) -> dict[str, float]:
+    """Return the paper's variants, on float32 sigmoids where the score is a logit; TNR where there is a cut."""
+    confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
+    cut = np.nan
+    if isinstance(predictions, ClassifierOutputs) and scored.scale != "rank":
+        cut = cut_of(scored.loss, predictions.num_classes)
+    functions = {name: one.at(cut, cut) for name, one in PAPER_METRICS.items() if not (one.threshold and np.isnan(cut))}
+    return values_of(functions, confidence, predictions.is_correct)
 
 
 def row_numbers(rows: NDArray[np.int64]) -> list[str]:
@@ -49,3 +195,26 @@ def evaluate_predictions(
     scored = score_predictions(names, predictions, resources)
     rows = table_rows(scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed)
     return Evaluation(predictions, scored, rows, title, ids)
+
+
+def verdicts(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each row but MCP's."""
+    if rows[0].name != BASELINE:
+        return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
+    return [verdict(row) for row in rows[1:]]
+
+
+def verdict(row: Row) -> str:
+    """Return the sentence on one row; a difference counts if its interval excludes 0."""
+    delta = row.delta_auc
+    value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
+    points = f"{value} AUC points, 95 % interval {low} to {high}"
+    if np.isnan(delta["value"]):
+        return f"{row.name} cannot be compared with MCP: AUC needs both errors and correct predictions."
+    if np.isnan(delta["low"]):
+        return f"{row.name} differs from MCP by {value} AUC points; without resamples nobody can say if by luck."
+    if delta["low"] > 0:
+        return f"{row.name} ranks better than MCP ({points})."
+    if delta["high"] < 0:
+        return f"{row.name} does NOT beat MCP: it ranks worse ({points})."
+    return f"{row.name} does not beat MCP: no significant difference ({points})."

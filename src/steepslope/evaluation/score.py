@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evidence.fitting import require_other_rows
 from steepslope.losses import CUTS
-from steepslope.metrics.scales import SCALES
+from steepslope.metrics.selective import SCALES
 from steepslope.oracle import ImageOracle, Oracle
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs, Confidences

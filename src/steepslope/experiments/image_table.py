@@ -18,8 +18,7 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.evaluation.evaluation import evaluate_predictions
-from steepslope.evaluation.rows import nan_to_none
+from steepslope.evaluation.evaluation import evaluate_predictions, nan_to_none
 from steepslope.evaluation.score import Resources, Scored
 from steepslope.experiments import common
 from steepslope.experiments.common import (

@@ -31,7 +31,7 @@ from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
-from steepslope.report.table import DELTA
+from steepslope.report.tables import DELTA
 from steepslope.utilities.command_line import run
 
 SPLIT_WORDS = {"test": "test", "holdout": "held-out"}

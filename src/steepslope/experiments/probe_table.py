@@ -20,7 +20,7 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset
 from steepslope.estimators.linear import fit_standardised_softmax
-from steepslope.evaluation.rows import table_rows
+from steepslope.evaluation.evaluation import table_rows
 from steepslope.evaluation.score import Resources, Scored, score_predictions
 from steepslope.experiments import common
 from steepslope.experiments.common import outputs_of, require_seeds, write_results

@@ -12,8 +12,7 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.training import recipe_for
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset
-from steepslope.evaluation.evaluation import evaluate_predictions
-from steepslope.evaluation.rows import nan_to_none
+from steepslope.evaluation.evaluation import evaluate_predictions, nan_to_none
 from steepslope.evaluation.score import BASELINE, Resources
 from steepslope.experiments import common
 from steepslope.experiments.common import (
@@ -34,7 +33,7 @@ from steepslope.metrics import METRICS, Metric, compare
 from steepslope.outputs import ClassifierOutputs
 from steepslope.presets import preset
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
-from steepslope.report.table import DELTA
+from steepslope.report.tables import DELTA
 from steepslope.utilities.command_line import run
 
 SCORES = ("mc_dropout", "trust_score")

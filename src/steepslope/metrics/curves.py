@@ -49,10 +49,8 @@ class Ranking:
     @cached_property
     def errors(self) -> Errors:
         """The view from the errors: most metrics are sums over them, and they are few."""
-        at = self.error_groups
-        accepted, correct_above = self.accepted[at], self.correct_above[at]
-        counts = self.wrong[at], self.correct[at], accepted - correct_above, correct_above
-        return Errors(*(array.astype(np.float64) for array in counts))
+        counts = self.correct, self.wrong, self.correct_above, self.accepted
+        return Errors(*(array[self.error_groups].astype(np.float64) for array in counts))
 
     @property
     def n(self) -> int:
@@ -71,8 +69,7 @@ class Ranking:
 
     def above(self, threshold: float) -> tuple[int, int]:
         """Return how many correct and wrong predictions have a confidence > ``threshold``."""
-        groups = int(np.searchsorted(self.distrust, -threshold, side="left"))
-        return self.first(groups)
+        return self.first(int(np.searchsorted(self.distrust, -threshold, side="left")))
 
     def first(self, groups: int) -> tuple[int, int]:
         """Return how many correct and wrong predictions lie in the first groups."""
@@ -84,22 +81,17 @@ class Ranking:
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Counts at the groups that hold errors, float64 (e,): in the group, and at or above its threshold."""
+    """Counts at the groups that hold errors, float64 (e,): in the group, then at or above its threshold."""
 
-    wrong: Floats
     correct: Floats
-    wrong_above: Floats
+    wrong: Floats
     correct_above: Floats
+    accepted: Floats
 
     @cached_property
     def size(self) -> Floats:
         """All predictions in the group."""
-        return self.wrong + self.correct
-
-    @cached_property
-    def accepted(self) -> Floats:
-        """All predictions at or above the threshold."""
-        return self.wrong_above + self.correct_above
+        return self.correct + self.wrong
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
@@ -124,23 +125,20 @@ def resample(rows: RankedRows, measures: Mapping[Key, Measure], bootstrap: int, 
 
 def values_of(functions: Mapping[Key, Callable[..., float]], *arguments: Any) -> dict[Key, float]:
     """Return what each function gives for the arguments, NaN where it is undefined."""
-    return {key: _or_nan(function, arguments) for key, function in functions.items()}
-
-
-def _or_nan(function: Callable[..., float], arguments: tuple[Any, ...]) -> float:
-    try:
-        return function(*arguments)
-    except UndefinedMetricError:
-        return math.nan
+    values = dict.fromkeys(functions, math.nan)
+    for key, function in functions.items():
+        with suppress(UndefinedMetricError):
+            values[key] = function(*arguments)
+    return values
 
 
 def _estimate(value: float, replicates: Floats, level: float) -> Estimate:
     require("level", level, LEVEL)
     defined = replicates[~np.isnan(replicates)]
-    if len(defined) == 0 or math.isnan(value):
-        return Estimate(value=value, low=math.nan, high=math.nan)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value=value, low=float(low), high=float(high))
+    low = high = math.nan
+    if len(defined) and not math.isnan(value):
+        low, high = map(float, np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]))
+    return Estimate(value=value, low=low, high=high)
 
 
 def _two_sided_p(shifts: Floats) -> float:

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from steepslope.metrics.curves import checked, rank_rows
-from steepslope.metrics.measures import Metric, aupr_success_of, auroc_of
-from steepslope.metrics.separability import Gaussian, fit_sides
+from steepslope.metrics.measures import Gaussian, Metric, aupr_success_of, auroc_of, fit_sides
 
 THRESHOLDS = 10_000
 TPR_WINDOW = (0.9495, 0.9505)

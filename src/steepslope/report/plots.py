@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from steepslope.evaluation.rows import Row
+from steepslope.evaluation.evaluation import Row
 from steepslope.evaluation.score import Scored
 
 CORRECT, WRONG = "#2a6f97", "#c1121f"

@@ -24,9 +24,8 @@ def publish(evaluation: Evaluation, out: Path) -> None:
     screen = Console(highlight=False, markup=False)
     screen.print(heading(evaluation.rows))
     screen.print(terminal(main_grid(evaluation.rows), terminal_titles()))
-    for line in verdicts(evaluation.rows):
+    for line in [*verdicts(evaluation.rows), f"report: {out / 'report.html'}"]:
         screen.print(line, soft_wrap=True)
-    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
 def groups_of(named: str | None, predictions: Predictions, path: Path) -> Groups | None:

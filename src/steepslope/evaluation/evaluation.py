@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.evaluation.score import BASELINE, Predictions, Resources, Scored, score_predictions
+from steepslope.evaluation.score import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
 from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
 from steepslope.metrics.groups import GroupRisk, Groups, group_risks
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample, values_of
@@ -114,27 +114,25 @@ def table_rows(
         resampled = resample(ranked, _measures(one), bootstrap, seed)
         baseline = resampled if one.name == BASELINE else baseline
         ranking, estimates = ranked.ranking(), resampled.estimates()
+        served = None if one.only_ranks else groups
         differences = None if baseline is None else resampled.minus(baseline)
-        rows.append(
-            Row(
-                name=one.name,
-                loss=one.loss,
-                n=ranking.n,
-                metrics={name: estimates[name] for name in METRICS},
-                vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
-                lacking=resampled.lacking,
-                risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
-                coverage_at_risk={point.percent: estimates[point] for point in RISKS},
-                confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
-                cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
-                curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
-                separability=values_of(separability, *arrays),
-                groups=[]
-                if groups is None or one.only_ranks
-                else group_risks(*arrays, groups.codes, one.cut(), names=groups.names),
-                paper=_paper_values(one, predictions) if paper else {},
-            )
+        row = Row(
+            name=one.name,
+            loss=one.loss,
+            n=ranking.n,
+            metrics={name: estimates[name] for name in METRICS},
+            vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
+            lacking=resampled.lacking,
+            risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
+            coverage_at_risk={point.percent: estimates[point] for point in RISKS},
+            confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
+            cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
+            curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
+            separability=values_of(separability, *arrays),
+            groups=[] if served is None else group_risks(*arrays, served.codes, one.cut(), names=served.names),
+            paper=_paper_values(one, predictions) if paper else {},
         )
+        rows.append(row)
     return rows
 
 
@@ -178,7 +176,7 @@ class Evaluation:
 def evaluate_predictions(
     predictions: Predictions,
     names: Sequence[str],
-    resources: Resources | None = None,
+    resources: Resources = NOTHING,
     *,
     groups: Groups | None = None,
     paper: bool = False,

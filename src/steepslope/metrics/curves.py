@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +51,8 @@ class Ranking:
     def errors(self) -> Errors:
         """The view from the errors: most metrics are sums over them, and they are few."""
         counts = self.correct, self.wrong, self.correct_above, self.accepted
-        return Errors(*(array[self.error_groups].astype(np.float64) for array in counts))
+        correct, wrong, *above = (array[self.error_groups].astype(np.float64) for array in counts)
+        return Errors(correct, wrong, correct + wrong, *above)
 
     @property
     def n(self) -> int:
@@ -79,19 +81,14 @@ class Ranking:
         return correct, int(self.accepted[groups - 1]) - correct
 
 
-@dataclass(frozen=True, eq=False)
-class Errors:
+class Errors(NamedTuple):
     """Counts at the groups that hold errors, float64 (e,): in the group, then at or above its threshold."""
 
     correct: Floats
     wrong: Floats
+    size: Floats
     correct_above: Floats
     accepted: Floats
-
-    @cached_property
-    def size(self) -> Floats:
-        """All predictions in the group."""
-        return self.correct + self.wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +126,9 @@ def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArr
     """Return both as float64 (n,) and bool (n,), or raise as :func:`rank_rows` does."""
     values, correct = np.asarray(confidence), np.asarray(is_correct)
     if values.ndim != 1 or values.dtype.kind not in "fiub" or values.shape != correct.shape or len(values) == 0:
-        raise SteepslopeError(
-            "confidence and is_correct: expected numbers and booleans of one shape (n,), n >= 1, "
-            f"found {values.dtype} {values.shape} and {correct.dtype} {correct.shape}"
-        )
+        expected = "expected numbers and booleans of one shape (n,), n >= 1"
+        found = f"{values.dtype} {values.shape} and {correct.dtype} {correct.shape}"
+        raise SteepslopeError(f"confidence and is_correct: {expected}, found {found}")
     if correct.dtype.kind not in "biu" or (correct.dtype.kind != "b" and np.any((correct != 0) & (correct != 1))):
         raise SteepslopeError(f"is_correct: expected booleans, found {correct.dtype}: {correct[:3].tolist()}…")
     values = values.astype(np.float64)

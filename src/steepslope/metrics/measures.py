@@ -302,18 +302,15 @@ def kl(a: Gaussian, b: Gaussian) -> float:
     return 0.5 * (math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 1)
 
 
-_risk = partial(Metric, scale=1000, higher_is_better=False)
+lower_is_better = partial(Metric, higher_is_better=False)
+_risk = partial(lower_is_better, scale=1000)
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy_of, "Acc", "The fraction of predictions that are correct.", in_table=False),
     "auc": Metric(
         auroc_of, "AUC", "How often a correct prediction has more confidence than a wrong one; ties count ½."
     ),
-    "fpr_at_95tpr": Metric(
-        partial(fpr_at_tpr_of, tpr=0.95),
-        "FPR-95%-TPR",
-        "The FPR where the TPR is 95 %.",
-        "FPR95",
-        higher_is_better=False,
+    "fpr_at_95tpr": lower_is_better(
+        partial(fpr_at_tpr_of, tpr=0.95), "FPR-95%-TPR", "The FPR where the TPR is 95 %.", "FPR95"
     ),
     "aupr_error": Metric(
         aupr_error_of, "AUPR-Error", "The average precision of finding errors by low confidence.", "AUPR-E"

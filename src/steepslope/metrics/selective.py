@@ -6,7 +6,7 @@ The costs are risk and coverage at an operating point, and the confusion.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,8 +18,7 @@ from steepslope.metrics.curves import Floats, Ranking, rank_rows
 from steepslope.metrics.measures import FRACTION
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """A scale of confidences.
 
     ``cut`` maps a probability to a confidence (NaN where there is none), ``unit`` confidences to [0, 1].

@@ -35,9 +35,8 @@ def terminal_titles() -> list[str]:
 def main_grid(rows: Sequence[Row]) -> Grid:
     """Return every metric with its interval, and the paired difference of the AUC to MCP's."""
     note = "In percent, with 95 % bootstrap intervals; TPR and TNR at each score's own threshold."
-    lacking = rows[0].lacking
-    if lacking:
-        note += f" {lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
+    if rows[0].lacking:
+        note += f" {rows[0].lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
     return Grid("", ["score", *headings(), DELTA], [_main_cells(row) for row in rows], note)
 
 
@@ -101,10 +100,8 @@ def cut_grid(rows: Sequence[Row]) -> Grid:
     cells = {row.name: [number_cell(rate) for cut in row.cuts.values() for rate in cut.values()] for row in rows}
     cuts = next((row.cuts for row in rows if row.cuts), {})
     columns = [f"{name.upper()} at p > {cut:.3g}" for cut, rates in cuts.items() for name in rates]
-    note = (
-        "The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut. "
-        "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
-    )
+    note = "The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut. "
+    note += "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
     return _score_grid("At one half, and at the cut of the steep slope loss", columns, cells, note)
 
 
@@ -134,9 +131,8 @@ def group_grid(row: Row) -> Grid:
     if len(worst_first) > SHOWN_GROUPS:
         note += f" {len(worst_first) - SHOWN_GROUPS} more groups are in details.json."
     columns = ["group", "n", "accuracy", "coverage", "risk", "p"]
-    return Grid(
-        f"Groups, as {row.name} serves them", columns, list(map(_group_cells, worst_first[:SHOWN_GROUPS])), note
-    )
+    lines = [_group_cells(group) for group in worst_first[:SHOWN_GROUPS]]
+    return Grid(f"Groups, as {row.name} serves them", columns, lines, note)
 
 
 def _group_cells(group: GroupRisk) -> list[Cell]:

@@ -16,6 +16,7 @@ from steepslope.scores.score import Score, State, require_fitted
 
 LOG_TEMPERATURES = np.linspace(-4, 4, 65)
 TIE = 1e-12
+LARGEST_POWER = 10
 
 
 class TemperatureScaledMCP(Score):
@@ -61,8 +62,8 @@ def _by_likelihood(outputs: ClassifierOutputs) -> float:
         totals = over_logits(outputs, lambda logits: np.asarray(logsumexp(logits * scale, axis=1)))
         return float((totals - of_labels * scale).mean())
 
-    low, high = LOG_TEMPERATURES[[0, -1]]
-    return float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
+    bounds = LOG_TEMPERATURES[[0, -1]]
+    return float(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
 
 
 def _by_aurc(outputs: ClassifierOutputs) -> float:
@@ -72,9 +73,6 @@ def _by_aurc(outputs: ClassifierOutputs) -> float:
 
 
 CRITERIA = {"nll": _by_likelihood, "aurc": _by_aurc}
-
-
-POWERS = tuple(range(11))
 
 
 class MaxLogitPNorm(Score):
@@ -109,10 +107,10 @@ class MaxLogitPNorm(Score):
         """Choose p on outputs of rows new to the classifier."""
         if outputs.num_classes < self.least_classes:
             raise SteepslopeError("max_logit_pnorm: expected at least 3 classes, found 2, where all predictions tie")
-        risks = [aurc(_quotient(outputs, power), outputs.is_correct) for power in POWERS]
+        risks = [aurc(_quotient(outputs, power), outputs.is_correct) for power in range(LARGEST_POWER + 1)]
         best = int(np.argmin(risks))
         fallback = aurc(MCP().confidence(outputs), outputs.is_correct) <= risks[best]
-        self.power_, self.num_classes_ = (None if fallback else POWERS[best]), outputs.num_classes
+        self.power_, self.num_classes_ = (None if fallback else best), outputs.num_classes
         return self
 
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:

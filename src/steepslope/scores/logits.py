@@ -162,11 +162,8 @@ class MCDropout(Score):
         """Return the confidence of each prediction, float64 (n,)."""
         passes = outputs.require("dropout")
         of_block = {"entropy": lambda log_mean, _: -log_entropy(log_mean), "probability": log_odds_of}[self.measure]
-        blocks = [
-            of_block(np.asarray(passes[rows, 0], dtype=np.float64), outputs.predictions[rows])
-            for rows in logit_blocks(outputs)
-        ]
-        confidence = np.concatenate(blocks)
+        blocks = ((passes[rows, 0].astype(np.float64), outputs.predictions[rows]) for rows in logit_blocks(outputs))
+        confidence = np.concatenate([of_block(*block) for block in blocks])
         if not np.isfinite(confidence).all():
             row = int((~np.isfinite(confidence)).argmax())
             raise SteepslopeError(f"expected finite values, found others in row {row}", "dropout")

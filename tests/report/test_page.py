@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from steepslope.evaluation.evaluation import Evaluation
-from steepslope.evaluation.rows import table_rows
+from steepslope.evaluation.evaluation import Evaluation, table_rows
 from steepslope.evaluation.score import Scored
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report import plots
 from steepslope.report.grid import markdown, terminal
 from steepslope.report.page import example_grids, page, write_report
-from steepslope.report.table import main_grid, terminal_titles
+from steepslope.report.tables import main_grid, terminal_titles
 from tests.evaluation.samples import with_noise, with_scores
 
 

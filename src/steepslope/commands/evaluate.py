@@ -52,8 +52,7 @@ def evaluate(
     from steepslope.evaluation.score import Resources
     from steepslope.finetuning.sources import open_images
     from steepslope.oracle.storage import CARD, is_image_oracle, require_allowed
-    from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.confidences import load_predictions
+    from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.outputs.formats import ids_of
 
@@ -65,15 +64,8 @@ def evaluate(
     for folder in on_images:
         require_allowed(folder, backbones)
     predictions = load_predictions(path, ids=bool(fit or reference or on_images))
+    found, title, ids = groups_of(groups, predictions, path), f"Trust in {outputs}", partial(ids_of, path)
     evaluation = evaluate_predictions(
-        predictions,
-        scores,
-        resources,
-        groups=groups_of(groups, predictions, path),
-        paper=paper,
-        bootstrap=bootstrap,
-        seed=seed,
-        title=f"Trust in {outputs}",
-        ids=partial(ids_of, path),
+        predictions, scores, resources, groups=found, paper=paper, bootstrap=bootstrap, seed=seed, title=title, ids=ids
     )
     publish(evaluation, Path(out))

@@ -8,15 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from steepslope.errors import SteepslopeError
-from steepslope.evaluation.evaluation import Evaluation
+from steepslope.evaluation.evaluation import Evaluation, verdicts
 from steepslope.evaluation.score import Predictions
-from steepslope.evaluation.verdicts import verdicts
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.tables import read_groups
 from steepslope.report.grid import terminal
 from steepslope.report.page import write_report
-from steepslope.report.table import heading, main_grid, terminal_titles
+from steepslope.report.tables import heading, main_grid, terminal_titles
 
 
 def publish(evaluation: Evaluation, out: Path) -> None:
@@ -25,9 +24,8 @@ def publish(evaluation: Evaluation, out: Path) -> None:
     screen = Console(highlight=False, markup=False)
     screen.print(heading(evaluation.rows))
     screen.print(terminal(main_grid(evaluation.rows), terminal_titles()))
-    for line in verdicts(evaluation.rows):
+    for line in [*verdicts(evaluation.rows), f"report: {out / 'report.html'}"]:
         screen.print(line, soft_wrap=True)
-    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
 def groups_of(named: str | None, predictions: Predictions, path: Path) -> Groups | None:

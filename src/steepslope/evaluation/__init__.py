@@ -1,7 +1,7 @@
-"""From names of scores and oracles to rows of a table, and to what can be said of them in words.
+"""From names of scores and oracles to rows of a table, and to what they mean in words.
 
-``score.py`` turns names into confidences, and ``rows.py`` confidences into rows: metrics with intervals, paired
-differences to MCP, operating points, TPR and TNR at the cut η of the steep slope loss, groups, separability and the
-paper's variants. ``verdicts.py`` writes the sentences on who beats MCP. ``evaluation.py`` puts all of it together in
-one ``Evaluation``, which the report reads. The formulas themselves are in :mod:`steepslope.metrics`.
+``score`` turns names into confidences, and ``rows`` confidences into rows: metrics with intervals, paired differences to
+MCP, operating points, TPR and TNR at the cut η of the steep slope loss, groups, separability and the paper's variants.
+``evaluation`` puts all of it together in one ``Evaluation``, which the report reads, and writes the sentences on who
+beats MCP. The formulas themselves are in :mod:`steepslope.metrics`.
 """

@@ -1,4 +1,4 @@
-"""One evaluation: all that a report shows."""
+"""One evaluation, which the report reads: predictions, confidences and rows; and what they mean, in sentences."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.evaluation.rows import Row, table_rows
-from steepslope.evaluation.score import Predictions, Resources, Scored, score_predictions
+from steepslope.evaluation.score import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
 from steepslope.metrics.groups import Groups
+from steepslope.metrics.intervals import BOUNDS
 
 Ids = Callable[[NDArray[np.int64]], list[str]]
 
@@ -32,7 +33,7 @@ class Evaluation:
 def evaluate_predictions(
     predictions: Predictions,
     names: Sequence[str],
-    resources: Resources | None = None,
+    resources: Resources = NOTHING,
     *,
     groups: Groups | None = None,
     paper: bool = False,
@@ -49,3 +50,26 @@ def evaluate_predictions(
     scored = score_predictions(names, predictions, resources)
     rows = table_rows(scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed)
     return Evaluation(predictions, scored, rows, title, ids)
+
+
+def verdicts(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each row but MCP's."""
+    if rows[0].name != BASELINE:
+        return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
+    return [verdict(row) for row in rows[1:]]
+
+
+def verdict(row: Row) -> str:
+    """Return the sentence on one row; a difference counts if its interval excludes 0."""
+    delta = row.delta_auc
+    value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
+    points = f"{value} AUC points, 95 % interval {low} to {high}"
+    if np.isnan(delta["value"]):
+        return f"{row.name} cannot be compared with MCP: AUC needs both errors and correct predictions."
+    if np.isnan(delta["low"]):
+        return f"{row.name} differs from MCP by {value} AUC points; without resamples nobody can say if by luck."
+    if delta["low"] > 0:
+        return f"{row.name} ranks better than MCP ({points})."
+    if delta["high"] < 0:
+        return f"{row.name} does NOT beat MCP: it ranks worse ({points})."
+    return f"{row.name} does not beat MCP: no significant difference ({points})."

@@ -1,4 +1,4 @@
-"""From confidences to rows of a table: each with intervals and its difference to MCP, and all that a report details."""
+"""From confidences to rows: a score with its metrics, their intervals and differences to MCP, and what a gate would do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,10 +10,9 @@ from steepslope.evaluation.score import BASELINE, Predictions, Scored
 from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
 from steepslope.metrics.groups import GroupRisk, Groups, group_risks
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample, values_of
-from steepslope.metrics.measures import METRICS, Measure, measures_at
+from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
 from steepslope.metrics.paper import PAPER_METRICS, cut_of, float32_sigmoid
 from steepslope.metrics.selective import Confusion, OperatingPoint, confusion_of
-from steepslope.metrics.separability import SEPARABILITY
 from steepslope.outputs import ClassifierOutputs
 from steepslope.theory import decision_probability
 
@@ -57,8 +56,7 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as ``metrics.json`` holds it; what is undefined is null."""
-        delta: dict[str, Estimate] = {"delta_auc_vs_mcp": self.delta_auc}
-        estimates = {**self.metrics, **delta}
+        estimates: dict[str, Estimate] = {**self.metrics, "delta_auc_vs_mcp": self.delta_auc}
         return {
             "score": self.name,
             "loss": self.loss,
@@ -102,32 +100,34 @@ def table_rows(
     slope loss, or else at that of α⁺ = 1, α⁻ = 3. ``groups`` and ``paper`` add the groups and the paper's variants.
     """
     cuts = 0.5, next((one.natural_cut for one in scored if one.natural_cut is not None), PAPER_CUT)
+    separability = {name: metric.function for name, metric in SEPARABILITY.items()}
     rows: list[Row] = []
     baseline: Resampled[str | OperatingPoint] | None = None
     for one in scored:
-        ranked = rank_rows(one.confidence, predictions.is_correct)
+        arrays = one.confidence, predictions.is_correct
+        ranked = rank_rows(*arrays)
         resampled = resample(ranked, _measures(one), bootstrap, seed)
         baseline = resampled if one.name == BASELINE else baseline
         ranking, estimates = ranked.ranking(), resampled.estimates()
+        served = None if one.only_ranks else groups
         differences = None if baseline is None else resampled.minus(baseline)
-        rows.append(
-            Row(
-                name=one.name,
-                loss=one.loss,
-                n=ranking.n,
-                metrics={name: estimates[name] for name in METRICS},
-                vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
-                lacking=resampled.lacking,
-                risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
-                coverage_at_risk={point.percent: estimates[point] for point in RISKS},
-                confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
-                cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
-                curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
-                separability=_separability(one, predictions),
-                groups=[] if groups is None else _group_risks(one, predictions, groups),
-                paper=_paper_values(one, predictions) if paper else {},
-            )
+        row = Row(
+            name=one.name,
+            loss=one.loss,
+            n=ranking.n,
+            metrics={name: estimates[name] for name in METRICS},
+            vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
+            lacking=resampled.lacking,
+            risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
+            coverage_at_risk={point.percent: estimates[point] for point in RISKS},
+            confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
+            cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
+            curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
+            separability=values_of(separability, *arrays),
+            groups=[] if served is None else group_risks(*arrays, served.codes, one.cut(), names=served.names),
+            paper=_paper_values(one, predictions) if paper else {},
         )
+        rows.append(row)
     return rows
 
 
@@ -142,27 +142,11 @@ def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
     return values_of({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
 
 
-def _separability(scored: Scored, predictions: Predictions) -> dict[str, float]:
-    functions = {name: metric.function for name, metric in SEPARABILITY.items()}
-    return values_of(functions, scored.confidence, predictions.is_correct)
-
-
-def _group_risks(scored: Scored, predictions: Predictions, groups: Groups) -> list[GroupRisk]:
-    if scored.only_ranks:
-        return []
-    codes, names = groups
-    return group_risks(scored.confidence, predictions.is_correct, codes, scored.cut(), names=names)
-
-
 def _paper_values(scored: Scored, predictions: Predictions) -> dict[str, float]:
     """Return the paper's variants, on float32 sigmoids where the score is a logit; TNR where there is a cut."""
     confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
     cut = np.nan
     if isinstance(predictions, ClassifierOutputs) and scored.scale != "rank":
         cut = cut_of(scored.loss, predictions.num_classes)
-    functions = {
-        name: metric.at(cut, cut)
-        for name, metric in PAPER_METRICS.items()
-        if metric.threshold is None or not np.isnan(cut)
-    }
+    functions = {name: one.at(cut, cut) for name, one in PAPER_METRICS.items() if not (one.threshold and np.isnan(cut))}
     return values_of(functions, confidence, predictions.is_correct)

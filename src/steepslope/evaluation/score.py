@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evidence.fitting import require_other_rows
 from steepslope.losses import CUTS
-from steepslope.metrics.scales import SCALES
+from steepslope.metrics.selective import SCALES
 from steepslope.oracle import ImageOracle, Oracle
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs, Confidences
@@ -36,6 +36,9 @@ class Resources:
     reference: ClassifierOutputs | None = None
     open_images: OpenImages | None = None
     backbones: Sequence[str] = ()
+
+
+NOTHING = Resources()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +71,7 @@ class Scored:
         return SCALES[self.scale].unit(self.confidence)
 
 
-def score_predictions(
-    names: Sequence[str], predictions: Predictions, resources: Resources | None = None
-) -> list[Scored]:
+def score_predictions(names: Sequence[str], predictions: Predictions, resources: Resources = NOTHING) -> list[Scored]:
     """Apply post-hoc scores, by name, and oracles, by folder; MCP always comes first.
 
     An oracle has its folder's name, or the whole path where two have the same name. Predictions that come with a
@@ -81,16 +82,13 @@ def score_predictions(
     SteepslopeError
         If a name is unknown, a folder holds no oracle, or a score or oracle lacks what it needs.
     """
-    resources = resources or Resources()
     if isinstance(predictions, Confidences):
         return [_given(names, predictions)]
     folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
     distinct = {folders.get(name, name): name for name in (BASELINE, *names)}
     labels = [Path(key).name for key in distinct]
-    return [
-        _score(name, label if labels.count(label) == 1 else name, predictions, resources)
-        for name, label in zip(distinct.values(), labels, strict=True)
-    ]
+    named = zip(distinct.values(), labels, strict=True)
+    return [_score(name, label if labels.count(label) == 1 else name, predictions, resources) for name, label in named]
 
 
 def _given(names: Sequence[str], predictions: Confidences) -> Scored:
@@ -124,10 +122,9 @@ def _by_score(name: str, outputs: ClassifierOutputs, resources: Resources) -> Sc
 def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
     if SCORES[name].fits_on == "nothing":
         return outputs
-    found, expected = {
-        "errors": (resources.held_out, "outputs of held-out rows (--fit)"),
-        "reference": (resources.reference, "its training outputs (--reference)"),
-    }[SCORES[name].fits_on]
+    found, expected = resources.held_out, "outputs of held-out rows (--fit)"
+    if SCORES[name].fits_on == "reference":
+        found, expected = resources.reference, "its training outputs (--reference)"
     if found is None:
         raise SteepslopeError(f"{name} learns from the classifier: expected {expected}, found none")
     if found.num_classes != outputs.num_classes:

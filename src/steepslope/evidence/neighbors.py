@@ -11,7 +11,7 @@ from steepslope.estimators.log_space import log_probabilities
 from steepslope.estimators.neighbors import Index
 from steepslope.evidence.states import Floats, State, references
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores.trust_score import EPSILON, RANK, log_distance_ratio
+from steepslope.scores.neighbors import EPSILON, RANK, log_distance_ratio
 
 COUNTS = (10, 50)
 RATIO_LIMIT = 10.0  # a class without references is infinitely far

@@ -19,7 +19,7 @@ from steepslope.data.holdout import SPLIT_SEED, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions
-from steepslope.evaluation.score import Resources, Scored
+from steepslope.evaluation.score import NOTHING, Resources, Scored
 from steepslope.extraction.extraction import extract, summary
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.launch import train_stages
@@ -99,7 +99,7 @@ def train_by_preset(settings: Mapping[str, Any], out: Path, **others: Any) -> Fi
 
 
 def evaluated(
-    outputs: ClassifierOutputs, names: Sequence[str], seed: int, resources: Resources | None = None
+    outputs: ClassifierOutputs, names: Sequence[str], seed: int, resources: Resources = NOTHING
 ) -> Evaluation:
     """Evaluate scores, by name, and oracles, by folder, with a table's resamples."""
     return evaluate_predictions(outputs, names, resources, bootstrap=RESAMPLES, seed=seed)

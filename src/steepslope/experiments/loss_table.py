@@ -21,7 +21,7 @@ from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
-from steepslope.report.table import DELTA
+from steepslope.report.tables import DELTA
 
 SPLIT_WORDS = {"test": "test", "holdout": "held-out"}
 

@@ -23,7 +23,7 @@ from steepslope.metrics import METRICS, Metric
 from steepslope.outputs import ClassifierOutputs
 from steepslope.presets import preset
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
-from steepslope.report.table import DELTA
+from steepslope.report.tables import DELTA
 
 SCORES = ("mc_dropout", "trust_score")
 PASSES = 50  # paper, Section 4

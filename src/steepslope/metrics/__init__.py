@@ -5,10 +5,9 @@ distinct thresholds (precision-recall, FPR at a TPR), count one half (AUC), or g
 random order (AURC, AUGRC, E-AURC).
 
 ``curves.py`` sorts once, and holds the risk-coverage curve. ``measures.py`` has every metric and the dict ``METRICS``,
-from which tables, JSON and docs derive. ``intervals.py`` is the bootstrap: intervals and paired differences.
-``selective.py`` has operating points and the confusion, ``groups.py`` groups and Fisher's test, ``separability.py``
-distances of Gaussians, ``paper.py`` the paper's variants (``PAPER_METRICS``), and ``scales.py`` what a probability is
-on the scale of a score.
+from which tables, JSON and docs derive, and the distances of Gaussians. ``intervals.py`` is the bootstrap: intervals
+and paired differences. ``selective.py`` has operating points, the confusion, and what a probability is on the scale of
+a score; ``groups.py`` groups and Fisher's test; ``paper.py`` the paper's variants (``PAPER_METRICS``).
 """
 
 from steepslope.metrics.curves import Ranking, RiskCoverage, risk_coverage_curve
@@ -23,40 +22,16 @@ from steepslope.metrics.measures import (
     aupr_success,
     aurc,
     auroc,
+    average_kl,
+    bhattacharyya_distance,
     e_aurc,
     fpr_at_tpr,
     tnr,
     tpr,
 )
 from steepslope.metrics.selective import OperatingPoint, confusion, coverage_at_risk, risk_at_coverage
-from steepslope.metrics.separability import average_kl, bhattacharyya_distance
 
-__all__ = [
-    "METRICS",
-    "Estimate",
-    "GroupRisk",
-    "Groups",
-    "Metric",
-    "OperatingPoint",
-    "Ranking",
-    "RiskCoverage",
-    "accuracy",
-    "augrc",
-    "aupr_error",
-    "aupr_success",
-    "aurc",
-    "auroc",
-    "average_kl",
-    "bhattacharyya_distance",
-    "compare",
-    "confusion",
-    "coverage_at_risk",
-    "e_aurc",
-    "evaluate",
-    "fpr_at_tpr",
-    "group_risks",
-    "risk_at_coverage",
-    "risk_coverage_curve",
-    "tnr",
-    "tpr",
-]
+__all__ = ["METRICS", "Estimate", "GroupRisk", "Groups", "Metric", "OperatingPoint", "Ranking", "RiskCoverage"]
+__all__ += ["accuracy", "augrc", "aupr_error", "aupr_success", "aurc", "auroc", "average_kl", "bhattacharyya_distance"]
+__all__ += ["compare", "confusion", "coverage_at_risk", "e_aurc", "evaluate", "fpr_at_tpr", "group_risks"]
+__all__ += ["risk_at_coverage", "risk_coverage_curve", "tnr", "tpr"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,10 +50,9 @@ class Ranking:
     @cached_property
     def errors(self) -> Errors:
         """The view from the errors: most metrics are sums over them, and they are few."""
-        at = self.error_groups
-        accepted, correct_above = self.accepted[at], self.correct_above[at]
-        counts = self.wrong[at], self.correct[at], accepted - correct_above, correct_above
-        return Errors(*(array.astype(np.float64) for array in counts))
+        counts = self.correct, self.wrong, self.correct_above, self.accepted
+        correct, wrong, *above = (array[self.error_groups].astype(np.float64) for array in counts)
+        return Errors(correct, wrong, correct + wrong, *above)
 
     @property
     def n(self) -> int:
@@ -71,8 +71,7 @@ class Ranking:
 
     def above(self, threshold: float) -> tuple[int, int]:
         """Return how many correct and wrong predictions have a confidence > ``threshold``."""
-        groups = int(np.searchsorted(self.distrust, -threshold, side="left"))
-        return self.first(groups)
+        return self.first(int(np.searchsorted(self.distrust, -threshold, side="left")))
 
     def first(self, groups: int) -> tuple[int, int]:
         """Return how many correct and wrong predictions lie in the first groups."""
@@ -82,24 +81,14 @@ class Ranking:
         return correct, int(self.accepted[groups - 1]) - correct
 
 
-@dataclass(frozen=True, eq=False)
-class Errors:
-    """Counts at the groups that hold errors, float64 (e,): in the group, and at or above its threshold."""
+class Errors(NamedTuple):
+    """Counts at the groups that hold errors, float64 (e,): in the group, then at or above its threshold."""
 
-    wrong: Floats
     correct: Floats
-    wrong_above: Floats
+    wrong: Floats
+    size: Floats
     correct_above: Floats
-
-    @cached_property
-    def size(self) -> Floats:
-        """All predictions in the group."""
-        return self.wrong + self.correct
-
-    @cached_property
-    def accepted(self) -> Floats:
-        """All predictions at or above the threshold."""
-        return self.wrong_above + self.correct_above
+    accepted: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +126,9 @@ def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArr
     """Return both as float64 (n,) and bool (n,), or raise as :func:`rank_rows` does."""
     values, correct = np.asarray(confidence), np.asarray(is_correct)
     if values.ndim != 1 or values.dtype.kind not in "fiub" or values.shape != correct.shape or len(values) == 0:
-        raise SteepslopeError(
-            "confidence and is_correct: expected numbers and booleans of one shape (n,), n >= 1, "
-            f"found {values.dtype} {values.shape} and {correct.dtype} {correct.shape}"
-        )
+        expected = "expected numbers and booleans of one shape (n,), n >= 1"
+        found = f"{values.dtype} {values.shape} and {correct.dtype} {correct.shape}"
+        raise SteepslopeError(f"confidence and is_correct: {expected}, found {found}")
     if correct.dtype.kind not in "biu" or (correct.dtype.kind != "b" and np.any((correct != 0) & (correct != 1))):
         raise SteepslopeError(f"is_correct: expected booleans, found {correct.dtype}: {correct[:3].tolist()}…")
     values = values.astype(np.float64)

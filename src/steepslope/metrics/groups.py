@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,18 +57,15 @@ def group_risks(
         raise SteepslopeError(f"groups: expected {len(values)} rows like the confidence, found {labels.shape}")
     distinct, index = np.unique(labels, return_inverse=True)
     trusted = values > threshold
-    n, right, accepted, wrong = (
-        np.bincount(index[rows], minlength=len(distinct))
-        for rows in (slice(None), correct, trusted, trusted & ~correct)
-    )
+    count = partial(np.bincount, minlength=len(distinct))
+    n, right = count(index), count(index[correct])
+    accepted, wrong = count(index[trusted]), count(index[trusted & ~correct])
     tests = [_fisher(*counts, wrong.sum(), accepted.sum()) for counts in zip(wrong, accepted, strict=True)]
     risk = np.divide(wrong, accepted, out=np.full(len(distinct), math.nan), where=accepted > 0)
     titles = distinct.tolist() if names is None else [names[code] for code in distinct]
-    columns = zip(titles, n, right / n, accepted / n, risk, holm(np.array(tests)), strict=True)
-    return [
-        GroupRisk(str(title), int(count), float(accuracy), float(coverage), float(risk_), float(p), bool(p < 0.05))
-        for title, count, accuracy, coverage, risk_, p in columns
-    ]
+    p = holm(np.array(tests))
+    columns = (column.tolist() for column in (n, right / n, accepted / n, risk, p, p < 0.05))
+    return [GroupRisk(*line) for line in zip(map(str, titles), *columns, strict=True)]
 
 
 def _fisher(wrong: int, accepted: int, all_wrong: int, all_accepted: int) -> float:
@@ -84,6 +82,4 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     order = np.argsort(p)
     scaled = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(scaled, 1)
-    return corrected
+    return np.minimum(scaled, 1)[np.argsort(order)]

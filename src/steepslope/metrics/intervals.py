@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
@@ -16,8 +17,6 @@ from steepslope.metrics.curves import Floats, RankedRows, rank_rows
 from steepslope.metrics.measures import Measure, measures_at
 
 Key = TypeVar("Key", bound=Hashable)
-REPLICATES = whole(0)
-LEVEL = number(1e-6, 1 - 1e-6)  # in (0, 1)
 BOUNDS: tuple[Literal["value", "low", "high"], ...] = ("value", "low", "high")  # of an estimate, without p
 
 
@@ -97,12 +96,10 @@ class Resampled(Generic[Key]):
 
     def minus(self, other: Resampled[Key], level: float = 0.95) -> dict[Key, Difference]:
         """Return paired differences; both must come from the same rows, number of resamples and seed."""
-        return {key: self._difference(other, key, level) for key in self.values}
-
-    def _difference(self, other: Resampled[Key], key: Key, level: float) -> Difference:
-        shifts = self.replicates[key] - other.replicates[key]
-        estimate = _estimate(self.values[key] - other.values[key], shifts, level)
-        return Difference(**estimate, p=_two_sided_p(shifts))
+        values = {key: value - other.values[key] for key, value in self.values.items()}
+        shifts = {key: replicates - other.replicates[key] for key, replicates in self.replicates.items()}
+        estimates = Resampled(values, shifts, self.lacking).estimates(level)
+        return {key: Difference(**estimate, p=_two_sided_p(shifts[key])) for key, estimate in estimates.items()}
 
 
 def resample(rows: RankedRows, measures: Mapping[Key, Measure], bootstrap: int, seed: int) -> Resampled[Key]:
@@ -111,7 +108,7 @@ def resample(rows: RankedRows, measures: Mapping[Key, Measure], bootstrap: int, 
     Ranked rows of equal length that get the same number of resamples and seed get the same resamples.
     """
     require("seed", seed, SEED)
-    require("bootstrap", bootstrap, REPLICATES)
+    require("bootstrap", bootstrap, whole(0))
     generator = np.random.default_rng(seed)
     n, lacking, drawn = len(rows.place), 0, []
     for _ in range(bootstrap):
@@ -124,23 +121,20 @@ def resample(rows: RankedRows, measures: Mapping[Key, Measure], bootstrap: int, 
 
 def values_of(functions: Mapping[Key, Callable[..., float]], *arguments: Any) -> dict[Key, float]:
     """Return what each function gives for the arguments, NaN where it is undefined."""
-    return {key: _or_nan(function, arguments) for key, function in functions.items()}
-
-
-def _or_nan(function: Callable[..., float], arguments: tuple[Any, ...]) -> float:
-    try:
-        return function(*arguments)
-    except UndefinedMetricError:
-        return math.nan
+    values = dict.fromkeys(functions, math.nan)
+    for key, function in functions.items():
+        with suppress(UndefinedMetricError):
+            values[key] = function(*arguments)
+    return values
 
 
 def _estimate(value: float, replicates: Floats, level: float) -> Estimate:
-    require("level", level, LEVEL)
+    require("level", level, number(1e-6, 1 - 1e-6))  # in (0, 1)
     defined = replicates[~np.isnan(replicates)]
-    if len(defined) == 0 or math.isnan(value):
-        return Estimate(value=value, low=math.nan, high=math.nan)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value=value, low=float(low), high=float(high))
+    low = high = math.nan
+    if len(defined) and not math.isnan(value):
+        low, high = map(float, np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]))
+    return Estimate(value=value, low=low, high=high)
 
 
 def _two_sided_p(shifts: Floats) -> float:

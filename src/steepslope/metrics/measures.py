@@ -1,5 +1,7 @@
 """Every metric: a short function of a :class:`Ranking`, the public function of two arrays, and an entry in ``METRICS``.
 
+How far apart correct and wrong predictions lie, each side taken as a Gaussian, stands in ``SEPARABILITY``.
+
 Formulas use, for k = 1…n, e_k: the expected number of errors among the k most confident predictions, where
 the order inside a tie is random.
 """
@@ -8,14 +10,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from steepslope.checks import number, require
 from steepslope.errors import UndefinedMetricError
-from steepslope.metrics.curves import Floats, Ranking, rank_rows
+from steepslope.metrics.curves import Floats, Ranking, checked, rank_rows
 
 Measure = Callable[[Ranking], float]
 PERCENT = 100
@@ -86,7 +88,7 @@ def aupr_error_of(ranking: Ranking) -> float:
     """Return the average precision with errors as positives, ranked by falling distrust."""
     _require_both(ranking)
     at = ranking.errors
-    wrong_below = ranking.n_wrong - at.wrong_above + at.wrong
+    wrong_below = ranking.n_wrong - (at.accepted - at.correct_above) + at.wrong
     rejected = ranking.n - at.accepted + at.size
     return float(np.sum(at.wrong * wrong_below / np.maximum(rejected, 1))) / ranking.n_wrong
 
@@ -248,17 +250,67 @@ def _require_both(ranking: Ranking) -> None:
     _require_errors(ranking)
 
 
+class Gaussian(NamedTuple):
+    """Mean and variance (of the population: divided by n) of one side's confidences."""
+
+    mean: float
+    variance: float
+
+
+def fit_sides(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Gaussian, Gaussian]:
+    """Return the Gaussians of the correct and of the wrong predictions' confidences.
+
+    Raises
+    ------
+    UndefinedMetricError
+        If a side is empty, constant, or holds an infinite confidence.
+    """
+    values, correct = checked(confidence, is_correct)
+    correct_side, wrong_side = (_fit(values[rows], name) for rows, name in ((correct, "correct"), (~correct, "wrong")))
+    return correct_side, wrong_side
+
+
+def _fit(values: Floats, name: str) -> Gaussian:
+    differ = len(values) > 0 and bool(np.isfinite(values).all()) and values.min() != values.max()
+    require_defined(differ, f"finite confidences that differ among the {name} predictions, found {len(values)}")
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        side = Gaussian(float(values.mean()), float(values.var()))
+    held = 0 < side.variance < 1e150 and abs(side.mean) <= 1e150
+    require_defined(held, f"a variance that a float holds, found {side.variance}")
+    return side
+
+
+def bhattacharyya_distance(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return ¼ ln(¼ (σ₁²/σ₂² + σ₂²/σ₁² + 2)) + ¼ Δμ² / (σ₁² + σ₂²), ≥ 0 (paper, Appendix G)."""
+    a, b = fit_sides(confidence, is_correct)
+    spread = a.variance / b.variance + b.variance / a.variance + 2
+    return 0.25 * math.log(spread / 4) + 0.25 * (a.mean - b.mean) ** 2 / (a.variance + b.variance)
+
+
+def average_kl(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return the mean of both Kullback-Leibler divergences, in nats, ≥ 0 (paper, Appendix G).
+
+    KL(1‖2) = ln(σ₂/σ₁) + (σ₁² + Δμ²) / (2 σ₂²) − ½. The authors' code lacks the factor 2; see
+    :func:`steepslope.metrics.paper.average_kl`.
+    """
+    a, b = fit_sides(confidence, is_correct)
+    return (kl(a, b) + kl(b, a)) / 2
+
+
+def kl(a: Gaussian, b: Gaussian) -> float:
+    """Return the Kullback-Leibler divergence of Gaussian b from a, in nats."""
+    return 0.5 * (math.log(b.variance / a.variance) + (a.variance + (a.mean - b.mean) ** 2) / b.variance - 1)
+
+
+lower_is_better = partial(Metric, higher_is_better=False)
+_risk = partial(lower_is_better, scale=1000)
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy_of, "Acc", "The fraction of predictions that are correct.", in_table=False),
     "auc": Metric(
         auroc_of, "AUC", "How often a correct prediction has more confidence than a wrong one; ties count ½."
     ),
-    "fpr_at_95tpr": Metric(
-        partial(fpr_at_tpr_of, tpr=0.95),
-        "FPR-95%-TPR",
-        "The FPR where the TPR is 95 %.",
-        "FPR95",
-        higher_is_better=False,
+    "fpr_at_95tpr": lower_is_better(
+        partial(fpr_at_tpr_of, tpr=0.95), "FPR-95%-TPR", "The FPR where the TPR is 95 %.", "FPR95"
     ),
     "aupr_error": Metric(
         aupr_error_of, "AUPR-Error", "The average precision of finding errors by low confidence.", "AUPR-E"
@@ -272,12 +324,15 @@ METRICS: dict[str, Metric] = {
     "tnr": Metric(
         tnr_of, "TNR", "The fraction of errors with a confidence not above the threshold.", threshold="negative"
     ),
-    "aurc": Metric(aurc_of, "AURC", "The mean risk over all coverages.", scale=1000, higher_is_better=False),
-    "augrc": Metric(
-        augrc_of, "AUGRC", "The mean risk of a silent failure over all coverages.", scale=1000, higher_is_better=False
-    ),
-    "e_aurc": Metric(
-        e_aurc_of, "E-AURC", "The AURC above the best.", scale=1000, higher_is_better=False, in_table=False
+    "aurc": _risk(aurc_of, "AURC", "The mean risk over all coverages."),
+    "augrc": _risk(augrc_of, "AUGRC", "The mean risk of a silent failure over all coverages."),
+    "e_aurc": _risk(e_aurc_of, "E-AURC", "The AURC above the best.", in_table=False),
+}
+# How far apart the confidences of correct and wrong predictions lie: functions of (confidence, is_correct).
+SEPARABILITY: dict[str, Metric] = {
+    "average_kl": Metric(average_kl, "average KL", "The mean of both Kullback-Leibler divergences, in nats.", scale=1),
+    "bhattacharyya_distance": Metric(
+        bhattacharyya_distance, "Bhattacharyya distance", "The Bhattacharyya distance of the Gaussians.", scale=1
     ),
 }
 

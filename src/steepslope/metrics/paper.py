@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from steepslope.metrics.curves import checked, rank_rows
-from steepslope.metrics.measures import Metric, aupr_success_of, auroc_of
-from steepslope.metrics.separability import Gaussian, fit_sides
+from steepslope.metrics.measures import Gaussian, Metric, aupr_success_of, auroc_of, fit_sides, lower_is_better
 
 THRESHOLDS = 10_000
 TPR_WINDOW = (0.9495, 0.9505)
@@ -76,11 +75,8 @@ def _fraction_at_or_above(values: NDArray[np.float64], thresholds: NDArray[np.fl
 PAPER_METRICS: dict[str, Metric] = {
     "auroc": Metric(auroc, "AUC", "The AUC, 1 where only one class is present."),
     "aupr_error": Metric(aupr_error, "AUPR-Error", "The average precision of finding errors by high confidence."),
-    "fpr_at_95tpr": Metric(
-        fpr_at_95tpr,
-        "FPR-95%-TPR",
-        "The FPR at the first threshold of a grid with a TPR near 95 %.",
-        higher_is_better=False,
+    "fpr_at_95tpr": lower_is_better(
+        fpr_at_95tpr, "FPR-95%-TPR", "The FPR at the first threshold of a grid with a TPR near 95 %."
     ),
     "tnr": Metric(
         tnr, "TNR", "The fraction of errors with a probability of at most ½, or 1/K for TCP.", threshold="negative"

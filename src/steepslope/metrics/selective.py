@@ -1,15 +1,38 @@
-"""What a gate in front of the classifier costs: risk and coverage at an operating point, and the confusion."""
+"""What a gate in front of the classifier costs, and where its threshold lies on each scale of confidences.
+
+The costs are risk and coverage at an operating point, and the confusion.
+"""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+from scipy.stats import rankdata
 
 from steepslope.checks import number, require
-from steepslope.metrics.curves import Ranking, rank_rows
+from steepslope.metrics.curves import Floats, Ranking, rank_rows
 from steepslope.metrics.measures import FRACTION
+
+
+class Scale(NamedTuple):
+    """A scale of confidences.
+
+    ``cut`` maps a probability to a confidence (NaN where there is none), ``unit`` confidences to [0, 1].
+    """
+
+    cut: Callable[[float], float]
+    unit: Callable[[Floats], Floats]
+
+
+SCALES: dict[str, Scale] = {
+    "logit": Scale(cut=lambda p: float(logit(p)), unit=expit),
+    "probability": Scale(cut=lambda p: p, unit=lambda confidence: confidence),
+    "rank": Scale(cut=lambda _: math.nan, unit=lambda confidence: np.asarray(rankdata(confidence) / len(confidence))),
+}
 
 
 @dataclass(frozen=True)

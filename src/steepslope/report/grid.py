@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -25,8 +24,7 @@ class Cell(NamedTuple):
 UNDEFINED = Cell("–")
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """A titled table; the first column names the rows, ``note`` explains it."""
 
     title: str

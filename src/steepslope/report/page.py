@@ -1,21 +1,19 @@
 """``metrics.json``, ``details.json``, ``table.md`` and ``report.html``: what `evaluate` and `demo` leave behind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 
-from steepslope.evaluation.evaluation import Evaluation, Ids
-from steepslope.evaluation.rows import Row
+from steepslope.evaluation.evaluation import Evaluation, Ids, verdicts
 from steepslope.evaluation.score import Predictions, Scored
-from steepslope.evaluation.verdicts import verdicts
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report import plots
-from steepslope.report.detail_grids import detail_grids
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
-from steepslope.report.table import difference_grid, heading, main_grid
+from steepslope.report.tables import detail_grids, heading, main_grid
 from steepslope.utilities.files import staged_folder, write_json
 
 EXAMPLES = 10
@@ -34,7 +32,7 @@ def text(evaluation: Evaluation) -> str:
     """Return the report as Markdown."""
     rows = evaluation.rows
     words = "\n".join(f"- {line}" for line in verdicts(rows))
-    parts = [heading(rows), markdown(main_grid(rows)), words, *map(markdown, lower_grids(rows))]
+    parts = [heading(rows), markdown(main_grid(rows)), words, *map(markdown, detail_grids(rows))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -49,14 +47,9 @@ def page(evaluation: Evaluation) -> str:
         verdicts=verdicts(rows),
         histograms=plots.histograms(scored, predictions.is_correct),
         risk_coverage=plots.risk_coverage(rows),
-        grids=lower_grids(rows),
+        grids=detail_grids(rows),
         examples=[(one.name, example_grids(one, predictions, evaluation.ids)) for one in scored],
     )
-
-
-def lower_grids(rows: Sequence[Row]) -> list[Grid]:
-    """Return the tables below the main one that have rows."""
-    return [grid for grid in (difference_grid(rows), *detail_grids(rows)) if grid.rows]
 
 
 def example_grids(scored: Scored, predictions: Predictions, ids: Ids) -> list[Grid]:
@@ -68,23 +61,17 @@ def example_grids(scored: Scored, predictions: Predictions, ids: Ids) -> list[Gr
 
 
 def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: NDArray[np.int64], ids: Ids) -> Grid:
-    columns, lines, note = ["id", "predicted", "label", "confidence (%)"], _examples(scored, predictions, rows, ids), ""
+    columns: dict[str, Iterable[Any]] = {"id": ids(rows)}
+    if isinstance(predictions, Confidences):
+        columns["predicted"] = [UNDEFINED.text] * len(rows)
+        columns["label"] = ["right" if right else "wrong" for right in predictions.is_correct[rows]]
+    else:
+        columns |= {"predicted": predictions.predictions[rows], "label": predictions.labels[rows]}
+    columns["confidence (%)"] = [f"{100 * value:.1f}" for value in scored.unit_confidence[rows]]
+    note = ""
     if scored.explain is not None and isinstance(predictions, ClassifierOutputs) and len(rows):
         parts = scored.explain(predictions.subset(rows))
-        columns += parts
-        lines = [
-            [*line, *(Cell(f"{added[index]:+.1f}") for added in parts.values())] for index, line in enumerate(lines)
-        ]
+        columns |= {name: [f"{value:+.1f}" for value in added] for name, added in parts.items()}
         note = "After the confidence: what each kind of evidence added to the trust logit."
-    return Grid(title, columns, lines, note)
-
-
-def _examples(scored: Scored, predictions: Predictions, rows: NDArray[np.int64], ids: Ids) -> list[list[Cell]]:
-    if isinstance(predictions, Confidences):
-        predicted = [UNDEFINED] * len(rows)
-        labels = [Cell("right" if right else "wrong") for right in predictions.is_correct[rows]]
-    else:
-        predicted = [Cell(str(value)) for value in predictions.predictions[rows]]
-        labels = [Cell(str(value)) for value in predictions.labels[rows]]
-    confidence = [Cell(f"{100 * value:.1f}") for value in scored.unit_confidence[rows]]
-    return [list(line) for line in zip(map(Cell, ids(rows)), predicted, labels, confidence, strict=True)]
+    lines = [[Cell(str(value)) for value in line] for line in zip(*columns.values(), strict=True)]
+    return Grid(title, list(columns), lines, note)

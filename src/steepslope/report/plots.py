@@ -25,8 +25,7 @@ def histograms(scored: Sequence[Scored], is_correct: NDArray[np.bool_]) -> str:
     figure = Figure(figsize=(3.6 * columns, 2.6 * lines), layout="constrained")
     for index, one in enumerate(scored):
         _histogram(figure.add_subplot(lines, columns, index + 1), one, is_correct)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, ncols=2, loc="outside lower center")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, ncols=2, loc="outside lower center")
     return _svg(figure, "histograms")
 
 
@@ -50,8 +49,7 @@ def risk_coverage(rows: Sequence[Row]) -> str:
         axes.plot(100 * row.curve.coverage, 100 * row.curve.risk, label=_plain(row.name), linewidth=1.3)
     overall = 100 * float(rows[0].curve.risk[-1])
     axes.axhline(overall, color="0.6", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100))
-    axes.set_ylim(0, max(1.6 * overall, 1))
+    axes.set(xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100), ylim=(0, max(1.6 * overall, 1)))
     figure.legend(frameon=False, loc="outside right upper")
     return _svg(figure, "risk-coverage")
 

@@ -1,23 +1,15 @@
-"""Post-hoc scores: confidences read off a classifier's outputs, one paper a file.
+"""Post-hoc scores: confidences read off a classifier's outputs, each after the paper that its class names.
 
-``score``: what every score is, and how one declares what it needs and stores what it learnt. ``reference_score``: those
-that look up the classifier's training features. Confidences are in log space, so that nothing saturates into ties. A
-new score is a file with one class, and its entry in ``SCORES``: the command line, the tables, the oracles' evidence and
-the contract tests follow.
+``score``: what every score is, and how one declares what it needs and stores what it learnt. ``logits``: scores that
+learn nothing. ``fitted``: those that are fitted to the classifier's errors. ``neighbors``: those that look up its
+training features. Confidences are in log space, so that nothing saturates into ties. A new score is one class and its
+entry in ``SCORES``: the command line, the tables, the oracles' evidence and the contract tests follow.
 """
 
-from steepslope.scores.doctor import Doctor
-from steepslope.scores.energy import Energy
-from steepslope.scores.entropy import Entropy
-from steepslope.scores.knn import KNNDistance
-from steepslope.scores.margin import Margin
-from steepslope.scores.max_logit import MaxLogit
-from steepslope.scores.mc_dropout import MCDropout
-from steepslope.scores.mcp import MCP
-from steepslope.scores.pnorm import MaxLogitPNorm
+from steepslope.scores.fitted import MaxLogitPNorm, TemperatureScaledMCP
+from steepslope.scores.logits import MCP, Doctor, Energy, Entropy, Margin, MaxLogit, MCDropout
+from steepslope.scores.neighbors import KNNDistance, TrustScore
 from steepslope.scores.score import Score
-from steepslope.scores.temperature import TemperatureScaledMCP
-from steepslope.scores.trust_score import TrustScore
 
 SCORES: dict[str, type[Score]] = {
     "mcp": MCP,
@@ -33,18 +25,6 @@ SCORES: dict[str, type[Score]] = {
     "knn_distance": KNNDistance,
 }
 
-__all__ = [
-    "MCP",
-    "SCORES",
-    "Doctor",
-    "Energy",
-    "Entropy",
-    "KNNDistance",
-    "MCDropout",
-    "Margin",
-    "MaxLogit",
-    "MaxLogitPNorm",
-    "Score",
-    "TemperatureScaledMCP",
-    "TrustScore",
-]
+__all__ = ["SCORES", "Score"]
+__all__ += ["MCP", "Doctor", "Energy", "Entropy", "MCDropout", "Margin", "MaxLogit"]
+__all__ += ["KNNDistance", "MaxLogitPNorm", "TemperatureScaledMCP", "TrustScore"]

@@ -20,8 +20,8 @@ class Score(ABC):
 
     A new score is one class and its entry in ``SCORES``. Oracles then take it as evidence, and store what it learnt.
 
-    ``scale`` is a name in ``steepslope.metrics.scales.SCALES``, which says what a probability of ½ is. ``fits_on`` says
-    what the score learns from: ``nothing``, ``errors`` (outputs of rows that the classifier had not seen) or
+    ``scale`` is a name in ``steepslope.metrics.selective.SCALES``, which says what a probability of ½ is. ``fits_on``
+    says what the score learns from: ``nothing``, ``errors`` (outputs of rows that the classifier had not seen) or
     ``reference`` (its training outputs, at least ``at_least`` of them). ``arrays`` are what outputs must hold,
     ``least_classes`` how many classes they must have.
 

@@ -1,4 +1,4 @@
-"""From confidences to rows: they hold what the metrics give."""
+"""Rows hold what the metrics give, and sentences are true."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions
-from steepslope.evaluation.rows import table_rows
+from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions, table_rows, verdicts
 from steepslope.evaluation.score import Scored, score_predictions
 from steepslope.metrics import (
     METRICS,
@@ -96,3 +95,27 @@ def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs)
     (mcp,) = score_predictions([], outputs)
     rows = table_rows([Scored("other", None, mcp.confidence, "logit"), mcp], outputs, bootstrap=0)
     assert [row.vs_mcp is None for row in rows] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"),
+    [(3.0, "ranks better than MCP"), (-3.0, "does NOT beat MCP"), (0.0, "no significant difference")],
+)
+def test_verdicts_say_who_wins(outputs: ClassifierOutputs, shift: float, words: str) -> None:
+    mcp = score_predictions([], outputs)[0]
+    noise = 0.01 * np.random.default_rng(0).normal(size=len(outputs))
+    other = Scored("other", None, mcp.confidence + shift * outputs.is_correct + noise, "logit")
+    (sentence,) = verdicts(with_scores(outputs, other, bootstrap=200).rows)
+    assert words in sentence
+
+
+def test_verdicts_say_what_cannot_be_compared(outputs: ClassifierOutputs) -> None:
+    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
+    assert verdicts(with_noise(right, 5).rows) == [
+        "noise cannot be compared with MCP: AUC needs both errors and correct predictions."
+    ]
+    (sentence,) = verdicts(with_noise(outputs, 0).rows)
+    assert "without resamples nobody can say if by luck" in sentence
+    alone = Confidences(np.array([0.2, 0.9]), np.array([False, True]))
+    rows = evaluate_predictions(alone, [], bootstrap=5).rows
+    assert verdicts(rows) == ["confidence cannot be compared with MCP: that needs logits."]

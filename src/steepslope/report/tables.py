@@ -1,0 +1,141 @@
+"""The tables of an evaluation, as grids: the main one, and the details below it."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from steepslope.evaluation.rows import Row
+from steepslope.evaluation.score import BASELINE
+from steepslope.metrics.groups import GroupRisk
+from steepslope.metrics.intervals import Difference
+from steepslope.metrics.measures import METRICS, SEPARABILITY, table_metrics
+from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
+
+DELTA = "ΔAUC to MCP"
+SHOWN_GROUPS = 30
+
+
+def heading(rows: Sequence[Row]) -> str:
+    """Return the line above the main table: what is common to all rows."""
+    accuracy = rows[0].metrics["accuracy"]["value"]
+    errors = round(rows[0].n * (1 - accuracy))
+    return f"{rows[0].n:,} predictions, {errors:,} wrong (accuracy {100 * accuracy:.2f} %)"
+
+
+def headings() -> list[str]:
+    """Return the titles of the metrics' columns."""
+    return [metric.heading for metric in table_metrics().values()]
+
+
+def terminal_titles() -> list[str]:
+    """Return the titles of :func:`main_grid`, short enough for a terminal of 80 columns."""
+    return ["score", *(metric.terminal_heading for metric in table_metrics().values()), "ΔAUC"]
+
+
+def main_grid(rows: Sequence[Row]) -> Grid:
+    """Return every metric with its interval, and the paired difference of the AUC to MCP's."""
+    note = "In percent, with 95 % bootstrap intervals; TPR and TNR at each score's own threshold."
+    if rows[0].lacking:
+        note += f" {rows[0].lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
+    return Grid("", ["score", *headings(), DELTA], [_main_cells(row) for row in rows], note)
+
+
+def _main_cells(row: Row) -> list[Cell]:
+    title = Cell(row.name) if row.loss in (None, row.name) else Cell(row.name, f"({row.loss})")
+    numbers = [estimate_cell(row.metrics[name], metric.scale) for name, metric in table_metrics().items()]
+    return [title, *numbers, UNDEFINED if row.name == BASELINE else estimate_cell(row.delta_auc, sign="+")]
+
+
+def detail_grids(rows: Sequence[Row]) -> list[Grid]:
+    """Return all tables below the main one that have rows."""
+    grids = [difference_grid(rows), risk_grid(rows), coverage_grid(rows), confusion_grid(rows), cut_grid(rows)]
+    grids += [separability_grid(rows), paper_grid(rows), *(group_grid(row) for row in rows)]
+    return [grid for grid in grids if grid.rows]
+
+
+def _score_grid(title: str, columns: Iterable[str], cells: Mapping[str, Iterable[Cell]], note: str = "") -> Grid:
+    """Return a table with a row for each score that has cells."""
+    lines = [[Cell(name), *some] for name, some in cells.items()]
+    return Grid(title, ["score", *columns], [line for line in lines if len(line) > 1], note)
+
+
+def difference_grid(rows: Sequence[Row]) -> Grid:
+    """Return each metric's paired difference to MCP, with p; empty where there is nothing to compare."""
+    cells = {row.name: _difference_cells(row.vs_mcp or {}) for row in rows if row.name != BASELINE}
+    note = "Paired on the same resamples; in brackets the 95 % interval, then the two-sided p of no difference."
+    return _score_grid("Difference to MCP", headings(), cells, note)
+
+
+def _difference_cells(differences: Mapping[str, Difference]) -> Iterator[Cell]:
+    for name, difference in differences.items():
+        if METRICS[name].in_table:
+            cell = estimate_cell(difference, METRICS[name].scale, sign="+")
+            known = not (math.isnan(difference["value"]) or math.isnan(difference["p"]))
+            yield Cell(cell.text, f"{cell.aside} p {difference['p']:.3f}") if known else cell
+
+
+def risk_grid(rows: Sequence[Row]) -> Grid:
+    """Return the selective risk at each coverage."""
+    cells = {row.name: map(estimate_cell, row.risk_at_coverage.values()) for row in rows}
+    note = "Errors among the most confident share of the predictions, in percent."
+    return _score_grid("Risk at coverage", [f"{percent} %" for percent in rows[0].risk_at_coverage], cells, note)
+
+
+def coverage_grid(rows: Sequence[Row]) -> Grid:
+    """Return the coverage at each risk."""
+    cells = {row.name: map(estimate_cell, row.coverage_at_risk.values()) for row in rows}
+    note = "Largest share of predictions that a threshold accepts with at most this share of errors, on these rows."
+    return _score_grid("Coverage at risk", [f"≤ {percent} %" for percent in rows[0].coverage_at_risk], cells, note)
+
+
+def confusion_grid(rows: Sequence[Row]) -> Grid:
+    """Return the four counts at each score's own threshold."""
+    cells = {row.name: [Cell(f"{count:,}") for count in row.confusion.values()] for row in rows if row.confusion}
+    columns = ["trusted, correct", "trusted, wrong", "not trusted, correct", "not trusted, wrong"]
+    return _score_grid("Confusion at each score's own threshold", columns, cells)
+
+
+def cut_grid(rows: Sequence[Row]) -> Grid:
+    """Return TPR and TNR at ½ and at the cut of the steep slope loss."""
+    cells = {row.name: [number_cell(rate) for cut in row.cuts.values() for rate in cut.values()] for row in rows}
+    cuts = next((row.cuts for row in rows if row.cuts), {})
+    columns = [f"{name.upper()} at p > {cut:.3g}" for cut, rates in cuts.items() for name in rates]
+    note = "The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut. "
+    note += "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
+    return _score_grid("At one half, and at the cut of the steep slope loss", columns, cells, note)
+
+
+def separability_grid(rows: Sequence[Row]) -> Grid:
+    """Return how far apart the confidences of correct and of wrong predictions lie."""
+    cells = {row.name: [number_cell(value, 1, 3) for value in row.separability.values()] for row in rows}
+    note = "Between the Gaussians of correct and wrong predictions, on the scale that ranks."
+    return _score_grid("Separability", [metric.heading for metric in SEPARABILITY.values()], cells, note)
+
+
+def paper_grid(rows: Sequence[Row]) -> Grid:
+    """Return the metrics as the authors' code computed them."""
+    cells = {row.name: _paper_cells(row.paper) for row in rows if row.paper}
+    note = "Float32 sigmoids, errors ranked by high confidence, a grid of thresholds, TCP's errors cut at 1/K."
+    columns = [metric.title for metric in PAPER_METRICS.values()]
+    return _score_grid("As the paper's code computes them", columns, cells, note)
+
+
+def _paper_cells(values: Mapping[str, float]) -> list[Cell]:
+    return [number_cell(values.get(name), metric.scale, 2) for name, metric in PAPER_METRICS.items()]
+
+
+def group_grid(row: Row) -> Grid:
+    """Return coverage and risk of each group, the worst first."""
+    worst_first = sorted(row.groups, key=lambda one: (one.p, -one.risk if one.risk == one.risk else 0))
+    note = "Risk: errors among the trusted. p: Fisher's test against all other groups, after Holm's correction."
+    if len(worst_first) > SHOWN_GROUPS:
+        note += f" {len(worst_first) - SHOWN_GROUPS} more groups are in details.json."
+    columns = ["group", "n", "accuracy", "coverage", "risk", "p"]
+    lines = [_group_cells(group) for group in worst_first[:SHOWN_GROUPS]]
+    return Grid(f"Groups, as {row.name} serves them", columns, lines, note)
+
+
+def _group_cells(group: GroupRisk) -> list[Cell]:
+    fractions = map(number_cell, (group.accuracy, group.coverage, group.risk))
+    title = Cell(group.group, "◄ worse" if group.worse else "")
+    return [title, Cell(f"{group.n:,}"), *fractions, number_cell(group.p, 1, 3)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from steepslope.evaluation.evaluation import Evaluation, table_rows
+from steepslope.evaluation.evaluation import Evaluation
+from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Scored, score_predictions
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions, table_rows, verdicts
+from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions, verdicts
+from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Scored, score_predictions
 from steepslope.metrics import (
     METRICS,

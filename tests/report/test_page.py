@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from steepslope.evaluation.evaluation import Evaluation, table_rows
+from steepslope.evaluation.evaluation import Evaluation
+from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Scored
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report import plots

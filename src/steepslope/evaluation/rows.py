@@ -1,4 +1,4 @@
-"""From confidences to rows: a score with its metrics, their intervals and differences to MCP, and what a gate would do."""
+"""From confidences to rows: a score's metrics, their intervals and differences to MCP, and what a gate would do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

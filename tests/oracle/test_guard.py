@@ -15,7 +15,7 @@ from steepslope.cli import main
 from steepslope.data.digits import load_digits
 from steepslope.errors import SteepslopeError
 from steepslope.estimators.opinion_pool import OpinionPool
-from steepslope.extraction.noise import noise_of
+from steepslope.extraction.views import noise_of
 from steepslope.metrics import auroc
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle

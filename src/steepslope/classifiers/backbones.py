@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from steepslope.classifiers.classifier import UNKNOWN, Classifier, module_digest
-from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
+from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.utilities.queries import parse_query

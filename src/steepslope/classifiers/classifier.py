@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepslope.classifiers.card import ClassifierCard
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError
 
 UNKNOWN = math.nan  # a mean or deviation that has to be given
+
+
+@dataclass(frozen=True)
+class ClassifierCard:
+    """The net, its input, and the training rows that it never saw.
+
+    ``mean`` and ``std`` are of pixels scaled to [0, 1]; ``holdout`` and ``split_seed`` rebuild the split of the
+    training images, which ``fingerprint`` recognises under any name.
+    """
+
+    net: str
+    num_classes: int
+    mean: float
+    std: float
+    data: str
+    fingerprint: str
+    holdout: int
+    split_seed: int
+    training: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,3 +150,18 @@ def module_digest(module: torch.nn.Module) -> str:
     for name, tensor in module.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def takes_channels_last(net: nn.Module, run: Callable[[Tensor], object], images: Tensor) -> bool:
+    """Lay a net's weights out channels last, unless it cannot run so, as with a ``view`` after a layer.
+
+    ``run`` runs the net on images (n, C, H, W), and whatever else has to work with them.
+    """
+    try:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.no_grad():
+            run(images.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return False
+    return True

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.classifiers.classifier import UNKNOWN, Classifier
-from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
+from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.extras import require_extra

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from steepslope.checks import SEED, Check, Choice, Number, Whole, require_all
-from steepslope.classifiers.card import ClassifierCard
 from steepslope.classifiers.checkpoints import checkpoint_classifier, save_checkpoint
-from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.classifiers.nets import NETS, Net
-from steepslope.data.datasets import parse_dataset
-from steepslope.data.holdout import SPLIT_SEED, holdout_split
+from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.estimators.cycle import cosine

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from timm.data import ImageNetInfo
 
 from steepslope.errors import SteepslopeError
 
@@ -56,3 +58,13 @@ def read_classes(path: Path) -> dict[str, int]:
         if not name or name in names[:row]:
             raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)
     return {name: label for label, name in enumerate(names)}
+
+
+NUM_CLASSES = 1000
+
+
+@cache
+def wordnet_labels() -> Mapping[str, int]:
+    """Return the labels of ImageNet's 1,000 WordNet ids, such as n01440764, as timm has them."""
+    info = ImageNetInfo()
+    return {info.index_to_label_name(label): label for label in range(NUM_CLASSES)}

@@ -10,9 +10,8 @@ import numpy as np
 import torchvision.datasets
 from numpy.typing import NDArray
 
-from steepslope.data.class_names import ClassNames
+from steepslope.data.class_names import ClassNames, wordnet_labels
 from steepslope.data.imagefolder import ImageFiles, open_image_folder
-from steepslope.data.imagenet import wordnet_labels
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError, require_known
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepslope.classifiers.classifier import Classifier
-from steepslope.classifiers.layout import takes_channels_last
+from steepslope.classifiers.classifier import Classifier, takes_channels_last
+from steepslope.classifiers.onnx_net import as_onnx
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.noise import noise_of
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.extraction.views import VIEWS
+from steepslope.extraction.views import VIEWS, noise_of
+from steepslope.utilities.progress import console
 from steepslope.utilities.seeding import seeded
 
 Arrays = dict[str, NDArray[Any]]
@@ -113,3 +114,35 @@ def _narrowed(features: NDArray[np.float32], dtype: str) -> NDArray[Any]:
 
 def _array(values: Tensor) -> NDArray[np.float32]:
     return values.float().cpu().numpy()
+
+
+SMALL = 64  # inputs of fewer pixels a side cost less than an export
+CHECK_ROWS = 4
+
+
+def on_backend(classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Classifier:
+    """Return the classifier as the backend runs it; ``auto`` takes ONNX Runtime where it can and pays."""
+    if not classifier.trainable and (options.backend == "torch" or options.precision != "32"):
+        raise SteepslopeError("expected the backend onnx and precision 32, since it is a file", classifier.spec)
+    wanted = options.backend == "onnx" or (options.backend == "auto" and _onnx_pays(classifier, options, fabric))
+    if not classifier.trainable or not wanted:
+        return classifier
+    generator = torch.Generator().manual_seed(0)
+    size = (CHECK_ROWS, classifier.transform.channels, *classifier.transform.size)
+    try:
+        return replace(classifier, net=as_onnx(classifier.net, torch.randn(size, generator=generator), classifier.spec))
+    except SteepslopeError as error:
+        if options.backend == "onnx":
+            raise
+        console().print(f"PyTorch runs the classifier ({error})")
+        return classifier
+
+
+def _onnx_pays(classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> bool:
+    return (
+        fabric.device.type == "cpu"
+        and options.precision == "32"
+        and "dropout" not in options.evidence
+        and min(classifier.transform.size) >= SMALL
+        and all(find_spec(name) is not None for name in ("onnxruntime", "onnxscript"))
+    )

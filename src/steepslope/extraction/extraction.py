@@ -15,16 +15,13 @@ from lightning_fabric import Fabric
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import DatasetSpec
-from steepslope.data.holdout import SPLIT_SEED, holdout_split
+from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.backends import on_backend
-from steepslope.extraction.engine import Engine
-from steepslope.extraction.keys import KEY, SHARDS, extraction_key, is_complete
+from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import launched, together
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.extraction.shards import STOPPED, join, plan, write_shards
+from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, is_complete, join, plan, write_shards
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import staged_folder, write_json
 from steepslope.utilities.progress import console

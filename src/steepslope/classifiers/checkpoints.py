@@ -57,9 +57,7 @@ def read_card(folder: Path) -> ClassifierCard:
     path = folder / CARD
     content = read_json(path, "a classifier checkpoint")
     kinds = get_type_hints(ClassifierCard)
-    card = ClassifierCard(
-        **{name: field(content, name, get_origin(kind) or kind, path) for name, kind in kinds.items()}
-    )
+    card = ClassifierCard(**{name: field(content, name, get_origin(of) or of, path) for name, of in kinds.items()})
     positive(content, "num_classes", path)
     require_known(f"net in {path}:", card.net, NETS)
     return card

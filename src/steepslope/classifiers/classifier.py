@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from steepslope.data.reading import explained
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError
 
 UNKNOWN = math.nan  # a mean or deviation that has to be given
+Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,7 @@ class Classifier:
     card: ClassifierCard | None = None
 
     def with_transform(
-        self,
-        image_size: int | None = None,
-        mean: Sequence[float] | float | None = None,
-        std: Sequence[float] | float | None = None,
-        resize: Resize | None = None,
+        self, image_size: int | None = None, mean: Given = None, std: Given = None, resize: Resize | None = None
     ) -> Classifier:
         """Return the same with another input size, normalisation or way to resize; None changes nothing.
 
@@ -84,7 +82,7 @@ class Classifier:
         changed = replace(self, transform=transform)
         return replace(changed, num_classes=_width_of_logits(changed))
 
-    def _per_channel(self, name: str, given: Sequence[float] | float | None) -> tuple[float, ...] | None:
+    def _per_channel(self, name: str, given: Given) -> tuple[float, ...] | None:
         """Return one value a channel; a single value serves all."""
         if given is None:
             return None
@@ -103,16 +101,19 @@ class Classifier:
         """Whether the net can be trained, run on any device and in any precision and layout."""
         return self.runs_on == "torch"
 
+    def noise(self, rows: int) -> Tensor:
+        """Return images of normal noise that the net takes, (rows, C, H, W), the same each time."""
+        shape = (rows, self.transform.channels, *self.transform.size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
     def check_labels(self, labels: NDArray[np.int64], source: str) -> None:
         """Raise unless all labels are classes of this classifier."""
         assert self.num_classes is not None
         outside = np.flatnonzero((labels < 0) | (labels >= self.num_classes))
         if len(outside):
-            raise SteepslopeError(
-                f"expected labels in 0…{self.num_classes - 1}, the classifier's classes, "
-                f"found {labels[outside[0]]} in row {outside[0]}",
-                source,
-            )
+            found = f"{labels[outside[0]]} in row {outside[0]}"
+            expected = f"labels in 0…{self.num_classes - 1}, the classifier's classes"
+            raise SteepslopeError(f"expected {expected}, found {found}", source)
 
     def __call__(self, images: Tensor) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
         """Return features (n, d), or None, and logits (n, K) of transformed images."""
@@ -123,16 +124,11 @@ class Classifier:
 
 def _width_of_logits(classifier: Classifier) -> int:
     """Run the net on two images of noise, and return the number of classes; raise unless it gives logits."""
-    transform = classifier.transform
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn((2, transform.channels, *transform.size), generator=generator)
-    try:
-        with torch.inference_mode():
-            _, logits = classifier.net(images)
-    except Exception as error:  # whatever the net raises on images that it does not take
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        size = " × ".join(str(size) for size in images.shape)
-        raise SteepslopeError(f"cannot run on images of shape {size} ({reason})", classifier.spec) from error
+    images = classifier.noise(2)
+    size = " × ".join(str(size) for size in images.shape)
+    # of any kind: whatever the net raises on images that it does not take
+    with explained(f"cannot run on images of shape {size}", classifier.spec, longest=160), torch.inference_mode():
+        _, logits = classifier.net(images)
     shape: tuple[int, ...] = tuple(getattr(logits, "shape", ()))
     if len(shape) != 2 or shape[0] != 2 or shape[1] < 2 or not logits.is_floating_point():
         found = shape or type(logits).__name__

@@ -23,16 +23,10 @@ from steepslope.utilities.seeding import seeded
 
 STATE = "unfinished.safetensors"
 CHECKS: dict[str, Check] = {
-    "epochs": Whole(1),
-    "batch_size": Whole(1),
-    "learning_rate": Number(1e-12),
-    "rotate": Number(0, 180),
-    "optimizer": Choice(("adam", "sgd")),
-    "momentum": Number(0, 0.9999),
-    "weight_decay": Number(0, 1e3),
-    "schedule": Choice(("cosine", "constant")),
-    "seed": SEED,
-}
+    "epochs": Whole(1), "batch_size": Whole(1), "learning_rate": Number(1e-12), "rotate": Number(0, 180),
+    "optimizer": Choice(("adam", "sgd")), "momentum": Number(0, 0.9999), "weight_decay": Number(0, 1e3),
+    "schedule": Choice(("cosine", "constant")), "seed": SEED,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,12 +60,7 @@ def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
 
 
 def train_classifier(
-    net: str,
-    data: str,
-    out: Path,
-    recipe: ClassifierTraining,
-    holdout: int | None = None,
-    split_seed: int = SPLIT_SEED,
+    net: str, data: str, out: Path, recipe: ClassifierTraining, holdout: int | None = None, split_seed: int = SPLIT_SEED
 ) -> tuple[Classifier, float]:
     """Train on the training split of ``data`` less its held-out rows; save a checkpoint to ``out``.
 
@@ -88,16 +77,10 @@ def train_classifier(
     if pixels.std() == 0:
         raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
     card = ClassifierCard(
-        net=net,
-        num_classes=int(images.labels.max()) + 1,
-        mean=float(pixels.mean()),
-        std=float(pixels.std()),
-        data=spec.name,
-        fingerprint=images.fingerprint(),
-        holdout=len(held_out),
-        split_seed=split_seed,
+        net=net, num_classes=int(images.labels.max()) + 1, mean=float(pixels.mean()), std=float(pixels.std()),
+        data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=split_seed,
         training=asdict(recipe),
-    )
+    )  # fmt: skip
     run = _Run(card, recipe)
     run.resume(out / STATE)
     run.train(images.subset(fitted), out / STATE)
@@ -149,7 +132,8 @@ class _Run:
                 if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
                     raise SteepslopeError("the loss became NaN: a lower learning rate may help")
                 self.epochs_done += 1
-                self._save(state)
+                about = {"run": asdict(self.card), "epochs": self.epochs_done}
+                save_state(state, self.net.state_dict(), self.optimizer, about)
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         mirror = mirrored(inputs) if self.recipe.flip else inputs
@@ -167,10 +151,6 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return float(loss.detach())
-
-    def _save(self, path: Path) -> None:
-        about = {"run": asdict(self.card), "epochs": self.epochs_done}
-        save_state(path, self.net.state_dict(), self.optimizer, about)
 
     def resume(self, path: Path) -> None:
         """Take up an unfinished run of exactly this card; without one that can be read, start anew."""

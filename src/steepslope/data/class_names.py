@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from timm.data import ImageNetInfo
 
+from steepslope.data.reading import explained
 from steepslope.errors import SteepslopeError
 
 
@@ -36,24 +37,18 @@ class ClassNames:
         The names given, else the classifier's own, must have them all. Where nothing is given and the classifier knows
         none of them, the data set's numbers are the labels, if it has as many classes as the classifier.
         """
-        if self.given is None and not any(name in (self.own or {}) for name in names):
-            if self.num_classes not in (None, len(names)):
-                raise SteepslopeError(
-                    f"expected {self.num_classes} classes, as the classifier has, or --classes to say which its "
-                    f"{len(names)} are",
-                    source,
-                )
-            return np.arange(len(names))
-        return np.array([self.label(name, source) for name in names], dtype=np.int64)
+        if self.given is not None or any(name in (self.own or {}) for name in names):
+            return np.array([self.label(name, source) for name in names], dtype=np.int64)
+        if self.num_classes not in (None, len(names)):
+            wanted = f"expected {self.num_classes} classes, as the classifier has"
+            raise SteepslopeError(f"{wanted}, or --classes to say which its {len(names)} are", source)
+        return np.arange(len(names))
 
 
 def read_classes(path: Path) -> dict[str, int]:
     """Read a text file with the name of one class a line, in the order of the labels."""
-    try:
-        names = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SteepslopeError(f"expected a text file with one class a line ({error})", path) from error
-    names = [name.strip() for name in names]
+    with explained("expected a text file with one class a line", path, (OSError, UnicodeDecodeError)):
+        names = [name.strip() for name in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     for row, name in enumerate(names):
         if not name or name in names[:row]:
             raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)

@@ -15,6 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from steepslope.data.images import Dataset
+from steepslope.data.reading import reason_of
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 
@@ -26,8 +27,7 @@ def decoded(data: Dataset, row: int, use: Callable[[Image.Image], T]) -> T | str
     try:
         return use(data.image(row))
     except Exception as error:  # decoders have many kinds for damaged and for hostile files
-        reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", " ".join(str(error).split()))
-        return reason or type(error).__name__
+        return re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error))
 
 
 def unreadable(data: Dataset, row: int, reason: str) -> SteepslopeError:
@@ -58,14 +58,9 @@ def batch_loader(
     data: Dataset, transform: Transform, batches: list[list[int]], workers: int = 0, pin_memory: bool = False
 ) -> Iterator[Batch]:
     """Decode batches of rows in their order; worker processes, if any, go on decoding across the ends of batches."""
+    rows = Decoded(data, transform)
     return iter(
-        DataLoader(
-            Decoded(data, transform),
-            batch_sampler=batches,
-            num_workers=workers,
-            collate_fn=_collate,
-            pin_memory=pin_memory,
-        )
+        DataLoader(rows, batch_sampler=batches, collate_fn=_collate, num_workers=workers, pin_memory=pin_memory)
     )
 
 

@@ -22,22 +22,18 @@ class Dataset(Protocol):
     @property
     def labels(self) -> NDArray[np.int64]:
         """The true classes, (n,)."""
-        ...
 
     @property
     def ids(self) -> Sequence[str] | NDArray[np.str_]:
         """Names of the images, (n,)."""
-        ...
 
     def __len__(self) -> int: ...
 
     def image(self, row: int) -> Image.Image:
         """Decode one image; an unreadable one raises OSError, ValueError or SyntaxError."""
-        ...
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return a hash that tells these rows from others, wherever the data set lies."""
-        ...
 
 
 @runtime_checkable
@@ -46,7 +42,6 @@ class Divisible(Dataset, Protocol):
 
     def subset(self, rows: NDArray[np.int64]) -> Dataset:
         """Return the given rows, in the given order."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +91,6 @@ def rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
     names = [str(name) for name in ids]
     missing = [name for name in names if name not in row_of]
     if missing:
-        raise SteepslopeError(
-            f"expected an image for each output, found none with the id {missing[0]!r} ({len(missing):,} such)"
-        )
+        such = f"{missing[0]!r} ({len(missing):,} such)"
+        raise SteepslopeError(f"expected an image for each output, found none with the id {such}")
     return np.array([row_of[name] for name in names], dtype=np.int64)

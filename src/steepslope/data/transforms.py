@@ -61,22 +61,18 @@ class Transform:
             return image
         mode = InterpolationMode(self.interpolation)
         if self.resize == "squash":
-            return _as_image(tv.resize(image, [height, width], mode, antialias=True))
-        shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
-        resized = tv.resize(_less_wide(image), [shorter], mode, antialias=True)
-        return _as_image(tv.center_crop(resized, [height, width]))
+            fitted: Image.Image = tv.resize(image, [height, width], mode, antialias=True)
+        else:
+            shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
+            fitted = tv.center_crop(tv.resize(_less_wide(image), [shorter], mode, antialias=True), [height, width])
+        return fitted
 
 
 def _less_wide(image: Image.Image) -> Image.Image:
     """Cut the ends off a very long image: a central crop never sees them, and resizing them could fill the memory."""
     width, height = image.size
-    return _as_image(tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)]))
-
-
-def _as_image(image: Any) -> Image.Image:
-    """Tell the type checker what torchvision's functions return for images."""
-    assert isinstance(image, Image.Image)
-    return image
+    cut: Image.Image = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
+    return cut
 
 
 def as_colour(image: Image.Image) -> Image.Image:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +68,9 @@ def extract_auxiliary(
     """
     if options.evidence != ("features",):
         raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
-    sources: dict[Path, tuple[str, Dataset]] = {
-        folder / AUXILIARY: (str(spec), _images_of(folder, data)) for folder, data in _data_by_folder(spec, out).items()
-    }
-    return extract(backbone, sources, replace(options, evidence=("features",)), summary_of_features)
+    data = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
+    sources = {folder / AUXILIARY: (str(spec), images) for folder, images in data.items()}
+    return extract(backbone, sources, options, summary_of_features)
 
 
 def summary_of_features(outputs: ClassifierOutputs) -> str:

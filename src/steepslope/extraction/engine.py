@@ -1,4 +1,4 @@
-"""Run a frozen classifier on a batch of images, and return the evidence that is kept."""
+"""Run a frozen classifier, by PyTorch or ONNX Runtime, on a batch of images, and return the evidence that is kept."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from steepslope.utilities.progress import console
 from steepslope.utilities.seeding import seeded
 
 Arrays = dict[str, NDArray[Any]]
+SMALL = 64  # inputs of fewer pixels a side cost less than an export
+CHECK_ROWS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +39,12 @@ class Engine:
     def on(cls, classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Engine:
         """Move the classifier to the device; where it can, colour images lie there channels last, which is faster."""
         if "dropout" in options.evidence and not dropout_layers(classifier.net):
-            raise SteepslopeError(
-                "expected dropout layers for dropout passes, found none (?dropout=RATE gives a timm model one before "
-                "its last layer)",
-                classifier.spec,
-            )
+            hint = "(?dropout=RATE gives a timm model one before its last layer)"
+            raise SteepslopeError(f"expected dropout layers for dropout passes, found none {hint}", classifier.spec)
         net = fabric.to_device(classifier.net).requires_grad_(False)
         engine = cls(net, fabric, options, torch.channels_last)
-        images = torch.zeros((2, classifier.transform.channels, *classifier.transform.size))
         wanted = classifier.trainable and classifier.transform.channels == 3
+        images = torch.zeros((2, classifier.transform.channels, *classifier.transform.size))
         fits = wanted and takes_channels_last(net, partial(engine, first_row=0), images)
         return engine if fits else replace(engine, layout=torch.contiguous_format)
 
@@ -116,10 +115,6 @@ def _array(values: Tensor) -> NDArray[np.float32]:
     return values.float().cpu().numpy()
 
 
-SMALL = 64  # inputs of fewer pixels a side cost less than an export
-CHECK_ROWS = 4
-
-
 def on_backend(classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Classifier:
     """Return the classifier as the backend runs it; ``auto`` takes ONNX Runtime where it can and pays."""
     if not classifier.trainable and (options.backend == "torch" or options.precision != "32"):
@@ -127,10 +122,8 @@ def on_backend(classifier: Classifier, options: ExtractionOptions, fabric: Fabri
     wanted = options.backend == "onnx" or (options.backend == "auto" and _onnx_pays(classifier, options, fabric))
     if not classifier.trainable or not wanted:
         return classifier
-    generator = torch.Generator().manual_seed(0)
-    size = (CHECK_ROWS, classifier.transform.channels, *classifier.transform.size)
     try:
-        return replace(classifier, net=as_onnx(classifier.net, torch.randn(size, generator=generator), classifier.spec))
+        return replace(classifier, net=as_onnx(classifier.net, classifier.noise(CHECK_ROWS), classifier.spec))
     except SteepslopeError as error:
         if options.backend == "onnx":
             raise

@@ -99,11 +99,9 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
     with together(fabric):
         first: dict[Path, dict[str, Any]] = fabric.broadcast(keys)
         for out, key in keys.items():
-            for name, value in key.items():
-                if first[out][name] != value:
-                    raise SteepslopeError(
-                        f"expected the same {name} in all processes, found {value} and {first[out][name]}", out
-                    )
+            for name in (name for name in key if first[out][name] != key[name]):
+                found = f"{key[name]} and {first[out][name]}"
+                raise SteepslopeError(f"expected the same {name} in all processes, found {found}", out)
 
 
 def _extract(

@@ -15,19 +15,12 @@ VIEW_NAMES = (
 NONE = "none"
 
 MACHINE_CHECKS: dict[str, Check] = {
-    "devices": Optional(Whole(1)),
-    "num_nodes": Optional(Whole(1)),
-    "precision": Choice(("32", "bf16", "fp16")),
-}
+    "devices": Optional(Whole(1)), "num_nodes": Optional(Whole(1)), "precision": Choice(("32", "bf16", "fp16")),
+}  # fmt: skip
 EXTRACTION_CHECKS: dict[str, Check] = {
-    "features": Choice(("float32", "float16")),
-    "passes": Whole(2),
-    "batch_size": Whole(1),
-    "workers": Whole(0),
-    "shard_rows": Whole(1),
-    "on_error": Choice(("stop", "skip")),
-    "backend": Choice(("auto", "torch", "onnx")),
-}
+    "features": Choice(("float32", "float16")), "passes": Whole(2), "batch_size": Whole(1), "workers": Whole(0),
+    "shard_rows": Whole(1), "on_error": Choice(("stop", "skip")), "backend": Choice(("auto", "torch", "onnx")),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

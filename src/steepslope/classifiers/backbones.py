@@ -4,8 +4,8 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,27 +71,19 @@ def module_classifier(argument: str) -> Classifier:
     :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``.
     """
     place, _, factory = argument.partition(":")
+    sys.path.insert(0, "")  # to find modules in the current folder too, as ``python -m`` does
     try:
-        with _importing_from_here():
-            model = getattr(importlib.import_module(place), factory)()
+        model = getattr(importlib.import_module(place), factory)()
         source = inspect.getsource(sys.modules[place])
     except (Exception, SystemExit) as error:  # whatever the user's own code raises
         raise SteepslopeError(f"classifier 'module:{argument}': cannot be imported and called ({error})") from error
+    finally:
+        sys.path.remove("")
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
     transform = getattr(model, "transform", None) or Transform((0, 0), (UNKNOWN,) * 3, (UNKNOWN,) * 3)
     classifier = _classifier(f"module:{argument}", model, BeforeLastLinear(model), transform, None)
     return replace(classifier, digest=hashlib.sha256((classifier.digest + source).encode()).hexdigest())
-
-
-@contextmanager
-def _importing_from_here() -> Iterator[None]:
-    """Find modules in the current folder too, as ``python -m`` does."""
-    sys.path.insert(0, "")
-    try:
-        yield
-    finally:
-        sys.path.remove("")
 
 
 class TimmNet(nn.Module):

@@ -1,12 +1,10 @@
 """What a frozen classifier is: a net, the transform of its input, and what tells it from other classifiers."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -59,7 +57,7 @@ class Classifier:
 
     def with_transform(
         self, image_size: int | None = None, mean: Given = None, std: Given = None, resize: Resize | None = None
-    ) -> Classifier:
+    ) -> Self:
         """Return the same with another input size, normalisation or way to resize; None changes nothing.
 
         ``mean`` and ``std`` are one number, or one a channel. The net is run once, to see that it takes such images and

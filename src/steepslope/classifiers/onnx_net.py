@@ -26,7 +26,8 @@ FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "
 class OnnxNet(nn.Module):
     """An ONNX file with one input of images (n, C, H, W), and outputs (n, K) and, named ``features``, (n, d).
 
-    A file with a fixed batch is run once a batch of that size, the last one filled up.
+    A file with a fixed batch is run once a batch of that size, the last one filled up. ``fixed`` has the batch,
+    channels, height and width that the file fixes, None where it does not.
     """
 
     runs_on = "onnxruntime"
@@ -40,6 +41,7 @@ class OnnxNet(nn.Module):
             found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
             raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {found}", source)
         self.input = inputs[0]
+        self.fixed = [size if isinstance(size, int) else None for size in inputs[0].shape]
         self.logits, self.features = _output_names(self.session.get_outputs(), source)
 
     def open(self) -> None:
@@ -48,16 +50,9 @@ class OnnxNet(nn.Module):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads = torch.get_num_threads()
         options.log_severity_level = 3
-        model = str(self.model) if isinstance(self.model, Path) else self.model
         # of any kind: ONNX Runtime has an exception for each sort of damage
         with explained("cannot be read as an ONNX file", self.source, longest=160):
-            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-    @property
-    def fixed(self) -> tuple[int | None, int | None, int | None, int | None]:
-        """The batch, channels, height and width that the file fixes."""
-        batch, channels, height, width = (size if isinstance(size, int) else None for size in self.input.shape)
-        return batch, channels, height, width
+            self.session = onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
 
     def forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
         """Return features (n, d), if the file has them, and logits (n, K)."""

@@ -14,6 +14,7 @@ from steepslope.classifiers.checkpoints import checkpoint_classifier, save_check
 from steepslope.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.classifiers.nets import NETS, Net
 from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
+from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.estimators.cycle import cosine
@@ -90,14 +91,11 @@ def train_classifier(
     return classifier, accuracy(classifier, images.subset(held_out))
 
 
-def accuracy(classifier: Classifier, images: Images, batch: int = 1000) -> float:
+def accuracy(classifier: Classifier, images: Images) -> float:
     """Return the fraction of images whose label is predicted, in [0, 1]."""
-    hits = [
-        classifier(torch.stack([classifier.transform(images.image(row)) for row in rows]))[1].argmax(axis=1)
-        == images.labels[rows]
-        for rows in np.array_split(np.arange(len(images)), max(1, len(images) // batch))
-    ]
-    return float(np.concatenate(hits).mean())
+    batches = decoded_batches(images, np.arange(len(images)), classifier.transform, size=1000)
+    predicted = np.concatenate([classifier(batch)[1].argmax(axis=1) for batch in batches])
+    return float((predicted == images.labels).mean())
 
 
 class _Run:

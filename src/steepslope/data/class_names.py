@@ -1,4 +1,4 @@
-"""Class names -> labels: the names that the user gives, those of the classifier, and the numbers of a data set."""
+"""Class names -> labels: names from the user, the classifier's own, such as ImageNet's, and a data set's numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from timm.data import ImageNetInfo
 
 from steepslope.data.reading import explained
 from steepslope.errors import SteepslopeError
+
+NUM_CLASSES = 1000  # of ImageNet
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,6 @@ def read_classes(path: Path) -> dict[str, int]:
         if not name or name in names[:row]:
             raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)
     return {name: label for label, name in enumerate(names)}
-
-
-NUM_CLASSES = 1000
 
 
 @cache

@@ -1,11 +1,10 @@
-"""Data set specs, ``scheme:argument[:split]``, and the registry of schemes.
+"""Data set specs, ``scheme:argument[:split]``, the registry of schemes, and the hold-out split of training rows.
 
 A new source of images is a file with a loader, and an entry in ``DATASETS``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from steepslope.data.webdataset_data import open_shards
 from steepslope.errors import SteepslopeError, require_known
 
 NO_NAMES = ClassNames()
+SPLIT_SEED = 42  # of the hold-out split
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class InSplits:
     """Data sets of a training and a test split, whose labels are numbers."""
 
     load: Callable[[str, str], Divisible]
-    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    splits = ("train", "test")
 
     def open(self, argument: str, split: str, names: ClassNames) -> Divisible:
         """Load one split; its labels need no names."""
@@ -41,7 +41,7 @@ class Whole:
     """Data sets without such splits, read image by image; class names become labels."""
 
     load: Callable[[str, ClassNames], Dataset]
-    splits: ClassVar[tuple[str, ...]] = ()
+    splits = ()
 
     def open(self, argument: str, split: str, names: ClassNames) -> Dataset:
         """Open the data set."""
@@ -119,9 +119,6 @@ def parse_dataset(spec: str) -> DatasetSpec:
     if last in DATASETS[scheme].splits:
         return DatasetSpec(scheme, before, last)
     return DatasetSpec(scheme, argument, None)
-
-
-SPLIT_SEED = 42
 
 
 def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

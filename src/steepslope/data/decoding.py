@@ -59,9 +59,8 @@ def batch_loader(
 ) -> Iterator[Batch]:
     """Decode batches of rows in their order; worker processes, if any, go on decoding across the ends of batches."""
     rows = Decoded(data, transform)
-    return iter(
-        DataLoader(rows, batch_sampler=batches, collate_fn=_collate, num_workers=workers, pin_memory=pin_memory)
-    )
+    loader = DataLoader(rows, batch_sampler=batches, collate_fn=_collate, num_workers=workers, pin_memory=pin_memory)
+    return iter(loader)
 
 
 def decoded_batches(

@@ -17,8 +17,6 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.utilities.extras import require_extra
 from steepslope.utilities.queries import parse_query
 
-OPTIONS = ("config", "image", "label", "revision")
-
 
 @dataclass(frozen=True, eq=False)
 class HubImages:
@@ -60,7 +58,7 @@ def open_hub(argument: str, names: ClassNames) -> HubImages:
     name, split = (found[1], found[2]) if found else (argument, None)
     if not name.split("?")[0]:
         raise SteepslopeError("data spec 'hf:': expected a name or a folder after it, found nothing")
-    name, options = parse_query(name, OPTIONS)
+    name, options = parse_query(name, ["config", "image", "label", "revision"])
     table = _split(_load(datasets, name, options), split, f"hf:{name}")
     if len(table) == 0:
         raise SteepslopeError(f"hf:{name}: expected images, found none")

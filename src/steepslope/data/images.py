@@ -1,11 +1,9 @@
 """Labelled images, in memory or decoded one by one."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +61,9 @@ class Images:
         """Return the SHA-256 of pixels and labels, in hex."""
         return hashlib.sha256(self.pixels[rows].tobytes() + self.labels[rows].tobytes()).hexdigest()
 
-    def subset(self, rows: NDArray[np.int64]) -> Images:
+    def subset(self, rows: NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
-        return Images(self.pixels[rows], self.labels[rows], self.ids[rows])
+        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], ids=self.ids[rows])
 
 
 def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from steepslope.errors import SteepslopeError
 
+Kinds = type[Exception] | tuple[type[Exception], ...]
+
 
 def reason_of(error: Exception, longest: int | None = None) -> str:
     """Return an exception's message on one line, cut to ``longest`` characters, or else the name of its kind."""
@@ -19,10 +21,7 @@ def reason_of(error: Exception, longest: int | None = None) -> str:
 
 @contextmanager
 def explained(
-    message: str,
-    place: str | Path | None = None,
-    kinds: type[Exception] | tuple[type[Exception], ...] = Exception,
-    longest: int | None = None,
+    message: str, place: str | Path | None = None, kinds: Kinds = Exception, longest: int | None = None
 ) -> Iterator[None]:
     """Let exceptions of some kinds leave the block as one line, with the message and, in brackets, the reason.
 

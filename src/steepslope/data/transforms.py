@@ -1,10 +1,8 @@
 """From an image file's pixels to what a classifier takes."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -38,7 +36,7 @@ class Transform:
         """1 for grey, 3 for colour."""
         return len(self.mean)
 
-    def changed(self, **changes: Any) -> Transform:
+    def changed(self, **changes: Any) -> Self:
         """Return the same with the given changes; None changes nothing."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
@@ -76,20 +74,15 @@ def _less_wide(image: Image.Image) -> Image.Image:
 
 
 def as_colour(image: Image.Image) -> Image.Image:
-    """Return any image as 8-bit RGB; what is transparent becomes white."""
+    """Return any image as 8-bit RGB; what is transparent becomes white, and 16-bit grey is scaled down."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
-    return _eight_bit(image).convert("RGB")
+    if image.mode.startswith("I"):  # PIL's own conversion would clip it to white
+        image = Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def as_grey(image: Image.Image) -> Image.Image:
     """Return any image as 8-bit grey."""
     return (image if image.mode == "L" else as_colour(image)).convert("L")
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey down; PIL's own conversion would clip it to white."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))

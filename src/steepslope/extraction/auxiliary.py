@@ -1,7 +1,6 @@
 """A second backbone's features of images, kept beside a classifier's outputs of the same images."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class Unlabelled:
         return np.zeros(len(self.rows), dtype=np.int64)
 
     @property
-    def ids(self) -> Sequence[str] | NDArray[np.str_]:
+    def ids(self) -> list[str]:
         """Names of the images, (n,)."""
         ids = self.data.ids
         return [str(ids[row]) for row in self.rows]
@@ -68,8 +67,8 @@ def extract_auxiliary(
     """
     if options.evidence != ("features",):
         raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
-    data = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
-    sources = {folder / AUXILIARY: (str(spec), images) for folder, images in data.items()}
+    images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
+    sources = {folder / AUXILIARY: (str(spec), rows) for folder, rows in images.items()}
     return extract(backbone, sources, options, summary_of_features)
 
 

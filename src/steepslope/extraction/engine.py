@@ -1,11 +1,9 @@
 """Run a frozen classifier, by PyTorch or ONNX Runtime, on a batch of images, and return the evidence that is kept."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 
 from steepslope.classifiers.classifier import Classifier, takes_channels_last
 from steepslope.classifiers.onnx_net import as_onnx
+from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.views import VIEWS, noise_of
@@ -33,16 +32,17 @@ class Engine:
     net: nn.Module
     fabric: Fabric
     options: ExtractionOptions
+    transform: Transform
     layout: torch.memory_format = torch.contiguous_format
 
     @classmethod
-    def on(cls, classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Engine:
+    def on(cls, classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Self:
         """Move the classifier to the device; where it can, colour images lie there channels last, which is faster."""
         if "dropout" in options.evidence and not dropout_layers(classifier.net):
             hint = "(?dropout=RATE gives a timm model one before its last layer)"
             raise SteepslopeError(f"expected dropout layers for dropout passes, found none {hint}", classifier.spec)
         net = fabric.to_device(classifier.net).requires_grad_(False)
-        engine = cls(net, fabric, options, torch.channels_last)
+        engine = cls(net, fabric, options, classifier.transform, torch.channels_last)
         wanted = classifier.trainable and classifier.transform.channels == 3
         images = torch.zeros((2, classifier.transform.channels, *classifier.transform.size))
         fits = wanted and takes_channels_last(net, partial(engine, first_row=0), images)

@@ -7,7 +7,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.data.decoding import Batch, batch_loader, unreadable
 from steepslope.data.images import Dataset
 from steepslope.data.reading import explained
-from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import Engine
 from steepslope.extraction.options import ExtractionOptions
@@ -35,40 +34,35 @@ SHARDS = ".shards"
 KEY = "key.json"
 OTHERS = "outputs of another extraction"
 
-
-@dataclass(frozen=True)
-class Shard:
-    """The file of the outputs of some neighbouring rows, and the rows, cut into batches."""
-
-    path: Path
-    batches: list[list[int]]
+Shards = dict[Path, list[list[int]]]  # the file of the outputs of some neighbouring rows -> these, cut into batches
 
 
-def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> list[Shard]:
+def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> Shards:
     """Cut a data set into shards, with a hash of their rows in the names: changed rows are another shard."""
-    shards = []
+    shards: Shards = {}
+    size = options.batch_size
     for start in range(0, len(data), options.shard_rows):
         rows = range(len(data))[start : start + options.shard_rows]
         digest = data.fingerprint(slice(rows.start, rows.stop))[:12]
-        batches = [list(rows[first : first + options.batch_size]) for first in range(0, len(rows), options.batch_size)]
-        shards.append(Shard(folder / f"{start:010d}-{digest}.npz", batches))
+        batches = [list(rows[first : first + size]) for first in range(0, len(rows), size)]
+        shards[folder / f"{start:010d}-{digest}.npz"] = batches
     return shards
 
 
-def write_shards(shards: Sequence[Shard], engine: Engine, data: Dataset, transform: Transform, source: str) -> None:
+def write_shards(shards: Shards, engine: Engine, data: Dataset, source: str) -> None:
     """Run the engine over the shards that are not there yet, as far as they fall to this process."""
     fabric, workers = engine.fabric, engine.options.workers
-    mine = [shard for shard in shards[fabric.global_rank :: fabric.world_size] if not shard.path.exists()]
-    rows = [batch for shard in mine for batch in shard.batches]
-    batches = batch_loader(data, transform, rows, workers, pin_memory=fabric.device.type == "cuda")
+    mine = [path for path in [*shards][fabric.global_rank :: fabric.world_size] if not path.exists()]
+    rows = [batch for path in mine for batch in shards[path]]
+    batches = batch_loader(data, engine.transform, rows, workers, pin_memory=fabric.device.type == "cuda")
     with bar(fabric.is_global_zero) as progress:
         task = progress.add_task(f"extracting {source}", total=sum(map(len, rows)))
-        for shard in mine:
-            if (shard.path.parent / STOPPED).exists():
+        for path in mine:
+            if (path.parent / STOPPED).exists():
                 return
-            parts = [_run(batch, engine, data, source) for batch in itertools.islice(batches, len(shard.batches))]
-            _write(shard.path, parts)
-            progress.advance(task, sum(map(len, shard.batches)))
+            parts = [_run(batch, engine, data, source) for batch in itertools.islice(batches, len(shards[path]))]
+            _write(path, parts)
+            progress.advance(task, sum(map(len, shards[path])))
 
 
 def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batch, dict[str, NDArray[Any]]]:
@@ -80,7 +74,7 @@ def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batc
         if len(bad):
             where = f"{source}: {data.ids[batch.rows[bad[0]]]}"
             raise SteepslopeError(f"expected finite {name} from the classifier, found NaN or infinity", where)
-    return Batch(batch.rows, None, batch.failed), arrays
+    return batch._replace(images=None), arrays
 
 
 def _write(path: Path, parts: Sequence[tuple[Batch, dict[str, NDArray[Any]]]]) -> None:
@@ -96,7 +90,7 @@ def _write(path: Path, parts: Sequence[tuple[Batch, dict[str, NDArray[Any]]]]) -
         np.savez(staging / path.name, allow_pickle=False, **arrays)
 
 
-def join(shards: Sequence[Shard], data: Dataset, out: Path, key: dict[str, Any], about: dict[str, Any]) -> None:
+def join(shards: Shards, data: Dataset, out: Path, key: dict[str, Any], about: dict[str, Any]) -> None:
     """Stream the shards into one array each; the manifest, written last, lists the images that could not be read."""
     rows, ids = np.concatenate([*_arrays(shards, "rows")]), data.ids
     if len(rows) == 0:
@@ -113,19 +107,19 @@ def join(shards: Sequence[Shard], data: Dataset, out: Path, key: dict[str, Any],
         console().print(f"{out}: {len(skipped):,} images could not be read and are listed in {MANIFEST}")
 
 
-def _kept(shards: Sequence[Shard]) -> list[str]:
+def _kept(shards: Shards) -> list[str]:
     """Return the names of the arrays in the shards; one without a readable image has none."""
     found: set[str] = set()
-    for shard in shards:
-        with np.load(shard.path) as archive:
+    for path in shards:
+        with np.load(path) as archive:
             found.update(archive.files)
     return sorted(found - {"rows", "failed", "reasons"})
 
 
-def _arrays(shards: Sequence[Shard], name: str) -> Iterator[NDArray[Any]]:
-    for shard in shards:
-        kinds = (OSError, ValueError, BadZipFile)
-        with explained("is damaged; delete it and run again", shard.path, kinds), np.load(shard.path) as archive:
+def _arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
+    kinds = (OSError, ValueError, BadZipFile)
+    for path in shards:
+        with explained("is damaged; delete it and run again", path, kinds), np.load(path) as archive:
             found = [archive[name]] if name in archive.files else []
         yield from found
 
@@ -147,21 +141,15 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
     views, dropout = "views" in options.evidence, "dropout" in options.evidence
     library = classifier.runs_on
     key = {
-        "classifier": classifier.spec,
-        "digest": classifier.digest,
-        "transform": asdict(classifier.transform),
-        "data": source,
-        "fingerprint": data.fingerprint(),
+        "classifier": classifier.spec, "digest": classifier.digest, "transform": asdict(classifier.transform),
+        "data": source, "fingerprint": data.fingerprint(),
         "evidence": options.evidence,
-        "views": options.views if views else None,
-        "noise": ESTIMATES if views else None,
+        "views": options.views if views else None, "noise": ESTIMATES if views else None,
         "passes": [options.passes, options.batch_size] if dropout else None,
         "features": options.features if "features" in options.evidence else None,
-        "precision": options.precision,
-        "on_error": options.on_error,
-        "shard_rows": options.shard_rows,
+        "precision": options.precision, "on_error": options.on_error, "shard_rows": options.shard_rows,
         "versions": {"outputs": str(VERSION), library: ".".join(version(library).split(".")[:2])},
-    }
+    }  # fmt: skip
     return dict(json.loads(json.dumps(key)))
 
 

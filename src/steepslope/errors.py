@@ -1,12 +1,14 @@
-"""The one exception that users see, and how its message names what was probably meant."""
+"""The one exception that users see, on one line: where, what was expected, what was found, what was probably meant."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
 MANY = 50  # names are too many to list
+Kinds = type[Exception] | tuple[type[Exception], ...]
 
 
 class SteepslopeError(ValueError):
@@ -56,3 +58,40 @@ def require_known(kind: str, name: object, known: Collection[str]) -> None:
     """Raise unless the name is known; see :func:`unknown_name`."""
     if name not in known:
         raise unknown_name(kind, str(name), known)
+
+
+@contextmanager
+def located(place: str | Path) -> Iterator[None]:
+    """Put a place around the errors that leave the block.
+
+    >>> with located("photos"):
+    ...     raise SteepslopeError("expected images, found none")
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: photos: expected images, found none
+    """
+    try:
+        yield
+    except SteepslopeError as error:
+        raise error.within(place) from error
+
+
+def reason_of(error: Exception, longest: int | None = None) -> str:
+    """Return an exception's message on one line, cut to ``longest`` characters, or else the name of its kind."""
+    return " ".join(str(error).split())[:longest] or type(error).__name__
+
+
+@contextmanager
+def explained(
+    message: str, place: str | Path | None = None, kinds: Kinds = Exception, longest: int | None = None
+) -> Iterator[None]:
+    """Let exceptions of some kinds leave the block as one line, with the message and, in brackets, the reason.
+
+    >>> with explained("cannot be read", "photo.png", OSError):
+    ...     raise OSError("broken  data stream")
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: photo.png: cannot be read (broken data stream)
+    """
+    try:
+        yield
+    except kinds as error:
+        raise SteepslopeError(f"{message} ({reason_of(error, longest)})", place) from error

@@ -9,8 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from steepslope.classifiers.card import CARD
-from steepslope.classifiers.checkpoints import WEIGHTS
+from steepslope.classifiers.checkpoints import CARD, WEIGHTS
 from steepslope.classifiers.specs import load_classifier
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import read_json, write_json

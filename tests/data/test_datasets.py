@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from steepslope.cli import main
-from steepslope.data.datasets import DATASETS, InSplits, parse_dataset
+from steepslope.data.datasets import DATASETS, InSplits, holdout_split, parse_dataset
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
@@ -124,3 +124,17 @@ def test_bad_specs_are_named(spec: str, message: str) -> None:
         parse_dataset(spec).load("train")
     with pytest.raises(SteepslopeError, match="expected one split, such as digits:test"):
         parse_dataset("digits").open()
+
+
+def test_holdout_is_a_partition_fixed_by_its_seed() -> None:
+    fitted, held_out = holdout_split(1000, 300, seed=1)
+    assert sorted([*fitted, *held_out]) == list(range(1000))
+    np.testing.assert_array_equal(held_out, holdout_split(1000, 300, seed=1)[1])
+    assert held_out.tolist() != holdout_split(1000, 300, seed=2)[1].tolist()
+    assert len(holdout_split(1000, None, seed=1)[1]) == 500
+
+
+@pytest.mark.parametrize("count", [0, 10, -1])
+def test_holdout_must_leave_both_sides(count: int) -> None:
+    with pytest.raises(SteepslopeError, match=f"expected 1 to 9 of the 10 training rows, found {count}"):
+        holdout_split(10, count, seed=0)

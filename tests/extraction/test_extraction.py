@@ -12,8 +12,7 @@ import pytest
 from steepslope.classifiers.specs import load_classifier
 from steepslope.classifiers.training import recipe_for, train_classifier
 from steepslope.cli import main
-from steepslope.data.datasets import parse_dataset
-from steepslope.data.holdout import holdout_split
+from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract, extract_to_folder, named_data

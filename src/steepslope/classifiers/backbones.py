@@ -3,10 +3,9 @@
 import hashlib
 import importlib
 import inspect
-import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from steepslope.classifiers.classifier import UNKNOWN, Classifier, module_digest
-from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
-from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
+from steepslope.data.transforms import Resize, Transform
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.utilities.queries import parse_query
 from steepslope.utilities.seeding import seeded
 
@@ -38,14 +37,10 @@ def timm_classifier(argument: str) -> Classifier:
     model = _create(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
     _load(model, weights)
     config = resolve_model_data_config(model)
-    transform = Transform(
-        size=(config["input_size"][1], config["input_size"][2]),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        resize="squash" if config["crop_mode"] == "squash" else "crop",
-        crop_share=config["crop_pct"],
-        interpolation=config["interpolation"],
-    )
+    _, height, width = config["input_size"]
+    mean, std, crop, interpolation = (config[key] for key in ("mean", "std", "crop_pct", "interpolation"))
+    resize: Resize = "squash" if config["crop_mode"] == "squash" else "crop"
+    transform = Transform((height, width), tuple(mean), tuple(std), resize, crop, interpolation)
     return _classifier(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
 
 
@@ -63,13 +58,8 @@ def torchvision_classifier(argument: str) -> Classifier:
     model = _create(lambda: models.get_model(name, weights=chosen if from_hub else None), f"torchvision:{name}")
     _load(model, None if from_hub else weights)
     preset = chosen.transforms()
-    transform = Transform(
-        size=(preset.crop_size[0],) * 2,
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-        crop_share=preset.crop_size[0] / preset.resize_size[0],
-        interpolation=preset.interpolation.value,
-    )
+    side, mean, std = preset.crop_size[0], tuple(preset.mean), tuple(preset.std)
+    transform = Transform((side, side), mean, std, "crop", side / preset.resize_size[0], preset.interpolation.value)
     return _classifier(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
 
 
@@ -80,27 +70,19 @@ def module_classifier(argument: str) -> Classifier:
     :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``.
     """
     place, _, factory = argument.partition(":")
+    sys.path.insert(0, "")  # to find modules in the current folder too, as ``python -m`` does
     try:
-        with _importing_from_here():
-            model = getattr(importlib.import_module(place), factory)()
+        model = getattr(importlib.import_module(place), factory)()
         source = inspect.getsource(sys.modules[place])
     except (Exception, SystemExit) as error:  # whatever the user's own code raises
         raise SteepslopeError(f"classifier 'module:{argument}': cannot be imported and called ({error})") from error
+    finally:
+        sys.path.remove("")
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
     transform = getattr(model, "transform", None) or Transform((0, 0), (UNKNOWN,) * 3, (UNKNOWN,) * 3)
     classifier = _classifier(f"module:{argument}", model, BeforeLastLinear(model), transform, None)
     return replace(classifier, digest=hashlib.sha256((classifier.digest + source).encode()).hexdigest())
-
-
-@contextmanager
-def _importing_from_here() -> Iterator[None]:
-    """Find modules in the current folder too, as ``python -m`` does."""
-    sys.path.insert(0, "")
-    try:
-        yield
-    finally:
-        sys.path.remove("")
 
 
 class TimmNet(nn.Module):
@@ -144,24 +126,17 @@ def _classifier(
 
 
 def _rate(text: str, place: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not 0 <= rate < 1:
-        raise SteepslopeError(f"expected a rate in [0, 1), found {text!r}", place)
-    return rate
+    with suppress(ValueError):
+        if 0 <= (rate := float(text)) < 1:
+            return rate
+    raise SteepslopeError(f"expected a rate in [0, 1), found {text!r}", place)
 
 
 def _create(create: Callable[[], nn.Module], spec: str) -> Any:
-    try:
-        with seeded(0):  # so that random weights are the same each time
-            return create()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SteepslopeError(
-            f"its weights are not available from the hub; give ?weights=FILE or ?weights=random ({reason})", spec
-        ) from error
+    missing = "its weights are not available from the hub; give ?weights=FILE or ?weights=random"
+    kinds = (OSError, RuntimeError, ValueError)
+    with explained(missing, spec, kinds, longest=200), seeded(0):  # so that random weights are the same each time
+        return create()
 
 
 def _load(model: nn.Module, weights: str | None) -> None:
@@ -183,10 +158,9 @@ def _shape(weight: Tensor | None) -> str:
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    try:
+    # of any kind: safetensors, torch and pickle each have their own for a damaged file
+    with explained("cannot be read as weights", path, longest=160):
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         return dict(state.get("state_dict", state))
-    except Exception as error:  # safetensors, torch and pickle each have their own for a damaged file
-        raise SteepslopeError(f"cannot be read as weights ({' '.join(str(error).split())[:160]})", path) from error

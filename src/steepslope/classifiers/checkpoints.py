@@ -2,18 +2,19 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_origin, get_type_hints
 
 from steepslope.checks import require, whole
-from steepslope.classifiers.card import CARD, ClassifierCard, read_card
-from steepslope.classifiers.classifier import UNKNOWN, Classifier, module_digest
+from steepslope.classifiers.classifier import UNKNOWN, Classifier, ClassifierCard, module_digest
 from steepslope.classifiers.nets import NETS, Net, TwoParts
 from steepslope.data.transforms import Transform
 from steepslope.errors import require_known
-from steepslope.utilities.files import staged_folder, write_json
+from steepslope.utilities.files import field, positive, read_json, staged_folder, write_json
 from steepslope.utilities.queries import parse_query
 from steepslope.utilities.seeding import seeded
 from steepslope.utilities.weights import load_weights, save_weights
 
+CARD = "classifier.json"
 WEIGHTS = "classifier.safetensors"
 
 
@@ -49,6 +50,17 @@ def load_checkpoint(argument: str) -> Classifier:
     net = NETS[card.net].build(card.num_classes)
     load_weights(net, Path(argument) / WEIGHTS)
     return checkpoint_classifier(net, card, f"checkpoint:{argument}")
+
+
+def read_card(folder: Path) -> ClassifierCard:
+    """Read a checkpoint's card, and check each of its fields."""
+    path = folder / CARD
+    content = read_json(path, "a classifier checkpoint")
+    kinds = get_type_hints(ClassifierCard)
+    card = ClassifierCard(**{name: field(content, name, get_origin(of) or of, path) for name, of in kinds.items()})
+    positive(content, "num_classes", path)
+    require_known(f"net in {path}:", card.net, NETS)
+    return card
 
 
 def _transform(net: str, mean: float, std: float) -> Transform:

@@ -1,22 +1,40 @@
 """What a frozen classifier is: a net, the transform of its input, and what tells it from other classifiers."""
 
-from __future__ import annotations
-
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepslope.classifiers.card import ClassifierCard
 from steepslope.data.transforms import Resize, Transform
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 
 UNKNOWN = math.nan  # a mean or deviation that has to be given
+Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
+
+
+@dataclass(frozen=True)
+class ClassifierCard:
+    """The net, its input, and the training rows that it never saw.
+
+    ``mean`` and ``std`` are of pixels scaled to [0, 1]; ``holdout`` and ``split_seed`` rebuild the split of the
+    training images, which ``fingerprint`` recognises under any name.
+    """
+
+    net: str
+    num_classes: int
+    mean: float
+    std: float
+    data: str
+    fingerprint: str
+    holdout: int
+    split_seed: int
+    training: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +55,8 @@ class Classifier:
     card: ClassifierCard | None = None
 
     def with_transform(
-        self,
-        image_size: int | None = None,
-        mean: Sequence[float] | float | None = None,
-        std: Sequence[float] | float | None = None,
-        resize: Resize | None = None,
-    ) -> Classifier:
+        self, image_size: int | None = None, mean: Given = None, std: Given = None, resize: Resize | None = None
+    ) -> Self:
         """Return the same with another input size, normalisation or way to resize; None changes nothing.
 
         ``mean`` and ``std`` are one number, or one a channel. The net is run once, to see that it takes such images and
@@ -65,7 +79,7 @@ class Classifier:
         changed = replace(self, transform=transform)
         return replace(changed, num_classes=_width_of_logits(changed))
 
-    def _per_channel(self, name: str, given: Sequence[float] | float | None) -> tuple[float, ...] | None:
+    def _per_channel(self, name: str, given: Given) -> tuple[float, ...] | None:
         """Return one value a channel; a single value serves all."""
         if given is None:
             return None
@@ -84,16 +98,19 @@ class Classifier:
         """Whether the net can be trained, run on any device and in any precision and layout."""
         return self.runs_on == "torch"
 
+    def noise(self, rows: int) -> Tensor:
+        """Return images of normal noise that the net takes, (rows, C, H, W), the same each time."""
+        shape = (rows, self.transform.channels, *self.transform.size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
     def check_labels(self, labels: NDArray[np.int64], source: str) -> None:
         """Raise unless all labels are classes of this classifier."""
         assert self.num_classes is not None
         outside = np.flatnonzero((labels < 0) | (labels >= self.num_classes))
         if len(outside):
-            raise SteepslopeError(
-                f"expected labels in 0…{self.num_classes - 1}, the classifier's classes, "
-                f"found {labels[outside[0]]} in row {outside[0]}",
-                source,
-            )
+            found = f"{labels[outside[0]]} in row {outside[0]}"
+            expected = f"labels in 0…{self.num_classes - 1}, the classifier's classes"
+            raise SteepslopeError(f"expected {expected}, found {found}", source)
 
     def __call__(self, images: Tensor) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
         """Return features (n, d), or None, and logits (n, K) of transformed images."""
@@ -104,16 +121,11 @@ class Classifier:
 
 def _width_of_logits(classifier: Classifier) -> int:
     """Run the net on two images of noise, and return the number of classes; raise unless it gives logits."""
-    transform = classifier.transform
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn((2, transform.channels, *transform.size), generator=generator)
-    try:
-        with torch.inference_mode():
-            _, logits = classifier.net(images)
-    except Exception as error:  # whatever the net raises on images that it does not take
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        size = " × ".join(str(size) for size in images.shape)
-        raise SteepslopeError(f"cannot run on images of shape {size} ({reason})", classifier.spec) from error
+    images = classifier.noise(2)
+    size = " × ".join(str(size) for size in images.shape)
+    # of any kind: whatever the net raises on images that it does not take
+    with explained(f"cannot run on images of shape {size}", classifier.spec, longest=160), torch.inference_mode():
+        _, logits = classifier.net(images)
     shape: tuple[int, ...] = tuple(getattr(logits, "shape", ()))
     if len(shape) != 2 or shape[0] != 2 or shape[1] < 2 or not logits.is_floating_point():
         found = shape or type(logits).__name__
@@ -131,3 +143,18 @@ def module_digest(module: torch.nn.Module) -> str:
     for name, tensor in module.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def takes_channels_last(net: nn.Module, run: Callable[[Tensor], object], images: Tensor) -> bool:
+    """Lay a net's weights out channels last, unless it cannot run so, as with a ``view`` after a layer.
+
+    ``run`` runs the net on images (n, C, H, W), and whatever else has to work with them.
+    """
+    try:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.no_grad():
+            run(images.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return False
+    return True

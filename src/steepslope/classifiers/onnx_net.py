@@ -1,11 +1,11 @@
 """Classifiers as ONNX files, run by ONNX Runtime on the CPU, and the export of a net with its agreement check."""
 
-import contextlib
 import hashlib
 import io
 import logging
 import tempfile
 import warnings
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.classifiers.classifier import UNKNOWN, Classifier
-from steepslope.data.imagenet import NUM_CLASSES, wordnet_labels
+from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.extras import require_extra
 
 FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -25,7 +25,8 @@ FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "
 class OnnxNet(nn.Module):
     """An ONNX file with one input of images (n, C, H, W), and outputs (n, K) and, named ``features``, (n, d).
 
-    A file with a fixed batch is run once a batch of that size, the last one filled up.
+    A file with a fixed batch is run once a batch of that size, the last one filled up. ``fixed`` has the batch,
+    channels, height and width that the file fixes, None where it does not.
     """
 
     runs_on = "onnxruntime"
@@ -39,6 +40,7 @@ class OnnxNet(nn.Module):
             found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
             raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {found}", source)
         self.input = inputs[0]
+        self.fixed = [size if isinstance(size, int) else None for size in inputs[0].shape]
         self.logits, self.features = _output_names(self.session.get_outputs(), source)
 
     def open(self) -> None:
@@ -47,18 +49,9 @@ class OnnxNet(nn.Module):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads = torch.get_num_threads()
         options.log_severity_level = 3
-        model = str(self.model) if isinstance(self.model, Path) else self.model
-        try:
-            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime has an exception for each kind of damage
-            reason = " ".join(str(error).split())[:160]
-            raise SteepslopeError(f"cannot be read as an ONNX file ({reason})", self.source) from error
-
-    @property
-    def fixed(self) -> tuple[int | None, int | None, int | None, int | None]:
-        """The batch, channels, height and width that the file fixes."""
-        batch, channels, height, width = (size if isinstance(size, int) else None for size in self.input.shape)
-        return batch, channels, height, width
+        # of any kind: ONNX Runtime has an exception for each sort of damage
+        with explained("cannot be read as an ONNX file", self.source, longest=160):
+            self.session = onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
 
     def forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
         """Return features (n, d), if the file has them, and logits (n, K)."""
@@ -73,11 +66,8 @@ class OnnxNet(nn.Module):
     def _run(self, pixels: Any, batch: int) -> list[Any]:
         filled = np.concatenate([pixels, np.zeros((batch - len(pixels), *pixels.shape[1:]), pixels.dtype)])
         names = [self.logits] + ([self.features] if self.features else [])
-        try:
+        with explained(f"cannot run on images of shape {pixels.shape}", self.source, longest=160):
             arrays = self.session.run(names, {self.input.name: filled})
-        except Exception as error:  # as above
-            reason = " ".join(str(error).split())[:160]
-            raise SteepslopeError(f"cannot run on images of shape {pixels.shape} ({reason})", self.source) from error
         return [array[: len(pixels)].astype(np.float32) for array in arrays]
 
 
@@ -92,9 +82,8 @@ def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
     flat = [one.name for one in floats if len(one.shape) == 2 and one.name != "features"]
     if "logits" not in flat and len(flat) != 1:
         found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in outputs)
-        raise SteepslopeError(
-            f"expected one output of floats (n, K), or one of them named logits, found {found}", source
-        )
+        expected = "one output of floats (n, K), or one of them named logits"
+        raise SteepslopeError(f"expected {expected}, found {found}", source)
     features = "features" if any(one.name == "features" for one in floats) else None
     return "logits" if "logits" in flat else flat[0], features
 
@@ -136,16 +125,9 @@ def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
         path = Path(folder) / "net.onnx"
         try:
             torch.onnx.export(
-                net,
-                (images[:2],),
-                path,
-                input_names=["images"],
-                output_names=["features", "logits"],
-                dynamic_shapes=[{0: torch.export.Dim("batch")}],
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
+                net, (images[:2],), path, input_names=["images"], output_names=["features", "logits"],
+                dynamic_shapes=[{0: torch.export.Dim("batch")}], dynamo=True, external_data=False, verbose=False,
+            )  # fmt: skip
         except Exception as error:  # whatever in the net has no counterpart
             reason = " ".join(str(error.__cause__ or error).split())[:160]
             raise SteepslopeError(f"cannot be exported to ONNX ({reason})", source) from error
@@ -158,19 +140,13 @@ def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
     return exported.eval()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _silence() -> Any:
     """Keep the exporter's remarks on its own progress from the user."""
-    disabled = logging.root.manager.disable
+    disabled, nowhere = logging.root.manager.disable, io.StringIO()
     logging.disable(logging.ERROR)
     try:
-        nowhere = io.StringIO()
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(nowhere),
-            contextlib.redirect_stderr(nowhere),
-        ):
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(nowhere), redirect_stderr(nowhere):
             yield
     finally:
         logging.disable(disabled)

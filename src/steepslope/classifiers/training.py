@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from steepslope.checks import SEED, Check, choice, number, require_all, whole
-from steepslope.classifiers.card import ClassifierCard
 from steepslope.classifiers.checkpoints import checkpoint_classifier, save_checkpoint
-from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.classifiers.nets import NETS, Net
-from steepslope.data.datasets import parse_dataset
-from steepslope.data.holdout import SPLIT_SEED, holdout_split
+from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
+from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.estimators.cycle import cosine
@@ -68,12 +67,7 @@ def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
 
 
 def train_classifier(
-    net: str,
-    data: str,
-    out: Path,
-    recipe: ClassifierTraining,
-    holdout: int | None = None,
-    split_seed: int = SPLIT_SEED,
+    net: str, data: str, out: Path, recipe: ClassifierTraining, holdout: int | None = None, split_seed: int = SPLIT_SEED
 ) -> tuple[Classifier, float]:
     """Train on the training split of ``data`` less its held-out rows; save a checkpoint to ``out``.
 
@@ -90,16 +84,10 @@ def train_classifier(
     if pixels.std() == 0:
         raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
     card = ClassifierCard(
-        net=net,
-        num_classes=int(images.labels.max()) + 1,
-        mean=float(pixels.mean()),
-        std=float(pixels.std()),
-        data=spec.name,
-        fingerprint=images.fingerprint(),
-        holdout=len(held_out),
-        split_seed=split_seed,
+        net=net, num_classes=int(images.labels.max()) + 1, mean=float(pixels.mean()), std=float(pixels.std()),
+        data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=split_seed,
         training=asdict(recipe),
-    )
+    )  # fmt: skip
     run = _Run(card, recipe)
     run.resume(out / STATE)
     run.train(images.subset(fitted), out / STATE)
@@ -109,14 +97,11 @@ def train_classifier(
     return classifier, accuracy(classifier, images.subset(held_out))
 
 
-def accuracy(classifier: Classifier, images: Images, batch: int = 1000) -> float:
+def accuracy(classifier: Classifier, images: Images) -> float:
     """Return the fraction of images whose label is predicted, in [0, 1]."""
-    hits = [
-        classifier(torch.stack([classifier.transform(images.image(row)) for row in rows]))[1].argmax(axis=1)
-        == images.labels[rows]
-        for rows in np.array_split(np.arange(len(images)), max(1, len(images) // batch))
-    ]
-    return float(np.concatenate(hits).mean())
+    batches = decoded_batches(images, np.arange(len(images)), classifier.transform, size=1000)
+    predicted = np.concatenate([classifier(batch)[1].argmax(axis=1) for batch in batches])
+    return float((predicted == images.labels).mean())
 
 
 class _Run:
@@ -151,7 +136,8 @@ class _Run:
                 if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
                     raise SteepslopeError("the loss became NaN: a lower learning rate may help")
                 self.epochs_done += 1
-                self._save(state)
+                about = {"run": asdict(self.card), "epochs": self.epochs_done}
+                save_state(state, self.net.state_dict(), self.optimizer, about)
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         mirror = mirrored(inputs) if self.recipe.flip else inputs
@@ -169,10 +155,6 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return float(loss.detach())
-
-    def _save(self, path: Path) -> None:
-        about = {"run": asdict(self.card), "epochs": self.epochs_done}
-        save_state(path, self.net.state_dict(), self.optimizer, about)
 
     def resume(self, path: Path) -> None:
         """Take up an unfinished run of exactly this card; without one that can be read, start anew."""

@@ -2,7 +2,7 @@
 
 ``datasets``: specs such as ``digits:test``, and the registry ``DATASETS`` of their schemes. One file a source:
 ``digits``, ``idx``, ``torchvision_data``, ``imagefolder``, ``hub_data``, ``webdataset_data``.
-``images``: the contract ``Dataset``, images in memory, and rows found by id. ``decoding``: rows as batches of tensors,
-with what cannot be read named. ``transforms``: size, resizing and normalisation. ``holdout``: the hold-out split.
-``class_names``: class names -> labels, with those of ImageNet in ``imagenet``.
+``images``: the contract ``Dataset``, images in memory, and rows found by id. ``reading``: one image decoded, and what
+cannot be read named. ``decoding``: rows as batches of tensors. ``transforms``: size, resizing and normalisation.
+``class_names``: class names -> labels, with those of ImageNet. The hold-out split is in ``datasets``.
 """

@@ -1,13 +1,17 @@
-"""Class names -> labels: the names that the user gives, those of the classifier, and the numbers of a data set."""
+"""Class names -> labels: names from the user, the classifier's own, such as ImageNet's, and a data set's numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from timm.data import ImageNetInfo
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
+
+NUM_CLASSES = 1000  # of ImageNet
 
 
 @dataclass(frozen=True)
@@ -34,25 +38,26 @@ class ClassNames:
         The names given, else the classifier's own, must have them all. Where nothing is given and the classifier knows
         none of them, the data set's numbers are the labels, if it has as many classes as the classifier.
         """
-        if self.given is None and not any(name in (self.own or {}) for name in names):
-            if self.num_classes not in (None, len(names)):
-                raise SteepslopeError(
-                    f"expected {self.num_classes} classes, as the classifier has, or --classes to say which its "
-                    f"{len(names)} are",
-                    source,
-                )
-            return np.arange(len(names))
-        return np.array([self.label(name, source) for name in names], dtype=np.int64)
+        if self.given is not None or any(name in (self.own or {}) for name in names):
+            return np.array([self.label(name, source) for name in names], dtype=np.int64)
+        if self.num_classes not in (None, len(names)):
+            wanted = f"expected {self.num_classes} classes, as the classifier has"
+            raise SteepslopeError(f"{wanted}, or --classes to say which its {len(names)} are", source)
+        return np.arange(len(names))
 
 
 def read_classes(path: Path) -> dict[str, int]:
     """Read a text file with the name of one class a line, in the order of the labels."""
-    try:
-        names = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SteepslopeError(f"expected a text file with one class a line ({error})", path) from error
-    names = [name.strip() for name in names]
+    with explained("expected a text file with one class a line", path, (OSError, UnicodeDecodeError)):
+        names = [name.strip() for name in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     for row, name in enumerate(names):
         if not name or name in names[:row]:
             raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)
     return {name: label for label, name in enumerate(names)}
+
+
+@cache
+def wordnet_labels() -> Mapping[str, int]:
+    """Return the labels of ImageNet's 1,000 WordNet ids, such as n01440764, as timm has them."""
+    info = ImageNetInfo()
+    return {info.index_to_label_name(label): label for label in range(NUM_CLASSES)}

@@ -1,12 +1,15 @@
-"""Data set specs, ``scheme:argument[:split]``, and the registry of schemes.
+"""Data set specs, ``scheme:argument[:split]``, the registry of schemes, and the hold-out split of training rows.
 
 A new source of images is a file with a loader, and an entry in ``DATASETS``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.checks import SEED, require
 from steepslope.data.class_names import ClassNames
 from steepslope.data.digits import load_digits
 from steepslope.data.hub_data import open_hub
@@ -18,6 +21,7 @@ from steepslope.data.webdataset_data import open_shards
 from steepslope.errors import SteepslopeError, require_known
 
 NO_NAMES = ClassNames()
+SPLIT_SEED = 42  # of the hold-out split
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class InSplits:
     """Data sets of a training and a test split, whose labels are numbers."""
 
     load: Callable[[str, str], Divisible]
-    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    splits = ("train", "test")
 
     def open(self, argument: str, split: str, names: ClassNames) -> Divisible:
         """Load one split; its labels need no names."""
@@ -37,7 +41,7 @@ class Whole:
     """Data sets without such splits, read image by image; class names become labels."""
 
     load: Callable[[str, ClassNames], Dataset]
-    splits: ClassVar[tuple[str, ...]] = ()
+    splits = ()
 
     def open(self, argument: str, split: str, names: ClassNames) -> Dataset:
         """Open the data set."""
@@ -115,3 +119,21 @@ def parse_dataset(spec: str) -> DatasetSpec:
     if last in DATASETS[scheme].splits:
         return DatasetSpec(scheme, before, last)
     return DatasetSpec(scheme, argument, None)
+
+
+def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut the training rows 0…n−1 into (fitted on, held out), each in ascending order.
+
+    Without a number, 10,000 rows are held out, but at most half: errors are needed to learn from, and a
+    classifier makes few on what it was fitted to.
+
+    >>> fitted, held_out = holdout_split(60_000, None, seed=42)
+    >>> len(fitted), len(held_out)
+    (50000, 10000)
+    """
+    count = min(10_000, n // 2) if holdout is None else holdout
+    if not 0 < count < n:
+        raise SteepslopeError(f"expected 1 to {n - 1} of the {n} training rows, found {count}", "holdout")
+    require("split_seed", seed, SEED)
+    order = np.random.default_rng(seed).permutation(n)
+    return np.sort(order[count:]), np.sort(order[:count])

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from steepslope.data.images import Dataset
 from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, reason_of
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ def decoded(data: Dataset, row: int, use: Callable[[Image.Image], T]) -> T | str
     except SteepslopeError as error:
         return str(error)
     except Exception as error:  # decoders have many kinds for damaged and for hostile files
-        reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", " ".join(str(error).split()))
-        return f"cannot be read as an image ({reason or type(error).__name__})"
+        reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error))
+        return f"cannot be read as an image ({reason})"
 
 
 def unreadable(data: Dataset, row: int, reason: str) -> SteepslopeError:
@@ -60,15 +60,9 @@ def batch_loader(
     data: Dataset, transform: Transform, batches: list[list[int]], workers: int = 0, pin_memory: bool = False
 ) -> Iterator[Batch]:
     """Decode batches of rows in their order; worker processes, if any, go on decoding across the ends of batches."""
-    return iter(
-        DataLoader(
-            Decoded(data, transform),
-            batch_sampler=batches,
-            num_workers=workers,
-            collate_fn=_collate,
-            pin_memory=pin_memory,
-        )
-    )
+    rows = Decoded(data, transform)
+    loader = DataLoader(rows, batch_sampler=batches, collate_fn=_collate, num_workers=workers, pin_memory=pin_memory)
+    return iter(loader)
 
 
 def decoded_batches(

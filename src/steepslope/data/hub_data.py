@@ -1,8 +1,6 @@
 """Hugging Face data sets: saved folders, folders of files, and names in the hub or its cache."""
 
-import hashlib
 import io
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.data.class_names import ClassNames
-from steepslope.data.images import ALL
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.data.images import ALL, decode_image
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.utilities.extras import require_extra
+from steepslope.utilities.files import digest_of
 from steepslope.utilities.queries import parse_query
-
-OPTIONS = ("config", "image", "label", "revision")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +39,12 @@ class HubImages:
         cell = self.table[row][self.column]
         if cell is None:
             raise ValueError("no image")
-        with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]) as image:
-            image.load()
-            return image.copy()
+        return decode_image(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"])
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the library's own fingerprint, the rows and their labels."""
         numbers = list(range(*rows.indices(len(self))))
-        content = json.dumps([self.table._fingerprint, self.column, numbers, self.labels[rows].tolist()])
-        return hashlib.sha256(content.encode()).hexdigest()
+        return digest_of([self.table._fingerprint, self.column, numbers, self.labels[rows].tolist()])
 
 
 def open_hub(argument: str, names: ClassNames) -> HubImages:
@@ -64,7 +58,7 @@ def open_hub(argument: str, names: ClassNames) -> HubImages:
     name, split = (found[1], found[2]) if found else (argument, None)
     if not name.split("?")[0]:
         raise SteepslopeError("data spec 'hf:': expected a name or a folder after it, found nothing")
-    name, options = parse_query(name, OPTIONS)
+    name, options = parse_query(name, ["config", "image", "label", "revision"])
     table = _split(_load(datasets, name, options), split, f"hf:{name}")
     if len(table) == 0:
         raise SteepslopeError(f"hf:{name}: expected images, found none")
@@ -82,18 +76,17 @@ def _load(datasets: Any, name: str, options: dict[str, str]) -> Any:
     folder = Path(name)
     if not folder.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise SteepslopeError(f"hf:{name}: no such folder")
-    saved = [folder / "dataset_dict.json", folder / "state.json"]
-    if any(path.exists() for path in saved) and options.keys() & {"config", "revision"}:
+    saved = (folder / "dataset_dict.json").exists() or (folder / "state.json").exists()
+    if saved and options.keys() & {"config", "revision"}:
         raise SteepslopeError(f"hf:{name}: expected no config or revision, since the folder was saved as it is")
     bars = datasets.are_progress_bars_disabled()
     try:
         datasets.disable_progress_bars()
-        if any(path.exists() for path in saved):
-            return datasets.load_from_disk(name)
-        return datasets.load_dataset(name, options.get("config"), revision=options.get("revision"))
-    except Exception as error:  # the library, its builders and the network each have their own
-        reason = " ".join(str(error).split())[:200]
-        raise SteepslopeError(f"hf:{name}: cannot be loaded ({reason or type(error).__name__})") from error
+        # of any kind: the library, its builders and the network each have their own
+        with explained(f"hf:{name}: cannot be loaded", longest=200):
+            if saved:
+                return datasets.load_from_disk(name)
+            return datasets.load_dataset(name, options.get("config"), revision=options.get("revision"))
     finally:
         if not bars:
             datasets.enable_progress_bars()
@@ -108,25 +101,21 @@ def _split(loaded: Any, split: str | None, source: str) -> Any:
     if split is None and len(loaded) == 1:
         return next(iter(loaded.values()))
     if split not in loaded:
-        raise SteepslopeError(
-            f"{source}: expected one of its splits ({', '.join(loaded)}) after a colon, found {split or 'none'}"
-        )
+        splits = ", ".join(loaded)
+        raise SteepslopeError(f"{source}: expected one of its splits ({splits}) after a colon, found {split or 'none'}")
     return loaded[split]
 
 
 def _only_column(table: Any, kind: type, option: str, name: str) -> str:
     found = [column for column, feature in table.features.items() if isinstance(feature, kind)]
     if len(found) != 1:
-        columns = ", ".join(table.features)
-        raise SteepslopeError(
-            f"hf:{name}: expected one {option} column, found {len(found)} among {columns}; choose with ?{option}=NAME"
-        )
+        among = f"{len(found)} among {', '.join(table.features)}; choose with ?{option}=NAME"
+        raise SteepslopeError(f"hf:{name}: expected one {option} column, found {among}")
     return str(found[0])
 
 
 def _labels(table: Any, column: str, names: ClassNames, source: str) -> NDArray[np.int64]:
-    raw = table.with_format("numpy")[column][:]
-    labels = np.asarray(raw)
+    labels = np.asarray(table.with_format("numpy")[column][:])
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         found = "missing values" if labels.dtype.kind == "f" else labels.dtype
         raise SteepslopeError(f"{source}: expected whole numbers in the column {column!r}, found {found}")

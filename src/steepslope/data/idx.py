@@ -1,6 +1,7 @@
 """The IDX files of the MNIST family."""
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.images import Images, row_ids
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 
 
 def load_idx(argument: str, split: str) -> Images:
@@ -44,20 +45,13 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         If the file is damaged, or holds another type or number of dimensions.
     """
     opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise SteepslopeError(f"cannot be read ({error})", path) from error
+    with explained("cannot be read", path, (OSError, EOFError, zlib.error)), opener(path, "rb") as file:
+        content = file.read()
     header = 4 + 4 * dimensions
     if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < header:
-        raise SteepslopeError(
-            f"expected an IDX file of unsigned bytes in {dimensions} dimensions, "
-            f"found the first bytes {content[:4].hex(' ') or '(none)'}",
-            path,
-        )
+        expected, found = f"unsigned bytes in {dimensions} dimensions", content[:4].hex(" ") or "(none)"
+        raise SteepslopeError(f"expected an IDX file of {expected}, found the first bytes {found}", path)
     shape = tuple(int(size) for size in np.frombuffer(content, dtype=">i4", count=dimensions, offset=4))
-    expected = int(np.prod(shape))
-    if len(content) - header != expected:
-        raise SteepslopeError(f"expected {expected} bytes of data, found {len(content) - header}", path)
+    if len(content) - header != math.prod(shape):
+        raise SteepslopeError(f"expected {math.prod(shape)} bytes of data, found {len(content) - header}", path)
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.data.class_names import ClassNames
-from steepslope.data.images import ALL
+from steepslope.data.images import ALL, decode_image
 from steepslope.errors import SteepslopeError
+from steepslope.utilities.files import digest_of
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
@@ -32,15 +31,13 @@ class ImageFiles:
         return len(self.ids)
 
     def image(self, row: int) -> Image.Image:
-        """Decode one file completely, so that a truncated one is noticed here."""
-        with Image.open(self.folder / self.ids[row]) as image:
-            image.load()
-            return image.copy()
+        """Decode one file completely."""
+        return decode_image(self.folder / self.ids[row])
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the names, sizes and labels."""
         sizes = [size_of(self.folder / name) for name in self.ids[rows]]
-        return hashlib.sha256(json.dumps([self.ids[rows], sizes, self.labels[rows].tolist()]).encode()).hexdigest()
+        return digest_of([self.ids[rows], sizes, self.labels[rows].tolist()])
 
     def subset(self, rows: NDArray[np.int64]) -> ImageFiles:
         """Return the given rows, in the given order."""

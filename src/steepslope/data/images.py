@@ -1,11 +1,11 @@
 """Labelled images, in memory or decoded one by one."""
 
-from __future__ import annotations
-
 import hashlib
+import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +22,18 @@ class Dataset(Protocol):
     @property
     def labels(self) -> NDArray[np.int64]:
         """The true classes, (n,)."""
-        ...
 
     @property
     def ids(self) -> Sequence[str] | NDArray[np.str_]:
         """Names of the images, (n,)."""
-        ...
 
     def __len__(self) -> int: ...
 
     def image(self, row: int) -> Image.Image:
         """Decode one image; an unreadable one raises OSError, ValueError or SyntaxError."""
-        ...
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return a hash that tells these rows from others, wherever the data set lies."""
-        ...
 
 
 @runtime_checkable
@@ -46,7 +42,6 @@ class Divisible(Dataset, Protocol):
 
     def subset(self, rows: NDArray[np.int64]) -> Dataset:
         """Return the given rows, in the given order."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +63,9 @@ class Images:
         """Return the SHA-256 of pixels and labels, in hex."""
         return hashlib.sha256(self.pixels[rows].tobytes() + self.labels[rows].tobytes()).hexdigest()
 
-    def subset(self, rows: NDArray[np.int64]) -> Images:
+    def subset(self, rows: NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
-        return Images(self.pixels[rows], self.labels[rows], self.ids[rows])
+        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], ids=self.ids[rows])
 
 
 def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
@@ -96,7 +91,13 @@ def rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
     names = [str(name) for name in ids]
     missing = [name for name in names if name not in row_of]
     if missing:
-        raise SteepslopeError(
-            f"expected an image for each output, found none with the id {missing[0]!r} ({len(missing):,} such)"
-        )
+        such = f"{missing[0]!r} ({len(missing):,} such)"
+        raise SteepslopeError(f"expected an image for each output, found none with the id {such}")
     return np.array([row_of[name] for name in names], dtype=np.int64)
+
+
+def decode_image(file: Path | io.BytesIO) -> Image.Image:
+    """Decode an image completely, so that a truncated file is noticed here."""
+    with Image.open(file) as image:
+        image.load()
+        return image.copy()

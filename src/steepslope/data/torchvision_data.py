@@ -4,15 +4,13 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torchvision.datasets
 from numpy.typing import NDArray
 
-from steepslope.data.class_names import ClassNames
+from steepslope.data.class_names import ClassNames, wordnet_labels
 from steepslope.data.imagefolder import ImageFiles, open_image_folder
-from steepslope.data.imagenet import wordnet_labels
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError, require_known
 
@@ -33,12 +31,9 @@ def _svhn(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 IN_MEMORY: dict[str, Callable[[str], tuple[NDArray[np.uint8], NDArray[np.int64]]]] = {
-    **{
-        name: partial(_by_train_flag, name)
-        for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")
-    },
+    **{name: partial(_by_train_flag, name) for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100")},
     "SVHN": _svhn,
-}  # fmt: skip
+}
 TORCHVISION = (*IN_MEMORY, "ImageNet")
 
 
@@ -55,13 +50,12 @@ def load_torchvision(argument: str, split: str) -> Images | ImageFiles:
         pixels, labels = IN_MEMORY[argument](split)
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SteepslopeError(
-            f"torchvision:{argument}: neither found in {data_root()} nor downloaded ({reason})"
-        ) from error
+        missing = f"torchvision:{argument}: neither found in {data_root()} nor downloaded"
+        raise SteepslopeError(f"{missing} ({reason})") from error
     return Images(pixels, labels, row_ids(split, np.arange(len(labels))))
 
 
 def _imagenet(split: str) -> ImageFiles:
-    root = data_root() / "imagenet"
-    found: Any = torchvision.datasets.ImageNet(str(root), split="train" if split == "train" else "val")
+    part = "train" if split == "train" else "val"
+    found = torchvision.datasets.ImageNet(str(data_root() / "imagenet"), split=part)
     return open_image_folder(str(found.split_folder), ClassNames(own=wordnet_labels()))

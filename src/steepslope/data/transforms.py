@@ -1,10 +1,8 @@
 """From an image file's pixels to what a classifier takes."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -38,7 +36,7 @@ class Transform:
         """1 for grey, 3 for colour."""
         return len(self.mean)
 
-    def changed(self, **changes: Any) -> Transform:
+    def changed(self, **changes: Any) -> Self:
         """Return the same with the given changes; None changes nothing."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
@@ -61,39 +59,30 @@ class Transform:
             return image
         mode = InterpolationMode(self.interpolation)
         if self.resize == "squash":
-            return _as_image(tv.resize(image, [height, width], mode, antialias=True))
-        shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
-        resized = tv.resize(_less_wide(image), [shorter], mode, antialias=True)
-        return _as_image(tv.center_crop(resized, [height, width]))
+            fitted: Image.Image = tv.resize(image, [height, width], mode, antialias=True)
+        else:
+            shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
+            fitted = tv.center_crop(tv.resize(_less_wide(image), [shorter], mode, antialias=True), [height, width])
+        return fitted
 
 
 def _less_wide(image: Image.Image) -> Image.Image:
     """Cut the ends off a very long image: a central crop never sees them, and resizing them could fill the memory."""
     width, height = image.size
-    return _as_image(tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)]))
-
-
-def _as_image(image: Any) -> Image.Image:
-    """Tell the type checker what torchvision's functions return for images."""
-    assert isinstance(image, Image.Image)
-    return image
+    cut: Image.Image = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
+    return cut
 
 
 def as_colour(image: Image.Image) -> Image.Image:
-    """Return any image as 8-bit RGB; what is transparent becomes white."""
+    """Return any image as 8-bit RGB; what is transparent becomes white, and 16-bit grey is scaled down."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
-    return _eight_bit(image).convert("RGB")
+    if image.mode.startswith("I"):  # PIL's own conversion would clip it to white
+        image = Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def as_grey(image: Image.Image) -> Image.Image:
     """Return any image as 8-bit grey."""
     return (image if image.mode == "L" else as_colour(image)).convert("L")
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey down; PIL's own conversion would clip it to white."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))

@@ -1,10 +1,9 @@
 """WebDataset shards: tar files in which the files of one sample have the same name up to the first dot."""
 
-import hashlib
 import io
-import json
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from PIL import Image
 
 from steepslope.data.class_names import ClassNames
 from steepslope.data.imagefolder import SUFFIXES
-from steepslope.data.images import ALL
-from steepslope.errors import SteepslopeError
+from steepslope.data.images import ALL, decode_image
+from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.extras import require_extra
+from steepslope.utilities.files import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,12 @@ class ShardImages:
         sample = self.samples[row]
         with sample.shard.open("rb") as file:
             file.seek(sample.offset)
-            content = file.read(sample.size)
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return image.copy()
+            return decode_image(io.BytesIO(file.read(sample.size)))
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the keys, sizes and labels."""
         content = [[(one.shard.name, one.key, one.size) for one in self.samples[rows]], self.labels[rows].tolist()]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        return digest_of(content)
 
 
 def open_shards(argument: str, names: ClassNames) -> ShardImages:
@@ -67,26 +64,22 @@ def open_shards(argument: str, names: ClassNames) -> ShardImages:
 
     The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows.
     """
-    samples = [sample for shard in _shards(argument) for sample in _samples(shard)]
+    samples = [sample for shard in [*_shards(argument)] for sample in _samples(shard)]
     if not samples:
         raise SteepslopeError(f"wds:{argument}: expected images, found none")
     return ShardImages(samples, np.array([_label(sample, names) for sample in samples], dtype=np.int64))
 
 
-def _shards(pattern: str) -> list[Path]:
+def _shards(pattern: str) -> Iterator[Path]:
     webdataset = require_extra("webdataset", "data", "wds: data")
-    paths: list[Path] = []
-    try:
+    with explained(f"wds:{pattern}: cannot be read as a pattern"):  # of any kind: it has its own library for braces
         names = webdataset.shardlists.expand_urls(pattern)
-    except Exception as error:  # of its own library for braces
-        raise SteepslopeError(f"wds:{pattern}: cannot be read as a pattern ({error})") from error
     for name in names:
         path = Path(name)
         found = [path] if path.is_file() else sorted(path.parent.glob(path.name or "?"))
         if not found:
             raise SteepslopeError(f"wds:{pattern}: no such file: {name} (shards are local tar files)")
-        paths += found
-    return paths
+        yield from found
 
 
 def _samples(shard: Path) -> Iterator[Sample]:
@@ -109,7 +102,8 @@ def _samples(shard: Path) -> Iterator[Sample]:
 def _members(shard: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, str | None]]:
     """Yield key, extension and place of each file, and the content of a ``.cls``."""
     split_name = require_extra("webdataset.tariterators", "data", "wds: data").base_plus_ext
-    try:
+    kinds = (tarfile.TarError, OSError, UnicodeDecodeError)
+    with explained(f"{shard}: cannot be read as an uncompressed tar file", kinds=kinds):
         _require_end(shard)
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
@@ -117,8 +111,6 @@ def _members(shard: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, str | Non
                 if key is not None and member.isfile() and not key.startswith("__"):
                     content = tar.extractfile(member) if extension.lower() == "cls" else None
                     yield key, extension, member, content.read().decode().strip() if content else None
-    except (tarfile.TarError, OSError, UnicodeDecodeError) as error:
-        raise SteepslopeError(f"{shard}: cannot be read as an uncompressed tar file ({error})") from error
 
 
 def _require_end(shard: Path) -> None:
@@ -133,13 +125,8 @@ def _label(sample: Sample, names: ClassNames) -> int:
     known = names.given or names.own or {}
     if sample.label in known:
         return known[sample.label]
-    try:
-        label = int(sample.label)
-        if abs(label) >= 2**31:
-            raise ValueError
-        return label
-    except ValueError:
-        raise SteepslopeError(
-            f"{sample.shard}: {sample.key}.cls: expected a whole number or a class's name (see --classes), "
-            f"found {sample.label!r}"
-        ) from None
+    with suppress(ValueError):
+        if abs(label := int(sample.label)) < 2**31:
+            return label
+    place, expected = f"{sample.shard}: {sample.key}.cls", "a whole number or a class's name (see --classes)"
+    raise SteepslopeError(f"{place}: expected {expected}, found {sample.label!r}")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evidence.fitting import require_other_rows
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
@@ -112,11 +112,9 @@ def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resourc
 
 def _by_score(name: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     fit_set = _fit_set(name, outputs, resources)
-    try:
+    with located(name):
         score = SCORES[name]().fit(fit_set)
         return Scored(name, None, _known(score.confidence(outputs)), score.scale)
-    except SteepslopeError as error:
-        raise error.within(name) from error
 
 
 def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
@@ -135,13 +133,11 @@ def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> Cla
 
 def _by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     oracle = Oracle.load(folder, resources.backbones)
-    try:
+    with located(f"oracle {folder}"):
         if isinstance(oracle, ImageOracle):
             oracle.net.to("cuda" if torch.cuda.is_available() else "cpu")
             oracle = oracle if resources.open_images is None else oracle.on(resources.open_images(outputs))
         confidence = _known(oracle.trust_logit(outputs))
-    except SteepslopeError as error:
-        raise error.within(f"oracle {folder}") from error
     natural_cut, explain = oracle.cut if oracle.loss in CUTS else None, oracle.explain if oracle.explains else None
     return Scored(label, oracle.loss, confidence, oracle.scale, natural_cut, explain)
 

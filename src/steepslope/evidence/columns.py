@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import NO_STATE, Floats, Learning, State
 from steepslope.outputs import ClassifierOutputs
@@ -78,10 +78,8 @@ def scores_of(
 def values_of(name: str, outputs: ClassifierOutputs, rows: slice, states: Mapping[str, State]) -> Floats:
     """Return an input's columns as they are; an error names the input."""
     kind = kind_of(name)
-    try:
+    with located(name):
         return kind.columns(outputs, rows, states.get(name, NO_STATE))
-    except SteepslopeError as error:
-        raise error.within(name) from error
 
 
 def _require_finite(name: str, part: NDArray[np.float32], start: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import NO_STATE, State
 from steepslope.outputs import ClassifierOutputs
@@ -34,11 +34,8 @@ def _opinions(
     opinions = kind_of(name).opinions
     if opinions is None:
         raise SteepslopeError("expected evidence with opinions on classes, found none", name)
-    try:
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is named below
-            part = _of_candidates(opinions(outputs, rows, states.get(name, NO_STATE)), classes)
-    except SteepslopeError as error:
-        raise error.within(name) from error
+    with located(name), np.errstate(invalid="ignore", over="ignore"):  # what is not finite is named below
+        part = _of_candidates(opinions(outputs, rows, states.get(name, NO_STATE)), classes)
     if not np.isfinite(part).all():
         bad = int((~np.isfinite(part)).any(axis=(1, 2)).argmax())
         raise SteepslopeError(f"expected finite values, found others in row {rows.start + bad}", name)

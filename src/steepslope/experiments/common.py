@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.classifiers.card import CARD as CLASSIFIER_CARD
+from steepslope.classifiers.checkpoints import CARD as CLASSIFIER_CARD
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.classifiers.training import ClassifierTraining, train_classifier
-from steepslope.data.datasets import parse_dataset
-from steepslope.data.holdout import SPLIT_SEED, holdout_split
+from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions

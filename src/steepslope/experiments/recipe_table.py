@@ -9,8 +9,7 @@ from typing import Any
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.training import recipe_for
-from steepslope.data.datasets import parse_dataset
-from steepslope.data.holdout import SPLIT_SEED
+from steepslope.data.datasets import SPLIT_SEED, parse_dataset
 from steepslope.data.images import Dataset
 from steepslope.evaluation.rows import nan_to_none
 from steepslope.evaluation.score import BASELINE, Resources

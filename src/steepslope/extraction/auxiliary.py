@@ -1,8 +1,7 @@
 """A second backbone's features of images, kept beside a classifier's outputs of the same images."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.datasets import DatasetSpec
 from steepslope.data.images import ALL, Dataset, rows_by_id
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
@@ -37,7 +36,7 @@ class Unlabelled:
         return np.zeros(len(self.rows), dtype=np.int64)
 
     @property
-    def ids(self) -> Sequence[str] | NDArray[np.str_]:
+    def ids(self) -> list[str]:
         """Names of the images, (n,)."""
         ids = self.data.ids
         return [str(ids[row]) for row in self.rows]
@@ -68,10 +67,9 @@ def extract_auxiliary(
     """
     if options.evidence != ("features",):
         raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
-    sources: dict[Path, tuple[str, Dataset]] = {
-        folder / AUXILIARY: (str(spec), _images_of(folder, data)) for folder, data in _data_by_folder(spec, out).items()
-    }
-    return extract(backbone, sources, replace(options, evidence=("features",)), summary_of_features)
+    images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
+    sources = {folder / AUXILIARY: (str(spec), rows) for folder, rows in images.items()}
+    return extract(backbone, sources, options, summary_of_features)
 
 
 def summary_of_features(outputs: ClassifierOutputs) -> str:
@@ -91,7 +89,5 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
 
 
 def _images_of(folder: Path, data: Dataset) -> Unlabelled:
-    try:
+    with located(folder):
         return Unlabelled(data, rows_by_id(data, ids_of_folder(folder)))
-    except SteepslopeError as error:
-        raise error.within(folder) from error

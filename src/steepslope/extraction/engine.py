@@ -1,10 +1,9 @@
-"""Run a frozen classifier on a batch of images, and return the evidence that is kept."""
-
-from __future__ import annotations
+"""Run a frozen classifier, by PyTorch or ONNX Runtime, on a batch of images, and return the evidence that is kept."""
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,15 +11,19 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepslope.classifiers.classifier import Classifier
-from steepslope.classifiers.layout import takes_channels_last
+from steepslope.classifiers.classifier import Classifier, takes_channels_last
+from steepslope.classifiers.onnx_net import as_onnx
+from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.noise import noise_of
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.views import VIEWS
+from steepslope.utilities.progress import console
 from steepslope.utilities.seeding import seeded
 
 Arrays = dict[str, NDArray[Any]]
+SMALL = 64  # inputs of fewer pixels a side cost less than an export
+CHECK_ROWS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +33,19 @@ class Engine:
     net: nn.Module
     fabric: Fabric
     options: ExtractionOptions
+    transform: Transform
     layout: torch.memory_format = torch.contiguous_format
 
     @classmethod
-    def on(cls, classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Engine:
+    def on(cls, classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Self:
         """Move the classifier to the device; where it can, colour images lie there channels last, which is faster."""
         if "dropout" in options.evidence and not dropout_layers(classifier.net):
-            raise SteepslopeError(
-                "expected dropout layers for dropout passes, found none (?dropout=RATE gives a timm model one before "
-                "its last layer)",
-                classifier.spec,
-            )
+            hint = "(?dropout=RATE gives a timm model one before its last layer)"
+            raise SteepslopeError(f"expected dropout layers for dropout passes, found none {hint}", classifier.spec)
         net = fabric.to_device(classifier.net).requires_grad_(False)
-        engine = cls(net, fabric, options, torch.channels_last)
-        images = torch.zeros((2, classifier.transform.channels, *classifier.transform.size))
+        engine = cls(net, fabric, options, classifier.transform, torch.channels_last)
         wanted = classifier.trainable and classifier.transform.channels == 3
+        images = torch.zeros((2, classifier.transform.channels, *classifier.transform.size))
         fits = wanted and takes_channels_last(net, partial(engine, first_row=0), images)
         return engine if fits else replace(engine, layout=torch.contiguous_format)
 
@@ -113,3 +114,29 @@ def _narrowed(features: NDArray[np.float32], dtype: str) -> NDArray[Any]:
 
 def _array(values: Tensor) -> NDArray[np.float32]:
     return values.float().cpu().numpy()
+
+
+def on_backend(classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Classifier:
+    """Return the classifier as the backend runs it; ``auto`` takes ONNX Runtime where it can and pays."""
+    if not classifier.trainable and (options.backend == "torch" or options.precision != "32"):
+        raise SteepslopeError("expected the backend onnx and precision 32, since it is a file", classifier.spec)
+    wanted = options.backend == "onnx" or (options.backend == "auto" and _onnx_pays(classifier, options, fabric))
+    if not classifier.trainable or not wanted:
+        return classifier
+    try:
+        return replace(classifier, net=as_onnx(classifier.net, classifier.noise(CHECK_ROWS), classifier.spec))
+    except SteepslopeError as error:
+        if options.backend == "onnx":
+            raise
+        console().print(f"PyTorch runs the classifier ({error})")
+        return classifier
+
+
+def _onnx_pays(classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> bool:
+    return (
+        fabric.device.type == "cpu"
+        and options.precision == "32"
+        and "dropout" not in options.evidence
+        and min(classifier.transform.size) >= SMALL
+        and all(find_spec(name) is not None for name in ("onnxruntime", "onnxscript"))
+    )

@@ -15,19 +15,19 @@ from lightning_fabric import Fabric
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import DatasetSpec
-from steepslope.data.holdout import SPLIT_SEED, holdout_split
+from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.backends import on_backend
-from steepslope.extraction.engine import Engine
-from steepslope.extraction.keys import KEY, SHARDS, extraction_key, is_complete
+from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import launched, together
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.extraction.shards import STOPPED, join, plan, write_shards
+from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, is_complete, join, plan, write_shards
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import staged_folder, write_json
 from steepslope.utilities.progress import console
+
+Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
+Describe = Callable[[ClassifierOutputs], str]  # outputs -> words for whoever waits
 
 
 def extract_to_folder(
@@ -49,10 +49,7 @@ def summary(outputs: ClassifierOutputs) -> str:
 
 
 def extract(
-    classifier: Classifier,
-    sources: Mapping[Path, tuple[str, Dataset]],
-    options: ExtractionOptions,
-    describe: Callable[[ClassifierOutputs], str] = summary,
+    classifier: Classifier, sources: Sources, options: ExtractionOptions, describe: Describe = summary
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of data sets, each with its name, to their folders, or find them complete there.
 
@@ -74,7 +71,7 @@ def extract(
 
 
 def _extract_all(
-    classifier: Classifier, sources: Mapping[Path, tuple[str, Dataset]], options: ExtractionOptions, fabric: Fabric
+    classifier: Classifier, sources: Sources, options: ExtractionOptions, fabric: Fabric
 ) -> dict[Path, bool]:
     """Extract what is missing; return which were complete before."""
     with together(fabric):
@@ -92,7 +89,7 @@ def _extract_all(
     complete = fabric.broadcast(complete)
     for out, (source, data) in sources.items():
         if not complete[out]:
-            _extract(engine, run, data, source, out, keys[out])
+            _extract(engine, data, source, out, keys[out])
     engine.net.cpu()
     return complete
 
@@ -102,16 +99,12 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
     with together(fabric):
         first: dict[Path, dict[str, Any]] = fabric.broadcast(keys)
         for out, key in keys.items():
-            for name, value in key.items():
-                if first[out][name] != value:
-                    raise SteepslopeError(
-                        f"expected the same {name} in all processes, found {value} and {first[out][name]}", out
-                    )
+            for name in (name for name in key if first[out][name] != key[name]):
+                found = f"{key[name]} and {first[out][name]}"
+                raise SteepslopeError(f"expected the same {name} in all processes, found {found}", out)
 
 
-def _extract(
-    engine: Engine, classifier: Classifier, data: Dataset, source: str, out: Path, key: dict[str, Any]
-) -> None:
+def _extract(engine: Engine, data: Dataset, source: str, out: Path, key: dict[str, Any]) -> None:
     fabric, folder = engine.fabric, out / SHARDS
     with together(fabric):
         if fabric.is_global_zero:
@@ -121,7 +114,7 @@ def _extract(
     with together(fabric):
         shards = plan(data, engine.options, folder)
         try:
-            write_shards(shards, engine, data, classifier.transform, source)
+            write_shards(shards, engine, data, source)
         except Exception:
             with suppress(OSError):  # a full disk may have no room for this either
                 (folder / STOPPED).touch()

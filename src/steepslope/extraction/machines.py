@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.options import Machines
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -37,18 +38,14 @@ def _launch(machines: Machines, accelerator: str) -> Fabric:
     devices, nodes = _processes(machines)
     plain = machines.strategy in ("auto", "ddp")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    try:
+    precision: Any = PRECISIONS[machines.precision]
+    # of any kind: Fabric, its strategies and plugins have some of their own
+    with explained("not available here", "devices, num_nodes, strategy and precision", longest=200):
+        strategy = DDPStrategy(timeout=LONG) if plain and devices * nodes > 1 else machines.strategy
         fabric = Fabric(
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=nodes,
-            strategy=DDPStrategy(timeout=LONG) if plain and devices * nodes > 1 else machines.strategy,
-            precision=PRECISIONS[machines.precision],  # type: ignore[arg-type]
+            accelerator=accelerator, strategy=strategy, devices=devices, num_nodes=nodes, precision=precision
         )
         fabric.launch()
-    except Exception as error:  # of Fabric, its strategies and plugins, some of their own kind
-        reason = " ".join(str(error).split())[:200]
-        raise SteepslopeError(f"not available here ({reason})", "devices, num_nodes, strategy and precision") from error
     return fabric
 
 
@@ -59,9 +56,8 @@ def _processes(machines: Machines) -> tuple[int, int]:
     local, world = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     devices, nodes = machines.devices or local, machines.num_nodes or world // local
     if devices * nodes != world:
-        raise SteepslopeError(
-            f"expected {world} processes, as torchrun started, found {devices} × {nodes}", "devices and num_nodes"
-        )
+        expected = f"{world} processes, as torchrun started"
+        raise SteepslopeError(f"expected {expected}, found {devices} × {nodes}", "devices and num_nodes")
     return devices, nodes
 
 

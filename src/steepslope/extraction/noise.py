@@ -22,7 +22,6 @@ def noise_of(images: Tensor) -> Tensor:
     median, of the absolute second difference in both directions, which hardly sees what is smooth or straight. The mean
     counts all texture as noise, the median what covers half of the image.
 
-    >>> import torch
     >>> noise = 0.3 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
     >>> noise_of(noise).round(decimals=1).tolist(), noise_of(torch.arange(16.0).reshape(1, 1, 4, 4)).tolist()
     ([[1.0, 1.0]], [[0.0, 0.0]])

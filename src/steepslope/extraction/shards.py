@@ -1,8 +1,14 @@
-"""Shards of a running extraction, and how they become one folder of outputs."""
+"""Shards of a running extraction, how they become one folder of outputs, and the key by which it is resumed.
+
+The key has all that decides the outputs; by it, a folder that holds others is told from one that holds these.
+"""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -10,56 +16,51 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.classifiers.classifier import Classifier
 from steepslope.data.decoding import Batch, batch_loader, unreadable
 from steepslope.data.images import Dataset
-from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import Engine
+from steepslope.extraction.noise import ESTIMATES
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.outputs.folder import MANIFEST, manifest_of, write_ids
-from steepslope.utilities.files import staged_folder, write_json
+from steepslope.outputs.folder import MANIFEST, VERSION, manifest_of, write_ids
+from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
 from steepslope.utilities.progress import bar, console
 
 STOPPED = "stopped"  # by this file the processes tell each other that one of them failed
+SHARDS = ".shards"
+KEY = "key.json"
+OTHERS = "outputs of another extraction"
+
+Shards = dict[Path, list[list[int]]]  # the file of the outputs of some neighbouring rows -> these, cut into batches
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Some neighbouring rows, and the file of their outputs."""
-
-    rows: range
-    path: Path
-
-
-def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> list[Shard]:
+def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> Shards:
     """Cut a data set into shards, with a hash of their rows in the names: changed rows are another shard."""
-    shards = []
+    shards: Shards = {}
+    size = options.batch_size
     for start in range(0, len(data), options.shard_rows):
-        rows = range(start, min(start + options.shard_rows, len(data)))
+        rows = range(len(data))[start : start + options.shard_rows]
         digest = data.fingerprint(slice(rows.start, rows.stop))[:12]
-        shards.append(Shard(rows, folder / f"{start:010d}-{digest}.npz"))
+        batches = [list(rows[first : first + size]) for first in range(0, len(rows), size)]
+        shards[folder / f"{start:010d}-{digest}.npz"] = batches
     return shards
 
 
-def write_shards(shards: Sequence[Shard], engine: Engine, data: Dataset, transform: Transform, source: str) -> None:
+def write_shards(shards: Shards, engine: Engine, data: Dataset, source: str) -> None:
     """Run the engine over the shards that are not there yet, as far as they fall to this process."""
-    fabric, options = engine.fabric, engine.options
-    mine = [shard for shard in shards[fabric.global_rank :: fabric.world_size] if not shard.path.exists()]
-    rows = [batch for shard in mine for batch in _batch_rows(shard, options.batch_size)]
-    batches = batch_loader(data, transform, rows, options.workers, pin_memory=fabric.device.type == "cuda")
+    fabric, workers = engine.fabric, engine.options.workers
+    mine = [path for path in [*shards][fabric.global_rank :: fabric.world_size] if not path.exists()]
+    rows = [batch for path in mine for batch in shards[path]]
+    batches = batch_loader(data, engine.transform, rows, workers, pin_memory=fabric.device.type == "cuda")
     with bar(fabric.is_global_zero) as progress:
-        task = progress.add_task(f"extracting {source}", total=sum(len(shard.rows) for shard in mine))
-        for shard in mine:
-            if (shard.path.parent / STOPPED).exists():
+        task = progress.add_task(f"extracting {source}", total=sum(map(len, rows)))
+        for path in mine:
+            if (path.parent / STOPPED).exists():
                 return
-            count = len(_batch_rows(shard, options.batch_size))
-            parts = [_run(batch, engine, data, source) for batch in itertools.islice(batches, count)]
-            _write(shard.path, parts)
-            progress.advance(task, len(shard.rows))
-
-
-def _batch_rows(shard: Shard, size: int) -> list[list[int]]:
-    return [list(shard.rows[start : start + size]) for start in range(0, len(shard.rows), size)]
+            parts = [_run(batch, engine, data, source) for batch in itertools.islice(batches, len(shards[path]))]
+            _write(path, parts)
+            progress.advance(task, sum(map(len, shards[path])))
 
 
 def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batch, dict[str, NDArray[Any]]]:
@@ -71,7 +72,7 @@ def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batc
         if len(bad):
             where = f"{source}: {data.ids[batch.rows[bad[0]]]}"
             raise SteepslopeError(f"expected finite {name} from the classifier, found NaN or infinity", where)
-    return Batch(batch.rows, None, batch.failed), arrays
+    return batch._replace(images=None), arrays
 
 
 def _write(path: Path, parts: Sequence[tuple[Batch, dict[str, NDArray[Any]]]]) -> None:
@@ -87,19 +88,16 @@ def _write(path: Path, parts: Sequence[tuple[Batch, dict[str, NDArray[Any]]]]) -
         np.savez(staging / path.name, allow_pickle=False, **arrays)
 
 
-def join(shards: Sequence[Shard], data: Dataset, out: Path, key: dict[str, Any], about: dict[str, Any]) -> None:
+def join(shards: Shards, data: Dataset, out: Path, key: dict[str, Any], about: dict[str, Any]) -> None:
     """Stream the shards into one array each; the manifest, written last, lists the images that could not be read."""
-    rows = np.concatenate([*_arrays(shards, "rows")])
+    rows, ids = np.concatenate([*_arrays(shards, "rows")]), data.ids
     if len(rows) == 0:
         raise SteepslopeError(f"none of the {len(data)} images could be read", out)
-    skipped = _skipped(shards, data)
+    failed = zip(*(itertools.chain.from_iterable(_arrays(shards, name)) for name in ("failed", "reasons")), strict=True)
+    skipped = [{"id": str(ids[row]), "reason": str(reason)} for row, reason in failed]
     with staged_folder(out, last=MANIFEST) as staging:
-        described = {
-            name: _write_npy(staging / f"{name}.npy", _arrays(shards, name), len(rows)) for name in _kept(shards)
-        }
-        labels = np.asarray(data.labels[rows])
-        described["labels"] = _write_npy(staging / "labels.npy", iter([labels]), len(rows))
-        ids = data.ids
+        arrays = {name: _arrays(shards, name) for name in _kept(shards)} | {"labels": iter([data.labels[rows]])}
+        described = {name: _write_npy(staging / f"{name}.npy", parts, len(rows)) for name, parts in arrays.items()}
         write_ids([str(ids[row]) for row in rows], staging)
         manifest = manifest_of(described, has_ids=True)
         write_json(staging / MANIFEST, {**manifest, **about, "extraction": key, "skipped": skipped})
@@ -107,41 +105,64 @@ def join(shards: Sequence[Shard], data: Dataset, out: Path, key: dict[str, Any],
         console().print(f"{out}: {len(skipped):,} images could not be read and are listed in {MANIFEST}")
 
 
-def _kept(shards: Sequence[Shard]) -> list[str]:
+def _kept(shards: Shards) -> list[str]:
     """Return the names of the arrays in the shards; one without a readable image has none."""
     found: set[str] = set()
-    for shard in shards:
-        with np.load(shard.path, allow_pickle=False) as archive:
-            found |= set(archive.files) - {"rows", "failed", "reasons"}
-    return sorted(found)
+    for path in shards:
+        with np.load(path) as archive:
+            found.update(archive.files)
+    return sorted(found - {"rows", "failed", "reasons"})
 
 
-def _arrays(shards: Sequence[Shard], name: str) -> Iterator[NDArray[Any]]:
-    for shard in shards:
-        try:
-            with np.load(shard.path, allow_pickle=False) as archive:
-                array = archive[name] if name in archive.files else None
-        except (OSError, ValueError, BadZipFile) as error:
-            raise SteepslopeError(f"is damaged; delete it and run again ({error})", shard.path) from error
-        if array is not None:
-            yield array
-
-
-def _skipped(shards: Sequence[Shard], data: Dataset) -> list[dict[str, str]]:
-    rows = np.concatenate([*_arrays(shards, "failed")])
-    reasons = itertools.chain.from_iterable(_arrays(shards, "reasons"))
-    ids = data.ids
-    return [{"id": str(ids[row]), "reason": str(reason)} for row, reason in zip(rows, reasons, strict=True)]
+def _arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
+    kinds = (OSError, ValueError, BadZipFile)
+    for path in shards:
+        with explained("is damaged; delete it and run again", path, kinds), np.load(path) as archive:
+            found = [archive[name]] if name in archive.files else []
+        yield from found
 
 
 def _write_npy(path: Path, parts: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:
     """Write blocks of rows as one array; through a mapping, a full disk would end the process without a word."""
     first = next(parts)
     shape = (rows, *first.shape[1:])
-    descr = np.lib.format.dtype_to_descr(first.dtype)
+    header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
-        header = {"descr": descr, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         for part in itertools.chain([first], parts):
             file.write(np.ascontiguousarray(part).data)
     return {"dtype": str(first.dtype), "shape": list(shape)}
+
+
+def extraction_key(classifier: Classifier, data: Dataset, source: str, options: ExtractionOptions) -> dict[str, Any]:
+    """Return all that decides the outputs, as JSON holds it."""
+    views, dropout = "views" in options.evidence, "dropout" in options.evidence
+    library = classifier.runs_on
+    key = {
+        "classifier": classifier.spec, "digest": classifier.digest, "transform": asdict(classifier.transform),
+        "data": source, "fingerprint": data.fingerprint(),
+        "evidence": options.evidence,
+        "views": options.views if views else None, "noise": ESTIMATES if views else None,
+        "passes": [options.passes, options.batch_size] if dropout else None,
+        "features": options.features if "features" in options.evidence else None,
+        "precision": options.precision, "on_error": options.on_error, "shard_rows": options.shard_rows,
+        "versions": {"outputs": str(VERSION), library: ".".join(version(library).split(".")[:2])},
+    }  # fmt: skip
+    return dict(json.loads(json.dumps(key)))
+
+
+def is_complete(out: Path, key: Mapping[str, Any]) -> bool:
+    """Return whether the folder holds these outputs; refuse one that holds others, whole or in part.
+
+    An unfinished one may go on with repaired images, or skip those that stopped it: shards know their own rows.
+    """
+    if (out / MANIFEST).exists():
+        found = read_json(out / MANIFEST, "classifier outputs").get("extraction") or {}
+        require_same(out, OTHERS, found, key, free=("classifier", "data", "shard_rows"))
+        shutil.rmtree(out / SHARDS, ignore_errors=True)
+        return True
+    if (out / SHARDS / KEY).exists():
+        found = read_json(out / SHARDS / KEY, "an unfinished extraction")
+        skipping = ["on_error"] if key["on_error"] == "skip" else []
+        require_same(out, OTHERS, found, key, free=["classifier", "data", "fingerprint", *skipping])
+    return False

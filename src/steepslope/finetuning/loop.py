@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
-from steepslope.classifiers.layout import takes_channels_last
+from steepslope.classifiers.classifier import takes_channels_last
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import together
 from steepslope.finetuning.examples import Example, Features, Steps

@@ -18,7 +18,7 @@ from steepslope.data.class_names import read_classes
 from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.request import FinetuneRequest, Input
 from steepslope.outputs import ClassifierOutputs
@@ -38,10 +38,8 @@ class NetSource:
 
     def load(self) -> Classifier:
         """Load the net anew; an error names the options of its role."""
-        try:
+        with located(self.role):
             return load_classifier(self.spec).with_transform(*self.changes)
-        except SteepslopeError as error:
-            raise error.within(self.role) from error
 
     def without_weights(self) -> NetSource:
         """Return the same architecture with random weights, where a spec can name those.

@@ -1,5 +1,6 @@
 """Writing that is all or nothing, and reading whose errors name in one line what is wrong with a file or folder."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
@@ -106,3 +107,8 @@ expected 1, found 0; choose another folder or delete this one
                 f"found {found.get(name)}; choose another folder or delete this one",
                 folder,
             )
+
+
+def digest_of(content: object) -> str:
+    """Return the SHA-256 of content that JSON can hold, in hex."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

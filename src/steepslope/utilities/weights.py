@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, numpy as of_numpy, torch as of_torch
 from torch import Tensor
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.files import share_permissions
 
 
@@ -25,12 +25,9 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:
     """Load a safetensors file of finite weights into a module that it must fit exactly."""
-    try:
+    with explained("expected weights of this architecture", path, (OSError, SafetensorError, RuntimeError), 200):
         tensors = of_torch.load_file(path)
         module.load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SteepslopeError(f"expected weights of this architecture ({reason})", path) from error
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise SteepslopeError(f"expected finite weights, found others in {name}", path)
@@ -47,10 +44,8 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read named arrays, all of them finite."""
-    try:
+    with explained("cannot be read", path, (OSError, SafetensorError), 160):
         arrays: dict[str, NDArray[Any]] = of_numpy.load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise SteepslopeError(f"cannot be read ({' '.join(str(error).split())[:160]})", path) from error
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise SteepslopeError(f"expected finite numbers, found others in {name}", path)

@@ -73,7 +73,7 @@ def steep_slope(trust_logit: Tensor, target: Tensor, *, alpha_pos: Slope = 1.0, 
 
     With s = z / (1 + |z|), a correct prediction costs exp(−α⁺ s) − exp(−α⁺) and a wrong one
     exp(α⁻ s) − exp(−α⁻). As printed, Eq. 8 has both exponents of the opposite sign, which would reward a low
-    z for correct predictions; the paper's prose, its Figure 2 and its code all say what is built here.
+    z for correct predictions; the paper's prose, its Figure 2 and its code all have what is built here.
 
     Both slides are one curve in the distance travelled towards the right side, so that the tail is computed
     by ``expm1`` and its gradient, α e^(−αs) / (1 + |z|)², keeps its sign at any z.

@@ -116,7 +116,7 @@ def test_verdicts_say_what_cannot_be_compared(outputs: ClassifierOutputs) -> Non
         "noise cannot be compared with MCP: AUC needs both errors and correct predictions."
     ]
     (sentence,) = verdicts(with_noise(outputs, 0).rows)
-    assert "without resamples nobody can say if by luck" in sentence
+    assert "without resamples it is not known if by luck" in sentence
     alone = Confidences(np.array([0.2, 0.9]), np.array([False, True]))
     rows = evaluate_predictions(alone, [], bootstrap=5).rows
     assert verdicts(rows) == ["confidence cannot be compared with MCP: that needs logits."]

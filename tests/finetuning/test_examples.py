@@ -81,7 +81,7 @@ def test_a_live_classifier_sees_the_rotated_image(home: Path) -> None:
 
 def test_the_oracle_may_see_the_classifiers_image_resized_by_nearest(home: Path, tmp_path: Path) -> None:
     net = ("--oracle", "net:digits-net", "--classifier", f"checkpoint:{home / 'classifier'}", "--data", "digits")
-    assert main(["finetune", *net, "--between", "nearest", "--oracle-mean", "0.5", "--oracle-std", "0.5",
+    assert main(["finetune", *net, "--oracle-sees", "nearest", "--oracle-mean", "0.5", "--oracle-std", "0.5",
                  "--out", str(tmp_path)]) == 0  # fmt: skip
     oracle = ImageOracle.load(tmp_path)
     assert oracle.transform == load_classifier(f"checkpoint:{home / 'classifier'}").transform

@@ -18,7 +18,7 @@ from tests.finetuning.trainings import words
     [
         (["--loss", "steep"], "unknown loss 'steep'"),
         (["--head", "steep"], "unknown head 'steep'"),
-        (["--between", "nearest"], "between nearest: expected a live classifier"),
+        (["--oracle-sees", "nearest"], "oracle-sees nearest: expected a live classifier"),
         (["--select", "aupr_error"], "expected outputs to compare epochs on"),
         (["--cycle-momentum", "true"], "expected the optimizer sgd and the schedule one_cycle"),
         (["--epochs", "0"], "epochs: expected a whole number >= 1, found 0"),

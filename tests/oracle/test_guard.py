@@ -1,4 +1,4 @@
-"""The guard against noise: what noise is measured to be, and who is asked then."""
+"""The guard against noise: what noise is measured to be, and whose opinion counts then."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class ClassNames:
             return np.array([self.label(name, source) for name in names], dtype=np.int64)
         if self.num_classes not in (None, len(names)):
             wanted = f"expected {self.num_classes} classes, as the classifier has"
-            raise SteepslopeError(f"{wanted}, or --classes to say which its {len(names)} are", source)
+            raise SteepslopeError(f"{wanted}, or --classes with the names of its {len(names)}", source)
         return np.arange(len(names))
 
 

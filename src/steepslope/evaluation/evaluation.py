@@ -67,7 +67,7 @@ def verdict(row: Row) -> str:
     if np.isnan(delta["value"]):
         return f"{row.name} cannot be compared with MCP: AUC needs both errors and correct predictions."
     if np.isnan(delta["low"]):
-        return f"{row.name} differs from MCP by {value} AUC points; without resamples nobody can say if by luck."
+        return f"{row.name} differs from MCP by {value} AUC points; without resamples it is not known if by luck."
     if delta["low"] > 0:
         return f"{row.name} ranks better than MCP ({points})."
     if delta["high"] < 0:

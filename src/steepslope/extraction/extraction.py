@@ -131,7 +131,7 @@ def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, 
 
     Where the training images are those that a checkpoint was made from, "train" are the rows that it was fitted to and
     "holdout" those that it never saw. Other training images are cut in the same way; whether others' classifiers were
-    trained on them, nobody here can know.
+    trained on them, is not known here.
     """
     if not spec.splits:
         return {"": spec.open(names=ClassNames(classes, classifier.classes, classifier.num_classes))}

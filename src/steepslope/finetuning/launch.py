@@ -104,7 +104,7 @@ def plan_stages(request: FinetuneRequest, images: int | None = None, trial: int 
         rows = len(open_fit_set(request).rows) if images is None else images
         for name, recipe in stages.items():
             classifier = None if live is None else live.without_weights().load()
-            recipe = replace(recipe, between="image")
+            recipe = replace(recipe, oracle_sees="image")
             oracle = new_oracle(oracle_net(request).without_weights().load(), recipe, classifier)
             lines = cost_lines(oracle, recipe, classifier, rows, fabric, trial)
             if fabric.is_global_zero:

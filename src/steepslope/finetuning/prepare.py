@@ -104,13 +104,13 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
 def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:
     """Put a new head on a backbone; it sees its own input, or the live classifier's where the recipe has it so."""
     transform = backbone.transform
-    if recipe.between == "nearest":
+    if recipe.oracle_sees == "nearest":
         if live is None:
-            raise SteepslopeError("between nearest: expected a live classifier, whose input the oracle is to see")
+            raise SteepslopeError("oracle-sees nearest: expected a live classifier, whose input the oracle is to see")
         transform = live.transform
         if transform.channels != backbone.transform.channels:
             raise SteepslopeError(
-                f"between nearest: expected {backbone.transform.channels} channels, as the oracle takes, "
+                f"oracle-sees nearest: expected {backbone.transform.channels} channels, as the oracle takes, "
                 f"found the classifier's {transform.channels}"
             )
     net = build_net(backbone, recipe.hidden, recipe.head, recipe.seed)
@@ -132,7 +132,7 @@ def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: i
     if recipe.features_stay:
         return Features(_features(oracle, fit_set.data, fit_set.rows, workers))
     live = fit_set.classifier
-    own = oracle.transform if recipe.between == "image" else None
+    own = oracle.transform if recipe.oracle_sees == "image" else None
     return Examples(fit_set.data, fit_set.rows, recipe, own, None if live is None else live.transform)
 
 

@@ -21,7 +21,7 @@ class Finetuning(LossOptions):
         Widths of ReLU layers between the backbone's features and the head.
     trainable
         Which weights are trained: all, or the head alone on a frozen backbone.
-    between
+    oracle_sees
         Which image the oracle sees: the one that its own transform makes, or, as in the authors' code, the classifier's
         input, resized by nearest neighbour (nearest).
     epochs
@@ -65,7 +65,7 @@ class Finetuning(LossOptions):
     compile
         Compile the oracle with torch.compile.
     save_every
-        Steps between two saved states; a killed run loses at most these.
+        Steps from one saved state to the next; a killed run loses at most these.
     seed
         Seed of the new layers, the order of images, augmentation and dropout.
 
@@ -79,7 +79,7 @@ class Finetuning(LossOptions):
     head: str = "hyperplane"
     hidden: tuple[int, ...] = ()
     trainable: Literal["all", "head"] = "all"
-    between: Literal["image", "nearest"] = "image"
+    oracle_sees: Literal["image", "nearest"] = "image"
     epochs: int = 1
     batch_size: int = 40
     accumulate: int = 1

@@ -29,7 +29,7 @@ class Metric:
     """How a metric is computed, and how tables show it.
 
     ``function`` takes a :class:`Ranking` in :data:`METRICS`, and two arrays, ``(confidence, is_correct)``, in other
-    dicts. It also takes a ``threshold`` where :attr:`threshold` says which: that for correct predictions
+    dicts. It also takes a ``threshold`` where :attr:`threshold` names which: that for correct predictions
     (``positive``), or that for errors (``negative``). ``definition`` is one sentence, ``short`` the title in a terminal
     where that differs, ``scale`` the factor by which tables multiply, and ``in_table`` whether the main table has a
     column of it.

@@ -156,7 +156,7 @@ class Oracle(BaseOracle):
     def load(folder: str | Path, backbones: Collection[str] = ()) -> BaseOracle:
         """Read an oracle of any kind; an error names the file and the field.
 
-        A file does not get to say which code is run: if the oracle's backbone is code of one's own, ``module:…``, it
+        No file decides which code is run: if the oracle's backbone is code of one's own, ``module:…``, it
         must be one of ``backbones``.
         """
         card = read_card(Path(folder))

@@ -1,4 +1,4 @@
-"""The paper's oracle: a backbone that looks at the image, and a head that gives the trust logit."""
+"""The paper's oracle: a backbone that sees the image, and a head that gives the trust logit."""
 
 from __future__ import annotations
 

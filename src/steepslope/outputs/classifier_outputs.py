@@ -122,14 +122,14 @@ class ClassifierOutputs:
         return {name: array for name, array in found.items() if array is not None}
 
     def require(self, name: str) -> NDArray[Any]:
-        """Return an array, or say that these outputs have none."""
+        """Return an array; raise if these outputs have none."""
         array: NDArray[Any] | None = getattr(self, name)
         if array is None:
             raise SteepslopeError(f"the outputs hold no {name}: give outputs that do, or choose what needs none")
         return array
 
     def require_features(self) -> NDArray[Any]:
-        """Return the features, or say that these outputs have none."""
+        """Return the features; raise if these outputs have none."""
         return self.require("features")
 
     @classmethod

@@ -105,7 +105,7 @@ def extraction_of(folder: Path) -> dict[str, Any]:
 
 
 def require_one_classifier(*paths: str | Path | None) -> None:
-    """Raise unless the folders of outputs come from one classifier and input; those that do not say so may be any."""
+    """Raise unless folders of outputs come from one classifier and input; those that do not record them may be any."""
     given = {path: extraction_of(Path(path)) for path in paths if path is not None}
     makers = {path: (made["digest"], made.get("transform")) for path, made in given.items() if "digest" in made}
     for path, maker in makers.items():

@@ -46,7 +46,7 @@ def read(path: Path, ids: bool = True) -> Arrays:
 
 
 def required(arrays: Arrays, found: Arrays) -> Arrays:
-    """Return the arrays, or say which of logits and labels are missing from what was ``found``."""
+    """Return the arrays; raise if logits or labels are missing from what was ``found``."""
     for name in ("logits", "labels"):
         if name not in arrays:
             raise SteepslopeError(f"expected {name}, found only {', '.join(sorted(found)) or 'nothing'}")

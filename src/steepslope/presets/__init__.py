@@ -28,7 +28,7 @@ def preset_file(name: str) -> Path:
 
 
 def preset(name: str) -> dict[str, Any]:
-    """Return what a preset says.
+    """Return the settings of a preset.
 
     >>> preset("mnist-classifier")["optimizer"]
     'sgd'

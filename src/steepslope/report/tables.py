@@ -77,14 +77,16 @@ def _difference_cells(differences: Mapping[str, Difference]) -> Iterator[Cell]:
 def risk_grid(rows: Sequence[Row]) -> Grid:
     """Return the selective risk at each coverage."""
     cells = {row.name: map(estimate_cell, row.risk_at_coverage.values()) for row in rows}
-    note = "Errors among the most confident share of the predictions, in percent."
+    note = "Errors among the most confident fraction of the predictions, in percent."
     return _score_grid("Risk at coverage", [f"{percent} %" for percent in rows[0].risk_at_coverage], cells, note)
 
 
 def coverage_grid(rows: Sequence[Row]) -> Grid:
     """Return the coverage at each risk."""
     cells = {row.name: map(estimate_cell, row.coverage_at_risk.values()) for row in rows}
-    note = "Largest share of predictions that a threshold accepts with at most this share of errors, on these rows."
+    note = (
+        "Largest fraction of predictions that a threshold accepts with at most this fraction of errors, on these rows."
+    )
     return _score_grid("Coverage at risk", [f"≤ {percent} %" for percent in rows[0].coverage_at_risk], cells, note)
 
 

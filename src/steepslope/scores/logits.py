@@ -78,8 +78,8 @@ def _softmax_margin(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     gap = _logit_margin(logits)
     log_first = np.take_along_axis(log_probabilities(logits), top, axis=1)[:, 0]
     log_rest = np.take_along_axis(log_complements(logits), top, axis=1)[:, 0]
-    share = -np.exp(log_first) * np.expm1(-gap)
-    return np.where(share < 0.5, -np.log1p(-np.minimum(share, 0.5)), -np.logaddexp(log_rest, log_first - gap))
+    fraction = -np.exp(log_first) * np.expm1(-gap)
+    return np.where(fraction < 0.5, -np.log1p(-np.minimum(fraction, 0.5)), -np.logaddexp(log_rest, log_first - gap))
 
 
 MARGINS = {"logit": _logit_margin, "softmax": _softmax_margin}

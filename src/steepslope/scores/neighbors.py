@@ -29,7 +29,7 @@ class ReferenceScore(Score):
         return self
 
     def fitted(self, name: str) -> Index:
-        """Return the references, or say that there are none yet."""
+        """Return the references; raise if there are none yet."""
         return require_fitted(name, self.index_, "the classifier's training outputs")
 
     def state(self) -> dict[str, NDArray[Any]]:

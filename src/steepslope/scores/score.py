@@ -20,8 +20,8 @@ class Score(ABC):
 
     A new score is one class and its entry in ``SCORES``. Oracles then take it as evidence, and store what it learnt.
 
-    ``scale`` is a name in ``steepslope.metrics.selective.SCALES``, which says what a probability of ½ is. ``fits_on``
-    says what the score learns from: ``nothing``, ``errors`` (outputs of rows that the classifier had not seen) or
+    ``scale`` is a name in ``steepslope.metrics.selective.SCALES``, which has what a probability of ½ is. ``fits_on`` is
+    what the score learns from: ``nothing``, ``errors`` (outputs of rows that the classifier had not seen) or
     ``reference`` (its training outputs, at least ``at_least`` of them). ``arrays`` are what outputs must hold,
     ``least_classes`` how many classes they must have.
 
@@ -69,7 +69,7 @@ class Score(ABC):
 
 
 def require_fitted(name: str, learnt: T | None, source: str) -> T:
-    """Return what a score has learnt, or say that it has learnt nothing yet from its ``source``."""
+    """Return what a score has learnt; raise if it has learnt nothing yet from its ``source``."""
     if learnt is None:
         raise SteepslopeError(f"{name} is not fitted: call fit({source}) first")
     return learnt

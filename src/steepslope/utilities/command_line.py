@@ -35,7 +35,7 @@ class Parser(ArgumentParser):
     lists: dict[str, type]
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
-        """Add an option, spelt with dashes; jsonargparse itself looks for its --print_config."""
+        """Add an option, spelt with dashes; jsonargparse itself needs its --print_config as it is."""
         kind = options.get("type", getattr(options.get("action"), "_typehint", None))
         if kind in (bool, bool | None):  # --flip means --flip true
             options |= {"nargs": "?", "const": True}

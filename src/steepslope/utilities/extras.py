@@ -7,7 +7,7 @@ from steepslope.errors import SteepslopeError
 
 
 def require_extra(module: str, extra: str, need: str) -> Any:
-    """Import a library of an optional extra, or say how to install it.
+    """Import a library of an optional extra, or raise an error that tells how to install it.
 
     >>> require_extra("no_such_library", "data", "wds: data")
     Traceback (most recent call last):

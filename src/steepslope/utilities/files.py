@@ -82,7 +82,7 @@ def positive(content: Mapping[str, Any], name: str, where: Path) -> int:
 
 
 def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: Path) -> Any:
-    """Return ``content[name]`` if it is of that type; else say which field of which file is wrong."""
+    """Return ``content[name]`` if it is of that type; else an error names the field and the file."""
     if name not in content:
         raise SteepslopeError(f"{where}: the field {name!r} is missing")
     if not isinstance(content[name], kind) or (kind is int and isinstance(content[name], bool)):

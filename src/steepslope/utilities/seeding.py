@@ -1,4 +1,4 @@
-"""Stretches of code whose random draws and sums are always the same."""
+"""Blocks of code whose random numbers and sums are always the same."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -84,4 +84,4 @@ def listed(value: Any, kind: Callable[[Any], T]) -> tuple[T, ...]:
     """
     if isinstance(value, str):
         return tuple(kind(part.strip()) for part in value.split(",") if part.strip())
-    return tuple(value) if isinstance(value, Iterable) else (value,)
+    return tuple(map(kind, value)) if isinstance(value, Iterable) else (kind(value),)

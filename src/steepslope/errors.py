@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -28,8 +29,8 @@ class SteepslopeError(ValueError):
         self.place = None if place is None else str(place)
 
     def within(self, place: str | Path) -> SteepslopeError:
-        """Return the same error with a place around it; itself if it names that place, or one inside, already."""
-        inside = self.place is not None and Path(self.place).is_relative_to(place)
+        """Return the same error with a place around it; itself if it names that place, or a file inside, already."""
+        inside = self.place is not None and (self.place == str(place) or self.place.startswith(f"{place}{os.sep}"))
         return self if inside else type(self)(str(self), place)
 
 

@@ -129,7 +129,7 @@ def class_balanced(
     trust_logit, target
         As for every loss.
     beta
-        Of the class-balanced loss, in [0, 1): the nearer to 1, the more the rarer class weighs.
+        How much the class-balanced loss weighs the rarer class, in [0, 1): the nearer to 1, the more.
     class_counts
         Numbers of (wrong, correct) predictions in the whole training set; without them they are counted in ``target``.
     base
@@ -231,7 +231,7 @@ class LossSettings:
     """A loss and its parameters: what is minimised, against which target, and where it cuts.
 
     ``name`` is one in :data:`LOSSES`. Parameters that are not given have the loss's defaults; those of other losses,
-    which the command line always gives, are left out.
+    such as the command line may give, are left out.
 
     Raises
     ------
@@ -247,7 +247,8 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         require_known("loss", self.name, LOSSES)
-        known = {name: check for loss in LOSSES for name, (_, check) in parameters_of(loss).items()}
+        losses = (*LOSSES, self.name)  # whose own limits count, where others have a parameter of that name
+        known = {name: check for loss in losses for name, (_, check) in parameters_of(loss).items()}
         for name, value in self.parameters.items():
             require_known("parameter of a loss", name, known)
             require(name, value, known[name])

@@ -96,13 +96,13 @@ def _split(loaded: Any, split: str | None, source: str) -> Any:
     """Return the named split, or the only one."""
     if hasattr(loaded, "features"):
         if split is not None:
-            raise SteepslopeError(f"{source}: expected no split, since it was saved without any, found {split!r}")
+            raise SteepslopeError(f"expected no split, since it was saved without any, found {split!r}", source)
         return loaded
     if split is None and len(loaded) == 1:
         return next(iter(loaded.values()))
     if split not in loaded:
         splits = ", ".join(loaded)
-        raise SteepslopeError(f"{source}: expected one of its splits ({splits}) after a colon, found {split or 'none'}")
+        raise SteepslopeError(f"expected one of its splits ({splits}) after a colon, found {split or 'none'}", source)
     return loaded[split]
 
 
@@ -118,7 +118,7 @@ def _labels(table: Any, column: str, names: ClassNames, source: str) -> NDArray[
     labels = np.asarray(table.with_format("numpy")[column][:])
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         found = "missing values" if labels.dtype.kind == "f" else labels.dtype
-        raise SteepslopeError(f"{source}: expected whole numbers in the column {column!r}, found {found}")
+        raise SteepslopeError(f"expected whole numbers in the column {column!r}, found {found}", source)
     own_names = getattr(table.features[column], "names", None)
     if not own_names or labels.min() < 0:  # some test splits are published without labels, as -1
         return labels.astype(np.int64)

@@ -13,7 +13,7 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evidence.fitting import require_other_rows
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
-from steepslope.oracle import ImageOracle, Oracle
+from steepslope.oracle import Oracle
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.scores import SCORES
@@ -134,9 +134,9 @@ def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> Cla
 def _by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     oracle = Oracle.load(folder, resources.backbones)
     with located(f"oracle {folder}"):
-        if isinstance(oracle, ImageOracle):
-            oracle.net.to("cuda" if torch.cuda.is_available() else "cpu")
-            oracle = oracle if resources.open_images is None else oracle.on(resources.open_images(outputs))
+        if oracle.is_image_oracle and resources.open_images is not None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            oracle = oracle.on(resources.open_images(outputs), device=device)
         confidence = _known(oracle.trust_logit(outputs))
     natural_cut, explain = oracle.cut if oracle.loss in CUTS else None, oracle.explain if oracle.explains else None
     return Scored(label, oracle.loss, confidence, oracle.scale, natural_cut, explain)

@@ -41,7 +41,8 @@ def _fitted(name: str, learning: Learning, source: ClassifierOutputs | None) -> 
     try:
         return learning.fit(source)
     except SteepslopeError as error:
-        raise SteepslopeError(f"{name}: {error}", learning.of) from error
+        named = error.within(name)
+        raise (SteepslopeError(str(named), "reference") if learning.of == "reference" else named) from error
 
 
 def columns(

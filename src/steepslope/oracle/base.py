@@ -4,11 +4,12 @@ import warnings
 from abc import ABC, abstractmethod
 from dataclasses import fields
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.data.images import Dataset
 from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
 from steepslope.losses import LOSSES, LossSettings, parameters_of
 from steepslope.oracle.settings import LossOptions
@@ -50,6 +51,10 @@ class BaseOracle(ABC):
     @abstractmethod
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,)."""
+
+    def on(self, images: Dataset, workers: int = 0, device: str | None = None) -> Self:
+        """Return the same oracle with the images of the outputs, for one that needs them."""
+        return self
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Self
 
 import numpy as np
@@ -20,9 +21,8 @@ from steepslope.heads import HEADS
 from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, Schedule, fit_net
-from steepslope.oracle.on_images import ImageOracle
 from steepslope.oracle.settings import OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, FUSED, IMAGES, STATES, WEIGHTS, kind_of_card, read_card
+from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, read_card
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.utilities.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
 from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
@@ -162,7 +162,8 @@ class Oracle(BaseOracle):
         card = read_card(Path(folder))
         kind = kind_of_card(card)
         require_known(f"kind of oracle in {Path(folder) / CARD}:", kind, LOADERS)
-        return LOADERS[kind](Path(folder), card, backbones)
+        oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(Path(folder), card, backbones)
+        return oracle
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:
@@ -204,10 +205,3 @@ def _direction(net: OracleNet) -> tuple[NDArray[np.float64], float]:
         bias = net.trust_logit(torch.zeros(1, len(net.mean), dtype=torch.float64))[0]
         weights = (net.trust_logit(torch.eye(len(net.mean), dtype=torch.float64)) - bias) / net.scale
     return weights.numpy(), float(bias)
-
-
-LOADERS: dict[str, Callable[[Path, dict[str, Any], Collection[str]], BaseOracle]] = {
-    COLUMNS: Oracle.from_card,
-    FUSED: FusedOracle.from_card,
-    IMAGES: ImageOracle.from_card,
-}

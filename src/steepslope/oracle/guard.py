@@ -44,7 +44,7 @@ class Guard:
         """
         least, low, high, most = self.limits
         if noise.shape[1] != len(low):
-            raise SteepslopeError(f"noise: expected the fit set's {len(low)} estimates, found {noise.shape[1]}")
+            raise SteepslopeError(f"expected the fit set's {len(low)} estimates, found {noise.shape[1]}", "noise")
         values = np.asarray(noise, dtype=np.float64)
         below, above = (low - values) / _widths(low - least), (values - high) / _widths(most - high)
         weight = np.maximum(below, above).max(axis=1).clip(0, 1)

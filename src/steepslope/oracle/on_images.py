@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -104,8 +104,10 @@ class ImageOracle(BaseOracle):
         known = parameters_of(self.recipe["loss"])
         return LossSettings(self.recipe["loss"], {name: self.recipe[name] for name in known if name in self.recipe})
 
-    def on(self, images: Dataset, workers: int = 0) -> ImageOracle:
-        """Return the same oracle with its images."""
+    def on(self, images: Dataset, workers: int = 0, device: str | None = None) -> Self:
+        """Return the same oracle with its images; its net is moved to the device, if one is given."""
+        if device is not None:
+            self.net.to(device)
         return replace(self, images=images, workers=workers)
 
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """An oracle on disk: a card in JSON, written last, with weights and what the evidence learnt beside it.
 
-Every kind of oracle has a card; its ``kind`` decides which class reads the oracle (``LOADERS``, in ``oracle.columns``).
+Every kind of oracle has a card; its ``kind`` decides which class reads the oracle (``LOADERS``).
 """
 
 from collections.abc import Collection
@@ -14,6 +14,11 @@ CARD = "oracle.json"
 WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
 COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
+LOADERS: dict[str, str] = {
+    COLUMNS: "steepslope.oracle.columns:Oracle",
+    FUSED: "steepslope.oracle.fused:FusedOracle",
+    IMAGES: "steepslope.oracle.on_images:ImageOracle",
+}  # the classes whose ``from_card`` reads the rest, by name: to import that for images is to import all of timm
 CODE = "module:"  # what specs of one's own code begin with
 
 

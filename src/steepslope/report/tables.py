@@ -84,9 +84,7 @@ def risk_grid(rows: Sequence[Row]) -> Grid:
 def coverage_grid(rows: Sequence[Row]) -> Grid:
     """Return the coverage at each risk."""
     cells = {row.name: map(estimate_cell, row.coverage_at_risk.values()) for row in rows}
-    note = (
-        "Largest fraction of predictions that a threshold accepts with at most this fraction of errors here."
-    )
+    note = "Largest fraction of predictions that a threshold accepts with at most this fraction of errors here."
     return _score_grid("Coverage at risk", [f"≤ {percent} %" for percent in rows[0].coverage_at_risk], cells, note)
 
 

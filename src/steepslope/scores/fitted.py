@@ -106,7 +106,7 @@ class MaxLogitPNorm(Score):
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Choose p on outputs of rows new to the classifier."""
         if outputs.num_classes < self.least_classes:
-            raise SteepslopeError("max_logit_pnorm: expected at least 3 classes, found 2, where all predictions tie")
+            raise SteepslopeError("expected at least 3 classes, found 2, where all predictions tie", "max_logit_pnorm")
         risks = [aurc(_quotient(outputs, power), outputs.is_correct) for power in range(LARGEST_POWER + 1)]
         best = int(np.argmin(risks))
         fallback = aurc(MCP().confidence(outputs), outputs.is_correct) <= risks[best]

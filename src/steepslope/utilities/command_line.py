@@ -5,7 +5,6 @@ option a field. Lists are written with commas. A class with a field ``parameters
 """
 
 import argparse
-import json
 import re
 import sys
 import warnings
@@ -13,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
-from itertools import chain
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
+import yaml
 from docstring_parser import parse
 from jsonargparse import ArgumentParser
 
@@ -29,30 +28,47 @@ PRESET = "--preset"
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 
 
+class ListOf:
+    """From text with commas, a YAML list, or one value, to a tuple; ``none`` is empty.
+
+    >>> ListOf(int)("64,32"), ListOf(str)(["a", "b"]), ListOf(float)(0.5), ListOf(int)("none"), ListOf(int)(None)
+    ((64, 32), ('a', 'b'), (0.5,), (), None)
+    """
+
+    def __init__(self, element: type) -> None:
+        self.element, self.__name__ = element, f"list of {element.__name__}"
+
+    def __repr__(self) -> str:
+        return self.__name__
+
+    def __call__(self, value: Any) -> tuple[Any, ...] | None:
+        """Convert a value; what is no list of such is a ValueError."""
+        if isinstance(value, str):
+            value = () if value == "none" else yaml.safe_load(value) if value.startswith("[") else value
+        return None if value is None else listed(value, self._one)
+
+    def _one(self, value: Any) -> Any:
+        wrong = isinstance(value, bool) or not isinstance(value, (str, int, self.element))
+        if wrong:
+            raise ValueError(f"expected {self.__name__}, found {value!r}")
+        return self.element(value)
+
+
 class Parser(ArgumentParser):
     """A parser with dashes in its options, lists with commas, and errors of one line."""
-
-    lists: dict[str, type]
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
         """Add an option, spelt with dashes; jsonargparse itself needs its --print_config as it is."""
         kind = options.get("type", getattr(options.get("action"), "_typehint", None))
         if kind in (bool, bool | None):  # --flip means --flip true
             options |= {"nargs": "?", "const": True}
+        element = _element(kind)
+        if element in (str, int, float):
+            options.pop("action", None)
+            options["type"] = ListOf(element)
         own = [name for name in names if isinstance(name, str) and not name.startswith("--print_config")]
         spelt = [name.replace("_", "-") if name in own and name.startswith("--") else name for name in names]
-        element = _element(kind)
-        if element is not None:
-            self.__dict__.setdefault("lists", {}).update(dict.fromkeys(spelt, element))
         return super().add_argument(*spelt, **options)
-
-    def with_lists(self, words: list[str]) -> list[str]:
-        """Return the words with each list as JSON has it; a list of ``none`` is empty."""
-        lists, result = self.__dict__.get("lists", {}), list[str]()
-        for word in chain.from_iterable(_cut(word, lists) for word in words):
-            element = lists.get(result[-1]) if result else None
-            result.append(word if element is None or word.startswith("[") else _as_json(word, element))
-        return result
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise for :func:`run` to print."""
@@ -70,16 +86,6 @@ def _element(kind: Any) -> type | None:
             element: type = get_args(one)[0]
             return element
     return None
-
-
-def _cut(word: str, lists: Mapping[str, type]) -> list[str]:
-    name, equals, value = word.partition("=")
-    return [name, value] if equals and name in lists else [word]
-
-
-def _as_json(word: str, element: type) -> str:
-    parts = () if word == "none" else listed(word, str)
-    return json.dumps(parts) if element is str else f"[{','.join(parts)}]"
 
 
 def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) -> int:
@@ -145,7 +151,7 @@ def call(command: Command, words: list[str], prog: str) -> None:
     """Parse the words and call the command."""
     options = option_classes(command)
     parser = parser_of(command, prog)
-    values = parser.parse_args(parser.with_lists(with_preset(words)))
+    values = parser.parse_args(with_preset(words))
     given = {name: values[name] for name in get_type_hints(command) if name not in (*options, "return")}
     command(**given, **{name: _instance(kind, values) for name, kind in options.items()})
 
@@ -167,7 +173,8 @@ def parser_of(command: Command, prog: str) -> Parser:
         parser.add_class_arguments(kind, as_group=False, skip={PARAMETERS})
         if PARAMETERS in {one.name for one in fields(kind)}:
             for option in loss_options():
-                parser.add_argument(f"--{option.name}", type=float, default=option.default, help=option.help)
+                default = argparse.SUPPRESS if option.default is None else option.default
+                parser.add_argument(f"--{option.name}", type=float, default=default, help=option.help)
     presets = presets_of(action.dest for action in parser._actions)
     if presets:
         parser.add_argument(PRESET, metavar="NAME", help=f"Options that hold unless given: {', '.join(presets)}.")
@@ -177,7 +184,7 @@ def parser_of(command: Command, prog: str) -> Parser:
 def _instance(kind: Any, values: Any) -> Any:
     given = {one.name: values[one.name] for one in fields(kind) if one.name != PARAMETERS}
     if PARAMETERS in {one.name for one in fields(kind)}:
-        given[PARAMETERS] = {option.name: values[option.name] for option in loss_options()}
+        given[PARAMETERS] = {one.name: values[one.name] for one in loss_options() if one.name in values}
     return kind(**given)
 
 

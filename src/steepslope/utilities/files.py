@@ -23,17 +23,17 @@ def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
     target = Path(folder)
     staging = target / f".partial-{last}"
     if target.exists() and not target.is_dir():
-        raise SteepslopeError(f"{target}: expected a folder to write to, found a file")
+        raise SteepslopeError("expected a folder to write to, found a file", target)
     try:
         shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
         staging.mkdir(parents=True)
     except OSError as error:
-        raise SteepslopeError(f"{target}: cannot write here ({error.strerror})") from error
+        raise SteepslopeError(f"cannot write here ({error.strerror})", target) from error
     try:
         yield staging
         _move_all(staging, target, last)
     except OSError as error:
-        raise SteepslopeError(f"{target}: writing failed ({error.strerror or error})") from error
+        raise SteepslopeError(f"writing failed ({error.strerror or error})", target) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -42,7 +42,7 @@ def _move_all(staging: Path, target: Path, last: str) -> None:
     files = sorted(staging.iterdir(), key=lambda path: path.name == last)
     blocked = [path.name for path in files if (target / path.name).is_dir()]
     if blocked:
-        raise SteepslopeError(f"{target / blocked[0]}: expected to write a file, found a folder")
+        raise SteepslopeError("expected to write a file, found a folder", target / blocked[0])
     if len(files) > 1:
         (target / last).unlink(missing_ok=True)
     for path in files:
@@ -65,11 +65,11 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SteepslopeError(f"{path.parent}: expected {expected}, but it has no {path.name}") from None
+        raise SteepslopeError(f"expected {expected}, but it has no {path.name}", path.parent) from None
     except (OSError, ValueError) as error:
-        raise SteepslopeError(f"{path}: expected {expected}, but it cannot be read ({error})") from error
+        raise SteepslopeError(f"expected {expected}, but it cannot be read ({error})", path) from error
     if not isinstance(content, dict):
-        raise SteepslopeError(f"{path}: expected {expected}, found a JSON {type(content).__name__}")
+        raise SteepslopeError(f"expected {expected}, found a JSON {type(content).__name__}", path)
     return content
 
 
@@ -77,16 +77,16 @@ def positive(content: Mapping[str, Any], name: str, where: Path) -> int:
     """Return ``content[name]`` if it is a whole number >= 1."""
     value: int = field(content, name, int, where)
     if value < 1:
-        raise SteepslopeError(f"{where}: field {name!r}: expected a number >= 1, found {value}")
+        raise SteepslopeError(f"field {name!r}: expected a number >= 1, found {value}", where)
     return value
 
 
 def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: Path) -> Any:
     """Return ``content[name]`` if it is of that type; else an error names the field and the file."""
     if name not in content:
-        raise SteepslopeError(f"{where}: the field {name!r} is missing")
+        raise SteepslopeError(f"the field {name!r} is missing", where)
     if not isinstance(content[name], kind) or (kind is int and isinstance(content[name], bool)):
-        raise SteepslopeError(f"{where}: field {name!r}: found {content[name]!r} of an unexpected type")
+        raise SteepslopeError(f"field {name!r}: found {content[name]!r} of an unexpected type", where)
     return content[name]
 
 

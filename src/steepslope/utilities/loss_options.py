@@ -12,10 +12,10 @@ MODULE, REGISTRY = "steepslope.losses", "LOSSES"
 
 
 class LossOption(NamedTuple):
-    """A parameter of a loss: its name, default and meaning."""
+    """A parameter of a loss: its name, meaning, and default, None where losses differ in it."""
 
     name: str
-    default: float
+    default: float | None
     help: str
 
 
@@ -30,8 +30,12 @@ def loss_options() -> list[LossOption]:
     assert spec.origin is not None
     body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
     functions = {one.name: one for one in body if isinstance(one, ast.FunctionDef)}
-    found = [option for name in _registered(body) for option in _options_of(functions[name])]
-    return list({option.name: option for option in found}.values())
+    found: dict[str, LossOption] = {}
+    for option in (one for name in _registered(body) for one in _options_of(functions[name])):
+        first = found.setdefault(option.name, option)
+        if first.default != option.default:
+            found[option.name] = first._replace(default=None)
+    return list(found.values())
 
 
 def _registered(body: list[ast.stmt]) -> list[str]:

@@ -1,0 +1,77 @@
+"""The parser: lists in every spelling, and errors that name the option as it is typed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steepslope.utilities.command_line import run
+
+SEEN: list[tuple[Any, ...]] = []
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes.
+
+    Parameters
+    ----------
+    widths
+        Some widths.
+    """
+
+    widths: tuple[int, ...] = ()
+
+
+def command(
+    sizes: Sizes, names: tuple[str, ...] = ("a",), mean: tuple[float, ...] | None = None, flag: bool = False
+) -> None:
+    """Keep what is given.
+
+    Parameters
+    ----------
+    sizes
+        An option class.
+    names
+        Some names.
+    mean
+        Some numbers.
+    flag
+        A switch.
+    """
+    SEEN.append((sizes.widths, names, mean, flag))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", ((), ("a",), None, False)),
+        ("--widths 64,32 --names b,c --mean 0.5,1", ((64, 32), ("b", "c"), (0.5, 1.0), False)),
+        ("--widths=64 --names=007 --mean=0.5", ((64,), ("007",), (0.5,), False)),
+        ("--widths [64,32] --names [b,c] --mean [0.5]", ((64, 32), ("b", "c"), (0.5,), False)),
+        ("--widths none --names none --flag", ((), (), None, True)),
+        ("--config CONFIG", ((64, 32), ("b", "c"), (0.5,), False)),
+        ("--config CONFIG --widths 8 --flag true", ((8,), ("b", "c"), (0.5,), True)),
+    ],
+)
+def test_lists_have_commas_in_options_and_files(words: str, expected: tuple[Any, ...], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("widths: 64,32\nnames: [b, c]\nmean: 0.5\n")
+    assert run(command, words.replace("CONFIG", str(tmp_path / "config.yaml")).split(), "prog") == 0
+    assert SEEN.pop() == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--widths 64.5", "--widths: invalid list of int value: '64.5'"),
+        ("--widths [true]", "--widths: invalid list of int value"),
+        ("--names --flag", "--names: expected one argument"),
+        ("--config CONFIG", "widths"),
+    ],
+)
+def test_what_is_no_list_is_named(words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.yaml").write_text("widths: [64.5]\n")
+    assert run(command, words.replace("CONFIG", str(tmp_path / "config.yaml")).split(), "prog") == 2
+    assert message in capsys.readouterr().err
+    assert not SEEN

@@ -59,10 +59,10 @@ def test_unknown_classifier_scheme_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({}, "mean and std"),
-        ({"mean": [1.0, 2.0], "std": 1.0}, "mean"),
-        ({"mean": 0.5, "std": 0.0}, "std"),
-        ({"mean": 0.5, "std": 0.5, "image_size": 0}, "image-size"),
+        ({}, "--mean and --std"),
+        ({"mean": [1.0, 2.0], "std": 1.0}, "--mean"),
+        ({"mean": 0.5, "std": 0.0}, "--std"),
+        ({"mean": 0.5, "std": 0.5, "image_size": 0}, "--image-size"),
     ],
 )
 def test_a_wrong_input_is_named_by_its_option(changes: dict[str, float], place: str, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class NetSource:
     def load(self) -> Classifier:
         """Load the net anew; an error names the options of its role."""
         with located(self.role):
-            return load_classifier(self.spec).with_transform(*self.changes)
+            return load_classifier(self.spec).with_transform(*self.changes, role=self.role)
 
     def without_weights(self) -> NetSource:
         """Return the same architecture with random weights, where a spec can name those.

@@ -9,13 +9,14 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.extraction.machines import launched, together
 from steepslope.extraction.options import Machines
 from steepslope.finetuning.cost import cost_lines
-from steepslope.finetuning.loop import Notice, finetune
+from steepslope.finetuning.loop import finetune
 from steepslope.finetuning.prepare import new_oracle, prepare
 from steepslope.finetuning.recipe import Finetuning
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import classifier_net, open_fit_set, open_sources, oracle_net
 from steepslope.heads import HEADS
 from steepslope.oracle.base import loss_of
+from steepslope.utilities.progress import Notice
 
 SAME = ("hidden", "precision")  # settings that are the same in all stages
 

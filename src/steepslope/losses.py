@@ -261,6 +261,11 @@ class LossSettings:
         return self.name in PROBABILITY_TARGETS
 
     @property
+    def needs_counts(self) -> bool:
+        """Whether the loss weighs by the numbers of wrong and correct predictions in the fit set."""
+        return "class_counts" in inspect.signature(LOSSES[self.name]).parameters
+
+    @property
     def cut(self) -> float:
         """The probability of being correct above which a well-fitted trust logit is > 0, in (0, 1)."""
         return CUTS[self.name](**self.parameters) if self.name in CUTS else 0.5
@@ -274,7 +279,7 @@ class LossSettings:
     def bind(self, predictions: LabelledPredictions | None = None) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the loss with its parameters, and with the class counts of a fit set, where that is given."""
         loss, bound = LOSSES[self.name], dict[str, Any](self.parameters)
-        if predictions is not None and "class_counts" in inspect.signature(loss).parameters:
+        if predictions is not None and self.needs_counts:
             correct = int(predictions.is_correct.sum())
             bound["class_counts"] = len(predictions.is_correct) - correct, correct
         return partial(loss, **bound)

@@ -74,7 +74,7 @@ def test_onnx_without_features(images: Path, tmp_path: Path) -> None:
     [
         (None, r"no\.onnx: expected an ONNX file, but it cannot be read"),
         (b"text", "cannot be read as an ONNX file"),
-        ("normalisation", "mean and std: have to be given, since onnx:"),
+        ("normalisation", "--mean and --std: have to be given, since onnx:"),
         ("size", "cannot run on images of shape"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from steepslope.classifiers.specs import CLASSIFIERS, load_classifier
+from steepslope.classifiers.specs import CLASSIFIERS, architecture, load_classifier, without_weights
 from steepslope.errors import SteepslopeError
 from tests.classifiers.test_onnx_net import save_onnx
 
@@ -59,10 +59,10 @@ def test_unknown_classifier_scheme_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({}, "mean and std"),
-        ({"mean": [1.0, 2.0], "std": 1.0}, "mean"),
-        ({"mean": 0.5, "std": 0.0}, "std"),
-        ({"mean": 0.5, "std": 0.5, "image_size": 0}, "image-size"),
+        ({}, "--mean and --std"),
+        ({"mean": [1.0, 2.0], "std": 1.0}, "--mean"),
+        ({"mean": 0.5, "std": 0.0}, "--std"),
+        ({"mean": 0.5, "std": 0.5, "image_size": 0}, "--image-size"),
     ],
 )
 def test_a_wrong_input_is_named_by_its_option(changes: dict[str, float], place: str, tmp_path: Path) -> None:
@@ -70,3 +70,10 @@ def test_a_wrong_input_is_named_by_its_option(changes: dict[str, float], place: 
     with pytest.raises(SteepslopeError) as error:
         load_classifier(f"onnx:{tmp_path / 'net.onnx'}").with_transform(**changes)  # type: ignore[arg-type]
     assert error.value.place == place
+
+
+def test_an_architecture_is_the_spec_without_weights() -> None:
+    for name in ("timm:resnet18", "torchvision:resnet18"):
+        given = f"{name}?weights=random"
+        assert architecture(load_classifier(given)) == without_weights(f"{name}?weights=mine.pt") == given
+    assert without_weights("module:a?b:c") == "module:a?b:c"

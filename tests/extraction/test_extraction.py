@@ -107,6 +107,26 @@ def test_empty_and_flat_images_are_refused(idx_folder: Path, home: Path, tmp_pat
         train_classifier("digits-net", f"idx:{idx_folder}", tmp_path / "c", recipe_for("digits-net"))
 
 
+def test_the_library_tells_its_caller_and_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder_of(tmp_path / "data", 2) / "bee" / "0000.png").write_bytes(b"damaged")
+    classifier = load_classifier("module:tests.nets:Stubborn").with_transform(64, 0.5, 0.25)
+    spec, out, lines = parse_dataset(f"imagefolder:{tmp_path / 'data'}"), tmp_path / "out", list[str]()
+    options = ExtractionOptions(on_error="skip")
+    extract_to_folder(classifier, spec, out, options)
+    assert capsys.readouterr().err == ""
+    extract_to_folder(classifier, spec, tmp_path / "again", options, notice=lines.append)
+    extract_to_folder(classifier, spec, out, options, notice=lines.append)
+    beginnings = [
+        "PyTorch runs the classifier (",
+        f"{tmp_path / 'again'}: 1 images could not be read and are listed in manifest.json",
+        f"{tmp_path / 'again'}: 5 predictions, accuracy ",
+        "PyTorch runs the classifier (",
+        f"{out}: already complete, 5 predictions, accuracy ",
+    ]
+    assert all(line.startswith(beginning) for line, beginning in zip(lines, beginnings, strict=True)), lines
+    assert capsys.readouterr().err == ""
+
+
 def test_a_named_split_goes_to_the_folder_itself(home: Path, tmp_path: Path) -> None:
     classifier = load_classifier(f"checkpoint:{home / 'classifier'}")
     written = extract_to_folder(classifier, parse_dataset("digits:test"), tmp_path / "out")

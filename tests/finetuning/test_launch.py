@@ -10,9 +10,11 @@ import torch
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli import main
+from steepslope.errors import SteepslopeError
 from steepslope.finetuning import sources
-from steepslope.finetuning.launch import train_stages
+from steepslope.finetuning.launch import stages_of, train_stages
 from steepslope.finetuning.request import FinetuneRequest
+from steepslope.losses import LOSSES, LossSettings, cross_entropy
 from steepslope.oracle.on_images import ImageOracle
 from tests.finetuning.trainings import words
 
@@ -56,3 +58,16 @@ def test_stages_share_what_is_opened_and_give_notice(
     trained = "steep_slope oracle on net:digits-net?classes=10, trained on 500 images"
     assert lines == [f"{tmp_path / name}: {trained}" for name in "ab"]
     assert [ImageOracle.load(tmp_path / name).recipe["alpha_neg"] for name in "ab"] == [3, 2]
+
+
+def test_every_loss_that_weighs_by_counts_needs_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(z: torch.Tensor, target: torch.Tensor, *, class_counts: tuple[int, int] = (1, 1)) -> torch.Tensor:
+        return cross_entropy(z, target) * class_counts[0]
+
+    monkeypatch.setitem(LOSSES, "counted", counted)
+    needing = {name for name in LOSSES if LossSettings(name).needs_counts}
+    assert needing == {"class_balanced", "counted"}
+    for loss in needing:
+        request = FinetuneRequest(oracle="net:digits-net", classifier="net:digits-net", data="digits", loss=loss)
+        with pytest.raises(SteepslopeError, match=f"{loss} weighs by how many are wrong"):
+            stages_of(request)

@@ -27,6 +27,9 @@ from tests.finetuning.trainings import words
         (["--accumulate", "50"], "batch_size: expected at least 50 rows"),
         (["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU"),
         (["--oracle-size", "9"], ": expected an image of 9×9 pixels"),
+        (["--oracle-size", "0"], "oracle: --oracle-size: expected the side"),
+        (["--oracle-std", "0"], "oracle: --oracle-std: expected numbers > 0"),
+        (["--oracle", "net:digits-net"], "oracle: --oracle-mean and --oracle-std: have to be given"),
         (["--classes", "names.txt"], "classes: expected none beside outputs"),
         (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
         (["--stages", "[{name: a, los: focal}]"], "unknown setting 'los': did you mean 'loss'"),
@@ -65,6 +68,15 @@ def test_wrong_options_are_named(
     assert message in error
     assert error.count("\n") == 1
     assert not (out / "oracle.json").exists()
+
+
+def test_the_classifiers_options_are_named_as_they_are_given(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["finetune", *words(home, tmp_path / "out", live=True)]
+    for options in (["--classifier-size", "0"], ["--classifier-mean", "1,2"], ["--classifier-std", "0"]):
+        assert main([*given, *options]) == 2
+        assert f"classifier: {options[0]}: expected" in capsys.readouterr().err
 
 
 def test_an_image_that_cannot_be_read_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,13 @@ from steepslope.errors import SteepslopeError, explained
 UNKNOWN = math.nan  # a mean or deviation that has to be given
 Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
 
+# Where our nets stood before: a digest has the module's name in it, and outputs and trainings that were made then hold
+# digests with the former name.
+FORMER_MODULES = {
+    "steepslope.classifiers.nets.Net": "steepslope.nets",
+    "steepslope.classifiers.nets.TwoParts": "steepslope.data.classifiers",
+}
+
 
 @dataclass(frozen=True)
 class ClassifierCard:
@@ -55,27 +62,36 @@ class Classifier:
     card: ClassifierCard | None = None
 
     def with_transform(
-        self, image_size: int | None = None, mean: Given = None, std: Given = None, resize: Resize | None = None
+        self,
+        image_size: int | None = None,
+        mean: Given = None,
+        std: Given = None,
+        resize: Resize | None = None,
+        role: str | None = None,
     ) -> Self:
         """Return the same with another input size, normalisation or way to resize; None changes nothing.
 
         ``mean`` and ``std`` are one number, or one a channel. The net is run once, to see that it takes such images and
-        gives logits.
+        gives logits. ``role`` is that of the net where options begin with it, as ``--oracle-mean`` does.
 
         Raises
         ------
         SteepslopeError
-            If the size or the normalisation is unknown or wrong; its ``place`` is the argument.
+            If the size or the normalisation is unknown or wrong; its ``place`` is the option.
         """
         size = None if image_size is None else (image_size, image_size)
-        means, stds = (self._per_channel(name, given) for name, given in {"mean": mean, "std": std}.items())
+        begin = "--" if role is None else f"--{role}-"
+        size_option, mean_option, std_option = f"--{role or 'image'}-size", f"{begin}mean", f"{begin}std"
+        means, stds = self._per_channel(mean_option, mean), self._per_channel(std_option, std)
         transform = self.transform.changed(size=size, mean=means, std=stds, resize=resize)
         if not all(map(math.isfinite, (*transform.mean, *transform.std))):
-            raise SteepslopeError(f"have to be given, since {self.spec} has none of its own", "mean and std")
+            raise SteepslopeError(
+                f"have to be given, since {self.spec} has none of its own", f"{mean_option} and {std_option}"
+            )
         if min(transform.size) < 1:
-            raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", "image-size")
+            raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", size_option)
         if min(transform.std) <= 0:
-            raise SteepslopeError(f"expected numbers > 0, found {transform.std}", "std")
+            raise SteepslopeError(f"expected numbers > 0, found {transform.std}", std_option)
         changed = replace(self, transform=transform)
         return replace(changed, num_classes=_width_of_logits(changed))
 
@@ -139,7 +155,9 @@ def _width_of_logits(classifier: Classifier) -> int:
 def module_digest(module: torch.nn.Module) -> str:
     """Return the SHA-256 of a module's layers and weights, in hex."""
     rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]  # timm's dropout, which is no layer
-    digest = hashlib.sha256(f"{type(module).__module__} {module!r} {rates}".encode())
+    kind = type(module)
+    home = FORMER_MODULES.get(f"{kind.__module__}.{kind.__name__}", kind.__module__)
+    digest = hashlib.sha256(f"{home} {module!r} {rates}".encode())
     for name, tensor in module.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

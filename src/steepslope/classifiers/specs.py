@@ -31,5 +31,14 @@ def architecture(classifier: Classifier) -> str:
     """Return the spec of the same net without its weights, which a file of weights then fills."""
     if classifier.card is not None:
         return f"net:{classifier.card.net}?classes={classifier.card.num_classes}"
-    scheme = classifier.spec.partition(":")[0]
-    return f"{classifier.spec}?weights=random" if scheme in ("timm", "torchvision") else classifier.spec
+    return without_weights(classifier.spec)
+
+
+def without_weights(spec: str) -> str:
+    """Return the spec of the same architecture with random weights, where a spec can name those; else the same spec.
+
+    >>> without_weights("timm:resnet50?weights=mine.safetensors"), without_weights("net:mnist-net")
+    ('timm:resnet50?weights=random', 'net:mnist-net')
+    """
+    name = spec.partition("?")[0]
+    return f"{name}?weights=random" if name.startswith(("timm:", "torchvision:")) else spec

@@ -32,7 +32,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     folder, work = Path(out), Path(out) / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)
-    outputs = extract_to_folder(classifier, parse_dataset("digits"), work / "outputs")
+    outputs = extract_to_folder(classifier, parse_dataset("digits"), work / "outputs", notice=console().print)
     held_out, test = (outputs[work / "outputs" / name] for name in ("holdout", "test"))
     oracles = [work / "oracles" / name for name in PAPER_LOSSES]
     for path in oracles:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.options import ExtractionOptions
+from steepslope.utilities.progress import console
 
 
 def extract(
@@ -60,6 +61,6 @@ def extract(
         raise SteepslopeError("classes: expected none of an auxiliary backbone, whose classes do not matter")
     model = load_classifier(classifier).with_transform(image_size, mean, std, resize)
     if auxiliary:
-        extract_auxiliary(model, spec, Path(out), options)
+        extract_auxiliary(model, spec, Path(out), options, console().print)
     else:
-        extract_to_folder(model, spec, Path(out), options, names)
+        extract_to_folder(model, spec, Path(out), options, names, console().print)

@@ -86,7 +86,8 @@ def outputs_of(
     describe: Callable[[ClassifierOutputs], str] = summary,
 ) -> dict[str, ClassifierOutputs]:
     """Extract each data set to the subfolder of its name, or find it there; a folder with other outputs is refused."""
-    found = extract(net, {folder / name: (name, data) for name, data in images.items()}, options, describe)
+    sources = {folder / name: (name, data) for name, data in images.items()}
+    found = extract(net, sources, options, describe, console().print)
     return {name: found[folder / name] for name in images}
 
 

@@ -22,6 +22,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.tables import DELTA
+from steepslope.utilities.progress import console
 
 SPLIT_WORDS = {"test": "test", "holdout": "held-out"}
 
@@ -71,7 +72,7 @@ def _outputs(classifier: Classifier, data: str, folder: Path) -> dict[str, Class
     """Make or reuse a classifier's outputs."""
     splits = {name: folder / name for name in ("train", "holdout", "test")}
     if not all((path / MANIFEST).exists() for path in splits.values()):
-        extract_to_folder(classifier, parse_dataset(data), folder)
+        extract_to_folder(classifier, parse_dataset(data), folder, notice=console().print)
     return {name: ClassifierOutputs.load(path) for name, path in splits.items()}
 
 

@@ -16,6 +16,7 @@ from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import AUXILIARY, MANIFEST, ids_of_folder
+from steepslope.utilities.progress import Notice
 
 SPLIT_OF = {"train": "train", "holdout": "train", "test": "test"}
 
@@ -54,7 +55,7 @@ class Unlabelled:
 
 
 def extract_auxiliary(
-    backbone: Classifier, spec: DatasetSpec, out: Path, options: ExtractionOptions
+    backbone: Classifier, spec: DatasetSpec, out: Path, options: ExtractionOptions, notice: Notice = lambda line: None
 ) -> dict[Path, ClassifierOutputs]:
     """Write the backbone's features of the images whose outputs ``out``, or its subfolders, hold.
 
@@ -69,7 +70,7 @@ def extract_auxiliary(
         raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
     images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
     sources = {folder / AUXILIARY: (str(spec), rows) for folder, rows in images.items()}
-    return extract(backbone, sources, options, summary_of_features)
+    return extract(backbone, sources, options, summary_of_features, notice)
 
 
 def summary_of_features(outputs: ClassifierOutputs) -> str:

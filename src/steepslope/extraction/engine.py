@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.noise import noise_of
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.views import VIEWS
-from steepslope.utilities.progress import console
+from steepslope.utilities.progress import Notice
 from steepslope.utilities.seeding import seeded
 
 Arrays = dict[str, NDArray[Any]]
@@ -116,8 +116,13 @@ def _array(values: Tensor) -> NDArray[np.float32]:
     return values.float().cpu().numpy()
 
 
-def on_backend(classifier: Classifier, options: ExtractionOptions, fabric: Fabric) -> Classifier:
-    """Return the classifier as the backend runs it; ``auto`` takes ONNX Runtime where it can and pays."""
+def on_backend(
+    classifier: Classifier, options: ExtractionOptions, fabric: Fabric, notice: Notice = lambda line: None
+) -> Classifier:
+    """Return the classifier as the backend runs it; ``auto`` takes ONNX Runtime where it can and pays.
+
+    ``notice`` is told why it cannot.
+    """
     if not classifier.trainable and (options.backend == "torch" or options.precision != "32"):
         raise SteepslopeError("expected the backend onnx and precision 32, since it is a file", classifier.spec)
     wanted = options.backend == "onnx" or (options.backend == "auto" and _onnx_pays(classifier, options, fabric))
@@ -128,7 +133,7 @@ def on_backend(classifier: Classifier, options: ExtractionOptions, fabric: Fabri
     except SteepslopeError as error:
         if options.backend == "onnx":
             raise
-        console().print(f"PyTorch runs the classifier ({error})")
+        notice(f"PyTorch runs the classifier ({error})")
         return classifier
 
 

@@ -23,8 +23,9 @@ from steepslope.extraction.machines import launched, together
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, is_complete, join, plan, write_shards
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import MANIFEST
 from steepslope.utilities.files import staged_folder, write_json
-from steepslope.utilities.progress import console
+from steepslope.utilities.progress import Notice
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
 Describe = Callable[[ClassifierOutputs], str]  # outputs -> words for whoever waits
@@ -36,11 +37,12 @@ def extract_to_folder(
     out: Path,
     options: ExtractionOptions | None = None,
     classes: dict[str, int] | None = None,
+    notice: Notice = lambda line: None,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of a data set to ``out``, or of its three splits to its subfolders; see :func:`extract`."""
     named = named_data(classifier, spec, classes)
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
-    return extract(classifier, sources, options or ExtractionOptions())
+    return extract(classifier, sources, options or ExtractionOptions(), notice=notice)
 
 
 def summary(outputs: ClassifierOutputs) -> str:
@@ -49,11 +51,16 @@ def summary(outputs: ClassifierOutputs) -> str:
 
 
 def extract(
-    classifier: Classifier, sources: Sources, options: ExtractionOptions, describe: Describe = summary
+    classifier: Classifier,
+    sources: Sources,
+    options: ExtractionOptions,
+    describe: Describe = summary,
+    notice: Notice = lambda line: None,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of data sets, each with its name, to their folders, or find them complete there.
 
-    All that can be checked beforehand is checked before the first is written. ``describe`` puts each into words.
+    All that can be checked beforehand is checked before the first is written. ``describe`` puts each into words for
+    ``notice``, which is also told of images that could not be read and of a backend that cannot run.
 
     Raises
     ------
@@ -62,21 +69,21 @@ def extract(
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
     with launched(options, options.backend) as fabric:
-        complete = _extract_all(classifier, sources, options, fabric)
+        complete = _extract_all(classifier, sources, options, fabric, notice)
         outputs = {out: ClassifierOutputs.load(out) for out in sources}
         if fabric.is_global_zero:
             for out in sources:
-                console().print(f"{out}: {'already complete, ' if complete[out] else ''}{describe(outputs[out])}")
+                notice(f"{out}: {'already complete, ' if complete[out] else ''}{describe(outputs[out])}")
         return outputs
 
 
 def _extract_all(
-    classifier: Classifier, sources: Sources, options: ExtractionOptions, fabric: Fabric
+    classifier: Classifier, sources: Sources, options: ExtractionOptions, fabric: Fabric, notice: Notice
 ) -> dict[Path, bool]:
     """Extract what is missing; return which were complete before."""
     with together(fabric):
         classifier = classifier if classifier.num_classes else classifier.with_transform()
-        run = on_backend(classifier, options, fabric)
+        run = on_backend(classifier, options, fabric, notice)
         keys = {out: extraction_key(run, data, source, options) for out, (source, data) in sources.items()}
     _require_one_task(fabric, keys)
     with together(fabric):
@@ -89,7 +96,7 @@ def _extract_all(
     complete = fabric.broadcast(complete)
     for out, (source, data) in sources.items():
         if not complete[out]:
-            _extract(engine, data, source, out, keys[out])
+            _extract(engine, data, source, out, keys[out], notice)
     engine.net.cpu()
     return complete
 
@@ -104,7 +111,7 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
                 raise SteepslopeError(f"expected the same {name} in all processes, found {found}", out)
 
 
-def _extract(engine: Engine, data: Dataset, source: str, out: Path, key: dict[str, Any]) -> None:
+def _extract(engine: Engine, data: Dataset, source: str, out: Path, key: dict[str, Any], notice: Notice) -> None:
     fabric, folder = engine.fabric, out / SHARDS
     with together(fabric):
         if fabric.is_global_zero:
@@ -122,7 +129,9 @@ def _extract(engine: Engine, data: Dataset, source: str, out: Path, key: dict[st
     with together(fabric):
         if fabric.is_global_zero:
             about = {"views": list(engine.options.views)} if "views" in engine.options.evidence else {}
-            join(shards, data, out, key, about)
+            skipped = join(shards, data, out, key, about)
+            if skipped:
+                notice(f"{out}: {skipped:,} images could not be read and are listed in {MANIFEST}")
             shutil.rmtree(folder)
 
 

@@ -25,7 +25,7 @@ from steepslope.extraction.noise import ESTIMATES
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs.folder import MANIFEST, VERSION, manifest_of, write_ids
 from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
-from steepslope.utilities.progress import bar, console
+from steepslope.utilities.progress import bar
 
 STOPPED = "stopped"  # by this file the processes tell each other that one of them failed
 SHARDS = ".shards"
@@ -88,8 +88,11 @@ def _write(path: Path, parts: Sequence[tuple[Batch, dict[str, NDArray[Any]]]]) -
         np.savez(staging / path.name, allow_pickle=False, **arrays)
 
 
-def join(shards: Shards, data: Dataset, out: Path, key: dict[str, Any], about: dict[str, Any]) -> None:
-    """Stream the shards into one array each; the manifest, written last, lists the images that could not be read."""
+def join(shards: Shards, data: Dataset, out: Path, key: dict[str, Any], about: dict[str, Any]) -> int:
+    """Stream the shards into one array each; return how many images could not be read.
+
+    The manifest, written last, lists these.
+    """
     rows, ids = np.concatenate([*_arrays(shards, "rows")]), data.ids
     if len(rows) == 0:
         raise SteepslopeError(f"none of the {len(data)} images could be read", out)
@@ -101,8 +104,7 @@ def join(shards: Shards, data: Dataset, out: Path, key: dict[str, Any], about: d
         write_ids([str(ids[row]) for row in rows], staging)
         manifest = manifest_of(described, has_ids=True)
         write_json(staging / MANIFEST, {**manifest, **about, "extraction": key, "skipped": skipped})
-    if skipped:
-        console().print(f"{out}: {len(skipped):,} images could not be read and are listed in {MANIFEST}")
+    return len(skipped)
 
 
 def _kept(shards: Shards) -> list[str]:

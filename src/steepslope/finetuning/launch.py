@@ -9,13 +9,14 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.extraction.machines import launched, together
 from steepslope.extraction.options import Machines
 from steepslope.finetuning.cost import cost_lines
-from steepslope.finetuning.loop import Notice, finetune
+from steepslope.finetuning.loop import finetune
 from steepslope.finetuning.prepare import new_oracle, prepare
 from steepslope.finetuning.recipe import Finetuning
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import classifier_net, open_fit_set, open_sources, oracle_net
 from steepslope.heads import HEADS
 from steepslope.oracle.base import loss_of
+from steepslope.utilities.progress import Notice
 
 SAME = ("hidden", "precision")  # settings that are the same in all stages
 
@@ -44,8 +45,8 @@ def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
 
 
 def _problems_of_stage(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> Iterator[str]:
-    if request.outputs is None and recipe.loss == "class_balanced" and not recipe.features_stay:
-        yield "class_balanced weighs by how many are wrong: extract the outputs and give --outputs"
+    if request.outputs is None and loss_of(recipe).needs_counts and not recipe.features_stay:
+        yield f"{recipe.loss} weighs by how many are wrong: extract the outputs and give --outputs"
     if request.outputs is not None and recipe.select != "last" and request.valid is None:
         yield f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none"
     for name in SAME:

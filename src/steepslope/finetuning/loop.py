@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from steepslope.finetuning.prepare import Training
 from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
 from steepslope.oracle.storage import CARD
 from steepslope.utilities.files import read_json, require_same, staged_folder
-from steepslope.utilities.progress import bar
+from steepslope.utilities.progress import Notice, bar
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
 from steepslope.utilities.weights import load_weights, save_weights
@@ -32,7 +32,6 @@ LOG_ROWS = 200
 UNFINISHED = "unfinished.safetensors"  # the state from which a killed training goes on
 BEST = "unfinished-best.safetensors"
 LAST = "last"  # the folder of the last step's oracle, where another epoch's is kept
-Notice = Callable[[str], None]  # takes one line for whoever waits
 
 
 def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = lambda line: None) -> ImageOracle:

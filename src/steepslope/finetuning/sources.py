@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
-from steepslope.classifiers.specs import load_classifier
+from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.data.class_names import read_classes
 from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.decoding import decoded_batches
@@ -39,7 +39,7 @@ class NetSource:
     def load(self) -> Classifier:
         """Load the net anew; an error names the options of its role."""
         with located(self.role):
-            return load_classifier(self.spec).with_transform(*self.changes)
+            return load_classifier(self.spec).with_transform(*self.changes, role=self.role)
 
     def without_weights(self) -> NetSource:
         """Return the same architecture with random weights, where a spec can name those.
@@ -48,9 +48,7 @@ class NetSource:
         >>> net.without_weights().spec
         'timm:resnet50?weights=random'
         """
-        name = self.spec.partition("?")[0]
-        random = name.startswith(("timm:", "torchvision:"))
-        return replace(self, spec=f"{name}?weights=random") if random else self
+        return replace(self, spec=without_weights(self.spec))
 
 
 def oracle_net(request: FinetuneRequest) -> NetSource:

@@ -1,6 +1,6 @@
 """Progress on the error stream: bars where a person watches, silence where none does."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 T = TypeVar("T")
+Notice = Callable[[str], None]  # takes one line for whoever waits
 
 
 def console() -> Console:

@@ -302,11 +302,15 @@ def lost(states: dict[str, Any]) -> None:
     del states["neighbors/centre"]
 
 
-@pytest.mark.parametrize("damage", [damaged_points, damaged_starts, damaged_probe, lost])
+def damaged_power(states: dict[str, Any]) -> None:
+    states["max_logit_pnorm/power"] = np.ones(2)
+
+
+@pytest.mark.parametrize("damage", [damaged_points, damaged_starts, damaged_probe, damaged_power, lost])
 def test_damaged_states_are_named(
     damage: Any, fit_set: ClassifierOutputs, reference: ClassifierOutputs, tmp_path: Path
 ) -> None:
-    oracle = Oracle(inputs="neighbors,second_opinion", epochs=1).fit(fit_set, reference)
+    oracle = Oracle(inputs="neighbors,second_opinion,max_logit_pnorm", epochs=1).fit(fit_set, reference)
     oracle.save(tmp_path)
     path = tmp_path / "evidence.safetensors"
     states = load_file(path)

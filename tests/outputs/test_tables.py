@@ -45,6 +45,15 @@ def test_many_batches_make_one_array(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_table_cannot_hold_is_named(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"outputs{suffix}"
+    with pytest.raises(SteepslopeError) as caught:
+        make_outputs(3).changed(views=np.zeros((3, 2, 4))).save(path)
+    assert str(caught.value) == f"{path}: a table cannot hold views: save to a folder or .npz"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("truth", [[True, False, True], [1, 0, 1]])
 def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: Path) -> None:
     path = write(tmp_path / f"outputs{suffix}", {"confidence": [0.9, 0.2, 0.7], "is_correct": truth})

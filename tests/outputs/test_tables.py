@@ -94,6 +94,13 @@ def test_groups_come_as_codes(suffix: str, tmp_path: Path) -> None:
         tables.read_groups(path, "groups")
 
 
+@pytest.mark.parametrize("column", ["id_1", "label_2", "site"])
+@pytest.mark.parametrize("values", [["cat", "dog"], ["007", "7"]])
+def test_groups_of_any_column_stay_text(column: str, values: list[str], tmp_path: Path) -> None:
+    codes, names = tables.read_groups(write(tmp_path / "g.csv", {column: values}), column)
+    assert [names[code] for code in codes] == values
+
+
 @pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])
 def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
     outputs = make_outputs(300)

@@ -102,7 +102,7 @@ def _numbered(names: Iterable[str], prefix: str) -> list[str]:
 def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
     if path.suffix.lower() == ".csv":
         # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
-        prefixes = "|".join(array.column for array in ARRAYS.values() if array.column)
+        prefixes = "|".join(array.column for array in ARRAYS.values() if array.column and array.kind == FLOATS)
         floats = re.compile(rf"({prefixes})_\d+|confidence")
         types = {name: pa.float64() if floats.fullmatch(name) else pa.string() for name in columns if name not in WHOLE}
         options = pc.ConvertOptions(include_columns=columns, column_types=types, null_values=[""])

@@ -76,13 +76,13 @@ def test_steep_slope_trusts_less(
 
 
 def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
-    """Each share against a formula of its own, on a few rows; together they are the trust logit."""
-    shares, fitted = oracle.explain(unseen), oracle.fitted_
+    """Each part against a formula of its own, on a few rows; together they are the trust logit."""
+    explained, fitted = oracle.explain(unseen), oracle.fitted_
     assert fitted is not None
     pool = fitted.pool
     assert pool is not None
-    assert list(shares) == [*fitted.inputs, "others", "cut"]
-    np.testing.assert_allclose(sum(shares.values()), oracle.trust_logit(unseen), atol=1e-9)
+    assert list(explained) == [*fitted.inputs, "others", "cut"]
+    np.testing.assert_allclose(sum(explained.values()), oracle.trust_logit(unseen), atol=1e-9)
     *parts, classes = all_parts(unseen, fitted.inputs, fitted.states, opinions_of)
     for row in range(5):
         utilities = np.zeros(classes.shape[1])
@@ -96,10 +96,10 @@ def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, unseen: Classifi
         for name, part in zip(fitted.inputs, parts, strict=True):
             weights = pool.weights[start : start + part.shape[1]]
             gap = float(weights @ (part[row, :, 0] - part[row, :, rival]))
-            assert shares[name][row] == pytest.approx(fitted.scale * gap, abs=1e-9)
+            assert explained[name][row] == pytest.approx(fitted.scale * gap, abs=1e-9)
             start += part.shape[1]
         rest = np.exp(utilities[1:] - utilities[rival]).sum()
-        assert shares["others"][row] == pytest.approx(-fitted.scale * np.log(rest), abs=1e-9)
+        assert explained["others"][row] == pytest.approx(-fitted.scale * np.log(rest), abs=1e-9)
 
 
 def test_no_opinion_counts_against_what_it_says(oracle: FusedOracle) -> None:

@@ -77,16 +77,16 @@ def positive(content: Mapping[str, Any], name: str, where: Path) -> int:
     """Return ``content[name]`` if it is a whole number >= 1."""
     value: int = field(content, name, int, where)
     if value < 1:
-        raise SteepslopeError(f"{where}: field {name!r}: expected a number >= 1, found {value}")
+        raise SteepslopeError(f"field {name!r}: expected a number >= 1, found {value}", where)
     return value
 
 
 def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: Path) -> Any:
     """Return ``content[name]`` if it is of that type; else an error names the field and the file."""
     if name not in content:
-        raise SteepslopeError(f"{where}: the field {name!r} is missing")
+        raise SteepslopeError(f"the field {name!r} is missing", where)
     if not isinstance(content[name], kind) or (kind is int and isinstance(content[name], bool)):
-        raise SteepslopeError(f"{where}: field {name!r}: found {content[name]!r} of an unexpected type")
+        raise SteepslopeError(f"field {name!r}: found {content[name]!r} of an unexpected type", where)
     return content[name]
 
 

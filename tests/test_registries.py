@@ -29,7 +29,7 @@ from steepslope.losses import LOSSES, cross_entropy
 from steepslope.metrics import auroc
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ARRAYS, ClassifierOutputs
-from steepslope.outputs.arrays import Array
+from steepslope.outputs.arrays import INTEGERS, Array
 from steepslope.scores import SCORES, Score
 from tests.conftest import make_complete, make_outputs
 
@@ -172,3 +172,21 @@ def test_evidence_with_a_new_array(file: str, tmp_path: Path, monkeypatch: pytes
         fit_set.changed(brightness=np.ones((3, 1)))
     with pytest.raises(SteepslopeError, match="the outputs hold no brightness"):
         Oracle.load(tmp_path / "oracle").trust_logit(make_outputs())
+
+
+@pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])
+def test_new_arrays_come_back_from_every_format(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    made = {
+        "years": (Array(("n",), INTEGERS, column="year"), rng.integers(1990, 2030, 50)),
+        "weights": (Array(("n",), finite=True, column="weight"), np.append(rng.random(49), 3)),
+        "counts": (Array(("n", "c"), INTEGERS, column="count"), rng.integers(9, size=(50, 3))),
+        "angles": (Array(("n", "a"), column="angle"), rng.normal(size=(50, 2))),
+    }
+    for name, (array, _) in made.items():
+        monkeypatch.setitem(ARRAYS, name, array)
+    make_outputs(50).changed(**{name: values for name, (_, values) in made.items()}).save(tmp_path / form)
+    loaded = ClassifierOutputs.load(tmp_path / form)
+    for name, (_, values) in made.items():
+        np.testing.assert_array_equal(loaded.require(name), values)
+        assert loaded.require(name).dtype == values.dtype

@@ -25,7 +25,7 @@ from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 
-VOICES = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
+OPINIONS = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_columns_know_something(name: str, fit_set: ClassifierOutputs, states: d
     assert EVIDENCE[name].columns.__doc__
 
 
-@pytest.mark.parametrize("name", VOICES)
+@pytest.mark.parametrize("name", OPINIONS)
 def test_opinions_are_log_probabilities(name: str, fit_set: ClassifierOutputs, states: dict[str, State]) -> None:
     part, classes = opinions_of(fit_set, [name], slice(0, 400), states)
     assert part.shape[0::2] == (400, 4)
@@ -106,7 +106,7 @@ def test_linear_fits_are_at_their_minimum(penalty: float, fit_set: ClassifierOut
     assert np.linalg.norm(again - weights) > 0.01
 
 
-def test_a_consensus_of_one_is_that_one_sharpened() -> None:
+def test_a_pool_of_one_is_that_one_sharpened() -> None:
     """Labels drawn from softmax(2 · logits): the weight of the log-probabilities is 2, and no class is favoured."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 5))
@@ -172,8 +172,8 @@ def test_sure_predictions_stay_in_order(num_classes: int) -> None:
     logits[:, 1] = gaps
     outputs = ClassifierOutputs(logits, np.ones(401, dtype=np.int64))
     part, _ = opinions_of(outputs, ["logits"], slice(0, 401), {})
-    consensus = OpinionPool(np.ones(1), np.zeros(1))
-    assert (np.diff(consensus.log_odds(part)) > 0).all()
+    pool = OpinionPool(np.ones(1), np.zeros(1))
+    assert (np.diff(pool.log_odds(part)) > 0).all()
 
 
 def test_a_constant_column_is_not_blown_up() -> None:

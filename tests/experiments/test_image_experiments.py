@@ -177,8 +177,8 @@ def short_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     shortened = preset("fashion-mnist") | {"hidden": [8]}
     shortened["stages"] = [stage | {"epochs": 1} for stage in shortened["stages"]]
     classifier = preset("fashion-mnist-classifier") | {"net": "digits-net", "epochs": 8, "learning_rate": 0.05}
-    says = {"a": classifier | {"holdout": 200}, "b": shortened, "other": classifier | {"holdout": 300}}
-    monkeypatch.setattr(recipe_module, "preset", says.__getitem__)
+    settings = {"a": classifier | {"holdout": 200}, "b": shortened, "other": classifier | {"holdout": 300}}
+    monkeypatch.setattr(recipe_module, "preset", settings.__getitem__)
 
 
 @pytest.mark.usefixtures("short_recipe")

@@ -202,6 +202,11 @@ def test_cards_are_read_or_what_is_wrong_with_them_is_named(home: Path, tmp_path
         (tmp_path / "oracle.json").write_text(card.replace(old, new))
         with pytest.raises(SteepslopeError, match=re.escape(message)):
             ImageOracle.load(tmp_path)
+    for name in ("num_classes", "hidden", "head", "seed", "loss"):
+        (tmp_path / "oracle.json").write_text(card.replace(f'"{name}"', f'"no {name}"'))
+        with pytest.raises(SteepslopeError) as caught:
+            ImageOracle.load(tmp_path)
+        assert str(caught.value) == f"{tmp_path / 'oracle.json'}: the field {name!r} is missing"
     (tmp_path / "oracle.json").write_text(card.replace('"alpha_pos"', '"gamma": 2.0, "beta": 0.999, "alpha_pos"'))
     oracle = ImageOracle.load(tmp_path)
     assert (oracle.loss, oracle.loss_settings.parameters) == ("steep_slope", {"alpha_pos": 1, "alpha_neg": 3})

@@ -69,8 +69,8 @@ def test_a_seed_fixes_the_oracle(outputs: ClassifierOutputs) -> None:
 
 def test_alphas_move_the_cut(outputs: ClassifierOutputs) -> None:
     """A larger alpha_neg asks for a higher probability of being correct, so less is trusted."""
-    shares = [Oracle(alpha_neg=a, **QUICK).fit(outputs).trusts(outputs).mean() for a in (0.5, 1, 3, 6)]
-    assert (np.diff(shares) < 0).all()
+    fractions = [Oracle(alpha_neg=a, **QUICK).fit(outputs).trusts(outputs).mean() for a in (0.5, 1, 3, 6)]
+    assert (np.diff(fractions) < 0).all()
 
 
 def test_tcp_regresses_the_true_class_probability(outputs: ClassifierOutputs) -> None:

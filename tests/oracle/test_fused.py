@@ -76,13 +76,13 @@ def test_steep_slope_trusts_less(
 
 
 def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
-    """Each share against a formula of its own, on a few rows; together they are the trust logit."""
-    shares, fitted = oracle.explain(unseen), oracle.fitted_
+    """Each part against a formula of its own, on a few rows; together they are the trust logit."""
+    explained, fitted = oracle.explain(unseen), oracle.fitted_
     assert fitted is not None
     pool = fitted.pool
     assert pool is not None
-    assert list(shares) == [*fitted.inputs, "others", "cut"]
-    np.testing.assert_allclose(sum(shares.values()), oracle.trust_logit(unseen), atol=1e-9)
+    assert list(explained) == [*fitted.inputs, "others", "cut"]
+    np.testing.assert_allclose(sum(explained.values()), oracle.trust_logit(unseen), atol=1e-9)
     *parts, classes = all_parts(unseen, fitted.inputs, fitted.states, opinions_of)
     for row in range(5):
         utilities = np.zeros(classes.shape[1])
@@ -96,10 +96,10 @@ def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, unseen: Classifi
         for name, part in zip(fitted.inputs, parts, strict=True):
             weights = pool.weights[start : start + part.shape[1]]
             gap = float(weights @ (part[row, :, 0] - part[row, :, rival]))
-            assert shares[name][row] == pytest.approx(fitted.scale * gap, abs=1e-9)
+            assert explained[name][row] == pytest.approx(fitted.scale * gap, abs=1e-9)
             start += part.shape[1]
         rest = np.exp(utilities[1:] - utilities[rival]).sum()
-        assert shares["others"][row] == pytest.approx(-fitted.scale * np.log(rest), abs=1e-9)
+        assert explained["others"][row] == pytest.approx(-fitted.scale * np.log(rest), abs=1e-9)
 
 
 def test_no_opinion_counts_against_what_it_says(oracle: FusedOracle) -> None:
@@ -302,11 +302,15 @@ def lost(states: dict[str, Any]) -> None:
     del states["neighbors/centre"]
 
 
-@pytest.mark.parametrize("damage", [damaged_points, damaged_starts, damaged_probe, lost])
+def damaged_power(states: dict[str, Any]) -> None:
+    states["max_logit_pnorm/power"] = np.ones(2)
+
+
+@pytest.mark.parametrize("damage", [damaged_points, damaged_starts, damaged_probe, damaged_power, lost])
 def test_damaged_states_are_named(
     damage: Any, fit_set: ClassifierOutputs, reference: ClassifierOutputs, tmp_path: Path
 ) -> None:
-    oracle = Oracle(inputs="neighbors,second_opinion", epochs=1).fit(fit_set, reference)
+    oracle = Oracle(inputs="neighbors,second_opinion,max_logit_pnorm", epochs=1).fit(fit_set, reference)
     oracle.save(tmp_path)
     path = tmp_path / "evidence.safetensors"
     states = load_file(path)

@@ -45,6 +45,15 @@ def test_many_batches_make_one_array(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_table_cannot_hold_is_named(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"outputs{suffix}"
+    with pytest.raises(SteepslopeError) as caught:
+        make_outputs(3).changed(views=np.zeros((3, 2, 4))).save(path)
+    assert str(caught.value) == f"{path}: a table cannot hold views: save to a folder or .npz"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("truth", [[True, False, True], [1, 0, 1]])
 def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: Path) -> None:
     path = write(tmp_path / f"outputs{suffix}", {"confidence": [0.9, 0.2, 0.7], "is_correct": truth})
@@ -83,6 +92,13 @@ def test_groups_come_as_codes(suffix: str, tmp_path: Path) -> None:
     assert [names[code] for code in codes[:4]] == ["b", "a", "b", "c"]
     with pytest.raises(SteepslopeError, match="did you mean 'group'"):
         tables.read_groups(path, "groups")
+
+
+@pytest.mark.parametrize("column", ["id_1", "label_2", "site"])
+@pytest.mark.parametrize("values", [["cat", "dog"], ["007", "7"]])
+def test_groups_of_any_column_stay_text(column: str, values: list[str], tmp_path: Path) -> None:
+    codes, names = tables.read_groups(write(tmp_path / "g.csv", {column: values}), column)
+    assert [names[code] for code in codes] == values
 
 
 @pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])

@@ -224,3 +224,20 @@ def wrong(value: str) -> Any:
 def test_wrong_use_is_named(build: Callable[[], object], message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("score", "state", "message"),
+    [
+        (MaxLogitPNorm, {"power": np.ones(2)}, r"power: expected one finite float64, found float64 of shape \(2,\)"),
+        (MaxLogitPNorm, {"power": np.array([2.5])}, "power: expected a whole number from -1 to 10, found 2.5"),
+        (MaxLogitPNorm, {}, "expected power"),
+        (TemperatureScaledMCP, {"temperature": np.ones(3)}, "temperature: expected one finite float64"),
+        (TemperatureScaledMCP, {"temperature": np.array(1.0)}, r"found float64 of shape \(\)"),
+        (TemperatureScaledMCP, {"temperature": np.ones(1, np.int64)}, "found int64"),
+        (TemperatureScaledMCP, {"temperature": np.array([np.nan])}, "temperature: expected one finite float64"),
+    ],
+)
+def test_a_state_that_was_never_learnt_is_named(score: type[Score], state: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        score.restored(state, 4)

@@ -246,6 +246,27 @@ def fitted(name: str) -> Score:
     return SCORES[name]().fit(complete(make_outputs(seed=1)))
 
 
+@pytest.mark.parametrize("score", [TrustScore, KNNDistance])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("points", lambda points: points.astype(np.float64)),
+        ("points", lambda points: points[:, 0]),
+        ("centre", lambda centre: centre[:2]),
+        ("starts", lambda starts: starts[:-1]),
+        ("starts", lambda starts: starts.astype(np.float32)),
+        ("starts", lambda starts: starts[:, None]),
+        ("starts", lambda starts: starts.sum()),
+    ],
+)
+def test_an_index_that_was_never_built_is_named(score: type[Score], name: str, change: Any) -> None:
+    state = score().fit(make_outputs()).state()
+    with pytest.raises(SteepslopeError, match="expected an index of references"):
+        score.restored({**state, name: change(state[name])}, 4)
+    with pytest.raises(SteepslopeError, match="expected an index of references of 5 classes"):
+        score.restored(state, 5)
+
+
 def complete(outputs: ClassifierOutputs) -> ClassifierOutputs:
     """Add dropout's array, the only evidence that a score needs and small outputs lack."""
     log_p = np.log(np.random.default_rng(0).dirichlet(np.ones(outputs.num_classes), len(outputs)))

@@ -73,7 +73,7 @@ class Index:
             cuts = index.starts.tolist()
         except (TypeError, ValueError, AttributeError) as error:
             raise SteepslopeError(f"expected an index of references, found {', '.join(arrays) or 'nothing'}") from error
-        whole = len(cuts) == num_classes + 1 and cuts[0] == 0 < count == cuts[-1] and cuts == sorted(cuts)
+        whole = index.starts.shape == (num_classes + 1,) and cuts[0] == 0 < count == cuts[-1] and cuts == sorted(cuts)
         types = [str(array.dtype) for array in (index.starts, index.points, index.centre)]
         if not whole or types != ["int64", "float32", "float32"] or index.centre.shape != (width,):
             raise SteepslopeError(f"expected an index of references of {num_classes} classes, found another")

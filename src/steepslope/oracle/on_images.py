@@ -157,6 +157,8 @@ class ImageOracle(BaseOracle):
         require_allowed(folder, backbones)
         spec, described = field(card, "backbone", str, path), field(card, "transform", dict, path)
         recipe, size = field(card, "recipe", dict, path), tuple(field(card, "size", list, path))
+        for name, kind in {"hidden": list, "head": str, "seed": int, "loss": str}.items():
+            field(recipe, name, kind, path)
         try:
             lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
             transform = Transform(**{**described, **lists})

@@ -27,8 +27,9 @@ STRINGS = "strings"  # whatever is given is turned into text
 class Array:
     """The axes of an array: n predictions, K classes, a fixed number, or any other letter for any length.
 
-    ``kind`` is one of :data:`TYPES`, or strings. A ``finite`` array is searched for NaN and infinity when outputs are
-    made. ``column`` is the name of its column in tables, or what its numbered columns begin with; None keeps it out.
+    ``kind`` is one of :data:`TYPES`; ids are the only strings. A ``finite`` array is searched for NaN and infinity when
+    outputs are made. ``column`` is the name of a vector's column in tables, or what the numbered columns of a matrix
+    begin with; None keeps the array out.
     """
 
     axes: tuple[str | int, ...]

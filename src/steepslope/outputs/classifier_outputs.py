@@ -69,10 +69,11 @@ class ClassifierOutputs:
     ) -> None:
         rows = checked("logits", logits, {})
         sizes = {"n": rows.shape[0], "K": rows.shape[1]}
-        given = {"labels": labels, "features": features, "ids": ids, **(further or {}), **arrays}
+        given = {"features": features, "ids": ids, **(further or {}), **arrays}
         for name in given:
             require_known("array", name, ARRAYS)
-        kept = {name: checked(name, values, sizes) for name, values in given.items() if values is not None}
+        kept = {"labels": checked("labels", labels, sizes)}
+        kept |= {name: checked(name, values, sizes) for name, values in given.items() if values is not None}
         _require_classes_of(kept["labels"], sizes["K"])
         for name in ("labels", "features", "ids"):
             object.__setattr__(self, name, kept.pop(name, None))

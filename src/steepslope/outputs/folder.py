@@ -63,7 +63,8 @@ def read(folder: Path, ids: bool) -> Arrays:
     described = field(manifest, "arrays", dict, path)
     stored = {name: next((file for file in _names(name) if file in described), None) for name in ARRAYS}
     arrays = {name: _mapped(folder, file, described[file], path) for name, file in stored.items() if file is not None}
-    for subfolder in (folder / name for name in _names(AUXILIARY) if (folder / name / MANIFEST).exists()):
+    subfolder = next((folder / name for name in _names(AUXILIARY) if (folder / name / MANIFEST).exists()), None)
+    if subfolder is not None:
         arrays[AUXILIARY] = _auxiliary_features(subfolder, folder)
     if ids and field(manifest, "ids", bool, path):
         arrays |= tables.read(folder / IDS, ids=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, unknown_name
+from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.outputs import folder, tables
 from steepslope.outputs.arrays import ARRAYS, FORMER_NAMES, Arrays
 from steepslope.utilities.files import read_json, staged_folder
@@ -30,7 +30,7 @@ def write(path: Path, arrays: Arrays) -> None:
     if path.suffix.lower() not in FORMATS:
         folder.write(path, arrays)
         return
-    with staged_folder(path.parent, last=path.name) as staging:
+    with staged_folder(path.parent, last=path.name) as staging, located(path):
         FORMATS[path.suffix.lower()].write(staging / path.name, arrays)
 
 

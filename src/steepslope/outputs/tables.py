@@ -16,22 +16,22 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.outputs.arrays import ARRAYS, FLOATS, INTEGERS, STRINGS, Arrays
+from steepslope.outputs.arrays import ARRAYS, FLOATS, INTEGERS, STRINGS, Array, Arrays
 
-WHOLE = ("label", "is_correct")  # columns whose numbers stay whole
+CONFIDENCES: dict[str, Array] = {
+    "confidence": Array(("n",), column="confidence"),
+    "is_correct": Array(("n",), INTEGERS, column="is_correct"),
+}  # which tables without logits hold
+CSV_TYPES = {FLOATS: pa.float64(), STRINGS: pa.string()}  # integers are told from text by what they look like
 
 
 def read(path: Path, ids: bool) -> Arrays:
     """Return the arrays that the columns of a table make; floats are float64 in CSV, as stored in Parquet."""
     names = column_names(path)
-    tabular = {name: array for name, array in ARRAYS.items() if array.column and array.kind != STRINGS}
-    matrices = {name: _numbered(names, str(array.column)) for name, array in tabular.items() if array.kind == FLOATS}
-    single = {name: array.column for name, array in tabular.items() if array.kind == INTEGERS}
-    single |= {name: name for name in ("confidence", "is_correct")}
-    vectors = {name: [str(column)] for name, column in single.items() if column in names}
-    wanted = {name: columns for name, columns in (matrices | vectors).items() if columns}
+    numbers = {name: array for name, array in {**ARRAYS, **CONFIDENCES}.items() if array.kind != STRINGS}
+    wanted = {name: columns for name, array in numbers.items() if (columns := _columns_of(array, names))}
     arrays = _collect(path, wanted) if wanted else {}
-    arrays |= {name: arrays[name][:, 0] for name in vectors}
+    arrays |= {name: array[:, 0] for name, array in arrays.items() if len(numbers[name].axes) == 1}
     if ids and "id" in names:
         batches = [batch.column(0).to_numpy(zero_copy_only=False) for batch in _batches(path, ["id"])]
         arrays["ids"] = np.concatenate(batches)
@@ -90,6 +90,23 @@ def write(path: Path, arrays: Arrays) -> None:
         pq.write_table(table, path)
 
 
+def _columns_of(array: Array, names: Iterable[str]) -> list[str]:
+    """Return those of the columns that make an array; none where it is not in the table."""
+    if array.column is None:
+        return []
+    if len(array.axes) == 1:
+        return [array.column] if array.column in names else []
+    return _numbered(names, array.column)
+
+
+def _kind(column: str) -> str:
+    """Return the kind of the array that has a column of this name; strings where none has."""
+    for array in (*ARRAYS.values(), *CONFIDENCES.values()):
+        if array.column and re.fullmatch(array.column + ("" if len(array.axes) == 1 else r"_\d+"), column):
+            return array.kind
+    return STRINGS
+
+
 def _numbered(names: Iterable[str], prefix: str) -> list[str]:
     """Return the columns prefix_0, prefix_1, … in that order; a gap is an error."""
     found = sorted(int(match[1]) for name in names if (match := re.fullmatch(rf"{prefix}_(\d+)", name)))
@@ -102,9 +119,8 @@ def _numbered(names: Iterable[str], prefix: str) -> list[str]:
 def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
     if path.suffix.lower() == ".csv":
         # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
-        prefixes = "|".join(array.column for array in ARRAYS.values() if array.column)
-        floats = re.compile(rf"({prefixes})_\d+|confidence")
-        types = {name: pa.float64() if floats.fullmatch(name) else pa.string() for name in columns if name not in WHOLE}
+        kinds = {name: _kind(name) for name in columns}
+        types = {name: CSV_TYPES[kind] for name, kind in kinds.items() if kind in CSV_TYPES}
         options = pc.ConvertOptions(include_columns=columns, column_types=types, null_values=[""])
         with pc.open_csv(path, convert_options=options) as reader:
             yield from reader
@@ -144,4 +160,4 @@ def _numbers(batch: Any, column: str, path: Path) -> NDArray[Any]:
     if array.dtype.kind not in "fiub" or values.null_count:
         found = f"{values.null_count} empty" if values.null_count else str(values.type)
         raise SteepslopeError(f"column {column!r}: expected a number in each row, found {found}", path)
-    return array.astype(np.float64) if array.dtype.kind in "iu" and column not in WHOLE else array
+    return array.astype(np.float64) if array.dtype.kind in "iu" and _kind(column) != INTEGERS else array

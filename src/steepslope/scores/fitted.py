@@ -99,8 +99,10 @@ class MaxLogitPNorm(Score):
     def restored(cls, state: State, num_classes: int) -> Self:
         """Return the score with this power."""
         score = super().restored(state, num_classes)
-        assert score.power_ is not None
-        score.power_ = None if score.power_ < 0 else int(score.power_)
+        power = state["power"][0]
+        if power not in range(-1, LARGEST_POWER + 1):
+            raise SteepslopeError(f"expected a whole number from -1 to {LARGEST_POWER}, found {power}", "power")
+        score.power_ = None if power < 0 else int(power)
         return score
 
     def fit(self, outputs: ClassifierOutputs) -> Self:

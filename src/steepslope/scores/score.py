@@ -25,8 +25,9 @@ class Score(ABC):
     ``reference`` (its training outputs, at least ``at_least`` of them). ``arrays`` are what outputs must hold,
     ``least_classes`` how many classes they must have.
 
-    What a score learns are attributes that end in ``_``: numbers and arrays, which ``__init__`` sets to None; or it has
-    a :meth:`state` of its own. ``num_classes_`` is the number of classes that it was fitted for.
+    What a score learns are numbers, in attributes that end in ``_`` and that ``__init__`` sets to None; one that learns
+    arrays has a :meth:`state` and :meth:`restored` of its own, which checks them. ``num_classes_`` is the number of
+    classes that it was fitted for.
     """
 
     scale: str = "rank"
@@ -46,7 +47,7 @@ class Score(ABC):
     def state(self) -> dict[str, NDArray[Any]]:
         """Return what was learnt as named arrays, to be stored."""
         learnt = {name[:-1]: value for name, value in vars(self).items() if name.endswith("_") and name != CLASSES}
-        return {name: np.atleast_1d(value) for name, value in learnt.items() if value is not None}
+        return {name: np.array([value], dtype=np.float64) for name, value in learnt.items() if value is not None}
 
     @classmethod
     def restored(cls, state: State, num_classes: int) -> Self:
@@ -62,7 +63,9 @@ class Score(ABC):
         if state.keys() != expected:
             raise SteepslopeError(f"expected {', '.join(sorted(expected))}, found {', '.join(sorted(state))}")
         for name, array in state.items():
-            setattr(score, f"{name}_", array[0] if array.shape == (1,) else array)
+            if array.shape != (1,) or array.dtype != np.float64 or not np.isfinite(array[0]):
+                raise SteepslopeError(f"expected one finite float64, found {array.dtype} of shape {array.shape}", name)
+            setattr(score, f"{name}_", array[0])
         if hasattr(score, CLASSES):
             setattr(score, CLASSES, num_classes)
         return score

@@ -134,11 +134,7 @@ def test_bad_fits_say_so_in_one_line_and_lose_nothing(
     ],
 )
 def test_bad_commands_say_so_in_one_line(
-    words: str,
-    message: str,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    words: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words.split()) == 2

@@ -15,12 +15,5 @@ if TYPE_CHECKING:
     from steepslope.outputs import ClassifierOutputs as ClassifierOutputs
     from steepslope.scores import SCORES as SCORES
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "metrics": ["compare", "evaluate"],
-        "oracle": ["Oracle"],
-        "outputs": ["ClassifierOutputs"],
-        "scores": ["SCORES"],
-    },
-)
+_IN = {"metrics": ["compare", "evaluate"], "oracle": ["Oracle"], "outputs": ["ClassifierOutputs"], "scores": ["SCORES"]}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)

@@ -51,9 +51,7 @@ def optional(check: Check) -> Check:
 
 def each(check: Check) -> Check:
     """Allow tuples of what another check allows."""
-    return Check(
-        f"a list, each {check.expected}", lambda value: isinstance(value, tuple) and all(map(check.allows, value))
-    )
+    return Check(f"a list, each {check.expected}", lambda one: isinstance(one, tuple) and all(map(check.allows, one)))
 
 
 SEED = whole(0, 2**31 - 1)  # what every generator in use takes

@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any, Protocol, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 import torch
@@ -212,20 +212,6 @@ PAPER_LOSSES: dict[str, str] = {
 CUTS: dict[str, Callable[..., float]] = {"steep_slope": decision_probability}
 
 
-class LabelledPredictions(Protocol):
-    """Predictions whose labels are known."""
-
-    @property
-    def is_correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is correct, (n,)."""
-        ...
-
-    @property
-    def true_class_probability(self) -> NDArray[np.float64]:
-        """The classifier's probability of the label, (n,)."""
-        ...
-
-
 @dataclass(frozen=True)
 class LossSettings:
     """A loss and its parameters: what is minimised, against which target, and where it cuts.
@@ -270,13 +256,13 @@ class LossSettings:
         """The probability of being correct above which a well-fitted trust logit is > 0, in (0, 1)."""
         return CUTS[self.name](**self.parameters) if self.name in CUTS else 0.5
 
-    def target(self, predictions: LabelledPredictions) -> NDArray[np.float32] | NDArray[np.bool_]:
-        """Return what trust logits are compared with, (n,)."""
-        return (
-            predictions.true_class_probability.astype(np.float32) if self.takes_probability else predictions.is_correct
-        )
+    def target(self, predictions: Any) -> NDArray[np.float32] | NDArray[np.bool_]:
+        """Return what trust logits are compared with, (n,), of predictions such as :class:`ClassifierOutputs`."""
+        if self.takes_probability:
+            return np.asarray(predictions.true_class_probability, dtype=np.float32)
+        return np.asarray(predictions.is_correct)
 
-    def bind(self, predictions: LabelledPredictions | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+    def bind(self, predictions: Any = None) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the loss with its parameters, and with the class counts of a fit set, where that is given."""
         loss, bound = LOSSES[self.name], dict[str, Any](self.parameters)
         if predictions is not None and self.needs_counts:

@@ -34,8 +34,7 @@ def test_real_weights_know_real_photos(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "width"),
-    [("timm:vit_tiny_patch16_224?weights=random", 192), ("torchvision:resnet18?weights=random", 512)],
+    ("spec", "width"), [("timm:vit_tiny_patch16_224?weights=random", 192), ("torchvision:resnet18?weights=random", 512)]
 )
 def test_backbones_give_features_and_logits(spec: str, width: int) -> None:
     classifier = load_classifier(spec)

@@ -11,16 +11,7 @@ import pytest
 from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions, verdicts
 from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Scored, score_predictions
-from steepslope.metrics import (
-    METRICS,
-    Groups,
-    aupr_success,
-    auroc,
-    compare,
-    coverage_at_risk,
-    risk_at_coverage,
-    tnr,
-)
+from steepslope.metrics import METRICS, Groups, aupr_success, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from tests.evaluation.samples import with_noise, with_scores

@@ -16,13 +16,7 @@ from steepslope.extraction.extraction import extract_to_folder
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json
-from tests.images import (
-    TINY,
-    extract_folder,
-    extracted,
-    folder_of,
-    words,
-)
+from tests.images import TINY, extract_folder, extracted, folder_of, words
 from tests.nets import tiny_convolutions
 
 
@@ -66,10 +60,7 @@ def test_low_precision_is_close(images: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("spec", "message"), [("tiny", "expected dropout layers for"), ("resnet18", "found '2'")])
 def test_dropout_needs_layers(spec: str, message: str, images: Path, tmp_path: Path) -> None:
 
-    names = {
-        "tiny": "module:tests.nets:tiny",
-        "resnet18": "timm:resnet18?weights=random&dropout=2",
-    }
+    names = {"tiny": "module:tests.nets:tiny", "resnet18": "timm:resnet18?weights=random&dropout=2"}
     with pytest.raises(SteepslopeError, match=message):
         extract_to_folder(
             load_classifier(names[spec]),
@@ -100,11 +91,7 @@ def test_transformers_drop_too(images: Path, tmp_path: Path) -> None:
         ("numb", [], "found NaN or infinity"),
         ("huge", ["--features", "float16"], "is too large for float16: keep float32"),
         ("tiny_convolutions", ["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU, found 'fp16'"),
-        (
-            "tiny_convolutions",
-            ["--precision", "bf16", "--backend", "onnx"],
-            "backend: onnx runs in precision 32",
-        ),
+        ("tiny_convolutions", ["--precision", "bf16", "--backend", "onnx"], "backend: onnx runs in precision 32"),
     ],
 )
 def test_bad_nets_and_precisions_are_named(

@@ -36,19 +36,9 @@ from tests.images import EFFICIENTNET, folder_of
         ("module:tests.nets:tiny", "{}/ant", [], "expected one subfolder a class"),
         ("module:tests.nets:tiny", "{}", ["--mean", "[1,2]"], "expected 1 or 3 numbers, found 2"),
         ("module:tests.nets:tiny", "{}", ["--image-size", "0"], "image-size: expected the side"),
-        (
-            "module:tests.nets:tiny",
-            "{}",
-            ["--classes", "{}/classes.txt"],
-            "bee: the class 'bee' is none of",
-        ),
+        ("module:tests.nets:tiny", "{}", ["--classes", "{}/classes.txt"], "bee: the class 'bee' is none of"),
         ("timm:efficientnet_lite0?weights=random", "{}", [], "ant: the class 'ant' is none of"),
-        (
-            "module:tests.nets:tiny",
-            "{}4",
-            [],
-            "expected labels in 0…2, the classifier's classes, found 3",
-        ),
+        ("module:tests.nets:tiny", "{}4", [], "expected labels in 0…2, the classifier's classes, found 3"),
         ("module:tests.nets:tiny", "{}0", [], "bee: expected images"),
     ],
 )

@@ -14,11 +14,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import launched
 from steepslope.extraction.options import Machines
-from tests.images import (
-    TINY,
-    extracted,
-    words,
-)
+from tests.images import TINY, extracted, words
 
 
 def launch(given: list[str], launcher: list[str]) -> subprocess.CompletedProcess[str]:

@@ -12,10 +12,7 @@ from PIL import Image, ImageOps
 from steepslope.extraction.options import VIEW_NAMES
 from steepslope.extraction.views import VIEWS
 from steepslope.utilities.files import read_json
-from tests.images import (
-    TINY,
-    extracted,
-)
+from tests.images import TINY, extracted
 
 
 def test_each_view_does_what_it_says() -> None:

@@ -34,14 +34,8 @@ from tests.finetuning.trainings import words
         (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
         (["--stages", "[{name: a, los: focal}]"], "unknown setting 'los': did you mean 'loss'"),
         (["--stages", "[{name: a}, {name: b, loss: focl}]"], "stage b: unknown loss 'focl'"),
-        (
-            ["--stages", "[{name: a}, {name: b, hidden: [3]}]"],
-            "stage b: hidden: expected (), as for all stages",
-        ),
-        (
-            ["--stages", "[{name: a}, {name: b, precision: bf16}]"],
-            "stage b: precision: expected '32', as",
-        ),
+        (["--stages", "[{name: a}, {name: b, hidden: [3]}]"], "stage b: hidden: expected (), as for all stages"),
+        (["--stages", "[{name: a}, {name: b, precision: bf16}]"], "stage b: precision: expected '32', as"),
         (["--stages", "[{name: a}, {name: a}]"], "stages: expected a name of each"),
         (["--stages", "[{name: a, alpha_pos: 90}]"], "stage a: alpha_pos: expected a number from 1e-06 to 80"),
         (["--stages", "[{name: a, hidden: 3}]"], "hidden: expected a list, each a whole number >= 1, found 3"),

@@ -179,8 +179,7 @@ def test_another_byte_order_is_turned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"version": 99}, {"arrays": []}, {"arrays": {"logits": {"dtype": "float32"}}}, {"ids": "yes"}],
+    "change", [{"version": 99}, {"arrays": []}, {"arrays": {"logits": {"dtype": "float32"}}}, {"ids": "yes"}]
 )
 def test_a_lying_manifest_is_named(outputs: ClassifierOutputs, tmp_path: Path, change: dict[str, Any]) -> None:
     outputs.save(tmp_path)

@@ -32,7 +32,8 @@ def test_presets_have_the_papers_numbers(capsys: pytest.CaptureFixture[str]) -> 
         expected = {
             "alpha_pos": alphas[0], "alpha_neg": alphas[1], "batch_size": 40, "epochs": 1, "warmup_steps": 100,
             "learning_rate": "1.0e-05", "weight_decay": 0.0, "momentum": 0.05, "oracle_size": sizes[oracle],
-            "classifier_size": sizes[classifier], "oracle_resize": "squash", "oracle_sees": "image" if oracle == classifier else "nearest", "schedule": "one_cycle", "flip": "true",
+            "classifier_size": sizes[classifier], "oracle_resize": "squash",
+            "oracle_sees": "image" if oracle == classifier else "nearest", "schedule": "one_cycle", "flip": "true",
         }  # fmt: skip
         for key, value in expected.items():
             assert re.search(rf"^{key.replace('_', '[-_]')}: {re.escape(str(value))}$", printed, re.M), (key, printed)

@@ -211,10 +211,7 @@ def test_knn_distance_is_between_unit_vectors() -> None:
             "features: expected finite values, found others in row 3",
         ),
         (lambda: KNNDistance(k=401).fit(make_outputs()), "expected at least k = 401 references, found 400"),
-        (
-            lambda: TrustScore().fit(ClassifierOutputs(np.eye(2), np.arange(2))),
-            "the outputs hold no features",
-        ),
+        (lambda: TrustScore().fit(ClassifierOutputs(np.eye(2), np.arange(2))), "the outputs hold no features"),
         (
             lambda: TrustScore().fit(ClassifierOutputs(np.eye(2), np.arange(2), np.array([[np.nan], [0.0]]))),
             "features: expected finite values",

@@ -41,7 +41,7 @@ def timm_classifier(argument: str) -> Classifier:
     mean, std, crop, interpolation = (config[key] for key in ("mean", "std", "crop_pct", "interpolation"))
     resize: Resize = "squash" if config["crop_mode"] == "squash" else "crop"
     transform = Transform((height, width), tuple(mean), tuple(std), resize, crop, interpolation)
-    return _classifier(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
+    return _frozen(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
 
 
 def torchvision_classifier(argument: str) -> Classifier:
@@ -60,7 +60,7 @@ def torchvision_classifier(argument: str) -> Classifier:
     preset = chosen.transforms()
     side, mean, std = preset.crop_size[0], tuple(preset.mean), tuple(preset.std)
     transform = Transform((side, side), mean, std, "crop", side / preset.resize_size[0], preset.interpolation.value)
-    return _classifier(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
+    return _frozen(f"torchvision:{name}", model, BeforeLastLinear(model), transform, NUM_CLASSES)
 
 
 def module_classifier(argument: str) -> Classifier:
@@ -81,7 +81,7 @@ def module_classifier(argument: str) -> Classifier:
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
     transform = getattr(model, "transform", None) or Transform((0, 0), (UNKNOWN,) * 3, (UNKNOWN,) * 3)
-    classifier = _classifier(f"module:{argument}", model, BeforeLastLinear(model), transform, None)
+    classifier = _frozen(f"module:{argument}", model, BeforeLastLinear(model), transform, None)
     return replace(classifier, digest=hashlib.sha256((classifier.digest + source).encode()).hexdigest())
 
 
@@ -118,9 +118,7 @@ class BeforeLastLinear(nn.Module):
         return (self._kept.pop().flatten(1) if self._kept else None), logits
 
 
-def _classifier(
-    spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None
-) -> Classifier:
+def _frozen(spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None) -> Classifier:
     classes = wordnet_labels() if num_classes == NUM_CLASSES else None
     return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.blocks import blocks
 
+Floats = NDArray[np.float64]
 CHUNK_ENTRIES = 2**24
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
@@ -89,7 +90,7 @@ class Index:
         """The number of classes."""
         return len(self.starts) - 1
 
-    def class_distances(self, queries: NDArray[Any], rank: int) -> NDArray[np.float64]:
+    def class_distances(self, queries: NDArray[Any], rank: int) -> Floats:
         """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> (n, K).
 
         It is infinite for a class with fewer references.
@@ -97,16 +98,14 @@ class Index:
         distances, _ = self.search(queries, rank, ())
         return distances
 
-    def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_float32) -> NDArray[np.float64]:
+    def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_float32) -> Floats:
         """Return the distance to the k-th nearest of all references, (n, d) -> (n,)."""
         self._require_at_least(k)
         points = torch.from_numpy(self.points)
         chunks = self._chunks(queries, rows)
         return np.concatenate([_at_rank(chunk, own, points, squared, k).numpy() for _, chunk, own, squared in chunks])
 
-    def search(
-        self, queries: NDArray[Any], rank: int, counts: Sequence[int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def search(self, queries: NDArray[Any], rank: int, counts: Sequence[int]) -> tuple[Floats, Floats]:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 
         The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
@@ -125,7 +124,7 @@ class Index:
                     distances[rows, label] = _at_rank(chunk, own, *some, rank).numpy()
         return distances, found
 
-    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> NDArray[np.float64]:
+    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> Floats:
         """Return the numbers of each class among the nearest, (m, len(counts), K)."""
         points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
         labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
@@ -220,7 +219,7 @@ def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
     return distances.square() >= last.double() + own - rounding
 
 
-def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
     numbers = chosen.nonzero()[:, 0]
     if len(numbers) == 0:
@@ -231,9 +230,7 @@ def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[ND
         yield rows.numpy(), torch.cdist(some, wide, compute_mode="donot_use_mm_for_euclid_dist").numpy()
 
 
-def _shared(
-    distances: NDArray[np.float64], labels: NDArray[np.int64], count: int, num_classes: int
-) -> NDArray[np.float64]:
+def _shared(distances: Floats, labels: NDArray[np.int64], count: int, num_classes: int) -> Floats:
     """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last split it."""
     reach = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
     inside, tied = distances < reach * (1 - SAME), np.abs(distances - reach) <= reach * SAME

@@ -12,9 +12,8 @@ from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.outputs import ClassifierOutputs
 
 INPUTS = ("features", "auxiliary")
-PENALTY = (
-    1e-2  # more than an auxiliary probe's: the classifier's features are surer of its training labels than of others
-)
+# More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
+PENALTY = 1e-2
 
 
 def fit_joint(reference: ClassifierOutputs) -> State:

@@ -98,9 +98,7 @@ def train_by_preset(settings: Mapping[str, Any], out: Path, **others: Any) -> Fi
     return request
 
 
-def evaluated(
-    outputs: ClassifierOutputs, names: Sequence[str], seed: int, resources: Resources = NOTHING
-) -> Evaluation:
+def evaluate(outputs: ClassifierOutputs, names: Sequence[str], seed: int, resources: Resources = NOTHING) -> Evaluation:
     """Evaluate scores, by name, and oracles, by folder, with a table's resamples."""
     return evaluate_predictions(outputs, names, resources, bootstrap=RESAMPLES, seed=seed)
 

@@ -121,14 +121,14 @@ def seed_rows(
     rows = _clean_rows(seed, oracle, outputs["test"].changed(dropout=dropout), resources)
     console().print(f"seed {seed}: {rows[0]['auc']['value']:.4f} MCP, {rows[-1]['auc']['value']:.4f} fused")
     return rows, [
-        _shifted_row(seed, name, level, oracle, outputs[f"{name}{level}"], resources)
+        _shifted(seed, name, level, oracle, outputs[f"{name}{level}"], resources)
         for name in DISTORTIONS
         for level in LEVELS
     ]
 
 
 def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, resources: Resources) -> list[Row]:
-    evaluation = common.evaluated(test, [*SCORES, str(oracle)], seed, resources)
+    evaluation = common.evaluate(test, [*SCORES, str(oracle)], seed, resources)
     rows = [row.as_json() for row in evaluation.rows]
     last = len(rows) - 1
     rows[last]["best_single"] = against_best(evaluation.scored, rows, last, last, test, seed)
@@ -144,9 +144,7 @@ def against_best(
     return {"score": rows[best]["score"], **{name: dict(against[name]) for name in MAIN}}
 
 
-def _shifted_row(
-    seed: int, name: str, level: int, oracle: Path, outputs: ClassifierOutputs, resources: Resources
-) -> Row:
+def _shifted(seed: int, name: str, level: int, oracle: Path, outputs: ClassifierOutputs, resources: Resources) -> Row:
     scored = score_predictions(["trust_score", str(oracle)], outputs, resources)
     aucs = {one.name: auroc(one.confidence, outputs.is_correct) for one in scored}
     delta = dict(common.compared(scored[-1], scored[0], outputs, seed)["auc"])

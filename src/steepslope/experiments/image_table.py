@@ -166,7 +166,7 @@ def block_rows(oracles: Sequence[str], seen: ClassifierOutputs, images: Dataset,
     That of steep slope, which trusts where z > 0, has a second one: to cross entropy's where p is above α⁻ / (α⁺ + α⁻),
     which is what z > 0 means for it.
     """
-    evaluation = common.evaluated(seen, oracles, seed, Resources(open_images=lambda _: images))
+    evaluation = common.evaluate(seen, oracles, seed, Resources(open_images=lambda _: images))
     found = [{**row.as_json(), "cuts": {str(cut): nan_to_none(rates) for cut, rates in row.cuts.items()}}
              for row in evaluation.rows]  # fmt: skip
     plain = next(one for one in evaluation.scored if one.name == PLAIN)

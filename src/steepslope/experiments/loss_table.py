@@ -85,7 +85,7 @@ def seed_rows(
         oracle = Oracle(loss=PAPER_LOSSES[path.name], seed=seed, hidden=hidden)
         if not (path / ORACLE_CARD).exists() or getattr(Oracle.load(path), "settings", None) != oracle.settings:
             oracle.fit(outputs[fit_split]).save(path)
-    evaluation = common.evaluated(outputs["test"], [str(path) for path in oracles], seed)
+    evaluation = common.evaluate(outputs["test"], [str(path) for path in oracles], seed)
     return [{"seed": seed, "fit_split": fit_split, **row.as_json()} for row in evaluation.rows]
 
 

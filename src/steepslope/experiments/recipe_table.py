@@ -98,7 +98,7 @@ def _extracted(classifier: Classifier, images: Mapping[str, Dataset], folder: Pa
 
 def block_rows(names: Sequence[str], seen: ClassifierOutputs, resources: Resources, seed: int) -> list[Row]:
     """Return a row a score or oracle; steep slope's has also its paired differences to TCP."""
-    evaluation = common.evaluated(seen, names, seed, resources)
+    evaluation = common.evaluate(seen, names, seed, resources)
     rows = {row.name: row.as_json() for row in evaluation.rows}
     if {TCP, STEEP} <= rows.keys():
         scored = {one.name: one for one in evaluation.scored}

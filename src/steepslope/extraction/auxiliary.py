@@ -16,7 +16,7 @@ from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import AUXILIARY, MANIFEST, ids_of_folder
-from steepslope.utilities.progress import Notice
+from steepslope.utilities.progress import Notice, silent
 
 SPLIT_OF = {"train": "train", "holdout": "train", "test": "test"}
 
@@ -55,7 +55,7 @@ class Unlabelled:
 
 
 def extract_auxiliary(
-    backbone: Classifier, spec: DatasetSpec, out: Path, options: ExtractionOptions, notice: Notice = lambda line: None
+    backbone: Classifier, spec: DatasetSpec, out: Path, options: ExtractionOptions, notice: Notice = silent
 ) -> dict[Path, ClassifierOutputs]:
     """Write the backbone's features of the images whose outputs ``out``, or its subfolders, hold.
 

@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.noise import noise_of
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.views import VIEWS
-from steepslope.utilities.progress import Notice
+from steepslope.utilities.progress import Notice, silent
 from steepslope.utilities.seeding import seeded
 
 Arrays = dict[str, NDArray[Any]]
@@ -117,7 +117,7 @@ def _array(values: Tensor) -> NDArray[np.float32]:
 
 
 def on_backend(
-    classifier: Classifier, options: ExtractionOptions, fabric: Fabric, notice: Notice = lambda line: None
+    classifier: Classifier, options: ExtractionOptions, fabric: Fabric, notice: Notice = silent
 ) -> Classifier:
     """Return the classifier as the backend runs it; ``auto`` takes ONNX Runtime where it can and pays.
 

@@ -25,7 +25,7 @@ from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, i
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.utilities.files import staged_folder, write_json
-from steepslope.utilities.progress import Notice
+from steepslope.utilities.progress import Notice, silent
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
 Describe = Callable[[ClassifierOutputs], str]  # outputs -> words for whoever waits
@@ -37,7 +37,7 @@ def extract_to_folder(
     out: Path,
     options: ExtractionOptions | None = None,
     classes: dict[str, int] | None = None,
-    notice: Notice = lambda line: None,
+    notice: Notice = silent,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of a data set to ``out``, or of its three splits to its subfolders; see :func:`extract`."""
     named = named_data(classifier, spec, classes)
@@ -55,7 +55,7 @@ def extract(
     sources: Sources,
     options: ExtractionOptions,
     describe: Describe = summary,
-    notice: Notice = lambda line: None,
+    notice: Notice = silent,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of data sets, each with its name, to their folders, or find them complete there.
 

@@ -16,7 +16,7 @@ from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import classifier_net, open_fit_set, open_sources, oracle_net
 from steepslope.heads import HEADS
 from steepslope.oracle.base import loss_of
-from steepslope.utilities.progress import Notice
+from steepslope.utilities.progress import Notice, silent
 
 SAME = ("hidden", "precision")  # settings that are the same in all stages
 
@@ -73,7 +73,7 @@ def machines_of(request: FinetuneRequest) -> Machines:
     return Machines(devices=request.devices, num_nodes=nodes, strategy=strategy, precision=precision)
 
 
-def train_stages(request: FinetuneRequest, out: Path, notice: Notice = lambda line: None) -> None:
+def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent) -> None:
     """Train each stage, beginning with the oracle of the one before.
 
     ``notice`` gets a line of each oracle that is trained, and what :func:`finetune` tells it.

@@ -23,7 +23,7 @@ from steepslope.finetuning.prepare import Training
 from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
 from steepslope.oracle.storage import CARD
 from steepslope.utilities.files import read_json, require_same, staged_folder
-from steepslope.utilities.progress import Notice, bar
+from steepslope.utilities.progress import Notice, bar, silent
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
 from steepslope.utilities.weights import load_weights, save_weights
@@ -34,7 +34,7 @@ BEST = "unfinished-best.safetensors"
 LAST = "last"  # the folder of the last step's oracle, where another epoch's is kept
 
 
-def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = lambda line: None) -> ImageOracle:
+def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = silent) -> ImageOracle:
     """Train, and write the oracle to ``out``, or find it complete there.
 
     ``notice`` is told, in the first process, that the oracle was complete or where the training goes on.
@@ -45,7 +45,7 @@ def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = lam
         If the folder holds another training, finished or not; if the loss is not finite, with the number of the step;
         the last saved state stays.
     """
-    notice = notice if fabric.is_global_zero else lambda line: None
+    notice = notice if fabric.is_global_zero else silent
     with together(fabric):
         _require_same(out, training.key)
     done = fabric.broadcast((out / CARD).exists())

@@ -17,12 +17,5 @@ if TYPE_CHECKING:
     from steepslope.oracle.fused import FusedOracle as FusedOracle
     from steepslope.oracle.on_images import ImageOracle as ImageOracle
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "base": ["BaseOracle"],
-        "columns": ["Oracle"],
-        "fused": ["FusedOracle"],
-        "on_images": ["ImageOracle"],
-    },
-)
+_IN = {"base": ["BaseOracle"], "columns": ["Oracle"], "fused": ["FusedOracle"], "on_images": ["ImageOracle"]}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)

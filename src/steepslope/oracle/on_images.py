@@ -168,8 +168,7 @@ class ImageOracle(BaseOracle):
             oracle = cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe)
             _ = oracle.loss_settings
         except (ValueError, TypeError, KeyError, RuntimeError) as error:
-            raise (
-                error.within(path) if isinstance(error, SteepslopeError) else SteepslopeError(str(error), path)
-            ) from error
+            named = error if isinstance(error, SteepslopeError) else SteepslopeError(str(error))
+            raise named.within(path) from error
         load_weights(net, folder / WEIGHTS)
         return oracle

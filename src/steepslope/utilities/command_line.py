@@ -81,11 +81,8 @@ class Parser(ArgumentParser):
 
 def _element(kind: Any) -> type | None:
     """Return the type of a tuple's elements, of a hint ``tuple[T, ...]`` or that or None; else None."""
-    for one in (kind, *get_args(kind)):
-        if get_origin(one) is tuple:
-            element: type = get_args(one)[0]
-            return element
-    return None
+    found = [get_args(one)[0] for one in (kind, *get_args(kind)) if get_origin(one) is tuple]
+    return found[0] if found else None
 
 
 def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) -> int:

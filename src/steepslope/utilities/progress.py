@@ -11,6 +11,10 @@ T = TypeVar("T")
 Notice = Callable[[str], None]  # takes one line for whoever waits
 
 
+def silent(line: str) -> None:
+    """Drop a notice."""
+
+
 def console() -> Console:
     """Return the console that writes to standard error."""
     return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)

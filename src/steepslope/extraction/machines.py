@@ -42,7 +42,9 @@ def _launch(machines: Machines, accelerator: str) -> Fabric:
     # of any kind: Fabric, its strategies and plugins have some of their own
     with explained("not available here", "devices, num_nodes, strategy and precision", longest=200):
         strategy = DDPStrategy(timeout=LONG) if plain and devices * nodes > 1 else machines.strategy
-        fabric = Fabric(accelerator, strategy, devices, nodes, precision)
+        fabric = Fabric(
+            accelerator=accelerator, strategy=strategy, devices=devices, num_nodes=nodes, precision=precision
+        )
         fabric.launch()
     return fabric
 

@@ -72,7 +72,8 @@ class BaseOracle(ABC):
 
 def loss_of(settings: LossOptions) -> LossSettings:
     """Return the loss of some settings; a parameter that no loss has is answered with the closest setting."""
-    known = {name for loss in LOSSES for name in parameters_of(loss)} | {one.name for one in fields(settings)}
+    own = {one.name for one in fields(settings)} - {"parameters"}
+    known = own | {name for loss in LOSSES for name in parameters_of(loss)}
     for name in settings.parameters:
         require_known("setting", name, known)
     return LossSettings(settings.loss, settings.parameters)

@@ -66,6 +66,7 @@ def test_lists_have_commas_in_options_and_files(words: str, expected: tuple[Any,
     [
         ("--widths 64.5", "--widths: invalid list of int value: '64.5'"),
         ("--widths [true]", "--widths: invalid list of int value"),
+        ("--widths [64", "--widths: invalid list of int value: '[64'"),
         ("--names --flag", "--names: expected one argument"),
         ("--config CONFIG", "widths"),
     ],

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.checks import listed
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, reason_of, require_known
 from steepslope.evidence.columns import columns, parts_of
 from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of
 from steepslope.evidence.registry import FORMER_NAMES, kind_of
@@ -177,7 +177,7 @@ class Oracle(BaseOracle):
             oracle = cls(**{**settings, "inputs": inputs})
             net = OracleNet(width, oracle.settings.hidden, oracle.settings.head).double()
         except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # such as a width that no memory holds
-            raise SteepslopeError(" ".join(str(error).split()), path) from error
+            raise SteepslopeError(reason_of(error), path) from error
         load_weights(net, folder / WEIGHTS)
         learning = any(kind_of(name).learning is not None for name in inputs)
         states = load_states(folder / STATES, inputs, num_classes) if learning else {}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.blocks import blocks
 
 Arrays = dict[str, NDArray[Any]]
@@ -81,11 +81,8 @@ def require_finite(name: str, array: NDArray[Any]) -> None:
 
 def _native(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array in the machine's order of bytes; one that is mapped from a file stays so."""
-    try:
+    with explained(f"expected an array of {ARRAYS[name].kind}", name, (TypeError, ValueError, RuntimeError)):
         array = values if isinstance(values, np.ndarray) else np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise SteepslopeError(f"expected an array of {ARRAYS[name].kind} ({reason})", name) from error
     if ARRAYS[name].kind == STRINGS:
         return array.astype(np.str_)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

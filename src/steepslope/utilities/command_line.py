@@ -19,7 +19,7 @@ from docstring_parser import parse
 from jsonargparse import ArgumentParser
 
 from steepslope.checks import listed
-from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
+from steepslope.errors import FewErrorsWarning, SteepslopeError, explained, reason_of, require_known
 from steepslope.presets import preset_file, presets_of
 from steepslope.utilities.loss_options import loss_options
 
@@ -43,13 +43,15 @@ class ListOf:
 
     def __call__(self, value: Any) -> tuple[Any, ...] | None:
         """Convert a value; what is no list of such is a ValueError."""
-        if isinstance(value, str):
-            value = () if value == "none" else yaml.safe_load(value) if value.startswith("[") else value
+        if value == "none":
+            return ()
+        if isinstance(value, str) and value.startswith("["):
+            with explained("expected a list in brackets", kinds=yaml.YAMLError):
+                value = yaml.safe_load(value)
         return None if value is None else listed(value, self._one)
 
     def _one(self, value: Any) -> Any:
-        wrong = isinstance(value, bool) or not isinstance(value, (str, int, self.element))
-        if wrong:
+        if isinstance(value, bool) or not isinstance(value, (str, int, self.element)):
             raise ValueError(f"expected {self.__name__}, found {value!r}")
         return self.element(value)
 
@@ -100,7 +102,7 @@ def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) 
     except (SteepslopeError, OSError, MemoryError) as error:
         if debug:
             raise
-        print(f"steepslope: error: {_one_line(error)}", file=sys.stderr)
+        print(f"steepslope: error: {reason_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("steepslope: interrupted; earlier results are as they were", file=sys.stderr)
@@ -109,7 +111,7 @@ def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) 
         if debug:
             raise
         kind = type(error).__name__
-        print(f"steepslope: internal error: {kind}: {_one_line(error)} (--debug shows where)", file=sys.stderr)
+        print(f"steepslope: internal error: {kind}: {reason_of(error)} (--debug shows where)", file=sys.stderr)
         return 2
     return 0
 
@@ -198,10 +200,6 @@ def with_preset(words: list[str]) -> list[str]:
 
 def _as_option(name: str) -> str:
     return "--" + name.rpartition(".")[2].replace("_", "-")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

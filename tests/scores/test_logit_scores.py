@@ -17,6 +17,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc, auroc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import (
+    GEN,
     MCP,
     Doctor,
     Energy,
@@ -51,6 +52,11 @@ def softmax_margin(p: Sequence[Any], _: Sequence[Any]) -> Any:
     return -mp.log(1 - (first - second))
 
 
+def generalised_entropy(p: Sequence[Any], _: Sequence[Any]) -> Any:
+    tenth = mp.mpf(1) / 10
+    return -mp.log(sum((one * (1 - one)) ** tenth for one in sorted(p)[-100:]))
+
+
 DEFINITIONS: dict[str, tuple[Score, Definition]] = {
     "mcp": (MCP(), lambda p, _: mp.log(max(p) / (1 - max(p)))),
     "max_logit": (MaxLogit(), lambda _, z: max(z)),
@@ -59,8 +65,18 @@ DEFINITIONS: dict[str, tuple[Score, Definition]] = {
     "entropy": (Entropy(), entropy),
     "doctor alpha": (Doctor("alpha"), doctor_alpha),
     "doctor beta": (Doctor("beta"), lambda p, _: -mp.log((1 - max(p)) / max(p))),
+    "gen": (GEN(), generalised_entropy),
     "energy": (Energy(), lambda _, z: mp.log(sum(mp.exp(one) for one in z))),
 }
+
+
+@pytest.mark.parametrize("num_classes", [99, 100, 101, 250])
+def test_gen_takes_the_hundred_largest_probabilities(num_classes: int) -> None:
+    logits = np.random.default_rng(0).normal(size=(5, num_classes)) * 4
+    for row, found in zip(logits.tolist(), GEN().confidence(outputs_of(logits)), strict=True):
+        total = sum(mp.exp(one) for one in row)
+        p = [mp.exp(one) / total for one in row]
+        assert found == pytest.approx(float(generalised_entropy(p, row)), rel=1e-9)
 
 
 def outputs_of(logits: Any) -> ClassifierOutputs:

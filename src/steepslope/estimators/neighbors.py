@@ -90,6 +90,10 @@ class Index:
         """The number of classes."""
         return len(self.starts) - 1
 
+    def between(self, start: int, stop: int) -> Index:
+        """Return the references from one place to another, as an index of one class."""
+        return Index(self.points[start:stop], self.centre, np.array([0, stop - start]))
+
     def class_distances(self, queries: NDArray[Any], rank: int) -> Floats:
         """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> (n, K).
 

@@ -76,3 +76,26 @@ def require_fitted(name: str, learnt: T | None, source: str) -> T:
     if learnt is None:
         raise SteepslopeError(f"{name} is not fitted: call fit({source}) first")
     return learnt
+
+
+def require_both_sides(name: str, outputs: ClassifierOutputs) -> None:
+    """Raise unless some of the predictions are wrong and some are correct."""
+    wrong = int(np.sum(~outputs.is_correct))
+    if wrong in (0, len(outputs)):
+        found = f"{wrong} wrong of {len(outputs)}"
+        raise SteepslopeError(f"expected held-out rows with wrong and with correct predictions, found {found}", name)
+
+
+def require_array(state: State, name: str, shape: tuple[int | None, ...], dtype: str = "float64") -> NDArray[Any]:
+    """Return an array of a state; raise unless it has this shape (None: any length) and type, and is finite."""
+    array = state.get(name)
+    if array is None:
+        raise SteepslopeError(f"expected {name}, found {', '.join(sorted(state)) or 'nothing'}")
+    same = len(shape) == array.ndim and all(
+        size in (None, found) for size, found in zip(shape, array.shape, strict=True)
+    )
+    if not same or array.dtype != dtype or not np.isfinite(array).all():
+        sizes = " x ".join("any" if size is None else str(size) for size in shape)
+        found = f"{array.dtype} of shape {array.shape}"
+        raise SteepslopeError(f"expected finite {dtype} of shape {sizes}, found {found}", name)
+    return array

@@ -1,0 +1,139 @@
+"""A score on the classifier's features with its classes as Gaussians of one covariance."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.scores.neighbors import log_distance_ratio
+from steepslope.scores.score import Score, State, require_array, require_fitted
+from steepslope.utilities.blocks import blocks, read_rows
+
+BLOCK_ROWS = 4_096
+LEAST_SHRINKAGE = 1e-6  # so that the covariance can be inverted where some features never change
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussians:
+    """Classes of one covariance: the mean of all rows (d,), the map that whitens (d, d), and the classes.
+
+    ``means`` (K, d) are less the mean of all rows, and whitened. ``counts`` (K,) are the numbers of references.
+    """
+
+    centre: Floats
+    whitening: Floats
+    means: Floats
+    counts: NDArray[np.int64]
+
+    def distances(self, features: Floats) -> Floats:
+        """Return the Mahalanobis distance to each class, (m, d) -> (m, K), infinite where one has no references."""
+        white = (features - self.centre) @ self.whitening
+        lengths = np.square(white).sum(axis=1)[:, None] + np.square(self.means).sum(axis=1)
+        squares = np.maximum(lengths - 2 * white @ self.means.T, 0)
+        return np.where(self.counts > 0, np.sqrt(squares), np.inf)
+
+
+class MahalanobisRatio(Score):
+    """How much farther the closest other class is than the predicted one, by Mahalanobis distances to class means.
+
+    After Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples …", 2018, and Jiang et al.,
+    "To Trust Or Not To Trust A Classifier", 2018, whose ratio it takes.
+
+    ln d(closest other class) − ln (d(predicted class) + 10⁻¹²), with d² = (x − μ_c)ᵀ Σ⁻¹ (x − μ_c). The means μ_c and
+    the one covariance Σ within classes are those of the classifier's training features. Σ is shrunk towards a multiple
+    of the identity by as much as Ledoit & Wolf, "A Well-Conditioned Estimator for Large-Dimensional Covariance
+    Matrices", 2004, advise, so there may be more features than rows. A class without references is infinitely far.
+
+    >>> features = np.array([[-1.0], [1.0], [5.0], [7.0]])
+    >>> training = ClassifierOutputs(np.eye(4)[:, :2], [0, 0, 1, 1], features)
+    >>> outputs = ClassifierOutputs([[1.0, 0.0]], [0], np.array([[2.0]]))
+    >>> np.exp(MahalanobisRatio().fit(training).confidence(outputs)).round(6)  # 4 away from class 1, 2 from class 0
+    array([2.])
+    """
+
+    fits_on = "reference"
+    arrays = ("features",)
+
+    def __init__(self) -> None:
+        self.gaussians_: Gaussians | None = None
+
+    def fit(self, outputs: ClassifierOutputs) -> Self:
+        """Learn means and covariance from the classifier's training outputs."""
+        counts = np.bincount(outputs.labels, minlength=outputs.num_classes)
+        centre, means = _means(outputs, counts)
+        whitening = np.linalg.inv(np.linalg.cholesky(_shrunk_covariance(outputs, centre + means))).T
+        self.gaussians_ = Gaussians(centre, whitening, means @ whitening, counts)
+        return self
+
+    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+        """Return the log of the quotient for each prediction, float64 (n,)."""
+        gaussians = require_fitted("mahalanobis_ratio", self.gaussians_, "the classifier's training outputs")
+        require_classes("mahalanobis_ratio", outputs, len(gaussians.means))
+        features, width = outputs.require_features(), len(gaussians.centre)
+        if features.shape[1] != width:
+            raise SteepslopeError(
+                f"expected {width} columns, as in the reference, found {features.shape[1]}", "features"
+            )
+        ratios = [
+            log_distance_ratio(gaussians.distances(block), outputs.predictions[rows])
+            for rows, block in _blocks(features)
+        ]
+        return np.concatenate(ratios)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the means, whitened, the map that whitens, and how many references each class has."""
+        return {} if self.gaussians_ is None else dict(vars(self.gaussians_))
+
+    @classmethod
+    def restored(cls, state: State, num_classes: int) -> Self:
+        """Return the score with these Gaussians."""
+        score = cls()
+        centre = require_array(state, "centre", (None,))
+        whitening = require_array(state, "whitening", (len(centre), len(centre)))
+        means = require_array(state, "means", (num_classes, len(centre)))
+        counts = require_array(state, "counts", (num_classes,), "int64")
+        score.gaussians_ = Gaussians(centre, whitening, means, counts)
+        return score
+
+
+def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
+    """Yield slices of the rows, and the features there in float64; raise where one is not finite."""
+    for rows in blocks(len(features), BLOCK_ROWS):
+        block = read_rows(features, rows).astype(np.float64)
+        if not np.isfinite(block).all():
+            bad = rows.start + int((~np.isfinite(block)).any(axis=1).argmax())
+            raise SteepslopeError(f"expected finite values, found others in row {bad}", "features")
+        yield rows, block
+
+
+def _means(outputs: ClassifierOutputs, counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the mean of all rows, (d,), and of each class less that, (K, d); 0 for a class without rows."""
+    features = outputs.require_features()
+    sums = np.zeros((len(counts), features.shape[1]))
+    for rows, block in _blocks(features):
+        np.add.at(sums, outputs.labels[rows], block)
+    centre = sums.sum(axis=0) / len(features)
+    return centre, np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None] - centre, 0)
+
+
+def _shrunk_covariance(outputs: ClassifierOutputs, means: Floats) -> Floats:
+    """Return the covariance within classes, (d, d), shrunk as Ledoit & Wolf do; the identity where nothing varies."""
+    n, d = outputs.require_features().shape
+    scatter, fourth = np.zeros((d, d)), 0.0
+    for rows, block in _blocks(outputs.require_features()):
+        gaps = block - means[outputs.labels[rows]]
+        scatter += gaps.T @ gaps
+        fourth += float(np.square(np.square(gaps).sum(axis=1)).sum())
+    covariance, identity = scatter / n, np.eye(d)
+    scale = np.trace(covariance) / d
+    if scale == 0:
+        return identity
+    apart = np.square(covariance - scale * identity).sum()  # from the target, and expected by chance alone:
+    chance = (fourth / n - np.square(covariance).sum()) / n
+    shrinkage = max(LEAST_SHRINKAGE, min(chance, apart) / apart if apart > 0 else 1.0)
+    return np.asarray((1 - shrinkage) * covariance + shrinkage * scale * identity)

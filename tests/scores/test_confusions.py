@@ -1,0 +1,173 @@
+"""RelU against its definition, and against searching for a better matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from steepslope.errors import SteepslopeError
+from steepslope.metrics import aurc
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP, Doctor, RelU
+from tests.conftest import make_outputs
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    exponents = np.exp(logits.astype(np.float64))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
+
+def mean_square(outputs: ClassifierOutputs, rows: NDArray[np.bool_]) -> Any:
+    p = softmax(outputs.logits[rows])
+    return np.mean([np.outer(one, one) for one in p], axis=0)
+
+
+def confused(n: int, seed: int) -> ClassifierOutputs:
+    """Make predictions that are unsure between 0 and 1 for nothing, and wrong wherever 2 or 3 has some probability."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(4, size=n)
+    logits = 8 * np.eye(4)[labels] + 0.3 * rng.normal(size=(n, 4))
+    low = labels < 2
+    logits[low, 1 - labels[low]] = 8 - rng.random(low.sum())
+    wrong = ~low & (rng.random(n) < 0.4)
+    logits[wrong, 5 - labels[wrong]] = 5.5
+    given = np.where(wrong, 5 - labels, logits.argmax(axis=1))
+    return ClassifierOutputs(logits, given)
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.5, 0.8])
+def test_confidence_is_the_definition(weight: float) -> None:
+    fit_set, outputs = confused(500, 1), confused(300, 2)
+    wrong, correct = mean_square(fit_set, ~fit_set.is_correct), mean_square(fit_set, fit_set.is_correct)
+    distances = np.clip(weight * wrong - (1 - weight) * correct, 0, None) * (1 - np.eye(4))
+    assert distances.any()
+    distances /= np.sqrt((distances**2).sum())
+    p = softmax(outputs.logits)
+    expected = [-np.log(sum(one[i] * one[j] * distances[i, j] for i in range(4) for j in range(4))) for one in p]
+    found = RelU(weight, fallback=False).fit(fit_set).confidence(outputs)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_no_other_matrix_tells_wrong_from_correct_better() -> None:
+    outputs = make_outputs(500)
+    p, rng = softmax(outputs.logits), np.random.default_rng(0)
+
+    def gain(distances: NDArray[np.float64]) -> float:
+        uncertainty = np.einsum("ni,ij,nj->n", p, distances, p)
+        return float(0.5 * uncertainty[~outputs.is_correct].mean() - 0.5 * uncertainty[outputs.is_correct].mean())
+
+    best = RelU(fallback=False).fit(outputs).state()["distances"]
+    assert np.linalg.norm(best) == pytest.approx(1)
+    for _ in range(300):
+        near = np.abs(best + 0.1 * rng.normal(size=best.shape)) * (1 - np.eye(4))
+        other = near + near.T
+        assert gain(other / np.linalg.norm(other)) < gain(best)
+
+
+def test_sure_predictions_stay_apart() -> None:
+    """Gaps of 30 to 5,000, where p pᵀ underflows; also where the likeliest confusion has distance 0."""
+    gaps = np.linspace(30, 5000, 500)
+    logits = np.column_stack([gaps, np.zeros(500), np.full(500, -1.0), np.full(500, -1.5)])
+    outputs = ClassifierOutputs(logits, np.zeros(500, dtype=int))
+    for distance in (1.0, 0.0):
+        distances = np.zeros((4, 4))
+        distances[0, 1] = distances[1, 0] = distance
+        distances[2, 3] = distances[3, 2] = 1.0
+        confidence = RelU.restored({"distances": distances}, 4).confidence(outputs)
+        assert np.isfinite(confidence).all()
+        assert (np.diff(confidence) > 0).all()
+        mp = mpmath.mp.clone()
+        mp.dps = 50
+        p = [mp.exp(one) / sum(mp.exp(other) for other in logits[1]) for one in map(mp.mpf, logits[1])]
+        expected = -mp.log(2 * distance * p[0] * p[1] + 2 * p[2] * p[3])
+        assert confidence[1] == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_without_an_entry_above_0_it_ranks_as_doctor() -> None:
+    """Wrong rows that are surer than correct ones leave nothing."""
+    logits = np.array([[9.0, 0, 0], [0, 9, 0], [1, 0, 0.5], [0.2, 1, 0]])
+    outputs = ClassifierOutputs(logits, [1, 0, 0, 1])
+    score = RelU(fallback=False).fit(outputs)
+    np.testing.assert_allclose(score.state()["distances"], (1 - np.eye(3)) / np.sqrt(6))
+    unseen = make_outputs(num_classes=3)
+    assert spearmanr(score.confidence(unseen), Doctor().confidence(unseen)).statistic > 1 - 1e-12
+
+
+def test_it_learns_confusions_that_mcp_does_not_see() -> None:
+    unseen = confused(2000, 2)
+    learnt, mcp = RelU().fit(confused(1000, 1)).confidence(unseen), MCP().confidence(unseen)
+    assert aurc(learnt, unseen.is_correct) < 0.7 * aurc(mcp, unseen.is_correct)
+
+
+def drawn(n: int, seed: int, num_classes: int = 60) -> ClassifierOutputs:
+    """Draw labels from the softmax itself: there is no more to learn of them."""
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(n, num_classes))
+    return ClassifierOutputs(logits, (logits + rng.gumbel(size=logits.shape)).argmax(axis=1))
+
+
+def test_it_does_not_learn_few_rows_by_heart() -> None:
+    fit_set, unseen = drawn(1000, 1), drawn(1000, 2)
+    by_heart = RelU(fallback=False).fit(fit_set)
+    seen, new = (aurc(by_heart.confidence(one), one.is_correct) for one in (fit_set, unseen))
+    assert new > seen + 0.05
+    score = RelU().fit(fit_set)
+    ranks = spearmanr(score.confidence(unseen), Doctor().confidence(unseen))
+    assert ranks.statistic > 1 - 1e-12
+
+
+def test_one_wrong_row_is_enough() -> None:
+    outputs = ClassifierOutputs(make_outputs().logits[:6], make_outputs().predictions[:6])
+    labels = outputs.labels.copy()
+    labels[0] = (labels[0] + 1) % 4
+    score = RelU().fit(outputs.changed(labels=labels))
+    assert np.isfinite(score.confidence(make_outputs())).all()
+
+
+DISTANCES = (1 - np.eye(4)) / np.sqrt(12)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, "expected distances, found nothing"),
+        ({"distances": DISTANCES[:3]}, r"distances: expected finite float64 of shape 4 x 4, found float64 .*\(3, 4\)"),
+        (
+            {"distances": DISTANCES.astype(np.float32)},
+            "distances: expected finite float64 of shape 4 x 4, found float32",
+        ),
+        ({"distances": DISTANCES * np.nan}, "distances: expected finite float64"),
+        ({"distances": -DISTANCES}, "distances: expected a symmetric matrix"),
+        ({"distances": np.triu(DISTANCES)}, "distances: expected a symmetric matrix"),
+        ({"distances": DISTANCES + np.eye(4)}, "distances: expected a symmetric matrix"),
+        ({"distances": 0 * DISTANCES}, "distances: expected a symmetric matrix"),
+    ],
+)
+def test_a_matrix_that_was_never_learnt_is_named(state: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        RelU.restored(state, 4)
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        (lambda: RelU(1.5), "weight: expected a number from 0 to 1, found 1.5"),
+        (lambda: RelU().confidence(make_outputs()), "rel_u is not fitted"),
+        (
+            lambda: RelU().fit(make_outputs()).confidence(make_outputs(num_classes=5)),
+            "rel_u: fitted for 4 classes, found 5",
+        ),
+        (
+            lambda: RelU().fit(make_outputs().changed(labels=make_outputs().predictions)),
+            "rel_u: expected held-out rows with wrong and with correct predictions, found 0 wrong of 400",
+        ),
+    ],
+)
+def test_wrong_use_is_named(work: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        work()

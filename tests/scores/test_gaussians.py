@@ -1,0 +1,134 @@
+"""Mahalanobis distances against scipy's, and the covariance against scikit-learn's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import mahalanobis
+from scipy.stats import spearmanr
+from sklearn.covariance import ledoit_wolf
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MahalanobisRatio, gaussians
+from tests.conftest import make_outputs
+
+
+def drawn(n: int, d: int, num_classes: int, seed: int = 0) -> ClassifierOutputs:
+    """Make features far from the origin, of classes of one covariance that is not round."""
+    rng = np.random.default_rng(seed)
+    shape = np.random.default_rng(9).normal(size=(d, d))
+    centres = 3 * np.random.default_rng(8).normal(size=(num_classes, d))
+    labels = rng.integers(num_classes, size=n)
+    features = 100 + centres[labels] + rng.normal(size=(n, d)) @ shape
+    return ClassifierOutputs(rng.normal(size=(n, num_classes)), labels, features)
+
+
+def expected_of(training: ClassifierOutputs, outputs: ClassifierOutputs) -> list[float]:
+    """Follow the definition with the libraries' functions, one pair at a time."""
+    features = training.require_features().astype(np.float64)
+    means = np.stack([features[training.labels == label].mean(axis=0) for label in range(training.num_classes)])
+    covariance, _ = ledoit_wolf(features - means[training.labels], assume_centered=True)
+    inverse, ratios = np.linalg.inv(covariance), []
+    for row, predicted in zip(outputs.require_features(), outputs.predictions, strict=True):
+        distances = [mahalanobis(row, mean, inverse) for mean in means]
+        own = distances.pop(int(predicted))
+        ratios.append(np.log(min(distances)) - np.log(own))
+    return ratios
+
+
+@pytest.mark.parametrize(("n", "d", "num_classes"), [(500, 3, 4), (300, 1, 2), (60, 150, 3), (2000, 20, 10)])
+@pytest.mark.parametrize("rows", [4_096, 70])
+def test_confidence_is_the_definition(
+    n: int, d: int, num_classes: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaussians, "BLOCK_ROWS", rows)
+    training, outputs = drawn(n, d, num_classes), drawn(150, d, num_classes, seed=1)
+    found = MahalanobisRatio().fit(training).confidence(outputs)
+    np.testing.assert_allclose(found, expected_of(training, outputs), rtol=1e-6, atol=1e-8)
+
+
+def test_stretched_features_hardly_change_the_order() -> None:
+    """The distance knows each feature's scale; shrinkage alone remains, and that is little with many rows."""
+    training, outputs = drawn(20_000, 4, 3), drawn(200, 4, 3, seed=1)
+    plain = MahalanobisRatio().fit(training).confidence(outputs)
+    stretched = [one.changed(features=one.require_features() * [1, 5, 0.3, 2]) for one in (training, outputs)]
+    found = MahalanobisRatio().fit(stretched[0]).confidence(stretched[1])
+    assert spearmanr(found, plain).statistic > 0.99
+
+
+def test_classes_without_references_are_infinitely_far() -> None:
+    features = np.array([[0.0], [2.0], [4.0], [6.0]])
+    training = ClassifierOutputs(np.zeros((4, 4)), [0, 0, 1, 1], features)
+    outputs = ClassifierOutputs(np.eye(4)[[0, 2, 3]], [0, 0, 0], np.array([[2.0], [2.0], [2.0]]))
+    confidence = MahalanobisRatio().fit(training).confidence(outputs)
+    assert confidence[0] == pytest.approx(np.log(3))  # 3 away from class 1's mean, 1 from class 0's
+    assert confidence[1] == confidence[2] < -80
+    alone = ClassifierOutputs(np.zeros((2, 4)), [0, 0], features[:2])
+    assert MahalanobisRatio().fit(alone).confidence(outputs)[0] > 80
+
+
+def test_features_that_never_change_are_survived() -> None:
+    flat = ClassifierOutputs(np.eye(4), np.arange(4), np.ones((4, 3)))
+    assert (MahalanobisRatio().fit(flat).confidence(flat) == 0).all()
+    features = make_outputs().require_features().copy()
+    features[:, 2] = 7
+    outputs = make_outputs().changed(features=features)
+    assert np.isfinite(MahalanobisRatio().fit(outputs).confidence(outputs)).all()
+
+
+STATE = MahalanobisRatio().fit(make_outputs()).state()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("centre", lambda centre: centre[:, None]),
+        ("centre", lambda centre: centre * np.nan),
+        ("whitening", lambda whitening: whitening[:2]),
+        ("means", lambda means: means[:3]),
+        ("means", lambda means: means.astype(np.float32)),
+        ("counts", lambda counts: counts.astype(np.float64)),
+        ("counts", lambda counts: counts[:2]),
+    ],
+)
+def test_gaussians_that_were_never_fitted_are_named(name: str, change: Any) -> None:
+    with pytest.raises(SteepslopeError, match=f"^{name}: expected finite"):
+        MahalanobisRatio.restored({**STATE, name: change(STATE[name])}, 4)
+    with pytest.raises(SteepslopeError, match=f"^expected {name}, found "):
+        MahalanobisRatio.restored({other: array for other, array in STATE.items() if other != name}, 4)
+
+
+def broken(row: int) -> ClassifierOutputs:
+    features = make_outputs().require_features().copy()
+    features[row, 1] = np.inf
+    return make_outputs().changed(features=features)
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        (lambda: MahalanobisRatio().confidence(make_outputs()), "mahalanobis_ratio is not fitted"),
+        (lambda: MahalanobisRatio().fit(broken(5)), "features: expected finite values, found others in row 5"),
+        (
+            lambda: MahalanobisRatio().fit(make_outputs()).confidence(broken(7)),
+            "features: expected finite values, found others in row 7",
+        ),
+        (
+            lambda: MahalanobisRatio().fit(make_outputs(num_classes=3)).confidence(make_outputs()),
+            "mahalanobis_ratio: fitted for 3 classes, found 4",
+        ),
+        (
+            lambda: (
+                MahalanobisRatio().fit(make_outputs()).confidence(make_outputs().changed(features=np.ones((400, 4))))
+            ),
+            "features: expected 6 columns, as in the reference, found 4",
+        ),
+        (lambda: MahalanobisRatio().fit(make_outputs().changed(features=None)), "the outputs hold no features"),
+    ],
+)
+def test_wrong_use_is_named(work: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        work()

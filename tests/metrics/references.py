@@ -79,5 +79,11 @@ def e_aurc(confidence: Floats, is_correct: Bools) -> float:
     return aurc(confidence, is_correct) - _aurc_of_order(np.sort(is_correct)[::-1])
 
 
+def naurc(confidence: Floats, is_correct: Bools) -> float:
+    """Return the place of the AURC between the best order's, which is 0, and the mean over all orders, which is 1."""
+    orders = [_aurc_of_order(np.array(order)) for order in set(permutations(is_correct.tolist()))]
+    return float((aurc(confidence, is_correct) - min(orders)) / (np.mean(orders) - min(orders)))
+
+
 def _aurc_of_order(order: Bools) -> float:
     return float((np.cumsum(~order) / np.arange(1, len(order) + 1)).mean())

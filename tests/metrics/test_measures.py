@@ -35,6 +35,7 @@ REFERENCES: dict[str, Function] = {
     "aurc": references.aurc,
     "augrc": references.augrc,
     "e_aurc": references.e_aurc,
+    "naurc": references.naurc,
 }
 PUBLIC: dict[str, Function] = {
     "accuracy": metrics.accuracy,
@@ -47,8 +48,9 @@ PUBLIC: dict[str, Function] = {
     "aurc": metrics.aurc,
     "augrc": metrics.augrc,
     "e_aurc": metrics.e_aurc,
+    "naurc": metrics.naurc,
 }
-NEED_BOTH = ["auc", "aupr_success", "aupr_error", "fpr_at_95tpr", "e_aurc"]
+NEED_BOTH = ["auc", "aupr_success", "aupr_error", "fpr_at_95tpr", "e_aurc", "naurc"]
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
@@ -143,7 +145,7 @@ def test_row_order_and_monotone_rescaling_change_nothing(name: str) -> None:
     assert in_tables(name, np.sinh(3 * confidence), is_correct) == pytest.approx(value, abs=1e-12)  # 0 stays 0
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if name not in ("aurc", "augrc", "e_aurc")])
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in ("aurc", "augrc", "e_aurc", "naurc")])
 def test_doubling_all_rows_changes_nothing(name: str) -> None:
     confidence, is_correct = large()
     doubled = in_tables(name, np.repeat(confidence, 2), np.repeat(is_correct, 2))
@@ -162,6 +164,8 @@ def test_a_perfect_ranking() -> None:
     confidence = -np.arange(100.0)
     assert metrics.auroc(confidence, is_correct) == 1
     assert metrics.e_aurc(confidence, is_correct) == pytest.approx(0, abs=1e-15)
+    assert metrics.naurc(confidence, is_correct) == pytest.approx(0, abs=1e-12)
+    assert metrics.naurc(-confidence, is_correct) > 1
     assert metrics.fpr_at_tpr(confidence, is_correct) == 0
     assert metrics.fpr_at_tpr(-confidence, is_correct) == 1
 
@@ -212,6 +216,7 @@ def test_all_tied_is_chance() -> None:
     assert metrics.aupr_error(confidence, is_correct) == pytest.approx(0.2)
     assert metrics.aupr_success(confidence, is_correct) == pytest.approx(0.8)
     assert metrics.aurc(confidence, is_correct) == pytest.approx(0.2)
+    assert metrics.naurc(confidence, is_correct) == pytest.approx(1)
     assert metrics.augrc(confidence, is_correct) == pytest.approx(0.2 * 51 / 100)
 
 

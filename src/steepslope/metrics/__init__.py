@@ -2,7 +2,7 @@
 
 Higher confidence means more trustworthy. Correct predictions are the positive class. Ties are treated by
 distinct thresholds (precision-recall, FPR at a TPR), count one half (AUC), or give the expectation over their
-random order (AURC, AUGRC, E-AURC).
+random order (AURC, AUGRC, E-AURC, NAURC).
 
 ``curves.py`` sorts once, and holds the risk-coverage curve. ``measures.py`` has every metric and the dict ``METRICS``,
 from which tables, JSON and docs derive, and the distances of Gaussians. ``intervals.py`` is the bootstrap: intervals
@@ -26,6 +26,7 @@ from steepslope.metrics.measures import (
     bhattacharyya_distance,
     e_aurc,
     fpr_at_tpr,
+    naurc,
     tnr,
     tpr,
 )
@@ -34,4 +35,4 @@ from steepslope.metrics.selective import OperatingPoint, confusion, coverage_at_
 __all__ = ["METRICS", "Estimate", "GroupRisk", "Groups", "Metric", "OperatingPoint", "Ranking", "RiskCoverage"]
 __all__ += ["accuracy", "augrc", "aupr_error", "aupr_success", "aurc", "auroc", "average_kl", "bhattacharyya_distance"]
 __all__ += ["compare", "confusion", "coverage_at_risk", "e_aurc", "evaluate", "fpr_at_tpr", "group_risks"]
-__all__ += ["risk_at_coverage", "risk_coverage_curve", "tnr", "tpr"]
+__all__ += ["naurc", "risk_at_coverage", "risk_coverage_curve", "tnr", "tpr"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +54,20 @@ class Ranking:
         correct, wrong, *above = (array[self.error_groups].astype(np.float64) for array in counts)
         return Errors(correct, wrong, correct + wrong, *above)
 
+    @cached_property
+    def aurc(self) -> float:
+        """The area under the risk-coverage curve, of which other metrics are made.
+
+        An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean
+        of H_(k−1) over its places is H_(a+m) − 1 + (a/m) (H_(a+m) − H_a).
+        """
+        at = self.errors
+        before = at.accepted - at.size
+        harmonic = harmonic_numbers(self.n)
+        last, first = harmonic[at.accepted.astype(np.intp)], harmonic[before.astype(np.intp)]
+        mean = last - 1 + before / np.maximum(at.size, 1) * (last - first)
+        return float(np.sum(at.wrong * (harmonic[-1] - mean))) / self.n
+
     @property
     def n(self) -> int:
         """The number of predictions."""
@@ -79,6 +93,12 @@ class Ranking:
             return 0, 0
         correct = int(self.correct_above[groups - 1])
         return correct, int(self.accepted[groups - 1]) - correct
+
+
+@lru_cache(maxsize=4)
+def harmonic_numbers(n: int) -> Floats:
+    """Return H_0…H_n, (n + 1,); one table serves all resamples."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))])
 
 
 class Errors(NamedTuple):

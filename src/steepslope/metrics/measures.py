@@ -9,7 +9,7 @@ the order inside a tie is random.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from steepslope.checks import number, require
 from steepslope.errors import UndefinedMetricError
-from steepslope.metrics.curves import Floats, Ranking, checked, rank_rows
+from steepslope.metrics.curves import Floats, Ranking, checked, harmonic_numbers, rank_rows
 
 Measure = Callable[[Ranking], float]
 PERCENT = 100
@@ -116,25 +116,31 @@ def tnr_of(ranking: Ranking, threshold: float) -> float:
 
 
 def aurc_of(ranking: Ranking) -> float:
-    """Return (1/n) Σ_k e_k / k.
-
-    An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean
-    of H_(k−1) over its places is H_(a+m) − 1 + (a/m) (H_(a+m) − H_a).
-    """
-    at = ranking.errors
-    before = at.accepted - at.size
-    harmonic = _harmonic_numbers(ranking.n)
-    last, first = harmonic[at.accepted.astype(np.intp)], harmonic[before.astype(np.intp)]
-    mean = last - 1 + before / np.maximum(at.size, 1) * (last - first)
-    return float(np.sum(at.wrong * (harmonic[-1] - mean))) / ranking.n
+    """Return (1/n) Σ_k e_k / k."""
+    return ranking.aurc
 
 
 def e_aurc_of(ranking: Ranking) -> float:
-    """Return the AURC less that of the perfect ranking, which puts all errors last."""
+    """Return the AURC less that of the perfect ranking."""
     _require_both(ranking)
-    harmonic = _harmonic_numbers(ranking.n)
+    return aurc_of(ranking) - _perfect_aurc(ranking)
+
+
+def naurc_of(ranking: Ranking) -> float:
+    """Return the AURC less the perfect one, over the same difference of a random ranking, whose AURC is the error rate.
+
+    In a random order k rows hold k times the error rate in errors on average, so each risk is the error rate.
+    """
+    _require_both(ranking)
+    perfect = _perfect_aurc(ranking)
+    return (aurc_of(ranking) - perfect) / (ranking.n_wrong / ranking.n - perfect)
+
+
+def _perfect_aurc(ranking: Ranking) -> float:
+    """Return the AURC of the ranking that puts all errors last."""
+    harmonic = harmonic_numbers(ranking.n)
     perfect = ranking.n_wrong - ranking.n_correct * (harmonic[-1] - harmonic[ranking.n_correct])
-    return aurc_of(ranking) - float(perfect) / ranking.n
+    return float(perfect) / ranking.n
 
 
 def augrc_of(ranking: Ranking) -> float:
@@ -209,15 +215,24 @@ def e_aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     return e_aurc_of(rank_rows(confidence, is_correct).ranking())
 
 
+def naurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
+    """Return the normalised AURC: 0 for the perfect ranking of these predictions, 1 for a random one, more for worse.
+
+    Cattelan & Silva, "How to Fix a Broken Confidence Estimator", 2024.
+
+    (AURC − AURC of the perfect ranking) / (error rate − AURC of the perfect ranking). It compares classifiers of
+    different accuracies. All predictions tied is random.
+
+    >>> is_correct = [True, False, True, False]
+    >>> naurc([4, 1, 3, 2], is_correct), naurc([5, 5, 5, 5], is_correct), round(naurc([4, 3, 2, 1], is_correct), 3)
+    (0.0, 1.0, 0.429)
+    """
+    return naurc_of(rank_rows(confidence, is_correct).ranking())
+
+
 def augrc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the area under the generalised risk-coverage curve, (1/n) Σ_k e_k / n, in [0, 1]; ties in expectation."""
     return augrc_of(rank_rows(confidence, is_correct).ranking())
-
-
-@lru_cache(maxsize=4)
-def _harmonic_numbers(n: int) -> Floats:
-    """Return H_0…H_n; one table serves all resamples."""
-    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))])
 
 
 def _least_count(total: int, tpr: float) -> int:
@@ -327,6 +342,9 @@ METRICS: dict[str, Metric] = {
     "aurc": _risk(aurc_of, "AURC", "The mean risk over all coverages."),
     "augrc": _risk(augrc_of, "AUGRC", "The mean risk of a silent failure over all coverages."),
     "e_aurc": _risk(e_aurc_of, "E-AURC", "The AURC above the best.", in_table=False),
+    "naurc": lower_is_better(
+        naurc_of, "NAURC", "The AURC above the best, over that of a random ranking.", in_table=False
+    ),
 }
 # How far apart the confidences of correct and wrong predictions lie: functions of (confidence, is_correct).
 SEPARABILITY: dict[str, Metric] = {

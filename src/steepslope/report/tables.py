@@ -48,7 +48,14 @@ def _main_cells(row: Row) -> list[Cell]:
 
 def detail_grids(rows: Sequence[Row]) -> list[Grid]:
     """Return all tables below the main one that have rows."""
-    grids = [difference_grid(rows), risk_grid(rows), coverage_grid(rows), confusion_grid(rows), cut_grid(rows)]
+    grids = [
+        difference_grid(rows),
+        further_grid(rows),
+        risk_grid(rows),
+        coverage_grid(rows),
+        confusion_grid(rows),
+        cut_grid(rows),
+    ]
     grids += [separability_grid(rows), paper_grid(rows), *(group_grid(row) for row in rows)]
     return [grid for grid in grids if grid.rows]
 
@@ -72,6 +79,14 @@ def _difference_cells(differences: Mapping[str, Difference]) -> Iterator[Cell]:
             cell = estimate_cell(difference, METRICS[name].scale, sign="+")
             known = not (math.isnan(difference["value"]) or math.isnan(difference["p"]))
             yield Cell(cell.text, f"{cell.aside} p {difference['p']:.3f}") if known else cell
+
+
+def further_grid(rows: Sequence[Row]) -> Grid:
+    """Return the metrics that the main table has no column for, but for the accuracy, which all rows share."""
+    further = {name: metric for name, metric in METRICS.items() if not metric.in_table and name != "accuracy"}
+    cells = {row.name: [estimate_cell(row.metrics[name], one.scale) for name, one in further.items()] for row in rows}
+    note = "How far the AURC is above that of the perfect ranking; NAURC in percent of what a random ranking's is."
+    return _score_grid("Beside the perfect ranking", [one.heading for one in further.values()], cells, note)
 
 
 def risk_grid(rows: Sequence[Row]) -> Grid:

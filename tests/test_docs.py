@@ -55,3 +55,14 @@ def test_every_score_and_evidence_is_documented() -> None:
     text = (DOCS / "oracles.md").read_text(encoding="utf-8")
     for name in [*SCORES, *EVIDENCE]:
         assert f"`{name}`" in text, name
+
+
+def test_the_help_of_evaluate_names_every_score_where_it_learns() -> None:
+    from steepslope.commands.evaluate import evaluate
+    from steepslope.scores import SCORES
+
+    parts = re.split(r"\n    (scores|fit|reference|data)\n", evaluate.__doc__ or "")
+    texts = dict(zip(parts[1::2], parts[2::2], strict=True))
+    places = {"nothing": "scores", "errors": "fit", "reference": "reference"}
+    for name, score in SCORES.items():
+        assert re.search(rf"\b{name}\b", texts[places[score.fits_on]]), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def evaluation(outputs: ClassifierOutputs) -> Evaluation:
 def test_rows_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
     row, is_correct = evaluation.rows[1].as_json(), evaluation.predictions.is_correct
     mcp, noise = (one.confidence for one in evaluation.scored)
-    others = {"score", "loss", "n", "delta_auc_vs_mcp", "vs_mcp", "replicates_lacking_a_class"}
+    others = {"score", "loss", "n", "delta_auc_vs_mcp", "vs_mcp", "vs_best_single", "replicates_lacking_a_class"}
     assert set(row) == METRICS.keys() | others
     assert row["vs_mcp"].keys() == METRICS.keys()
     assert row["vs_mcp"]["aurc"]["p"] <= 1
@@ -111,3 +112,62 @@ def test_verdicts_say_what_cannot_be_compared(outputs: ClassifierOutputs) -> Non
     alone = Confidences(np.array([0.2, 0.9]), np.array([False, True]))
     rows = evaluate_predictions(alone, [], bootstrap=5).rows
     assert verdicts(rows) == ["confidence cannot be compared with MCP: that needs logits."]
+
+
+def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 200) -> Evaluation:
+    """Evaluate MCP, pure noise, a score that knows a little more than MCP, and an oracle that knows ``shift`` more."""
+    mcp = score_predictions([], outputs)[0].confidence
+    generator = np.random.default_rng(0)
+    noise, small, other = generator.normal(size=(3, len(outputs)))
+    good = mcp + 0.3 * outputs.is_correct + 0.1 * small
+    single = [Scored("noise", None, noise, "rank"), Scored("good", None, good, "rank")] if others else []
+    oracle = Scored("fused", "steep_slope", good + shift * outputs.is_correct + 0.01 * other, "logit")
+    return with_scores(outputs, *single, oracle, bootstrap=bootstrap)
+
+
+def test_an_oracle_is_compared_with_the_best_single_score(outputs: ClassifierOutputs) -> None:
+    evaluation = with_oracle(outputs, 0.5)
+    rows = [row.as_json() for row in evaluation.rows]
+    assert [row["score"] for row in rows] == ["mcp", "noise", "good", "fused"]
+    assert min(rows[:3], key=lambda row: row["aurc"]["value"])["score"] == "good"
+    assert [row["vs_best_single"] for row in rows[:3]] == [None] * 3
+    found = rows[3]["vs_best_single"]
+    confidence = {one.name: one.confidence for one in evaluation.scored}
+    expected = compare(confidence["fused"], confidence["good"], outputs.is_correct, bootstrap=200)
+    assert found == {"score": "good", "auc": expected["auc"], "aurc": expected["aurc"]}
+    assert json.loads(json.dumps(rows)) == rows
+
+
+@pytest.mark.parametrize(
+    ("shift", "bootstrap", "words"),
+    [
+        (3.0, 200, r"better by AUC \(\+\d.*points.*\), better by AURC \(-.*thousandths, 95 % interval -.* to -.*\)\.$"),
+        (-3.0, 200, r"clearly BELOW it by AUC \(-.* to -.*\), clearly BELOW it by AURC \(\+.* to \+.*\)\.$"),
+        (0.0, 200, r"no significant difference by AUC \(.*\), no significant difference by AURC \(.*\)\.$"),
+        (3.0, 0, r"AUC \+.* points, without resamples it is not known if by luck, AURC -.* thousandths, without"),
+    ],
+)
+def test_verdicts_name_the_best_single_score(
+    outputs: ClassifierOutputs, shift: float, bootstrap: int, words: str
+) -> None:
+    sentences = verdicts(with_oracle(outputs, shift, bootstrap=bootstrap).rows)
+    assert [sentence.split()[0] for sentence in sentences] == ["noise", "good", "fused", "fused"]
+    assert re.search("^fused against good, the best single score by AURC: " + words, sentences[3])
+
+
+def test_where_mcp_is_the_best_single_score_one_sentence_is_enough(outputs: ClassifierOutputs) -> None:
+    alone = with_oracle(outputs, 1.0, others=False)
+    assert [row.vs_best_single for row in alone.rows] == [None, None]
+    assert len(verdicts(alone.rows)) == 1
+    mcp = score_predictions([], outputs)[0].confidence
+    others = [Scored("worse", None, -mcp, "rank"), Scored("fused", "focal", mcp + outputs.is_correct, "logit")]
+    rows = with_scores(outputs, *others).rows
+    assert rows[2].as_json()["vs_best_single"]["score"] == "mcp"
+    assert len(verdicts(rows)) == 2
+
+
+def test_without_errors_no_best_single_score_is_named(outputs: ClassifierOutputs) -> None:
+    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
+    rows = with_oracle(right, 1.0).rows
+    assert rows[3].as_json()["vs_best_single"]["auc"] == {"value": None, "low": None, "high": None, "p": None}
+    assert not any("best single score" in sentence for sentence in verdicts(rows))

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.rows import table_rows
-from steepslope.evaluation.score import Scored
+from steepslope.evaluation.score import Scored, score_predictions
+from steepslope.metrics import e_aurc, naurc
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report import plots
 from steepslope.report.grid import markdown, terminal
@@ -43,6 +44,22 @@ def test_the_markdown_table_is_square(evaluation: Evaluation) -> None:
     lines = [line for line in markdown(main_grid(evaluation.rows)).splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(evaluation.rows)
     assert {line.count("|") for line in lines} == {len(terminal_titles()) + 1}
+
+
+def test_the_best_single_score_and_what_is_beside_the_perfect_ranking_are_shown(
+    outputs: ClassifierOutputs, tmp_path: Path
+) -> None:
+    better = score_predictions([], outputs)[0].confidence + outputs.is_correct
+    others = [Scored("single", None, better, "rank"), Scored("oracle", "focal", -better, "logit")]
+    evaluation = with_scores(outputs, *others)
+    write_report(evaluation, tmp_path)
+    for name in ("table.md", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert "oracle against single, the best single score by AURC: clearly BELOW it by AUC (" in text
+        assert "NAURC ↓" in text
+    value = 100 * naurc(better, outputs.is_correct)
+    assert f"| single | {1000 * e_aurc(better, outputs.is_correct):.1f} [" in (tmp_path / "table.md").read_text()
+    assert f" | {value:.1f} [" in (tmp_path / "table.md").read_text()
 
 
 def test_plots_are_the_same_bytes_each_time(evaluation: Evaluation) -> None:

@@ -27,12 +27,15 @@ def evaluate(
     out
         Folder for the results.
     scores
-        Names of scores and folders of oracles; mcp is always among them.
+        Names of scores (mcp, max_logit, margin, entropy, doctor, gen, energy, mc_dropout, and those named at fit and
+        reference) and folders of oracles; mcp is always among them. Oracles are also compared with the best single
+        score among those given.
     fit
         Outputs of held-out rows, to which scores that learn from errors are fitted (temperature_scaled_mcp,
-        max_logit_pnorm).
+        max_logit_pnorm, rel_u, knn_density_ratio).
     reference
-        The classifier's training outputs, in which some scores look up neighbours (trust_score, knn_distance).
+        The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
+        mahalanobis_ratio).
     data
         Data spec of the images of the outputs, for oracles on images; by default the one that the outputs name.
     backbones

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from steepslope.evaluation.rows import Row, table_rows
 from steepslope.evaluation.score import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
 from steepslope.metrics.groups import Groups
-from steepslope.metrics.intervals import BOUNDS
+from steepslope.metrics.intervals import BOUNDS, Difference
+from steepslope.metrics.measures import METRICS, PERCENT
 
 Ids = Callable[[NDArray[np.int64]], list[str]]
+WORDS = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
 
 
 def row_numbers(rows: NDArray[np.int64]) -> list[str]:
@@ -53,10 +55,11 @@ def evaluate_predictions(
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence for each row but MCP's."""
+    """Return a sentence for each row but MCP's, and one more for each oracle beside a better single score than MCP."""
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
-    return [verdict(row) for row in rows[1:]]
+    sentences = [(verdict(row), verdict_on_best(row)) for row in rows[1:]]
+    return [sentence for pair in sentences for sentence in pair if sentence]
 
 
 def verdict(row: Row) -> str:
@@ -73,3 +76,23 @@ def verdict(row: Row) -> str:
     if delta["high"] < 0:
         return f"{row.name} does NOT beat MCP: it ranks worse ({points})."
     return f"{row.name} does not beat MCP: no significant difference ({points})."
+
+
+def verdict_on_best(row: Row) -> str:
+    """Return the sentence on an oracle against the best single score; none where that is MCP, or not known."""
+    best = row.vs_best_single
+    if best is None or best.score == BASELINE or any(np.isnan(one["value"]) for one in best.differences.values()):
+        return ""
+    parts = ", ".join(_compared(name, one) for name, one in best.differences.items())
+    return f"{row.name} against {best.score}, the best single score by AURC: {parts}."
+
+
+def _compared(name: str, difference: Difference) -> str:
+    metric = METRICS[name]
+    value, low, high = (f"{metric.scale * difference[bound]:+.1f}" for bound in BOUNDS)
+    unit = "points" if metric.scale == PERCENT else "thousandths"
+    if np.isnan(difference["low"]):
+        return f"{metric.title} {value} {unit}, without resamples it is not known if by luck"
+    sign = np.sign(difference["low"]) if difference["low"] * difference["high"] > 0 else 0
+    words = WORDS[int(sign if metric.higher_is_better else -sign)]
+    return f"{words} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"

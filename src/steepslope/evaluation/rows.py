@@ -1,7 +1,7 @@
 """From confidences to rows: a score's metrics, their intervals and differences to MCP, and what a gate would do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,31 @@ COVERAGES = tuple(OperatingPoint("coverage", percent) for percent in range(50, 1
 RISKS = tuple(OperatingPoint("risk", percent) for percent in (1, 2, 5, 10))
 PAPER_CUT = decision_probability(1.0, 3.0)
 CURVE_POINTS = 2_000
+VS_BEST = ("auc", "aurc")
+
+
+@dataclass(frozen=True, eq=False)
+class BestSingle:
+    """The best of the single scores in a table, by AURC, and an oracle's paired differences to it, by metric."""
+
+    score: str
+    differences: dict[str, Difference]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the score's name, and the differences under the metrics' names; what is undefined is null."""
+        return {"score": self.score, **{name: nan_to_none(one) for name, one in self.differences.items()}}
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
     """All that is known of one score's confidences: the metrics, and what a gate would do.
 
-    ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``lacking`` is the number of
-    bootstrap replicates without an error, or without a correct prediction. ``risk_at_coverage`` and
-    ``coverage_at_risk`` have percents as keys. ``cuts`` maps each probability cut to {"tpr", "tnr"}; it is empty, and
-    ``confusion`` None, where the score only ranks. ``separability`` and ``paper`` map names of metrics to values, NaN
-    where undefined; ``groups`` and ``paper`` are empty where they were not wanted.
+    ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``vs_best_single`` compares an
+    oracle with the best single score, None where there is none but MCP. ``lacking`` is the number of bootstrap
+    replicates without an error, or without a correct prediction. ``risk_at_coverage`` and ``coverage_at_risk`` have
+    percents as keys. ``cuts`` maps each probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where
+    the score only ranks. ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups``
+    and ``paper`` are empty where they were not wanted.
     """
 
     name: str
@@ -47,6 +61,7 @@ class Row:
     separability: dict[str, float]
     groups: list[GroupRisk]
     paper: dict[str, float]
+    vs_best_single: BestSingle | None = None
 
     @property
     def delta_auc(self) -> Difference:
@@ -64,6 +79,7 @@ class Row:
             **{name: nan_to_none({key: one[key] for key in BOUNDS}) for name, one in estimates.items()},
             "replicates_lacking_a_class": self.lacking,
             "vs_mcp": {name: nan_to_none(one) for name, one in (self.vs_mcp or {}).items()},
+            "vs_best_single": None if self.vs_best_single is None else self.vs_best_single.as_json(),
         }
 
     def details_as_json(self) -> dict[str, Any]:
@@ -96,12 +112,15 @@ def table_rows(
 ) -> list[Row]:
     """Evaluate all on the same resamples of the rows; if MCP is the first, the others are compared with it.
 
+    Oracles are also compared with the best single score among those given.
+
     TPR and TNR are also taken at the cut of the first oracle that has one of its own, η = α⁻/(α⁺+α⁻) of the steep
     slope loss, or else at that of α⁺ = 1, α⁻ = 3. ``groups`` and ``paper`` add the groups and the paper's variants.
     """
     cuts = 0.5, next((one.natural_cut for one in scored if one.natural_cut is not None), PAPER_CUT)
     separability = {name: metric.function for name, metric in SEPARABILITY.items()}
     rows: list[Row] = []
+    drawn: list[Resampled[str | OperatingPoint]] = []
     baseline: Resampled[str | OperatingPoint] | None = None
     for one in scored:
         arrays = one.confidence, predictions.is_correct
@@ -128,7 +147,22 @@ def table_rows(
             paper=_paper_values(one, predictions) if paper else {},
         )
         rows.append(row)
-    return rows
+        drawn.append(resampled)
+    return _with_best_single(rows, drawn)
+
+
+def _with_best_single(rows: list[Row], drawn: Sequence[Resampled[str | OperatingPoint]]) -> list[Row]:
+    """Compare oracles, which have a loss, with the single score of least AURC; not if MCP is the only one."""
+    single = [place for place, row in enumerate(rows) if row.loss is None]
+    if not any(rows[place].name != BASELINE for place in single):
+        return rows
+    best = min(single, key=lambda place: rows[place].metrics["aurc"]["value"])
+
+    def compared(place: int) -> BestSingle:
+        differences = drawn[place].minus(drawn[best])
+        return BestSingle(rows[best].name, {name: differences[name] for name in VS_BEST})
+
+    return [row if row.loss is None else replace(row, vs_best_single=compared(i)) for i, row in enumerate(rows)]
 
 
 def _measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:

@@ -55,7 +55,7 @@ def evaluate_predictions(
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence for each row but MCP's, and one more for each oracle beside a better single score than MCP."""
+    """Return a sentence for each row but MCP's, and one more for each oracle beside other single scores."""
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
     sentences = [(verdict(row), verdict_on_best(row)) for row in rows[1:]]
@@ -79,9 +79,9 @@ def verdict(row: Row) -> str:
 
 
 def verdict_on_best(row: Row) -> str:
-    """Return the sentence on an oracle against the best single score; none where that is MCP, or not known."""
+    """Return the sentence on an oracle against the best single score; none where there is but MCP, or no AUC."""
     best = row.vs_best_single
-    if best is None or best.score == BASELINE or any(np.isnan(one["value"]) for one in best.differences.values()):
+    if best is None or any(np.isnan(one["value"]) for one in best.differences.values()):
         return ""
     parts = ", ".join(_compared(name, one) for name, one in best.differences.items())
     return f"{row.name} against {best.score}, the best single score by AURC: {parts}."

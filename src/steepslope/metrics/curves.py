@@ -43,9 +43,14 @@ class Ranking:
         return np.cumsum(self.correct + self.wrong)
 
     @cached_property
+    def accepted_or_one(self) -> NDArray[np.intp]:
+        """The same, at least 1, to divide by, (g,)."""
+        return np.maximum(self.accepted, 1)
+
+    @cached_property
     def risk_above(self) -> Floats:
         """Fraction of errors among the predictions at or above each threshold, (g,); 0 above the first prediction."""
-        return (self.accepted - self.correct_above) / np.maximum(self.accepted, 1)
+        return (self.accepted - self.correct_above) / self.accepted_or_one
 
     @cached_property
     def errors(self) -> Errors:
@@ -54,17 +59,17 @@ class Ranking:
         correct, wrong, *above = (array[self.error_groups].astype(np.float64) for array in counts)
         return Errors(correct, wrong, correct + wrong, *above)
 
-    @property
+    @cached_property
     def n(self) -> int:
         """The number of predictions."""
         return int(self.accepted[-1])
 
-    @property
+    @cached_property
     def n_correct(self) -> int:
         """The number of correct predictions."""
         return int(self.correct_above[-1])
 
-    @property
+    @cached_property
     def n_wrong(self) -> int:
         """The number of wrong predictions."""
         return self.n - self.n_correct

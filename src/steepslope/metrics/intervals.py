@@ -111,13 +111,15 @@ class Resampled(Generic[Key]):
 
     ``lacking`` is the number of resamples without an error, or without a correct prediction. ``units`` is the number
     of rows, or of clusters, that hold an error, or that hold a correct prediction, whichever is smaller. Keys that
-    ``METRICS`` names as areas get the intervals of areas, and all others those of rates.
+    ``METRICS`` names as areas get the intervals of areas, and all others those of rates. ``clusters`` is the number of
+    clusters, None where rows were resampled.
     """
 
     values: dict[Key, float]
     replicates: dict[Key, Floats]
     lacking: int
     units: int
+    clusters: int | None = None
 
     def estimates(self, level: float = 0.95) -> dict[Key, Estimate]:
         """Return values with their intervals."""
@@ -162,7 +164,8 @@ def resample(
     found = [one for some in _in_threads(drawn, range(len(sizes)), len(rows.place)) for one in some]
     replicates = {key: np.array([values[key] for _, values in found]) for key in measures}
     lacking = sum(lacks for lacks, _ in found)
-    return Resampled(values_of(measures, rows.ranking()), replicates, lacking, _units(rows, codes))
+    count = None if codes is None else _count(codes)
+    return Resampled(values_of(measures, rows.ranking()), replicates, lacking, _units(rows, codes), count)
 
 
 def _codes_of(clusters: ArrayLike, n: int) -> Codes:
@@ -175,11 +178,15 @@ def _codes_of(clusters: ArrayLike, n: int) -> Codes:
     return codes
 
 
+def _count(codes: Codes) -> int:
+    return int(codes.max()) + 1
+
+
 def _drawn(rows: RankedRows, codes: Codes | None, generator: np.random.Generator) -> Ranking:
     n = len(rows.place)
     if codes is None:
         return rows.ranking(generator.integers(n, size=n))
-    count = int(codes.max()) + 1
+    count = _count(codes)
     times = np.bincount(generator.integers(count, size=count), minlength=count)
     return rows.ranking(np.repeat(np.arange(n), times[codes]))
 

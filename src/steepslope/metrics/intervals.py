@@ -192,9 +192,8 @@ def _drawn(rows: RankedRows, codes: Codes | None, generator: np.random.Generator
 
 
 def _units(rows: RankedRows, codes: Codes | None) -> int:
-    is_correct = rows.place >= len(rows.distrust)
-    units = np.arange(len(is_correct)) if codes is None else codes
-    return min(len(np.unique(units[side])) for side in (is_correct, ~is_correct))
+    units = np.arange(len(rows.place)) if codes is None else codes
+    return min(len(np.unique(units[side])) for side in (rows.is_correct, ~rows.is_correct))
 
 
 def _in_threads(work: Callable[[int], Value], items: Iterable[int], n: int) -> list[Value]:

@@ -9,7 +9,7 @@ the order inside a tie is random.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from steepslope.checks import number, require
 from steepslope.errors import UndefinedMetricError
-from steepslope.metrics.curves import Floats, Ranking, checked, rank_rows
+from steepslope.metrics.curves import Floats, Ranking, checked, harmonic_numbers, rank_rows
 
 Measure = Callable[[Ranking], float]
 PERCENT = 100
@@ -118,25 +118,16 @@ def tnr_of(ranking: Ranking, threshold: float) -> float:
 
 
 def aurc_of(ranking: Ranking) -> float:
-    """Return (1/n) Σ_k e_k / k.
-
-    An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean
-    of H_(k−1) over its places is H_(a+m) − 1 + (a/m) (H_(a+m) − H_a).
-    """
-    at = ranking.errors
-    before = at.accepted - at.size
-    harmonic = _harmonic_numbers(ranking.n)
-    last, first = harmonic[at.accepted.astype(np.intp)], harmonic[before.astype(np.intp)]
-    mean = last - 1 + before / np.maximum(at.size, 1) * (last - first)
-    return float(np.sum(at.wrong * (harmonic[-1] - mean))) / ranking.n
+    """Return (1/n) Σ_k e_k / k."""
+    return ranking.mean_risk
 
 
 def e_aurc_of(ranking: Ranking) -> float:
     """Return the AURC less that of the perfect ranking, which puts all errors last."""
     _require_both(ranking)
-    harmonic = _harmonic_numbers(ranking.n)
+    harmonic = harmonic_numbers(ranking.n)
     perfect = ranking.n_wrong - ranking.n_correct * (harmonic[-1] - harmonic[ranking.n_correct])
-    return aurc_of(ranking) - float(perfect) / ranking.n
+    return ranking.mean_risk - float(perfect) / ranking.n
 
 
 def augrc_of(ranking: Ranking) -> float:
@@ -214,17 +205,6 @@ def e_aurc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
 def augrc(confidence: ArrayLike, is_correct: ArrayLike) -> float:
     """Return the area under the generalised risk-coverage curve, (1/n) Σ_k e_k / n, in [0, 1]; ties in expectation."""
     return augrc_of(rank_rows(confidence, is_correct).ranking())
-
-
-def _harmonic_numbers(n: int) -> Floats:
-    """Return H_0…H_n."""
-    return _harmonic_table(n.bit_length())[: n + 1]
-
-
-@lru_cache(maxsize=4)
-def _harmonic_table(bits: int) -> Floats:
-    """Return H_k for all k of so many bits; one table serves all resamples, also of clusters, whose n differ."""
-    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, 2**bits))])
 
 
 def _least_count(total: int, tpr: float) -> int:

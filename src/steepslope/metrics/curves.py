@@ -20,15 +20,15 @@ class Ranking:
 
     ``distrust`` is the negated confidence, ascending, float64 (g,); ``correct`` are counts (g,). Errors are few, so
     they are counted at the groups that can hold one alone: ``error_groups`` are their indices (e,), ``wrong_there`` the
-    counts (e,). ``runs`` (e + 1,) are the numbers of groups before the first of them, from each to the next, and from
-    the last to the end. Counts may be zero in resamples.
+    counts (e,), and ``passed`` is how many of these groups lie at or above each threshold, (g,). Counts may be zero in
+    resamples; they are whole numbers in float64, since they are added, multiplied and divided, but never converted.
     """
 
     distrust: Floats
-    correct: NDArray[np.intp]
-    wrong_there: NDArray[np.intp]
+    correct: Floats
+    wrong_there: Floats
     error_groups: NDArray[np.intp]
-    runs: NDArray[np.intp]
+    passed: NDArray[np.intp]
 
     @property
     def threshold(self) -> Floats:
@@ -36,27 +36,27 @@ class Ranking:
         return -self.distrust
 
     @cached_property
-    def wrong(self) -> NDArray[np.intp]:
+    def wrong(self) -> Floats:
         """Wrong predictions at each threshold, (g,)."""
         return np.diff(self.wrong_above, prepend=0)
 
     @cached_property
-    def wrong_above(self) -> NDArray[np.intp]:
+    def wrong_above(self) -> Floats:
         """Wrong predictions at or above each threshold, (g,)."""
-        return np.repeat(np.concatenate([[0], np.cumsum(self.wrong_there)]), self.runs)
+        return np.concatenate([[0], np.cumsum(self.wrong_there)])[self.passed]
 
     @cached_property
-    def correct_above(self) -> NDArray[np.intp]:
+    def correct_above(self) -> Floats:
         """Correct predictions at or above each threshold, (g,)."""
         return np.cumsum(self.correct)
 
     @cached_property
-    def accepted(self) -> NDArray[np.intp]:
+    def accepted(self) -> Floats:
         """All predictions at or above each threshold, (g,)."""
         return self.correct_above + self.wrong_above
 
     @cached_property
-    def accepted_or_one(self) -> NDArray[np.intp]:
+    def accepted_or_one(self) -> Floats:
         """The same, at least 1, to divide by, (g,)."""
         return np.maximum(self.accepted, 1)
 
@@ -68,10 +68,9 @@ class Ranking:
     @cached_property
     def errors(self) -> Errors:
         """The view from the errors: most metrics are sums over them, and they are few."""
-        correct, correct_above = (array[self.error_groups] for array in (self.correct, self.correct_above))
-        counts = correct, self.wrong_there, correct_above, correct_above + np.cumsum(self.wrong_there)
-        correct_there, wrong, *above = (array.astype(np.float64) for array in counts)
-        return Errors(correct_there, wrong, correct_there + wrong, *above)
+        correct, correct_above = self.correct[self.error_groups], self.correct_above[self.error_groups]
+        accepted = correct_above + np.cumsum(self.wrong_there)
+        return Errors(correct, self.wrong_there, correct + self.wrong_there, correct_above, accepted)
 
     @cached_property
     def mean_risk(self) -> float:
@@ -134,7 +133,7 @@ class RankedRows:
     distrust: Floats
     place: NDArray[np.intp]
     error_groups: NDArray[np.intp]
-    runs: NDArray[np.intp]
+    passed: NDArray[np.intp]
 
     @property
     def is_correct(self) -> NDArray[np.bool_]:
@@ -145,8 +144,8 @@ class RankedRows:
         """Count all rows, or the given rows (drawn with replacement, say)."""
         errors = len(self.error_groups)
         place = self.place if rows is None else self.place[rows]
-        counts = np.bincount(place, minlength=errors + len(self.distrust))
-        return Ranking(self.distrust, counts[errors:], counts[:errors], self.error_groups, self.runs)
+        counts = np.bincount(place, minlength=errors + len(self.distrust)).astype(np.float64)
+        return Ranking(self.distrust, counts[errors:], counts[:errors], self.error_groups, self.passed)
 
 
 def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
@@ -163,8 +162,8 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
     error_groups, rank_among_these = np.unique(group[~is_correct], return_inverse=True)
     place = group + len(error_groups)
     place[~is_correct] = rank_among_these
-    runs = np.diff(error_groups, prepend=0, append=len(distrust))
-    return RankedRows(distrust, place, error_groups, runs)
+    passed = np.searchsorted(error_groups, np.arange(len(distrust)), side="right")
+    return RankedRows(distrust, place, error_groups, passed)
 
 
 def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:

@@ -192,8 +192,8 @@ def _drawn(rows: RankedRows, codes: Codes | None, generator: np.random.Generator
 
 
 def _units(rows: RankedRows, codes: Codes | None) -> int:
-    units = np.arange(len(rows.place)) if codes is None else codes
-    return min(len(np.unique(units[side])) for side in (rows.is_correct, ~rows.is_correct))
+    sides = rows.is_correct, ~rows.is_correct
+    return min(int(side.sum()) if codes is None else len(np.unique(codes[side])) for side in sides)
 
 
 def _in_threads(work: Callable[[int], Value], items: Iterable[int], n: int) -> list[Value]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.coverage import Source, misses
+from benchmarks.coverage import CLUSTER_RUNS, RUNS, Source, misses
 from scipy.special import expit, logit
 from scipy.stats import kstest, norm, t as student
 
@@ -165,11 +165,11 @@ def test_resamples_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", [Source(True, 1.0, 0.0), Source(True, 1.0, 0.0, 20, 0.8)], ids=["rows", "clusters"])
-def test_intervals_cover_and_nulls_are_seldom_significant(source: Source) -> None:
+@pytest.mark.parametrize(("source", "n"), [RUNS[0], CLUSTER_RUNS[0]], ids=["rows", "clusters"])
+def test_intervals_cover_and_nulls_are_seldom_significant(source: Source, n: int) -> None:
     """A small Monte Carlo; the large one stands in docs/intervals.md. Bounds: 4 standard errors around 95 and 5 %."""
     count = 150
-    for name, (outside, excluded, _) in misses(source, 500, count, resamples=100).items():
+    for name, (outside, excluded, _) in misses(source, n, count, resamples=200).items():
         assert outside <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / count), name
         assert excluded <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / count), name
 

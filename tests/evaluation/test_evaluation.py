@@ -13,8 +13,10 @@ from steepslope.evaluation.evaluation import Evaluation, evaluate_predictions, v
 from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Scored, score_predictions
 from steepslope.metrics import METRICS, Groups, aupr_success, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
+from steepslope.metrics.measures import table_metrics
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.report.tables import difference_grid
 from tests.evaluation.samples import with_noise, with_scores
 
 
@@ -151,7 +153,7 @@ def test_verdicts_name_the_best_single_score(
     outputs: ClassifierOutputs, shift: float, bootstrap: int, words: str
 ) -> None:
     sentences = verdicts(with_oracle(outputs, shift, bootstrap=bootstrap).rows)
-    assert [sentence.split()[0] for sentence in sentences] == ["noise", "good", "fused", "fused"]
+    assert [sentence.split()[0] for sentence in sentences][:4] == ["noise", "good", "fused", "fused"]
     assert re.search("^fused against good, the best single score by AURC: " + words, sentences[3])
 
 
@@ -171,3 +173,24 @@ def test_without_errors_no_best_single_score_is_named(outputs: ClassifierOutputs
     rows = with_oracle(right, 1.0).rows
     assert rows[3].as_json()["vs_best_single"]["auc"] == {"value": None, "low": None, "high": None, "p": None}
     assert not any("best single score" in sentence for sentence in verdicts(rows))
+
+
+def test_the_number_of_comparisons_is_told_with_holms_verdict(outputs: ClassifierOutputs) -> None:
+    """Of three scores one truly ranks better; two are MCP with a little noise."""
+    mcp = score_predictions([], outputs)[0].confidence
+    rng = np.random.default_rng(0)
+    same = [Scored(f"same {one}", None, mcp + 0.01 * rng.normal(size=len(mcp)), "logit") for one in range(2)]
+    better = Scored("better", None, mcp + 3.0 * outputs.is_correct, "logit")
+    evaluation = with_scores(outputs, *same, better, bootstrap=400)
+    last = verdicts(evaluation.rows)[-1]
+    assert last.startswith("3 comparisons with MCP: without any true difference about 0.15 of the intervals")
+    assert last.endswith("these differ: better.")
+    note = difference_grid(evaluation.rows).note
+    assert f"{3 * len(table_metrics())} comparisons with MCP" in note
+    assert len(verdicts(with_noise(outputs).rows)) == 1
+
+
+def test_without_resamples_no_comparison_is_counted(outputs: ClassifierOutputs) -> None:
+    rows = with_scores(outputs, *(Scored(name, None, np.arange(400.0), "logit") for name in "ab"), bootstrap=0).rows
+    assert len(verdicts(rows)) == 2
+    assert "comparisons" not in difference_grid(rows).note

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import kstest, norm
+from benchmarks.coverage import CLUSTER_RUNS, RUNS, Source, misses
+from scipy.special import expit, logit
+from scipy.stats import kstest, norm, t as student
 
 from steepslope.errors import SteepslopeError
-from steepslope.metrics import auroc, compare, evaluate, tnr, tpr
+from steepslope.metrics import auroc, compare, evaluate, intervals, tnr, tpr
 from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import resample
-from steepslope.metrics.measures import auroc_of
+from steepslope.metrics.limits import Levels, area_limits
+from steepslope.metrics.measures import auroc_of, measures_at
 from tests.metrics.references import Bools, Floats
 
 
@@ -91,15 +94,84 @@ def test_bad_settings_are_named(settings: dict[str, Any]) -> None:
         evaluate([0.2, 0.8], [False, True], **({"bootstrap": 5} | settings))
 
 
-def test_intervals_of_the_auc_cover_as_often_as_they_say() -> None:
-    """Monte Carlo on a binormal source with 500 rows, whose AUC is known: 95 % intervals hold it 92 to 97 times."""
-    trials, truth = 300, norm.cdf(1.2 / np.sqrt(2))
-    covered = 0
-    for trial in range(trials):
-        table = {"auc": auroc_of}
-        estimate = resample(rank_rows(*binormal(500, 1.2, seed=trial)), table, 100, seed=trial).estimates()["auc"]
-        covered += estimate["low"] <= truth <= estimate["high"]
-    assert 0.92 <= covered / trials <= 0.97
+def test_p_agrees_with_the_interval() -> None:
+    """The interval at a level excludes 0 if and only if p is below one less that level, for areas and for rates."""
+    found, measures = set(), measures_at(0.5, 0.5)
+    for seed in range(12):
+        confidence, is_correct = binormal(150, 1.0, seed)
+        other = confidence + 0.7 * np.random.default_rng(seed + 100).normal(size=150) - 0.1 * (~is_correct)
+        a, b = (resample(rank_rows(one, is_correct), measures, 400, seed) for one in (confidence, other))
+        for level in (0.8, 0.95):
+            for name, one in a.minus(b, level).items():
+                excluded = one["low"] > 0 or one["high"] < 0
+                assert excluded == (one["p"] < 1 - level), name
+                found.add((excluded, name))
+    assert {(excluded, name) for excluded in (True, False) for name in ("auc", "fpr_at_95tpr", "aurc")} <= found
+
+
+def test_p_is_that_of_the_normal_where_replicates_are_normal() -> None:
+    """On the quantiles of a normal around 2 standard deviations, p is that of z = 2; with few units that of t."""
+    replicates = norm.ppf((np.arange(4000) + 0.5) / 4000) + 2
+    assert Levels().p(replicates) == pytest.approx(2 * norm.sf(2), rel=0.02)
+    few = 2 * student.sf(2 * np.sqrt(9 / 10), 9)
+    assert Levels(units=10).p(replicates) == pytest.approx(few, rel=0.02)
+    assert Levels().limits(replicates, 0.9) == pytest.approx((2 - 1.645, 2 + 1.645), abs=0.01)
+
+
+def test_the_interval_of_an_area_is_symmetric_in_the_logit_and_stays_inside() -> None:
+    values = expit(norm.ppf((np.arange(4000) + 0.5) / 4000) + 4)
+    low, high = area_limits(float(expit(4.0)), values, 0.95, 10_000)
+    assert logit([low, high]) == pytest.approx([4 - 1.96, 4 + 1.96], abs=0.01)
+    low, high = area_limits(0.9, np.array([0.8, 0.9, 1.0, 1.0]), 0.95, 3)
+    assert 0 < low < 0.9 < high < 1
+    assert area_limits(1.0, np.ones(9), 0.95, 3) == (1, 1)
+
+
+def test_clusters_of_one_row_are_rows() -> None:
+    confidence, is_correct = binormal(400, 1.0, seed=0)
+    rows = evaluate(confidence, is_correct, bootstrap=2000)["auc"]
+    single = evaluate(confidence, is_correct, bootstrap=2000, clusters=[f"row {row}" for row in range(400)])["auc"]
+    assert single == pytest.approx(rows, abs=0.006)
+
+
+def test_clusters_of_copies_are_as_wide_as_the_rows_they_copy() -> None:
+    """Eight copies of each row tell nothing new: by clusters the interval stays, by rows it shrinks by √8."""
+    confidence, is_correct = binormal(300, 1.0, seed=0)
+    copies = np.repeat(confidence, 8), np.repeat(is_correct, 8)
+    by_row, by_cluster = (
+        evaluate(*copies, bootstrap=800, clusters=clusters) for clusters in (None, np.repeat(np.arange(300), 8))
+    )
+    true = evaluate(confidence, is_correct, bootstrap=800)
+    for name in ("auc", "aurc", "accuracy", "aupr_success"):
+        width, wide, narrow = (table[name]["high"] - table[name]["low"] for table in (true, by_cluster, by_row))
+        assert wide == pytest.approx(width, rel=0.1)
+        assert narrow == pytest.approx(width / np.sqrt(8), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "message"), [([1, 2], "clusters: expected 3 labels"), (["a"] * 3, "clusters: expected at least two")]
+)
+def test_bad_clusters_are_named(clusters: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        evaluate([0.1, 0.2, 0.3], [True, False, True], clusters=clusters)
+
+
+def test_resamples_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = binormal(300, 1.0, seed=0)
+    alone = evaluate(*sample, bootstrap=175)
+    monkeypatch.setattr(intervals, "ROWS_FOR_THREADS", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert evaluate(*sample, bootstrap=175) == alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "n"), [RUNS[0], CLUSTER_RUNS[0]], ids=["rows", "clusters"])
+def test_intervals_cover_and_nulls_are_seldom_significant(source: Source, n: int) -> None:
+    """A small Monte Carlo; the large one stands in docs/intervals.md. Bounds: 4 standard errors around 95 and 5 %."""
+    count = 150
+    for name, (outside, excluded, _) in misses(source, n, count, resamples=200).items():
+        assert outside <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / count), name
+        assert excluded <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / count), name
 
 
 def test_p_is_uniform_under_no_difference() -> None:

@@ -141,3 +141,22 @@ def test_groups_of_outputs(groups: str, tmp_path: Path) -> None:
     assert main([*words, "--groups", groups.format(tmp_path)]) == 0
     details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
     assert sum(one["n"] for one in details["groups"]) == 60
+
+
+def test_clusters_of_a_column_or_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both give the same intervals, others than rows give, and the table tells."""
+    outputs = make_outputs(60)
+    patients = [f"patient {row // 6}" for row in range(60)]
+    (tmp_path / "patients.csv").write_text("cluster\n" + "\n".join(patients) + "\n")
+    data = {"label": outputs.labels.tolist(), **{f"logit_{k}": outputs.logits[:, k].tolist() for k in range(4)}}
+    write(tmp_path / "o.csv", {**data, "patient": patients})
+    words = ["evaluate", "--outputs", str(tmp_path / "o.csv"), "--bootstrap", "50", "--out"]
+    for name, more in (("rows", []), ("column", ["--cluster", "patient"]), ("file", ["--cluster", "{}/patients.csv"])):
+        assert main([*words, str(tmp_path / name), *(word.format(tmp_path) for word in more)]) == 0
+    by_row, by_column, by_file = ((tmp_path / name / "metrics.json").read_text() for name in ("rows", "column", "file"))
+    assert by_row != by_column == by_file
+    assert "Whole clusters were resampled, of which there are 10." in (tmp_path / "column" / "table.md").read_text()
+    assert "clusters were resampled" not in (tmp_path / "rows" / "table.md").read_text()
+    capsys.readouterr()
+    assert main([*words, str(tmp_path / "bad"), "--cluster", "patients"]) == 2
+    assert "unknown column" in capsys.readouterr().err

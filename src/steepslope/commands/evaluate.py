@@ -13,6 +13,7 @@ def evaluate(
     data: str | None = None,
     backbones: tuple[str, ...] = (),
     groups: str | None = None,
+    cluster: str | None = None,
     paper: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -43,6 +44,9 @@ def evaluate(
     groups
         Groups whose coverage and risk are shown: label (the default where there are labels), predicted, a column of the
         outputs' file, or a .csv or .parquet file with a column named group.
+    cluster
+        Clusters of predictions that depend on one another, such as those of one patient; whole clusters are resampled:
+        a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
     paper
         Also show the metrics as the paper's code computes them.
     bootstrap
@@ -50,7 +54,7 @@ def evaluate(
     seed
         Seed of the resamples.
     """
-    from steepslope.commands.results import groups_of, publish
+    from steepslope.commands.results import clusters_of, groups_of, publish
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
     from steepslope.finetuning.sources import open_images
@@ -67,8 +71,16 @@ def evaluate(
     for folder in on_images:
         require_allowed(folder, backbones)
     predictions = load_predictions(path, ids=bool(fit or reference or on_images))
-    found, title, ids = groups_of(groups, predictions, path), f"Trust in {outputs}", partial(ids_of, path)
     evaluation = evaluate_predictions(
-        predictions, scores, resources, groups=found, paper=paper, bootstrap=bootstrap, seed=seed, title=title, ids=ids
+        predictions,
+        scores,
+        resources,
+        groups=groups_of(groups, predictions, path),
+        paper=paper,
+        bootstrap=bootstrap,
+        seed=seed,
+        clusters=clusters_of(cluster, predictions, path),
+        title=f"Trust in {outputs}",
+        ids=partial(ids_of, path),
     )
     publish(evaluation, Path(out))

@@ -5,6 +5,8 @@ It imports torch and plots plainly, so commands import it inside their functions
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from steepslope.errors import SteepslopeError
@@ -32,12 +34,23 @@ def groups_of(named: str | None, predictions: Predictions, path: Path) -> Groups
     """Return the groups that ``--groups`` names; the labels if it names none and there are labels."""
     if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
         return Groups(predictions.predictions if named == "predicted" else predictions.labels)
-    if named is None:
-        return None
-    source, column = (Path(named), "group") if named.endswith((".csv", ".parquet")) else (path, named)
+    return None if named is None else _column("groups", named, "group", predictions, path)
+
+
+def clusters_of(named: str | None, predictions: Predictions, path: Path) -> NDArray[np.int32] | None:
+    """Return the cluster of each prediction, (n,), from the column or file that ``--cluster`` names."""
+    return None if named is None else _column("cluster", named, "cluster", predictions, path).codes
+
+
+def _column(option: str, named: str, usual: str, predictions: Predictions, path: Path) -> Groups:
+    """Read a column of the outputs' file, or the usual column of another file; it has a value a prediction."""
+    source, column = (Path(named), usual) if named.endswith((".csv", ".parquet")) else (path, named)
     if source.suffix not in (".csv", ".parquet"):
-        raise SteepslopeError(f"groups {named!r}: {path} has no columns; give a .csv or .parquet file of groups")
+        expected = f"give a .csv or .parquet file with a column named {usual}"
+        raise SteepslopeError(f"{option} {named!r}: {path} has no columns; {expected}")
     found = Groups(*read_groups(source, column))
     if len(found.codes) != len(predictions):
-        raise SteepslopeError(f"expected {len(predictions)} groups, one a prediction, found {len(found.codes)}", source)
+        raise SteepslopeError(
+            f"expected {len(predictions)} {usual}s, one a prediction, found {len(found.codes)}", source
+        )
     return found

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from steepslope.evaluation.rows import Row, table_rows
 from steepslope.evaluation.score import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
-from steepslope.metrics.groups import Groups
+from steepslope.metrics.groups import Groups, holm
 from steepslope.metrics.intervals import BOUNDS, Difference
 from steepslope.metrics.measures import METRICS, PERCENT
 
@@ -41,25 +41,52 @@ def evaluate_predictions(
     paper: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
+    clusters: ArrayLike | None = None,
     title: str = "",
     ids: Ids = row_numbers,
 ) -> Evaluation:
     """Score predictions by names of scores and folders of oracles, and evaluate each score.
 
     ``groups`` adds coverage and risk by group, and ``paper`` the metrics as the paper's code computes them. The seed
-    fixes the ``bootstrap`` resamples. What may be wrong is what :func:`score_predictions` and :func:`table_rows` name.
+    fixes the ``bootstrap`` resamples, of rows or of whole ``clusters``, labels (n,). What may be wrong is what
+    :func:`score_predictions` and :func:`table_rows` name.
     """
     scored = score_predictions(names, predictions, resources)
-    rows = table_rows(scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed)
+    rows = table_rows(
+        scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed, clusters=clusters
+    )
     return Evaluation(predictions, scored, rows, title, ids)
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence for each row but MCP's, and one more for each oracle beside other single scores."""
+    """Return a sentence for each row but MCP's, one more for each oracle beside other scores, and one on the luck."""
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
     sentences = [(verdict(row), verdict_on_best(row)) for row in rows[1:]]
-    return [sentence for pair in sentences for sentence in pair if sentence]
+    return [*(sentence for pair in sentences for sentence in pair if sentence), *_luck_among(rows[1:])]
+
+
+def _luck_among(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence on how many of several comparisons would seem significant by luck, and which really are."""
+    compared = [row for row in rows if not np.isnan(row.delta_auc["p"])]
+    if len(compared) < 2:
+        return []
+    corrected = holm(np.array([row.delta_auc["p"] for row in compared]))
+    kept = [row.name for row, p in zip(compared, corrected, strict=True) if p < 0.05]
+    return [
+        f"{by_luck(len(compared))}; after Holm's correction for their number (p < .05) "
+        f"{'none differs' if not kept else 'these differ: ' + ', '.join(kept)}."
+    ]
+
+
+def by_luck(comparisons: int) -> str:
+    """Return how many of some comparisons would be called significant if there were no difference.
+
+    >>> by_luck(7)
+    '7 comparisons with MCP: without any true difference about 0.35 of the intervals would exclude 0 by luck'
+    """
+    lucky = f"about {comparisons / 20:.2g} of the intervals would exclude 0 by luck"
+    return f"{comparisons} comparisons with MCP: without any true difference {lucky}"
 
 
 def verdict(row: Row) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from steepslope.evaluation.score import BASELINE, Predictions, Scored
 from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
@@ -41,10 +42,11 @@ class Row:
 
     ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``vs_best_single`` compares an
     oracle with the best single score, None where there is none but MCP. ``lacking`` is the number of bootstrap
-    replicates without an error, or without a correct prediction. ``risk_at_coverage`` and ``coverage_at_risk`` have
-    percents as keys. ``cuts`` maps each probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where
-    the score only ranks. ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups``
-    and ``paper`` are empty where they were not wanted.
+    replicates without an error, or without a correct prediction, ``clusters`` that of the clusters which were
+    resampled, None where rows were. ``risk_at_coverage`` and ``coverage_at_risk`` have percents as keys. ``cuts``
+    maps each probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
+    ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are
+    empty where they were not wanted.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Row:
     metrics: dict[str, Estimate]
     vs_mcp: dict[str, Difference] | None
     lacking: int
+    clusters: int | None
     risk_at_coverage: dict[int, Estimate]
     coverage_at_risk: dict[int, Estimate]
     confusion: Confusion | None
@@ -109,6 +112,7 @@ def table_rows(
     paper: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
+    clusters: ArrayLike | None = None,
 ) -> list[Row]:
     """Evaluate all on the same resamples of the rows; if MCP is the first, the others are compared with it.
 
@@ -116,6 +120,7 @@ def table_rows(
 
     TPR and TNR are also taken at the cut of the first oracle that has one of its own, η = α⁻/(α⁺+α⁻) of the steep
     slope loss, or else at that of α⁺ = 1, α⁻ = 3. ``groups`` and ``paper`` add the groups and the paper's variants.
+    Whole ``clusters``, labels (n,), are resampled where they are given.
     """
     cuts = 0.5, next((one.natural_cut for one in scored if one.natural_cut is not None), PAPER_CUT)
     separability = {name: metric.function for name, metric in SEPARABILITY.items()}
@@ -125,7 +130,7 @@ def table_rows(
     for one in scored:
         arrays = one.confidence, predictions.is_correct
         ranked = rank_rows(*arrays)
-        resampled = resample(ranked, _measures(one), bootstrap, seed)
+        resampled = resample(ranked, _measures(one), bootstrap, seed, clusters)
         baseline = resampled if one.name == BASELINE else baseline
         ranking, estimates = ranked.ranking(), resampled.estimates()
         served = None if one.only_ranks else groups
@@ -137,6 +142,7 @@ def table_rows(
             metrics={name: estimates[name] for name in METRICS},
             vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
             lacking=resampled.lacking,
+            clusters=resampled.clusters,
             risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
             coverage_at_risk={point.percent: estimates[point] for point in RISKS},
             confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),

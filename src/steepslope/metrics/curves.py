@@ -18,14 +18,17 @@ Floats = NDArray[np.float64]
 class Ranking:
     """How many correct and wrong predictions lie at each distinct confidence, most confident first.
 
-    ``distrust`` is the negated confidence, ascending, float64 (g,); ``correct`` and ``wrong`` are counts (g,)
-    and may be zero in resamples; ``error_groups`` are the indices (e,) of all groups that can hold an error.
+    ``distrust`` is the negated confidence, ascending, float64 (g,); ``correct`` are counts (g,). Errors are few, so
+    they are counted at the groups that can hold one alone: ``error_groups`` are their indices (e,), ``wrong_there`` the
+    counts (e,), and ``passed`` is how many of these groups lie at or above each threshold, (g,). Counts may be zero in
+    resamples; they are whole numbers in float64, since they are added, multiplied and divided, but never converted.
     """
 
     distrust: Floats
-    correct: NDArray[np.intp]
-    wrong: NDArray[np.intp]
+    correct: Floats
+    wrong_there: Floats
     error_groups: NDArray[np.intp]
+    passed: NDArray[np.intp]
 
     @property
     def threshold(self) -> Floats:
@@ -33,30 +36,45 @@ class Ranking:
         return -self.distrust
 
     @cached_property
-    def correct_above(self) -> NDArray[np.intp]:
+    def wrong(self) -> Floats:
+        """Wrong predictions at each threshold, (g,)."""
+        return np.diff(self.wrong_above, prepend=0)
+
+    @cached_property
+    def wrong_above(self) -> Floats:
+        """Wrong predictions at or above each threshold, (g,)."""
+        return np.concatenate([[0], np.cumsum(self.wrong_there)])[self.passed]
+
+    @cached_property
+    def correct_above(self) -> Floats:
         """Correct predictions at or above each threshold, (g,)."""
         return np.cumsum(self.correct)
 
     @cached_property
-    def accepted(self) -> NDArray[np.intp]:
+    def accepted(self) -> Floats:
         """All predictions at or above each threshold, (g,)."""
-        return np.cumsum(self.correct + self.wrong)
+        return self.correct_above + self.wrong_above
+
+    @cached_property
+    def accepted_or_one(self) -> Floats:
+        """The same, at least 1, to divide by, (g,)."""
+        return np.maximum(self.accepted, 1)
 
     @cached_property
     def risk_above(self) -> Floats:
         """Fraction of errors among the predictions at or above each threshold, (g,); 0 above the first prediction."""
-        return (self.accepted - self.correct_above) / np.maximum(self.accepted, 1)
+        return self.wrong_above / self.accepted_or_one
 
     @cached_property
     def errors(self) -> Errors:
         """The view from the errors: most metrics are sums over them, and they are few."""
-        counts = self.correct, self.wrong, self.correct_above, self.accepted
-        correct, wrong, *above = (array[self.error_groups].astype(np.float64) for array in counts)
-        return Errors(correct, wrong, correct + wrong, *above)
+        correct, correct_above = self.correct[self.error_groups], self.correct_above[self.error_groups]
+        accepted = correct_above + np.cumsum(self.wrong_there)
+        return Errors(correct, self.wrong_there, correct + self.wrong_there, correct_above, accepted)
 
     @cached_property
     def aurc(self) -> float:
-        """The area under the risk-coverage curve, of which other metrics are made.
+        """The AURC, (1/n) Σ_k e_k / k, where e_k is the expected number of errors among the k most confident.
 
         An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean
         of H_(k−1) over its places is H_(a+m) − 1 + (a/m) (H_(a+m) − H_a).
@@ -68,17 +86,17 @@ class Ranking:
         mean = last - 1 + before / np.maximum(at.size, 1) * (last - first)
         return float(np.sum(at.wrong * (harmonic[-1] - mean))) / self.n
 
-    @property
+    @cached_property
     def n(self) -> int:
         """The number of predictions."""
         return int(self.accepted[-1])
 
-    @property
+    @cached_property
     def n_correct(self) -> int:
         """The number of correct predictions."""
         return int(self.correct_above[-1])
 
-    @property
+    @cached_property
     def n_wrong(self) -> int:
         """The number of wrong predictions."""
         return self.n - self.n_correct
@@ -95,12 +113,6 @@ class Ranking:
         return correct, int(self.accepted[groups - 1]) - correct
 
 
-@lru_cache(maxsize=4)
-def harmonic_numbers(n: int) -> Floats:
-    """Return H_0…H_n, (n + 1,); one table serves all resamples."""
-    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))])
-
-
 class Errors(NamedTuple):
     """Counts at the groups that hold errors, float64 (e,): in the group, then at or above its threshold."""
 
@@ -113,17 +125,27 @@ class Errors(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RankedRows:
-    """The sort itself: for each row, its place in the concatenated counts (wrong, then correct)."""
+    """The sort itself: for each row, its place in the concatenated counts.
+
+    These are of the errors at the e groups that hold one, then of the correct predictions at all g groups.
+    """
 
     distrust: Floats
     place: NDArray[np.intp]
     error_groups: NDArray[np.intp]
+    passed: NDArray[np.intp]
+
+    @property
+    def is_correct(self) -> NDArray[np.bool_]:
+        """Whether each row is correct, (n,)."""
+        return self.place >= len(self.error_groups)
 
     def ranking(self, rows: NDArray[np.intp] | None = None) -> Ranking:
         """Count all rows, or the given rows (drawn with replacement, say)."""
-        groups = len(self.distrust)
-        counts = np.bincount(self.place if rows is None else self.place[rows], minlength=2 * groups)
-        return Ranking(self.distrust, counts[groups:], counts[:groups], self.error_groups)
+        errors = len(self.error_groups)
+        place = self.place if rows is None else self.place[rows]
+        counts = np.bincount(place, minlength=errors + len(self.distrust)).astype(np.float64)
+        return Ranking(self.distrust, counts[errors:], counts[:errors], self.error_groups, self.passed)
 
 
 def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
@@ -137,9 +159,11 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
     """
     confidence, is_correct = checked(confidence, is_correct)
     distrust, group = np.unique(-confidence, return_inverse=True)
-    error_groups = np.flatnonzero(np.bincount(group[~is_correct], minlength=len(distrust)))
-    group += len(distrust) * is_correct
-    return RankedRows(distrust, group, error_groups)
+    error_groups, rank_among_these = np.unique(group[~is_correct], return_inverse=True)
+    place = group + len(error_groups)
+    place[~is_correct] = rank_among_these
+    passed = np.searchsorted(error_groups, np.arange(len(distrust)), side="right")
+    return RankedRows(distrust, place, error_groups, passed)
 
 
 def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
@@ -184,3 +208,14 @@ def risk_coverage_curve(confidence: ArrayLike, is_correct: ArrayLike) -> RiskCov
     (array([0.25, 0.75, 1.  ]), array([0.   , 0.333, 0.5  ]))
     """
     return RiskCoverage.of(rank_rows(confidence, is_correct).ranking())
+
+
+def harmonic_numbers(n: int) -> Floats:
+    """Return H_0…H_n."""
+    return _harmonic_table(n.bit_length())[: n + 1]
+
+
+@lru_cache(maxsize=4)
+def _harmonic_table(bits: int) -> Floats:
+    """Return H_k for all k of so many bits; one table serves all resamples, also of clusters, whose n differ."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, 2**bits))])

@@ -31,8 +31,9 @@ class Metric:
     ``function`` takes a :class:`Ranking` in :data:`METRICS`, and two arrays, ``(confidence, is_correct)``, in other
     dicts. It also takes a ``threshold`` where :attr:`threshold` names which: that for correct predictions
     (``positive``), or that for errors (``negative``). ``definition`` is one sentence, ``short`` the title in a terminal
-    where that differs, ``scale`` the factor by which tables multiply, and ``in_table`` whether the main table has a
-    column of it.
+    where that differs, ``scale`` the factor by which tables multiply, ``in_table`` whether the main table has a
+    column of it, and ``is_area`` whether it is the area under a curve, not a fraction of counted rows: their intervals
+    differ.
 
     >>> METRICS["auc"].heading, METRICS["aurc"].heading, METRICS["aurc"].terminal_heading
     ('AUC ↑', 'AURC ×1000 ↓', 'AURC‰')
@@ -46,6 +47,7 @@ class Metric:
     higher_is_better: bool = True
     threshold: Literal["positive", "negative"] | None = None
     in_table: bool = True
+    is_area: bool = False
 
     @property
     def heading(self) -> str:
@@ -80,7 +82,7 @@ def auroc_of(ranking: Ranking) -> float:
 def aupr_success_of(ranking: Ranking) -> float:
     """Return the average precision with correct predictions as positives, by distinct thresholds."""
     _require_both(ranking)
-    precision = ranking.correct_above / np.maximum(ranking.accepted, 1)
+    precision = ranking.correct_above / ranking.accepted_or_one
     return float(np.sum(ranking.correct * precision)) / ranking.n_correct
 
 
@@ -318,20 +320,31 @@ def kl(a: Gaussian, b: Gaussian) -> float:
 
 
 lower_is_better = partial(Metric, higher_is_better=False)
-_risk = partial(lower_is_better, scale=1000)
+_risk = partial(lower_is_better, scale=1000, is_area=True)
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy_of, "Acc", "The fraction of predictions that are correct.", in_table=False),
     "auc": Metric(
-        auroc_of, "AUC", "How often a correct prediction has more confidence than a wrong one; ties count ½."
+        auroc_of,
+        "AUC",
+        "How often a correct prediction has more confidence than a wrong one; ties count ½.",
+        is_area=True,
     ),
     "fpr_at_95tpr": lower_is_better(
         partial(fpr_at_tpr_of, tpr=0.95), "FPR-95%-TPR", "The FPR where the TPR is 95 %.", "FPR95"
     ),
     "aupr_error": Metric(
-        aupr_error_of, "AUPR-Error", "The average precision of finding errors by low confidence.", "AUPR-E"
+        aupr_error_of,
+        "AUPR-Error",
+        "The average precision of finding errors by low confidence.",
+        "AUPR-E",
+        is_area=True,
     ),
     "aupr_success": Metric(
-        aupr_success_of, "AUPR-Success", "The average precision of finding the correct by high confidence.", "AUPR-S"
+        aupr_success_of,
+        "AUPR-Success",
+        "The average precision of finding the correct by high confidence.",
+        "AUPR-S",
+        is_area=True,
     ),
     "tpr": Metric(
         tpr_of, "TPR", "The fraction of the correct with a confidence above the threshold.", threshold="positive"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from steepslope.evaluation.evaluation import by_luck
 from steepslope.evaluation.rows import Row
 from steepslope.evaluation.score import BASELINE
 from steepslope.metrics.groups import GroupRisk
@@ -35,6 +36,8 @@ def terminal_titles() -> list[str]:
 def main_grid(rows: Sequence[Row]) -> Grid:
     """Return every metric with its interval, and the paired difference of the AUC to MCP's."""
     note = "In percent, with 95 % bootstrap intervals; TPR and TNR at each score's own threshold."
+    if rows[0].clusters is not None:
+        note += f" Whole clusters were resampled, of which there are {rows[0].clusters:,}."
     if rows[0].lacking:
         note += f" {rows[0].lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
     return Grid("", ["score", *headings(), DELTA], [_main_cells(row) for row in rows], note)
@@ -68,8 +71,11 @@ def _score_grid(title: str, columns: Iterable[str], cells: Mapping[str, Iterable
 
 def difference_grid(rows: Sequence[Row]) -> Grid:
     """Return each metric's paired difference to MCP, with p; empty where there is nothing to compare."""
-    cells = {row.name: _difference_cells(row.vs_mcp or {}) for row in rows if row.name != BASELINE}
+    cells = {row.name: list(_difference_cells(row.vs_mcp or {})) for row in rows if row.name != BASELINE}
     note = "Paired on the same resamples; in brackets the 95 % interval, then the two-sided p of no difference."
+    comparisons = sum(cell.aside != "" for line in cells.values() for cell in line)
+    if comparisons:
+        note += f" {by_luck(comparisons)}."
     return _score_grid("Difference to MCP", headings(), cells, note)
 
 

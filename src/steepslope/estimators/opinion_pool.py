@@ -40,22 +40,35 @@ class OpinionPool:
 
 
 def fit_opinion_pool(
-    opinions: NDArray[Any], classes: NDArray[np.int64], labels: NDArray[np.int64], num_classes: int, penalty: float
+    opinions: NDArray[Any],
+    classes: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    num_classes: int,
+    penalty: float,
+    row_weights: NDArray[np.float64] | None = None,
 ) -> OpinionPool:
-    """Return the pool of least cross entropy with the labels and a ridge of ``penalty`` / 2 on all parameters.
+    """Return the pool of least cross entropy with the labels, and a ridge that shrinks it to its first opinion alone.
 
-    ``opinions`` (n, V, C) are log-probabilities of the candidate ``classes`` (n, C). L-BFGS-B fits on one thread, in at
-    most 500 iterations; the problem is convex. A label that is no candidate is the last of them, which then has the
-    number ``num_classes`` and stands for all others; else its offset stays 0.
+    ``opinions`` (n, V, C) are log-probabilities of the candidate ``classes`` (n, C); the rows count by ``row_weights``
+    (n,), by default the same. The ridge is ``penalty`` / 2 times the squared distance of the parameters from a weight
+    of 1 for the first opinion and 0 for all else. L-BFGS-B fits on one thread, in at most 500 iterations; the problem
+    is convex. A label that is no candidate is the last of them, which then has the number ``num_classes`` and stands
+    for all others; else its offset stays 0.
     """
     listed = classes == labels[:, None]
     target = torch.from_numpy(np.where(listed.any(axis=1), listed.argmax(axis=1), classes.shape[1] - 1))
     inputs, count = torch.from_numpy(opinions).double(), opinions.shape[1]
+    shares = torch.full((len(labels),), 1 / len(labels), dtype=torch.float64)
+    if row_weights is not None:
+        shares = torch.from_numpy(row_weights / row_weights.sum())
     last = torch.nn.functional.one_hot(torch.tensor(classes.shape[1] - 1), classes.shape[1]).double()
+    prior = torch.zeros(count + 1, dtype=torch.float64)
+    prior[0] = 1
 
     def objective(parameters: torch.Tensor) -> torch.Tensor:
         utilities = torch.einsum("mvc,v->mc", inputs, parameters[:count]) + parameters[count] * last
-        return torch.nn.functional.cross_entropy(utilities, target) + penalty / 2 * parameters.square().sum()
+        loss = torch.nn.functional.cross_entropy(utilities, target, reduction="none") @ shares
+        return loss + penalty / 2 * (parameters - prior).square().sum()
 
     start = np.array([1 / count] * count + [0.0])
     free = bool((classes[:, -1] == num_classes).all())

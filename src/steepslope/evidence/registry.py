@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 from steepslope.errors import require_known
 from steepslope.estimators.neighbors import Index
 from steepslope.evidence.dropout import dropout_columns, dropout_opinions
+from steepslope.evidence.feature_opinion import (
+    check_feature_opinion,
+    feature_opinion_columns,
+    feature_opinions,
+    fit_feature_opinion,
+)
 from steepslope.evidence.joint_opinion import INPUTS, check_joint, fit_joint, joint_columns, joint_opinions
 from steepslope.evidence.logits import logit_columns, logit_opinions
 from steepslope.evidence.neighbors import COUNTS, fit_neighbors, neighbor_columns, neighbor_opinions
@@ -31,6 +37,12 @@ EVIDENCE: dict[str, Evidence] = {
     "features": Evidence(feature_columns, ("features",)),
     "logits": Evidence(logit_columns, opinions=logit_opinions),
     "neighbors": Evidence(neighbor_columns, ("features",), _NEIGHBORS, neighbor_opinions),
+    "feature_opinion": Evidence(
+        feature_opinion_columns,
+        ("features",),
+        Learning(fit_feature_opinion, check_feature_opinion, slow=True),
+        feature_opinions,
+    ),
     "views": Evidence(view_columns, ("views",), opinions=view_opinions),
     "dropout": Evidence(dropout_columns, ("dropout",), opinions=dropout_opinions),
     "auxiliary_neighbors": Evidence(
@@ -38,8 +50,10 @@ EVIDENCE: dict[str, Evidence] = {
         ("auxiliary",),
         replace(_NEIGHBORS, fit=partial(fit_neighbors, array="auxiliary")),
     ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
-    "second_opinion": Evidence(opinion_columns, ("auxiliary",), Learning(fit_probe, check_probe), second_opinions),
-    "joint_opinion": Evidence(joint_columns, INPUTS, Learning(fit_joint, check_joint), joint_opinions),
+    "second_opinion": Evidence(
+        opinion_columns, ("auxiliary",), Learning(fit_probe, check_probe, slow=True), second_opinions
+    ),
+    "joint_opinion": Evidence(joint_columns, INPUTS, Learning(fit_joint, check_joint, slow=True), joint_opinions),
 }
 FORMER_NAMES: dict[str, str] = {"foreign_neighbors": "auxiliary_neighbors"}  # in oracles of earlier versions
 

@@ -13,7 +13,7 @@ from steepslope.outputs import ClassifierOutputs
 Floats = NDArray[np.floating[Any]]
 State = Mapping[str, NDArray[Any]]
 NO_STATE: State = {}
-MOST_REFERENCES = 100_000
+MOST_REFERENCES = 150_000
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,15 @@ class Learning:
     """How evidence learns: ``fit`` on outputs, those that are ``of``: the ``reference``, or the fit set's ``errors``.
 
     ``check`` raises for a state that was read from a file and that ``fit`` could not have left, for a number of
-    classes. ``at_least`` is the number of outputs needed.
+    classes. ``at_least`` is the number of outputs needed. What learns ``slow``ly, such as a net, learns from a large
+    reference once, not anew for each fold.
     """
 
     fit: Callable[[ClassifierOutputs], State]
     check: Callable[[State, int], object]
     of: Literal["reference", "errors"] = "reference"
     at_least: int = 1
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ def require_arrays(state: State, shapes: Mapping[str, tuple[int | None, ...]]) -
         raise SteepslopeError(f"expected arrays {dict(shapes)}, found {', '.join(state) or 'none'}")
 
 
-def references(outputs: ClassifierOutputs) -> ClassifierOutputs:
+def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
     """Return the outputs to learn from: all, or as many as are learnt from at most, evenly spread over their order."""
-    if len(outputs) <= MOST_REFERENCES:
+    if len(outputs) <= most:
         return outputs
-    return outputs.subset(np.linspace(0, len(outputs) - 1, MOST_REFERENCES).round().astype(np.int64))
+    return outputs.subset(np.linspace(0, len(outputs) - 1, most).round().astype(np.int64))

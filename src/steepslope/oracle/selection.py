@@ -1,110 +1,122 @@
-"""Which opinions count in a fused oracle: candidates, each as seen from the other folds of the fit set, by AURC."""
+"""Which opinions count in a fused oracle: MCP or a pool of them, each as seen from the other folds, level by level."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from steepslope.estimators.opinion_pool import OpinionPool, fit_opinion_pool
-from steepslope.evidence.folds import FOLDS, Errors, fold_of
-from steepslope.evidence.registry import kinds
-from steepslope.evidence.states import Evidence
+from steepslope.evidence.fit_set import FitSet
+from steepslope.evidence.folds import FOLDS
+from steepslope.evidence.registry import EVIDENCE
 from steepslope.metrics import aurc
-from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import SCORES
 
-PENALTIES = (1e-4, 1e-3, 1e-2)
+STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the classifier's own opinion
+LEAST_WEIGHT = 1e-3  # of all weights: an opinion with less is left out
 OWN = "logits"  # the classifier's own opinion
-NOISE = "noise"
+FREE, AUXILIARY, ALL = "free", "auxiliary", "all"
+LEVELS: dict[str, tuple[str, ...] | None] = {
+    FREE: ("logits", "features"),
+    AUXILIARY: ("logits", "features", "auxiliary"),
+    ALL: None,
+}  # the arrays that evidence may need at each budget; None: any
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class Pool:
+    """A pool of the opinions of some kinds of evidence, which have ``widths`` opinions each."""
+
+    inputs: tuple[str, ...]
+    widths: tuple[int, ...]
+    pool: OpinionPool
+
+    def side_by_side(self, opinions: Mapping[str, Floats]) -> Floats:
+        """Return the opinions of its kinds, (n, V, C) each, as one array."""
+        return np.concatenate([opinions[name] for name in self.inputs], axis=1)
+
+    def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
+        """Return the log-odds that each prediction is right, (n,)."""
+        return self.pool.log_odds(self.side_by_side(opinions))
+
+
+@dataclass(frozen=True, eq=False)
 class Opinions:
-    """Opinions (n, V, C) of each kind of evidence on the candidate ``classes`` (n, C), and the labels (n,)."""
+    """The opinions of each kind on the rows of a fit set, or on its clean rows alone, and the candidate ``classes``."""
 
-    parts: dict[str, Floats]
+    fit_set: FitSet
     classes: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    num_classes: int
+    parts: dict[str, Floats] = field(default_factory=dict)
 
-    def of(self, inputs: Sequence[str]) -> Floats:
-        """Return the opinions of some kinds, side by side."""
-        return np.concatenate([self.parts[name] for name in inputs], axis=1)
+    def own(self) -> Floats:
+        """Return MCP of the clean rows, as log-odds, (n,)."""
+        part = self.parts[OWN][: self.fit_set.clean, 0]
+        return np.asarray(part[:, 0] - logsumexp(part[:, 1:], axis=1))
 
-    def pool(self, inputs: Sequence[str], penalty: float, rows: Any = slice(None)) -> OpinionPool:
-        """Return the pool of some kinds, fitted on some rows."""
-        opinions = self.of(inputs)[rows]
-        return fit_opinion_pool(opinions, self.classes[rows], self.labels[rows], self.num_classes, penalty)
+    def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
+        """Return the pool of some kinds, fitted without one fold, where one is given."""
+        rows, fold, weights = self.fit_set.rows, self.fit_set.fold, self.fit_set.weights
+        n = min(len(self.parts[name]) for name in inputs)
+        kept = np.flatnonzero(fold[:n] != (FOLDS if without is None else without))
+        opinions = np.concatenate([self.parts[name][kept] for name in inputs], axis=1)
+        widths = tuple(self.parts[name].shape[1] for name in inputs)
+        penalty = strength / np.sum(kept < self.fit_set.clean)
+        classes, labels = self.classes[kept], rows.labels[kept]
+        found = fit_opinion_pool(opinions, classes, labels, rows.num_classes, penalty, weights[kept])
+        return Pool(tuple(inputs), widths, found)
+
+    def held_out(self, inputs: Sequence[str], strength: float) -> Floats:
+        """Return the log-odds of the clean rows, each by a pool that was fitted without its fold."""
+        clean = self.fit_set.clean
+        odds, some = np.empty(clean), {name: self.parts[name][:clean] for name in inputs}
+        for number in range(FOLDS):
+            inside = self.fit_set.fold[:clean] == number
+            pool = self.pool(inputs, strength, number)
+            odds[inside] = pool.log_odds({name: part[inside] for name, part in some.items()})
+        return odds
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """Inputs, the ridge on their weights (None for a single score), and the log-odds of held-out rows."""
+    """A pool, and the log-odds of the clean rows as seen from the other folds (n,)."""
 
-    inputs: tuple[str, ...]
-    penalty: float | None
+    pool: Pool
     held_out: Floats
 
-    def risk(self, is_correct: NDArray[np.bool_]) -> float:
-        """Return the AURC on the fit set."""
-        return aurc(self.held_out, is_correct)
+
+def level_of(name: str) -> str:
+    """Return the cheapest budget at which a kind of evidence can be had."""
+    needed = set(EVIDENCE[name].arrays)
+    return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
 
 
-def best_pool(opinions: Opinions, is_correct: NDArray[np.bool_], seed: int) -> Candidate:
-    """Return the best of: the classifier's opinion alone, all opinions, and those left when some are dropped.
+def inputs_at(level: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds of evidence among ``names`` that a budget pays for."""
+    order = list(LEVELS)
+    return tuple(name for name in names if order.index(level_of(name)) <= order.index(level))
 
-    The ridge is chosen with all opinions; then the one without which the AURC falls most is dropped, as long as it
-    falls.
+
+def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: NDArray[np.bool_]) -> Candidate:
+    """Return MCP, or the pool of these inputs, by the AURC of held-out rows; what has no weight in it is left out.
+
+    Nothing else competes: with few errors, a single score that seems best is often so by luck.
     """
-    fold = fold_of(is_correct, seed)
-
-    def tried(inputs: tuple[str, ...], penalty: float) -> tuple[float, Candidate]:
-        candidate = held_out(opinions, inputs, penalty, fold)
-        return candidate.risk(is_correct), candidate
-
-    alone = [tried((OWN,), penalty) for penalty in PENALTIES]
-    risk, best = min((tried(tuple(opinions.parts), penalty) for penalty in PENALTIES), key=lambda pair: pair[0])
-    while len(best.inputs) > 1:
-        assert best.penalty is not None
-        fewer = [tuple(name for name in best.inputs if name != left) for left in best.inputs if left != OWN]
-        rival_risk, rival = min((tried(inputs, best.penalty) for inputs in fewer), key=lambda pair: pair[0])
-        if rival_risk >= risk:
-            break
-        risk, best = rival_risk, rival
-    return min([*alone, (risk, best)], key=lambda pair: pair[0])[1]
+    alone = opinions.own()
+    candidates: list[tuple[tuple[str, ...], float, Floats]] = [((OWN,), STRENGTHS[-1], alone)]
+    if len(inputs) > 1:
+        candidates += [(tuple(inputs), strength, opinions.held_out(inputs, strength)) for strength in STRENGTHS]
+    chosen, strength, odds = min(candidates, key=lambda one: aurc(one[2], is_correct))
+    return Candidate(_with_weight(opinions.pool(chosen, strength)), odds)
 
 
-def held_out(opinions: Opinions, inputs: tuple[str, ...], penalty: float, fold: NDArray[np.int64]) -> Candidate:
-    """Return some kinds with a ridge, each row as seen from the other folds."""
-    odds, chosen = np.empty(len(fold)), opinions.of(inputs)
-    for number in range(FOLDS):
-        inside = fold == number
-        odds[inside] = opinions.pool(inputs, penalty, ~inside).log_odds(chosen[inside])
-    return Candidate(inputs, penalty, odds)
-
-
-def left_out(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, errors: Errors) -> dict[str, str]:
-    """Return the kinds of evidence that cannot be had, each with the reason."""
-    source = reference if errors == "holdout" else outputs
-    enough = 0 if source is None else len(source) if errors == "holdout" else len(source) * (FOLDS - 1) // FOLDS
-
-    def reason(kind: Evidence) -> str | None:
-        if outputs.num_classes < kind.least_classes:
-            return f"for {kind.least_classes} classes and more"
-        if lacking := kind.lacking(outputs):
-            return f"no {lacking} in the outputs"
-        if kind.learning is None or not kind.needs_reference:
-            return None
-        if source is None:
-            return "no reference"
-        if lacking := kind.lacking(source):
-            return f"no {lacking} in the reference"
-        return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
-
-    wanted = {name: kind for name, kind in kinds().items() if kind.opinions is not None or name in SCORES}
-    reasons = {name: reason(kind) for name, kind in wanted.items()}
-    reasons[NOISE] = f"no {NOISE} in the outputs" if NOISE not in outputs.arrays else None
-    return {name: why for name, why in reasons.items() if why is not None}
+def _with_weight(found: Pool) -> Pool:
+    """Return a pool without those inputs that have next to no weight; the classifier's own opinion stays."""
+    edges = np.cumsum([0, *found.widths[:-1]])
+    sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights
+    kept = (sums > LEAST_WEIGHT * weights.sum()) | (np.array(found.inputs) == OWN)
+    rows = np.repeat(kept, found.widths)
+    inputs, widths = (tuple(itertools.compress(some, kept)) for some in (found.inputs, found.widths))
+    return Pool(inputs, widths, OpinionPool(weights[rows], found.pool.others))

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from steepslope.checks import SEED, Check, choice, each, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.folds import ERRORS, Errors
 
+AUTO = "auto"
+Budget = Literal["auto", "free", "auxiliary", "all"]
 CHECKS: dict[str, Check] = {"errors": choice(*ERRORS), "seed": SEED}
+FUSED_CHECKS: dict[str, Check] = {
+    "errors": choice("holdout", "crossfit"),
+    "seed": SEED,
+    "budget": choice(AUTO, "free", "auxiliary", "all"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,30 +63,39 @@ class FusedSettings(LossOptions):
 
     Parameters
     ----------
+    budget
+        What a prediction may cost: free, no forward pass beside the classifier's; auxiliary, a second backbone as well;
+        all, everything that the outputs hold; auto, the cheapest of these that is as good as the best on the fit set.
+    errors
+        holdout: beside the other folds of the fit set, the classifier's training outputs are references, where they
+        are given; crossfit: the other folds alone, so there must be none.
+    seed
+        Seed of all that is drawn, such as folds; the same seed gives the same oracle.
+    """
+
+    budget: Budget = "auto"
+    errors: Literal["holdout", "crossfit"] = "holdout"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_all(self, FUSED_CHECKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OracleSettings(LossOptions):
+    """How an oracle on columns is built and fitted.
+
+    Parameters
+    ----------
     errors
         Where references come from: holdout, from the classifier's training outputs, while the fit set is new to it;
         crossfit, from the fit set itself, each fifth of it seen from the others; train, the same, where the fit set
         are the training outputs, as in the paper.
     seed
         Seed of all that is drawn, such as folds and initial weights; the same seed gives the same oracle.
-    """
-
-    errors: Errors = "holdout"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_all(self, CHECKS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OracleSettings(FusedSettings):
-    """How an oracle on columns is built and fitted.
-
-    Parameters
-    ----------
     inputs
-        What the oracle sees: features, logits, neighbors, views, dropout, auxiliary_neighbors, second_opinion,
-        joint_opinion, or a score such as trust_score.
+        What the oracle sees: features, logits, neighbors, feature_opinion, views, dropout, auxiliary_neighbors,
+        second_opinion, joint_opinion, or a score such as trust_score.
     head
         The last step: hyperplane (signed distance, paper Eq. 7) or linear.
     hidden
@@ -94,6 +110,8 @@ class OracleSettings(FusedSettings):
         Weight decay of AdamW.
     """
 
+    errors: Errors = "holdout"
+    seed: int = 0
     inputs: tuple[str, ...] = ("features",)
     head: str = "hyperplane"
     hidden: tuple[int, ...] = ()
@@ -103,8 +121,7 @@ class OracleSettings(FusedSettings):
     weight_decay: float = 0.1
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require_all(self, COLUMN_CHECKS)
+        require_all(self, {**CHECKS, **COLUMN_CHECKS})
         if not self.inputs or len(set(self.inputs)) < len(self.inputs):
             found = ", ".join(self.inputs) or "none"
             raise SteepslopeError(f"expected at least one, each once, found {found}", "inputs")

@@ -1,0 +1,110 @@
+"""The rows that a fused oracle is fitted to, and what each kind of evidence thinks of them without their own labels.
+
+Rows are the fit set's, and then their augmented copies. References are the classifier's training rows with their
+copies, and those rows of the fit set that lie in other folds, with theirs: no label is wasted, and none is seen by its
+own row, nor by a copy of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.evidence.copies import joined, with_copies
+from steepslope.evidence.fitting import all_parts, require_other_rows
+from steepslope.evidence.folds import FOLDS, fold_of
+from steepslope.evidence.opinions import opinions_of
+from steepslope.evidence.registry import kind_of
+from steepslope.evidence.states import Evidence, State, references
+from steepslope.outputs import ClassifierOutputs
+
+Floats = NDArray[np.float64]
+COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
+MOST_REFERENCES = 50_000  # of the classifier's training rows, and as many copies
+LARGE = 4  # times as many references as rows: what learns slowly then learns from the references alone
+
+
+@dataclass(frozen=True, eq=False)
+class FitSet:
+    """The fit set's ``outputs``, and ``rows``: these, ``clean`` many, and their copies; the ``fold`` of each of them.
+
+    ``reference`` are the references that are no rows of the fit set, if there are any, with their copies.
+    """
+
+    rows: ClassifierOutputs
+    outputs: ClassifierOutputs
+    clean: int
+    fold: NDArray[np.int64]
+    reference: ClassifierOutputs | None
+
+    @classmethod
+    def of(cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None, seed: int) -> FitSet:
+        """Take a fit set and a reference, each with the copies that it holds or can make.
+
+        Raises
+        ------
+        SteepslopeError
+            If a row is in both, or they have different numbers of classes.
+        """
+        if reference is not None:
+            require_other_rows("reference", outputs, reference)
+            if reference.num_classes != outputs.num_classes:
+                found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
+                raise SteepslopeError(found, "reference")
+        rows, origin = with_copies(outputs, seed)
+        known = None if reference is None else with_copies(references(reference, MOST_REFERENCES), seed)[0]
+        return cls(rows, outputs, len(outputs), fold_of(outputs.is_correct, seed)[origin], known)
+
+    @property
+    def weights(self) -> Floats:
+        """How much each row counts in a pool: a copy, of which there are many, a tenth in all of what a row does."""
+        copies = len(self.rows) - self.clean
+        return np.concatenate([np.ones(self.clean), np.full(copies, COPIES_WEIGHT * self.clean / max(copies, 1))])
+
+    def lacking(self, kind: Evidence) -> str | None:
+        """Return why a kind of evidence cannot be had, None if it can."""
+        if self.rows.num_classes < kind.least_classes:
+            return f"for {kind.least_classes} classes and more"
+        if lacking := kind.lacking(self.outputs if kind.learning is None else self.rows):
+            return f"no {lacking} in the outputs"
+        if kind.learning is None:
+            return None
+        if self.reference is not None and (lacking := kind.lacking(self.reference)):
+            return f"no {lacking} in the reference"
+        enough = self.clean * (FOLDS - 1) // FOLDS + (0 if self.reference is None else len(self.reference))
+        return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
+
+    def opinions(self, name: str) -> tuple[Floats, State | None]:
+        """Return a kind's opinions (n, V, C), each as seen without the row's own label, and its final state.
+
+        They are of all rows, or of the clean ones alone where copies lack what the evidence needs.
+        """
+        learning = kind_of(name).learning
+        if learning is None:
+            held = kind_of(name).lacking(self.rows) is None
+            return self._seen(name, self.rows if held else self.outputs, None), None
+        if learning.slow and self.reference is not None and len(self.reference) >= LARGE * len(self.rows):
+            state = learning.fit(self.reference)
+            return self._seen(name, self.rows, state), state
+        whole: Floats | None = None
+        for number in range(FOLDS):
+            inside = np.flatnonzero(self.fold == number)
+            part = self._seen(name, self.rows.subset(inside), learning.fit(self._references(name, number)))
+            whole = np.empty((len(self.rows), *part.shape[1:])) if whole is None else whole
+            whole[inside] = part
+        assert whole is not None
+        return whole, learning.fit(self._references(name, None))
+
+    def _references(self, name: str, without: int | None) -> ClassifierOutputs:
+        """Return the reference and all rows but those of a fold, with no other arrays than the evidence needs."""
+        others = np.flatnonzero(self.fold != without) if without is not None else np.arange(len(self.rows))
+        parts = [self.rows.subset(others)] if self.reference is None else [self.reference, self.rows.subset(others)]
+        return joined(parts, kind_of(name).arrays)
+
+    @staticmethod
+    def _seen(name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
+        part, _ = all_parts(outputs, (name,), {} if state is None else {name: state}, opinions_of)
+        return part

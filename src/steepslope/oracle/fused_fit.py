@@ -1,0 +1,163 @@
+"""What fitting a fused oracle leaves, how it gives log-odds, and how it lies on disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.estimators.opinion_pool import OpinionPool
+from steepslope.evidence.fitting import all_parts
+from steepslope.evidence.opinions import opinions_of
+from steepslope.evidence.registry import EVIDENCE
+from steepslope.evidence.states import State, arrays_fit
+from steepslope.evidence.storage import flattened, grouped, load_states
+from steepslope.oracle.budget import Gain
+from steepslope.oracle.handover import SHARE, Handover
+from steepslope.oracle.selection import LEVELS, OWN, Pool
+from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
+from steepslope.outputs import ClassifierOutputs
+from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
+from steepslope.utilities.weights import load_arrays, save_arrays
+
+VERSION = 2  # of the card
+POOLS = "pool", "fallback"
+HANDOVER = "handover"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class FusedFit:
+    """The pool of the chosen budget, what its evidence learnt, and how log-odds are calibrated.
+
+    With a ``handover``, rows that look unfamiliar to the auxiliary backbone hand half of their log-odds over to the
+    ``fallback``, the pool of what is free. ``slope`` and ``offset`` calibrate the log-odds. ``gains`` has what each
+    budget gains on the fit set, ``left_out`` why other evidence could not be had.
+    """
+
+    budget: str
+    pool: Pool
+    fallback: Pool | None
+    handover: Handover | None
+    states: dict[str, State]
+    slope: float
+    offset: float
+    num_classes: int
+    gains: dict[str, Gain] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All evidence that a prediction needs."""
+        return tuple(dict.fromkeys([*self.pool.inputs, *(() if self.fallback is None else self.fallback.inputs)]))
+
+    def __str__(self) -> str:
+        lines = [
+            f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
+        ]
+        missing = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
+        names = ", ".join(self.pool.inputs)
+        what = f"a pool of {names}" if len(self.inputs) > 1 else "no pool ranks better than MCP, so that is this oracle"
+        return "\n".join([*lines, what + (f" (without {missing})" if missing else "")])
+
+    def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
+        """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""
+        *parts, _ = all_parts(outputs, self.inputs, self.states, opinions_of)
+        found = dict(zip(self.inputs, parts, strict=True))
+        for pool in (self.pool, self.fallback):
+            for name, width in () if pool is None else zip(pool.inputs, pool.widths, strict=True):
+                if found[name].shape[1] != width:
+                    raise SteepslopeError(
+                        f"expected the fit set's {width} opinions, found {found[name].shape[1]}", name
+                    )
+        return found
+
+    def mixed(self, opinions: Mapping[str, Floats], outputs: ClassifierOutputs) -> Floats:
+        """Return the log-odds of the pool, or some of the fallback's where rows are handed over, (n,)."""
+        odds = self.pool.log_odds(opinions)
+        if self.handover is None or self.fallback is None:
+            return odds
+        return mixed(odds, self.fallback.log_odds(opinions), self.handover.weight(outputs))
+
+    def log_odds(self, outputs: ClassifierOutputs) -> Floats:
+        """Return the calibrated log-odds that each prediction is right, (n,)."""
+        return self.slope * self.mixed(self.opinions(outputs), outputs) + self.offset
+
+
+def mixed(odds: Floats, fallback: Floats, weight: Floats) -> Floats:
+    """Hand some of the log-odds over, by weights in [0, 1], (n,) each."""
+    return odds + SHARE * weight * (fallback - odds)
+
+
+def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any]) -> None:
+    """Write weights and what evidence learnt as safetensors, and the card; replace an earlier oracle."""
+    pools = {name: getattr(fitted, name) for name in POOLS if getattr(fitted, name) is not None}
+    states = dict(fitted.states) | ({} if fitted.handover is None else {HANDOVER: fitted.handover.state})
+    card = {
+        "budget": fitted.budget, "slope": fitted.slope, "offset": fitted.offset, "num_classes": fitted.num_classes,
+        **{name: {"inputs": pool.inputs, "widths": pool.widths} for name, pool in pools.items()},
+        "gains": {name: asdict(one) for name, one in fitted.gains.items()}, "left_out": fitted.left_out,
+    }  # fmt: skip
+    with staged_folder(folder, last=CARD) as staging:
+        save_arrays(flattened({name: vars(pool.pool) for name, pool in pools.items()}), staging / WEIGHTS)
+        save_arrays(flattened(states), staging / STATES)
+        write_json(staging / CARD, {"kind": FUSED, "version": VERSION, "settings": settings, "fitted": card})
+
+
+def read_fit(folder: Path, card: Mapping[str, Any]) -> FusedFit:
+    """Read what :func:`write_fit` wrote; an error names the file and the field."""
+    path = folder / CARD
+    if card.get("version") != VERSION:
+        raise SteepslopeError("a fused oracle of an earlier version, whose rules were others: fit it again", path)
+    shape = json_field(dict(card), "fitted", dict, path)
+    slope, offset = (float(json_field(shape, name, (int, float), path)) for name in ("slope", "offset"))
+    if not (math.isfinite(offset) and 0 < slope < math.inf):
+        raise SteepslopeError(f"expected a finite offset and slope > 0, found {offset} and {slope}", path)
+    budget, num_classes = json_field(shape, "budget", str, path), positive(shape, "num_classes", path)
+    require_known(f"budget in {path}:", budget, LEVELS)
+    weights = grouped(load_arrays(folder / WEIGHTS))
+    pool = _read_pool(json_field(shape, "pool", dict, path), weights.get("pool", {}), path)
+    fallback = None
+    if "fallback" in shape:
+        fallback = _read_pool(json_field(shape, "fallback", dict, path), weights.get("fallback", {}), path)
+    inputs = tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
+    states = load_states(folder / STATES, inputs, num_classes)
+    handover = None if fallback is None else _read_handover(folder)
+    gains = {name: Gain.of(one, path) for name, one in json_field(shape, "gains", dict, path).items()}
+    missing = json_field(shape, "left_out", dict, path)
+    return FusedFit(budget, pool, fallback, handover, states, slope, offset, num_classes, gains, missing)
+
+
+def _read_handover(folder: Path) -> Handover:
+    arrays = grouped(load_arrays(folder / STATES)).get(HANDOVER, {})
+    try:
+        return Handover.restored(arrays)
+    except SteepslopeError as error:
+        raise error.within(folder / STATES) from error
+
+
+def _read_pool(shape: dict[str, Any], weights: State, path: Path) -> Pool:
+    inputs, widths = (tuple(json_field(shape, name, list, path)) for name in ("inputs", "widths"))
+    _check_inputs(inputs, widths, path)
+    count = sum(widths)
+    if not arrays_fit(weights, {"weights": (count,), "others": (1,)}, "float64"):
+        found = ", ".join(f"{name} {array.shape}" for name, array in weights.items()) or "nothing"
+        raise SteepslopeError(f"expected {count} weights and others (1,), found {found}", path.with_name(WEIGHTS))
+    if not all(np.isfinite(array).all() for array in weights.values()):
+        raise SteepslopeError("expected finite weights, found others", path.with_name(WEIGHTS))
+    return Pool(inputs, widths, OpinionPool(**weights))
+
+
+def _check_inputs(inputs: Sequence[Any], widths: Sequence[Any], path: Path) -> None:
+    pooled = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
+    for name in inputs:
+        require_known(f"input in {path}:", str(name), pooled)
+    counted = all(isinstance(width, int) and width >= 1 for width in widths) and len(widths) == len(inputs)
+    if len(set(inputs)) < len(inputs) or not counted or not inputs or inputs[0] != OWN:
+        raise SteepslopeError(f"expected {OWN} and other inputs with their widths, found {inputs} and {widths}", path)

@@ -1,0 +1,109 @@
+"""When an auxiliary backbone is less to be trusted: its features of an image lie far from all that it was fitted on.
+
+Then opinions that need no second backbone, fitted on augmented copies, take over half of the log-odds. Far is what lies
+beyond the usual by any of: the distance to the tenth neighbour and the length in whitened principal components, the
+length that these leave unexplained, the mean activation, and estimates of the image's noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.estimators.neighbors import Index
+from steepslope.evidence.states import State, references
+from steepslope.outputs import ClassifierOutputs
+from steepslope.utilities.blocks import blocks
+
+Floats = NDArray[np.float64]
+COMPONENTS = 50
+COMPONENT_ROWS = 20_000  # from which the components are taken
+POINTS = 5_000
+NEIGHBOR = 10
+USUAL = 0.05, 0.95  # quantiles of the fit set, between which nothing is far
+SHARE = 0.5  # of the log-odds that is handed over at most
+TINY = 1e-12
+AUXILIARY, NOISE = "auxiliary", "noise"
+
+
+@dataclass(frozen=True, eq=False)
+class Handover:
+    """``basis`` (e, c) and ``centre`` (e,) of whitened components, ``points`` (m, c) there, ``limits`` (2, s)."""
+
+    basis: NDArray[np.float32]
+    centre: NDArray[np.float32]
+    points: NDArray[np.float32]
+    limits: Floats
+
+    @classmethod
+    def of(cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None) -> Handover:
+        """Learn what is usual from a reference, and between which limits the fit set lies."""
+        known = outputs if reference is None else reference
+        rows = np.asarray(references(known, COMPONENT_ROWS).require(AUXILIARY), dtype=np.float64)
+        centre = rows.mean(axis=0)
+        values, vectors = np.linalg.eigh(np.cov((rows - centre).T))
+        count = min(COMPONENTS, len(rows) - 1, rows.shape[1])
+        basis = vectors[:, -count:] / np.sqrt(np.maximum(values[-count:], TINY))
+        found = (basis.astype(np.float32), centre.astype(np.float32))
+        some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float32)
+        plain = cls(*found, (some - found[1]) @ found[0], np.zeros((2, 0)))
+        return cls(*found, plain.points, np.quantile(plain._statistics(outputs), USUAL, axis=0))
+
+    def weight(self, outputs: ClassifierOutputs) -> Floats:
+        """Return how far each row lies, (n,): 0 within what is usual, 1 from half the usual width beyond it.
+
+        The statistic that lies furthest out decides.
+        """
+        statistics = self._statistics(outputs)
+        low, high = self.limits
+        if statistics.shape[1] != len(low):
+            held = len(low) - statistics.shape[1]
+            raise SteepslopeError(f"expected the {held} estimates of the fit set, found none", NOISE)
+        width = np.where(high > low, (high - low) / 2, np.inf)
+        return np.asarray(np.maximum((low - statistics) / width, (statistics - high) / width).max(axis=1).clip(0, 1))
+
+    def _statistics(self, outputs: ClassifierOutputs) -> Floats:
+        """Return all statistics of each row, (n, s)."""
+        columns = outputs.require(AUXILIARY)
+        if columns.shape[1] != len(self.basis):
+            raise SteepslopeError(f"expected {len(self.basis)} columns, found {columns.shape[1]}", AUXILIARY)
+        index = Index.build(self.points, np.zeros(len(self.points), dtype=np.int64), 1)
+        parts = [
+            self._of_features(np.asarray(columns[rows], dtype=np.float32), index)
+            for rows in blocks(len(outputs), 8_192)
+        ]
+        found = np.concatenate(parts)
+        if NOISE in outputs.arrays and (not self.limits.size or self.limits.shape[1] > found.shape[1]):
+            found = np.column_stack([found, np.asarray(outputs.require(NOISE), dtype=np.float64)])
+        return found
+
+    def _of_features(self, features: NDArray[np.float32], index: Index) -> Floats:
+        centred = features - self.centre
+        inside = centred @ self.basis
+        scale = np.square(self.basis).sum(axis=0)  # 1 / variance of each component
+        unexplained = np.square(centred).sum(axis=1) - (np.square(inside) / scale).sum(axis=1)
+        distance = index.kth_distance(inside, min(NEIGHBOR, len(self.points)))
+        lengths = [distance, np.square(inside).sum(axis=1), unexplained]
+        return np.column_stack([*(np.log(np.maximum(one, TINY)) for one in lengths), features.mean(axis=1)])
+
+    @property
+    def state(self) -> State:
+        """The arrays to be stored."""
+        return dict(vars(self))
+
+    @classmethod
+    def restored(cls, arrays: State) -> Handover:
+        """Return the hand-over of stored arrays; raise for some that are none."""
+        shapes = {name: array.shape for name, array in arrays.items()}
+        try:
+            found = cls(**{name: np.asarray(array) for name, array in arrays.items()})
+            (width, count), points, limits = found.basis.shape, found.points.shape, found.limits.shape
+        except (TypeError, ValueError) as error:
+            raise SteepslopeError(f"expected basis, centre, points and limits, found {shapes}", "hand-over") from error
+        fits = found.centre.shape == (width,) and points[1:] == (count,) and limits[:1] == (2,) and len(limits) == 2
+        if not fits or not all(np.isfinite(array).all() for array in arrays.values()):
+            raise SteepslopeError(f"expected finite arrays that fit one another, found {shapes}", "hand-over")
+        return found

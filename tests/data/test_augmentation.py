@@ -87,7 +87,7 @@ def test_what_moves_keeps_the_centre_and_moves_the_others(seed: int) -> None:
 
     def moved(kind: str) -> NDArray[Any]:
         weight = AUGMENTATIONS[kind](spot, np.random.default_rng(seed))[0].astype(np.float64)
-        return np.array([(weight * rows).sum(), (weight * columns).sum()]) / weight.sum()
+        return np.array([np.average(rows, weights=weight), np.average(columns, weights=weight)])
 
     turned, scaled, sheared = moved("rotate"), moved("scale"), moved("shear")
     assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(place), abs=0.02)
@@ -107,7 +107,7 @@ def test_copies_lie_beside_their_original_and_depend_on_nothing_else() -> None:
     assert copies.ids[:4] == ["a/0#1", "a/0#2", "a/0#3", "a/1#1"]
     forward = [pixels(copies.image(row)) for row in range(18)]
     for row in reversed(range(18)):
-        np.testing.assert_array_equal(copies.image(row), forward[row])
+        np.testing.assert_array_equal(pixels(copies.image(row)), forward[row])
     alone = Augmented(data.subset(np.array([4])), 3, ALL_KINDS, 7)
     for copy in range(3):
         np.testing.assert_array_equal(alone.image(copy), forward[12 + copy])

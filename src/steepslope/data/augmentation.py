@@ -21,6 +21,7 @@ from steepslope.checks import SEED, require, whole
 from steepslope.data.images import ALL, Dataset
 from steepslope.data.transforms import as_colour
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.outputs.folder import copy_ids
 
 Floats = NDArray[np.float32]
 Kind = Callable[[Floats, np.random.Generator], Floats]
@@ -39,7 +40,7 @@ def _noise(image: Floats, draw: np.random.Generator) -> Floats:
 
 
 def _contrast(image: Floats, draw: np.random.Generator) -> Floats:
-    mean = image.mean(dtype=np.float64).astype(np.float32)
+    mean = np.float32(image.mean(dtype=np.float64))
     return mean + np.float32(draw.uniform(0.3, 0.8)) * (image - mean)
 
 
@@ -102,7 +103,7 @@ def augmented(image: Image.Image, kind: str, draw: np.random.Generator) -> Image
     'L'
     """
     plain = image if image.mode == "L" and "transparency" not in image.info else as_colour(image)
-    pixels = np.moveaxis(np.atleast_3d(np.asarray(plain, dtype=np.float32) / 255), 2, 0)
+    pixels = np.moveaxis(np.atleast_3d(np.asarray(plain, dtype=np.float32) / np.float32(255)), 2, 0)
     changed = (AUGMENTATIONS[kind](pixels, draw).clip(0, 1) * 255).round().astype(np.uint8)
     return Image.fromarray(changed[0] if plain.mode == "L" else np.moveaxis(changed, 0, 2).copy())
 
@@ -180,12 +181,3 @@ class Augmented:
     @cached_property
     def _names(self) -> list[str]:
         return [str(name) for name in self.data.ids]  # once: some data sets make them anew each time
-
-
-def copy_ids(ids: list[str], copies: int) -> list[str]:
-    """Name the copies of images.
-
-    >>> copy_ids(["cat.png", "dog.png"], 2)
-    ['cat.png#1', 'cat.png#2', 'dog.png#1', 'dog.png#2']
-    """
-    return [f"{name}#{copy}" for name in ids for copy in range(1, copies + 1)]

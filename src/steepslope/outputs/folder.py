@@ -96,6 +96,7 @@ def _auxiliary_features(subfolder: Path, folder: Path) -> NDArray[Any]:
 
 def _of_copies(subfolder: Path, folder: Path) -> Arrays:
     """Map the arrays of augmented copies, (n, A, …), by their names in outputs."""
+    require_one_classifier(folder, subfolder)
     originals, names = ids_of_folder(folder), ids_of_folder(subfolder)
     copies = max(1, len(names) // max(1, len(originals)))
     if names != copy_ids(originals, copies):

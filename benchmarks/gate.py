@@ -30,7 +30,7 @@ def gate_against_bare_classifier() -> Comparison:
     classifier = load_classifier(f"timm:efficientnet_lite0?weights={weights}")
     images = torch.randn((BATCH, 3, 224, 224), generator=torch.Generator().manual_seed(0))
     oracle, labels = _oracle(), np.zeros(BATCH, dtype=np.int64)
-    options = ExtractionOptions(backend="onnx")
+    options = ExtractionOptions(evidence=("features",), backend="onnx")
     with launched(options, options.backend) as fabric, torch.inference_mode():
         engine = Engine.on(on_backend(classifier, options, fabric), options, fabric)
 

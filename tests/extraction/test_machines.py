@@ -25,7 +25,18 @@ def launch(given: list[str], launcher: list[str]) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize("launcher", ["fabric", pytest.param("torchrun", marks=pytest.mark.slow)])
 def test_two_processes_give_the_same_arrays(launcher: str, images: Path, tmp_path: Path) -> None:
-    options = ("--shard-rows", "5", "--batch-size", "4", "--evidence", "features,views,dropout", "--passes", "3")
+    options = (
+        "--shard-rows",
+        "5",
+        "--batch-size",
+        "4",
+        "--evidence",
+        "features,views,dropout,noise",
+        "--passes",
+        "3",
+        "--augment",
+        "2",
+    )
     extracted(TINY, images, tmp_path / "one", *options)
     given = words(TINY, images, tmp_path / "two", *options)
     if launcher == "torchrun":
@@ -36,7 +47,9 @@ def test_two_processes_give_the_same_arrays(launcher: str, images: Path, tmp_pat
     assert result.stderr.count("24 predictions") == 1
     files = {path.name for path in (tmp_path / "one").iterdir()}
     assert files == {path.name for path in (tmp_path / "two").iterdir()}
-    for name in ("logits", "features", "labels", "views", "dropout"):
+    assert result.stderr.count("48 predictions") == 1
+    kept = ("logits", "features", "labels", "noise")
+    for name in (*kept, "views", "dropout", *(f"augmented/{name}" for name in kept)):
         one, two = (np.load(tmp_path / folder / f"{name}.npy") for folder in ("one", "two"))
         np.testing.assert_array_equal(one, two)
 

@@ -38,7 +38,7 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     for out in (killed, unbroken):
         assert main([*words, str(out)]) == 0
     files = sorted(path.name for path in unbroken.iterdir())
-    assert files == ["features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json"]
+    assert files == ["features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json", "noise.npy"]
     for name in files:
         assert (killed / name).read_bytes() == (unbroken / name).read_bytes()
 

@@ -132,21 +132,23 @@ def test_noise_that_cannot_be_is_named(noise: np.ndarray, message: str) -> None:
         make_complete(400).changed(noise=noise)
 
 
-def test_images_below_the_mask_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = ["extract", "--classifier", "net:digits-net", "--data", "digits:test", "--evidence", "views"]
-    assert main([*given, "--image-size", "2", "--mean", "0.5", "--std", "0.5", "--out", str(tmp_path)]) == 2
-    assert "internal" not in capsys.readouterr().err
-    with pytest.raises(SteepslopeError, match="expected images of at least 3 × 3 pixels, found 2 × 5"):
+def test_images_below_the_mask_are_named() -> None:
+    with pytest.raises(SteepslopeError, match="noise: expected images of at least 3 × 3 pixels, found 2 × 5"):
         noise_of(torch.zeros(1, 1, 2, 5))
 
 
-def test_views_come_with_noise(demo: Path, tmp_path: Path) -> None:
+def test_noise_is_kept_unless_it_is_not_wanted(demo: Path, tmp_path: Path) -> None:
     given = ["--classifier", f"checkpoint:{demo / 'seed0' / 'classifier'}", "--data", "digits:test"]
-    assert main(["extract", *given, "--evidence", "views", "--out", str(tmp_path / "o")]) == 0
+    assert main(["extract", *given, "--evidence", "features,views", "--out", str(tmp_path / "without")]) == 0
+    assert ClassifierOutputs.load(tmp_path / "without").noise is None
+    assert main(["extract", *given, "--out", str(tmp_path / "o")]) == 0
     outputs = ClassifierOutputs.load(tmp_path / "o")
+    pixels = load_digits("", "test").pixels
+    expected = noise_of(torch.from_numpy(pixels[:, None].astype(np.float32)))  # whatever the normalisation
+    np.testing.assert_allclose(outputs.require("noise"), expected, rtol=1e-3)
     assert outputs.require("noise").shape == (len(outputs), 2)
     assert outputs.subset(np.arange(3)).require("noise").tolist() == outputs.require("noise")[:3].tolist()
     outputs.save(tmp_path / "o.npz")
     assert ClassifierOutputs.load(tmp_path / "o.npz").require("noise").tolist() == outputs.require("noise").tolist()
     with pytest.raises(SteepslopeError, match="a table cannot hold"):
-        outputs.changed(views=None).save(tmp_path / "o.csv")
+        outputs.save(tmp_path / "o.csv")

@@ -37,8 +37,8 @@ LEVELS = (0, 1)
 PASSES = 50
 
 PLAIN = ExtractionOptions(batch_size=256, backend="onnx")
-WITH_VIEWS = replace(PLAIN, evidence=("features", "views"))
-AUXILIARY = ExtractionOptions(batch_size=64, backend="onnx")
+WITH_VIEWS = replace(PLAIN, evidence=("features", "views", "noise"))
+AUXILIARY = ExtractionOptions(evidence=("features",), batch_size=64, backend="onnx")
 
 
 def fused_table(

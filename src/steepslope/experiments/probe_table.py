@@ -111,7 +111,7 @@ def _views_of_features(
     width = plain.require_features().shape[1]
     wide = replace(net, net=FeaturesAsLogits(net.net).eval(), num_classes=width, classes=None)
     others = {name: data for name, data in images.items() if name != TRAIN}
-    views = replace(AUXILIARY, evidence=("views",))
+    views = replace(AUXILIARY, evidence=("views", "noise"))
     return outputs_of(wide, others, folder, views, lambda outputs: f"views of {len(outputs):,} images")
 
 

@@ -90,7 +90,7 @@ def seed_rows(data: str, classifier: Classifier, folder: Path, settings: Mapping
 def _extracted(classifier: Classifier, images: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
     """Return the outputs of each split; those of the test split with dropout passes."""
     plain = ExtractionOptions(batch_size=256)
-    passes = ExtractionOptions(evidence=("features", "dropout"), passes=PASSES, batch_size=256)
+    passes = ExtractionOptions(evidence=("features", "dropout", "noise"), passes=PASSES, batch_size=256)
     net, test = classifier.with_transform(), "test-dropout"
     found = outputs_of(net, {name: images[name] for name in ("train", "holdout")}, folder, plain)
     return {**found, "test": outputs_of(net, {test: images["test"]}, folder, passes)[test]}

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.classifiers.classifier import Classifier
+from steepslope.data.augmentation import Augmented
 from steepslope.data.datasets import DatasetSpec
 from steepslope.data.images import ALL, Dataset, rows_by_id
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import AUXILIARY, MANIFEST, ids_of_folder
+from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, extraction_of, ids_of_folder
+from steepslope.utilities.files import field
 from steepslope.utilities.progress import Notice, silent
 
 SPLIT_OF = {"train": "train", "holdout": "train", "test": "test"}
@@ -59,18 +61,26 @@ def extract_auxiliary(
 ) -> dict[Path, ClassifierOutputs]:
     """Write the backbone's features of the images whose outputs ``out``, or its subfolders, hold.
 
-    They go to the subfolder ``auxiliary`` of each, and are read with it from then on.
+    They go to the subfolder ``auxiliary`` of each, and are read with it from then on. Where there are outputs of
+    augmented copies, the features of the same copies go to the ``auxiliary`` of theirs. Noise is not kept again.
 
     Raises
     ------
     SteepslopeError
-        If there are no complete outputs, or the data set lacks one of their images.
+        If there are no complete outputs, the data set lacks one of their images, or the options want views, dropout
+        passes or copies of their own.
     """
-    if options.evidence != ("features",):
+    if set(options.evidence) - {"noise"} != {"features"}:
         raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
+    if options.augment:
+        raise SteepslopeError(
+            "expected none with an auxiliary backbone, which sees the copies of the outputs", "augment"
+        )
     images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
     sources = {folder / AUXILIARY: (str(spec), rows) for folder, rows in images.items()}
-    return extract(backbone, sources, options, summary_of_features, notice)
+    copied = {folder / AUGMENTED: rows for folder, rows in images.items() if (folder / AUGMENTED / MANIFEST).exists()}
+    copies = {folder / AUXILIARY: (f"{spec}, augmented", _copies_of(folder, rows)) for folder, rows in copied.items()}
+    return extract(backbone, sources, options.keeping("features"), summary_of_features, notice, copies)
 
 
 def summary_of_features(outputs: ClassifierOutputs) -> str:
@@ -92,3 +102,13 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
 def _images_of(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
         return Unlabelled(data, rows_by_id(data, ids_of_folder(folder)))
+
+
+def _copies_of(folder: Path, originals: Unlabelled) -> Augmented:
+    """Return the augmented copies whose outputs a folder holds, made again as its manifest records."""
+    path = folder / MANIFEST
+    recipe = field(extraction_of(folder), AUGMENTED, dict, path)
+    kinds: dict[str, type] = {"copies": int, "kinds": list, "seed": int}
+    copies, names, seed = (field(recipe, name, kind, path) for name, kind in kinds.items())
+    with located(path):
+        return Augmented(originals, copies, tuple(map(str, names)), seed)

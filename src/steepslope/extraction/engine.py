@@ -60,6 +60,7 @@ class Engine:
             if "views" in self.options.evidence:
                 views = [self._run(VIEWS[name](inputs))[1] for name in self.options.views]
                 arrays["views"] = np.stack([_array(view) for view in views], axis=1)
+            if "noise" in self.options.evidence:
                 arrays["noise"] = _array(noise_of(inputs))
             if "dropout" in self.options.evidence:
                 arrays["dropout"] = _array(self._dropout(inputs, first_row))

@@ -8,26 +8,33 @@ processes divide the shards among them; the first joins them.
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lightning_fabric import Fabric
 
 from steepslope.classifiers.classifier import Classifier
+from steepslope.data.augmentation import Augmented
 from steepslope.data.class_names import ClassNames
 from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import launched, together
-from steepslope.extraction.options import ExtractionOptions
+from steepslope.extraction.noise import SIDE
+from steepslope.extraction.options import EVIDENCE_ARRAYS, OF_COPIES, ExtractionOptions
 from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, is_complete, join, plan, write_shards
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import MANIFEST
+from steepslope.outputs.folder import AUGMENTED, MANIFEST
 from steepslope.utilities.files import staged_folder, write_json
 from steepslope.utilities.progress import Notice, silent
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
+Copies = Mapping[Path, tuple[str, Augmented]]
+NO_COPIES: Copies = MappingProxyType({})
+TEST = "test"
 Describe = Callable[[ClassifierOutputs], str]  # outputs -> words for whoever waits
 
 
@@ -39,15 +46,47 @@ def extract_to_folder(
     classes: dict[str, int] | None = None,
     notice: Notice = silent,
 ) -> dict[Path, ClassifierOutputs]:
-    """Write the outputs of a data set to ``out``, or of its three splits to its subfolders; see :func:`extract`."""
+    """Write the outputs of a data set to ``out``, or of its three splits to its subfolders; see :func:`extract`.
+
+    If the options want augmented copies, theirs go to a subfolder of each but the test split's.
+    """
+    options = options or ExtractionOptions()
     named = named_data(classifier, spec, classes)
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
-    return extract(classifier, sources, options or ExtractionOptions(), notice=notice)
+    return extract(classifier, sources, options, notice=notice, copies=_copies(spec, sources, out, options))
+
+
+def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionOptions) -> Copies:
+    """Return the augmented copies of all that oracles may be fitted on."""
+    if not options.augment:
+        return NO_COPIES
+    if spec.split == TEST:
+        raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
+    recipe = options.augment, options.augmentations, options.augment_seed
+    wanted = {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
+    return {
+        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, *recipe)) for folder, (name, data) in wanted.items()
+    }
 
 
 def summary(outputs: ClassifierOutputs) -> str:
     """Return the number of predictions and their accuracy, in words."""
     return f"{len(outputs):,} predictions, accuracy {100 * outputs.is_correct.mean():.2f} %"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """The outputs of one folder: of what data set, what is kept, and how its copies are made where it is of such."""
+
+    source: str
+    data: Dataset
+    options: ExtractionOptions
+    recipe: Mapping[str, Any] | None = None
+
+    def key(self, classifier: Classifier) -> dict[str, Any]:
+        """Return all that decides the outputs."""
+        key = extraction_key(classifier, self.data, self.source, self.options)
+        return key if self.recipe is None else {AUGMENTED: dict(self.recipe), **key}
 
 
 def extract(
@@ -56,11 +95,13 @@ def extract(
     options: ExtractionOptions,
     describe: Describe = summary,
     notice: Notice = silent,
+    copies: Copies = NO_COPIES,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of data sets, each with its name, to their folders, or find them complete there.
 
     All that can be checked beforehand is checked before the first is written. ``describe`` puts each into words for
-    ``notice``, which is also told of images that could not be read and of a backend that cannot run.
+    ``notice``, which is also told of images that could not be read, of a backend that cannot run, and of noise that
+    cannot be estimated. Of ``copies`` no views or dropout passes are kept; their manifests record how they are made.
 
     Raises
     ------
@@ -69,36 +110,53 @@ def extract(
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
     with launched(options, options.backend) as fabric:
-        complete = _extract_all(classifier, sources, options, fabric, notice)
-        outputs = {out: ClassifierOutputs.load(out) for out in sources}
+        complete = _extract_all(classifier, sources, copies, options, fabric, notice)
+        outputs = {out: ClassifierOutputs.load(out) for out in complete}
         if fabric.is_global_zero:
-            for out in sources:
+            for out in complete:
                 notice(f"{out}: {'already complete, ' if complete[out] else ''}{describe(outputs[out])}")
         return outputs
 
 
 def _extract_all(
-    classifier: Classifier, sources: Sources, options: ExtractionOptions, fabric: Fabric, notice: Notice
+    classifier: Classifier, sources: Sources, copies: Copies, options: ExtractionOptions, fabric: Fabric, notice: Notice
 ) -> dict[Path, bool]:
     """Extract what is missing; return which were complete before."""
     with together(fabric):
         classifier = classifier if classifier.num_classes else classifier.with_transform()
+        options = _possible(options, classifier, notice if fabric.is_global_zero else silent)
         run = on_backend(classifier, options, fabric, notice)
-        keys = {out: extraction_key(run, data, source, options) for out, (source, data) in sources.items()}
+        jobs = _jobs(sources, copies, options)
+        keys = {out: job.key(run) for out, job in jobs.items()}
     _require_one_task(fabric, keys)
     with together(fabric):
         complete = {out: is_complete(out, key) for out, key in keys.items()}
-        for source, data in sources.values():
-            if len(data) == 0:
-                raise SteepslopeError("expected images, found none", source)
-            classifier.check_labels(data.labels, source)
+        for job in jobs.values():
+            if len(job.data) == 0:
+                raise SteepslopeError("expected images, found none", job.source)
+            classifier.check_labels(job.data.labels, job.source)
         engine = Engine.on(run, options, fabric)
     complete = fabric.broadcast(complete)
-    for out, (source, data) in sources.items():
+    for out, job in jobs.items():
         if not complete[out]:
-            _extract(engine, data, source, out, keys[out], notice)
+            _extract(engine, job, out, keys[out], notice)
     engine.net.cpu()
     return complete
+
+
+def _possible(options: ExtractionOptions, classifier: Classifier, notice: Notice) -> ExtractionOptions:
+    """Return the options without noise where images are too small to show it."""
+    if "noise" not in options.evidence or min(classifier.transform.size) >= SIDE:
+        return options
+    notice(f"noise is not kept: expected images of at least {SIDE} × {SIDE} pixels to estimate it from")
+    return options.keeping(*(name for name in EVIDENCE_ARRAYS if name != "noise"))
+
+
+def _jobs(sources: Sources, copies: Copies, options: ExtractionOptions) -> dict[Path, Job]:
+    """Return what to extract by folder, the originals first."""
+    jobs = {out: Job(source, data, options) for out, (source, data) in sources.items()}
+    kept = options.keeping(*OF_COPIES)
+    return jobs | {out: Job(source, data, kept, data.recipe) for out, (source, data) in copies.items()}
 
 
 def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
@@ -111,7 +169,8 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
                 raise SteepslopeError(f"expected the same {name} in all processes, found {found}", out)
 
 
-def _extract(engine: Engine, data: Dataset, source: str, out: Path, key: dict[str, Any], notice: Notice) -> None:
+def _extract(engine: Engine, job: Job, out: Path, key: dict[str, Any], notice: Notice) -> None:
+    engine, data = replace(engine, options=job.options), job.data
     fabric, folder = engine.fabric, out / SHARDS
     with together(fabric):
         if fabric.is_global_zero:
@@ -121,7 +180,7 @@ def _extract(engine: Engine, data: Dataset, source: str, out: Path, key: dict[st
     with together(fabric):
         shards = plan(data, engine.options, folder)
         try:
-            write_shards(shards, engine, data, source)
+            write_shards(shards, engine, data, job.source)
         except Exception:
             with suppress(OSError):  # a full disk may have no room for this either
                 (folder / STOPPED).touch()
@@ -152,4 +211,4 @@ def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, 
     own = card is not None and images.fingerprint() == card.fingerprint
     seed = SPLIT_SEED if card is None else card.split_seed
     fitted, held_out = holdout_split(len(images), card.holdout if own and card else None, seed)
-    return {"train": images.subset(fitted), "holdout": images.subset(held_out), "test": spec.open("test")}
+    return {"train": images.subset(fitted), "holdout": images.subset(held_out), TEST: spec.open(TEST)}

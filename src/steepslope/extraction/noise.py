@@ -28,7 +28,7 @@ def noise_of(images: Tensor) -> Tensor:
     """
     height, width = images.shape[-2:]
     if min(height, width) < SIDE:
-        raise SteepslopeError(f"views: expected images of at least {SIDE} × {SIDE} pixels, found {height} × {width}")
+        raise SteepslopeError(f"noise: expected images of at least {SIDE} × {SIDE} pixels, found {height} × {width}")
     images = images.float()
     down = images[..., :-2, :] - 2 * images[..., 1:-1, :] + images[..., 2:, :]
     both = (down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]).abs().flatten(1) / MASK_NORM

@@ -1,17 +1,19 @@
 """What can be chosen about an extraction; free of torch, so that the command line can read it."""
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
-from steepslope.checks import Check, choice, optional, require_all, whole
+from steepslope.checks import SEED, Check, choice, optional, require_all, whole
 from steepslope.errors import SteepslopeError, require_known
 
-EVIDENCE_ARRAYS = ("features", "views", "dropout")
+EVIDENCE_ARRAYS = ("features", "views", "dropout", "noise")
+OF_COPIES = ("features", "noise")  # the evidence that is kept of augmented copies too
 VIEW_NAMES = (
     "flip", "left", "right", "up", "down", "turn_left", "turn_right",
     "blur", "shrink", "grow", "less_contrast", "more_contrast",
 )  # fmt: skip
+AUGMENTATION_NAMES = ("blur", "noise", "contrast", "rectangle", "rotate", "scale", "shear")
 NONE = "none"
 
 MACHINE_CHECKS: dict[str, Check] = {
@@ -22,6 +24,8 @@ MACHINE_CHECKS: dict[str, Check] = {
 EXTRACTION_CHECKS: dict[str, Check] = {
     "features": choice("float32", "float16"),
     "passes": whole(2),
+    "augment": whole(0),
+    "augment_seed": SEED,
     "batch_size": whole(1),
     "workers": whole(0),
     "shard_rows": whole(1),
@@ -63,8 +67,8 @@ class ExtractionOptions(Machines):
     ----------
     evidence
         Evidence to keep beside the logits: features (penultimate), views (the logits of the image mirrored, shifted,
-        turned, blurred, scaled and in other contrast; with them estimates of its noise), dropout (mean and spread of
-        its passes), or none.
+        turned, blurred, scaled and in other contrast), dropout (mean and spread of its passes), noise (two estimates
+        of the image's noise, for the fused oracle's guard), or none.
     features
         Type in which features are kept.
     views
@@ -72,6 +76,15 @@ class ExtractionOptions(Machines):
         more_contrast; by default all.
     passes
         Forward passes with dropout.
+    augment
+        Augmented copies of each image whose outputs are kept too, in a subfolder, for oracles to be fitted on; of
+        data in splits none are made of the test split. With them are kept features and noise, where the evidence has
+        them, and neither views nor dropout. On complete outputs, only the copies are added.
+    augmentations
+        What copies may be changed by, one of it each: blur, noise, contrast, rectangle (a part is covered), rotate,
+        scale and shear; by default all.
+    augment_seed
+        Number from which all of a copy's changes are drawn, with its image's id.
     batch_size
         Images a forward pass.
     workers
@@ -85,10 +98,13 @@ class ExtractionOptions(Machines):
         where ONNX Runtime is installed and agrees with PyTorch, else torch.
     """
 
-    evidence: tuple[str, ...] = ("features",)
+    evidence: tuple[str, ...] = ("features", "noise")
     features: Literal["float32", "float16"] = "float32"
     views: tuple[str, ...] = VIEW_NAMES
     passes: int = 50
+    augment: int = 0
+    augmentations: tuple[str, ...] = AUGMENTATION_NAMES
+    augment_seed: int = 0
     batch_size: int = 64
     workers: int = 0
     shard_rows: int = 4096
@@ -101,9 +117,16 @@ class ExtractionOptions(Machines):
         evidence = () if self.evidence == (NONE,) else self.evidence
         require_names("evidence", evidence, EVIDENCE_ARRAYS)
         require_names("views", self.views or (NONE,), VIEW_NAMES)
+        require_names("augmentations", self.augmentations or (NONE,), AUGMENTATION_NAMES)
         object.__setattr__(self, "evidence", tuple(name for name in EVIDENCE_ARRAYS if name in evidence))
+        kinds = tuple(name for name in AUGMENTATION_NAMES if name in self.augmentations)  # their order decides draws
+        object.__setattr__(self, "augmentations", kinds)
         if self.backend == "onnx" and ("dropout" in evidence or self.precision != "32"):
             raise SteepslopeError("onnx runs in precision 32 and without dropout passes: expected torch", "backend")
+
+    def keeping(self, *names: str) -> Self:
+        """Return the same with only those of the evidence that are named."""
+        return replace(self, evidence=tuple(name for name in self.evidence if name in names))
 
 
 def require_names(option: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

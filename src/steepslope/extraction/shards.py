@@ -144,7 +144,7 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
         "classifier": classifier.spec, "digest": classifier.digest, "transform": asdict(classifier.transform),
         "data": source, "fingerprint": data.fingerprint(),
         "evidence": options.evidence,
-        "views": options.views if views else None, "noise": ESTIMATES if views else None,
+        "views": options.views if views else None, "noise": ESTIMATES if "noise" in options.evidence else None,
         "passes": [options.passes, options.batch_size] if dropout else None,
         "features": options.features if "features" in options.evidence else None,
         "precision": options.precision, "on_error": options.on_error, "shard_rows": options.shard_rows,

@@ -25,7 +25,9 @@ STRINGS = "strings"  # whatever is given is turned into text
 
 @dataclass(frozen=True)
 class Array:
-    """The axes of an array: n predictions, K classes, a fixed number, or any other letter for any length.
+    """The axes of an array: n predictions, K classes, a fixed number, or any other letter for any length >= 1.
+
+    The same letter is the same length in all arrays of the same outputs, such as A, the copies of each image.
 
     ``kind`` is one of :data:`TYPES`; ids are the only strings. A ``finite`` array is searched for NaN and infinity when
     outputs are made. ``column`` is the name of a vector's column in tables, or what the numbered columns of a matrix
@@ -47,9 +49,31 @@ ARRAYS: dict[str, Array] = {
     "dropout": Array(("n", 2, "K")),
     "auxiliary": Array(("n", "e")),
     "noise": Array(("n", "s"), finite=True),
+    "augmented_logits": Array(("n", "A", "K"), finite=True),
+    "augmented_features": Array(("n", "A", "d")),
+    "augmented_auxiliary": Array(("n", "A", "e")),
+    "augmented_noise": Array(("n", "A", "s"), finite=True),
 }
+OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
 LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
 FORMER_NAMES: dict[str, str] = {"auxiliary": "foreign"}  # in files of earlier versions
+
+
+def checked_all(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:
+    """Return the values that are given as the arrays of their names, in the order of :data:`ARRAYS`.
+
+    Each is checked as in :func:`checked`, with the lengths of the axes of those before it.
+    """
+    kept: Arrays = {}
+    known = dict(sizes)
+    for name in ARRAYS:
+        values = given.get(name)
+        if values is not None:
+            kept[name] = checked(name, values, known)
+            known |= {
+                axis: n for axis, n in zip(ARRAYS[name].axes, kept[name].shape, strict=True) if isinstance(axis, str)
+            }
+    return kept
 
 
 def checked(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[Any]:

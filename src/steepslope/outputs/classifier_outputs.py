@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs import formats
-from steepslope.outputs.arrays import ARRAYS, Arrays, checked
+from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checked_all
 from steepslope.utilities.blocks import BLOCK_ROWS, blocks
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
@@ -37,8 +37,9 @@ class ClassifierOutputs:
         Further arrays, by name: ``views`` (n, V, K), the logits of V small changes of each input, such as its mirror
         image; ``dropout`` (n, 2, K), over passes with dropout the log of each class's mean probability, and its
         deviation; ``auxiliary`` (n, e), features of the same inputs by another backbone than the classifier's;
-        ``noise`` (n, s), estimates of the noise in each input, as the classifier sees it. Each is an attribute, None
-        where the outputs do not hold it.
+        ``noise`` (n, s), estimates of the noise in each input, as the classifier sees it. Of A augmented copies of
+        each input, ``augmented_logits`` (n, A, K), ``augmented_features`` (n, A, d), ``augmented_auxiliary`` (n, A, e)
+        and ``augmented_noise`` (n, A, s). Each is an attribute, None where the outputs do not hold it.
 
     Raises
     ------
@@ -72,8 +73,7 @@ class ClassifierOutputs:
         given = {"features": features, "ids": ids, **(further or {}), **arrays}
         for name in given:
             require_known("array", name, ARRAYS)
-        kept = {"labels": checked("labels", labels, sizes)}
-        kept |= {name: checked(name, values, sizes) for name, values in given.items() if values is not None}
+        kept = {"labels": checked("labels", labels, sizes), **checked_all(given, sizes)}
         _require_classes_of(kept["labels"], sizes["K"])
         for name in ("labels", "features", "ids"):
             object.__setattr__(self, name, kept.pop(name, None))
@@ -147,11 +147,33 @@ class ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
         return self.of({name: array[rows] for name, array in self.arrays.items()})
 
+    def augmented(self) -> ClassifierOutputs | None:
+        """Return the augmented copies as outputs of their own, (n × A,), without ids; None where there are none.
+
+        Row r is a copy of row ``r // A`` and has its label. It holds no array that these outputs do not hold of the
+        originals, such as features that were taken away.
+
+        >>> outputs = ClassifierOutputs([[2, 0.5], [0.5, 1]], [0, 1], augmented_logits=[[[1, 0.5]] * 3, [[0, 1.5]] * 3])
+        >>> copies = outputs.augmented()
+        >>> copies.labels.tolist(), copies.logits[3].tolist()
+        ([0, 0, 0, 1, 1, 1], [0.0, 1.5])
+        """
+        logits = self.further.get(f"{OF_COPIES}logits")
+        if logits is None:
+            return None
+        copied = {name: self.further.get(f"{OF_COPIES}{name}") for name in self.arrays}
+        rows = {name: array.reshape(-1, *array.shape[2:]) for name, array in copied.items() if array is not None}
+        return self.of({**rows, "labels": np.repeat(self.labels, logits.shape[1])})
+
     def with_auxiliary(self, other: ClassifierOutputs) -> ClassifierOutputs:
-        """Return the same with another backbone's features of the same inputs; the ids must be the same."""
+        """Return the same with another backbone's features of the same inputs; the ids must be the same.
+
+        Augmented copies that the other outputs hold have to be those of these: from the same kinds and seed.
+        """
         if self.ids is None or other.ids is None or not np.array_equal(self.ids, other.ids):
             raise SteepslopeError("expected outputs of the same inputs, with the same ids in order", "auxiliary")
-        return self.changed(auxiliary=other.require("features"))
+        copies = None if self.augmented_logits is None else other.augmented_features
+        return self.changed(auxiliary=other.require("features"), augmented_auxiliary=copies)
 
     def save(self, path: str | Path) -> None:
         """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one."""

@@ -1,8 +1,8 @@
 """A folder of outputs: memory-mapped arrays, the ids, and a manifest that is written last.
 
 ``logits.npy``, ``labels.npy``, further arrays by their names, ``ids.parquet``, and ``manifest.json``, whose presence
-means complete, with the shapes and what an extraction knows of the classifier. The features of an auxiliary backbone
-lie in a subfolder of their own.
+means complete, with the shapes and what an extraction knows of the classifier. The features of an auxiliary backbone,
+and the outputs of augmented copies of the images, may lie in a subfolder of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import tables
-from steepslope.outputs.arrays import ARRAYS, FORMER_NAMES, STRINGS, Arrays
+from steepslope.outputs.arrays import ARRAYS, FORMER_NAMES, OF_COPIES, STRINGS, Arrays
 from steepslope.utilities.files import field, read_json, staged_folder, write_json
 
 MANIFEST = "manifest.json"
 VERSION = 1
 IDS = "ids.parquet"
 AUXILIARY = "auxiliary"  # the subfolder with another backbone's outputs of the same images
+AUGMENTED = "augmented"  # the subfolder with the outputs of augmented copies of the images
 
 
 def write(folder: Path, arrays: Arrays) -> None:
@@ -66,6 +67,8 @@ def read(folder: Path, ids: bool) -> Arrays:
     subfolder = next((folder / name for name in _names(AUXILIARY) if (folder / name / MANIFEST).exists()), None)
     if subfolder is not None:
         arrays[AUXILIARY] = _auxiliary_features(subfolder, folder)
+    if (folder / AUGMENTED / MANIFEST).exists():
+        arrays |= _of_copies(folder / AUGMENTED, folder)
     if ids and field(manifest, "ids", bool, path):
         arrays |= tables.read(folder / IDS, ids=True)
     return arrays
@@ -89,6 +92,28 @@ def _auxiliary_features(subfolder: Path, folder: Path) -> NDArray[Any]:
     if ids_of_folder(subfolder) != ids_of_folder(folder):
         raise SteepslopeError(f"expected the images of {folder}, in the same order, found others", subfolder)
     return read(subfolder, ids=False)["features"]
+
+
+def _of_copies(subfolder: Path, folder: Path) -> Arrays:
+    """Map the arrays of augmented copies, (n, A, …), by their names in outputs."""
+    require_one_classifier(folder, subfolder)
+    originals, names = ids_of_folder(folder), ids_of_folder(subfolder)
+    copies = max(1, len(names) // max(1, len(originals)))
+    if names != copy_ids(originals, copies):
+        expected = f"copies #1 to #A of each image of {folder}, in the same order"
+        raise SteepslopeError(f"expected {expected}, found others: delete this folder and extract again", subfolder)
+    found = {f"{OF_COPIES}{name}": array for name, array in read(subfolder, ids=False).items()}
+    shape = (len(originals), copies)
+    return {name: array.reshape(*shape, *array.shape[1:]) for name, array in found.items() if name in ARRAYS}
+
+
+def copy_ids(ids: Sequence[str], copies: int) -> list[str]:
+    """Name the augmented copies of images.
+
+    >>> copy_ids(["cat.png", "dog.png"], 2)
+    ['cat.png#1', 'cat.png#2', 'dog.png#1', 'dog.png#2']
+    """
+    return [f"{name}#{copy}" for name in ids for copy in range(1, copies + 1)]
 
 
 def ids_of_folder(folder: Path) -> list[str]:

@@ -1,0 +1,198 @@
+"""Augmented copies: the same whatever else is read, changed, and in the image's size and range."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.data.augmentation import AUGMENTATIONS, Augmented, augmented
+from steepslope.data.images import Images, decode_image
+from steepslope.errors import SteepslopeError
+from tests.images import folder_of, opened
+
+ALL_KINDS = tuple(AUGMENTATIONS)
+SHAPES = [(28, 28), (8, 8), (224, 224, 3), (30, 50, 3), (1, 40, 3), (40, 1), (1, 1), (1, 2, 3)]
+
+
+def images(*shape: int, n: int = 6) -> Images:
+    rng = np.random.default_rng(0)
+    ids = np.array([f"a/{row}" for row in range(n)])
+    return Images(rng.integers(256, size=(n, *shape), dtype=np.uint8), np.arange(n) % 3, ids)
+
+
+def pixels(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image)
+
+
+def flat(rgb: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    return Image.new("RGB", (6, 4), rgb)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_every_kind_keeps_size_and_mode(kind: str, shape: tuple[int, ...]) -> None:
+    image = images(*shape, n=1).image(0)
+    for seed in range(3):
+        changed = augmented(image, kind, np.random.default_rng(seed))
+        assert (changed.size, changed.mode) == (image.size, image.mode)
+        if min(shape[:2]) > 1:
+            assert (pixels(changed) != pixels(image)).any()
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_values_stay_in_range(kind: str) -> None:
+    """Black and white wrap around if they leave the range; what moves or blurs a flat image leaves it as it is."""
+    for value in (0, 255):
+        image = Image.new("L", (20, 20), value)
+        changed = pixels(augmented(image, kind, np.random.default_rng(1))).astype(int)
+        if kind == "noise":
+            assert 0.2 < (changed == value).mean() < 0.8  # half of the noise is cut off
+        elif kind != "rectangle":
+            assert (changed == value).all()
+
+
+def test_each_kind_does_what_it_says() -> None:
+    """Against what each does to a picture that shows it: a dot, a line, a step of grey."""
+    draw = np.random.default_rng
+    spot = np.zeros((1, 41, 41), np.float32)
+    spot[0, 20, 20] = 1
+    blurred = AUGMENTATIONS["blur"](spot, draw(0))
+    sigma = draw(0).uniform(0.5, 1.6) * np.sqrt(41 / 28)
+    around = np.arange(41) - 20
+    normal = np.exp(-((around / sigma) ** 2) / 2) / np.exp(-((around / sigma) ** 2) / 2).sum()
+    np.testing.assert_allclose(blurred[0], np.outer(normal, normal), atol=4e-3)
+    noisy = AUGMENTATIONS["noise"](np.full((3, 100, 100), 0.5, np.float32), draw(0))
+    assert noisy.std() == pytest.approx(draw(0).uniform(0.03, 0.25), rel=0.02)
+    step = np.concatenate([np.full((1, 10, 5), 0.2), np.full((1, 10, 5), 0.8)], axis=2).astype(np.float32)
+    factor = draw(0).uniform(0.3, 0.8)
+    low, high = 0.5 - 0.3 * factor, 0.5 + 0.3 * factor
+    assert np.unique(AUGMENTATIONS["contrast"](step, draw(0))).tolist() == pytest.approx([low, high])
+    share = [(AUGMENTATIONS["rectangle"](np.ones((1, 100, 100), np.float32), draw(s)) < 1).mean() for s in range(50)]
+    assert 0.03 < min(share) < 0.1 < 0.2 < max(share) < 0.32
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_moves_keeps_the_centre_and_moves_the_others(seed: int) -> None:
+    """The centre of mass of a spot tells where it went: it is turned, scaled or sheared about the image's centre."""
+    place = np.array([6.0, -9.0])  # of the spot, from the centre: rows down, columns right
+    rows, columns = np.mgrid[-30:31, -35:36]
+    spot = np.exp(-((rows - place[0]) ** 2 + (columns - place[1]) ** 2) / 18).astype(np.float32)[None]
+
+    def moved(kind: str) -> NDArray[Any]:
+        weight = AUGMENTATIONS[kind](spot, np.random.default_rng(seed))[0].astype(np.float64)
+        return np.array([np.average(rows, weights=weight), np.average(columns, weights=weight)])
+
+    turned, scaled, sheared = moved("rotate"), moved("scale"), moved("shear")
+    assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(place), abs=0.02)
+    assert abs(np.degrees(np.arctan2(*turned) - np.arctan2(*place))) <= 25
+    factor = np.linalg.norm(scaled) / np.linalg.norm(place)
+    np.testing.assert_allclose(scaled, factor * place, atol=0.02)
+    assert 0.7 <= factor <= 1.35
+    assert sheared[0] == pytest.approx(place[0], abs=0.02)
+    assert abs(sheared[1] - place[1]) <= 0.3 * abs(place[0]) + 0.02
+
+
+def test_copies_lie_beside_their_original_and_depend_on_nothing_else() -> None:
+    data = images(12, 10, 3)
+    copies = Augmented(data, 3, ALL_KINDS, 7)
+    assert len(copies) == 18
+    assert copies.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2] * 2
+    assert copies.ids[:4] == ["a/0#1", "a/0#2", "a/0#3", "a/1#1"]
+    forward = [pixels(copies.image(row)) for row in range(18)]
+    for row in reversed(range(18)):
+        np.testing.assert_array_equal(pixels(copies.image(row)), forward[row])
+    alone = Augmented(data.subset(np.array([4])), 3, ALL_KINDS, 7)
+    for copy in range(3):
+        np.testing.assert_array_equal(pixels(alone.image(copy)), forward[12 + copy])
+    assert len({array.tobytes() for array in forward}) == 18
+    others = [replace(copies, seed=8), Augmented(replace(data, ids=np.char.add(data.ids, "x")), 3, ALL_KINDS, 7)]
+    for other in others:
+        assert sum(np.array_equal(pixels(other.image(row)), forward[row]) for row in range(18)) < 2
+
+
+def test_the_draws_are_those_that_are_documented() -> None:
+    data = images(12, 10)
+    copies = Augmented(data, 2, ("blur", "noise", "shear"), 5)
+    for row, (name, copy) in {0: ("a/0", 1), 7: ("a/3", 2)}.items():
+        draw = np.random.default_rng(int(hashlib.sha256(f"5/{name}/{copy}".encode()).hexdigest(), 16))
+        kind = ("blur", "noise", "shear")[draw.integers(3)]
+        np.testing.assert_array_equal(copies.image(row), augmented(data.image(row // 2), kind, draw))
+
+
+def test_only_the_chosen_kinds_are_drawn() -> None:
+    """A flat image tells: contrast leaves it alone, a rectangle never does."""
+    ones = Images(np.full((30, 9, 9), 200, np.uint8), np.zeros(30, np.int64), np.array([str(i) for i in range(30)]))
+
+    def changed(*kinds: str) -> float:
+        copies = Augmented(ones, 2, kinds, 0)
+        return float(np.mean([(pixels(copies.image(row)) != 200).any() for row in range(60)]))
+
+    assert changed("contrast") == 0
+    assert changed("rectangle") == 1
+    assert 0.25 < changed("contrast", "rectangle") < 0.75
+
+
+def test_fingerprints_tell_all_that_matters() -> None:
+    data = images(4, 4)
+    copies = Augmented(data, 3, ALL_KINDS, 0)
+    others = [
+        replace(copies, seed=1), replace(copies, copies=2), replace(copies, kinds=ALL_KINDS[::-1]),
+        replace(copies, data=replace(data, pixels=255 - data.pixels)),
+        replace(copies, data=replace(data, ids=np.char.add(data.ids, "x"))),
+    ]  # fmt: skip
+    found = [one.fingerprint() for one in (copies, *others)]
+    found += [copies.fingerprint(slice(start, stop)) for start in range(4) for stop in range(start + 1, 7)]
+    assert len(set(found)) == len(found)
+    assert copies.fingerprint() == replace(copies).fingerprint() == copies.fingerprint(slice(0, 18))
+
+
+def test_images_of_other_modes_and_turned_ones(tmp_path: Path) -> None:
+    """What is transparent becomes white, 16 bits become 8, and a photo's orientation is applied first."""
+    draw = np.random.default_rng
+    clear = augmented(Image.new("RGBA", (6, 4), (0, 0, 0, 0)), "shear", draw(0))
+    np.testing.assert_array_equal(clear, flat())
+    deep = augmented(Image.fromarray(np.full((4, 6), 128 * 256, np.uint16)), "shear", draw(0))
+    np.testing.assert_array_equal(deep, flat((128, 128, 128)))
+    for mode in ("1", "P", "CMYK", "LA", "F", "I"):
+        assert augmented(Image.new(mode, (6, 4)), "blur", draw(0)).size == (6, 4)
+    (tmp_path / "photos" / "ant").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.fromarray(images(20, 30, 3, n=1).pixels[0]).save(tmp_path / "photos" / "ant" / "a.jpg", exif=exif)
+    copies = Augmented(opened(f"imagefolder:{tmp_path / 'photos'}"), 1, ("contrast",), 0)
+    assert copies.image(0).size == (20, 30)
+    upright = pixels(decode_image(tmp_path / "photos" / "ant" / "a.jpg").transpose(Image.Transpose.ROTATE_270))
+    assert np.corrcoef(pixels(copies.image(0)).ravel(), upright.ravel())[0, 1] > 0.99
+
+
+def test_unreadable_images_raise_as_the_original_does(tmp_path: Path) -> None:
+    data = folder_of(tmp_path / "data", 1)
+    (data / "ant" / "0000.png").write_text("text")
+    original = opened(f"imagefolder:{data}")
+    with pytest.raises(Exception, match=r".") as expected:
+        original.image(0)
+    with pytest.raises(type(expected.value), match=r".") as found:
+        Augmented(original, 2, ALL_KINDS, 0).image(1)
+    assert type(found.value) is type(expected.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"copies": 0}, "copies: expected a whole number >= 1, found 0"),
+        ({"kinds": ("nois",)}, "unknown kind of augmentation 'nois': did you mean 'noise'?"),
+        ({"kinds": ()}, "kinds: expected at least one, found none"),
+        ({"seed": -1}, "seed: expected a whole number from 0"),
+    ],
+)
+def test_bad_settings_are_named(changes: dict[str, Any], message: str) -> None:
+    settings: dict[str, Any] = {"copies": 1, "kinds": ALL_KINDS, "seed": 0}
+    with pytest.raises(SteepslopeError, match=message.replace("?", r"\?")):
+        Augmented(images(4, 4), **{**settings, **changes})

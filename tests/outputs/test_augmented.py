@@ -1,0 +1,106 @@
+"""Outputs of augmented copies: their shapes, their rows as outputs of their own, and their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import make_outputs
+
+N, A, K = 5, 3, 4
+
+
+def with_copies(**others: Any) -> ClassifierOutputs:
+    rng = np.random.default_rng(0)
+    widths = {"logits": K, "features": 6, "auxiliary": 7, "noise": 2}
+    arrays = {f"augmented_{name}": rng.normal(size=(N, A, width)) for name, width in widths.items()}
+    originals = {"auxiliary": rng.normal(size=(N, 7)), "noise": rng.normal(size=(N, 2))}
+    return make_outputs(N).changed(**{**arrays, **originals, **others})
+
+
+def test_copies_are_outputs_of_their_own() -> None:
+    outputs = with_copies()
+    copies = outputs.augmented()
+    assert copies is not None
+    assert copies.ids is None
+    assert copies.augmented() is None
+    for row in range(N * A):
+        assert copies.labels[row] == outputs.labels[row // A]
+        for name in ("logits", "features", "auxiliary", "noise"):
+            expected = outputs.require(f"augmented_{name}")[row // A, row % A]
+            np.testing.assert_array_equal(copies.require(name)[row], expected)
+    assert make_outputs(N).augmented() is None
+    part = outputs.subset(np.array([3, 1])).augmented()
+    assert part is not None
+    np.testing.assert_array_equal(part.logits, copies.logits[[9, 10, 11, 3, 4, 5]])
+
+
+def test_copies_hold_what_their_originals_hold() -> None:
+    copies = with_copies(auxiliary=None, augmented_noise=None).augmented()
+    assert copies is not None
+    assert sorted(copies.arrays) == ["features", "labels", "logits"]
+
+
+@pytest.mark.parametrize("form", ["folder", "outputs.npz"])
+def test_files_keep_them(form: str, tmp_path: Path) -> None:
+    outputs = with_copies()
+    outputs.save(tmp_path / form)
+    loaded = ClassifierOutputs.load(tmp_path / form)
+    assert list(loaded.arrays) == list(outputs.arrays)
+    for name, array in outputs.arrays.items():
+        np.testing.assert_array_equal(loaded.require(name), array)
+    if form == "folder":
+        assert (tmp_path / form / "augmented_logits.npy").exists()
+        copies = loaded.augmented()
+        assert copies is not None
+        assert np.shares_memory(copies.logits, loaded.require("augmented_logits"))
+        loaded.save(tmp_path / form)
+        np.testing.assert_array_equal(
+            ClassifierOutputs.load(tmp_path / form).augmented_logits, outputs.augmented_logits
+        )
+
+
+def test_a_table_cannot_hold_them(tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=r"a table cannot hold \w+: save to a folder or .npz"):
+        with_copies().save(tmp_path / "outputs.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("augmented_logits", (N, A, K + 1), "augmented_logits: expected .* n = 5, A >= 1, K = 4, found"),
+        ("augmented_logits", (N, K), r"augmented_logits: expected .* of shape \(n, A, K\), .* found"),
+        ("augmented_logits", (N + 1, A, K), "augmented_logits: expected 5 rows like the logits, found 6"),
+        ("augmented_features", (N, A, 5), "augmented_features: expected .* A = 3, d = 6, found .* 5"),
+        ("augmented_features", (N, A + 1, 6), "augmented_features: expected .* A = 3, d = 6, found .* 4, 6"),
+        ("augmented_auxiliary", (N, A, 6), "augmented_auxiliary: expected .* A = 3, e = 7, found .* 6"),
+        ("augmented_noise", (N, A, 3), "augmented_noise: expected .* A = 3, s = 2, found .* 3"),
+    ],
+)
+def test_what_does_not_fit_is_named(name: str, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        with_copies(**{name: np.zeros(shape)})
+
+
+@pytest.mark.parametrize("name", ["augmented_logits", "augmented_noise"])
+def test_what_is_not_finite_is_named(name: str) -> None:
+    bad = np.array(with_copies().require(name))
+    bad[3, 1, 0] = np.nan
+    with pytest.raises(SteepslopeError, match=f"{name}: expected finite values, found nan in row 3"):
+        with_copies(**{name: bad})
+
+
+def test_an_auxiliary_backbones_copies_come_along() -> None:
+    """Those of an earlier backbone, whose width may be another, do not stay."""
+    outputs = with_copies()
+    plain = make_outputs(N)
+    assert outputs.with_auxiliary(plain).augmented_auxiliary is None
+    both = outputs.with_auxiliary(plain.changed(augmented_features=np.ones((N, A, 6))))
+    np.testing.assert_array_equal(both.augmented_auxiliary, np.ones((N, A, 6)))
+    with pytest.raises(SteepslopeError, match=r"augmented_auxiliary: expected .* A = 3, e = 6"):
+        outputs.with_auxiliary(plain.changed(augmented_features=np.ones((N, A - 1, 6))))

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
+from steepslope.utilities.blocks import blocks
 
 ESTIMATES = ("mean", "median")  # the columns of noise_of
 SIDE = 3  # of the mask
@@ -29,9 +31,21 @@ def noise_of(images: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     if min(height, width) < SIDE:
         raise SteepslopeError(f"noise: expected images of at least {SIDE} × {SIDE} pixels, found {height} × {width}")
-    images = images.float()
+    size = 1 if images.device.type == "cpu" else len(images)  # single images stay in a core's cache
+    return torch.cat([_estimates(images[rows].float()) for rows in blocks(len(images), size)])
+
+
+def _estimates(images: Tensor) -> Tensor:
     down = images[..., :-2, :] - 2 * images[..., 1:-1, :] + images[..., 2:, :]
     both = (down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]).abs().flatten(1) / MASK_NORM
-    deviations = torch.stack([both.mean(dim=1) * math.sqrt(math.pi / 2), both.median(dim=1).values / NORMAL_MEDIAN], 1)
+    deviations = torch.stack([both.mean(dim=1) * math.sqrt(math.pi / 2), _medians(both) / NORMAL_MEDIAN], 1)
     differences = (images.diff(dim=2).abs().mean(dim=(1, 2, 3)) + images.diff(dim=3).abs().mean(dim=(1, 2, 3))) / 2
     return deviations / (differences * math.sqrt(math.pi) / 2).clamp_min(TINY)[:, None]
+
+
+def _medians(rows: Tensor) -> Tensor:
+    """Return the lower median of each row, as torch does; on the CPU by NumPy, which needs a ninth of the time."""
+    if rows.device.type != "cpu":
+        return rows.median(dim=1).values
+    middle = (rows.shape[1] - 1) // 2
+    return torch.from_numpy(np.partition(rows.numpy(), middle, axis=1)[:, middle])

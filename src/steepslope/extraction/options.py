@@ -77,14 +77,14 @@ class ExtractionOptions(Machines):
     passes
         Forward passes with dropout.
     augment
-        Augmented copies of each image whose outputs are kept too, in a subfolder, for oracles to be fitted on; of
-        data in splits none are made of the test split. With them are kept features and noise, where the evidence has
-        them, and neither views nor dropout. On complete outputs, only the copies are added.
+        Augmented copies of each image, for oracles to be fitted on; 0 makes none. Their logits are kept in a subfolder,
+        with features and noise where these are kept of the images. The test split gets no copies. Where the outputs
+        are complete, only the copies are added.
     augmentations
-        What copies may be changed by, one of it each: blur, noise, contrast, rectangle (a part is covered), rotate,
-        scale and shear; by default all.
+        Changes from which one is drawn for each copy, among blur, noise, contrast, rectangle (which covers a part),
+        rotate, scale and shear; by default all.
     augment_seed
-        Number from which all of a copy's changes are drawn, with its image's id.
+        Seed of the changes; each copy is drawn from it and the image's id.
     batch_size
         Images a forward pass.
     workers

@@ -48,7 +48,7 @@ ARRAYS: dict[str, Array] = {
     "views": Array(("n", "V", "K")),
     "dropout": Array(("n", 2, "K")),
     "auxiliary": Array(("n", "e")),
-    "noise": Array(("n", "s"), finite=True),
+    "noise": Array(("n", "s"), finite=True, column="noise"),
     "augmented_logits": Array(("n", "A", "K"), finite=True),
     "augmented_features": Array(("n", "A", "d")),
     "augmented_auxiliary": Array(("n", "A", "e")),

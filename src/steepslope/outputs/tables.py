@@ -1,7 +1,7 @@
 """CSV and Parquet files of predictions, streamed in batches: numbers go straight into arrays.
 
-Columns: ``label``, ``logit_0``…, ``feature_0``…, ``id``; or ``confidence`` and ``is_correct``. Strings (ids,
-groups) are read only on request, groups as codes.
+Columns: ``label``, ``logit_0``…, ``feature_0``…, ``noise_0``…, ``id``; or ``confidence`` and ``is_correct``. Strings
+(ids, groups) are read only on request, groups as codes.
 """
 
 import re

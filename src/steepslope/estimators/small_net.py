@@ -1,6 +1,8 @@
 """A small net from features to classes: what a linear probe misses."""
 
+import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from steepslope.utilities.seeding import seeded, single_thread
 
 WIDTH = 256
 DROPOUT = 0.3
-EPOCHS, LEAST_STEPS, BATCH = 8, 1_500, 256
+EPOCHS, LEAST_STEPS, MOST_STEPS, BATCH = 8, 300, 2_000, 256
 RATE, DECAY = 2e-3, 1e-2
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
@@ -22,8 +24,8 @@ NAMES = "inner", "inner_bias", "outer", "outer_bias"
 def fit_small_net(columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int) -> dict[str, NDArray[np.float32]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
-    ``inner`` (w, 256), ``inner_bias`` (256,), ``outer`` (256, K), ``outer_bias`` (K,). Eight epochs, or as many as make
-    1,500 steps; always from the same seed, on one thread.
+    ``inner`` (w, 256), ``inner_bias`` (256,), ``outer`` (256, K), ``outer_bias`` (K,). Eight epochs,
+    but at least 300 and at most 2,000 steps; always from the same seed, on one thread.
     """
     inputs = standardised(columns)
     layers = _trained(torch.from_numpy(inputs.columns), torch.from_numpy(labels), num_classes)
@@ -33,22 +35,24 @@ def fit_small_net(columns: NDArray[Any], labels: NDArray[np.int64], num_classes:
 
 
 def _trained(columns: torch.Tensor, labels: torch.Tensor, num_classes: int) -> tuple[nn.Linear, nn.Linear]:
-    steps_an_epoch = math.ceil(len(labels) / BATCH)
-    epochs = max(EPOCHS, math.ceil(LEAST_STEPS / steps_an_epoch))
+    total = min(max(EPOCHS * math.ceil(len(labels) / BATCH), LEAST_STEPS), MOST_STEPS)
     with seeded(0), single_thread():
         inner, outer = nn.Linear(columns.shape[1], WIDTH), nn.Linear(WIDTH, num_classes)
         net = nn.Sequential(nn.Dropout(DROPOUT), inner, nn.ReLU(), nn.Dropout(DROPOUT), outer)
         optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
-        step = 0
-        for _ in range(epochs):
-            for rows in torch.split(torch.randperm(len(labels)), BATCH):
-                step += 1
-                optimizer.param_groups[0]["lr"] = RATE * warm_cosine(step / (epochs * steps_an_epoch))
-                loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+        for step, rows in enumerate(itertools.islice(_batches(len(labels)), total)):
+            optimizer.param_groups[0]["lr"] = RATE * warm_cosine((step + 1) / total)
+            loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
     return inner, outer
+
+
+def _batches(n: int) -> Iterator[torch.Tensor]:
+    """Yield batches of rows, in a new order each time that all have been seen."""
+    while True:
+        yield from torch.split(torch.randperm(n), BATCH)
 
 
 def small_net_logits(columns: NDArray[np.float64], arrays: Any) -> NDArray[np.float64]:

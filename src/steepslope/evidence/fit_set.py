@@ -20,10 +20,12 @@ from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import Evidence, State, references
 from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
 COPIES_WEIGHT = 0.1  # of all copies together, where the rows have 1
 MOST_REFERENCES = 50_000  # of the classifier's training rows, and as many copies
+COPIES_AMONG_NEIGHBORS = 0.4  # where not all references are kept
 LARGE = 4  # times as many references as rows: what learns slowly then learns from the references alone
 
 
@@ -31,7 +33,7 @@ LARGE = 4  # times as many references as rows: what learns slowly then learns fr
 class FitSet:
     """The fit set's ``outputs``, and ``rows``: these, ``clean`` many, and their copies; the ``fold`` of each of them.
 
-    ``reference`` are the references that are no rows of the fit set, if there are any, with their copies.
+    ``reference`` are the references that are no rows of the fit set, if there are any: ``known`` many and their copies.
     """
 
     rows: ClassifierOutputs
@@ -39,6 +41,7 @@ class FitSet:
     clean: int
     fold: NDArray[np.int64]
     reference: ClassifierOutputs | None
+    known: int
 
     @classmethod
     def of(cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None, seed: int) -> FitSet:
@@ -55,8 +58,11 @@ class FitSet:
                 found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
                 raise SteepslopeError(found, "reference")
         rows, origin = with_copies(outputs, seed)
-        known = None if reference is None else with_copies(references(reference, MOST_REFERENCES), seed)[0]
-        return cls(rows, outputs, len(outputs), fold_of(outputs.is_correct, seed)[origin], known)
+        fold = fold_of(outputs.is_correct, seed)[origin]
+        if reference is None:
+            return cls(rows, outputs, len(outputs), fold, None, 0)
+        known = references(reference, MOST_REFERENCES)
+        return cls(rows, outputs, len(outputs), fold, with_copies(known, seed)[0], len(known))
 
     @property
     def weights(self) -> Floats:
@@ -100,11 +106,25 @@ class FitSet:
 
     def _references(self, name: str, without: int | None) -> ClassifierOutputs:
         """Return the reference and all rows but those of a fold, with no other arrays than the evidence needs."""
-        others = np.flatnonzero(self.fold != without) if without is not None else np.arange(len(self.rows))
-        parts = [self.rows.subset(others)] if self.reference is None else [self.reference, self.rows.subset(others)]
-        return joined(parts, kind_of(name).arrays)
+        others = np.flatnonzero(self.fold != (FOLDS if without is None else without))
+        parts, copies = [self.rows.subset(others)], others >= self.clean
+        if self.reference is not None:
+            parts.insert(0, self.reference)
+            copies = np.concatenate([np.arange(len(self.reference)) >= self.known, copies])
+        kind = kind_of(name)
+        found = joined(parts, kind.arrays)
+        most = None if kind.learning is None else kind.learning.most
+        return found if most is None or len(found) <= most else found.subset(_least_sure(found, copies, most))
 
     @staticmethod
     def _seen(name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
         part, _ = all_parts(outputs, (name,), {} if state is None else {name: state}, opinions_of)
         return part
+
+
+def _least_sure(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+    """Return the rows, (most,), about which the classifier is least sure: a part of them copies, in their order."""
+    order = np.argsort(np.abs(MCP().confidence(outputs)), kind="stable")
+    wanted = min(round(COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))
+    of_copies, of_rows = order[copies[order]][:wanted], order[~copies[order]][: most - wanted]
+    return np.sort(np.concatenate([of_rows, of_copies]))

@@ -37,15 +37,18 @@ def check_joint(state: State, num_classes: int) -> None:
 def joint_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:
     """Return the columns of each of the two, (m, 2·3)."""
     predictions = outputs.predictions[rows]
-    return np.concatenate([probe_columns(logits, predictions) for logits in _logits(outputs, rows, state)], axis=1)
+    return np.concatenate([probe_columns(logits, predictions) for logits in joint_logits(outputs, rows, state)], axis=1)
 
 
 def joint_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
     """Return the log-probabilities of both, (m, 2, K)."""
-    return np.stack([log_probabilities(logits) for logits in _logits(outputs, rows, state)], axis=1)
+    return np.stack([log_probabilities(logits) for logits in joint_logits(outputs, rows, state)], axis=1)
 
 
-def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def joint_logits(
+    outputs: ClassifierOutputs, rows: slice, state: State
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the logits of the probe and of the net, (m, K) each."""
     parts = [np.asarray(outputs.require(name)[rows], dtype=np.float64) for name in INPUTS]
     columns = np.concatenate(parts, axis=1)
     if columns.shape[1] != len(state["weights"]):

@@ -32,7 +32,8 @@ def feature_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArra
     return read_rows(outputs.require_features(), rows)
 
 
-_NEIGHBORS = Learning(fit_neighbors, Index.of, at_least=max(COUNTS))
+MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
+_NEIGHBORS = Learning(fit_neighbors, Index.of, at_least=max(COUNTS), most=MOST_NEIGHBORS)
 EVIDENCE: dict[str, Evidence] = {
     "features": Evidence(feature_columns, ("features",)),
     "logits": Evidence(logit_columns, opinions=logit_opinions),

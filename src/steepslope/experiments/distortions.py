@@ -182,6 +182,30 @@ def _half(images: Tensor, side: float) -> Tensor:
     return interpolate(small, size=images.shape[-2:], mode="bilinear")
 
 
+def _thicken(images: Tensor, side: float) -> Tensor:
+    return max_pool2d(pad(images, (0, round(side) - 1, 0, round(side) - 1), mode="replicate"), round(side), 1)
+
+
+def _thin(images: Tensor, side: float) -> Tensor:
+    return -_thicken(-images, side)
+
+
+def _stretch(images: Tensor, factor: float) -> Tensor:
+    height, width = images.shape[-2:]
+    stretched: Tensor = tv.center_crop(tv.resize(images, [height, round(factor * width)]), [height, width])
+    return stretched
+
+
+def _box(images: Tensor, side: float) -> Tensor:
+    return avg_pool2d(pad(images, (round(side) // 2,) * 4, mode="replicate"), round(side), 1)
+
+
+def _partly_flipped(images: Tensor, edge: float) -> Tensor:
+    """Mirror what is right of an edge, given in sides."""
+    column = round(edge * images.shape[-1])
+    return torch.cat([images[..., :column], images[..., column:].flip(-1)], dim=-1)
+
+
 DISTORTIONS: dict[str, tuple[Distortion, tuple[float, float]]] = {
     "noise": (lambda images, deviation: images + deviation * _normal(images), (0.1, 0.25)),
     "blur": (_gaussian_blur, (0.8, 1.2)),
@@ -204,9 +228,8 @@ DISTORTIONS: dict[str, tuple[Distortion, tuple[float, float]]] = {
     "gamma": (lambda images, power: images.clamp_min(0) ** power, (0.5, 2.5)),
     "light": (_light, (0.5, 0.8)),
     "ghost": (_ghost, (0.2, 0.35)),
-    "thicken": (lambda images, level: max_pool2d(images, 2 + round(level), 1, 1)[..., :-1, :-1]
-                if level < 1 else max_pool2d(images, 3, 1, 1), (0, 1)),
-    "thin": (lambda images, level: -max_pool2d(-images, 2 + round(level), 1, 1)[..., :images.shape[-2], :images.shape[-1]], (0, 1)),
+    "thicken": (_thicken, (2, 3)),
+    "thin": (_thin, (2, 3)),
     "jpeg": (_jpeg, (30, 10)),
 }  # fmt: skip
 CHOSEN_ON: dict[str, tuple[Distortion, tuple[float, float]]] = {
@@ -218,10 +241,10 @@ CHOSEN_ON: dict[str, tuple[Distortion, tuple[float, float]]] = {
     "vignette": (_vignette, (0.6, 1.0)),
     "stripes": (_stripes, (0.4, 0.8)),
     "disc": (_disc, (0.15, 0.22)),
-    "stretch": (lambda images, factor: tv.center_crop(tv.resize(images, [images.shape[-2], round(factor * images.shape[-1])]), list(images.shape[-2:])), (1.3, 0.75)),
-    "box": (lambda images, side: avg_pool2d(pad(images, (round(side) // 2,) * 4, mode="replicate"), round(side), 1), (3, 5)),
+    "stretch": (_stretch, (1.3, 0.75)),
+    "box": (_box, (3, 5)),
     "half": (_half, (18, 12)),
-    "quantised_flip": (lambda images, top: torch.cat([images[..., : round(top * images.shape[-1])], images[..., round(top * images.shape[-1]):].flip(-1)], -1), (0.75, 0.5)),
+    "partly_flipped": (_partly_flipped, (0.75, 0.5)),
 }  # fmt: skip
 
 

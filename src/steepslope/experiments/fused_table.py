@@ -9,12 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.augmentation import AUGMENTATIONS, Augmented
+from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.images import Dataset, Images
 from steepslope.evaluation.score import Resources, Scored, score_predictions
+from steepslope.evidence.copies import joined
+from steepslope.evidence.joint_opinion import fit_joint, joint_logits
 from steepslope.experiments import common
 from steepslope.experiments.common import Row, grouped, metric_cell, outputs_of, shown_metrics
 from steepslope.experiments.distortions import DISTORTIONS, distorted
@@ -23,22 +27,31 @@ from steepslope.extraction.extraction import named_data
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.sources import TRAIN
 from steepslope.metrics import METRICS, auroc
-from steepslope.metrics.intervals import BOUNDS
-from steepslope.oracle import Oracle
+from steepslope.metrics.intervals import BOUNDS, compare
+from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle.storage import CARD as ORACLE_CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import Cell, Grid, markdown
-from steepslope.scores import SCORES
+from steepslope.scores import MCP, SCORES
 from steepslope.utilities.progress import console
 
-SHIFTED = ("accuracy", "mcp", "trust_score", "fused")
+HOLDOUT = "holdout"
+RETRAINED = "mcp of a net on both, in its place"
 MAIN = ("auc", "aurc", "fpr_at_95tpr", "aupr_error")
-DISTORTED_ROWS = 3_000
+BUDGETS = ("free", "auxiliary")
+DISTORTED_ROWS = 800
 LEVELS = (0, 1)
-PASSES = 50
+PASSES = 10
+# What was fitted on copies of all kinds is never tested on one of them: for those, some kinds are left out together.
+LEFT_OUT: dict[str, tuple[str, ...]] = {
+    "all": (),
+    "some": ("noise", "contrast", "scale"),
+    "others": ("blur", "rectangle", "rotate", "shear"),
+}
+FAMILY = {"erase": "rectangle"}  # names of kinds that distortions have by another name
 
 PLAIN = ExtractionOptions(batch_size=256, backend="onnx")
-WITH_VIEWS = replace(PLAIN, evidence=("features", "views", "noise"))
-AUXILIARY = ExtractionOptions(evidence=("features",), batch_size=64, backend="onnx")
+AUXILIARY = ExtractionOptions(batch_size=64, backend="onnx", evidence=("features",), features="float16")
 
 
 def fused_table(
@@ -53,6 +66,8 @@ def fused_table(
     seeds: tuple[int, ...] = (0, 1, 2),
 ) -> None:
     """Extract what is missing, fit, evaluate, and write rows.json, shifted.json and table.md.
+
+    For distortions that the augmentation has too, oracles are fitted on copies without their kind.
 
     Parameters
     ----------
@@ -79,15 +94,28 @@ def fused_table(
     spec, folder = parse_dataset(data), Path(work)
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
     backbone = load_classifier(auxiliary).with_transform(auxiliary_size, auxiliary_mean, auxiliary_std)
-    images = {**named_data(nets[seeds[0]], spec, None), **_distorted(spec.load_into_memory("test"))}
+    images = all_images(nets[seeds[0]], spec)
     auxiliary_outputs = outputs_of(backbone, images, folder / "auxiliary", AUXILIARY, summary_of_features)
     rows: list[Row] = []
     shifted: list[Row] = []
     for seed, net in nets.items():
-        clean, on_shifted = seed_rows(net, images, auxiliary_outputs, folder / f"seed{seed}", seed)
-        rows += clean
-        shifted += on_shifted
-    common.write_results(out, rows, tables(rows, shifted), {"shifted.json": shifted})
+        own = outputs_of(net, images, folder / f"seed{seed}", PLAIN)
+        outputs = {name: one.with_auxiliary(auxiliary_outputs[name]) for name, one in own.items()}
+        rows += clean_rows(net, images, outputs, folder / f"seed{seed}", seed)
+        shifted += shifted_rows(outputs, folder / f"seed{seed}", seed)
+        common.write_results(out, rows, tables(rows, shifted), {"shifted.json": shifted})
+
+
+def all_images(net: Classifier, spec: DatasetSpec) -> dict[str, Dataset]:
+    """Return the three splits, copies of those that are fitted on, by names such as train-all, and distorted images."""
+    images = named_data(net, spec, None)
+    fitted_on = {name: images[name] for name in (TRAIN, HOLDOUT)}
+    copies = {
+        f"{name}-{group}": Augmented(data, 1, tuple(kind for kind in AUGMENTATIONS if kind not in kinds), 0)
+        for name, data in fitted_on.items()
+        for group, kinds in LEFT_OUT.items()
+    }
+    return {**images, **_distorted(spec.load_into_memory("test")), **copies}
 
 
 def small_net(classifiers: str, seed: int) -> Classifier:
@@ -101,38 +129,83 @@ def _distorted(test: Images) -> dict[str, Images]:
     return {f"{name}{level}": distorted(some, name, level) for name in DISTORTIONS for level in LEVELS}
 
 
-def outputs_of_small_net(net: Classifier, images: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:
-    """Return the outputs of one of the small nets, with views of all but its training rows."""
-    train = {TRAIN: images[TRAIN]}
-    others = {name: data for name, data in images.items() if name != TRAIN}
-    return outputs_of(net, train, folder, PLAIN) | outputs_of(net, others, folder, WITH_VIEWS)
+def fitted(outputs: Mapping[str, ClassifierOutputs], group: str, folder: Path, seed: int) -> FusedOracle:
+    """Return the oracle that is fitted on copies of the kinds of a group, or find it."""
+    path = folder / f"fused-{group}"
+    if not (path / ORACLE_CARD).exists():
+        held_out, known = (with_copies(outputs, name, group) for name in (HOLDOUT, TRAIN))
+        Oracle.fused(seed=seed, budget="auxiliary").fit(held_out, known).save(path)
+    oracle = Oracle.load(path)
+    assert isinstance(oracle, FusedOracle)
+    return oracle
 
 
-def seed_rows(
-    net: Classifier, images: Mapping[str, Dataset], auxiliary: Mapping[str, ClassifierOutputs], folder: Path, seed: int
-) -> tuple[list[Row], list[Row]]:
-    """Fit on one classifier's held-out rows; return the test split's rows, and the AUCs on distorted images."""
-    own = outputs_of_small_net(net, images, folder)
+def with_copies(outputs: Mapping[str, ClassifierOutputs], name: str, group: str) -> ClassifierOutputs:
+    """Return a split's outputs with those of their copies beside them."""
+    copies = outputs[f"{name}-{group}"]
+    arrays = {"logits", "features", "auxiliary", "noise"} & copies.arrays.keys()
+    return outputs[name].changed(**{f"augmented_{one}": copies.arrays[one][:, None] for one in arrays})
+
+
+def at_budgets(oracle: FusedOracle) -> dict[str, FusedOracle]:
+    """Return an oracle of the auxiliary budget, and the same without all that needs a second backbone."""
+    found = oracle.fitted_
+    assert found is not None
+    free = FusedOracle(**oracle.settings.as_json())
+    free.fitted_ = replace(found, budget="free", pool=found.fallback or found.pool, fallback=None, handover=None)
+    return {"free": free, "auxiliary": oracle}
+
+
+def clean_rows(
+    net: Classifier, images: Mapping[str, Dataset], outputs: Mapping[str, ClassifierOutputs], folder: Path, seed: int
+) -> list[Row]:
+    """Return the test split's rows: every single score, the oracle at each budget, and a classifier in its place."""
     passes = ExtractionOptions(evidence=("dropout",), passes=PASSES, batch_size=256)
     dropout = outputs_of(net, {"test-dropout": images["test"]}, folder, passes)["test-dropout"].dropout
-    outputs = {name: one.with_auxiliary(auxiliary[name]) for name, one in own.items()}
-    oracle, resources = folder / "fused", Resources(outputs["holdout"], outputs[TRAIN])
-    Oracle.fused(seed=seed).fit(outputs["holdout"], outputs[TRAIN]).save(oracle)
-    rows = _clean_rows(seed, oracle, outputs["test"].changed(dropout=dropout), resources)
-    console().print(f"seed {seed}: {rows[0]['auc']['value']:.4f} MCP, {rows[-1]['auc']['value']:.4f} fused")
-    return rows, [
-        _shifted(seed, name, level, oracle, outputs[f"{name}{level}"], resources)
+    test = outputs["test"].changed(dropout=dropout)
+    oracles = at_budgets(fitted(outputs, "all", folder, seed))
+    for name, oracle in oracles.items():
+        oracle.save(folder / f"fused-{name}")
+    names = [*SCORES, *(str(folder / f"fused-{name}") for name in BUDGETS)]
+    evaluation = common.evaluate(test, names, seed, Resources(outputs[HOLDOUT], outputs[TRAIN]))
+    rows = [row.as_json() for row in evaluation.rows]
+    for index in range(len(SCORES), len(rows)):
+        rows[index]["best_single"] = against_best(evaluation.scored, rows, index, len(SCORES), test, seed)
+        calibrated = oracles[BUDGETS[index - len(SCORES)]].p_correct(test)
+        rows[index]["ece"] = calibration_error(calibrated, test.is_correct)
+    console().print(f"seed {seed}: AUC {', '.join(str(row['auc']['value']) for row in rows)}")
+    return [{"seed": seed, **row} for row in [*rows, _retrained(outputs, seed)]]
+
+
+def _retrained(outputs: Mapping[str, ClassifierOutputs], seed: int) -> Row:
+    """Return MCP's row of a net on both nets' features, fitted on the same labels, as a classifier of its own."""
+    known = joined([outputs[TRAIN], outputs[HOLDOUT]], ("features", "auxiliary"))
+    logits = joint_logits(outputs["test"], slice(None), fit_joint(known))[1]
+    instead = ClassifierOutputs(logits, outputs["test"].labels)
+    return {**common.evaluate(instead, [], seed).rows[0].as_json(), "score": RETRAINED}
+
+
+def calibration_error(probability: NDArray[np.float64], is_correct: NDArray[np.bool_], bins: int = 15) -> float:
+    """Return the expected calibration error over bins of equal numbers, in [0, 1]."""
+    parts = np.array_split(np.argsort(probability, kind="stable"), bins)
+    gaps = [abs(probability[part].mean() - is_correct[part].mean()) * len(part) for part in parts if len(part)]
+    return float(sum(gaps) / len(probability))
+
+
+def shifted_rows(outputs: Mapping[str, ClassifierOutputs], folder: Path, seed: int) -> list[Row]:
+    """Return the AUCs on distorted images, each by an oracle that has not seen its kind."""
+    resources = Resources(outputs[HOLDOUT], outputs[TRAIN])
+    oracles = {group: at_budgets(fitted(outputs, group, folder, seed)) for group in LEFT_OUT}
+    return [
+        _shifted(seed, name, level, oracles[_group_without(name)], outputs[f"{name}{level}"], resources)
         for name in DISTORTIONS
         for level in LEVELS
     ]
 
 
-def _clean_rows(seed: int, oracle: Path, test: ClassifierOutputs, resources: Resources) -> list[Row]:
-    evaluation = common.evaluate(test, [*SCORES, str(oracle)], seed, resources)
-    rows = [row.as_json() for row in evaluation.rows]
-    last = len(rows) - 1
-    rows[last]["best_single"] = against_best(evaluation.scored, rows, last, last, test, seed)
-    return [{"seed": seed, **row} for row in rows]
+def _group_without(distortion: str) -> str:
+    kind = FAMILY.get(distortion, distortion)
+    return next((group for group, kinds in LEFT_OUT.items() if kind in kinds), "all")
 
 
 def against_best(
@@ -144,12 +217,24 @@ def against_best(
     return {"score": rows[best]["score"], **{name: dict(against[name]) for name in MAIN}}
 
 
-def _shifted(seed: int, name: str, level: int, oracle: Path, outputs: ClassifierOutputs, resources: Resources) -> Row:
-    scored = score_predictions(["trust_score", str(oracle)], outputs, resources)
-    aucs = {one.name: auroc(one.confidence, outputs.is_correct) for one in scored}
-    delta = dict(common.compared(scored[-1], scored[0], outputs, seed)["auc"])
-    accuracy = float(outputs.is_correct.mean())
-    return {"seed": seed, "distortion": name, "level": level, "accuracy": accuracy, **aucs, "delta": delta}
+def _shifted(
+    seed: int,
+    name: str,
+    level: int,
+    oracles: Mapping[str, FusedOracle],
+    outputs: ClassifierOutputs,
+    resources: Resources,
+) -> Row:
+    row: Row = {"seed": seed, "distortion": name, "level": level, "accuracy": float(outputs.is_correct.mean())}
+    for scored in score_predictions(["trust_score"], outputs, resources):
+        row[scored.name] = auroc(scored.confidence, outputs.is_correct)
+    mcp = MCP().confidence(outputs)
+    for budget, oracle in oracles.items():
+        confidence = oracle.trust_logit(outputs)
+        row[budget] = auroc(confidence, outputs.is_correct)
+        row[f"delta_{budget}"] = dict(compare(confidence, mcp, outputs.is_correct, bootstrap=400, seed=seed)["auc"])
+    handed_over = oracles["auxiliary"].handed_over(outputs)
+    return {**row, "handed_over": 0.0 if handed_over is None else float(handed_over.mean())}
 
 
 def tables(rows: Sequence[Row], shifted: Sequence[Row]) -> str:
@@ -185,16 +270,42 @@ def _difference_cell(value: dict[str, float], scale: float) -> Cell:
 def _distortions(shifted: Sequence[Row]) -> str:
     lines = []
     for name, some in grouped(shifted, "distortion").items():
-        values = [100 * float(np.mean([row[key] for row in some])) for key in SHIFTED]
-        clear = sum(row["delta"]["low"] > 0 for row in some), sum(row["delta"]["high"] < 0 for row in some)
-        delta = Cell(f"{values[-1] - values[1]:+.1f}", f"({clear[0]} above, {clear[1]} below of {len(some)})")
-        lines.append([Cell(name), *(Cell(f"{value:.1f}") for value in values), delta])
-    mean = float(np.mean([100 * (row["fused"] - row["mcp"]) for row in shifted]))
+        values = [_mean(some, key) for key in ("accuracy", "mcp", "trust_score")]
+        deltas = [_delta_cell(some, budget) for budget in BUDGETS]
+        last = Cell(f"{_mean(some, 'handed_over'):.0f}")
+        lines.append([Cell(name), *(Cell(f"{value:.1f}") for value in values), *deltas, last])
+    titles = ["distortion", "Acc", "MCP", "TrustScore", *(f"{budget} − MCP" for budget in BUDGETS), "handed over"]
     note = (
-        f"AUC in percent on distorted images, mean of two severities and all seeds; mean difference {mean:+.1f}. In "
-        "brackets: how many paired 95 % intervals of the difference are above or below 0."
+        "AUC in percent on distorted images, mean of two severities and all seeds. In brackets: how many paired 95 % "
+        "intervals of the difference are above or below 0. " + " ".join(_summary(shifted, budget) for budget in BUDGETS)
     )
-    return markdown(Grid("", ["distortion", "Acc", "MCP", "TrustScore", "fused", "fused − MCP"], lines, note))
+    return markdown(Grid("", titles, lines, note))
+
+
+def _mean(rows: Sequence[Row], key: str) -> float:
+    return 100 * float(np.mean([row[key] for row in rows]))
+
+
+def _delta_cell(rows: Sequence[Row], budget: str) -> Cell:
+    own = [row[f"delta_{budget}"] for row in rows]
+    clear = sum(one["low"] > 0 for one in own), sum(one["high"] < 0 for one in own)
+    mean = 100 * float(np.mean([one["value"] for one in own]))
+    return Cell(f"{mean:+.1f}", f"({clear[0]} above, {clear[1]} below of {len(own)})")
+
+
+def _summary(shifted: Sequence[Row], budget: str) -> str:
+    """Return the mean gain with and without inversion, the worst kind, and how many are clearly below MCP."""
+    by_kind = {
+        name: 100 * float(np.mean([row[f"delta_{budget}"]["value"] for row in some]))
+        for name, some in grouped(shifted, "distortion").items()
+    }
+    others = [value for name, value in by_kind.items() if name != "invert"]
+    worst = min(by_kind, key=lambda name: by_kind[name])
+    below = sum(row[f"delta_{budget}"]["high"] < 0 for row in shifted)
+    return (
+        f"Budget {budget}: mean {np.mean([*by_kind.values()]):+.1f}, without inversion {np.mean(others):+.1f}, worst "
+        f"{worst} {by_kind[worst]:+.1f}, {below} of {len(shifted)} clearly below."
+    )
 
 
 if __name__ == "__main__":

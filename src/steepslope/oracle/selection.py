@@ -118,5 +118,5 @@ def _with_weight(found: Pool) -> Pool:
     sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights
     kept = (sums > LEAST_WEIGHT * weights.sum()) | (np.array(found.inputs) == OWN)
     rows = np.repeat(kept, found.widths)
-    inputs, widths = (tuple(itertools.compress(some, kept)) for some in (found.inputs, found.widths))
+    inputs, widths = tuple(itertools.compress(found.inputs, kept)), tuple(itertools.compress(found.widths, kept))
     return Pool(inputs, widths, OpinionPool(weights[rows], found.pool.others))

@@ -99,7 +99,7 @@ def fused_table(
 
 
 def all_images(net: Classifier, spec: DatasetSpec) -> dict[str, Dataset]:
-    """Return the three splits, copies of those that are fitted on, by names such as train-copies, and distorted images."""
+    """Return the three splits, copies of those fitted on, by names such as train-copies, and distorted images."""
     images = named_data(net, spec, None)
     fitted_on = {name: images[name] for name in (TRAIN, HOLDOUT)}
     copies = {f"{name}-copies": Augmented(data, 1, tuple(AUGMENTATIONS), 0) for name, data in fitted_on.items()}
@@ -260,8 +260,8 @@ def _distortions(shifted: Sequence[Row]) -> str:
         lines.append([kind, *(Cell(f"{value:.1f}") for value in values), *deltas, last])
     titles = ["distortion", "Acc", "MCP", "TrustScore", *(f"{budget} − MCP" for budget in BUDGETS), "handed over"]
     note = (
-        "AUC in percent on distorted images, mean of two severities and all seeds. In brackets: how many paired 95 % "
-        "intervals of the difference are above or below 0. A star: the oracle was fitted on copies of this kind. "
+        "AUC in percent on distorted images, mean of two severities and all seeds. A star: the oracle was fitted on "
+        "copies of this kind. In brackets: how many paired 95 % intervals of the difference are above or below 0. "
         + " ".join(_summary(shifted, budget) for budget in BUDGETS)
     )
     return markdown(Grid("", titles, lines, note))
@@ -289,9 +289,9 @@ def _summary(shifted: Sequence[Row], budget: str) -> str:
     worst = min(by_kind, key=lambda name: by_kind[name])
     below = sum(row[f"delta_{budget}"]["high"] < 0 for row in shifted)
     return (
-        f"Budget {budget}: mean {np.mean([*by_kind.values()]):+.1f}, without inversion {np.mean(others):+.1f}, of kinds "
-        f"that no copy has {np.mean(new):+.1f}, worst "
-        f"{worst} {by_kind[worst]:+.1f}, {below} of {len(shifted)} clearly below."
+        f"Budget {budget}: mean {np.mean([*by_kind.values()]):+.1f}, without inversion {np.mean(others):+.1f}, of "
+        f"kinds without a star {np.mean(new):+.1f}, worst {worst} {by_kind[worst]:+.1f}, {below} of {len(shifted)} "
+        "clearly below."
     )
 
 

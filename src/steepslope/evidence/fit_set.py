@@ -74,12 +74,13 @@ class FitSet:
         """Return why a kind of evidence cannot be had, None if it can."""
         if self.rows.num_classes < kind.least_classes:
             return f"for {kind.least_classes} classes and more"
-        if lacking := kind.lacking(self.outputs if kind.learning is None else self.rows):
+        if lacking := kind.lacking(self.outputs):
             return f"no {lacking} in the outputs"
         if kind.learning is None:
             return None
-        if self.reference is not None and (lacking := kind.lacking(self.reference)):
-            return f"no {lacking} in the reference"
+        for place, some in (("outputs", self.rows), ("reference", self.reference)):
+            if some is not None and (lacking := kind.lacking(some)):
+                return f"no {lacking} in the {place} or of their copies"
         enough = self.clean * (FOLDS - 1) // FOLDS + (0 if self.reference is None else len(self.reference))
         return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
 

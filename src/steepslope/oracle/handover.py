@@ -24,6 +24,7 @@ COMPONENT_ROWS = 20_000  # from which the components are taken
 POINTS = 5_000
 NEIGHBOR = 10
 USUAL = 0.05, 0.95  # quantiles of the fit set, between which nothing is far
+OF_FEATURES = 4  # statistics of each row's features
 SHARE = 0.5  # of the log-odds that is handed over at most
 TINY = 1e-12
 AUXILIARY, NOISE = "auxiliary", "noise"
@@ -60,8 +61,10 @@ class Handover:
         statistics = self._statistics(outputs)
         low, high = self.limits
         if statistics.shape[1] != len(low):
-            held = len(low) - statistics.shape[1]
-            raise SteepslopeError(f"expected the {held} estimates of the fit set, found none", NOISE)
+            found = statistics.shape[1] - OF_FEATURES or "none"
+            raise SteepslopeError(
+                f"expected the {len(low) - OF_FEATURES} estimates of the fit set, found {found}", NOISE
+            )
         width = np.where(high > low, (high - low) / 2, np.inf)
         return np.asarray(np.maximum((low - statistics) / width, (statistics - high) / width).max(axis=1).clip(0, 1))
 
@@ -103,7 +106,8 @@ class Handover:
             (width, count), points, limits = found.basis.shape, found.points.shape, found.limits.shape
         except (TypeError, ValueError) as error:
             raise SteepslopeError(f"expected basis, centre, points and limits, found {shapes}", "hand-over") from error
-        fits = found.centre.shape == (width,) and points[1:] == (count,) and limits[:1] == (2,) and len(limits) == 2
-        if not fits or not all(np.isfinite(array).all() for array in arrays.values()):
+        fits = found.centre.shape == (width,) and points[1:] == (count,) and len(found.points) > 0
+        whole = fits and limits[:1] == (2,) and len(limits) == 2 and limits[1] >= OF_FEATURES
+        if not whole or not all(np.isfinite(array).all() for array in arrays.values()):
             raise SteepslopeError(f"expected finite arrays that fit one another, found {shapes}", "hand-over")
         return found

@@ -146,7 +146,7 @@ def test_it_is_stored_and_restored(handover: Handover) -> None:
     ],
 )
 def test_damaged_arrays_are_named(damage: dict[str, Any], handover: Handover) -> None:
-    with pytest.raises(SteepslopeError, match="hand-over: expected .* found"):
+    with pytest.raises(SteepslopeError, match=r"hand-over: expected .* found"):
         Handover.restored({**handover.state, **damage})
 
 

@@ -33,12 +33,10 @@ def joined(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = Non
     """Return outputs below one another, with the arrays that all of them hold; ``names`` are further ones to keep."""
     common = [name for name in parts[0].arrays if all(name in part.arrays for part in parts) and name != "ids"]
     kept = [name for name in common if names is None or name in (*names, "logits", "labels")]
-    return ClassifierOutputs.of(
-        {name: _below_one_another(name, [part.arrays[name] for part in parts]) for name in kept}
-    )
+    return ClassifierOutputs.of({name: _stacked(name, [part.arrays[name] for part in parts]) for name in kept})
 
 
-def _below_one_another(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def _stacked(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     shapes = dict.fromkeys(array.shape[1:] for array in arrays)
     if len(shapes) > 1:
         found = " and ".join(" × ".join(str(size) for size in shape) for shape in shapes)

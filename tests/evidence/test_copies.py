@@ -93,8 +93,8 @@ def test_what_all_hold_is_joined() -> None:
 def test_other_columns_are_named() -> None:
     first, second = make_complete(30, seed=1), make_complete(20, seed=2)
     narrow = second.changed(auxiliary=second.require("auxiliary")[:, :3])
-    with pytest.raises(SteepslopeError, match="auxiliary: expected the same columns in all .*, found 8 and 3"):
+    with pytest.raises(SteepslopeError, match=r"auxiliary: expected the same columns in all .*, found 8 and 3"):
         joined([first, narrow])
-    with pytest.raises(SteepslopeError, match="views: expected the same columns in all .*, found 2 × 4 and 1 × 4"):
+    with pytest.raises(SteepslopeError, match=r"views: expected the same columns in all .*, found 2 × 4 and 1 × 4"):
         joined([first, second.changed(views=second.require("views")[:, :1])])
     assert joined([first, narrow], ["features"]).arrays.keys() == {"logits", "labels", "features"}

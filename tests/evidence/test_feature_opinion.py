@@ -28,7 +28,9 @@ def state(short_nets: None) -> State:
 def test_it_follows_its_weights(state: State) -> None:
     outputs = make_complete(50, seed=2)
     features = outputs.require_features()[ROWS].astype(np.float64)
-    inner = np.array([[max(0.0, float(value)) for value in row] for row in features @ state["inner"] + state["inner_bias"]])
+    inner = np.array(
+        [[max(0.0, float(value)) for value in row] for row in features @ state["inner"] + state["inner_bias"]]
+    )
     logits = inner @ state["outer"] + state["outer_bias"]
     expected = log_softmax(logits, axis=1)
     np.testing.assert_allclose(feature_opinions(outputs, ROWS, state)[:, 0], expected, atol=1e-5)

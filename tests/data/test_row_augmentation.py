@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,11 +16,13 @@ Floats = NDArray[np.float32]
 @pytest.fixture(scope="module")
 def rows() -> Floats:
     scales = np.array([0.1, 1, 10, 5, 0])  # the last column is constant
-    return (np.random.default_rng(0).normal(size=(4000, 5)) * scales + [1, 2, 3, 4, 7]).astype(np.float32)
+    drawn: Floats = (np.random.default_rng(0).normal(size=(4000, 5)) * scales + [1, 2, 3, 4, 7]).astype(np.float32)
+    return drawn
 
 
 def changed_by(name: str, rows: Floats, seed: int = 1) -> Floats:
-    return ROW_AUGMENTATIONS[name](rows, rows.std(axis=0), np.random.default_rng(seed))
+    changed: Floats = ROW_AUGMENTATIONS[name](rows, rows.std(axis=0), np.random.default_rng(seed))
+    return changed
 
 
 def test_jitter_is_noise_of_a_part_of_each_columns_deviation(rows: Floats) -> None:
@@ -85,7 +89,7 @@ def test_the_seed_decides(rows: Floats) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_any_floats_will_do_and_stay_as_they_are(dtype: type, rows: Floats) -> None:
-    given = rows.astype(dtype)
+    given: NDArray[Any] = rows.astype(dtype)
     kept = given.copy()
     copies = augmented_rows(given, 1, 0)
     np.testing.assert_array_equal(given, kept)

@@ -49,7 +49,7 @@ def by_hand(
 @pytest.mark.parametrize("weighted", [False, True])
 def test_it_is_at_the_minimum(penalty: float, weighted: bool) -> None:
     opinions, classes, labels = problem()
-    weights = np.random.default_rng(1).uniform(0, 2, size=150) if weighted else None
+    weights: Floats | None = np.random.default_rng(1).uniform(0, 2, size=150) if weighted else None
     found = fit_opinion_pool(opinions, classes, labels, 4, penalty, weights)
     expected = by_hand(opinions, (classes == labels[:, None]).argmax(axis=1), penalty, weights, False)
     np.testing.assert_allclose(np.concatenate([found.weights, found.others]), expected, atol=2e-3)
@@ -73,7 +73,7 @@ def test_a_row_of_weight_two_is_two_rows() -> None:
     opinions, classes, labels = problem(60)
     twice = np.repeat(np.arange(60), 1 + (np.arange(60) < 20))
     doubled = fit_opinion_pool(opinions[twice], classes[twice], labels[twice], 4, 0.02)
-    weighted = fit_opinion_pool(opinions, classes, labels, 4, 0.02, 1.0 + (np.arange(60) < 20))
+    weighted = fit_opinion_pool(opinions, classes, labels, 4, 0.02, np.where(np.arange(60) < 20, 2.0, 1.0))
     np.testing.assert_allclose(weighted.weights, doubled.weights, atol=1e-3)
     plain = fit_opinion_pool(opinions, classes, labels, 4, 0.02)
     assert np.abs(plain.weights - weighted.weights).max() > 0.01

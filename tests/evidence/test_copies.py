@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.copies import joined, linear_head, with_copies
@@ -15,13 +18,13 @@ def headed(n: int = 200, seed: int = 0, dtype: type = np.float32, curve: float =
     """Make logits that are linear in the features, but for a curve."""
     rng = np.random.default_rng(seed)
     weights, bias = head_of(dtype)
-    features = rng.normal(size=(n, 7)).astype(dtype)
+    features: NDArray[Any] = rng.normal(size=(n, 7)).astype(dtype)
     logits = features @ weights + bias
     logits += curve * logits**2
     return ClassifierOutputs(logits.astype(np.float32), rng.integers(3, size=n), features, np.arange(n).astype(str))
 
 
-def head_of(dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+def head_of(dtype: type = np.float64) -> tuple[NDArray[Any], NDArray[Any]]:
     rng = np.random.default_rng(42)
     return rng.normal(size=(7, 3)).astype(dtype), rng.normal(size=3).astype(dtype)
 

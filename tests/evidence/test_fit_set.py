@@ -101,6 +101,30 @@ def test_what_learns_slowly_learns_once_from_a_large_reference(spy: Evidence, mo
     assert state["numbers"].min() == 0
 
 
+@pytest.mark.parametrize("slow", [False, True])
+def test_what_learns_from_what_is_familiar_sees_no_copies(
+    slow: bool, spy: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert spy.learning is not None
+    monkeypatch.setitem(EVIDENCE, "spy", replace(spy, learning=replace(spy.learning, slow=slow, familiar=True)))
+    fit_set = FitSet.of(numbered(20), numbered(90, 1000, seed=1), 0)
+    opinions, state = fit_set.opinions("spy")
+    assert len(opinions) == 80
+    assert (opinions[:, 0] == 0).all()
+    assert state is not None
+    np.testing.assert_array_equal(state["numbers"], [*([] if slow else range(20)), *range(1000, 1090)])
+
+
+def test_known_rows_are_the_references_or_else_the_fit_sets() -> None:
+    outputs, reference = numbered(20), numbered(30, 1000, seed=1)
+    for given, numbers in ((reference, range(1000, 1030)), (None, range(20))):
+        rows, copies = FitSet.of(outputs, given, 0).known_rows()
+        assert copies is not None
+        np.testing.assert_array_equal(rows.require_features()[:, 0], numbers)
+        np.testing.assert_array_equal(copies.require_features()[:, 0], np.repeat(numbers, 3))
+    assert FitSet.of(numbered(20, copies=0), None, 0).known_rows()[1] is None
+
+
 def test_of_too_many_references_the_least_sure_are_kept(spy: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six of ten that are no copies, and four that are: those of the lowest MCP of each kind."""
     assert spy.learning is not None

@@ -140,6 +140,7 @@ def test_what_has_no_weight_is_not_needed(
         ("feature_opinion", "free"),
         ("second_opinion", "auxiliary"),
         ("joint_opinion", "auxiliary"),
+        ("familiar_opinion", "auxiliary"),
         ("views", "all"),
         ("dropout", "all"),
     ],
@@ -168,7 +169,7 @@ def within_one_error(a: Any, b: Any, is_correct: NDArray[np.bool_]) -> bool:
     for _ in range(400):
         rows = rng.integers(len(is_correct), size=len(is_correct))
         differences.append(aurc_by_hand(a[rows], is_correct[rows]) - aurc_by_hand(b[rows], is_correct[rows]))
-    return aurc_by_hand(a, is_correct) - aurc_by_hand(b, is_correct) <= np.std(differences)
+    return aurc_by_hand(a, is_correct) - aurc_by_hand(b, is_correct) <= float(np.std(differences))
 
 
 def test_the_cheapest_within_one_standard_error_is_chosen() -> None:

@@ -143,7 +143,7 @@ def as_type(name: str, dtype: str) -> Callable[[Arrays], Any]:
         (STATES, shorter("feature_opinion/outer_bias"), "expected what feature_opinion learnt"),
         (STATES, shorter("second_opinion/bias"), "expected what second_opinion learnt"),
         (STATES, shorter("joint_opinion/inner"), "expected what joint_opinion learnt"),
-        (STATES, without("handover/points"), "expected basis, centre, points and limits"),
+        (STATES, without("handover/points"), "expected basis, centre, points, direction, limits"),
         (STATES, first_to("handover/limits", np.nan), "expected finite numbers"),
         (STATES, shorter("handover/centre"), "expected finite arrays that fit one another"),
     ],

@@ -93,7 +93,7 @@ class FitSet:
             held = kind_of(name).lacking(self.rows) is None
             return self._seen(name, self.rows if held else self.outputs, None), None
         if learning.slow and self.reference is not None and len(self.reference) >= LARGE * len(self.rows):
-            state = learning.fit(self.reference)
+            state = learning.fit(self.known_rows()[0] if learning.familiar else self.reference)
             return self._seen(name, self.rows, state), state
         whole: Floats | None = None
         for number in range(FOLDS):
@@ -104,6 +104,11 @@ class FitSet:
         assert whole is not None
         return whole, learning.fit(self._references(name, None))
 
+    def known_rows(self) -> tuple[ClassifierOutputs, ClassifierOutputs | None]:
+        """Return references, those of the fit set where there are no others, and their copies, if there are any."""
+        rows, count = (self.rows, self.clean) if self.reference is None else (self.reference, self.known)
+        return rows.subset(slice(count)), rows.subset(slice(count, None)) if len(rows) > count else None
+
     def _references(self, name: str, without: int | None) -> ClassifierOutputs:
         """Return the reference and all rows but those of a fold, with no other arrays than the evidence needs."""
         others = np.flatnonzero(self.fold != (FOLDS if without is None else without))
@@ -113,6 +118,8 @@ class FitSet:
             copies = np.concatenate([np.arange(len(self.reference)) >= self.known, copies])
         kind = kind_of(name)
         found = joined(parts, kind.arrays)
+        if kind.learning is not None and kind.learning.familiar:
+            return found.subset(np.flatnonzero(~copies))
         most = None if kind.learning is None else kind.learning.most
         return found if most is None or len(found) <= most else found.subset(_least_sure(found, copies, most))
 

@@ -34,6 +34,7 @@ def feature_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArra
 
 MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
 _NEIGHBORS = Learning(fit_neighbors, Index.of, at_least=max(COUNTS), most=MOST_NEIGHBORS)
+_JOINT = Learning(fit_joint, check_joint, slow=True)
 EVIDENCE: dict[str, Evidence] = {
     "features": Evidence(feature_columns, ("features",)),
     "logits": Evidence(logit_columns, opinions=logit_opinions),
@@ -54,7 +55,8 @@ EVIDENCE: dict[str, Evidence] = {
     "second_opinion": Evidence(
         opinion_columns, ("auxiliary",), Learning(fit_probe, check_probe, slow=True), second_opinions
     ),
-    "joint_opinion": Evidence(joint_columns, INPUTS, Learning(fit_joint, check_joint, slow=True), joint_opinions),
+    "joint_opinion": Evidence(joint_columns, INPUTS, _JOINT, joint_opinions),
+    "familiar_opinion": Evidence(joint_columns, INPUTS, replace(_JOINT, familiar=True), joint_opinions),
 }
 FORMER_NAMES: dict[str, str] = {"foreign_neighbors": "auxiliary_neighbors"}  # in oracles of earlier versions
 

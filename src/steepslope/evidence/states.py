@@ -22,7 +22,8 @@ class Learning:
 
     ``check`` raises for a state that was read from a file and that ``fit`` could not have left, for a number of
     classes. ``at_least`` is the number of outputs needed. What learns ``slow``ly, such as a net, learns from a large
-    reference once, not anew for each fold. Of more references than ``most``, those are kept about which the classifier
+    reference once, not anew for each fold. What learns from what is ``familiar`` alone sees no augmented
+    copies. Of more references than ``most``, those are kept about which the classifier
     is least sure.
     """
 
@@ -31,6 +32,7 @@ class Learning:
     of: Literal["reference", "errors"] = "reference"
     at_least: int = 1
     slow: bool = False
+    familiar: bool = False
     most: int | None = None
 
 

@@ -195,7 +195,7 @@ def _of_probe(sources: Sources, data: Mapping[str, Dataset], seed: int) -> dict[
     """Return the outputs of a linear probe on the backbone."""
     seen = _extracted(sources, sources.backbone, data, sources.work / "backbone", 64)
     weights, bias = probe(seen["train"], seed)
-    probed = {name: probed_outputs(outputs, None, weights, bias) for name, outputs in seen.items()}
+    probed = {name: probed_outputs(outputs, weights, bias) for name, outputs in seen.items()}
     return {name: replace(outputs, features=None) for name, outputs in probed.items()}
 
 

@@ -6,55 +6,29 @@ work folder of ``steepslope.experiments.fused_table``.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.images import Dataset
 from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Resources, Scored, score_predictions
 from steepslope.experiments import common
 from steepslope.experiments.common import Row, outputs_of
-from steepslope.experiments.fused_table import (
-    AUXILIARY,
-    against_best,
-    gains,
-    outputs_of_small_net,
-    score_table,
-    small_net,
-)
+from steepslope.experiments.fused_table import AUXILIARY, PLAIN, against_best, at_budgets, gains, score_table, small_net
 from steepslope.extraction.auxiliary import summary_of_features
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.sources import TRAIN
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
-from steepslope.utilities.blocks import blocks
 
 Outputs = Mapping[str, ClassifierOutputs]  # by the names of their data
 PENALTY = 1e-3
 PROBED_FRACTION = 0.8  # of the training rows, drawn anew for each seed's probe
-ORACLES = {"fused": True, "fused without an auxiliary backbone": False}
-
-
-class FeaturesAsLogits(nn.Module):
-    """A net whose logits are its features, so that views keep the features of changed images."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features twice."""
-        features, _ = self.net(images)
-        return features, features
 
 
 def probe_table(
@@ -63,7 +37,7 @@ def probe_table(
     work: str,
     out: str,
     backbone: str,
-    size: int = 96,
+    size: int = 160,
     mean: float = 0.5,
     std: float = 0.5,
     seeds: tuple[int, ...] = (0, 1, 2),
@@ -77,7 +51,7 @@ def probe_table(
     classifiers
         Folder of small nets, the auxiliary backbones: seed0/classifier and so on.
     work
-        Folder for outputs; those that are there already are not made again.
+        Folder for outputs, that of ``fused_table``; those that are there already are not made again.
     out
         Folder for the results.
     backbone
@@ -95,39 +69,22 @@ def probe_table(
     net, folder = load_classifier(backbone).with_transform(size, mean, std), Path(work)
     nets = {seed: small_net(classifiers, seed) for seed in seeds}
     images = named_data(nets[seeds[0]], parse_dataset(data), None)
-    plain = outputs_of(net, images, folder / "probed", AUXILIARY, summary_of_features)
-    changed = _views_of_features(net, plain[TRAIN], images, folder / "probed-views")
+    plain = outputs_of(net, images, folder / "auxiliary", AUXILIARY, summary_of_features)
     rows: list[Row] = []
     for seed, small in nets.items():
-        auxiliary = outputs_of_small_net(small, images, folder / f"seed{seed}")
-        rows += _seed_rows(plain, changed, auxiliary, seed)
-    common.write_results(out, rows, "\n\n".join([score_table(rows), gains(rows)]) + "\n")
+        rows += _seed_rows(plain, outputs_of(small, images, folder / f"seed{seed}", PLAIN), seed)
+        common.write_results(out, rows, "\n\n".join([score_table(rows), gains(rows)]) + "\n")
 
 
-def _views_of_features(
-    net: Classifier, plain: ClassifierOutputs, images: Mapping[str, Dataset], folder: Path
-) -> dict[str, ClassifierOutputs]:
-    """Return the views of the net's features, as logits, of all images but those that probes are fitted to."""
-    width = plain.require_features().shape[1]
-    wide = replace(net, net=FeaturesAsLogits(net.net).eval(), num_classes=width, classes=None)
-    others = {name: data for name, data in images.items() if name != TRAIN}
-    views = replace(AUXILIARY, evidence=("views", "noise"))
-    return outputs_of(wide, others, folder, views, lambda outputs: f"views of {len(outputs):,} images")
-
-
-def _seed_rows(plain: Outputs, changed: Outputs, auxiliary: Outputs, seed: int) -> list[Row]:
+def _seed_rows(plain: Outputs, auxiliary: Outputs, seed: int) -> list[Row]:
     weights, bias = probe(plain[TRAIN], seed)
-    sets = {
-        name: probed_outputs(base, changed.get(name), weights, bias).with_auxiliary(auxiliary[name])
-        for name, base in plain.items()
-    }
+    sets = {name: probed_outputs(base, weights, bias).with_auxiliary(auxiliary[name]) for name, base in plain.items()}
     test = sets["test"]
     names = [name for name in SCORES if name != "mc_dropout"]  # a linear probe has no dropout
     scored = score_predictions(names, test, Resources(sets["holdout"], sets[TRAIN]))
-    for name, with_auxiliary in ORACLES.items():
-        seen = sets if with_auxiliary else {part: one.changed(auxiliary=None) for part, one in sets.items()}
-        oracle = Oracle.fused(seed=seed).fit(seen["holdout"], seen[TRAIN])
-        scored.append(Scored(name, oracle.loss, oracle.trust_logit(seen["test"]), oracle.scale))
+    auxiliary_oracle = Oracle.fused(seed=seed, budget="auxiliary").fit(sets["holdout"], sets[TRAIN])
+    for budget, oracle in at_budgets(auxiliary_oracle).items():
+        scored.append(Scored(f"fused-{budget}", oracle.loss, oracle.trust_logit(test), oracle.scale))
     rows = [row.as_json() for row in table_rows(scored, test, bootstrap=common.RESAMPLES, seed=seed)]
     for index in range(len(names), len(rows)):
         rows[index]["best_single"] = against_best(scored, rows, index, len(names), test, seed)
@@ -147,16 +104,11 @@ def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDA
 
 
 def probed_outputs(
-    base: ClassifierOutputs, changed: ClassifierOutputs | None, weights: NDArray[np.float32], bias: NDArray[np.float32]
+    base: ClassifierOutputs, weights: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> ClassifierOutputs:
-    """Return the probe's outputs from the backbone's, with views where there are those of its features."""
-    logits = np.asarray(base.require_features()) @ weights + bias
-    plain = ClassifierOutputs(logits, base.labels, base.features, base.ids)
-    if changed is None:
-        return plain
-    views = changed.require("views")
-    seen = [np.asarray(views[rows]) @ weights + bias for rows in blocks(len(views), 1_000)]
-    return plain.changed(views=np.concatenate(seen), noise=changed.require("noise"))
+    """Return the probe's outputs from the backbone's."""
+    logits = np.asarray(base.require_features(), dtype=np.float32) @ weights + bias
+    return ClassifierOutputs(logits, base.labels, base.features, base.ids)
 
 
 if __name__ == "__main__":

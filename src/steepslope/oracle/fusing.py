@@ -42,7 +42,7 @@ def fit_fused(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, s
     names = [name for name, kind in EVIDENCE.items() if kind.opinions is not None and name not in missing]
     wanted = _wanted(settings.budget, names, missing)
     opinions, states = _opinions(fit_set, inputs_at(wanted[-1], names))
-    levels = _levels(opinions, wanted, outputs, reference)
+    levels = _levels(opinions, wanted, outputs)
     chosen = wanted[-1]
     if settings.budget == AUTO:
         held_out = {name: levels[name].held_out for name in wanted}
@@ -84,14 +84,12 @@ def _opinions(fit_set: FitSet, names: tuple[str, ...]) -> tuple[Opinions, dict[s
     return opinions, states
 
 
-def _levels(
-    opinions: Opinions, wanted: list[str], outputs: ClassifierOutputs, reference: ClassifierOutputs | None
-) -> dict[str, Level]:
+def _levels(opinions: Opinions, wanted: list[str], outputs: ClassifierOutputs) -> dict[str, Level]:
     """Return the best at each budget; what needs more than the classifier hands over to what is free."""
     names, is_correct = list(opinions.parts), outputs.is_correct
     mcp = opinions.own()
     free = best_pool(opinions, inputs_at(FREE, names), is_correct)
-    handover = Handover.of(outputs, reference) if AUXILIARY in wanted else None
+    handover = Handover.of(outputs, *opinions.fit_set.known_rows()) if AUXILIARY in wanted else None
     weight = None if handover is None else handover.weight(outputs)
     levels = {
         FREE: Level(free, None, None, free.held_out, gain(free.held_out, mcp, is_correct, cost_of(free, outputs)))

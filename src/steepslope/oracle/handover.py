@@ -1,18 +1,20 @@
 """When an auxiliary backbone is less to be trusted: its features of an image lie far from all that it was fitted on.
 
-Then opinions that need no second backbone, fitted on augmented copies, take over half of the log-odds. Far is what lies
-beyond the usual by any of: the distance to the tenth neighbour and the length in whitened principal components, the
-length that these leave unexplained, the mean activation, and estimates of the image's noise.
+Then opinions that need no second backbone take over most of the log-odds. Far is what lies beyond the usual by any of:
+how much the features look like those of augmented copies, by a linear classifier; the distance to the tenth neighbour
+and the length in whitened principal components; the length that these leave unexplained; the mean activation; and
+estimates of the image's noise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.estimators.neighbors import Index
 from steepslope.evidence.states import State, references
 from steepslope.outputs import ClassifierOutputs
@@ -24,49 +26,54 @@ COMPONENT_ROWS = 20_000  # from which the components are taken
 POINTS = 5_000
 NEIGHBOR = 10
 USUAL = 0.05, 0.95  # quantiles of the fit set, between which nothing is far
-OF_FEATURES = 4  # statistics of each row's features
-SHARE = 0.5  # of the log-odds that is handed over at most
+OF_FEATURES = 5  # statistics of each row's features
+SHARE = 0.75  # of the log-odds that is handed over at most
 TINY = 1e-12
+PENALTY = 1e-3
 AUXILIARY, NOISE = "auxiliary", "noise"
 
 
 @dataclass(frozen=True, eq=False)
 class Handover:
-    """``basis`` (e, c) and ``centre`` (e,) of whitened components, ``points`` (m, c) there, ``limits`` (2, s)."""
+    """``basis`` (e, c) and ``centre`` (e,) of whitened components, ``points`` (m, c) there, ``limits`` (2, s).
+
+    ``direction`` (e,) is the one in which augmented copies differ most from what they are copies of.
+    """
 
     basis: NDArray[np.float32]
     centre: NDArray[np.float32]
     points: NDArray[np.float32]
+    direction: NDArray[np.float32]
     limits: Floats
 
     @classmethod
-    def of(cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None) -> Handover:
-        """Learn what is usual from a reference, and between which limits the fit set lies."""
-        known = outputs if reference is None else reference
+    def of(cls, outputs: ClassifierOutputs, known: ClassifierOutputs, copies: ClassifierOutputs | None) -> Handover:
+        """Learn what is usual from ``known`` rows and their copies, and between which limits the fit set lies."""
         rows = np.asarray(references(known, COMPONENT_ROWS).require(AUXILIARY), dtype=np.float64)
         centre = rows.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov((rows - centre).T))
         count = min(COMPONENTS, len(rows) - 1, rows.shape[1])
         basis = vectors[:, -count:] / np.sqrt(np.maximum(values[-count:], TINY))
-        found = (basis.astype(np.float32), centre.astype(np.float32))
-        some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float32)
-        plain = cls(*found, (some - found[1]) @ found[0], np.zeros((2, 0)))
-        return cls(*found, plain.points, np.quantile(plain._statistics(outputs), USUAL, axis=0))
+        some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float64)
+        learnt = basis, centre, (some - centre) @ basis, _direction(rows, copies)
+        basis, centre, points, direction = (array.astype(np.float32) for array in learnt)
+        plain = cls(basis, centre, points, direction, np.zeros((2, 0)))
+        return replace(plain, limits=np.quantile(plain._statistics(outputs), USUAL, axis=0))
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:
         """Return how far each row lies, (n,): 0 within what is usual, 1 from half the usual width beyond it.
 
-        The statistic that lies furthest out decides.
+        The statistic that lies furthest out decides; looking less like a copy than usual does not count.
         """
         statistics = self._statistics(outputs)
         low, high = self.limits
         if statistics.shape[1] != len(low):
-            found = statistics.shape[1] - OF_FEATURES or "none"
-            raise SteepslopeError(
-                f"expected the {len(low) - OF_FEATURES} estimates of the fit set, found {found}", NOISE
-            )
+            expected, found = len(low) - OF_FEATURES, statistics.shape[1] - OF_FEATURES or "none"
+            raise SteepslopeError(f"expected the {expected} estimates of the fit set, found {found}", NOISE)
         width = np.where(high > low, (high - low) / 2, np.inf)
-        return np.asarray(np.maximum((low - statistics) / width, (statistics - high) / width).max(axis=1).clip(0, 1))
+        below, above = (low - statistics) / width, (statistics - high) / width
+        below[:, 0] = 0
+        return np.asarray(np.maximum(below, above).max(axis=1).clip(0, 1))
 
     def _statistics(self, outputs: ClassifierOutputs) -> Floats:
         """Return all statistics of each row, (n, s)."""
@@ -90,7 +97,8 @@ class Handover:
         unexplained = np.square(centred).sum(axis=1) - (np.square(inside) / scale).sum(axis=1)
         distance = index.kth_distance(inside, min(NEIGHBOR, len(self.points)))
         lengths = [distance, np.square(inside).sum(axis=1), unexplained]
-        return np.column_stack([*(np.log(np.maximum(one, TINY)) for one in lengths), features.mean(axis=1)])
+        logs = [np.log(np.maximum(one, TINY)) for one in lengths]
+        return np.column_stack([centred @ self.direction, *logs, features.mean(axis=1)])
 
     @property
     def state(self) -> State:
@@ -105,9 +113,22 @@ class Handover:
             found = cls(**{name: np.asarray(array) for name, array in arrays.items()})
             (width, count), points, limits = found.basis.shape, found.points.shape, found.limits.shape
         except (TypeError, ValueError) as error:
-            raise SteepslopeError(f"expected basis, centre, points and limits, found {shapes}", "hand-over") from error
-        fits = found.centre.shape == (width,) and points[1:] == (count,) and len(found.points) > 0
+            names = ", ".join(one.name for one in fields(cls))
+            raise SteepslopeError(f"expected {names}, found {shapes}", "hand-over") from error
+        same_width = found.centre.shape == found.direction.shape == (width,)
+        fits = same_width and points[1:] == (count,) and len(found.points) > 0
         whole = fits and limits[:1] == (2,) and len(limits) == 2 and limits[1] >= OF_FEATURES
         if not whole or not all(np.isfinite(array).all() for array in arrays.values()):
             raise SteepslopeError(f"expected finite arrays that fit one another, found {shapes}", "hand-over")
         return found
+
+
+def _direction(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
+    """Return the direction (e,) from rows to augmented copies; none, where there are no copies."""
+    if copies is None or AUXILIARY not in copies.arrays:
+        return np.zeros(rows.shape[1])
+    changed = np.asarray(references(copies, COMPONENT_ROWS).require(AUXILIARY), dtype=np.float32)
+    both = np.concatenate([rows.astype(np.float32), changed])
+    is_copy = np.repeat([0, 1], [len(rows), len(changed)])
+    weights, _ = fit_standardised_softmax(both, is_copy, 2, PENALTY)
+    return np.asarray(weights[:, 1] - weights[:, 0], dtype=np.float64)

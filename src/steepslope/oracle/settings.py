@@ -95,7 +95,7 @@ class OracleSettings(LossOptions):
         Seed of all that is drawn, such as folds and initial weights; the same seed gives the same oracle.
     inputs
         What the oracle sees: features, logits, neighbors, feature_opinion, views, dropout, auxiliary_neighbors,
-        second_opinion, joint_opinion, or a score such as trust_score.
+        second_opinion, joint_opinion, familiar_opinion, or a score such as trust_score.
     head
         The last step: hyperplane (signed distance, paper Eq. 7) or linear.
     hidden

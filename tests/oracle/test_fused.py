@@ -1,15 +1,15 @@
-"""The fused oracle: better than its parts where they know more, the best of them where they do not."""
+"""The fused oracle: better than MCP where evidence knows more, MCP where it does not, and honest about both."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from numpy.typing import NDArray
+from scipy.special import expit, logsumexp
 from scipy.stats import spearmanr
 
 from steepslope.cli import main
@@ -17,216 +17,203 @@ from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.opinions import opinions_of
 from steepslope.losses import LOSSES
-from steepslope.metrics import auroc, tnr, tpr
+from steepslope.metrics import auroc
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.selection import Candidate
+from steepslope.oracle.fused_fit import FusedFit
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import MCP, Energy, MaxLogitPNorm
-from steepslope.utilities.files import read_json
+from steepslope.scores import MCP
 from tests.conftest import make_complete
 
 
-@pytest.fixture(scope="module")
-def reference() -> ClassifierOutputs:
-    return make_complete(600, seed=1)
-
-
-@pytest.fixture(scope="module")
-def fit_set() -> ClassifierOutputs:
-    return make_complete(800, seed=2)
-
-
-@pytest.fixture(scope="module")
-def unseen() -> ClassifierOutputs:
-    return make_complete(2000, seed=3)
-
-
-@pytest.fixture(scope="module")
-def oracle(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> FusedOracle:
-    return Oracle.fused().fit(fit_set, reference)
-
-
-def test_it_beats_every_part(oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
+def fit_of(oracle: FusedOracle) -> FusedFit:
     assert oracle.fitted_ is not None
-    assert {"second_opinion", "joint_opinion"} & set(oracle.fitted_.inputs)
-    fused = auroc(oracle.trust_logit(unseen), unseen.is_correct)
-    assert fused > auroc(MCP().confidence(unseen), unseen.is_correct) + 0.05
-    assert ((oracle.confidence(unseen) > 0.5) == oracle.trusts(unseen)).all()
+    return oracle.fitted_
+
+
+def gain_over_mcp(oracle: FusedOracle, outputs: ClassifierOutputs) -> float:
+    mcp = auroc(MCP().confidence(outputs), outputs.is_correct)
+    return auroc(oracle.trust_logit(outputs), outputs.is_correct) - mcp
+
+
+def calibration_error(probability: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
+    """Return the mean gap between what is promised and what comes true, in ten bins of as many rows each."""
+    bins = np.array_split(np.argsort(probability), 10)
+    return float(np.mean([abs(probability[rows].mean() - is_correct[rows].mean()) for rows in bins]))
+
+
+def drawn(n: int, seed: int, num_classes: int = 4, sharpness: float = 1.0) -> ClassifierOutputs:
+    """Draw labels from the softmax of ``sharpness`` times the logits: no score ranks better than MCP by much."""
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(n, num_classes))
+    labels = (sharpness * logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    return ClassifierOutputs(logits, labels)
+
+
+def beside_noise(n: int, seed: int) -> ClassifierOutputs:
+    """Add evidence of every kind that knows nothing."""
+    outputs, rng = drawn(n, seed), np.random.default_rng(seed + 1000)
+    features, auxiliary, views = rng.normal(size=(n, 6)), rng.normal(size=(n, 5)), 2 * rng.normal(size=(n, 1, 4))
+    return outputs.changed(features=features, auxiliary=auxiliary, views=views)
+
+
+def test_it_beats_mcp_where_evidence_knows_more(
+    oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle, unseen: ClassifierOutputs
+) -> None:
+    assert gain_over_mcp(free, unseen) > 0.05
+    assert gain_over_mcp(with_auxiliary, unseen) > gain_over_mcp(free, unseen)
+    assert gain_over_mcp(oracle, unseen) > gain_over_mcp(free, unseen)
+    np.testing.assert_array_equal(oracle.confidence(unseen) > 0.5, oracle.trusts(unseen))
+
+
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+@pytest.mark.parametrize(("n", "least", "on_average"), [(200, -0.02, -0.01), (500, -0.01, -0.005)])
+def test_it_does_not_end_below_what_cannot_be_beaten(n: int, least: float, on_average: float) -> None:
+    """Labels drawn from the softmax itself, beside noise, for several fit sets."""
+    new = beside_noise(4000, 99)
+    gains = [gain_over_mcp(Oracle.fused().fit(beside_noise(n, seed)), new) for seed in range(4)]
+    assert min(gains) > least
+    assert np.mean(gains) > on_average
+    assert max(gains) < 0.01
+
+
+def test_where_there_is_nothing_else_it_is_mcp() -> None:
+    outputs, new = drawn(600, 1), drawn(2000, 2)
+    fitted = Oracle.fused().fit(outputs)
+    assert fit_of(fitted).inputs == ("logits",)
+    assert "no pool ranks better than MCP, so that is this oracle" in str(fit_of(fitted))
+    order = np.argsort(MCP().confidence(new))
+    assert (np.diff(fitted.trust_logit(new)[order]) > 0).all()
+    assert list(fitted.explain(new)) == ["logits", "others", "cut"]
+
+
+@pytest.mark.parametrize("sharpness", [0.4, 1.0, 2.0])
+def test_p_correct_is_calibrated_whatever_the_classifier_promises(sharpness: float) -> None:
+    """The classifier is too sure, as sure as it may be, or not sure enough; its own softmax is far off in two."""
+    fitted, new = Oracle.fused().fit(drawn(1500, 1, sharpness=sharpness)), drawn(6000, 2, sharpness=sharpness)
+    assert calibration_error(fitted.p_correct(new), new.is_correct) < 0.035
+    if sharpness != 1:
+        assert calibration_error(expit(MCP().confidence(new)), new.is_correct) > 0.07
+
+
+def test_a_pools_p_correct_is_calibrated(
+    oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle, unseen: ClassifierOutputs
+) -> None:
+    for one in (oracle, free, with_auxiliary):
+        p = one.p_correct(unseen)
+        assert calibration_error(p, unseen.is_correct) < 0.03
+        assert calibration_error(1 - p, unseen.is_correct) > 0.2
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_loss_moves_the_cut_and_not_the_ranking(
-    name: str, oracle: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
+    name: str, free: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
 ) -> None:
-    other = FusedOracle(loss=name).fit(fit_set, reference)
-    assert spearmanr(other.trust_logit(unseen), oracle.trust_logit(unseen)).statistic == pytest.approx(1, abs=1e-9)
+    other = FusedOracle(loss=name, budget="free").fit(fit_set, reference)
+    assert spearmanr(other.trust_logit(unseen), free.trust_logit(unseen)).statistic == pytest.approx(1, abs=1e-12)
+    np.testing.assert_array_equal(other.p_correct(unseen), free.p_correct(unseen))
 
 
-def test_steep_slope_trusts_less(
-    oracle: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
+@pytest.mark.parametrize(
+    ("loss", "parameters", "cut"),
+    [
+        ("steep_slope", {}, 3 / 4),
+        ("steep_slope", {"alpha_pos": 2.0, "alpha_neg": 8.0}, 8 / 10),
+        ("steep_slope", {"alpha_pos": 3.0, "alpha_neg": 1.0}, 1 / 4),
+        ("cross_entropy", {}, 1 / 2),
+    ],
+)
+def test_trusted_is_what_the_loss_finds_probable_enough(
+    loss: str, parameters: dict[str, float], cut: float, free: FusedOracle, unseen: ClassifierOutputs
 ) -> None:
-    """It cuts at a probability of 0.75 of being right, cross entropy at 0.5."""
-    z = oracle.trust_logit(unseen)
-    other = FusedOracle(loss="cross_entropy").fit(fit_set, reference).trust_logit(unseen)
-    assert tnr(z, unseen.is_correct, threshold=0) > tnr(other, unseen.is_correct, threshold=0)
-    assert tpr(z, unseen.is_correct, threshold=0) < tpr(other, unseen.is_correct, threshold=0)
-    at_cut = np.abs(z) < np.quantile(np.abs(z), 0.15)
-    assert 0.6 < unseen.is_correct[at_cut].mean() < 0.9
+    """The same fit under another loss: only the cut is the loss's."""
+    other = FusedOracle(loss=loss, budget="free", **parameters)
+    other.fitted_ = free.fitted_
+    np.testing.assert_array_equal(other.trust_logit(unseen) > 0, other.p_correct(unseen) > cut)
+    assert 0 < other.trusts(unseen).mean() < 1
 
 
-def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
-    """Each part against a formula of its own, on a few rows; together they are the trust logit."""
-    explained, fitted = oracle.explain(unseen), oracle.fitted_
-    assert fitted is not None
-    pool = fitted.pool
-    assert pool is not None
-    assert list(explained) == [*fitted.inputs, "others", "cut"]
-    np.testing.assert_allclose(sum(explained.values()), oracle.trust_logit(unseen), atol=1e-9)
-    *parts, classes = all_parts(unseen, fitted.inputs, fitted.states, opinions_of)
-    for row in range(5):
-        utilities = np.zeros(classes.shape[1])
-        start = 0
-        for part in parts:
-            weights = pool.weights[start : start + part.shape[1]]
-            utilities += weights @ part[row]
-            start += part.shape[1]
-        rival = 1 + int(utilities[1:].argmax())
-        start = 0
-        for name, part in zip(fitted.inputs, parts, strict=True):
-            weights = pool.weights[start : start + part.shape[1]]
-            gap = float(weights @ (part[row, :, 0] - part[row, :, rival]))
-            assert explained[name][row] == pytest.approx(fitted.scale * gap, abs=1e-9)
-            start += part.shape[1]
-        rest = np.exp(utilities[1:] - utilities[rival]).sum()
-        assert explained["others"][row] == pytest.approx(-fitted.scale * np.log(rest), abs=1e-9)
+def explained_by_hand(
+    fitted: FusedFit, outputs: ClassifierOutputs, row: int
+) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """Return what each opinion adds to the pool's log-odds of one row, and the utilities of the candidates."""
+    inputs, widths, pool = fitted.pool.inputs, fitted.pool.widths, fitted.pool.pool
+    *parts, _ = all_parts(outputs.subset(np.array([row])), inputs, fitted.states, opinions_of)
+    weights = dict(zip(inputs, np.split(pool.weights, np.cumsum(widths)[:-1]), strict=True))
+    shares = {name: weights[name] @ part[0] for name, part in zip(inputs, parts, strict=True)}
+    utilities = np.sum(list(shares.values()), axis=0)
+    utilities[-1] += pool.others[0]
+    rival = 1 + int(np.argmax(utilities[1:]))
+    return {name: float(part[0] - part[rival]) for name, part in shares.items()}, utilities
 
 
-def test_no_opinion_counts_against_what_it_says(oracle: FusedOracle) -> None:
-    assert oracle.fitted_ is not None
-    assert oracle.fitted_.pool is not None
-    assert (oracle.fitted_.pool.weights >= 0).all()
+def test_it_is_explained_to_the_last_digit(
+    oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle, unseen: ClassifierOutputs
+) -> None:
+    for one in (oracle, free, with_auxiliary):
+        explained, fitted = one.explain(unseen), fit_of(one)
+        handed = [] if fitted.handover is None else ["handover"]
+        assert list(explained) == [*fitted.pool.inputs, "others", *handed, "cut"]
+        np.testing.assert_allclose(sum(explained.values()), one.trust_logit(unseen), atol=1e-9)
+        np.testing.assert_allclose(explained["cut"], fitted.offset - np.log(3), atol=1e-12)
+        for row in range(8):
+            gaps, utilities = explained_by_hand(fitted, unseen, row)
+            for name, gap in gaps.items():
+                assert explained[name][row] == pytest.approx(fitted.slope * gap, abs=1e-9)
+            others = -np.log(np.exp(utilities[1:] - utilities[1:].max()).sum())
+            assert explained["others"][row] == pytest.approx(fitted.slope * others, abs=1e-9)
 
 
-def drawn(n: int, seed: int, num_classes: int = 4) -> ClassifierOutputs:
-    """Draw labels from the softmax itself: nothing ranks better than MCP; the views are noise."""
-    rng = np.random.default_rng(seed)
-    logits = 2 * rng.normal(size=(n, num_classes))
-    labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
-    views = np.stack([logits + 4 * rng.normal(size=logits.shape)], axis=1)
-    return ClassifierOutputs(logits, labels, views=views)
+def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(
+    with_auxiliary: FusedOracle, unseen: ClassifierOutputs
+) -> None:
+    """Features of the auxiliary backbone that lie far away: most is what the free pool finds, and so on in between."""
+    fitted = fit_of(with_auxiliary)
+    assert fitted.fallback is not None
+    assert not {"second_opinion", "joint_opinion", "views"} & set(fitted.fallback.inputs)
+    far = unseen.changed(auxiliary=100 + unseen.require("auxiliary"))
+    for outputs in (far, unseen):
+        weight = with_auxiliary.handed_over(outputs)
+        assert weight is not None
+        *parts, _ = all_parts(outputs, fitted.inputs, fitted.states, opinions_of)
+        by_name = dict(zip(fitted.inputs, parts, strict=True))
+        odds = []
+        for pool in (fitted.pool, fitted.fallback):
+            stacked = np.concatenate([by_name[name] for name in pool.inputs], axis=1)
+            utilities = (stacked * pool.pool.weights[:, None]).sum(axis=1)
+            odds.append(utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1))
+        share = 0.75 * weight
+        mixed = (1 - share) * odds[0] + share * odds[1]
+        expected = fitted.slope * mixed + fitted.offset - np.log(3)
+        np.testing.assert_allclose(with_auxiliary.trust_logit(outputs), expected, atol=1e-9)
+    handed = [with_auxiliary.handed_over(outputs) for outputs in (far, unseen)]
+    assert np.min(handed[0]) == 1  # type: ignore[arg-type]
+    assert 0 < np.mean(handed[1]) < 0.2  # type: ignore[arg-type]
 
 
-def scaled_by_luck(n: int, seed: int) -> ClassifierOutputs:
-    """Logits whose scale says nothing, and misleads all but MaxLogit-pNorm, which divides by it."""
-    rng = np.random.default_rng(seed)
-    logits = 2 * rng.normal(size=(n, 20))
-    labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
-    return ClassifierOutputs(logits * rng.lognormal(0, 1.5, size=(n, 1)), labels)
+def test_what_is_free_is_never_handed_over(free: FusedOracle, unseen: ClassifierOutputs) -> None:
+    assert free.handed_over(unseen) is None
+    assert fit_of(free).fallback is None
 
 
-def test_it_is_a_single_score_where_that_ranks_best(tmp_path: Path) -> None:
-    fitted = Oracle.fused().fit(scaled_by_luck(1500, 1))
-    assert fitted.fitted_ is not None
-    assert fitted.fitted_.inputs == ("max_logit_pnorm",)
-    assert fitted.fitted_.pool is None
-    assert "no pool ranks better than max_logit_pnorm alone" in str(fitted.fitted_)
-    test = scaled_by_luck(3000, 2)
-    alone = auroc(MaxLogitPNorm().fit(scaled_by_luck(1500, 1)).confidence(test), test.is_correct)
-    assert auroc(fitted.trust_logit(test), test.is_correct) == alone
-    assert alone > auroc(MCP().confidence(test), test.is_correct) + 0.02
-    assert list(fitted.explain(test)) == ["max_logit_pnorm", "cut"]
-    np.testing.assert_allclose(sum(fitted.explain(test).values()), fitted.trust_logit(test))
+@pytest.mark.parametrize("num_classes", [2, 30])
+def test_any_number_of_classes_will_do(num_classes: int, tmp_path: Path) -> None:
+    outputs, new = (make_complete(1200, num_classes=num_classes, seed=seed) for seed in (5, 6))
+    fitted = Oracle.fused().fit(outputs)
+    assert gain_over_mcp(fitted, new) > 0
+    others = fit_of(fitted).pool.pool.others
+    assert others.shape == (1,)
+    assert (others != 0).all() == (num_classes > 10)
+    np.testing.assert_allclose(sum(fitted.explain(new).values()), fitted.trust_logit(new), atol=1e-9)
     fitted.save(tmp_path)
-    np.testing.assert_array_equal(Oracle.load(tmp_path).trust_logit(test), fitted.trust_logit(test))
-
-
-def test_noise_does_no_harm() -> None:
-    fitted, test = Oracle.fused().fit(drawn(300, 1)), drawn(3000, 2)
-    mcp = auroc(MCP().confidence(test), test.is_correct)
-    assert auroc(fitted.trust_logit(test), test.is_correct) > mcp - 0.01
-
-
-@pytest.mark.parametrize("shift", [0.0, 1e4])
-def test_a_single_score_keeps_its_order(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the size of the logits, no two predictions that a score tells apart are tied."""
-    from steepslope.oracle import fused
-
-    monkeypatch.setattr(fused, "SCORES", {"energy": Energy})
-    alone = lambda opinions, *_: Candidate(("logits",), 1.0, -opinions.classes[:, 0])  # noqa: E731
-    monkeypatch.setattr(fused, "best_pool", alone)
-    outputs = drawn(2000, 3)
-    shifted = ClassifierOutputs(outputs.logits + shift, outputs.labels)
-    z, energy = Oracle.fused().fit(shifted).trust_logit(shifted), Energy().confidence(shifted)
-    np.testing.assert_array_equal(np.unique(energy, return_inverse=True)[1], np.unique(z, return_inverse=True)[1])
-
-
-def test_it_is_saved_whole(oracle: FusedOracle, unseen: ClassifierOutputs, tmp_path: Path) -> None:
-    oracle.save(tmp_path / "o")
-    loaded = Oracle.load(tmp_path / "o")
-    assert isinstance(loaded, FusedOracle)
-    assert loaded.settings == oracle.settings
-    np.testing.assert_array_equal(loaded.trust_logit(unseen), oracle.trust_logit(unseen))
-
-
-def test_the_same_data_give_the_same_oracle(
-    oracle: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
-) -> None:
-    again = Oracle.fused().fit(fit_set, reference)
-    np.testing.assert_array_equal(again.trust_logit(unseen), oracle.trust_logit(unseen))
-
-
-def test_without_a_reference_what_needs_one_is_left_out(fit_set: ClassifierOutputs) -> None:
-    fitted = Oracle.fused().fit(fit_set).fitted_
-    assert fitted is not None
-    assert not {"neighbors", "second_opinion"} & set(fitted.inputs)
-    assert fitted.left_out["second_opinion"] == "no reference"
-    crossed = Oracle.fused(errors="crossfit").fit(fit_set).fitted_
-    assert crossed is not None
-    assert {"second_opinion", "joint_opinion"} & set(crossed.inputs)
-    assert crossed.left_out == {"noise": "no noise in the outputs"}
-
-
-def test_what_cannot_be_had_is_named(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
-    known = reference.subset(np.arange(40)).changed(auxiliary=None)
-    fitted = Oracle.fused().fit(fit_set.changed(views=None), known).fitted_
-    assert fitted is not None
-    assert fitted.left_out == {
-        "neighbors": "fewer than 50 references",
-        "views": "no views in the outputs",
-        "second_opinion": "no auxiliary in the reference",
-        "joint_opinion": "no auxiliary in the reference",
-        "knn_distance": "fewer than 50 references",
-        "noise": "no noise in the outputs",
-    }
-    assert "views: no views in the outputs" in str(fitted)
-
-
-def test_what_it_saw_under_train_tells_nothing(unseen: ClassifierOutputs) -> None:
-    """Features of noise: an oracle that let rows see their own labels would rank at random on others."""
-
-    def noise(n: int, seed: int) -> ClassifierOutputs:
-        outputs, rng = drawn(n, seed), np.random.default_rng(seed + 10)
-        return ClassifierOutputs(outputs.logits, outputs.labels, rng.normal(size=(n, 5)))
-
-    test = noise(2000, 8)
-    z = Oracle.fused(errors="train").fit(noise(800, 7)).trust_logit(test)
-    assert auroc(z, test.is_correct) > auroc(MCP().confidence(test), test.is_correct) - 0.02
-
-
-def test_logits_alone_will_do_for_two_and_for_many_classes() -> None:
-    for num_classes in (2, 40):
-        outputs = make_complete(1500, num_classes=num_classes, seed=5)
-        plain = ClassifierOutputs(outputs.logits, outputs.labels)
-        fitted = Oracle.fused().fit(plain)
-        z = fitted.trust_logit(plain)
-        assert np.isfinite(z).all()
-        assert auroc(z, plain.is_correct) > auroc(MCP().confidence(plain), plain.is_correct) - 0.02
+    np.testing.assert_array_equal(Oracle.load(tmp_path).trust_logit(new), fitted.trust_logit(new))
 
 
 def test_a_class_without_references_is_no_obstacle(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
-    some = reference.subset(np.flatnonzero(reference.labels != 2))
-    assert np.isfinite(Oracle.fused().fit(fit_set, some).trust_logit(fit_set)).all()
+    """Neither in the reference nor in the fit set."""
+    some, few = (outputs.subset(np.flatnonzero(outputs.labels != 2)) for outputs in (reference, fit_set))
+    for outputs in (fit_set, few):
+        assert np.isfinite(Oracle.fused(budget="auxiliary").fit(outputs, some).trust_logit(fit_set)).all()
 
 
 def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
@@ -237,24 +224,98 @@ def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference
     assert np.isfinite(Oracle.fused().fit(flat, known).trust_logit(flat)).all()
 
 
+def test_float16_features_do_as_well(
+    with_auxiliary: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
+) -> None:
+    def halved(outputs: ClassifierOutputs) -> ClassifierOutputs:
+        vectors = {name: outputs.require(name).astype(np.float16) for name in ("features", "auxiliary")}
+        return outputs.changed(**vectors)
+
+    fitted = Oracle.fused(budget="auxiliary").fit(halved(fit_set), halved(reference))
+    z, exact = fitted.trust_logit(halved(unseen)), with_auxiliary.trust_logit(unseen)
+    assert spearmanr(z, exact).statistic > 0.99
+
+
+def test_memory_mapped_outputs_give_the_same(
+    with_auxiliary: FusedOracle,
+    fit_set: ClassifierOutputs,
+    reference: ClassifierOutputs,
+    unseen: ClassifierOutputs,
+    tmp_path: Path,
+) -> None:
+    for name, outputs in {"fit": fit_set, "reference": reference, "new": unseen}.items():
+        outputs.save(tmp_path / name)
+    mapped = [ClassifierOutputs.load(tmp_path / name) for name in ("fit", "reference", "new")]
+    assert isinstance(mapped[0].require("auxiliary").base, np.memmap) or isinstance(mapped[0].auxiliary, np.memmap)
+    z = Oracle.fused(budget="auxiliary").fit(*mapped[:2]).trust_logit(mapped[2])
+    np.testing.assert_array_equal(z, with_auxiliary.trust_logit(unseen))
+
+
+def test_the_same_seed_gives_the_same_oracle(
+    free: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
+) -> None:
+    again, other = (Oracle.fused(budget="free", seed=seed).fit(fit_set, reference) for seed in (0, 1))
+    np.testing.assert_array_equal(again.trust_logit(unseen), free.trust_logit(unseen))
+    assert (other.trust_logit(unseen) != free.trust_logit(unseen)).any()
+
+
+def test_crossfit_is_no_reference(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
+    plain, crossed = (Oracle.fused(errors=errors, budget="free").fit(fit_set) for errors in ("holdout", "crossfit"))
+    assert "neighbors" in fit_of(crossed).inputs
+    np.testing.assert_array_equal(plain.trust_logit(reference), crossed.trust_logit(reference))
+    with pytest.raises(SteepslopeError, match="reference: expected none with errors='crossfit'"):
+        Oracle.fused(errors="crossfit").fit(fit_set, reference)
+
+
+def test_what_cannot_be_had_is_named(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
+    outputs, known = fit_set.subset(np.arange(60)), reference.changed(auxiliary=None)
+    with pytest.warns(FewErrorsWarning, match="fitted on only"):
+        fitted = fit_of(Oracle.fused().fit(outputs.changed(views=None, dropout=None), known))
+    assert fitted.left_out == {
+        "views": "no views in the outputs",
+        "dropout": "no dropout in the outputs",
+        "second_opinion": "no auxiliary in the reference",
+        "joint_opinion": "no auxiliary in the reference",
+        "familiar_opinion": "no auxiliary in the reference",
+    }
+    assert "views: no views in the outputs" in str(fitted)
+    with pytest.warns(FewErrorsWarning):
+        alone = fit_of(Oracle.fused().fit(outputs.changed(auxiliary=None)))
+    assert alone.left_out["neighbors"] == "fewer than 50 references"  # of 60 rows, 48 lie in other folds
+
+
+def narrow(outputs: ClassifierOutputs, name: str) -> ClassifierOutputs:
+    """Take the last column of an array away, or the last view."""
+    array = outputs.require(name)
+    return outputs.changed(**{name: array[:, :-1]})
+
+
 @pytest.mark.parametrize(
     ("work", "message"),
     [
-        (lambda oracle, _: FusedOracle().trust_logit(make_complete()), "this oracle is not fitted"),
-        (lambda oracle, _: oracle.trust_logit(make_complete(num_classes=5)), "fitted for 4 classes, found 5"),
-        (
-            lambda oracle, outputs: oracle.trust_logit(outputs.changed(views=outputs.views[:, :1])),
-            "views: expected the fit set's 2 opinions, found 1",
-        ),
-        (lambda oracle, outputs: oracle.trust_logit(outputs.changed(auxiliary=None)), "the outputs hold no auxiliary"),
-        (
-            lambda oracle, outputs: oracle.trust_logit(outputs.changed(features=outputs.features[:, :5])),
-            r"joint_opinion: features and auxiliary: expected 16 columns in all, found 5 \+ 8",
-        ),
-        (lambda *_: FusedOracle(errors="all"), "errors: expected holdout or crossfit or train, found 'all'"),
+        (lambda *_: FusedOracle().trust_logit(make_complete()), "this oracle is not fitted"),
+        (lambda *_: FusedOracle().save("nowhere"), "this oracle is not fitted"),
+        (lambda one, _: one.trust_logit(make_complete(num_classes=5)), "fitted for 4 classes, found 5"),
+        (lambda one, new: one.trust_logit(narrow(new, "views")), "views: expected the fit set's 2 opinions, found 1"),
+        (lambda one, new: one.trust_logit(new.changed(features=None)), "the outputs hold no features"),
+        (lambda one, new: one.trust_logit(narrow(new, "features")), "features: expected 8 columns.*, found 7"),
+        (lambda one, new: one.trust_logit(narrow(new, "auxiliary")), r"expected (8|16) columns.*, found (7|8 \+ 7)"),
+        (lambda *_: FusedOracle(errors="train"), "errors: expected holdout or crossfit, found 'train'"),
+        (lambda *_: FusedOracle(budget="cheap"), "budget: expected auto or free or auxiliary or all, found 'cheap'"),
         (lambda *_: FusedOracle(loss="steep"), "did you mean 'steep_slope'"),
         (lambda *_: FusedOracle(alpha_neg=0), "alpha_neg: expected a number from"),
+        (lambda *_: FusedOracle(bugdet="free"), "did you mean 'budget'"),
         (lambda *_: Oracle.fused().fit(ClassifierOutputs(np.eye(3), np.arange(3))), "no prediction is wrong"),
+        (lambda *_: Oracle.fused().fit(ClassifierOutputs(np.eye(3), [1, 2, 0])), "no prediction is correct"),
+        (lambda *_: Oracle.fused().fit(make_complete(90), make_complete(90)), "found 90 in both, such as 'row/0/0'"),
+        (
+            lambda *_: Oracle.fused().fit(make_complete(90, seed=7), make_complete(num_classes=5)),
+            "reference: expected the fit set's 4 classes, found 5",
+        ),
+        (
+            lambda *_: Oracle.fused().fit(make_complete(90, seed=7), narrow(make_complete(), "features")),
+            "features: expected the same columns in all rows and references, found 7 and 8",
+        ),
     ],
 )
 def test_wrong_use_is_named(work: Any, message: str, oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
@@ -262,91 +323,15 @@ def test_wrong_use_is_named(work: Any, message: str, oracle: FusedOracle, unseen
         work(oracle, unseen)
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        ({"inputs": ["logit"]}, "did you mean 'logits'"),
-        ({"inputs": ["features"]}, "unknown input"),
-        ({"inputs": ["mcp"]}, "unknown input"),
-        ({"inputs": [["logits"]]}, "unknown input"),
-        ({"widths": [1]}, "expected 1 weights"),
-        ({"widths": ["1"]}, "expected 0 weights"),
-        ({"num_classes": 7}, "expected what .* learnt, found nothing or something else"),
-        ({"scale": "big"}, "'scale'"),
-        ({"scale": -1.0}, "expected a finite offset and scale > 0"),
-        ({"scale": float("nan")}, "expected a finite offset and scale > 0"),
-    ],
-)
-def test_damaged_oracles_are_named(damage: dict[str, Any], message: str, oracle: FusedOracle, tmp_path: Path) -> None:
-    oracle.save(tmp_path)
-    card = read_json(tmp_path / "oracle.json", "an oracle")
-    text = json.dumps(card | {"fitted": card["fitted"] | damage})  # which writes NaN, unlike our own
-    (tmp_path / "oracle.json").write_text(text)
-    with pytest.raises(SteepslopeError, match=message):
-        Oracle.load(tmp_path)
-
-
-def damaged_points(states: dict[str, Any]) -> None:
-    states["neighbors/points"] = states["neighbors/points"].astype(np.float64)
-
-
-def damaged_starts(states: dict[str, Any]) -> None:
-    states["neighbors/starts"][-1] += 1
-
-
-def damaged_probe(states: dict[str, Any]) -> None:
-    states["second_opinion/bias"] = states["second_opinion/bias"][:2]
-
-
-def lost(states: dict[str, Any]) -> None:
-    del states["neighbors/centre"]
-
-
-def damaged_power(states: dict[str, Any]) -> None:
-    states["max_logit_pnorm/power"] = np.ones(2)
-
-
-@pytest.mark.parametrize("damage", [damaged_points, damaged_starts, damaged_probe, damaged_power, lost])
-def test_damaged_states_are_named(
-    damage: Any, fit_set: ClassifierOutputs, reference: ClassifierOutputs, tmp_path: Path
+def test_an_infinite_auxiliary_feature_is_named_without_a_warning(
+    oracle: FusedOracle, unseen: ClassifierOutputs
 ) -> None:
-    oracle = Oracle(inputs="neighbors,second_opinion,max_logit_pnorm", epochs=1).fit(fit_set, reference)
-    oracle.save(tmp_path)
-    path = tmp_path / "evidence.safetensors"
-    states = load_file(path)
-    damage(states)
-    save_file(states, path)
-    with pytest.raises(SteepslopeError, match=r"evidence.safetensors: expected what \w+ learnt"):
-        Oracle.load(tmp_path)
-
-
-def test_rows_that_were_fitted_to_are_refused(
-    fit_set: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fit_set.save(tmp_path / "o")
-    path = str(tmp_path / "o")
-    words = ["evaluate", "--outputs", path, "--reference", path, "--scores", "trust_score", "--out", path + "r"]
-    assert main(words) == 2
-    assert "trust_score: expected other rows, found 800 in both" in capsys.readouterr().err
-
-
-def test_few_errors_are_warned_of(reference: ClassifierOutputs) -> None:
-    outputs = make_complete(60, seed=6)
-    with pytest.warns(FewErrorsWarning, match="fitted on only"):
-        Oracle.fused().fit(outputs, reference)
-
-
-@pytest.mark.parametrize("inputs", ["logits,neighbors", "second_opinion,views", "trust_score"])
-def test_other_oracles_see_the_same_evidence(
-    inputs: str, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs, tmp_path: Path
-) -> None:
-    plain = Oracle(inputs=inputs, head="linear", epochs=100).fit(fit_set, reference)
-    assert auroc(plain.trust_logit(unseen), unseen.is_correct) > 0.7
-    np.testing.assert_allclose(sum(plain.explain(unseen).values()), plain.trust_logit(unseen), atol=1e-9)
-    plain.save(tmp_path)
-    np.testing.assert_array_equal(Oracle.load(tmp_path).trust_logit(unseen), plain.trust_logit(unseen))
-    with pytest.raises(SteepslopeError, match="expected a linear oracle"):
-        Oracle(inputs=inputs, hidden=4, epochs=1).fit(fit_set, reference).explain(unseen)
+    auxiliary = unseen.require("auxiliary").copy()
+    auxiliary[3, 0] = np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(SteepslopeError, match="opinion: expected finite values, found others in row 3"):
+            oracle.trust_logit(unseen.changed(auxiliary=auxiliary))
 
 
 def test_by_command_line(
@@ -368,14 +353,3 @@ def test_by_command_line(
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "what each kind of evidence added to the trust logit" in page
     assert "_opinion</th>" in page
-
-
-def test_an_infinite_auxiliary_feature_is_named_without_a_warning(
-    oracle: FusedOracle, unseen: ClassifierOutputs
-) -> None:
-    auxiliary = unseen.require("auxiliary").copy()
-    auxiliary[3, 0] = np.inf
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(SteepslopeError, match="opinion: expected finite values, found others in row 3"):
-            oracle.trust_logit(unseen.changed(auxiliary=auxiliary))

@@ -6,11 +6,13 @@ Copies of features need logits. Nearly all classifiers end in a linear layer, wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.row_augmentation import augmented_rows
+from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 
 LINEAR = 1e-2  # the largest residual, of the logits' deviation, with which logits are linear in the features
@@ -31,7 +33,15 @@ def joined(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = Non
     """Return outputs below one another, with the arrays that all of them hold; ``names`` are further ones to keep."""
     common = [name for name in parts[0].arrays if all(name in part.arrays for part in parts) and name != "ids"]
     kept = [name for name in common if names is None or name in (*names, "logits", "labels")]
-    return ClassifierOutputs.of({name: np.concatenate([part.arrays[name] for part in parts]) for name in kept})
+    return ClassifierOutputs.of({name: _stacked(name, [part.arrays[name] for part in parts]) for name in kept})
+
+
+def _stacked(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    shapes = dict.fromkeys(array.shape[1:] for array in arrays)
+    if len(shapes) > 1:
+        found = " and ".join(" × ".join(str(size) for size in shape) for shape in shapes)
+        raise SteepslopeError(f"expected the same columns in all rows and references, found {found}", name)
+    return np.concatenate(arrays)
 
 
 def _of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutputs | None:

@@ -132,7 +132,7 @@ class FitSet:
 
 def _least_sure(outputs: ClassifierOutputs, copies: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
     """Return the rows, (most,), about which the classifier is least sure: a part of them copies, in their order."""
-    order = np.argsort(np.abs(MCP().confidence(outputs)), kind="stable")
+    order = np.argsort(MCP().confidence(outputs), kind="stable")
     wanted = min(round(COPIES_AMONG_NEIGHBORS * most), int(copies.sum()))
     of_copies, of_rows = order[copies[order]][:wanted], order[~copies[order]][: most - wanted]
     return np.sort(np.concatenate([of_rows, of_copies]))

@@ -129,7 +129,8 @@ def read_fit(folder: Path, card: Mapping[str, Any]) -> FusedFit:
     inputs = tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
     states = load_states(folder / STATES, inputs, num_classes)
     handover = None if fallback is None else _read_handover(folder)
-    gains = {name: Gain.of(one, path) for name, one in json_field(shape, "gains", dict, path).items()}
+    stored = json_field(shape, "gains", dict, path)
+    gains = {name: Gain.of(json_field(stored, name, dict, path), path) for name in stored}
     missing = json_field(shape, "left_out", dict, path)
     return FusedFit(budget, pool, fallback, handover, states, slope, offset, num_classes, gains, missing)
 
@@ -149,8 +150,8 @@ def _read_pool(shape: dict[str, Any], weights: State, path: Path) -> Pool:
     if not arrays_fit(weights, {"weights": (count,), "others": (1,)}, "float64"):
         found = ", ".join(f"{name} {array.shape}" for name, array in weights.items()) or "nothing"
         raise SteepslopeError(f"expected {count} weights and others (1,), found {found}", path.with_name(WEIGHTS))
-    if not all(np.isfinite(array).all() for array in weights.values()):
-        raise SteepslopeError("expected finite weights, found others", path.with_name(WEIGHTS))
+    if (weights["weights"] < 0).any():  # they are finite, or would not have been read
+        raise SteepslopeError("expected weights >= 0, found others", path.with_name(WEIGHTS))
     return Pool(inputs, widths, OpinionPool(**weights))
 
 

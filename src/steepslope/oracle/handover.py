@@ -26,6 +26,7 @@ COMPONENT_ROWS = 20_000  # from which the components are taken
 POINTS = 5_000
 NEIGHBOR = 10
 USUAL = 0.05, 0.95  # quantiles of the fit set, between which nothing is far
+OF_FEATURES = 5  # statistics of each row's features
 SHARE = 0.75  # of the log-odds that is handed over at most
 TINY = 1e-12
 PENALTY = 1e-3
@@ -67,8 +68,8 @@ class Handover:
         statistics = self._statistics(outputs)
         low, high = self.limits
         if statistics.shape[1] != len(low):
-            held = len(low) - statistics.shape[1]
-            raise SteepslopeError(f"expected the {held} estimates of the fit set, found none", NOISE)
+            expected, found = len(low) - OF_FEATURES, statistics.shape[1] - OF_FEATURES or "none"
+            raise SteepslopeError(f"expected the {expected} estimates of the fit set, found {found}", NOISE)
         width = np.where(high > low, (high - low) / 2, np.inf)
         below, above = (low - statistics) / width, (statistics - high) / width
         below[:, 0] = 0
@@ -112,16 +113,12 @@ class Handover:
             found = cls(**{name: np.asarray(array) for name, array in arrays.items()})
             (width, count), points, limits = found.basis.shape, found.points.shape, found.limits.shape
         except (TypeError, ValueError) as error:
-            raise SteepslopeError(
-                f"expected {', '.join(one.name for one in fields(cls))}, found {shapes}", "hand-over"
-            ) from error
-        fits = (
-            found.centre.shape == found.direction.shape == (width,)
-            and points[1:] == (count,)
-            and limits[:1] == (2,)
-            and len(limits) == 2
-        )
-        if not fits or not all(np.isfinite(array).all() for array in arrays.values()):
+            names = ", ".join(one.name for one in fields(cls))
+            raise SteepslopeError(f"expected {names}, found {shapes}", "hand-over") from error
+        same_width = found.centre.shape == found.direction.shape == (width,)
+        fits = same_width and points[1:] == (count,) and len(found.points) > 0
+        whole = fits and limits[:1] == (2,) and len(limits) == 2 and limits[1] >= OF_FEATURES
+        if not whole or not all(np.isfinite(array).all() for array in arrays.values()):
             raise SteepslopeError(f"expected finite arrays that fit one another, found {shapes}", "hand-over")
         return found
 

@@ -43,6 +43,9 @@ class Pool:
         return self.pool.log_odds(self.side_by_side(opinions))
 
 
+MCP_ALONE = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.zeros(1)))
+
+
 @dataclass(frozen=True, eq=False)
 class Opinions:
     """The opinions of each kind on the rows of a fit set, or on its clean rows alone, and the candidate ``classes``."""
@@ -104,12 +107,15 @@ def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: NDArray[np.
 
     Nothing else competes: with few errors, a single score that seems best is often so by luck.
     """
-    alone = opinions.own()
-    candidates: list[tuple[tuple[str, ...], float, Floats]] = [((OWN,), STRENGTHS[-1], alone)]
-    if len(inputs) > 1:
-        candidates += [(tuple(inputs), strength, opinions.held_out(inputs, strength)) for strength in STRENGTHS]
-    chosen, strength, odds = min(candidates, key=lambda one: aurc(one[2], is_correct))
-    return Candidate(_with_weight(opinions.pool(chosen, strength)), odds)
+    alone = Candidate(MCP_ALONE, opinions.own())
+    if len(inputs) == 1:
+        return alone
+    held_out = {strength: opinions.held_out(inputs, strength) for strength in STRENGTHS}
+    risks = {strength: aurc(odds, is_correct) for strength, odds in held_out.items()}
+    best = min(risks, key=lambda strength: risks[strength])
+    if aurc(alone.held_out, is_correct) <= risks[best]:
+        return alone
+    return Candidate(_with_weight(opinions.pool(inputs, best)), held_out[best])
 
 
 def _with_weight(found: Pool) -> Pool:

@@ -1,8 +1,7 @@
-"""The guard against noise: what noise is measured to be, and whose opinion counts then."""
+"""Estimates of the images' noise: what they are of, and which outputs keep them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +13,9 @@ from torch.nn.functional import avg_pool2d
 from steepslope.cli import main
 from steepslope.data.digits import load_digits
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.opinion_pool import OpinionPool
 from steepslope.extraction.noise import noise_of
-from steepslope.metrics import auroc
-from steepslope.oracle import Oracle
-from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.guard import Guard
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import MCP
 from tests.conftest import make_complete
-
-
-def with_noise(outputs: ClassifierOutputs, low: float, high: float, seed: int = 0) -> ClassifierOutputs:
-    """Add two estimates of the images' noise, drawn evenly from low to high."""
-    return outputs.changed(noise=np.random.default_rng(seed).uniform(low, high, (len(outputs), 2)))
-
-
-@pytest.fixture(scope="module")
-def oracle() -> FusedOracle:
-    fit_set = with_noise(make_complete(800, seed=2), 1, 2)
-    return Oracle.fused().fit(fit_set, make_complete(600, seed=1))
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.2, 1.0])
@@ -68,54 +50,6 @@ def test_they_follow_immerkaers_formula() -> None:
     by_median = sorted(responses)[11] / 6 / norm.ppf(0.75) / deviation  # the lower of the two in the middle
     found = noise_of(torch.from_numpy(image)[None, None])[0]
     assert found.tolist() == pytest.approx([by_mean, by_median], rel=1e-5)
-
-
-def test_who_is_asked_at_what_noise() -> None:
-    guard = Guard(np.array([[1.0], [2.0], [5.0], [7.0]]), OpinionPool(np.ones(1), np.zeros(1)))
-    odds, own = np.full(9, 10.0), np.zeros(9)
-    noise = np.array([0, 1, 1.5, 2, 4, 5, 6, 7, 9])
-    assert guard.mixed(odds, own, noise[:, None]).tolist() == [0, 0, 5, 10, 10, 10, 5, 0, 0]
-    two = replace(guard, limits=np.column_stack([guard.limits, [3, 3, 3, 3.1]]))
-    assert two.mixed(odds[:4], own[:4], np.array([[4, 3], [6, 3], [4, 4.5], [6, 5]])).tolist() == [10, 5, 2.5, 0]
-    assert two.mixed(odds[:2], own[:2], np.array([[4, 1], [1.5, 1]])).tolist() == [10, 5]
-    with pytest.raises(SteepslopeError, match="expected the fit set's 2 estimates, found 1"):
-        two.mixed(odds, own, noise[:, None])
-
-
-def test_limits_are_quantiles_of_the_fit_set() -> None:
-    noise = np.random.default_rng(0).permutation(1001)[:, None] / [1000, 10]
-    limits = Guard.of(noise, OpinionPool(np.ones(1), np.zeros(1))).limits
-    np.testing.assert_allclose(limits[:, 0], [0.001, 0.02, 0.98, 0.999])
-    np.testing.assert_allclose(limits[:, 1], 100 * limits[:, 0])
-
-
-def test_noisy_and_blurred_images_are_ranked_as_by_the_classifier(oracle: FusedOracle) -> None:
-    unseen = make_complete(2000, seed=3)
-    quiet = with_noise(unseen, 1.1, 1.9)
-    mcp = MCP().confidence(unseen)
-    assert auroc(oracle.trust_logit(quiet), unseen.is_correct) > auroc(mcp, unseen.is_correct) + 0.05
-    for low, high in ((3, 4), (0, 0.5)):
-        z = oracle.trust_logit(with_noise(unseen, low, high))
-        assert auroc(z, unseen.is_correct) == pytest.approx(auroc(mcp, unseen.is_correct), abs=0.01)
-    unguarded = Oracle.fused().fit(make_complete(800, seed=2), make_complete(600, seed=1))
-    assert auroc(unguarded.trust_logit(quiet), unseen.is_correct) == pytest.approx(
-        auroc(oracle.trust_logit(quiet), unseen.is_correct), abs=1e-3
-    )
-
-
-def test_it_is_explained_saved_and_required(oracle: FusedOracle, tmp_path: Path) -> None:
-    loud = with_noise(make_complete(300, seed=3), 1.5, 2.5)
-    oracle.save(tmp_path)
-    loaded = Oracle.load(tmp_path)
-    z = oracle.trust_logit(loud)
-    np.testing.assert_array_equal(loaded.trust_logit(loud), z)
-    parts = oracle.explain(loud)
-    np.testing.assert_allclose(sum(parts.values()), z, atol=1e-9)
-    noise = loud.require("noise")
-    assert (parts["guard"][(noise < 1.9).all(axis=1)] == 0).all()
-    assert (parts["guard"][(noise > 2.1).any(axis=1)] != 0).mean() > 0.9
-    with pytest.raises(SteepslopeError, match="hold no noise"):
-        oracle.trust_logit(loud.changed(noise=None))
 
 
 @pytest.mark.parametrize(

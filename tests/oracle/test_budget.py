@@ -1,0 +1,194 @@
+"""Budgets: what a prediction then needs, and which is chosen where none is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.metrics import auroc
+from steepslope.oracle import Oracle
+from steepslope.oracle.budget import Gain, cheapest, gain
+from steepslope.oracle.fused import FusedOracle
+from steepslope.oracle.selection import LEVELS, inputs_at, level_of
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP
+from tests.conftest import make_complete
+
+
+def aurc_by_hand(confidence: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
+    """Return the mean of the error rates among the k most confident, for every k; no ties."""
+    wrong = ~is_correct[np.argsort(-confidence)]
+    return float(np.mean(np.cumsum(wrong) / np.arange(1, len(wrong) + 1)))
+
+
+def without(outputs: ClassifierOutputs, *names: str) -> ClassifierOutputs:
+    return outputs.changed(**dict.fromkeys(names))
+
+
+def test_free_needs_the_classifier_alone(free: FusedOracle, unseen: ClassifierOutputs) -> None:
+    assert free.fitted_ is not None
+    assert free.fitted_.budget == "free"
+    bare = without(unseen, "auxiliary", "views", "dropout")
+    np.testing.assert_array_equal(free.trust_logit(bare), free.trust_logit(unseen))
+    assert list(free.fitted_.gains) == ["free"]
+    assert free.fitted_.gains["free"].cost == "1 forward pass"
+
+
+def test_auxiliary_needs_a_second_backbone(with_auxiliary: FusedOracle, unseen: ClassifierOutputs) -> None:
+    assert with_auxiliary.fitted_ is not None
+    assert with_auxiliary.fitted_.budget == "auxiliary"
+    assert with_auxiliary.fitted_.gains["auxiliary"].cost == "1 forward pass and a second backbone"
+    bare = without(unseen, "views", "dropout")
+    np.testing.assert_array_equal(with_auxiliary.trust_logit(bare), with_auxiliary.trust_logit(unseen))
+    with pytest.raises(SteepslopeError, match="the outputs hold no auxiliary"):
+        with_auxiliary.trust_logit(without(unseen, "auxiliary"))
+
+
+def test_all_needs_what_it_was_fitted_with(
+    oracle: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
+) -> None:
+    every = Oracle.fused(budget="all").fit(fit_set, reference)
+    assert every.fitted_ is not None
+    assert every.fitted_.budget == "all"
+    assert "1 forward pass and a second backbone, 2 views" in every.fitted_.gains["all"].cost
+    with pytest.raises(SteepslopeError, match="the outputs hold no views"):
+        every.trust_logit(without(unseen, "views"))
+    assert oracle.fitted_ is not None
+    if oracle.fitted_.budget == "all":
+        np.testing.assert_array_equal(every.trust_logit(unseen), oracle.trust_logit(unseen))
+
+
+def test_auto_says_what_each_budget_gains(oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle) -> None:
+    fits = [one.fitted_ for one in (oracle, free, with_auxiliary)]
+    assert all(fits)
+    assert fits[0] is not None
+    gains = fits[0].gains
+    assert list(gains) == list(LEVELS)
+    assert gains["free"] == fits[1].gains["free"]  # type: ignore[union-attr]
+    assert gains["auxiliary"] == fits[2].gains["auxiliary"]  # type: ignore[union-attr]
+    assert gains[fits[0].budget].aurc_ratio < gains["free"].aurc_ratio < 1
+    assert str(fits[0]).startswith("budget free: +")
+    assert f"budget {fits[0].budget} (chosen): +" in str(fits[0])
+
+
+@pytest.mark.parametrize("missing", [("auxiliary",), ("features",)])
+def test_no_second_backbone_is_one_clear_error(
+    missing: tuple[str, ...], fit_set: ClassifierOutputs, reference: ClassifierOutputs
+) -> None:
+    words = r"budget: expected features of an auxiliary backbone \(extract --auxiliary\): no \w+ in the outputs"
+    if missing == ("auxiliary",):
+        with pytest.raises(SteepslopeError, match=words) as caught:
+            Oracle.fused(budget="auxiliary").fit(without(fit_set, *missing), reference)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(SteepslopeError, match="no auxiliary in the reference"):
+            Oracle.fused(budget="auxiliary").fit(fit_set, without(reference, *missing))
+    else:  # a probe on the auxiliary backbone needs no features of the classifier
+        fitted = Oracle.fused(budget="auxiliary").fit(without(fit_set, *missing), without(reference, *missing)).fitted_
+        assert fitted is not None
+        assert fitted.inputs == ("logits", "second_opinion")
+
+
+def test_all_takes_what_there_is(fit_set: ClassifierOutputs, unseen: ClassifierOutputs) -> None:
+    bare = without(fit_set, "auxiliary", "views", "dropout")
+    fitted = Oracle.fused(budget="all").fit(bare)
+    assert fitted.fitted_ is not None
+    assert fitted.fitted_.budget == "free"
+    assert np.isfinite(fitted.trust_logit(without(unseen, "auxiliary", "views", "dropout"))).all()
+
+
+def test_auto_pays_for_nothing_that_does_not_help(
+    fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
+) -> None:
+    """An auxiliary backbone and views that know nothing; a joint opinion would know the classifier's features."""
+    rng = np.random.default_rng(0)
+
+    def blind(outputs: ClassifierOutputs) -> ClassifierOutputs:
+        n = len(outputs)
+        arrays = {"auxiliary": rng.normal(size=(n, 8)), "views": rng.normal(size=(n, 2, 4))}
+        return outputs.changed(**arrays, dropout=None, features=None)
+
+    fitted = Oracle.fused().fit(blind(fit_set), blind(reference))
+    assert fitted.fitted_ is not None
+    assert fitted.fitted_.budget == "free"
+    bare = without(unseen, "auxiliary", "views", "dropout", "features")
+    assert np.isfinite(fitted.trust_logit(bare)).all()
+
+
+def test_what_has_no_weight_is_not_needed(
+    fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
+) -> None:
+    """Views that find all classes the same, whose weight changes no loss, and so shrinks to 0."""
+    flat = fit_set.changed(views=np.zeros((len(fit_set), 2, 4)), dropout=None, auxiliary=None)
+    fitted = Oracle.fused(budget="all").fit(flat, reference)
+    assert fitted.fitted_ is not None
+    assert fitted.fitted_.budget == "all"
+    assert "neighbors" in fitted.fitted_.inputs
+    assert "views" not in fitted.fitted_.inputs
+    assert fitted.fitted_.gains["all"].cost == "1 forward pass"
+    assert np.isfinite(fitted.trust_logit(without(unseen, "views", "auxiliary", "dropout"))).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("logits", "free"),
+        ("neighbors", "free"),
+        ("feature_opinion", "free"),
+        ("second_opinion", "auxiliary"),
+        ("joint_opinion", "auxiliary"),
+        ("familiar_opinion", "auxiliary"),
+        ("views", "all"),
+        ("dropout", "all"),
+    ],
+)
+def test_each_kind_has_its_price(name: str, level: str) -> None:
+    assert level_of(name) == level
+    order = list(LEVELS)
+    for paid in LEVELS:
+        assert (name in inputs_at(paid, [name])) == (order.index(level) <= order.index(paid))
+
+
+def test_gains_are_differences_to_mcp() -> None:
+    outputs, rng = make_complete(400, seed=4), np.random.default_rng(0)
+    mcp, odds = MCP().confidence(outputs), rng.normal(size=400) + 2 * outputs.is_correct
+    found = gain(odds, mcp, outputs.is_correct, "nothing")
+    pairs = odds[outputs.is_correct][:, None] > odds[~outputs.is_correct]
+    assert found.auc == pytest.approx(pairs.mean() - auroc(mcp, outputs.is_correct))
+    ratio = aurc_by_hand(odds, outputs.is_correct) / aurc_by_hand(mcp, outputs.is_correct)
+    assert found.aurc_ratio == pytest.approx(ratio)
+    assert str(Gain(0.0123, 0.9, "2 views")) == "+1.23 AUC points, AURC × 0.900 against MCP; 2 views"
+
+
+def within_one_error(a: Any, b: Any, is_correct: NDArray[np.bool_]) -> bool:
+    """Return whether the AURC of A is not above that of B by more than one bootstrap standard error."""
+    rng, differences = np.random.default_rng(5), []
+    for _ in range(400):
+        rows = rng.integers(len(is_correct), size=len(is_correct))
+        differences.append(aurc_by_hand(a[rows], is_correct[rows]) - aurc_by_hand(b[rows], is_correct[rows]))
+    return aurc_by_hand(a, is_correct) - aurc_by_hand(b, is_correct) <= float(np.std(differences))
+
+
+def test_the_cheapest_within_one_standard_error_is_chosen() -> None:
+    """Log-odds that know the more, the dearer they are; where the step is small, the cheaper one does."""
+    rng = np.random.default_rng(1)
+    is_correct = rng.uniform(size=1500) < 0.8
+    noise = rng.normal(size=1500)
+    chosen = set()
+    for strength in (0.0, 0.01, 0.3, 1.0):
+        odds = {
+            "free": noise + is_correct,
+            "auxiliary": noise + 0.05 * rng.normal(size=1500) + (1 + strength) * is_correct,
+            "all": noise + 0.05 * rng.normal(size=1500) + (1 + 1.01 * strength) * is_correct,
+        }
+        found = cheapest(odds, is_correct, 0)
+        best = min(odds, key=lambda name: aurc_by_hand(odds[name], is_correct))
+        fits = [name for name in odds if name == best or within_one_error(odds[name], odds[best], is_correct)]
+        assert found == fits[0]
+        chosen.add(found)
+    assert len(chosen) >= 2
+    assert cheapest({"free": noise, "auxiliary": noise}, is_correct, 0) == "free"
+    assert cheapest({"free": noise + 3 * is_correct, "auxiliary": noise}, is_correct, 0) == "free"

@@ -1,0 +1,175 @@
+"""A fused oracle on disk: the same to the bit, and what is damaged is named with its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from steepslope.errors import SteepslopeError
+from steepslope.oracle import Oracle
+from steepslope.oracle.fused import FusedOracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.utilities.files import read_json
+
+CARD, WEIGHTS, STATES = "oracle.json", "oracle.safetensors", "evidence.safetensors"
+Arrays = dict[str, Any]
+
+
+def test_it_is_saved_to_the_bit(
+    oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle, unseen: ClassifierOutputs, tmp_path: Path
+) -> None:
+    for one in (oracle, free, with_auxiliary):
+        one.save(tmp_path / "o")  # each in the place of the one before
+        loaded = Oracle.load(tmp_path / "o")
+        assert isinstance(loaded, FusedOracle)
+        assert loaded.settings == one.settings
+        assert str(loaded.fitted_) == str(one.fitted_)
+        np.testing.assert_array_equal(loaded.trust_logit(unseen), one.trust_logit(unseen))
+        np.testing.assert_array_equal(loaded.p_correct(unseen), one.p_correct(unseen))
+        for name, part in loaded.explain(unseen).items():
+            np.testing.assert_array_equal(part, one.explain(unseen)[name])
+        again = loaded.handed_over(unseen)
+        assert (again is None) == (one.handed_over(unseen) is None)
+
+
+def test_it_keeps_only_what_a_prediction_needs(free: FusedOracle, tmp_path: Path) -> None:
+    free.save(tmp_path)
+    kept = {name.partition("/")[0] for name in load_file(tmp_path / STATES)}
+    assert free.fitted_ is not None
+    assert kept == set(free.fitted_.inputs) - {"logits"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([CARD, WEIGHTS, STATES])
+
+
+def damage_card(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    card = read_json(folder / CARD, "an oracle")
+    change(card)
+    (folder / CARD).write_text(json.dumps(card), encoding="utf-8")  # which writes NaN, unlike our own
+
+
+def in_fitted(**values: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda card: card["fitted"].update(values)
+
+
+def in_pool(name: str = "pool", **values: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda card: card["fitted"][name].update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card.pop("version"), "of an earlier version, whose rules were others: fit it again"),
+        (lambda card: card.update(version=1), "of an earlier version"),
+        (lambda card: card.update(kind="fusd"), "did you mean 'fused'"),
+        (lambda card: card.pop("fitted"), "the field 'fitted' is missing"),
+        (lambda card: card.pop("settings"), "the field 'settings' is missing"),
+        (lambda card: card["settings"].update(budget="cheap"), "budget: expected auto or free"),
+        (lambda card: card["settings"].update(loss="steep"), "did you mean 'steep_slope'"),
+        (lambda card: card["settings"].update(seed="one"), "seed"),
+        (in_fitted(budget="cheap"), "unknown budget in .*'cheap'"),
+        (in_fitted(budget=3), "'budget'"),
+        (in_fitted(slope="big"), "'slope'"),
+        (in_fitted(slope=-1.0), "expected a finite offset and slope > 0"),
+        (in_fitted(offset=float("nan")), "expected a finite offset and slope > 0"),
+        (in_fitted(num_classes=7), "expected what .* learnt, found nothing or something else"),
+        (in_fitted(num_classes=0), "'?num_classes'?"),
+        (in_fitted(gains={"free": 3}), "'free'"),
+        (in_fitted(gains={"free": {"auc": 1}}), "'aurc_ratio'"),
+        (in_fitted(left_out=[]), "'left_out'"),
+        (in_fitted(pool=3), "'pool'"),
+        (in_fitted(fallback=None), "'fallback'"),
+        (in_pool(inputs=["logit"], widths=[1]), "did you mean 'logits'"),
+        (in_pool(inputs=["logits", "mcp"], widths=[1, 1]), "unknown input"),
+        (in_pool(inputs=["logits", ["views"]], widths=[1, 2]), "unknown input"),
+        (in_pool(inputs=["views"], widths=[2]), "expected logits and other inputs with their widths"),
+        (in_pool(inputs=[], widths=[]), "expected logits and other inputs with their widths"),
+        (in_pool(inputs=["logits"], widths=[1]), "expected 1 weights"),
+        (in_pool(widths=[1]), "expected logits and other inputs with their widths"),
+        (in_pool("fallback", inputs=["logits"], widths=[1]), "expected 1 weights"),
+        (in_pool("fallback", inputs=["logits"], widths=["1"]), "expected logits and other inputs"),
+    ],
+)
+def test_damaged_cards_are_named(
+    change: Callable[[dict[str, Any]], Any], message: str, with_auxiliary: FusedOracle, tmp_path: Path
+) -> None:
+    with_auxiliary.save(tmp_path)
+    damage_card(tmp_path, change)
+    with pytest.raises(SteepslopeError, match=message) as caught:
+        Oracle.load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def without(name: str) -> Callable[[Arrays], Any]:
+    return lambda arrays: arrays.pop(name)
+
+
+def first_to(name: str, value: float) -> Callable[[Arrays], Any]:
+    def change(arrays: Arrays) -> None:
+        arrays[name] = arrays[name].copy()
+        arrays[name].flat[0] = value
+
+    return change
+
+
+def shorter(name: str) -> Callable[[Arrays], Any]:
+    return lambda arrays: arrays.update({name: arrays[name][:-1].copy()})
+
+
+def as_type(name: str, dtype: str) -> Callable[[Arrays], Any]:
+    return lambda arrays: arrays.update({name: arrays[name].astype(dtype)})
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (WEIGHTS, without("pool/weights"), "expected .* weights and others"),
+        (WEIGHTS, without("pool/others"), "expected .* weights and others"),
+        (WEIGHTS, without("fallback/weights"), "expected .* weights and others"),
+        (WEIGHTS, shorter("pool/weights"), "expected .* weights and others"),
+        (WEIGHTS, as_type("pool/weights", "float32"), "expected .* weights and others"),
+        (WEIGHTS, first_to("pool/weights", np.nan), "expected finite numbers, found others in"),
+        (WEIGHTS, first_to("fallback/others", np.inf), "expected finite numbers, found others in"),
+        (WEIGHTS, first_to("pool/weights", -1.0), "expected weights >= 0"),
+        (STATES, without("neighbors/centre"), "expected what neighbors learnt"),
+        (STATES, as_type("neighbors/points", "float64"), "expected what neighbors learnt"),
+        (STATES, shorter("neighbors/starts"), "expected what neighbors learnt"),
+        (STATES, without("feature_opinion/outer"), "expected what feature_opinion learnt"),
+        (STATES, shorter("feature_opinion/outer_bias"), "expected what feature_opinion learnt"),
+        (STATES, shorter("second_opinion/bias"), "expected what second_opinion learnt"),
+        (STATES, shorter("joint_opinion/inner"), "expected what joint_opinion learnt"),
+        (STATES, without("handover/points"), "expected basis, centre, points, direction, limits"),
+        (STATES, first_to("handover/limits", np.nan), "expected finite numbers"),
+        (STATES, shorter("handover/centre"), "expected finite arrays that fit one another"),
+    ],
+)
+def test_damaged_arrays_are_named(
+    file: str, change: Callable[[Arrays], Any], message: str, with_auxiliary: FusedOracle, tmp_path: Path
+) -> None:
+    with_auxiliary.save(tmp_path)
+    arrays = load_file(tmp_path / file)
+    change(arrays)
+    save_file(arrays, tmp_path / file)
+    with pytest.raises(SteepslopeError, match=message) as caught:
+        Oracle.load(tmp_path)
+    assert str(tmp_path / file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", [CARD, WEIGHTS, STATES])
+@pytest.mark.parametrize("content", [None, b"", b"not what it should be"])
+def test_lost_and_broken_files_are_named(
+    file: str, content: bytes | None, with_auxiliary: FusedOracle, tmp_path: Path
+) -> None:
+    with_auxiliary.save(tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(SteepslopeError, match=file):
+        Oracle.load(tmp_path)

@@ -11,7 +11,8 @@ from rich.table import Table
 from benchmarks.block import block_against_live_classifier
 from benchmarks.extraction import backend_against_eager
 from benchmarks.finetuning import cached_against_larger, cached_against_live
-from benchmarks.gate import gate_against_bare_classifier
+from benchmarks.fused_fit import fused_fit_against_a_minute
+from benchmarks.gate import fused_gate_on_mnist_net, fused_gate_on_resnet, gate_against_bare_classifier
 from benchmarks.metrics import metrics_against_scikit_learn
 from benchmarks.streaming import streaming_against_loader
 from benchmarks.timing import Comparison
@@ -25,6 +26,9 @@ BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "trust-score": trust_score_against_trees,
     "block": block_against_live_classifier,
     "gate": gate_against_bare_classifier,
+    "gate-fused": fused_gate_on_resnet,
+    "gate-fused-mnist": fused_gate_on_mnist_net,
+    "fused-fit": fused_fit_against_a_minute,
     "finetune": cached_against_live,
     "finetune-larger": cached_against_larger,
 }

@@ -18,7 +18,7 @@ from steepslope.cli import COMMANDS, main
 from steepslope.losses import LOSSES
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import make_outputs
+from tests.conftest import make_complete, make_outputs
 
 
 def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,6 +94,8 @@ BAD_FITS = {
     "wrong type": (None, "--seed x", "Expected a int. Got value: x"),
     "no number": (None, "--hidden a", "hidden"),
     "unknown option": (None, "--sede 1", "unrecognized arguments: --sede 1"),
+    "a budget without --fused": (None, "--budget free", "budget: expected none without --fused, found 'free'"),
+    "unknown budget": (None, "--fused --budget cheap", "budget"),
 }
 
 
@@ -142,6 +144,62 @@ def test_bad_commands_say_so_in_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--errors train", "errors: expected holdout or crossfit with --fused, found 'train'"),
+        ("--hidden 4", "hidden: expected none beside --fused, found (4,)"),
+        ("--budget auxiliary", "budget: expected features of an auxiliary backbone (extract --auxiliary)"),
+    ],
+)
+def test_fused_refuses_what_it_does_not_have(
+    option: str, message: str, outputs: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs.save(tmp_path / "outputs.npz")
+    assert main(f"fit --fused --outputs {tmp_path}/outputs.npz --out {tmp_path}/oracle {option}".split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "oracle").exists()
+
+
+@pytest.mark.parametrize(("budget", "shown"), [("free", ["free"]), ("auxiliary", ["free", "auxiliary"])])
+def test_fit_shows_what_each_budget_gains_and_costs(
+    budget: str, shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_complete(300, seed=2).save(tmp_path / "outputs.npz")
+    words = f"fit --fused --budget {budget} --outputs {tmp_path}/outputs.npz --out {tmp_path}/oracle".split()
+    assert main(words) == 0
+    lines = capsys.readouterr().err.splitlines()
+    gains = [line for line in lines if re.match(r"budget \w+( \(chosen\))?: [+-]\d+\.\d\d AUC points, AURC × ", line)]
+    assert [line.split()[1].rstrip(":") for line in gains] == shown
+    assert [" (chosen)" in line for line in gains] == [name == budget for name in shown]
+    assert gains[0].endswith("; 1 forward pass")
+    assert len(gains) == 1 or gains[1].endswith("; 1 forward pass and a second backbone")
+    assert json.loads((tmp_path / "oracle" / "oracle.json").read_text())["fitted"]["budget"] == budget
+
+
+def test_fit_says_where_copies_come_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Copies are made of features where logits are linear in them; without, none are; extracted ones are not named."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(300, 6)).astype(np.float32)
+    labels = (features @ rng.normal(size=(6, 3)) + rng.normal(size=(300, 3))).argmax(axis=1)
+    logits = (features @ np.linalg.lstsq(features, np.eye(3)[labels], rcond=None)[0]).astype(np.float32)
+    linear = ClassifierOutputs(logits, labels, features)
+    bare = ClassifierOutputs(logits, labels)
+    extracted = linear.changed(augmented_logits=logits[:, None], augmented_features=features[:, None])
+    expected = {
+        "linear": (linear, "no augmented copies of the fit set: copies of features were made instead (extract --aug"),
+        "bare": (bare, "no augmented copies of the fit set: none could be made, since"),
+        "extracted": (extracted, ""),
+    }
+    for name, (outputs, words) in expected.items():
+        outputs.save(tmp_path / f"{name}.npz")
+        assert main(f"fit --fused --outputs {tmp_path}/{name}.npz --out {tmp_path}/{name}".split()) == 0
+        told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("no augmented copies")]
+        assert [line[: len(words)] for line in told] == ([words] if words else [])
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(

@@ -15,6 +15,7 @@ def evaluate(
     groups: str | None = None,
     cluster: str | None = None,
     paper: bool = False,
+    standardise: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> None:
@@ -49,6 +50,10 @@ def evaluate(
         a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
     paper
         Also show the metrics as the paper's code computes them.
+    standardise
+        Move an auxiliary backbone's features, as fused oracles see them, to the fit set's mean and deviation, by those
+        of the rows that are judged. It helps where all images are shifted alike, as by another camera. It needs 64
+        rows or more, with the fit set's mix of classes: where classes are lacking, it makes the ranking worse.
     bootstrap
         Number of resamples for the intervals; 0 leaves the intervals out.
     seed
@@ -66,7 +71,7 @@ def evaluate(
     path = Path(outputs)
     require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
-    resources = Resources(held_out, known, lambda some: open_images(some, path, data), backbones)
+    resources = Resources(held_out, known, lambda some: open_images(some, path, data), backbones, standardise)
     on_images = [Path(name) for name in scores if (Path(name) / CARD).exists() and is_image_oracle(Path(name))]
     for folder in on_images:
         require_allowed(folder, backbones)

@@ -1,14 +1,31 @@
 """`steepslope fit`."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.settings import FusedSettings, OracleSettings
+from steepslope.oracle.settings import Budget, FusedSettings, OracleSettings
 from steepslope.utilities.progress import console
 
+ADVICE = (
+    "extract --augment 2 keeps those of changed images, which are nearer to what an oracle meets where images look "
+    "different"
+)
+COPIES: dict[str, str] = {
+    "features": "copies of features were made instead",
+    "none": "none could be made, since no logits that are linear in features were found",
+}  # what is said where augmented copies were not extracted, by where they come from
 
-def fit(outputs: str, out: str, settings: OracleSettings, reference: str | None = None, fused: bool = False) -> None:
+
+def fit(
+    outputs: str,
+    out: str,
+    settings: OracleSettings,
+    reference: str | None = None,
+    fused: bool = False,
+    budget: Budget | None = None,
+) -> None:
     """Fit an oracle on cached classifier outputs.
 
     Parameters
@@ -22,13 +39,20 @@ def fit(outputs: str, out: str, settings: OracleSettings, reference: str | None 
     reference
         The classifier's training outputs, for inputs that look up neighbours or learn from labels.
     fused
-        Fuse all evidence that the outputs hold, in place of the inputs, head and training that follow.
+        Fuse all evidence that the outputs hold and the budget pays for, in place of the inputs, head and training that
+        follow.
+    budget
+        What a prediction of a fused oracle may cost: free, no forward pass beside the classifier's; auxiliary, a second
+        backbone as well; all, everything that the outputs hold; auto (the default), the cheapest of these that is as
+        good as the best on the fit set.
     """
     from steepslope.oracle import FusedOracle, Oracle
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.folder import require_one_classifier
 
-    oracle = FusedOracle(**_fused(settings)) if fused else Oracle(**settings.as_json())
+    if budget is not None and not fused:
+        raise SteepslopeError(f"expected none without --fused, found {budget!r}", "budget")
+    oracle = FusedOracle(**_fused(settings, budget)) if fused else Oracle(**settings.as_json())
     require_one_classifier(outputs, reference)
     fit_set = ClassifierOutputs.load(outputs)
     known = None if reference is None else ClassifierOutputs.load(reference)
@@ -39,17 +63,33 @@ def fit(outputs: str, out: str, settings: OracleSettings, reference: str | None 
         raise error.within(place) from error
     oracle.save(out)
     errors = len(fit_set) - int(fit_set.is_correct.sum())
-    if isinstance(oracle, FusedOracle):
-        console().print(str(oracle.fitted_))
+    if isinstance(oracle, FusedOracle) and oracle.fitted_ is not None:
+        for line in (str(oracle.fitted_), *about_copies(oracle.fitted_.copies)):
+            console().print(line, soft_wrap=True)
     kind = "fused" if fused else oracle.loss
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 
 
-def _fused(settings: OracleSettings) -> dict[str, Any]:
+def about_copies(copies: Mapping[str, str]) -> list[str]:
+    """Return a line on what stands in for augmented copies that were not extracted; none where all were.
+
+    >>> about_copies({"fit set": "extracted", "reference": "extracted"})
+    []
+    """
+    missing = [f"the {name}: {COPIES[origin]}" for name, origin in copies.items() if origin in COPIES]
+    return [f"no augmented copies of {' and of '.join(missing)} ({ADVICE})"] if missing else []
+
+
+def _fused(settings: OracleSettings, budget: Budget | None) -> dict[str, Any]:
     """Return the settings of a fused oracle; those that it does not have must have been left alone."""
-    own, plain = {one.name for one in fields(FusedSettings)}, OracleSettings()
-    for name in (one.name for one in fields(settings) if one.name not in own):
+    shared = {one.name for one in fields(FusedSettings)} & {one.name for one in fields(OracleSettings)}
+    plain = OracleSettings()
+    if settings.errors == "train":
+        expected = "a fused oracle learns from errors on rows that are new to the classifier"
+        raise SteepslopeError(f"expected holdout or crossfit with --fused, found 'train': {expected}", "errors")
+    for name in (one.name for one in fields(settings) if one.name not in shared):
         if getattr(settings, name) != getattr(plain, name):
             found = f"expected none beside --fused, found {getattr(settings, name)!r}"
             raise SteepslopeError(found, name.replace("_", "-"))
-    return {name: getattr(settings, name) for name in own}
+    chosen = {} if budget is None else {"budget": budget}
+    return {name: getattr(settings, name) for name in shared} | chosen

@@ -4,6 +4,6 @@
 ``digits``, ``idx``, ``torchvision_data``, ``imagefolder``, ``hub_data``, ``webdataset_data``. ``images``: the
 contract ``Dataset``, images in memory, rows found by id, and one image decoded. ``decoding``: rows as batches of
 tensors, with what cannot be read named. ``transforms``: size, resizing and normalisation. ``augmentation``: changed
-copies of a data set's images. ``class_names``: class names -> labels, with those of ImageNet. The hold-out split is in
-``datasets``.
+copies of a data set's images; ``row_augmentation``: of rows of numbers. ``class_names``: class names -> labels, with
+those of ImageNet. The hold-out split is in ``datasets``.
 """

@@ -13,6 +13,7 @@ from steepslope.metrics.intervals import BOUNDS, Difference
 from steepslope.metrics.measures import METRICS, PERCENT
 
 Ids = Callable[[NDArray[np.int64]], list[str]]
+UNUSUAL = 0.05
 WORDS = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
 
 
@@ -59,11 +60,11 @@ def evaluate_predictions(
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence for each row but MCP's, one more for each oracle beside other scores, and one on the luck."""
+    """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck."""
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
-    sentences = [(verdict(row), verdict_on_best(row)) for row in rows[1:]]
-    return [*(sentence for pair in sentences for sentence in pair if sentence), *_luck_among(rows[1:])]
+    sentences = [(verdict(row), verdict_on_best(row), standardised(row), handed_over(row)) for row in rows[1:]]
+    return [*(sentence for own in sentences for sentence in own if sentence), *_luck_among(rows[1:])]
 
 
 def _luck_among(rows: Sequence[Row]) -> list[str]:
@@ -112,6 +113,29 @@ def verdict_on_best(row: Row) -> str:
         return ""
     parts = ", ".join(_compared(name, one) for name, one in best.differences.items())
     return f"{row.name} against {best.score}, the best single score by AURC: {parts}."
+
+
+def standardised(row: Row) -> str:
+    """Return the sentence on an oracle whose auxiliary features were standardised anew; none for others."""
+    if not row.standardised:
+        return ""
+    return f"{row.name} sees auxiliary features that were standardised anew on these {row.n:,} rows."
+
+
+def handed_over(row: Row) -> str:
+    """Return the sentence on how many rows an oracle hands over; none where it never does.
+
+    Rows count by how far they are handed over. They look unlike the fit set's where that is more than twice what is
+    usual and 5 points: less can be the luck of few rows.
+    """
+    if row.handed_over is None:
+        return ""
+    part, usual = row.handed_over.part, row.handed_over.usual
+    hands = f"{row.name} hands {100 * part:.0f} % of its rows over to what needs no second backbone"
+    if usual is None:
+        return f"{hands}."
+    look = "unlike" if part > 2 * usual + UNUSUAL else "like"
+    return f"{hands} (its fit set: {100 * usual:.0f} %): these images look {look} those it was fitted on."
 
 
 def _compared(name: str, difference: Difference) -> str:

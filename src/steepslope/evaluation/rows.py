@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steepslope.evaluation.score import BASELINE, Predictions, Scored
+from steepslope.evaluation.score import BASELINE, HandedOver, Predictions, Scored
 from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
 from steepslope.metrics.groups import GroupRisk, Groups, group_risks
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample, values_of
@@ -46,7 +46,7 @@ class Row:
     resampled, None where rows were. ``risk_at_coverage`` and ``coverage_at_risk`` have percents as keys. ``cuts``
     maps each probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
     ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are
-    empty where they were not wanted.
+    empty where they were not wanted. ``handed_over`` and ``standardised`` are those of :class:`Scored`.
     """
 
     name: str
@@ -65,6 +65,8 @@ class Row:
     groups: list[GroupRisk]
     paper: dict[str, float]
     vs_best_single: BestSingle | None = None
+    handed_over: HandedOver | None = None
+    standardised: bool = False
 
     @property
     def delta_auc(self) -> Difference:
@@ -83,6 +85,8 @@ class Row:
             "replicates_lacking_a_class": self.lacking,
             "vs_mcp": {name: nan_to_none(one) for name, one in (self.vs_mcp or {}).items()},
             "vs_best_single": None if self.vs_best_single is None else self.vs_best_single.as_json(),
+            "handed_over": None if self.handed_over is None else self.handed_over.part,
+            "standardised": self.standardised,
         }
 
     def details_as_json(self) -> dict[str, Any]:
@@ -151,6 +155,8 @@ def table_rows(
             separability=values_of(separability, *arrays),
             groups=[] if served is None else group_risks(*arrays, served.codes, one.cut(), names=served.names),
             paper=_paper_values(one, predictions) if paper else {},
+            handed_over=one.handed_over,
+            standardised=one.standardised,
         )
         rows.append(row)
         drawn.append(resampled)

@@ -29,16 +29,29 @@ class Resources:
 
     Scores that learn are fitted on ``held_out`` rows, which are new to the classifier, or on its training outputs, the
     ``reference``. Oracles on images get theirs from ``open_images``. ``backbones`` are the specs of one's own code that
-    they may run.
+    they may run. With ``standardise``, oracles that see an auxiliary backbone's features see them standardised anew on
+    the rows that are judged.
     """
 
     held_out: ClassifierOutputs | None = None
     reference: ClassifierOutputs | None = None
     open_images: OpenImages | None = None
     backbones: Sequence[str] = ()
+    standardise: bool = False
 
 
 NOTHING = Resources()
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """How far rows are handed over to what needs no second backbone, on average, in [0, 1].
+
+    ``part`` is that of the rows that are judged, ``usual`` that of the oracle's fit set, None where it is not known.
+    """
+
+    part: float
+    usual: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +59,8 @@ class Scored:
     """The confidences that one score or oracle gave, (n,), which do not saturate, and the scale that they are on.
 
     ``natural_cut`` is the probability that the threshold stands for where an oracle's loss sets another than ½.
-    ``explain`` splits the trust logits of outputs by their evidence.
+    ``explain`` splits the trust logits of rows, by their numbers, by their evidence. ``handed_over`` is None where no
+    row ever is; ``standardised`` is whether auxiliary features were standardised anew on these rows.
     """
 
     name: str
@@ -54,7 +68,9 @@ class Scored:
     confidence: NDArray[np.float64]
     scale: str
     natural_cut: float | None = None
-    explain: Callable[[ClassifierOutputs], dict[str, NDArray[np.float64]]] | None = None
+    explain: Callable[[NDArray[np.int64]], dict[str, NDArray[np.float64]]] | None = None
+    handed_over: HandedOver | None = None
+    standardised: bool = False
 
     def cut(self, probability: float = 0.5) -> float:
         """Return the confidence above which predictions are trusted; NaN where the score only ranks."""
@@ -80,10 +96,20 @@ def score_predictions(names: Sequence[str], predictions: Predictions, resources:
     Raises
     ------
     SteepslopeError
-        If a name is unknown, a folder holds no oracle, or a score or oracle lacks what it needs.
+        If a name is unknown, a folder holds no oracle, a score or oracle lacks what it needs, or there is nothing to
+        standardise.
     """
     if isinstance(predictions, Confidences):
-        return [_given(names, predictions)]
+        scored = [_given(names, predictions)]
+    else:
+        scored = _all(names, predictions, resources)
+    if resources.standardise and not any(one.standardised for one in scored):
+        found = "expected an oracle that sees an auxiliary backbone's features, found none"
+        raise SteepslopeError(found, "standardise")
+    return scored
+
+
+def _all(names: Sequence[str], predictions: ClassifierOutputs, resources: Resources) -> list[Scored]:
     folders = {name: str(Path(name).resolve()) for name in names if name not in SCORES}
     distinct = {folders.get(name, name): name for name in (BASELINE, *names)}
     labels = [Path(key).name for key in distinct]
@@ -137,9 +163,19 @@ def _by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: R
         if oracle.is_image_oracle and resources.open_images is not None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             oracle = oracle.on(resources.open_images(outputs), device=device)
-        confidence = _known(oracle.trust_logit(outputs))
-    natural_cut, explain = oracle.cut if oracle.loss in CUTS else None, oracle.explain if oracle.explains else None
-    return Scored(label, oracle.loss, confidence, oracle.scale, natural_cut, explain)
+        judged = oracle.standardised(outputs) if resources.standardise else outputs
+        confidence = _known(oracle.trust_logit(judged))
+        weights = oracle.handed_over(judged)
+    return Scored(
+        label,
+        oracle.loss,
+        confidence,
+        oracle.scale,
+        natural_cut=oracle.cut if oracle.loss in CUTS else None,
+        explain=(lambda rows: oracle.explain(judged.subset(rows))) if oracle.explains else None,
+        handed_over=None if weights is None else HandedOver(float(weights.mean()), oracle.usual_handover),
+        standardised=judged is not outputs,
+    )
 
 
 def _known(confidence: NDArray[np.float64]) -> NDArray[np.float64]:

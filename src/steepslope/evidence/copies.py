@@ -18,6 +18,7 @@ from steepslope.outputs import ClassifierOutputs
 LINEAR = 1e-2  # the largest residual, of the logits' deviation, with which logits are linear in the features
 HEAD_ROWS = 5_000
 VECTORS = ("features", "auxiliary")
+EXTRACTED, OF_FEATURES, NO_COPIES = "extracted", "features", "none"  # where copies come from
 
 
 def with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
@@ -27,6 +28,11 @@ def with_copies(outputs: ClassifierOutputs, seed: int) -> tuple[ClassifierOutput
     if copies is None:
         return outputs, numbers
     return joined([outputs, copies]), np.concatenate([numbers, np.repeat(numbers, len(copies) // len(outputs))])
+
+
+def origin_of_copies(outputs: ClassifierOutputs, count: int) -> str:
+    """Return where the copies come from, ``count`` many, that :func:`with_copies` put below some outputs."""
+    return EXTRACTED if "augmented_logits" in outputs.arrays else OF_FEATURES if count else NO_COPIES
 
 
 def joined(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = None) -> ClassifierOutputs:

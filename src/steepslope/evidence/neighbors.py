@@ -20,7 +20,7 @@ STEEPNESS = 10.0
 
 
 def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> State:
-    """Keep the references, at most 100,000 of them, evenly spread over their order."""
+    """Keep the references, at most 150,000 of them, evenly spread over their order."""
     known = references(reference)
     return Index.build(known.require(array), known.labels, known.num_classes).arrays
 

@@ -68,7 +68,7 @@ class ExtractionOptions(Machines):
     evidence
         Evidence to keep beside the logits: features (penultimate), views (the logits of the image mirrored, shifted,
         turned, blurred, scaled and in other contrast), dropout (mean and spread of its passes), noise (two estimates
-        of the image's noise, for the fused oracle's guard), or none.
+        of the image's noise, for the fused oracle's hand-over), or none.
     features
         Type in which features are kept.
     views

@@ -1,10 +1,11 @@
 """Oracles: from what is known of a prediction to the logit of trusting it.
 
 ``settings``: what can be chosen. ``base``: what all oracles have. ``columns``: the oracle on columns; ``net``: its
-net and how that is fitted. ``fused``: the oracle on all opinions; ``selection``: which of them count; ``guard``:
-quantiles beyond which an image is too noisy or blurred for them. ``on_images``: the paper's oracle, which sees the
-image (``steepslope.finetuning`` trains it). ``storage``: the card and files of an oracle on disk, and which class
-loads which kind.
+net and how that is fitted. ``fused``: the oracle on all opinions; ``fusing``: how it is fitted; ``selection``: which
+opinions count; ``budget``: what each budget gains; ``fused_fit``: what fitting leaves, and its files; ``handover``:
+where an auxiliary backbone is less to be trusted; ``standardising``: its features where all rows are shifted alike.
+``on_images``: the paper's oracle, which sees the image (``steepslope.finetuning`` trains it). ``storage``: the card and
+files of an oracle on disk, and which class loads which kind.
 """
 
 from typing import TYPE_CHECKING

@@ -52,6 +52,19 @@ class BaseOracle(ABC):
     def explain(self, outputs: ClassifierOutputs) -> dict[str, NDArray[np.float64]]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,)."""
 
+    @property
+    def usual_handover(self) -> float | None:
+        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never or not known."""
+        return None
+
+    def handed_over(self, outputs: ClassifierOutputs) -> NDArray[np.float64] | None:
+        """Return how far each row is handed over to evidence that needs less, (n,) in [0, 1]; None if never."""
+        return None
+
+    def standardised(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
+        """Return the outputs as they are to be judged where all rows are shifted alike: the same, but for some."""
+        return outputs
+
     def on(self, images: Dataset, workers: int = 0, device: str | None = None) -> Self:
         """Return the same oracle with the images of the outputs, for one that needs them."""
         return self

@@ -82,10 +82,48 @@ class FusedOracle(BaseOracle):
         """
         return np.asarray(np.exp(-np.logaddexp(0, -self._checked(outputs).log_odds(outputs))))
 
+    @property
+    def usual_handover(self) -> float | None:
+        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never or not known."""
+        return None if self.fitted_ is None else self.fitted_.usual_handover
+
     def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
         """Return how far each row is handed over, (n,) in [0, 1]: 0 familiar, 1 unlike the fit set; None if never."""
         fitted = self._checked(outputs)
         return None if fitted.handover is None else fitted.handover.weight(outputs)
+
+    def standardised(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
+        """Return the outputs with auxiliary features of the fit set's mean and deviation; the same if none are seen.
+
+        It undoes what shifts and scales a feature of all rows alike, as another camera does. It needs 64 rows or more
+        with the fit set's mix of classes: of a batch of two classes, the mean differs for that reason, and the ranking
+        gets worse. So it is never done by itself.
+
+        Raises
+        ------
+        SteepslopeError
+            If there are fewer than 64 rows, or another number of features.
+
+        Examples
+        --------
+        >>> import warnings
+        >>> import numpy as np
+        >>> draw = np.random.default_rng(0)
+        >>> labels = draw.integers(3, size=600)
+        >>> logits, auxiliary = (draw.normal(size=(600, 3)) + k * np.eye(3)[labels] for k in (2, 3))
+        >>> outputs = ClassifierOutputs(logits, labels, draw.normal(size=(600, 4)), auxiliary=auxiliary)
+        >>> oracle = FusedOracle(budget="auxiliary").fit(outputs)
+        >>> shifted = outputs.changed(auxiliary=5 * auxiliary + 2)
+        >>> again = oracle.trust_logit(oracle.standardised(shifted))
+        >>> bool(np.allclose(again, oracle.trust_logit(outputs), atol=1e-2))
+        True
+        """
+        fitted = self._checked(outputs)
+        if fitted.handover is None:
+            return outputs
+        if fitted.moments is None:
+            raise SteepslopeError("the oracle lacks the fit set's mean and deviation: fit it again", "standardise")
+        return fitted.moments.restored_on(outputs)
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.

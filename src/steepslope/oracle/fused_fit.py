@@ -21,6 +21,7 @@ from steepslope.evidence.storage import flattened, grouped, load_states
 from steepslope.oracle.budget import Gain
 from steepslope.oracle.handover import SHARE, Handover
 from steepslope.oracle.selection import LEVELS, OWN, Pool
+from steepslope.oracle.standardising import Moments
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
@@ -28,7 +29,7 @@ from steepslope.utilities.weights import load_arrays, save_arrays
 
 VERSION = 2  # of the card
 POOLS = "pool", "fallback"
-HANDOVER = "handover"
+HANDOVER, MOMENTS = "handover", "moments"
 Floats = NDArray[np.float64]
 
 
@@ -38,7 +39,9 @@ class FusedFit:
 
     With a ``handover``, rows that look unfamiliar to the auxiliary backbone hand half of their log-odds over to the
     ``fallback``, the pool of what is free. ``slope`` and ``offset`` calibrate the log-odds. ``gains`` has what each
-    budget gains on the fit set, ``left_out`` why other evidence could not be had.
+    budget gains on the fit set, ``left_out`` why other evidence could not be had. ``usual_handover`` is how far the
+    fit set's rows are handed over on average, and ``moments`` are those of its auxiliary features, None where none are
+    seen. ``copies`` says where the augmented copies of the fit set and the reference come from.
     """
 
     budget: str
@@ -51,6 +54,9 @@ class FusedFit:
     num_classes: int
     gains: dict[str, Gain] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    usual_handover: float | None = None
+    moments: Moments | None = None
+    copies: dict[str, str] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -98,11 +104,13 @@ def mixed(odds: Floats, fallback: Floats, weight: Floats) -> Floats:
 def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any]) -> None:
     """Write weights and what evidence learnt as safetensors, and the card; replace an earlier oracle."""
     pools = {name: getattr(fitted, name) for name in POOLS if getattr(fitted, name) is not None}
-    states = dict(fitted.states) | ({} if fitted.handover is None else {HANDOVER: fitted.handover.state})
+    learnt = {HANDOVER: fitted.handover, MOMENTS: fitted.moments}
+    states = dict(fitted.states) | {name: one.state for name, one in learnt.items() if one is not None}
     card = {
         "budget": fitted.budget, "slope": fitted.slope, "offset": fitted.offset, "num_classes": fitted.num_classes,
         **{name: {"inputs": pool.inputs, "widths": pool.widths} for name, pool in pools.items()},
         "gains": {name: asdict(one) for name, one in fitted.gains.items()}, "left_out": fitted.left_out,
+        "usual_handover": fitted.usual_handover, "copies": fitted.copies,
     }  # fmt: skip
     with staged_folder(folder, last=CARD) as staging:
         save_arrays(flattened({name: vars(pool.pool) for name, pool in pools.items()}), staging / WEIGHTS)
@@ -128,17 +136,32 @@ def read_fit(folder: Path, card: Mapping[str, Any]) -> FusedFit:
         fallback = _read_pool(json_field(shape, "fallback", dict, path), weights.get("fallback", {}), path)
     inputs = tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
     states = load_states(folder / STATES, inputs, num_classes)
-    handover = None if fallback is None else _read_handover(folder)
+    handover, moments = (None, None) if fallback is None else _read_handover(folder)
     stored = json_field(shape, "gains", dict, path)
     gains = {name: Gain.of(json_field(stored, name, dict, path), path) for name in stored}
     missing = json_field(shape, "left_out", dict, path)
-    return FusedFit(budget, pool, fallback, handover, states, slope, offset, num_classes, gains, missing)
+    usual, copies = _fraction(shape, "usual_handover", path), json_field({"copies": {}, **shape}, "copies", dict, path)
+    return FusedFit(
+        budget, pool, fallback, handover, states, slope, offset, num_classes, gains, missing, usual, moments, copies
+    )
 
 
-def _read_handover(folder: Path) -> Handover:
-    arrays = grouped(load_arrays(folder / STATES)).get(HANDOVER, {})
+def _fraction(shape: dict[str, Any], name: str, path: Path) -> float | None:
+    """Return a fraction in [0, 1]; None where there is none."""
+    if shape.get(name) is None:
+        return None
+    found = float(json_field(shape, name, (int, float), path))
+    if not 0 <= found <= 1:
+        raise SteepslopeError(f"expected {name} from 0 to 1, found {found}", path)
+    return found
+
+
+def _read_handover(folder: Path) -> tuple[Handover, Moments | None]:
+    """Read the hand-over and the moments, which oracles that were fitted before there were any lack."""
+    arrays = grouped(load_arrays(folder / STATES))
     try:
-        return Handover.restored(arrays)
+        moments = Moments.stored(arrays[MOMENTS]) if MOMENTS in arrays else None
+        return Handover.restored(arrays.get(HANDOVER, {})), moments
     except SteepslopeError as error:
         raise error.within(folder / STATES) from error
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.estimators.calibration import fit_calibration
+from steepslope.evidence.copies import origin_of_copies
 from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.opinions import opinions_of
@@ -19,6 +20,7 @@ from steepslope.oracle.fused_fit import FusedFit, mixed
 from steepslope.oracle.handover import Handover
 from steepslope.oracle.selection import AUXILIARY, FREE, LEVELS, Candidate, Opinions, best_pool, inputs_at
 from steepslope.oracle.settings import AUTO, FusedSettings
+from steepslope.oracle.standardising import Moments
 from steepslope.outputs import ClassifierOutputs
 
 Floats = NDArray[np.float64]
@@ -54,8 +56,28 @@ def fit_fused(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, s
     own = {name: state for name, state in states.items() if name in kept}
     gains = {name: one.gain for name, one in levels.items()}
     return FusedFit(
-        chosen, level.best.pool, fallback, level.handover, own, slope, offset, outputs.num_classes, gains, missing
+        budget=chosen,
+        pool=level.best.pool,
+        fallback=fallback,
+        handover=level.handover,
+        states=own,
+        slope=slope,
+        offset=offset,
+        num_classes=outputs.num_classes,
+        gains=gains,
+        left_out=missing,
+        usual_handover=None if level.handover is None else float(level.handover.weight(outputs).mean()),
+        moments=None if level.handover is None else Moments.of(outputs),
+        copies=_copies(fit_set, outputs, reference),
     )
+
+
+def _copies(fit_set: FitSet, outputs: ClassifierOutputs, reference: ClassifierOutputs | None) -> dict[str, str]:
+    """Return where the augmented copies of the fit set, and of the reference, come from."""
+    found = {"fit set": origin_of_copies(outputs, len(fit_set.rows) - fit_set.clean)}
+    if reference is not None and fit_set.reference is not None:
+        found["reference"] = origin_of_copies(reference, len(fit_set.reference) - fit_set.known)
+    return found
 
 
 def _wanted(budget: str, names: list[str], missing: dict[str, str]) -> list[str]:

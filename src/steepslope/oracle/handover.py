@@ -30,6 +30,7 @@ OF_FEATURES = 5  # statistics of each row's features
 SHARE = 0.75  # of the log-odds that is handed over at most
 TINY = 1e-12
 PENALTY = 1e-3
+ROUNDING = 1e-4  # of the squared length: less than that in what components leave unexplained is rounding
 AUXILIARY, NOISE = "auxiliary", "noise"
 
 
@@ -94,7 +95,8 @@ class Handover:
         centred = features - self.centre
         inside = centred @ self.basis
         scale = np.square(self.basis).sum(axis=0)  # 1 / variance of each component
-        unexplained = np.square(centred).sum(axis=1) - (np.square(inside) / scale).sum(axis=1)
+        length = np.square(centred).sum(axis=1)
+        unexplained = np.maximum(length - (np.square(inside) / scale).sum(axis=1), ROUNDING * length)
         distance = index.kth_distance(inside, min(NEIGHBOR, len(self.points)))
         lengths = [distance, np.square(inside).sum(axis=1), unexplained]
         logs = [np.log(np.maximum(one, TINY)) for one in lengths]

@@ -90,7 +90,7 @@ class OracleSettings(LossOptions):
     errors
         Where references come from: holdout, from the classifier's training outputs, while the fit set is new to it;
         crossfit, from the fit set itself, each fifth of it seen from the others; train, the same, where the fit set
-        are the training outputs, as in the paper.
+        are the training outputs, as in the paper, which a fused oracle refuses.
     seed
         Seed of all that is drawn, such as folds and initial weights; the same seed gives the same oracle.
     inputs

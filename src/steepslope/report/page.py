@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from steepslope.evaluation.evaluation import Evaluation, Ids, verdicts
 from steepslope.evaluation.score import Predictions, Scored
-from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs import Confidences
 from steepslope.report import plots
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.tables import detail_grids, heading, main_grid
@@ -69,8 +69,8 @@ def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: ND
         columns |= {"predicted": predictions.predictions[rows], "label": predictions.labels[rows]}
     columns["confidence (%)"] = [f"{100 * value:.1f}" for value in scored.unit_confidence[rows]]
     note = ""
-    if scored.explain is not None and isinstance(predictions, ClassifierOutputs) and len(rows):
-        parts = scored.explain(predictions.subset(rows))
+    if scored.explain is not None and len(rows):
+        parts = scored.explain(rows)
         columns |= {name: [f"{value:+.1f}" for value in added] for name, added in parts.items()}
         note = "After the confidence: what each kind of evidence added to the trust logit."
     lines = [[Cell(str(value)) for value in line] for line in zip(*columns.values(), strict=True)]

@@ -92,7 +92,7 @@ def test_a_row_is_of_the_classifier_that_it_names(images: Path) -> None:
     for seed in (0, 1):
         net = ClassifierOutputs.load(work / f"seed{seed}" / "net" / "test")
         accuracies[seed, "net"] = net.is_correct.mean()
-        accuracies[seed, "lite0"] = probed_outputs(test, None, *probe(train, seed)).is_correct.mean()
+        accuracies[seed, "lite0"] = probed_outputs(test, *probe(train, seed)).is_correct.mean()
     assert len(set(accuracies.values())) == 4
     for row in rows_of(images / "out"):
         assert row["accuracy"]["value"] == pytest.approx(accuracies[row["seed"], row["classifier"]])

@@ -30,7 +30,7 @@ class FusedOracle(BaseOracle):
 
     All is learnt from rows as they are and from augmented copies of them (``extract --augment``, or else made of the
     features), so that it holds for images that look different. Where an auxiliary backbone finds an image unlike all
-    that it knows, half of the log-odds come from what needs no such backbone.
+    that it knows, most of the log-odds come from what needs no such backbone.
 
     Five-fold cross-validation on the fit set chooses by AURC between the pool and MCP, and how much is shrunk; no row's
     own label has a say in what is thought of it. The log-odds are calibrated on the same folds, and the loss sets at

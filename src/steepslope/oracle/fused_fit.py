@@ -37,12 +37,13 @@ Floats = NDArray[np.float64]
 class FusedFit:
     """The pool of the chosen budget, what its evidence learnt, and how log-odds are calibrated.
 
-    With a ``handover``, rows that look unfamiliar to the auxiliary backbone hand up to three quarters of their log-
-    odds over to the ``fallback``, the pool of what is free. ``slope`` and ``offset`` calibrate the log-odds.
+    With a ``handover``, rows that look unfamiliar to the auxiliary backbone hand up to three quarters of their
+    log-odds over to the ``fallback``, the pool of what is free. ``slope`` and ``offset`` calibrate the log-odds.
     ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
     ``usual_handover`` is how far the fit set's rows are handed over on average, and ``moments`` are those of its
     auxiliary features, None where none are seen. ``copies`` says where the augmented copies of the fit set and the
-    reference come from. """
+    reference come from.
+    """
 
     budget: str
     pool: Pool

@@ -31,7 +31,7 @@ def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, arra
     Shape (m, 1 + 2·2): each fraction, and its log-odds, smoothed by half a neighbour.
     """
     predictions = outputs.predictions[rows]
-    distances, found = Index(**state).search(outputs.require(array)[rows], RANK, COUNTS)
+    distances, found = Index(**state).search(outputs.require(array)[rows], RANK, COUNTS, quick=True)
     columns = [log_distance_ratio(distances, predictions).clip(-RATIO_LIMIT, RATIO_LIMIT)]
     for number, count in enumerate(COUNTS):
         same = found[np.arange(len(found)), number, predictions]
@@ -44,7 +44,7 @@ def neighbor_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> 
 
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
-    distances, found = Index(**state).search(outputs.require_features()[rows], RANK, COUNTS)
+    distances, found = Index(**state).search(outputs.require_features()[rows], RANK, COUNTS, quick=True)
     counts = np.array(COUNTS)[:, None]
     fractions = np.log((found + PRIOR / outputs.num_classes) / (counts + PRIOR))
     nearest = np.maximum(distances.min(axis=1, keepdims=True), EPSILON)

@@ -19,7 +19,7 @@ def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]
 
     >>> odds = np.log([3.0, 3.0, 3.0, 3.0] * 100)
     >>> slope, offset = fit_calibration(odds, np.array([True, True, True, False] * 100))
-    >>> round(1 / (1 + np.exp(-slope * odds[0] - offset)), 2)
+    >>> float(np.round(1 / (1 + np.exp(-slope * odds[0] - offset)), 2))
     0.75
     """
     inputs, target = torch.from_numpy(np.asarray(log_odds, dtype=np.float64)), torch.from_numpy(is_correct)

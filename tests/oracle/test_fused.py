@@ -274,9 +274,9 @@ def test_what_cannot_be_had_is_named(fit_set: ClassifierOutputs, reference: Clas
     assert fitted.left_out == {
         "views": "no views in the outputs",
         "dropout": "no dropout in the outputs",
-        "second_opinion": "no auxiliary in the reference",
-        "joint_opinion": "no auxiliary in the reference",
-        "familiar_opinion": "no auxiliary in the reference",
+        "second_opinion": "no auxiliary in the reference or in its copies",
+        "joint_opinion": "no auxiliary in the reference or in its copies",
+        "familiar_opinion": "no auxiliary in the reference or in its copies",
     }
     assert "views: no views in the outputs" in str(fitted)
     with pytest.warns(FewErrorsWarning):

@@ -78,9 +78,10 @@ class FitSet:
             return f"no {lacking} in the outputs"
         if kind.learning is None:
             return None
-        for place, some in (("outputs", self.rows), ("reference", self.reference)):
+        places = {"the copies of the outputs": self.rows, "the reference or in its copies": self.reference}
+        for place, some in places.items():
             if some is not None and (lacking := kind.lacking(some)):
-                return f"no {lacking} in the {place} or of their copies"
+                return f"no {lacking} in {place}"
         enough = self.clean * (FOLDS - 1) // FOLDS + (0 if self.reference is None else len(self.reference))
         return None if enough >= kind.learning.at_least else f"fewer than {kind.learning.at_least} references"
 

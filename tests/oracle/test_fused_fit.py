@@ -63,7 +63,7 @@ def in_pool(name: str = "pool", **values: Any) -> Callable[[dict[str, Any]], Any
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card.pop("version"), "of an earlier version, whose rules were others: fit it again"),
+        (lambda card: card.pop("version"), "of another version, whose rules are others: fit it again"),
         (lambda card: card.update(version=1), "of an earlier version"),
         (lambda card: card.update(kind="fusd"), "did you mean 'fused'"),
         (lambda card: card.pop("fitted"), "the field 'fitted' is missing"),

@@ -123,7 +123,7 @@ def read_fit(folder: Path, card: Mapping[str, Any]) -> FusedFit:
     """Read what :func:`write_fit` wrote; an error names the file and the field."""
     path = folder / CARD
     if card.get("version") != VERSION:
-        raise SteepslopeError("a fused oracle of an earlier version, whose rules were others: fit it again", path)
+        raise SteepslopeError("a fused oracle of another version, whose rules are others: fit it again", path)
     shape = json_field(dict(card), "fitted", dict, path)
     slope, offset = (float(json_field(shape, name, (int, float), path)) for name in ("slope", "offset"))
     if not (math.isfinite(offset) and 0 < slope < math.inf):

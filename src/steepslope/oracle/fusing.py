@@ -17,7 +17,7 @@ from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State
 from steepslope.oracle.budget import Gain, cheapest, gain
 from steepslope.oracle.fused_fit import FusedFit, mixed
-from steepslope.oracle.handover import Handover
+from steepslope.oracle.handover import NEIGHBOR, Handover
 from steepslope.oracle.selection import AUXILIARY, FREE, LEVELS, Candidate, Opinions, best_pool, inputs_at
 from steepslope.oracle.settings import AUTO, FusedSettings
 from steepslope.oracle.standardising import Moments
@@ -111,7 +111,9 @@ def _levels(opinions: Opinions, wanted: list[str], outputs: ClassifierOutputs) -
     names, is_correct = list(opinions.parts), outputs.is_correct
     mcp = opinions.own()
     free = best_pool(opinions, inputs_at(FREE, names), is_correct)
-    handover = Handover.of(outputs, *opinions.fit_set.known_rows()) if AUXILIARY in wanted else None
+    known, copies = opinions.fit_set.known_rows()
+    seen = AUXILIARY in wanted and len(known) > NEIGHBOR
+    handover = Handover.of(outputs, known, copies) if seen else None
     weight = None if handover is None else handover.weight(outputs)
     levels = {
         FREE: Level(free, None, None, free.held_out, gain(free.held_out, mcp, is_correct, cost_of(free, outputs)))

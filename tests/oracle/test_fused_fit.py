@@ -64,7 +64,7 @@ def in_pool(name: str = "pool", **values: Any) -> Callable[[dict[str, Any]], Any
     ("change", "message"),
     [
         (lambda card: card.pop("version"), "of another version, whose rules are others: fit it again"),
-        (lambda card: card.update(version=1), "of an earlier version"),
+        (lambda card: card.update(version=1), "of another version"),
         (lambda card: card.update(kind="fusd"), "did you mean 'fused'"),
         (lambda card: card.pop("fitted"), "the field 'fitted' is missing"),
         (lambda card: card.pop("settings"), "the field 'settings' is missing"),

@@ -23,25 +23,28 @@ RESULTS = Path(__file__).parents[2] / "results"
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_both_tables_on_digits(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo's classifier, and an untrained net as the auxiliary backbone and as the one that is probed."""
-    monkeypatch.setattr(fused_module, "DISTORTIONS", {"erase": DISTORTIONS["erase"]})
+    monkeypatch.setattr(fused_module, "DISTORTIONS", {name: DISTORTIONS[name] for name in ("erase", "motion")})
     monkeypatch.setattr(fused_module, "PASSES", 3)
-    for module, name in [(fused_module, "PLAIN"), (fused_module, "WITH_VIEWS"), (fused_module, "AUXILIARY"),
-                         (probe_module, "AUXILIARY")]:  # fmt: skip
+    for module, name in [(one, name) for one in (fused_module, probe_module) for name in ("PLAIN", "AUXILIARY")]:
         monkeypatch.setattr(module, name, replace(getattr(module, name), backend="torch"))
     net, work = "module:tests.nets:ten_classes", str(tmp_path / "work")
     fused_table("digits", str(demo), work, str(tmp_path / "fused"), net, 16, seeds=(0,))
     rows = json.loads((tmp_path / "fused" / "rows.json").read_text())
-    assert [row["score"] for row in rows] == [*SCORES, "fused"]
-    assert rows[-1]["best_single"]["score"] in SCORES
+    names = [row["score"] for row in rows]
+    assert names == [*SCORES, "fused-free", "fused-auxiliary", fused_module.RETRAINED]
+    assert rows[-2]["best_single"]["score"] in SCORES
+    assert 0 <= rows[-2]["ece"] < 0.2
     shifted = json.loads((tmp_path / "fused" / "shifted.json").read_text())
-    assert [(row["distortion"], row["level"]) for row in shifted] == [("erase", 0), ("erase", 1)]
-    assert "| erase |" in (tmp_path / "fused" / "table.md").read_text()
+    assert [(row["distortion"], row["level"]) for row in shifted] == [
+        (name, level) for name in ("erase", "motion") for level in (0, 1)
+    ]
+    assert "| erase * |" in (tmp_path / "fused" / "table.md").read_text()
     probe_table("digits", str(demo), work, str(tmp_path / "probe"), net, 16, seeds=(0,))
     probed = json.loads((tmp_path / "probe" / "rows.json").read_text())
     names = [row["score"] for row in probed]
-    assert names[-2:] == ["fused", "fused without an auxiliary backbone"]
+    assert names[-2:] == ["fused-free", "fused-auxiliary"]
     assert "mc_dropout" not in names
-    assert probed[-2]["auc"]["value"] > probed[0]["auc"]["value"] - 0.02
+    assert probed[-1]["auc"]["value"] > probed[0]["auc"]["value"] - 0.02
 
 
 def test_distortions_change_what_they_say() -> None:

@@ -69,13 +69,6 @@ def parts_of(
     return parts
 
 
-def scores_of(
-    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
-) -> list[NDArray[np.float64]]:
-    """Return the columns of each input in float64, so that single scores keep their order."""
-    return [np.asarray(values_of(name, outputs, rows, states), dtype=np.float64) for name in inputs]
-
-
 def values_of(name: str, outputs: ClassifierOutputs, rows: slice, states: Mapping[str, State]) -> Floats:
     """Return an input's columns as they are; an error names the input."""
     kind = kind_of(name)

@@ -31,14 +31,13 @@ LARGE = 4  # times as many references as rows: what learns slowly then learns fr
 
 @dataclass(frozen=True, eq=False)
 class FitSet:
-    """The fit set's ``outputs``, and ``rows``: these, ``clean`` many, and their copies; the ``fold`` of each of them.
+    """The fit set's ``outputs``, and ``rows``: these and then their copies; the ``fold`` of each of the rows.
 
     ``reference`` are the references that are no rows of the fit set, if there are any: ``known`` many and their copies.
     """
 
     rows: ClassifierOutputs
     outputs: ClassifierOutputs
-    clean: int
     fold: NDArray[np.int64]
     reference: ClassifierOutputs | None
     known: int
@@ -60,9 +59,14 @@ class FitSet:
         rows, origin = with_copies(outputs, seed)
         fold = fold_of(outputs.is_correct, seed)[origin]
         if reference is None:
-            return cls(rows, outputs, len(outputs), fold, None, 0)
+            return cls(rows, outputs, fold, None, 0)
         known = references(reference, MOST_REFERENCES)
-        return cls(rows, outputs, len(outputs), fold, with_copies(known, seed)[0], len(known))
+        return cls(rows, outputs, fold, with_copies(known, seed)[0], len(known))
+
+    @property
+    def clean(self) -> int:
+        """How many of the rows are no copies; they come first."""
+        return len(self.outputs)
 
     @property
     def weights(self) -> Floats:

@@ -28,13 +28,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """The best at one budget: its pool, the fallback and hand-over where it has them, and log-odds of held-out rows."""
+    """The best at one budget: its pool, the fallback and hand-over where it has them, and log-odds of held-out rows.
+
+    ``usual_handover`` is how far the fit set's rows are handed over on average.
+    """
 
     best: Candidate
-    fallback: Candidate | None
-    handover: Handover | None
     held_out: Floats
     gain: Gain
+    fallback: Candidate | None = None
+    handover: Handover | None = None
+    usual_handover: float | None = None
 
 
 def fit_fused(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, settings: FusedSettings) -> FusedFit:
@@ -66,7 +70,7 @@ def fit_fused(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, s
         num_classes=outputs.num_classes,
         gains=gains,
         left_out=missing,
-        usual_handover=None if level.handover is None else float(level.handover.weight(outputs).mean()),
+        usual_handover=level.usual_handover,
         moments=None if level.handover is None else Moments.of(outputs),
         copies=_copies(fit_set, outputs, reference),
     )
@@ -115,15 +119,16 @@ def _levels(opinions: Opinions, wanted: list[str], outputs: ClassifierOutputs) -
     seen = AUXILIARY in wanted and len(known) > NEIGHBOR
     handover = Handover.of(outputs, known, copies) if seen else None
     weight = None if handover is None else handover.weight(outputs)
-    levels = {
-        FREE: Level(free, None, None, free.held_out, gain(free.held_out, mcp, is_correct, cost_of(free, outputs)))
-    }
+    levels = {FREE: Level(free, free.held_out, gain(free.held_out, mcp, is_correct, cost_of(free, outputs)))}
     for name in wanted[1:]:
         best = best_pool(opinions, inputs_at(name, names), is_correct)
-        guarded = weight is not None and any("auxiliary" in EVIDENCE[one].arrays for one in best.pool.inputs)
-        odds = mixed(best.held_out, free.held_out, weight) if guarded and weight is not None else best.held_out
-        found = gain(odds, mcp, is_correct, cost_of(best, outputs))
-        levels[name] = Level(best, free if guarded else None, handover if guarded else None, odds, found)
+        cost = cost_of(best, outputs)
+        if weight is None or not any("auxiliary" in EVIDENCE[one].arrays for one in best.pool.inputs):
+            levels[name] = Level(best, best.held_out, gain(best.held_out, mcp, is_correct, cost))
+            continue
+        odds = mixed(best.held_out, free.held_out, weight)
+        found = gain(odds, mcp, is_correct, cost)
+        levels[name] = Level(best, odds, found, free, handover, float(weight.mean()))
     return levels
 
 

@@ -18,6 +18,7 @@ from steepslope.errors import SteepslopeError
 from tests.images import folder_of, opened
 
 ALL_KINDS = tuple(AUGMENTATIONS)
+MOVING = "rotate", "scale", "shear"
 SHAPES = [(28, 28), (8, 8), (224, 224, 3), (30, 50, 3), (1, 40, 3), (40, 1), (1, 1), (1, 2, 3)]
 
 
@@ -54,8 +55,18 @@ def test_values_stay_in_range(kind: str) -> None:
         changed = pixels(augmented(image, kind, np.random.default_rng(1))).astype(int)
         if kind == "noise":
             assert 0.2 < (changed == value).mean() < 0.8  # half of the noise is cut off
-        elif kind != "rectangle":
+        elif kind not in ("rectangle", *MOVING):
             assert (changed == value).all()
+
+
+@pytest.mark.parametrize("kind", MOVING)
+def test_what_comes_in_repeats_the_border_or_is_black(kind: str) -> None:
+    """Of a white image: in about half of the copies that take in what lies outside, all of that is black."""
+    white = np.ones((1, 21, 33), dtype=np.float32)
+    moved = [AUGMENTATIONS[kind](white, np.random.default_rng(seed))[0] for seed in range(80)]
+    assert all(one[5:-5, 8:-8].min() == pytest.approx(1) for one in moved)
+    black = np.mean([one.min() < 0.5 for one in moved])
+    assert 0.15 < black < 0.65
 
 
 def test_each_kind_does_what_it_says() -> None:

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.linear import fit_linear, fit_softmax, fit_standardised_softmax, scale_of
+from steepslope.estimators.linear import fit_softmax, fit_standardised_softmax, scale_of
 from steepslope.estimators.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.evidence import EVIDENCE
 from steepslope.evidence.columns import columns, fit_states
@@ -20,7 +20,6 @@ from steepslope.evidence.fitting import all_parts, evidence_of
 from steepslope.evidence.folds import FOLDS, Errors, fold_of
 from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.states import State
-from steepslope.losses import cross_entropy, steep_slope
 from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
@@ -93,17 +92,6 @@ def test_the_probe_is_a_logistic_regression(reference: ClassifierOutputs) -> Non
     theirs = LogisticRegression(C=1 / (1e-2 * len(scaled)), tol=1e-8, max_iter=1000).fit(scaled, reference.labels)
     ours = log_softmax(scaled @ weights + bias, axis=1)
     np.testing.assert_allclose(ours, theirs.predict_log_proba(scaled), atol=0.02)
-
-
-@pytest.mark.parametrize("penalty", [1e-3, 1e-1])
-def test_linear_fits_are_at_their_minimum(penalty: float, fit_set: ClassifierOutputs) -> None:
-    inputs = columns(fit_set, ["logits"], slice(0, 400)).astype(np.float64)
-    scaled = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0)
-    weights, bias = fit_linear(scaled, fit_set.is_correct, cross_entropy, penalty)
-    theirs = LogisticRegression(C=1 / (penalty * 400), tol=1e-10, max_iter=5000).fit(scaled, fit_set.is_correct)
-    np.testing.assert_allclose(scaled @ weights + bias, theirs.decision_function(scaled), atol=0.01)
-    again, _ = fit_linear(scaled, fit_set.is_correct, steep_slope, penalty)
-    assert np.linalg.norm(again - weights) > 0.01
 
 
 def test_a_pool_of_one_is_that_one_sharpened() -> None:

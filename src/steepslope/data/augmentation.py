@@ -62,17 +62,18 @@ def _affine(
     log_scale: tuple[float, float] = (0.0, 0.0),
     shear: float = 0.0,
 ) -> Floats:
-    """Turn by up to so many degrees, scale or shear about the centre; what comes in from outside repeats the border."""
+    """Turn by up to so many degrees, scale or shear about the centre.
+
+    What comes in from outside repeats the border in half of the copies, and is black in the others.
+    """
     turn, scale = math.radians(draw.uniform(-angle, angle)), math.exp(draw.uniform(*log_scale))
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     matrix = (
         rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
     )  # from new to old (row, column)
     centre = (np.array(image.shape[-2:]) - 1) / 2
-    moved = [
-        ndimage.affine_transform(channel, matrix, centre - matrix @ centre, order=1, mode="nearest")
-        for channel in image
-    ]
+    offset, mode = centre - matrix @ centre, "nearest" if draw.uniform() < 0.5 else "grid-constant"
+    moved = [ndimage.affine_transform(channel, matrix, offset, order=1, mode=mode) for channel in image]
     return np.stack(moved)
 
 

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from steepslope.losses import cross_entropy
 from steepslope.utilities.blocks import blocks
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Bounds = Sequence[tuple[float | None, float | None]]
 CONSTANT = 1e-6  # a deviation below this fraction of the mean is rounding
 
@@ -68,31 +66,6 @@ def minimise(
 
     found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return np.asarray(found.x)
-
-
-def fit_linear(
-    columns: NDArray[np.float64], target: NDArray[Any], loss: Loss, penalty: float
-) -> tuple[NDArray[np.float64], float]:
-    """Return weights (w,) and bias that minimise the mean loss of columns @ weights + bias, plus a ridge.
-
-    The ridge is ``penalty`` / 2 · |weights|². A loss that is not convex starts from cross entropy's minimum, so the
-    result depends on nothing but the data.
-    """
-    inputs, goal = torch.from_numpy(columns), torch.from_numpy(target)
-
-    def fitted(loss: Loss, start: NDArray[np.float64]) -> NDArray[np.float64]:
-        def objective(parameters: Tensor) -> Tensor:
-            weights, bias = parameters[:-1], parameters[-1]
-            return loss(inputs @ weights + bias, goal).mean() + penalty / 2 * weights.square().sum()
-
-        return minimise(objective, start, maxiter=500)
-
-    found = np.zeros(columns.shape[1] + 1)
-    if target.dtype == bool:
-        found = fitted(cross_entropy, found)
-    if loss is not cross_entropy:
-        found = fitted(loss, found)
-    return found[:-1], float(found[-1])
 
 
 def fit_standardised_softmax(

@@ -1,7 +1,7 @@
 """Exact nearest neighbours in chunks: float32 products of matrices find candidates, exact distances decide.
 
 Distances are Euclidean. Where the products' rounding could hide a nearer reference, all distances of the query are
-computed again, term by term in float64. A chunk of queries by all references takes some 128 MB.
+computed again, term by term in float64. A chunk of queries by all references takes some 28 MiB.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.utilities.blocks import blocks
 
 Floats = NDArray[np.float64]
-CHUNK_ENTRIES = 2**24
+CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
 SAME = 1e-6  # distances this close, relatively, are ties
@@ -126,24 +126,35 @@ class Index:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 
         The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
-        place split what is left of it, whatever their order. ``quick`` distances, of more than 32 classes, are as exact
-        as products in float32 are: 10⁻³ of the queries' lengths at worst.
+        place split what is left of it, whatever their order. A ``quick`` search takes distances as exact as products
+        in float32 are, 10⁻³ of the queries' lengths at worst, and measures none again.
         """
         distances = np.full((len(queries), self.num_classes), np.inf)
         found = np.empty((len(queries), len(counts), self.num_classes))
         self._require_at_least(max(counts, default=0))
-        points = torch.from_numpy(self.points)
         for rows, chunk, own, squared in self._chunks(queries, as_float32):
             if counts:
-                found[rows] = self._counted(chunk, own, squared, counts)
+                found[rows] = self._counted(chunk, own, squared, counts, quick)
             if quick and self.num_classes > MANY:
                 distances[rows] = self._of_all_classes(own, squared, rank)
-                continue
-            for label, (start, stop) in enumerate(pairwise(self.starts)):
-                if rank <= stop - start:
-                    some = points[start:stop], squared[:, start:stop]
-                    distances[rows, label] = _at_rank(chunk, own, *some, rank).numpy()
+            else:
+                self._of_each_class(chunk, own, squared, rank, quick, distances[rows])
         return distances, found
+
+    def _of_each_class(
+        self, chunk: Tensor, own: Tensor, squared: Tensor, rank: int, quick: bool, distances: Floats
+    ) -> None:
+        """Write the distances of :meth:`search` to ``distances`` (m, K), class by class; uses ``squared`` up."""
+        points = torch.from_numpy(self.points)
+        for label, (start, stop) in enumerate(pairwise(self.starts)):
+            if rank > stop - start:
+                continue
+            some = squared[:, start:stop]
+            if quick:
+                value = some.amin(dim=1) if rank == 1 else _least(some, rank - 1)[1]
+                distances[:, label] = _lengths(own, value).numpy()
+            else:
+                distances[:, label] = _at_rank(chunk, own, points[start:stop], some, rank).numpy()
 
     def _of_all_classes(self, own: Tensor, squared: Tensor, rank: int) -> Floats:
         """Return the distances of :meth:`search` to as much as float32 products know, (m, K); uses ``squared`` up."""
@@ -163,19 +174,19 @@ class Index:
         distances[:, held] = np.sqrt(np.maximum(result + own.numpy()[:, None], 0))
         return distances
 
-    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int]) -> Floats:
+    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int], quick: bool) -> Floats:
         """Return the numbers of each class among the nearest, (m, len(counts), K)."""
         points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
         labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
         values, places = _smallest(squared, most)
-        exact = torch.stack([torch.linalg.vector_norm(chunk - points[place], dim=1) for place in places.T], dim=1)
-        order = exact.argsort(dim=1, stable=True)
-        sorted_distances = exact.gather(1, order).double()
+        distances = _lengths(own[:, None], values) if quick else _measured(chunk, points, places)
+        order = distances.argsort(dim=1, stable=True)
+        sorted_distances = distances.gather(1, order)
         nearest = labels[places.gather(1, order).numpy()]
         result = np.stack([_shared(sorted_distances.numpy(), nearest, count, total) for count in counts], axis=1)
         if most < len(points):
             reach = sorted_distances[:, max(counts) - 1] * (1 + SAME)
-            unsure = _unsure(own, reach, values[:, -1])
+            unsure = sorted_distances[:, -1] <= reach if quick else _unsure(own, reach, values[:, -1])
             for rows, all_distances in _exact(chunk, points, unsure):
                 everything = np.broadcast_to(labels, all_distances.shape)
                 for number, count in enumerate(counts):
@@ -218,12 +229,22 @@ def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank
         most = min(rank + SPARE, len(points))
         values, places = squared.topk(most, dim=1, largest=False)
         last = values[:, -1]
-    exact = [torch.linalg.vector_norm(queries - points[place], dim=1) for place in places.T]
-    found = torch.stack(exact, dim=1).kthvalue(rank, dim=1).values.double()
+    found = _measured(queries, points, places).kthvalue(rank, dim=1).values
     if most < len(points):
         for rows, distances in _exact(queries, points, _unsure(own, found, last)):
             found[rows] = torch.from_numpy(np.partition(distances, rank - 1, axis=1)[:, rank - 1])
     return found
+
+
+def _lengths(own: Tensor, squared: Tensor) -> Tensor:
+    """Return distances, float64, from squared ones less each query's own square."""
+    return (squared.double() + own).clamp_min(0).sqrt()
+
+
+def _measured(queries: Tensor, points: Tensor, places: Tensor) -> Tensor:
+    """Return the distances (n, c), float64, of queries to the points at ``places`` (n, c)."""
+    columns = [torch.linalg.vector_norm(queries - points[place], dim=1) for place in places.T]
+    return torch.stack(columns, dim=1).double()
 
 
 def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:

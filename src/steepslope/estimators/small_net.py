@@ -12,6 +12,7 @@ from torch import nn
 
 from steepslope.estimators.cycle import warm_cosine
 from steepslope.estimators.linear import standardised
+from steepslope.estimators.products import affine
 from steepslope.utilities.seeding import seeded, single_thread
 
 WIDTH = 256
@@ -57,5 +58,5 @@ def _batches(n: int) -> Iterator[torch.Tensor]:
 
 def small_net_logits(columns: NDArray[np.float64], arrays: Any) -> NDArray[np.float64]:
     """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
-    hidden = np.maximum(columns @ arrays["inner"].astype(np.float64) + arrays["inner_bias"], 0)
-    return np.asarray(hidden @ arrays["outer"].astype(np.float64) + arrays["outer_bias"])
+    hidden = np.maximum(affine(columns, arrays["inner"], arrays["inner_bias"]), 0)
+    return affine(hidden, arrays["outer"], arrays["outer_bias"])

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.estimators.log_space import log_probabilities
+from steepslope.estimators.products import affine
 from steepslope.estimators.small_net import fit_small_net, small_net_logits
 from steepslope.evidence.second_opinion import probe_columns
 from steepslope.evidence.states import Floats, State, references, require_arrays
@@ -54,5 +55,4 @@ def joint_logits(
     if columns.shape[1] != len(state["weights"]):
         found = " + ".join(str(part.shape[1]) for part in parts)
         raise SteepslopeError(f"features and auxiliary: expected {len(state['weights'])} columns in all, found {found}")
-    linear = columns @ state["weights"].astype(np.float64) + state["bias"]
-    return linear, small_net_logits(columns, state)
+    return affine(columns, state["weights"], state["bias"]), small_net_logits(columns, state)

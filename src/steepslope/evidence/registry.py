@@ -7,7 +7,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from steepslope.errors import require_known
-from steepslope.estimators.neighbors import Index
 from steepslope.evidence.dropout import dropout_columns, dropout_opinions
 from steepslope.evidence.feature_opinion import (
     check_feature_opinion,
@@ -17,7 +16,7 @@ from steepslope.evidence.feature_opinion import (
 )
 from steepslope.evidence.joint_opinion import INPUTS, check_joint, fit_joint, joint_columns, joint_opinions
 from steepslope.evidence.logits import logit_columns, logit_opinions
-from steepslope.evidence.neighbors import COUNTS, fit_neighbors, neighbor_columns, neighbor_opinions
+from steepslope.evidence.neighbors import COUNTS, check_neighbors, fit_neighbors, neighbor_columns, neighbor_opinions
 from steepslope.evidence.scores import evidence_of
 from steepslope.evidence.second_opinion import check_probe, fit_probe, opinion_columns, second_opinions
 from steepslope.evidence.states import Evidence, Learning, State
@@ -33,7 +32,7 @@ def feature_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArra
 
 
 MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
-_NEIGHBORS = Learning(fit_neighbors, Index.of, at_least=max(COUNTS), most=MOST_NEIGHBORS)
+_NEIGHBORS = Learning(fit_neighbors, check_neighbors, at_least=max(COUNTS), most=MOST_NEIGHBORS)
 _JOINT = Learning(fit_joint, check_joint, slow=True)
 EVIDENCE: dict[str, Evidence] = {
     "features": Evidence(feature_columns, ("features",)),

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.estimators.log_space import log_probabilities, top_log_odds
+from steepslope.estimators.products import affine
 from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.evidence.views import agreement_columns
 from steepslope.outputs import ClassifierOutputs
@@ -45,4 +46,4 @@ def _logits(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np
     auxiliary = np.asarray(outputs.require("auxiliary")[rows], dtype=np.float64)
     if auxiliary.shape[1] != len(state["weights"]):
         raise SteepslopeError(f"expected {len(state['weights'])} columns, found {auxiliary.shape[1]}", "auxiliary")
-    return np.asarray(auxiliary @ state["weights"].astype(np.float64) + state["bias"])
+    return affine(auxiliary, state["weights"], state["bias"])

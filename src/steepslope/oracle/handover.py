@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.estimators.components import principal_components
 from steepslope.estimators.linear import fit_standardised_softmax
 from steepslope.estimators.neighbors import Index
+from steepslope.estimators.products import affine
 from steepslope.evidence.states import State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.blocks import blocks
@@ -51,10 +53,8 @@ class Handover:
     def of(cls, outputs: ClassifierOutputs, known: ClassifierOutputs, copies: ClassifierOutputs | None) -> Handover:
         """Learn what is usual from ``known`` rows and their copies, and between which limits the fit set lies."""
         rows = np.asarray(references(known, COMPONENT_ROWS).require(AUXILIARY), dtype=np.float64)
-        centre = rows.mean(axis=0)
-        values, vectors = np.linalg.eigh(np.cov((rows - centre).T))
-        count = min(COMPONENTS, len(rows) - 1, rows.shape[1])
-        basis = vectors[:, -count:] / np.sqrt(np.maximum(values[-count:], TINY))
+        centre, directions, variances = principal_components(rows, COMPONENTS)
+        basis = directions / np.sqrt(np.maximum(variances, TINY))
         some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float64)
         learnt = basis, centre, (some - centre) @ basis, _direction(rows, copies)
         basis, centre, points, direction = (array.astype(np.float32) for array in learnt)
@@ -93,14 +93,14 @@ class Handover:
 
     def _of_features(self, features: NDArray[np.float32], index: Index) -> Floats:
         centred = features - self.centre
-        inside = centred @ self.basis
+        inside = affine(centred, self.basis)
         scale = np.square(self.basis).sum(axis=0)  # 1 / variance of each component
         length = np.square(centred).sum(axis=1)
         unexplained = np.maximum(length - (np.square(inside) / scale).sum(axis=1), ROUNDING * length)
         distance = index.kth_distance(inside, min(NEIGHBOR, len(self.points)))
         lengths = [distance, np.square(inside).sum(axis=1), unexplained]
         logs = [np.log(np.maximum(one, TINY)) for one in lengths]
-        return np.column_stack([centred @ self.direction, *logs, features.mean(axis=1)])
+        return np.column_stack([affine(centred, self.direction[:, None]), *logs, features.mean(axis=1)])
 
     @property
     def state(self) -> State:

@@ -1,0 +1,28 @@
+"""Principal components: few numbers for a row that keep most of what tells rows apart."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+Floats = NDArray[np.float64]
+
+
+def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats, Floats]:
+    """Return the mean (w,) of rows (n, w), the directions (w, c) in which they vary most, and the variances there (c,).
+
+    ``c`` is ``count``, or less where there are fewer rows or columns. The largest variance comes last.
+
+    >>> mean, directions, variances = principal_components(np.array([[0.0, 1.0], [4.0, 1.0]]), 1)
+    >>> mean.tolist(), np.abs(directions).round(6).tolist(), variances.tolist()
+    ([2.0, 1.0], [[1.0], [0.0]], [8.0])
+    """
+    values = torch.from_numpy(np.asarray(rows)).double()
+    mean = values.mean(dim=0)
+    centred = values - mean
+    covariance = (centred.T @ centred / (len(values) - 1)).numpy()
+    width, kept = len(covariance), min(count, len(values) - 1, len(covariance))
+    variances, directions = eigh(covariance, subset_by_index=(width - kept, width - 1))
+    return mean.numpy(), directions, variances

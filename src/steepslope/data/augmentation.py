@@ -55,6 +55,15 @@ def _rectangle(image: Floats, draw: np.random.Generator) -> Floats:
     return filled
 
 
+def _grating(image: Floats, draw: np.random.Generator) -> Floats:
+    """Add a wave in any direction: .1 to .4 high, and 2.5 to 12 pixels long."""
+    length, angle, phase = draw.uniform(2.5, 12) * _zoom(image), draw.uniform(0, math.pi), draw.uniform(0, 2 * math.pi)
+    rows, columns = np.ogrid[: image.shape[-2], : image.shape[-1]]
+    along = rows * math.sin(angle) + columns * math.cos(angle)
+    wave = draw.uniform(0.1, 0.4) * np.sin(2 * math.pi * along / length + phase)
+    return image + wave.astype(np.float32)
+
+
 def _affine(
     image: Floats,
     draw: np.random.Generator,
@@ -91,6 +100,7 @@ AUGMENTATIONS: dict[str, Kind] = {
     "noise": _noise,
     "contrast": _contrast,
     "rectangle": _rectangle,
+    "grating": _grating,
     "rotate": partial(_affine, angle=25),
     "scale": partial(_affine, log_scale=(math.log(0.7), math.log(1.35))),
     "shear": partial(_affine, shear=0.3),

@@ -14,11 +14,14 @@ from steepslope.evidence.second_opinion import probe_columns
 from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.outputs import ClassifierOutputs
 
+WIDTH = 1024  # of the hidden layer; wider gains nothing (LOG.md)
+
 
 def fit_feature_opinion(reference: ClassifierOutputs) -> State:
     """Fit the net to the reference's labels."""
     known = references(reference)
-    return fit_small_net(np.asarray(known.require_features(), dtype=np.float32), known.labels, known.num_classes)
+    columns = np.asarray(known.require_features(), dtype=np.float32)
+    return fit_small_net(columns, known.labels, known.num_classes, WIDTH)
 
 
 def check_feature_opinion(state: State, num_classes: int) -> None:

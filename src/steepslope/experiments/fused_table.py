@@ -42,7 +42,7 @@ BUDGETS = ("free", "auxiliary")
 DISTORTED_ROWS = 500
 LEVELS = (0, 1)
 PASSES = 10
-FAMILIAR = ("noise", "blur", "contrast", "rotate", "erase", "scale")  # of which there are augmented copies
+FAMILIAR = ("noise", "blur", "contrast", "rotate", "erase", "scale", "perspective")  # of which there are augmented copies
 
 PLAIN = ExtractionOptions(batch_size=256, backend="onnx")
 AUXILIARY = ExtractionOptions(batch_size=64, backend="onnx", evidence=("features",), features="float16")

@@ -22,25 +22,29 @@ NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
 
 def fit_small_net(
-    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, width: int
+    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, width: int, dropout: float = 0.0
 ) -> dict[str, NDArray[np.float32]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
     ``inner`` (w, width), ``inner_bias`` (width,), ``outer`` (width, K), ``outer_bias`` (K,). Sixteen epochs, fewer
-    where rows and weights are many, but at least 300 steps; always from the same seed, on one thread.
+    where rows and weights are many, but at least 300 steps; always from the same seed, on one thread. Opinions are
+    weighed later, and know most without ``dropout``; a net that is to be a classifier of its own needs some.
     """
     inputs = standardised(columns)
-    layers = _trained(torch.from_numpy(inputs.columns), torch.from_numpy(labels), num_classes, width)
+    tensors = torch.from_numpy(inputs.columns), torch.from_numpy(labels)
+    layers = _trained(*tensors, num_classes, width, dropout)
     (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
     arrays = dict(zip(NAMES, (*inputs.for_originals(weights, bias), *outer), strict=True))
     return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
 
 
-def _trained(columns: torch.Tensor, labels: torch.Tensor, num_classes: int, width: int) -> tuple[nn.Linear, nn.Linear]:
+def _trained(
+    columns: torch.Tensor, labels: torch.Tensor, num_classes: int, width: int, dropout: float
+) -> tuple[nn.Linear, nn.Linear]:
     total = _steps(len(labels), width * (columns.shape[1] + num_classes))
     with seeded(0), single_thread():
         inner, outer = nn.Linear(columns.shape[1], width), nn.Linear(width, num_classes)
-        net = nn.Sequential(inner, nn.ReLU(), outer)
+        net = nn.Sequential(nn.Dropout(dropout), inner, nn.ReLU(), nn.Dropout(dropout), outer)
         optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
         for step, rows in enumerate(itertools.islice(_batches(len(labels)), total)):
             optimizer.param_groups[0]["lr"] = RATE * warm_cosine((step + 1) / total)

@@ -23,10 +23,11 @@ class Confidences:
         return len(self.confidence)
 
 
-def load_predictions(path: Path, ids: bool = False) -> ClassifierOutputs | Confidences:
+def load_predictions(path: Path, ids: bool = False, as_logits: bool = False) -> ClassifierOutputs | Confidences:
     """Read predictions to evaluate: outputs with labels, or ``confidence`` and ``is_correct`` without logits.
 
-    Outputs come without their ids unless these are wanted.
+    Outputs come without their ids unless these are wanted. Logits of a file that look like probabilities are refused,
+    unless they are to be taken ``as_logits``.
     """
     with formats.naming(path):
         arrays = formats.read(path, ids)
@@ -34,6 +35,6 @@ def load_predictions(path: Path, ids: bool = False) -> ClassifierOutputs | Confi
             if "is_correct" not in arrays:
                 raise SteepslopeError(f"expected is_correct, found only {', '.join(sorted(arrays))}")
             return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
-        outputs = ClassifierOutputs.of(*formats.required(arrays))
+        outputs = ClassifierOutputs.from_file(arrays, as_logits or path.is_dir())
         outputs.require_labels()
         return outputs

@@ -3,6 +3,8 @@
 ``arrays``: the schema of all arrays, one literal. ``classifier_outputs``: the class that users hold. ``confidences``:
 predictions of which only a confidence is known. ``formats``: which reader and writer a path gets; ``folder``: folders
 with their manifest, and whether two come from one classifier; ``tables``: CSV and Parquet files.
+``conversion``: frames, tensors and lists become arrays; ``labels``: labels by name; ``probabilities``: those in place
+of logits.
 """
 
 from steepslope.outputs.arrays import ARRAYS

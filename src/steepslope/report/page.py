@@ -19,7 +19,7 @@ from steepslope.utilities.files import staged_folder, write_json
 EXAMPLES = 10
 
 
-def write_report(evaluation: Evaluation, out: Path) -> None:
+def write_report(evaluation: Evaluation, out: str | Path) -> None:
     """Write the four files together; earlier ones stay until the new ones are complete."""
     with staged_folder(out, last="report.html") as staging:
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])

@@ -17,7 +17,8 @@ from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.data.class_names import read_classes
 from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.decoding import decoded_batches
-from steepslope.data.images import Dataset, rows_by_id
+from steepslope.data.images import Dataset, labels_at, require_labels, rows_by_id
+from steepslope.data.transforms import read_transform
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.request import FinetuneRequest, Input
@@ -38,13 +39,16 @@ class NetSource:
 
     def load(self) -> Classifier:
         """Load the net anew; an error names the options of its role."""
+        size, mean, std, resize, channels, path = self.changes
         with located(self.role):
-            return load_classifier(self.spec).with_transform(*self.changes, role=self.role)
+            preprocessing = None if path is None else read_transform(Path(path))
+            net = load_classifier(self.spec)
+            return net.with_transform(size, mean, std, resize, channels, preprocessing, self.role)
 
     def without_weights(self) -> NetSource:
         """Return the same architecture with random weights, where a spec can name those.
 
-        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", (None,) * 4, "oracle")
+        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", Input(), "oracle")
         >>> net.without_weights().spec
         'timm:resnet50?weights=random'
         """
@@ -78,7 +82,7 @@ class FitSet:
     @property
     def labels(self) -> NDArray[np.int64]:
         """The true classes, (n,)."""
-        return np.asarray(self.data.labels)[self.rows]
+        return require_labels(self.data, "the fit set")[self.rows]
 
     def known_outputs(self, workers: int) -> ClassifierOutputs:
         """Return the outputs; a live classifier is run once over the images as they are."""
@@ -126,7 +130,7 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
     """Open the images with a live classifier, or those of a folder of outputs."""
     if request.data is None:
         raise SteepslopeError("data: expected the data spec of the images, found none")
-    spec = parse_dataset(request.data)
+    spec = parse_dataset(request.data).look()
     if request.outputs is not None:
         outputs = ClassifierOutputs.load(request.outputs)
         data, rows = images_of(outputs, spec, request.outputs)
@@ -141,7 +145,7 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
     data = named.get(TRAIN) or named[""]
     if len(data) == 0:
         raise SteepslopeError(f"{spec}: expected images, found none")
-    classifier.check_labels(data.labels, str(spec))
+    classifier.check_labels(require_labels(data, str(spec)), str(spec))
     assert classifier.num_classes is not None
     return FitSet(data, np.arange(len(data)), classifier.num_classes, classifier, spare=named.get(HOLDOUT))
 
@@ -199,4 +203,4 @@ def predicted(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], wo
     with torch.inference_mode():
         parts = [classifier.net(images.to(device))[1].float().cpu().numpy() for images in batches]
     ids = np.array([str(data.ids[row]) for row in rows])
-    return ClassifierOutputs(np.concatenate(parts), np.asarray(data.labels)[rows], ids=ids)
+    return ClassifierOutputs(np.concatenate(parts), labels_at(data.labels, rows), ids=ids)

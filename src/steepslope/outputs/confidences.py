@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.curves import checked
 from steepslope.outputs import formats
-from steepslope.outputs.arrays import ARRAYS
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 
 
@@ -25,11 +24,16 @@ class Confidences:
 
 
 def load_predictions(path: Path, ids: bool = False) -> ClassifierOutputs | Confidences:
-    """Read outputs, without their ids unless these are wanted, or ``confidence`` and ``is_correct`` without logits."""
+    """Read predictions to evaluate: outputs with labels, or ``confidence`` and ``is_correct`` without logits.
+
+    Outputs come without their ids unless these are wanted.
+    """
     with formats.naming(path):
         arrays = formats.read(path, ids)
         if "logits" not in arrays and "confidence" in arrays:
             if "is_correct" not in arrays:
                 raise SteepslopeError(f"expected is_correct, found only {', '.join(sorted(arrays))}")
             return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
-        return ClassifierOutputs.of(formats.required({name: arrays[name] for name in ARRAYS if name in arrays}, arrays))
+        outputs = ClassifierOutputs.of(*formats.required(arrays))
+        outputs.require_labels()
+        return outputs

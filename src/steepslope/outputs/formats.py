@@ -1,9 +1,10 @@
 """The formats of outputs on disk, by the ending of the path: a folder, or one .npz, .csv or .parquet file.
 
-All give and take arrays by name. Nothing that is read can run code: pickled arrays are refused.
+All give and take arrays by name, and the names of the classes as an array ``classes``. Nothing that is read can run
+code: pickled arrays are refused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.outputs import folder, tables
-from steepslope.outputs.arrays import ARRAYS, FORMER_NAMES, Arrays
+from steepslope.outputs.arrays import ARRAYS, CLASSES, FORMER_NAMES, Arrays
 from steepslope.utilities.files import read_json, staged_folder
 
 
@@ -25,17 +26,18 @@ class Format:
     write: Callable[[Path, Arrays], None]
 
 
-def write(path: Path, arrays: Arrays) -> None:
+def write(path: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
     """Write in the format that the ending of ``path`` names; with any other ending, a folder."""
     if path.suffix.lower() not in FORMATS:
-        folder.write(path, arrays)
+        folder.write(path, arrays, classes)
         return
+    named = {} if classes is None else {CLASSES: np.array(classes)}
     with staged_folder(path.parent, last=path.name) as staging, located(path):
-        FORMATS[path.suffix.lower()].write(staging / path.name, arrays)
+        FORMATS[path.suffix.lower()].write(staging / path.name, {**arrays, **named})
 
 
 def read(path: Path, ids: bool = True) -> Arrays:
-    """Read what :func:`write` wrote; a file may also hold ``confidence`` and ``is_correct``."""
+    """Read what :func:`write` wrote, with ``classes`` if named; a file may hold ``confidence`` and ``is_correct``."""
     if not path.exists():
         raise SteepslopeError("no such file or folder", path)
     if path.is_dir():
@@ -45,12 +47,12 @@ def read(path: Path, ids: bool = True) -> Arrays:
     return FORMATS[path.suffix.lower()].read(path, ids)
 
 
-def required(arrays: Arrays, found: Arrays) -> Arrays:
-    """Return the arrays; raise if logits or labels are missing from what was ``found``."""
-    for name in ("logits", "labels"):
-        if name not in arrays:
-            raise SteepslopeError(f"expected {name}, found only {', '.join(sorted(found)) or 'nothing'}")
-    return arrays
+def required(found: Arrays) -> tuple[Arrays, Sequence[str] | None]:
+    """Return the arrays of outputs, and the names of the classes, from what a file holds; raise without logits."""
+    if "logits" not in found:
+        raise SteepslopeError(f"expected logits, found only {', '.join(sorted(found)) or 'nothing'}")
+    classes = found[CLASSES].tolist() if CLASSES in found else None
+    return {name: found[name] for name in ARRAYS if name in found}, classes
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def _write_npz(path: Path, arrays: Arrays) -> None:
 
 
 def _read_npz(path: Path, ids: bool) -> Arrays:
-    wanted = [name for name in (*ARRAYS, "confidence", "is_correct") if ids or name != "ids"]
+    wanted = [name for name in (*ARRAYS, CLASSES, "confidence", "is_correct") if ids or name != "ids"]
     with np.load(path, allow_pickle=False) as archive:
         former = {name: archive[old] for name, old in FORMER_NAMES.items() if old in archive}
         return {**former, **{name: archive[name] for name in wanted if name in archive}}

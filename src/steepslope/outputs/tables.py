@@ -4,6 +4,7 @@ Columns: ``label``, ``logit_0``…, ``feature_0``…, ``noise_0``…, ``id``; or
 (ids, groups) are read only on request, groups as codes.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.outputs.arrays import ARRAYS, FLOATS, INTEGERS, STRINGS, Array, Arrays
+from steepslope.outputs.arrays import ARRAYS, CLASSES, FLOATS, INTEGERS, STRINGS, Array, Arrays
 
 CONFIDENCES: dict[str, Array] = {
     "confidence": Array(("n",), column="confidence"),
@@ -35,7 +36,13 @@ def read(path: Path, ids: bool) -> Arrays:
     if ids and "id" in names:
         batches = [batch.column(0).to_numpy(zero_copy_only=False) for batch in _batches(path, ["id"])]
         arrays["ids"] = np.concatenate(batches)
-    return arrays
+    return arrays | _named_classes(path)
+
+
+def _named_classes(path: Path) -> Arrays:
+    """Return the names of the classes that a Parquet file keeps; a .csv file has no place for them."""
+    kept = None if path.suffix.lower() == ".csv" else (pq.read_schema(path).metadata or {}).get(CLASSES.encode())
+    return {} if kept is None else {CLASSES: np.array(json.loads(kept), dtype=np.str_)}
 
 
 def column_names(path: Path) -> list[str]:
@@ -76,6 +83,8 @@ def write(path: Path, arrays: Arrays) -> None:
     """Write the arrays as columns, in the order of :data:`ARRAYS`; one that has no columns there is refused."""
     columns: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
+        if name == CLASSES:  # which are not rows; Parquet keeps them beside its columns
+            continue
         column = ARRAYS[name].column
         if column is None:
             raise SteepslopeError(f"a table cannot hold {name}: save to a folder or .npz")
@@ -83,7 +92,8 @@ def write(path: Path, arrays: Arrays) -> None:
             columns[column] = array
         else:
             columns |= {f"{column}_{k}": np.ascontiguousarray(array[:, k]) for k in range(array.shape[1])}
-    table = pa.table(columns)
+    named = {CLASSES: json.dumps(arrays[CLASSES].tolist())} if CLASSES in arrays else None
+    table = pa.table(columns, metadata=named)
     if path.suffix.lower() == ".csv":
         pc.write_csv(table, path)
     else:

@@ -22,7 +22,7 @@ from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import Engine, on_backend
-from steepslope.extraction.machines import launched, together
+from steepslope.extraction.machines import alone_in, launched, together
 from steepslope.extraction.noise import SIDE
 from steepslope.extraction.options import EVIDENCE_ARRAYS, OF_COPIES, ExtractionOptions
 from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, is_complete, join, plan, write_shards
@@ -125,7 +125,7 @@ def extract(
         If a folder holds outputs of another classifier, transform, data set or option; if a label is none of the
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
-    with launched(options, options.backend) as fabric:
+    with launched(options, options.backend) as fabric, alone_in(sources, fabric):
         complete = _extract_all(classifier, sources, copies, options, fabric, notice)
         outputs = {out: ClassifierOutputs.load(out) for out in complete}
         if fabric.is_global_zero:

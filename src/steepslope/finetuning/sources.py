@@ -22,8 +22,10 @@ from steepslope.data.transforms import read_transform
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.request import FinetuneRequest, Input
+from steepslope.oracle.fit_record import FitRecord
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import extraction_of, require_one_classifier
+from steepslope.outputs.row_hashes import RowHashes
 
 BATCH = 64
 TRAIN, HOLDOUT = "train", "holdout"
@@ -90,6 +92,12 @@ class FitSet:
             return self.outputs
         assert self.classifier is not None
         return predicted(self.classifier, self.data, self.rows, workers)
+
+    def record(self) -> FitRecord:
+        """Return what an oracle remembers of the fit set."""
+        who = self.outputs if self.outputs is not None else self.classifier
+        digest = who.digest if isinstance(who, Classifier) else None if who is None else who.classifier
+        return FitRecord(RowHashes.of_ids([str(self.data.ids[row]) for row in self.rows]), digest)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""

@@ -6,6 +6,7 @@ option a field. Lists are written with commas. A class with a field ``parameters
 
 import argparse
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -105,7 +106,8 @@ def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) 
         print(f"steepslope: error: {reason_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("steepslope: interrupted; earlier results are as they were", file=sys.stderr)
+        again = shlex.join([*prog.split(), *words])
+        print(f"steepslope: interrupted; earlier results are as they were; to go on: {again}", file=sys.stderr)
         return 130
     except Exception as error:
         if debug:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from timm.data import ImageNetInfo
 
 from steepslope.errors import SteepslopeError, explained
+from steepslope.outputs.arrays import difference
 from steepslope.utilities.files import field, read_json
 
 NUM_CLASSES = 1000  # of ImageNet
@@ -102,20 +103,6 @@ def in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
     """
     names = tuple(sorted(labels, key=lambda name: labels[name]))
     return names if names and [labels[name] for name in names] == list(range(len(names))) else None
-
-
-def difference(expected: Sequence[str], found: Sequence[str]) -> str:
-    """Say in words how the names of classes differ.
-
-    >>> difference(["cat", "dog"], ["dog", "cat"])
-    "0 is 'cat', found 'dog'"
-    >>> difference(["cat", "dog"], ["cat"])
-    '2 of them, found 1'
-    """
-    for label, (one, other) in enumerate(zip(expected, found, strict=False)):
-        if one != other:
-            return f"{label} is {one!r}, found {other!r}"
-    return f"{len(expected)} of them, found {len(found)}"
 
 
 def read_classes(path: Path) -> dict[str, int]:

@@ -24,6 +24,7 @@ from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.request import FinetuneRequest, Input
 from steepslope.oracle.fit_record import FitRecord
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.folder import extraction_of, require_one_classifier
 from steepslope.outputs.row_hashes import RowHashes
 
@@ -86,6 +87,14 @@ class FitSet:
         """The true classes, (n,)."""
         return require_labels(self.data, "the fit set")[self.rows]
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, by label; None where they have none."""
+        if self.outputs is not None:
+            return self.outputs.classes
+        assert self.classifier is not None
+        return self.classifier.agreed_classes(self.data.classes, "the fit set")
+
     def known_outputs(self, workers: int) -> ClassifierOutputs:
         """Return the outputs; a live classifier is run once over the images as they are."""
         if self.outputs is not None:
@@ -97,7 +106,8 @@ class FitSet:
         """Return what an oracle remembers of the fit set."""
         who = self.outputs if self.outputs is not None else self.classifier
         digest = who.digest if isinstance(who, Classifier) else None if who is None else who.classifier
-        return FitRecord(RowHashes.of_ids([str(self.data.ids[row]) for row in self.rows]), digest)
+        ids = [str(self.data.ids[row]) for row in self.rows]
+        return FitRecord(RowHashes.of_ids(ids), digest, classes=self.classes)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""
@@ -150,7 +160,8 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
         raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
     names = None if request.classes is None else read_classes(Path(request.classes))
     named = named_data(classifier, spec, names)
-    data = named.get(TRAIN) or named[""]
+    data, classifier = named.get(TRAIN) or named[""], classifier.named(names)
+    classifier.agreed_classes(data.classes, str(spec))
     if len(data) == 0:
         raise SteepslopeError(f"{spec}: expected images, found none")
     classifier.check_labels(require_labels(data, str(spec)), str(spec))
@@ -168,6 +179,7 @@ def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset
                 f"{request.valid}: expected {fit_set.num_classes} classes, as the fit set has, "
                 f"found {outputs.num_classes}"
             )
+        require_same_names(request.valid, fit_set.classes, outputs.classes)
         spec = parse_dataset(request.valid_data or request.data or "")
         return images_of(outputs, spec, request.valid)[0], outputs
     spare = fit_set.spare

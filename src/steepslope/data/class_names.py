@@ -59,7 +59,7 @@ class ClassNames:
         """Raise unless there are as many as the classifier has classes: else each label could be another class."""
         if self.num_classes not in (None, found):
             raise SteepslopeError(
-                f"expected {self.num_classes} {what}, as the classifier has classes, found {found}: {ADVICE}", place
+                f"expected {self.num_classes} {what}, as many as the classifier has, found {found}: {ADVICE}", place
             )
 
     def agreed(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
@@ -121,7 +121,7 @@ def read_classes(path: Path) -> dict[str, int]:
 
 
 def _recorded(folder: Path) -> list[str]:
-    records = [folder / name for name in RECORDS if (folder / name).exists()]
+    records = [folder / name for name in RECORDS if (folder / name).is_file()]
     if not records:
         raise SteepslopeError("expected a text file, outputs or a classifier with names of classes, found none", folder)
     content = read_json(records[0], "names of classes")

@@ -34,6 +34,7 @@ from tests.finetuning.trainings import words
         (["--oracle-channels", "3"], "oracle: --oracle-mean and --oracle-std: have to be given"),
         (["--oracle-preprocessing", "none.json"], "expected a preprocessing file, but it has no none.json"),
         (["--classifier-preprocessing", "none.json"], "channels and preprocessing: expected none beside outputs"),
+        (["--valid-data", "idx:nowhere", "--oracle", "timm:resnet50"], "data spec 'idx:nowhere': no such folder"),
         (["--data", "images:nowhere"], "data spec 'images:nowhere': no such folder"),
         (["--classes", "names.txt"], "classes: expected none beside outputs"),
         (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),

@@ -3,6 +3,9 @@
 from functools import partial
 from pathlib import Path
 
+from steepslope.utilities.progress import console
+from steepslope.utilities.results import made_by
+
 
 def evaluate(
     outputs: str,
@@ -18,6 +21,8 @@ def evaluate(
     standardise: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
+    allow_fit_rows: bool = False,
+    replace: bool = False,
 ) -> None:
     """Evaluate scores and oracles, and write metrics.json, details.json, table.md and report.html.
 
@@ -58,7 +63,13 @@ def evaluate(
         Number of resamples for the intervals; 0 leaves the intervals out.
     seed
         Seed of the resamples.
+    allow_fit_rows
+        Evaluate a score or oracle even on rows that it was fitted on, which are refused otherwise; the table warns that
+        its numbers are too good.
+    replace
+        Replace a report that the folder holds already, made with other options or of other files.
     """
+    made = made_by("evaluate", locals())
     from steepslope.commands.results import clusters_of, groups_of, publish
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
@@ -67,25 +78,32 @@ def evaluate(
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.outputs.formats import ids_of
+    from steepslope.report.page import REPORT
+    from steepslope.utilities.locks import locked
 
     path = Path(outputs)
     require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
-    resources = Resources(held_out, known, lambda some: open_images(some, path, data), backbones, standardise)
-    on_images = [Path(name) for name in scores if (Path(name) / CARD).exists() and is_image_oracle(Path(name))]
-    for folder in on_images:
+    images = partial(open_images, path=path, data=data)
+    resources = Resources(held_out, known, images, backbones, standardise, allow_fit_rows)
+    oracles = [Path(name) for name in scores if (Path(name) / CARD).exists()]
+    for folder in filter(is_image_oracle, oracles):
         require_allowed(folder, backbones)
-    predictions = load_predictions(path, ids=bool(fit or reference or on_images))
-    evaluation = evaluate_predictions(
-        predictions,
-        scores,
-        resources,
-        groups=groups_of(groups, predictions, path),
-        paper=paper,
-        bootstrap=bootstrap,
-        seed=seed,
-        clusters=clusters_of(cluster, predictions, path),
-        title=f"Trust in {outputs}",
-        ids=partial(ids_of, path),
-    )
-    publish(evaluation, Path(out))
+    predictions = load_predictions(path, ids=bool(fit or reference or oracles))
+    with locked(out):
+        if REPORT.is_complete(out, made, replace):
+            console().print(f"{out}: already complete")
+            return
+        evaluation = evaluate_predictions(
+            predictions,
+            scores,
+            resources,
+            groups=groups_of(groups, predictions, path),
+            paper=paper,
+            bootstrap=bootstrap,
+            seed=seed,
+            clusters=clusters_of(cluster, predictions, path),
+            title=f"Trust in {outputs}",
+            ids=partial(ids_of, path),
+        )
+        publish(evaluation, Path(out), made)

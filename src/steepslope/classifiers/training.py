@@ -93,9 +93,10 @@ def train_classifier(
     if pixels.std() == 0:
         raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
     card = ClassifierCard(
-        net=net, num_classes=int(images.labels.max()) + 1, mean=float(pixels.mean()), std=float(pixels.std()),
+        net=net, num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
+        mean=float(pixels.mean()), std=float(pixels.std()),
         data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=split_seed,
-        training=asdict(recipe),
+        training=asdict(recipe), classes=None if images.classes is None else list(images.classes),
     )  # fmt: skip
     if not replace and is_trained(out, card):
         notice(f"{out}: already complete")

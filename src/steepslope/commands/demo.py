@@ -57,5 +57,5 @@ def _run(folder: Path, seed: int) -> None:
     show_fused(fused.fitted_)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = partial(ids_of, work / "outputs" / "test")
-    title, groups = "Which digits to trust", Groups(test.require_labels())
+    title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes)
     publish(evaluate_predictions(test, names, groups=groups, seed=seed, title=title, ids=ids), folder, MADE_BY_DEMO)

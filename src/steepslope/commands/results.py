@@ -35,7 +35,8 @@ def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any]) -> None:
 def groups_of(named: str | None, predictions: Predictions, path: Path) -> Groups | None:
     """Return the groups that ``--groups`` names; the labels if it names none and there are labels."""
     if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
-        return Groups(predictions.predictions if named == "predicted" else predictions.require_labels())
+        labels = predictions.predictions if named == "predicted" else predictions.require_labels()
+        return Groups(labels, predictions.classes)
     return None if named is None else _column("groups", named, "group", predictions, path)
 
 

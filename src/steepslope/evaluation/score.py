@@ -16,6 +16,7 @@ from steepslope.metrics.selective import SCALES
 from steepslope.oracle import Oracle
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.row_hashes import shared_rows
 from steepslope.scores import SCORES
 
@@ -162,6 +163,7 @@ def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> Cla
         raise SteepslopeError(f"{name} learns from the classifier: expected {expected}, found none")
     if found.num_classes != outputs.num_classes:
         raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {found.num_classes}", name)
+    require_same_names(name, outputs.classes, found.classes)
     shared = shared_rows(outputs, found)
     if shared and not resources.allow_fit_rows:
         raise SteepslopeError(f"expected other rows, found {in_both(shared, outputs, found)}: {TELLS_NOTHING}", name)

@@ -12,6 +12,7 @@ from steepslope.evidence.folds import ERRORS, FOLDS, Errors, fold_of
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.row_hashes import shared_rows, told_by_in
 from steepslope.utilities.blocks import blocks
 
@@ -46,6 +47,7 @@ def evidence_of(
         if reference.num_classes != outputs.num_classes:
             found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
             raise SteepslopeError(found, "reference")
+        require_same_names("reference", outputs.classes, reference.classes)
     states = fit_states(inputs, outputs, reference)
     return all_parts(outputs, inputs, states, read), states
 

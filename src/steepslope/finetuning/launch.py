@@ -59,7 +59,7 @@ def _problems(request: FinetuneRequest, recipes: Collection[Finetuning]) -> Iter
     if request.valid is not None and all(recipe.select == "last" for recipe in recipes):
         yield "valid: expected none where no epoch is selected (--select)"
     if request.outputs is not None and any(one is not None for one in request.classifier_input):
-        yield "classifier size, mean, std and resize: expected none beside outputs"
+        yield "classifier size, mean, std, resize, channels and preprocessing: expected none beside outputs"
     if request.outputs is not None and request.classes is not None:
         yield "classes: expected none beside outputs, which hold the labels"
     if request.strategy != "auto" and not request.strategy.startswith("ddp"):

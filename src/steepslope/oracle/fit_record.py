@@ -15,6 +15,7 @@ import numpy as np
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import CLASSES, require_same_names
 from steepslope.outputs.row_hashes import RowHashes
 from steepslope.utilities.files import field
 from steepslope.utilities.results import MADE
@@ -30,17 +31,19 @@ AGAIN = "copy the oracle's folder as a whole, or fit it again"
 class FitRecord:
     """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
 
+    ``classes`` are the names of the classes by label, None where they have none.
     ``made`` is empty where it was made in Python; see :mod:`steepslope.utilities.results`.
     """
 
     rows: RowHashes
     classifier: str | None = None
     made: Mapping[str, Any] = member(default_factory=dict)
+    classes: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, outputs: ClassifierOutputs) -> FitRecord:
         """Return the record of the outputs that an oracle is fitted on."""
-        return cls(RowHashes.of(outputs), outputs.classifier)
+        return cls(RowHashes.of(outputs), outputs.classifier, classes=outputs.classes)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these outputs are rows of the fit set; 0 where rows with ids meet rows without."""
@@ -49,7 +52,8 @@ class FitRecord:
         return self.rows.shared_with(RowHashes.of(outputs, self.rows.told_by))
 
     def require_classifier(self, outputs: ClassifierOutputs) -> None:
-        """Raise if the outputs are known to be another classifier's."""
+        """Raise if the outputs are known to be another classifier's, or of classes of other names or order."""
+        require_same_names("the oracle", self.classes, outputs.classes)
         if None not in (self.classifier, outputs.classifier) and self.classifier != outputs.classifier:
             raise SteepslopeError(
                 f"expected outputs of the classifier that it was fitted for (digest {_short(self.classifier)}), found "
@@ -61,7 +65,8 @@ class FitRecord:
         """Write the hashes, and return what the card holds of the record."""
         save_arrays({HASHES: self.rows.hashes}, folder / FIT_ROWS)
         rows = {"rows": len(self.rows), "told_by": self.rows.told_by, "digest": self.rows.digest}
-        return {RECORD: {**rows, "classifier": self.classifier}, MADE: dict(self.made)}
+        named = {} if self.classes is None else {CLASSES: list(self.classes)}
+        return {RECORD: {**rows, "classifier": self.classifier, **named}, MADE: dict(self.made)}
 
     @classmethod
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path) -> FitRecord | None:
@@ -79,7 +84,8 @@ class FitRecord:
             raise SteepslopeError(
                 f"expected the rows of the digest in {path.name}, found others: {AGAIN}", folder / FIT_ROWS
             )
-        return cls(rows, classifier, card.get(MADE) or {})
+        classes = tuple(map(str, field(kept, CLASSES, list, path))) if CLASSES in kept else None
+        return cls(rows, classifier, card.get(MADE) or {}, classes)
 
 
 def _short(digest: str | None) -> str:

@@ -166,7 +166,7 @@ class ImageOracle(BaseOracle):
             lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
             transform = Transform(**{**described, **lists})
             frame = load_classifier(spec)
-            frame = replace(frame, transform=frame.transform.changed(size=size))
+            frame = replace(frame, transform=transform.changed(size=size))  # it has as many channels as the net
             net = build_net(frame, recipe["hidden"], recipe["head"], recipe["seed"])
             record = FitRecord.read(folder, card, path)
             oracle = cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe, record_=record)

@@ -1,6 +1,6 @@
 """``metrics.json``, ``details.json``, ``table.md`` and ``report.html``: what `evaluate` and `demo` leave behind."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: ND
         columns["predicted"] = [UNDEFINED.text] * len(rows)
         columns["label"] = ["right" if right else "wrong" for right in predictions.is_correct[rows]]
     else:
-        columns |= {"predicted": predictions.predictions[rows], "label": predictions.require_labels()[rows]}
+        by_kind = {"predicted": predictions.predictions[rows], "label": predictions.require_labels()[rows]}
+        columns |= {name: _by_name(labels, predictions.classes) for name, labels in by_kind.items()}
     columns["confidence (%)"] = [f"{100 * value:.1f}" for value in scored.unit_confidence[rows]]
     note = ""
     if scored.explain is not None and len(rows):
@@ -78,3 +79,8 @@ def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: ND
         note = "After the confidence: what each kind of evidence added to the trust logit."
     lines = [[Cell(str(value)) for value in line] for line in zip(*columns.values(), strict=True)]
     return Grid(title, list(columns), lines, note)
+
+
+def _by_name(labels: NDArray[np.int64], classes: Sequence[str] | None) -> Sequence[Any]:
+    """Return labels by the names of their classes; as they are where these have none."""
+    return labels.tolist() if classes is None else [classes[label] for label in labels]

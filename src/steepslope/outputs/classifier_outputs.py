@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,6 +64,7 @@ class ClassifierOutputs:
     ids: NDArray[np.str_] | None
     classes: tuple[str, ...] | None
     further: Mapping[str, NDArray[Any]]
+    classifier: str | None = None  # the digest of what made them, where it is known
 
     def __init__(
         self,
@@ -155,15 +157,25 @@ class ClassifierOutputs:
 
     def changed(self, **arrays: ArrayLike | None) -> ClassifierOutputs:
         """Return the same with other arrays of these names; None takes an array away."""
-        return self.of({**self.arrays, **arrays}, self.classes)
+        return self.of({**self.arrays, **arrays}, self.classes).of_classifier(self.classifier)
+
+    def of_classifier(self, digest: str | None) -> ClassifierOutputs:
+        """Return the same, of the classifier with this digest, as an extraction records it; None where it is not known.
+
+        Oracles remember it, and refuse the outputs of another classifier.
+        """
+        known = copy(self)
+        object.__setattr__(known, "classifier", digest)
+        return known
 
     def named(self, classes: Iterable[str] | None) -> ClassifierOutputs:
         """Return the same with these names of the classes; None takes them away."""
-        return self.of(self.arrays, classes)
+        return self.of(self.arrays, classes).of_classifier(self.classifier)
 
     def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
-        return self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
+        some = self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
+        return some.of_classifier(self.classifier)
 
     def augmented(self) -> ClassifierOutputs | None:
         """Return the augmented copies as outputs of their own, (n × A,), without ids; None where there are none.
@@ -205,7 +217,8 @@ class ClassifierOutputs:
     def load(cls, path: str | Path) -> ClassifierOutputs:
         """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path."""
         with formats.naming(Path(path)):
-            return cls.of(*formats.required(formats.read(Path(path))))
+            outputs = cls.of(*formats.required(formats.read(Path(path))))
+            return outputs.of_classifier(formats.classifier_of(Path(path)))
 
 
 def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> None:

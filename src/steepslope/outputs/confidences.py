@@ -36,4 +36,4 @@ def load_predictions(path: Path, ids: bool = False) -> ClassifierOutputs | Confi
             return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
         outputs = ClassifierOutputs.of(*formats.required(arrays))
         outputs.require_labels()
-        return outputs
+        return outputs.of_classifier(formats.classifier_of(path))

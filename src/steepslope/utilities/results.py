@@ -15,6 +15,7 @@ from steepslope.utilities.files import digest_of, read_json
 
 MADE = "made"  # what a result calls what made it
 NOT_DECISIVE = ("out", "replace")  # options that do not decide what is made
+WRITTEN = ("rows",)  # options that name further files to write, which are no inputs
 READ = ("manifest.json", "oracle.json", "*.npy", "*.parquet", "*.safetensors")  # what is read of a folder
 INSIDE = ("", "auxiliary", "foreign", "augmented")  # where in it
 REMEDY = "choose another folder, or give --replace"
@@ -33,7 +34,8 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         flat |= {name: value} if not hasattr(value, "__dataclass_fields__") else asdict(value)
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
-    stamps = {f"content of {word}": _stamp(Path(word)) for word in _words(decisive.values()) if _is_there(word)}
+    words = _words(value for name, value in decisive.items() if name not in WRITTEN)
+    stamps = {f"content of {word}": _stamp(Path(word)) for word in words if _is_there(word)}
     made: dict[str, Any] = json.loads(json.dumps(decisive | stamps, default=str))
     return made
 
@@ -61,7 +63,7 @@ def _stamp(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """A kind of result: what it is, in words, its files, the last of which means finished, and that with what made it."""
+    """A kind of result: what it is, in words, its files (the last means finished), and the one with what made it."""
 
     what: str
     files: tuple[str, ...]

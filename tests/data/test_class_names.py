@@ -48,12 +48,13 @@ def test_names_are_read_from_what_knows_them(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("cat\ndog\n")
     assert read_classes(tmp_path / "names.txt") == PETS
     for record in ("manifest.json", "classifier.json"):
-        (tmp_path / record).mkdir()
-        (tmp_path / record / record).write_text(json.dumps({"classes": ["cat", "dog"]}))
-        assert read_classes(tmp_path / record) == PETS
-    (tmp_path / "manifest.json" / "manifest.json").write_text(json.dumps({"classes": None}))
+        folder = tmp_path / record.removesuffix(".json")
+        folder.mkdir()
+        (folder / record).write_text(json.dumps({"classes": ["cat", "dog"]}))
+        assert read_classes(folder) == PETS
+    (tmp_path / "manifest" / "manifest.json").write_text(json.dumps({"classes": None}))
     with pytest.raises(SteepslopeError, match=r"manifest\.json: expected names of classes, found none"):
-        read_classes(tmp_path / "manifest.json")
+        read_classes(tmp_path / "manifest")
     with pytest.raises(SteepslopeError, match="expected a text file, outputs or a classifier"):
         read_classes(tmp_path)
 

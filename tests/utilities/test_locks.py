@@ -23,7 +23,10 @@ def test_a_second_run_is_refused_until_the_first_ends(tmp_path: Path) -> None:
     out = tmp_path / "a" / "b"
     with locked(out):
         (out / "result").write_text("mine")
-        with pytest.raises(SteepslopeError, match=f"^{out}: another run works in this folder: wait for it"), locked(out):
+        with (
+            pytest.raises(SteepslopeError, match=f"^{out}: another run works in this folder: wait for it"),
+            locked(out),
+        ):
             pass
     with locked(out):
         assert (out / "result").read_text() == "mine"

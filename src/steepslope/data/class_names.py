@@ -125,7 +125,7 @@ def read_classes(path: Path) -> dict[str, int]:
 
 
 def _recorded(folder: Path) -> list[str]:
-    records = [folder / name for name in RECORDS if (folder / name).is_file()]
+    records = [folder / name for name in RECORDS if (folder / name).exists()]
     if not records:
         raise SteepslopeError("expected a text file, outputs or a classifier with names of classes, found none", folder)
     content = read_json(records[0], "names of classes")

@@ -41,7 +41,9 @@ def test_another_classifiers_outputs_are_refused(fused: bool, tmp_path: Path) ->
     oracle = Oracle.load(fitted(tmp_path, make_outputs().of_classifier(MINE), fused))
     others = make_outputs(seed=1)
     for work in (oracle.trust_logit, oracle.confidence, oracle.trusts, oracle.explain):
-        with pytest.raises(SteepslopeError, match="the oracle: expected outputs of the classifier that it was fitted for"):
+        with pytest.raises(
+            SteepslopeError, match="the oracle: expected outputs of the classifier that it was fitted for"
+        ):
             work(others.of_classifier(ANOTHERS).changed(noise=None).subset(slice(9)))
         work(others.of_classifier(MINE))
         work(others)  # whose they are is not known

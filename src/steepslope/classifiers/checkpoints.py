@@ -60,9 +60,9 @@ def read_card(folder: Path) -> ClassifierCard:
     path = folder / CARD
     content = read_json(path, "a classifier checkpoint")
     kinds = get_type_hints(ClassifierCard)
-    classes = kinds.pop(CLASSES)
+    del kinds[CLASSES]
     given = {name: field(content, name, get_origin(of) or of, path) for name, of in kinds.items()}
-    named = field({CLASSES: None, **content}, CLASSES, get_args(classes), path)  # earlier cards have none
+    named = field({CLASSES: None, **content}, CLASSES, (list, type(None)), path)  # earlier cards have none
     with located(path):
         names = checked_classes(named, positive(content, "num_classes", path))
     card = ClassifierCard(**given, classes=None if names is None else list(names))

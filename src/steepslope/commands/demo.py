@@ -42,5 +42,5 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     console().print(f"fused: {fused.fitted_}")
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = partial(ids_of, work / "outputs" / "test")
-    title, groups = "Which digits to trust", Groups(test.labels)
+    title, groups = "Which digits to trust", Groups(test.require_labels())
     publish(evaluate_predictions(test, names, groups=groups, seed=seed, title=title, ids=ids), folder)

@@ -59,7 +59,7 @@ def fit(
     oracle = FusedOracle(**_fused(settings, budget)) if fused else Oracle(**settings.as_json())
     require_tables(reading, outputs, reference)
     require_one_classifier(outputs, reference)
-    fit_set = ClassifierOutputs.load(outputs, reading)
+    fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
     known = None if reference is None else ClassifierOutputs.load(reference, reading)
     try:
         oracle.fit(fit_set, known)

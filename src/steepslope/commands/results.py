@@ -40,7 +40,7 @@ def groups_of(
     Empty cells of a column are a group of their own.
     """
     if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
-        return Groups(predictions.predictions if named == "predicted" else predictions.labels)
+        return Groups(predictions.predictions if named == "predicted" else predictions.require_labels())
     return None if named is None else _column("groups", named, "group", predictions, path, reading, EMPTY)
 
 

@@ -18,7 +18,8 @@ from steepslope.outputs import ClassifierOutputs
 def fit_feature_opinion(reference: ClassifierOutputs) -> State:
     """Fit the net to the reference's labels."""
     known = references(reference)
-    return fit_small_net(np.asarray(known.require_features(), dtype=np.float32), known.labels, known.num_classes)
+    features = np.asarray(known.require_features(), dtype=np.float32)
+    return fit_small_net(features, known.require_labels(), known.num_classes)
 
 
 def check_feature_opinion(state: State, num_classes: int) -> None:

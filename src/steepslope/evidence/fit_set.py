@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.evidence.copies import joined, with_copies
 from steepslope.evidence.fitting import all_parts, require_other_rows
 from steepslope.evidence.folds import FOLDS, fold_of
@@ -53,6 +53,8 @@ class FitSet:
         """
         if reference is not None:
             require_other_rows("reference", outputs, reference)
+            with located("reference"):
+                reference.require_labels()
             if reference.num_classes != outputs.num_classes:
                 found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
                 raise SteepslopeError(found, "reference")

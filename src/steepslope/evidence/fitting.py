@@ -66,7 +66,7 @@ def _crossfitted(
     looked_up = [name for name in inputs if kind_of(name).needs_reference]
     if not looked_up:
         return all_parts(outputs, inputs, final, read), final
-    fold = fold_of(outputs.labels, seed)
+    fold = fold_of(outputs.require_labels(), seed)
     whole: list[NDArray[Any]] = []
     for number in range(FOLDS):
         inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))

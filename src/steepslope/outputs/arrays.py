@@ -4,7 +4,7 @@ A new array is one entry here. Outputs then take it by its name, keep it in fold
 evidence that names it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ ARRAYS: dict[str, Array] = {
     "augmented_noise": Array(("n", "A", "s"), finite=True),
 }
 OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
+CLASSES = "classes"  # so files call the names of the classes, (K,) strings
 LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
 FORMER_NAMES: dict[str, str] = {"auxiliary": "foreign"}  # in files of earlier versions
 
@@ -91,6 +92,25 @@ def checked(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[A
     if ARRAYS[name].finite:
         require_finite(name, array)
     return np.require(array, np.int64, "W") if ARRAYS[name].kind == INTEGERS else array  # torch wants no read-only ones
+
+
+def checked_classes(classes: Iterable[str] | None, num_classes: int) -> tuple[str, ...] | None:
+    """Return the names of the classes; raise unless there are as many different ones as there are classes.
+
+    >>> checked_classes(["cat", "dog"], 2), checked_classes(None, 2)
+    (('cat', 'dog'), None)
+    """
+    if classes is None:
+        return None
+    names = tuple(map(str, classes))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if len(names) != num_classes:
+        raise SteepslopeError(
+            f"expected {num_classes} names, one a column of the logits, found {len(names)}", "classes"
+        )
+    if twice is not None:
+        raise SteepslopeError(f"expected different names, found {twice!r} twice", "classes")
+    return names
 
 
 def require_finite(name: str, array: NDArray[Any]) -> None:

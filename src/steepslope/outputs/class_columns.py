@@ -39,8 +39,7 @@ class Match(NamedTuple):
 
 def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection[str]) -> ClassColumns | None:
     """Return the logits' columns, None where there are none of the usual names; patterns leave out those in ``own``."""
-    usual = numbered(names, USUAL) or (f"{USUAL}_*",)
-    patterns = usual if options.logit_columns is None else options.logit_columns
+    patterns = options.logit_columns or numbered(names, USUAL) or (f"{USUAL}_*",)
     found = [_matches(names, pattern, own) for pattern in patterns]
     for pattern, matches in zip(patterns, found, strict=True):
         if not matches and options.logit_columns is not None:
@@ -48,7 +47,7 @@ def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection
     sorted_ = [sorted(matches, key=lambda one: natural(one.column)) for matches in found]
     ordered = [one for matches in sorted_ for one in matches]
     _require_distinct([one.column for one in ordered])
-    if len(ordered) < 2 and options.logit_columns is None:
+    if not ordered:
         return None
     columns = _columns(ordered, all("*" in pattern for pattern in patterns), found == sorted_)
     return columns if options.classes is None else _renamed(columns, options.classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs import formats
-from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checked_all
+from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checked_all, checked_classes
+from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.utilities.blocks import BLOCK_ROWS, blocks
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
@@ -21,18 +22,22 @@ BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 
 @dataclass(frozen=True, eq=False, init=False)
 class ClassifierOutputs:
-    """Logits and labels of n predictions over K classes, and further arrays of :data:`~steepslope.outputs.ARRAYS`.
+    """Logits of n predictions over K classes, labels where they are known, and further arrays.
+
+    :data:`~steepslope.outputs.ARRAYS` lists all arrays.
 
     Parameters
     ----------
     logits
         Floats (n, K), K ≥ 2, finite; in memory or memory-mapped.
     labels
-        Integers (n,) in 0…K−1: the true classes.
+        Integers (n,) in 0…K−1: the true classes; None where they are not known.
     features
         Floats (n, d): the classifier's penultimate representation.
     ids
         Strings (n,) that name the inputs.
+    classes
+        K different strings, the names of the classes in the order of the logits; None where they have no names.
     further, arrays
         Further arrays, by name: ``views`` (n, V, K), the logits of V small changes of each input, such as its mirror
         image; ``dropout`` (n, 2, K), over passes with dropout the log of each class's mean probability, and its
@@ -54,30 +59,33 @@ class ClassifierOutputs:
     """
 
     logits: NDArray[Any]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     features: NDArray[Any] | None
     ids: NDArray[np.str_] | None
+    classes: tuple[str, ...] | None
     further: Mapping[str, NDArray[Any]]
 
     def __init__(
         self,
         logits: ArrayLike,
-        labels: ArrayLike,
+        labels: ArrayLike | None = None,
         features: ArrayLike | None = None,
         ids: ArrayLike | None = None,
+        classes: Iterable[str] | None = None,
         further: Mapping[str, ArrayLike | None] | None = None,
         **arrays: ArrayLike | None,
     ) -> None:
         rows = checked("logits", logits, {})
         sizes = {"n": rows.shape[0], "K": rows.shape[1]}
-        given = {"features": features, "ids": ids, **(further or {}), **arrays}
+        given = {"labels": labels, "features": features, "ids": ids, **(further or {}), **arrays}
         for name in given:
             require_known("array", name, ARRAYS)
-        kept = {"labels": checked("labels", labels, sizes), **checked_all(given, sizes)}
-        _require_classes_of(kept["labels"], sizes["K"])
+        kept = checked_all(given, sizes)
+        _require_classes_of(kept.get("labels"), sizes["K"])
         for name in ("labels", "features", "ids"):
             object.__setattr__(self, name, kept.pop(name, None))
         object.__setattr__(self, "logits", rows)
+        object.__setattr__(self, "classes", checked_classes(classes, sizes["K"]))
         object.__setattr__(self, "further", kept)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
@@ -102,17 +110,18 @@ class ClassifierOutputs:
 
     @cached_property
     def is_correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is the label, (n,) (paper, Eq. 2)."""
-        return np.asarray(self.predictions == self.labels)
+        """Whether each prediction is the label, (n,) (paper, Eq. 2); it needs labels."""
+        return np.asarray(self.predictions == self.require_labels())
 
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
-        """The classifier's softmax probability of the label, (n,), in [0, 1]."""
-        return np.concatenate([self._true_class_probability(rows) for rows in logit_blocks(self)])
+        """The classifier's softmax probability of the label, (n,), in [0, 1]; it needs labels."""
+        labels = self.require_labels()
+        return np.concatenate([self._probability_of(labels, rows) for rows in logit_blocks(self)])
 
-    def _true_class_probability(self, rows: slice) -> NDArray[np.float64]:
+    def _probability_of(self, labels: NDArray[np.int64], rows: slice) -> NDArray[np.float64]:
         logits = np.asarray(self.logits[rows], dtype=np.float64)
-        gaps = logits - np.take_along_axis(logits, self.labels[rows, None], axis=1)
+        gaps = logits - np.take_along_axis(logits, labels[rows, None], axis=1)
         with np.errstate(over="ignore"):  # an infinite sum is a probability of 0
             return np.asarray(1 / np.exp(gaps).sum(axis=1))
 
@@ -133,25 +142,35 @@ class ClassifierOutputs:
         """Return the features; raise if these outputs have none."""
         return self.require("features")
 
+    def require_labels(self) -> NDArray[np.int64]:
+        """Return the labels; raise if these outputs have none."""
+        if self.labels is None:
+            raise SteepslopeError("expected the true class of each prediction, found none: give labels", "labels")
+        return self.labels
+
     @classmethod
-    def of(cls, arrays: Mapping[str, ArrayLike | None]) -> ClassifierOutputs:
-        """Return the outputs of arrays by name, at least logits and labels."""
-        further = {name: array for name, array in arrays.items() if name not in ("logits", "labels")}
-        return cls(arrays["logits"], arrays["labels"], further=further)  # type: ignore[arg-type]
+    def of(cls, arrays: Mapping[str, ArrayLike | None], classes: Iterable[str] | None = None) -> ClassifierOutputs:
+        """Return the outputs of arrays by name, at least logits."""
+        further = {name: array for name, array in arrays.items() if name != "logits"}
+        return cls(arrays["logits"], further=further, classes=classes)  # type: ignore[arg-type]
 
     def changed(self, **arrays: ArrayLike | None) -> ClassifierOutputs:
         """Return the same with other arrays of these names; None takes an array away."""
-        return self.of({**self.arrays, **arrays})
+        return self.of({**self.arrays, **arrays}, self.classes)
+
+    def named(self, classes: Iterable[str] | None) -> ClassifierOutputs:
+        """Return the same with these names of the classes; None takes them away."""
+        return self.of(self.arrays, classes)
 
     def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
-        return self.of({name: array[rows] for name, array in self.arrays.items()})
+        return self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
 
     def augmented(self) -> ClassifierOutputs | None:
         """Return the augmented copies as outputs of their own, (n × A,), without ids; None where there are none.
 
-        Row r is a copy of row ``r // A`` and has its label. It holds no array that these outputs do not hold of the
-        originals, such as features that were taken away.
+        Row r is a copy of row ``r // A`` and has its label, if that has one. It holds no array that these outputs do
+        not hold of the originals, such as features that were taken away.
 
         >>> outputs = ClassifierOutputs([[2, 0.5], [0.5, 1]], [0, 1], augmented_logits=[[[1, 0.5]] * 3, [[0, 1.5]] * 3])
         >>> copies = outputs.augmented()
@@ -163,7 +182,8 @@ class ClassifierOutputs:
             return None
         copied = {name: self.further.get(f"{OF_COPIES}{name}") for name in self.arrays}
         rows = {name: array.reshape(-1, *array.shape[2:]) for name, array in copied.items() if array is not None}
-        return self.of({**rows, "labels": np.repeat(self.labels, logits.shape[1])})
+        labels = None if self.labels is None else np.repeat(self.labels, logits.shape[1])
+        return self.of({**rows, "labels": labels}, self.classes)
 
     def with_auxiliary(self, other: ClassifierOutputs) -> ClassifierOutputs:
         """Return the same with another backbone's features of the same inputs; the ids must be the same.
@@ -176,18 +196,31 @@ class ClassifierOutputs:
         return self.changed(auxiliary=other.require("features"), augmented_auxiliary=copies)
 
     def save(self, path: str | Path) -> None:
-        """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one."""
-        formats.write(Path(path), self.arrays)
+        """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one.
+
+        All but .csv files hold the names of the classes.
+        """
+        formats.write(Path(path), self.arrays, self.classes)
 
     @classmethod
-    def load(cls, path: str | Path) -> ClassifierOutputs:
-        """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path."""
+    def load(cls, path: str | Path, options: ReadingOptions = AS_WRITTEN, labelled: bool = False) -> ClassifierOutputs:
+        """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path.
+
+        The options say how files that others made are read. A table without labels is refused if it must be
+        ``labelled``.
+        """
         with formats.naming(Path(path)):
-            arrays = formats.read(Path(path))
-            return cls.of(formats.required({name: arrays[name] for name in ARRAYS if name in arrays}, arrays))
+            return cls.from_file(formats.read(Path(path), options=options, labelled=labelled), options)
+
+    @classmethod
+    def from_file(cls, found: Mapping[str, NDArray[Any]], options: ReadingOptions = AS_WRITTEN) -> ClassifierOutputs:
+        """Return the outputs of the arrays that a file holds."""
+        return cls.of(*formats.required(dict(found)))
 
 
-def _require_classes_of(labels: NDArray[np.int64], num_classes: int) -> None:
+def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> None:
+    if labels is None:
+        return
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(outside):
         raise SteepslopeError(

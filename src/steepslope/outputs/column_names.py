@@ -31,8 +31,8 @@ def numbered(names: Collection[str], prefix: str) -> list[str]:
 def listed(names: Sequence[str]) -> str:
     """Return names on one line, no more than so many; blanks at an end are made visible.
 
-    >>> listed(["a", " b"]), listed(["c"] * 1000)[-24:]
-    ("a, ' b'", 'c, c, … (1,000 in all)')
+    >>> listed(["a", " b"]), listed(["c"] * 1000)[-16:]
+    ("a, ' b'", '… (1,000 in all)')
     """
     shown = [name if name == name.strip() != "" else repr(name) for name in names[:SHOWN]]
     return ", ".join(shown) + (f", … ({len(names):,} in all)" if len(names) > SHOWN else "")

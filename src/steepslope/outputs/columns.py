@@ -40,6 +40,9 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
     logits = None if options.confidence_column is not None else class_columns(names, options, own)
     if logits is not None:
         texts = _texts(names, ids=options.id_column, labels=options.label_column)
+        both = [column for column in texts.values() if column in logits.columns]
+        if both:
+            raise SteepslopeError(f"column {both[0]!r}: cannot be a logit and the label or id at once")
         numbers = {"logits": logits.columns, **_further(names, logits.columns)}
         layout = Layout(numbers, texts, logits.classes, logits.counts)
     elif CONFIDENCE in names or options.confidence_column is not None:

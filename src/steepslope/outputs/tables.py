@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, unknown_name
 from steepslope.outputs.arrays import ARRAYS, CLASSES, Arrays
-from steepslope.outputs.columns import CONFIDENCE, CORRECT, layout_of, require_once
+from steepslope.outputs.columns import CONFIDENCE, CORRECT, layout_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.texts import Texts, labels, truths
 
@@ -33,6 +33,9 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     wanted = {name: column for name, column in layout.texts.items() if ids or name != "ids"}
     arrays, texts = _collect(path, layout.numbers, wanted, options)
     classes = layout.classes or _kept_classes(path)
+    if "logits" in arrays and arrays["logits"].shape[1] == 1 and not options.probabilities:
+        expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
+        raise SteepslopeError(f"{expected}, found {layout.numbers['logits'][0]!r} alone", "logits")
     if CONFIDENCE in arrays:
         arrays[CONFIDENCE] = arrays[CONFIDENCE][:, 0]
     if "labels" in texts:
@@ -72,8 +75,10 @@ def read_groups(
             f"expected every column that is read once, found {column!r} {names.count(column)} times", path
         )
     texts = Texts.of(batch.column(column) for batch in _batches(path, {column: TEXT}, options))
-    if not len(texts.codes) or (empty is None and "" in texts.distinct):
-        raise SteepslopeError(f"column {column!r}: expected a group in each row, found empty ones", path)
+    rows = np.flatnonzero(texts.codes == texts.distinct.index("")) if "" in texts.distinct else []
+    if not len(texts.codes) or (empty is None and len(rows)):
+        found = f"an empty cell in row {rows[0]}" if len(rows) else "none"
+        raise SteepslopeError(f"column {column!r}: expected a value in each row, found {found}", path)
     return texts.codes, [text or str(empty) for text in texts.distinct]
 
 
@@ -150,7 +155,7 @@ def _parsing(options: ReadingOptions) -> Any:
 def _explained(path: Path, options: ReadingOptions) -> Any:
     """Say with pyarrow's reason what a CSV file is expected to be."""
     expected = f"UTF-8 text with {options.delimiter!r} between columns and '.' in decimals"
-    return explained(f"cannot be read as {expected}", path, pa.ArrowInvalid)
+    return explained(f"cannot be read as {expected}", path, (pa.ArrowInvalid, UnicodeDecodeError))
 
 
 def _collect(
@@ -201,7 +206,9 @@ def _numbers(values: Any, column: str, path: Path) -> NDArray[Any]:
 def _lists(values: Any, column: str, path: Path) -> NDArray[Any]:
     lengths = set(compute.list_value_length(values).to_pylist())
     if len(lengths) != 1 or None in lengths:
-        raise SteepslopeError(f"column {column!r}: expected lists of one length, found {sorted(map(str, lengths))}", path)
+        raise SteepslopeError(
+            f"column {column!r}: expected lists of one length, found {sorted(map(str, lengths))}", path
+        )
     return _numbers(values.flatten(), column, path).reshape(len(values), -1)
 
 

@@ -66,7 +66,7 @@ def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: ND
         columns["predicted"] = [UNDEFINED.text] * len(rows)
         columns["label"] = ["right" if right else "wrong" for right in predictions.is_correct[rows]]
     else:
-        columns |= {"predicted": predictions.predictions[rows], "label": predictions.labels[rows]}
+        columns |= {"predicted": predictions.predictions[rows], "label": predictions.require_labels()[rows]}
     columns["confidence (%)"] = [f"{100 * value:.1f}" for value in scored.unit_confidence[rows]]
     note = ""
     if scored.explain is not None and len(rows):

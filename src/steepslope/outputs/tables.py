@@ -75,7 +75,8 @@ def read_groups(
             f"expected every column that is read once, found {column!r} {names.count(column)} times", path
         )
     texts = Texts.of(batch.column(column) for batch in _batches(path, {column: TEXT}, options))
-    rows = np.flatnonzero(texts.codes == texts.distinct.index("")) if "" in texts.distinct else []
+    empty_code = texts.distinct.index("") if "" in texts.distinct else -1
+    rows = np.flatnonzero(texts.codes == empty_code)
     if not len(texts.codes) or (empty is None and len(rows)):
         found = f"an empty cell in row {rows[0]}" if len(rows) else "none"
         raise SteepslopeError(f"column {column!r}: expected a value in each row, found {found}", path)

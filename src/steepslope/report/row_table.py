@@ -43,7 +43,9 @@ def write_rows(evaluation: Evaluation, path: Path, source: Path, options: Readin
         batches = _batches(evaluation, source, options)
         first = next(batches)
         with (
-            explained("cannot hold a column of the outputs' file: give a .parquet file", kinds=pa.ArrowInvalid),
+            explained(
+                "a .csv file cannot hold a column of the outputs' file: give a .parquet file", kinds=pa.ArrowInvalid
+            ),
             _writer(staging / path.name, first.schema, options) as writer,
         ):
             for batch in chain([first], batches):

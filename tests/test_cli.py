@@ -70,14 +70,14 @@ def test_evaluate_reads_files(suffix: str, tmp_path: Path) -> None:
 
 def _bad_labels(path: Path) -> None:
     outputs = make_outputs(60)
-    np.savez(path, logits=outputs.logits, labels=outputs.labels + 1, features=outputs.require_features())
+    np.savez(path, logits=outputs.logits, labels=outputs.require_labels() + 1, features=outputs.require_features())
 
 
 def _nan_logits(path: Path) -> None:
     outputs = make_outputs(60)
     logits = outputs.logits.copy()
     logits[3, 1] = np.nan
-    np.savez(path, logits=logits, labels=outputs.labels, features=outputs.require_features())
+    np.savez(path, logits=logits, labels=outputs.require_labels(), features=outputs.require_features())
 
 
 def _no_errors(path: Path) -> None:

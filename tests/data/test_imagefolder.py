@@ -25,6 +25,6 @@ def test_classes_file_gives_the_order(tmp_path: Path) -> None:
     data = folder_of(tmp_path / "data", 1)
     (tmp_path / "classes.txt").write_text("cow\nbee\nant\n")
     assert extract_folder(data, tmp_path / "out", "--classes", str(tmp_path / "classes.txt")) == 0
-    assert ClassifierOutputs.load(tmp_path / "out").labels.tolist() == [2, 1, 0]
+    assert ClassifierOutputs.load(tmp_path / "out").require_labels().tolist() == [2, 1, 0]
     with pytest.raises(SteepslopeError, match="expected a size of the classifier's input"):
         Transform((0, 0), (0.5,), (0.5,))(Image.new("L", (4, 4)))

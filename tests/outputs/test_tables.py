@@ -163,7 +163,10 @@ def test_clusters_of_a_column_or_a_file(tmp_path: Path, capsys: pytest.CaptureFi
     outputs = make_outputs(60)
     patients = [f"patient {row // 6}" for row in range(60)]
     (tmp_path / "patients.csv").write_text("cluster\n" + "\n".join(patients) + "\n")
-    data = {"label": outputs.labels.tolist(), **{f"logit_{k}": outputs.logits[:, k].tolist() for k in range(4)}}
+    data = {
+        "label": outputs.require_labels().tolist(),
+        **{f"logit_{k}": outputs.logits[:, k].tolist() for k in range(4)},
+    }
     write(tmp_path / "o.csv", {**data, "patient": patients})
     words = ["evaluate", "--outputs", str(tmp_path / "o.csv"), "--bootstrap", "50", "--out"]
     for name, more in (("rows", []), ("column", ["--cluster", "patient"]), ("file", ["--cluster", "{}/patients.csv"])):

@@ -114,7 +114,9 @@ def test_lists_of_numbers_are_logits_too(tmp_path: Path, capsys: pytest.CaptureF
     assert [line["scores"] for line in lines] == table["scores"]
     (tmp_path / "rows.csv").write_text("earlier")
     capsys.readouterr()
-    words = f"evaluate --outputs {path} {options} --bootstrap 0 --out {tmp_path}/out2 --rows {tmp_path}/rows.csv"
+    words = (
+        f"evaluate --outputs {path} {options} --bootstrap 0 --out {tmp_path}/out2 --replace --rows {tmp_path}/rows.csv"
+    )
     assert main(words.split()) == 2
     assert "a .csv file cannot hold a column of the outputs' file" in capsys.readouterr().err
     assert (tmp_path / "rows.csv").read_text() == "earlier"
@@ -126,3 +128,26 @@ def test_columns_of_one_name_are_told_apart(tmp_path: Path) -> None:
     path.write_text("x,label,logit_0,logit_1,x,x\n1,0,2,1,2,3\n4,1,2,1,5,6\n")
     lines = evaluated(tmp_path, path, "", "rows.parquet")
     assert [lines[0][name] for name in ("x", "given_x", "given_given_x")] == ["1", "2", "3"]
+
+
+def test_a_file_that_is_there_stays_unless_it_may_be_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows that are missing beside a complete report are made up for."""
+    make_outputs(60).save(tmp_path / "outputs.npz")
+    words = f"evaluate --outputs {tmp_path}/outputs.npz --bootstrap 0 --out {tmp_path}/out".split()
+    rows = tmp_path / "rows.csv"
+    assert main(words) == 0
+    rows.write_text("mine")
+    capsys.readouterr()
+    assert main([*words[:-1], str(tmp_path / "other"), "--rows", str(rows)]) == 2
+    assert "rows.csv: there is such a file already: choose another, or give --replace" in capsys.readouterr().err
+    assert rows.read_text() == "mine"
+    assert not (tmp_path / "other" / "report.html").exists()
+    rows.unlink()
+    for _ in range(2):
+        assert main([*words, "--rows", str(rows)]) == 0
+        assert len(rows.read_text().splitlines()) == 61
+    assert "already complete" in capsys.readouterr().err
+    assert main([*words, "--scores", "margin", "--replace", "--rows", str(rows)]) == 0
+    assert rows.read_text().startswith('"id","label","prediction","mcp","mcp_trusted","margin"')

@@ -32,7 +32,7 @@ def with_rare_classes(seed: int) -> ClassifierOutputs:
     outputs = make_complete(600, 5, seed=seed)
     logits = outputs.logits.copy()
     logits[:, 4] = -20
-    labels = np.where(logits.argmax(axis=1) == 2, 2, outputs.labels)
+    labels = np.where(logits.argmax(axis=1) == 2, 2, outputs.require_labels())
     return outputs.changed(logits=logits, labels=labels)
 
 

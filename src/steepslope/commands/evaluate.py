@@ -4,6 +4,8 @@ from functools import partial
 from pathlib import Path
 
 from steepslope.outputs.reading import ReadingOptions, require_tables
+from steepslope.utilities.progress import console
+from steepslope.utilities.results import made_by
 
 
 def evaluate(
@@ -22,6 +24,8 @@ def evaluate(
     standardise: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
+    allow_fit_rows: bool = False,
+    replace: bool = False,
 ) -> None:
     """Evaluate scores and oracles, and write metrics.json, details.json, table.md and report.html.
 
@@ -67,7 +71,14 @@ def evaluate(
         Number of resamples for the intervals; 0 leaves the intervals out.
     seed
         Seed of the resamples.
+    allow_fit_rows
+        Evaluate a score or oracle even on rows that it was fitted on, which are refused otherwise; the table warns that
+        its numbers are too good.
+    replace
+        Replace a report that the folder holds already, made with other options or of other files, and a file of rows
+        that is there.
     """
+    made = made_by("evaluate", locals())
     from steepslope.commands.results import clusters_of, groups_of, publish
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
@@ -76,8 +87,9 @@ def evaluate(
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.outputs.formats import ids_of
-    from steepslope.report.row_table import require_writable, write_rows
-    from steepslope.utilities.progress import console
+    from steepslope.report.page import REPORT
+    from steepslope.report.row_table import require_free, require_writable, write_rows
+    from steepslope.utilities.locks import locked
 
     path = Path(outputs)
     require_tables(reading, outputs, fit, reference)
@@ -85,24 +97,31 @@ def evaluate(
         require_writable(Path(rows), path)
     require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
-    resources = Resources(held_out, known, lambda some: open_images(some, path, data), backbones, standardise)
-    on_images = [Path(name) for name in scores if (Path(name) / CARD).exists() and is_image_oracle(Path(name))]
-    for folder in on_images:
+    images = partial(open_images, path=path, data=data)
+    resources = Resources(held_out, known, images, backbones, standardise, allow_fit_rows)
+    oracles = [Path(name) for name in scores if (Path(name) / CARD).exists()]
+    for folder in filter(is_image_oracle, oracles):
         require_allowed(folder, backbones)
-    predictions = load_predictions(path, bool(fit or reference or on_images), reading)
-    evaluation = evaluate_predictions(
-        predictions,
-        scores,
-        resources,
-        groups=groups_of(groups, predictions, path, reading),
-        paper=paper,
-        bootstrap=bootstrap,
-        seed=seed,
-        clusters=clusters_of(cluster, predictions, path, reading),
-        title=f"Trust in {outputs}",
-        ids=partial(ids_of, path, options=reading),
-    )
-    publish(evaluation, Path(out))
-    if rows is not None:
-        write_rows(evaluation, Path(rows), path, reading)
-        console().print(f"rows: {rows}")
+    predictions = load_predictions(path, bool(fit or reference or oracles), reading)
+    with locked(out):
+        if REPORT.is_complete(out, made, replace) and (rows is None or Path(rows).exists()):
+            console().print(f"{out}: already complete")
+            return
+        if rows is not None:
+            require_free(Path(rows), replace)
+        evaluation = evaluate_predictions(
+            predictions,
+            scores,
+            resources,
+            groups=groups_of(groups, predictions, path, reading),
+            paper=paper,
+            bootstrap=bootstrap,
+            seed=seed,
+            clusters=clusters_of(cluster, predictions, path, reading),
+            title=f"Trust in {outputs}",
+            ids=partial(ids_of, path, options=reading),
+        )
+        publish(evaluation, Path(out), made)
+        if rows is not None:
+            write_rows(evaluation, Path(rows), path, reading)
+            console().print(f"rows: {rows}")

@@ -3,7 +3,9 @@
 It imports torch and plots plainly, so commands import it inside their functions.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +24,12 @@ from steepslope.report.page import write_report
 from steepslope.report.tables import heading, main_grid, terminal_titles
 
 
-def publish(evaluation: Evaluation, out: Path) -> None:
+def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any]) -> None:
     """Write the report, and print the table with what it means in words."""
-    write_report(evaluation, out)
+    write_report(evaluation, out, made)
     screen = Console(highlight=False, markup=False)
     screen.print(heading(evaluation.rows))
-    screen.print(terminal(main_grid(evaluation.rows), terminal_titles()))
+    screen.print(terminal(main_grid(evaluation.rows), terminal_titles(), screen.width), crop=False)
     for line in [*verdicts(evaluation.rows), f"report: {out / 'report.html'}"]:
         screen.print(line, soft_wrap=True)
 
@@ -40,7 +42,8 @@ def groups_of(
     Empty cells of a column are a group of their own.
     """
     if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
-        return Groups(predictions.predictions if named == "predicted" else predictions.require_labels())
+        labels = predictions.predictions if named == "predicted" else predictions.require_labels()
+        return Groups(labels, predictions.classes)
     return None if named is None else _column("groups", named, "group", predictions, path, reading, EMPTY)
 
 

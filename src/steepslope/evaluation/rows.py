@@ -48,7 +48,7 @@ class Row:
     confidence on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each
     probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
     ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are
-    empty where they were not wanted. ``handed_over`` and ``standardised`` are those of :class:`Scored`.
+    empty where they were not wanted. ``handed_over``, ``standardised`` and ``fit_rows`` are those of :class:`Scored`.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Row:
     vs_best_single: BestSingle | None = None
     handed_over: HandedOver | None = None
     standardised: bool = False
+    fit_rows: int = 0
 
     @property
     def delta_auc(self) -> Difference:
@@ -90,6 +91,7 @@ class Row:
             "vs_best_single": None if self.vs_best_single is None else self.vs_best_single.as_json(),
             "handed_over": None if self.handed_over is None else self.handed_over.part,
             "standardised": self.standardised,
+            "fit_rows": self.fit_rows,
         }
 
     def details_as_json(self) -> dict[str, Any]:
@@ -171,6 +173,7 @@ def table_rows(
             paper=_paper_values(one, predictions) if paper else {},
             handed_over=one.handed_over,
             standardised=one.standardised,
+            fit_rows=one.fit_rows,
         )
         rows.append(row)
         drawn.append(resampled)

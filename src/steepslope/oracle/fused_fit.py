@@ -19,6 +19,7 @@ from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State, arrays_fit
 from steepslope.evidence.storage import flattened, grouped, load_states
 from steepslope.oracle.budget import Gain
+from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.handover import SHARE, Handover
 from steepslope.oracle.selection import LEVELS, OWN, Pool
 from steepslope.oracle.standardising import Moments
@@ -102,7 +103,7 @@ def mixed(odds: Floats, fallback: Floats, weight: Floats) -> Floats:
     return odds + SHARE * weight * (fallback - odds)
 
 
-def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any]) -> None:
+def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any], record: FitRecord | None) -> None:
     """Write weights and what evidence learnt as safetensors, and the card; replace an earlier oracle."""
     pools = {name: getattr(fitted, name) for name in POOLS if getattr(fitted, name) is not None}
     learnt = {HANDOVER: fitted.handover, MOMENTS: fitted.moments}
@@ -116,7 +117,9 @@ def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any]) -> No
     with staged_folder(folder, last=CARD) as staging:
         save_arrays(flattened({name: vars(pool.pool) for name, pool in pools.items()}), staging / WEIGHTS)
         save_arrays(flattened(states), staging / STATES)
-        write_json(staging / CARD, {"kind": FUSED, "version": VERSION, "settings": settings, "fitted": card})
+        remembered = {} if record is None else record.write(staging)
+        about = {"kind": FUSED, "version": VERSION, "settings": settings, "fitted": card}
+        write_json(staging / CARD, about | remembered)
 
 
 def read_fit(folder: Path, card: Mapping[str, Any]) -> FusedFit:

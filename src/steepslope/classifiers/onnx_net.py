@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from steepslope.classifiers.classifier import Classifier, unknown_transform
+from steepslope.classifiers.classifier import COLOUR, Classifier, unknown_transform
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.extras import require_extra
@@ -92,7 +92,7 @@ def onnx_classifier(argument: str) -> Classifier:
     digest = _digest(path)
     net = OnnxNet(path, str(path))
     _, channels, height, width = net.fixed
-    transform = unknown_transform((height or 0, width or 0), channels or 0)
+    transform = unknown_transform((height or 0, width or 0), channels or COLOUR)
     found = next(one.shape[-1] for one in net.session.get_outputs() if one.name == net.logits)
     classes = wordnet_labels() if found == NUM_CLASSES else None
     return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest, classes)

@@ -33,6 +33,7 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
 
 def _run(folder: Path, seed: int) -> None:
     from steepslope.classifiers.training import recipe_for, train_classifier
+    from steepslope.commands.fit import show_fused
     from steepslope.commands.results import publish
     from steepslope.data.datasets import parse_dataset
     from steepslope.evaluation.evaluation import evaluate_predictions
@@ -52,7 +53,8 @@ def _run(folder: Path, seed: int) -> None:
         Oracle(loss=PAPER_LOSSES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
     fused = Oracle.fused(seed=seed).fit(held_out, outputs[work / "outputs" / "train"])
     fused.save(work / "oracles" / "fused")
-    console().print(f"fused: {fused.fitted_}")
+    console().print("fused:")
+    show_fused(fused.fitted_)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = partial(ids_of, work / "outputs" / "test")
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes)

@@ -82,15 +82,25 @@ def fit(
         oracle.save(out)
     errors = len(fit_set) - int(fit_set.is_correct.sum())
     if isinstance(oracle, FusedOracle) and oracle.fitted_ is not None:
-        _show_fused(oracle.fitted_)
+        show_fused(oracle.fitted_)
     kind = "fused" if fused else oracle.loss
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 
 
-def _show_fused(fitted: Any) -> None:
-    """Print what each budget gains, what the pool holds, and in a table what it lacks."""
-    for line in (str(fitted), *about_copies(fitted.copies)):
-        console().print(line, soft_wrap=True)
+def show_fused(fitted: Any) -> None:
+    """Print of a fused fit what each budget gains and what the pool holds, and in a table what it lacks."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    screen = console()
+    screen.print(fitted.summary, soft_wrap=True)
+    if fitted.missing:
+        table = Table("why", "without", box=SIMPLE_HEAD, pad_edge=False)
+        for reason, names in fitted.missing.items():
+            table.add_row(reason, ", ".join(names))
+        screen.print(table)
+    for line in about_copies(fitted.copies):
+        screen.print(line, soft_wrap=True)
 
 
 def about_copies(copies: Mapping[str, str]) -> list[str]:

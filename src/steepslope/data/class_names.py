@@ -35,6 +35,11 @@ class ClassNames:
         """The names given, else the classifier's own; empty where there are neither."""
         return self.given or self.own or {}
 
+    @property
+    def _has_ids_alone(self) -> bool:
+        """Whether all that is known are WordNet ids, which say nothing against names."""
+        return self.given is None and all(re.fullmatch(WORDNET_ID, name) for name in self.known)
+
     def label(self, name: str, place: str | Path) -> int:
         """Return the label of one name that the user or the classifier must know."""
         if name not in self.known:
@@ -48,8 +53,7 @@ class ClassNames:
         WordNet ids of which the data set has none, the data set's numbers are the labels, if it has as many classes as
         the classifier.
         """
-        only_ids = self.given is None and all(re.fullmatch(WORDNET_ID, name) for name in self.own or {})
-        if self.known and not (only_ids and not any(name in self.known for name in names)):
+        if self.known and not (self._has_ids_alone and not any(name in self.known for name in names)):
             return np.array([self.label(name, source) for name in names], dtype=np.int64)
         self.require_as_many(len(names), "classes", source)
         return np.arange(len(names))
@@ -58,7 +62,7 @@ class ClassNames:
         """Raise unless there are as many as the classifier has classes: else each label could be another class."""
         if self.num_classes not in (None, found):
             raise SteepslopeError(
-                f"expected {self.num_classes} {what}, as the classifier has classes, found {found}: {ADVICE}", place
+                f"expected {self.num_classes} {what}, as many as the classifier has, found {found}: {ADVICE}", place
             )
 
     def agreed(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
@@ -89,8 +93,8 @@ class ClassNames:
         known = in_order(self.known)
         if known is None or names is None or known == names:
             return known or names
-        if len(known) == len(names) and self.given is None and all(re.fullmatch(WORDNET_ID, name) for name in known):
-            return known  # ids say nothing against names
+        if len(known) == len(names) and self._has_ids_alone:
+            return known
         raise SteepslopeError(f"expected the classifier's classes, {difference(known, names)}", source)
 
 

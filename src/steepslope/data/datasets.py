@@ -25,6 +25,10 @@ NO_NAMES = ClassNames()
 SPLIT_SEED = 42  # of the hold-out split
 
 
+def unseen(argument: str, split: str) -> None:
+    """Look at nothing: whether the data are there is found when they are loaded."""
+
+
 @dataclass(frozen=True)
 class InSplits:
     """Data sets of a training and a test split, whose labels are numbers.
@@ -33,7 +37,7 @@ class InSplits:
     """
 
     load: Callable[[str, str], Divisible]
-    look: Callable[[str, str], object]
+    look: Callable[[str, str], object] = unseen
     splits = ("train", "test")
 
     def open(self, argument: str, split: str, names: ClassNames) -> Divisible:
@@ -46,7 +50,7 @@ class Whole:
     """Data sets without such splits, read image by image; class names become labels. ``look`` is as above."""
 
     load: Callable[[str, ClassNames], Dataset]
-    look: Callable[[str, str], object]
+    look: Callable[[str, str], object] = unseen
     splits = ()
 
     def open(self, argument: str, split: str, names: ClassNames) -> Dataset:

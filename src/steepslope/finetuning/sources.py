@@ -135,7 +135,9 @@ class Sources:
 
 
 def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
-    """Open all that a request names, and bring the live classifier to the device."""
+    """Open all that a request names, images before weights, and bring the live classifier to the device."""
+    if request.valid_data is not None:
+        parse_dataset(request.valid_data).look()
     fit_set = open_fit_set(request)
     if fit_set.classifier is not None:
         fabric.to_device(fit_set.classifier.net)

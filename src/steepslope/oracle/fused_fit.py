@@ -66,13 +66,24 @@ class FusedFit:
         return tuple(dict.fromkeys([*self.pool.inputs, *(() if self.fallback is None else self.fallback.inputs)]))
 
     def __str__(self) -> str:
+        missing = [f"without {', '.join(names)}: {reason}" for reason, names in self.missing.items()]
+        return "\n".join([self.summary, *missing])
+
+    @property
+    def summary(self) -> str:
+        """What each budget gains on the fit set, a line each, and what the pool holds."""
         lines = [
             f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
         ]
-        missing = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
         names = ", ".join(self.pool.inputs)
         what = f"a pool of {names}" if len(self.inputs) > 1 else "no pool ranks better than MCP, so that is this oracle"
-        return "\n".join([*lines, what + (f" (without {missing})" if missing else "")])
+        return "\n".join([*lines, what])
+
+    @property
+    def missing(self) -> dict[str, list[str]]:
+        """The evidence that could not be had, by the reason."""
+        reasons = dict.fromkeys(self.left_out.values())
+        return {reason: [name for name, why in self.left_out.items() if why == reason] for reason in reasons}
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""

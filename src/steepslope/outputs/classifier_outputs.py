@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,7 @@ class ClassifierOutputs:
     ids: NDArray[np.str_] | None
     classes: tuple[str, ...] | None
     further: Mapping[str, NDArray[Any]]
+    classifier: str | None = None  # the digest of what made them, where it is known
 
     def __init__(
         self,
@@ -156,15 +158,25 @@ class ClassifierOutputs:
 
     def changed(self, **arrays: ArrayLike | None) -> ClassifierOutputs:
         """Return the same with other arrays of these names; None takes an array away."""
-        return self.of({**self.arrays, **arrays}, self.classes)
+        return self.of({**self.arrays, **arrays}, self.classes).of_classifier(self.classifier)
+
+    def of_classifier(self, digest: str | None) -> ClassifierOutputs:
+        """Return the same, of the classifier with this digest, as an extraction records it; None where it is not known.
+
+        Oracles remember it, and refuse the outputs of another classifier.
+        """
+        known = copy(self)
+        object.__setattr__(known, "classifier", digest)
+        return known
 
     def named(self, classes: Iterable[str] | None) -> ClassifierOutputs:
         """Return the same with these names of the classes; None takes them away."""
-        return self.of(self.arrays, classes)
+        return self.of(self.arrays, classes).of_classifier(self.classifier)
 
     def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
-        return self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
+        some = self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
+        return some.of_classifier(self.classifier)
 
     def augmented(self) -> ClassifierOutputs | None:
         """Return the augmented copies as outputs of their own, (n × A,), without ids; None where there are none.
@@ -210,7 +222,8 @@ class ClassifierOutputs:
         ``labelled``.
         """
         with formats.naming(Path(path)):
-            return cls.from_file(formats.read(Path(path), options=options, labelled=labelled), options)
+            outputs = cls.from_file(formats.read(Path(path), options=options, labelled=labelled), options)
+            return outputs.of_classifier(formats.classifier_of(Path(path)))
 
     @classmethod
     def from_file(cls, found: Mapping[str, NDArray[Any]], options: ReadingOptions = AS_WRITTEN) -> ClassifierOutputs:

@@ -39,4 +39,4 @@ def load_predictions(
             return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
         outputs = ClassifierOutputs.from_file(arrays, options)
         outputs.require_labels()
-        return outputs
+        return outputs.of_classifier(formats.classifier_of(path))

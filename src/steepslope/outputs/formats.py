@@ -77,6 +77,12 @@ def required(found: Arrays) -> tuple[Arrays, Sequence[str] | None]:
     return {name: found[name] for name in ARRAYS if name in found}, classes
 
 
+def classifier_of(path: Path) -> str | None:
+    """Return the digest of the classifier that made a folder; None where it is not known, as of all files."""
+    digest = folder.extraction_of(path).get("digest")
+    return None if digest is None else str(digest)
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong inside the block into one line that names the path."""

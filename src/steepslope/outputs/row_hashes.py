@@ -2,7 +2,7 @@
 
 A row is told by its id. Where there are no ids, or they only number the rows of a file, it is told by its values: its
 logits, as float32, and its label. Values of one classifier are hardly ever the same on two inputs, but those of a small
-forest often are; so as many equal rows as the duplicates on each side make likely are taken for luck.
+forest often are; so as many equal rows as those within each side make likely are taken for luck.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from steepslope.utilities.blocks import blocks
 
 Told = Literal["ids", "values"]
 SEED = 20260  # of the weights: another would make all stored hashes void
-LUCK = 3  # so many times as many equal rows as expected may be luck
+LUCK = 3  # so many times as many pairs of equal rows as are expected may be luck
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +59,18 @@ class RowHashes:
         if self.told_by != others.told_by:
             return 0
         shared = int(np.isin(others.hashes, self.hashes).sum())
-        return 0 if self.told_by == "values" and self._is_luck(shared, others) else shared
+        return 0 if self.told_by == "values" and self._is_luck(others) else shared
 
-    def _is_luck(self, shared: int, others: RowHashes) -> bool:
-        """Return whether so many equal rows are expected of different ones, by how many are equal on either side."""
+    def _is_luck(self, others: RowHashes) -> bool:
+        """Return whether so many pairs of equal rows are expected of different rows, by the pairs on either side."""
         if self.digest == others.digest:
             return False
-        twins = sum(len(one) - len(np.unique(one.hashes)) for one in (self, others))
+        (mine, counts), (theirs, their_counts) = (np.unique(one.hashes, return_counts=True) for one in (self, others))
+        _, here, there = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
+        across = float(counts[here] @ their_counts[there])
+        within = float(counts @ (counts - 1) + their_counts @ (their_counts - 1))
         n, m = len(self), len(others)
-        return shared <= LUCK * 2 * twins * n * m / (n * n + m * m)
+        return across <= LUCK * within * n * m / (n * n + m * m)
 
 
 def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:

@@ -61,7 +61,7 @@ def _stamp(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """A kind of result: what it is, in words, its files, the last of which means finished, and that with what made it."""
+    """A kind of result: what it is, in words, its files (the last means finished), and the one with what made it."""
 
     what: str
     files: tuple[str, ...]

@@ -14,8 +14,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of, read_json
 
 MADE = "made"  # what a result calls what made it
-NOT_DECISIVE = ("out", "replace")  # options that do not decide what is made
-WRITTEN = ("rows",)  # options that name further files to write, which are no inputs
+NOT_DECISIVE = ("out", "rows", "replace")  # options that do not decide what is made
 READ = ("manifest.json", "oracle.json", "*.npy", "*.parquet", "*.safetensors")  # what is read of a folder
 INSIDE = ("", "auxiliary", "foreign", "augmented")  # where in it
 REMEDY = "choose another folder, or give --replace"
@@ -32,8 +31,7 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat = {"command": command, **_flat(options)}
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
-    words = _words(value for name, value in decisive.items() if name not in WRITTEN)
-    stamps = {f"content of {word}": _stamp(Path(word)) for word in words if _is_there(word)}
+    stamps = {f"content of {word}": _stamp(Path(word)) for word in _words(decisive.values()) if _is_there(word)}
     made: dict[str, Any] = json.loads(json.dumps(decisive | stamps, default=str))
     return made
 

@@ -116,14 +116,14 @@ def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
     [
         ("nosuch", "has no columns; give a .csv or .parquet file"),
         ("{}/short.csv", "expected 60 groups, one a prediction, found 2"),
-        ("{}/empty.csv", "expected a group in each row, found empty ones"),
+        ("{}/none.csv", "expected a value in each row, found none"),
         ("{}/other.csv", "unknown column"),
     ],
 )
 def test_bad_groups_are_named(groups: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_outputs(60).save(tmp_path / "outputs")
     (tmp_path / "short.csv").write_text("group\na\nb\n")
-    (tmp_path / "empty.csv").write_text("group,x\na,1\n,2\n")
+    (tmp_path / "none.csv").write_text("group,x\n")
     (tmp_path / "other.csv").write_text("colour\nred\n")
     words = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out")]
     assert main([*words, "--groups", groups.format(tmp_path)]) == 2
@@ -141,6 +141,21 @@ def test_groups_of_outputs(groups: str, tmp_path: Path) -> None:
     assert main([*words, "--groups", groups.format(tmp_path)]) == 0
     details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
     assert sum(one["n"] for one in details["groups"]) == 60
+
+
+def test_empty_cells_are_a_group_of_their_own_but_no_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which predictions depend on one another cannot be known where the cell is empty."""
+    make_outputs(60).save(tmp_path / "outputs")
+    (tmp_path / "given.csv").write_text("group,cluster\n" + "a,a\n,\nb,b\n" * 20)
+    words = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out"), "--bootstrap", "5"]
+    assert main([*words, "--groups", str(tmp_path / "given.csv")]) == 0
+    details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
+    assert {one["group"]: one["n"] for one in details["groups"]} == {"a": 20, "(empty)": 20, "b": 20}
+    capsys.readouterr()
+    assert main([*words[:3], "--out", str(tmp_path / "bad"), "--cluster", str(tmp_path / "given.csv")]) == 2
+    assert "column 'cluster': expected a value in each row, found an empty cell in row 1" in capsys.readouterr().err
 
 
 def test_clusters_of_a_column_or_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.oracle.settings import Budget, FusedSettings, OracleSettings
+from steepslope.outputs.reading import ReadingOptions, require_tables
 from steepslope.utilities.progress import console
 from steepslope.utilities.results import made_by
 
@@ -23,6 +24,7 @@ def fit(
     outputs: str,
     out: str,
     settings: OracleSettings,
+    reading: ReadingOptions,
     reference: str | None = None,
     fused: bool = False,
     budget: Budget | None = None,
@@ -33,11 +35,13 @@ def fit(
     Parameters
     ----------
     outputs
-        Folder or file of outputs in which errors are seen, best of rows new to the classifier.
+        Folder or file of outputs (.npz, .csv, .parquet) in which errors are seen, best of rows new to the classifier.
     out
         Folder for the oracle.
     settings
         The oracle's loss, inputs, head and training.
+    reading
+        How files of outputs are read.
     reference
         The classifier's training outputs, for inputs that look up neighbours or learn from labels.
     fused
@@ -60,9 +64,10 @@ def fit(
     if budget is not None and not fused:
         raise SteepslopeError(f"expected none without --fused, found {budget!r}", "budget")
     oracle = FusedOracle(**_fused(settings, budget)) if fused else Oracle(**settings.as_json())
+    require_tables(reading, outputs, reference)
     require_one_classifier(outputs, reference)
-    fit_set = ClassifierOutputs.load(outputs)
-    known = None if reference is None else ClassifierOutputs.load(reference)
+    fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
+    known = None if reference is None else ClassifierOutputs.load(reference, reading)
     with locked(out):
         if ORACLE.is_complete(out, made, replace):
             console().print(f"{out}: already complete")

@@ -16,7 +16,9 @@ from steepslope.evaluation.evaluation import Evaluation, verdicts
 from steepslope.evaluation.score import Predictions
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.tables import read_groups
+from steepslope.outputs.texts import EMPTY
 from steepslope.report.grid import terminal
 from steepslope.report.page import write_report
 from steepslope.report.tables import heading, main_grid, terminal_titles
@@ -32,26 +34,41 @@ def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any]) -> None:
         screen.print(line, soft_wrap=True)
 
 
-def groups_of(named: str | None, predictions: Predictions, path: Path) -> Groups | None:
-    """Return the groups that ``--groups`` names; the labels if it names none and there are labels."""
+def groups_of(
+    named: str | None, predictions: Predictions, path: Path, reading: ReadingOptions = AS_WRITTEN
+) -> Groups | None:
+    """Return the groups that ``--groups`` names; the labels if it names none and there are labels.
+
+    Empty cells of a column are a group of their own.
+    """
     if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
         labels = predictions.predictions if named == "predicted" else predictions.require_labels()
         return Groups(labels, predictions.classes)
-    return None if named is None else _column("groups", named, "group", predictions, path)
+    return None if named is None else _column("groups", named, "group", predictions, path, reading, EMPTY)
 
 
-def clusters_of(named: str | None, predictions: Predictions, path: Path) -> NDArray[np.int32] | None:
+def clusters_of(
+    named: str | None, predictions: Predictions, path: Path, reading: ReadingOptions = AS_WRITTEN
+) -> NDArray[np.int32] | None:
     """Return the cluster of each prediction, (n,), from the column or file that ``--cluster`` names."""
-    return None if named is None else _column("cluster", named, "cluster", predictions, path).codes
+    return None if named is None else _column("cluster", named, "cluster", predictions, path, reading).codes
 
 
-def _column(option: str, named: str, usual: str, predictions: Predictions, path: Path) -> Groups:
+def _column(
+    option: str,
+    named: str,
+    usual: str,
+    predictions: Predictions,
+    path: Path,
+    reading: ReadingOptions,
+    empty: str | None = None,
+) -> Groups:
     """Read a column of the outputs' file, or the usual column of another file; it has a value a prediction."""
     source, column = (Path(named), usual) if named.endswith((".csv", ".parquet")) else (path, named)
     if source.suffix not in (".csv", ".parquet"):
         expected = f"give a .csv or .parquet file with a column named {usual}"
         raise SteepslopeError(f"{option} {named!r}: {path} has no columns; {expected}")
-    found = Groups(*read_groups(source, column))
+    found = Groups(*read_groups(source, column, reading, empty))
     if len(found.codes) != len(predictions):
         raise SteepslopeError(
             f"expected {len(predictions)} {usual}s, one a prediction, found {len(found.codes)}", source

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from timm.data import ImageNetInfo
 
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError
 from steepslope.outputs.arrays import difference
-from steepslope.utilities.files import field, read_json
+from steepslope.utilities.class_file import read_classes as read_classes
 
 NUM_CLASSES = 1000  # of ImageNet
 WORDNET_ID = r"n\d{8}"
 ADVICE = "give the names of its classes in the order of its labels (--classes FILE)"
-RECORDS = ("manifest.json", "classifier.json")  # of folders whose classes have names: outputs and checkpoints
 
 
 @dataclass(frozen=True)
@@ -107,31 +106,6 @@ def in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
     """
     names = tuple(sorted(labels, key=lambda name: labels[name]))
     return names if names and [labels[name] for name in names] == list(range(len(names))) else None
-
-
-def read_classes(path: Path) -> dict[str, int]:
-    """Read the names of classes in the order of the labels.
-
-    They stand in a text file, one a line, or in what a folder of outputs or of a trained classifier records.
-    """
-    if path.is_dir():
-        return {name: label for label, name in enumerate(_recorded(path))}
-    with explained("expected a text file with one class a line", path, (OSError, UnicodeDecodeError)):
-        names = [name.strip() for name in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
-    for row, name in enumerate(names):
-        if not name or name in names[:row]:
-            raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)
-    return {name: label for label, name in enumerate(names)}
-
-
-def _recorded(folder: Path) -> list[str]:
-    records = [folder / name for name in RECORDS if (folder / name).exists()]
-    if not records:
-        raise SteepslopeError("expected a text file, outputs or a classifier with names of classes, found none", folder)
-    content = read_json(records[0], "names of classes")
-    if not content.get("classes"):
-        raise SteepslopeError("expected names of classes, found none: give a text file with one a line", records[0])
-    return [str(name) for name in field(content, "classes", list, records[0])]
 
 
 @cache

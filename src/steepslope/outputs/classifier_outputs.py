@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs import formats
 from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checked_all, checked_classes
+from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.utilities.blocks import BLOCK_ROWS, blocks
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
@@ -214,11 +215,20 @@ class ClassifierOutputs:
         formats.write(Path(path), self.arrays, self.classes)
 
     @classmethod
-    def load(cls, path: str | Path) -> ClassifierOutputs:
-        """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path."""
+    def load(cls, path: str | Path, options: ReadingOptions = AS_WRITTEN, labelled: bool = False) -> ClassifierOutputs:
+        """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path.
+
+        The options say how files that others made are read. A table without labels is refused if it must be
+        ``labelled``.
+        """
         with formats.naming(Path(path)):
-            outputs = cls.of(*formats.required(formats.read(Path(path))))
+            outputs = cls.from_file(formats.read(Path(path), options=options, labelled=labelled), options)
             return outputs.of_classifier(formats.classifier_of(Path(path)))
+
+    @classmethod
+    def from_file(cls, found: Mapping[str, NDArray[Any]], options: ReadingOptions = AS_WRITTEN) -> ClassifierOutputs:
+        """Return the outputs of the arrays that a file holds."""
+        return cls.of(*formats.required(dict(found)))
 
 
 def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> None:

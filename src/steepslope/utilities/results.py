@@ -6,7 +6,7 @@ A result keeps what made it, as JSON: the options of its command, and a stamp of
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of, read_json
 
 MADE = "made"  # what a result calls what made it
-NOT_DECISIVE = ("out", "replace")  # options that do not decide what is made
-WRITTEN = ("rows",)  # options that name further files to write, which are no inputs
+NOT_DECISIVE = ("out", "rows", "replace")  # options that do not decide what is made
 READ = ("manifest.json", "oracle.json", "*.npy", "*.parquet", "*.safetensors")  # what is read of a folder
 INSIDE = ("", "auxiliary", "foreign", "augmented")  # where in it
 REMEDY = "choose another folder, or give --replace"
@@ -30,14 +29,20 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     >>> made_by("fit", {"seed": 0, "hidden": (64, 32), "out": "runs/mine", "outputs": "no/such.npz"})
     {'command': 'fit', 'seed': 0, 'hidden': [64, 32], 'outputs': 'no/such.npz'}
     """
-    flat: dict[str, Any] = {"command": command}
-    for name, value in options.items():
-        flat |= {name: value} if not hasattr(value, "__dataclass_fields__") else asdict(value)
+    flat = {"command": command, **_flat(options)}
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
-    words = _words(value for name, value in decisive.items() if name not in WRITTEN)
-    stamps = {f"content of {word}": _stamp(Path(word)) for word in words if _is_there(word)}
+    stamps = {f"content of {word}": _stamp(Path(word)) for word in _words(decisive.values()) if _is_there(word)}
     made: dict[str, Any] = json.loads(json.dumps(decisive | stamps, default=str))
     return made
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with those inside option classes, and in mappings, beside the others."""
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        inside = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        flat |= _flat(inside) if isinstance(inside, Mapping) else {name: inside}
+    return flat
 
 
 def _words(values: Iterable[Any]) -> Iterator[str]:

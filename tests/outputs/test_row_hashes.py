@@ -11,7 +11,6 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.row_hashes import RowHashes, shared_rows
 from tests.conftest import make_outputs
 
-
 IDS = [1118693738513527335, 13365479576322934580]
 VALUES = [4137218068104394273, 6131464998378335296]
 

@@ -16,7 +16,13 @@ from steepslope.errors import SteepslopeError
 from steepslope.utilities.locks import LOCK, locked
 from tests.conftest import make_outputs
 
-HOLD = "import sys, time\nfrom steepslope.utilities.locks import locked\nwith locked(sys.argv[1]): print(1, flush=1), time.sleep(60)"
+HOLD = """
+import sys, time
+from steepslope.utilities.locks import locked
+with locked(sys.argv[1]):
+    print(1, flush=True)
+    time.sleep(60)
+"""
 
 
 def test_a_second_run_is_refused_until_the_first_ends(tmp_path: Path) -> None:

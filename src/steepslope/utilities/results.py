@@ -6,7 +6,7 @@ A result keeps what made it, as JSON: the options of its command, and a stamp of
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,20 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     >>> made_by("fit", {"seed": 0, "hidden": (64, 32), "out": "runs/mine", "outputs": "no/such.npz"})
     {'command': 'fit', 'seed': 0, 'hidden': [64, 32], 'outputs': 'no/such.npz'}
     """
-    flat: dict[str, Any] = {"command": command}
-    for name, value in options.items():
-        flat |= {name: value} if not hasattr(value, "__dataclass_fields__") else asdict(value)
+    flat = {"command": command, **_flat(options)}
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
     stamps = {f"content of {word}": _stamp(Path(word)) for word in _words(decisive.values()) if _is_there(word)}
     made: dict[str, Any] = json.loads(json.dumps(decisive | stamps, default=str))
     return made
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with those inside option classes, and in mappings, beside the others."""
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        inside = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        flat |= _flat(inside) if isinstance(inside, Mapping) else {name: inside}
+    return flat
 
 
 def _words(values: Iterable[Any]) -> Iterator[str]:

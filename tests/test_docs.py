@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 import warnings
 from pathlib import Path
@@ -85,6 +86,21 @@ def _trained(code: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) ->
         torch.nn.functional.cross_entropy(net(inputs), torch.from_numpy(labels)).backward()
         optimizer.step()
     return dict(net.state_dict())
+
+
+def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a table of the shape that the page describes, with probabilities that are 0 and cells that are empty."""
+    monkeypatch.chdir(tmp_path)
+    lines = ["score_cat,site,score_dog,target", *["0.75,a,0.25,cat", "0,,1,dog", "1,b,0,cat", "0.5,a,0.5,dog"] * 10]
+    Path("predictions.csv").write_text("\n".join(lines), encoding="utf-8")
+    section = (DOCS / "your-data.md").read_text(encoding="utf-8").split("## A CSV or Parquet file")[1]
+    command = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0]
+    assert main(shlex.split(command.replace("\\\n", " "))[1:]) == 0
+    first = Path("rows.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert first.startswith('"0","cat","cat",')
+    assert first.endswith('"0.75","a","0.25","cat"')
+    details = json.loads(Path("runs/report/details.json").read_text(encoding="utf-8"))[0]
+    assert {one["group"]: one["n"] for one in details["groups"]} == {"a": 20, "(empty)": 10, "b": 10}
 
 
 def test_the_map_in_the_readme_is_the_tree() -> None:

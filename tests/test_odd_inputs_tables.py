@@ -81,7 +81,12 @@ ODD: dict[str, Odd] = {
     "NaN": Odd(NUMBERED.replace("0.5", "nan"), "", 2, "found nan in row 1"),
     "probabilities as logits": Odd(SHARES, "--logit-columns p_*", 2, "--probabilities"),
     "probabilities": Odd(SHARES, "--logit-columns p_* --probabilities", 0, "12 predictions, 4 wrong"),
-    "logits as probabilities": Odd(NAMED, f"{BY_NAME} --probabilities", 2, "score"),
+    "logits as probabilities": Odd(NAMED, f"{BY_NAME} --probabilities", 2, "probabilities: expected none below 0"),
+    "probabilities that are logits": Odd(SHARES, "--logit-columns p_* --as-logits", 0, "12 predictions, 4 wrong"),
+    "probabilities and logits": Odd(SHARES, "--as-logits --probabilities", 2, "--as-logits, found both"),
+    "shares of a hundred": Odd(
+        SHARES.replace("0.9,0.1", "90,10"), "--logit-columns p_* --probabilities", 2, "rows that sum to 1"
+    ),
     "the probability of one class": Odd(BINARY, "--logit-columns p --probabilities", 0, "12 predictions, 4 wrong"),
     "one column of logits": Odd(BINARY, "--logit-columns p", 2, "--probabilities"),
     # how it is written

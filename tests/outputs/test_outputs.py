@@ -82,11 +82,11 @@ def test_csv_columns_keep_their_order(n: int, k: int, seed: int, tmp_path_factor
     [
         ({"labels": [0, 4]}, r"labels: expected values in 0…3, .* found 4 in row 1 \(1 such rows\)"),
         ({"labels": [0, -1]}, "found -1 in row 1"),
-        ({"labels": [0.0, 1.0]}, "labels: expected integers"),
+        ({"labels": [0.0, 1.5]}, "labels: expected whole numbers, found 1.5 in row 1"),
         ({"labels": [0]}, "labels: expected 2 rows like the logits, found 1"),
         ({"logits": [[0.0, 1.0, 2.0, np.nan]] * 2}, "logits: expected finite values, found nan in row 0"),
         ({"logits": [[0.0, 1.0, 2.0, 3.0], [0.0, 0.0, np.inf, 0.0]]}, "found inf in row 1"),
-        ({"logits": [[0, 1, 2, 3]] * 2}, "logits: expected float16"),
+        ({"logits": [[True, False, True, False]] * 2}, "logits: expected float16"),
         ({"logits": [0.0, 1.0]}, r"float64 of shape \(n, K\)"),
         ({"logits": [[0.0], [1.0]]}, "n >= 1, K >= 2"),
         ({"logits": np.zeros((0, 4)), "labels": np.zeros(0, dtype=int)}, "n >= 1, K >= 2"),

@@ -12,7 +12,8 @@ import pytest
 
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
-from steepslope.outputs import ClassifierOutputs, Confidences, tables
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions, tables
 from steepslope.outputs.confidences import load_predictions
 from steepslope.outputs.formats import ids_of
 from tests.conftest import make_outputs
@@ -81,7 +82,7 @@ def test_evaluate_a_confidence_alone(suffix: str, tmp_path: Path, capsys: pytest
     assert row["tpr"]["value"] == pytest.approx(np.mean(confidence[outputs.is_correct] > 0.5))
     details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
     assert [one["group"] for one in details["groups"]] == ([] if suffix == ".npz" else ["a", "b", "c"])
-    assert main(f"evaluate --outputs {path} --scores margin --out {tmp_path}/out".split()) == 2
+    assert main(f"evaluate --outputs {path} --scores margin --out {tmp_path}/other".split()) == 2
     assert "margin needs logits, but the predictions come with a confidence alone" in capsys.readouterr().err
 
 
@@ -178,3 +179,40 @@ def test_clusters_of_a_column_or_a_file(tmp_path: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main([*words, str(tmp_path / "bad"), "--cluster", "patients"]) == 2
     assert "unknown column" in capsys.readouterr().err
+
+
+def test_fit_reads_tables_by_the_same_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the same numbers in columns of other names comes the same oracle, and it knows the classes' names."""
+    outputs = make_outputs(200).changed(features=None, ids=None).named(("ant", "bee", "cat", "dog"))
+    outputs.save(tmp_path / "outputs.npz")
+    labels = [("ant", "bee", "cat", "dog")[label] for label in outputs.require_labels()]
+    scores = {f"p {name}": outputs.logits[:, k].tolist() for k, name in enumerate(("ant", "bee", "cat", "dog"))}
+    mine = write(tmp_path / "mine.parquet", {"truth": labels, **scores})
+    options = ["--inputs", "logits", "--epochs", "3", "--out"]
+    assert main(["fit", "--outputs", str(tmp_path / "outputs.npz"), *options, str(tmp_path / "one")]) == 0
+    reading = ["--label-column", "truth", "--logit-columns", "p *"]
+    assert main(["fit", "--outputs", str(mine), *reading, *options, str(tmp_path / "other")]) == 0
+    one, other = (Oracle.load(tmp_path / name) for name in ("one", "other"))
+    np.testing.assert_allclose(one.trust_logit(outputs), other.trust_logit(outputs), rtol=1e-5)
+    assert main(["fit", "--outputs", str(mine), "--logit-columns", "p *", *options, str(tmp_path / "none")]) == 2
+    assert "expected the true class of each prediction, found none in a column label" in capsys.readouterr().err
+    assert main(["fit", "--outputs", str(tmp_path / "outputs.npz"), *reading, *options, str(tmp_path / "none")]) == 2
+    assert "label-column: expected a .csv or .parquet file to go with it" in capsys.readouterr().err
+
+
+def test_options_of_numbers_and_classes_go_with_npz_files(tmp_path: Path) -> None:
+    shares = np.array([[0.75, 0.25], [0.5, 0.5], [0.0, 1.0]])
+    np.savez(tmp_path / "mine.npz", logits=shares, labels=np.array(["cat", "dog", "dog"]))
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    options = ReadingOptions(probabilities=True, classes=str(tmp_path / "classes.txt"))
+    outputs = ClassifierOutputs.load(tmp_path / "mine.npz", options)
+    assert outputs.classes == ("dog", "cat")
+    assert outputs.require_labels().tolist() == [1, 0, 0]
+    np.testing.assert_allclose(np.exp(outputs.logits), shares, atol=1e-7)
+    outputs.save(tmp_path / "folder")
+    assert ClassifierOutputs.load(tmp_path / "folder", options).classes == ("dog", "cat")  # whose logits are logits
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(
+        SteepslopeError, match="expected the classes dog, cat, as the outputs name them, found cat, dog"
+    ):
+        ClassifierOutputs.load(tmp_path / "folder", options)

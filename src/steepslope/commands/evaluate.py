@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from steepslope.outputs.reading import ReadingOptions, require_tables
+from steepslope.outputs.reading import ReadingOptions, require_files
 from steepslope.utilities.progress import console
 from steepslope.utilities.results import made_by
 
@@ -92,7 +92,7 @@ def evaluate(
     from steepslope.utilities.locks import locked
 
     path = Path(outputs)
-    require_tables(reading, outputs, fit, reference)
+    require_files(reading, outputs, fit, reference)
     if rows is not None:
         require_writable(Path(rows), path)
     require_one_classifier(outputs, fit, reference)

@@ -6,7 +6,7 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.oracle.settings import Budget, FusedSettings, OracleSettings
-from steepslope.outputs.reading import ReadingOptions, require_tables
+from steepslope.outputs.reading import ReadingOptions, require_files
 from steepslope.utilities.progress import console
 from steepslope.utilities.results import made_by
 
@@ -64,7 +64,7 @@ def fit(
     if budget is not None and not fused:
         raise SteepslopeError(f"expected none without --fused, found {budget!r}", "budget")
     oracle = FusedOracle(**_fused(settings, budget)) if fused else Oracle(**settings.as_json())
-    require_tables(reading, outputs, reference)
+    require_files(reading, outputs, reference)
     require_one_classifier(outputs, reference)
     fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
     known = None if reference is None else ClassifierOutputs.load(reference, reading)

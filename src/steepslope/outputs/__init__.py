@@ -4,7 +4,8 @@
 predictions of which only a confidence is known. ``formats``: which reader and writer a path gets; ``folder``: folders
 with their manifest, and whether two come from one classifier. ``tables``: CSV and Parquet files; ``reading``: what can
 be said of those that others made; ``columns``: which columns hold what; ``class_columns``: those of the logits;
-``column_names``: how columns are called; ``texts``: columns of text.
+``column_names``: how columns are called; ``texts``: columns of text. ``conversion``: frames, tensors and lists become
+arrays; ``labels``: labels by name; ``probabilities``: those in place of logits; ``row_hashes``: rows are known again.
 """
 
 from typing import TYPE_CHECKING

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, explained
+from steepslope.outputs.conversion import as_array, floats, whole_numbers
 from steepslope.utilities.blocks import blocks
 
 Arrays = dict[str, NDArray[Any]]
@@ -21,6 +22,12 @@ TYPES: dict[str, tuple[str, ...]] = {
 }
 FLOATS, INTEGERS = TYPES
 STRINGS = "strings"  # whatever is given is turned into text
+BINARY = "; one number for two classes is a probability (from_probabilities), or np.stack([0 * score, score], axis=1)"
+NOT_FINITE: dict[str, str] = {
+    "-inf": "give probabilities, of which zeros are taken (from_probabilities, --probabilities), or clip at -100",
+    "inf": "clip such values",
+    "nan": "leave such rows out",
+}  # what to do about them
 
 
 @dataclass(frozen=True)
@@ -31,19 +38,20 @@ class Array:
 
     ``kind`` is one of :data:`TYPES`; ids are the only strings. A ``finite`` array is searched for NaN and infinity when
     outputs are made. ``column`` is the name of a vector's column in tables, or what the numbered columns of a matrix
-    begin with; None keeps the array out.
+    begin with; None keeps the array out. ``remedy`` is what to do about another shape.
     """
 
     axes: tuple[str | int, ...]
     kind: str = FLOATS
     finite: bool = False
     column: str | None = None
+    remedy: str = ""
 
 
 ARRAYS: dict[str, Array] = {
     "ids": Array(("n",), STRINGS, column="id"),
-    "labels": Array(("n",), INTEGERS, column="label"),
-    "logits": Array(("n", "K"), finite=True, column="logit"),
+    "labels": Array(("n",), INTEGERS, column="label", remedy="; of one-hot labels give labels.argmax(axis=1)"),
+    "logits": Array(("n", "K"), finite=True, column="logit", remedy=BINARY),
     "features": Array(("n", "d"), column="feature"),
     "views": Array(("n", "V", "K")),
     "dropout": Array(("n", 2, "K")),
@@ -145,15 +153,18 @@ def require_finite(name: str, array: NDArray[Any]) -> None:
         if bad.any():
             row = int(bad.argmax())
             value = next(value for value in array[rows][row].flat if not np.isfinite(value))
-            raise SteepslopeError(f"expected finite values, found {value} in row {rows.start + row}", name)
+            found = f"found {value} in row {rows.start + row}: {NOT_FINITE[str(value)]}"
+            raise SteepslopeError(f"expected finite values, {found}", name)
 
 
 def _native(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array in the machine's order of bytes; one that is mapped from a file stays so."""
-    with explained(f"expected an array of {ARRAYS[name].kind}", name, (TypeError, ValueError, RuntimeError)):
-        array = values if isinstance(values, np.ndarray) else np.asarray(values)
-    if ARRAYS[name].kind == STRINGS:
+    kind, axes = ARRAYS[name].kind, len(ARRAYS[name].axes)
+    with explained(f"expected an array of {kind}", name, (TypeError, ValueError, RuntimeError)):
+        array = as_array(values, axes)
+    if kind == STRINGS:
         return array.astype(np.str_)
+    array = floats(name, array) if kind == FLOATS else whole_numbers(name, array)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -170,7 +181,8 @@ def _require_shape(name: str, array: NDArray[Any], sizes: Mapping[str, int]) -> 
         known = [f"{axis} = {sizes[axis]}" if axis in sizes else f"{axis} >= {LEAST.get(axis, 1)}"
                  for axis in spec.axes if isinstance(axis, str)]  # fmt: skip
         found = f"{array.dtype} of shape {array.shape}"
-        raise SteepslopeError(f"expected {spec.kind} of shape ({axes}), {', '.join(known)}, found {found}", name)
+        expected = f"expected {spec.kind} of shape ({axes}), {', '.join(known)}"
+        raise SteepslopeError(f"{expected}, found {found}{spec.remedy if right_kind else ''}", name)
 
 
 def _fits(axis: str | int, size: int, sizes: Mapping[str, int]) -> bool:

@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs import formats
 from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checked_all, checked_classes
+from steepslope.outputs.conversion import column_names, require_one_order
+from steepslope.outputs.labels import class_values, coded
+from steepslope.outputs.probabilities import logits_of, require_no_probabilities
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.utilities.blocks import BLOCK_ROWS, blocks
 
@@ -30,15 +33,20 @@ class ClassifierOutputs:
     Parameters
     ----------
     logits
-        Floats (n, K), K ≥ 2, finite; in memory or memory-mapped.
+        Floats (n, K), K ≥ 2, finite; in memory or memory-mapped. The names of a frame's columns are its classes.
     labels
-        Integers (n,) in 0…K−1: the true classes; None where they are not known.
+        Integers (n,) in 0…K−1: the true classes, also as booleans or whole floats, or as the text of ``classes``; None
+        where they are not known.
     features
         Floats (n, d): the classifier's penultimate representation.
     ids
         Strings (n,) that name the inputs.
     classes
-        K different strings, the names of the classes in the order of the logits; None where they have no names.
+        The names of the K classes in the order of the logits, all different; None where they have no names. Where the
+        names are numbers, such as a scikit-learn classifier's ``classes_``, so are the labels.
+    as_logits
+        Take rows that look like probabilities for logits all the same. Without it, ten rows or more of which none is
+        negative and each has a sum of 1 are refused: :meth:`from_probabilities` takes those.
     further, arrays
         Further arrays, by name: ``views`` (n, V, K), the logits of V small changes of each input, such as its mirror
         image; ``dropout`` (n, 2, K), over passes with dropout the log of each class's mean probability, and its
@@ -51,6 +59,8 @@ class ClassifierOutputs:
     ------
     SteepslopeError
         If a shape, a type, a label or a logit is not as described; the message names the first such row.
+
+    All arrays may also be tensors on any device, frames or series of pandas and polars, or lists of tensors.
 
     >>> outputs = ClassifierOutputs(logits=[[2.0, 0.0], [0.0, 1.0]], labels=[0, 0])
     >>> outputs.is_correct
@@ -73,22 +83,67 @@ class ClassifierOutputs:
         labels: ArrayLike | None = None,
         features: ArrayLike | None = None,
         ids: ArrayLike | None = None,
-        classes: Iterable[str] | None = None,
+        classes: Iterable[Any] | None = None,
         further: Mapping[str, ArrayLike | None] | None = None,
+        as_logits: bool = False,
         **arrays: ArrayLike | None,
     ) -> None:
-        rows = checked("logits", logits, {})
-        sizes = {"n": rows.shape[0], "K": rows.shape[1]}
         given = {"labels": labels, "features": features, "ids": ids, **(further or {}), **arrays}
         for name in given:
             require_known("array", name, ARRAYS)
-        kept = checked_all(given, sizes)
+        require_one_order({"logits": logits, **given})
+        values = class_values(classes, column_names(logits))
+        self._keep({"logits": logits, **given, "labels": coded(labels, values)}, values)
+        if not as_logits:
+            require_no_probabilities(self.logits)
+
+    def _keep(self, given: Mapping[str, ArrayLike | None], classes: Iterable[Any] | None) -> None:
+        """Check the arrays, at least logits, and keep them."""
+        rows = checked("logits", given["logits"], {})  # type: ignore[arg-type]
+        sizes = {"n": rows.shape[0], "K": rows.shape[1]}
+        kept = checked_all({name: array for name, array in given.items() if name != "logits"}, sizes)
         _require_classes_of(kept.get("labels"), sizes["K"])
         for name in ("labels", "features", "ids"):
             object.__setattr__(self, name, kept.pop(name, None))
         object.__setattr__(self, "logits", rows)
         object.__setattr__(self, "classes", checked_classes(classes, sizes["K"]))
         object.__setattr__(self, "further", kept)
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        probabilities: ArrayLike,
+        labels: ArrayLike | None = None,
+        classes: Iterable[Any] | None = None,
+        floor: float | None = None,
+        **arrays: ArrayLike | None,
+    ) -> ClassifierOutputs:
+        """Return the outputs of a classifier that gives probabilities; its logits are their logarithms.
+
+        Parameters
+        ----------
+        probabilities
+            Floats (n, K), whose rows sum to 1 within 0.01; or (n,), the probabilities of class 1 of two classes.
+        labels, classes, arrays
+            As of :class:`ClassifierOutputs`.
+        floor
+            What a probability of 0 is taken for; by default less than all others, and so little that it decides
+            nothing: half of the smallest other probability or of 2⁻²⁴, divided by K.
+
+        Raises
+        ------
+        SteepslopeError
+            If a probability is negative or not finite, or a row does not sum to 1; the message names the first such
+            row.
+
+        >>> forest = [[0.9, 0.1, 0.0], [0.2, 0.5, 0.3]]  # as predict_proba gives them
+        >>> outputs = ClassifierOutputs.from_probabilities(forest, ["cat", "dog"], classes=["ant", "cat", "dog"])
+        >>> outputs.labels.tolist(), outputs.true_class_probability.round(2).tolist(), outputs.classes
+        ([1, 2], [0.1, 0.3], ('ant', 'cat', 'dog'))
+        """
+        require_one_order({"probabilities": probabilities, "labels": labels, **arrays})
+        values = class_values(classes, column_names(probabilities))
+        return cls(logits_of(probabilities, floor), labels, classes=values, further=arrays, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
@@ -152,9 +207,10 @@ class ClassifierOutputs:
 
     @classmethod
     def of(cls, arrays: Mapping[str, ArrayLike | None], classes: Iterable[str] | None = None) -> ClassifierOutputs:
-        """Return the outputs of arrays by name, at least logits."""
-        further = {name: array for name, array in arrays.items() if name != "logits"}
-        return cls(arrays["logits"], further=further, classes=classes)  # type: ignore[arg-type]
+        """Return the outputs of arrays by name, at least logits, which are taken for that whatever they look like."""
+        outputs = cls.__new__(cls)
+        outputs._keep(arrays, classes)
+        return outputs
 
     def changed(self, **arrays: ArrayLike | None) -> ClassifierOutputs:
         """Return the same with other arrays of these names; None takes an array away."""
@@ -215,20 +271,33 @@ class ClassifierOutputs:
         formats.write(Path(path), self.arrays, self.classes)
 
     @classmethod
-    def load(cls, path: str | Path, options: ReadingOptions = AS_WRITTEN, labelled: bool = False) -> ClassifierOutputs:
+    def load(
+        cls, path: str | Path, options: ReadingOptions = AS_WRITTEN, *, as_logits: bool = False, labelled: bool = False
+    ) -> ClassifierOutputs:
         """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path.
 
-        The options say how files that others made are read. A table without labels is refused if it must be
-        ``labelled``.
+        The options say how files that others made are read. A file whose logits look like probabilities is refused,
+        unless they are to be taken ``as_logits``, and a table without labels if it must be ``labelled``.
         """
-        with formats.naming(Path(path)):
-            outputs = cls.from_file(formats.read(Path(path), options=options, labelled=labelled), options)
-            return outputs.of_classifier(formats.classifier_of(Path(path)))
+        place = Path(path)
+        with formats.naming(place):
+            found = formats.read(place, options=options, labelled=labelled)
+            outputs = cls.from_file(found, AS_WRITTEN if place.is_dir() else options, as_logits or place.is_dir())
+            return outputs.of_classifier(formats.classifier_of(place))
 
     @classmethod
-    def from_file(cls, found: Mapping[str, NDArray[Any]], options: ReadingOptions = AS_WRITTEN) -> ClassifierOutputs:
-        """Return the outputs of the arrays that a file holds."""
-        return cls.of(*formats.required(dict(found)))
+    def from_file(
+        cls, found: Mapping[str, NDArray[Any]], options: ReadingOptions = AS_WRITTEN, as_logits: bool = False
+    ) -> ClassifierOutputs:
+        """Return the outputs of the arrays that a file holds; labels may be text that names classes."""
+        arrays, classes = formats.required(dict(found))
+        if "labels" in arrays and arrays["labels"].dtype.kind in "US":
+            arrays["labels"] = coded(arrays["labels"], classes)
+        if options.probabilities:
+            arrays["logits"] = logits_of(arrays["logits"])
+        elif not (as_logits or options.as_logits):
+            require_no_probabilities(arrays["logits"])
+        return cls.of(arrays, classes)
 
 
 def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> None:

@@ -29,7 +29,8 @@ def load_predictions(
 ) -> ClassifierOutputs | Confidences:
     """Read predictions to evaluate: outputs with labels, or ``confidence`` and ``is_correct`` without logits.
 
-    Outputs come without their ids unless these are wanted.
+    Outputs come without their ids unless these are wanted. Logits of a file that look like probabilities are refused,
+    unless the options take them for logits.
     """
     with formats.naming(path):
         arrays = formats.read(path, ids, options, labelled=True)
@@ -37,6 +38,6 @@ def load_predictions(
             if "is_correct" not in arrays:
                 raise SteepslopeError(f"expected is_correct, found only {', '.join(sorted(arrays))}")
             return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
-        outputs = ClassifierOutputs.from_file(arrays, options)
+        outputs = ClassifierOutputs.from_file(arrays, AS_WRITTEN if path.is_dir() else options, path.is_dir())
         outputs.require_labels()
         return outputs.of_classifier(formats.classifier_of(path))

@@ -7,7 +7,14 @@ from steepslope.errors import SteepslopeError
 
 TABLES = (".csv", ".parquet")
 SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
-OF_CLASSES = ("label_column", "logit_columns", "probabilities", "classes")  # of no use beside a confidence alone
+OF_CLASSES = (
+    "label_column",
+    "logit_columns",
+    "probabilities",
+    "as_logits",
+    "classes",
+)  # of no use beside a confidence alone
+OF_FILES = ("probabilities", "as_logits")  # folders hold logits
 OF_TABLES = ("id_column", "label_column", "logit_columns", "confidence_column", "correct_column", "separator")
 
 
@@ -26,6 +33,8 @@ class ReadingOptions:
         for is the class's name, such as cat in score_cat. By default logit_0, logit_1, … or logit_cat, logit_dog, ….
     probabilities
         The numbers of the classes are probabilities, not logits. One column alone is the probability of class 1 of 2.
+    as_logits
+        The numbers of the classes are logits, although each row is positive and has a sum of 1.
     confidence_column
         Column of a .csv or .parquet file with a confidence alone, in place of logits; by default confidence.
     correct_column
@@ -43,6 +52,7 @@ class ReadingOptions:
     label_column: str | None = None
     logit_columns: tuple[str, ...] | None = None
     probabilities: bool = False
+    as_logits: bool = False
     confidence_column: str | None = None
     correct_column: str | None = None
     id_column: str | None = None
@@ -52,9 +62,10 @@ class ReadingOptions:
     def __post_init__(self) -> None:
         if len(self.delimiter) != 1:
             raise SteepslopeError(f"expected one character, or tab, found {self.separator!r}", "separator")
-        both = self.logit_columns is not None and self.confidence_column is not None
-        if both:
+        if self.logit_columns is not None and self.confidence_column is not None:
             raise SteepslopeError("expected --logit-columns or --confidence-column, found both", "confidence-column")
+        if self.probabilities and self.as_logits:
+            raise SteepslopeError("expected --probabilities or --as-logits, found both", "probabilities")
 
     @property
     def delimiter(self) -> str:
@@ -73,9 +84,11 @@ class ReadingOptions:
 AS_WRITTEN = ReadingOptions()  # what ClassifierOutputs.save writes
 
 
-def require_tables(options: ReadingOptions, *paths: str | None) -> None:
-    """Raise if an option for tables is given, but no table that it could be for."""
+def require_files(options: ReadingOptions, *paths: str | None) -> None:
+    """Raise if an option is given for tables, or for files, but none that it could be for."""
     given = [Path(path) for path in paths if path is not None]
-    unused = options.changed(OF_TABLES)
-    if unused and not any(path.suffix.lower() in TABLES for path in given):
-        raise SteepslopeError(f"expected a .csv or .parquet file to go with it, found {given[0]}", unused[0])
+    of_tables, of_files = options.changed(OF_TABLES), options.changed(OF_FILES)
+    if of_tables and not any(path.suffix.lower() in TABLES for path in given):
+        raise SteepslopeError(f"expected a .csv or .parquet file to go with it, found {given[0]}", of_tables[0])
+    if of_files and all(path.is_dir() for path in given):
+        raise SteepslopeError(f"expected a file to go with it, found the folder {given[0]}", of_files[0])

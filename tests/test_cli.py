@@ -111,7 +111,7 @@ def test_bad_fits_say_so_in_one_line_and_lose_nothing(
     if write is not None:
         write(source)
     capsys.readouterr()
-    words = f"fit --outputs {source} --epochs 2 --out {out} {option}".split()
+    words = f"fit --outputs {source} --epochs 2 --out {out} --replace {option}".split()
     assert main(words) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -309,7 +309,7 @@ def test_flags_need_no_value(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         hints = inspect.signature(function).parameters.values()
         named = {one.name.replace("_", "-") for one in hints if one.annotation in ("bool", "bool | None")}
         assert named <= set(flags[command])
-    assert flags["fit"] == ["fused"]
+    assert flags["fit"] == ["fused", "replace"]
     assert "flip" in flags["train-classifier"]
     assert {"flip", "tensorboard", "compile"} <= set(flags["finetune"])
     small = ["train-classifier", "--net", "digits-net", "--data", "digits", "--epochs", "1", "--flip"]

@@ -137,7 +137,10 @@ def test_a_damaged_array_is_named(outputs: ClassifierOutputs, tmp_path: Path, da
         ("label,logit_0,logit_2\n0,1,2\n", "logit_1 is missing"),
         ("label,logit_0,logit_1\n0,a,2\n", "invalid value 'a'"),
         ("label,logit_0,logit_1\n0,,2\n", "expected a number in each row, found 1 empty"),
-        ("label,logit_0,logit_1\ncat,1,2\n", "'label': expected a number in each row, found string"),
+        (
+            "label,logit_0,logit_1\ncat,1,2\n",
+            r"'label': expected whole numbers from 0, or names of classes .*, found 'cat' in row 0",
+        ),
         ("label,x\n0,1\n", "expected logits"),
         ("", "cannot be read"),
         ("label,logit_0,logit_1\n", "expected rows below the header"),

@@ -20,6 +20,7 @@ from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import Evidence, State, references
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
@@ -58,6 +59,7 @@ class FitSet:
             if reference.num_classes != outputs.num_classes:
                 found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
                 raise SteepslopeError(found, "reference")
+            require_same_names("reference", outputs.classes, reference.classes)
         rows, origin = with_copies(outputs, seed)
         fold = fold_of(outputs.is_correct, seed)[origin]
         if reference is None:

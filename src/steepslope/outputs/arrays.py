@@ -4,7 +4,7 @@ A new array is one entry here. Outputs then take it by its name, keep it in fold
 evidence that names it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,31 @@ def checked_classes(classes: Iterable[str] | None, num_classes: int) -> tuple[st
     if twice is not None:
         raise SteepslopeError(f"expected different names, found {twice!r} twice", "classes")
     return names
+
+
+def difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    """Say in words how the names of classes differ.
+
+    >>> difference(["cat", "dog"], ["dog", "cat"])
+    "0 is 'cat', found 'dog'"
+    >>> difference(["cat", "dog"], ["cat"])
+    '2 of them, found 1'
+    """
+    for label, (one, other) in enumerate(zip(expected, found, strict=False)):
+        if one != other:
+            return f"{label} is {one!r}, found {other!r}"
+    return f"{len(expected)} of them, found {len(found)}"
+
+
+def require_same_names(name: str, expected: Sequence[str] | None, found: Sequence[str] | None) -> None:
+    """Raise if the names of classes are known on both sides, and differ in one or in their order.
+
+    >>> require_same_names("reference", ["cat", "dog"], ["dog", "cat"])
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: reference: expected the same classes in the same order: 0 is 'cat', found 'dog'
+    """
+    if expected is not None and found is not None and tuple(expected) != tuple(found):
+        raise SteepslopeError(f"expected the same classes in the same order: {difference(expected, found)}", name)
 
 
 def require_finite(name: str, array: NDArray[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checke
 from steepslope.outputs.conversion import column_names, require_one_order
 from steepslope.outputs.labels import class_values, coded
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
+from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.utilities.blocks import BLOCK_ROWS, blocks
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
@@ -73,6 +75,7 @@ class ClassifierOutputs:
     ids: NDArray[np.str_] | None
     classes: tuple[str, ...] | None
     further: Mapping[str, NDArray[Any]]
+    classifier: str | None = None  # the digest of what made them, where it is known
 
     def __init__(
         self,
@@ -211,15 +214,25 @@ class ClassifierOutputs:
 
     def changed(self, **arrays: ArrayLike | None) -> ClassifierOutputs:
         """Return the same with other arrays of these names; None takes an array away."""
-        return self.of({**self.arrays, **arrays}, self.classes)
+        return self.of({**self.arrays, **arrays}, self.classes).of_classifier(self.classifier)
+
+    def of_classifier(self, digest: str | None) -> ClassifierOutputs:
+        """Return the same, of the classifier with this digest, as an extraction records it; None where it is not known.
+
+        Oracles remember it, and refuse the outputs of another classifier.
+        """
+        known = copy(self)
+        object.__setattr__(known, "classifier", digest)
+        return known
 
     def named(self, classes: Iterable[str] | None) -> ClassifierOutputs:
         """Return the same with these names of the classes; None takes them away."""
-        return self.of(self.arrays, classes)
+        return self.of(self.arrays, classes).of_classifier(self.classifier)
 
     def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
-        return self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
+        some = self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
+        return some.of_classifier(self.classifier)
 
     def augmented(self) -> ClassifierOutputs | None:
         """Return the augmented copies as outputs of their own, (n × A,), without ids; None where there are none.
@@ -258,21 +271,31 @@ class ClassifierOutputs:
         formats.write(Path(path), self.arrays, self.classes)
 
     @classmethod
-    def load(cls, path: str | Path, as_logits: bool = False) -> ClassifierOutputs:
+    def load(
+        cls, path: str | Path, options: ReadingOptions = AS_WRITTEN, *, as_logits: bool = False, labelled: bool = False
+    ) -> ClassifierOutputs:
         """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path.
 
-        A file whose logits look like probabilities is refused, unless they are to be taken ``as_logits``.
+        The options say how files that others made are read. A file whose logits look like probabilities is refused,
+        unless they are to be taken ``as_logits``, and a table without labels if it must be ``labelled``.
         """
-        with formats.naming(Path(path)):
-            return cls.from_file(formats.read(Path(path)), as_logits or Path(path).is_dir())
+        place = Path(path)
+        with formats.naming(place):
+            found = formats.read(place, options=options, labelled=labelled)
+            outputs = cls.from_file(found, AS_WRITTEN if place.is_dir() else options, as_logits or place.is_dir())
+            return outputs.of_classifier(formats.classifier_of(place))
 
     @classmethod
-    def from_file(cls, found: Mapping[str, NDArray[Any]], as_logits: bool = False) -> ClassifierOutputs:
+    def from_file(
+        cls, found: Mapping[str, NDArray[Any]], options: ReadingOptions = AS_WRITTEN, as_logits: bool = False
+    ) -> ClassifierOutputs:
         """Return the outputs of the arrays that a file holds; labels may be text that names classes."""
         arrays, classes = formats.required(dict(found))
         if "labels" in arrays and arrays["labels"].dtype.kind in "US":
             arrays["labels"] = coded(arrays["labels"], classes)
-        if not as_logits:
+        if options.probabilities:
+            arrays["logits"] = logits_of(arrays["logits"])
+        elif not (as_logits or options.as_logits):
             require_no_probabilities(arrays["logits"])
         return cls.of(arrays, classes)
 

@@ -76,7 +76,7 @@ def read(folder: Path, ids: bool) -> Arrays:
     if CLASSES in manifest:
         arrays[CLASSES] = np.array(field(manifest, CLASSES, list, path), dtype=np.str_)
     if ids and field(manifest, "ids", bool, path):
-        arrays |= tables.read(folder / IDS, ids=True)
+        arrays["ids"] = tables.read_ids(folder / IDS)
     return arrays
 
 
@@ -126,7 +126,7 @@ def ids_of_folder(folder: Path) -> list[str]:
     """Return all ids of a folder of outputs, in order."""
     if not field(read_json(folder / MANIFEST, "classifier outputs"), "ids", bool, folder / MANIFEST):
         raise SteepslopeError("expected outputs with ids, found none", folder)
-    return list(tables.read(folder / IDS, ids=True)["ids"])
+    return list(tables.read_ids(folder / IDS))
 
 
 def extraction_of(folder: Path) -> dict[str, Any]:

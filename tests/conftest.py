@@ -29,7 +29,8 @@ def make_outputs(n: int = 400, num_classes: int = 4, seed: int = 0) -> Classifie
     features = rng.normal(size=(n, 6)).astype(np.float32)
     logits = rng.normal(size=(n, num_classes)).astype(np.float32)
     logits[np.arange(n), labels] += 2 + 2 * features[:, 0]
-    return ClassifierOutputs(logits, labels, features, np.array([f"row/{i}" for i in range(n)]))
+    prefix = f"row/{seed}" if seed else "row"  # other rows have other ids
+    return ClassifierOutputs(logits, labels, features, np.array([f"{prefix}/{i}" for i in range(n)]))
 
 
 def make_complete(n: int = 400, num_classes: int = 4, seed: int = 0, prefix: str = "row") -> ClassifierOutputs:

@@ -107,6 +107,29 @@ def attentive() -> nn.Module:
     return Attentive()
 
 
+def grey() -> nn.Module:
+    """Build a net for grey images, whose first layer shows it."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+
+
+def flat_grey() -> nn.Module:
+    """Build a net for grey images of 8x8 pixels, whose layers do not show how many channels it takes."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+
+def six_channels() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(6, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+
+
+class Named(Tiny):
+    """A net that knows the names of its classes."""
+
+    classes = ("cow", "ant", "bee")
+
+
 def softmax() -> nn.Module:
     return nn.Sequential(tiny_convolutions(), nn.Softmax(dim=1))
 

@@ -70,14 +70,14 @@ def test_evaluate_reads_files(suffix: str, tmp_path: Path) -> None:
 
 def _bad_labels(path: Path) -> None:
     outputs = make_outputs(60)
-    np.savez(path, logits=outputs.logits, labels=outputs.labels + 1, features=outputs.require_features())
+    np.savez(path, logits=outputs.logits, labels=outputs.require_labels() + 1, features=outputs.require_features())
 
 
 def _nan_logits(path: Path) -> None:
     outputs = make_outputs(60)
     logits = outputs.logits.copy()
     logits[3, 1] = np.nan
-    np.savez(path, logits=logits, labels=outputs.labels, features=outputs.require_features())
+    np.savez(path, logits=logits, labels=outputs.require_labels(), features=outputs.require_features())
 
 
 def _no_errors(path: Path) -> None:
@@ -111,7 +111,7 @@ def test_bad_fits_say_so_in_one_line_and_lose_nothing(
     if write is not None:
         write(source)
     capsys.readouterr()
-    words = f"fit --outputs {source} --epochs 2 --out {out} {option}".split()
+    words = f"fit --outputs {source} --epochs 2 --out {out} --replace {option}".split()
     assert main(words) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -309,7 +309,7 @@ def test_flags_need_no_value(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         hints = inspect.signature(function).parameters.values()
         named = {one.name.replace("_", "-") for one in hints if one.annotation in ("bool", "bool | None")}
         assert named <= set(flags[command])
-    assert flags["fit"] == ["fused"]
+    assert flags["fit"] == ["fused", "replace"]
     assert "flip" in flags["train-classifier"]
     assert {"flip", "tensorboard", "compile"} <= set(flags["finetune"])
     small = ["train-classifier", "--net", "digits-net", "--data", "digits", "--epochs", "1", "--flip"]

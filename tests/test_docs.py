@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
 
+from steepslope.cli import main
+from steepslope.data.datasets import parse_dataset
 from steepslope.errors import FewErrorsWarning
 from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs
@@ -40,6 +48,80 @@ def test_the_tabular_examples_run() -> None:
     assert isinstance(unseen, ClassifierOutputs)
     assert trusted.mean() > 0.5
     assert 1 - unseen.is_correct[trusted].mean() < 0.5 * (1 - unseen.is_correct.mean())
+
+
+def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forest gives zeros, and the oracle knows more of its errors than its own probability does."""
+    text = (DOCS / "your-data.md").read_text(encoding="utf-8")
+    theirs, ours = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(ours.strip().splitlines()) == 7
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(theirs, "your-data.md", "exec"), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewErrorsWarning)
+        exec(compile(ours, "your-data.md", "exec"), names)
+    test = names["test"]
+    assert (names["forest"].predict_proba(names["X2"]) == 0).any()
+    assert test.classes == tuple(names["forest"].classes_)
+    assert (test.is_correct == (names["forest"].predict(names["X2"]) == names["y2"])).all()
+    table = (tmp_path / "runs" / "forest" / "report" / "table.md").read_text(encoding="utf-8")
+    assert "margin" in table
+    mcp, _, oracle = json.loads((tmp_path / "runs" / "forest" / "report" / "metrics.json").read_text())
+    assert oracle["auc"]["value"] > mcp["auc"]["value"]
+
+
+def test_a_grey_net_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train what the page says was trained elsewhere, and run its module and its commands as they stand there."""
+    section = (DOCS / "extraction.md").read_text(encoding="utf-8").split("### A grey net of one's own")[1]
+    code, commands = (re.findall(rf"```{kind}\n(.*?)```", section, re.DOTALL)[0] for kind in ("python", "sh"))
+    monkeypatch.chdir(tmp_path)
+    train, test = (parse_dataset("digits").load_into_memory(split) for split in ("train", "test"))
+    for name, images, rows in (("held-out", train, range(600, 1000)), ("test", test, range(797))):
+        for row in rows:
+            folder = Path("scans") / name / str(images.labels[row])
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images.pixels[row]).save(folder / f"{name}-{row}.png")
+    Path("scans.py").write_text(code)
+    torch.save(_trained(code, train.pixels[:600], train.labels[:600]), "scans.pt")
+    for line in commands.strip().splitlines():
+        assert main(line.split()[1:]) == 0, line
+    rows = json.loads(Path("runs/scans/report/metrics.json").read_text())
+    assert [row["score"] for row in rows] == ["mcp", "oracle"]
+    assert 0.6 < rows[0]["accuracy"]["value"] < 1
+    groups = json.loads(Path("runs/scans/report/details.json").read_text())[0]["groups"]
+    assert [group["group"] for group in groups] == list("0123456789")
+
+
+def _trained(code: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+    """Train the net of the page's module for a few steps, and return its weights."""
+    names: dict[str, Any] = {}
+    exec(compile(code.replace("    net.load_state_dict", "    # "), "scans.py", "exec"), names)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = names["build"]()
+    inputs = (torch.from_numpy(pixels)[:, None] / 255 - 0.3) / 0.37
+    optimizer = torch.optim.Adam(net.parameters(), 0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(inputs), torch.from_numpy(labels)).backward()
+        optimizer.step()
+    return dict(net.state_dict())
+
+
+def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a table of the shape that the page describes, with probabilities that are 0 and cells that are empty."""
+    monkeypatch.chdir(tmp_path)
+    lines = ["score_cat,site,score_dog,target", *["0.75,a,0.25,cat", "0,,1,dog", "1,b,0,cat", "0.5,a,0.5,dog"] * 10]
+    Path("predictions.csv").write_text("\n".join(lines), encoding="utf-8")
+    section = (DOCS / "your-data.md").read_text(encoding="utf-8").split("## A CSV or Parquet file")[1]
+    command = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0]
+    assert main(shlex.split(command.replace("\\\n", " "))[1:]) == 0
+    first = Path("rows.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert first.startswith('"0","cat","cat",')
+    assert first.endswith('"0.75","a","0.25","cat"')
+    details = json.loads(Path("runs/report/details.json").read_text(encoding="utf-8"))[0]
+    assert {one["group"]: one["n"] for one in details["groups"]} == {"a": 20, "(empty)": 10, "b": 10}
 
 
 def test_the_map_in_the_readme_is_the_tree() -> None:

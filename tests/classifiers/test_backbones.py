@@ -12,6 +12,7 @@ from PIL import Image
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli import main
+from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import dropout_layers
 from steepslope.outputs import ClassifierOutputs
@@ -51,12 +52,49 @@ def test_ones_own_module_gives_what_goes_into_its_last_layer(tmp_path: Path) -> 
     data = folder_of(tmp_path / "data", 4)
     assert extract_folder(data, tmp_path / "out") == 0
     outputs = ClassifierOutputs.load(tmp_path / "out")
-    assert outputs.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert outputs.require_labels().tolist() == [0] * 4 + [1] * 4 + [2] * 4
     module = tiny()
     images = torch.stack([COLOUR(Image.open(data / name)) for name in outputs.ids])  # type: ignore[union-attr]
     np.testing.assert_allclose(outputs.logits, module(images).detach(), atol=1e-6)
     features = module.body[:3](images).detach()  # type: ignore[index,operator]
     np.testing.assert_allclose(outputs.require_features(), features, atol=1e-6)
+
+
+@pytest.mark.parametrize(("net", "channels"), [("grey", 1), ("tiny_convolutions", 3), ("six_channels", 6)])
+def test_channels_are_those_of_the_first_convolution(net: str, channels: int) -> None:
+    classifier = load_classifier(f"module:tests.nets:{net}").with_transform(8, 0.5, 0.25)
+    assert (classifier.transform.channels, classifier.num_classes) == (channels, 3)
+    assert classifier.with_transform(mean=[0.1] * channels).transform.mean == (0.1,) * channels
+
+
+def test_channels_that_no_layer_shows_are_given() -> None:
+    """By their number, or by as many means; where nothing tells, they are taken for three, if the net runs on those."""
+    net = load_classifier("module:tests.nets:flat_grey")
+    assert net.with_transform(8, 0.5, 0.25, channels=1).transform == Transform((8, 8), (0.5,), (0.25,))
+    colour = load_classifier("module:tests.nets:Backwards")
+    assert colour.with_transform(16, 0.5, 0.25).transform.channels == 3
+    assert colour.with_transform(16, (0.1, 0.2, 0.3), 0.25).transform.std == (0.25,) * 3
+    with pytest.raises(
+        SteepslopeError, match=r"--image-size, --mean, --std and --channels \(unless 3\): have to be given"
+    ):
+        net.with_transform()
+    with pytest.raises(
+        SteepslopeError, match=r"cannot run on images of shape 2 × 3 × 8 × 8: --channels and --image-size"
+    ):
+        net.with_transform(8, 0.5, 0.25)
+
+
+def test_preprocessing_stands_in_place_of_all_others() -> None:
+    given = Transform((16, 16), (0.5,) * 3, (0.1, 0.2, 0.3), "squash", 0.9, "bilinear")
+    net = load_classifier("module:tests.nets:tiny_convolutions")
+    assert net.with_transform(preprocessing=given).transform == given
+    with pytest.raises(SteepslopeError, match="--oracle-size: expected none beside --oracle-preprocessing"):
+        net.with_transform(16, preprocessing=given, role="oracle")
+
+
+def test_ones_own_module_may_name_its_classes() -> None:
+    assert load_classifier("module:tests.nets:Named").classes == {"cow": 0, "ant": 1, "bee": 2}
+    assert load_classifier("module:tests.nets:tiny").classes is None
 
 
 def test_timm_models_get_dropout_by_rate() -> None:

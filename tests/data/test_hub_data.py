@@ -54,7 +54,9 @@ def test_hub_columns_and_names(hub_folder: Path) -> None:
     assert own.labels.tolist() == [7, 9, 8, 8, 9, 7]
     other = opened(f"hf:{hub_folder}/one", ClassNames(own={"n01440764": 0}, num_classes=3))
     assert other.labels.tolist() == [2, 0, 1, 1, 0, 2]
-    with pytest.raises(SteepslopeError, match="expected 5 classes, as the classifier has, or --classes"):
+    with pytest.raises(
+        SteepslopeError, match=r"expected 5 classes, as many as the classifier has, found 3: .*--classes"
+    ):
         opened(f"hf:{hub_folder}/one", ClassNames(own={"n01440764": 0}, num_classes=5))
     with pytest.raises(SteepslopeError, match="the class 'bee' is none of the classifier's"):
         opened(f"hf:{hub_folder}/one", ClassNames(own={"ant": 0}))
@@ -91,6 +93,28 @@ def test_wrong_hub_specs_are_named(argument: str, message: str, hub_folder: Path
         opened(f"hf:{hub_folder}/{argument}")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_hub_images_without_labels(hub_folder: Path) -> None:
+    """By their spec, where no column could hold a label, and where all are -1, as in published test splits."""
+    features = hub.Features({"image": hub.Image(), "caption": hub.Value("string")})
+    rows: dict[str, list[Any]] = {"image": [Image.fromarray(pixels) for pixels in PIXELS], "caption": ["a"] * 6}
+    hub.Dataset.from_dict(rows, features=features).save_to_disk(str(hub_folder / "captions"))
+    labelled = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(names=["ant", "bee"])})
+    hidden = {"image": rows["image"], "label": [-1] * 6}
+    hub.Dataset.from_dict(hidden, features=labelled).save_to_disk(str(hub_folder / "hidden"))
+    for spec in ("captions", "hidden", "one?label=none", "plain?image=second&label=none"):
+        images = opened(f"hf:{hub_folder}/{spec}")
+        assert (images.labels, images.classes, len(images)) == (None, None, 6)
+        assert images.fingerprint() != opened(f"hf:{hub_folder}/one").fingerprint()
+    assert opened(f"hf:{hub_folder}/one").classes == ("ant", "bee", "cow")
+    with pytest.raises(SteepslopeError, match=r"found 0 among .*, or \?label=none for images without labels"):
+        opened(f"hf:{hub_folder}/plain?image=second")
+
+
+def test_names_of_another_classifier_are_refused(hub_folder: Path) -> None:
+    with pytest.raises(SteepslopeError, match="the class 'ant' is none of the classifier's"):
+        opened(f"hf:{hub_folder}/one", ClassNames(own={"cat": 0, "dog": 1, "elk": 2}, num_classes=3))
 
 
 def test_given_names_must_cover_the_classes(hub_folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ from timm.data import create_transform
 from torchvision.models import ResNet50_Weights
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.transforms import Transform, as_colour
+from steepslope.data.transforms import Transform, as_channels, as_colour, as_grey, read_transform
+from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from tests.images import EFFICIENTNET, extract_folder
 
@@ -79,5 +82,38 @@ def odd_images(folder: Path) -> None:
 @pytest.mark.parametrize("resize", ["crop", "squash"])
 def test_odd_images_are_read(resize: str, tmp_path: Path) -> None:
     odd_images(tmp_path / "data" / "ant")
-    assert extract_folder(tmp_path / "data", tmp_path / "out", "--resize", resize) == 0
+    (tmp_path / "names.txt").write_text("ant\nbee\ncow\n")
+    options = "--resize", resize, "--classes", str(tmp_path / "names.txt")
+    assert extract_folder(tmp_path / "data", tmp_path / "out", *options) == 0
     assert len(ClassifierOutputs.load(tmp_path / "out")) == 9
+
+
+def test_grey_and_colour_become_each_other_as_in_pil() -> None:
+    image = Image.fromarray(skimage.data.cat()).resize((8, 8))
+    np.testing.assert_array_equal(np.asarray(as_grey(image)), np.asarray(image.convert("L")))
+    grey = image.convert("L")
+    np.testing.assert_array_equal(np.asarray(as_colour(grey)), np.asarray(grey.convert("RGB")))
+    one = Transform((8, 8), (0.0,), (1.0,), "exact")(image)
+    np.testing.assert_allclose(one.numpy(), np.asarray(image.convert("L"))[None] / 255, atol=1e-6)
+
+
+def test_arrays_are_resized_as_images() -> None:
+    """An array of a colour image gives what the image gives, but for PIL's rounding."""
+    image = Image.fromarray(skimage.data.cat()).resize((60, 40))
+    for resize in ("crop", "squash"):
+        transform = Transform((16, 24), (0.5,) * 3, (0.5,) * 3, resize, 0.9)
+        assert transform(np.asarray(image)).shape == (3, 16, 24)
+        torch.testing.assert_close(transform(np.asarray(image)), transform(image), atol=0.05, rtol=0)
+    assert as_channels(np.full((4, 4), 32768, np.uint16), 1)[0, 0, 0] == pytest.approx(32768 / 65535)
+    with pytest.raises(SteepslopeError, match=r"expected an image of 6 channels, found \(4, 4, 5\)"):
+        as_channels(np.zeros((4, 4, 5)), 6)
+    with pytest.raises(SteepslopeError, match="expected an image of 4×4 pixels, found 5×4"):
+        Transform((4, 4), (0.0,) * 6, (1.0,) * 6, "exact")(np.zeros((4, 5, 6)))
+
+
+def test_what_extraction_writes_can_be_given_back(tmp_path: Path) -> None:
+    for resize in ("crop", "squash", "exact"):
+        transform = Transform((8, 9), (0.1, 0.2), (1.0, 0.5), resize, 0.875, "bilinear")
+        for content in (asdict(transform), {"extraction": {"transform": asdict(transform)}, "rows": 1}):
+            (tmp_path / "given.json").write_text(json.dumps(content))
+            assert read_transform(tmp_path / "given.json") == transform

@@ -17,6 +17,7 @@ from steepslope.metrics.measures import table_metrics
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.tables import difference_grid
+from tests.conftest import make_outputs
 from tests.evaluation.samples import with_noise, with_scores
 
 
@@ -29,8 +30,8 @@ def test_rows_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
     row, is_correct = evaluation.rows[1].as_json(), evaluation.predictions.is_correct
     mcp, noise = (one.confidence for one in evaluation.scored)
     others = {"score", "loss", "n", "delta_auc_vs_mcp", "vs_mcp", "vs_best_single", "replicates_lacking_a_class"}
-    assert set(row) == METRICS.keys() | others | {"handed_over", "standardised"}
-    assert (row["handed_over"], row["standardised"]) == (None, False)
+    assert set(row) == METRICS.keys() | others | {"handed_over", "standardised", "fit_rows"}
+    assert (row["handed_over"], row["standardised"], row["fit_rows"]) == (None, False, 0)
     assert row["vs_mcp"].keys() == METRICS.keys()
     assert row["vs_mcp"]["aurc"]["p"] <= 1
     assert row["auc"]["value"] == auroc(noise, is_correct)
@@ -55,7 +56,8 @@ def test_details_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
 
 def test_cuts_follow_the_alphas_of_a_steep_slope_oracle(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     Oracle(alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
-    rows = evaluate_predictions(outputs, [str(tmp_path / "ss")], bootstrap=0).rows
+    unseen = make_outputs(seed=1)
+    rows = evaluate_predictions(unseen, [str(tmp_path / "ss")], bootstrap=0).rows
     assert [list(row.cuts) for row in rows] == [[0.5, 5 / 7]] * 2
 
 

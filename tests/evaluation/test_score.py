@@ -14,14 +14,16 @@ from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.scores import MCP, SCORES, Score
 from tests.conftest import make_outputs
 
+UNSEEN = make_outputs(seed=1)  # rows that no oracle here was fitted on
+
 
 def test_mcp_comes_first_once(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     for name in ("a/ss", "b/ss", "b/ce"):
         Oracle(epochs=1).fit(outputs).save(tmp_path / name)
     names = [str(tmp_path / name) for name in ("a/ss", "b/ss", "b/ce")]
-    scored = score_predictions(["mcp", *names, f"{names[2]}/", str(tmp_path / "b" / ".." / "b" / "ce")], outputs)
+    scored = score_predictions(["mcp", *names, f"{names[2]}/", str(tmp_path / "b" / ".." / "b" / "ce")], UNSEEN)
     assert [one.name for one in scored] == ["mcp", names[0], names[1], "ce"]
-    np.testing.assert_array_equal(scored[0].confidence, MCP().confidence(outputs))
+    np.testing.assert_array_equal(scored[0].confidence, MCP().confidence(UNSEEN))
     assert [one.loss for one in scored] == [None] + 3 * ["steep_slope"]
 
 
@@ -37,7 +39,7 @@ def test_unknown_scores_are_named(outputs: ClassifierOutputs, tmp_path: Path) ->
 def test_only_a_loss_with_a_cut_of_its_own_has_a_natural_cut(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     Oracle(loss="steep_slope", alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
     Oracle(loss="focal", epochs=1).fit(outputs).save(tmp_path / "focal")
-    scored = score_predictions([str(tmp_path / "focal"), str(tmp_path / "ss")], outputs)
+    scored = score_predictions([str(tmp_path / "focal"), str(tmp_path / "ss")], UNSEEN)
     assert [one.natural_cut for one in scored] == [None, None, 5 / 7]
 
 

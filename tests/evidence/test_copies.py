@@ -54,7 +54,7 @@ def test_copies_of_features_have_the_heads_logits() -> None:
     outputs = headed().changed(auxiliary=np.random.default_rng(5).normal(size=(200, 4)))
     rows, origin = with_copies(outputs, 3)
     np.testing.assert_array_equal(origin, np.tile(np.arange(200), 2))
-    np.testing.assert_array_equal(rows.labels, np.tile(outputs.labels, 2))
+    np.testing.assert_array_equal(rows.require_labels(), np.tile(outputs.require_labels(), 2))
     np.testing.assert_array_equal(rows.logits[:200], outputs.logits)
     np.testing.assert_array_equal(rows.require("auxiliary")[:200], outputs.require("auxiliary"))
     features = rows.require_features()[200:]

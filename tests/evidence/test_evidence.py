@@ -75,7 +75,7 @@ def test_neighbours_are_those_of_scikit_learn(
 ) -> None:
     found = columns(fit_set, ["neighbors"], slice(0, 400), states)
     tree = NearestNeighbors(n_neighbors=50).fit(reference.require_features())
-    labels = reference.labels[tree.kneighbors(fit_set.require_features(), return_distance=False)]
+    labels = reference.require_labels()[tree.kneighbors(fit_set.require_features(), return_distance=False)]
     same = labels == fit_set.predictions[:, None]
     np.testing.assert_allclose(found[:, 1], same[:, :10].mean(axis=1), atol=1e-6)
     np.testing.assert_allclose(found[:, 3], same.mean(axis=1), atol=1e-6)
@@ -88,7 +88,7 @@ def test_neighbours_are_those_of_scikit_learn(
 def test_the_probe_is_a_logistic_regression(reference: ClassifierOutputs) -> None:
     features = reference.require("auxiliary")
     scaled = (features - features.mean(axis=0)) / features.std(axis=0)
-    weights, bias = fit_softmax(scaled, reference.labels, 4, 1e-2)
+    weights, bias = fit_softmax(scaled, reference.require_labels(), 4, 1e-2)
     theirs = LogisticRegression(C=1 / (1e-2 * len(scaled)), tol=1e-8, max_iter=1000).fit(scaled, reference.labels)
     ours = log_softmax(scaled @ weights + bias, axis=1)
     np.testing.assert_allclose(ours, theirs.predict_log_proba(scaled), atol=0.02)
@@ -115,9 +115,9 @@ def test_candidates_stand_for_all_classes() -> None:
     assert classes.shape == (300, 11)
     assert (classes[:, -1] == 30).all()
     np.testing.assert_allclose(np.exp(part.astype(np.float64)).sum(axis=2), 1, rtol=1e-4)
-    inside = (classes == outputs.labels[:, None]).any(axis=1)
+    inside = (classes == outputs.require_labels()[:, None]).any(axis=1)
     assert 0.5 < inside.mean() < 1
-    found = fit_opinion_pool(part, classes, outputs.labels, 30, 1e-3)
+    found = fit_opinion_pool(part, classes, outputs.require_labels(), 30, 1e-3)
     assert np.isfinite(found.log_odds(part)).all()
 
 
@@ -131,7 +131,7 @@ def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(600, 30)).astype(np.float32), rng.integers(2, size=600)
     logits = np.eye(2)[rng.integers(2, size=600)]
-    outputs = ClassifierOutputs(logits, labels, features, auxiliary=features)
+    outputs = ClassifierOutputs(logits, labels, features, auxiliary=features, as_logits=True)
     parts, states = evidence_of(outputs, [name], None, errors, 0)
     leaking = all_parts(outputs, [name], states)
 
@@ -144,7 +144,7 @@ def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
 
 def test_crossfitted_columns_come_from_the_other_folds(fit_set: ClassifierOutputs) -> None:
     parts, states = evidence_of(fit_set, ["logits", "neighbors"], None, "crossfit", 5)
-    fold = fold_of(fit_set.labels, 5)
+    fold = fold_of(fit_set.require_labels(), 5)
     inside = np.flatnonzero(fold == 2)
     others = fit_states(["neighbors"], fit_set, fit_set.subset(np.flatnonzero(fold != 2)))
     expected = all_parts(fit_set.subset(inside), ["neighbors"], others)[0]

@@ -170,7 +170,7 @@ def test_neighbours_of_the_reference_and_of_other_folds() -> None:
     for fold in range(5):
         inside, others = (np.flatnonzero(where) for where in (fit_set.fold == fold, fit_set.fold != fold))
         known = np.concatenate([reference.require_features(), outputs.require_features()[others]])
-        labels = np.concatenate([reference.labels, outputs.labels[others]])
+        labels = np.concatenate([reference.require_labels(), outputs.require_labels()[others]])
         tree = NearestNeighbors(n_neighbors=50).fit(known)
         nearest = labels[tree.kneighbors(outputs.require_features()[inside], return_distance=False)]
         fractions = np.log(((nearest[:, :, None] == np.arange(4)).sum(axis=1) + 3 / 4) / 53)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract, extract_to_folder, named_data
 from steepslope.extraction.options import ExtractionOptions
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx
 from tests.images import EFFICIENTNET, folder_of
@@ -38,7 +40,7 @@ from tests.images import EFFICIENTNET, folder_of
         ("module:tests.nets:tiny", "{}", ["--image-size", "0"], "image-size: expected the side"),
         ("module:tests.nets:tiny", "{}", ["--classes", "{}/classes.txt"], "bee: the class 'bee' is none of"),
         ("timm:efficientnet_lite0?weights=random", "{}", [], "ant: the class 'ant' is none of"),
-        ("module:tests.nets:tiny", "{}4", [], "expected labels in 0…2, the classifier's classes, found 3"),
+        ("module:tests.nets:tiny", "{}4", [], "expected 3 class folders, as many as the classifier has, found 4"),
         ("module:tests.nets:tiny", "{}0", [], "bee: expected images"),
     ],
 )
@@ -133,3 +135,41 @@ def test_images_that_do_not_fit_are_refused(home: Path, tmp_path: Path) -> None:
     large = Images(np.zeros((2, 28, 28, 3), np.uint8), np.array([0, 1]), ids)
     with pytest.raises(SteepslopeError, match=r"mine: a: .*expected an image of 8×8 pixels, found 28×28"):
         extract(classifier, {tmp_path: ("mine", large)}, ExtractionOptions())
+
+
+def test_preprocessing_of_an_extraction_serves_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = folder_of(tmp_path / "data", 1)
+    words = ["extract", "--classifier", "module:tests.nets:grey", "--data", f"imagefolder:{data}", "--out"]
+    first, again = tmp_path / "first", tmp_path / "again"
+    assert main([*words, str(first), "--image-size", "9", "--mean", "0.4", "--std", "0.3", "--resize", "squash"]) == 0
+    assert main([*words, str(again), "--preprocessing", str(first / "manifest.json")]) == 0
+    manifests = [json.loads((out / "manifest.json").read_text()) for out in (first, again)]
+    assert manifests[0] == manifests[1]
+    assert manifests[0]["classes"] == ["ant", "bee", "cow"]
+    assert manifests[0]["extraction"]["transform"]["mean"] == [0.4]
+
+
+def test_names_of_classes_go_with_outputs(home: Path, tmp_path: Path) -> None:
+    """From the data to the checkpoint, from there to outputs of other data, and to oracles, which refuse others."""
+    digits = tuple("0123456789")
+    classifier = load_classifier(f"checkpoint:{home / 'classifier'}")
+    assert classifier.card is not None
+    assert tuple(classifier.card.classes or ()) == digits
+    fit_set, test = (ClassifierOutputs.load(home / "outputs" / name) for name in ("holdout", "test"))
+    assert fit_set.classes == test.classes == digits
+    Oracle().fit(fit_set).save(tmp_path / "oracle")
+    oracle = Oracle.load(tmp_path / "oracle")
+    assert len(oracle.trust_logit(test)) == len(oracle.trust_logit(test.named(None))) == 797
+    with pytest.raises(SteepslopeError, match="the oracle: expected the same classes in the same order: 0 is '0'"):
+        oracle.trust_logit(test.named(digits[::-1]))
+    reference = ClassifierOutputs.load(home / "outputs" / "train").named(digits[::-1])
+    for other in (Oracle(), Oracle(inputs="neighbors"), Oracle.fused()):
+        with pytest.raises(SteepslopeError, match="reference: expected the same classes in the same order: 0 is '0'"):
+            other.fit(fit_set, reference)
+
+
+def test_a_checkpoint_refuses_data_of_other_classes(home: Path, tmp_path: Path) -> None:
+    classifier = load_classifier(f"checkpoint:{home / 'classifier'}")
+    letters = Images(np.zeros((2, 8, 8), np.uint8), np.array([0, 1]), np.array(["a", "b"]), tuple("abcdefghij"))
+    with pytest.raises(SteepslopeError, match="mine: expected the classifier's classes, 0 is '0', found 'a'"):
+        extract(classifier, {tmp_path: ("mine", letters)}, ExtractionOptions())

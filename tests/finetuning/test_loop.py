@@ -137,7 +137,7 @@ def test_it_is_evaluated_beside_scores(home: Path, tmp_path: Path, capsys: pytes
     ClassifierOutputs.load(test).save(tmp_path / "moved.npz")
     assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), *given]) == 2
     assert "does not say where its images are: give --data" in capsys.readouterr().err
-    assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--data", "digits", *given]) == 0
+    assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--data", "digits", "--replace", *given]) == 0
 
 
 def test_backbones_of_ones_own_are_named_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,12 @@ from tests.finetuning.trainings import words
         (["--oracle-size", "0"], "oracle: --oracle-size: expected the side"),
         (["--oracle-std", "0"], "oracle: --oracle-std: expected numbers > 0"),
         (["--oracle", "net:digits-net"], "oracle: --oracle-mean and --oracle-std: have to be given"),
+        (["--oracle-channels", "0"], "oracle: --oracle-channels: expected a whole number >= 1, found 0"),
+        (["--oracle-channels", "3"], "oracle: --oracle-mean and --oracle-std: have to be given"),
+        (["--oracle-preprocessing", "none.json"], "expected a preprocessing file, but it has no none.json"),
+        (["--classifier-preprocessing", "none.json"], "channels and preprocessing: expected none beside outputs"),
+        (["--valid-data", "idx:nowhere", "--oracle", "timm:resnet50"], "data spec 'idx:nowhere': no such folder"),
+        (["--data", "images:nowhere"], "data spec 'images:nowhere': no such folder"),
         (["--classes", "names.txt"], "classes: expected none beside outputs"),
         (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
         (["--stages", "[{name: a, los: focal}]"], "unknown setting 'los': did you mean 'loss'"),
@@ -73,6 +79,14 @@ def test_the_classifiers_options_are_named_as_they_are_given(
         assert f"classifier: {options[0]}: expected" in capsys.readouterr().err
 
 
+def test_images_to_train_on_need_labels(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "data" / "a.png")
+    given = [*words(home, tmp_path / "out", live=True), "--data", f"images:{tmp_path / 'data'}"]
+    assert main(["finetune", *given]) == 2
+    assert "data: expected labelled images, found none" in capsys.readouterr().err
+
+
 def test_an_image_that_cannot_be_read_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     for label in range(2):
@@ -81,7 +95,7 @@ def test_an_image_that_cannot_be_read_is_named(home: Path, tmp_path: Path, capsy
             pixels = rng.integers(256, size=(12, 12, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "data" / str(label) / f"{row}.png")
     (tmp_path / "data" / "1" / "2.png").write_text("text")
-    (tmp_path / "classes.txt").write_text("\n".join("0123456789"))
+    (tmp_path / "classes.txt").write_text("\n".join(map(str, range(1000))))
     out = str(tmp_path / "out")
     given = ["--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--out", out,
              "--classifier", "timm:resnet10t?weights=random", "--classifier-size", "32", "--batch-size", "4",

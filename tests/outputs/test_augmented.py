@@ -30,7 +30,7 @@ def test_copies_are_outputs_of_their_own() -> None:
     assert copies.ids is None
     assert copies.augmented() is None
     for row in range(N * A):
-        assert copies.labels[row] == outputs.labels[row // A]
+        assert copies.require_labels()[row] == outputs.require_labels()[row // A]
         for name in ("logits", "features", "auxiliary", "noise"):
             expected = outputs.require(f"augmented_{name}")[row // A, row % A]
             np.testing.assert_array_equal(copies.require(name)[row], expected)

@@ -12,7 +12,8 @@ import pytest
 
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
-from steepslope.outputs import ClassifierOutputs, Confidences, tables
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions, tables
 from steepslope.outputs.confidences import load_predictions
 from steepslope.outputs.formats import ids_of
 from tests.conftest import make_outputs
@@ -81,7 +82,7 @@ def test_evaluate_a_confidence_alone(suffix: str, tmp_path: Path, capsys: pytest
     assert row["tpr"]["value"] == pytest.approx(np.mean(confidence[outputs.is_correct] > 0.5))
     details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
     assert [one["group"] for one in details["groups"]] == ([] if suffix == ".npz" else ["a", "b", "c"])
-    assert main(f"evaluate --outputs {path} --scores margin --out {tmp_path}/out".split()) == 2
+    assert main(f"evaluate --outputs {path} --scores margin --out {tmp_path}/other".split()) == 2
     assert "margin needs logits, but the predictions come with a confidence alone" in capsys.readouterr().err
 
 
@@ -116,14 +117,14 @@ def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
     [
         ("nosuch", "has no columns; give a .csv or .parquet file"),
         ("{}/short.csv", "expected 60 groups, one a prediction, found 2"),
-        ("{}/empty.csv", "expected a group in each row, found empty ones"),
+        ("{}/none.csv", "expected a value in each row, found none"),
         ("{}/other.csv", "unknown column"),
     ],
 )
 def test_bad_groups_are_named(groups: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_outputs(60).save(tmp_path / "outputs")
     (tmp_path / "short.csv").write_text("group\na\nb\n")
-    (tmp_path / "empty.csv").write_text("group,x\na,1\n,2\n")
+    (tmp_path / "none.csv").write_text("group,x\n")
     (tmp_path / "other.csv").write_text("colour\nred\n")
     words = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out")]
     assert main([*words, "--groups", groups.format(tmp_path)]) == 2
@@ -143,12 +144,30 @@ def test_groups_of_outputs(groups: str, tmp_path: Path) -> None:
     assert sum(one["n"] for one in details["groups"]) == 60
 
 
+def test_empty_cells_are_a_group_of_their_own_but_no_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which predictions depend on one another cannot be known where the cell is empty."""
+    make_outputs(60).save(tmp_path / "outputs")
+    (tmp_path / "given.csv").write_text("group,cluster\n" + "a,a\n,\nb,b\n" * 20)
+    words = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out"), "--bootstrap", "5"]
+    assert main([*words, "--groups", str(tmp_path / "given.csv")]) == 0
+    details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
+    assert {one["group"]: one["n"] for one in details["groups"]} == {"a": 20, "(empty)": 20, "b": 20}
+    capsys.readouterr()
+    assert main([*words[:3], "--out", str(tmp_path / "bad"), "--cluster", str(tmp_path / "given.csv")]) == 2
+    assert "column 'cluster': expected a value in each row, found an empty cell in row 1" in capsys.readouterr().err
+
+
 def test_clusters_of_a_column_or_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both give the same intervals, others than rows give, and the table tells."""
     outputs = make_outputs(60)
     patients = [f"patient {row // 6}" for row in range(60)]
     (tmp_path / "patients.csv").write_text("cluster\n" + "\n".join(patients) + "\n")
-    data = {"label": outputs.labels.tolist(), **{f"logit_{k}": outputs.logits[:, k].tolist() for k in range(4)}}
+    data = {
+        "label": outputs.require_labels().tolist(),
+        **{f"logit_{k}": outputs.logits[:, k].tolist() for k in range(4)},
+    }
     write(tmp_path / "o.csv", {**data, "patient": patients})
     words = ["evaluate", "--outputs", str(tmp_path / "o.csv"), "--bootstrap", "50", "--out"]
     for name, more in (("rows", []), ("column", ["--cluster", "patient"]), ("file", ["--cluster", "{}/patients.csv"])):
@@ -160,3 +179,40 @@ def test_clusters_of_a_column_or_a_file(tmp_path: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main([*words, str(tmp_path / "bad"), "--cluster", "patients"]) == 2
     assert "unknown column" in capsys.readouterr().err
+
+
+def test_fit_reads_tables_by_the_same_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the same numbers in columns of other names comes the same oracle, and it knows the classes' names."""
+    outputs = make_outputs(200).changed(features=None, ids=None).named(("ant", "bee", "cat", "dog"))
+    outputs.save(tmp_path / "outputs.npz")
+    labels = [("ant", "bee", "cat", "dog")[label] for label in outputs.require_labels()]
+    scores = {f"p {name}": outputs.logits[:, k].tolist() for k, name in enumerate(("ant", "bee", "cat", "dog"))}
+    mine = write(tmp_path / "mine.parquet", {"truth": labels, **scores})
+    options = ["--inputs", "logits", "--epochs", "3", "--out"]
+    assert main(["fit", "--outputs", str(tmp_path / "outputs.npz"), *options, str(tmp_path / "one")]) == 0
+    reading = ["--label-column", "truth", "--logit-columns", "p *"]
+    assert main(["fit", "--outputs", str(mine), *reading, *options, str(tmp_path / "other")]) == 0
+    one, other = (Oracle.load(tmp_path / name) for name in ("one", "other"))
+    np.testing.assert_allclose(one.trust_logit(outputs), other.trust_logit(outputs), rtol=1e-5)
+    assert main(["fit", "--outputs", str(mine), "--logit-columns", "p *", *options, str(tmp_path / "none")]) == 2
+    assert "expected the true class of each prediction, found none in a column label" in capsys.readouterr().err
+    assert main(["fit", "--outputs", str(tmp_path / "outputs.npz"), *reading, *options, str(tmp_path / "none")]) == 2
+    assert "label-column: expected a .csv or .parquet file to go with it" in capsys.readouterr().err
+
+
+def test_options_of_numbers_and_classes_go_with_npz_files(tmp_path: Path) -> None:
+    shares = np.array([[0.75, 0.25], [0.5, 0.5], [0.0, 1.0]])
+    np.savez(tmp_path / "mine.npz", logits=shares, labels=np.array(["cat", "dog", "dog"]))
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    options = ReadingOptions(probabilities=True, classes=str(tmp_path / "classes.txt"))
+    outputs = ClassifierOutputs.load(tmp_path / "mine.npz", options)
+    assert outputs.classes == ("dog", "cat")
+    assert outputs.require_labels().tolist() == [1, 0, 0]
+    np.testing.assert_allclose(np.exp(outputs.logits), shares, atol=1e-7)
+    outputs.save(tmp_path / "folder")
+    assert ClassifierOutputs.load(tmp_path / "folder", options).classes == ("dog", "cat")  # whose logits are logits
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(
+        SteepslopeError, match="expected the classes dog, cat, as the outputs name them, found cat, dog"
+    ):
+        ClassifierOutputs.load(tmp_path / "folder", options)

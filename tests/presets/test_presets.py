@@ -10,6 +10,7 @@ import pytest
 from steepslope import presets
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
+from steepslope.finetuning.request import FinetuneRequest
 from steepslope.utilities.command_line import with_preset
 
 PRESETS = sorted(path.stem for path in Path(presets.__file__).parent.glob("*.yaml"))
@@ -68,3 +69,29 @@ def test_what_is_given_beside_a_preset_comes_after_it() -> None:
     assert words[2:] == ["--loss", "focal", "--out", "x"]
     with pytest.raises(SteepslopeError, match="did you mean 'mnist'"):
         with_preset(["--preset", "mnits"])
+
+
+@pytest.mark.parametrize("command", ["train-classifier", "finetune", "plan"])
+def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = "".join(capsys.readouterr().out.split())
+    usual = presets.presets_of(set(presets.preset("mnist-classifier" if command == "train-classifier" else "mnist")))
+    assert "--presetNAME" in shown
+    assert all(name in shown for name in usual)
+
+
+def test_a_plan_takes_the_number_of_images_from_its_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    net = ["--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--outputs", "none"]
+    words = ["plan", "--preset", "mnist", "--valid", "none", *net]
+    assert main(words) == 0
+    steps = -(-54_000 // 128)
+    assert f"images: {100 * 54_000:,} in {100 * steps:,} steps of 128" in capsys.readouterr().err  # the last stage
+    assert main([*words, "--images", "128"]) == 0
+    assert "images: 12,800 in 100 steps of 128" in capsys.readouterr().err
+
+
+def test_every_preset_knows_its_images() -> None:
+    names = [name for name in presets.presets_of(FinetuneRequest.__dataclass_fields__) if "classifier" not in name]
+    assert names
+    assert all((presets.training_images(name) or 0) >= 45_000 for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from io import StringIO
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from steepslope.cli import main
 from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.rows import table_rows
 from steepslope.evaluation.score import Scored, score_predictions
@@ -106,3 +108,16 @@ def test_odd_names_are_shown_as_they_are(name: str, outputs: ClassifierOutputs, 
     console = Console(file=StringIO(), width=80)
     console.print(terminal(main_grid(evaluation.rows), terminal_titles()))
     assert name in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_classes_are_called_by_their_names(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    names = ("ant", "bee", "cow", "dog")
+    outputs.named(names).save(tmp_path / "named")
+    words = ["evaluate", "--outputs", str(tmp_path / "named"), "--bootstrap", "5", "--out", str(tmp_path / "out")]
+    for groups in ("label", "predicted"):
+        assert main([*words, "--groups", groups, "--replace"]) == 0
+        details = json.loads((tmp_path / "out" / "details.json").read_text())
+        assert [group["group"] for group in details[0]["groups"]] == list(names)
+    evaluation = with_noise(outputs.named(names), bootstrap=0)
+    for grid in example_grids(evaluation.scored[0], evaluation.predictions, evaluation.ids):
+        assert {cell.text for row in grid.rows for cell in row[1:3]} <= set(names)

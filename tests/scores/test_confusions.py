@@ -123,7 +123,7 @@ def test_it_does_not_learn_few_rows_by_heart() -> None:
 
 def test_one_wrong_row_is_enough() -> None:
     outputs = ClassifierOutputs(make_outputs().logits[:6], make_outputs().predictions[:6])
-    labels = outputs.labels.copy()
+    labels = outputs.require_labels().copy()
     labels[0] = (labels[0] + 1) % 4
     score = RelU().fit(outputs.changed(labels=labels))
     assert np.isfinite(score.confidence(make_outputs())).all()

@@ -81,11 +81,11 @@ def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: 
     monkeypatch.setattr(neighbors, "CHUNK_ENTRIES", entries)
     training, outputs = random_pair(200, 40, 6, 4)
     points, queries = (one.require_features().astype(np.float64) for one in (training, outputs))
-    index = Index.build(points, training.labels, 4)
+    index = Index.build(points, training.require_labels(), 4)
     brute = np.linalg.norm(queries[:, None] - points[None], axis=2)
     np.testing.assert_allclose(index.kth_distance(queries, 7), np.sort(brute, axis=1)[:, 6], rtol=1e-5)
     by_class, found = index.search(queries, 2, (7, 3))
-    nearest = training.labels[brute.argsort(axis=1)]
+    nearest = training.require_labels()[brute.argsort(axis=1)]
     for number, count in enumerate((7, 3)):
         expected = (nearest[:, :count, None] == np.arange(4)).sum(axis=1)
         np.testing.assert_allclose(found[:, number], expected, atol=1e-12)
@@ -147,7 +147,7 @@ def test_one_far_reference_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     training, outputs = random_pair(500, 30, 8, 2)
     points = training.require_features().copy()
     points[0] = 1e4
-    index = Index.build(points, training.labels, 2)
+    index = Index.build(points, training.require_labels(), 2)
     index = Index(index.points, index.centre, index.starts)
     again: list[int] = []
     exact = neighbors._exact
@@ -285,7 +285,7 @@ def test_every_score_keeps_the_contract(name: str) -> None:
         assert text
     order = np.random.default_rng(2).permutation(len(outputs))
     arrays = {name: outputs.require(name)[order] for name in ("features", "dropout")}
-    mixed = ClassifierOutputs(outputs.logits[order], outputs.labels[order], further=arrays)
+    mixed = ClassifierOutputs(outputs.logits[order], outputs.require_labels()[order], further=arrays)
     np.testing.assert_allclose(score.confidence(mixed), confidence[order], rtol=1e-6)
 
 

@@ -17,7 +17,7 @@ from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 from torchvision import models
 
-from steepslope.classifiers.classifier import UNKNOWN, Classifier, module_digest
+from steepslope.classifiers.classifier import Classifier, channels_of, module_digest, unknown_transform
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, explained, require_known
@@ -67,7 +67,8 @@ def module_classifier(argument: str) -> Classifier:
     """Call ``module:pkg.mod:factory`` for an ``nn.Module`` from images to logits.
 
     The features are what goes into its last linear layer. A module without an attribute ``transform`` (a
-    :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``.
+    :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``, or ``--preprocessing``; the channels are those
+    of its first convolution. An attribute ``classes`` has the names of its classes in the order of its logits.
     """
     place, _, factory = argument.partition(":")
     sys.path.insert(0, "")  # to find modules in the current folder too, as ``python -m`` does
@@ -80,9 +81,10 @@ def module_classifier(argument: str) -> Classifier:
         sys.path.remove("")
     if not isinstance(model, nn.Module):
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
-    transform = getattr(model, "transform", None) or Transform((0, 0), (UNKNOWN,) * 3, (UNKNOWN,) * 3)
+    transform = getattr(model, "transform", None) or unknown_transform((0, 0), channels_of(model))
     classifier = _frozen(f"module:{argument}", model, BeforeLastLinear(model), transform, None)
-    return replace(classifier, digest=hashlib.sha256((classifier.digest + source).encode()).hexdigest())
+    digest = hashlib.sha256((classifier.digest + source).encode()).hexdigest()
+    return replace(classifier, digest=digest, classes=_own_classes(model))
 
 
 class TimmNet(nn.Module):
@@ -121,6 +123,15 @@ class BeforeLastLinear(nn.Module):
 def _frozen(spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None) -> Classifier:
     classes = wordnet_labels() if num_classes == NUM_CLASSES else None
     return Classifier(spec, net.eval(), transform, num_classes, module_digest(model), classes)
+
+
+def _own_classes(model: nn.Module) -> dict[str, int] | None:
+    """Return the labels of a module's own class names, if it has an attribute ``classes`` of different names."""
+    names = getattr(model, "classes", None)
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return None
+    labels = {name: label for label, name in enumerate(names)}
+    return labels if len(labels) == len(names) else None
 
 
 def _rate(text: str, place: str) -> float:

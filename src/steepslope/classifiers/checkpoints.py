@@ -8,7 +8,8 @@ from steepslope.checks import require, whole
 from steepslope.classifiers.classifier import UNKNOWN, Classifier, ClassifierCard, module_digest
 from steepslope.classifiers.nets import NETS, Net, TwoParts
 from steepslope.data.transforms import Transform
-from steepslope.errors import require_known
+from steepslope.errors import located, require_known
+from steepslope.outputs.arrays import CLASSES, checked_classes
 from steepslope.utilities.files import field, positive, read_json, staged_folder, write_json
 from steepslope.utilities.queries import parse_query
 from steepslope.utilities.seeding import seeded
@@ -21,7 +22,9 @@ WEIGHTS = "classifier.safetensors"
 def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
     """Return our own net as a classifier, which takes images of exactly its size."""
     transform = _transform(card.net, card.mean, card.std)
-    return Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, module_digest(net.eval()), card=card)
+    classes = None if card.classes is None else {name: label for label, name in enumerate(card.classes)}
+    digest = module_digest(net.eval())
+    return Classifier(spec, TwoParts(net).eval(), transform, card.num_classes, digest, classes, card)
 
 
 def new_net(argument: str) -> Classifier:
@@ -57,8 +60,12 @@ def read_card(folder: Path) -> ClassifierCard:
     path = folder / CARD
     content = read_json(path, "a classifier checkpoint")
     kinds = get_type_hints(ClassifierCard)
-    card = ClassifierCard(**{name: field(content, name, get_origin(of) or of, path) for name, of in kinds.items()})
-    positive(content, "num_classes", path)
+    kinds.pop(CLASSES)  # earlier cards have none
+    given = {name: field(content, name, get_origin(of) or of, path) for name, of in kinds.items()}
+    named = field({CLASSES: None, **content}, CLASSES, (list, type(None)), path)
+    with located(path):
+        names = checked_classes(named, positive(content, "num_classes", path))
+    card = ClassifierCard(**given, classes=None if names is None else list(names))
     require_known(f"net in {path}:", card.net, NETS)
     return card
 

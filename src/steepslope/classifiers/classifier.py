@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from steepslope.checks import optional, require, whole
+from steepslope.data.class_names import ClassNames
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, explained
 
 UNKNOWN = math.nan  # a mean or deviation that has to be given
+COLOUR = 3  # channels of a net that does not show how many it takes
 Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
 
 # Where our nets stood before: a digest has the module's name in it, and outputs and trainings that were made then hold
@@ -30,7 +33,8 @@ class ClassifierCard:
     """The net, its input, and the training rows that it never saw.
 
     ``mean`` and ``std`` are of pixels scaled to [0, 1]; ``holdout`` and ``split_seed`` rebuild the split of the
-    training images, which ``fingerprint`` recognises under any name.
+    training images, which ``fingerprint`` recognises under any name. ``classes`` are the names of its classes,
+    None where they have none.
     """
 
     net: str
@@ -42,6 +46,7 @@ class ClassifierCard:
     holdout: int
     split_seed: int
     training: dict[str, Any]
+    classes: list[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,42 +72,69 @@ class Classifier:
         mean: Given = None,
         std: Given = None,
         resize: Resize | None = None,
+        channels: int | None = None,
+        preprocessing: Transform | None = None,
         role: str | None = None,
     ) -> Self:
         """Return the same with another input size, normalisation or way to resize; None changes nothing.
 
-        ``mean`` and ``std`` are one number, or one a channel. The net is run once, to see that it takes such images and
-        gives logits. ``role`` is that of the net where options begin with it, as ``--oracle-mean`` does.
+        ``mean`` and ``std`` are one number, or one a channel; ``preprocessing`` is all of them together, in place of
+        the others. Where a net does not show its ``channels``, they are as many as the numbers given, or 3. The net is
+        run once, to see that it takes such images and gives logits. ``role`` is that of the net where options begin
+        with it, as ``--oracle-mean`` does.
 
         Raises
         ------
         SteepslopeError
-            If the size or the normalisation is unknown or wrong; its ``place`` is the option.
+            If the size or the normalisation is unknown or wrong; its ``place`` is the option, or all that are missing.
         """
-        size = None if image_size is None else (image_size, image_size)
-        begin = "--" if role is None else f"--{role}-"
-        size_option, mean_option, std_option = f"--{role or 'image'}-size", f"{begin}mean", f"{begin}std"
-        means, stds = self._per_channel(mean_option, mean), self._per_channel(std_option, std)
+        options = _options(role)
+        given = {"size": image_size, "mean": mean, "std": std, "resize": resize, "channels": channels}
+        if preprocessing is not None:
+            doubled = [options[name] for name, value in given.items() if value is not None]
+            if doubled:
+                raise SteepslopeError(f"expected none beside {options['preprocessing']}", doubled[0])
+            return self._running(preprocessing, options)
+        require(options["channels"], channels, optional(whole(1)))
+        known = channels or self.transform.channels or max(_count(mean), _count(std))
+        size = None if image_size is None else (int(image_size),) * 2
+        means, stds = (
+            _per_channel(options[name], value, own, known or COLOUR)
+            for name, value, own in (("mean", mean, self.transform.mean), ("std", std, self.transform.std))
+        )
         transform = self.transform.changed(size=size, mean=means, std=stds, resize=resize)
-        if not all(map(math.isfinite, (*transform.mean, *transform.std))):
-            raise SteepslopeError(
-                f"have to be given, since {self.spec} has none of its own", f"{mean_option} and {std_option}"
-            )
-        if min(transform.size) < 1:
-            raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", size_option)
-        if min(transform.std) <= 0:
-            raise SteepslopeError(f"expected numbers > 0, found {transform.std}", std_option)
-        changed = replace(self, transform=transform)
-        return replace(changed, num_classes=_width_of_logits(changed))
+        self._require_all(transform, options, image_size, known > 0)
+        return self._running(transform, options)
 
-    def _per_channel(self, name: str, given: Given) -> tuple[float, ...] | None:
-        """Return one value a channel; a single value serves all."""
-        if given is None:
-            return None
-        values, channels = (given,) if isinstance(given, int | float) else tuple(given), self.transform.channels
-        if len(values) not in (1, channels):
-            raise SteepslopeError(f"expected 1 or {channels} numbers, found {len(values)}", name)
-        return values * (channels if len(values) == 1 else 1)
+    def _require_all(
+        self, transform: Transform, options: Mapping[str, str], image_size: int | None, has_channels: bool
+    ) -> None:
+        """Raise unless size and normalisation are there and possible; what is missing is asked for together."""
+        missing = [options["size"]] if image_size is None and min(transform.size) < 1 else []
+        missing += [options[name] for name in ("mean", "std") if not all(map(math.isfinite, getattr(transform, name)))]
+        if missing:
+            missing += [] if has_channels else [f"{options['channels']} (unless {COLOUR})"]
+            together = f"{', '.join(missing[:-1])} and {missing[-1]}" if missing[1:] else missing[0]
+            remedy = f"or {options['preprocessing']} FILE.json in place of all"
+            raise SteepslopeError(f"have to be given, since {self.spec} has none of its own; {remedy}", together)
+        if min(transform.size) < 1:
+            raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", options["size"])
+        if min(transform.std) <= 0:
+            raise SteepslopeError(f"expected numbers > 0, found {transform.std}", options["std"])
+
+    def _running(self, transform: Transform, options: Mapping[str, str]) -> Self:
+        """Return the same with a transform, and the number of classes that its net then gives."""
+        changed = replace(self, transform=transform)
+        remedy = f"{options['channels']} and {options['size']} change that"
+        return replace(changed, num_classes=_width_of_logits(changed, remedy))
+
+    def named(self, classes: Mapping[str, int] | None) -> Self:
+        """Return the same with these names of its classes; None changes nothing."""
+        return self if classes is None else replace(self, classes=classes)
+
+    def agreed_classes(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
+        """Return the names of the classes on which the classifier and a data set agree; see :class:`ClassNames`."""
+        return ClassNames(own=self.classes, num_classes=self.num_classes).agreed(names, source)
 
     @property
     def runs_on(self) -> str:
@@ -119,8 +151,10 @@ class Classifier:
         shape = (rows, self.transform.channels, *self.transform.size)
         return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
-    def check_labels(self, labels: NDArray[np.int64], source: str) -> None:
-        """Raise unless all labels are classes of this classifier."""
+    def check_labels(self, labels: NDArray[np.int64] | None, source: str) -> None:
+        """Raise unless all labels, if there are any, are classes of this classifier."""
+        if labels is None:
+            return
         assert self.num_classes is not None
         outside = np.flatnonzero((labels < 0) | (labels >= self.num_classes))
         if len(outside):
@@ -135,12 +169,47 @@ class Classifier:
         return None if features is None else features.float().numpy(), logits.float().numpy()
 
 
-def _width_of_logits(classifier: Classifier) -> int:
+def _options(role: str | None) -> dict[str, str]:
+    """Return the options that change a net's input, by what they change."""
+    begin = "--" if role is None else f"--{role}-"
+    named = {name: f"{begin}{name}" for name in ("mean", "std", "resize", "channels", "preprocessing")}
+    return {"size": f"--{role or 'image'}-size", **named}
+
+
+def _count(given: Given) -> int:
+    """Return how many channels numbers are for; 0 where a single one may be for all."""
+    count = len(tuple(given)) if isinstance(given, Iterable) else 1
+    return count if count > 1 else 0
+
+
+def _per_channel(name: str, given: Given, own: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """Return one value a channel; a single value serves all, and where none is given, those of its own do."""
+    if given is None:
+        return own if len(own) == channels else (UNKNOWN,) * channels
+    values = tuple(map(float, given)) if isinstance(given, Iterable) else (float(given),)
+    if len(values) not in (1, channels):
+        raise SteepslopeError(f"expected 1 or {channels} numbers, found {len(values)}", name)
+    return values * (channels if len(values) == 1 else 1)
+
+
+def channels_of(net: nn.Module) -> int:
+    """Return the number of channels that a net's first convolution takes; 0 where it has none."""
+    layers = (layer for layer in net.modules() if isinstance(layer, nn.Conv2d))
+    return next((layer.in_channels for layer in layers), 0)
+
+
+def unknown_transform(size: tuple[int, int], channels: int) -> Transform:
+    """Return a transform whose normalisation has to be given; 0 stands for a size or channels that have to be, too."""
+    return Transform(size, (UNKNOWN,) * channels, (UNKNOWN,) * channels)
+
+
+def _width_of_logits(classifier: Classifier, remedy: str) -> int:
     """Run the net on two images of noise, and return the number of classes; raise unless it gives logits."""
     images = classifier.noise(2)
     size = " × ".join(str(size) for size in images.shape)
     # of any kind: whatever the net raises on images that it does not take
-    with explained(f"cannot run on images of shape {size}", classifier.spec, longest=160), torch.inference_mode():
+    message = f"cannot run on images of shape {size}: {remedy}"
+    with explained(message, classifier.spec, longest=160), torch.inference_mode():
         _, logits = classifier.net(images)
     shape: tuple[int, ...] = tuple(getattr(logits, "shape", ()))
     if len(shape) != 2 or shape[0] != 2 or shape[1] < 2 or not logits.is_floating_point():

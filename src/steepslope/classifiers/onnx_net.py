@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from steepslope.classifiers.classifier import UNKNOWN, Classifier
+from steepslope.classifiers.classifier import COLOUR, Classifier, unknown_transform
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
-from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.extras import require_extra
 
@@ -72,8 +71,7 @@ class OnnxNet(nn.Module):
 
 
 def _takes_images(one: Any) -> bool:
-    free_or_known = len(one.shape) == 4 and (not isinstance(one.shape[1], int) or one.shape[1] in (1, 3))
-    return free_or_known and one.type in FLOAT_TYPES
+    return len(one.shape) == 4 and one.type in FLOAT_TYPES
 
 
 def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
@@ -94,8 +92,7 @@ def onnx_classifier(argument: str) -> Classifier:
     digest = _digest(path)
     net = OnnxNet(path, str(path))
     _, channels, height, width = net.fixed
-    unknown = (UNKNOWN,) * (channels or 3)
-    transform = Transform((height or 0, width or 0), unknown, unknown)
+    transform = unknown_transform((height or 0, width or 0), channels or COLOUR)
     found = next(one.shape[-1] for one in net.session.get_outputs() if one.name == net.logits)
     classes = wordnet_labels() if found == NUM_CLASSES else None
     return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest, classes)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steepslope.checks import SEED, Check, choice, number, require_all, whole
-from steepslope.classifiers.checkpoints import checkpoint_classifier, save_checkpoint
+from steepslope.classifiers.checkpoints import CARD, checkpoint_classifier, load_checkpoint, read_card, save_checkpoint
 from steepslope.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.classifiers.nets import NETS, Net
 from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
@@ -18,7 +18,8 @@ from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.estimators.cycle import cosine
-from steepslope.utilities.progress import bar
+from steepslope.utilities.progress import Notice, bar, silent
+from steepslope.utilities.results import require_made
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
 
@@ -67,12 +68,20 @@ def recipe_for(net: str, **changes: Any) -> ClassifierTraining:
 
 
 def train_classifier(
-    net: str, data: str, out: Path, recipe: ClassifierTraining, holdout: int | None = None, split_seed: int = SPLIT_SEED
+    net: str,
+    data: str,
+    out: Path,
+    recipe: ClassifierTraining,
+    holdout: int | None = None,
+    split_seed: int = SPLIT_SEED,
+    replace: bool = True,
+    notice: Notice = silent,
 ) -> tuple[Classifier, float]:
     """Train on the training split of ``data`` less its held-out rows; save a checkpoint to ``out``.
 
     The split depends on ``split_seed`` alone, so it is the same for classifiers of different seeds. Returns the
-    classifier and its accuracy on the held-out rows.
+    classifier and its accuracy on the held-out rows. Unless it is to be replaced, a classifier that was trained so is
+    found complete, of which ``notice`` is told, and another is an error.
     """
     spec = parse_dataset(data)
     if spec.split == "test":
@@ -84,17 +93,39 @@ def train_classifier(
     if pixels.std() == 0:
         raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
     card = ClassifierCard(
-        net=net, num_classes=int(images.labels.max()) + 1, mean=float(pixels.mean()), std=float(pixels.std()),
+        net=net, num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
+        mean=float(pixels.mean()), std=float(pixels.std()),
         data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=split_seed,
-        training=asdict(recipe),
+        training=asdict(recipe), classes=None if images.classes is None else list(images.classes),
     )  # fmt: skip
+    if not replace and is_trained(out, card):
+        notice(f"{out}: already complete")
+        classifier = load_checkpoint(str(out))
+    else:
+        classifier = _trained(card, recipe, images.subset(fitted), out)
+    return classifier, accuracy(classifier, images.subset(held_out))
+
+
+def is_trained(out: Path, card: ClassifierCard) -> bool:
+    """Return whether the folder holds the classifier of this card; raise if it holds another."""
+    if not (out / CARD).exists():
+        return False
+    found, wanted = (asdict(one) for one in (read_card(out), card))
+    for one in (found, wanted):
+        one |= one.pop("training")
+        del one["data"]  # by the fingerprint they are the same images under any name
+    require_made(out, found, wanted, "a classifier")
+    return True
+
+
+def _trained(card: ClassifierCard, recipe: ClassifierTraining, images: Images, out: Path) -> Classifier:
+    """Train, or go on with a killed training, and save the checkpoint."""
     run = _Run(card, recipe)
     run.resume(out / STATE)
-    run.train(images.subset(fitted), out / STATE)
+    run.train(images, out / STATE)
     save_checkpoint(run.net, card, out)
     (out / STATE).unlink()
-    classifier = checkpoint_classifier(run.net, card, f"checkpoint:{out}")
-    return classifier, accuracy(classifier, images.subset(held_out))
+    return checkpoint_classifier(run.net, card, f"checkpoint:{out}")
 
 
 def accuracy(classifier: Classifier, images: Images) -> float:

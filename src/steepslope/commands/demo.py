@@ -5,8 +5,10 @@ from pathlib import Path
 
 from steepslope.utilities.progress import console
 
+MADE_BY_DEMO = {"command": "demo"}
 
-def demo(out: str = "runs/demo", seed: int = 0) -> None:
+
+def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
     """Show all steps on scikit-learn's digits: classifier, outputs, the paper's four oracles and the fused one, report.
 
     A small classifier is trained on 500 digits. Each oracle learns from the classifier's errors on 500 others which of
@@ -18,8 +20,20 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         Folder for the results, the classifier, its outputs and the oracles.
     seed
         Seed of the classifier, the oracles and the resamples.
+    replace
+        Replace a report that the folder holds already, even if it is not an earlier demo's.
     """
+    from steepslope.report.page import REPORT
+    from steepslope.utilities.locks import locked
+
+    with locked(out):
+        REPORT.is_complete(out, MADE_BY_DEMO, replace)  # an earlier demo's is made anew
+        _run(Path(out), seed)
+
+
+def _run(folder: Path, seed: int) -> None:
     from steepslope.classifiers.training import recipe_for, train_classifier
+    from steepslope.commands.fit import show_fused
     from steepslope.commands.results import publish
     from steepslope.data.datasets import parse_dataset
     from steepslope.evaluation.evaluation import evaluate_predictions
@@ -29,7 +43,7 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
     from steepslope.oracle import Oracle
     from steepslope.outputs.formats import ids_of
 
-    folder, work = Path(out), Path(out) / f"seed{seed}"
+    work = folder / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)
     outputs = extract_to_folder(classifier, parse_dataset("digits"), work / "outputs", notice=console().print)
@@ -39,8 +53,9 @@ def demo(out: str = "runs/demo", seed: int = 0) -> None:
         Oracle(loss=PAPER_LOSSES[path.name], hidden=64, seed=seed).fit(held_out).save(path)
     fused = Oracle.fused(seed=seed).fit(held_out, outputs[work / "outputs" / "train"])
     fused.save(work / "oracles" / "fused")
-    console().print(f"fused: {fused.fitted_}")
+    console().print("fused:")
+    show_fused(fused.fitted_)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = partial(ids_of, work / "outputs" / "test")
-    title, groups = "Which digits to trust", Groups(test.labels)
-    publish(evaluate_predictions(test, names, groups=groups, seed=seed, title=title, ids=ids), folder)
+    title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes)
+    publish(evaluate_predictions(test, names, groups=groups, seed=seed, title=title, ids=ids), folder, MADE_BY_DEMO)

@@ -3,10 +3,15 @@
 from functools import partial
 from pathlib import Path
 
+from steepslope.outputs.reading import ReadingOptions, require_files
+from steepslope.utilities.progress import console
+from steepslope.utilities.results import made_by
+
 
 def evaluate(
     outputs: str,
     out: str,
+    reading: ReadingOptions,
     scores: tuple[str, ...] = ("mcp",),
     fit: str | None = None,
     reference: str | None = None,
@@ -14,10 +19,13 @@ def evaluate(
     backbones: tuple[str, ...] = (),
     groups: str | None = None,
     cluster: str | None = None,
+    rows: str | None = None,
     paper: bool = False,
     standardise: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
+    allow_fit_rows: bool = False,
+    replace: bool = False,
 ) -> None:
     """Evaluate scores and oracles, and write metrics.json, details.json, table.md and report.html.
 
@@ -25,9 +33,11 @@ def evaluate(
     ----------
     outputs
         Folder or file of outputs (.npz, .csv, .parquet), of rows that nothing was fitted to. A file may hold confidence
-        and is_correct in place of logits and label.
+        and is_correct in place of logits and label; columns of any other names are named by the options below.
     out
         Folder for the results.
+    reading
+        How files of outputs are read.
     scores
         Names of scores (mcp, max_logit, margin, entropy, doctor, gen, energy, mc_dropout, and those named at fit and
         reference) and folders of oracles; mcp is always among them. Oracles are also compared with the best single
@@ -48,6 +58,9 @@ def evaluate(
     cluster
         Clusters of predictions that depend on one another, such as those of one patient; whole clusters are resampled:
         a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
+    rows
+        File (.csv or .parquet) for a line a prediction: id, label, prediction, the confidence of each score and whether
+        it trusts the prediction, beside the columns of the outputs' file.
     paper
         Also show the metrics as the paper's code computes them.
     standardise
@@ -58,7 +71,14 @@ def evaluate(
         Number of resamples for the intervals; 0 leaves the intervals out.
     seed
         Seed of the resamples.
+    allow_fit_rows
+        Evaluate a score or oracle even on rows that it was fitted on, which are refused otherwise; the table warns that
+        its numbers are too good.
+    replace
+        Replace a report that the folder holds already, made with other options or of other files, and a file of rows
+        that is there.
     """
+    made = made_by("evaluate", locals())
     from steepslope.commands.results import clusters_of, groups_of, publish
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
@@ -67,25 +87,41 @@ def evaluate(
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.outputs.formats import ids_of
+    from steepslope.report.page import REPORT
+    from steepslope.report.row_table import require_free, require_writable, write_rows
+    from steepslope.utilities.locks import locked
 
     path = Path(outputs)
+    require_files(reading, outputs, fit, reference)
+    if rows is not None:
+        require_writable(Path(rows), path)
     require_one_classifier(outputs, fit, reference)
-    held_out, known = (None if given is None else ClassifierOutputs.load(given) for given in (fit, reference))
-    resources = Resources(held_out, known, lambda some: open_images(some, path, data), backbones, standardise)
-    on_images = [Path(name) for name in scores if (Path(name) / CARD).exists() and is_image_oracle(Path(name))]
-    for folder in on_images:
+    held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
+    images = partial(open_images, path=path, data=data)
+    resources = Resources(held_out, known, images, backbones, standardise, allow_fit_rows)
+    oracles = [Path(name) for name in scores if (Path(name) / CARD).exists()]
+    for folder in filter(is_image_oracle, oracles):
         require_allowed(folder, backbones)
-    predictions = load_predictions(path, ids=bool(fit or reference or on_images))
-    evaluation = evaluate_predictions(
-        predictions,
-        scores,
-        resources,
-        groups=groups_of(groups, predictions, path),
-        paper=paper,
-        bootstrap=bootstrap,
-        seed=seed,
-        clusters=clusters_of(cluster, predictions, path),
-        title=f"Trust in {outputs}",
-        ids=partial(ids_of, path),
-    )
-    publish(evaluation, Path(out))
+    predictions = load_predictions(path, bool(fit or reference or oracles), reading)
+    with locked(out):
+        if REPORT.is_complete(out, made, replace) and (rows is None or Path(rows).exists()):
+            console().print(f"{out}: already complete")
+            return
+        if rows is not None:
+            require_free(Path(rows), replace)
+        evaluation = evaluate_predictions(
+            predictions,
+            scores,
+            resources,
+            groups=groups_of(groups, predictions, path, reading),
+            paper=paper,
+            bootstrap=bootstrap,
+            seed=seed,
+            clusters=clusters_of(cluster, predictions, path, reading),
+            title=f"Trust in {outputs}",
+            ids=partial(ids_of, path, options=reading),
+        )
+        publish(evaluation, Path(out), made)
+        if rows is not None:
+            write_rows(evaluation, Path(rows), path, reading)
+            console().print(f"rows: {rows}")

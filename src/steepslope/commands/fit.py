@@ -1,12 +1,14 @@
 """`steepslope fit`."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace as changed
 from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.oracle.settings import Budget, FusedSettings, OracleSettings
+from steepslope.outputs.reading import ReadingOptions, require_files
 from steepslope.utilities.progress import console
+from steepslope.utilities.results import made_by
 
 ADVICE = (
     "extract --augment 2 keeps those of changed images, which are nearer to what an oracle meets where images look "
@@ -22,20 +24,24 @@ def fit(
     outputs: str,
     out: str,
     settings: OracleSettings,
+    reading: ReadingOptions,
     reference: str | None = None,
     fused: bool = False,
     budget: Budget | None = None,
+    replace: bool = False,
 ) -> None:
     """Fit an oracle on cached classifier outputs.
 
     Parameters
     ----------
     outputs
-        Folder or file of outputs in which errors are seen, best of rows new to the classifier.
+        Folder or file of outputs (.npz, .csv, .parquet) in which errors are seen, best of rows new to the classifier.
     out
         Folder for the oracle.
     settings
         The oracle's loss, inputs, head and training.
+    reading
+        How files of outputs are read.
     reference
         The classifier's training outputs, for inputs that look up neighbours or learn from labels.
     fused
@@ -45,29 +51,56 @@ def fit(
         What a prediction of a fused oracle may cost: free, no forward pass beside the classifier's; auxiliary, a second
         backbone as well; all, everything that the outputs hold; auto (the default), the cheapest of these that is as
         good as the best on the fit set.
+    replace
+        Replace an oracle that the folder holds already, fitted with other settings or on other outputs.
     """
+    made = made_by("fit", locals())
     from steepslope.oracle import FusedOracle, Oracle
+    from steepslope.oracle.storage import ORACLE
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.folder import require_one_classifier
+    from steepslope.utilities.locks import locked
 
     if budget is not None and not fused:
         raise SteepslopeError(f"expected none without --fused, found {budget!r}", "budget")
     oracle = FusedOracle(**_fused(settings, budget)) if fused else Oracle(**settings.as_json())
+    require_files(reading, outputs, reference)
     require_one_classifier(outputs, reference)
-    fit_set = ClassifierOutputs.load(outputs)
-    known = None if reference is None else ClassifierOutputs.load(reference)
-    try:
-        oracle.fit(fit_set, known)
-    except SteepslopeError as error:
-        place = f"{outputs} and {reference}" if error.place == "reference" and reference else outputs
-        raise error.within(place) from error
-    oracle.save(out)
+    fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
+    known = None if reference is None else ClassifierOutputs.load(reference, reading)
+    with locked(out):
+        if ORACLE.is_complete(out, made, replace):
+            console().print(f"{out}: already complete")
+            return
+        try:
+            oracle.fit(fit_set, known)
+        except SteepslopeError as error:
+            place = f"{outputs} and {reference}" if error.place == "reference" and reference else outputs
+            raise error.within(place) from error
+        assert oracle.record_ is not None
+        oracle.record_ = changed(oracle.record_, made=made)
+        oracle.save(out)
     errors = len(fit_set) - int(fit_set.is_correct.sum())
     if isinstance(oracle, FusedOracle) and oracle.fitted_ is not None:
-        for line in (str(oracle.fitted_), *about_copies(oracle.fitted_.copies)):
-            console().print(line, soft_wrap=True)
+        show_fused(oracle.fitted_)
     kind = "fused" if fused else oracle.loss
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
+
+
+def show_fused(fitted: Any) -> None:
+    """Print of a fused fit what each budget gains and what the pool holds, and in a table what it lacks."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    screen = console()
+    screen.print(fitted.summary, soft_wrap=True)
+    if fitted.missing:
+        table = Table("why", "without", box=SIMPLE_HEAD, pad_edge=False)
+        for reason, names in fitted.missing.items():
+            table.add_row(reason, ", ".join(names))
+        screen.print(table)
+    for line in about_copies(fitted.copies):
+        screen.print(line, soft_wrap=True)
 
 
 def about_copies(copies: Mapping[str, str]) -> list[str]:

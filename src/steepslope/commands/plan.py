@@ -3,22 +3,28 @@
 from steepslope.finetuning.request import FinetuneRequest
 
 
-def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2) -> None:
+def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2, preset: str | None = None) -> None:
     """Say what a training will cost before it starts: steps, parameters, memory and time, from a few steps on noise.
 
-    With --images the weights of timm's and torchvision's nets are not needed, and not loaded.
+    The weights of timm's and torchvision's nets are not needed, and not loaded, unless the images of --data have to be
+    counted.
 
     Parameters
     ----------
     request
         What the oracle is to be trained on, and how.
     images
-        Number of images, in place of those of the data.
+        Number of images; by default that of the data, or where none are named, that of the preset's data.
     trial
         Images at once in the steps that are tried.
+    preset
+        Name of the preset that the request came from.
     """
     from steepslope.finetuning.launch import plan_stages
+    from steepslope.presets import training_images
     from steepslope.utilities.progress import console
 
+    if images is None and request.data is None and preset is not None:
+        images = training_images(preset)
     for line in plan_stages(request, images, trial):
         console().print(line)

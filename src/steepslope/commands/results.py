@@ -3,7 +3,9 @@
 It imports torch and plots plainly, so commands import it inside their functions.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,41 +16,59 @@ from steepslope.evaluation.evaluation import Evaluation, verdicts
 from steepslope.evaluation.score import Predictions
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.tables import read_groups
+from steepslope.outputs.texts import EMPTY
 from steepslope.report.grid import terminal
 from steepslope.report.page import write_report
 from steepslope.report.tables import heading, main_grid, terminal_titles
 
 
-def publish(evaluation: Evaluation, out: Path) -> None:
+def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any]) -> None:
     """Write the report, and print the table with what it means in words."""
-    write_report(evaluation, out)
+    write_report(evaluation, out, made)
     screen = Console(highlight=False, markup=False)
     screen.print(heading(evaluation.rows))
-    screen.print(terminal(main_grid(evaluation.rows), terminal_titles()))
+    screen.print(terminal(main_grid(evaluation.rows), terminal_titles(), screen.width), crop=False)
     for line in [*verdicts(evaluation.rows), f"report: {out / 'report.html'}"]:
         screen.print(line, soft_wrap=True)
 
 
-def groups_of(named: str | None, predictions: Predictions, path: Path) -> Groups | None:
-    """Return the groups that ``--groups`` names; the labels if it names none and there are labels."""
+def groups_of(
+    named: str | None, predictions: Predictions, path: Path, reading: ReadingOptions = AS_WRITTEN
+) -> Groups | None:
+    """Return the groups that ``--groups`` names; the labels if it names none and there are labels.
+
+    Empty cells of a column are a group of their own.
+    """
     if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
-        return Groups(predictions.predictions if named == "predicted" else predictions.labels)
-    return None if named is None else _column("groups", named, "group", predictions, path)
+        labels = predictions.predictions if named == "predicted" else predictions.require_labels()
+        return Groups(labels, predictions.classes)
+    return None if named is None else _column("groups", named, "group", predictions, path, reading, EMPTY)
 
 
-def clusters_of(named: str | None, predictions: Predictions, path: Path) -> NDArray[np.int32] | None:
+def clusters_of(
+    named: str | None, predictions: Predictions, path: Path, reading: ReadingOptions = AS_WRITTEN
+) -> NDArray[np.int32] | None:
     """Return the cluster of each prediction, (n,), from the column or file that ``--cluster`` names."""
-    return None if named is None else _column("cluster", named, "cluster", predictions, path).codes
+    return None if named is None else _column("cluster", named, "cluster", predictions, path, reading).codes
 
 
-def _column(option: str, named: str, usual: str, predictions: Predictions, path: Path) -> Groups:
+def _column(
+    option: str,
+    named: str,
+    usual: str,
+    predictions: Predictions,
+    path: Path,
+    reading: ReadingOptions,
+    empty: str | None = None,
+) -> Groups:
     """Read a column of the outputs' file, or the usual column of another file; it has a value a prediction."""
     source, column = (Path(named), usual) if named.endswith((".csv", ".parquet")) else (path, named)
     if source.suffix not in (".csv", ".parquet"):
         expected = f"give a .csv or .parquet file with a column named {usual}"
         raise SteepslopeError(f"{option} {named!r}: {path} has no columns; {expected}")
-    found = Groups(*read_groups(source, column))
+    found = Groups(*read_groups(source, column, reading, empty))
     if len(found.codes) != len(predictions):
         raise SteepslopeError(
             f"expected {len(predictions)} {usual}s, one a prediction, found {len(found.codes)}", source

@@ -22,6 +22,7 @@ def train_classifier(
     holdout: int | None = None,
     split_seed: int = 42,
     seed: int = 0,
+    replace: bool = False,
 ) -> None:
     """Train a small classifier, for those who bring none; killed and run again, it resumes.
 
@@ -57,12 +58,16 @@ def train_classifier(
         Seed that fixes which rows are held out.
     seed
         Seed that fixes weights, order and dropout.
+    replace
+        Replace a classifier that the folder holds already, trained in another way or on other images.
     """
     from steepslope.classifiers.training import recipe_for, train_classifier as train
+    from steepslope.utilities.locks import locked
 
     recipe = recipe_for(
         net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,
         optimizer=optimizer, momentum=momentum, weight_decay=weight_decay, schedule=schedule, seed=seed,
     )  # fmt: skip
-    _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed)
+    with locked(out):
+        _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed, replace, console().print)
     console().print(f"{out}: classifier with {100 * held_out_accuracy:.2f} % accuracy on its held-out rows")

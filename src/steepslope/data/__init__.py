@@ -1,4 +1,4 @@
-"""Data sets of labelled images, and how an image becomes a classifier's input.
+"""Data sets of images, with labels or without, and how an image becomes a classifier's input.
 
 ``datasets``: specs such as ``digits:test``, and the registry ``DATASETS`` of their schemes. One file a source:
 ``digits``, ``idx``, ``torchvision_data``, ``imagefolder``, ``hub_data``, ``webdataset_data``. ``images``: the

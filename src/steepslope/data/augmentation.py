@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from steepslope.checks import SEED, require, whole
-from steepslope.data.images import ALL, Dataset
+from steepslope.data.images import ALL, Dataset, in_pil
 from steepslope.data.transforms import as_colour
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs.folder import copy_ids
@@ -186,9 +186,14 @@ class Augmented:
         return len(self.data) * self.copies
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """The classes of the originals, each as often as there are copies, (n × copies,)."""
-        return np.repeat(self.data.labels, self.copies)
+    def labels(self) -> NDArray[np.int64] | None:
+        """The classes of the originals, each as often as there are copies, (n × copies,); None where not known."""
+        return None if self.data.labels is None else np.repeat(self.data.labels, self.copies)
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes."""
+        return self.data.classes
 
     @property
     def ids(self) -> list[str]:
@@ -206,7 +211,7 @@ class Augmented:
         digest = hashlib.sha256(f"{self.seed}/{self._names[original]}/{copy + 1}".encode()).digest()
         draw = np.random.default_rng(int.from_bytes(digest))
         kind = self.kinds[draw.integers(len(self.kinds))]
-        return augmented(ImageOps.exif_transpose(self.data.image(original)), kind, draw)
+        return augmented(ImageOps.exif_transpose(in_pil(self.data.image(original))), kind, draw)
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the originals' hash and ids, the recipe, and which of the first's copies these are."""

@@ -1,5 +1,6 @@
 """Class names -> labels: names from the user, the classifier's own, such as ImageNet's, and a data set's numbers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from timm.data import ImageNetInfo
 
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError
+from steepslope.outputs.arrays import difference
+from steepslope.utilities.class_file import read_classes as read_classes
 
 NUM_CLASSES = 1000  # of ImageNet
+WORDNET_ID = r"n\d{8}"
+ADVICE = "give the names of its classes in the order of its labels (--classes FILE)"
 
 
 @dataclass(frozen=True)
@@ -25,35 +30,82 @@ class ClassNames:
     own: Mapping[str, int] | None = None
     num_classes: int | None = None
 
+    @property
+    def known(self) -> Mapping[str, int]:
+        """The names given, else the classifier's own; empty where there are neither."""
+        return self.given or self.own or {}
+
+    @property
+    def _has_ids_alone(self) -> bool:
+        """Whether all that is known are WordNet ids, which say nothing against names."""
+        return self.given is None and all(re.fullmatch(WORDNET_ID, name) for name in self.known)
+
     def label(self, name: str, place: str | Path) -> int:
         """Return the label of one name that the user or the classifier must know."""
-        known = self.given or self.own or {}
-        if name not in known:
+        if name not in self.known:
             raise SteepslopeError(f"the class {name!r} is none of the classifier's (see --classes)", place)
-        return known[name]
+        return self.known[name]
 
     def labels_of(self, names: Sequence[str], source: str) -> NDArray[np.int64]:
         """Return the labels of a data set's numbered class names, (len(names),).
 
-        The names given, else the classifier's own, must have them all. Where nothing is given and the classifier knows
-        none of them, the data set's numbers are the labels, if it has as many classes as the classifier.
+        The names given, else the classifier's own, must have them all. Where neither are there, or the classifier's are
+        WordNet ids of which the data set has none, the data set's numbers are the labels, if it has as many classes as
+        the classifier.
         """
-        if self.given is not None or any(name in (self.own or {}) for name in names):
+        if self.known and not (self._has_ids_alone and not any(name in self.known for name in names)):
             return np.array([self.label(name, source) for name in names], dtype=np.int64)
-        if self.num_classes not in (None, len(names)):
-            wanted = f"expected {self.num_classes} classes, as the classifier has"
-            raise SteepslopeError(f"{wanted}, or --classes with the names of its {len(names)}", source)
+        self.require_as_many(len(names), "classes", source)
         return np.arange(len(names))
 
+    def require_as_many(self, found: int, what: str, place: str | Path) -> None:
+        """Raise unless there are as many as the classifier has classes: else each label could be another class."""
+        if self.num_classes not in (None, found):
+            raise SteepslopeError(
+                f"expected {self.num_classes} {what}, as many as the classifier has, found {found}: {ADVICE}", place
+            )
 
-def read_classes(path: Path) -> dict[str, int]:
-    """Read a text file with the name of one class a line, in the order of the labels."""
-    with explained("expected a text file with one class a line", path, (OSError, UnicodeDecodeError)):
-        names = [name.strip() for name in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
-    for row, name in enumerate(names):
-        if not name or name in names[:row]:
-            raise SteepslopeError(f"expected one class a line, each once, found {name!r} in line {row + 1}", path)
-    return {name: label for label, name in enumerate(names)}
+    def agreed(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
+        """Return the names by label on which the classifier and a data set with these ``names`` agree; None if neither.
+
+        Raises
+        ------
+        SteepslopeError
+            If both have names, and these differ in a name or in their order, or if they are not as many as the classes.
+        """
+        self._require_one_order(source)
+        agreed = self._agreed(names, source)
+        if agreed is not None and self.num_classes not in (None, len(agreed)):
+            expected = f"expected {self.num_classes} classes, as the classifier has, found {len(agreed)}"
+            raise SteepslopeError(f"{expected}: {', '.join(agreed[:3])}…", source)
+        return agreed
+
+    def _require_one_order(self, source: str) -> None:
+        """Raise if a name that was given is another class of the classifier's."""
+        for name, label in (self.given or {}).items():
+            own = (self.own or {}).get(name, label)
+            if own != label:
+                raise SteepslopeError(
+                    f"expected class {own} of the classifier to be {name!r}, found it as {label}", "classes"
+                )
+
+    def _agreed(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
+        known = in_order(self.known)
+        if known is None or names is None or known == names:
+            return known or names
+        if len(known) == len(names) and self._has_ids_alone:
+            return known
+        raise SteepslopeError(f"expected the classifier's classes, {difference(known, names)}", source)
+
+
+def in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
+    """Return names by label; None unless each label from 0 on has a name.
+
+    >>> in_order({"dog": 1, "cat": 0}), in_order({"dog": 1})
+    (('cat', 'dog'), None)
+    """
+    names = tuple(sorted(labels, key=lambda name: labels[name]))
+    return names if names and [labels[name] for name in names] == list(range(len(names))) else None
 
 
 @cache

@@ -5,30 +5,39 @@ A new source of images is a file with a loader, and an entry in ``DATASETS``.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.checks import SEED, require
 from steepslope.data.class_names import ClassNames
-from steepslope.data.digits import load_digits
-from steepslope.data.hub_data import open_hub
-from steepslope.data.idx import load_idx
-from steepslope.data.imagefolder import open_image_folder
+from steepslope.data.digits import load_digits, look_at_digits
+from steepslope.data.hub_data import look_at_hub, open_hub
+from steepslope.data.idx import load_idx, look_at_idx
+from steepslope.data.imagefolder import look_at_image_folder, look_at_images, open_image_folder, open_images
 from steepslope.data.images import Dataset, Divisible, Images
-from steepslope.data.torchvision_data import load_torchvision
-from steepslope.data.webdataset_data import open_shards
+from steepslope.data.torchvision_data import load_torchvision, look_at_torchvision
+from steepslope.data.webdataset_data import look_at_shards, open_shards
 from steepslope.errors import SteepslopeError, require_known
 
 NO_NAMES = ClassNames()
 SPLIT_SEED = 42  # of the hold-out split
 
 
+def unseen(argument: str, split: str) -> None:
+    """Look at nothing: whether the data are there is found when they are loaded."""
+
+
 @dataclass(frozen=True)
 class InSplits:
-    """Data sets of a training and a test split, whose labels are numbers."""
+    """Data sets of a training and a test split, whose labels are numbers.
+
+    ``look`` raises at once where the argument, or a split of it, names nothing.
+    """
 
     load: Callable[[str, str], Divisible]
+    look: Callable[[str, str], object] = unseen
     splits = ("train", "test")
 
     def open(self, argument: str, split: str, names: ClassNames) -> Divisible:
@@ -38,9 +47,10 @@ class InSplits:
 
 @dataclass(frozen=True)
 class Whole:
-    """Data sets without such splits, read image by image; class names become labels."""
+    """Data sets without such splits, read image by image; class names become labels. ``look`` is as above."""
 
     load: Callable[[str, ClassNames], Dataset]
+    look: Callable[[str, str], object] = unseen
     splits = ()
 
     def open(self, argument: str, split: str, names: ClassNames) -> Dataset:
@@ -49,12 +59,13 @@ class Whole:
 
 
 DATASETS: dict[str, InSplits | Whole] = {
-    "digits": InSplits(load_digits),
-    "idx": InSplits(load_idx),
-    "torchvision": InSplits(load_torchvision),
-    "imagefolder": Whole(open_image_folder),
-    "hf": Whole(open_hub),
-    "wds": Whole(open_shards),
+    "digits": InSplits(load_digits, look_at_digits),
+    "idx": InSplits(load_idx, look_at_idx),
+    "torchvision": InSplits(load_torchvision, look_at_torchvision),
+    "imagefolder": Whole(open_image_folder, look_at_image_folder),
+    "images": Whole(open_images, look_at_images),
+    "hf": Whole(open_hub, look_at_hub),
+    "wds": Whole(open_shards, look_at_shards),
 }
 
 
@@ -70,6 +81,11 @@ class DatasetSpec:
     def splits(self) -> tuple[str, ...]:
         """The names of the data set's splits; none where it is one whole."""
         return DATASETS[self.scheme].splits
+
+    def look(self) -> Self:
+        """Return the spec itself, or raise where it names nothing; it takes no time, so it comes before all loading."""
+        DATASETS[self.scheme].look(self.argument, self.split or "")
+        return self
 
     def open(self, split: str | None = None, names: ClassNames = NO_NAMES) -> Dataset:
         """Open the data set, or the split that is named here or in the spec."""

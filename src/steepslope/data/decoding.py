@@ -11,17 +11,16 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import DataLoader
 
-from steepslope.data.images import Dataset
+from steepslope.data.images import Dataset, Picture
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, reason_of
 
 T = TypeVar("T")
 
 
-def decoded(data: Dataset, row: int, use: Callable[[Image.Image], T]) -> T | str:
+def decoded(data: Dataset, row: int, use: Callable[[Picture], T]) -> T | str:
     """Return what ``use`` makes of a row's image, or what is wrong with it."""
     try:
         return use(data.image(row))

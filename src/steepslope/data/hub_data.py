@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.class_names import ClassNames
-from steepslope.data.images import ALL, decode_image
+from steepslope.data.class_names import ClassNames, in_order
+from steepslope.data.images import ALL, Labels, decode_image, labels_at
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.utilities.extras import require_extra
 from steepslope.utilities.files import digest_of
 from steepslope.utilities.queries import parse_query
+
+UNLABELLED = "none"  # in place of the label column
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +25,11 @@ class HubImages:
 
     table: Any
     column: str
-    labels: NDArray[np.int64]
+    labels: Labels | None
+    classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.table)
 
     @property
     def ids(self) -> list[str]:
@@ -43,39 +45,46 @@ class HubImages:
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the library's own fingerprint, the rows and their labels."""
-        numbers = list(range(*rows.indices(len(self))))
-        return digest_of([self.table._fingerprint, self.column, numbers, self.labels[rows].tolist()])
+        numbers, labels = list(range(*rows.indices(len(self)))), labels_at(self.labels, rows)
+        return digest_of([self.table._fingerprint, self.column, numbers, None if labels is None else labels.tolist()])
 
 
 def open_hub(argument: str, names: ClassNames) -> HubImages:
     """Open ``hf:NAME[?config=…&image=…&label=…&revision=…][:SPLIT]``; NAME may be a folder.
 
     The columns are those named, or the only ones that hold images and classes. Classes that have names get their
-    labels by :class:`ClassNames`.
+    labels by :class:`ClassNames`. The images have no labels where ``label=none`` says so, where no column could hold
+    any, and where all are −1, as in published test splits.
     """
+    name, split, options = look_at_hub(argument)
     datasets = require_extra("datasets", "data", "hf: data")
-    found = None if Path(argument).is_dir() else re.fullmatch(r"(.+):(\w[\w.-]*)", argument)
-    name, split = (found[1], found[2]) if found else (argument, None)
-    if not name.split("?")[0]:
-        raise SteepslopeError("data spec 'hf:': expected a name or a folder after it, found nothing")
-    name, options = parse_query(name, ["config", "image", "label", "revision"])
     table = _split(_load(datasets, name, options), split, f"hf:{name}")
     if len(table) == 0:
         raise SteepslopeError(f"hf:{name}: expected images, found none")
     image = options.get("image") or _only_column(table, datasets.Image, "image", name)
-    label = options.get("label") or _only_column(table, datasets.ClassLabel, "label", name)
-    for kind, column in (("image", image), ("label", label)):
-        require_known(f"{kind} column of hf:{name}:", column, table.features)
+    require_known(f"image column of hf:{name}:", image, table.features)
     if not isinstance(table.features[image], datasets.Image):
         raise SteepslopeError(f"hf:{name}: expected images in the column {image!r}, found {table.features[image]}")
-    labels = _labels(table, label, names, f"hf:{name}")
-    return HubImages(table.cast_column(image, datasets.Image(decode=False)), image, labels)
+    label = _label_column(datasets, table, options.get("label"), name)
+    labels, classes = (None, None) if label is None else _labels(table, label, names, f"hf:{name}")
+    return HubImages(table.cast_column(image, datasets.Image(decode=False)), image, labels, classes)
+
+
+def look_at_hub(argument: str, split: str = "") -> tuple[str, str | None, dict[str, str]]:
+    """Return name, split and options of a spec; raise if they name a folder that is missing."""
+    require_extra("datasets", "data", "hf: data")
+    found = None if Path(argument).is_dir() else re.fullmatch(r"(.+):(\w[\w.-]*)", argument)
+    name, part = (found[1], found[2]) if found else (argument, None)
+    if not name.split("?")[0]:
+        raise SteepslopeError("data spec 'hf:': expected a name or a folder after it, found nothing")
+    name, options = parse_query(name, ["config", "image", "label", "revision"])
+    if not Path(name).exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise SteepslopeError(f"hf:{name}: no such folder")
+    return name, part, options
 
 
 def _load(datasets: Any, name: str, options: dict[str, str]) -> Any:
     folder = Path(name)
-    if not folder.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise SteepslopeError(f"hf:{name}: no such folder")
     saved = (folder / "dataset_dict.json").exists() or (folder / "state.json").exists()
     if saved and options.keys() & {"config", "revision"}:
         raise SteepslopeError(f"hf:{name}: expected no config or revision, since the folder was saved as it is")
@@ -106,20 +115,41 @@ def _split(loaded: Any, split: str | None, source: str) -> Any:
     return loaded[split]
 
 
+def _label_column(datasets: Any, table: Any, named: str | None, source: str) -> str | None:
+    """Return the column of labels; None where the spec says that there is none, or where no column could be it."""
+    if named == UNLABELLED:
+        return None
+    if named is not None:
+        require_known(f"label column of hf:{source}:", named, table.features)
+        return named
+    could_be = [one for one in table.features.values() if isinstance(one, datasets.ClassLabel) or _is_whole(one)]
+    return _only_column(table, datasets.ClassLabel, "label", source) if could_be else None
+
+
+def _is_whole(feature: Any) -> bool:
+    return str(getattr(feature, "dtype", "")).startswith(("int", "uint"))
+
+
 def _only_column(table: Any, kind: type, option: str, name: str) -> str:
     found = [column for column, feature in table.features.items() if isinstance(feature, kind)]
     if len(found) != 1:
         among = f"{len(found)} among {', '.join(table.features)}; choose with ?{option}=NAME"
+        among += f", or ?label={UNLABELLED} for images without labels" if option == "label" else ""
         raise SteepslopeError(f"hf:{name}: expected one {option} column, found {among}")
     return str(found[0])
 
 
-def _labels(table: Any, column: str, names: ClassNames, source: str) -> NDArray[np.int64]:
+def _labels(table: Any, column: str, names: ClassNames, source: str) -> tuple[Labels | None, tuple[str, ...] | None]:
+    """Return the labels and, by label, the names of the classes."""
     labels = np.asarray(table.with_format("numpy")[column][:])
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         found = "missing values" if labels.dtype.kind == "f" else labels.dtype
         raise SteepslopeError(f"expected whole numbers in the column {column!r}, found {found}", source)
+    if (labels == -1).all():
+        return None, None
     own_names = getattr(table.features[column], "names", None)
-    if not own_names or labels.min() < 0:  # some test splits are published without labels, as -1
-        return labels.astype(np.int64)
-    return np.asarray(names.labels_of(own_names, source)[labels])
+    if not own_names or labels.min() < 0:
+        return labels.astype(np.int64), in_order(names.known)
+    numbers = names.labels_of(own_names, source)
+    ordered = own_names if np.array_equal(numbers, np.arange(len(own_names))) else None
+    return np.asarray(numbers[labels]), in_order(names.known) or (None if ordered is None else tuple(ordered))

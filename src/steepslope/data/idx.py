@@ -10,23 +10,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.data.imagefolder import existing_folder
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError, explained
+
+STEMS = {"train": "train", "test": "t10k"}
 
 
 def load_idx(argument: str, split: str) -> Images:
     """Load the four files of the MNIST family from a folder, plain or gzipped."""
-    folder = Path(argument)
-    if not argument or not folder.is_dir():
-        raise SteepslopeError(f"data spec 'idx:{argument}': no such folder")
-    stem = {"train": "train", "test": "t10k"}[split]
-    pixels = read_idx(_idx_file(folder, f"{stem}-images-idx3-ubyte"), dimensions=3)
-    labels = read_idx(_idx_file(folder, f"{stem}-labels-idx1-ubyte"), dimensions=1)
+    folder = existing_folder("idx", argument)
+    images, classes = _idx_files(folder, split)
+    pixels, labels = read_idx(images, dimensions=3), read_idx(classes, dimensions=1)
     if len(pixels) != len(labels):
         raise SteepslopeError(f"expected {len(pixels)} labels, one for each {split} image, found {len(labels)}", folder)
     if len(pixels) == 0:
         raise SteepslopeError(f"expected {split} images, found none", folder)
     return Images(pixels, labels.astype(np.int64), row_ids(split, np.arange(len(labels))))
+
+
+def look_at_idx(argument: str, split: str) -> None:
+    """Raise unless there is a folder with the files of one split, or without one, of both."""
+    folder = existing_folder("idx", argument)
+    for name in [split] if split else STEMS:
+        _idx_files(folder, name)
+
+
+def _idx_files(folder: Path, split: str) -> tuple[Path, Path]:
+    stem = STEMS[split]
+    return _idx_file(folder, f"{stem}-images-idx3-ubyte"), _idx_file(folder, f"{stem}-labels-idx1-ubyte")
 
 
 def _idx_file(folder: Path, name: str) -> Path:

@@ -1,78 +1,121 @@
-"""A folder with one subfolder of image files a class."""
+"""Folders of image files: with one subfolder a class, or of any depth and without classes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from steepslope.data.class_names import ClassNames
-from steepslope.data.images import ALL, decode_image
+from steepslope.data.class_names import ClassNames, in_order
+from steepslope.data.images import ALL, Labels, Picture, decode_array, decode_image, labels_at
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+ARRAYS = frozenset({".npy"})  # images of any number of channels, looked for where there are none of the above
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Labelled image files; ``ids`` are their paths below the folder. A file is opened when its image is."""
+    """Image files; ``ids`` are their paths below the folder. A file is opened when its image is."""
 
     folder: Path
     ids: list[str]
-    labels: NDArray[np.int64]
+    labels: Labels | None = None
+    classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def image(self, row: int) -> Image.Image:
+    def image(self, row: int) -> Picture:
         """Decode one file completely."""
-        return decode_image(self.folder / self.ids[row])
+        path = self.folder / self.ids[row]
+        return decode_array(path) if path.suffix.lower() in ARRAYS else decode_image(path)
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the names, sizes and labels."""
-        sizes = [size_of(self.folder / name) for name in self.ids[rows]]
-        return digest_of([self.ids[rows], sizes, self.labels[rows].tolist()])
+        sizes, labels = [size_of(self.folder / name) for name in self.ids[rows]], labels_at(self.labels, rows)
+        return digest_of([self.ids[rows], sizes, None if labels is None else labels.tolist()])
 
     def subset(self, rows: NDArray[np.int64]) -> ImageFiles:
         """Return the given rows, in the given order."""
-        return ImageFiles(self.folder, [self.ids[row] for row in rows], self.labels[rows])
+        return replace(self, ids=[self.ids[row] for row in rows], labels=labels_at(self.labels, rows))
 
 
 def open_image_folder(argument: str, names: ClassNames) -> ImageFiles:
     """List the files of all class folders, in the order of their paths.
 
     The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
-    alphabetical order does, as torchvision has it.
+    alphabetical order does, as torchvision has it, if they are as many as the classifier's classes.
 
     Raises
     ------
     SteepslopeError
-        If the folder is missing or has no class folders, or a class folder has no images or maps to no label.
+        If the folder is missing or has no class folders, or not as many as classes where these have no names, or a
+        class folder has no images or maps to no label.
     """
-    folder = Path(argument)
-    if not argument or not folder.is_dir():
-        raise SteepslopeError(f"data spec 'imagefolder:{argument}': no such folder")
-    folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not folders:
-        raise SteepslopeError("expected one subfolder a class, found none", folder)
-    if not (names.given or names.own):
+    folders, folder = look_at_image_folder(argument), Path(argument)
+    if not names.known:
+        names.require_as_many(len(folders), "class folders", folder)
         names = ClassNames(own={name: label for label, name in enumerate(folders)})
     ids: list[str] = []
     labels: list[int] = []
     for name in folders:
         label = names.label(name, folder / name)
-        files = [str(path.relative_to(folder)) for path in image_files(folder / name)]
-        if not files:
-            raise SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES))}), found none", folder / name)
+        files = _ids_in(folder, folder / name)
         ids += files
         labels += [label] * len(files)
-    return ImageFiles(folder, ids, np.array(labels, dtype=np.int64))
+    return ImageFiles(folder, ids, np.array(labels, dtype=np.int64), in_order(names.known))
+
+
+def look_at_image_folder(argument: str, split: str = "") -> list[str]:
+    """Return the names of the class folders, in alphabetical order; raise if there are none."""
+    folder = existing_folder("imagefolder", argument)
+    folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not folders:
+        loose = next(image_files(folder), None) is not None
+        found = f"images alone: images:{argument} reads images without classes" if loose else "none"
+        raise SteepslopeError(f"expected one subfolder a class, found {found}", folder)
+    return folders
+
+
+def open_images(argument: str, names: ClassNames) -> ImageFiles:
+    """List all image files of a folder, at any depth, in the order of their paths; they have no labels."""
+    folder = existing_folder("images", argument)
+    return ImageFiles(folder, _ids_in(folder, folder))
+
+
+def look_at_images(argument: str, split: str = "") -> None:
+    """Raise unless there is a folder with an image."""
+    folder = existing_folder("images", argument)
+    if next(image_files(folder), None) is None and next(image_files(folder, ARRAYS), None) is None:
+        raise _no_images(folder)
+
+
+def existing_folder(scheme: str, argument: str) -> Path:
+    """Return the folder of a spec; raise if there is none."""
+    folder = Path(argument)
+    if not argument or not folder.is_dir():
+        found = "it is a file" if argument and folder.exists() else "no such folder"
+        raise SteepslopeError(f"data spec '{scheme}:{argument}': {found}")
+    return folder
+
+
+def _ids_in(root: Path, folder: Path) -> list[str]:
+    """Return the paths below ``root`` of a folder's images, or else of its arrays."""
+    for suffixes in (SUFFIXES, ARRAYS):
+        files = [str(path.relative_to(root)) for path in image_files(folder, suffixes)]
+        if files:
+            return files
+    raise _no_images(folder)
+
+
+def _no_images(folder: Path) -> SteepslopeError:
+    return SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", folder)
 
 
 def size_of(path: Path) -> int:
@@ -83,7 +126,7 @@ def size_of(path: Path) -> int:
         return -1
 
 
-def image_files(folder: Path) -> Iterator[Path]:
+def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[Path]:
     """Yield the files with an image's suffix at any depth, by path; hidden ones are left out, loops entered once."""
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
@@ -94,4 +137,4 @@ def image_files(folder: Path) -> Iterator[Path]:
         seen.add((status.st_dev, status.st_ino))
         folders.sort()
         shown = [name for name in sorted(files) if not name.startswith(".")]
-        yield from (Path(parent) / name for name in shown if Path(name).suffix.lower() in SUFFIXES)
+        yield from (Path(parent) / name for name in shown if Path(name).suffix.lower() in suffixes)

@@ -1,4 +1,4 @@
-"""Labelled images, in memory or decoded one by one."""
+"""Images with or without labels, in memory or decoded one by one."""
 
 import hashlib
 import io
@@ -14,14 +14,20 @@ from PIL import Image
 from steepslope.errors import SteepslopeError
 
 ALL = slice(None)
+Labels = NDArray[np.int64]
+Picture = Image.Image | NDArray[Any]  # an array (H, W, C) where an image has other channels than PIL knows
 
 
 class Dataset(Protocol):
-    """Labelled images by row; its pixels are decoded on access."""
+    """Images by row, with labels if they are known; its pixels are decoded on access."""
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """The true classes, (n,)."""
+    def labels(self) -> Labels | None:
+        """The true classes, (n,); None where they are not known."""
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, by label; None where they are not known."""
 
     @property
     def ids(self) -> Sequence[str] | NDArray[np.str_]:
@@ -29,7 +35,7 @@ class Dataset(Protocol):
 
     def __len__(self) -> int: ...
 
-    def image(self, row: int) -> Image.Image:
+    def image(self, row: int) -> Picture:
         """Decode one image; an unreadable one raises OSError, ValueError or SyntaxError."""
 
     def fingerprint(self, rows: slice = ALL) -> str:
@@ -49,8 +55,9 @@ class Images:
     """Labelled images in memory: ``pixels`` uint8 (n, H, W) or (n, H, W, C), ``labels`` int64 (n,)."""
 
     pixels: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: Labels
     ids: NDArray[np.str_]
+    classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,6 +73,27 @@ class Images:
     def subset(self, rows: NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
         return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], ids=self.ids[rows])
+
+
+def labels_at(labels: Labels | None, rows: slice | NDArray[np.int64]) -> Labels | None:
+    """Return the labels of some rows; None where they are not known."""
+    return None if labels is None else labels[rows]
+
+
+def require_labels(data: Dataset, source: str) -> Labels:
+    """Return the labels of a data set; raise if it has none."""
+    if data.labels is None:
+        raise SteepslopeError("expected labelled images, found none: name a data set with classes", source)
+    return data.labels
+
+
+def in_pil(image: Picture) -> Image.Image:
+    """Return the image if it is in grey or in colour; raise for an array."""
+    if not isinstance(image, Image.Image):
+        raise SteepslopeError(
+            f"expected an image in grey or in colour to change, found an array of shape {image.shape}"
+        )
+    return image
 
 
 def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:
@@ -101,3 +129,11 @@ def decode_image(file: Path | io.BytesIO) -> Image.Image:
     with Image.open(file) as image:
         image.load()
         return image.copy()
+
+
+def decode_array(path: Path) -> NDArray[Any]:
+    """Read an image (H, W) or (H, W, C) of any number of channels from a ``.npy`` file; pickles are refused."""
+    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    if array.ndim not in (2, 3) or array.dtype.kind not in "uif":
+        raise ValueError(f"expected numbers of shape (H, W, C), found {array.dtype} of shape {array.shape}")
+    return array

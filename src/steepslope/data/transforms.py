@@ -1,18 +1,25 @@
 """From an image file's pixels to what a classifier takes."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from steepslope.errors import SteepslopeError
+from steepslope.checks import Check, choice, number, require, whole
+from steepslope.data.images import Picture
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.utilities.files import read_json
 
 Resize = Literal["crop", "squash", "exact"]
+Fitted = TypeVar("Fitted", Image.Image, torch.Tensor)
 WIDEST = 4  # sides at most this ratio apart are enough for a central square crop
 
 
@@ -33,43 +40,122 @@ class Transform:
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for colour."""
+        """1 for grey, 3 for colour, other numbers for arrays; 0 where it is not known."""
         return len(self.mean)
 
     def changed(self, **changes: Any) -> Self:
         """Return the same with the given changes; None changes nothing."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        """Return float32 (C, H, W)."""
-        upright = ImageOps.exif_transpose(image)
-        fitted = self._resized(as_grey(upright) if self.channels == 1 else as_colour(upright))
-        pixels = torch.from_numpy(np.array(fitted, dtype=np.float32)) / 255
-        pixels = pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1)
+    def __call__(self, image: Picture) -> torch.Tensor:
+        """Return float32 (C, H, W).
+
+        Images become grey for 1 channel and RGB for 3. For other numbers they have to have as many: arrays
+        (H, W, C), or (C, H, W), of whole numbers up to their type's largest or floats in [0, 1].
+        """
+        pixels = self._pixels(image)
         return (pixels - torch.tensor(self.mean).view(-1, 1, 1)) / torch.tensor(self.std).view(-1, 1, 1)
 
-    def _resized(self, image: Image.Image) -> Image.Image:
+    def _pixels(self, image: Picture) -> torch.Tensor:
+        """Return the resized pixels in [0, 1], (C, H, W)."""
+        if isinstance(image, Image.Image) and self.channels in (1, 3):
+            upright = ImageOps.exif_transpose(image)
+            fitted = self._resized(as_grey(upright) if self.channels == 1 else as_colour(upright))
+            pixels = torch.from_numpy(np.array(fitted, dtype=np.float32)) / 255
+            return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1)
+        return self._resized(as_channels(np.asarray(image), self.channels))
+
+    def _resized(self, image: Fitted) -> Fitted:
         height, width = self.size
         if min(height, width) < 1:
             raise SteepslopeError("expected a size of the classifier's input, found none: give --image-size")
         if self.resize == "exact":
-            if image.size != (width, height):
-                found = f"{image.size[0]}×{image.size[1]}"
-                raise SteepslopeError(f"expected an image of {width}×{height} pixels, found {found}")
+            found = tv.get_size(image)
+            if found != [height, width]:
+                raise SteepslopeError(f"expected an image of {width}×{height} pixels, found {found[1]}×{found[0]}")
             return image
         mode = InterpolationMode(self.interpolation)
         if self.resize == "squash":
-            fitted: Image.Image = tv.resize(image, [height, width], mode, antialias=True)
+            fitted: Fitted = tv.resize(image, [height, width], mode, antialias=True)
         else:
             shorter = math.floor(min(height, width) / self.crop_share + 1e-6)  # as timm has it
             fitted = tv.center_crop(tv.resize(_less_wide(image), [shorter], mode, antialias=True), [height, width])
         return fitted
 
+    @classmethod
+    def of(cls, content: Mapping[str, Any], path: Path) -> Self:
+        """Return the transform that JSON holds, as extraction writes it into manifests; ``path`` is named in errors."""
+        for name in content:
+            require_known(f"field of {path}:", name, FIELDS)
+        missing = [name for name in ("size", "mean", "std") if name not in content]
+        if missing:
+            raise SteepslopeError(f"expected size, mean and std, found no {' and no '.join(missing)}", path)
+        for name, value in content.items():
+            require(f"{path}: {name}", value, FIELDS[name])
+        if len(content["mean"]) != len(content["std"]):
+            found = f"{len(content['mean'])} and {len(content['std'])}"
+            raise SteepslopeError(f"expected a mean and a std of each channel, found {found}", path)
+        given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in content.items()}
+        return cls(**given)
 
-def _less_wide(image: Image.Image) -> Image.Image:
+
+def read_transform(path: Path) -> Transform:
+    """Read a transform from a JSON file: its fields alone, or a manifest of outputs that were extracted.
+
+    Raises
+    ------
+    SteepslopeError
+        If a field is missing, unknown or not as :class:`Transform` has it.
+    """
+    content = read_json(path, "a preprocessing file")
+    recorded = (content.get("extraction") or {}).get("transform") if "extraction" in content else content
+    if not isinstance(recorded, dict):
+        raise SteepslopeError("expected the transform of an extraction, found none", path)
+    return Transform.of(recorded, path)
+
+
+def _numbers(low: float) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and bool(value) and all(number(low, 1e6).allows(one) for one in value)
+
+
+FIELDS: dict[str, Check] = {
+    "size": Check(
+        "two whole numbers >= 1, height and width",
+        lambda value: isinstance(value, list) and len(value) == 2 and all(whole(1).allows(one) for one in value),
+    ),
+    "mean": Check("a list of numbers, one a channel", _numbers(-1e6)),
+    "std": Check("a list of numbers > 0, one a channel", _numbers(1e-12)),
+    "resize": choice(*get_args(Resize)),
+    "crop_share": number(1e-3, 1),
+    "interpolation": choice(*(mode.value for mode in InterpolationMode)),
+}
+
+
+def as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
+    """Return an array (H, W), (H, W, C) or (C, H, W) as float32 (C, H, W); whole numbers are scaled to [0, 1].
+
+    >>> as_channels(np.full((4, 4, 6), 255, np.uint8), 6).shape
+    torch.Size([6, 4, 4])
+
+    Raises
+    ------
+    SteepslopeError
+        If it has another number of channels.
+    """
+    pixels = array[:, :, None] if array.ndim == 2 else array
+    if pixels.shape[2] != channels and pixels.shape[0] == channels:
+        pixels = np.moveaxis(pixels, 0, 2)
+    if pixels.shape[2] != channels:
+        remedy = "images of more channels are arrays (H, W, C) in .npy files"
+        raise SteepslopeError(f"expected an image of {channels} channels, found {array.shape}: {remedy}")
+    largest = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, 2, 0), dtype=np.float32) / np.float32(largest))
+
+
+def _less_wide(image: Fitted) -> Fitted:
     """Cut the ends off a very long image: a central crop never sees them, and resizing them could fill the memory."""
-    width, height = image.size
-    cut: Image.Image = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
+    height, width = tv.get_size(image)
+    cut: Fitted = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
     return cut
 
 

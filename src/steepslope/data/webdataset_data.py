@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.class_names import ClassNames
+from steepslope.data.class_names import ClassNames, in_order
 from steepslope.data.imagefolder import SUFFIXES
-from steepslope.data.images import ALL, decode_image
+from steepslope.data.images import ALL, Labels, decode_image, labels_at
 from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.extras import require_extra
 from steepslope.utilities.files import digest_of
@@ -21,13 +20,13 @@ from steepslope.utilities.files import digest_of
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Where an image lies in which shard, and what its ``.cls`` file holds."""
+    """Where an image lies in which shard, and what its ``.cls`` file holds, if it has one."""
 
     shard: Path
     key: str
     offset: int
     size: int
-    label: str
+    label: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,8 @@ class ShardImages:
     """The samples of all shards, found once through the tar headers; images are read where they lie."""
 
     samples: list[Sample]
-    labels: NDArray[np.int64]
+    labels: Labels | None
+    classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -55,19 +55,29 @@ class ShardImages:
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the keys, sizes and labels."""
-        content = [[(one.shard.name, one.key, one.size) for one in self.samples[rows]], self.labels[rows].tolist()]
-        return digest_of(content)
+        labels = labels_at(self.labels, rows)
+        places = [(one.shard.name, one.key, one.size) for one in self.samples[rows]]
+        return digest_of([places, None if labels is None else labels.tolist()])
 
 
 def open_shards(argument: str, names: ClassNames) -> ShardImages:
     """Open ``wds:PATTERN``, local tar files by ``{000..012}`` or ``*``.
 
-    The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows.
+    The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows. Where no sample has
+    a ``.cls``, the images have no labels.
     """
-    samples = [sample for shard in [*_shards(argument)] for sample in _samples(shard)]
+    samples = [sample for shard in look_at_shards(argument) for sample in _samples(shard)]
     if not samples:
         raise SteepslopeError(f"wds:{argument}: expected images, found none")
-    return ShardImages(samples, np.array([_label(sample, names) for sample in samples], dtype=np.int64))
+    if all(sample.label is None for sample in samples):
+        return ShardImages(samples, None)
+    labels = np.array([_label(sample, names) for sample in samples], dtype=np.int64)
+    return ShardImages(samples, labels, in_order(names.known))
+
+
+def look_at_shards(argument: str, split: str = "") -> list[Path]:
+    """Return the shards of a pattern; raise if one is missing."""
+    return [*_shards(argument)]
 
 
 def _shards(pattern: str) -> Iterator[Path]:
@@ -94,9 +104,7 @@ def _samples(shard: Path) -> Iterator[Sample]:
                 raise SteepslopeError(f"{shard}: expected one image a sample, found two of {key!r}")
             images[key] = member
     for key, member in images.items():
-        if key not in labels:
-            raise SteepslopeError(f"{shard}: expected a label in {key}.cls beside {member.name}, found none")
-        yield Sample(shard, key, member.offset_data, member.size, labels[key])
+        yield Sample(shard, key, member.offset_data, member.size, labels.get(key))
 
 
 def _members(shard: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, str | None]]:
@@ -122,9 +130,11 @@ def _require_end(shard: Path) -> None:
 
 
 def _label(sample: Sample, names: ClassNames) -> int:
-    known = names.given or names.own or {}
-    if sample.label in known:
-        return known[sample.label]
+    if sample.label is None:
+        found = "expected a label, as other samples have, found none"
+        raise SteepslopeError(f"{sample.shard}: {sample.key}.cls: {found}")
+    if sample.label in names.known:
+        return names.known[sample.label]
     with suppress(ValueError):
         if abs(label := int(sample.label)) < 2**31:
             return label

@@ -63,8 +63,9 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck."""
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
-    sentences = [(verdict(row), verdict_on_best(row), standardised(row), handed_over(row)) for row in rows[1:]]
-    return [*(sentence for own in sentences for sentence in own if sentence), *_luck_among(rows[1:])]
+    parts = fitted_here, verdict, verdict_on_best, standardised, handed_over
+    sentences = [part(row) for row in rows[1:] for part in parts]
+    return [*filter(None, sentences), *_luck_among(rows[1:])]
 
 
 def _luck_among(rows: Sequence[Row]) -> list[str]:
@@ -113,6 +114,14 @@ def verdict_on_best(row: Row) -> str:
         return ""
     parts = ", ".join(_compared(name, one) for name, one in best.differences.items())
     return f"{row.name} against {best.score}, the best single score by AURC: {parts}."
+
+
+def fitted_here(row: Row) -> str:
+    """Return a warning on what was fitted on some of the rows; none for others."""
+    if not row.fit_rows:
+        return ""
+    seen = f"{row.fit_rows:,} of these {row.n:,} rows"
+    return f"WARNING: {row.name} was fitted on {seen}, so its numbers are better than they will be on others."
 
 
 def standardised(row: Row) -> str:

@@ -1,5 +1,6 @@
 """From confidences to rows: a score's metrics, their intervals and differences to MCP, and what a gate would do."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from steepslope.metrics.groups import GroupRisk, Groups, group_risks
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample, values_of
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
 from steepslope.metrics.paper import PAPER_METRICS, cut_of, float32_sigmoid
-from steepslope.metrics.selective import Confusion, OperatingPoint, confusion_of
+from steepslope.metrics.selective import Confusion, OperatingPoint, confusion_of, threshold_at_risk_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.theory import decision_probability
 
@@ -43,10 +44,11 @@ class Row:
     ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``vs_best_single`` compares an
     oracle with the best single score, None where there is none but MCP. ``lacking`` is the number of bootstrap
     replicates without an error, or without a correct prediction, ``clusters`` that of the clusters which were
-    resampled, None where rows were. ``risk_at_coverage`` and ``coverage_at_risk`` have percents as keys. ``cuts``
-    maps each probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
+    resampled, None where rows were. ``risk_at_coverage``, ``coverage_at_risk`` and ``threshold_at_risk``, from which
+    confidence on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each
+    probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
     ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are
-    empty where they were not wanted. ``handed_over`` and ``standardised`` are those of :class:`Scored`.
+    empty where they were not wanted. ``handed_over``, ``standardised`` and ``fit_rows`` are those of :class:`Scored`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Row:
     clusters: int | None
     risk_at_coverage: dict[int, Estimate]
     coverage_at_risk: dict[int, Estimate]
+    threshold_at_risk: dict[int, float]
     confusion: Confusion | None
     cuts: dict[float, dict[str, float]]
     curve: RiskCoverage
@@ -67,6 +70,7 @@ class Row:
     vs_best_single: BestSingle | None = None
     handed_over: HandedOver | None = None
     standardised: bool = False
+    fit_rows: int = 0
 
     @property
     def delta_auc(self) -> Difference:
@@ -87,6 +91,7 @@ class Row:
             "vs_best_single": None if self.vs_best_single is None else self.vs_best_single.as_json(),
             "handed_over": None if self.handed_over is None else self.handed_over.part,
             "standardised": self.standardised,
+            "fit_rows": self.fit_rows,
         }
 
     def details_as_json(self) -> dict[str, Any]:
@@ -95,6 +100,7 @@ class Row:
             "score": self.name,
             "risk_at_coverage": {key: nan_to_none(one) for key, one in self.risk_at_coverage.items()},
             "coverage_at_risk": {key: nan_to_none(one) for key, one in self.coverage_at_risk.items()},
+            "threshold_at_risk": {key: json_number(one) for key, one in self.threshold_at_risk.items()},
             "confusion": self.confusion,
             "cuts": {f"{cut:.3f}": nan_to_none(one) for cut, one in self.cuts.items()},
             "separability": nan_to_none(self.separability),
@@ -106,6 +112,15 @@ class Row:
 def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same with None for NaN, which JSON does not have."""
     return {name: None if value != value else value for name, value in values.items()}
+
+
+def json_number(value: float) -> float | str | None:
+    """Return what JSON can hold of a number: None for NaN, and text for what is infinite.
+
+    >>> json_number(0.5), json_number(float("nan")), json_number(float("-inf"))
+    (0.5, None, '-inf')
+    """
+    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
 
 
 def table_rows(
@@ -149,6 +164,7 @@ def table_rows(
             clusters=resampled.clusters,
             risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
             coverage_at_risk={point.percent: estimates[point] for point in RISKS},
+            threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
             confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
             cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
             curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
@@ -157,6 +173,7 @@ def table_rows(
             paper=_paper_values(one, predictions) if paper else {},
             handed_over=one.handed_over,
             standardised=one.standardised,
+            fit_rows=one.fit_rows,
         )
         rows.append(row)
         drawn.append(resampled)

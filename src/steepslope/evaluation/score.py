@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.evidence.fitting import require_other_rows
+from steepslope.evidence.fitting import in_both
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
 from steepslope.oracle import Oracle
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.row_hashes import shared_rows
 from steepslope.scores import SCORES
 
 BASELINE = "mcp"
@@ -30,7 +32,7 @@ class Resources:
     Scores that learn are fitted on ``held_out`` rows, which are new to the classifier, or on its training outputs, the
     ``reference``. Oracles on images get theirs from ``open_images``. ``backbones`` are the specs of one's own code that
     they may run. With ``standardise``, oracles that see an auxiliary backbone's features see them standardised anew on
-    the rows that are judged.
+    the rows that are judged. With ``allow_fit_rows``, rows are judged even if something was fitted on them.
     """
 
     held_out: ClassifierOutputs | None = None
@@ -38,9 +40,14 @@ class Resources:
     open_images: OpenImages | None = None
     backbones: Sequence[str] = ()
     standardise: bool = False
+    allow_fit_rows: bool = False
 
 
 NOTHING = Resources()
+TELLS_NOTHING = (
+    "what has seen a row's label tells nothing about it; give rows that nothing was fitted on "
+    "(--allow-fit-rows evaluates them with a warning in the table)"
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,8 @@ class Scored:
 
     ``natural_cut`` is the probability that the threshold stands for where an oracle's loss sets another than ½.
     ``explain`` splits the trust logits of rows, by their numbers, by their evidence. ``handed_over`` is None where no
-    row ever is; ``standardised`` is whether auxiliary features were standardised anew on these rows.
+    row ever is; ``standardised`` is whether auxiliary features were standardised anew on these rows. ``fit_rows`` is
+    how many of these rows it was fitted on, which makes it look better than it is.
     """
 
     name: str
@@ -71,6 +79,7 @@ class Scored:
     explain: Callable[[NDArray[np.int64]], dict[str, NDArray[np.float64]]] | None = None
     handed_over: HandedOver | None = None
     standardised: bool = False
+    fit_rows: int = 0
 
     def cut(self, probability: float = 0.5) -> float:
         """Return the confidence above which predictions are trusted; NaN where the score only ranks."""
@@ -96,8 +105,8 @@ def score_predictions(names: Sequence[str], predictions: Predictions, resources:
     Raises
     ------
     SteepslopeError
-        If a name is unknown, a folder holds no oracle, a score or oracle lacks what it needs, or there is nothing to
-        standardise.
+        If a name is unknown, a folder holds no oracle, a score or oracle lacks what it needs, it was fitted on some of
+        these rows or for another classifier, or there is nothing to standardise.
     """
     if isinstance(predictions, Confidences):
         scored = [_given(names, predictions)]
@@ -140,7 +149,8 @@ def _by_score(name: str, outputs: ClassifierOutputs, resources: Resources) -> Sc
     fit_set = _fit_set(name, outputs, resources)
     with located(name):
         score = SCORES[name]().fit(fit_set)
-        return Scored(name, None, _known(score.confidence(outputs)), score.scale)
+        seen = 0 if fit_set is outputs else shared_rows(outputs, fit_set)
+        return Scored(name, None, _known(score.confidence(outputs)), score.scale, fit_rows=seen)
 
 
 def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
@@ -153,13 +163,21 @@ def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> Cla
         raise SteepslopeError(f"{name} learns from the classifier: expected {expected}, found none")
     if found.num_classes != outputs.num_classes:
         raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {found.num_classes}", name)
-    require_other_rows(name, outputs, found)
+    require_same_names(name, outputs.classes, found.classes)
+    shared = shared_rows(outputs, found)
+    if shared and not resources.allow_fit_rows:
+        raise SteepslopeError(f"expected other rows, found {in_both(shared, outputs, found)}: {TELLS_NOTHING}", name)
     return found
 
 
 def _by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     oracle = Oracle.load(folder, resources.backbones)
     with located(f"oracle {folder}"):
+        seen = oracle.rows_fitted_on(outputs)
+        if seen and not resources.allow_fit_rows:
+            raise SteepslopeError(
+                f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {TELLS_NOTHING}"
+            )
         if oracle.is_image_oracle and resources.open_images is not None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             oracle = oracle.on(resources.open_images(outputs), device=device)
@@ -175,6 +193,7 @@ def _by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: R
         explain=(lambda rows: oracle.explain(judged.subset(rows))) if oracle.explains else None,
         handed_over=None if weights is None else HandedOver(float(weights.mean()), oracle.usual_handover),
         standardised=judged is not outputs,
+        fit_rows=seen,
     )
 
 

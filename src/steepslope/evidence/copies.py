@@ -39,7 +39,8 @@ def joined(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = Non
     """Return outputs below one another, with the arrays that all of them hold; ``names`` are further ones to keep."""
     common = [name for name in parts[0].arrays if all(name in part.arrays for part in parts) and name != "ids"]
     kept = [name for name in common if names is None or name in (*names, "logits", "labels")]
-    return ClassifierOutputs.of({name: _stacked(name, [part.arrays[name] for part in parts]) for name in kept})
+    stacked = {name: _stacked(name, [part.arrays[name] for part in parts]) for name in kept}
+    return ClassifierOutputs.of(stacked, parts[0].classes)
 
 
 def _stacked(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -60,7 +61,8 @@ def _of_features(outputs: ClassifierOutputs, seed: int) -> ClassifierOutputs | N
     changed = augmented_rows(np.concatenate(parts, axis=1), 1, seed)[:, 0]
     vectors = dict(zip(held, np.split(changed, np.cumsum([part.shape[1] for part in parts])[:-1], axis=1), strict=True))
     weights, bias = head
-    return ClassifierOutputs.of({"logits": vectors["features"] @ weights + bias, "labels": outputs.labels, **vectors})
+    arrays = {"logits": vectors["features"] @ weights + bias, "labels": outputs.labels, **vectors}
+    return ClassifierOutputs.of(arrays, outputs.classes)
 
 
 def linear_head(outputs: ClassifierOutputs) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

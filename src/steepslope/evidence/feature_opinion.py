@@ -21,7 +21,7 @@ def fit_feature_opinion(reference: ClassifierOutputs) -> State:
     """Fit the net to the reference's labels."""
     known = references(reference)
     columns = np.asarray(known.require_features(), dtype=np.float32)
-    return fit_small_net(columns, known.labels, known.num_classes, WIDTH)
+    return fit_small_net(columns, known.require_labels(), known.num_classes, WIDTH)
 
 
 def check_feature_opinion(state: State, num_classes: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.evidence.copies import joined, with_copies
 from steepslope.evidence.fitting import all_parts, require_other_rows
 from steepslope.evidence.folds import FOLDS, fold_of
@@ -20,6 +20,7 @@ from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import Evidence, State, references
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
@@ -53,9 +54,12 @@ class FitSet:
         """
         if reference is not None:
             require_other_rows("reference", outputs, reference)
+            with located("reference"):
+                reference.require_labels()
             if reference.num_classes != outputs.num_classes:
                 found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
                 raise SteepslopeError(found, "reference")
+            require_same_names("reference", outputs.classes, reference.classes)
         rows, origin = with_copies(outputs, seed)
         fold = fold_of(outputs.is_correct, seed)[origin]
         if reference is None:

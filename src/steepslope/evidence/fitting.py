@@ -12,6 +12,8 @@ from steepslope.evidence.folds import ERRORS, FOLDS, Errors, fold_of
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
+from steepslope.outputs.row_hashes import shared_rows, told_by_in
 from steepslope.utilities.blocks import blocks
 
 BLOCK_ROWS = 4_096
@@ -45,6 +47,7 @@ def evidence_of(
         if reference.num_classes != outputs.num_classes:
             found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
             raise SteepslopeError(found, "reference")
+        require_same_names("reference", outputs.classes, reference.classes)
     states = fit_states(inputs, outputs, reference)
     return all_parts(outputs, inputs, states, read), states
 
@@ -66,7 +69,7 @@ def _crossfitted(
     looked_up = [name for name in inputs if kind_of(name).needs_reference]
     if not looked_up:
         return all_parts(outputs, inputs, final, read), final
-    fold = fold_of(outputs.labels, seed)
+    fold = fold_of(outputs.require_labels(), seed)
     whole: list[NDArray[Any]] = []
     for number in range(FOLDS):
         inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))
@@ -79,15 +82,19 @@ def _crossfitted(
 
 
 def require_other_rows(name: str, outputs: ClassifierOutputs, fitted_on: ClassifierOutputs) -> None:
-    """Raise if a row is in both sets by its id or, where one has no ids, if they are the same as a whole."""
-    if outputs.ids is not None and fitted_on.ids is not None:
-        shared = np.intersect1d(outputs.ids, fitted_on.ids)
-        found = f"{len(shared)} in both, such as {str(shared[0])!r}" if len(shared) else ""
-    else:
-        found = "the same rows" if np.array_equal(outputs.logits, fitted_on.logits) else ""
-    if found:
+    """Raise if a row is in both sets, by its id or else by its values; see :mod:`steepslope.outputs.row_hashes`."""
+    shared = shared_rows(outputs, fitted_on)
+    if shared:
         raise SteepslopeError(
-            f"expected other rows, found {found}: an oracle or score that has seen a row's label tells nothing "
-            "about it (to fit on few rows, errors='crossfit' shows each to the others only)",
+            f"expected other rows, found {in_both(shared, outputs, fitted_on)}: an oracle or score that has seen a "
+            "row's label tells nothing about it (to fit on few rows, errors='crossfit' shows each to the others only)",
             name,
         )
+
+
+def in_both(shared: int, outputs: ClassifierOutputs, fitted_on: ClassifierOutputs) -> str:
+    """Return in words how many rows are in both, with an id as an example where there are ids."""
+    if told_by_in(outputs, fitted_on) == "ids":
+        common = np.intersect1d(outputs.require("ids"), fitted_on.require("ids"))
+        return f"{shared} in both, such as {str(common[0])!r}"
+    return "the same rows" if shared == len(outputs) == len(fitted_on) else f"{shared} in both"

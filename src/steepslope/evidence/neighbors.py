@@ -35,7 +35,7 @@ def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> Stat
     if rows.shape[1] > COMPONENTS:
         mean, directions, _ = principal_components(references(known, COMPONENT_ROWS).require(array), COMPONENTS)
         projection = {"mean": mean.astype(np.float32), "directions": directions.astype(np.float32)}
-    index = Index.build(_projected(rows, projection), known.labels, known.num_classes)
+    index = Index.build(_projected(rows, projection), known.require_labels(), known.num_classes)
     return {**index.arrays, **projection}
 
 

@@ -17,7 +17,8 @@ PENALTY = 1e-3
 def fit_probe(reference: ClassifierOutputs) -> State:
     """Fit a multinomial logistic regression from the auxiliary features to the labels; ridge 10⁻³ on unit columns."""
     known = references(reference)
-    weights, bias = fit_standardised_softmax(known.require("auxiliary"), known.labels, known.num_classes, PENALTY)
+    auxiliary, labels = known.require("auxiliary"), known.require_labels()
+    weights, bias = fit_standardised_softmax(auxiliary, labels, known.num_classes, PENALTY)
     return {"weights": weights, "bias": bias}
 
 

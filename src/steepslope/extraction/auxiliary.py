@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.augmentation import Augmented
 from steepslope.data.datasets import DatasetSpec
-from steepslope.data.images import ALL, Dataset, rows_by_id
+from steepslope.data.images import ALL, Dataset, Picture, rows_by_id
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
@@ -25,7 +24,7 @@ SPLIT_OF = {"train": "train", "holdout": "train", "test": "test"}
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """Rows of a data set in a given order, all with the label 0, since an auxiliary backbone has other classes."""
+    """Rows of a data set in a given order, without labels, since an auxiliary backbone has other classes."""
 
     data: Dataset
     rows: NDArray[np.int64]
@@ -34,9 +33,12 @@ class Unlabelled:
         return len(self.rows)
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """Zeros, (n,)."""
-        return np.zeros(len(self.rows), dtype=np.int64)
+    def labels(self) -> None:
+        """None: they are not looked at."""
+
+    @property
+    def classes(self) -> None:
+        """None, likewise."""
 
     @property
     def ids(self) -> list[str]:
@@ -44,7 +46,7 @@ class Unlabelled:
         ids = self.data.ids
         return [str(ids[row]) for row in self.rows]
 
-    def image(self, row: int) -> Image.Image:
+    def image(self, row: int) -> Picture:
         """Decode one image."""
         return self.data.image(int(self.rows[row]))
 

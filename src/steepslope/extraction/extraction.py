@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from lightning_fabric import Fabric
 
@@ -22,7 +22,7 @@ from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import Engine, on_backend
-from steepslope.extraction.machines import launched, together
+from steepslope.extraction.machines import alone_in, launched, together
 from steepslope.extraction.noise import SIDE
 from steepslope.extraction.options import EVIDENCE_ARRAYS, OF_COPIES, ExtractionOptions
 from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, is_complete, join, plan, write_shards
@@ -52,6 +52,7 @@ def extract_to_folder(
     """
     options = options or ExtractionOptions()
     named = named_data(classifier, spec, classes)
+    classifier = classifier.named(classes)
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
     return extract(classifier, sources, options, notice=notice, copies=_copies(spec, sources, out, options))
 
@@ -62,6 +63,8 @@ def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionO
         return NO_COPIES
     if spec.split == TEST:
         raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
+    if any(data.labels is None for _, data in sources.values()):
+        raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
     recipe = options.augment, options.augmentations, options.augment_seed
     wanted = {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
     return {
@@ -70,18 +73,31 @@ def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionO
 
 
 def summary(outputs: ClassifierOutputs) -> str:
-    """Return the number of predictions and their accuracy, in words."""
+    """Return the number of predictions and, where there are labels, their accuracy, in words."""
+    if outputs.labels is None:
+        return f"{len(outputs):,} predictions, without labels"
     return f"{len(outputs):,} predictions, accuracy {100 * outputs.is_correct.mean():.2f} %"
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """The outputs of one folder: of what data set, what is kept, and how its copies are made where it is of such."""
+    """The outputs of one folder: of what data set, what is kept, and how its copies are made where it is of such.
+
+    ``classes`` are the names of the classes on which classifier and data set agree.
+    """
 
     source: str
     data: Dataset
     options: ExtractionOptions
     recipe: Mapping[str, Any] | None = None
+    classes: tuple[str, ...] | None = None
+
+    def checked(self, classifier: Classifier) -> Self:
+        """Return the same with names of classes; raise unless there are images, all of the classifier's classes."""
+        if len(self.data) == 0:
+            raise SteepslopeError("expected images, found none", self.source)
+        classifier.check_labels(self.data.labels, self.source)
+        return replace(self, classes=classifier.agreed_classes(self.data.classes, self.source))
 
     def key(self, classifier: Classifier) -> dict[str, Any]:
         """Return all that decides the outputs."""
@@ -109,7 +125,7 @@ def extract(
         If a folder holds outputs of another classifier, transform, data set or option; if a label is none of the
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
-    with launched(options, options.backend) as fabric:
+    with launched(options, options.backend) as fabric, alone_in(sources, fabric):
         complete = _extract_all(classifier, sources, copies, options, fabric, notice)
         outputs = {out: ClassifierOutputs.load(out) for out in complete}
         if fabric.is_global_zero:
@@ -131,10 +147,7 @@ def _extract_all(
     _require_one_task(fabric, keys)
     with together(fabric):
         complete = {out: is_complete(out, key) for out, key in keys.items()}
-        for job in jobs.values():
-            if len(job.data) == 0:
-                raise SteepslopeError("expected images, found none", job.source)
-            classifier.check_labels(job.data.labels, job.source)
+        jobs = {out: job.checked(classifier) for out, job in jobs.items()}
         engine = Engine.on(run, options, fabric)
     complete = fabric.broadcast(complete)
     for out, job in jobs.items():
@@ -188,7 +201,7 @@ def _extract(engine: Engine, job: Job, out: Path, key: dict[str, Any], notice: N
     with together(fabric):
         if fabric.is_global_zero:
             about = {"views": list(engine.options.views)} if "views" in engine.options.evidence else {}
-            skipped = join(shards, data, out, key, about)
+            skipped = join(shards, data, out, key, about, job.classes)
             if skipped:
                 notice(f"{out}: {skipped:,} images could not be read and are listed in {MANIFEST}")
             shutil.rmtree(folder)
@@ -202,7 +215,10 @@ def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, 
     trained on them, is not known here.
     """
     if not spec.splits:
-        return {"": spec.open(names=ClassNames(classes, classifier.classes, classifier.num_classes))}
+        names = ClassNames(classes, classifier.classes, classifier.num_classes)
+        data = spec.open(names=names)
+        names.agreed(data.classes, str(spec))
+        return {"": data}
     if classes is not None:
         raise SteepslopeError(f"expected none for {spec}, whose labels are numbers already", "classes")
     if spec.split:

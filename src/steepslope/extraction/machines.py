@@ -2,9 +2,10 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.options import Machines
+from steepslope.utilities.locks import locked
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 LONG = timedelta(days=7)  # the first process may join shards for hours while the others wait
@@ -74,3 +76,13 @@ def together(fabric: Fabric) -> Iterator[None]:
         raise failure
     if failed != 0:
         raise SteepslopeError("another process failed; its own message has the reason")
+
+
+@contextmanager
+def alone_in(folders: Iterable[Path], fabric: Fabric) -> Iterator[None]:
+    """Keep other runs out of folders for the length of the block; the first process holds the locks for all."""
+    with ExitStack() as held:
+        with together(fabric):
+            for folder in folders if fabric.is_global_zero else ():
+                held.enter_context(locked(folder))
+        yield

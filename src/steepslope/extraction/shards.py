@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.decoding import Batch, batch_loader, unreadable
-from steepslope.data.images import Dataset
+from steepslope.data.images import Dataset, labels_at
 from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import Engine
 from steepslope.extraction.noise import ESTIMATES
@@ -88,10 +88,17 @@ def _write(path: Path, parts: Sequence[tuple[Batch, dict[str, NDArray[Any]]]]) -
         np.savez(staging / path.name, allow_pickle=False, **arrays)
 
 
-def join(shards: Shards, data: Dataset, out: Path, key: dict[str, Any], about: dict[str, Any]) -> int:
+def join(
+    shards: Shards,
+    data: Dataset,
+    out: Path,
+    key: dict[str, Any],
+    about: dict[str, Any],
+    classes: Sequence[str] | None = None,
+) -> int:
     """Stream the shards into one array each; return how many images could not be read.
 
-    The manifest, written last, lists these.
+    The manifest, written last, lists these and has the names of the ``classes``, if they are known.
     """
     rows, ids = np.concatenate([*_arrays(shards, "rows")]), data.ids
     if len(rows) == 0:
@@ -99,10 +106,12 @@ def join(shards: Shards, data: Dataset, out: Path, key: dict[str, Any], about: d
     failed = zip(*(itertools.chain.from_iterable(_arrays(shards, name)) for name in ("failed", "reasons")), strict=True)
     skipped = [{"id": str(ids[row]), "reason": str(reason)} for row, reason in failed]
     with staged_folder(out, last=MANIFEST) as staging:
-        arrays = {name: _arrays(shards, name) for name in _kept(shards)} | {"labels": iter([data.labels[rows]])}
+        labels = labels_at(data.labels, rows)
+        arrays = {name: _arrays(shards, name) for name in _kept(shards)}
+        arrays |= {} if labels is None else {"labels": iter([labels])}
         described = {name: _write_npy(staging / f"{name}.npy", parts, len(rows)) for name, parts in arrays.items()}
         write_ids([str(ids[row]) for row in rows], staging)
-        manifest = manifest_of(described, has_ids=True)
+        manifest = manifest_of(described, has_ids=True, classes=classes)
         write_json(staging / MANIFEST, {**manifest, **about, "extraction": key, "skipped": skipped})
     return len(skipped)
 

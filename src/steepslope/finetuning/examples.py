@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from steepslope.data.decoding import decoded, unreadable
-from steepslope.data.images import Dataset
+from steepslope.data.images import Dataset, Picture, in_pil
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.recipe import Finetuning
@@ -54,7 +54,7 @@ class Examples(torch.utils.data.Dataset[Example | str]):
         example = decoded(self.data, row, lambda image: self._example(self._augmented(image, epoch, place), place))
         return str(unreadable(self.data, row, example)) if isinstance(example, str) else example
 
-    def _example(self, image: Image.Image, place: int) -> Example:
+    def _example(self, image: Picture, place: int) -> Example:
         seen = None if self.classifier is None else self.classifier(image)
         own = seen if self.oracle is None or self.oracle == self.classifier else self.oracle(image)
         assert own is not None
@@ -71,9 +71,10 @@ class Examples(torch.utils.data.Dataset[Example | str]):
                 raise SteepslopeError(part)
             yield part
 
-    def _augmented(self, image: Image.Image, epoch: int, place: int) -> Image.Image:
+    def _augmented(self, image: Picture, epoch: int, place: int) -> Picture:
         if not self.recipe.augments:
             return image
+        image = in_pil(image)
         draw = np.random.default_rng((self.recipe.seed, epoch, place))
         mirror, angle = draw.random() < 0.5, draw.uniform(-self.recipe.rotate, self.recipe.rotate)
         if self.recipe.rotate:

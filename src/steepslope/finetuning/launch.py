@@ -6,7 +6,7 @@ from pathlib import Path
 
 from steepslope.checks import optional, require, whole
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.extraction.machines import launched, together
+from steepslope.extraction.machines import alone_in, launched, together
 from steepslope.extraction.options import Machines
 from steepslope.finetuning.cost import cost_lines
 from steepslope.finetuning.loop import finetune
@@ -59,7 +59,7 @@ def _problems(request: FinetuneRequest, recipes: Collection[Finetuning]) -> Iter
     if request.valid is not None and all(recipe.select == "last" for recipe in recipes):
         yield "valid: expected none where no epoch is selected (--select)"
     if request.outputs is not None and any(one is not None for one in request.classifier_input):
-        yield "classifier size, mean, std and resize: expected none beside outputs"
+        yield "classifier size, mean, std, resize, channels and preprocessing: expected none beside outputs"
     if request.outputs is not None and request.classes is not None:
         yield "classes: expected none beside outputs, which hold the labels"
     if request.strategy != "auto" and not request.strategy.startswith("ddp"):
@@ -73,20 +73,21 @@ def machines_of(request: FinetuneRequest) -> Machines:
     return Machines(devices=request.devices, num_nodes=nodes, strategy=strategy, precision=precision)
 
 
-def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent) -> None:
-    """Train each stage, beginning with the oracle of the one before.
+def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, replace_them: bool = False) -> None:
+    """Train each stage, beginning with the oracle of the one before; no other run works in the folder meanwhile.
 
-    ``notice`` gets a line of each oracle that is trained, and what :func:`finetune` tells it.
+    ``notice`` gets a line of each oracle that is trained, and what :func:`finetune` tells it. With ``replace_them``
+    other oracles in the folders are replaced.
     """
     stages = stages_of(request)
     init = None if request.init is None else Path(request.init)
-    with launched(machines_of(request)) as fabric:
+    with launched(machines_of(request)) as fabric, alone_in([out], fabric):
         with together(fabric):
             sources = open_sources(request, fabric)
         for name, recipe in stages.items():
             with together(fabric):
                 training = prepare(sources, recipe, fabric, init)
-            finetune(training, out / name, fabric, notice)
+            finetune(training, out / name, fabric, notice, replace_them)
             if fabric.is_global_zero:
                 trained = f"{recipe.loss} oracle on {training.oracle.backbone}, trained on"
                 notice(f"{out / name}: {trained} {len(training.source):,} images")

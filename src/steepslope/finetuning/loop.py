@@ -24,6 +24,7 @@ from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
 from steepslope.oracle.storage import CARD
 from steepslope.utilities.files import read_json, require_same, staged_folder
 from steepslope.utilities.progress import Notice, bar, silent
+from steepslope.utilities.results import REMEDY
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
 from steepslope.utilities.weights import load_weights, save_weights
@@ -34,21 +35,25 @@ BEST = "unfinished-best.safetensors"
 LAST = "last"  # the folder of the last step's oracle, where another epoch's is kept
 
 
-def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = silent) -> ImageOracle:
+def finetune(
+    training: Training, out: Path, fabric: Fabric, notice: Notice = silent, replace_it: bool = False
+) -> ImageOracle:
     """Train, and write the oracle to ``out``, or find it complete there.
 
-    ``notice`` is told, in the first process, that the oracle was complete or where the training goes on.
+    ``notice`` is told, in the first process, that the oracle was complete or where the training goes on. With
+    ``replace_it`` a finished oracle is replaced once the new one is done, and another training's state at once.
 
     Raises
     ------
     SteepslopeError
-        If the folder holds another training, finished or not; if the loss is not finite, with the number of the step;
-        the last saved state stays.
+        If the folder holds another training, finished or not, that is not to be replaced; if the loss is not finite,
+        with the number of the step; the last saved state stays.
     """
     notice = notice if fabric.is_global_zero else silent
     with together(fabric):
-        _require_same(out, training.key)
-    done = fabric.broadcast((out / CARD).exists())
+        if not replace_it:
+            _require_same(out, training.key)
+    done = fabric.broadcast((out / CARD).exists() and not replace_it)
     if done:
         notice(f"{out}: already complete")
         if fabric.is_global_zero:
@@ -57,6 +62,8 @@ def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = sil
     run = Run(training, out, fabric)
     if run.resume():
         notice(f"{out}: goes on after step {run.progress.step:,} of {run.steps.total:,}")
+    elif fabric.is_global_zero:
+        _remove_states(out)  # another training's
     run.train()
     with together(fabric):
         if fabric.is_global_zero:
@@ -71,7 +78,7 @@ def _require_same(out: Path, key: dict[str, Any]) -> None:
     elif (state := load_state(out / UNFINISHED)) is not None:
         found = state[2].get("key") or {}
     if found is not None:
-        require_same(out, "another training", found, key)
+        require_same(out, "another training", found, key, remedy=REMEDY)
 
 
 def _finish(training: Training, out: Path) -> None:
@@ -123,9 +130,9 @@ class Run:
         self.learner, self.running_optimizer = fabric.setup(compiled, self.optimizer)
 
     def resume(self) -> bool:
-        """Take up where a killed run was saved; return whether there was one."""
+        """Take up where a killed run of the same training was saved; return whether there was one."""
         state = load_state(self.out / UNFINISHED)
-        if state is None:
+        if state is None or state[2].get("key") != self.training.key:
             return False
         weights, moments, about = state
         self.net.load_state_dict(weights)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     validation = None if recipe.select == "last" else sources.validation
     backbone, loss = sources.backbone.load(), loss_of(recipe)
     oracle = new_oracle(backbone, recipe, fit_set.classifier, fit_set.num_classes)
+    oracle = replace(oracle, record_=fit_set.record())
     key = {"oracle": [sources.backbone.spec, backbone.digest], **fit_set.identity(), **oracle.card()}
     key |= {"valid": None if validation is None else digest_of(validation[1]), "processes": fabric.world_size}
     key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}

@@ -1,7 +1,7 @@
 """What an oracle is trained on, as the command line gives it; free of torch, so that it can be read quickly."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.recipe import Finetuning
@@ -9,7 +9,17 @@ from steepslope.finetuning.recipe import Finetuning
 NAME = "name"  # of a stage
 Resize = Literal["crop", "squash"]
 PerChannel = tuple[float, ...] | float
-Input = tuple[int | None, PerChannel | None, PerChannel | None, Resize | None]
+
+
+class Input(NamedTuple):
+    """What to change of a net's own input; None changes nothing. ``preprocessing`` is a file with all of it."""
+
+    size: int | None = None
+    mean: PerChannel | None = None
+    std: PerChannel | None = None
+    resize: Resize | None = None
+    channels: int | None = None
+    preprocessing: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +56,10 @@ class FinetuneRequest(Finetuning):
         Standard deviation of the oracle's input, of pixels in [0, 1], one number per channel or one for all.
     oracle_resize
         How images are resized for the oracle: crop (shorter side, then the central square) or squash.
+    oracle_channels
+        Channels of the oracle's input; by default those of its first convolution.
+    oracle_preprocessing
+        JSON file with all of the oracle's input, in place of the five options above, as for extract.
     classifier_size
         Side of the classifier's input in pixels, in place of its own.
     classifier_mean
@@ -54,6 +68,10 @@ class FinetuneRequest(Finetuning):
         Standard deviation of the classifier's input, of pixels in [0, 1], one number per channel or one for all.
     classifier_resize
         How images are resized for the classifier: crop (shorter side, then the central square) or squash.
+    classifier_channels
+        Channels of the classifier's input; by default those of its first convolution.
+    classifier_preprocessing
+        JSON file with all of the classifier's input, in place of the five options above, as for extract.
     workers
         Processes that decode images; 0 decodes in the training process.
     devices
@@ -85,10 +103,14 @@ class FinetuneRequest(Finetuning):
     oracle_mean: PerChannel | None = None
     oracle_std: PerChannel | None = None
     oracle_resize: Resize | None = None
+    oracle_channels: int | None = None
+    oracle_preprocessing: str | None = None
     classifier_size: int | None = None
     classifier_mean: PerChannel | None = None
     classifier_std: PerChannel | None = None
     classifier_resize: Resize | None = None
+    classifier_channels: int | None = None
+    classifier_preprocessing: str | None = None
     workers: int = 0
     devices: int | None = None
     num_nodes: int | None = None
@@ -117,10 +139,16 @@ class FinetuneRequest(Finetuning):
 
     @property
     def oracle_input(self) -> Input:
-        """What to change of the oracle's own input: its size, mean, deviation and resizing; None changes nothing."""
-        return self.oracle_size, self.oracle_mean, self.oracle_std, self.oracle_resize
+        """What to change of the oracle's own input."""
+        return Input(
+            self.oracle_size, self.oracle_mean, self.oracle_std, self.oracle_resize,
+            self.oracle_channels, self.oracle_preprocessing,
+        )  # fmt: skip
 
     @property
     def classifier_input(self) -> Input:
         """What to change of the classifier's own input, likewise."""
-        return self.classifier_size, self.classifier_mean, self.classifier_std, self.classifier_resize
+        return Input(
+            self.classifier_size, self.classifier_mean, self.classifier_std, self.classifier_resize,
+            self.classifier_channels, self.classifier_preprocessing,
+        )  # fmt: skip

@@ -17,12 +17,16 @@ from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.data.class_names import read_classes
 from steepslope.data.datasets import DatasetSpec, parse_dataset
 from steepslope.data.decoding import decoded_batches
-from steepslope.data.images import Dataset, rows_by_id
+from steepslope.data.images import Dataset, labels_at, require_labels, rows_by_id
+from steepslope.data.transforms import read_transform
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.request import FinetuneRequest, Input
+from steepslope.oracle.fit_record import FitRecord
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.folder import extraction_of, require_one_classifier
+from steepslope.outputs.row_hashes import RowHashes
 
 BATCH = 64
 TRAIN, HOLDOUT = "train", "holdout"
@@ -38,13 +42,16 @@ class NetSource:
 
     def load(self) -> Classifier:
         """Load the net anew; an error names the options of its role."""
+        size, mean, std, resize, channels, path = self.changes
         with located(self.role):
-            return load_classifier(self.spec).with_transform(*self.changes, role=self.role)
+            preprocessing = None if path is None else read_transform(Path(path))
+            net = load_classifier(self.spec)
+            return net.with_transform(size, mean, std, resize, channels, preprocessing, self.role)
 
     def without_weights(self) -> NetSource:
         """Return the same architecture with random weights, where a spec can name those.
 
-        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", (None,) * 4, "oracle")
+        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", Input(), "oracle")
         >>> net.without_weights().spec
         'timm:resnet50?weights=random'
         """
@@ -78,7 +85,15 @@ class FitSet:
     @property
     def labels(self) -> NDArray[np.int64]:
         """The true classes, (n,)."""
-        return np.asarray(self.data.labels)[self.rows]
+        return require_labels(self.data, "the fit set")[self.rows]
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, by label; None where they have none."""
+        if self.outputs is not None:
+            return self.outputs.classes
+        assert self.classifier is not None
+        return self.classifier.agreed_classes(self.data.classes, "the fit set")
 
     def known_outputs(self, workers: int) -> ClassifierOutputs:
         """Return the outputs; a live classifier is run once over the images as they are."""
@@ -86,6 +101,13 @@ class FitSet:
             return self.outputs
         assert self.classifier is not None
         return predicted(self.classifier, self.data, self.rows, workers)
+
+    def record(self) -> FitRecord:
+        """Return what an oracle remembers of the fit set."""
+        who = self.outputs if self.outputs is not None else self.classifier
+        digest = who.digest if isinstance(who, Classifier) else None if who is None else who.classifier
+        ids = [str(self.data.ids[row]) for row in self.rows]
+        return FitRecord(RowHashes.of_ids(ids), digest, classes=self.classes)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""
@@ -113,7 +135,9 @@ class Sources:
 
 
 def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
-    """Open all that a request names, and bring the live classifier to the device."""
+    """Open all that a request names, images before weights, and bring the live classifier to the device."""
+    if request.valid_data is not None:
+        parse_dataset(request.valid_data).look()
     fit_set = open_fit_set(request)
     if fit_set.classifier is not None:
         fabric.to_device(fit_set.classifier.net)
@@ -126,7 +150,7 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
     """Open the images with a live classifier, or those of a folder of outputs."""
     if request.data is None:
         raise SteepslopeError("data: expected the data spec of the images, found none")
-    spec = parse_dataset(request.data)
+    spec = parse_dataset(request.data).look()
     if request.outputs is not None:
         outputs = ClassifierOutputs.load(request.outputs)
         data, rows = images_of(outputs, spec, request.outputs)
@@ -138,10 +162,11 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
         raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
     names = None if request.classes is None else read_classes(Path(request.classes))
     named = named_data(classifier, spec, names)
-    data = named.get(TRAIN) or named[""]
+    data, classifier = named.get(TRAIN) or named[""], classifier.named(names)
+    classifier.agreed_classes(data.classes, str(spec))
     if len(data) == 0:
         raise SteepslopeError(f"{spec}: expected images, found none")
-    classifier.check_labels(data.labels, str(spec))
+    classifier.check_labels(require_labels(data, str(spec)), str(spec))
     assert classifier.num_classes is not None
     return FitSet(data, np.arange(len(data)), classifier.num_classes, classifier, spare=named.get(HOLDOUT))
 
@@ -156,6 +181,7 @@ def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset
                 f"{request.valid}: expected {fit_set.num_classes} classes, as the fit set has, "
                 f"found {outputs.num_classes}"
             )
+        require_same_names(request.valid, fit_set.classes, outputs.classes)
         spec = parse_dataset(request.valid_data or request.data or "")
         return images_of(outputs, spec, request.valid)[0], outputs
     spare = fit_set.spare
@@ -199,4 +225,4 @@ def predicted(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], wo
     with torch.inference_mode():
         parts = [classifier.net(images.to(device))[1].float().cpu().numpy() for images in batches]
     ids = np.array([str(data.ids[row]) for row in rows])
-    return ClassifierOutputs(np.concatenate(parts), np.asarray(data.labels)[rows], ids=ids)
+    return ClassifierOutputs(np.concatenate(parts), labels_at(data.labels, rows), ids=ids)

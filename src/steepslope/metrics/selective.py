@@ -77,6 +77,17 @@ def coverage_at_risk_of(ranking: Ranking, risk: float) -> float:
     return int(ranking.accepted[good[-1]]) / ranking.n if len(good) else 0.0
 
 
+def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:
+    """Return the confidence from which on (>=) predictions are accepted at that coverage; NaN where none is.
+
+    >>> ranking = rank_rows([0.9, 0.8, 0.8, 0.1], [True, True, False, False]).ranking()
+    >>> threshold_at_risk_of(ranking, 0.4), coverage_at_risk_of(ranking, 0.4)
+    (0.8, 0.75)
+    """
+    good = np.flatnonzero(ranking.risk_above <= risk)
+    return float(ranking.threshold[good[-1]]) if len(good) else math.nan
+
+
 def risk_at_coverage(confidence: ArrayLike, is_correct: ArrayLike, coverage: float) -> float:
     """Return the fraction of errors among the ⌈coverage · n⌉ most confident predictions, in [0, 1].
 

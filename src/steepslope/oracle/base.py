@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from steepslope.data.images import Dataset
 from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
 from steepslope.losses import LOSSES, LossSettings, parameters_of
+from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.settings import LossOptions
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, require_classes
 
 FEW_ERRORS = 50
 
@@ -22,12 +23,14 @@ class BaseOracle(ABC):
     """An oracle: its trust logit z ranks predictions, and those with z > 0 are trusted.
 
     ``loss_settings`` are the loss that it was fitted with, and its parameters. ``explains`` is whether :meth:`explain`
-    can split its trust logits, ``is_image_oracle`` whether it needs the images.
+    can split its trust logits, ``is_image_oracle`` whether it needs the images. ``record_`` is what is remembered of
+    the fit set, None where it was fitted before that was kept.
     """
 
     loss_settings: LossSettings
     scale: ClassVar[str] = "logit"
     is_image_oracle: ClassVar[bool] = False
+    record_: FitRecord | None = None
 
     @property
     def loss(self) -> str:
@@ -81,6 +84,16 @@ class BaseOracle(ABC):
     def trusts(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
         """Return whether each prediction is trusted, (n,): z > 0, that is a confidence above one half."""
         return self.trust_logit(outputs) > 0
+
+    def rows_fitted_on(self, outputs: ClassifierOutputs) -> int:
+        """Return how many of these outputs are rows that the oracle was fitted on, as far as that is known."""
+        return 0 if self.record_ is None else self.record_.shared_with(outputs)
+
+    def _require_fitted_for(self, outputs: ClassifierOutputs, num_classes: int) -> None:
+        """Raise if the outputs have another number of classes, or are another classifier's."""
+        require_classes("the oracle", outputs, num_classes)
+        if self.record_ is not None:
+            self.record_.require_classifier(outputs)
 
 
 def loss_of(settings: LossOptions) -> LossSettings:

@@ -19,11 +19,13 @@ from steepslope.evidence.states import State
 from steepslope.evidence.storage import flattened, load_states
 from steepslope.heads import HEADS
 from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
+from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, Schedule, fit_net
 from steepslope.oracle.settings import OracleSettings
 from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, read_card
-from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 from steepslope.utilities.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
 from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
 from steepslope.utilities.weights import load_weights, save_arrays, save_weights
@@ -97,12 +99,14 @@ class Oracle(BaseOracle):
             If no prediction is wrong, or none correct, or the outputs lack an input.
         """
         check_errors(outputs)
+        require_same_names("reference", outputs.classes, None if reference is None else reference.classes)
         read, states = self._reader(outputs, reference)
         width, one = read(slice(0, 1)).shape[1], self.settings
         rows = Rows(len(outputs), read, self.loss_settings.target(outputs))
         schedule = Schedule(one.epochs, one.batch_size, one.learning_rate, one.weight_decay, one.seed)
         net = fit_net(lambda: OracleNet(width, one.hidden, one.head), rows, self.loss_settings.bind(outputs), schedule)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
+        self.record_ = FitRecord.of(outputs)
         warn_of_few(outputs)
         return self
 
@@ -150,7 +154,10 @@ class Oracle(BaseOracle):
             save_weights(fitted.net.state_dict(), staging / WEIGHTS)
             if fitted.states:
                 save_arrays(flattened(fitted.states), staging / STATES)
-            write_json(staging / CARD, {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape})
+            record = {} if self.record_ is None else self.record_.write(staging)
+            write_json(
+                staging / CARD, {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape, **record}
+            )
 
     @staticmethod
     def load(folder: str | Path, backbones: Collection[str] = ()) -> BaseOracle:
@@ -182,6 +189,7 @@ class Oracle(BaseOracle):
         learning = any(kind_of(name).learning is not None for name in inputs)
         states = load_states(folder / STATES, inputs, num_classes) if learning else {}
         oracle.fitted_ = FittedOracle(net.eval(), num_classes, states)
+        oracle.record_ = FitRecord.read(folder, card, path)
         return oracle
 
     def _fitted(self) -> FittedOracle:
@@ -191,7 +199,7 @@ class Oracle(BaseOracle):
 
     def _checked(self, outputs: ClassifierOutputs) -> FittedOracle:
         fitted = self._fitted()
-        require_classes("the oracle", outputs, fitted.num_classes)
+        self._require_fitted_for(outputs, fitted.num_classes)
         width = columns(outputs, self.settings.inputs, slice(0, 1), fitted.states).shape[1]
         if width != fitted.width:
             names = ", ".join(self.settings.inputs)

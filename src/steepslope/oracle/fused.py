@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
+from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.fused_fit import HANDOVER, FusedFit, read_fit, write_fit
 from steepslope.oracle.fusing import fit_fused
 from steepslope.oracle.settings import FusedSettings
 from steepslope.oracle.storage import CARD
-from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import field as json_field
 
 Floats = NDArray[np.float64]
@@ -68,6 +69,7 @@ class FusedOracle(BaseOracle):
         if self.settings.errors == "crossfit" and reference is not None:
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
         self.fitted_ = fit_fused(outputs, reference, self.settings)
+        self.record_ = FitRecord.of(outputs)
         warn_of_few(outputs)
         return self
 
@@ -154,14 +156,14 @@ class FusedOracle(BaseOracle):
     def _checked(self, outputs: ClassifierOutputs) -> FusedFit:
         if self.fitted_ is None:
             raise not_fitted()
-        require_classes("the oracle", outputs, self.fitted_.num_classes)
+        self._require_fitted_for(outputs, self.fitted_.num_classes)
         return self.fitted_
 
     def save(self, folder: str | Path) -> None:
         """Write weights and what evidence learnt as safetensors, settings as JSON; replace an earlier oracle."""
         if self.fitted_ is None:
             raise not_fitted()
-        write_fit(Path(folder), self.fitted_, self.settings.as_json())
+        write_fit(Path(folder), self.fitted_, self.settings.as_json(), self.record_)
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:
@@ -171,5 +173,5 @@ class FusedOracle(BaseOracle):
             oracle = cls(**json_field(card, "settings", dict, folder / CARD))
         except (ValueError, TypeError) as error:
             raise SteepslopeError(str(error), folder / CARD) from error
-        oracle.fitted_ = fitted
+        oracle.fitted_, oracle.record_ = fitted, FitRecord.read(folder, card, folder / CARD)
         return oracle

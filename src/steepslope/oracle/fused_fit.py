@@ -19,6 +19,7 @@ from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State, arrays_fit
 from steepslope.evidence.storage import flattened, grouped, load_states
 from steepslope.oracle.budget import Gain
+from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.handover import SHARE, Handover
 from steepslope.oracle.selection import LEVELS, OWN, Pool
 from steepslope.oracle.standardising import Moments
@@ -65,13 +66,24 @@ class FusedFit:
         return tuple(dict.fromkeys([*self.pool.inputs, *(() if self.fallback is None else self.fallback.inputs)]))
 
     def __str__(self) -> str:
+        missing = [f"without {', '.join(names)}: {reason}" for reason, names in self.missing.items()]
+        return "\n".join([self.summary, *missing])
+
+    @property
+    def summary(self) -> str:
+        """What each budget gains on the fit set, a line each, and what the pool holds."""
         lines = [
             f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
         ]
-        missing = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
         names = ", ".join(self.pool.inputs)
         what = f"a pool of {names}" if len(self.inputs) > 1 else "no pool ranks better than MCP, so that is this oracle"
-        return "\n".join([*lines, what + (f" (without {missing})" if missing else "")])
+        return "\n".join([*lines, what])
+
+    @property
+    def missing(self) -> dict[str, list[str]]:
+        """The evidence that could not be had, by the reason."""
+        reasons = dict.fromkeys(self.left_out.values())
+        return {reason: [name for name, why in self.left_out.items() if why == reason] for reason in reasons}
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""
@@ -102,7 +114,7 @@ def mixed(odds: Floats, fallback: Floats, weight: Floats) -> Floats:
     return odds + SHARE * weight * (fallback - odds)
 
 
-def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any]) -> None:
+def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any], record: FitRecord | None) -> None:
     """Write weights and what evidence learnt as safetensors, and the card; replace an earlier oracle."""
     pools = {name: getattr(fitted, name) for name in POOLS if getattr(fitted, name) is not None}
     learnt = {HANDOVER: fitted.handover, MOMENTS: fitted.moments}
@@ -116,7 +128,9 @@ def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any]) -> No
     with staged_folder(folder, last=CARD) as staging:
         save_arrays(flattened({name: vars(pool.pool) for name, pool in pools.items()}), staging / WEIGHTS)
         save_arrays(flattened(states), staging / STATES)
-        write_json(staging / CARD, {"kind": FUSED, "version": VERSION, "settings": settings, "fitted": card})
+        remembered = {} if record is None else record.write(staging)
+        about = {"kind": FUSED, "version": VERSION, "settings": settings, "fitted": card}
+        write_json(staging / CARD, about | remembered)
 
 
 def read_fit(folder: Path, card: Mapping[str, Any]) -> FusedFit:

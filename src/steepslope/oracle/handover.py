@@ -56,9 +56,9 @@ class Handover:
         centre, directions, variances = principal_components(rows, COMPONENTS)
         basis = directions / np.sqrt(np.maximum(variances, TINY))
         some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float64)
-        learnt = (basis, centre, (some - centre) @ basis, _direction(rows, copies))
-        singles = [array.astype(np.float32) for array in learnt]
-        plain = cls(singles[0], singles[1], singles[2], singles[3], np.zeros((2, 0)))
+        learnt = {"basis": basis, "centre": centre, "points": (some - centre) @ basis}
+        learnt["direction"] = _direction(rows, copies)
+        plain = cls(**{name: array.astype(np.float32) for name, array in learnt.items()}, limits=np.zeros((2, 0)))
         return replace(plain, limits=np.quantile(plain._statistics(outputs), USUAL, axis=0))
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:

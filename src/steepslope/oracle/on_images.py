@@ -23,9 +23,10 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, parameters_of
 from steepslope.oracle.base import BaseOracle
+from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.net import OracleNet
 from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, read_card, require_allowed
-from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import field, positive, staged_folder, write_json
 from steepslope.utilities.seeding import seeded
 from steepslope.utilities.weights import load_weights, save_weights
@@ -94,6 +95,7 @@ class ImageOracle(BaseOracle):
     recipe: Mapping[str, Any]
     images: Dataset | None = None
     workers: int = 0
+    record_: FitRecord | None = None
 
     explains = False
     is_image_oracle = True
@@ -112,7 +114,7 @@ class ImageOracle(BaseOracle):
 
     def trust_logit(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
         """Return z of each prediction, (n,), from the images of the outputs' ids."""
-        require_classes("the oracle", outputs, self.num_classes)
+        self._require_fitted_for(outputs, self.num_classes)
         if self.images is None:
             raise SteepslopeError("this oracle needs the images: name their data set (--data)")
         rows = rows_by_id(self.images, outputs.ids)
@@ -129,7 +131,8 @@ class ImageOracle(BaseOracle):
         """Write weights as safetensors, and as JSON a card with what decided its training; replace an earlier one."""
         with staged_folder(folder, last=CARD) as staging:
             save_weights(self.net.state_dict(), staging / WEIGHTS)
-            write_json(staging / CARD, {**self.card(), "training": training or {}})
+            record = {} if self.record_ is None else self.record_.write(staging)
+            write_json(staging / CARD, {**self.card(), "training": training or {}, **record})
 
     def card(self) -> dict[str, Any]:
         """Return what the JSON file holds."""
@@ -163,9 +166,10 @@ class ImageOracle(BaseOracle):
             lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
             transform = Transform(**{**described, **lists})
             frame = load_classifier(spec)
-            frame = replace(frame, transform=frame.transform.changed(size=size))
+            frame = replace(frame, transform=transform.changed(size=size))  # it has as many channels as the net
             net = build_net(frame, recipe["hidden"], recipe["head"], recipe["seed"])
-            oracle = cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe)
+            record = FitRecord.read(folder, card, path)
+            oracle = cls(net.eval(), spec, transform, positive(card, "num_classes", path), recipe, record_=record)
             _ = oracle.loss_settings
         except (ValueError, TypeError, KeyError, RuntimeError) as error:
             named = error if isinstance(error, SteepslopeError) else SteepslopeError(str(error))

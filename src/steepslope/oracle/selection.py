@@ -67,7 +67,7 @@ class Opinions:
         opinions = np.concatenate([self.parts[name][kept] for name in inputs], axis=1)
         widths = tuple(self.parts[name].shape[1] for name in inputs)
         penalty = strength / np.sum(kept < self.fit_set.clean)
-        classes, labels = self.classes[kept], rows.labels[kept]
+        classes, labels = self.classes[kept], rows.require_labels()[kept]
         found = fit_opinion_pool(opinions, classes, labels, rows.num_classes, penalty, weights[kept])
         return Pool(tuple(inputs), widths, found)
 

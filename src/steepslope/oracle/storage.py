@@ -9,10 +9,12 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import read_json
+from steepslope.utilities.results import Result
 
 CARD = "oracle.json"
 WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
+ORACLE = Result("a fitted oracle", (CARD,), card=CARD)
 COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
 LOADERS: dict[str, str] = {
     COLUMNS: "steepslope.oracle.columns:Oracle",

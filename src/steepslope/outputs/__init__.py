@@ -2,19 +2,31 @@
 
 ``arrays``: the schema of all arrays, one literal. ``classifier_outputs``: the class that users hold. ``confidences``:
 predictions of which only a confidence is known. ``formats``: which reader and writer a path gets; ``folder``: folders
-with their manifest, and whether two come from one classifier; ``tables``: CSV and Parquet files.
+with their manifest, and whether two come from one classifier. ``tables``: CSV and Parquet files; ``reading``: what can
+be said of those that others made; ``columns``: which columns hold what; ``class_columns``: those of the logits;
+``column_names``: how columns are called; ``texts``: columns of text. ``conversion``: frames, tensors and lists become
+arrays; ``labels``: labels by name; ``probabilities``: those in place of logits; ``row_hashes``: rows are known again.
 """
 
-from steepslope.outputs.arrays import ARRAYS
-from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks, over_logits, require_classes
-from steepslope.outputs.confidences import Confidences, load_predictions
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "ARRAYS",
-    "ClassifierOutputs",
-    "Confidences",
-    "load_predictions",
-    "logit_blocks",
-    "over_logits",
-    "require_classes",
-]
+import lazy_loader
+
+if TYPE_CHECKING:
+    from steepslope.outputs.arrays import ARRAYS as ARRAYS
+    from steepslope.outputs.classifier_outputs import (
+        ClassifierOutputs as ClassifierOutputs,
+        logit_blocks as logit_blocks,
+        over_logits as over_logits,
+        require_classes as require_classes,
+    )
+    from steepslope.outputs.confidences import Confidences as Confidences, load_predictions as load_predictions
+    from steepslope.outputs.reading import ReadingOptions as ReadingOptions
+
+_IN = {
+    "arrays": ["ARRAYS"],
+    "classifier_outputs": ["ClassifierOutputs", "logit_blocks", "over_logits", "require_classes"],
+    "confidences": ["Confidences", "load_predictions"],
+    "reading": ["ReadingOptions"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs import formats
-from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checked_all
+from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checked_all, checked_classes
+from steepslope.outputs.conversion import column_names, require_one_order
+from steepslope.outputs.labels import class_values, coded
+from steepslope.outputs.probabilities import logits_of, require_no_probabilities
+from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.utilities.blocks import BLOCK_ROWS, blocks
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
@@ -21,18 +26,27 @@ BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 
 @dataclass(frozen=True, eq=False, init=False)
 class ClassifierOutputs:
-    """Logits and labels of n predictions over K classes, and further arrays of :data:`~steepslope.outputs.ARRAYS`.
+    """Logits of n predictions over K classes, labels where they are known, and further arrays.
+
+    :data:`~steepslope.outputs.ARRAYS` lists all arrays.
 
     Parameters
     ----------
     logits
-        Floats (n, K), K ≥ 2, finite; in memory or memory-mapped.
+        Floats (n, K), K ≥ 2, finite; in memory or memory-mapped. The names of a frame's columns are its classes.
     labels
-        Integers (n,) in 0…K−1: the true classes.
+        Integers (n,) in 0…K−1: the true classes, also as booleans or whole floats, or as the text of ``classes``; None
+        where they are not known.
     features
         Floats (n, d): the classifier's penultimate representation.
     ids
         Strings (n,) that name the inputs.
+    classes
+        The names of the K classes in the order of the logits, all different; None where they have no names. Where the
+        names are numbers, such as a scikit-learn classifier's ``classes_``, so are the labels.
+    as_logits
+        Take rows that look like probabilities for logits all the same. Without it, ten rows or more of which none is
+        negative and each has a sum of 1 are refused: :meth:`from_probabilities` takes those.
     further, arrays
         Further arrays, by name: ``views`` (n, V, K), the logits of V small changes of each input, such as its mirror
         image; ``dropout`` (n, 2, K), over passes with dropout the log of each class's mean probability, and its
@@ -46,6 +60,8 @@ class ClassifierOutputs:
     SteepslopeError
         If a shape, a type, a label or a logit is not as described; the message names the first such row.
 
+    All arrays may also be tensors on any device, frames or series of pandas and polars, or lists of tensors.
+
     >>> outputs = ClassifierOutputs(logits=[[2.0, 0.0], [0.0, 1.0]], labels=[0, 0])
     >>> outputs.is_correct
     array([ True, False])
@@ -54,31 +70,80 @@ class ClassifierOutputs:
     """
 
     logits: NDArray[Any]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     features: NDArray[Any] | None
     ids: NDArray[np.str_] | None
+    classes: tuple[str, ...] | None
     further: Mapping[str, NDArray[Any]]
+    classifier: str | None = None  # the digest of what made them, where it is known
 
     def __init__(
         self,
         logits: ArrayLike,
-        labels: ArrayLike,
+        labels: ArrayLike | None = None,
         features: ArrayLike | None = None,
         ids: ArrayLike | None = None,
+        classes: Iterable[Any] | None = None,
         further: Mapping[str, ArrayLike | None] | None = None,
+        as_logits: bool = False,
         **arrays: ArrayLike | None,
     ) -> None:
-        rows = checked("logits", logits, {})
-        sizes = {"n": rows.shape[0], "K": rows.shape[1]}
-        given = {"features": features, "ids": ids, **(further or {}), **arrays}
+        given = {"labels": labels, "features": features, "ids": ids, **(further or {}), **arrays}
         for name in given:
             require_known("array", name, ARRAYS)
-        kept = {"labels": checked("labels", labels, sizes), **checked_all(given, sizes)}
-        _require_classes_of(kept["labels"], sizes["K"])
+        require_one_order({"logits": logits, **given})
+        values = class_values(classes, column_names(logits))
+        self._keep({"logits": logits, **given, "labels": coded(labels, values)}, values)
+        if not as_logits:
+            require_no_probabilities(self.logits)
+
+    def _keep(self, given: Mapping[str, ArrayLike | None], classes: Iterable[Any] | None) -> None:
+        """Check the arrays, at least logits, and keep them."""
+        rows = checked("logits", given["logits"], {})  # type: ignore[arg-type]
+        sizes = {"n": rows.shape[0], "K": rows.shape[1]}
+        kept = checked_all({name: array for name, array in given.items() if name != "logits"}, sizes)
+        _require_classes_of(kept.get("labels"), sizes["K"])
         for name in ("labels", "features", "ids"):
             object.__setattr__(self, name, kept.pop(name, None))
         object.__setattr__(self, "logits", rows)
+        object.__setattr__(self, "classes", checked_classes(classes, sizes["K"]))
         object.__setattr__(self, "further", kept)
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        probabilities: ArrayLike,
+        labels: ArrayLike | None = None,
+        classes: Iterable[Any] | None = None,
+        floor: float | None = None,
+        **arrays: ArrayLike | None,
+    ) -> ClassifierOutputs:
+        """Return the outputs of a classifier that gives probabilities; its logits are their logarithms.
+
+        Parameters
+        ----------
+        probabilities
+            Floats (n, K), whose rows sum to 1 within 0.01; or (n,), the probabilities of class 1 of two classes.
+        labels, classes, arrays
+            As of :class:`ClassifierOutputs`.
+        floor
+            What a probability of 0 is taken for; by default less than all others, and so little that it decides
+            nothing: half of the smallest other probability or of 2⁻²⁴, divided by K.
+
+        Raises
+        ------
+        SteepslopeError
+            If a probability is negative or not finite, or a row does not sum to 1; the message names the first such
+            row.
+
+        >>> forest = [[0.9, 0.1, 0.0], [0.2, 0.5, 0.3]]  # as predict_proba gives them
+        >>> outputs = ClassifierOutputs.from_probabilities(forest, ["cat", "dog"], classes=["ant", "cat", "dog"])
+        >>> outputs.labels.tolist(), outputs.true_class_probability.round(2).tolist(), outputs.classes
+        ([1, 2], [0.1, 0.3], ('ant', 'cat', 'dog'))
+        """
+        require_one_order({"probabilities": probabilities, "labels": labels, **arrays})
+        values = class_values(classes, column_names(probabilities))
+        return cls(logits_of(probabilities, floor), labels, classes=values, further=arrays, as_logits=True)
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
@@ -102,17 +167,18 @@ class ClassifierOutputs:
 
     @cached_property
     def is_correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is the label, (n,) (paper, Eq. 2)."""
-        return np.asarray(self.predictions == self.labels)
+        """Whether each prediction is the label, (n,) (paper, Eq. 2); it needs labels."""
+        return np.asarray(self.predictions == self.require_labels())
 
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
-        """The classifier's softmax probability of the label, (n,), in [0, 1]."""
-        return np.concatenate([self._true_class_probability(rows) for rows in logit_blocks(self)])
+        """The classifier's softmax probability of the label, (n,), in [0, 1]; it needs labels."""
+        labels = self.require_labels()
+        return np.concatenate([self._probability_of(labels, rows) for rows in logit_blocks(self)])
 
-    def _true_class_probability(self, rows: slice) -> NDArray[np.float64]:
+    def _probability_of(self, labels: NDArray[np.int64], rows: slice) -> NDArray[np.float64]:
         logits = np.asarray(self.logits[rows], dtype=np.float64)
-        gaps = logits - np.take_along_axis(logits, self.labels[rows, None], axis=1)
+        gaps = logits - np.take_along_axis(logits, labels[rows, None], axis=1)
         with np.errstate(over="ignore"):  # an infinite sum is a probability of 0
             return np.asarray(1 / np.exp(gaps).sum(axis=1))
 
@@ -133,25 +199,46 @@ class ClassifierOutputs:
         """Return the features; raise if these outputs have none."""
         return self.require("features")
 
+    def require_labels(self) -> NDArray[np.int64]:
+        """Return the labels; raise if these outputs have none."""
+        if self.labels is None:
+            raise SteepslopeError("expected the true class of each prediction, found none: give labels", "labels")
+        return self.labels
+
     @classmethod
-    def of(cls, arrays: Mapping[str, ArrayLike | None]) -> ClassifierOutputs:
-        """Return the outputs of arrays by name, at least logits and labels."""
-        further = {name: array for name, array in arrays.items() if name not in ("logits", "labels")}
-        return cls(arrays["logits"], arrays["labels"], further=further)  # type: ignore[arg-type]
+    def of(cls, arrays: Mapping[str, ArrayLike | None], classes: Iterable[str] | None = None) -> ClassifierOutputs:
+        """Return the outputs of arrays by name, at least logits, which are taken for that whatever they look like."""
+        outputs = cls.__new__(cls)
+        outputs._keep(arrays, classes)
+        return outputs
 
     def changed(self, **arrays: ArrayLike | None) -> ClassifierOutputs:
         """Return the same with other arrays of these names; None takes an array away."""
-        return self.of({**self.arrays, **arrays})
+        return self.of({**self.arrays, **arrays}, self.classes).of_classifier(self.classifier)
+
+    def of_classifier(self, digest: str | None) -> ClassifierOutputs:
+        """Return the same, of the classifier with this digest, as an extraction records it; None where it is not known.
+
+        Oracles remember it, and refuse the outputs of another classifier.
+        """
+        known = copy(self)
+        object.__setattr__(known, "classifier", digest)
+        return known
+
+    def named(self, classes: Iterable[str] | None) -> ClassifierOutputs:
+        """Return the same with these names of the classes; None takes them away."""
+        return self.of(self.arrays, classes).of_classifier(self.classifier)
 
     def subset(self, rows: slice | NDArray[np.int64]) -> ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
-        return self.of({name: array[rows] for name, array in self.arrays.items()})
+        some = self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
+        return some.of_classifier(self.classifier)
 
     def augmented(self) -> ClassifierOutputs | None:
         """Return the augmented copies as outputs of their own, (n × A,), without ids; None where there are none.
 
-        Row r is a copy of row ``r // A`` and has its label. It holds no array that these outputs do not hold of the
-        originals, such as features that were taken away.
+        Row r is a copy of row ``r // A`` and has its label, if that has one. It holds no array that these outputs do
+        not hold of the originals, such as features that were taken away.
 
         >>> outputs = ClassifierOutputs([[2, 0.5], [0.5, 1]], [0, 1], augmented_logits=[[[1, 0.5]] * 3, [[0, 1.5]] * 3])
         >>> copies = outputs.augmented()
@@ -163,7 +250,8 @@ class ClassifierOutputs:
             return None
         copied = {name: self.further.get(f"{OF_COPIES}{name}") for name in self.arrays}
         rows = {name: array.reshape(-1, *array.shape[2:]) for name, array in copied.items() if array is not None}
-        return self.of({**rows, "labels": np.repeat(self.labels, logits.shape[1])})
+        labels = None if self.labels is None else np.repeat(self.labels, logits.shape[1])
+        return self.of({**rows, "labels": labels}, self.classes)
 
     def with_auxiliary(self, other: ClassifierOutputs) -> ClassifierOutputs:
         """Return the same with another backbone's features of the same inputs; the ids must be the same.
@@ -176,23 +264,51 @@ class ClassifierOutputs:
         return self.changed(auxiliary=other.require("features"), augmented_auxiliary=copies)
 
     def save(self, path: str | Path) -> None:
-        """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one."""
-        formats.write(Path(path), self.arrays)
+        """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one.
+
+        All but .csv files hold the names of the classes.
+        """
+        formats.write(Path(path), self.arrays, self.classes)
 
     @classmethod
-    def load(cls, path: str | Path) -> ClassifierOutputs:
-        """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path."""
-        with formats.naming(Path(path)):
-            arrays = formats.read(Path(path))
-            return cls.of(formats.required({name: arrays[name] for name in ARRAYS if name in arrays}, arrays))
+    def load(
+        cls, path: str | Path, options: ReadingOptions = AS_WRITTEN, *, as_logits: bool = False, labelled: bool = False
+    ) -> ClassifierOutputs:
+        """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path.
+
+        The options say how files that others made are read. A file whose logits look like probabilities is refused,
+        unless they are to be taken ``as_logits``, and a table without labels if it must be ``labelled``.
+        """
+        place = Path(path)
+        with formats.naming(place):
+            found = formats.read(place, options=options, labelled=labelled)
+            outputs = cls.from_file(found, AS_WRITTEN if place.is_dir() else options, as_logits or place.is_dir())
+            return outputs.of_classifier(formats.classifier_of(place))
+
+    @classmethod
+    def from_file(
+        cls, found: Mapping[str, NDArray[Any]], options: ReadingOptions = AS_WRITTEN, as_logits: bool = False
+    ) -> ClassifierOutputs:
+        """Return the outputs of the arrays that a file holds; labels may be text that names classes."""
+        arrays, classes = formats.required(dict(found))
+        if "labels" in arrays and arrays["labels"].dtype.kind in "US":
+            arrays["labels"] = coded(arrays["labels"], classes)
+        if options.probabilities:
+            arrays["logits"] = logits_of(arrays["logits"])
+        elif not (as_logits or options.as_logits):
+            require_no_probabilities(arrays["logits"])
+        return cls.of(arrays, classes)
 
 
-def _require_classes_of(labels: NDArray[np.int64], num_classes: int) -> None:
+def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> None:
+    if labels is None:
+        return
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(outside):
+        from_one = "; if they count from 1, subtract 1" if (labels.min(), labels.max()) == (1, num_classes) else ""
         raise SteepslopeError(
             f"expected values in 0…{num_classes - 1}, the classes of the logits, "
-            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)",
+            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows){from_one}",
             "labels",
         )
 

@@ -1,8 +1,8 @@
 """A folder of outputs: memory-mapped arrays, the ids, and a manifest that is written last.
 
 ``logits.npy``, ``labels.npy``, further arrays by their names, ``ids.parquet``, and ``manifest.json``, whose presence
-means complete, with the shapes and what an extraction knows of the classifier. The features of an auxiliary backbone,
-and the outputs of augmented copies of the images, may lie in a subfolder of their own.
+means complete, with the shapes, the names of the classes, and what an extraction knows of the classifier. The features
+of an auxiliary backbone, and the outputs of augmented copies of the images, may lie in a subfolder of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import tables
-from steepslope.outputs.arrays import ARRAYS, FORMER_NAMES, OF_COPIES, STRINGS, Arrays
+from steepslope.outputs.arrays import ARRAYS, CLASSES, FORMER_NAMES, OF_COPIES, STRINGS, Arrays
 from steepslope.utilities.files import field, read_json, staged_folder, write_json
 
 MANIFEST = "manifest.json"
@@ -26,7 +26,7 @@ AUXILIARY = "auxiliary"  # the subfolder with another backbone's outputs of the 
 AUGMENTED = "augmented"  # the subfolder with the outputs of augmented copies of the images
 
 
-def write(folder: Path, arrays: Arrays) -> None:
+def write(folder: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
     """Write a complete folder; an earlier one stays until this one is."""
     stored = {name: array for name, array in arrays.items() if ARRAYS[name].kind != STRINGS}
     with staged_folder(folder, last=MANIFEST) as staging:
@@ -35,7 +35,7 @@ def write(folder: Path, arrays: Arrays) -> None:
         if "ids" in arrays:
             write_ids(arrays["ids"], staging)
         described = {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in stored.items()}
-        write_json(staging / MANIFEST, manifest_of(described, has_ids="ids" in arrays))
+        write_json(staging / MANIFEST, manifest_of(described, "ids" in arrays, classes))
 
 
 def write_ids(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
@@ -43,8 +43,11 @@ def write_ids(ids: Sequence[str] | NDArray[np.str_], folder: Path) -> None:
     pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), folder / IDS)
 
 
-def manifest_of(arrays: Mapping[str, Mapping[str, Any]], has_ids: bool) -> dict[str, Any]:
-    """Return what the manifest holds of a folder's arrays, each with its dtype and shape."""
+def manifest_of(
+    arrays: Mapping[str, Mapping[str, Any]], has_ids: bool, classes: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return what the manifest holds: of each array its dtype and shape, and the names of the classes, if any."""
+    named = {} if classes is None else {CLASSES: list(classes)}
     return {
         "format": "steepslope outputs",
         "version": VERSION,
@@ -52,6 +55,7 @@ def manifest_of(arrays: Mapping[str, Mapping[str, Any]], has_ids: bool) -> dict[
         "num_classes": arrays["logits"]["shape"][1],
         "arrays": dict(arrays),
         "ids": has_ids,
+        **named,
     }
 
 
@@ -69,8 +73,10 @@ def read(folder: Path, ids: bool) -> Arrays:
         arrays[AUXILIARY] = _auxiliary_features(subfolder, folder)
     if (folder / AUGMENTED / MANIFEST).exists():
         arrays |= _of_copies(folder / AUGMENTED, folder)
+    if CLASSES in manifest:
+        arrays[CLASSES] = np.array(field(manifest, CLASSES, list, path), dtype=np.str_)
     if ids and field(manifest, "ids", bool, path):
-        arrays |= tables.read(folder / IDS, ids=True)
+        arrays["ids"] = tables.read_ids(folder / IDS)
     return arrays
 
 
@@ -120,7 +126,7 @@ def ids_of_folder(folder: Path) -> list[str]:
     """Return all ids of a folder of outputs, in order."""
     if not field(read_json(folder / MANIFEST, "classifier outputs"), "ids", bool, folder / MANIFEST):
         raise SteepslopeError("expected outputs with ids, found none", folder)
-    return list(tables.read(folder / IDS, ids=True)["ids"])
+    return list(tables.read_ids(folder / IDS))
 
 
 def extraction_of(folder: Path) -> dict[str, Any]:

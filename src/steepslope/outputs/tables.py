@@ -1,81 +1,116 @@
 """CSV and Parquet files of predictions, streamed in batches: numbers go straight into arrays.
 
-Columns: ``label``, ``logit_0``…, ``feature_0``…, ``noise_0``…, ``id``; or ``confidence`` and ``is_correct``. Strings
-(ids, groups) are read only on request, groups as codes.
+Columns as ``ClassifierOutputs.save`` writes them: ``label``, ``logit_0``…, ``feature_0``…, ``noise_0``…, ``id``; or
+``confidence`` and ``is_correct``. :class:`~steepslope.outputs.reading.ReadingOptions` name others. Groups are read on
+request.
 """
 
-import re
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, unknown_name
-from steepslope.outputs.arrays import ARRAYS, FLOATS, INTEGERS, STRINGS, Array, Arrays
+from steepslope.errors import SteepslopeError, explained, unknown_name
+from steepslope.outputs.arrays import ARRAYS, CLASSES, Arrays
+from steepslope.outputs.columns import CONFIDENCE, CORRECT, layout_of
+from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
+from steepslope.outputs.texts import Texts, labels, truths
 
-CONFIDENCES: dict[str, Array] = {
-    "confidence": Array(("n",), column="confidence"),
-    "is_correct": Array(("n",), INTEGERS, column="is_correct"),
-}  # which tables without logits hold
-CSV_TYPES = {FLOATS: pa.float64(), STRINGS: pa.string()}  # integers are told from text by what they look like
+NUMBER, TEXT = pa.float64(), pa.string()
+Columns = Mapping[str, Any]  # the names of a CSV file's columns, with their types
 
 
-def read(path: Path, ids: bool) -> Arrays:
+def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     """Return the arrays that the columns of a table make; floats are float64 in CSV, as stored in Parquet."""
-    names = column_names(path)
-    numbers = {name: array for name, array in {**ARRAYS, **CONFIDENCES}.items() if array.kind != STRINGS}
-    wanted = {name: columns for name, array in numbers.items() if (columns := _columns_of(array, names))}
-    arrays = _collect(path, wanted) if wanted else {}
-    arrays |= {name: array[:, 0] for name, array in arrays.items() if len(numbers[name].axes) == 1}
-    if ids and "id" in names:
-        batches = [batch.column(0).to_numpy(zero_copy_only=False) for batch in _batches(path, ["id"])]
-        arrays["ids"] = np.concatenate(batches)
-    return arrays
+    layout = layout_of(column_names(path, options), options)
+    wanted = {name: column for name, column in layout.texts.items() if ids or name != "ids"}
+    arrays, texts = _collect(path, layout.numbers, wanted, options)
+    classes = layout.classes or _kept_classes(path)
+    if "logits" in arrays and arrays["logits"].shape[1] == 1 and not options.probabilities:
+        expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
+        raise SteepslopeError(f"{expected}, found {layout.numbers['logits'][0]!r} alone", "logits")
+    if CONFIDENCE in arrays:
+        arrays[CONFIDENCE] = arrays[CONFIDENCE][:, 0]
+    if "labels" in texts:
+        arrays["labels"] = labels(Texts.of(texts["labels"]), wanted["labels"], classes, layout.counts)
+    if CORRECT in texts:
+        arrays[CORRECT] = truths(Texts.of(texts[CORRECT]), wanted[CORRECT])
+    if "ids" in texts:
+        arrays["ids"] = _strings(texts["ids"])
+    return arrays if classes is None else {**arrays, CLASSES: np.array(classes, dtype=np.str_)}
 
 
-def column_names(path: Path) -> list[str]:
+def read_ids(path: Path) -> NDArray[Any]:
+    """Return the column of ids, (n,)."""
+    return _strings([batch.column("id") for batch in _batches(path, {"id": TEXT})])
+
+
+def column_names(path: Path, options: ReadingOptions = AS_WRITTEN) -> list[str]:
     """Return the names of a table's columns."""
     if path.suffix.lower() == ".csv":
-        with pc.open_csv(path) as reader:
+        with _explained(path, options), pc.open_csv(path, parse_options=_parsing(options)) as reader:
             return list(reader.schema.names)
     return list(pq.read_schema(path).names)
 
 
-def read_groups(path: Path, column: str) -> tuple[NDArray[np.int32], list[str]]:
-    """Return the codes (n,) and names of a column of strings or numbers, which need not fit in memory as text."""
-    if column not in column_names(path):
-        raise unknown_name(f"column of {path}:", column, column_names(path))
-    chunks = [batch.column(0).cast(pa.string()).dictionary_encode() for batch in _batches(path, [column])]
-    encoded = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
-    names = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
-    if encoded.null_count or "" in names or not names:
-        raise SteepslopeError(f"column {column!r}: expected a group in each row, found empty ones", path)
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-    return codes, names
+def read_groups(
+    path: Path, column: str, options: ReadingOptions = AS_WRITTEN, empty: str | None = None
+) -> tuple[NDArray[np.int32], list[str]]:
+    """Return the codes (n,) and names of a column of strings or numbers, which need not fit in memory as text.
+
+    Empty cells are a group of the name ``empty``, or else an error.
+    """
+    names = column_names(path, options)
+    if column not in names:
+        raise unknown_name(f"column of {path}:", column, names)
+    if names.count(column) > 1:
+        raise SteepslopeError(
+            f"expected every column that is read once, found {column!r} {names.count(column)} times", path
+        )
+    texts = Texts.of(batch.column(column) for batch in _batches(path, {column: TEXT}, options))
+    empty_code = texts.distinct.index("") if "" in texts.distinct else -1
+    rows = np.flatnonzero(texts.codes == empty_code)
+    if not len(texts.codes) or (empty is None and len(rows)):
+        found = f"an empty cell in row {rows[0]}" if len(rows) else "none"
+        raise SteepslopeError(f"column {column!r}: expected a value in each row, found {found}", path)
+    return texts.codes, [text or str(empty) for text in texts.distinct]
 
 
-def take(path: Path, column: str, rows: NDArray[np.int64]) -> list[str] | None:
+def take(path: Path, column: str, rows: NDArray[np.int64], options: ReadingOptions = AS_WRITTEN) -> list[str] | None:
     """Return a column's values in some rows as text, or None where the table has no such column."""
-    if column not in column_names(path):
+    if column not in column_names(path, options):
         return None
     found: dict[int, str] = {}
     start = 0
-    for batch in _batches(path, [column]):
+    for batch in _batches(path, {column: TEXT}, options):
         inside = [int(row) for row in rows if start <= row < start + batch.num_rows]
-        found |= {row: str(batch.column(0)[row - start].as_py()) for row in inside}
+        found |= {row: str(batch.column(column)[row - start].as_py()) for row in inside}
         start += batch.num_rows
     return [found[int(row)] for row in rows]
+
+
+def batches_as_they_are(path: Path, options: ReadingOptions = AS_WRITTEN) -> Iterator[Any]:
+    """Yield all columns of a table, batch by batch; those of a CSV file are the text that stands there."""
+    if path.suffix.lower() == ".csv":
+        return _csv_batches(
+            path, pc.ConvertOptions(column_types=dict.fromkeys(column_names(path, options), TEXT)), options
+        )
+    return iter(pq.ParquetFile(path).iter_batches())
 
 
 def write(path: Path, arrays: Arrays) -> None:
     """Write the arrays as columns, in the order of :data:`ARRAYS`; one that has no columns there is refused."""
     columns: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
+        if name == CLASSES:  # which are not rows; Parquet keeps them beside its columns
+            continue
         column = ARRAYS[name].column
         if column is None:
             raise SteepslopeError(f"a table cannot hold {name}: save to a folder or .npz")
@@ -83,68 +118,70 @@ def write(path: Path, arrays: Arrays) -> None:
             columns[column] = array
         else:
             columns |= {f"{column}_{k}": np.ascontiguousarray(array[:, k]) for k in range(array.shape[1])}
-    table = pa.table(columns)
+    named = {CLASSES: json.dumps(arrays[CLASSES].tolist())} if CLASSES in arrays else None
+    table = pa.table(columns, metadata=named)
     if path.suffix.lower() == ".csv":
         pc.write_csv(table, path)
     else:
         pq.write_table(table, path)
 
 
-def _columns_of(array: Array, names: Iterable[str]) -> list[str]:
-    """Return those of the columns that make an array; none where it is not in the table."""
-    if array.column is None:
-        return []
-    if len(array.axes) == 1:
-        return [array.column] if array.column in names else []
-    return _numbered(names, array.column)
+def _kept_classes(path: Path) -> list[str] | None:
+    """Return the names of the classes that a Parquet file keeps; a .csv file has no place for them."""
+    kept = None if path.suffix.lower() == ".csv" else (pq.read_schema(path).metadata or {}).get(CLASSES.encode())
+    return None if kept is None else [str(name) for name in json.loads(kept)]
 
 
-def _kind(column: str) -> str:
-    """Return the kind of the array that has a column of this name; strings where none has."""
-    for array in (*ARRAYS.values(), *CONFIDENCES.values()):
-        if array.column and re.fullmatch(array.column + ("" if len(array.axes) == 1 else r"_\d+"), column):
-            return array.kind
-    return STRINGS
-
-
-def _numbered(names: Iterable[str], prefix: str) -> list[str]:
-    """Return the columns prefix_0, prefix_1, … in that order; a gap is an error."""
-    found = sorted(int(match[1]) for name in names if (match := re.fullmatch(rf"{prefix}_(\d+)", name)))
-    if found != list(range(len(found))):
-        missing = min(set(range(len(found))) - set(found))
-        raise SteepslopeError(f"columns {prefix}_0, {prefix}_1, …: {prefix}_{missing} is missing")
-    return [f"{prefix}_{k}" for k in found]
-
-
-def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
+def _batches(path: Path, types: Columns, options: ReadingOptions = AS_WRITTEN) -> Iterator[Any]:
+    """Yield some columns, batch by batch; those of a CSV file with the types that are given."""
     if path.suffix.lower() == ".csv":
         # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
-        kinds = {name: _kind(name) for name in columns}
-        types = {name: CSV_TYPES[kind] for name, kind in kinds.items() if kind in CSV_TYPES}
-        options = pc.ConvertOptions(include_columns=columns, column_types=types, null_values=[""])
-        with pc.open_csv(path, convert_options=options) as reader:
-            yield from reader
-    else:
-        yield from pq.ParquetFile(path).iter_batches(columns=columns)
+        converting = pc.ConvertOptions(include_columns=list(types), column_types=dict(types), null_values=[""])
+        return _csv_batches(path, converting, options)
+    return iter(pq.ParquetFile(path).iter_batches(columns=list(types)))
 
 
-def _collect(path: Path, wanted: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
-    """Stream the wanted columns into one growing array (n, columns) each."""
-    columns = [column for some in wanted.values() for column in some]
-    buffers: dict[str, NDArray[Any]] = {}
+def _csv_batches(path: Path, converting: Any, options: ReadingOptions) -> Iterator[Any]:
+    with (
+        _explained(path, options),
+        pc.open_csv(path, parse_options=_parsing(options), convert_options=converting) as reader,
+    ):
+        yield from reader
+
+
+def _parsing(options: ReadingOptions) -> Any:
+    return pc.ParseOptions(delimiter=options.delimiter, newlines_in_values=True)
+
+
+def _explained(path: Path, options: ReadingOptions) -> Any:
+    """Say with pyarrow's reason what a CSV file is expected to be."""
+    expected = f"UTF-8 text with {options.delimiter!r} between columns and '.' in decimals"
+    return explained(f"cannot be read as {expected}", path, (pa.ArrowInvalid, UnicodeDecodeError))
+
+
+def _collect(
+    path: Path, numbers: Mapping[str, list[str]], texts: Mapping[str, str], options: ReadingOptions
+) -> tuple[Arrays, dict[str, list[Any]]]:
+    """Stream the columns of each array of numbers into one growing array (n, columns), and keep chunks of texts."""
+    of_numbers = [column for some in numbers.values() for column in some]
+    types = {**dict.fromkeys(of_numbers, NUMBER), **dict.fromkeys(texts.values(), TEXT)}
+    buffers: Arrays = {}
+    chunks: dict[str, list[Any]] = {name: [] for name in texts}
     used = 0
-    for batch in _batches(path, columns):
-        for name, some in wanted.items():
-            block = np.column_stack([_numbers(batch, column, path) for column in some])
+    for batch in _batches(path, types, options):
+        for name, some in numbers.items():
+            block = np.column_stack([_numbers(batch.column(column), column, path) for column in some])
             if name not in buffers:
-                buffers[name] = np.empty((0, len(some)), dtype=block.dtype)
+                buffers[name] = np.empty((0, block.shape[1]), dtype=block.dtype)
             _append(buffers[name], used, block)
+        for name, column in texts.items():
+            chunks[name].append(batch.column(column))
         used += batch.num_rows
     if used == 0:
         raise SteepslopeError("expected rows below the header, found none")
     for buffer in buffers.values():
         buffer.resize((used, buffer.shape[1]), refcheck=False)
-    return buffers
+    return buffers, chunks
 
 
 def _append(buffer: NDArray[Any], used: int, block: NDArray[Any]) -> None:
@@ -154,10 +191,27 @@ def _append(buffer: NDArray[Any], used: int, block: NDArray[Any]) -> None:
     buffer[used : used + len(block)] = block
 
 
-def _numbers(batch: Any, column: str, path: Path) -> NDArray[Any]:
-    values = batch.column(column)
+def _numbers(values: Any, column: str, path: Path) -> NDArray[Any]:
+    """Return a column of numbers, (m,), or one of lists of as many numbers in each row, (m, numbers)."""
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type):
+        return _lists(values, column, path)
+    if pa.types.is_decimal(values.type):
+        values = values.cast(NUMBER)
     array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    if array.dtype.kind not in "fiub" or values.null_count:
+    if array.dtype.kind not in "fiu" or values.null_count:
         found = f"{values.null_count} empty" if values.null_count else str(values.type)
         raise SteepslopeError(f"column {column!r}: expected a number in each row, found {found}", path)
-    return array.astype(np.float64) if array.dtype.kind in "iu" and _kind(column) != INTEGERS else array
+    return array.astype(np.float64) if array.dtype.kind in "iu" else array
+
+
+def _lists(values: Any, column: str, path: Path) -> NDArray[Any]:
+    lengths = set(compute.list_value_length(values).to_pylist())
+    if len(lengths) != 1 or None in lengths:
+        raise SteepslopeError(
+            f"column {column!r}: expected lists of one length, found {sorted(map(str, lengths))}", path
+        )
+    return _numbers(values.flatten(), column, path).reshape(len(values), -1)
+
+
+def _strings(chunks: list[Any]) -> NDArray[Any]:
+    return np.concatenate([chunk.cast(TEXT).fill_null("").to_numpy(zero_copy_only=False) for chunk in chunks])

@@ -13,6 +13,8 @@ import yaml
 
 from steepslope.errors import require_known
 
+IMAGES = {"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000, "imagenet": 1_281_167}  # training images
+
 
 def preset_file(name: str) -> Path:
     """Return the file of a preset.
@@ -35,6 +37,21 @@ def preset(name: str) -> dict[str, Any]:
     """
     settings: dict[str, Any] = yaml.safe_load(preset_file(name).read_text(encoding="utf-8"))
     return settings
+
+
+def training_images(name: str) -> int | None:
+    """Return how many images a preset trains on: those of its data, less those that its classifier holds out.
+
+    >>> training_images("mnist"), training_images("imagenet-vit-vit")
+    (54000, 1281167)
+    """
+    known = _files()
+    require_known("preset", name, known)
+    data = next((one for one in IMAGES if name == one or name.startswith(f"{one}-")), None)
+    if data is None:
+        return None
+    classifier = f"{data}-classifier"
+    return IMAGES[data] - (int(preset(classifier)["holdout"]) if classifier in known else 0)
 
 
 def presets_of(options: Iterable[str]) -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +24,7 @@ class Cell(NamedTuple):
 
 
 UNDEFINED = Cell("–")
+GAP = 1  # between the columns of a terminal's table
 
 
 class Grid(NamedTuple):
@@ -63,11 +66,28 @@ def markdown(grid: Grid) -> str:
     return "\n\n".join(part for part in (f"## {grid.title}" if grid.title else "", table, grid.note) if part)
 
 
-def terminal(grid: Grid, titles: Sequence[str]) -> Table:
-    """Return the table for a terminal: with short titles and without what stands beside, so that it fits."""
-    table = Table(title=grid.title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
-    for index, title in enumerate(titles):
-        table.add_column(title, justify="right" if index else "left", overflow="fold")
-    for row in grid.rows:
-        table.add_row(*(Text(cell.text) for cell in row))
+def terminal(grid: Grid, titles: Sequence[str], width: int = 80) -> Group:
+    """Return the table for a terminal of some width, with short titles and without what stands beside.
+
+    Nothing in it is broken: what does not fit goes to further tables below, each with the names of the rows; names that
+    leave too little room become numbers, and stand below.
+    """
+    names, *columns = [[title, *(row[index].text for row in grid.rows)] for index, title in enumerate(titles)]
+    long = [name for name in names[1:] if cell_len(name) > width // 2]
+    shown = [f"({long.index(name) + 1})" if name in long else name for name in names]
+    legend = [Text(f" ({number}) {name}", overflow="ignore") for number, name in enumerate(long, 1)]
+    tables: list[list[list[str]]] = []
+    for column in columns:
+        if not tables or sum(GAP + max(map(cell_len, one)) for one in (*tables[-1], column)) + GAP > width:
+            tables.append([shown])
+        tables[-1].append(column)
+    return Group(*map(_table, tables), *legend)
+
+
+def _table(columns: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    for index, texts in enumerate(columns):
+        table.add_column(texts[0], justify="right" if index else "left", no_wrap=True)
+    for line in list(zip(*columns, strict=True))[1:]:
+        table.add_row(*map(Text, line))
     return table

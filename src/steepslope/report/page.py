@@ -1,6 +1,6 @@
 """``metrics.json``, ``details.json``, ``table.md`` and ``report.html``: what `evaluate` and `demo` leave behind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,16 @@ from steepslope.report import plots
 from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
 from steepslope.report.tables import detail_grids, heading, main_grid
 from steepslope.utilities.files import staged_folder, write_json
+from steepslope.utilities.results import MADE, Result
 
 EXAMPLES = 10
+REPORT = Result("a report", ("metrics.json", "details.json", "table.md", "report.html"), card="made.json")
 
 
-def write_report(evaluation: Evaluation, out: Path) -> None:
-    """Write the four files together; earlier ones stay until the new ones are complete."""
-    with staged_folder(out, last="report.html") as staging:
+def write_report(evaluation: Evaluation, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
+    """Write the four files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
+    with staged_folder(out, last=REPORT.files[-1]) as staging:
+        write_json(staging / REPORT.card, {MADE: dict(made or {})})
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
         (staging / "table.md").write_text(text(evaluation), encoding="utf-8")
@@ -66,7 +69,8 @@ def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: ND
         columns["predicted"] = [UNDEFINED.text] * len(rows)
         columns["label"] = ["right" if right else "wrong" for right in predictions.is_correct[rows]]
     else:
-        columns |= {"predicted": predictions.predictions[rows], "label": predictions.labels[rows]}
+        by_kind = {"predicted": predictions.predictions[rows], "label": predictions.require_labels()[rows]}
+        columns |= {name: _by_name(labels, predictions.classes) for name, labels in by_kind.items()}
     columns["confidence (%)"] = [f"{100 * value:.1f}" for value in scored.unit_confidence[rows]]
     note = ""
     if scored.explain is not None and len(rows):
@@ -75,3 +79,8 @@ def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: ND
         note = "After the confidence: what each kind of evidence added to the trust logit."
     lines = [[Cell(str(value)) for value in line] for line in zip(*columns.values(), strict=True)]
     return Grid(title, list(columns), lines, note)
+
+
+def _by_name(labels: NDArray[np.int64], classes: Sequence[str] | None) -> Sequence[Any]:
+    """Return labels by the names of their classes; as they are where these have none."""
+    return labels.tolist() if classes is None else [classes[label] for label in labels]

@@ -44,7 +44,9 @@ def main_grid(rows: Sequence[Row]) -> Grid:
 
 
 def _main_cells(row: Row) -> list[Cell]:
-    title = Cell(row.name) if row.loss in (None, row.name) else Cell(row.name, f"({row.loss})")
+    loss = "" if row.loss in (None, row.name) else f"({row.loss})"
+    warning = f"◄ FITTED ON {row.fit_rows:,} OF THESE ROWS" if row.fit_rows else ""
+    title = Cell(row.name, f"{loss} {warning}".strip())
     numbers = [estimate_cell(row.metrics[name], metric.scale) for name, metric in table_metrics().items()]
     return [title, *numbers, UNDEFINED if row.name == BASELINE else estimate_cell(row.delta_auc, sign="+")]
 

@@ -55,7 +55,7 @@ def _scaled(outputs: ClassifierOutputs, log_temperature: float) -> NDArray[np.fl
 
 
 def _by_likelihood(outputs: ClassifierOutputs) -> float:
-    of_labels = np.asarray(outputs.logits[np.arange(len(outputs)), outputs.labels], dtype=np.float64)
+    of_labels = np.asarray(outputs.logits[np.arange(len(outputs)), outputs.require_labels()], dtype=np.float64)
 
     def loss(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)

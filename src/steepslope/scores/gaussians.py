@@ -64,7 +64,7 @@ class MahalanobisRatio(Score):
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Learn means and covariance from the classifier's training outputs."""
-        counts = np.bincount(outputs.labels, minlength=outputs.num_classes)
+        counts = np.bincount(outputs.require_labels(), minlength=outputs.num_classes)
         centre, means = _means(outputs, counts)
         whitening = np.linalg.inv(np.linalg.cholesky(_shrunk_covariance(outputs, centre + means))).T
         self.gaussians_ = Gaussians(centre, whitening, means @ whitening, counts)
@@ -116,7 +116,7 @@ def _means(outputs: ClassifierOutputs, counts: NDArray[np.int64]) -> tuple[Float
     features = outputs.require_features()
     sums = np.zeros((len(counts), features.shape[1]))
     for rows, block in _blocks(features):
-        np.add.at(sums, outputs.labels[rows], block)
+        np.add.at(sums, outputs.require_labels()[rows], block)
     centre = sums.sum(axis=0) / len(features)
     return centre, np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None] - centre, 0)
 
@@ -126,7 +126,7 @@ def _shrunk_covariance(outputs: ClassifierOutputs, means: Floats) -> Floats:
     n, d = outputs.require_features().shape
     scatter, fourth = np.zeros((d, d)), 0.0
     for rows, block in _blocks(outputs.require_features()):
-        gaps = block - means[outputs.labels[rows]]
+        gaps = block - means[outputs.require_labels()[rows]]
         scatter += gaps.T @ gaps
         fourth += float(np.square(np.square(gaps).sum(axis=1)).sum())
     covariance, identity = scatter / n, np.eye(d)

@@ -25,7 +25,7 @@ class ReferenceScore(Score):
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Take the classifier's training outputs as references, by their labels."""
         rows = unit_rows if self.unit_length else as_float32
-        self.index_ = Index.build(outputs.require_features(), outputs.labels, outputs.num_classes, rows)
+        self.index_ = Index.build(outputs.require_features(), outputs.require_labels(), outputs.num_classes, rows)
         return self
 
     def fitted(self, name: str) -> Index:

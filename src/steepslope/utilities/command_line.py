@@ -6,6 +6,7 @@ option a field. Lists are written with commas. A class with a field ``parameters
 
 import argparse
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -105,7 +106,8 @@ def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) 
         print(f"steepslope: error: {reason_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("steepslope: interrupted; earlier results are as they were", file=sys.stderr)
+        again = shlex.join([*prog.split(), *words])
+        print(f"steepslope: interrupted; earlier results are as they were; to go on: {again}", file=sys.stderr)
         return 130
     except Exception as error:
         if debug:
@@ -151,7 +153,8 @@ def call(command: Command, words: list[str], prog: str) -> None:
     options = option_classes(command)
     parser = parser_of(command, prog)
     values = parser.parse_args(with_preset(words))
-    given = {name: values[name] for name in get_type_hints(command) if name not in (*options, "return")}
+    hints = [name for name in get_type_hints(command) if name not in (*options, "return")]
+    given = {name: preset_in(words)[0] if name == "preset" else values[name] for name in hints}
     command(**given, **{name: _instance(kind, values) for name, kind in options.items()})
 
 
@@ -167,7 +170,7 @@ def parser_of(command: Command, prog: str) -> Parser:
     parser = Parser(prog=prog, description=description)
     parser.add_argument("--config", action="config", help="YAML file of options.")
     options = option_classes(command)
-    parser.add_function_arguments(command, as_group=False, skip=set(options))
+    parser.add_function_arguments(command, as_group=False, skip={*options, "preset"})
     for kind in options.values():
         parser.add_class_arguments(kind, as_group=False, skip={PARAMETERS})
         if PARAMETERS in {one.name for one in fields(kind)}:
@@ -189,13 +192,23 @@ def _instance(kind: Any, values: Any) -> Any:
 
 def with_preset(words: list[str]) -> list[str]:
     """Put a preset's file, as a config, before all options, so that these take precedence."""
+    name, others = preset_in(words)
+    return words if name is None else ["--config", str(preset_file(name)), *others]
+
+
+def preset_in(words: list[str]) -> tuple[str | None, list[str]]:
+    """Return the preset that some words name, and the other words.
+
+    >>> preset_in(["--loss", "focal", "--preset=mnist"])
+    ('mnist', ['--loss', 'focal'])
+    """
     words = [part for word in words for part in (word.split("=", 1) if word.startswith(f"{PRESET}=") else [word])]
     if PRESET not in words:
-        return words
+        return None, words
     place = words.index(PRESET)
     if place + 1 == len(words):
         raise SteepslopeError("expected a name after it", PRESET)
-    return ["--config", str(preset_file(words[place + 1])), *words[:place], *words[place + 2 :]]
+    return words[place + 1], [*words[:place], *words[place + 2 :]]
 
 
 def _as_option(name: str) -> str:

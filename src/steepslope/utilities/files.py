@@ -91,9 +91,16 @@ def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], 
 
 
 def require_same(
-    folder: Path, what: str, found: Mapping[str, Any], expected: Mapping[str, Any], free: Collection[str] = ()
+    folder: Path,
+    what: str,
+    found: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    free: Collection[str] = (),
+    remedy: str = "choose another folder or delete this one",
 ) -> None:
     """Raise unless what a folder records about its result is what is expected of it, but for what is ``free``.
+
+    ``remedy`` ends the message.
 
     >>> require_same(Path("runs/mine"), "another training", {"seed": 0}, {"seed": 1})
     Traceback (most recent call last):
@@ -104,7 +111,7 @@ expected 1, found 0; choose another folder or delete this one
         if name not in free and found.get(name) != expected.get(name):
             raise SteepslopeError(
                 f"holds {what} and is not mixed with this one: {name}: expected {expected.get(name)}, "
-                f"found {found.get(name)}; choose another folder or delete this one",
+                f"found {found.get(name)}; {remedy}",
                 folder,
             )
 

@@ -1,0 +1,117 @@
+"""Which rows some outputs are of: a 64-bit hash of each, by which an oracle knows the rows that it was fitted on.
+
+A row is told by its id. Where there are no ids, or they only number the rows of a file, it is told by its values: its
+logits, as float32, and its label. Values of one classifier are hardly ever the same on two inputs, but those of a small
+forest often are; so as many equal rows as those within each side make likely are taken for luck.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks
+from steepslope.utilities.blocks import blocks
+
+Told = Literal["ids", "values"]
+SEED = 20260  # of the weights: another would make all stored hashes void
+LUCK = 3  # so many times as many pairs of equal rows as are expected may be luck
+
+
+@dataclass(frozen=True, eq=False)
+class RowHashes:
+    """The hashes of some rows, (n,) uint64 in ascending order, and what of a row they are of."""
+
+    told_by: Told
+    hashes: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @classmethod
+    def of(cls, outputs: ClassifierOutputs, told_by: Told | None = None) -> RowHashes:
+        """Return the hashes of the rows of some outputs, by default by what tells them best.
+
+        >>> rows = ClassifierOutputs([[1.0, 0.0], [0.0, 1.0]], [0, 0], ids=["cat.png", "dog.png"])
+        >>> RowHashes.of(rows).told_by, RowHashes.of(rows).shared_with(RowHashes.of(rows.subset(slice(1))))
+        ('ids', 1)
+        """
+        if (told_by or told_by_in(outputs)) == "ids":
+            return cls.of_ids(outputs.require("ids"))
+        return cls("values", np.sort(_of_values(outputs)))
+
+    @classmethod
+    def of_ids(cls, ids: ArrayLike) -> RowHashes:
+        """Return the hashes of ids, (n,)."""
+        return cls("ids", np.sort(_of_strings(np.asarray(ids, dtype=np.str_))))
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all hashes, in hex: that of the rows as a set, whatever their order."""
+        return hashlib.sha256(self.hashes.astype("<u8").tobytes()).hexdigest()
+
+    def shared_with(self, others: RowHashes) -> int:
+        """Return how many of the others are among these; 0 where that may be luck, or where they are told otherwise."""
+        if self.told_by != others.told_by:
+            return 0
+        shared = int(np.isin(others.hashes, self.hashes).sum())
+        return 0 if self.told_by == "values" and self._is_luck(others) else shared
+
+    def _is_luck(self, others: RowHashes) -> bool:
+        """Return whether so many pairs of equal rows are expected of different rows, by the pairs on either side."""
+        if self.digest == others.digest:
+            return False
+        (mine, counts), (theirs, their_counts) = (np.unique(one.hashes, return_counts=True) for one in (self, others))
+        _, here, there = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
+        across = float(counts[here] @ their_counts[there])
+        within = float(counts @ (counts - 1) + their_counts @ (their_counts - 1))
+        n, m = len(self), len(others)
+        return across <= LUCK * within * n * m / (n * n + m * m)
+
+
+def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:
+    """Return how many rows of the outputs are among the others; 0 where that may be luck."""
+    told_by = told_by_in(outputs, others)
+    return RowHashes.of(others, told_by).shared_with(RowHashes.of(outputs, told_by))
+
+
+def told_by_in(*all_outputs: ClassifierOutputs) -> Told:
+    """Return what tells rows in all of these: ids, unless some have none or theirs only number the rows."""
+    known = all(one.ids is not None and not _only_number(one.ids) for one in all_outputs)
+    return "ids" if known else "values"
+
+
+def _only_number(ids: NDArray[np.str_]) -> bool:
+    first = str(ids[0]) if len(ids) else ""
+    return first in ("0", "1") and np.array_equal(ids, np.arange(int(first), int(first) + len(ids)).astype(np.str_))
+
+
+def _of_strings(strings: NDArray[np.str_]) -> NDArray[np.uint64]:
+    points = np.ascontiguousarray(strings).view(np.uint32).reshape(len(strings), -1)  # of Unicode; 0 where they end
+    return np.concatenate([_hashed(points[rows]) for rows in blocks(len(points))] or [np.empty(0, np.uint64)])
+
+
+def _of_values(outputs: ClassifierOutputs) -> NDArray[np.uint64]:
+    labels = outputs.labels
+    parts = []
+    for rows in logit_blocks(outputs):
+        with np.errstate(over="ignore"):
+            values = np.asarray(outputs.logits[rows]).astype(">f4") + np.array(0, ">f4")  # −0 is 0
+        words = values.astype(">f4").view("<u4")  # what differs in few bits of a float differs in the low ones here
+        own = _hashed(words)
+        parts.append(own if labels is None else own * _weights(1)[0] + labels[rows].astype(np.uint64))
+    return np.concatenate(parts)
+
+
+def _hashed(words: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """Return a weighted sum, modulo 2⁶⁴, of each row of words (m, w): a universal hash, blind to zeros at the end."""
+    return words.astype(np.uint64) @ _weights(words.shape[1])
+
+
+def _weights(count: int) -> NDArray[np.uint64]:
+    """Return the first odd weights; the raw stream of a generator is the same in all versions of NumPy."""
+    return np.random.PCG64(SEED).random_raw(count) | np.uint64(1)

@@ -1,0 +1,103 @@
+"""An oracle remembers its classifier and the rows that it was fitted on, on disk too, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.oracle import Oracle
+from steepslope.oracle.fit_record import FIT_ROWS, RECORD
+from steepslope.oracle.storage import CARD
+from steepslope.outputs import ClassifierOutputs
+from steepslope.utilities.weights import save_arrays
+from tests.conftest import make_outputs
+
+MINE, ANOTHERS = "a1" * 32, "b2" * 32
+
+
+def fitted(folder: Path, outputs: ClassifierOutputs, fused: bool = False) -> Path:
+    oracle = Oracle.fused(budget="free") if fused else Oracle(epochs=1)
+    oracle.fit(outputs).save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_rows_and_classifier_are_kept(fused: bool, tmp_path: Path) -> None:
+    outputs = make_outputs().of_classifier(MINE)
+    oracle = Oracle.load(fitted(tmp_path, outputs, fused))
+    assert oracle.rows_fitted_on(outputs.subset(slice(5, 12))) == 7
+    assert oracle.rows_fitted_on(make_outputs(seed=1)) == 0
+    assert oracle.rows_fitted_on(outputs.changed(ids=None)) == 0  # not known without ids
+    assert (tmp_path / FIT_ROWS).stat().st_size < 8 * len(outputs) + 200
+    assert np.isfinite(oracle.trust_logit(outputs.subset(slice(3)))).all()  # any rows may be asked about
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_another_classifiers_outputs_are_refused(fused: bool, tmp_path: Path) -> None:
+    oracle = Oracle.load(fitted(tmp_path, make_outputs().of_classifier(MINE), fused))
+    others = make_outputs(seed=1)
+    for work in (oracle.trust_logit, oracle.confidence, oracle.trusts, oracle.explain):
+        with pytest.raises(
+            SteepslopeError, match="the oracle: expected outputs of the classifier that it was fitted for"
+        ):
+            work(others.of_classifier(ANOTHERS).changed(noise=None).subset(slice(9)))
+        work(others.of_classifier(MINE))
+        work(others)  # whose they are is not known
+
+
+def test_an_oracle_without_a_record_is_used_as_before(tmp_path: Path) -> None:
+    outputs = make_outputs().of_classifier(MINE)
+    card = json.loads((fitted(tmp_path, outputs) / CARD).read_text())
+    del card[RECORD]
+    (tmp_path / CARD).write_text(json.dumps(card))
+    oracle = Oracle.load(tmp_path)
+    assert oracle.rows_fitted_on(outputs) == 0
+    assert len(oracle.trust_logit(outputs.of_classifier(ANOTHERS))) == len(outputs)
+    oracle.save(tmp_path / "again")
+    assert RECORD not in json.loads((tmp_path / "again" / CARD).read_text())
+
+
+def _without_rows(folder: Path) -> None:
+    (folder / FIT_ROWS).unlink()
+
+
+def _with_other_rows(folder: Path) -> None:
+    save_arrays({"hashes": np.arange(400, dtype=np.uint64)}, folder / FIT_ROWS)
+
+
+def _with_floats(folder: Path) -> None:
+    save_arrays({"hashes": np.arange(400.0)}, folder / FIT_ROWS)
+
+
+def _told_by_luck(folder: Path) -> None:
+    text = (folder / CARD).read_text()
+    (folder / CARD).write_text(text.replace('"told_by": "ids"', '"told_by": "luck"'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_without_rows, "fit_rows.safetensors: cannot be read"),
+        (_with_other_rows, "expected the rows of the digest in oracle.json, found others: copy the oracle's folder"),
+        (_with_floats, "fit_rows.safetensors: expected the hashes of rows, found others"),
+        (_told_by_luck, "unknown told_by in .*'luck'"),
+    ],
+)
+def test_a_damaged_record_is_named(damage: object, message: str, tmp_path: Path) -> None:
+    fitted(tmp_path, make_outputs())
+    assert callable(damage)
+    damage(tmp_path)
+    with pytest.raises(SteepslopeError, match=message):
+        Oracle.load(tmp_path)
+
+
+def test_outputs_keep_their_classifier(tmp_path: Path) -> None:
+    outputs = make_outputs().of_classifier(MINE)
+    assert outputs.subset(slice(3)).changed(features=None).named(["a", "b", "c", "d"]).classifier == MINE
+    assert make_outputs().classifier is None
+    outputs.save(tmp_path / "copy")
+    assert ClassifierOutputs.load(tmp_path / "copy").classifier is None  # who made a copy is not known

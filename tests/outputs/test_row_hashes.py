@@ -1,0 +1,81 @@
+"""Rows are known again by their ids, or else by their values, in any order, file and type of float."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.row_hashes import RowHashes, shared_rows
+from tests.conftest import make_outputs
+
+IDS = [1118693738513527335, 13365479576322934580]
+VALUES = [4137218068104394273, 6131464998378335296]
+
+
+def forest(n: int, seed: int, trees: int = 100) -> ClassifierOutputs:
+    """Make outputs as of a random forest of two classes: few different values, and many rows that are equal."""
+    rng = np.random.default_rng(seed)
+    votes = rng.binomial(trees, rng.beta(0.3, 0.3, size=n)) / trees
+    logits = np.log(np.clip(np.stack([1 - votes, votes], axis=1), 1e-6, 1))
+    return ClassifierOutputs(logits, (rng.random(n) < votes).astype(np.int64))
+
+
+def test_rows_are_told_by_ids_where_these_say_more_than_a_number() -> None:
+    outputs = make_outputs(40)
+    numbered = outputs.changed(ids=np.arange(40))
+    assert RowHashes.of(outputs).told_by == "ids"
+    assert [RowHashes.of(one).told_by for one in (numbered, outputs.changed(ids=None))] == ["values"] * 2
+    assert RowHashes.of(outputs.changed(ids=np.arange(1, 41))).told_by == "values"
+    assert RowHashes.of(outputs.changed(ids=np.arange(3, 43))).told_by == "ids"
+    other = make_outputs(40, seed=1)
+    assert shared_rows(numbered, other.changed(ids=np.arange(40))) == 0  # both begin with 0, and are other rows
+    assert shared_rows(outputs, other.changed(ids=outputs.ids)) == 40  # the same images, seen otherwise
+
+
+@pytest.mark.parametrize("with_ids", [True, False])
+def test_each_shared_row_counts(with_ids: bool) -> None:
+    outputs, others = make_outputs(60), make_outputs(50, seed=1)
+    if not with_ids:
+        outputs, others = outputs.changed(ids=None), others.changed(ids=None)
+    known = RowHashes.of(outputs)
+    order = np.random.default_rng(0).permutation(60)
+    assert known.digest == RowHashes.of(outputs.subset(order)).digest
+    assert [known.shared_with(RowHashes.of(outputs.subset(order[:k]))) for k in (1, 7, 60)] == [1, 7, 60]
+    assert known.shared_with(RowHashes.of(others)) == 0
+    assert known.digest != RowHashes.of(others).digest
+
+
+@pytest.mark.parametrize("form", ["folder", "rows.npz", "rows.csv", "rows.parquet"])
+def test_values_are_the_same_in_every_file_and_type(form: str, tmp_path: Path) -> None:
+    outputs = make_outputs(30).changed(ids=None)
+    outputs.save(tmp_path / form)
+    loaded = ClassifierOutputs.load(tmp_path / form)
+    wide = ClassifierOutputs(loaded.logits.astype(np.float64), loaded.labels)
+    assert shared_rows(loaded, outputs) == shared_rows(wide, outputs) == 30
+
+
+def test_another_label_or_a_sign_of_zero() -> None:
+    rows = ClassifierOutputs([[0.0, 1.0], [2.0, 0.5]], [0, 1])
+    assert shared_rows(ClassifierOutputs([[-0.0, 1.0], [2.0, 0.5]], [0, 1]), rows) == 2
+    assert shared_rows(ClassifierOutputs([[0.0, 1.0], [2.0, 0.5]], [1, 0]), rows) == 0
+    assert shared_rows(ClassifierOutputs([[1e300, 1.0]], [0]), rows) == 0
+
+
+@pytest.mark.parametrize(("n", "m", "trees"), [(100, 1000, 100), (1000, 1000, 100), (500, 5000, 10_000), (20, 20, 10)])
+def test_equal_rows_of_a_forest_are_luck(n: int, m: int, trees: int) -> None:
+    for seed in range(5):
+        assert shared_rows(forest(m, seed + 100, trees), forest(n, seed, trees)) == 0
+    rows = forest(n, 0, trees)
+    assert shared_rows(rows, rows) == n  # but all of them are not
+
+
+def test_stored_hashes_stay_valid() -> None:
+    """A change of the hash would make every oracle on disk forget its rows."""
+    ids = RowHashes.of_ids(["cat.png", "dog/ü.png"])
+    values = RowHashes.of(ClassifierOutputs([[0.5, -1.25], [3.0, 0.0]], [1, 0]))
+    assert ids.hashes.tolist() == IDS
+    assert values.hashes.tolist() == VALUES
+    assert RowHashes.of_ids(["cat.png", "a much longer name than the others.png"]).shared_with(ids) == 1

@@ -1,0 +1,139 @@
+"""Outputs without labels, and the names of classes: kept in memory and on disk, and asked for by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.cli import main
+from steepslope.errors import SteepslopeError
+from steepslope.evidence.copies import joined
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs, load_predictions
+from steepslope.scores import SCORES
+from tests.conftest import make_outputs
+
+NAMES = ("ant", "bee", "cat", "dog")
+FORMATS = ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"]
+MISSING = "labels: expected the true class of each prediction, found none"
+
+
+@pytest.fixture
+def labelled() -> ClassifierOutputs:
+    return make_outputs().named(NAMES)
+
+
+@pytest.fixture
+def unlabelled(labelled: ClassifierOutputs) -> ClassifierOutputs:
+    return labelled.changed(labels=None)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda outputs: outputs.is_correct,
+        lambda outputs: outputs.true_class_probability,
+        lambda outputs: outputs.require_labels(),
+        lambda outputs: Oracle().fit(outputs),
+        lambda outputs: Oracle.fused().fit(outputs),
+        lambda outputs: SCORES["temperature_scaled_mcp"]().fit(outputs),
+        lambda outputs: SCORES["max_logit_pnorm"]().fit(outputs),
+        lambda outputs: SCORES["trust_score"]().fit(outputs),
+    ],
+)
+def test_what_needs_labels_says_so(unlabelled: ClassifierOutputs, use: Callable[[ClassifierOutputs], Any]) -> None:
+    assert unlabelled.labels is None
+    with pytest.raises(SteepslopeError, match=MISSING):
+        use(unlabelled)
+
+
+def test_what_needs_no_labels_is_the_same(labelled: ClassifierOutputs, unlabelled: ClassifierOutputs) -> None:
+    np.testing.assert_array_equal(unlabelled.predictions, labelled.predictions)
+    np.testing.assert_array_equal(unlabelled.subset(slice(3, 5)).logits, labelled.logits[3:5])
+    assert "labels" not in unlabelled.arrays
+    for oracle in (Oracle(epochs=2).fit(labelled), Oracle.fused().fit(labelled)):
+        for judge in (oracle.trust_logit, oracle.confidence, oracle.trusts):
+            np.testing.assert_array_equal(judge(unlabelled), judge(labelled))
+        for name, part in oracle.explain(unlabelled).items():
+            np.testing.assert_array_equal(part, oracle.explain(labelled)[name])
+
+
+@pytest.mark.parametrize("name", sorted(SCORES))
+def test_scores_judge_without_labels(labelled: ClassifierOutputs, name: str) -> None:
+    random = np.random.default_rng(0)
+    further = {"dropout": np.log(random.dirichlet(np.ones(4), (len(labelled), 2)))}
+    labelled = labelled.changed(**further)
+    score = SCORES[name]().fit(labelled)
+    np.testing.assert_array_equal(score.confidence(labelled.changed(labels=None)), score.confidence(labelled))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("labels", [True, False])
+def test_files_keep_what_there_is(labelled: ClassifierOutputs, tmp_path: Path, format_: str, labels: bool) -> None:
+    outputs = labelled if labels else labelled.changed(labels=None)
+    outputs.save(tmp_path / format_)
+    found = ClassifierOutputs.load(tmp_path / format_)
+    assert (found.labels is not None) == labels
+    assert found.classes == (None if format_.endswith("csv") else NAMES)
+    np.testing.assert_array_equal(found.logits.astype(np.float32), outputs.logits)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_predictions_to_evaluate_need_labels(unlabelled: ClassifierOutputs, tmp_path: Path, format_: str) -> None:
+    unlabelled.save(tmp_path / format_)
+    with pytest.raises(SteepslopeError, match=MISSING) as raised:
+        load_predictions(tmp_path / format_)
+    assert str(raised.value).startswith(str(tmp_path / format_))
+
+
+@pytest.mark.parametrize("command", ["evaluate", "fit"])
+def test_commands_name_the_outputs_without_labels(
+    unlabelled: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    unlabelled.save(tmp_path / "outputs")
+    assert main([command, "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out")]) == 2
+    assert f"{tmp_path / 'outputs'}: {MISSING}" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_reference_without_labels_is_named(labelled: ClassifierOutputs, fused: bool) -> None:
+    reference = make_outputs(seed=1).changed(labels=None, ids=None)
+    oracle = Oracle.fused() if fused else Oracle(inputs="neighbors")
+    with pytest.raises(SteepslopeError, match=f"^reference: .*{MISSING}"):
+        oracle.fit(labelled, reference)
+
+
+def test_copies_have_the_labels_and_names_of_their_originals(labelled: ClassifierOutputs) -> None:
+    outputs = labelled.changed(augmented_logits=np.repeat(labelled.logits[:, None], 3, axis=1))
+    copies = outputs.augmented()
+    bare = outputs.changed(labels=None).augmented()
+    assert copies is not None
+    assert bare is not None
+    assert copies.labels is not None
+    assert bare.labels is None
+    assert copies.classes == bare.classes == NAMES
+    assert joined([labelled, copies]).labels is not None
+    assert joined([labelled, bare]).labels is None
+    assert joined([labelled, copies]).classes == NAMES
+
+
+def test_names_stay_with_the_outputs(labelled: ClassifierOutputs) -> None:
+    assert labelled.subset(np.arange(3)).classes == NAMES
+    assert labelled.changed(features=None).classes == NAMES
+    assert labelled.named(None).classes is None
+    assert ClassifierOutputs([[0.0, 1.0]], [0], classes=np.array(["no", "yes"])).classes == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("ant", "bee"), "classes: expected 4 names, one a column of the logits, found 2"),
+        (("ant", "bee", "ant", "dog"), "classes: expected different names, found 'ant' twice"),
+    ],
+)
+def test_names_must_fit(labelled: ClassifierOutputs, classes: tuple[str, ...], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        labelled.named(classes)

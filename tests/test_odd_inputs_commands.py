@@ -1,0 +1,156 @@
+"""Bad and odd inputs of `fit`, `evaluate`, `train-classifier`, `finetune` and `demo`: one line, code 2, nothing lost.
+
+Those that rightly pass say what they give.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.cli import main
+from steepslope.outputs import ClassifierOutputs
+from tests.conftest import make_outputs
+
+FIT = "fit --epochs 1 --out OUT --outputs HOME/"
+EVALUATE = "evaluate --bootstrap 0 --out OUT --outputs HOME/"
+TRAIN = "train-classifier --net digits-net --epochs 1 --out OUT --data "
+FINETUNE = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --out OUT "
+FIT_ROWS = "what has seen a row's label tells nothing about it; give rows that nothing was fitted on (--allow-fit-rows"
+KNOWN = "holds a fitted oracle already, with "
+REPORT = "holds a report already, made in a way that is not known: choose another folder, or give --replace"
+CASES: list[tuple[str, str, int]] = [
+    # what was silently wrong
+    (EVALUATE + "fit.npz --scores HOME/oracle", f"200 of these 200 rows are those it was fitted on: {FIT_ROWS}", 2),
+    (EVALUATE + "some.npz --scores HOME/oracle", "20 of these 20 rows are those it was fitted on", 2),
+    (EVALUATE + "bare.npz --scores HOME/bare", "200 of these 200 rows are those it was fitted on", 2),
+    (EVALUATE + "moved.csv --scores HOME/bare", "200 of these 200 rows are those it was fitted on", 2),
+    (
+        EVALUATE + "some.npz --scores HOME/oracle --allow-fit-rows",
+        "WARNING: oracle was fitted on 20 of these 20 rows",
+        0,
+    ),
+    (EVALUATE + "fit.npz --scores rel_u --fit HOME/fit.npz", "rel_u: expected other rows, found 200 in both", 2),
+    (EVALUATE + "fit.npz --scores rel_u --fit HOME/some.npz", "found 20 in both, such as 'row/0'", 2),
+    (EVALUATE + "fit.npz --scores trust_score --reference HOME/some.npz", "trust_score: expected other rows", 2),
+    (EVALUATE + "fit.npz --scores rel_u --fit HOME/some.npz --allow-fit-rows", "WARNING: rel_u was fitted on 20 of", 0),
+    (
+        EVALUATE + "made/b --scores HOME/of_a",
+        "expected outputs of the classifier that it was fitted for (digest aaaa",
+        2,
+    ),
+    (EVALUATE + "made/a --scores HOME/of_a", "of_a", 0),
+    (EVALUATE + "made/b --scores rel_u --fit HOME/made/a", "expected outputs of the same classifier and input as", 2),
+    ("fit --epochs 1 --outputs HOME/fit.npz --out HOME/oracle --seed 7", f"{KNOWN}seed 0, not 7: choose another", 2),
+    ("fit --epochs 1 --outputs HOME/other.npz --out HOME/oracle", f"{KNOWN}other outputs: choose", 2),
+    ("fit --epochs 1 --outputs HOME/fit.npz --out HOME/oracle --loss focal", f"{KNOWN}", 2),
+    ("fit --epochs 1 --outputs HOME/fit.npz --out HOME/oracle", "already complete", 0),
+    ("evaluate --outputs HOME/fit.npz --out HOME/anyones", REPORT, 2),
+    ("demo --out HOME/anyones", REPORT, 2),
+    # what is not there, or is something else
+    (EVALUATE + "fit.npz --scores HOME/empty", "empty: expected the folder of a fitted oracle with oracle.json", 2),
+    (EVALUATE + "fit.npz --scores HOME/fit.npz", "fit.npz: expected the folder of a fitted oracle", 2),
+    (EVALUATE + "fit.npz --scores mpc", "unknown score 'mpc': did you mean 'mcp'?", 2),
+    (EVALUATE + "fit.npz --scores mcp,,mcp", "mcp", 0),
+    (
+        EVALUATE + "fit.npz --scores rel_u",
+        "rel_u learns from the classifier: expected outputs of held-out rows (--fit)",
+        2,
+    ),
+    (EVALUATE + "empty", "empty: expected a complete folder of classifier outputs, but it has no manifest.json", 2),
+    (EVALUATE + "fit.npz --bootstrap -1", "bootstrap: expected a whole number", 2),
+    (EVALUATE + "fit.npz --seed 1.5", "seed", 2),
+    (EVALUATE + "fit.npz --groups nation", "groups 'nation'", 2),
+    (
+        EVALUATE + "fit.npz --standardise",
+        "standardise: expected an oracle that sees an auxiliary backbone's features",
+        2,
+    ),
+    (EVALUATE + "five.npz --scores HOME/oracle", "fitted for 4 classes, found 5", 2),
+    (EVALUATE + "other.npz --scores HOME/torn", "fit_rows.safetensors: cannot be read", 2),
+    (EVALUATE + "other.npz --scores HOME/mixed", "expected the rows of the digest in oracle.json, found others", 2),
+    (EVALUATE + "one.npz", "1 predictions, 1 wrong (accuracy 0.00 %)", 0),
+    (FIT + "one.npz", "no prediction is correct among the 1", 2),
+    (
+        FIT + "fit.npz --reference HOME/some.npz --inputs neighbors",
+        "reference: expected other rows, found 20 in both",
+        2,
+    ),
+    (FIT + "fit.npz --inputs views", "views", 2),
+    (FIT + "fit.npz --inputs features,features", "inputs: expected at least one, each once", 2),
+    (FIT + "fit.npz --alpha-neg -3", "alpha_neg", 2),
+    (FIT + "fit.npz --replace maybe", "replace", 2),
+    (FIT + "fit.npz --out HOME/fit.npz", "fit.npz: expected a folder to write to, found a file", 2),
+    (FIT + "fit.npz --out HOME/fit.npz/inside", "fit.npz/inside: cannot write here", 2),
+    (TRAIN + "digits:test", "a classifier trains on the training split, not on the test split", 2),
+    (TRAIN + "digit", "digit", 2),
+    (TRAIN + "digits --holdout 100000", "hold", 2),
+    (TRAIN + "digits --net digit-net", "unknown net 'digit-net': did you mean 'digits-net'?", 2),
+    (TRAIN + "digits --optimizer adamw", "optimizer", 2),
+    (FINETUNE + "--data digits", "classifier and outputs: expected one of the two, found neither", 2),
+    (FINETUNE + "--outputs HOME/fit.npz", "data: expected the data spec of the images, found none", 2),
+    (FINETUNE + "--data digits --outputs HOME/fit.npz", "fit.npz: in digits", 2),
+    ("demo --seed 0.5 --out OUT", "seed", 2),
+]
+
+
+def _made_by(digest: str, outputs: ClassifierOutputs, folder: Path) -> None:
+    """Write outputs as if they were extracted with the classifier of this digest."""
+    outputs.save(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "extraction": {"digest": digest * 64}}))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write good and bad outputs and oracles, which no case may change."""
+    home = tmp_path_factory.mktemp("stored")
+    fit_set, other = make_outputs(200), make_outputs(200, seed=1)
+    wrong = other.subset(np.flatnonzero(~other.is_correct)[:1])
+    files = {
+        "fit": fit_set, "other": other, "some": fit_set.subset(slice(20)), "one": wrong,
+        "bare": fit_set.changed(ids=None), "five": make_outputs(50, num_classes=5, seed=2),
+    }  # fmt: skip
+    for name, outputs in files.items():
+        outputs.save(home / f"{name}.npz")
+    files["bare"].changed(ids=np.arange(200)).save(home / "moved.csv")
+    _made_by("a", other, home / "made" / "a")
+    _made_by("b", make_outputs(200, seed=3), home / "made" / "b")
+    _made_by("a", fit_set, home / "made" / "fit")
+    for name, source in {"oracle": "fit.npz", "bare": "bare.npz", "of_a": "made/fit"}.items():
+        assert main(f"fit --epochs 1 --outputs {home}/{source} --out {home}/{name}".split()) == 0
+    for name in ("torn", "mixed"):
+        shutil.copytree(home / "oracle", home / name)
+    (home / "torn" / "fit_rows.safetensors").write_bytes(b"torn")
+    shutil.copy(home / "bare" / "fit_rows.safetensors", home / "mixed")
+    for name in ("empty", "anyones"):
+        (home / name).mkdir()
+    (home / "anyones" / "report.html").write_text("of another program")
+    return home
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "code"), CASES, ids=[" ".join(words.split()[-4:]) for words, *_ in CASES]
+)
+def test_one_line_and_nothing_lost(
+    words: str, expected: str, code: int, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = _contents(stored)
+    capsys.readouterr()
+    found = main(words.replace("HOME", str(stored)).replace("OUT", str(tmp_path / "out")).split())
+    shown = capsys.readouterr()
+    assert found == code, shown.err
+    assert expected in shown.err + shown.out
+    if code:
+        errors = [line for line in shown.err.splitlines() if not line.startswith("steepslope: warning: ")]
+        assert [line.startswith("steepslope: error: ") for line in errors] == [True], shown.err
+        assert not (tmp_path / "out").exists()
+    assert _contents(stored) == before

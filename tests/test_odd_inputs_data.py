@@ -1,0 +1,195 @@
+"""Bad and odd images, folders, names of classes and preprocessing: the one line that each gets, or that it passes.
+
+Each case is the options of `extract`, with `{}` for the folder of the inputs, the words of the line, and the exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from steepslope.cli import main
+from tests.conftest import write_idx
+from tests.images import folder_of, write_shard
+
+TINY = "--classifier module:tests.nets:tiny"  # 3 classes, colour, 8 x 8, all of its input known
+OPEN = "--classifier module:tests.nets:tiny_convolutions"  # 3 classes, colour, nothing of its input known
+GREY = "--classifier module:tests.nets:grey --image-size 8 --mean 0.5 --std 0.25"
+SIX = "--classifier module:tests.nets:six_channels --image-size 8 --mean 0.5 --std 0.25"
+GIVEN = "--data imagefolder:{}/good"
+TRANSFORM = {"size": [8, 8], "mean": [0.5] * 3, "std": [0.5] * 3}
+
+CASES: list[tuple[str, str, int]] = [
+    # images without classes
+    (f"{TINY} --data images:{{}}/flat", "3 predictions, without labels", 0),
+    (f"{TINY} --data images:{{}}/good", "3 predictions, without labels", 0),
+    (f"{TINY} --data images:{{}}/good --classes {{}}/good.txt", "3 predictions, without labels", 0),
+    (f"{TINY} --data images:", "data spec 'images:': no such folder", 2),
+    (f"{TINY} --data images:{{}}/none", "images:.*/none': no such folder", 2),
+    (f"{TINY} --data images:{{}}/flat/a.png", "flat/a.png': it is a file", 2),
+    (f"{TINY} --data images:{{}}/empty", r"empty: expected images \(.*\), found none", 2),
+    (f"{TINY} --data images:{{}}/text", r"text: expected images \(.*\), found none", 2),
+    (f"{TINY} --data images:{{}}/damaged", "damaged: b.png: cannot be read as an image", 2),
+    (f"{TINY} --data images:{{}}/damaged --on-error skip", "1 images could not be read", 0),
+    (f"{TINY} --data images:{{}}/flat --augment 1", "augment: expected labelled images to fit oracles on", 2),
+    # folders of classes
+    (f"{TINY} --data imagefolder:{{}}/flat", "flat: .*found images alone: images:.*/flat reads", 2),
+    (f"{TINY} --data imagefolder:{{}}/empty", "empty: expected one subfolder a class, found none", 2),
+    (f"{TINY} --data imagefolder:{{}}/flat/a.png", "flat/a.png': it is a file", 2),
+    (f"{TINY} --data imagefolder:{{}}/two", "two: expected 3 class folders, .*, found 2: .*--classes FILE", 2),
+    (f"{TINY} --data imagefolder:{{}}/four", "four: expected 3 class folders, .*, found 4: .*--classes FILE", 2),
+    (f"{TINY} --data imagefolder:{{}}/two --classes {{}}/good.txt", "2 predictions, accuracy", 0),
+    (f"{TINY} --data imagefolder:{{}}/four --classes {{}}/good.txt", "the class 'dog' is none of the classifier's", 2),
+    (f"{TINY} --data imagefolder:{{}}/hollow", r"hollow/bee: expected images \(", 2),
+    ("--classifier module:tests.nets:Named --data imagefolder:{}/two", "2 predictions, accuracy", 0),
+    ("--classifier module:tests.nets:Named --data imagefolder:{}/four", "the class 'dog' is none of", 2),
+    # names of classes
+    (f"{TINY} {GIVEN} --classes {{}}/good.txt", "3 predictions, accuracy", 0),
+    (f"{TINY} {GIVEN} --classes {{}}/none.txt", "none.txt: expected a text file with one class a line", 2),
+    (f"{TINY} {GIVEN} --classes {{}}/twice.txt", "twice.txt: .*each once, found 'ant' in line 2", 2),
+    (f"{TINY} {GIVEN} --classes {{}}/gap.txt", "gap.txt: .*each once, found '' in line 2", 2),
+    (f"{TINY} {GIVEN} --classes {{}}/four.txt", "expected 3 classes, as the classifier has, found 4", 2),
+    (f"{TINY} {GIVEN} --classes {{}}/flat/a.png", "a.png: expected a text file with one class a line", 2),
+    (f"{TINY} {GIVEN} --classes {{}}/empty", "empty: expected a text file, outputs or a classifier", 2),
+    (f"--classifier module:tests.nets:Named {GIVEN} --classes {{}}/good.txt", "classes: expected class 1 .* 'ant'", 2),
+    (f"{TINY} --data digits --classes {{}}/good.txt", "classes: expected none for digits", 2),
+    (f"{TINY} --data digits:test", "digits:test: expected labels in 0…2, the classifier's classes", 2),
+    # files of other kinds, and what lies in shards
+    (f"{TINY} --data idx:{{}}/good", "good: expected a file train-images-idx3-ubyte", 2),
+    (f"{TINY} --data idx:{{}}/idx:test", "2 predictions, accuracy", 0),
+    (f"{TINY} --data idx:{{}}/idx", "idx: expected a file train-images-idx3-ubyte", 2),
+    (f"{TINY} --data wds:{{}}/bare.tar", "1 predictions, without labels", 0),
+    (f"{TINY} --data wds:{{}}/mixed.tar", "mixed.tar: a.cls: expected a label, as other samples have", 2),
+    (f"{TINY} --data hf:{{}}/none/such", "none/such: no such folder", 2),
+    (f"{TINY} --data torchvision:MNITS", "did you mean 'MNIST'", 2),
+    (f"{TINY} --data image:{{}}/flat", "did you mean 'images'", 2),
+    ("--classifier timm:resnet50 --data imagefolder:{}/none", "none': no such folder", 2),  # and no download
+    ("--classifier timm:resnet50 --data images:{}/flat --preprocessing {}/none.json", "none.json", 2),
+    # grey and many channels
+    (f"{GREY} {GIVEN}", "3 predictions, accuracy", 0),
+    (f"{GREY} --data images:{{}}/modes", "6 predictions, without labels", 0),
+    (f"{TINY} --data images:{{}}/modes", "6 predictions, without labels", 0),
+    (f"{GREY} {GIVEN} --channels 3", "cannot run on images of shape 2 × 3 × 8 × 8: --channels", 2),
+    (f"{TINY} {GIVEN} --channels 0", "--channels: expected a whole number >= 1, found 0", 2),
+    (f"{TINY} {GIVEN} --channels 1", "--mean and --std: have to be given, since module:tests.nets:tiny", 2),
+    (f"{SIX} --data images:{{}}/arrays", "2 predictions, without labels", 0),
+    (f"{SIX} --data images:{{}}/flat", r"a.png: expected an image of 6 channels, found \(12, 10, 3\): .*\.npy", 2),
+    (f"{TINY} --data images:{{}}/arrays", r"0.npy: expected an image of 3 channels, found \(9, 9, 6\)", 2),
+    (f"{SIX} --data images:{{}}/pickles", "p.npy: cannot be read as an image", 2),
+    (
+        f"{SIX} --data images:{{}}/rows",
+        r"r.npy: .*expected numbers of shape \(H, W, C\), found float64 of shape \(5,\)",
+        2,
+    ),
+    # size, mean, std and channels
+    (f"{OPEN} {GIVEN}", "--image-size, --mean and --std: have to be given", 2),
+    (
+        "--classifier module:tests.nets:flat_grey {G}",
+        r"--image-size, --mean, --std and --channels \(unless 3\): have",
+        2,
+    ),
+    ("--classifier module:tests.nets:flat_grey {G} --image-size 8 --mean 0.5 --std 1", "cannot run on .*--channels", 2),
+    ("--classifier module:tests.nets:flat_grey {G} --image-size 8 --mean 0.5 --std 1 --channels 1", "3 predictions", 0),
+    (f"{OPEN} {GIVEN} --image-size 8", "--mean and --std: have to be given", 2),
+    (f"{OPEN} {GIVEN} --image-size 8 --mean 0.5 --std 0", "--std: expected numbers > 0", 2),
+    (f"{OPEN} {GIVEN} --image-size 8 --mean 0.5,0.5 --std 0.5", "--mean: expected 1 or 3 numbers, found 2", 2),
+    # one preprocessing file
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/given.json", "3 predictions, accuracy", 0),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/given.json --mean 0.5", "--mean: expected none beside --preprocessing", 2),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/grey.json", "cannot run on images of shape 2 × 1 × 8 × 8", 2),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/no-mean.json", "expected size, mean and std, found no mean", 2),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/uneven.json", "a mean and a std of each channel, found 3 and 1", 2),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/zero.json", "zero.json: std: expected a list of numbers > 0", 2),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/nan.json", "nan.json: mean: expected a list of numbers", 2),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/side.json", "side.json: size: expected two whole numbers", 2),
+    (
+        f"{OPEN} {GIVEN} --preprocessing {{}}/stretch.json",
+        "resize: expected crop or squash or exact, found 'stretch'",
+        2,
+    ),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/sizes.json", "did you mean 'size'", 2),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/list.json", "expected a preprocessing file, found a JSON list", 2),
+    (
+        f"{OPEN} {GIVEN} --preprocessing {{}}/good.txt",
+        "good.txt: expected a preprocessing file, but it cannot be read",
+        2,
+    ),
+    (f"{OPEN} {GIVEN} --preprocessing {{}}/bare.json", "bare.json: expected the transform of an extraction", 2),
+]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write every folder and file that the cases name; tests must not write there."""
+    root = tmp_path_factory.mktemp("inputs")
+    folder_of(root / "good", 1)
+    folder_of(root / "two", 1, ("ant", "cow"))
+    folder_of(root / "four", 1, ("ant", "bee", "cow", "dog"))
+    (folder_of(root / "hollow", 1) / "bee" / "0000.png").unlink()
+    for name in ("empty", "text", "flat", "damaged", "modes", "arrays", "pickles", "rows", "idx"):
+        (root / name).mkdir()
+    (root / "text" / "notes.txt").write_text("no image")
+    image = Image.open(root / "good" / "ant" / "0000.png")
+    for name in ("flat/a.png", "flat/b.png", "flat/c.jpg", "damaged/a.png"):
+        image.save(root / name)
+    (root / "damaged" / "b.png").write_bytes((root / "flat" / "a.png").read_bytes()[:80])
+    for mode in ("1", "L", "P", "RGBA", "I;16"):
+        Image.new(mode, (9, 9)).save(root / "modes" / f"{mode.replace(';', '')}.png")
+    Image.new("CMYK", (9, 9)).save(root / "modes" / "CMYK.jpg")
+    for row in range(2):
+        np.save(root / "arrays" / f"{row}.npy", np.full((9, 9, 6), row / 2, dtype=np.float32))
+    np.save(root / "pickles" / "p.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(root / "rows" / "r.npy", np.zeros(5))
+    write_idx(root / "idx" / "t10k-images-idx3-ubyte", np.zeros((2, 8, 8), dtype=np.uint8))
+    write_idx(root / "idx" / "t10k-labels-idx1-ubyte", np.zeros(2, dtype=np.uint8))
+    content = (root / "flat" / "a.png").read_bytes()
+    write_shard(root / "bare.tar", {"a.png": content})
+    write_shard(root / "mixed.tar", {"a.png": content, "b.png": content, "b.cls": b"0"})
+    names = {
+        "good": "ant\nbee\ncow\n",
+        "twice": "ant\nant\ncow\n",
+        "gap": "ant\n\ncow\n",
+        "four": "ant\nbee\ncow\ndog\n",
+    }
+    for name, text in names.items():
+        (root / f"{name}.txt").write_text(text)
+    for name, changes in PREPROCESSING.items():
+        (root / f"{name}.json").write_text(json.dumps({**TRANSFORM, **changes}))
+    (root / "no-mean.json").write_text(json.dumps({"size": [8, 8], "std": [1]}))
+    (root / "list.json").write_text("[]")
+    (root / "bare.json").write_text('{"extraction": {}}')
+    return root
+
+
+PREPROCESSING: dict[str, dict[str, Any]] = {
+    "given": {},
+    "grey": {"mean": [0.5], "std": [0.5]},
+    "uneven": {"std": [0.5]},
+    "zero": {"std": [0, 1, 1]},
+    "nan": {"mean": [float("nan")] * 3},
+    "side": {"size": 8},
+    "stretch": {"resize": "stretch"},
+    "sizes": {"sizes": [8, 8]},
+}
+
+
+@pytest.mark.parametrize(("options", "words", "code"), CASES)
+def test_odd_inputs(
+    options: str, words: str, code: int, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(inputs.rglob("*"))
+    given = options.replace("{G}", GIVEN).replace("{}", str(inputs)).split()
+    assert main(["extract", *given, "--evidence", "features", "--out", str(tmp_path / "out")]) == code
+    said = capsys.readouterr().err
+    assert re.search(words, said), said
+    if code:
+        assert said.count("\n") == 1
+        assert "internal error" not in said
+    assert (tmp_path / "out" / "manifest.json").exists() == (code == 0)
+    assert sorted(inputs.rglob("*")) == before

@@ -33,7 +33,7 @@ def test_features_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     np.testing.assert_array_equal(after.logits, before.logits)
     alone = [*BACKBONE, "--mean", "0.5", "--std", "0.5", "--data", f"imagefolder:{photos}", "--on-error", "skip"]
     classes = tmp_path / "classes.txt"
-    classes.write_text("ant\nbee\ncow\n")
+    classes.write_text("\n".join(["ant", "bee", "cow", *"defghij"]))
     assert main([*alone, "--classes", str(classes), "--out", str(tmp_path / "alone")]) == 0
     np.testing.assert_array_equal(after.auxiliary, ClassifierOutputs.load(tmp_path / "alone").require_features())
     assert auxiliary(f"imagefolder:{photos}", out) == 0

@@ -60,7 +60,7 @@ def test_a_grey_net_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         for row in rows:
             folder = Path("scans") / name / str(images.labels[row])
             folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(images.pixels[row]).save(folder / f"{row}.png")
+            Image.fromarray(images.pixels[row]).save(folder / f"{name}-{row}.png")
     Path("scans.py").write_text(code)
     torch.save(_trained(code, train.pixels[:600], train.labels[:600]), "scans.pt")
     for line in commands.strip().splitlines():

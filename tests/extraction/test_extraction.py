@@ -162,8 +162,10 @@ def test_names_of_classes_go_with_outputs(home: Path, tmp_path: Path) -> None:
     assert len(oracle.trust_logit(test)) == len(oracle.trust_logit(test.named(None))) == 797
     with pytest.raises(SteepslopeError, match="the oracle: expected the same classes in the same order: 0 is '0'"):
         oracle.trust_logit(test.named(digits[::-1]))
-    with pytest.raises(SteepslopeError, match="reference: expected the same classes in the same order: 0 is '9'"):
-        Oracle(inputs="neighbors").fit(fit_set.named(digits[::-1]), ClassifierOutputs.load(home / "outputs" / "train"))
+    reference = ClassifierOutputs.load(home / "outputs" / "train").named(digits[::-1])
+    for other in (Oracle(), Oracle(inputs="neighbors"), Oracle.fused()):
+        with pytest.raises(SteepslopeError, match="reference: expected the same classes in the same order: 0 is '0'"):
+            other.fit(fit_set, reference)
 
 
 def test_a_checkpoint_refuses_data_of_other_classes(home: Path, tmp_path: Path) -> None:

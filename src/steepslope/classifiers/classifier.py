@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -97,7 +97,7 @@ class Classifier:
             return self._running(preprocessing, options)
         require(options["channels"], channels, optional(whole(1)))
         known = channels or self.transform.channels or max(_count(mean), _count(std))
-        size = None if image_size is None else (image_size, image_size)
+        size = None if image_size is None else (int(image_size),) * 2
         means, stds = (
             _per_channel(options[name], value, own, known or COLOUR)
             for name, value, own in (("mean", mean, self.transform.mean), ("std", std, self.transform.std))
@@ -178,14 +178,15 @@ def _options(role: str | None) -> dict[str, str]:
 
 def _count(given: Given) -> int:
     """Return how many channels numbers are for; 0 where a single one may be for all."""
-    return len(given) if isinstance(given, Sequence) and len(given) > 1 else 0
+    count = len(tuple(given)) if isinstance(given, Iterable) else 1
+    return count if count > 1 else 0
 
 
 def _per_channel(name: str, given: Given, own: tuple[float, ...], channels: int) -> tuple[float, ...]:
     """Return one value a channel; a single value serves all, and where none is given, those of its own do."""
     if given is None:
         return own if len(own) == channels else (UNKNOWN,) * channels
-    values = (given,) if isinstance(given, int | float) else tuple(given)
+    values = tuple(map(float, given)) if isinstance(given, Iterable) else (float(given),)
     if len(values) not in (1, channels):
         raise SteepslopeError(f"expected 1 or {channels} numbers, found {len(values)}", name)
     return values * (channels if len(values) == 1 else 1)

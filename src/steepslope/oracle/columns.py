@@ -25,6 +25,7 @@ from steepslope.oracle.net import OracleNet, Rows, Schedule, fit_net
 from steepslope.oracle.settings import OracleSettings
 from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, read_card
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 from steepslope.utilities.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
 from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
 from steepslope.utilities.weights import load_weights, save_arrays, save_weights
@@ -98,6 +99,7 @@ class Oracle(BaseOracle):
             If no prediction is wrong, or none correct, or the outputs lack an input.
         """
         check_errors(outputs)
+        require_same_names("reference", outputs.classes, None if reference is None else reference.classes)
         read, states = self._reader(outputs, reference)
         width, one = read(slice(0, 1)).shape[1], self.settings
         rows = Rows(len(outputs), read, self.loss_settings.target(outputs))

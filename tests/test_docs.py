@@ -103,6 +103,27 @@ def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert {one["group"]: one["n"] for one in details["groups"]} == {"a": 20, "(empty)": 10, "b": 10}
 
 
+def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forest gives zeros, and the oracle knows more of its errors than its own probability does."""
+    text = (DOCS / "your-data.md").read_text(encoding="utf-8")
+    theirs, ours = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(ours.strip().splitlines()) == 7
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(theirs, "your-data.md", "exec"), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewErrorsWarning)
+        exec(compile(ours, "your-data.md", "exec"), names)
+    test = names["test"]
+    assert (names["forest"].predict_proba(names["X2"]) == 0).any()
+    assert test.classes == tuple(names["forest"].classes_)
+    assert (test.is_correct == (names["forest"].predict(names["X2"]) == names["y2"])).all()
+    table = (tmp_path / "runs" / "forest" / "report" / "table.md").read_text(encoding="utf-8")
+    assert "margin" in table
+    mcp, _, oracle = json.loads((tmp_path / "runs" / "forest" / "report" / "metrics.json").read_text())
+    assert oracle["auc"]["value"] > mcp["auc"]["value"]
+
+
 def test_the_map_in_the_readme_is_the_tree() -> None:
     """It names every package and module, in an order in which no one imports what stands below it."""
     section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1]

@@ -131,7 +131,7 @@ def test_no_row_sees_its_own_label(name: str, errors: Errors) -> None:
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(600, 30)).astype(np.float32), rng.integers(2, size=600)
     logits = np.eye(2)[rng.integers(2, size=600)]
-    outputs = ClassifierOutputs(logits, labels, features, auxiliary=features)
+    outputs = ClassifierOutputs(logits, labels, features, auxiliary=features, as_logits=True)
     parts, states = evidence_of(outputs, [name], None, errors, 0)
     leaking = all_parts(outputs, [name], states)
 

@@ -69,9 +69,11 @@ def test_the_ratio_is_the_log_odds_over_the_dimension() -> None:
     right, wrong = rng.uniform(0, 2, 40_000), rng.uniform(1, 2, 10_000)  # densities 20,000, and 0 or 10,000, a unit
     features = np.concatenate([right, wrong])[:, None]
     labels = np.repeat([0, 1], [40_000, 10_000])
-    held_out = ClassifierOutputs(np.tile([1.0, 0.0], (50_000, 1)), labels, features)
+    held_out = ClassifierOutputs(np.tile([1.0, 0.0], (50_000, 1)), labels, features, as_logits=True)
     places = np.linspace(1.1, 1.9, 400)
-    outputs = ClassifierOutputs(np.tile([1.0, 0.0], (400, 1)), np.zeros(400, dtype=int), places[:, None])
+    outputs = ClassifierOutputs(
+        np.tile([1.0, 0.0], (400, 1)), np.zeros(400, dtype=int), places[:, None], as_logits=True
+    )
     found = KNNDensityRatio(k=200).fit(held_out).confidence(outputs)
     assert np.mean(found) == pytest.approx(np.log(2), abs=0.03)
 

@@ -305,9 +305,10 @@ def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> N
         return
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(outside):
+        from_one = "; if they count from 1, subtract 1" if (labels.min(), labels.max()) == (1, num_classes) else ""
         raise SteepslopeError(
             f"expected values in 0…{num_classes - 1}, the classes of the logits, "
-            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows)",
+            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows){from_one}",
             "labels",
         )
 

@@ -44,7 +44,14 @@ def _converted(values: Any) -> NDArray[Any]:
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) else np.asarray(values)  # one that is mapped from a file stays so
-    return np.array(array.tolist()) if array.dtype == object and array.ndim else array  # such as a column of text
+    return _inferred(array) if array.dtype == object and array.ndim else array
+
+
+def _inferred(array: NDArray[Any]) -> NDArray[Any]:
+    """Return objects, such as a frame's, as text or numbers where all are; NumPy would make text of both together."""
+    found = np.array(array.tolist())
+    mixed = found.dtype.kind in "US" and not all(isinstance(one, str | bytes) for one in array.flat)
+    return array if mixed else found
 
 
 def column_names(values: Any) -> list[Any] | None:
@@ -69,9 +76,11 @@ def require_one_order(given: Mapping[str, Any]) -> None:
 
 def floats(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return whole numbers as floats that hold them; floats stay as they are, and what else there is, is refused."""
-    if array.dtype.kind in "OUST" and array.size:
-        row, value = next(((index[0], one) for index, one in np.ndenumerate(array) if not _is_number(one)), (0, ""))
-        raise SteepslopeError(f"expected numbers, found {value!r} in row {row}: leave columns of text out", name)
+    if array.dtype.kind in "OUST" and array.ndim:
+        for index, one in np.ndenumerate(array):
+            if not _is_number(one):
+                found = f"found {str(one)!r} in row {index[0]}"
+                raise SteepslopeError(f"expected numbers, {found}: leave columns of text out", name)
     return array.astype(np.result_type(array.dtype, np.float32)) if array.dtype.kind in "iu" else array
 
 

@@ -20,7 +20,7 @@ def class_values(classes: Iterable[Any] | None, columns: Sequence[Any] | None) -
     """
     if classes is None:
         return None if columns is None else list(columns)
-    if isinstance(classes, Mapping | AbstractSet):
+    if isinstance(classes, Mapping | AbstractSet) or not isinstance(classes, Iterable):
         raise SteepslopeError(f"expected a list in the logits' order, found a {type(classes).__name__}", "classes")
     if isinstance(classes, str):
         return [name.strip() for name in classes.split(",")]
@@ -40,6 +40,8 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
     if labels is None:
         return None
     array = as_array(labels, 1)
+    if array.dtype.kind == "O" and any(isinstance(one, str) for one in array.flat):
+        array = array.astype(np.str_)  # what is missing becomes a name that no class has
     is_text = array.dtype.kind in "UST"
     if array.ndim != 1 or (values is None and not is_text):
         return labels

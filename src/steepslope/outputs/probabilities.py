@@ -47,7 +47,8 @@ def logits_of(probabilities: Any, floor: float | None = None) -> NDArray[np.floa
 
 def _checked(probabilities: Any) -> NDArray[np.float64]:
     with explained("expected an array of numbers", NAME, (TypeError, ValueError, RuntimeError)):
-        array = floats(NAME, as_array(probabilities, 2))
+        given = as_array(probabilities, 2)
+    array = floats(NAME, given)
     if array.dtype.kind != "f" or array.ndim not in (1, 2) or array.size == 0:
         expected = "expected numbers of shape (n, K), or (n,) of class 1 of 2"
         raise SteepslopeError(f"{expected}, found {array.dtype} of shape {array.shape}", NAME)

@@ -21,7 +21,7 @@ EXAMPLES = 10
 REPORT = Result("a report", ("metrics.json", "details.json", "table.md", "report.html"), card="made.json")
 
 
-def write_report(evaluation: Evaluation, out: Path, made: Mapping[str, Any] | None = None) -> None:
+def write_report(evaluation: Evaluation, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
     """Write the four files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
     with staged_folder(out, last=REPORT.files[-1]) as staging:
         write_json(staging / REPORT.card, {MADE: dict(made or {})})

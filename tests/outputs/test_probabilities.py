@@ -1,0 +1,82 @@
+"""Probabilities as logits: the same predictions and probabilities, and a floor that decides nothing."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from steepslope.metrics import auroc
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.probabilities import logits_of
+from steepslope.scores import SCORES
+
+
+def forest_like(n: int, trees: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return votes of trees, (n, 5), many of them 0, and labels drawn by calibrated probabilities."""
+    rng = np.random.default_rng(seed)
+    truth = rng.dirichlet(np.full(5, 0.3), n)
+    votes = np.array([rng.multinomial(trees, row) for row in truth]) / trees
+    return votes, np.array([rng.choice(5, p=row) for row in truth])
+
+
+@given(arrays(np.float64, (4, 5), elements=st.sampled_from([0.0, 0.0, 1e-300, 1e-30, 1e-5, 0.3, 1.0])))
+def test_a_zero_stays_below_all_others_and_weighs_less(weights: NDArray[np.float64]) -> None:
+    weights[:, 0] += 1e-3
+    probabilities = weights / weights.sum(axis=1, keepdims=True)
+    logits = logits_of(probabilities)
+    positive = probabilities > 0
+    assert np.isfinite(logits).all()
+    np.testing.assert_array_equal(logits.argmax(axis=1), probabilities.argmax(axis=1))
+    np.testing.assert_allclose(softmax(logits, axis=1), probabilities, atol=2.0**-24)
+    if not positive.all():
+        total = np.logaddexp.reduce(np.broadcast_to(logits[~positive].max(), 5))
+        assert total < logits[positive].min()
+
+
+def test_zeros_do_not_decide_the_temperature() -> None:
+    """With a floor far below, the rows whose label was given 0 decide it alone, and the ranking suffers."""
+    votes, labels = forest_like(4_000, 20)
+
+    def area(floor: float | None) -> float:
+        outputs = ClassifierOutputs.from_probabilities(votes, labels, floor=floor)
+        confidence = SCORES["temperature_scaled_mcp"]().fit(outputs).confidence(outputs)
+        return auroc(confidence, outputs.is_correct)
+
+    assert area(None) > area(1e-300) + 0.01
+
+
+def test_the_floor_is_the_same_for_all_coarse_probabilities_and_can_be_given() -> None:
+    assert logits_of([[1.0, 0.0]])[0, 1] == logits_of([[0.9, 0.1], [1.0, 0.0]])[1, 1] == np.log(2.0**-24 / 4)
+    assert logits_of([[1.0, 0.0]], floor=1e-9)[0, 1] == np.log(1e-9)
+    assert logits_of([[1.0, 0.0], [1.0, 1e-40]])[0, 1] == pytest.approx(np.log(1e-40 / 4))
+    assert np.isfinite(logits_of([[1.0, 0.0], [1.0, 5e-324]])).all()  # the smallest number there is
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+def test_one_column_is_the_probability_of_class_1(shape: tuple[int, ...]) -> None:
+    scores = np.array([0.0, 0.25, 0.75, 1.0])
+    outputs = ClassifierOutputs.from_probabilities(scores.reshape(shape), [False, True, True, True])
+    assert outputs.predictions.tolist() == [0, 0, 1, 1]
+    assert outputs.is_correct.tolist() == [True, False, True, True]
+    np.testing.assert_allclose(softmax(outputs.logits, axis=1)[:, 1], scores, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_softmax_outputs_of_every_precision(dtype: Any) -> None:
+    torch.manual_seed(0)
+    probabilities = (5 * torch.randn(200, 1000)).softmax(dim=1).to(dtype)
+    outputs = ClassifierOutputs.from_probabilities(probabilities)
+    np.testing.assert_array_equal(outputs.predictions, probabilities.double().numpy().argmax(axis=1))
+    assert np.isfinite(SCORES["mcp"]().fit(outputs).confidence(outputs)).all()
+
+
+def test_features_and_ids_go_with_them() -> None:
+    outputs = ClassifierOutputs.from_probabilities([[0.5, 0.5]], features=[[1, 2]], ids=["a"])
+    assert outputs.require_features().tolist() == [[1.0, 2.0]]
+    assert outputs.ids is not None
+    assert outputs.labels is None

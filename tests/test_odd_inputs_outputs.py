@@ -1,0 +1,201 @@
+"""Odd inputs of outputs: what is wrong is said in one line, with what to do; what passes, passes rightly."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from steepslope.cli import main
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+
+LOGITS = np.random.default_rng(0).normal(size=(12, 3))
+P = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+LABELS = np.arange(12) % 3
+NAMES = ["ant", "bee", "cat"]
+TEXT = np.array(NAMES)[LABELS]
+
+
+def edited(array: Any, place: Any, value: Any) -> Any:
+    array = np.array(array)
+    array[place] = value
+    return array
+
+
+def given(*arguments: Any, **named: Any) -> Callable[[], ClassifierOutputs]:
+    return lambda: ClassifierOutputs(*arguments, **named)
+
+
+def probable(*arguments: Any, **named: Any) -> Callable[[], ClassifierOutputs]:
+    return lambda: ClassifierOutputs.from_probabilities(*arguments, **named)
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "probabilities": (given(P, LABELS), "found rows that are probabilities: .*from_probabilities"),
+    "probabilities of float16": (given(P.astype(np.float16), LABELS), "as_logits=True"),
+    "probabilities of bfloat16": (given(torch.tensor(P).bfloat16(), LABELS), "found rows that are probabilities"),
+    "certain probabilities": (given(np.eye(3)[LABELS], LABELS), "found rows that are probabilities"),
+    "whole probabilities": (given(np.eye(3, dtype=int)[LABELS], LABELS), "found rows that are probabilities"),
+    "-inf": (given(edited(LOGITS, (4, 1), -np.inf)), "logits: .* found -inf in row 4: give probabilities"),
+    "inf": (given(edited(LOGITS, (5, 1), np.inf)), "logits: .* found inf in row 5: clip"),
+    "nan": (given(edited(LOGITS, (6, 1), np.nan)), "logits: .* found nan in row 6: leave such rows out"),
+    "masked logits": (given(np.ma.masked_greater(LOGITS, 1)), "found nan in row"),
+    "boolean logits": (given(LOGITS > 0), "logits: expected float16, float32 or float64 .* found bool"),
+    "complex logits": (given(LOGITS + 0j), "found complex128"),
+    "text in logits": (given([["1.5", "x", "2"]] * 12), "logits: expected numbers, found '1.5' in row 0: leave"),
+    "a frame with text": (
+        given(pd.DataFrame({"ant": [0.5, 2.0], "name": ["a", "b"]})),
+        "logits: expected numbers, found 'a' in row 0: leave columns of text out",
+    ),
+    "a frame with an empty cell": (given(pd.DataFrame({"ant": [0.5, None], "bee": [1.5, 1.0]})), "found nan in row 1"),
+    "scores of two classes": (given(LOGITS[:, 0]), r"found float64 of shape \(12,\); one number for two classes"),
+    "a column of scores": (given(LOGITS[:, :1]), r"np.stack\(\[0 \* score, score\], axis=1\)"),
+    "no rows": (given(LOGITS[:0]), "n >= 1, K >= 2, found float64 of shape"),
+    "rows of two lengths": (given([torch.zeros(3), torch.zeros(2)]), "logits: expected an array of float16"),
+    "a dict": (given({"ant": [1.0, 2.0]}), "logits: expected numbers, found|logits: expected float16"),
+    "None": (given(None), "logits: expected float16, float32 or float64 of shape"),
+    "a label of 2.5": (given(LOGITS, edited(LABELS.astype(float), 7, 2.5)), "found 2.5 in row 7 .*: give the number"),
+    "a label of NaN": (given(LOGITS, edited(LABELS.astype(float), 8, np.nan)), "found nan in row 8 .*: leave such"),
+    "a label of infinity": (given(LOGITS, edited(LABELS.astype(float), 8, np.inf)), "labels: .* found inf in row 8"),
+    "a missing label": (given(LOGITS, [None, *LABELS[1:]]), "labels: expected whole numbers, found nan in row 0"),
+    "a label of K": (given(LOGITS, LABELS + 1), r"expected values in 0…2, .* found 3 in row 2 .* subtract 1"),
+    "a label of -1": (given(LOGITS, edited(LABELS, 3, -1)), "found -1 in row 3"),
+    "one-hot labels": (given(LOGITS, np.eye(3, dtype=int)[LABELS]), r"give labels.argmax\(axis=1\)"),
+    "too few labels": (given(LOGITS, LABELS[:5]), "labels: expected 12 rows like the logits, found 5"),
+    "text labels alone": (given(LOGITS, TEXT), "beside classes=.*; found 'ant' in row 0"),
+    "a misspelt label": (
+        given(LOGITS, edited(TEXT, 5, "bea"), classes=NAMES),
+        "labels: row 5: unknown class 'bea': did you mean 'bee'?",
+    ),
+    "a label of text that is missing": (
+        given(LOGITS, pd.Series(["ant", None] * 6), classes=NAMES),
+        "labels: row 1: unknown class '(None|nan)'",
+    ),
+    "an empty label": (given(LOGITS, edited(TEXT, 5, ""), classes=NAMES), "labels: row 5: unknown class ''"),
+    "a number that is no class": (
+        given(LOGITS, LABELS, classes=[1, 2, 3]),
+        "labels: row 0: unknown class '0': Known: 1, 2, 3",
+    ),
+    "too few classes": (given(LOGITS, LABELS, classes=["ant", "bee"]), "classes: expected 3 names, .* found 2"),
+    "a class twice": (given(LOGITS, LABELS, classes=["ant", "bee", "ant"]), "classes: .* found 'ant' twice"),
+    "classes as a dict": (given(LOGITS, classes={0: "ant", 1: "bee", 2: "cat"}), "expected a list .* found a dict"),
+    "classes as a set": (given(LOGITS, classes=set(NAMES)), "expected a list .* found a set"),
+    "one number as classes": (given(LOGITS, classes=3), "classes: expected a list .* found a int"),
+    "columns in another order": (
+        given(pd.DataFrame(LOGITS, columns=NAMES), classes=NAMES[::-1]),
+        "classes: expected the order of the frame's columns, .*: leave classes out",
+    ),
+    "an index in another order": (
+        given(pd.DataFrame(LOGITS), pd.Series(LABELS).sample(frac=1, random_state=0)),
+        r"labels: expected the index of the logits, .* give labels.to_numpy\(\)",
+    ),
+    "an array that is not known": (given(LOGITS, feature=LOGITS), "unknown array 'feature': did you mean 'features'?"),
+    "features with text": (given(LOGITS, features=[["a"]] * 12), "features: expected numbers, found 'a' in row 0"),
+    "a sum of 1.5": (probable(edited(P, 2, [0.5, 0.5, 0.5])), r"found 1.5 in row 2 \(1 of 12 rows\): divide"),
+    "percent": (probable(100 * P), "expected rows that sum to 1 within 0.01, found 100 in row 0"),
+    "logits as probabilities": (probable(LOGITS), "expected none below 0, found .* logits go to ClassifierOutputs"),
+    "a probability of NaN": (
+        probable(edited(P, 3, np.nan)),
+        "probabilities: expected finite values, found nan in row 3",
+    ),
+    "a probability of 1.2": (probable([0.1, 1.2]), "expected none above 1, found 1.2 in row 1"),
+    "three axes": (probable(P[None]), r"of shape \(n, K\), or \(n,\) of class 1 of 2, found float64 of shape"),
+    "no probabilities": (probable([]), r"found float64 of shape \(0,\)"),
+    "text as probabilities": (probable([["0.5", "0.5"]]), "probabilities: expected numbers, found '0.5' in row 0"),
+    "a floor of 0": (probable(P, floor=0), "floor: expected a number above 0 and below all other .* found 0"),
+    "a floor of 0.9": (probable(P, floor=0.9), "floor: expected .* found 0.9"),
+    "three classes of one column": (probable([0.1, 0.9], classes=NAMES), "classes: expected 2 names, .* found 3"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_wrong_is_said_in_one_line(name: str) -> None:
+    make, expected = REFUSED[name]
+    with pytest.raises(SteepslopeError, match=expected) as raised:
+        make()
+    assert "\n" not in str(raised.value)
+
+
+PASSING: dict[str, Callable[[], ClassifierOutputs]] = {
+    "text": given(LOGITS, TEXT, classes=NAMES),
+    "text and classes with commas": given(LOGITS, TEXT.tolist(), classes="ant, bee, cat"),
+    "text of bytes": given(LOGITS, TEXT.astype("S"), classes=NAMES),
+    "a frame's columns": given(pd.DataFrame(LOGITS, columns=NAMES), pd.Series(TEXT)),
+    "a frame of labels": given(pd.DataFrame(LOGITS, columns=NAMES), pd.DataFrame({"y": TEXT})),
+    "categories": given(LOGITS, pd.Series(TEXT, dtype="category"), classes=NAMES),
+    "whole floats": given(LOGITS, LABELS.astype(float), classes=NAMES),
+    "pandas' integers": given(LOGITS, pd.Series(LABELS, dtype="Int64"), classes=NAMES),
+    "unsigned bytes": given(LOGITS, LABELS.astype(np.uint8), classes=NAMES),
+    "a column of labels": given(LOGITS, LABELS[:, None], classes=NAMES),
+    "a tensor with a gradient": given(torch.tensor(LOGITS, requires_grad=True), torch.tensor(LABELS), classes=NAMES),
+    "tensors of rows": given(list(torch.tensor(LOGITS)), list(torch.tensor(LABELS)), classes=NAMES),
+    "tensors of batches": given(
+        list(torch.tensor(LOGITS).split(5)), list(torch.tensor(LABELS).split(5)), classes=NAMES
+    ),
+    "classes as an array": given(LOGITS, LABELS, classes=np.array(NAMES)),
+    "probabilities": probable(P, TEXT, classes=NAMES),
+    "probabilities of float16": probable(P.astype(np.float16), TEXT, classes=NAMES),
+    "a frame of probabilities": probable(pd.DataFrame(P, columns=NAMES), TEXT),
+    "rounded probabilities": probable(P.round(3), TEXT, classes=NAMES),
+    "an index that is another": given(
+        pd.DataFrame(LOGITS), pd.Series(LABELS, index=LABELS.argsort() + 5), classes=NAMES
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_passes_is_the_same(name: str) -> None:
+    outputs = PASSING[name]()
+    np.testing.assert_array_equal(outputs.predictions, LOGITS.argmax(axis=1))
+    np.testing.assert_array_equal(outputs.require_labels(), LABELS)
+    assert outputs.classes == tuple(NAMES)
+
+
+def _save(path: Path, **arrays: Any) -> str:
+    np.savez(path, **arrays)
+    return str(path)
+
+
+FILES: dict[str, tuple[dict[str, Any], str]] = {
+    "probabilities": ({"logits": P, "labels": LABELS}, "found rows that are probabilities"),
+    "no labels": ({"logits": LOGITS}, "labels: expected the true class of each prediction, found none"),
+    "zeros as -inf": ({"logits": edited(LOGITS, 0, -np.inf), "labels": LABELS}, "found -inf in row 0: give prob"),
+    "text labels": ({"logits": LOGITS, "labels": TEXT}, "found 'ant' in row 0"),
+    "labels of 2.5": ({"logits": LOGITS, "labels": LABELS + 0.5}, "found 0.5 in row 0"),
+    "one-hot labels": ({"logits": LOGITS, "labels": np.eye(3, dtype=int)[LABELS]}, "labels.argmax(axis=1)"),
+    "two classes": ({"logits": LOGITS, "labels": LABELS, "classes": np.array(["a", "b"])}, "expected 3 names"),
+}
+
+
+@pytest.mark.parametrize("command", ["evaluate", "fit"])
+@pytest.mark.parametrize("name", FILES)
+def test_files_are_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, command: str
+) -> None:
+    arrays, expected = FILES[name]
+    path = _save(tmp_path / "mine.npz", **arrays)
+    assert main([command, "--outputs", path, "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert path in line
+    assert expected in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_with_text_and_classes_is_read(tmp_path: Path) -> None:
+    path = _save(tmp_path / "mine.npz", logits=LOGITS, labels=TEXT, classes=np.array(NAMES))
+    np.testing.assert_array_equal(ClassifierOutputs.load(path).labels, LABELS)
+
+
+def test_logits_that_look_like_probabilities_can_be_meant(tmp_path: Path) -> None:
+    meant = ClassifierOutputs(P, LABELS, as_logits=True)
+    assert meant.subset(slice(11)).changed(features=P[:11]).logits.tolist() == P[:11].tolist()
+    for name in ("folder", "mine.npz", "mine.csv"):
+        meant.save(tmp_path / name)
+        np.testing.assert_array_equal(ClassifierOutputs.load(tmp_path / name, as_logits=True).logits, P)
+    np.testing.assert_array_equal(ClassifierOutputs.load(tmp_path / "folder").logits, P)
+    with pytest.raises(SteepslopeError, match=r"mine\.csv: logits: expected logits, found rows that are probabilities"):
+        ClassifierOutputs.load(tmp_path / "mine.csv")

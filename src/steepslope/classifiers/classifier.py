@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -79,7 +79,7 @@ class Classifier:
         SteepslopeError
             If the size or the normalisation is unknown or wrong; its ``place`` is the option.
         """
-        size = None if image_size is None else (image_size, image_size)
+        size = None if image_size is None else (int(image_size),) * 2
         begin = "--" if role is None else f"--{role}-"
         size_option, mean_option, std_option = f"--{role or 'image'}-size", f"{begin}mean", f"{begin}std"
         means, stds = self._per_channel(mean_option, mean), self._per_channel(std_option, std)
@@ -99,7 +99,8 @@ class Classifier:
         """Return one value a channel; a single value serves all."""
         if given is None:
             return None
-        values, channels = (given,) if isinstance(given, int | float) else tuple(given), self.transform.channels
+        values = tuple(map(float, given)) if isinstance(given, Iterable) else (float(given),)
+        channels = self.transform.channels
         if len(values) not in (1, channels):
             raise SteepslopeError(f"expected 1 or {channels} numbers, found {len(values)}", name)
         return values * (channels if len(values) == 1 else 1)

@@ -85,7 +85,7 @@ def train_classifier(
         raise SteepslopeError("expected images that differ, found one grey value in all of them", spec.name)
     card = ClassifierCard(
         net=net, num_classes=int(images.labels.max()) + 1, mean=float(pixels.mean()), std=float(pixels.std()),
-        data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=split_seed,
+        data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=int(split_seed),
         training=asdict(recipe),
     )  # fmt: skip
     run = _Run(card, recipe)

@@ -99,8 +99,7 @@ class KNNDistance(ReferenceScore):
 
     def __init__(self, k: int = K) -> None:
         super().__init__()
-        require("k", k, whole(1))
-        self.k = k
+        self.k = require("k", k, whole(1))
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Take the classifier's training outputs as references."""
@@ -146,8 +145,7 @@ class KNNDensityRatio(Score):
     arrays = ("features",)
 
     def __init__(self, k: int = SIDE_K) -> None:
-        require("k", k, whole(1))
-        self.k = k
+        self.k = require("k", k, whole(1))
         self.index_: Index | None = None
 
     def fit(self, outputs: ClassifierOutputs) -> Self:

@@ -22,17 +22,18 @@ RATE, DECAY = 2e-3, 1e-2
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
 
-def fit_small_net(columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int) -> dict[str, NDArray[np.float32]]:
+def fit_small_net(columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int) -> dict[str, NDArray[Any]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
-    ``inner`` (w, 256), ``inner_bias`` (256,), ``outer`` (256, K), ``outer_bias`` (K,). Eight epochs,
-    but at least 300 and at most 2,000 steps; always from the same seed, on one thread.
+    ``inner`` (w, 256), ``inner_bias`` (256,), ``outer`` (256, K), ``outer_bias`` (K,), in float32 but for the
+    ``inner_bias`` in float64. Eight epochs, but at least 300 and at most 2,000 steps; always from the same seed, on one
+    thread.
     """
     inputs = standardised(columns)
     layers = _trained(torch.from_numpy(inputs.columns), torch.from_numpy(labels), num_classes)
     (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
     arrays = dict(zip(NAMES, (*inputs.for_originals(weights, bias), *outer), strict=True))
-    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
 def _trained(columns: torch.Tensor, labels: torch.Tensor, num_classes: int) -> tuple[nn.Linear, nn.Linear]:

@@ -18,7 +18,7 @@ from steepslope.outputs import ClassifierOutputs
 def fit_feature_opinion(reference: ClassifierOutputs) -> State:
     """Fit the net to the reference's labels."""
     known = references(reference)
-    return fit_small_net(np.asarray(known.require_features(), dtype=np.float32), known.labels, known.num_classes)
+    return fit_small_net(known.require_features(), known.labels, known.num_classes)
 
 
 def check_feature_opinion(state: State, num_classes: int) -> None:

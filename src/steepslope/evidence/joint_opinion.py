@@ -20,7 +20,7 @@ PENALTY = 1e-2
 def fit_joint(reference: ClassifierOutputs) -> State:
     """Fit both to the reference's labels."""
     known = references(reference)
-    columns = np.concatenate([np.asarray(known.require(name), dtype=np.float32) for name in INPUTS], axis=1)
+    columns = np.concatenate([known.require(name) for name in INPUTS], axis=1)
     labels, num_classes = known.labels, known.num_classes
     weights, bias = fit_standardised_softmax(columns, labels, num_classes, PENALTY)
     return {"weights": weights, "bias": bias, **fit_small_net(columns, labels, num_classes)}

@@ -41,7 +41,8 @@ class Evidence:
     """A kind of evidence: of a slice of rows, given what it learnt, ``columns`` (m, d).
 
     ``opinions`` are what it thinks of every class, as V log-probabilities each, (m, V, K), where it thinks so.
-    ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have.
+    ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have. Columns are kept in
+    float32, but ``raw`` ones in the float64 that they may be given in, since they may lie far from 0.
     """
 
     columns: Callable[[ClassifierOutputs, slice, State], Floats]
@@ -49,6 +50,7 @@ class Evidence:
     learning: Learning | None = None
     opinions: Callable[[ClassifierOutputs, slice, State], NDArray[np.float64]] | None = None
     least_classes: int = 2
+    raw: bool = False
 
     def lacking(self, outputs: ClassifierOutputs) -> str | None:
         """Return the first array that it needs and the outputs lack."""
@@ -60,10 +62,10 @@ class Evidence:
         return self.learning is not None and self.learning.of == "reference"
 
 
-def arrays_fit(state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype: str = "float32") -> bool:
-    """Return whether a state has exactly these arrays, of these shapes (None: any length) and that type of floats."""
+def arrays_fit(state: State, shapes: Mapping[str, tuple[int | None, ...]], *types: str) -> bool:
+    """Return whether a state has exactly these arrays, of these shapes (None: any length) and one of those types."""
     return state.keys() == shapes.keys() and all(
-        state[name].dtype == dtype
+        state[name].dtype.name in types
         and state[name].ndim == len(shape)
         and all(size in (None, found) for size, found in zip(shape, state[name].shape, strict=True))
         for name, shape in shapes.items()
@@ -71,8 +73,8 @@ def arrays_fit(state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype
 
 
 def require_arrays(state: State, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
-    """Raise unless the state has exactly these arrays; see :func:`arrays_fit`."""
-    if not arrays_fit(state, shapes):
+    """Raise unless the state has exactly these arrays, of floats; see :func:`arrays_fit`."""
+    if not arrays_fit(state, shapes, "float32", "float64"):
         raise SteepslopeError(f"expected arrays {dict(shapes)}, found {', '.join(state) or 'none'}")
 
 

@@ -100,7 +100,8 @@ def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDA
     """Return weights and bias of a linear classifier on the features of some of the rows, drawn by the seed."""
     rows = np.sort(probe_rows(len(train), seed))
     classes = int(train.labels.max()) + 1
-    return fit_standardised_softmax(train.require_features()[rows], train.labels[rows], classes, PENALTY)
+    weights, bias = fit_standardised_softmax(train.require_features()[rows], train.labels[rows], classes, PENALTY)
+    return weights, bias.astype(np.float32)
 
 
 def probed_outputs(

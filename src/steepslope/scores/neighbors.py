@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.neighbors import Index, as_float32, unit_rows
+from steepslope.estimators.neighbors import Index, as_they_are, unit_rows
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.scores.score import Score, State, require_both_sides, require_fitted
 
@@ -24,7 +24,7 @@ class ReferenceScore(Score):
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Take the classifier's training outputs as references, by their labels."""
-        rows = unit_rows if self.unit_length else as_float32
+        rows = unit_rows if self.unit_length else as_they_are
         self.index_ = Index.build(outputs.require_features(), outputs.labels, outputs.num_classes, rows)
         return self
 

@@ -25,7 +25,7 @@ def check_feature_opinion(state: State, num_classes: int) -> None:
     """Raise unless a state is such a net for as many classes."""
     hidden = len(state.get("inner_bias", ()))
     shapes = (None, hidden), (hidden,), (hidden, num_classes), (num_classes,)
-    require_arrays(state, dict(zip(NAMES, shapes, strict=True)))
+    require_arrays(state, dict(zip(NAMES, shapes, strict=True)), double=("inner_bias",))
 
 
 def feature_opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:

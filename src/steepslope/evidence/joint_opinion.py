@@ -32,7 +32,7 @@ def check_joint(state: State, num_classes: int) -> None:
     require_arrays(state, {
         "weights": (None, num_classes), "bias": (num_classes,), "inner": (width, hidden), "inner_bias": (None,),
         "outer": (hidden, num_classes), "outer_bias": (num_classes,),
-    })  # fmt: skip
+    }, double=("bias", "inner_bias"))  # fmt: skip
 
 
 def joint_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:

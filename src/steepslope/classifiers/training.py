@@ -1,4 +1,7 @@
-"""Train a small classifier on images in memory; killed at any moment, it resumes to the same weights."""
+"""Train a small classifier on images in memory; killed at any moment, it resumes to the same weights.
+
+A net has its own number of threads, on which sums depend, so a seed gives the same weights on one core and on many.
+"""
 
 import math
 from dataclasses import asdict, dataclass
@@ -20,7 +23,7 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.estimators.cycle import cosine
 from steepslope.utilities.progress import bar
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
-from steepslope.utilities.seeding import seeded
+from steepslope.utilities.seeding import on_threads, seeded
 
 STATE = "unfinished.safetensors"
 CHECKS: dict[str, Check] = {
@@ -90,7 +93,8 @@ def train_classifier(
     )  # fmt: skip
     run = _Run(card, recipe)
     run.resume(out / STATE)
-    run.train(images.subset(fitted), out / STATE)
+    with on_threads(NETS[net].threads):
+        run.train(images.subset(fitted), out / STATE)
     save_checkpoint(run.net, card, out)
     (out / STATE).unlink()
     classifier = checkpoint_classifier(run.net, card, f"checkpoint:{out}")

@@ -59,7 +59,8 @@ class FinetuneRequest(Finetuning):
     devices
         Processes on this machine, one a GPU or on the CPU; by default 1, or what torchrun started.
     num_nodes
-        Number of machines; by default 1, or what torchrun started.
+        Number of machines; by default 1, or what torchrun started. They find one another by torchrun, by a scheduler
+        such as SLURM, or by MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
     strategy
         Strategy of Lightning Fabric: auto, ddp or a kind of ddp.
     tensorboard

@@ -15,8 +15,8 @@ from steepslope.cli import main
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import dropout_layers
 from steepslope.outputs import ClassifierOutputs
-from tests.images import EFFICIENTNET, extract_folder, folder_of
-from tests.nets import COLOUR, tiny
+from tests.images import EFFICIENTNET, extract_folder, extracted, folder_of
+from tests.nets import COLOUR, squeezed, tiny
 
 
 def test_real_weights_know_real_photos(tmp_path: Path) -> None:
@@ -57,6 +57,22 @@ def test_ones_own_module_gives_what_goes_into_its_last_layer(tmp_path: Path) -> 
     np.testing.assert_allclose(outputs.logits, module(images).detach(), atol=1e-6)
     features = module.body[:3](images).detach()  # type: ignore[index,operator]
     np.testing.assert_allclose(outputs.require_features(), features, atol=1e-6)
+
+
+def test_a_convolution_may_be_the_last_layer(tmp_path: Path) -> None:
+    """What it sees, averaged over the places; not what a linear layer saw before."""
+    classifier = load_classifier("torchvision:squeezenet1_1?weights=random").with_transform(image_size=64)
+    features, _ = classifier(classifier.noise(2))
+    assert features is not None
+    before = classifier.net.model.features(classifier.noise(2)).mean(dim=(2, 3))  # type: ignore[union-attr,operator]
+    np.testing.assert_allclose(features, before.detach(), atol=1e-5)
+    own = load_classifier("module:tests.nets:squeezed").with_transform(16, 0.5, 0.25)
+    features, _ = own(own.noise(2))
+    assert features is not None
+    pooled = squeezed().maps(own.noise(2)).mean(dim=(2, 3))
+    np.testing.assert_allclose(features, pooled.detach().numpy(), atol=1e-6)
+    outputs = extracted("module:tests.nets:squeezed", folder_of(tmp_path / "data", 4), tmp_path / "out")
+    assert outputs.require_features().shape == (12, 6)
 
 
 def test_timm_models_get_dropout_by_rate() -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import steepslope.classifiers.training
-from steepslope.classifiers.training import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier, turned
 from steepslope.classifiers.nets import NETS
+from steepslope.classifiers.training import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier, turned
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.seeding import on_threads

@@ -125,8 +125,8 @@ def table_rows(
 
     Oracles are also compared with the best single score among those given.
 
-    TPR and TNR are also taken at the cuts of :func:`cuts_of`. ``groups`` and ``paper`` add the groups and the paper's variants.
-    Whole ``clusters``, labels (n,), are resampled where they are given.
+    TPR and TNR are also taken at the cuts of :func:`cuts_of`. ``groups`` and ``paper`` add the groups and the paper's
+    variants. Whole ``clusters``, labels (n,), are resampled where they are given.
     """
     cuts = cuts_of(scored)
     separability = {name: metric.function for name, metric in SEPARABILITY.items()}

@@ -77,9 +77,7 @@ def arrays_fit(
     )
 
 
-def require_arrays(
-    state: State, shapes: Mapping[str, tuple[int | None, ...]], double: Collection[str] = ()
-) -> None:
+def require_arrays(state: State, shapes: Mapping[str, tuple[int | None, ...]], double: Collection[str] = ()) -> None:
     """Raise unless the state has exactly these arrays; see :func:`arrays_fit`."""
     if not arrays_fit(state, shapes, double=double):
         raise SteepslopeError(f"expected arrays {dict(shapes)}, found {', '.join(state) or 'none'}")

@@ -13,9 +13,9 @@ def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2) ->
     request
         What the oracle is to be trained on, and how.
     images
-        Number of images, in place of those of the data.
+        Number of images to train on; by default those of --data are counted.
     trial
-        Images at once in the steps that are tried.
+        Number of images at once in the steps that are tried.
     """
     from steepslope.finetuning.launch import plan_stages
     from steepslope.utilities.progress import console

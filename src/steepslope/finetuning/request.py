@@ -28,11 +28,12 @@ class FinetuneRequest(Finetuning):
     outputs
         Outputs of the classifier on the images without augmentation, in place of the classifier, which then is not run.
     valid
-        Outputs on which epochs are compared, for select; by default those of the live classifier's held-out rows.
+        Outputs on which epochs are compared, where --select is not last; by default those of the live classifier's
+        held-out rows.
     valid_data
-        Data spec of the images of the outputs in valid, by default that of data.
+        Data spec of the images of the outputs in --valid; by default that of --data.
     classes
-        Text file with the name of one class (folder) a line, as for extract.
+        Text file with the name of one class (folder) a line, in the order of the labels, as for extract.
     init
         Folder of a trained oracle of the same backbone and head to begin with.
     stages

@@ -68,6 +68,28 @@ class Stubborn(Convolutions):
         return super().forward(images if images.sum() > 0 else -images)
 
 
+class Squeezed(nn.Module):
+    """A net whose classifier is a convolution, as SqueezeNet's; a linear layer gates its channels before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.gate, self.last = nn.Conv2d(3, 6, 3), nn.Linear(6, 6), nn.Conv2d(6, 3, 1)
+
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        found = torch.relu(self.stem(images))
+        gates: torch.Tensor = self.gate(found.mean(dim=(2, 3))).sigmoid()
+        return found * gates[:, :, None, None]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = torch.relu(self.last(self.maps(images))).mean(dim=(2, 3)) - 0.1
+        return logits
+
+
+def squeezed() -> Squeezed:
+    torch.manual_seed(0)
+    return Squeezed()
+
+
 class Viewing(Convolutions):
     """A net that flattens by ``view``, which channels-last layers do not allow."""
 

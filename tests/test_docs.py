@@ -104,7 +104,8 @@ def _trained(code: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) ->
     optimizer = torch.optim.Adam(net.parameters(), 0.01)
     for _ in range(60):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(inputs), torch.from_numpy(labels)).backward()
+        loss = torch.nn.functional.cross_entropy(net(inputs), torch.from_numpy(labels))
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return dict(net.state_dict())
 

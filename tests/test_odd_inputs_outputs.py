@@ -134,7 +134,7 @@ PASSING: dict[str, Callable[[], ClassifierOutputs]] = {
     "a tensor with a gradient": given(torch.tensor(LOGITS, requires_grad=True), torch.tensor(LABELS), classes=NAMES),
     "tensors of rows": given(list(torch.tensor(LOGITS)), list(torch.tensor(LABELS)), classes=NAMES),
     "tensors of batches": given(
-        list(torch.tensor(LOGITS).split(5)), list(torch.tensor(LABELS).split(5)), classes=NAMES
+        list(torch.split(torch.tensor(LOGITS), 5)), list(torch.split(torch.tensor(LABELS), 5)), classes=NAMES
     ),
     "classes as an array": given(LOGITS, LABELS, classes=np.array(NAMES)),
     "probabilities": probable(P, TEXT, classes=NAMES),

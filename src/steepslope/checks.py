@@ -57,19 +57,37 @@ def each(check: Check) -> Check:
 SEED = whole(0, 2**31 - 1)  # what every generator in use takes
 
 
-def require(name: str, value: Any, check: Check) -> None:
-    """Raise unless the check allows the value.
+def plain(value: Any) -> Any:
+    """Return a number of NumPy's or PyTorch's as Python's own, also inside a tuple; all else as it is.
+
+    Such numbers wrap around, are not what every library takes as a size, and JSON does not know them.
+
+    >>> import numpy as np
+    >>> plain(np.uint8(3)), plain((np.int64(64), 32)), plain(np.True_), plain("auto")
+    (3, (64, 32), True, 'auto')
+    """
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def require(name: str, value: T, check: Check) -> T:
+    """Return the value, :func:`plain`; raise unless the check allows it.
 
     >>> require("epochs", 0, whole(1))
     Traceback (most recent call last):
     steepslope.errors.SteepslopeError: epochs: expected a whole number >= 1, found 0
     """
-    if not check.allows(value):
-        raise SteepslopeError(f"expected {check.expected}, found {value!r}", name)
+    found: T = plain(value)
+    if not check.allows(found):
+        raise SteepslopeError(f"expected {check.expected}, found {found!r}", name)
+    return found
 
 
 def require_all(settings: Any, checks: Mapping[str, Check]) -> None:
-    """Raise unless each attribute of the settings that a check is of is allowed by it."""
+    """Make all attributes of frozen settings :func:`plain`; raise unless each that has a check is allowed by it."""
+    for name, value in vars(settings).items():
+        object.__setattr__(settings, name, plain(value))
     for name, check in checks.items():
         require(name, getattr(settings, name), check)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from steepslope.checks import Check, number, require
+from steepslope.checks import Check, number, plain, require
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.theory import decision_probability
 
@@ -238,7 +238,8 @@ class LossSettings:
         for name, value in self.parameters.items():
             require_known("parameter of a loss", name, known)
             require(name, value, known[name])
-        own = {name: self.parameters.get(name, default) for name, (default, _) in parameters_of(self.name).items()}
+        given = {name: plain(value) for name, value in self.parameters.items()}
+        own = {name: given.get(name, default) for name, (default, _) in parameters_of(self.name).items()}
         object.__setattr__(self, "parameters", own)
 
     @property

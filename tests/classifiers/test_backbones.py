@@ -16,8 +16,8 @@ from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import dropout_layers
 from steepslope.outputs import ClassifierOutputs
-from tests.images import EFFICIENTNET, extract_folder, folder_of
-from tests.nets import COLOUR, tiny
+from tests.images import EFFICIENTNET, extract_folder, extracted, folder_of
+from tests.nets import COLOUR, squeezed, tiny
 
 
 def test_real_weights_know_real_photos(tmp_path: Path) -> None:
@@ -95,6 +95,22 @@ def test_preprocessing_stands_in_place_of_all_others() -> None:
 def test_ones_own_module_may_name_its_classes() -> None:
     assert load_classifier("module:tests.nets:Named").classes == {"cow": 0, "ant": 1, "bee": 2}
     assert load_classifier("module:tests.nets:tiny").classes is None
+
+
+def test_a_convolution_may_be_the_last_layer(tmp_path: Path) -> None:
+    """What it sees, averaged over the places; not what a linear layer saw before."""
+    classifier = load_classifier("torchvision:squeezenet1_1?weights=random").with_transform(image_size=64)
+    features, _ = classifier(classifier.noise(2))
+    assert features is not None
+    before = classifier.net.model.features(classifier.noise(2)).mean(dim=(2, 3))  # type: ignore[union-attr,operator]
+    np.testing.assert_allclose(features, before.detach(), atol=1e-5)
+    own = load_classifier("module:tests.nets:squeezed").with_transform(16, 0.5, 0.25)
+    features, _ = own(own.noise(2))
+    assert features is not None
+    pooled = squeezed().maps(own.noise(2)).mean(dim=(2, 3))
+    np.testing.assert_allclose(features, pooled.detach().numpy(), atol=1e-6)
+    outputs = extracted("module:tests.nets:squeezed", folder_of(tmp_path / "data", 4), tmp_path / "out")
+    assert outputs.require_features().shape == (12, 6)
 
 
 def test_timm_models_get_dropout_by_rate() -> None:

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 import steepslope.classifiers.training
+from steepslope.classifiers.nets import NETS
 from steepslope.classifiers.training import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier, turned
 from steepslope.cli import main
 from steepslope.errors import SteepslopeError
+from steepslope.utilities.seeding import on_threads
 from tests.conftest import kill_once_there
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
@@ -23,6 +25,22 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
         train_classifier("digits-net", "digits", tmp_path / name, recipe)
     weights = [(tmp_path / name / "classifier.safetensors").read_bytes() for name in "abc"]
     assert weights[0] == weights[1] != weights[2]
+
+
+def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients are sums over threads: on one, two and three they once led to other weights."""
+    one_thread_differs = []
+    for threads in (1, 2, 3):
+        with on_threads(threads):
+            train_classifier("digits-net", "digits", tmp_path / str(threads), replace(RECIPE, epochs=1))
+            assert torch.get_num_threads() == threads
+            monkeypatch.setitem(NETS, "digits-net", replace(NETS["digits-net"], threads=threads))
+            train_classifier("digits-net", "digits", tmp_path / f"own{threads}", replace(RECIPE, epochs=1))
+            monkeypatch.undo()
+        files = [tmp_path / name / "classifier.safetensors" for name in (str(threads), "1", f"own{threads}")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+        one_thread_differs.append(files[2].read_bytes() != files[1].read_bytes())
+    assert one_thread_differs == [False, True, True]  # so that the above could have failed
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:

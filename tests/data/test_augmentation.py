@@ -140,7 +140,7 @@ def test_copies_lie_beside_their_original_and_depend_on_nothing_else() -> None:
     data = images(12, 10, 3)
     copies = Augmented(data, 3, ALL_KINDS, 7)
     assert len(copies) == 18
-    assert copies.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2] * 2
+    assert np.asarray(copies.labels).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2] * 2
     assert copies.ids[:4] == ["a/0#1", "a/0#2", "a/0#3", "a/1#1"]
     forward = [pixels(copies.image(row)) for row in range(18)]
     for row in reversed(range(18)):

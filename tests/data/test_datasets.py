@@ -55,7 +55,8 @@ def test_every_source_keeps_the_contract(scheme: str, examples: dict[str, str]) 
     assert len(data) == len(data.ids) == len(set(data.ids)) > 1
     assert (data.labels is None) == (scheme == "images")
     if data.labels is not None:
-        assert (len(data.labels), data.labels.dtype) == (len(data), np.int64)
+        assert len(data.labels) == len(data)
+        assert data.labels.dtype == np.int64
         assert data.classes is None or len(data.classes) > data.labels.max()
     assert isinstance(data.image(1), Image.Image)
     assert data.fingerprint() == spec.open().fingerprint() != data.fingerprint(slice(0, 1))

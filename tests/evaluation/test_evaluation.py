@@ -16,7 +16,7 @@ from steepslope.metrics import METRICS, Groups, aupr_success, auroc, compare, co
 from steepslope.metrics.measures import table_metrics
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
-from steepslope.report.tables import difference_grid
+from steepslope.report.tables import cut_grid, difference_grid
 from tests.conftest import make_outputs
 from tests.evaluation.samples import with_noise, with_scores
 
@@ -59,6 +59,23 @@ def test_cuts_follow_the_alphas_of_a_steep_slope_oracle(outputs: ClassifierOutpu
     unseen = make_outputs(seed=1)
     rows = evaluate_predictions(unseen, [str(tmp_path / "ss")], bootstrap=0).rows
     assert [list(row.cuts) for row in rows] == [[0.5, 5 / 7]] * 2
+
+
+def test_each_steep_slope_oracle_is_shown_at_its_own_cut(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    """The first one's cut once stood for that of all."""
+    alphas = {"mild": (2, 5), "steep": (1, 9), "even": (3, 3), "alike": (4, 10)}
+    for name, (alpha_pos, alpha_neg) in alphas.items():
+        Oracle(alpha_pos=alpha_pos, alpha_neg=alpha_neg, epochs=1).fit(outputs).save(tmp_path / name)
+    evaluation = evaluate_predictions(outputs, [str(tmp_path / name) for name in alphas], bootstrap=0)
+    assert [list(row.cuts) for row in evaluation.rows] == [[0.5, 5 / 7, 0.9]] * 5
+    assert [row.natural_cut for row in evaluation.rows] == [None, 5 / 7, 0.9, 0.5, 5 / 7]
+    for row, one in zip(evaluation.rows, evaluation.scored, strict=True):
+        for cut, rates in row.cuts.items():
+            assert rates["tnr"] == tnr(one.confidence, outputs.is_correct, np.log(cut / (1 - cut)))
+    grid = cut_grid(evaluation.rows)
+    assert [title for title in grid.columns if "TNR" in title] == [f"TNR at p > {cut}" for cut in (0.5, 0.714, 0.9)]
+    assert "(mild at 0.714, steep at 0.9, even at 0.5, alike at 0.714)" in grid.note
+    assert evaluation.rows[2].details_as_json()["natural_cut"] == 0.9
 
 
 def test_without_groups_and_paper_there_are_none(outputs: ClassifierOutputs) -> None:

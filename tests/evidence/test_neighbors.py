@@ -34,7 +34,7 @@ def test_many_features_are_searched_in_components(state: State) -> None:
     components = PCA(COMPONENTS, svd_solver="full").fit(known.require_features().astype(np.float64))
     tree = NearestNeighbors(n_neighbors=50).fit(components.transform(known.require_features()))
     nearest = tree.kneighbors(components.transform(outputs.require_features()), return_distance=False)
-    same = known.labels[nearest] == outputs.predictions[:, None]
+    same = known.require_labels()[nearest] == outputs.predictions[:, None]
     found = neighbor_columns(outputs, slice(0, 100), state)
     np.testing.assert_allclose(found[:, 1], same[:, :10].mean(axis=1), atol=1e-6)
     np.testing.assert_allclose(found[:, 3], same.mean(axis=1), atol=1e-6)

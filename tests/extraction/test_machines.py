@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
+from steepslope.cli import main
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import launched
 from steepslope.extraction.options import Machines
@@ -73,6 +75,52 @@ def test_torchrun_and_the_options_must_agree(monkeypatch: pytest.MonkeyPatch) ->
     message = "devices and num_nodes: expected 2 processes, as torchrun started, found 3 × 1"
     with pytest.raises(SteepslopeError, match=message), launched(Machines(devices=3)):
         pass
+
+
+def test_several_machines_need_a_place_to_meet(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each once waited by itself, for seven days."""
+    assert main([*words(TINY, images, tmp_path / "out"), "--num-nodes", "2"]) == 2
+    error = capsys.readouterr().err
+    expected = "num_nodes: expected torchrun --nnodes 2, or MASTER_ADDR, MASTER_PORT, NODE_RANK in the environment"
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+MEET = """
+import sys, time
+from datetime import timedelta
+from steepslope.extraction import machines
+from steepslope.extraction.options import Machines
+
+machines.JOIN = timedelta(seconds=float(sys.argv[1]))
+with machines.launched(Machines(devices=1, num_nodes=2, strategy="ddp")) as fabric:
+    time.sleep(0 if fabric.global_rank else float(sys.argv[2]))
+    fabric.barrier()
+    print("met")
+"""
+
+
+def meeting(rank: int, port: int, *seconds: float) -> subprocess.Popen[str]:
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(rank), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", MEET, *map(str, seconds)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **place})
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_machine_that_no_other_joins_says_so(rank: int) -> None:
+    _, error = meeting(rank, find_free_network_port(), 2, 0).communicate(timeout=120)
+    assert "num_nodes: waited 0.0333333 minutes for 2 processes to meet at 127.0.0.1:" in error.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_once_met_they_wait_long_for_one_another() -> None:
+    """The time to come does not bound the work: the first process may join shards for hours."""
+    port = find_free_network_port()
+    both = [meeting(rank, port, 20, 25) for rank in (0, 1)]
+    assert ["met" in one.communicate(timeout=300)[0] for one in both] == [True, True]
 
 
 @pytest.mark.slow

@@ -55,7 +55,10 @@ def test_held_out_rows_have_no_say_in_their_own_log_odds(inputs: tuple[str, ...]
     fit_set, n = opinions.fit_set, 300
     rows = n if "views" in inputs else 3 * n
     assert len(fit_set.rows) == 3 * n
-    labels, stacked = fit_set.rows.labels, np.concatenate([opinions.parts[name][:rows] for name in inputs], axis=1)
+    labels, stacked = (
+        fit_set.rows.require_labels(),
+        np.concatenate([opinions.parts[name][:rows] for name in inputs], axis=1),
+    )
     weights = np.array([1.0] * n + [0.1 * n / (2 * n)] * (2 * n))[:rows]
     found = opinions.held_out(inputs, 10.0)
     for number in range(5):

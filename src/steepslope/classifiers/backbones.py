@@ -66,9 +66,10 @@ def torchvision_classifier(argument: str) -> Classifier:
 def module_classifier(argument: str) -> Classifier:
     """Call ``module:pkg.mod:factory`` for an ``nn.Module`` from images to logits.
 
-    The features are what goes into its last linear layer. A module without an attribute ``transform`` (a
-    :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``, or ``--preprocessing``; the channels are those
-    of its first convolution. An attribute ``classes`` has the names of its classes in the order of its logits.
+    The features are what goes into its last linear map, a layer or a convolution. A module without an attribute
+    ``transform`` (a :class:`Transform`) needs ``--image-size``, ``--mean`` and ``--std``, or ``--preprocessing``; the
+    channels are those of its first convolution. An attribute ``classes`` has the names of its classes in the order of
+    its logits.
     """
     place, _, factory = argument.partition(":")
     sys.path.insert(0, "")  # to find modules in the current folder too, as ``python -m`` does
@@ -101,23 +102,36 @@ class TimmNet(nn.Module):
 
 
 class BeforeLastLinear(nn.Module):
-    """Any model from images to logits, with what goes into the linear layer that runs last beside them."""
+    """Any model from images to logits, with what goes into the linear map that runs last beside them.
+
+    That is a linear layer, or a convolution to K channels, as in SqueezeNet, whose input is averaged over the places.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self._kept: list[Tensor] = []
+        self._kept: list[tuple[nn.Module, Tensor]] = []  # the last linear layer and the last convolution, as they ran
         for layer in model.modules():
-            if isinstance(layer, nn.Linear):
+            if isinstance(layer, nn.Linear | nn.Conv2d):
                 layer.register_forward_pre_hook(self._keep)
 
-    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._kept[:] = [inputs[0]]
+    def _keep(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        others = [one for one in self._kept if isinstance(one[0], nn.Linear) != isinstance(layer, nn.Linear)]
+        self._kept[:] = [*others, (layer, inputs[0])]
 
     def forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Return features (n, d), None without a linear layer, and logits (n, K)."""
+        """Return features (n, d), None without such a map, and logits (n, K)."""
         logits = self.model(images)
-        return (self._kept.pop().flatten(1) if self._kept else None), logits
+        kept, self._kept[:] = self._kept[::-1], []
+        maps = (inputs for layer, inputs in kept if isinstance(layer, nn.Linear) or _gives(layer, logits))
+        features = next(maps, None)
+        if features is not None and features.ndim == 4:
+            features = features.mean(dim=(2, 3))
+        return None if features is None else features.flatten(1), logits
+
+
+def _gives(convolution: nn.Module, logits: Any) -> bool:
+    return isinstance(logits, Tensor) and logits.shape[1:] == (getattr(convolution, "out_channels", None),)
 
 
 def _frozen(spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None) -> Classifier:

@@ -1,4 +1,7 @@
-"""Train a small classifier on images in memory; killed at any moment, it resumes to the same weights."""
+"""Train a small classifier on images in memory; killed at any moment, it resumes to the same weights.
+
+A net has its own number of threads, on which sums depend, so a seed gives the same weights on one core and on many.
+"""
 
 import math
 from dataclasses import asdict, dataclass
@@ -21,7 +24,7 @@ from steepslope.estimators.cycle import cosine
 from steepslope.utilities.progress import Notice, bar, silent
 from steepslope.utilities.results import require_made
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
-from steepslope.utilities.seeding import seeded
+from steepslope.utilities.seeding import on_threads, seeded
 
 STATE = "unfinished.safetensors"
 CHECKS: dict[str, Check] = {
@@ -95,7 +98,7 @@ def train_classifier(
     card = ClassifierCard(
         net=net, num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
         mean=float(pixels.mean()), std=float(pixels.std()),
-        data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=split_seed,
+        data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=int(split_seed),
         training=asdict(recipe), classes=None if images.classes is None else list(images.classes),
     )  # fmt: skip
     if not replace and is_trained(out, card):
@@ -122,7 +125,8 @@ def _trained(card: ClassifierCard, recipe: ClassifierTraining, images: Images, o
     """Train, or go on with a killed training, and save the checkpoint."""
     run = _Run(card, recipe)
     run.resume(out / STATE)
-    run.train(images, out / STATE)
+    with on_threads(NETS[card.net].threads):
+        run.train(images, out / STATE)
     save_checkpoint(run.net, card, out)
     (out / STATE).unlink()
     return checkpoint_classifier(run.net, card, f"checkpoint:{out}")

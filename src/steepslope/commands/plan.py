@@ -14,9 +14,9 @@ def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2, pr
     request
         What the oracle is to be trained on, and how.
     images
-        Number of images; by default that of the data, or where none are named, that of the preset's data.
+        Number of images to train on; by default that of the data, or where none are named, that of the preset's data.
     trial
-        Images at once in the steps that are tried.
+        Number of images at once in the steps that are tried.
     preset
         Name of the preset that the request came from.
     """

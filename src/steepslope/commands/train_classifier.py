@@ -37,13 +37,13 @@ def train_classifier(
     epochs
         Passes over the training rows; by default what suits the net.
     batch_size
-        Images a step; by default what suits the net.
+        Images in a step; by default what suits the net.
     learning_rate
-        First learning rate.
+        Learning rate of the first step; by default 0.001.
     flip
-        Mirror images at random.
+        Mirror images at random; by default not.
     rotate
-        Turn images at random by at most so many degrees.
+        Largest angle, in degrees, by which images are turned at random; by default 0.
     optimizer
         Optimizer: adam or sgd; by default adam.
     momentum
@@ -53,11 +53,11 @@ def train_classifier(
     schedule
         Schedule of the learning rate: cosine or constant; by default cosine.
     holdout
-        Number of training rows to hold out; by default 10,000, at most half.
+        Number of training rows to hold out, on which errors are seen later; by default 10,000, but at most half.
     split_seed
         Seed that fixes which rows are held out.
     seed
-        Seed that fixes weights, order and dropout.
+        Seed of the weights, the order of images and dropout; the same seed gives the same net on any number of threads.
     replace
         Replace a classifier that the folder holds already, trained in another way or on other images.
     """

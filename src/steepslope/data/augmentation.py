@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from steepslope.checks import SEED, require, whole
+from steepslope.checks import SEED, require_all, whole
 from steepslope.data.images import ALL, Dataset, in_pil
 from steepslope.data.transforms import as_colour
 from steepslope.errors import SteepslopeError, require_known
@@ -175,8 +175,7 @@ class Augmented:
     seed: int
 
     def __post_init__(self) -> None:
-        require("copies", self.copies, whole(1))
-        require("seed", self.seed, SEED)
+        require_all(self, {"copies": whole(1), "seed": SEED})
         if not self.kinds:
             raise SteepslopeError("expected at least one, found none", "kinds")
         for kind in self.kinds:

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.checks import SEED, require
+from steepslope.checks import SEED, plain, require
 from steepslope.data.class_names import ClassNames
 from steepslope.data.digits import load_digits, look_at_digits
 from steepslope.data.hub_data import look_at_hub, open_hub
@@ -147,9 +147,8 @@ def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.in
     >>> len(fitted), len(held_out)
     (50000, 10000)
     """
-    count = min(10_000, n // 2) if holdout is None else holdout
+    count = min(10_000, n // 2) if holdout is None else plain(holdout)
     if not 0 < count < n:
         raise SteepslopeError(f"expected 1 to {n - 1} of the {n} training rows, found {count}", "holdout")
-    require("split_seed", seed, SEED)
-    order = np.random.default_rng(seed).permutation(n)
+    order = np.random.default_rng(require("split_seed", seed, SEED)).permutation(n)
     return np.sort(order[count:]), np.sort(order[:count])

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
 from steepslope.utilities.blocks import blocks
 
 Bounds = Sequence[tuple[float | None, float | None]]
-CONSTANT = 1e-6  # a deviation below this fraction of the mean is rounding
+# A deviation below this fraction of the mean is rounding; of float64, CONSTANT_DOUBLE.
+CONSTANT, CONSTANT_DOUBLE = 1e-6, 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,26 +25,35 @@ class Standardised:
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
 
-    def for_originals(self, weights: NDArray[Any], bias: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return weights (w, K) and bias (K,) that give on the originals what the given ones give on the columns."""
-        own = weights / self.scale[:, None]
-        return own, bias - self.mean @ own
+    def for_originals(
+        self, weights: NDArray[Any], bias: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return weights (w, K) and bias (K,) that give on the originals what the given ones give on the columns.
+
+        The weights are float32; the bias is float64, and makes up for their rounding, which grows with the mean.
+        """
+        own = (weights / self.scale[:, None]).astype(np.float32)
+        return own, bias - self.mean @ own.astype(np.float64)
 
 
 def standardised(columns: NDArray[Any]) -> Standardised:
     """Standardise columns (n, w); a constant one becomes 0."""
     mean = columns.mean(axis=0, dtype=np.float64)
     squares = sum(np.square(columns[rows] - mean).sum(axis=0) for rows in blocks(len(columns), 4_096))
-    scale = scale_of(mean, np.sqrt(squares / len(columns)))
-    changed = columns.astype(np.float32)
-    changed -= mean.astype(np.float32)
+    scale = scale_of(mean, np.sqrt(squares / len(columns)), columns.dtype)
+    changed = np.empty(columns.shape, dtype=np.float32)
+    for rows in blocks(len(columns), 4_096):
+        changed[rows] = columns[rows] - mean
     changed /= scale.astype(np.float32)
     return Standardised(changed, mean, scale)
 
 
-def scale_of(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what to divide columns by: 1 where one is constant but for rounding, which would be blown up."""
-    return np.where(deviation > CONSTANT * np.abs(mean), deviation, 1.0)
+def scale_of(
+    mean: NDArray[np.float64], deviation: NDArray[np.float64], dtype: DTypeLike = np.float32
+) -> NDArray[np.float64]:
+    """Return what to divide columns of a type by: 1 where one is constant but for rounding, which would be blown up."""
+    rounding = CONSTANT_DOUBLE if dtype == np.float64 else CONSTANT
+    return np.where(deviation > rounding * np.abs(mean), deviation, 1.0)
 
 
 def minimise(
@@ -70,11 +80,10 @@ def minimise(
 
 def fit_standardised_softmax(
     columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, penalty: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return weights (w, K) and bias (K,) of :func:`fit_softmax` on standardised columns, for the columns."""
     inputs = standardised(columns)
-    weights, bias = inputs.for_originals(*fit_softmax(inputs.columns, labels, num_classes, penalty))
-    return weights.astype(np.float32), bias.astype(np.float32)
+    return inputs.for_originals(*fit_softmax(inputs.columns, labels, num_classes, penalty))
 
 
 def fit_softmax(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.blocks import blocks
+from steepslope.utilities.blocks import blocks, read_rows
 
 Floats = NDArray[np.float64]
 CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
@@ -27,17 +27,20 @@ SAME = 1e-6  # distances this close, relatively, are ties
 SPARE = 8  # candidates beyond those wanted
 GROUP = 64  # columns whose least is found first
 MANY = 32  # classes, beyond which distances to all of them are found at once
-Rows = Callable[[NDArray[Any]], NDArray[np.float32]]
+Rows = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
 
 
-def as_float32(rows: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the rows as they are."""
-    return np.asarray(rows, dtype=np.float32)
+def as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Return the rows in float32, or in the float64 that they are in, of which float32 is kept once they are centred.
+
+    Far from 0, where float32 is coarse, rows would be rounded onto one another.
+    """
+    return np.asarray(rows, dtype=np.float64 if rows.dtype == np.float64 else np.float32)
 
 
-def unit_rows(rows: NDArray[Any]) -> NDArray[np.float32]:
+def unit_rows(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
     """Scale each row to length 1; a row of zeros stays."""
-    values = as_float32(rows)
+    values = as_they_are(rows)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     return np.asarray(values / np.where(lengths > 0, lengths, 1))
 
@@ -61,17 +64,17 @@ class Index:
 
     @classmethod
     def build(
-        cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int, rows: Rows = as_float32
+        cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int, rows: Rows = as_they_are
     ) -> Index:
         """Sort the references by class; centring keeps the products, and with them the rounding, small."""
         order = np.argsort(labels, kind="stable")
-        points = np.empty(features.shape, dtype=np.float32)
-        for block in blocks(len(order)):
-            points[block] = rows(features[order[block]])
-        centre = points.mean(axis=0, dtype=np.float64).astype(np.float32)
+        sums = [rows(read_rows(features, block)).sum(axis=0, dtype=np.float64) for block in blocks(len(order))]
+        centre = (np.sum(sums, axis=0) / len(order)).astype(np.float32)
         if not np.isfinite(centre).all():
             raise SteepslopeError("features: expected finite values, found others")
-        points -= centre
+        points = np.empty(features.shape, dtype=np.float32)
+        for block in blocks(len(order)):
+            points[block] = rows(features[order[block]]) - centre
         starts = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=num_classes))]).astype(np.int64)
         return cls(points, centre, starts)
 
@@ -113,7 +116,7 @@ class Index:
         distances, _ = self.search(queries, rank, ())
         return distances
 
-    def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_float32) -> Floats:
+    def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_they_are) -> Floats:
         """Return the distance to the k-th nearest of all references, (n, d) -> (n,)."""
         self._require_at_least(k)
         points = torch.from_numpy(self.points)
@@ -132,7 +135,7 @@ class Index:
         distances = np.full((len(queries), self.num_classes), np.inf)
         found = np.empty((len(queries), len(counts), self.num_classes))
         self._require_at_least(max(counts, default=0))
-        for rows, chunk, own, squared in self._chunks(queries, as_float32):
+        for rows, chunk, own, squared in self._chunks(queries, as_they_are):
             if counts:
                 found[rows] = self._counted(chunk, own, squared, counts, quick)
             if quick and self.num_classes > MANY:
@@ -205,7 +208,7 @@ class Index:
         points, room = torch.from_numpy(self.points), torch.empty(0)
         lengths, size = torch.from_numpy(self.squares), max(1, CHUNK_ENTRIES // max(self.points.shape))
         for part in blocks(len(queries), size):
-            centred = rows(queries[part]) - self.centre
+            centred = np.asarray(rows(queries[part]) - self.centre, dtype=np.float32)
             if not np.isfinite(centred.sum()):
                 bad = part.start + int((~np.isfinite(centred)).any(axis=1).argmax())
                 raise SteepslopeError(f"features: expected finite values, found others in row {bad}")

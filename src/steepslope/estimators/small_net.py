@@ -23,19 +23,20 @@ NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
 def fit_small_net(
     columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, width: int, dropout: float = 0.0
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[str, NDArray[Any]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
-    ``inner`` (w, width), ``inner_bias`` (width,), ``outer`` (width, K), ``outer_bias`` (K,). Sixteen epochs, fewer
-    where rows and weights are many, but at least 300 steps; always from the same seed, on one thread. Opinions are
-    weighed later, and know most without ``dropout``; a net that is to be a classifier of its own needs some.
+    ``inner`` (w, width), ``inner_bias`` (width,), ``outer`` (width, K), ``outer_bias`` (K,), in float32 but for the
+    ``inner_bias`` in float64. Sixteen epochs, fewer where rows and weights are many, but at least 300 steps; always
+    from the same seed, on one thread. Opinions are weighed later, and know most without ``dropout``; a net that is to
+    be a classifier of its own needs some.
     """
     inputs = standardised(columns)
     tensors = torch.from_numpy(inputs.columns), torch.from_numpy(labels)
     layers = _trained(*tensors, num_classes, width, dropout)
     (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
     arrays = dict(zip(NAMES, (*inputs.for_originals(weights, bias), *outer), strict=True))
-    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
 def _trained(

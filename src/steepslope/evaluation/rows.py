@@ -48,7 +48,8 @@ class Row:
     confidence on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each
     probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
     ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are
-    empty where they were not wanted. ``handed_over``, ``standardised`` and ``fit_rows`` are those of :class:`Scored`.
+    empty where they were not wanted. ``handed_over``, ``standardised``, ``fit_rows`` and ``natural_cut`` are those of
+    :class:`Scored`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Row:
     handed_over: HandedOver | None = None
     standardised: bool = False
     fit_rows: int = 0
+    natural_cut: float | None = None
 
     @property
     def delta_auc(self) -> Difference:
@@ -102,6 +104,7 @@ class Row:
             "coverage_at_risk": {key: nan_to_none(one) for key, one in self.coverage_at_risk.items()},
             "threshold_at_risk": {key: json_number(one) for key, one in self.threshold_at_risk.items()},
             "confusion": self.confusion,
+            "natural_cut": self.natural_cut,
             "cuts": {f"{cut:.3f}": nan_to_none(one) for cut, one in self.cuts.items()},
             "separability": nan_to_none(self.separability),
             "groups": [nan_to_none(asdict(one)) for one in self.groups],
@@ -137,11 +140,10 @@ def table_rows(
 
     Oracles are also compared with the best single score among those given.
 
-    TPR and TNR are also taken at the cut of the first oracle that has one of its own, η = α⁻/(α⁺+α⁻) of the steep
-    slope loss, or else at that of α⁺ = 1, α⁻ = 3. ``groups`` and ``paper`` add the groups and the paper's variants.
-    Whole ``clusters``, labels (n,), are resampled where they are given.
+    TPR and TNR are also taken at the cuts of :func:`cuts_of`. ``groups`` and ``paper`` add the groups and the paper's
+    variants. Whole ``clusters``, labels (n,), are resampled where they are given.
     """
-    cuts = 0.5, next((one.natural_cut for one in scored if one.natural_cut is not None), PAPER_CUT)
+    cuts = cuts_of(scored)
     separability = {name: metric.function for name, metric in SEPARABILITY.items()}
     rows: list[Row] = []
     drawn: list[Resampled[str | OperatingPoint]] = []
@@ -174,10 +176,20 @@ def table_rows(
             handed_over=one.handed_over,
             standardised=one.standardised,
             fit_rows=one.fit_rows,
+            natural_cut=one.natural_cut,
         )
         rows.append(row)
         drawn.append(resampled)
     return _with_best_single(rows, drawn)
+
+
+def cuts_of(scored: Sequence[Scored]) -> list[float]:
+    """Return the probabilities at which all are cut: ½, and where any oracle's loss cuts, to three decimals.
+
+    The steep slope loss cuts at η = α⁻/(α⁺+α⁻). Where no oracle has a cut of its own, there is that of α⁺ = 1, α⁻ = 3.
+    """
+    natural = [one.natural_cut for one in scored if one.natural_cut is not None] or [PAPER_CUT]
+    return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
 
 
 def _with_best_single(rows: list[Row], drawn: Sequence[Resampled[str | OperatingPoint]]) -> list[Row]:

@@ -82,8 +82,7 @@ def stability(
     SteepslopeError
         If the oracle is one on images, an argument is out of range, or a half has no error or no correct prediction.
     """
-    require("refits", refits, whole(2))
-    require("seed", seed, SEED)
+    refits, seed = require("refits", refits, whole(2)), require("seed", seed, SEED)
     new = _factory(oracle)
     z = new().fit(outputs, reference).trust_logit(test)
     estimates = evaluate(z, test.is_correct, positive_threshold=0, negative_threshold=0, bootstrap=bootstrap, seed=seed)

@@ -47,8 +47,10 @@ def _fitted(name: str, learning: Learning, source: ClassifierOutputs | None) -> 
 
 def columns(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State] | None = None
-) -> NDArray[np.float32]:
-    """Return the columns of all named inputs, side by side, for a slice of the rows: float32 (m, d).
+) -> NDArray[np.floating[Any]]:
+    """Return the columns of all named inputs, side by side, for a slice of the rows: (m, d).
+
+    They are float32, or float64 where raw ones are.
 
     Raises
     ------
@@ -61,9 +63,9 @@ def columns(
 
 def parts_of(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
-) -> list[NDArray[np.float32]]:
-    """Return the columns of each input, float32 (m, d) each; see :func:`columns`."""
-    parts = [_as_float32(values_of(name, outputs, rows, states)) for name in inputs]
+) -> list[NDArray[np.floating[Any]]]:
+    """Return the columns of each input, (m, d) each; see :func:`columns`."""
+    parts = [_as_torch_takes(values_of(name, outputs, rows, states), kind_of(name).raw) for name in inputs]
     for name, part in zip(inputs, parts, strict=True):
         _require_finite(name, part, rows.start)
     return parts
@@ -76,7 +78,7 @@ def values_of(name: str, outputs: ClassifierOutputs, rows: slice, states: Mappin
         return kind.columns(outputs, rows, states.get(name, NO_STATE))
 
 
-def _require_finite(name: str, part: NDArray[np.float32], start: int) -> None:
+def _require_finite(name: str, part: Floats, start: int) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         suspect = not np.isfinite(part.sum())  # the quickest sign that something may not be finite
     bad = ~np.isfinite(part).all(axis=1) if suspect else np.zeros(0, dtype=bool)
@@ -84,8 +86,9 @@ def _require_finite(name: str, part: NDArray[np.float32], start: int) -> None:
         raise SteepslopeError(f"expected finite values, found others in row {start + int(bad.argmax())}", name)
 
 
-def _as_float32(part: NDArray[Any]) -> NDArray[np.float32]:
+def _as_torch_takes(part: NDArray[Any], raw: bool) -> NDArray[np.floating[Any]]:
+    """Return float32, or raw float64, in rows, and not read-only."""
     if part.dtype != np.float16:
-        return np.require(part, np.float32, ["C", "W"])  # as torch wants it: in rows, and not read-only
+        return np.require(part, np.float64 if raw and part.dtype == np.float64 else np.float32, ["C", "W"])
     half = torch.from_numpy(np.require(part, requirements=["C", "W"]))
     return np.asarray(half.float().numpy())  # twenty times faster than numpy

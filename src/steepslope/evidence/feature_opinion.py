@@ -20,15 +20,14 @@ WIDTH = 1024  # of the hidden layer; wider gains nothing (LOG.md)
 def fit_feature_opinion(reference: ClassifierOutputs) -> State:
     """Fit the net to the reference's labels."""
     known = references(reference)
-    columns = np.asarray(known.require_features(), dtype=np.float32)
-    return fit_small_net(columns, known.require_labels(), known.num_classes, WIDTH)
+    return fit_small_net(known.require_features(), known.require_labels(), known.num_classes, WIDTH)
 
 
 def check_feature_opinion(state: State, num_classes: int) -> None:
     """Raise unless a state is such a net for as many classes."""
     hidden = len(state.get("inner_bias", ()))
     shapes = (None, hidden), (hidden,), (hidden, num_classes), (num_classes,)
-    require_arrays(state, dict(zip(NAMES, shapes, strict=True)))
+    require_arrays(state, dict(zip(NAMES, shapes, strict=True)), double=("inner_bias",))
 
 
 def feature_opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:

@@ -21,7 +21,7 @@ PENALTY = 1e-2
 def fit_joint(reference: ClassifierOutputs) -> State:
     """Fit both to the reference's labels."""
     known = references(reference)
-    columns = np.concatenate([np.asarray(known.require(name), dtype=np.float32) for name in INPUTS], axis=1)
+    columns = np.concatenate([known.require(name) for name in INPUTS], axis=1)
     labels, num_classes = known.require_labels(), known.num_classes
     weights, bias = fit_standardised_softmax(columns, labels, num_classes, PENALTY)
     return {"weights": weights, "bias": bias, **fit_small_net(columns, labels, num_classes, WIDTH)}
@@ -33,7 +33,7 @@ def check_joint(state: State, num_classes: int) -> None:
     require_arrays(state, {
         "weights": (None, num_classes), "bias": (num_classes,), "inner": (width, hidden), "inner_bias": (None,),
         "outer": (hidden, num_classes), "outer_bias": (num_classes,),
-    })  # fmt: skip
+    }, double=("bias", "inner_bias"))  # fmt: skip
 
 
 def joint_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:

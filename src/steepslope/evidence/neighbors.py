@@ -90,4 +90,4 @@ def _projected(rows: NDArray[Any], state: State) -> NDArray[Any]:
     if rows.shape[1] != len(mean):
         found = f"features: expected {len(mean)} columns, as in the reference, found {rows.shape[1]}"
         raise SteepslopeError(found)
-    return affine(np.asarray(rows, dtype=np.float32) - mean, directions)
+    return affine(np.asarray(rows - mean, dtype=np.float32), directions)

@@ -35,7 +35,7 @@ MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
 _NEIGHBORS = Learning(fit_neighbors, check_neighbors, at_least=max(COUNTS), most=MOST_NEIGHBORS)
 _JOINT = Learning(fit_joint, check_joint, slow=True)
 EVIDENCE: dict[str, Evidence] = {
-    "features": Evidence(feature_columns, ("features",)),
+    "features": Evidence(feature_columns, ("features",), raw=True),
     "logits": Evidence(logit_columns, opinions=logit_opinions),
     "neighbors": Evidence(neighbor_columns, ("features",), _NEIGHBORS, neighbor_opinions),
     "feature_opinion": Evidence(

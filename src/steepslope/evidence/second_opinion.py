@@ -24,7 +24,7 @@ def fit_probe(reference: ClassifierOutputs) -> State:
 
 def check_probe(state: State, num_classes: int) -> None:
     """Raise unless a state is a probe on as many classes."""
-    require_arrays(state, {"weights": (None, num_classes), "bias": (num_classes,)})
+    require_arrays(state, {"weights": (None, num_classes), "bias": (num_classes,)}, double=("bias",))
 
 
 def opinion_columns(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:

@@ -1,6 +1,6 @@
 """What a kind of evidence is, and what it learns from outputs: named arrays, stored with the oracle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,7 +41,8 @@ class Evidence:
     """A kind of evidence: of a slice of rows, given what it learnt, ``columns`` (m, d).
 
     ``opinions`` are what it thinks of every class, as V log-probabilities each, (m, V, K), where it thinks so.
-    ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have.
+    ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have. Columns are kept in
+    float32, but ``raw`` ones in the float64 that they may be given in, since they may lie far from 0.
     """
 
     columns: Callable[[ClassifierOutputs, slice, State], Floats]
@@ -49,6 +50,7 @@ class Evidence:
     learning: Learning | None = None
     opinions: Callable[[ClassifierOutputs, slice, State], NDArray[np.float64]] | None = None
     least_classes: int = 2
+    raw: bool = False
 
     def lacking(self, outputs: ClassifierOutputs) -> str | None:
         """Return the first array that it needs and the outputs lack."""
@@ -60,19 +62,24 @@ class Evidence:
         return self.learning is not None and self.learning.of == "reference"
 
 
-def arrays_fit(state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype: str = "float32") -> bool:
-    """Return whether a state has exactly these arrays, of these shapes (None: any length) and that type of floats."""
+def arrays_fit(
+    state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype: str = "float32", double: Collection[str] = ()
+) -> bool:
+    """Return whether a state has exactly these arrays, of these shapes (None: any length) and that type of floats.
+
+    Those named in ``double`` may also be float64.
+    """
     return state.keys() == shapes.keys() and all(
-        state[name].dtype == dtype
+        (state[name].dtype == dtype or (name in double and state[name].dtype == np.float64))
         and state[name].ndim == len(shape)
         and all(size in (None, found) for size, found in zip(shape, state[name].shape, strict=True))
         for name, shape in shapes.items()
     )
 
 
-def require_arrays(state: State, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
+def require_arrays(state: State, shapes: Mapping[str, tuple[int | None, ...]], double: Collection[str] = ()) -> None:
     """Raise unless the state has exactly these arrays; see :func:`arrays_fit`."""
-    if not arrays_fit(state, shapes):
+    if not arrays_fit(state, shapes, double=double):
         raise SteepslopeError(f"expected arrays {dict(shapes)}, found {', '.join(state) or 'none'}")
 
 

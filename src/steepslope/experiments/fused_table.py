@@ -170,7 +170,7 @@ def clean_rows(
 def _retrained(outputs: Mapping[str, ClassifierOutputs], seed: int) -> Row:
     """Return MCP's row of a net on both nets' features, fitted on the same labels, as a classifier of its own."""
     known, test = joined([outputs[TRAIN], outputs[HOLDOUT]], INPUTS), outputs["test"]
-    net = fit_small_net(_columns(known), known.labels, known.num_classes, WIDTH, DROPOUT)
+    net = fit_small_net(_columns(known), known.require_labels(), known.num_classes, WIDTH, DROPOUT)
     instead = ClassifierOutputs(small_net_logits(_columns(test).astype(np.float64), net), test.labels)
     return {**common.evaluate(instead, [], seed).rows[0].as_json(), "score": RETRAINED}
 

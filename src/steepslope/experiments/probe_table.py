@@ -99,8 +99,10 @@ def probe_rows(n: int, seed: int) -> NDArray[np.int64]:
 def probe(train: ClassifierOutputs, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return weights and bias of a linear classifier on the features of some of the rows, drawn by the seed."""
     rows = np.sort(probe_rows(len(train), seed))
-    classes = int(train.require_labels().max()) + 1
-    return fit_standardised_softmax(train.require_features()[rows], train.require_labels()[rows], classes, PENALTY)
+    labels = train.require_labels()
+    classes = int(labels.max()) + 1
+    weights, bias = fit_standardised_softmax(train.require_features()[rows], labels[rows], classes, PENALTY)
+    return weights, bias.astype(np.float32)
 
 
 def probed_outputs(

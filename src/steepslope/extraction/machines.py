@@ -10,14 +10,20 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
+from torch.distributed.distributed_c10d import _set_pg_timeout
 
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError, explained, reason_of
 from steepslope.extraction.options import Machines
 from steepslope.utilities.locks import locked
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+JOIN = timedelta(minutes=10)  # for all processes to come
 LONG = timedelta(days=7)  # the first process may join shards for hours while the others wait
+# Said of exceptions of any kind: Fabric, its strategies and plugins have some of their own.
+UNAVAILABLE, CHOICES = "not available here", "devices, num_nodes, strategy and precision"
+MASTER = "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"  # where processes of several machines meet, without a launcher
 
 
 @contextmanager
@@ -41,14 +47,44 @@ def _launch(machines: Machines, accelerator: str) -> Fabric:
     plain = machines.strategy in ("auto", "ddp")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision: Any = PRECISIONS[machines.precision]
-    # of any kind: Fabric, its strategies and plugins have some of their own
-    with explained("not available here", "devices, num_nodes, strategy and precision", longest=200):
-        strategy = DDPStrategy(timeout=LONG) if plain and devices * nodes > 1 else machines.strategy
+    with explained(UNAVAILABLE, CHOICES, longest=200):
+        strategy = DDPStrategy(timeout=JOIN) if plain and devices * nodes > 1 else machines.strategy
         fabric = Fabric(
             accelerator=accelerator, strategy=strategy, devices=devices, num_nodes=nodes, precision=precision
         )
-        fabric.launch()
+    _require_master(fabric, nodes)
+    _join(fabric, devices * nodes)
     return fabric
+
+
+def _require_master(fabric: Fabric, nodes: int) -> None:
+    """Raise if machines would each wait at a place of their own, since nothing tells them of one another."""
+    alone = isinstance(getattr(fabric.strategy, "cluster_environment", None), LightningEnvironment)
+    missing = [name for name in MASTER if name not in os.environ]
+    if nodes > 1 and alone and missing:
+        raise SteepslopeError(
+            f"expected torchrun --nnodes {nodes}, or {', '.join(MASTER)} in the environment of each machine, "
+            f"so that the {nodes} machines find one another; found no {', '.join(missing)}",
+            "num_nodes",
+        )
+
+
+def _join(fabric: Fabric, processes: int) -> None:
+    """Start the processes, or wait for those of other machines to come; then they may wait long for one another."""
+    try:
+        fabric.launch()
+    except torch.distributed.DistError as error:
+        place = ":".join(os.environ.get(name, "?") for name in MASTER[:2])
+        raise SteepslopeError(
+            f"waited {JOIN.total_seconds() / 60:g} minutes for {processes} processes to meet at {place}, in vain: "
+            f"expected the same command on each machine, with NODE_RANK 0, 1, …, and the port open "
+            f"({reason_of(error, 120)})",
+            "num_nodes",
+        ) from error
+    except Exception as error:
+        raise SteepslopeError(f"{UNAVAILABLE} ({reason_of(error, 200)})", CHOICES) from error
+    if torch.distributed.is_initialized():
+        _set_pg_timeout(LONG)
 
 
 def _processes(machines: Machines) -> tuple[int, int]:

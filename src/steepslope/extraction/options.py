@@ -43,11 +43,12 @@ class Machines:
     devices
         Processes on this machine, one a GPU or on the CPU; by default 1, or what torchrun started.
     num_nodes
-        Machines; by default 1, or what torchrun started.
+        Number of machines; by default 1, or what torchrun started. They find one another by torchrun, by a scheduler
+        such as SLURM, or by MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
     strategy
         Strategy of Lightning Fabric, such as ddp.
     precision
-        32, or mixed with bf16 or fp16, which is faster on GPUs and new CPUs.
+        Precision of the forward pass: 32, or mixed with bf16 or fp16, which is faster on GPUs and new CPUs.
     """
 
     devices: int | None = None

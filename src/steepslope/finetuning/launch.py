@@ -97,8 +97,7 @@ def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, r
 def plan_stages(request: FinetuneRequest, images: int | None = None, trial: int = 2) -> Iterator[str]:
     """Yield lines on each stage's cost, in the first process; without ``images``, those of the data are counted."""
     stages = stages_of(request)
-    require("images", images, optional(whole(1)))
-    require("trial", trial, whole(1))
+    images, trial = require("images", images, optional(whole(1))), require("trial", trial, whole(1))
     if images is None and request.data is None:
         raise SteepslopeError("plan: expected the number of images (--images) or the data (--data), found neither")
     live = classifier_net(request)

@@ -22,8 +22,8 @@ class Finetuning(LossOptions):
     trainable
         Which weights are trained: all, or the head alone on a frozen backbone.
     oracle_sees
-        Which image the oracle sees: the one that its own transform makes, or, as in the authors' code, the classifier's
-        input, resized by nearest neighbour (nearest).
+        Which image the oracle sees: image, the one that its own transform makes; or nearest, the classifier's input
+        resized by nearest neighbour, as in the authors' code.
     epochs
         Passes over the images.
     batch_size

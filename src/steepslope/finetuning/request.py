@@ -38,11 +38,12 @@ class FinetuneRequest(Finetuning):
     outputs
         Outputs of the classifier on the images without augmentation, in place of the classifier, which then is not run.
     valid
-        Outputs on which epochs are compared, for select; by default those of the live classifier's held-out rows.
+        Outputs on which epochs are compared, where --select is not last; by default those of the live classifier's
+        held-out rows.
     valid_data
-        Data spec of the images of the outputs in valid, by default that of data.
+        Data spec of the images of the outputs in --valid; by default that of --data.
     classes
-        Text file with the name of one class (folder) a line, as for extract.
+        Text file with the name of one class (folder) a line, in the order of the labels, as for extract.
     init
         Folder of a trained oracle of the same backbone and head to begin with.
     stages
@@ -77,7 +78,8 @@ class FinetuneRequest(Finetuning):
     devices
         Processes on this machine, one a GPU or on the CPU; by default 1, or what torchrun started.
     num_nodes
-        Number of machines; by default 1, or what torchrun started.
+        Number of machines; by default 1, or what torchrun started. They find one another by torchrun, by a scheduler
+        such as SLURM, or by MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment.
     strategy
         Strategy of Lightning Fabric: auto, ddp or a kind of ddp.
     tensorboard

@@ -103,11 +103,11 @@ class FitSet:
         return predicted(self.classifier, self.data, self.rows, workers)
 
     def record(self) -> FitRecord:
-        """Return what an oracle remembers of the fit set."""
+        """Return what an oracle remembers of the fit set; of a live classifier's, not which rows they were."""
         who = self.outputs if self.outputs is not None else self.classifier
         digest = who.digest if isinstance(who, Classifier) else None if who is None else who.classifier
-        ids = [str(self.data.ids[row]) for row in self.rows]
-        return FitRecord(RowHashes.of_ids(ids), digest, classes=self.classes)
+        rows = RowHashes.unknown() if self.outputs is None else RowHashes.of(self.outputs)
+        return FitRecord(rows, digest, classes=self.classes)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""

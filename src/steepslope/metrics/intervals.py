@@ -151,8 +151,7 @@ def resample(
     Ranked rows of equal length that get the same clusters, number of resamples and seed get the same resamples. These
     depend on nothing else, such as the number of threads.
     """
-    require("seed", seed, SEED)
-    require("bootstrap", bootstrap, whole(0))
+    seed, bootstrap = require("seed", seed, SEED), require("bootstrap", bootstrap, whole(0))
     codes = None if clusters is None else _codes_of(clusters, len(rows.place))
     sizes = [min(BLOCK, bootstrap - start) for start in range(0, bootstrap, BLOCK)]
 

@@ -112,7 +112,7 @@ class Oracle(BaseOracle):
 
     def _reader(
         self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None
-    ) -> tuple[Callable[[slice], NDArray[np.float32]], dict[str, State]]:
+    ) -> tuple[Callable[[slice], NDArray[np.floating[Any]]], dict[str, State]]:
         """Return what reads a slice of the columns: from the outputs, or from memory where they are costly to make."""
         names = self.settings.inputs
         if all(kind_of(name).learning is None for name in names):

@@ -9,6 +9,7 @@ estimates of the image's noise.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +41,12 @@ AUXILIARY, NOISE = "auxiliary", "noise"
 class Handover:
     """``basis`` (e, c) and ``centre`` (e,) of whitened components, ``points`` (m, c) there, ``limits`` (2, s).
 
-    ``direction`` (e,) is the one in which augmented copies differ most from what they are copies of.
+    The centre is float64, for features far from 0; earlier versions kept it in float32. ``direction`` (e,) is the one
+    in which augmented copies differ most from what they are copies of.
     """
 
     basis: NDArray[np.float32]
-    centre: NDArray[np.float32]
+    centre: NDArray[np.floating[Any]]
     points: NDArray[np.float32]
     direction: NDArray[np.float32]
     limits: Floats
@@ -56,9 +58,9 @@ class Handover:
         centre, directions, variances = principal_components(rows, COMPONENTS)
         basis = directions / np.sqrt(np.maximum(variances, TINY))
         some = np.asarray(references(known, POINTS).require(AUXILIARY), dtype=np.float64)
-        learnt = {"basis": basis, "centre": centre, "points": (some - centre) @ basis}
-        learnt["direction"] = _direction(rows, copies)
-        plain = cls(**{name: array.astype(np.float32) for name, array in learnt.items()}, limits=np.zeros((2, 0)))
+        learnt = (basis, (some - centre) @ basis, _direction(rows, copies))
+        singles = [array.astype(np.float32) for array in learnt]
+        plain = cls(singles[0], centre, singles[1], singles[2], np.zeros((2, 0)))
         return replace(plain, limits=np.quantile(plain._statistics(outputs), USUAL, axis=0))
 
     def weight(self, outputs: ClassifierOutputs) -> Floats:
@@ -82,17 +84,14 @@ class Handover:
         if columns.shape[1] != len(self.basis):
             raise SteepslopeError(f"expected {len(self.basis)} columns, found {columns.shape[1]}", AUXILIARY)
         index = Index.build(self.points, np.zeros(len(self.points), dtype=np.int64), 1)
-        parts = [
-            self._of_features(np.asarray(columns[rows], dtype=np.float32), index)
-            for rows in blocks(len(outputs), 8_192)
-        ]
+        parts = [self._of_features(np.asarray(columns[rows]), index) for rows in blocks(len(outputs), 8_192)]
         found = np.concatenate(parts)
         if NOISE in outputs.arrays and (not self.limits.size or self.limits.shape[1] > found.shape[1]):
             found = np.column_stack([found, np.asarray(outputs.require(NOISE), dtype=np.float64)])
         return found
 
-    def _of_features(self, features: NDArray[np.float32], index: Index) -> Floats:
-        centred = features - self.centre
+    def _of_features(self, features: NDArray[np.floating[Any]], index: Index) -> Floats:
+        centred = np.asarray(features - self.centre, dtype=np.float32)
         inside = affine(centred, self.basis)
         scale = np.square(self.basis).sum(axis=0)  # 1 / variance of each component
         length = np.square(centred).sum(axis=1)
@@ -100,7 +99,9 @@ class Handover:
         distance = index.kth_distance(inside, min(NEIGHBOR, len(self.points)))
         lengths = [distance, np.square(inside).sum(axis=1), unexplained]
         logs = [np.log(np.maximum(one, TINY)) for one in lengths]
-        return np.column_stack([affine(centred, self.direction[:, None]), *logs, features.mean(axis=1)])
+        return np.column_stack(
+            [affine(centred, self.direction[:, None]), *logs, features.mean(axis=1, dtype=np.float64)]
+        )
 
     @property
     def state(self) -> State:
@@ -129,8 +130,8 @@ def _direction(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
     """Return the direction (e,) from rows to augmented copies; none, where there are no copies."""
     if copies is None or AUXILIARY not in copies.arrays:
         return np.zeros(rows.shape[1])
-    changed = np.asarray(references(copies, COMPONENT_ROWS).require(AUXILIARY), dtype=np.float32)
-    both = np.concatenate([rows.astype(np.float32), changed])
+    changed = np.asarray(references(copies, COMPONENT_ROWS).require(AUXILIARY))
+    both = np.concatenate([rows.astype(np.result_type(changed, np.float32)), changed])
     is_copy = np.repeat([0, 1], [len(rows), len(changed)])
     weights, _ = fit_standardised_softmax(both, is_copy, 2, PENALTY)
     return np.asarray(weights[:, 1] - weights[:, 0], dtype=np.float64)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class OracleNet(nn.Module):
         """Take mean and scale from the fit set; a constant column keeps the scale 1."""
         mean, deviation = rows.moments()
         self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(scale_of(mean, deviation)))
+        self.scale.copy_(torch.from_numpy(scale_of(mean, deviation, rows.read(slice(0, 1)).dtype)))
 
     def forward(self, columns: Tensor) -> Tensor:
         """Return the trust logits."""
@@ -60,10 +61,10 @@ class OracleNet(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The fit set, read in pieces: ``read`` gives float32 columns (m, width) of a slice of the n rows."""
+    """The fit set, read in pieces: ``read`` gives columns (m, width) of a slice of the n rows."""
 
     n: int
-    read: Callable[[slice], NDArray[np.float32]]
+    read: Callable[[slice], NDArray[np.floating[Any]]]
     target: NDArray[np.float32] | NDArray[np.bool_]
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -54,8 +54,8 @@ class Moments:
         if columns.shape[1] != len(self.mean):
             raise SteepslopeError(f"expected {len(self.mean)} columns, found {columns.shape[1]}", AUXILIARY)
         own = Moments.of(outputs)
-        factor = self.deviation / scale_of(own.mean, own.deviation)
-        changed = np.empty(columns.shape, dtype=np.float32)
+        factor = self.deviation / scale_of(own.mean, own.deviation, columns.dtype)
+        changed = np.empty(columns.shape, dtype=np.result_type(columns, np.float32))
         for rows in blocks(len(columns)):
             changed[rows] = (_block(columns, rows) - own.mean) * factor + self.mean
         return outputs.changed(auxiliary=changed)

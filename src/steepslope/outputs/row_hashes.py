@@ -1,8 +1,10 @@
 """Which rows some outputs are of: a 64-bit hash of each, by which an oracle knows the rows that it was fitted on.
 
-A row is told by its id. Where there are no ids, or they only number the rows of a file, it is told by its values: its
-logits, as float32, and its label. Values of one classifier are hardly ever the same on two inputs, but those of a small
-forest often are; so as many equal rows as those within each side make likely are taken for luck.
+A row is told by its id and, since the files of two folders often have the same names, by three digits each of its largest
+two logits and of their mean, which are the same on all machines. Where there are no ids, or they only number the rows of a
+file, it is told by its values: its logits, as float32, and its label. Values of one classifier are hardly ever the same on
+two inputs, but those of a small forest often are; so as many equal rows as those within each side make likely are taken
+for luck.
 """
 
 from __future__ import annotations
@@ -12,10 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from steepslope.outputs.classifier_outputs import ClassifierOutputs, logit_blocks
-from steepslope.utilities.blocks import blocks
 
 Told = Literal["ids", "values"]
 SEED = 20260  # of the weights: another would make all stored hashes void
@@ -41,13 +42,13 @@ class RowHashes:
         ('ids', 1)
         """
         if (told_by or told_by_in(outputs)) == "ids":
-            return cls.of_ids(outputs.require("ids"))
+            return cls("ids", np.sort(_of_ids(outputs)))
         return cls("values", np.sort(_of_values(outputs)))
 
     @classmethod
-    def of_ids(cls, ids: ArrayLike) -> RowHashes:
-        """Return the hashes of ids, (n,)."""
-        return cls("ids", np.sort(_of_strings(np.asarray(ids, dtype=np.str_))))
+    def unknown(cls) -> RowHashes:
+        """Return the hashes of no rows, where it is not known which they were."""
+        return cls("values", np.empty(0, np.uint64))
 
     @property
     def digest(self) -> str:
@@ -90,9 +91,22 @@ def _only_number(ids: NDArray[np.str_]) -> bool:
     return first in ("0", "1") and np.array_equal(ids, np.arange(int(first), int(first) + len(ids)).astype(np.str_))
 
 
-def _of_strings(strings: NDArray[np.str_]) -> NDArray[np.uint64]:
-    points = np.ascontiguousarray(strings).view(np.uint32).reshape(len(strings), -1)  # of Unicode; 0 where they end
-    return np.concatenate([_hashed(points[rows]) for rows in blocks(len(points))] or [np.empty(0, np.uint64)])
+def _of_ids(outputs: ClassifierOutputs) -> NDArray[np.uint64]:
+    ids = np.ascontiguousarray(outputs.require("ids"))
+    points = ids.view(np.uint32).reshape(len(ids), -1)  # of Unicode; 0 where they end
+    parts = [_hashed(np.hstack([_digits(outputs, rows), points[rows]])) for rows in logit_blocks(outputs)]
+    return np.concatenate(parts)
+
+
+def _digits(outputs: ClassifierOutputs, rows: slice) -> NDArray[np.uint32]:
+    """Return the largest two logits and the mean of all, to a thousandth of themselves, as words (m, 3)."""
+    logits = np.asarray(outputs.logits[rows], dtype=np.float64)
+    highest = np.partition(logits, -2, axis=1)[:, -2:]
+    mantissa, exponent = np.frexp(np.column_stack([highest, logits.mean(axis=1)]))
+    with np.errstate(over="ignore"):
+        rounded = np.ldexp(np.round(mantissa * 2**10) / 2**10, exponent) + 0.0  # −0 is 0
+        words: NDArray[np.uint32] = rounded.astype("<f4").view("<u4")
+    return words
 
 
 def _of_values(outputs: ClassifierOutputs) -> NDArray[np.uint64]:

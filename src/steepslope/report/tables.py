@@ -119,11 +119,13 @@ def confusion_grid(rows: Sequence[Row]) -> Grid:
 
 
 def cut_grid(rows: Sequence[Row]) -> Grid:
-    """Return TPR and TNR at ½ and at the cut of the steep slope loss."""
+    """Return TPR and TNR at ½ and at the cuts of the steep slope loss."""
     cells = {row.name: [number_cell(rate) for cut in row.cuts.values() for rate in cut.values()] for row in rows}
     cuts = next((row.cuts for row in rows if row.cuts), {})
     columns = [f"{name.upper()} at p > {cut:.3g}" for cut, rates in cuts.items() for name in rates]
-    note = "The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut. "
+    own = [f"{row.name} at {row.natural_cut:.3g}" for row in rows if row.natural_cut is not None]
+    note = "The steep slope loss trusts where P(correct) > α⁻/(α⁺+α⁻): part of its TNR is this cut"
+    note += f" ({', '.join(own)}). " if own else ". "
     note += "The other losses at the same cut are its fair comparison; its own sigmoid is no probability."
     return _score_grid("At one half, and at the cut of the steep slope loss", columns, cells, note)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.neighbors import Index, as_float32, unit_rows
+from steepslope.estimators.neighbors import Index, as_they_are, unit_rows
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.scores.score import Score, State, require_both_sides, require_fitted
 
@@ -24,7 +24,7 @@ class ReferenceScore(Score):
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Take the classifier's training outputs as references, by their labels."""
-        rows = unit_rows if self.unit_length else as_float32
+        rows = unit_rows if self.unit_length else as_they_are
         self.index_ = Index.build(outputs.require_features(), outputs.require_labels(), outputs.num_classes, rows)
         return self
 
@@ -99,8 +99,7 @@ class KNNDistance(ReferenceScore):
 
     def __init__(self, k: int = K) -> None:
         super().__init__()
-        require("k", k, whole(1))
-        self.k = k
+        self.k = require("k", k, whole(1))
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Take the classifier's training outputs as references."""
@@ -146,8 +145,7 @@ class KNNDensityRatio(Score):
     arrays = ("features",)
 
     def __init__(self, k: int = SIDE_K) -> None:
-        require("k", k, whole(1))
-        self.k = k
+        self.k = require("k", k, whole(1))
         self.index_: Index | None = None
 
     def fit(self, outputs: ClassifierOutputs) -> Self:

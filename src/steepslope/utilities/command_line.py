@@ -29,6 +29,13 @@ PRESET = "--preset"
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 
 
+class ShownList(tuple[Any, ...]):
+    """A default that help shows as it is typed: with commas, or ``none``."""
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self)) or "none"
+
+
 class ListOf:
     """From text with commas, a YAML list, or one value, to a tuple; ``none`` is empty.
 
@@ -69,17 +76,38 @@ class Parser(ArgumentParser):
         if element in (str, int, float):
             options.pop("action", None)
             options["type"] = ListOf(element)
+        if isinstance(options.get("default"), tuple):
+            options["default"] = ShownList(options["default"])
         own = [name for name in names if isinstance(name, str) and not name.startswith("--print_config")]
         spelt = [name.replace("_", "-") if name in own and name.startswith("--") else name for name in names]
         return super().add_argument(*spelt, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise for :func:`run` to print."""
-        words = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split()))
+        words = plainly(re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split())))
         missing, _, names = words.partition("required: ")
         if names:
             words = f"{missing}required: {', '.join(_as_option(name) for name in names.split(', '))}"
         raise SteepslopeError(f"{words} (see {self.prog} --help)") from ex
+
+
+EXPECTED = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+UNION = re.compile(r'Parser key "([\w.]+)":.*? Subtypes: \[(.*), NoneType\].* Given value: (.*)')
+SINGLE = re.compile(r'Parser key "([\w.]+)": Expected an? (\w+)\. Got value: (.*)')
+
+
+def plainly(message: str) -> str:
+    """Return what jsonargparse says of a value of the wrong type in the words of all other errors.
+
+    >>> plainly('Parser key "seed": Expected a int. Got value: 1.5')
+    "--seed: expected a whole number, found '1.5'"
+    """
+    found = UNION.fullmatch(message) or SINGLE.fullmatch(message)
+    if not found:
+        return message
+    name, kind, value = found.groups()
+    words = " or ".join(re.findall(r"'([^']*)'", kind)) if "Literal" in kind else EXPECTED.get(kind, kind)
+    return f"{_as_option(name)}: expected {words}, found {value!r}"
 
 
 def _element(kind: Any) -> type | None:

@@ -1,7 +1,7 @@
 """Blocks of code whose random numbers and sums are always the same."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -15,14 +15,16 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def single_thread() -> Iterator[None]:
-    """Compute on one thread inside the block.
-
-    Small nets are faster so, and their sums do not depend on how many cores the machine has.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def on_threads(count: int) -> Iterator[None]:
+    """Compute on so many threads inside the block, whatever cores the machine has: on their number sums depend."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+
+
+def single_thread() -> AbstractContextManager[None]:
+    """Compute on one thread inside the block, which is fastest for small nets."""
+    return on_threads(1)

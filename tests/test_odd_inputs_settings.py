@@ -1,0 +1,123 @@
+"""Odd settings of plan, finetune, train-classifier, demo and in Python: one line and code 2, or rightly taken."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.cli import main
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.options import ExtractionOptions
+from steepslope.finetuning.request import FinetuneRequest
+from steepslope.oracle import Oracle
+from steepslope.scores import KNNDistance
+
+TRAIN = "train-classifier --net digits-net --data digits --out OUT"
+PLAN = "plan --oracle net:digits-net --classifier checkpoint:HOME/classifier --images 100"
+TUNE = "finetune --oracle net:digits-net --classifier checkpoint:HOME/classifier --data digits --out OUT"
+
+ODD: list[tuple[str, str]] = [
+    ("train-classifier --net digit-net --data digits --out OUT", "unknown net 'digit-net': did you mean 'digits-net'?"),
+    ("train-classifier --net mnist-net --data digits --out OUT", "mnist-net expects grey images of 28×28 pixels"),
+    ("train-classifier --net digits-net --data digits:test --out OUT", "trains on the training split, not on the test"),
+    ("train-classifier --net digits-net --data digits", "required: --out"),
+    ("train-classifier --preset nothing", "unknown preset 'nothing'"),
+    ("train-classifier --preset", "--preset: expected a name after it"),
+    (f"{TRAIN} --epochs 2.5", "--epochs: expected a whole number, found '2.5'"),
+    (f"{TRAIN} --epochs 0", "epochs: expected a whole number >= 1, found 0"),
+    (f"{TRAIN} --learning-rate nan", "--learning-rate: expected a number, found 'nan'"),
+    (f"{TRAIN} --optimizer adamw", "--optimizer: expected adam or sgd, found 'adamw'"),
+    (f"{TRAIN} --flip maybe", "--flip: expected true or false, found 'maybe'"),
+    (f"{TRAIN} --momentum 1", "momentum: expected a number from 0 to 0.9999, found 1.0"),
+    (f"{TRAIN} --holdout 1000", "holdout: expected 1 to 999 of the 1000 training rows, found 1000"),
+    (f"{TRAIN} --split-seed -1", "split_seed: expected a whole number from 0 to 2147483647, found -1"),
+    (f"{TRAIN} --config missing.yaml", "File does not exist"),
+    (f'{TRAIN} --seed ""', "an empty value was given after"),
+    ("demo --out OUT --seed 1.5", "--seed: expected a whole number, found '1.5'"),
+    ("demo --out OUT --sed 1", "unrecognized arguments: --sed 1"),
+    ("plan --oracle net:digits-net --images 10", "classifier and outputs: expected one of the two, found neither"),
+    (f"{PLAN} --outputs some", "classifier and outputs: expected one of the two, found both"),
+    (f"{PLAN} --images 0", "images: expected a whole number >= 1, found 0"),
+    (f"{PLAN} --trial 0", "trial: expected a whole number >= 1, found 0"),
+    (f"{PLAN} --hidden 8,x", "--hidden: invalid list of int value: '8,x'"),
+    (f"{PLAN} --hidden 0", "hidden: expected a list, each a whole number >= 1, found (0,)"),
+    (f"{PLAN} --loss steepslope", "unknown loss 'steepslope': did you mean 'steep_slope'?"),
+    (f"{PLAN} --alpha-neg 81", "alpha_neg: expected a number from 1e-06 to 80, found 81.0"),
+    (f"{PLAN} --head cone", "unknown head 'cone': Known: hyperplane, linear"),
+    (f"{PLAN} --strategy fsdp", "strategy: expected auto, ddp or a kind of ddp, found 'fsdp'"),
+    (f"{PLAN} --num-nodes 2", "num_nodes: expected torchrun --nnodes 2, or MASTER_ADDR, MASTER_PORT, NODE_RANK"),
+    (f"{PLAN} --oracle-mean 1,2 --oracle-std 1", "--oracle-mean: expected 1 number, found 2"),
+    (f"{PLAN} --oracle-mean 0.5 --oracle-std 0", "--oracle-std: expected numbers > 0, found (0.0,)"),
+    (f"{PLAN}", "--oracle-mean and --oracle-std: have to be given, since net:digits-net has none of its own"),
+    (f"{TUNE} --cycle-momentum", "cycle_momentum: expected the optimizer sgd and the schedule one_cycle beside it"),
+    (f"{TUNE} --valid some", "valid: expected none where no epoch is selected (--select)"),
+    (f"{TUNE} --init nowhere --oracle-mean 0.5 --oracle-std 0.5", "expected a trained oracle to begin with"),
+    (f"{TUNE} --loss class_balanced", "extract the outputs and give --outputs"),
+    (f"{TUNE} --stages '[{{\"epochs\": 1}}]'", "stages: expected a name of each"),
+    (f"{TUNE} --stages '[{{\"name\": \"a\", \"epocs\": 1}}]'", "stage a: unknown setting 'epocs': did you mean"),
+    ("finetun", "unknown command 'finetun': did you mean 'finetune'?"),
+]  # fmt: skip
+
+RIGHT = [
+    f"{TRAIN} --epochs 1 --batch-size 5000 --learning-rate 1e-3 --rotate 180",
+    f"{PLAN} --oracle-mean 0.5 --oracle-std 0.5 --hidden none --stages []",
+    f"{PLAN} --oracle-mean [0.5] --oracle-std=1 --precision=32 --devices 1 --num-nodes 1",
+]
+
+IN_PYTHON: list[tuple[Callable[[], Any], str]] = [
+    (lambda: Oracle(alpha_neg=True), "alpha_neg: expected a number from 1e-06 to 80, found True"),
+    (lambda: Oracle(alpha_neg=np.float32("nan")), "alpha_neg: expected a number from 1e-06 to 80, found nan"),
+    (lambda: Oracle(hidden="64, many"), "hidden: expected whole numbers, found '64, many'"),
+    (lambda: Oracle(inputs=()), "inputs: expected at least one, each once, found none"),
+    (lambda: Oracle(inputs="features,features"), "inputs: expected at least one, each once, found features, features"),
+    (lambda: Oracle(epoch=3), "unknown setting 'epoch': did you mean 'epochs'?"),
+    (lambda: Oracle(seed=2**31), "seed: expected a whole number from 0 to 2147483647, found 2147483648"),
+    (lambda: Oracle(batch_size=np.int64(0)), "batch_size: expected a whole number >= 1, found 0"),
+    (lambda: Oracle.fused(budget="cheap"), "budget: expected auto or free or auxiliary or all, found 'cheap'"),
+    (lambda: KNNDistance(k=2.0), "k: expected a whole number >= 1, found 2.0"),  # type: ignore[arg-type]
+    (lambda: ExtractionOptions(views=("flip", "flip")), "views: expected each name once, found flip 2 times"),
+    (lambda: FinetuneRequest(oracle="net:digits-net", outputs="o", seed=np.int8(-1)), "seed: expected a whole number"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("words", "message"), ODD)
+def test_an_odd_option_is_one_line(
+    words: str, message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = shlex.split(words.replace("HOME", str(home)).replace("OUT", str(tmp_path / "out")))
+    assert main(given) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("steepslope: error: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", RIGHT)
+def test_what_is_right_passes(words: str, home: Path, tmp_path: Path) -> None:
+    assert main(shlex.split(words.replace("HOME", str(home)).replace("OUT", str(tmp_path / "out")))) == 0
+
+
+@pytest.mark.parametrize(("make", "message"), IN_PYTHON)
+def test_an_odd_setting_in_python_is_one_line(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(SteepslopeError) as error:
+        make()
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_help_shows_lists_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, shown in {"fit": "default: features)", "extract": "default: features,noise)"}.items():
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        text = " ".join(capsys.readouterr().out.split())
+        assert shown in text
+        assert "default: (" not in text
+    with pytest.raises(SystemExit):
+        main(["fit", "--outputs", "some", "--out", "other", "--print_config"])
+    assert "inputs:\n- features\n" in capsys.readouterr().out

@@ -19,7 +19,7 @@ def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats
     >>> mean.tolist(), np.abs(directions).round(6).tolist(), variances.tolist()
     ([2.0, 1.0], [[1.0], [0.0]], [8.0])
     """
-    values = torch.from_numpy(np.asarray(rows)).double()
+    values = torch.from_numpy(np.array(rows, dtype=np.float64))  # a copy: torch wants none that is mapped for reading
     mean = values.mean(dim=0)
     centred = values - mean
     covariance = (centred.T @ centred / (len(values) - 1)).numpy()

@@ -101,7 +101,7 @@ def test_the_best_is_that_of_least_aurc(opinions: Opinions) -> None:
 
 def test_mcp_stays_where_others_know_nothing(opinions: Opinions) -> None:
     """Opinions that are the labels turned round: no weight >= 0 makes use of them."""
-    labels, classes = opinions.fit_set.rows.labels, opinions.classes
+    labels, classes = opinions.fit_set.rows.require_labels(), opinions.classes
     against = np.where(classes == labels[:, None], -3.0, -0.4)[:, None]
     misled = Opinions(opinions.fit_set, classes, {**opinions.parts, "neighbors": against})
     found = best_pool(misled, ("logits", "neighbors"), opinions.fit_set.outputs.is_correct)

@@ -1,9 +1,9 @@
 """Which rows some outputs are of: a 64-bit hash of each, by which an oracle knows the rows that it was fitted on.
 
 A row is told by its id and, since the files of two folders often have the same names, by three digits each of its
-largest two logits and of their mean, which are the same on all machines. Where there are no ids, or they only number the
-rows of a file, it is told by its values: its logits, as float32, and its label. Values of one classifier are hardly ever
-the same on two inputs, but those of a small forest often are; so as many equal rows as those within each side make
+largest two logits and of their mean, which are the same on all machines. Where there are no ids, or they only number
+the rows of a file, it is told by its values: its logits, as float32, and its label. Values of one classifier are hardly
+ever the same on two inputs, but those of a small forest often are; so as many equal rows as those within each side make
 likely are taken for luck.
 """
 

@@ -30,7 +30,7 @@ def ring(n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]
         (256 * 25, 2, 400),
         (256 * 25 + 1, 2, 416),  # a last batch of one row is a step too
         (256 * 25, 5, 350),  # 20 weights where 7,000 products of a weight and a batch are the most
-        (256 * 25, 1000, 300),
+        (256 * 25, 200, 300),
     ],
 )
 def test_sixteen_epochs_within_limits(n: int, width: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +102,22 @@ def test_a_class_without_rows_becomes_improbable() -> None:
     columns, labels = ring(300)
     logits = small_net_logits(columns.astype(np.float64), fit_small_net(columns, labels, 3, WIDTH))
     assert (logits.argmax(axis=1) < 2).all()
+
+
+def test_wide_and_without_dropout_where_rows_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_net, "LEAST_STEPS", 5)
+    monkeypatch.setattr(small_net, "EPOCHS", 1)
+    columns, labels = ring(600)
+    dropped: list[float] = []
+    plain = torch.nn.Dropout.__init__
+
+    def noted(self: Any, p: float = 0.5, *given: Any) -> None:
+        dropped.append(p)
+        plain(self, p, *given)
+
+    monkeypatch.setattr(torch.nn.Dropout, "__init__", noted)
+    few = fit_small_net(columns, labels, 2, 400)
+    monkeypatch.setattr(small_net, "MANY_ROWS", 600)
+    many, chosen = fit_small_net(columns, labels, 2, 400), fit_small_net(columns, labels, 2, 400, 0.1)
+    assert [one["inner"].shape[1] for one in (few, many, chosen)] == [256, 400, 400]
+    assert dropped == [0.3, 0.3, 0, 0, 0.1, 0.1]

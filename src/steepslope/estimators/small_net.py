@@ -16,21 +16,24 @@ from steepslope.estimators.products import affine
 from steepslope.utilities.seeding import seeded, single_thread
 
 EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
+MANY_ROWS, FEW_WIDTH, FEW_DROPOUT = 20_000, 256, 0.3
 MOST_PRODUCTS = 6e11  # of a weight and a value, over all steps: half a minute or so
 RATE, DECAY = 2e-3, 1e-2
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
 
 def fit_small_net(
-    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, width: int, dropout: float = 0.0
+    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, width: int, dropout: float | None = None
 ) -> dict[str, NDArray[Any]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
-    ``inner`` (w, width), ``inner_bias`` (width,), ``outer`` (width, K), ``outer_bias`` (K,), in float32 but for the
-    ``inner_bias`` in float64. Sixteen epochs, fewer where rows and weights are many, but at least 300 steps; always
-    from the same seed, on one thread. Opinions are weighed later, and know most without ``dropout``; a net that is to
-    be a classifier of its own needs some.
+    ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K), ``outer_bias`` (K,), in float32 but for the ``inner_bias``
+    in float64. Sixteen epochs, fewer where rows and weights are many, but at least 300 steps; always from the same
+    seed, on one thread. h is ``width``, and at most 256 on fewer than 20,000 rows, where there is also dropout of .3
+    unless another is given: a net that knows few rows by heart misleads where inputs look different.
     """
+    few = len(labels) < MANY_ROWS
+    width, dropout = min(width, FEW_WIDTH) if few else width, FEW_DROPOUT * few if dropout is None else dropout
     inputs = standardised(columns)
     tensors = torch.from_numpy(inputs.columns), torch.from_numpy(labels)
     layers = _trained(*tensors, num_classes, width, dropout)

@@ -14,7 +14,7 @@ from steepslope.evidence.second_opinion import probe_columns
 from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.outputs import ClassifierOutputs
 
-WIDTH = 1024  # of the hidden layer; wider gains nothing (LOG.md)
+WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing (LOG.md)
 
 
 def fit_feature_opinion(reference: ClassifierOutputs) -> State:

@@ -13,7 +13,7 @@ from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.outputs import ClassifierOutputs
 
 INPUTS = ("features", "auxiliary")
-WIDTH = 512  # of the net's hidden layer
+WIDTH = 512  # of the net's hidden layer, where rows are many
 # More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
 PENALTY = 1e-2
 

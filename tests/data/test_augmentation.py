@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError
 from tests.images import folder_of, opened
 
 ALL_KINDS = tuple(AUGMENTATIONS)
-MOVING = "rotate", "scale", "shear"
+MOVING = "rotate", "scale", "shear", "perspective"
 SHAPES = [(28, 28), (8, 8), (224, 224, 3), (30, 50, 3), (1, 40, 3), (40, 1), (1, 1), (1, 2, 3)]
 
 
@@ -55,7 +55,7 @@ def test_values_stay_in_range(kind: str) -> None:
         changed = pixels(augmented(image, kind, np.random.default_rng(1))).astype(int)
         if kind == "noise":
             assert 0.2 < (changed == value).mean() < 0.8  # half of the noise is cut off
-        elif kind not in ("rectangle", *MOVING):
+        elif kind not in ("rectangle", "grating", *MOVING):
             assert (changed == value).all()
 
 
@@ -85,6 +85,11 @@ def test_each_kind_does_what_it_says() -> None:
     factor = draw(0).uniform(0.3, 0.8)
     low, high = 0.5 - 0.3 * factor, 0.5 + 0.3 * factor
     assert np.unique(AUGMENTATIONS["contrast"](step, draw(0))).tolist() == pytest.approx([low, high])
+    wave = AUGMENTATIONS["grating"](np.full((1, 200, 200), 0.5, np.float32), draw(0)) - 0.5
+    assert 0.1 < wave.max() == pytest.approx(-wave.min(), rel=0.05)
+    power = np.abs(np.fft.rfft2(wave[0]))
+    assert (power > power.max() / 2).sum() <= 4  # one frequency
+    assert wave.max() <= 0.4
     share = [(AUGMENTATIONS["rectangle"](np.ones((1, 100, 100), np.float32), draw(s)) < 1).mean() for s in range(50)]
     assert 0.03 < min(share) < 0.1 < 0.2 < max(share) < 0.32
 
@@ -108,6 +113,27 @@ def test_what_moves_keeps_the_centre_and_moves_the_others(seed: int) -> None:
     assert 0.7 <= factor <= 1.35
     assert sheared[0] == pytest.approx(place[0], abs=0.02)
     assert abs(sheared[1] - place[1]) <= 0.3 * abs(place[0]) + 0.02
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_perspective_keeps_lines_straight_and_moves_corners_a_little(seed: int) -> None:
+    """Of an image whose rows and columns are its values: it is a projection, and lines stay lines."""
+    rows, columns = np.meshgrid(np.arange(41.0), np.arange(61.0), indexing="ij")
+    image = np.stack([rows, columns, np.ones_like(rows)]).astype(np.float32)
+    found = AUGMENTATIONS["perspective"](image, np.random.default_rng(seed)).astype(np.float64)
+    inside = found[2] > 0.999
+    inside &= (found[0] > 0.01) & (found[0] < 39.9) & (found[1] > 0.01) & (found[1] < 59.9)
+    places, ones = np.stack([rows, columns])[:, inside], np.ones(inside.sum())
+    # a projection: sources × (h · place + 1) is linear in the place
+    design = [
+        np.column_stack([places.T, ones, -source[:, None] * places.T])
+        for source in (found[0][inside], found[1][inside])
+    ]
+    for one, source in zip(design, (found[0][inside], found[1][inside]), strict=True):
+        fitted, *_ = np.linalg.lstsq(one, source)
+        np.testing.assert_allclose(one @ fitted, source, atol=0.02)
+    moved = np.hypot(found[0] - rows, found[1] - columns)[inside]
+    assert 0.5 < moved.max() < 0.15 * np.hypot(41, 61) * 1.5
 
 
 def test_copies_lie_beside_their_original_and_depend_on_nothing_else() -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from steepslope.estimators import small_net
 from steepslope.estimators.small_net import fit_small_net, small_net_logits
 
+WIDTH = 256
+
 
 def ring(n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Make two classes that no line tells apart: inside and outside of a circle, in columns of different scales."""
@@ -22,16 +24,16 @@ def ring(n: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @pytest.mark.parametrize(
-    ("n", "steps"),
+    ("n", "width", "steps"),
     [
-        (100, 300),  # 8 epochs of one batch would be 8 steps
-        (256 * 50, 400),
-        (256 * 50 + 1, 408),  # a last batch of one row is a step too
-        (256 * 250 + 1, 2000),
-        (100_000, 2000),
+        (100, 2, 300),  # 16 epochs of one batch would be 16 steps
+        (256 * 25, 2, 400),
+        (256 * 25 + 1, 2, 416),  # a last batch of one row is a step too
+        (256 * 25, 5, 350),  # 20 weights where 7,000 products of a weight and a batch are the most
+        (256 * 25, 1000, 300),
     ],
 )
-def test_eight_epochs_within_limits(n: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sixteen_epochs_within_limits(n: int, width: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     whole = torch.optim.AdamW.step
 
@@ -39,10 +41,10 @@ def test_eight_epochs_within_limits(n: int, steps: int, monkeypatch: pytest.Monk
         taken.append(1)
         return whole(self, *given)
 
-    monkeypatch.setattr(small_net, "WIDTH", 2)
+    monkeypatch.setattr(small_net, "MOST_PRODUCTS", 7000 * 256)
     monkeypatch.setattr(torch.optim.AdamW, "step", counted)
     columns, labels = ring(n)
-    fit_small_net(columns, labels, 2)
+    fit_small_net(columns, labels, 2, width)
     assert len(taken) == steps
 
 
@@ -57,7 +59,7 @@ def test_batches_see_every_row_once_an_epoch() -> None:
 
 @pytest.fixture(scope="module")
 def fitted() -> dict[str, NDArray[np.float32]]:
-    return fit_small_net(*ring(1500), 2)
+    return fit_small_net(*ring(1500), 2, WIDTH)
 
 
 def test_it_learns_what_no_line_can(fitted: dict[str, NDArray[np.float32]]) -> None:
@@ -69,15 +71,15 @@ def test_it_learns_what_no_line_can(fitted: dict[str, NDArray[np.float32]]) -> N
 
 def test_its_weights_are_for_columns_as_they_are(fitted: dict[str, NDArray[np.float32]]) -> None:
     assert {name: array.shape for name, array in fitted.items()} == {
-        "inner": (2, 256),
-        "inner_bias": (256,),
-        "outer": (256, 2),
+        "inner": (2, WIDTH),
+        "inner_bias": (WIDTH,),
+        "outer": (WIDTH, 2),
         "outer_bias": (2,),
     }
     columns, _ = ring(5, 2)
     found = small_net_logits(columns.astype(np.float64), fitted)
     for row, logits in zip(columns.astype(np.float64), found, strict=True):
-        hidden = [max(0.0, float(row @ fitted["inner"][:, unit] + fitted["inner_bias"][unit])) for unit in range(256)]
+        hidden = [max(0.0, float(row @ fitted["inner"][:, unit] + fitted["inner_bias"][unit])) for unit in range(WIDTH)]
         for label in range(2):
             total = sum(value * float(weight) for value, weight in zip(hidden, fitted["outer"][:, label], strict=True))
             assert logits[label] == pytest.approx(total + float(fitted["outer_bias"][label]), abs=1e-6)
@@ -88,15 +90,15 @@ def test_the_same_rows_give_the_same_net_whatever_was_drawn_before(monkeypatch: 
     columns, labels = ring(300)
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    first = fit_small_net(columns, labels, 2)
+    first = fit_small_net(columns, labels, 2, WIDTH)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    again = fit_small_net(columns, labels, 2)
+    again = fit_small_net(columns, labels, 2, WIDTH)
     for name, array in first.items():
         np.testing.assert_array_equal(again[name], array)
 
 
 def test_a_class_without_rows_becomes_improbable() -> None:
     columns, labels = ring(300)
-    logits = small_net_logits(columns.astype(np.float64), fit_small_net(columns, labels, 3))
+    logits = small_net_logits(columns.astype(np.float64), fit_small_net(columns, labels, 3, WIDTH))
     assert (logits.argmax(axis=1) < 2).all()

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import expit, log_softmax, logit
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators import small_net
 from steepslope.evidence.feature_opinion import (
+    WIDTH,
     check_feature_opinion,
     feature_opinion_columns,
     feature_opinions,
@@ -54,7 +54,7 @@ def test_it_learns_from_labels_and_not_from_logits(state: State) -> None:
 
 
 def test_it_is_known_by_its_arrays(state: State) -> None:
-    assert state["inner"].shape == (8, small_net.WIDTH)
+    assert state["inner"].shape == (8, WIDTH)
     check_feature_opinion(state, 4)
     for damaged, classes in (
         (state, 5),

@@ -24,6 +24,7 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs.folder import copy_ids
 
 Floats = NDArray[np.float32]
+Places = NDArray[np.float64]  # rows and columns of pixels
 Kind = Callable[[Floats, np.random.Generator], Floats]
 SMALL_SIDE = 28  # pixels, at which strengths are as written
 
@@ -55,6 +56,15 @@ def _rectangle(image: Floats, draw: np.random.Generator) -> Floats:
     return filled
 
 
+def _grating(image: Floats, draw: np.random.Generator) -> Floats:
+    """Add a wave in any direction: .1 to .4 high, and 2.5 to 12 pixels long."""
+    length, angle, phase = draw.uniform(2.5, 12) * _zoom(image), draw.uniform(0, math.pi), draw.uniform(0, 2 * math.pi)
+    rows, columns = np.ogrid[: image.shape[-2], : image.shape[-1]]
+    along = rows * math.sin(angle) + columns * math.cos(angle)
+    wave = draw.uniform(0.1, 0.4) * np.sin(2 * math.pi * along / length + phase)
+    return image + wave.astype(np.float32)
+
+
 def _affine(
     image: Floats,
     draw: np.random.Generator,
@@ -62,19 +72,44 @@ def _affine(
     log_scale: tuple[float, float] = (0.0, 0.0),
     shear: float = 0.0,
 ) -> Floats:
-    """Turn by up to so many degrees, scale or shear about the centre.
-
-    What comes in from outside repeats the border in half of the copies, and is black in the others.
-    """
+    """Turn by up to so many degrees, scale or shear about the centre."""
     turn, scale = math.radians(draw.uniform(-angle, angle)), math.exp(draw.uniform(*log_scale))
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     matrix = (
         rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
     )  # from new to old (row, column)
     centre = (np.array(image.shape[-2:]) - 1) / 2
-    offset, mode = centre - matrix @ centre, "nearest" if draw.uniform() < 0.5 else "grid-constant"
-    moved = [ndimage.affine_transform(channel, matrix, offset, order=1, mode=mode) for channel in image]
+    offset, outside = centre - matrix @ centre, _outside(draw)
+    moved = [ndimage.affine_transform(channel, matrix, offset, order=1, mode=outside) for channel in image]
     return np.stack(moved)
+
+
+def _perspective(image: Floats, draw: np.random.Generator) -> Floats:
+    """Move each corner by up to 15 % of the sides, in or out."""
+    height, width = image.shape[-2:]
+    corners = np.array([[0, 0], [0, width - 1], [height - 1, 0], [height - 1, width - 1]], dtype=np.float64)
+    moved = corners + draw.uniform(-0.15, 0.15, size=(4, 2)) * [height, width]
+    places = _homography(moved, corners, np.indices((height, width), dtype=np.float64).reshape(2, -1))
+    outside = _outside(draw)
+    channels = [ndimage.map_coordinates(channel, places, order=1, mode=outside) for channel in image]
+    return np.stack(channels).reshape(image.shape)
+
+
+def _homography(sources: Places, targets: Places, places: Places) -> Places:
+    """Map places (2, n) by the projection that takes four sources (4, 2) to four targets (4, 2)."""
+    rows, columns = np.zeros((4, 8)), np.zeros((4, 8))
+    rows[:, :2], rows[:, 2] = sources, 1
+    columns[:, 3:5], columns[:, 5] = sources, 1
+    rows[:, 6:], columns[:, 6:] = -targets[:, :1] * sources, -targets[:, 1:] * sources
+    system, wanted = np.concatenate([rows, columns]), targets.T.ravel()
+    matrix = np.append(np.linalg.lstsq(system, wanted)[0], 1).reshape(3, 3)  # a side of one pixel leaves it open
+    row, column, depth = matrix @ np.vstack([places, np.ones(places.shape[1])])
+    return np.stack([row / depth, column / depth])
+
+
+def _outside(draw: np.random.Generator) -> str:
+    """Return what comes in from outside: the border again, or black, in half of the copies each."""
+    return "nearest" if draw.uniform() < 0.5 else "grid-constant"
 
 
 def _within(length: float, longest: int) -> int:
@@ -91,9 +126,11 @@ AUGMENTATIONS: dict[str, Kind] = {
     "noise": _noise,
     "contrast": _contrast,
     "rectangle": _rectangle,
+    "grating": _grating,
     "rotate": partial(_affine, angle=25),
     "scale": partial(_affine, log_scale=(math.log(0.7), math.log(1.35))),
     "shear": partial(_affine, shear=0.3),
+    "perspective": _perspective,
 }
 
 

@@ -15,32 +15,37 @@ from steepslope.estimators.linear import standardised
 from steepslope.estimators.products import affine
 from steepslope.utilities.seeding import seeded, single_thread
 
-WIDTH = 256
-DROPOUT = 0.3
-EPOCHS, LEAST_STEPS, MOST_STEPS, BATCH = 8, 300, 2_000, 256
+EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
+MOST_PRODUCTS = 6e11  # of a weight and a value, over all steps: half a minute or so
 RATE, DECAY = 2e-3, 1e-2
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
 
-def fit_small_net(columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int) -> dict[str, NDArray[Any]]:
+def fit_small_net(
+    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, width: int, dropout: float = 0.0
+) -> dict[str, NDArray[Any]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
-    ``inner`` (w, 256), ``inner_bias`` (256,), ``outer`` (256, K), ``outer_bias`` (K,), in float32 but for the
-    ``inner_bias`` in float64. Eight epochs, but at least 300 and at most 2,000 steps; always from the same seed, on one
-    thread.
+    ``inner`` (w, width), ``inner_bias`` (width,), ``outer`` (width, K), ``outer_bias`` (K,), in float32 but for
+    the ``inner_bias`` in float64. Sixteen epochs, fewer where rows and weights are many, but at least 300 steps; always
+    from the same seed, on one thread. Opinions are weighed later, and know most without ``dropout``; a net that is to
+    be a classifier of its own needs some.
     """
     inputs = standardised(columns)
-    layers = _trained(torch.from_numpy(inputs.columns), torch.from_numpy(labels), num_classes)
+    tensors = torch.from_numpy(inputs.columns), torch.from_numpy(labels)
+    layers = _trained(*tensors, num_classes, width, dropout)
     (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
     arrays = dict(zip(NAMES, (*inputs.for_originals(weights, bias), *outer), strict=True))
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def _trained(columns: torch.Tensor, labels: torch.Tensor, num_classes: int) -> tuple[nn.Linear, nn.Linear]:
-    total = min(max(EPOCHS * math.ceil(len(labels) / BATCH), LEAST_STEPS), MOST_STEPS)
+def _trained(
+    columns: torch.Tensor, labels: torch.Tensor, num_classes: int, width: int, dropout: float
+) -> tuple[nn.Linear, nn.Linear]:
+    total = _steps(len(labels), width * (columns.shape[1] + num_classes))
     with seeded(0), single_thread():
-        inner, outer = nn.Linear(columns.shape[1], WIDTH), nn.Linear(WIDTH, num_classes)
-        net = nn.Sequential(nn.Dropout(DROPOUT), inner, nn.ReLU(), nn.Dropout(DROPOUT), outer)
+        inner, outer = nn.Linear(columns.shape[1], width), nn.Linear(width, num_classes)
+        net = nn.Sequential(nn.Dropout(dropout), inner, nn.ReLU(), nn.Dropout(dropout), outer)
         optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
         for step, rows in enumerate(itertools.islice(_batches(len(labels)), total)):
             optimizer.param_groups[0]["lr"] = RATE * warm_cosine((step + 1) / total)
@@ -49,6 +54,16 @@ def _trained(columns: torch.Tensor, labels: torch.Tensor, num_classes: int) -> t
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return inner, outer
+
+
+def _steps(rows: int, weights: int) -> int:
+    """Return the number of steps.
+
+    >>> _steps(100, 1_000), _steps(50_000, 140_000), _steps(10**6, 700_000)
+    (300, 3136, 3348)
+    """
+    most = int(MOST_PRODUCTS / (BATCH * weights))
+    return max(min(EPOCHS * math.ceil(rows / BATCH), most), LEAST_STEPS)
 
 
 def _batches(n: int) -> Iterator[torch.Tensor]:

@@ -14,11 +14,13 @@ from steepslope.evidence.second_opinion import probe_columns
 from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.outputs import ClassifierOutputs
 
+WIDTH = 1024  # of the hidden layer; wider gains nothing (LOG.md)
+
 
 def fit_feature_opinion(reference: ClassifierOutputs) -> State:
     """Fit the net to the reference's labels."""
     known = references(reference)
-    return fit_small_net(known.require_features(), known.labels, known.num_classes)
+    return fit_small_net(known.require_features(), known.labels, known.num_classes, WIDTH)
 
 
 def check_feature_opinion(state: State, num_classes: int) -> None:

@@ -13,6 +13,7 @@ from steepslope.evidence.states import Floats, State, references, require_arrays
 from steepslope.outputs import ClassifierOutputs
 
 INPUTS = ("features", "auxiliary")
+WIDTH = 512  # of the net's hidden layer
 # More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
 PENALTY = 1e-2
 
@@ -23,7 +24,7 @@ def fit_joint(reference: ClassifierOutputs) -> State:
     columns = np.concatenate([known.require(name) for name in INPUTS], axis=1)
     labels, num_classes = known.labels, known.num_classes
     weights, bias = fit_standardised_softmax(columns, labels, num_classes, PENALTY)
-    return {"weights": weights, "bias": bias, **fit_small_net(columns, labels, num_classes)}
+    return {"weights": weights, "bias": bias, **fit_small_net(columns, labels, num_classes, WIDTH)}
 
 
 def check_joint(state: State, num_classes: int) -> None:

@@ -13,7 +13,7 @@ VIEW_NAMES = (
     "flip", "left", "right", "up", "down", "turn_left", "turn_right",
     "blur", "shrink", "grow", "less_contrast", "more_contrast",
 )  # fmt: skip
-AUGMENTATION_NAMES = ("blur", "noise", "contrast", "rectangle", "rotate", "scale", "shear")
+AUGMENTATION_NAMES = ("blur", "noise", "contrast", "rectangle", "grating", "rotate", "scale", "shear", "perspective")
 NONE = "none"
 
 MACHINE_CHECKS: dict[str, Check] = {

@@ -91,7 +91,7 @@ BAD_FITS = {
     "labels out of range": (_bad_labels, "", "labels: expected values in 0…3"),
     "NaN logits": (_nan_logits, "", "logits: expected finite values, found nan in row 3"),
     "no errors": (_no_errors, "", "no prediction is wrong"),
-    "wrong type": (None, "--seed x", "Expected a int. Got value: x"),
+    "wrong type": (None, "--seed x", "--seed: expected a whole number, found 'x'"),
     "no number": (None, "--hidden a", "hidden"),
     "unknown option": (None, "--sede 1", "unrecognized arguments: --sede 1"),
     "a budget without --fused": (None, "--budget free", "budget: expected none without --fused, found 'free'"),

@@ -50,27 +50,6 @@ def test_the_tabular_examples_run() -> None:
     assert 1 - unseen.is_correct[trusted].mean() < 0.5 * (1 - unseen.is_correct.mean())
 
 
-def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The forest gives zeros, and the oracle knows more of its errors than its own probability does."""
-    text = (DOCS / "your-data.md").read_text(encoding="utf-8")
-    theirs, ours = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(ours.strip().splitlines()) == 7
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    exec(compile(theirs, "your-data.md", "exec"), names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewErrorsWarning)
-        exec(compile(ours, "your-data.md", "exec"), names)
-    test = names["test"]
-    assert (names["forest"].predict_proba(names["X2"]) == 0).any()
-    assert test.classes == tuple(names["forest"].classes_)
-    assert (test.is_correct == (names["forest"].predict(names["X2"]) == names["y2"])).all()
-    table = (tmp_path / "runs" / "forest" / "report" / "table.md").read_text(encoding="utf-8")
-    assert "margin" in table
-    mcp, _, oracle = json.loads((tmp_path / "runs" / "forest" / "report" / "metrics.json").read_text())
-    assert oracle["auc"]["value"] > mcp["auc"]["value"]
-
-
 def test_a_grey_net_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train what the page says was trained elsewhere, and run its module and its commands as they stand there."""
     section = (DOCS / "extraction.md").read_text(encoding="utf-8").split("### A grey net of one's own")[1]
@@ -122,6 +101,27 @@ def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert first.endswith('"0.75","a","0.25","cat"')
     details = json.loads(Path("runs/report/details.json").read_text(encoding="utf-8"))[0]
     assert {one["group"]: one["n"] for one in details["groups"]} == {"a": 20, "(empty)": 10, "b": 10}
+
+
+def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forest gives zeros, and the oracle knows more of its errors than its own probability does."""
+    text = (DOCS / "your-data.md").read_text(encoding="utf-8")
+    theirs, ours = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(ours.strip().splitlines()) == 7
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(theirs, "your-data.md", "exec"), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewErrorsWarning)
+        exec(compile(ours, "your-data.md", "exec"), names)
+    test = names["test"]
+    assert (names["forest"].predict_proba(names["X2"]) == 0).any()
+    assert test.classes == tuple(names["forest"].classes_)
+    assert (test.is_correct == (names["forest"].predict(names["X2"]) == names["y2"])).all()
+    table = (tmp_path / "runs" / "forest" / "report" / "table.md").read_text(encoding="utf-8")
+    assert "margin" in table
+    mcp, _, oracle = json.loads((tmp_path / "runs" / "forest" / "report" / "metrics.json").read_text())
+    assert oracle["auc"]["value"] > mcp["auc"]["value"]
 
 
 def test_the_map_in_the_readme_is_the_tree() -> None:

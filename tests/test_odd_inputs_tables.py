@@ -120,6 +120,9 @@ ODD: dict[str, Odd] = {
         ALONE, "--confidence-column conf --correct-column ok --cluster site", 2, "expected a value in each row"
     ),
     "groups that are not there": Odd(NUMBERED, "--groups site", 2, "unknown column of"),
+    "a column of groups twice": Odd(
+        NUMBERED.replace("\n", ",a,b\n").replace("1,a,b", "1,site,site", 1), "--groups site", 2, "found 'site' 2 times"
+    ),
     "rows to a text file": Odd(NUMBERED, "--rows {out}/rows.txt", 2, "rows: expected a file that ends in .csv or"),
     "rows to a folder": Odd(NUMBERED, "--rows {folder}.csv", 2, "expected a file to write to, found a folder"),
     "rows over the outputs": Odd(NUMBERED, "--rows {outputs}", 2, "rows: expected another file than the outputs"),

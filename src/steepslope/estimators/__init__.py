@@ -1,7 +1,7 @@
 """Solvers on arrays; they know nothing of classifiers, outputs or oracles.
 
 ``log_space`` has entropies, odds and complements that stay exact where probabilities saturate, ``neighbors`` the
-nearest rows of an index. ``linear`` standardises columns, minimises by L-BFGS, and fits linear models and softmax
-regressions; ``opinion_pool`` fits a logarithmic opinion pool, ``calibration`` a slope and an offset of its log-odds,
-and ``small_net`` one hidden layer by the rate in ``cycle``.
+nearest rows of an index, sought among ``components`` and by ``products``. ``linear`` standardises columns, minimises by
+L-BFGS, and fits linear models and softmax regressions; ``opinion_pool`` fits a logarithmic opinion pool,
+``calibration`` a slope and an offset of its log-odds, and ``small_net`` one hidden layer by the rate in ``cycle``.
 """

@@ -5,7 +5,7 @@ net and how that is fitted. ``fused``: the oracle on all opinions; ``fusing``: h
 opinions count; ``budget``: what each budget gains; ``fused_fit``: what fitting leaves, and its files; ``handover``:
 where an auxiliary backbone is less to be trusted; ``standardising``: its features where all rows are shifted alike.
 ``on_images``: the paper's oracle, which sees the image (``steepslope.finetuning`` trains it). ``storage``: the card and
-files of an oracle on disk, and which class loads which kind.
+files of an oracle on disk, and which class loads which kind; ``fit_record``: what it remembers of its fit set.
 """
 
 from typing import TYPE_CHECKING

@@ -17,9 +17,10 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, explained, unknown_name
+from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.outputs.arrays import ARRAYS, CLASSES, Arrays
-from steepslope.outputs.columns import CONFIDENCE, CORRECT, layout_of
+from steepslope.outputs.column_names import listed
+from steepslope.outputs.columns import CONFIDENCE, CORRECT, layout_of, require_once
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.texts import Texts, labels, truths
 
@@ -32,14 +33,17 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     layout = layout_of(column_names(path, options), options)
     wanted = {name: column for name, column in layout.texts.items() if ids or name != "ids"}
     arrays, texts = _collect(path, layout.numbers, wanted, options)
-    classes = layout.classes or _kept_classes(path)
+    kept = None if options.logit_columns else _kept_classes(path)
+    classes = _agreed(layout.classes, kept, options.classes)
     if "logits" in arrays and arrays["logits"].shape[1] == 1 and not options.probabilities:
         expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
         raise SteepslopeError(f"{expected}, found {layout.numbers['logits'][0]!r} alone", "logits")
     if CONFIDENCE in arrays:
         arrays[CONFIDENCE] = arrays[CONFIDENCE][:, 0]
     if "labels" in texts:
-        arrays["labels"] = labels(Texts.of(texts["labels"]), wanted["labels"], classes, layout.counts)
+        places = kept is not None and options.label_column is None  # so it was saved, even where the names are numbers
+        names = None if places else classes
+        arrays["labels"] = labels(Texts.of(texts["labels"]), wanted["labels"], names, layout.counts)
     if CORRECT in texts:
         arrays[CORRECT] = truths(Texts.of(texts[CORRECT]), wanted[CORRECT])
     if "ids" in texts:
@@ -70,10 +74,8 @@ def read_groups(
     names = column_names(path, options)
     if column not in names:
         raise unknown_name(f"column of {path}:", column, names)
-    if names.count(column) > 1:
-        raise SteepslopeError(
-            f"expected every column that is read once, found {column!r} {names.count(column)} times", path
-        )
+    with located(path):
+        require_once([column], names)
     texts = Texts.of(batch.column(column) for batch in _batches(path, {column: TEXT}, options))
     empty_code = texts.distinct.index("") if "" in texts.distinct else -1
     rows = np.flatnonzero(texts.codes == empty_code)
@@ -126,10 +128,19 @@ def write(path: Path, arrays: Arrays) -> None:
         pq.write_table(table, path)
 
 
-def _kept_classes(path: Path) -> list[str] | None:
+def _kept_classes(path: Path) -> tuple[str, ...] | None:
     """Return the names of the classes that a Parquet file keeps; a .csv file has no place for them."""
     kept = None if path.suffix.lower() == ".csv" else (pq.read_schema(path).metadata or {}).get(CLASSES.encode())
-    return None if kept is None else [str(name) for name in json.loads(kept)]
+    return None if kept is None else tuple(str(name) for name in json.loads(kept))
+
+
+def _agreed(
+    classes: tuple[str, ...] | None, kept: tuple[str, ...] | None, named_by: str | None
+) -> tuple[str, ...] | None:
+    if classes is not None and kept is not None and classes != kept:
+        expected = f"expected the classes {listed(kept)}, as the file names them"
+        raise SteepslopeError(f"{expected}, found {listed(classes)}", named_by)
+    return classes or kept
 
 
 def _batches(path: Path, types: Columns, options: ReadingOptions = AS_WRITTEN) -> Iterator[Any]:

@@ -55,7 +55,10 @@ def test_held_out_rows_have_no_say_in_their_own_log_odds(inputs: tuple[str, ...]
     fit_set, n = opinions.fit_set, 300
     rows = n if "views" in inputs else 3 * n
     assert len(fit_set.rows) == 3 * n
-    labels, stacked = fit_set.rows.labels, np.concatenate([opinions.parts[name][:rows] for name in inputs], axis=1)
+    labels, stacked = (
+        fit_set.rows.require_labels(),
+        np.concatenate([opinions.parts[name][:rows] for name in inputs], axis=1),
+    )
     weights = np.array([1.0] * n + [0.1 * n / (2 * n)] * (2 * n))[:rows]
     found = opinions.held_out(inputs, 10.0)
     for number in range(5):
@@ -98,7 +101,7 @@ def test_the_best_is_that_of_least_aurc(opinions: Opinions) -> None:
 
 def test_mcp_stays_where_others_know_nothing(opinions: Opinions) -> None:
     """Opinions that are the labels turned round: no weight >= 0 makes use of them."""
-    labels, classes = opinions.fit_set.rows.labels, opinions.classes
+    labels, classes = opinions.fit_set.rows.require_labels(), opinions.classes
     against = np.where(classes == labels[:, None], -3.0, -0.4)[:, None]
     misled = Opinions(opinions.fit_set, classes, {**opinions.parts, "neighbors": against})
     found = best_pool(misled, ("logits", "neighbors"), opinions.fit_set.outputs.is_correct)

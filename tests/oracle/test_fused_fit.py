@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
+from steepslope.oracle.fit_record import FIT_ROWS
 from steepslope.oracle.fused import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json

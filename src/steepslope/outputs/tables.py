@@ -38,8 +38,9 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     if "logits" in arrays and arrays["logits"].shape[1] == 1 and not options.probabilities:
         expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
         raise SteepslopeError(f"{expected}, found {layout.numbers['logits'][0]!r} alone", "logits")
-    if CONFIDENCE in arrays:
-        arrays[CONFIDENCE] = arrays[CONFIDENCE][:, 0]
+    for name in arrays:
+        if name == CONFIDENCE or len(ARRAYS[name].axes) == 1:
+            arrays[name] = arrays[name][:, 0]
     if "labels" in texts:
         places = kept is not None and options.label_column is None  # so it was saved, even where the names are numbers
         names = None if places else classes

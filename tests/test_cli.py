@@ -289,14 +289,15 @@ def test_outputs_of_two_classifiers_are_not_mixed(
             others / "train",
         ),
         ([*report, "--scores", "trust_score", "--reference"], others / "train"),
-        ([*report, "--scores", "temperature_scaled_mcp", "--fit"], others / "holdout"),
+        ([*report, "--replace", "--scores", "temperature_scaled_mcp", "--fit"], others / "holdout"),
         ([*looking, "--valid"], others / "holdout"),
     ):
         assert main([*words, str(mixed)]) == 2
         assert f"{mixed}: expected outputs of the same classifier and input as {own}" in capsys.readouterr().err
         assert main([*words, str(own / mixed.name)]) == 0
     ClassifierOutputs.load(others / "train").save(tmp_path / "unsaid")  # who made them is not known
-    assert main([*report, "--scores", "trust_score", "--reference", str(tmp_path / "unsaid")]) == 0
+    unsaid = ["--replace", "--scores", "trust_score", "--reference", str(tmp_path / "unsaid")]
+    assert main([*report, *unsaid]) == 0
 
 
 def test_flags_need_no_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,7 +310,7 @@ def test_flags_need_no_value(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         hints = inspect.signature(function).parameters.values()
         named = {one.name.replace("_", "-") for one in hints if one.annotation in ("bool", "bool | None")}
         assert named <= set(flags[command])
-    assert flags["fit"] == ["fused", "replace"]
+    assert flags["fit"] == ["fused", "replace", "probabilities", "as-logits"]
     assert "flip" in flags["train-classifier"]
     assert {"flip", "tensorboard", "compile"} <= set(flags["finetune"])
     small = ["train-classifier", "--net", "digits-net", "--data", "digits", "--epochs", "1", "--flip"]

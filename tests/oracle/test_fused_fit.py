@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
+from steepslope.oracle.fit_record import FIT_ROWS
 from steepslope.oracle.fused import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import read_json
@@ -43,7 +44,7 @@ def test_it_keeps_only_what_a_prediction_needs(free: FusedOracle, tmp_path: Path
     kept = {name.partition("/")[0] for name in load_file(tmp_path / STATES)}
     assert free.fitted_ is not None
     assert kept == set(free.fitted_.inputs) - {"logits"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([CARD, WEIGHTS, STATES])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([CARD, WEIGHTS, STATES, FIT_ROWS])
 
 
 def damage_card(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:

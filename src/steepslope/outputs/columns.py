@@ -81,9 +81,9 @@ def _column(names: Collection[str], usual: str, named: str | None) -> str:
 def _further(names: Collection[str], taken: Collection[str]) -> dict[str, list[str]]:
     """Return the columns of all other arrays of numbers that tables may hold, such as feature_0, feature_1, …."""
     columns = {
-        name: numbered(names, array.column)
+        name: numbered(names, array.column) if len(array.axes) > 1 else [array.column] * (array.column in names)
         for name, array in ARRAYS.items()
-        if array.column is not None and array.kind != STRINGS and len(array.axes) > 1 and name != "logits"
+        if array.column is not None and array.kind != STRINGS and name not in ("logits", "labels")
     }
     return {name: some for name, some in columns.items() if some and not set(some) & set(taken)}
 

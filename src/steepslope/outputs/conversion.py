@@ -90,12 +90,13 @@ def whole_numbers(name: str, array: NDArray[Any]) -> NDArray[Any]:
         return array.astype(np.int64)
     if array.dtype.kind == "O":
         array = np.array([one if _is_number(one) else np.nan for one in array.flat], np.float64).reshape(array.shape)
-    if array.dtype.kind != "f" or array.ndim != 1:
+    if array.dtype.kind != "f" or array.ndim == 0:
         return array
-    bad = np.flatnonzero(~((np.abs(array) <= LARGEST_WHOLE) & (array == np.floor(array))))
+    whole = (np.abs(array) <= LARGEST_WHOLE) & (array == np.floor(array))
+    bad = np.flatnonzero(~whole.reshape(len(array), -1).all(axis=1))
     if len(bad):
-        value = array[bad[0]]
-        remedy = "leave such rows out, or all labels" if np.isnan(value) else "give the number of each row's class"
+        value = array[bad[0]][~whole[bad[0]]].flat[0]
+        remedy = "leave such rows out" if np.isnan(value) else "give the number of each row's class"
         found = f"found {value} in row {bad[0]} ({len(bad)} such rows)"
         raise SteepslopeError(f"expected whole numbers, {found}: {remedy}", name)
     return array.astype(np.int64)

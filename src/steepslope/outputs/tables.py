@@ -33,14 +33,18 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     layout = layout_of(column_names(path, options), options)
     wanted = {name: column for name, column in layout.texts.items() if ids or name != "ids"}
     arrays, texts = _collect(path, layout.numbers, wanted, options)
-    classes = _agreed(layout.classes, None if options.logit_columns else _kept_classes(path), options.classes)
+    kept = None if options.logit_columns else _kept_classes(path)
+    classes = _agreed(layout.classes, kept, options.classes)
     if "logits" in arrays and arrays["logits"].shape[1] == 1 and not options.probabilities:
         expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
         raise SteepslopeError(f"{expected}, found {layout.numbers['logits'][0]!r} alone", "logits")
-    if CONFIDENCE in arrays:
-        arrays[CONFIDENCE] = arrays[CONFIDENCE][:, 0]
+    for name in arrays:
+        if name == CONFIDENCE or len(ARRAYS[name].axes) == 1:
+            arrays[name] = arrays[name][:, 0]
     if "labels" in texts:
-        arrays["labels"] = labels(Texts.of(texts["labels"]), wanted["labels"], classes, layout.counts)
+        places = kept is not None and options.label_column is None  # so it was saved, even where the names are numbers
+        names = None if places else classes
+        arrays["labels"] = labels(Texts.of(texts["labels"]), wanted["labels"], names, layout.counts)
     if CORRECT in texts:
         arrays[CORRECT] = truths(Texts.of(texts[CORRECT]), wanted[CORRECT])
     if "ids" in texts:

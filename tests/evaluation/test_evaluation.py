@@ -66,12 +66,13 @@ def test_each_steep_slope_oracle_is_shown_at_its_own_cut(outputs: ClassifierOutp
     alphas = {"mild": (2, 5), "steep": (1, 9), "even": (3, 3), "alike": (4, 10)}
     for name, (alpha_pos, alpha_neg) in alphas.items():
         Oracle(alpha_pos=alpha_pos, alpha_neg=alpha_neg, epochs=1).fit(outputs).save(tmp_path / name)
-    evaluation = evaluate_predictions(outputs, [str(tmp_path / name) for name in alphas], bootstrap=0)
+    unseen = make_outputs(seed=1)
+    evaluation = evaluate_predictions(unseen, [str(tmp_path / name) for name in alphas], bootstrap=0)
     assert [list(row.cuts) for row in evaluation.rows] == [[0.5, 5 / 7, 0.9]] * 5
     assert [row.natural_cut for row in evaluation.rows] == [None, 5 / 7, 0.9, 0.5, 5 / 7]
     for row, one in zip(evaluation.rows, evaluation.scored, strict=True):
         for cut, rates in row.cuts.items():
-            assert rates["tnr"] == tnr(one.confidence, outputs.is_correct, np.log(cut / (1 - cut)))
+            assert rates["tnr"] == tnr(one.confidence, unseen.is_correct, np.log(cut / (1 - cut)))
     grid = cut_grid(evaluation.rows)
     assert [title for title in grid.columns if "TNR" in title] == [f"TNR at p > {cut}" for cut in (0.5, 0.714, 0.9)]
     assert "(mild at 0.714, steep at 0.9, even at 0.5, alike at 0.714)" in grid.note

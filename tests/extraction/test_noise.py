@@ -58,7 +58,7 @@ def test_they_follow_immerkaers_formula() -> None:
         (np.zeros(400), "noise: expected float16, float32 or float64 of shape"),
         (np.zeros((399, 2)), "noise: expected 400 rows"),
         (np.full((400, 1), np.nan), "noise: expected finite values"),
-        (np.zeros((400, 1), dtype=int), "noise: expected float16"),
+        (np.zeros((400, 1), dtype=complex), "noise: expected float16"),
     ],
 )
 def test_noise_that_cannot_be_is_named(noise: np.ndarray, message: str) -> None:

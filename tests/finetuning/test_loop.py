@@ -30,6 +30,7 @@ from steepslope.metrics import auroc
 from steepslope.oracle.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities import run_state
+from steepslope.utilities.locks import LOCK
 from steepslope.utilities.seeding import single_thread
 from tests.conftest import kill_once_there
 from tests.finetuning.trainings import (
@@ -135,7 +136,7 @@ def test_it_is_evaluated_beside_scores(home: Path, tmp_path: Path, capsys: pytes
     assert main(["evaluate", "--outputs", str(test), *given]) == 0
     assert (tmp_path / "report" / "report.html").exists()
     ClassifierOutputs.load(test).save(tmp_path / "moved.npz")
-    assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), *given]) == 2
+    assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--replace", *given]) == 2
     assert "does not say where its images are: give --data" in capsys.readouterr().err
     assert main(["evaluate", "--outputs", str(tmp_path / "moved.npz"), "--data", "digits", "--replace", *given]) == 0
 
@@ -258,7 +259,7 @@ def test_an_interrupted_write_leaves_what_was_there(
     options = ("--epochs", "2", "--flip", "true")
     assert main(["finetune", *words(home, tmp_path, *options)]) == 2
     assert "No space left" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == [HISTORY, UNFINISHED]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK, HISTORY, UNFINISHED]
     monkeypatch.undo()
     resumed = trained(home, tmp_path, *options)
     assert "goes on after step 13" in capsys.readouterr().err

@@ -188,7 +188,8 @@ def _per_channel(name: str, given: Given, own: tuple[float, ...], channels: int)
         return own if len(own) == channels else (UNKNOWN,) * channels
     values = tuple(map(float, given)) if isinstance(given, Iterable) else (float(given),)
     if len(values) not in (1, channels):
-        raise SteepslopeError(f"expected 1 or {channels} numbers, found {len(values)}", name)
+        expected = "1 number" if channels == 1 else f"1 or {channels} numbers"
+        raise SteepslopeError(f"expected {expected}, found {len(values)}", name)
     return values * (channels if len(values) == 1 else 1)
 
 

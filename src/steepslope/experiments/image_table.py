@@ -5,7 +5,7 @@ Run ``python -m steepslope.experiments.image_table --help``. It starts from the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def seed_rows(sources: Sources, seed: int) -> list[Row]:
         given = {"oracle": backbone, "data": sources.data.name, "outputs": str(fit_sets[name]), "seed": seed}
         where, settings = folder / f"{oracle}-{name}", preset(preset_name(oracle, name))
         about = {"seed": seed, "oracle": oracle, "classifier": name, "fit_rows": sources.fit_rows, "split": split}
-        rows += [about | row for row in pair_rows(settings, given, where, outputs[name][split], data[split])]
+        rows += [about | row | about for row in pair_rows(settings, given, where, outputs[name][split], data[split])]
     return rows
 
 
@@ -196,7 +196,7 @@ def _of_probe(sources: Sources, data: Mapping[str, Dataset], seed: int) -> dict[
     seen = _extracted(sources, sources.backbone, data, sources.work / "backbone", 64)
     weights, bias = probe(seen["train"], seed)
     probed = {name: probed_outputs(outputs, weights, bias) for name, outputs in seen.items()}
-    return {name: replace(outputs, features=None) for name, outputs in probed.items()}
+    return {name: outputs.changed(features=None) for name, outputs in probed.items()}
 
 
 def tables(rows: Sequence[Row]) -> str:

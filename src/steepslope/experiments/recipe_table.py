@@ -84,7 +84,7 @@ def seed_rows(data: str, classifier: Classifier, folder: Path, settings: Mapping
     resources = Resources(outputs["holdout"], outputs["train"], lambda _: images["test"])
     key, about = common.rows_key(test, names, seed), {"seed": seed, "split": "test", "fit_rows": len(outputs["train"])}
     rows = common.kept_rows(folder, key, lambda: block_rows(names, test, resources, seed))
-    return [{**about, **row} for row in rows]
+    return [{**about, **row, **about} for row in rows]
 
 
 def _extracted(classifier: Classifier, images: Mapping[str, Dataset], folder: Path) -> dict[str, ClassifierOutputs]:

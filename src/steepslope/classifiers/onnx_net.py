@@ -48,6 +48,7 @@ class OnnxNet(nn.Module):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads = torch.get_num_threads()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow others down
         # of any kind: ONNX Runtime has an exception for each sort of damage
         with explained("cannot be read as an ONNX file", self.source, longest=160):
             self.session = onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])

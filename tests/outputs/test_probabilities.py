@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, strategies as st
@@ -80,3 +81,11 @@ def test_features_and_ids_go_with_them() -> None:
     assert outputs.require_features().tolist() == [[1.0, 2.0]]
     assert outputs.ids is not None
     assert outputs.labels is None
+
+
+def test_a_frame_of_one_column_is_the_probability_of_class_1() -> None:
+    p = np.array([0.2, 0.7, 0.9])
+    frame = pd.DataFrame({"p": p})
+    made = ClassifierOutputs.from_probabilities(frame, [0, 1, 1])
+    assert made.classes is None
+    np.testing.assert_array_equal(made.logits, ClassifierOutputs.from_probabilities(p, [0, 1, 1]).logits)

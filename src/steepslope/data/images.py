@@ -127,6 +127,8 @@ def rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
 def decode_image(file: Path | io.BytesIO) -> Image.Image:
     """Decode an image completely, so that a truncated file is noticed here."""
     with Image.open(file) as image:
+        if image.mode == "F":  # PIL would clip numbers of unknown range to whole ones from 0 to 255
+            raise ValueError("expected whole numbers, found an image of floats: save it as .npy")
         image.load()
         return image.copy()
 

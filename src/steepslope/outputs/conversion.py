@@ -55,10 +55,10 @@ def _inferred(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def column_names(values: Any) -> list[Any] | None:
-    """Return the names of a frame's columns; None of anything else, and where they only number the columns."""
+    """Return the names of a frame's columns; None of anything else, of one column, and where they only number them."""
     columns = getattr(values, "columns", None)
     names = None if columns is None or callable(columns) else list(columns)
-    return None if names == list(range(len(names or ()))) else names
+    return None if names is None or len(names) == 1 or names == list(range(len(names))) else names
 
 
 def require_one_order(given: Mapping[str, Any]) -> None:

@@ -79,11 +79,10 @@ def evaluate(
         that is there.
     """
     made = made_by("evaluate", locals())
-    from steepslope.commands.results import clusters_of, groups_of, publish
+    from steepslope.commands.results import clusters_of, groups_of, publish, require_runnable
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
     from steepslope.finetuning.sources import open_images
-    from steepslope.oracle.storage import CARD, is_image_oracle, require_allowed
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.outputs.formats import ids_of
@@ -99,9 +98,7 @@ def evaluate(
     held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
     images = partial(open_images, path=path, data=data)
     resources = Resources(held_out, known, images, backbones, standardise, allow_fit_rows)
-    oracles = [Path(name) for name in scores if (Path(name) / CARD).exists()]
-    for folder in filter(is_image_oracle, oracles):
-        require_allowed(folder, backbones)
+    oracles = require_runnable(scores, backbones)
     predictions = load_predictions(path, bool(fit or reference or oracles), reading)
     with locked(out):
         if REPORT.is_complete(out, made, replace) and (rows is None or Path(rows).exists()):
@@ -109,18 +106,12 @@ def evaluate(
             return
         if rows is not None:
             require_free(Path(rows), replace)
+        grouped = groups_of(groups, predictions, path, reading)
+        clusters = clusters_of(cluster, predictions, path, reading)
         evaluation = evaluate_predictions(
-            predictions,
-            scores,
-            resources,
-            groups=groups_of(groups, predictions, path, reading),
-            paper=paper,
-            bootstrap=bootstrap,
-            seed=seed,
-            clusters=clusters_of(cluster, predictions, path, reading),
-            title=f"Trust in {outputs}",
-            ids=partial(ids_of, path, options=reading),
-        )
+            predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
+            clusters=clusters, title=f"Trust in {outputs}", ids=partial(ids_of, path, options=reading),
+        )  # fmt: skip
         publish(evaluation, Path(out), made)
         if rows is not None:
             write_rows(evaluation, Path(rows), path, reading)

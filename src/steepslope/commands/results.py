@@ -3,7 +3,7 @@
 It imports torch and plots plainly, so commands import it inside their functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.evaluation.evaluation import Evaluation, verdicts
 from steepslope.evaluation.score import Predictions
 from steepslope.metrics import Groups
+from steepslope.oracle.storage import CARD, is_image_oracle, require_allowed
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
@@ -33,6 +34,14 @@ def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any]) -> None:
     screen.print(terminal(main_grid(evaluation.rows), terminal_titles(), screen.width), crop=False)
     for line in [*verdicts(evaluation.rows), f"report: {out / 'report.html'}"]:
         screen.print(line, soft_wrap=True)
+
+
+def require_runnable(scores: Sequence[str], backbones: Sequence[str]) -> list[Path]:
+    """Return the folders of oracles among some scores; raise for one on images whose code may not be run."""
+    oracles = [Path(name) for name in scores if (Path(name) / CARD).exists()]
+    for folder in filter(is_image_oracle, oracles):
+        require_allowed(folder, backbones)
+    return oracles
 
 
 def groups_of(

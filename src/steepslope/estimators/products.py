@@ -17,7 +17,8 @@ def affine(columns: NDArray[Any], weights: NDArray[Any], bias: NDArray[Any] | No
     >>> affine(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.ones(1))
     array([[12.]])
     """
-    rows = torch.from_numpy(np.ascontiguousarray(columns))
-    first, *second = (torch.from_numpy(np.asarray(one)).to(rows.dtype) for one in (weights, bias) if one is not None)
+    given = [np.ascontiguousarray(one) for one in (columns, weights, bias) if one is not None]  # in one order: on some
+    rows, *others = map(torch.from_numpy, given)  # machines another order of the same weights is rounded otherwise
+    first, *second = (one.to(rows.dtype) for one in others)
     product: NDArray[Any] = torch.addmm(second[0], rows, first).numpy() if second else torch.mm(rows, first).numpy()
     return product

@@ -106,7 +106,7 @@ class Oracle(BaseOracle):
         schedule = Schedule(one.epochs, one.batch_size, one.learning_rate, one.weight_decay, one.seed)
         net = fit_net(lambda: OracleNet(width, one.hidden, one.head), rows, self.loss_settings.bind(outputs), schedule)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
-        self.record_ = FitRecord.of(outputs)
+        self.record_ = FitRecord.of(outputs, self.trust_logit(outputs))
         warn_of_few(outputs)
         return self
 

@@ -1,4 +1,4 @@
-"""What an oracle remembers of its fit set: which rows they were, and which classifier predicted them.
+"""What an oracle remembers of its fit set: which rows they were, which classifier predicted them, how they are trusted.
 
 The card holds their number, what tells them, and digests; ``fit_rows.safetensors`` a 64-bit hash of each row, 8 bytes a
 row, by which rows that are evaluated are found among them.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs import ClassifierOutputs
@@ -24,6 +25,7 @@ from steepslope.utilities.weights import load_arrays, save_arrays
 FIT_ROWS = "fit_rows.safetensors"
 RECORD = "fit_set"  # its place in the card
 HASHES = "hashes"
+PERCENTILES = "trust_logit_percentiles"
 AGAIN = "copy the oracle's folder as a whole, or fit it again"
 
 
@@ -32,18 +34,23 @@ class FitRecord:
     """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
 
     ``classes`` are the names of the classes by label, None where they have none.
-    ``made`` is empty where it was made in Python; see :mod:`steepslope.utilities.results`.
+    ``made`` is empty where it was made in Python; see :mod:`steepslope.utilities.results`. ``percentiles`` are the 0th
+    to the 100th of the trust logits of the fit set, each as seen from the other folds where the oracle is
+    cross-validated: thresholds for gates, fixed before any calibration rows are seen. None where they are not known.
     """
 
     rows: RowHashes
     classifier: str | None = None
     made: Mapping[str, Any] = member(default_factory=dict)
     classes: tuple[str, ...] | None = None
+    percentiles: tuple[float, ...] | None = None
 
     @classmethod
-    def of(cls, outputs: ClassifierOutputs) -> FitRecord:
-        """Return the record of the outputs that an oracle is fitted on."""
-        return cls(RowHashes.of(outputs), outputs.classifier, classes=outputs.classes)
+    def of(cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64]) -> FitRecord:
+        """Return the record of the outputs that an oracle is fitted on, with their trust logits (n,)."""
+        found = np.percentile(trust_logit, np.arange(101)).tolist()
+        rows = RowHashes.of(outputs)
+        return cls(rows, outputs.classifier, classes=outputs.classes, percentiles=tuple(map(_rounded, found)))
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these outputs are rows of the fit set; 0 where rows with ids meet rows without."""
@@ -66,7 +73,8 @@ class FitRecord:
         save_arrays({HASHES: self.rows.hashes}, folder / FIT_ROWS)
         rows = {"rows": len(self.rows), "told_by": self.rows.told_by, "digest": self.rows.digest}
         named = {} if self.classes is None else {CLASSES: list(self.classes)}
-        return {RECORD: {**rows, "classifier": self.classifier, **named}, MADE: dict(self.made)}
+        known = {} if self.percentiles is None else {PERCENTILES: list(self.percentiles)}
+        return {RECORD: {**rows, "classifier": self.classifier, **named, **known}, MADE: dict(self.made)}
 
     @classmethod
     def read(cls, folder: Path, card: Mapping[str, Any], path: Path) -> FitRecord | None:
@@ -85,7 +93,25 @@ class FitRecord:
                 f"expected the rows of the digest in {path.name}, found others: {AGAIN}", folder / FIT_ROWS
             )
         classes = tuple(map(str, field(kept, CLASSES, list, path))) if CLASSES in kept else None
-        return cls(rows, classifier, card.get(MADE) or {}, classes)
+        return cls(rows, classifier, card.get(MADE) or {}, classes, _percentiles(kept, path))
+
+
+def _percentiles(kept: Mapping[str, Any], path: Path) -> tuple[float, ...] | None:
+    if PERCENTILES not in kept:
+        return None
+    found = np.asarray(field(kept, PERCENTILES, list, path))
+    if (
+        found.shape != (101,)
+        or found.dtype.kind not in "fi"
+        or not np.isfinite(found).all()
+        or (np.diff(found) < 0).any()
+    ):
+        raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
+    return tuple(found.tolist())
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.8g}")
 
 
 def _short(digest: str | None) -> str:

@@ -68,8 +68,8 @@ class FusedOracle(BaseOracle):
         check_errors(outputs)
         if self.settings.errors == "crossfit" and reference is not None:
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
-        self.fitted_ = fit_fused(outputs, reference, self.settings)
-        self.record_ = FitRecord.of(outputs)
+        self.fitted_, held_out = fit_fused(outputs, reference, self.settings)
+        self.record_ = FitRecord.of(outputs, held_out - self._offset)
         warn_of_few(outputs)
         return self
 

@@ -41,8 +41,10 @@ class Level:
     usual_handover: float | None = None
 
 
-def fit_fused(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, settings: FusedSettings) -> FusedFit:
-    """Fit a pool for each budget that is wanted, and keep the chosen one."""
+def fit_fused(
+    outputs: ClassifierOutputs, reference: ClassifierOutputs | None, settings: FusedSettings
+) -> tuple[FusedFit, Floats]:
+    """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set = FitSet.of(outputs, reference, settings.seed)
     missing = {name: why for name, kind in EVIDENCE.items() if kind.opinions and (why := fit_set.lacking(kind))}
     names = [name for name, kind in EVIDENCE.items() if kind.opinions is not None and name not in missing]
@@ -59,7 +61,7 @@ def fit_fused(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, s
     kept = {*level.best.pool.inputs, *(() if fallback is None else fallback.inputs)}
     own = {name: state for name, state in states.items() if name in kept}
     gains = {name: one.gain for name, one in levels.items()}
-    return FusedFit(
+    fitted = FusedFit(
         budget=chosen,
         pool=level.best.pool,
         fallback=fallback,
@@ -74,6 +76,7 @@ def fit_fused(outputs: ClassifierOutputs, reference: ClassifierOutputs | None, s
         moments=None if level.handover is None else Moments.of(outputs),
         copies=_copies(fit_set, outputs, reference),
     )
+    return fitted, slope * level.held_out + offset
 
 
 def _copies(fit_set: FitSet, outputs: ClassifierOutputs, reference: ClassifierOutputs | None) -> dict[str, str]:

@@ -1,0 +1,77 @@
+"""What a gate is calibrated for; free of torch, so that the command line can read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from steepslope.checks import Check, number, optional, plain, require, require_all
+from steepslope.errors import SteepslopeError
+
+OPEN = 1e-9
+INSIDE: Check = number(OPEN, 1 - OPEN)
+PAIR = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aims:
+    """What is promised of the accepted predictions, or by what else the threshold is found.
+
+    Parameters
+    ----------
+    max_risk
+        Highest fraction of errors among the accepted predictions, in (0, 1); of several, with commas, all are promised
+        together, and the first is the gate's own.
+    delta
+        Probability, in (0, 1), that a promise does not hold, over the draw of the calibration rows; all groups, risks
+        and the rejection share it.
+    coverage
+        Accept this fraction of predictions, in (0, 1], in place of a promised risk; an upper bound of their risk is
+        given.
+    costs
+        Cost of an error that is accepted, and of a review, such as 100,5: accept where the probability of being correct
+        makes that the cheaper, in place of a promised risk; an upper bound of the risk is given.
+    reject
+        Also reject, as hardly worth a review, predictions of which at least this fraction is wrong, in (0, 1).
+    """
+
+    max_risk: tuple[float, ...] = (0.05,)
+    delta: float = 0.05
+    coverage: float | None = None
+    costs: tuple[float, ...] | None = None
+    reject: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_risk", "costs"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, value if value is None else tuple(map(float, _several(plain(value)))))
+        checks = {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), "reject": optional(INSIDE)}
+        require_all(self, checks)
+        for risk in self.max_risk:
+            require("max_risk", risk, INSIDE)
+        if not self.max_risk or len(set(self.max_risk)) < len(self.max_risk):
+            raise SteepslopeError(f"expected at least one, each once, found {self.max_risk}", "max_risk")
+        if self.coverage is not None and self.costs is not None:
+            raise SteepslopeError("expected a coverage or costs, found both", "costs")
+        if self.costs is not None:
+            self._require_costs(self.costs)
+
+    @staticmethod
+    def _require_costs(costs: tuple[float, ...]) -> None:
+        if len(costs) != PAIR or not 0 < costs[1] < costs[0] < float("inf"):
+            expected = "the cost of an error and the lower one of a review, both > 0"
+            raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, costs))}", "costs")
+
+    @property
+    def risks(self) -> tuple[float | None, ...]:
+        """The risks that are promised; None where the aim is another."""
+        return (None,) if self.coverage is not None or self.costs is not None else self.max_risk
+
+    @property
+    def least_probability(self) -> float:
+        """The probability of being correct from which accepting is cheaper than a review."""
+        assert self.costs is not None
+        return 1 - self.costs[1] / self.costs[0]
+
+
+def _several(value: object) -> tuple[float, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)  # type: ignore[return-value]

@@ -1,0 +1,74 @@
+"""What counts of errors promise: exact tails and bounds of the binomial distribution, on whole numbers."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta, binom
+
+from steepslope.checks import Check, number, require, whole
+
+MOST_ROWS = 10**9
+PROBABILITY: Check = number(1e-9, 1 - 1e-9)
+
+
+def tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
+    """Return the probability of so few errors, or fewer, among so many rows if each is wrong with ``risk``.
+
+    It is the p-value of the claim that the risk is at most that; 1 of no rows.
+
+    >>> tail([0, 1], [59, 59], 0.05).round(3)
+    array([0.048, 0.199])
+    """
+    return np.asarray(binom.cdf(errors, accepted, risk))
+
+
+def risk_bound(errors: int, accepted: int, delta: float) -> float:
+    """Return the least risk that so few errors exclude with confidence 1 − delta (Clopper & Pearson, 1934); 1 of none.
+
+    >>> round(risk_bound(0, 59, 0.05), 4), risk_bound(0, 0, 0.05)
+    (0.0495, 1.0)
+    """
+    return 1.0 if errors >= accepted else float(beta.ppf(1 - delta, errors + 1, accepted - errors))
+
+
+def interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a fraction by Clopper & Pearson (1934).
+
+    >>> interval(0, 0), tuple(round(bound, 3) for bound in interval(8, 10))
+    ((0.0, 1.0), (0.444, 0.975))
+    """
+    side = (1 - level) / 2
+    low = 0.0 if successes == 0 else float(beta.ppf(side, successes, n - successes + 1))
+    return low, risk_bound(successes, n, side)
+
+
+@cache
+def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
+    """Return how many accepted rows it takes to promise a risk, although so many of them are wrong.
+
+    Without errors it is m₀ = ⌈ln delta / ln(1 − risk)⌉: with fewer rows nothing can be promised.
+
+    >>> [rows_needed(risk, delta=0.05) for risk in (0.05, 0.02, 0.01)], rows_needed(0.05, 0.05, errors=3)
+    ([59, 149, 299], 153)
+    """
+    require("max_risk", risk, PROBABILITY)
+    require("delta", delta, PROBABILITY)
+    require("errors", errors, whole(0, MOST_ROWS))
+    low, high = errors, max(1, 2 * errors)
+    while high < MOST_ROWS and tail(errors, high, risk) > delta:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if tail(errors, middle, risk) > delta else (low, middle)
+    return high
+
+
+def as_percent(fraction: float, digits: int = 1) -> str:
+    """Write a fraction in percent, without digits that say nothing.
+
+    >>> as_percent(0.02), as_percent(0.0154)
+    ('2 %', '1.5 %')
+    """
+    text = f"{100 * fraction:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"

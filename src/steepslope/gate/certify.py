@@ -1,0 +1,98 @@
+"""From confidences and errors on calibration rows to the threshold of largest coverage that can be promised."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.gate.binomial import as_percent, rows_needed, tail
+from steepslope.gate.certificate import NOTHING, Aim, Certificate
+from steepslope.gate.sequence import first_rows
+
+Counts = NDArray[np.int64]
+STEP = 1.05  # by which risks and numbers of rows are tried for advice
+MOST_STEPS = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Above:
+    """How many of n calibration rows each threshold of a sequence accepts, and how many of these are wrong, (t,)."""
+
+    n: int
+    accepted: Counts
+    errors: Counts
+
+    @classmethod
+    def of(
+        cls, confidence: NDArray[np.float64], is_correct: NDArray[np.bool_], thresholds: NDArray[np.float64]
+    ) -> "Above":
+        """Count rows with a confidence of at least each threshold; ties are accepted as a whole."""
+        order = np.argsort(-confidence, kind="stable")
+        accepted = np.searchsorted(-confidence[order], -thresholds, side="right").astype(np.int64)
+        wrong = np.concatenate([[0], np.cumsum(~is_correct[order], dtype=np.int64)])
+        return cls(len(confidence), accepted, wrong[accepted])
+
+    def times(self, factor: float) -> "Above":
+        """Return the counts as so many times as many rows would have them, at the same rates."""
+        scaled = (np.round(factor * counts).astype(np.int64) for counts in (self.accepted, self.errors))
+        return Above(round(factor * self.n), *scaled)
+
+    def last_passing(self, risk: float, delta: float) -> int | None:
+        """Return the last threshold of the sequence whose test, and all before it, pass; None if the first does not.
+
+        The first threshold that is tested is the first that accepts enough rows.
+        """
+        first = int(np.searchsorted(self.accepted, first_rows(self.n, risk, delta)))
+        passes = tail(self.errors[first:], self.accepted[first:], risk) <= delta
+        run = int(np.argmin(np.append(passes, False)))
+        return first + run - 1 if run else None
+
+
+def certify(
+    confidence: NDArray[np.float64],
+    is_correct: NDArray[np.bool_],
+    thresholds: NDArray[np.float64],
+    max_risk: float,
+    delta: float,
+    group: str | None = None,
+    aim: Aim = "risk",
+) -> Certificate:
+    """Return the certificate of the lowest threshold that keeps the risk of what it accepts to ``max_risk``.
+
+    With probability 1 − ``delta`` over the rows (n,), all thresholds that pass do so: each is tested by the exact tail
+    of the binomial distribution at ``delta``, from the highest of the sequence down, until one fails.
+
+    >>> rows = np.arange(1000)
+    >>> found = certify(-rows / 1000, rows % 10 * (rows > 500) < 9, -np.linspace(0, 1, 51), 0.02, 0.05)
+    >>> found.threshold, found.accepted, found.errors, round(found.risk_bound, 4)
+    (-0.54, 541, 4, 0.0168)
+    """
+    above = Above.of(confidence, is_correct, thresholds)
+    last = above.last_passing(max_risk, delta)
+    if last is None:
+        return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, _advice(above, max_risk, delta))
+    counts = int(above.accepted[last]), int(above.errors[last])
+    return Certificate(aim, float(thresholds[last]), above.n, *counts, delta, max_risk, group)
+
+
+def _advice(above: Above, risk: float, delta: float) -> str:
+    """Return why nothing can be promised, and how many rows or which risk would do, as far as these rows tell."""
+    needed, parts = rows_needed(risk, delta), []
+    if above.n < needed:
+        parts.append(
+            f"{above.n:,} rows are too few for {as_percent(risk, 2)} at delta {delta:g}, which takes at least "
+            f"{needed:,} accepted ones, all of them right"
+        )
+    else:
+        parts.append(f"among the most trusted of {above.n:,} rows too many are wrong for {as_percent(risk, 2)}")
+    factors = (STEP**step for step in range(1, MOST_STEPS))
+    enough = next((one for one in factors if above.times(one).last_passing(risk, delta) is not None), None)
+    risks = (risk * STEP**step for step in range(1, MOST_STEPS) if risk * STEP**step < 1)
+    possible = next((one for one in risks if above.last_passing(one, delta) is not None), None)
+    if enough is not None and above.errors.any():
+        parts.append(f"about {round(above.n * (enough - 1), -1) or 10:,} more rows like these would do")
+    elif above.n < needed:
+        parts.append(f"give {needed - above.n:,} more rows, or more")
+    if possible is not None:
+        parts.append(f"of rows like these, a risk of about {as_percent(possible, 2)} could be promised")
+    return "; ".join(parts)

@@ -1,0 +1,226 @@
+"""The gate: a confidence, a threshold, and what is promised of the predictions that it accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate.aims import Aims
+from steepslope.gate.batch import conformal_p_values, selected
+from steepslope.gate.calibration import CalibrationRows, all_certificates, group_names
+from steepslope.gate.certificate import ASSUMES, Certificate
+from steepslope.gate.probability import ProbabilityMap
+from steepslope.gate.sequence import checked_sequence, split_rows, threshold_sequence
+from steepslope.metrics.curves import checked
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """Which predictions to use: those with a confidence of at least a threshold that comes with a promise.
+
+    :meth:`calibrate` makes one of confidences alone, :meth:`of` one that has its own oracle or score.
+
+    ``certificates`` are of what is accepted, a risk and a group each; ``rejection`` that of what is rejected.
+    ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
+    ``n`` to calibrate on, (e,), in ascending order.
+    """
+
+    certificates: tuple[Certificate, ...]
+    probability: ProbabilityMap
+    of_errors: Floats
+    n: int
+    aims: Aims
+    rejection: Certificate | None = None
+
+    @classmethod
+    def calibrate(
+        cls,
+        confidence: ArrayLike,
+        is_correct: ArrayLike,
+        max_risk: float | tuple[float, ...] = 0.05,
+        delta: float = 0.05,
+        thresholds: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        coverage: float | None = None,
+        costs: tuple[float, float] | None = None,
+        reject: float | None = None,
+        of_log_odds: bool = False,
+        seed: int = 0,
+    ) -> Self:
+        """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
+
+        The probability is over the draw of the rows (n,), which nothing may have been fitted on, and which have to be
+        drawn independently, as those to come are. The test of each threshold is the exact binomial tail, and ties are
+        accepted as a whole.
+
+        Parameters
+        ----------
+        confidence
+            Floats (n,) on any scale, higher for what is more trustworthy.
+        is_correct
+            Booleans (n,).
+        max_risk, delta, coverage, costs, reject
+            As in :class:`~steepslope.gate.Aims`.
+        thresholds
+            Floats (t,), highest first, fixed without the labels of these rows, such as
+            :func:`~steepslope.gate.threshold_sequence` of the confidences of others. Without, 2√n of the rows, drawn by
+            the seed, fix them and are not calibrated on.
+        groups
+            Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
+        of_log_odds
+            Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
+        seed
+            Seed of what is drawn.
+
+        Raises
+        ------
+        SteepslopeError
+            If an option is out of range or a shape is another. Where nothing can be promised, there is no error: the
+            threshold is ∞, and ``advice`` says why.
+
+        >>> rows = np.arange(2_000)
+        >>> gate = Gate.calibrate(-rows / 2_000, rows % 10 * (rows > 1_000) < 9, 0.02, thresholds=-rows[::20] / 2_000)
+        >>> gate.threshold, gate.coverage, round(gate.risk_bound, 4)
+        (-0.57, 0.5705, 0.0191)
+        >>> gate.accepts([-0.2, -0.9])
+        array([ True, False])
+        """
+        aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
+        values, correct = checked(confidence, is_correct)
+        rows = CalibrationRows(values, correct, group_names(groups, len(values)))
+        return cls(**calibrated(rows, aims, thresholds, of_log_odds, seed))
+
+    def at(self, max_risk: float) -> Self:
+        """Return the gate of another of the risks that were promised together."""
+        found = [one for one in self.certificates if one.max_risk == max_risk]
+        if not found:
+            known = ", ".join(f"{one}" for one in dict.fromkeys(one.max_risk for one in self.certificates))
+            raise SteepslopeError(f"expected a risk that was promised: {known}, found {max_risk}", "max_risk")
+        others = [one for one in self.certificates if one.max_risk != max_risk]
+        return replace(self, certificates=(*found, *others))
+
+    @property
+    def own(self) -> tuple[Certificate, ...]:
+        """The certificates of the gate's own risk, one a group."""
+        return tuple(one for one in self.certificates if one.max_risk == self.certificates[0].max_risk)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether each group has a threshold of its own."""
+        return self.certificates[0].group is not None
+
+    @property
+    def thresholds(self) -> dict[str | None, float]:
+        """The threshold of each group; of all predictions under None, where there are no groups."""
+        return {one.group: one.threshold for one in self.own}
+
+    @property
+    def threshold(self) -> float:
+        """The confidence from which on (>=) predictions are accepted; ∞ where nothing can be promised."""
+        if self.has_groups:
+            raise SteepslopeError("this gate has one for each of its groups: see thresholds", "threshold")
+        return self.own[0].threshold
+
+    @property
+    def coverage(self) -> float:
+        """The fraction of calibration rows that are accepted, in [0, 1]."""
+        return sum(one.accepted for one in self.own) / max(1, sum(one.n for one in self.own))
+
+    @property
+    def risk_bound(self) -> float:
+        """The upper bound of the risk of what is accepted, in [0, 1]; of groups, the highest; 1 if none is accepted."""
+        return max((one.risk_bound for one in self.own if one.accepted), default=1.0)
+
+    @property
+    def advice(self) -> str:
+        """Why nothing, or nothing of some groups, can be promised, and what to do about it; empty where all is."""
+        parts = [one.advice if one.group is None else f"{one.group}: {one.advice}" for one in self.own if one.advice]
+        return "; ".join(parts)
+
+    def accepts(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> Bools:
+        """Return whether each prediction is accepted, (m,): its confidence is at least its group's threshold.
+
+        A group that was not among the calibration rows is never accepted.
+        """
+        values = _numbers(confidence)
+        names = group_names(groups, len(values))
+        if self.has_groups != (names is not None):
+            found = "found none" if names is None else "found some, but the gate has one threshold for all"
+            raise SteepslopeError(f"expected groups where the gate was calibrated by groups, {found}", "groups")
+        if names is None:
+            return np.asarray(values >= self.threshold)
+        distinct, index = np.unique(names, return_inverse=True)
+        known = self.thresholds
+        return np.asarray(values >= np.array([known.get(str(name), np.inf) for name in distinct])[index])
+
+    def decisions(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.str_]:
+        """Return accept, review or reject of each prediction, (m,); none is rejected unless the aims want that."""
+        accepted, values = self.accepts(confidence, groups), _numbers(confidence)
+        rejected = np.zeros(len(values), np.bool_) if self.rejection is None else values <= self.rejection.threshold
+        return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
+
+    def selects(self, confidence: ArrayLike, max_risk: float = 0.05) -> Bools:
+        """Return which predictions of one batch are accepted, (m,), such that on average at most max_risk are wrong.
+
+        It is the expected fraction of errors among the accepted, over calibration rows and batch, that is at most
+        ``max_risk``: a promise that is weaker than the gate's, and so accepts more. The batch has to be judged at
+        once, and to be drawn as the calibration rows were.
+        """
+        risk = Aims(max_risk=(max_risk,)).max_risk[0]
+        return selected(conformal_p_values(_numbers(confidence), self.of_errors, self.n), risk)
+
+    def p_correct(self, confidence: ArrayLike) -> Floats:
+        """Return the probability that each prediction is correct, (m,), in [0, 1]: an estimate, nothing promised."""
+        return self.probability(_numbers(confidence))
+
+    def words(self) -> str:
+        """Return what is promised, a line each, and what that assumes."""
+        rejection = [] if self.rejection is None else [self.rejection.words()]
+        lines = [*(one.words() for one in self.certificates), *rejection, *self._costs()]
+        shared = len(self.certificates) + len(rejection)
+        if shared > 1:
+            lines.append(f"All {shared} promises hold together with a confidence of {1 - self.aims.delta:g}.")
+        return "\n".join([*lines, "This assumes that", *(f"- {one};" for one in ASSUMES)])
+
+    def _costs(self) -> list[str]:
+        if self.aims.costs is None:
+            return []
+        error, review = self.aims.costs
+        n, accepted, errors = (sum(getattr(one, name) for one in self.own) for name in ("n", "accepted", "errors"))
+        cost = (errors * error + (n - accepted) * review) / max(1, n)
+        accepting = len(self.of_errors) / self.n * error
+        return [f"Cost of a prediction: {cost:.4g}; accepting all {accepting:.4g}, reviewing all {review:.4g}."]
+
+
+def calibrated(
+    rows: CalibrationRows, aims: Aims, thresholds: ArrayLike | None, of_log_odds: bool, seed: int
+) -> Mapping[str, Any]:
+    """Return what a gate holds, by name, from its calibration rows; see :meth:`Gate.calibrate`."""
+    if thresholds is None:
+        fixing, counted = split_rows(len(rows), seed)
+        sequence, kept = threshold_sequence(rows.confidence[fixing]), rows.subset(counted)
+    else:
+        sequence, kept = checked_sequence(thresholds), rows
+    certificates, rejection = all_certificates(kept, sequence, aims, seed, of_log_odds)
+    return {
+        "certificates": certificates, "rejection": rejection, "aims": aims, "n": len(rows),
+        "probability": ProbabilityMap.of(rows.confidence, rows.is_correct, of_log_odds),
+        "of_errors": np.sort(rows.confidence[~rows.is_correct]),
+    }  # fmt: skip
+
+
+def _numbers(confidence: ArrayLike) -> Floats:
+    values = np.atleast_1d(np.asarray(confidence, dtype=np.float64))
+    if values.ndim != 1 or np.isnan(values).any():
+        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found shape {values.shape}", "confidence")
+    return values

@@ -1,0 +1,70 @@
+"""Thresholds that are fixed before the labels of the calibration rows are seen, and tested from the highest down.
+
+Fixed-sequence testing (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021): each threshold is tested at the
+whole delta, as long as all before it have passed, so however many there are costs nothing.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate.binomial import rows_needed
+
+Floats = NDArray[np.float64]
+THRESHOLDS = 400  # more gain nothing (LOG.md)
+BORNE = 3  # errors that the first threshold has to bear: with fewer, one unlucky row ends the sequence (LOG.md)
+LEAST_SPLIT = 10
+
+
+def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
+    """Return thresholds at even steps of coverage on other rows than those to calibrate on, highest first, (t,).
+
+    ``confidence`` (n,) are those of any rows like them, such as the oracle's fit set. The last threshold, −∞, accepts
+    everything.
+
+    >>> threshold_sequence([0.1, 0.2, 0.3], most=4)
+    array([ 0.3,  0.2,  0.1, -inf])
+    """
+    limits = np.finfo(np.float64)
+    values = np.sort(np.clip(np.asarray(confidence, dtype=np.float64), limits.min / 2, limits.max / 2))
+    places = np.linspace(len(values) - 1, 0, max(2, most - 1)) if len(values) else np.zeros(0)
+    inside = np.interp(places, np.arange(len(values)), values) if len(values) else places
+    return np.append(np.unique(inside)[::-1], -np.inf)
+
+
+def checked_sequence(thresholds: ArrayLike) -> Floats:
+    """Return a sequence as float64 (t,); raise unless it falls, or stays, from one to the next and holds no NaN."""
+    sequence = np.asarray(thresholds, dtype=np.float64)
+    if sequence.ndim != 1 or len(sequence) == 0 or np.isnan(sequence).any():
+        raise SteepslopeError(f"expected numbers (t,), none of them NaN, found shape {sequence.shape}", "thresholds")
+    rising = np.flatnonzero(sequence[1:] > sequence[:-1])
+    if len(rising):
+        place = int(rising[0])
+        found = f"found {sequence[place + 1]:g} after {sequence[place]:g}"
+        raise SteepslopeError(f"expected the highest first, {found}", "thresholds")
+    return sequence
+
+
+def split_rows(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut the rows 0…n−1 into those that fix a sequence, 2√n of them, and those that are calibrated on."""
+    order = np.random.default_rng(seed).permutation(n)
+    count = min(n // 2, max(LEAST_SPLIT, round(2 * math.sqrt(n))))
+    return np.sort(order[:count]), np.sort(order[count:])
+
+
+def first_rows(n: int, risk: float, delta: float) -> int:
+    """Return how many of n rows the first threshold that is tested has to accept, at least.
+
+    As many as bear three errors, or fewer where that would be more than half of all rows; at least
+    as many as it takes to promise anything. It does not depend on labels.
+
+    >>> first_rows(10_000, 0.02, 0.05), first_rows(500, 0.02, 0.05), first_rows(100, 0.02, 0.05)
+    (386, 236, 149)
+    """
+    for errors in range(BORNE, -1, -1):
+        needed = rows_needed(risk, delta, errors)
+        if needed <= n / 2:
+            return needed
+    return rows_needed(risk, delta)

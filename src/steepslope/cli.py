@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from steepslope.commands.calibrate import calibrate
 from steepslope.commands.demo import demo
 from steepslope.commands.evaluate import evaluate
 from steepslope.commands.extract import extract
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Any] = {
     "finetune": finetune,
     "plan": plan,
     "evaluate": evaluate,
+    "calibrate": calibrate,
 }
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from steepslope.classifiers.classifier import Classifier, channels_of, module_digest, unknown_transform
+from steepslope.classifiers.nets import Net, TwoParts
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, explained, require_known
@@ -84,8 +85,29 @@ def module_classifier(argument: str) -> Classifier:
         raise SteepslopeError(f"classifier 'module:{argument}': expected an nn.Module, found {type(model).__name__}")
     transform = getattr(model, "transform", None) or unknown_transform((0, 0), channels_of(model))
     classifier = _frozen(f"module:{argument}", model, BeforeLastLinear(model), transform, None)
-    digest = hashlib.sha256((classifier.digest + source).encode()).hexdigest()
-    return replace(classifier, digest=digest, classes=_own_classes(model))
+    return replace(classifier, digest=_with_source(classifier.digest, source), classes=_own_classes(model))
+
+
+def _with_source(digest: str, source: str) -> str:
+    return hashlib.sha256((digest + source).encode()).hexdigest()
+
+
+def module_source_digest(digest: str, place: str) -> str:
+    """Return the digest of a net of one's own module, which has the module's source in it; itself if that is unknown.
+
+    Nothing is imported: the module ``place`` has to be there already.
+    """
+    module = sys.modules.get(place)
+    return digest if module is None else _with_source(digest, inspect.getsource(module))
+
+
+def live_classifier(spec: str, model: nn.Module, transform: Transform) -> Classifier:
+    """Return a net in memory, from images to logits, as the classifier of a spec; one of ours keeps its own digest."""
+    if isinstance(model, TwoParts):
+        return Classifier(spec, model.eval(), transform, None, module_digest(model.net))
+    if isinstance(model, Net):
+        return Classifier(spec, TwoParts(model).eval(), transform, None, module_digest(model))
+    return _frozen(spec, model, BeforeLastLinear(model), transform, None)
 
 
 class TimmNet(nn.Module):

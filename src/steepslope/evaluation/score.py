@@ -146,14 +146,15 @@ def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resourc
 
 
 def _by_score(name: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
-    fit_set = _fit_set(name, outputs, resources)
+    fit_set = fit_set_of(name, outputs, resources)
     with located(name):
         score = SCORES[name]().fit(fit_set)
         seen = 0 if fit_set is outputs else shared_rows(outputs, fit_set)
         return Scored(name, None, _known(score.confidence(outputs)), score.scale, fit_rows=seen)
 
 
-def _fit_set(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
+def fit_set_of(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
+    """Return what a score is fitted on before it judges some outputs; these themselves where it learns nothing."""
     if SCORES[name].fits_on == "nothing":
         return outputs
     found, expected = resources.held_out, "outputs of held-out rows (--fit)"

@@ -40,6 +40,12 @@ def launched(machines: Machines, backend: str = "auto") -> Iterator[Fabric]:
             torch.distributed.destroy_process_group()
 
 
+def single_device(precision: str = "32") -> Fabric:
+    """Return this process's device, for images in memory; nothing is launched."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    return Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
+
+
 def _launch(machines: Machines, accelerator: str) -> Fabric:
     if machines.precision == "fp16" and not torch.accelerator.is_available():
         raise SteepslopeError("expected 32 or bf16 on a CPU, found 'fp16'", "precision")

@@ -32,6 +32,7 @@ SHARDS = ".shards"
 KEY = "key.json"
 OTHERS = "outputs of another extraction"
 
+Parts = Sequence[tuple[Batch, dict[str, NDArray[Any]]]]  # batches without their images, and the arrays to keep
 Shards = dict[Path, list[list[int]]]  # the file of the outputs of some neighbouring rows -> these, cut into batches
 
 
@@ -49,18 +50,24 @@ def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> Shards:
 
 def write_shards(shards: Shards, engine: Engine, data: Dataset, source: str) -> None:
     """Run the engine over the shards that are not there yet, as far as they fall to this process."""
-    fabric, workers = engine.fabric, engine.options.workers
+    fabric = engine.fabric
     mine = [path for path in [*shards][fabric.global_rank :: fabric.world_size] if not path.exists()]
-    rows = [batch for path in mine for batch in shards[path]]
-    batches = batch_loader(data, engine.transform, rows, workers, pin_memory=fabric.device.type == "cuda")
-    with bar(fabric.is_global_zero) as progress:
+    for path, parts in run_shards({path: shards[path] for path in mine}, engine, data, source):
+        write_shard(path, parts)
+        if (path.parent / STOPPED).exists():
+            return
+
+
+def run_shards(shards: Shards, engine: Engine, data: Dataset, source: str) -> Iterator[tuple[Path, Parts]]:
+    """Yield, shard by shard, its file and what the engine makes of its batches; a bar counts the images."""
+    rows = [batch for batches in shards.values() for batch in batches]
+    pinned = engine.fabric.device.type == "cuda"
+    batches = batch_loader(data, engine.transform, rows, engine.options.workers, pin_memory=pinned)
+    with bar(engine.fabric.is_global_zero) as progress:
         task = progress.add_task(f"extracting {source}", total=sum(map(len, rows)))
-        for path in mine:
-            if (path.parent / STOPPED).exists():
-                return
-            parts = [_run(batch, engine, data, source) for batch in itertools.islice(batches, len(shards[path]))]
-            _write(path, parts)
-            progress.advance(task, sum(map(len, shards[path])))
+        for path, some in shards.items():
+            yield path, [_run(batch, engine, data, source) for batch in itertools.islice(batches, len(some))]
+            progress.advance(task, sum(map(len, some)))
 
 
 def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batch, dict[str, NDArray[Any]]]:
@@ -75,7 +82,8 @@ def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batc
     return batch._replace(images=None), arrays
 
 
-def _write(path: Path, parts: Sequence[tuple[Batch, dict[str, NDArray[Any]]]]) -> None:
+def write_shard(path: Path, parts: Parts) -> None:
+    """Write what the engine made of a shard's batches, all or nothing."""
     failed = [one for batch, _ in parts for one in batch.failed]
     arrays: dict[str, NDArray[Any]] = {
         "rows": np.array([row for batch, _ in parts for row in batch.rows], dtype=np.int64),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from steepslope.checks import Check, number, optional, plain, require, require_all
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 
 OPEN = 1e-9
 INSIDE: Check = number(OPEN, 1 - OPEN)
@@ -60,6 +62,15 @@ class Aims:
         if len(costs) != PAIR or not 0 < costs[1] < costs[0] < float("inf"):
             expected = "the cost of an error and the lower one of a review, both > 0"
             raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, costs))}", "costs")
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """Return the aims that JSON holds."""
+        lists: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        with explained("expected aims", kinds=TypeError):
+            return cls(**lists)
 
     @property
     def risks(self) -> tuple[float | None, ...]:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
 from steepslope.gate.batch import conformal_p_values, selected
 from steepslope.gate.calibration import CalibrationRows, all_certificates, group_names
 from steepslope.gate.certificate import ASSUMES, Certificate
+from steepslope.gate.decisions import PREDICTED, Decisions, class_names, decide
+from steepslope.gate.judge import Judge
+from steepslope.gate.origin import UNKNOWN, Origin
 from steepslope.gate.probability import ProbabilityMap
 from steepslope.gate.sequence import checked_sequence, split_rows, threshold_sequence
+from steepslope.gate.storage import read_gate, write_gate
 from steepslope.metrics.curves import checked
+from steepslope.oracle import BaseOracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import Score
+
+if TYPE_CHECKING:
+    from steepslope.gate.live import LiveNets
+    from steepslope.gate.nets import Given
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,7 +44,9 @@ class Gate:
 
     ``certificates`` are of what is accepted, a risk and a group each; ``rejection`` that of what is rejected.
     ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
-    ``n`` to calibrate on, (e,), in ascending order.
+    ``n`` to calibrate on, (e,), in ascending order. ``judge`` is the gate's oracle or score, None where it is of
+    confidences alone; ``by`` names what its groups are: ``predicted``, the predicted classes, or others. ``classes``
+    are the names of the classes, and ``origin`` says which classifier made the predictions, as far as it is known.
     """
 
     certificates: tuple[Certificate, ...]
@@ -40,6 +55,11 @@ class Gate:
     n: int
     aims: Aims
     rejection: Certificate | None = None
+    judge: Judge | None = None
+    by: str | None = None
+    classes: tuple[str, ...] | None = None
+    origin: Origin = UNKNOWN
+    live: LiveNets | None = None
 
     @classmethod
     def calibrate(
@@ -99,6 +119,140 @@ class Gate:
         values, correct = checked(confidence, is_correct)
         rows = CalibrationRows(values, correct, group_names(groups, len(values)))
         return cls(**calibrated(rows, aims, thresholds, of_log_odds, seed))
+
+    @classmethod
+    def of(
+        cls,
+        model: BaseOracle | Score | Judge,
+        outputs: ClassifierOutputs,
+        max_risk: float | tuple[float, ...] = 0.05,
+        delta: float = 0.05,
+        *,
+        by: str | None = None,
+        groups: ArrayLike | None = None,
+        origin: Origin | None = None,
+        seed: int = 0,
+        **aims: Any,
+    ) -> Self:
+        """Return the gate of an oracle or a score, calibrated on outputs that nothing was fitted on.
+
+        Thresholds come from the oracle's cross-validated trust logits on its fit set; without these, from some of the
+        rows.
+
+        Parameters
+        ----------
+        model
+            An oracle, or a score that is fitted where it has to be.
+        outputs
+            Outputs with labels, of rows that neither the classifier nor the oracle was fitted on.
+        max_risk, delta, aims
+            As in :class:`~steepslope.gate.Aims`.
+        by
+            ``predicted``: a threshold for each predicted class. With ``groups`` (n,), the name of what they are.
+        origin
+            The classifier, as an extraction recorded it (``Origin.of_folder``), so that the gate can run it.
+        seed
+            Seed of what is drawn.
+
+        Raises
+        ------
+        SteepslopeError
+            If the oracle was fitted on some of the rows, or for other classes or another classifier.
+
+        >>> from steepslope.scores import MCP
+        >>> draw = np.random.default_rng(0)
+        >>> labels = draw.integers(3, size=5_000)
+        >>> outputs = ClassifierOutputs(draw.normal(size=(5_000, 3)) + 3 * np.eye(3)[labels], labels)
+        >>> gate = Gate.of(MCP(), outputs.subset(slice(0, 4_000)), max_risk=0.02)
+        >>> decisions = gate.decide(outputs.subset(slice(4_000, None)))
+        >>> round(gate.coverage, 2), round(decisions.coverage, 2)
+        (0.97, 0.98)
+        """
+        judge = model if isinstance(model, Judge) else Judge.of(model, outputs.num_classes)
+        seen = judge.fitted_on(outputs)
+        if seen:
+            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted"
+            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}: it promises nothing", "outputs")
+        if by == PREDICTED:
+            groups = class_names(outputs.predictions, outputs.classes)
+        given = Aims(max_risk=max_risk, delta=delta, **aims)  # type: ignore[arg-type]
+        rows = CalibrationRows(judge.confidence(outputs), outputs.is_correct, group_names(groups, len(outputs)))
+        thresholds = None if judge.reference is None else threshold_sequence(judge.reference)
+        held = calibrated(rows, given, thresholds, judge.of_log_odds, seed)
+        named = by if by is not None or groups is None else "group"
+        known = origin or UNKNOWN
+        known.require_classifier(outputs.classifier)
+        return cls(**held, judge=judge, by=named, classes=outputs.classes, origin=known)
+
+    def decide(
+        self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
+    ) -> Decisions:
+        """Return what to do with each prediction of some outputs, with or without labels.
+
+        Parameters
+        ----------
+        outputs
+            Outputs of the classifier that the gate was calibrated for, with the arrays that its oracle needs.
+        groups
+            Groups (m,), where the gate was calibrated by others than the predicted classes.
+        top
+            How many of the most probable classes are given.
+        explain
+            Whether it is also given what each kind of evidence adds to the trust logit.
+
+        Raises
+        ------
+        SteepslopeError
+            If the outputs are another classifier's or of other classes, or lack an array.
+        """
+        return decide(self, outputs, groups, require("top", top, whole(1)), explain)
+
+    def predict(
+        self, images: Any, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
+    ) -> Decisions:
+        """Run the classifier, and what else the gate needs, on images, and return what to do with each prediction.
+
+        Parameters
+        ----------
+        images
+            One image or several: PIL images, arrays (H, W) or (H, W, C), or an array of several (m, H, W, C), which are
+            resized and normalised as the gate's classifier needs it. Tensors (C, H, W) or (m, C, H, W) are taken as
+            they are, as the classifier takes them; a gate with a second backbone cannot use these.
+        groups, top, explain
+            As in :meth:`decide`.
+
+        Raises
+        ------
+        SteepslopeError
+            If the gate does not know its classifier, or an image cannot be used.
+        """
+        live = self.live or self.on().live
+        assert live is not None
+        return self.decide(live.outputs_of(images), groups, top=top, explain=explain)
+
+    def save(self, folder: str | Path, made: Mapping[str, Any] | None = None) -> None:
+        """Write a folder with all that decisions need but the classifier's weights; an earlier gate is replaced."""
+        write_gate(Path(folder), self, made)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, classifier: Given = None, auxiliary: Given = None, backbones: Collection[str] = ()
+    ) -> Self:
+        """Read what :meth:`save` wrote; an error names the file and the field.
+
+        The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a
+        :class:`~steepslope.classifiers.classifier.Classifier`, or a net from images to logits. So is the ``auxiliary``
+        backbone. Either has to have the recorded digest. Code of one's own, ``module:…``, is never run because a file
+        says so: it has to be given, or to be one of the ``backbones`` where it is an oracle's on images.
+        """
+        gate = cls(**read_gate(Path(folder), backbones))
+        return gate if classifier is None and auxiliary is None else gate.on(classifier, auxiliary)
+
+    def on(self, classifier: Given = None, auxiliary: Given = None) -> Self:
+        """Return the same gate with its nets loaded, as :meth:`load` does it."""
+        from steepslope.gate.live import LiveNets  # which brings all of timm, and is of no use to arrays
+
+        return replace(self, live=LiveNets.of(self, classifier, auxiliary))
 
     def at(self, max_risk: float) -> Self:
         """Return the gate of another of the risks that were promised together."""

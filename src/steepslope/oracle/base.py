@@ -56,6 +56,11 @@ class BaseOracle(ABC):
         """Return what each kind of evidence adds to the trust logit: name -> (n,)."""
 
     @property
+    @abstractmethod
+    def arrays(self) -> tuple[str, ...]:
+        """The arrays that outputs must hold to be judged, such as logits and features."""
+
+    @property
     def usual_handover(self) -> float | None:
         """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never or not known."""
         return None

@@ -88,6 +88,12 @@ class Oracle(BaseOracle):
         """Whether the oracle is linear in its inputs."""
         return not self.settings.hidden
 
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The arrays that outputs must hold to be judged: those of its inputs."""
+        needed = (array for name in self.settings.inputs for array in kind_of(name).arrays)
+        return tuple(dict.fromkeys(["logits", *needed]))
+
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
         """Fit on the outputs in which errors are seen, best ones of rows new to the classifier.
 

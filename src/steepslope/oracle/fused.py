@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.evidence.registry import EVIDENCE
 from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
 from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.fused_fit import HANDOVER, FusedFit, read_fit, write_fit
@@ -83,6 +84,15 @@ class FusedOracle(BaseOracle):
         It is calibrated for outputs such as the fit set's; elsewhere it tends to be too high.
         """
         return np.asarray(np.exp(-np.logaddexp(0, -self._checked(outputs).log_odds(outputs))))
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The arrays that outputs must hold to be judged: those of all opinions in its pools, and of the hand-over."""
+        if self.fitted_ is None:
+            raise not_fitted()
+        needed = [array for name in self.fitted_.inputs for array in EVIDENCE[name].arrays]
+        handover = () if self.fitted_.handover is None else self.fitted_.handover.arrays
+        return tuple(dict.fromkeys(["logits", *needed, *handover]))
 
     @property
     def usual_handover(self) -> float | None:

@@ -63,6 +63,11 @@ class Handover:
         plain = cls(singles[0], centre, singles[1], singles[2], np.zeros((2, 0)))
         return replace(plain, limits=np.quantile(plain._statistics(outputs), USUAL, axis=0))
 
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The arrays of outputs from which it tells what is far."""
+        return (AUXILIARY, NOISE) if self.limits.shape[1] > OF_FEATURES else (AUXILIARY,)
+
     def weight(self, outputs: ClassifierOutputs) -> Floats:
         """Return how far each row lies, (n,): 0 within what is usual, 1 from half the usual width beyond it.
 

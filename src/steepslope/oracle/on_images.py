@@ -106,6 +106,11 @@ class ImageOracle(BaseOracle):
         known = parameters_of(self.recipe["loss"])
         return LossSettings(self.recipe["loss"], {name: self.recipe[name] for name in known if name in self.recipe})
 
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The logits; what it judges by are the images."""
+        return ("logits",)
+
     def on(self, images: Dataset, workers: int = 0, device: str | None = None) -> Self:
         """Return the same oracle with its images; its net is moved to the device, if one is given."""
         if device is not None:

@@ -5,7 +5,8 @@ predictions of which only a confidence is known. ``formats``: which reader and w
 with their manifest, and whether two come from one classifier. ``tables``: CSV and Parquet files; ``reading``: what can
 be said of those that others made; ``columns``: which columns hold what; ``class_columns``: those of the logits;
 ``column_names``: how columns are called; ``texts``: columns of text. ``conversion``: frames, tensors and lists become
-arrays; ``labels``: labels by name; ``probabilities``: those in place of logits; ``row_hashes``: rows are known again.
+arrays; ``streaming``: outputs of any length, in blocks; ``labels``: labels by name; ``probabilities``: those in place
+of logits; ``row_hashes``: rows are known again.
 """
 
 from typing import TYPE_CHECKING

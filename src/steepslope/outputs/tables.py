@@ -52,6 +52,37 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     return arrays if classes is None else {**arrays, CLASSES: np.array(classes, dtype=np.str_)}
 
 
+def read_batches(
+    path: Path, options: ReadingOptions = AS_WRITTEN, column: str | None = None
+) -> Iterator[tuple[Arrays, NDArray[Any] | None]]:
+    """Yield the arrays that the columns of a table make, but for labels, batch by batch, and a further column as text.
+
+    Ids are the rows' numbers where the table has none.
+    """
+    layout = layout_of(column_names(path, options), options)
+    kept = None if options.logit_columns else _kept_classes(path)
+    classes = _agreed(layout.classes, kept, options.classes)
+    named = {} if classes is None else {CLASSES: np.array(classes, dtype=np.str_)}
+    texts = [name for name in (layout.texts.get("ids"), column) if name is not None]
+    numbers = [name for some in layout.numbers.values() for name in some]
+    start = 0
+    for batch in _batches(path, {**dict.fromkeys(numbers, NUMBER), **dict.fromkeys(texts, TEXT)}, options):
+        arrays = {
+            name: np.column_stack([_numbers(batch.column(one), one, path) for one in some])
+            for name, some in layout.numbers.items()
+        }
+        vectors = {name: array[:, 0] for name, array in arrays.items() if len(ARRAYS[name].axes) == 1}
+        ids = _strings([batch.column(texts[0])]) if "ids" in layout.texts else _row_numbers(start, batch.num_rows)
+        yield {**arrays, **vectors, **named, "ids": ids}, None if column is None else _strings([batch.column(column)])
+        start += batch.num_rows
+    if start == 0:
+        raise SteepslopeError("expected rows below the header, found none")
+
+
+def _row_numbers(start: int, count: int) -> NDArray[np.str_]:
+    return np.arange(start, start + count).astype(np.str_)
+
+
 def read_ids(path: Path) -> NDArray[Any]:
     """Return the column of ids, (n,)."""
     return _strings([batch.column("id") for batch in _batches(path, {"id": TEXT})])

@@ -1,0 +1,147 @@
+"""What a gate decides of predictions, one by one, and what stands beside each decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs, logit_blocks
+from steepslope.outputs.arrays import require_same_names
+
+if TYPE_CHECKING:
+    from steepslope.gate.gate import Gate
+
+Floats = NDArray[np.float64]
+PREDICTED = "predicted"  # the groups that are the predicted classes
+EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Of each of m predictions, what to do with it, and why.
+
+    ``labels`` are the predicted classes (m,) and ``classes`` their names, if they have any; ``probability`` is the
+    classifier's own (m,); ``p_correct`` the estimated probability that it is right (m,); ``trust_logit`` what ranks
+    (m,): the oracle's trust logit, or the score's confidence. ``accepted`` is whether to use it (m,), and ``decision``
+    is accept, review or reject (m,). ``top_labels`` and ``top_probability`` (m, k) are the k most probable classes.
+    ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to what needs no second backbone, None where
+    it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
+    """
+
+    labels: NDArray[np.int64]
+    probability: Floats
+    p_correct: Floats
+    trust_logit: Floats
+    accepted: NDArray[np.bool_]
+    decision: NDArray[np.str_]
+    top_labels: NDArray[np.int64]
+    top_probability: Floats
+    ids: NDArray[Any] | None = None
+    classes: tuple[str, ...] | None = None
+    handed_over: Floats | None = None
+    explained: dict[str, Floats] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def coverage(self) -> float:
+        """The fraction that is accepted, in [0, 1]; 0 of none."""
+        return float(self.accepted.mean()) if len(self) else 0.0
+
+    def names(self, labels: NDArray[np.int64]) -> Sequence[Any]:
+        """Return the names of some classes; as they are where these have none."""
+        return labels.tolist() if self.classes is None else [self.classes[label] for label in labels]
+
+    def table(self) -> Any:
+        """Return a :class:`pyarrow.Table` of a row a prediction, which pandas, polars and files take.
+
+        Columns ``id, label, probability, p_correct, trust_logit, accepted, decision``; ``label_2, probability_2`` and
+        so on for further classes; ``handed_over``; and ``explain_…``.
+        """
+        ids = [str(row) for row in range(len(self))] if self.ids is None else self.ids
+        columns: dict[str, Any] = {"id": pa.array(ids, pa.string()), "label": self._column(self.labels)}
+        for name in ("probability", "p_correct", "trust_logit", "accepted"):
+            columns[name] = pa.array(getattr(self, name))
+        columns["decision"] = pa.array(self.decision.tolist(), pa.string())
+        for place in range(1, self.top_labels.shape[1]):
+            columns[f"label_{place + 1}"] = self._column(self.top_labels[:, place])
+            columns[f"probability_{place + 1}"] = pa.array(self.top_probability[:, place])
+        if self.handed_over is not None:
+            columns["handed_over"] = pa.array(self.handed_over)
+        return pa.table(columns | {f"{EXPLAINED}{name}": pa.array(part) for name, part in self.explained.items()})
+
+    def _column(self, labels: NDArray[np.int64]) -> Any:
+        return pa.array(labels) if self.classes is None else pa.array(self.names(labels), pa.string())
+
+
+def decide(
+    gate: Gate, outputs: ClassifierOutputs, groups: ArrayLike | None = None, top: int = 1, explain: bool = False
+) -> Decisions:
+    """Return what the gate decides of outputs; see :meth:`~steepslope.gate.Gate.decide`."""
+    judge = gate.judge
+    if judge is None:
+        found = "found one of confidences alone: give them to accepts, or make it with Gate.of"
+        raise SteepslopeError(f"expected a gate with an oracle or a score of its own, {found}", "gate")
+    _require_same_classifier(gate, outputs)
+    confidence = judge.confidence(outputs)
+    if gate.by == PREDICTED:
+        groups = class_names(outputs.predictions, outputs.classes or gate.classes)
+    labels, probabilities = most_probable(outputs, top)
+    oracle = judge.oracle
+    parts = _explained(gate, outputs) if explain else {}
+    return Decisions(
+        labels[:, 0],
+        probabilities[:, 0],
+        gate.p_correct(confidence),
+        confidence,
+        gate.accepts(confidence, groups),
+        gate.decisions(confidence, groups),
+        labels,
+        probabilities,
+        outputs.ids,
+        outputs.classes or gate.classes,
+        None if oracle is None else oracle.handed_over(outputs),
+        parts,
+    )
+
+
+def _require_same_classifier(gate: Gate, outputs: ClassifierOutputs) -> None:
+    assert gate.judge is not None
+    if outputs.num_classes != gate.judge.num_classes:
+        expected = f"expected {gate.judge.num_classes} classes, as the gate was calibrated for"
+        raise SteepslopeError(f"{expected}, found {outputs.num_classes}", "outputs")
+    require_same_names("the gate", gate.classes, outputs.classes)
+    gate.origin.require_classifier(outputs.classifier)
+
+
+def _explained(gate: Gate, outputs: ClassifierOutputs) -> dict[str, Floats]:
+    oracle = None if gate.judge is None else gate.judge.oracle
+    if oracle is None or not oracle.explains:
+        expected = "expected an oracle whose trust logit can be split: a fused one, or one without hidden layers"
+        raise SteepslopeError(f"{expected}, found another", "explain")
+    return oracle.explain(outputs)
+
+
+def class_names(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:
+    """Return classes by their names, (m,), or by their numbers where they have none."""
+    return labels.astype(np.str_) if classes is None else np.array(classes, dtype=np.str_)[labels]
+
+
+def most_probable(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:
+    """Return the most probable classes of each row, (m, k), the first largest logit first, and their probabilities."""
+    count = min(top, outputs.num_classes)
+    labels, probabilities = [], []
+    for rows in logit_blocks(outputs):
+        logits = np.asarray(outputs.logits[rows], dtype=np.float64)
+        order = np.argsort(-logits, axis=1, kind="stable")[:, :count] if count > 1 else logits.argmax(axis=1)[:, None]
+        labels.append(order)
+        probabilities.append(np.take_along_axis(softmax(logits, axis=1), order, axis=1))
+    return np.concatenate(labels), np.concatenate(probabilities)

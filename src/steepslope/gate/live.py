@@ -1,0 +1,165 @@
+"""A gate's own nets, loaded and ready: from images in memory, or rows of a data set, to the outputs that it judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from steepslope.classifiers.classifier import Classifier
+from steepslope.data.decoding import decoded, unreadable
+from steepslope.data.images import ALL, Picture
+from steepslope.data.transforms import Transform
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.engine import Engine
+from steepslope.extraction.machines import single_device
+from steepslope.extraction.options import EVIDENCE_ARRAYS, NONE, ExtractionOptions
+from steepslope.gate.nets import Given, load_net
+from steepslope.outputs import ClassifierOutputs
+from steepslope.utilities.blocks import blocks
+
+if TYPE_CHECKING:
+    from steepslope.gate.gate import Gate
+
+BATCH = 64
+AUXILIARY = "auxiliary"
+COLOURS = (1, 3, 4)  # channels that the last axis of an array can be
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Images in memory as a data set without labels, named by their numbers."""
+
+    pictures: Sequence[Picture]
+    labels: None = None
+    classes: None = None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """Their numbers as text, (n,)."""
+        return np.arange(len(self)).astype(np.str_)
+
+    def image(self, row: int) -> Picture:
+        """Return one image."""
+        return self.pictures[row]
+
+    def fingerprint(self, rows: slice = ALL) -> str:
+        """Return nothing: what is in memory is not looked for again."""
+        return ""
+
+
+def pictures_of(images: Any) -> list[Picture]:
+    """Return one image or several, PIL's or arrays, as a list.
+
+    >>> [len(pictures_of(np.zeros(shape, np.uint8))) for shape in ((8, 8), (8, 8, 3), (5, 8, 8), (5, 8, 8, 3))]
+    [1, 1, 5, 5]
+    """
+    if isinstance(images, Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray):
+        one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in COLOURS)
+        if images.ndim not in (2, 3, 4):
+            raise SteepslopeError(f"expected (H, W), (H, W, C) or (m, H, W, C), found shape {images.shape}", "images")
+        return [_picture(images)] if one else [_picture(one) for one in images]
+    if not isinstance(images, Iterable) or isinstance(images, str):
+        raise SteepslopeError(f"expected images, arrays or tensors, found {type(images).__name__}", "images")
+    return [one if isinstance(one, Image.Image) else _picture(np.asarray(one)) for one in images]
+
+
+def _picture(array: NDArray[Any]) -> Picture:
+    """Return whole numbers from 0 to 255 as the image that a file of them would be; others stay an array."""
+    flat = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+    seen = flat.dtype == np.uint8 and (flat.ndim == 2 or flat.shape[-1] in COLOURS)
+    return Image.fromarray(flat) if seen else array
+
+
+@dataclass(frozen=True, eq=False)
+class LiveNets:
+    """The classifier and, where the gate needs one, the auxiliary backbone, with what is kept of each image."""
+
+    classifier: Classifier
+    auxiliary: Classifier | None
+    options: ExtractionOptions
+    classes: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, gate: Gate, classifier: Given = None, auxiliary: Given = None) -> LiveNets:
+        """Load a gate's nets, or take those that are given, which have to be the recorded ones."""
+        if gate.judge is None:
+            raise SteepslopeError("expected a gate with an oracle or a score, found one of confidences alone", "gate")
+        needed, origin = gate.judge.arrays, gate.origin
+        evidence = tuple(name for name in EVIDENCE_ARRAYS if name in needed)
+        recorded: dict[str, Any] = {
+            "views": origin.views, "passes": origin.passes, "precision": origin.precision, "features": origin.features
+        }  # fmt: skip
+        known = {name: value for name, value in recorded.items() if value is not None}
+        options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
+        net = load_net(origin.classifier, classifier, "classifier")
+        second = load_net(origin.auxiliary, auxiliary, AUXILIARY) if AUXILIARY in needed else None
+        if second is None and auxiliary is not None:
+            raise SteepslopeError("expected none, since this gate needs no second backbone", AUXILIARY)
+        return cls(net, second, options, gate.classes)
+
+    @property
+    def of_auxiliary(self) -> ExtractionOptions:
+        """What is kept of an image by the auxiliary backbone."""
+        return ExtractionOptions(evidence=("features",), precision=self.options.precision, batch_size=BATCH)
+
+    def outputs_of(self, images: Any) -> ClassifierOutputs:
+        """Return the outputs of images in memory, without labels; see :meth:`steepslope.gate.Gate.predict`."""
+        fabric = single_device(self.options.precision)
+        if isinstance(images, Tensor):
+            return self._of_tensors(images, fabric)
+        pictures = Pictures(pictures_of(images))
+        if len(pictures) == 0:
+            raise SteepslopeError("expected at least one, found none", "images")
+        arrays = _run(self.classifier, self.options, fabric, pictures)
+        if self.auxiliary is not None:
+            arrays[AUXILIARY] = _run(self.auxiliary, self.of_auxiliary, fabric, pictures)["features"]
+        return self.as_outputs({**arrays, "ids": pictures.ids})
+
+    def _of_tensors(self, images: Tensor, fabric: Fabric) -> ClassifierOutputs:
+        batch = images if images.ndim == 4 else images[None]
+        transform = self.classifier.transform
+        expected = (transform.channels, *transform.size)
+        if tuple(batch.shape[1:]) != expected or len(batch) == 0:
+            shape = f"(m, {', '.join(map(str, expected))})"
+            raise SteepslopeError(f"expected tensors {shape}, as the classifier takes them, found "
+                                  f"{tuple(images.shape)}", "images")  # fmt: skip
+        if self.auxiliary is not None:
+            raise SteepslopeError("expected PIL images or arrays, which both nets can see, found a tensor", "images")
+        engine = Engine.on(self.classifier, self.options, fabric)
+        parts = [engine(batch[rows].float(), rows.start) for rows in blocks(len(batch), BATCH)]
+        return self.as_outputs({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+    def as_outputs(self, arrays: dict[str, NDArray[Any]]) -> ClassifierOutputs:
+        """Return arrays by name as outputs of this classifier."""
+        return ClassifierOutputs.of(arrays, self.classes).of_classifier(self.classifier.digest)
+
+
+def _run(
+    classifier: Classifier, options: ExtractionOptions, fabric: Fabric, pictures: Pictures
+) -> dict[str, NDArray[Any]]:
+    engine = Engine.on(classifier, options, fabric)
+    parts = []
+    for rows in blocks(len(pictures), BATCH):
+        batch = torch.stack([_transformed(pictures, row, classifier.transform) for row in range(rows.start, rows.stop)])
+        parts.append(engine(batch, rows.start))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _transformed(pictures: Pictures, row: int, transform: Transform) -> Tensor:
+    found = decoded(pictures, row, transform)
+    if isinstance(found, str):
+        raise unreadable(pictures, row, found).within("images")
+    return found

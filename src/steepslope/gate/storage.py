@@ -1,0 +1,116 @@
+"""A gate on disk: a folder with all that decisions need, but for the classifier itself.
+
+``gate.json``, written last, with the certificates, P(correct), the classes, the classifier's spec, digest and
+transform, and a digest of all of these; ``certificate.md`` with the promise in words; ``errors.safetensors`` with the
+confidences of the wrong calibration rows; the oracle in a folder of its own, or what the score has learnt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.gate.aims import Aims
+from steepslope.gate.certificate import Certificate
+from steepslope.gate.judge import CONFIDENCE, ORACLE, STATE, Judge
+from steepslope.gate.origin import Origin
+from steepslope.gate.probability import ProbabilityMap
+from steepslope.outputs.arrays import checked_classes
+from steepslope.utilities.files import digest_of, field, positive, read_json, staged_folder, write_json
+from steepslope.utilities.results import MADE, Result
+from steepslope.utilities.weights import load_arrays, save_arrays
+
+if TYPE_CHECKING:
+    from steepslope.gate.gate import Gate
+
+CARD, WORDS, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
+GATE = Result("a gate", (CARD,), card=CARD)
+VERSION = 1
+DIGEST = "digest"
+EXPECTED = "a calibrated gate"
+AGAIN = "calibrate it again, or copy the folder as a whole"
+
+
+def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) -> None:
+    """Write all files, the card last; an earlier gate there is replaced."""
+    judged = {"kind": CONFIDENCE} if gate.judge is None else gate.judge.write(folder)
+    with staged_folder(folder, last=CARD) as staging:
+        save_arrays({"of_errors": gate.of_errors}, staging / ERRORS)
+        own = [*sorted((folder / ORACLE).glob("*.*"))] if judged["kind"] == ORACLE else [folder / STATE]
+        digests = {str(path.relative_to(folder)): _digest_of_file(path) for path in own if path.is_file()}
+        (staging / WORDS).write_text(gate.words() + "\n", encoding="utf-8")
+        card = {
+            "version": VERSION,
+            "judge": judged,
+            "by": gate.by,
+            "aims": asdict(gate.aims),
+            "certificates": [one.as_json() for one in gate.certificates],
+            "rejection": None if gate.rejection is None else gate.rejection.as_json(),
+            "probability": gate.probability.as_json(),
+            "rows": gate.n,
+            "classes": None if gate.classes is None else list(gate.classes),
+            **gate.origin.as_json(),
+            "files": digests,
+        }
+        write_json(staging / CARD, {**card, DIGEST: digest_of(card), MADE: dict(made or {})})
+
+
+def read_gate(folder: Path, backbones: Collection[str] = ()) -> dict[str, Any]:
+    """Return what a gate holds, by name; raise for a card that was changed, or files that are not its own."""
+    path = folder / CARD
+    card = read_json(path, EXPECTED)
+    kept = {name: value for name, value in card.items() if name not in (DIGEST, MADE)}
+    if card.get("version") != VERSION:
+        raise SteepslopeError(f"expected version {VERSION} of the format, found {card.get('version')!r}", path)
+    if card.get(DIGEST) != digest_of(kept):
+        raise SteepslopeError(f"was changed after it was written: expected the digest of its content: {AGAIN}", path)
+    certificates = tuple(Certificate.of(one, path) for one in field(card, "certificates", list, path))
+    if not certificates:
+        raise SteepslopeError("expected a certificate, found none", path)
+    rejection, classes = field(card, "rejection", (dict, type(None)), path), field(card, "classes", _NAMES, path)
+    judge, of_errors = _read_judge(folder, card, backbones), load_arrays(folder / ERRORS).get("of_errors", _NONE)
+    if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
+        raise SteepslopeError("expected rising confidences (e,), found others", folder / ERRORS)
+    with located(path):
+        aims = Aims.read(field(card, "aims", dict, path))
+    return {
+        "certificates": certificates,
+        "rejection": None if rejection is None else Certificate.of(rejection, path),
+        "probability": ProbabilityMap.read(field(card, "probability", dict, path), path),
+        "of_errors": of_errors, "n": positive(card, "rows", path), "aims": aims, "judge": judge,
+        "by": field(card, "by", (str, type(None)), path),
+        "classes": checked_classes(classes, len(classes)) if classes else None, "origin": Origin.read(card, path),
+    }  # fmt: skip
+
+
+_NAMES = (list, type(None))
+_NONE = np.zeros(0)
+
+
+def _read_judge(folder: Path, card: Mapping[str, Any], backbones: Collection[str]) -> Judge | None:
+    path = folder / CARD
+    judged = field(card, "judge", dict, path)
+    if field(judged, "kind", str, path) == CONFIDENCE:
+        return None
+    for name, digest in field(card, "files", dict, path).items():
+        if _digest_of_file(folder / name) != digest:
+            raise SteepslopeError(f"expected the gate's own file, found another: {AGAIN}", folder / name)
+    return Judge.read(folder, judged, path, backbones)
+
+
+def _digest_of_file(path: Path) -> str:
+    if not path.is_file():
+        raise SteepslopeError(f"expected the gate's own file, found none: {AGAIN}", path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_gate(folder: Path) -> str:
+    """Return the digest of a gate's card, which tells it from others."""
+    return str(read_json(folder / CARD, EXPECTED).get(DIGEST))

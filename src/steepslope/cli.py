@@ -11,6 +11,7 @@ from steepslope.commands.extract import extract
 from steepslope.commands.finetune import finetune
 from steepslope.commands.fit import fit
 from steepslope.commands.plan import plan
+from steepslope.commands.predict import predict
 from steepslope.commands.train_classifier import train_classifier
 from steepslope.utilities.command_line import run
 
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "plan": plan,
     "evaluate": evaluate,
     "calibrate": calibrate,
+    "predict": predict,
 }
 
 

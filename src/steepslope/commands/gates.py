@@ -1,24 +1,36 @@
-"""What commands with gates have in common: what is judged by, and groups. It imports torch plainly."""
+"""What commands with gates have in common: what is judged by, groups, what is decided on. It imports torch plainly."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.commands.results import groups_of, require_runnable
+from steepslope.data.class_names import ClassNames
+from steepslope.data.datasets import parse_dataset
+from steepslope.deploy.options import PredictOptions
+from steepslope.deploy.parts import FromImages, FromOutputs, Source
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evaluation.score import Resources, fit_set_of
 from steepslope.evidence.fitting import in_both
 from steepslope.finetuning.sources import open_images
-from steepslope.gate.decisions import PREDICTED
+from steepslope.gate import Gate
+from steepslope.gate.decisions import PREDICTED, require_explainable
 from steepslope.gate.judge import Judge
+from steepslope.gate.live import LiveNets
+from steepslope.gate.storage import digest_of_gate
 from steepslope.oracle import Oracle
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.reading import ReadingOptions
+from steepslope.outputs.reading import TABLES, ReadingOptions
 from steepslope.outputs.row_hashes import shared_rows
+from steepslope.outputs.tables import read_groups
 from steepslope.scores import SCORES
+from steepslope.utilities.files import digest_of
 
 
 def judge_for(
@@ -61,3 +73,57 @@ def groups_for(by: str | None, rows: ClassifierOutputs, path: Path, reading: Rea
     assert found is not None
     codes = np.asarray(found.codes)
     return codes.astype(np.str_) if found.names is None else np.array(found.names, dtype=np.str_)[codes]
+
+
+def source_of(
+    folder: Path,
+    data: str | None,
+    outputs: str | None,
+    classifier: str | None,
+    auxiliary: str | None,
+    groups: str | None,
+    backbones: Sequence[str],
+    options: PredictOptions,
+    reading: ReadingOptions,
+) -> tuple[Source, dict[str, Any]]:
+    """Return what a gate is to decide on, and all that decides the decisions, as JSON holds it."""
+    gate = Gate.load(folder, backbones=backbones)
+    require_explainable(gate, options.explain)
+    column, by_id = _groups_by(gate, groups, outputs, reading)
+    source: Source
+    if data is None:
+        assert outputs is not None
+        if classifier is not None or auxiliary is not None:
+            raise SteepslopeError("expected none with --outputs, which need no net", "classifier")
+        if not Path(outputs).exists():
+            raise SteepslopeError("no such file or folder", outputs)
+        source = FromOutputs(gate, Path(outputs), reading, options, by_id, column)
+    else:
+        spec = parse_dataset(data).look()
+        live = LiveNets.of(gate, classifier, auxiliary)
+        names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
+        images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
+        source = FromImages(gate.seeing(images), live, images, str(spec), options, by_id)
+    chosen = {name: value for name, value in asdict(options).items() if name != "workers"}
+    key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(by_id)}
+    return source, dict(json.loads(json.dumps(key)))
+
+
+def _groups_by(
+    gate: Gate, groups: str | None, outputs: str | None, reading: ReadingOptions
+) -> tuple[str | None, dict[str, str] | None]:
+    """Return the column of the outputs that has the groups, or the group of each id; None where there are none."""
+    if not gate.has_groups or gate.by == PREDICTED:
+        if groups is not None:
+            raise SteepslopeError("expected none, since the gate has none, or those of the predicted classes", "groups")
+        return None, None
+    named = groups or gate.by or ""
+    if not named.endswith(TABLES):
+        if outputs is None:
+            expected = f"expected a .csv or .parquet file with columns id and group, as the gate is by {gate.by}"
+            raise SteepslopeError(f"{expected}, found {'none' if groups is None else named}", "groups")
+        return named, None
+    (ids, names), (codes, groups_named) = (
+        read_groups(Path(named), column, reading) for column in (reading.id_column or "id", "group")
+    )
+    return None, {names[one]: groups_named[code] for one, code in zip(ids, codes, strict=True)}

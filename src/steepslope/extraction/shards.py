@@ -36,7 +36,7 @@ Parts = Sequence[tuple[Batch, dict[str, NDArray[Any]]]]  # batches without their
 Shards = dict[Path, list[list[int]]]  # the file of the outputs of some neighbouring rows -> these, cut into batches
 
 
-def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> Shards:
+def plan(data: Dataset, options: ExtractionOptions, folder: Path, ending: str = ".npz") -> Shards:
     """Cut a data set into shards, with a hash of their rows in the names: changed rows are another shard."""
     shards: Shards = {}
     size = options.batch_size
@@ -44,7 +44,7 @@ def plan(data: Dataset, options: ExtractionOptions, folder: Path) -> Shards:
         rows = range(len(data))[start : start + options.shard_rows]
         digest = data.fingerprint(slice(rows.start, rows.stop))[:12]
         batches = [list(rows[first : first + size]) for first in range(0, len(rows), size)]
-        shards[folder / f"{start:010d}-{digest}.npz"] = batches
+        shards[folder / f"{start:010d}-{digest}{ending}"] = batches
     return shards
 
 

@@ -96,7 +96,8 @@ def decide(
         groups = class_names(outputs.predictions, outputs.classes or gate.classes)
     labels, probabilities = most_probable(outputs, top)
     oracle = judge.oracle
-    parts = _explained(gate, outputs) if explain else {}
+    require_explainable(gate, explain)
+    parts = oracle.explain(outputs) if explain and oracle is not None else {}
     return Decisions(
         labels[:, 0],
         probabilities[:, 0],
@@ -122,12 +123,12 @@ def _require_same_classifier(gate: Gate, outputs: ClassifierOutputs) -> None:
     gate.origin.require_classifier(outputs.classifier)
 
 
-def _explained(gate: Gate, outputs: ClassifierOutputs) -> dict[str, Floats]:
+def require_explainable(gate: Gate, explain: bool = True) -> None:
+    """Raise if trust logits are to be split by evidence, and the gate's oracle, or score, cannot do that."""
     oracle = None if gate.judge is None else gate.judge.oracle
-    if oracle is None or not oracle.explains:
+    if explain and (oracle is None or not oracle.explains):
         expected = "expected an oracle whose trust logit can be split: a fused one, or one without hidden layers"
         raise SteepslopeError(f"{expected}, found another", "explain")
-    return oracle.explain(outputs)
 
 
 def class_names(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:

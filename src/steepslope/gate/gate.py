@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import require, whole
+from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
 from steepslope.gate.batch import conformal_p_values, selected
@@ -253,6 +254,10 @@ class Gate:
         from steepslope.gate.live import LiveNets  # which brings all of timm, and is of no use to arrays
 
         return replace(self, live=LiveNets.of(self, classifier, auxiliary))
+
+    def seeing(self, images: Dataset) -> Self:
+        """Return the same gate with the images of what it will judge, for an oracle that needs them."""
+        return self if self.judge is None else replace(self, judge=self.judge.seeing(images))
 
     def at(self, max_risk: float) -> Self:
         """Return the gate of another of the risks that were promised together."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
@@ -64,6 +65,11 @@ class Judge:
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold."""
         return tuple(dict.fromkeys(["logits", *self.model.arrays]))
+
+    def seeing(self, images: Dataset) -> Judge:
+        """Return the same judge with its images, where it is an oracle on images."""
+        oracle = self.oracle
+        return self if oracle is None or not oracle.is_image_oracle else replace(self, model=oracle.on(images))
 
     def confidence(self, outputs: ClassifierOutputs) -> Floats:
         """Return the confidence of each prediction, (n,): an oracle's trust logit, or the score's."""

@@ -31,7 +31,7 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat = {"command": command, **_flat(options)}
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
-    stamps = {f"content of {word}": _stamp(Path(word)) for word in _words(decisive.values()) if _is_there(word)}
+    stamps = {f"content of {word}": stamp_of(Path(word)) for word in _words(decisive.values()) if _is_there(word)}
     made: dict[str, Any] = json.loads(json.dumps(decisive | stamps, default=str))
     return made
 
@@ -59,7 +59,8 @@ def _is_there(word: str) -> bool:
     return False
 
 
-def _stamp(path: Path) -> str:
+def stamp_of(path: Path) -> str:
+    """Return what changes with the names, sizes and times of a file, or of what is read of a folder."""
     folders = [path / name for name in INSIDE]
     files = [path] if path.is_file() else [file for folder in folders for kind in READ for file in folder.glob(kind)]
     kept = {str(file.relative_to(path)): file.stat() for file in files}

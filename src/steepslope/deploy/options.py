@@ -1,0 +1,51 @@
+"""What can be chosen about predictions; free of torch, so that the command line can read it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from steepslope.checks import Check, choice, require_all, whole
+
+CHECKS: dict[str, Check] = {
+    "top": whole(1),
+    "on_error": choice("stop", "keep"),
+    "batch_size": whole(1),
+    "workers": whole(0),
+    "shard_rows": whole(1),
+    "backend": choice("auto", "torch", "onnx"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What stands in each row, and how images are run.
+
+    Parameters
+    ----------
+    top
+        How many of the most probable classes are given, each with its probability.
+    explain
+        Also give what each kind of evidence adds to the trust logit, in columns explain_….
+    on_error
+        stop at an image that cannot be read, or keep its row, which is then left to review, with the reason in a column
+        error.
+    batch_size
+        Images a forward pass.
+    workers
+        Processes that decode images; 0 decodes in this one.
+    shard_rows
+        Images a part; a killed run loses at most the part that it was in.
+    backend
+        torch; onnx: ONNX Runtime on the CPU; auto: onnx on a machine without a GPU, for inputs of 64 pixels and more,
+        where ONNX Runtime is installed and agrees with PyTorch, else torch.
+    """
+
+    top: int = 1
+    explain: bool = False
+    on_error: Literal["stop", "keep"] = "stop"
+    batch_size: int = 64
+    workers: int = 0
+    shard_rows: int = 1024
+    backend: Literal["auto", "torch", "onnx"] = "auto"
+
+    def __post_init__(self) -> None:
+        require_all(self, CHECKS)

@@ -1,0 +1,180 @@
+"""Decisions as one file, written in parts: killed at any moment and run again, it ends in the same bytes.
+
+Parts lie in a hidden folder beside the file, each written by an atomic rename, and are joined at the end. A summary in
+JSON, written last, is named like the file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as compute
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+
+from steepslope.deploy.parts import ENDING, ERROR, Source
+from steepslope.errors import SteepslopeError, located
+from steepslope.utilities.files import field, read_json, require_same, staged_folder, write_json
+from steepslope.utilities.locks import locked
+from steepslope.utilities.progress import Notice, silent
+
+STDOUT = "-"
+ENDINGS = (".csv", ".parquet")
+KEY = "key.json"
+LABEL = "label"
+OTHER = "predictions of another gate, data or options"
+REMEDY = "choose another file, or give --replace"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many predictions there are, are accepted, rejected, and could not be made; and what was handed over.
+
+    ``handed_over`` is the mean, in [0, 1], None where the oracle never hands over.
+    """
+
+    rows: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    failed: int = 0
+    handed_over: float | None = None
+
+    def plus(self, table: Any) -> Summary:
+        """Return the summary with further rows counted."""
+        n, decision = self.rows + len(table), table["decision"].to_numpy(zero_copy_only=False)
+        failed = 0 if ERROR not in table.column_names else len(table) - table[ERROR].null_count
+        mean = self.handed_over
+        if "handed_over" in table.column_names:
+            added = compute.sum(table["handed_over"]).as_py() or 0.0
+            mean = ((mean or 0.0) * self.rows + added) / n
+        return Summary(
+            n, self.accepted + int((decision == "accept").sum()), self.rejected + int((decision == "reject").sum()),
+            self.failed + failed, mean,
+        )  # fmt: skip
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any], path: Path) -> Summary:
+        """Return the summary that JSON holds."""
+        optional = (int, float, type(None))
+        return cls(*(field(content, one.name, optional, path) for one in fields(cls)))
+
+
+def predict_to_file(
+    source: Source, out: Path, key: Mapping[str, Any], replace: bool = False, notice: Notice = silent
+) -> Summary:
+    """Write the decisions to a .csv or .parquet file, or find them there; return what they come to.
+
+    ``key`` is what decides them; parts of an unfinished run with the same key are kept.
+
+    Raises
+    ------
+    SteepslopeError
+        If there is such a file, of another key, that is not to be replaced.
+    """
+    card, folder = out.with_name(f"{out.name}.json"), out.with_name(f".{out.name}.parts")
+    with locked(folder):
+        if out.exists() and not replace and not _is_unfinished(folder, key):
+            found = _complete(out, card, key)
+            shutil.rmtree(folder)  # what a run left that was killed while it tidied up
+            notice(f"{out}: already complete")
+            return found
+        _prepare(folder, key, replace)
+        for path, table in source.missing(folder, notice):
+            with staged_folder(folder, last=path.name) as staging:
+                pq.write_table(table, staging / path.name)
+        summary = _join(source.all(folder), out)
+        with staged_folder(out.parent, last=card.name) as staging:
+            write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
+        (folder / KEY).unlink()
+        shutil.rmtree(folder)
+    return summary
+
+
+def predict_to_stdout(source: Source, notice: Notice = silent) -> Summary:
+    """Write the decisions to standard output as CSV, part by part."""
+    summary, schema, waiting = Summary(), None, []
+    out = pa.PythonFile(sys.stdout.buffer, "w")
+    for _, table in source.missing(Path(), notice):
+        summary = summary.plus(table)
+        waiting.append(table)
+        if schema is None and LABEL not in table.column_names:  # rows of images that cannot be read lack columns
+            continue
+        first, schema = schema is None, schema or table.schema
+        together = pa.concat_tables([_with_columns(one, schema) for one in waiting])
+        pc.write_csv(together, out, pc.WriteOptions(include_header=first))
+        waiting.clear()
+    for one in waiting:
+        pc.write_csv(one, out)
+    sys.stdout.flush()
+    return summary
+
+
+def require_file(out: str) -> None:
+    """Raise unless decisions can go to a file of this name."""
+    if out != STDOUT and Path(out).suffix.lower() not in ENDINGS:
+        raise SteepslopeError(f"expected a file that ends in .csv or .parquet, or -, found {out!r}", "out")
+    if Path(out).is_dir():
+        raise SteepslopeError("expected a file to write to, found a folder", out)
+
+
+def _is_unfinished(folder: Path, key: Mapping[str, Any]) -> bool:
+    """Return whether the folder holds parts of this very run."""
+    return (folder / KEY).exists() and read_json(folder / KEY, "unfinished predictions") == key
+
+
+def _prepare(folder: Path, key: Mapping[str, Any], replace: bool) -> None:
+    """Make the folder ready for this run, whose parts are kept; those of another are removed, if that is wanted."""
+    if _is_unfinished(folder, key):
+        return
+    if (folder / KEY).exists() and not replace:
+        found = read_json(folder / KEY, "unfinished predictions")
+        require_same(folder, f"unfinished {OTHER}", found, key, remedy="delete it, or give --replace")
+    for path in folder.glob(f"*{ENDING}"):
+        path.unlink()
+    with staged_folder(folder, last=KEY) as staging:
+        write_json(staging / KEY, dict(key))
+
+
+def _complete(out: Path, card: Path, key: Mapping[str, Any]) -> Summary:
+    """Return what a finished file comes to; raise if it is of another key."""
+    if not card.exists():
+        raise SteepslopeError(f"there is such a file already, made in a way that is not known: {REMEDY}", out)
+    found = read_json(card, "a summary of predictions")
+    require_same(out, OTHER, found.get("key") or {}, key, remedy=REMEDY)
+    return Summary.read(found, card)
+
+
+def _join(paths: list[Path], out: Path) -> Summary:
+    if not paths:
+        raise SteepslopeError("expected predictions to write, found none", out)
+    summary = Summary()
+    with staged_folder(out.parent, last=out.name) as staging, located(out):
+        for table in _tables(paths):
+            if summary.rows == 0:
+                writer = _writer(staging / out.name, table.schema)
+            writer.write_table(table)
+            summary = summary.plus(table)
+        writer.close()
+    return summary
+
+
+def _tables(paths: list[Path]) -> Iterator[Any]:
+    """Read parts, one at a time, with the columns of the one that has most: those without a single image have few."""
+    schema = max((pq.read_schema(path) for path in paths), key=len)
+    for path in paths:
+        yield _with_columns(pq.read_table(path), schema)
+
+
+def _with_columns(table: Any, schema: Any) -> Any:
+    """Return a table with the columns of a schema; those that it lacks are empty."""
+    return pa.concat_tables([schema.empty_table(), table], promote_options="default").select(schema.names)
+
+
+def _writer(path: Path, schema: Any) -> Any:
+    return pq.ParquetWriter(path, schema) if path.suffix.lower() == ".parquet" else pc.CSVWriter(path, schema)

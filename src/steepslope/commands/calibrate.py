@@ -27,7 +27,7 @@ def calibrate(
     ----------
     outputs
         Folder or file of outputs (.npz, .csv, .parquet) with labels, of rows that nothing was fitted on or chosen by.
-        They have to be drawn as the predictions to come will be.
+        They have to be drawn as the predictions to come will be. Rows that the oracle was fitted on are left out.
     out
         Folder for the gate: all that predict needs but the classifier's weights.
     aims
@@ -54,7 +54,7 @@ def calibrate(
         Replace a gate that the folder holds already, calibrated otherwise or on other outputs.
     """
     made = made_by("calibrate", locals())
-    from steepslope.commands.gates import groups_for, judge_for
+    from steepslope.commands.gates import groups_for, judge_for, unseen
     from steepslope.gate import Gate, Origin
     from steepslope.gate.storage import GATE
     from steepslope.outputs import ClassifierOutputs
@@ -71,7 +71,9 @@ def calibrate(
             console().print(f"{out}: already complete")
             return
         judge = judge_for(oracle, rows, Path(outputs), held_out, known, backbones)
-        groups = groups_for(by, rows, Path(outputs), reading)
+        groups, seen = groups_for(by, rows, Path(outputs), reading), judge.fitted_on(rows)
+        if seen.any():
+            rows, groups = unseen(rows, groups, seen, console().print)
         gate = Gate.of(
             judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=Origin.of_folder(Path(outputs)),
             seed=seed, coverage=aims.coverage, costs=aims.costs, reject=aims.reject,

@@ -2,17 +2,24 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from steepslope.utilities.progress import console
 
 MADE_BY_DEMO = {"command": "demo"}
+CALIBRATION_ROWS = 600  # of the test digits; the others are decided on
+SHOWN = 10
+MAX_RISK = 0.02
 
 
 def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
-    """Show all steps on scikit-learn's digits: classifier, outputs, the paper's four oracles and the fused one, report.
+    """Show all steps on scikit-learn's digits: classifier, outputs, five oracles, report, a gate and ten decisions.
 
     A small classifier is trained on 500 digits. Each oracle learns from the classifier's errors on 500 others which of
     its predictions on 797 test digits to trust. The paper's oracles see the features alone, the fused one all evidence.
+    Then a gate is calibrated for the fused oracle on 600 of the test digits, and decides on the other 197.
 
     Parameters
     ----------
@@ -59,3 +66,33 @@ def _run(folder: Path, seed: int) -> None:
     ids = partial(ids_of, work / "outputs" / "test")
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes)
     publish(evaluate_predictions(test, names, groups=groups, seed=seed, title=title, ids=ids), folder, MADE_BY_DEMO)
+    _decide(fused, test, work, seed)
+
+
+def _decide(oracle: Any, test: Any, work: Path, seed: int) -> None:
+    """Calibrate a gate on some of the test digits, and show ten decisions on others, from most to least trusted."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from steepslope.gate import Gate, Origin
+
+    order = np.random.default_rng(seed).permutation(len(test))
+    counted, others = test.subset(order[:CALIBRATION_ROWS]), test.subset(order[CALIBRATION_ROWS:])
+    gate = Gate.of(oracle, counted, MAX_RISK, origin=Origin.of_folder(work / "outputs" / "test"), seed=seed)
+    gate.save(work / "gate")
+    found = gate.decide(others)
+    places = np.argsort(-found.trust_logit)[np.linspace(0, len(found) - 1, SHOWN).round().astype(np.int64)]
+    names = found.names(found.labels)
+    table = Table(
+        "image", "label", "P(correct)", "trust logit", "decision", "in truth", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for row in places:
+        right = "right" if others.is_correct[row] else "wrong"
+        numbers = f"{100 * found.p_correct[row]:.1f} %", f"{found.trust_logit[row]:+.1f}"
+        table.add_row(str(others.require("ids")[row]), str(names[row]), *numbers, str(found.decision[row]), right)
+    screen = Console(highlight=False, markup=False)
+    screen.print(f"\nA gate:\n{gate.words()}\n\nTen of {len(found)} other digits:", soft_wrap=True)
+    screen.print(table)
+    screen.print(f"gate: {work / 'gate'} (steepslope predict --gate {work / 'gate'} --data digits:test --out FILE)",
+                 soft_wrap=True)  # fmt: skip

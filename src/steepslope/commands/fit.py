@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import fields, replace as changed
 from typing import Any
 
+import numpy as np
+
+from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError
 from steepslope.oracle.settings import Budget, FusedSettings, OracleSettings
 from steepslope.outputs.reading import ReadingOptions, require_files
@@ -14,6 +17,7 @@ ADVICE = (
     "extract --augment 2 keeps those of changed images, which are nearer to what an oracle meets where images look "
     "different"
 )
+MOST_HELD_BACK = 0.99
 COPIES: dict[str, str] = {
     "features": "copies of features were made instead",
     "none": "none could be made, since no logits that are linear in features were found",
@@ -28,6 +32,7 @@ def fit(
     reference: str | None = None,
     fused: bool = False,
     budget: Budget | None = None,
+    hold_back: float = 0.0,
     replace: bool = False,
 ) -> None:
     """Fit an oracle on cached classifier outputs.
@@ -51,6 +56,9 @@ def fit(
         What a prediction of a fused oracle may cost: free, no forward pass beside the classifier's; auxiliary, a second
         backbone as well; all, everything that the outputs hold; auto (the default), the cheapest of these that is as
         good as the best on the fit set.
+    hold_back
+        Fraction of the outputs, in [0, 1), drawn by the seed, that is not fitted on, so that calibrate can take it from
+        the same outputs.
     replace
         Replace an oracle that the folder holds already, fitted with other settings or on other outputs.
     """
@@ -66,7 +74,7 @@ def fit(
     oracle = FusedOracle(**_fused(settings, budget)) if fused else Oracle(**settings.as_json())
     require_files(reading, outputs, reference)
     require_one_classifier(outputs, reference)
-    fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
+    fit_set = _without(ClassifierOutputs.load(outputs, reading, labelled=True), hold_back, settings.seed)
     known = None if reference is None else ClassifierOutputs.load(reference, reading)
     with locked(out):
         if ORACLE.is_complete(out, made, replace):
@@ -85,6 +93,15 @@ def fit(
         show_fused(oracle.fitted_)
     kind = "fused" if fused else oracle.loss
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
+
+
+def _without(outputs: Any, hold_back: float, seed: int) -> Any:
+    """Return outputs without a fraction of their rows, drawn by the seed."""
+    require("hold_back", hold_back, number(0, MOST_HELD_BACK))
+    kept = len(outputs) - round(hold_back * len(outputs))
+    if hold_back == 0:
+        return outputs
+    return outputs.subset(np.sort(np.random.default_rng(seed).permutation(len(outputs))[:kept]))
 
 
 def show_fused(fitted: Any) -> None:

@@ -31,6 +31,7 @@ from steepslope.outputs.row_hashes import shared_rows
 from steepslope.outputs.tables import read_groups
 from steepslope.scores import SCORES
 from steepslope.utilities.files import digest_of
+from steepslope.utilities.progress import Notice
 
 
 def judge_for(
@@ -60,6 +61,18 @@ def judge_for(
         )
     with located(name):
         return Judge.of(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
+
+
+def unseen(
+    rows: ClassifierOutputs, groups: NDArray[np.str_] | None, seen: NDArray[np.bool_], notice: Notice
+) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
+    """Return the rows, and their groups, that an oracle was not fitted on; raise if there are none."""
+    kept = np.flatnonzero(~seen)
+    if len(kept) == 0:
+        expected = "expected rows that the oracle was not fitted on (fit --hold-back leaves some)"
+        raise SteepslopeError(f"{expected}, found none among {len(rows):,}", "outputs")
+    notice(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
+    return rows.subset(kept), None if groups is None else groups[kept]
 
 
 def groups_for(by: str | None, rows: ClassifierOutputs, path: Path, reading: ReadingOptions) -> NDArray[np.str_] | None:

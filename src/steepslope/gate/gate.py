@@ -170,7 +170,7 @@ class Gate:
         (0.97, 0.98)
         """
         judge = model if isinstance(model, Judge) else Judge.of(model, outputs.num_classes)
-        seen = judge.fitted_on(outputs)
+        seen = int(judge.fitted_on(outputs).sum())
         if seen:
             found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted"
             raise SteepslopeError(f"expected rows that nothing was fitted on, {found}: it promises nothing", "outputs")

@@ -81,9 +81,10 @@ class Judge:
                 raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
             return found
 
-    def fitted_on(self, outputs: ClassifierOutputs) -> int:
-        """Return how many of these rows its oracle was fitted on, as far as is known."""
-        return 0 if self.oracle is None else self.oracle.rows_fitted_on(outputs)
+    def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+        """Return which of these rows its oracle was fitted on, (n,), as far as is known."""
+        record = None if self.oracle is None else self.oracle.record_
+        return np.zeros(len(outputs), dtype=np.bool_) if record is None else record.seen(outputs)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write what it has learnt into a folder, an oracle into its subfolder; return what the card holds of it."""

@@ -58,6 +58,10 @@ class FitRecord:
             return 0
         return self.rows.shared_with(RowHashes.of(outputs, self.rows.told_by))
 
+    def seen(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+        """Return which of these outputs are rows of the fit set, (n,), as :meth:`shared_with` counts them."""
+        return self.rows.known(outputs) if self.shared_with(outputs) else np.zeros(len(outputs), dtype=np.bool_)
+
     def require_classifier(self, outputs: ClassifierOutputs) -> None:
         """Raise if the outputs are known to be another classifier's, or of classes of other names or order."""
         require_same_names("the oracle", self.classes, outputs.classes)

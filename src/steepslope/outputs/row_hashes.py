@@ -62,6 +62,10 @@ class RowHashes:
         shared = int(np.isin(others.hashes, self.hashes).sum())
         return 0 if self.told_by == "values" and self._is_luck(others) else shared
 
+    def known(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+        """Return which rows of some outputs are among these, (n,)."""
+        return np.isin(_of_ids(outputs) if self.told_by == "ids" else _of_values(outputs), self.hashes)
+
     def _is_luck(self, others: RowHashes) -> bool:
         """Return whether so many pairs of equal rows are expected of different rows, by the pairs on either side."""
         if self.digest == others.digest:

@@ -16,7 +16,7 @@ from steepslope.cli import main
 from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.extraction import extract, extract_to_folder, named_data
+from steepslope.extraction.extraction import extract, extract_to_folder, named_data, summary
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
@@ -173,3 +173,15 @@ def test_a_checkpoint_refuses_data_of_other_classes(home: Path, tmp_path: Path) 
     letters = Images(np.zeros((2, 8, 8), np.uint8), np.array([0, 1]), np.array(["a", "b"]), tuple("abcdefghij"))
     with pytest.raises(SteepslopeError, match="mine: expected the classifier's classes, 0 is '0', found 'a'"):
         extract(classifier, {tmp_path: ("mine", letters)}, ExtractionOptions())
+
+
+def test_labels_in_another_order_than_the_classes_are_noticed() -> None:
+    labels = np.arange(300) % 3
+    logits = np.eye(3)[labels]
+    assert summary(ClassifierOutputs(logits, labels)) == "300 predictions, accuracy 100.00 %"
+    moved = summary(ClassifierOutputs(logits, (labels + 1) % 3))
+    assert moved.startswith("300 predictions, accuracy 0.00 %; WARNING: 100.00 % if its classes were in another order")
+    few = ClassifierOutputs(logits[:50], (labels[:50] + 1) % 3)  # of which luck would make as much
+    assert summary(few) == "50 predictions, accuracy 0.00 %"
+    guesses = np.random.default_rng(0).normal(size=(300, 3))
+    assert "WARNING" not in summary(ClassifierOutputs(guesses, labels))

@@ -13,11 +13,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+import numpy as np
 from lightning_fabric import Fabric
+from scipy.optimize import linear_sum_assignment
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.augmentation import Augmented
-from steepslope.data.class_names import ClassNames
+from steepslope.data.class_names import ADVICE, ClassNames
 from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
@@ -35,6 +37,9 @@ Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data
 Copies = Mapping[Path, tuple[str, Augmented]]
 NO_COPIES: Copies = MappingProxyType({})
 TEST = "test"
+MUCH = 0.3  # accuracy that another order of the classes would gain
+ENOUGH = 20  # rows a class, with which luck does not gain that much
+MOST_CLASSES = 2_000  # whose confusions are counted
 Describe = Callable[[ClassifierOutputs], str]  # outputs -> words for whoever waits
 
 
@@ -76,7 +81,19 @@ def summary(outputs: ClassifierOutputs) -> str:
     """Return the number of predictions and, where there are labels, their accuracy, in words."""
     if outputs.labels is None:
         return f"{len(outputs):,} predictions, without labels"
-    return f"{len(outputs):,} predictions, accuracy {100 * outputs.is_correct.mean():.2f} %"
+    return f"{len(outputs):,} predictions, accuracy {100 * outputs.is_correct.mean():.2f} %{_in_another_order(outputs)}"
+
+
+def _in_another_order(outputs: ClassifierOutputs) -> str:
+    """Return a warning where labels seem to be those of the classes in another order than the classifier's."""
+    labels, k = outputs.require_labels(), outputs.num_classes
+    if k > MOST_CLASSES or len(outputs) < ENOUGH * k:
+        return ""
+    counts = np.bincount(labels * k + outputs.predictions, minlength=k * k).reshape(k, k)
+    found = counts[linear_sum_assignment(-counts)].sum() / len(outputs)
+    if found < outputs.is_correct.mean() + MUCH:
+        return ""
+    return f"; WARNING: {100 * found:.2f} % if its classes were in another order than the labels': {ADVICE}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,7 +177,7 @@ def test_a_checkpoint_refuses_data_of_other_classes(home: Path, tmp_path: Path) 
 
 def test_labels_in_another_order_than_the_classes_are_noticed() -> None:
     labels = np.arange(300) % 3
-    logits = np.eye(3)[labels]
+    logits = 5.0 * np.eye(3)[labels]
     assert summary(ClassifierOutputs(logits, labels)) == "300 predictions, accuracy 100.00 %"
     moved = summary(ClassifierOutputs(logits, (labels + 1) % 3))
     assert moved.startswith("300 predictions, accuracy 0.00 %; WARNING: 100.00 % if its classes were in another order")

@@ -10,6 +10,7 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from steepslope.deploy import TrustedClassifier as TrustedClassifier
     from steepslope.gate import Gate as Gate
     from steepslope.metrics import compare as compare, evaluate as evaluate
     from steepslope.oracle import Oracle as Oracle
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from steepslope.scores import SCORES as SCORES
 
 _IN = {
+    "deploy": ["TrustedClassifier"],
     "gate": ["Gate"],
     "metrics": ["compare", "evaluate"],
     "oracle": ["Oracle"],

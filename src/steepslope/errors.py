@@ -42,6 +42,10 @@ class FewErrorsWarning(UserWarning):
     """An oracle is fitted on so few errors that its result depends on luck."""
 
 
+class NothingPromisedWarning(UserWarning):
+    """A gate accepts nothing, since no promise can be made with its calibration rows."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SteepslopeError:
     """Build the error for a name that is in no registry, with the closest match first.
 

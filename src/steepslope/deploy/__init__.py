@@ -3,4 +3,18 @@
 ``options``: what can be chosen, free of torch. ``parts``: images or outputs become rows of decisions, part by part;
 ``prediction_file``: these become one file, and go on where they were killed; ``verdict``: what the share of accepted
 predictions says of the promise.
+
+``trusted_classifier``: a scikit-learn classifier that says which of its predictions to use. ``held_back``: which rows
+it calibrates on, and which folds it learns from; ``cross_fitting``: what a classifier predicts of rows that it has not
+seen; ``responses``: from what it gives to the logits of its own predictions; ``tables``: its inputs as features.
 """
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from steepslope.deploy.trusted_classifier import Decision as Decision, TrustedClassifier as TrustedClassifier
+
+_IN = {"trusted_classifier": ["Decision", "TrustedClassifier"]}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)

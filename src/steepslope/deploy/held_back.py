@@ -1,0 +1,72 @@
+"""Which rows are held back to calibrate on, and the folds of the others."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold, check_cv
+
+from steepslope.checks import require, whole
+from steepslope.errors import SteepslopeError
+
+Rows = NDArray[np.int64]
+LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
+
+
+def held_back(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:
+    """Return the rows to learn from and those held back, a fraction of each class, both in ascending order.
+
+    Each row is held back with the same probability, but for the last row of a class, which is never: the classifier
+    would not know its class.
+
+    >>> learnt, calibration = held_back(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
+    >>> len(learnt), len(calibration), calibration[:3] < 12, 20 in learnt
+    (16, 5, array([ True,  True,  True]), True)
+    """
+    _, codes = np.unique(labels, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    held = np.zeros(len(codes), np.bool_)
+    held[order] = np.diff(np.floor(fraction * np.arange(len(codes) + 1) + rng.random())) > 0
+    last = np.unique(codes[order], return_index=True)[1]
+    unknown = np.bincount(codes) == np.bincount(codes[held], minlength=len(last))
+    held[order[last[unknown]]] = False
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def folds_of(X: Any, y: NDArray[Any], cv: Any, seed: int) -> list[tuple[Rows, Rows]]:
+    """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
+
+    It is where all classes but one have a single row: classifiers refuse to be fitted to one class.
+
+    Raises
+    ------
+    SteepslopeError
+        If a splitter does not put each row into one fold.
+    """
+    counts = np.sort(np.unique(y, return_counts=True)[1])
+    if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
+        return []
+    with warnings.catch_warnings():  # that a class has fewer rows than there are folds does no harm here
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        found = list(_splits(X, y, cv, seed, int(counts[-1])))
+    if not np.array_equal(np.sort(np.concatenate([rows for _, rows in found])), np.arange(len(y))):
+        raise SteepslopeError("expected folds that hold each row once, found others", "cv")
+    return found
+
+
+def _splits(X: Any, y: NDArray[Any], cv: Any, seed: int, most: int) -> Iterator[tuple[Rows, Rows]]:
+    if isinstance(cv, int | np.integer):
+        count = min(int(cv), most)
+        yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(y)), y)
+    else:
+        yield from check_cv(cv, y, classifier=True).split(X, y)
+
+
+def require_folds(cv: Any) -> None:
+    """Raise unless ``cv`` is a number of folds >= 2, or something that splits."""
+    if not (hasattr(cv, "split") or (hasattr(cv, "__iter__") and not isinstance(cv, str))):
+        require("cv", cv, whole(2))

@@ -1,0 +1,121 @@
+"""From what a scikit-learn classifier gives, probabilities or decision values, to logits of what it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.deploy.tables import Standardiser
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.probabilities import LARGEST
+
+Floats = NDArray[np.float64]
+UNKNOWN = -1  # the number of a label that is no class
+
+
+def codes_of(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the number of each label's class, (n,), −1 of a label that is none of the classes.
+
+    >>> codes_of(["dog", "ant", "cat"], np.array(["cat", "dog"]))
+    array([ 1, -1,  0])
+    """
+    values, order = np.asarray(labels), np.argsort(classes, kind="stable")
+    places = np.searchsorted(classes, values, sorter=order)
+    found = order[np.minimum(places, len(classes) - 1)]
+    return np.where(classes[found] == values, found, UNKNOWN)
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """What a classifier gives of n rows: a probability or decision value of each of K classes, and what it predicts.
+
+    ``values`` (n, K) are −∞, or the probability 0, for a class that the classifier has not seen; ``predicted`` (n,)
+    are numbers of classes.
+    """
+
+    values: Floats
+    predicted: NDArray[np.int64]
+    are_probabilities: bool
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:
+        """Ask a fitted classifier, whose own classes are some of these, or all.
+
+        Raises
+        ------
+        SteepslopeError
+            If it gives neither probabilities nor decision values, or not one a class.
+        """
+        are_probabilities = hasattr(estimator, "predict_proba")
+        if not are_probabilities and not hasattr(estimator, "decision_function"):
+            found = f"found {type(estimator).__name__} without"
+            raise SteepslopeError(
+                f"expected a classifier with predict_proba or decision_function, {found}", "estimator"
+            )
+        given = np.asarray((estimator.predict_proba if are_probabilities else estimator.decision_function)(X))
+        if given.ndim == 1:  # the decision for the second of two classes
+            given = np.column_stack([np.zeros(len(given)), given])
+        own = codes_of(estimator.classes_, classes)
+        if given.shape != (len(given), len(own)):
+            found = f"found shape {given.shape}"
+            raise SteepslopeError(f"expected a column for each of {len(own)} classes, {found}", "estimator")
+        values = np.full((len(given), len(classes)), 0.0 if are_probabilities else -np.inf)
+        values[:, own] = given
+        predicted = codes_of(estimator.predict(X), classes)
+        if (predicted == UNKNOWN).any():
+            raise SteepslopeError("expected predictions among its classes_, found others", "estimator")
+        return cls(values, predicted, are_probabilities)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Responses], rows: Sequence[NDArray[np.int64]]) -> Responses:
+        """Return the responses of parts of the rows, each with its rows' numbers, in the order of the rows."""
+        order = np.argsort(np.concatenate(rows))
+        values, predicted = (np.concatenate([getattr(one, name) for one in parts]) for name in ("values", "predicted"))
+        return cls(values[order], predicted[order], parts[0].are_probabilities)
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """How responses are read: what a probability is raised to at least, and the standardiser of features, if any.
+
+    Both are fixed before the calibration rows are seen, and the same for one row as for many.
+    """
+
+    floor: float
+    standardiser: Standardiser | None
+
+    @classmethod
+    def of(cls, responses: Responses, X: Any) -> Reader:
+        """Learn it from the responses to some rows, and these; zeros are floored as from_probabilities does."""
+        values = responses.values
+        smallest = min(float(values.min(where=values > 0, initial=np.inf)), LARGEST)
+        return cls(smallest / (2 * values.shape[1]), Standardiser.of(X))
+
+    def outputs(self, responses: Responses, X: Any) -> ClassifierOutputs:
+        """Return the outputs, whose predictions are those of the classifier, with the features of its inputs."""
+        features = None if self.standardiser is None else self.standardiser.columns(X)
+        return ClassifierOutputs.of({"logits": self.logits(responses), "features": features})
+
+    def logits(self, responses: Responses) -> Floats:
+        """Return finite logits (n, K), of one class (n, 2), of which the largest is that of the prediction.
+
+        Where a classifier predicts another class than it finds most probable, as with a threshold that was tuned, that
+        class is taken to be as probable as the prediction, and no more.
+        """
+        if responses.are_probabilities:
+            logits = np.log(np.maximum(responses.values, self.floor))
+        else:
+            logits = responses.values.astype(np.float64)
+            unseen = np.isneginf(logits)
+            logits = np.where(unseen, np.where(unseen, np.inf, logits).min(axis=1, keepdims=True), logits)
+        if logits.shape[1] == 1:
+            logits = np.column_stack([logits, logits + np.log(self.floor)])
+        rows, predicted = np.arange(len(logits)), responses.predicted
+        others = np.flatnonzero(logits.argmax(axis=1) != predicted)
+        logits[rows[others], predicted[others]] = np.nextafter(logits[others].max(axis=1), np.inf)
+        return logits

@@ -10,7 +10,7 @@ import numpy as np
 import sklearn
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import _safe_indexing, check_random_state, column_or_1d, indexable
+from sklearn.utils import _safe_indexing, assert_all_finite, check_random_state, column_or_1d, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -93,12 +93,12 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
     Examples
     --------
-    >>> from sklearn.datasets import make_classification
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> X, y = make_classification(2_000, flip_y=0.2, random_state=0)
-    >>> model = TrustedClassifier(LogisticRegression(), max_risk=0.1).fit(X[:1_500], y[:1_500])
-    >>> labels, accepted = model.decide(X[1_500:])
-    >>> wrong = labels != y[1_500:]
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = TrustedClassifier(GaussianNB(), max_risk=0.1).fit(X[:1_200], y[:1_200])
+    >>> labels, accepted = model.decide(X[1_200:])
+    >>> wrong = labels != y[1_200:]
     >>> bool(accepted.mean() > 0.5), bool(wrong[accepted].mean() < 0.1 < wrong.mean())
     (True, True)
     """
@@ -245,6 +245,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 def _checked(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     """Return inputs of which rows can be taken, and as many labels (n,)."""
     labels = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     rows, _ = indexable(X, labels)
     if len(labels) < LEAST_ROWS:

@@ -14,9 +14,9 @@ WORDS = ("red", "green", "blue")
 
 @dataclass(frozen=True)
 class NoisyHalves:
-    """Points of the unit square; the class is on which side of the middle they lie, but for noise that grows downwards.
+    """Points of the unit square; the class is on which side of the middle they lie, but for noise.
 
-    A label is turned round with probability ``most`` · (1 − height)².
+    A label is turned round with probability ``most`` there, and ever less towards the sides.
     """
 
     most: float = 0.4
@@ -29,7 +29,7 @@ class NoisyHalves:
 
     def noise(self, points: Floats) -> Floats:
         """Return the probability that the label is the other one, (n,)."""
-        return self.most * np.square(1 - points[:, 1])
+        return self.most * (1 - 2 * np.abs(points[:, 0] - 0.5))
 
     @staticmethod
     def best(points: Floats) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, KFold, ShuffleSplit
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -34,13 +34,13 @@ FOREST = RandomForestClassifier(n_estimators=5, random_state=0)
 FEW = pytest.mark.filterwarnings("ignore::steepslope.errors.NothingPromisedWarning")
 
 
-@parametrize_with_checks([TrustedClassifier(LogisticRegression())])
+@parametrize_with_checks([TrustedClassifier(LogisticRegression())])  # type: ignore[untyped-decorator]
 def test_it_keeps_the_contract_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
 
 @pytest.mark.slow
-@parametrize_with_checks([TrustedClassifier(FOREST), TrustedClassifier(LinearSVC())])
+@parametrize_with_checks([TrustedClassifier(FOREST), TrustedClassifier(LinearSVC())])  # type: ignore[untyped-decorator]
 def test_others_keep_it_too(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
@@ -48,7 +48,7 @@ def test_others_keep_it_too(estimator: Any, check: Callable[[Any], None]) -> Non
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_forest_is_trusted(classes: int) -> None:
     X, y = table(900, classes=classes)
-    model = TrustedClassifier(FOREST, max_risk=0.2).fit(X[:600], y[:600])
+    model = TrustedClassifier(FOREST, max_risk=0.12).fit(X[:600], y[:600])
     labels, accepted = model.decide(X[600:])
     assert_array_equal(labels, model.predict(X[600:]))
     assert_array_equal(labels, model.predict_proba(X[600:]).argmax(axis=1))
@@ -105,7 +105,7 @@ def test_a_grid_is_searched_over_both_of_its_parts() -> None:
 def test_labels_keep_their_type(names: Any) -> None:
     X, codes = table(240)
     y = np.asarray(names)[codes]
-    model = TrustedClassifier(GaussianNB(), max_risk=0.3).fit(X, y)
+    model = TrustedClassifier(LogisticRegression(), max_risk=0.3).fit(X, y)
     labels, _ = model.decide(X)
     assert labels.dtype == y.dtype
     assert_array_equal(model.classes_, np.unique(y))
@@ -126,7 +126,9 @@ def test_frames_keep_their_names() -> None:
 
 def test_what_is_missing_is_no_obstacle() -> None:
     X, y = table(300)
-    frame = pd.DataFrame(X).assign(count=pd.array([1, None] * 150, dtype="Int64"))
+    frame = pd.DataFrame(X, columns=["length", "width", "height"]).assign(
+        count=pd.array([1, None] * 150, dtype="Int64")
+    )
     frame.iloc[::7, 0] = np.nan
     model = TrustedClassifier(HistGradientBoostingClassifier(max_iter=5), max_risk=0.3).fit(frame, y)
     assert model.reader_.standardiser is not None
@@ -134,22 +136,26 @@ def test_what_is_missing_is_no_obstacle() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [csr_matrix, lambda X: np.where(X > 0, "a", "b").astype(object)], ids=["sparse", "words"]
+    ("kind", "inner"),
+    [
+        (csr_matrix, LogisticRegression()),
+        (lambda X: np.where(X > 0, "a", "b").astype(object), make_pipeline(OneHotEncoder(), LogisticRegression())),
+    ],
+    ids=["sparse", "words"],
 )
-def test_an_oracle_of_other_inputs_sees_what_the_classifier_makes_of_them(kind: Callable[[Any], Any]) -> None:
-    from sklearn.preprocessing import OneHotEncoder
-
+def test_an_oracle_of_other_inputs_sees_what_the_classifier_makes_of_them(
+    kind: Callable[[Any], Any], inner: Any
+) -> None:
     X, y = table(300, classes=3)
-    model = TrustedClassifier(make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()), 0.5)
-    model.fit(kind(X.round()), y)
+    model = TrustedClassifier(inner, 0.5).fit(kind(X), y)
     assert model.reader_.standardiser is None
     assert model.oracle_ is not None
-    assert model.decide(kind(X.round())).accepted.any()
+    assert model.decide(kind(X)).accepted.any()
 
 
 def test_texts_are_classified() -> None:
     words, labels = texts(600)
-    model = TrustedClassifier(make_pipeline(CountVectorizer(), LogisticRegression()), max_risk=0.1)
+    model = TrustedClassifier(make_pipeline(CountVectorizer(), LogisticRegression()), max_risk=0.2)
     found, accepted = model.fit(words[:400], labels[:400]).decide(words[400:])
     wrong = found != labels[400:]
     assert_array_equal(model.classes_, sorted(WORDS))
@@ -204,10 +210,9 @@ def test_where_no_oracle_can_be_had_mcp_ranks() -> None:
     one = TrustedClassifier(DecisionTreeClassifier()).fit(X, np.ones(240))
     assert one.oracle_ is None
     assert one.decide(X).accepted.all()
-    certain = TrustedClassifier(GaussianNB()).fit(far, y)
-    odds = np.log(certain.predict_proba(X).max(axis=1) / certain.predict_proba(X).min(axis=1))
-    order = np.argsort(odds)
-    assert (np.diff(certain.trust_logit(X)[order]) >= 0).all()
+    certain = TrustedClassifier(LogisticRegression(max_iter=1_000)).fit(far, y)
+    assert certain.oracle_ is None
+    np.testing.assert_allclose(certain.trust_logit(X), np.abs(certain.decision_function(X)), rtol=1e-6)
 
 
 def test_a_threshold_of_ones_own_is_kept_to() -> None:

@@ -68,5 +68,5 @@ def _splits(X: Any, y: NDArray[Any], cv: Any, seed: int, most: int) -> Iterator[
 
 def require_folds(cv: Any) -> None:
     """Raise unless ``cv`` is a number of folds >= 2, or something that splits."""
-    if not (hasattr(cv, "split") or (hasattr(cv, "__iter__") and not isinstance(cv, str))):
+    if isinstance(cv, str) or not (hasattr(cv, "split") or hasattr(cv, "__iter__")):
         require("cv", cv, whole(2))

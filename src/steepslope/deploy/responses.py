@@ -81,12 +81,12 @@ class Responses:
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """How responses are read: what a probability is raised to at least, and the standardiser of features, if any.
+    """How responses are read: what the log of a probability is raised to at least, and how features are standardised.
 
     Both are fixed before the calibration rows are seen, and the same for one row as for many.
     """
 
-    floor: float
+    log_floor: float
     standardiser: Standardiser | None
 
     @classmethod
@@ -94,7 +94,7 @@ class Reader:
         """Learn it from the responses to some rows, and these; zeros are floored as from_probabilities does."""
         values = responses.values
         smallest = min(float(values.min(where=values > 0, initial=np.inf)), LARGEST)
-        return cls(smallest / (2 * values.shape[1]), Standardiser.of(X))
+        return cls(float(np.log(smallest) - np.log(2 * values.shape[1])), Standardiser.of(X))
 
     def outputs(self, responses: Responses, X: Any) -> ClassifierOutputs:
         """Return the outputs, whose predictions are those of the classifier, with the features of its inputs."""
@@ -108,13 +108,14 @@ class Reader:
         class is taken to be as probable as the prediction, and no more.
         """
         if responses.are_probabilities:
-            logits = np.log(np.maximum(responses.values, self.floor))
+            zero = np.full(responses.values.shape, self.log_floor)
+            logits = np.maximum(np.log(responses.values, out=zero, where=responses.values > 0), self.log_floor)
         else:
             logits = responses.values.astype(np.float64)
             unseen = np.isneginf(logits)
             logits = np.where(unseen, np.where(unseen, np.inf, logits).min(axis=1, keepdims=True), logits)
         if logits.shape[1] == 1:
-            logits = np.column_stack([logits, logits + np.log(self.floor)])
+            logits = np.column_stack([logits, logits + self.log_floor])
         rows, predicted = np.arange(len(logits)), responses.predicted
         others = np.flatnonzero(logits.argmax(axis=1) != predicted)
         logits[rows[others], predicted[others]] = np.nextafter(logits[others].max(axis=1), np.inf)

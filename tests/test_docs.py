@@ -71,6 +71,15 @@ def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: 
     assert oracle["auc"]["value"] > mcp["auc"]["value"]
 
 
+def test_a_scikit_learn_classifier_is_trusted() -> None:
+    section = (DOCS / "gate.md").read_text(encoding="utf-8").split("## scikit-learn")[1]
+    names: dict[str, Any] = {}
+    exec(compile(re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0], "gate.md", "exec"), names)
+    wrong, accepted = names["labels"] != names["y_new"], names["accepted"]
+    assert accepted.mean() > 0.5
+    assert wrong[accepted].mean() < 0.05 < wrong.mean()
+
+
 def test_a_grey_net_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train what the page says was trained elsewhere, and run its module and its commands as they stand there."""
     section = (DOCS / "extraction.md").read_text(encoding="utf-8").split("### A grey net of one's own")[1]

@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from steepslope import TrustedClassifier
@@ -302,6 +303,12 @@ def test_settings_out_of_range_are_refused(changed: dict[str, Any], message: str
     X, y = table(60)
     with pytest.raises(SteepslopeError, match=message):
         TrustedClassifier(GaussianNB(), **changed).fit(X, y)
+
+
+def test_several_labels_a_row_are_refused() -> None:
+    assert not get_tags(TrustedClassifier(FOREST)).classifier_tags.multi_label
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        TrustedClassifier(FOREST).fit(np.zeros((8, 2)), np.eye(8)[:, :2])
 
 
 def test_folds_may_be_ones_own() -> None:

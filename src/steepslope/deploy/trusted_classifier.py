@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -204,7 +205,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
         tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
         tags.input_tags = inner.input_tags
-        tags.classifier_tags = inner.classifier_tags
+        if inner.classifier_tags is not None:  # of several labels a row, none could be trusted alone
+            tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
         return tags
 
     def _require_settings(self) -> None:

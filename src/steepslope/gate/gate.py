@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.checks import require, whole
+from steepslope.checks import SEED, require, whole
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
@@ -21,7 +21,7 @@ from steepslope.gate.decisions import PREDICTED, Decisions, class_names, decide
 from steepslope.gate.judge import Judge
 from steepslope.gate.origin import UNKNOWN, Origin
 from steepslope.gate.probability import ProbabilityMap
-from steepslope.gate.sequence import checked_sequence, split_rows, threshold_sequence
+from steepslope.gate.sequence import checked_sequence, numbers, split_rows, threshold_sequence
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle
@@ -117,6 +117,7 @@ class Gate:
         array([ True, False])
         """
         aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
+        require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
         rows = CalibrationRows(values, correct, group_names(groups, len(values)))
         return cls(**calibrated(rows, aims, thresholds, of_log_odds, seed))
@@ -317,15 +318,16 @@ class Gate:
             found = "found none" if names is None else "found some, but the gate has one threshold for all"
             raise SteepslopeError(f"expected groups where the gate was calibrated by groups, {found}", "groups")
         if names is None:
-            return np.asarray(values >= self.threshold)
+            return _at_least(values, self.threshold)
         distinct, index = np.unique(names, return_inverse=True)
         known = self.thresholds
-        return np.asarray(values >= np.array([known.get(str(name), np.inf) for name in distinct])[index])
+        return _at_least(values, np.array([known.get(str(name), np.inf) for name in distinct])[index])
 
     def decisions(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.str_]:
         """Return accept, review or reject of each prediction, (m,); none is rejected unless the aims want that."""
         accepted, values = self.accepts(confidence, groups), _numbers(confidence)
-        rejected = np.zeros(len(values), np.bool_) if self.rejection is None else values <= self.rejection.threshold
+        lowest = -np.inf if self.rejection is None else self.rejection.threshold
+        rejected = _at_least(-values, -lowest)
         return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
 
     def selects(self, confidence: ArrayLike, max_risk: float = 0.05) -> Bools:
@@ -379,7 +381,9 @@ def calibrated(
 
 
 def _numbers(confidence: ArrayLike) -> Floats:
-    values = np.atleast_1d(np.asarray(confidence, dtype=np.float64))
-    if values.ndim != 1 or np.isnan(values).any():
-        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found shape {values.shape}", "confidence")
-    return values
+    return numbers(confidence, "confidence")
+
+
+def _at_least(values: Floats, threshold: float | Floats) -> Bools:
+    """Return whether values reach a threshold; none reaches ∞, where nothing is promised, be it ∞ itself."""
+    return (values >= threshold) & (np.asarray(threshold) < np.inf)

@@ -9,7 +9,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.checks import require, whole
+from steepslope.errors import SteepslopeError, explained
 from steepslope.gate.binomial import rows_needed
 
 Floats = NDArray[np.float64]
@@ -18,33 +19,47 @@ BORNE = 3  # errors that the first threshold has to bear: with fewer, one unluck
 LEAST_SPLIT = 10
 
 
+def numbers(values: ArrayLike, place: str) -> Floats:
+    """Return values as float64 (m,), one alone as (1,); raise at a place unless they are numbers, none of them NaN."""
+    with explained("expected numbers (m,)", place, (TypeError, ValueError)):
+        found = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if found.ndim != 1 or np.isnan(found).any():
+        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found shape {found.shape}", place)
+    return found
+
+
 def threshold_sequence(confidence: ArrayLike, most: int = THRESHOLDS) -> Floats:
     """Return thresholds at even steps of coverage on other rows than those to calibrate on, highest first, (t,).
 
     ``confidence`` (n,) are those of any rows like them, such as the oracle's fit set. The last threshold, −∞, accepts
-    everything.
+    everything. There are at most ``most``, a whole number >= 2.
 
     >>> threshold_sequence([0.1, 0.2, 0.3], most=4)
     array([ 0.3,  0.2,  0.1, -inf])
     """
+    require("most", most, whole(2))
     limits = np.finfo(np.float64)
-    values = np.sort(np.clip(np.asarray(confidence, dtype=np.float64), limits.min / 2, limits.max / 2))
-    places = np.linspace(len(values) - 1, 0, max(2, most - 1)) if len(values) else np.zeros(0)
+    values = np.sort(np.clip(numbers(confidence, "confidence"), limits.min / 2, limits.max / 2))
+    places = np.linspace(len(values) - 1, 0, most - 1) if len(values) else np.zeros(0)
     inside = np.interp(places, np.arange(len(values)), values) if len(values) else places
     return np.append(np.unique(inside)[::-1], -np.inf)
 
 
 def checked_sequence(thresholds: ArrayLike) -> Floats:
-    """Return a sequence as float64 (t,); raise unless it falls, or stays, from one to the next and holds no NaN."""
-    sequence = np.asarray(thresholds, dtype=np.float64)
-    if sequence.ndim != 1 or len(sequence) == 0 or np.isnan(sequence).any():
-        raise SteepslopeError(f"expected numbers (t,), none of them NaN, found shape {sequence.shape}", "thresholds")
+    """Return a sequence as float64 (t,), without any +∞, which stands for a gate that accepts nothing.
+
+    Raise unless it falls, or stays, from one to the next, holds no NaN, and something is left.
+    """
+    sequence = numbers(thresholds, "thresholds")
     rising = np.flatnonzero(sequence[1:] > sequence[:-1])
     if len(rising):
         place = int(rising[0])
         found = f"found {sequence[place + 1]:g} after {sequence[place]:g}"
         raise SteepslopeError(f"expected the highest first, {found}", "thresholds")
-    return sequence
+    below = sequence[sequence < np.inf]
+    if len(below) == 0:
+        raise SteepslopeError(f"expected at least one below ∞, found {len(sequence)} in all", "thresholds")
+    return below
 
 
 def split_rows(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from steepslope.checks import Check, number, optional, plain, require, require_all
+from steepslope.checks import Check, listed, number, optional, plain, require, require_all
 from steepslope.errors import SteepslopeError, explained
 
 OPEN = 1e-9
@@ -43,9 +43,8 @@ class Aims:
     reject: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_risk", "costs"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, value if value is None else tuple(map(float, _several(plain(value)))))
+        object.__setattr__(self, "max_risk", _several("max_risk", self.max_risk))
+        object.__setattr__(self, "costs", None if self.costs is None else _several("costs", self.costs))
         checks = {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), "reject": optional(INSIDE)}
         require_all(self, checks)
         for risk in self.max_risk:
@@ -84,5 +83,6 @@ class Aims:
         return 1 - self.costs[1] / self.costs[0]
 
 
-def _several(value: object) -> tuple[float, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)  # type: ignore[return-value]
+def _several(name: str, value: Any) -> tuple[float, ...]:
+    with explained("expected a number, or several", name, (TypeError, ValueError)):
+        return listed(plain(value), float)

@@ -94,7 +94,8 @@ def _by_costs(
 ) -> Iterator[Certificate]:
     """Yield certificates of the confidence from which accepting costs less: learnt on a half, counted on the other."""
     order = np.random.default_rng(seed).permutation(len(rows))
-    learnt, counted = rows.subset(order[: len(rows) // 2]), rows.subset(order[len(rows) // 2 :])
+    half = (len(rows) + 1) // 2
+    learnt, counted = rows.subset(order[:half]), rows.subset(order[half:])
     probability = ProbabilityMap.of(learnt.confidence, learnt.is_correct, of_log_odds)
     threshold = probability.inverse(aims.least_probability)
     for name in names:

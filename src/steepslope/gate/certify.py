@@ -70,12 +70,12 @@ def certify(
     above = Above.of(confidence, is_correct, thresholds)
     last = above.last_passing(max_risk, delta)
     if last is None:
-        return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, _advice(above, max_risk, delta))
+        return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, _advice(above, max_risk, delta, aim))
     counts = int(above.accepted[last]), int(above.errors[last])
     return Certificate(aim, float(thresholds[last]), above.n, *counts, delta, max_risk, group)
 
 
-def _advice(above: Above, risk: float, delta: float) -> str:
+def _advice(above: Above, risk: float, delta: float, aim: Aim) -> str:
     """Return why nothing can be promised, and how many rows or which risk would do, as far as these rows tell."""
     needed, parts = rows_needed(risk, delta), []
     if above.n < needed:
@@ -83,8 +83,14 @@ def _advice(above: Above, risk: float, delta: float) -> str:
             f"{above.n:,} rows are too few for {as_percent(risk, 2)} at delta {delta:g}, which takes at least "
             f"{needed:,} accepted ones, all of them right"
         )
+    elif above.accepted.max(initial=0) < needed:
+        parts.append(
+            f"the thresholds accept at most {above.accepted.max(initial=0):,} of {above.n:,} rows, and "
+            f"{as_percent(risk, 2)} at delta {delta:g} takes at least {needed:,}"
+        )
     else:
-        parts.append(f"among the most trusted of {above.n:,} rows too many are wrong for {as_percent(risk, 2)}")
+        which, wrong = ("least", "right") if aim == "rejection" else ("most", "wrong")
+        parts.append(f"among the {which} trusted of {above.n:,} rows too many are {wrong} for {as_percent(risk, 2)}")
     factors = (STEP**step for step in range(1, MOST_STEPS))
     enough = next((one for one in factors if above.times(one).last_passing(risk, delta) is not None), None)
     risks = (risk * STEP**step for step in range(1, MOST_STEPS) if risk * STEP**step < 1)

@@ -9,6 +9,7 @@ from scipy.stats import beta, binom
 from steepslope.checks import Check, number, require, whole
 
 MOST_ROWS = 10**9
+MOST_DIGITS = 9  # of a percentage
 PROBABILITY: Check = number(1e-9, 1 - 1e-9)
 
 
@@ -65,10 +66,12 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
 
 
 def as_percent(fraction: float, digits: int = 1) -> str:
-    """Write a fraction in percent, without digits that say nothing.
+    """Write a fraction in percent, without digits that say nothing, and with as many as tell it from 0 and from 1.
 
-    >>> as_percent(0.02), as_percent(0.0154)
-    ('2 %', '1.5 %')
+    >>> as_percent(0.02), as_percent(0.0154), as_percent(0.00002), as_percent(0.99999)
+    ('2 %', '1.5 %', '0.002 %', '99.999 %')
     """
+    while 0 < fraction < 1 and digits < MOST_DIGITS and round(100 * fraction, digits) in (0, 100):
+        digits += 1
     text = f"{100 * fraction:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"

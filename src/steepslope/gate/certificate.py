@@ -20,6 +20,7 @@ ASSUMES = (
     "nothing was fitted, chosen or looked at on the calibration rows",
 )
 EVERYTHING, NOTHING = -math.inf, math.inf
+ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
 WHOLE = {"n": int, "accepted": int, "errors": int}
 NUMBERS = {"delta": (int, float)}
 
@@ -130,12 +131,12 @@ class Certificate:
         return found
 
     def _require_consistent(self, content: Mapping[str, Any], path: Path) -> None:
-        counts = 0 <= self.errors <= self.accepted <= self.n and 0 < self.delta < 1
+        counts = 0 <= self.errors <= self.accepted <= self.n and 0 < self.delta < 1 and not math.isnan(self.threshold)
         same = counts and all(
-            abs(getattr(self, name) - float(field(content, name, (int, float), path))) < 1e-9
+            abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
             for name in ("coverage", "risk_bound")
         )
-        kept = not self.is_given or self.max_risk is None or self.risk_bound <= self.max_risk
+        kept = not self.is_given or self.max_risk is None or self.risk_bound <= self.max_risk + ROUNDING
         if not (same and kept):
             raise SteepslopeError(
                 f"expected a certificate whose bound follows from its counts, found {self.errors} errors of "

@@ -20,6 +20,7 @@ from steepslope.gate.sequence import first_rows, split_rows, threshold_sequence
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+EVEN = np.linspace(0, 0.99, 100)  # MAPIE's own thresholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +114,12 @@ def bonferroni(draw: Draw, risk: float, delta: float) -> float:
 
 def mapie_as_it_comes(draw: Draw, risk: float, delta: float) -> float:
     """Control precision with MAPIE at 100 even thresholds, by Bonferroni and Holm: its defaults."""
-    return _mapie(draw, risk, delta)
+    return _mapie(draw, risk, delta, list_predict_params=_reached(draw))
 
 
 def mapie_fixed_sequence(draw: Draw, risk: float, delta: float) -> float:
     """Control precision with MAPIE at its 100 thresholds as a fixed sequence, from the highest on."""
-    return _mapie(draw, risk, delta, fwer_method="fixed_sequence")
+    return _mapie(draw, risk, delta, list_predict_params=_reached(draw), fwer_method="fixed_sequence")
 
 
 def mapie_on_our_sequence(draw: Draw, risk: float, delta: float) -> float:
@@ -130,6 +131,11 @@ def mapie_on_our_sequence(draw: Draw, risk: float, delta: float) -> float:
         if len(sequence)
         else math.inf
     )
+
+
+def _reached(draw: Draw) -> Floats:
+    """Return MAPIE's own thresholds without those that accept nothing, whose p-values are NaN and end Holm's test."""
+    return EVEN[: np.searchsorted(EVEN, draw.confidence.max(), side="right")]
 
 
 def _mapie(draw: Draw, risk: float, delta: float, **options: object) -> float:

@@ -33,6 +33,9 @@ NOTE = (
     "those who know it. No promise that holds wherever the risk rises with coverage has a mean coverage above the "
     "*ceiling*."
 )
+REMEDY = (
+    ", without those of its own thresholds that accept nothing: their p-values are NaN, and nothing would be promised"
+)
 Block = tuple[str, int, int, bool]  # world, n, number of the block, whether MAPIE is there
 
 
@@ -121,7 +124,7 @@ def tables(rows: Sequence[Row]) -> str:
     draws = sorted({f"{row['draws']:,} ({row['method']})" for row in rows if row["method"] in MAPIE})
     most = max(row["draws"] for row in rows)
     others = f"Our sequence of thresholds comes from the confidences of {OTHERS:,} other rows."
-    counts = f"{most:,} draws" + (f"; {', '.join(draws)}" if draws else "") + f". {others}"
+    counts = f"{most:,} draws" + (f"; {', '.join(draws)}{REMEDY}" if draws else "") + f". {others}"
     return "\n\n".join([NOTE, counts, *parts]) + "\n"
 
 

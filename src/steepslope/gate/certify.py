@@ -42,10 +42,18 @@ class Above:
 
         The first threshold that is tested is the first that accepts enough rows.
         """
-        first = int(np.searchsorted(self.accepted, first_rows(self.n, risk, delta)))
+        first = self._first(risk, delta)
         passes = tail(self.errors[first:], self.accepted[first:], risk) <= delta
         run = int(np.argmin(np.append(passes, False)))
         return first + run - 1 if run else None
+
+    def any_passes(self, risk: float, delta: float) -> bool:
+        """Return whether the first threshold that is tested passes: without it, none does."""
+        first = self._first(risk, delta)
+        return first < len(self.accepted) and bool(tail(self.errors[first], self.accepted[first], risk) <= delta)
+
+    def _first(self, risk: float, delta: float) -> int:
+        return int(np.searchsorted(self.accepted, first_rows(self.n, risk, delta)))
 
 
 def certify(
@@ -92,11 +100,11 @@ def _advice(above: Above, risk: float, delta: float, aim: Aim) -> str:
         which, wrong = ("least", "right") if aim == "rejection" else ("most", "wrong")
         parts.append(f"among the {which} trusted of {above.n:,} rows too many are {wrong} for {as_percent(risk, 2)}")
     factors = (STEP**step for step in range(1, MOST_STEPS))
-    enough = next((one for one in factors if above.times(one).last_passing(risk, delta) is not None), None)
+    enough = next((one for one in factors if above.times(one).any_passes(risk, delta)), None)
     risks = (risk * STEP**step for step in range(1, MOST_STEPS) if risk * STEP**step < 1)
-    possible = next((one for one in risks if above.last_passing(one, delta) is not None), None)
+    possible = next((one for one in risks if above.any_passes(one, delta)), None)
     if enough is not None and above.errors.any():
-        parts.append(f"about {round(above.n * (enough - 1), -1) or 10:,} more rows like these would do")
+        parts.append(f"about {10 * max(1, round(above.n * (enough - 1) / 10)):,} more rows like these would do")
     elif above.n < needed:
         parts.append(f"give {needed - above.n:,} more rows, or more")
     if possible is not None:

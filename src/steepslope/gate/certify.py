@@ -1,5 +1,6 @@
 """From confidences and errors on calibration rows to the threshold of largest coverage that can be promised."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from steepslope.gate.sequence import first_rows
 Counts = NDArray[np.int64]
 STEP = 1.05  # by which risks and numbers of rows are tried for advice
 MOST_STEPS = 120
+NEAR = 4  # where the first threshold that is tested accepts more than a fourth of the rows, there is no second start
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,22 +40,38 @@ class Above:
         return Above(round(factor * self.n), *scaled)
 
     def last_passing(self, risk: float, delta: float) -> int | None:
-        """Return the last threshold of the sequence whose test, and all before it, pass; None if the first does not.
+        """Return the last threshold of the sequence that passes its test; None if none does.
 
-        The first threshold that is tested is the first that accepts enough rows.
+        Each is tested at the share of ``delta`` at whose start the sequence begins, together with the shares of all
+        starts from which it has passed on without a break (the fallback procedure: Wiens, 2003).
         """
-        first = self._first(risk, delta)
-        passes = tail(self.errors[first:], self.accepted[first:], risk) <= delta
-        run = int(np.argmin(np.append(passes, False)))
-        return first + run - 1 if run else None
+        p_values, starts = tail(self.errors, self.accepted, risk), self._starts(risk, delta)
+        ends = [*(place for place, _ in starts[1:]), len(p_values)]
+        level, last = 0.0, None
+        for (place, share), end in zip(starts, ends, strict=True):
+            level += share
+            run = int(np.argmin(np.append(p_values[place:end] <= level, False)))
+            last = place + run - 1 if run else last
+            level = level if run == end - place else 0.0
+        return last
 
     def any_passes(self, risk: float, delta: float) -> bool:
-        """Return whether the first threshold that is tested passes: without it, none does."""
-        first = self._first(risk, delta)
-        return first < len(self.accepted) and bool(tail(self.errors[first], self.accepted[first], risk) <= delta)
+        """Return whether a threshold at which a sequence starts passes: without that, none does."""
+        starts = [(place, share) for place, share in self._starts(risk, delta) if place < len(self.accepted)]
+        return any(bool(tail(self.errors[one], self.accepted[one], risk) <= share) for one, share in starts)
 
-    def _first(self, risk: float, delta: float) -> int:
-        return int(np.searchsorted(self.accepted, first_rows(self.n, risk, delta)))
+    def _starts(self, risk: float, delta: float) -> list[tuple[int, float]]:
+        """Return the thresholds at which the sequence starts, and their shares of delta; labels have no say in it.
+
+        The first accepts few rows, the second half of all: where errors are as frequent among the most trusted rows as
+        among others, such as those of wrong labels, few rows seldom pass. Where the first is not far above the second,
+        there is but one.
+        """
+        early, late = first_rows(self.n, risk, delta / 2), math.ceil(self.n / 2)
+        first, second = (int(np.searchsorted(self.accepted, rows)) for rows in (early, late))
+        if early <= self.n / NEAR and first < second < len(self.accepted):
+            return [(first, delta / 2), (second, delta / 2)]
+        return [(int(np.searchsorted(self.accepted, first_rows(self.n, risk, delta))), delta)]
 
 
 def certify(
@@ -68,7 +86,7 @@ def certify(
     """Return the certificate of the lowest threshold that keeps the risk of what it accepts to ``max_risk``.
 
     With probability 1 − ``delta`` over the rows (n,), all thresholds that pass do so: each is tested by the exact tail
-    of the binomial distribution at ``delta``, from the highest of the sequence down, until one fails.
+    of the binomial distribution, from the highest of the sequence down, until one fails.
 
     >>> rows = np.arange(1000)
     >>> found = certify(-rows / 1000, rows % 10 * (rows > 500) < 9, -np.linspace(0, 1, 51), 0.02, 0.05)

@@ -30,7 +30,7 @@ def load_net(record: NetRecord | None, given: Given, place: str) -> Classifier:
     if isinstance(given, nn.Module):
         return _live(record, given, transform, place)
     if given is None and record.spec.startswith(CODE):
-        raise SteepslopeError(f"is code of your own: allow it by its spec, {record.spec}", place)
+        raise SteepslopeError(f"{record.spec} is code of your own, which no file gets to run: name it yourself", place)
     net = given if isinstance(given, Classifier) else _by_spec(record, given, place)
     if net.digest != record.digest:
         raise record.other(net.digest, place)

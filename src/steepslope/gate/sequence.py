@@ -1,7 +1,7 @@
 """Thresholds that are fixed before the labels of the calibration rows are seen, and tested from the highest down.
 
 Fixed-sequence testing (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021): each threshold is tested at the
-whole delta, as long as all before it have passed, so however many there are costs nothing.
+level at which the sequence starts, as long as all before it have passed, so however many there are costs nothing.
 """
 
 import math

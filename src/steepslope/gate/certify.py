@@ -13,7 +13,7 @@ from steepslope.gate.sequence import first_rows
 Counts = NDArray[np.int64]
 STEP = 1.05  # by which risks and numbers of rows are tried for advice
 MOST_STEPS = 120
-NEAR = 4  # where the first threshold that is tested accepts more than a fourth of the rows, there is no second start
+EARLY = 3 / 8  # of the rows: where the first start would accept more, there is no second (LOG.md)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Above:
         """
         early, late = first_rows(self.n, risk, delta / 2), math.ceil(self.n / 2)
         first, second = (int(np.searchsorted(self.accepted, rows)) for rows in (early, late))
-        if early <= self.n / NEAR and first < second < len(self.accepted):
+        if early <= EARLY * self.n and first < second < len(self.accepted):
             return [(first, delta / 2), (second, delta / 2)]
         return [(int(np.searchsorted(self.accepted, first_rows(self.n, risk, delta))), delta)]
 

@@ -1,0 +1,151 @@
+"""The threshold of largest coverage that can be promised, against a loop in fractions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from steepslope.gate.binomial import rows_needed, tail
+from steepslope.gate.certify import Above, certify
+from steepslope.gate.sequence import threshold_sequence
+from tests.gate.references import Rows, distinct_rows, rows_with_ties, slow_threshold
+
+EVERYTHING = np.array([-np.inf])
+
+
+@settings(max_examples=60)
+@given(rows_with_ties(), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]), st.sampled_from([Fraction(1, 10)]))
+def test_threshold_by_a_loop(rows: Rows, risk: Fraction, delta: Fraction) -> None:
+    thresholds = threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3])
+    found = certify(*rows, thresholds, float(risk), float(delta))
+    assert found.threshold == slow_threshold(rows, thresholds, risk, delta)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_threshold_by_a_loop_where_all_confidences_differ(seed: int) -> None:
+    rows = distinct_rows(300, seed)
+    thresholds = threshold_sequence(np.random.default_rng(seed).random(50), most=60)
+    found = certify(*rows, thresholds, 0.05, 0.1)
+    assert found.threshold == slow_threshold(rows, thresholds, Fraction(1, 20), Fraction(1, 10))
+    assert np.isfinite(found.threshold)  # the rows are such that the loop stops on its way
+
+
+@given(rows_with_ties())
+def test_counts_are_of_whole_ties(rows: Rows) -> None:
+    confidence, is_correct = rows
+    thresholds = np.array([np.finfo(np.float64).max, 3, 1, 0.9, 0.7, 0.5, 0, -2, -np.inf])
+    above = Above.of(confidence, is_correct, thresholds)
+    for place, threshold in enumerate(thresholds):
+        accepted = confidence >= threshold
+        assert above.accepted[place] == accepted.sum()
+        assert above.errors[place] == (accepted & ~is_correct).sum()
+
+
+@given(rows_with_ties(), st.randoms(use_true_random=False))
+def test_order_of_rows_does_not_matter(rows: Rows, random: object) -> None:
+    order = np.random.default_rng(random.getrandbits(32)).permutation(len(rows[0]))  # type: ignore[attr-defined]
+    thresholds = threshold_sequence([0, 0.5, 0.7, 0.9])
+    assert certify(*rows, thresholds, 0.2, 0.1) == certify(rows[0][order], rows[1][order], thresholds, 0.2, 0.1)
+
+
+@pytest.mark.parametrize("scale", [np.exp, np.arctan, lambda x: 1e200 * x, lambda x: x - 5])
+def test_a_rising_scale_of_confidences_and_thresholds_changes_nothing_else(scale: np.ufunc) -> None:
+    confidence, is_correct = distinct_rows(500, 3)
+    thresholds = np.linspace(1, 0, 40)
+    plain = certify(confidence, is_correct, thresholds, 0.05, 0.05)
+    scaled = certify(scale(confidence), is_correct, scale(thresholds), 0.05, 0.05)
+    assert (scaled.accepted, scaled.errors, scaled.n) == (plain.accepted, plain.errors, plain.n)
+    assert scaled.threshold == scale(plain.threshold)
+
+
+def test_all_right_accepts_all() -> None:
+    found = certify(np.arange(59.0), np.ones(59, np.bool_), threshold_sequence(np.arange(59)), 0.05, 0.05)
+    assert (found.threshold, found.coverage, found.errors) == (-np.inf, 1, 0)
+    assert found.risk_bound <= 0.05
+
+
+def test_one_row_less_and_nothing_is_promised() -> None:
+    found = certify(np.arange(58.0), np.ones(58, np.bool_), threshold_sequence(np.arange(58)), 0.05, 0.05)
+    assert (found.threshold, found.accepted, found.is_given) == (np.inf, 0, False)
+    assert "58 rows are too few for 5 % at delta 0.05, which takes at least 59" in found.advice
+    assert "give 1 more rows" in found.advice
+
+
+def test_all_wrong_promises_nothing() -> None:
+    found = certify(np.arange(1000.0), np.zeros(1000, np.bool_), threshold_sequence(np.arange(1000)), 0.05, 0.05)
+    assert (found.threshold, found.accepted) == (np.inf, 0)
+    assert found.advice == "among the most trusted of 1,000 rows too many are wrong for 5 %"
+
+
+def test_one_row_can_promise_what_it_excludes() -> None:
+    assert certify(np.zeros(1), np.ones(1, np.bool_), EVERYTHING, 0.96, 0.05).accepted == 1
+    assert certify(np.zeros(1), np.ones(1, np.bool_), EVERYTHING, 0.94, 0.05).accepted == 0
+    assert certify(np.zeros(1), np.zeros(1, np.bool_), EVERYTHING, 0.96, 0.05).accepted == 0
+
+
+def test_400_equal_confidences_are_accepted_together_or_not_at_all() -> None:
+    confidence, thresholds = np.full(400, 0.5), threshold_sequence(np.full(400, 0.5))
+    few, many = np.arange(400) >= 12, np.arange(400) >= 40
+    assert certify(confidence, few, thresholds, 0.05, 0.1).accepted == 400
+    assert certify(confidence, many, thresholds, 0.05, 0.1).accepted == 0
+    assert tail(12, 400, 0.05) < 0.1 < tail(40, 400, 0.05)
+
+
+def test_a_failure_ends_the_sequence() -> None:
+    # of 1,000 rows 60 are wrong in the upper half, and none in the lower: all of them together are within 10 %
+    confidence = np.arange(1000, 0, -1.0)
+    is_correct = ~((np.arange(1000) >= 200) & (np.arange(1000) < 260))
+    sequence = np.array([801.0, 741.0, -np.inf])
+    assert certify(confidence, is_correct, sequence, 0.1, 0.05).threshold == 801
+    assert certify(confidence, is_correct, sequence[[0, 2]], 0.1, 0.05).threshold == -np.inf
+
+
+def test_the_first_row_may_be_wrong() -> None:
+    is_correct = np.arange(1000) != 0
+    confidence = np.arange(1000, 0, -1.0)
+    assert certify(confidence, is_correct, threshold_sequence(confidence), 0.02, 0.05).coverage == 1
+
+
+@pytest.mark.parametrize("errors", [1, 9, 60])
+def test_advice_of_how_many_rows_holds_roughly(errors: int) -> None:
+    n = rows_needed(0.05, 0.05, errors) - 20
+    confidence, is_correct = np.random.default_rng(0).random(n), np.arange(n) >= errors
+    advice = certify(confidence, is_correct, EVERYTHING, 0.05, 0.05).advice
+    more = int(advice.split("about ")[1].split(" more rows")[0])
+    enough = next(one for one in range(n, 10 * n) if tail(round(errors * one / n), one, 0.05) <= 0.05) - n
+    assert enough - 10 <= more <= enough + 0.15 * n
+
+
+def test_advice_of_a_risk_holds() -> None:
+    confidence, is_correct = np.arange(200.0), np.arange(200) >= 20
+    advice = certify(confidence, is_correct, EVERYTHING, 0.05, 0.05).advice
+    risk = float(advice.split("a risk of about ")[1].split(" %")[0]) / 100
+    assert tail(20, 200, risk * 1.01) <= 0.05 < tail(20, 200, risk / 1.06)
+
+
+def test_advice_where_the_thresholds_accept_too_few() -> None:
+    confidence, is_correct = np.arange(1000.0), np.ones(1000, np.bool_)
+    advice = certify(confidence, is_correct, np.array([990.0]), 0.05, 0.05).advice
+    assert advice.startswith("the thresholds accept at most 10 of 1,000 rows, and 5 % at delta 0.05 takes at least 59")
+    assert "wrong" not in advice
+
+
+def test_groups_and_aims_are_kept() -> None:
+    found = certify(np.arange(10.0), np.ones(10, np.bool_), EVERYTHING, 0.4, 0.1, group="cats")
+    assert (found.group, found.aim, found.max_risk, found.delta) == ("cats", "risk", 0.4, 0.1)
+
+
+def test_no_rows_promise_nothing() -> None:
+    found = certify(np.zeros(0), np.zeros(0, np.bool_), EVERYTHING, 0.05, 0.05)
+    assert (found.n, found.accepted, found.threshold) == (0, 0, np.inf)
+    assert f"{rows_needed(0.05, 0.05)} accepted ones" in found.advice
+
+
+@given(rows_with_ties(), st.sampled_from([0.02, 0.1, 0.5]))
+def test_any_passes_where_there_is_a_last_one(rows: Rows, risk: float) -> None:
+    for thresholds in (threshold_sequence([0, 0.5, 0.7, 0.9]), np.array([0.8])):
+        above = Above.of(*rows, thresholds)
+        assert above.any_passes(risk, 0.1) == (above.last_passing(risk, 0.1) is not None)

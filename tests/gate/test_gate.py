@@ -1,0 +1,231 @@
+"""The gate from the outside: what it accepts, its words, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate, threshold_sequence
+from steepslope.gate.certify import certify
+from steepslope.gate.sequence import split_rows
+from tests.gate.references import Rows, distinct_rows, rows_with_ties
+
+THRESHOLDS = threshold_sequence(np.linspace(0, 1, 100), 80)
+ROWS = distinct_rows(3_000, 5)
+NAMES = np.array(["cats", "dogs", "emus"])[np.random.default_rng(1).integers(3, size=3_000)]
+
+
+def _gate(**options: Any) -> Gate:
+    return Gate.calibrate(*ROWS, **{"thresholds": THRESHOLDS, **options})
+
+
+def test_what_is_accepted_is_what_was_counted() -> None:
+    gate = _gate()
+    accepted = gate.accepts(ROWS[0])
+    assert gate.coverage == accepted.mean()
+    assert gate.certificates[0].errors == (accepted & ~ROWS[1]).sum()
+    assert 0 < gate.coverage < 1
+    assert gate.risk_bound <= 0.05
+    assert gate.advice == ""
+
+
+def test_the_threshold_itself_is_accepted() -> None:
+    gate = _gate()
+    assert gate.accepts([gate.threshold, np.nextafter(gate.threshold, -np.inf)]).tolist() == [True, False]
+
+
+def test_without_thresholds_some_rows_fix_them_and_are_not_counted() -> None:
+    gate, (fixing, counted) = Gate.calibrate(*ROWS, seed=3), split_rows(3_000, 3)
+    sequence = threshold_sequence(ROWS[0][fixing])
+    assert gate.certificates[0] == certify(ROWS[0][counted], ROWS[1][counted], sequence, 0.05, 0.05)
+    assert gate.n == 3_000
+    assert Gate.calibrate(*ROWS, seed=4).threshold != gate.threshold
+
+
+@settings(max_examples=30)
+@given(rows_with_ties(), st.booleans())
+def test_any_rows_make_a_gate(rows: Rows, are_given: bool) -> None:
+    gate = Gate.calibrate(*rows, 0.3, 0.2, threshold_sequence([0, 0.5, 0.7]) if are_given else None, reject=0.5)
+    accepted = gate.accepts(rows[0])
+    assert accepted.any() == (gate.threshold < np.inf)
+    assert len({*zip(rows[0].tolist(), accepted.tolist(), strict=True)}) == len({*rows[0].tolist()})  # whole ties
+    probabilities = gate.p_correct(rows[0])
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    assert set(gate.decisions(rows[0])) <= {"accept", "review", "reject"}
+    assert gate.words().startswith(("Of all predictions", "Nothing can be promised"))
+
+
+def test_where_nothing_is_promised_not_even_infinity_is_accepted_or_rejected() -> None:
+    gate = Gate.calibrate([0.1, np.inf, -np.inf], [True, True, False], reject=0.5)
+    assert (gate.threshold, gate.coverage, gate.risk_bound) == (np.inf, 0, 1)
+    assert "3 rows are too few" not in gate.advice  # one of them fixes thresholds
+    assert not gate.accepts([0.1, np.inf]).any()
+    assert gate.decisions([np.inf, -np.inf]).tolist() == ["review", "review"]
+
+
+def test_infinite_confidences_are_accepted_where_all_are_right() -> None:
+    confidence, is_correct = np.repeat([np.inf, -np.inf], 400), np.repeat([True, False], 400)
+    for thresholds in (None, [np.inf, 5.0, -np.inf], threshold_sequence(confidence[::7])):
+        gate = Gate.calibrate(confidence, is_correct, thresholds=thresholds)
+        assert gate.accepts([np.inf, -np.inf]).tolist() == [True, False]
+        assert np.isfinite(gate.threshold)
+
+
+def test_whole_numbers_and_booleans_are_taken() -> None:
+    plain = Gate.calibrate(ROWS[0] > 0.3, ROWS[1].astype(np.int64), 0.05)
+    assert plain.accepts([True, False]).tolist() == [True, False]
+
+
+def test_several_risks_are_promised_together() -> None:
+    gate = _gate(max_risk=(0.05, 0.02, 0.08), delta=0.06)
+    assert {one.delta for one in gate.certificates} == {0.02}
+    assert gate.threshold == certify(*ROWS, THRESHOLDS, 0.05, 0.02).threshold
+    strict, loose = gate.at(0.02), gate.at(0.08)
+    assert strict.threshold > gate.threshold > loose.threshold
+    assert strict.coverage < gate.coverage < loose.coverage
+    assert strict.risk_bound <= 0.02
+    assert strict.at(0.05).threshold == gate.threshold
+    assert "All 3 promises hold together with a confidence of 0.94." in gate.words()
+
+
+def test_a_risk_that_was_not_promised_is_named() -> None:
+    with pytest.raises(SteepslopeError, match=r"^max_risk: expected a risk that was promised: 0.05, 0.02, found 0.1"):
+        _gate(max_risk=(0.05, 0.02)).at(0.1)
+
+
+def test_groups_have_thresholds_of_their_own() -> None:
+    gate = _gate(groups=NAMES, max_risk=(0.05, 0.1))
+    assert gate.has_groups
+    assert list(gate.thresholds) == ["cats", "dogs", "emus"]
+    accepted = gate.accepts(ROWS[0], NAMES)
+    assert gate.coverage == pytest.approx(accepted.mean())
+    for name, threshold in gate.thresholds.items():
+        mine = np.isin(NAMES, [str(name)])
+        np.testing.assert_array_equal(accepted[mine], ROWS[0][mine] >= threshold)
+    assert gate.risk_bound == max(one.risk_bound for one in gate.own)
+    assert gate.at(0.1).coverage > gate.coverage
+    with pytest.raises(SteepslopeError, match=r"^threshold: this gate has one for each of its groups"):
+        _ = gate.threshold
+
+
+def test_an_unknown_group_is_never_accepted() -> None:
+    gate = _gate(groups=NAMES)
+    assert gate.accepts([1.0, 1.0, np.inf, 1.0], ["cats", "yaks", "yaks", ""]).tolist() == [True, False, False, False]
+
+
+def test_a_group_of_few_rows_gets_advice() -> None:
+    names = np.where(np.arange(3_000) < 20, "rare", "usual")
+    gate = _gate(groups=names)
+    assert gate.advice.startswith("rare: 20 rows are too few")
+    assert not gate.accepts([1.0, np.inf], ["rare", "rare"]).any()
+    assert gate.accepts([1.0], ["usual"]).all()
+    assert "rare: nothing can be promised: 20 rows" in gate.words()
+    assert gate.risk_bound <= 0.05  # of the other group
+
+
+def test_groups_may_be_numbers() -> None:
+    gate = Gate.calibrate(*ROWS, groups=np.arange(3_000) % 2)
+    assert gate.accepts([1.0, 1.0], [0, 2]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("by_groups", "groups", "message"),
+    [
+        (True, None, "expected groups where the gate was calibrated by groups, found none"),
+        (False, ["cats"], "found some, but the gate has one threshold for all"),
+        (True, ["cats", "dogs"], "expected one group a prediction"),
+    ],
+)
+def test_groups_where_there_are_none_are_named(by_groups: bool, groups: Any, message: str) -> None:
+    gate = _gate(groups=NAMES if by_groups else None)
+    with pytest.raises(SteepslopeError, match=f"^groups: .*{message}"):
+        gate.accepts([0.5], groups)
+
+
+def test_a_coverage_in_place_of_a_risk() -> None:
+    gate = _gate(coverage=0.5)
+    assert gate.coverage == pytest.approx(0.5, abs=0.02)
+    assert gate.risk_bound > (gate.accepts(ROWS[0]) & ~ROWS[1]).sum() / gate.accepts(ROWS[0]).sum()
+    assert f"at most {100 * gate.risk_bound:.2f}".rstrip("0") in gate.words()
+
+
+def test_costs_in_place_of_a_risk() -> None:
+    gate = _gate(costs=(20, 1))
+    assert gate.p_correct([gate.threshold])[0] == pytest.approx(0.95, abs=0.02)  # learnt on a half
+    (one,) = gate.certificates
+    cost = (20 * one.errors + one.n - one.accepted) / one.n
+    all_accepted = 20 * (~ROWS[1]).mean()
+    assert f"Cost of a prediction: {cost:.4g}; accepting all {all_accepted:.4g}, reviewing all 1." in gate.words()
+    assert cost < min(1, all_accepted)
+    assert _gate(costs=(100, 1)).threshold > gate.threshold
+
+
+def test_rejections() -> None:
+    gate = _gate(reject=0.5, max_risk=0.03)
+    decisions = gate.decisions(ROWS[0])
+    assert {*decisions.tolist()} == {"accept", "review", "reject"}
+    assert (~ROWS[1])[decisions == "reject"].mean() >= 0.5
+    np.testing.assert_array_equal(decisions == "accept", gate.accepts(ROWS[0]))
+    assert ROWS[0][decisions == "reject"].max() < ROWS[0][decisions == "review"].min()
+    assert "are rejected. Of these, at most 50 % are right" in gate.words()
+    assert "All 2 promises hold together with a confidence of 0.95." in gate.words()
+    assert "reject" not in _gate().decisions(ROWS[0])
+
+
+def test_words_end_with_what_they_assume() -> None:
+    lines = _gate().words().splitlines()
+    assert lines[1] == "This assumes that"
+    assert len(lines) == 5
+    assert "drawn as the calibration rows were" in lines[2]
+
+
+def test_a_batch_is_selected_by_counting() -> None:
+    gate = _gate()
+    wrong = np.sort(ROWS[0][~ROWS[1]])
+    batch = np.random.default_rng(2).random(50)
+    p_values = np.array([(1 + (wrong >= value).sum()) / 3_001 for value in batch])
+    largest = max(k for k in range(51) if k == 0 or np.sort(p_values)[k - 1] <= 0.05 * k / 50)
+    np.testing.assert_array_equal(gate.selects(batch, 0.05), p_values <= np.sort(p_values)[largest - 1])
+    assert 0 < largest < 50
+    assert gate.selects([]).shape == (0,)
+
+
+@pytest.mark.parametrize("confidence", [[np.nan], [[0.1]], ["a"], None, [[1], [1, 2]]])
+def test_confidences_that_are_no_numbers_are_named(confidence: Any) -> None:
+    gate = _gate()
+    for method in (gate.accepts, gate.decisions, gate.selects, gate.p_correct):
+        with pytest.raises(SteepslopeError, match=r"^confidence: expected numbers \(m,\)"):
+            method(confidence)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"confidence": [0.1, np.nan]}, "confidence: expected numbers, found NaN in row 1"),
+        ({"confidence": []}, "confidence and is_correct: expected numbers and booleans of one shape"),
+        ({"is_correct": [True]}, "confidence and is_correct: .* found float64 \\(2,\\) and bool \\(1,\\)"),
+        ({"is_correct": [0, 2]}, "is_correct: expected booleans"),
+        ({"thresholds": [0.1, 0.2]}, "thresholds: expected the highest first"),
+        ({"groups": ["a"]}, "groups: expected one group a prediction"),
+        ({"max_risk": 0}, "max_risk: expected a number"),
+        ({"delta": 2}, "delta: expected a number"),
+        ({"coverage": 2}, "coverage: expected a number"),
+        ({"costs": (1, 2)}, "costs: expected the cost"),
+        ({"reject": -1}, "reject: expected a number"),
+        ({"seed": -1}, "seed: expected a whole number"),
+        ({"seed": "a"}, "seed: expected a whole number"),
+    ],
+)
+def test_bad_input_is_one_line(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^{message}") as caught:
+        Gate.calibrate(**{"confidence": [0.1, 0.2], "is_correct": [True, False], **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bad_risk_of_a_batch_is_named() -> None:
+    with pytest.raises(SteepslopeError, match=r"^max_risk: expected a number"):
+        _gate().selects([0.5], 1.5)

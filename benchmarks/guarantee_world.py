@@ -69,7 +69,8 @@ class World:
         """Return an upper bound of the expected coverage of any method whose promise holds wherever the risk rises.
 
         A method that reaches a coverage more often than the most powerful test at ``delta`` of the claim that the risk
-        there, or further on, is ``risk`` would break its promise where that claim is true.
+        there, or further on, is ``risk`` would break its promise where that claim is true. The number of accepted rows
+        is taken for its mean.
         """
         coverages = np.unique(np.concatenate([self.coverages[:: max(1, len(self.coverages) // 1000)], [1.0]]))
         powers = np.maximum(power(np.round(coverages * n), risk, true_risk(coverages), delta), delta)

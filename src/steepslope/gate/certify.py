@@ -65,7 +65,8 @@ class Above:
 
         The first accepts few rows, the second half of all: where errors are as frequent among the most trusted rows as
         among others, such as those of wrong labels, few rows seldom pass. Where the first is not far above the second,
-        there is but one.
+        there is but one. Where the risk rises with coverage, rows beyond the first threshold of too high a risk are
+        wrong at least as often as those above it, so the promise is exact wherever the tests start.
         """
         early, late = first_rows(self.n, risk, delta / 2), math.ceil(self.n / 2)
         first, second = (int(np.searchsorted(self.accepted, rows)) for rows in (early, late))

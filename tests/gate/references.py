@@ -21,29 +21,38 @@ def exact_tail(errors: int, accepted: int, risk: Fraction) -> Fraction:
     return sum(terms, Fraction(0))
 
 
-def first_place(accepted: Sequence[int], n: int, risk: Fraction, delta: Fraction) -> int:
-    """Return the first place that accepts as many rows as bear three errors, or as half of the rows let be borne."""
+def rows_that_bear(n: int, risk: Fraction, delta: Fraction) -> int:
+    """Return how many accepted rows bear three errors, or as many errors as half of n rows let be borne."""
     for errors in (3, 2, 1, 0):
         rows = next(m for m in range(1, 10_000) if exact_tail(min(errors, m), m, risk) <= delta)
         if rows <= n / 2:
             break
-    return next((place for place, count in enumerate(accepted) if count >= rows), len(accepted))
+    return rows
 
 
 def slow_threshold(rows: Rows, thresholds: Floats, risk: Fraction, delta: Fraction) -> float:
     """Return the threshold that certify has to find, by a loop over thresholds and rows in fractions; ∞ for none."""
     confidence, is_correct = (values.tolist() for values in rows)
-    counts = []
+    n, counts = len(confidence), []
     for threshold in thresholds.tolist():
         kept = [right for value, right in zip(confidence, is_correct, strict=True) if value >= threshold]
         counts.append((len(kept), len(kept) - sum(kept)))
-    found = math.inf
-    for place in range(first_place([accepted for accepted, _ in counts], len(confidence), risk, delta), len(counts)):
-        accepted, errors = counts[place]
-        if exact_tail(errors, accepted, risk) > delta:
-            break
-        found = float(thresholds[place])
+    found, level = math.inf, Fraction(0)
+    shares = _shares([accepted for accepted, _ in counts], n, risk, delta)
+    for place, (accepted, errors) in enumerate(counts):
+        level += shares.get(place, Fraction(0))
+        passes = level > 0 and exact_tail(errors, accepted, risk) <= level
+        found, level = (float(thresholds[place]), level) if passes else (found, Fraction(0))
     return found
+
+
+def _shares(accepted: Sequence[int], n: int, risk: Fraction, delta: Fraction) -> dict[int, Fraction]:
+    """Return the places at which the sequence starts, with their shares of delta."""
+    early, half = rows_that_bear(n, risk, delta / 2), (n + 1) // 2
+    first, second = (sum(count < rows for count in accepted) for rows in (early, half))
+    if 8 * early <= 3 * n and first < second < len(accepted):
+        return {first: delta / 2, second: delta / 2}
+    return {sum(count < rows_that_bear(n, risk, delta) for count in accepted): delta}
 
 
 @st.composite

@@ -33,6 +33,16 @@ def test_threshold_by_a_loop_where_all_confidences_differ(seed: int) -> None:
     assert np.isfinite(found.threshold)  # the rows are such that the loop stops on its way
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_threshold_by_a_loop_where_the_sequence_starts_twice(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence, rate = np.arange(400, 0, -1.0), np.where(np.arange(400) < 60, 0.12, np.arange(400) / 2000)
+    rows = confidence, rng.random(400) >= rate
+    thresholds = np.append(np.arange(381, 0, -20.0), -np.inf)
+    found = certify(*rows, thresholds, 0.1, 0.1)
+    assert found.threshold == slow_threshold(rows, thresholds, Fraction(1, 10), Fraction(1, 10))
+
+
 @given(rows_with_ties())
 def test_counts_are_of_whole_ties(rows: Rows) -> None:
     confidence, is_correct = rows
@@ -95,12 +105,30 @@ def test_400_equal_confidences_are_accepted_together_or_not_at_all() -> None:
 
 
 def test_a_failure_ends_the_sequence() -> None:
-    # of 1,000 rows 60 are wrong in the upper half, and none in the lower: all of them together are within 10 %
-    confidence = np.arange(1000, 0, -1.0)
-    is_correct = ~((np.arange(1000) >= 200) & (np.arange(1000) < 260))
-    sequence = np.array([801.0, 741.0, -np.inf])
-    assert certify(confidence, is_correct, sequence, 0.1, 0.05).threshold == 801
+    # of 200 rows 10 are wrong below the 120 most trusted, and none in the end: all of them together are within 10 %
+    confidence = np.arange(200, 0, -1.0)
+    is_correct = ~((np.arange(200) >= 120) & (np.arange(200) < 130))
+    sequence = np.array([81.0, 71.0, -np.inf])
+    assert certify(confidence, is_correct, sequence, 0.1, 0.05).threshold == 81
     assert certify(confidence, is_correct, sequence[[0, 2]], 0.1, 0.05).threshold == -np.inf
+
+
+def test_errors_among_the_most_trusted_do_not_end_it_all() -> None:
+    """From half of the rows on the sequence starts once more, at half of delta; unbroken, it has all of it there."""
+    confidence, wrong = np.arange(1000, 0, -1.0), np.arange(1000) < 12
+    sequence = np.array([941.0, 801.0, 501.0, 301.0, -np.inf])
+    assert certify(confidence, ~wrong, sequence, 0.05, 0.05).threshold == -np.inf
+    assert certify(confidence, ~wrong, sequence[:2], 0.05, 0.05).threshold == np.inf
+
+
+def test_the_second_start_has_all_of_delta_where_the_first_is_unbroken() -> None:
+    """Of 700 rows 36 are wrong: too many for half of delta, but not for all of it."""
+    confidence, row = np.arange(1000, 0, -1.0), np.arange(1000)
+    sequence = np.array([801.0, 501.0, 301.0])
+    assert 0.025 < tail(36, 700, 0.07) < 0.05
+    late, early = (row >= 600) & (row < 636), (row < 12) | ((row >= 600) & (row < 624))
+    assert certify(confidence, ~late, sequence, 0.07, 0.05).threshold == 301
+    assert certify(confidence, ~early, sequence, 0.07, 0.05).threshold == 501
 
 
 def test_the_first_row_may_be_wrong() -> None:

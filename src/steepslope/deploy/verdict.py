@@ -1,6 +1,7 @@
 """What a run of predictions comes to, in sentences: how many may be used, and whether the promise can be relied on."""
 
 import math
+from collections.abc import Callable
 
 from steepslope.deploy.prediction_file import Summary
 from steepslope.gate import Gate
@@ -17,8 +18,8 @@ def verdicts(gate: Gate, summary: Summary) -> list[str]:
     parts += [f"{summary.rejected:,} rejected"] if gate.rejection is not None else []
     parts.append(f"{review:,} to review")
     parts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
-    return [f"{summary.rows:,} predictions: {', '.join(parts)}.", *filter(None, (_of_coverage(gate, summary),
-            _of_handover(gate, summary)))]  # fmt: skip
+    warned = (warning(gate, summary) for warning in WARNINGS.values())
+    return [f"{summary.rows:,} predictions: {', '.join(parts)}.", *filter(None, warned)]
 
 
 def _of_coverage(gate: Gate, summary: Summary) -> str:
@@ -47,3 +48,6 @@ def _of_handover(gate: Gate, summary: Summary) -> str:
         f"WARNING: {as_percent(found)} are handed over to what needs no second backbone, of the fit set "
         f"{as_percent(usual)}: these images look unlike those that the oracle knows, so the promise may not hold."
     )
+
+
+WARNINGS: dict[str, Callable[[Gate, Summary], str]] = {"coverage": _of_coverage, "handover": _of_handover}

@@ -166,7 +166,7 @@ def metric_cell(rows: Sequence[Mapping[str, Any]], name: str) -> Cell:
     return mean_cell([row[name]["value"] for row in rows], METRICS[name].scale)
 
 
-def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = "") -> Cell:
+def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = "", digits: int = 1) -> Cell:
     """Return mean ± standard deviation over seeds; the mean alone of one, a dash where one of them is undefined.
 
     >>> str(mean_cell([0.5, 0.7])), str(mean_cell([0.5])), str(mean_cell([0.5, None]))
@@ -175,8 +175,8 @@ def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = ""
     numbers = scale * np.array(values, dtype=np.float64)
     if np.isnan(numbers).any():
         return UNDEFINED
-    mean = f"{np.mean(numbers):{sign}.1f}"
-    return Cell(mean if len(numbers) == 1 else f"{mean} ± {np.std(numbers, ddof=1):.1f}")
+    mean = f"{np.mean(numbers):{sign}.{digits}f}"
+    return Cell(mean if len(numbers) == 1 else f"{mean} ± {np.std(numbers, ddof=1):.{digits}f}")
 
 
 def interval_cell(value: Mapping[str, float | None], scale: float = 100, sign: str = "") -> Cell:

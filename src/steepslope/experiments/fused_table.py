@@ -119,12 +119,12 @@ def _distorted(test: Images) -> dict[str, Images]:
     return {f"{name}{level}": distorted(some, name, level) for name in DISTORTIONS for level in LEVELS}
 
 
-def fitted(outputs: Mapping[str, ClassifierOutputs], folder: Path, seed: int) -> FusedOracle:
-    """Return the oracle that is fitted on all copies, or find it."""
+def fitted(outputs: Mapping[str, ClassifierOutputs], folder: Path, seed: int, budget: str = "auxiliary") -> FusedOracle:
+    """Return the oracle of a budget that is fitted on all copies, or find it."""
     path = folder / "fused"
     if not (path / ORACLE_CARD).exists():
         held_out, known = (with_copies(outputs, name) for name in (HOLDOUT, TRAIN))
-        Oracle.fused(seed=seed, budget="auxiliary").fit(held_out, known).save(path)
+        Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(path)
     oracle = Oracle.load(path)
     assert isinstance(oracle, FusedOracle)
     return oracle

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench fashion-mnist fused images recipe guarantees clean
+.PHONY: setup demo test check lint types bench fashion-mnist fused gates images recipe guarantees clean
 
 setup: .venv/installed
 
@@ -52,6 +52,10 @@ LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 fused: setup
 	$(BIN)/python -m steepslope.experiments.fused_table $(FUSED) --out results/fused --auxiliary "$(LITE0)"
 	$(BIN)/python -m steepslope.experiments.probe_table $(FUSED) --out results/fused-probe --backbone "$(LITE0)"
+
+# The tables in results/gate, from the outputs and oracles of fused: a quarter of an hour; resumes.
+gates: setup
+	$(BIN)/python -m steepslope.experiments.gate_table $(FUSED) --out results/gate --auxiliary "$(LITE0)"
 
 # The table in results/images, from the classifiers of fashion-mnist: about an hour on one core; resumes.
 images: setup

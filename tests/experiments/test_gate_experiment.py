@@ -109,3 +109,33 @@ def test_a_broken_promise_is_one_whose_lower_bound_is_above_it(wrong: float, bro
 def test_caught_counts_by_one_warning_and_by_any() -> None:
     rows: list[Row] = [{"warned": {"a": True, "b": False}}, {"warned": {"a": False, "b": False}}]
     assert (caught(rows), caught(rows, "a"), caught(rows, "b"), caught([])) == ((1, 2), (1, 2), (0, 2), (0, 0))
+
+
+def committed(name: str) -> list[Row]:
+    found: list[Row] = json.loads((RESULTS / name).read_text())
+    return found
+
+
+def test_committed_table_is_that_of_its_rows() -> None:
+    assert tables(committed("rows.json"), committed("shifted.json")) == (RESULTS / "table.md").read_text()
+
+
+@pytest.mark.parametrize("risk", [0.01, 0.02, 0.05])
+def test_committed_gates_keep_their_promise_and_fused_ones_accept_more(risk: float) -> None:
+    rows = [row for row in committed("rows.json") if (row["by"], row["max_risk"]) == (ALL, risk)]
+    assert len(rows) == 12
+    for row in rows:
+        assert row["risk"] < risk
+        assert row["above"] <= SPLITS / 4  # a risk just within the promise is above it on few rows now and then
+    by_seed = {seed: {row["score"]: row["coverage"] for row in rows if row["seed"] == seed} for seed in (0, 1, 2)}
+    for covered in by_seed.values():
+        assert covered["fused-auxiliary"] > covered["fused-free"] > max(covered["mcp"], covered[BEST_SINGLE])
+
+
+def test_committed_warnings_miss_no_broken_promise_and_no_clean_batch_is_warned_of() -> None:
+    shifted = committed("shifted.json")
+    clean = [row for row in shifted if row["distortion"] == CLEAN]
+    broken = [row for row in shifted if row["is_broken"] and row["distortion"] != CLEAN]
+    assert len(broken) == 124
+    assert caught(clean) == (0, len(clean))
+    assert caught(broken) == (len(broken), len(broken))

@@ -209,8 +209,8 @@ def batch_table(rows: Sequence[Row]) -> str:
         coverage, risk = mean_cell([row["coverage"] for row in own]), mean_cell([row["risk"] for row in own], digits=2)
         lines.append([Cell(_named(name, own)), coverage, risk, _per_seed(own, "above")])
     note = (
-        f"The other half is selected at once, such that on average at most {100 * MAX_RISK:g} % are wrong; of single "
-        "batches, up to about half may have more."
+        f"The other half is selected at once, such that on average at most {100 * MAX_RISK:g} % are wrong: about half "
+        "of single batches may have more, and a mean of 20 is known to about 0.1 points."
     )
     return markdown(Grid("One batch", ["score", "selected", "wrong", "splits above"], lines, note))
 
@@ -227,7 +227,8 @@ def warnings_table(shifted: Sequence[Row]) -> str:
         f"Batches of {DISTORTED_ROWS} images, 24 distortions at two severities and {_seeds(shifted)} seeds, judged by "
         f"gates for {100 * MAX_RISK:g} % that are calibrated on clean rows of other images. Broken: the lower 95 % "
         "bound of the risk of what is accepted is above the promise; kept: the risk itself is not. Of how many a "
-        "warning is given, without labels. Clean batches are the control."
+        "warning is given, without labels. The control are "
+        "batches of about as many clean images of the other test rows."
     )
     return markdown(Grid("Warnings", ["", *WARNINGS, "any warning"], lines, note))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from steepslope.errors import SteepslopeError
 from steepslope.experiments import fused_table as fused_module, gate_measures as measures_module, gate_table as module
 from steepslope.experiments.common import Row
 from steepslope.experiments.distortions import DISTORTIONS
@@ -23,8 +24,9 @@ from steepslope.experiments.gate_measures import (
     kept,
     shifted_row,
 )
-from steepslope.experiments.gate_table import BEST_SINGLE, CLEAN, SHIFTED, gate_table, tables
+from steepslope.experiments.gate_table import BEST_SINGLE, CLEAN, SHIFTED, all_judges, gate_table, tables
 from steepslope.gate.judge import Judge
+from steepslope.oracle import Oracle
 from steepslope.scores import MCP, SCORES
 from tests.conftest import make_outputs
 
@@ -58,6 +60,16 @@ def test_the_table_on_digits(demo: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert usual["mcp"] is usual["fused-free"] is None
     assert 0 <= usual["fused-auxiliary"] <= 1
     assert tables(rows, shifted) == (tmp_path / "gate" / "table.md").read_text()
+
+
+def test_oracles_without_percentiles_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    oracle = Oracle.fused(budget="free").fit(make_outputs(400), make_outputs(600, seed=2))
+    assert oracle.record_ is not None
+    oracle.record_ = replace(oracle.record_, percentiles=None)
+    monkeypatch.setattr(module, "fitted", lambda *_: oracle)
+    outputs = {"holdout": make_outputs(400), "train": make_outputs(600, seed=2), "test": make_outputs(400, seed=3)}
+    with pytest.raises(SteepslopeError, match="percentiles of their trust logits: fit them again"):
+        all_judges(outputs, tmp_path, 0)
 
 
 def test_halves_are_all_rows_once_and_differ() -> None:

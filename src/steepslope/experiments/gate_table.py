@@ -12,6 +12,7 @@ import numpy as np
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.deploy.verdict import WARNINGS
+from steepslope.errors import SteepslopeError
 from steepslope.evaluation.score import Resources, fit_set_of
 from steepslope.experiments import common
 from steepslope.experiments.common import Row, grouped, mean_cell, outputs_of
@@ -98,11 +99,20 @@ def gate_table(
 
 
 def all_judges(outputs: Outputs, folder: Path, seed: int) -> dict[str, Judge]:
-    """Return MCP, the best single score, and the fused oracle fitted for each budget."""
+    """Return MCP, the best single score, and the fused oracle fitted for each budget.
+
+    Raises
+    ------
+    SteepslopeError
+        If the folder has an oracle of an earlier version, which does not say where thresholds are to lie.
+    """
     held_out = outputs[HOLDOUT]
     free, full = fitted(outputs, folder / "free", seed, "free"), fitted(outputs, folder, seed)
     judges = {"mcp": Judge.of(MCP(), held_out.num_classes, held_out), BEST_SINGLE: best_single(outputs)}
-    return judges | {f"fused-{one.settings.budget}": Judge.of(one, held_out.num_classes) for one in (free, full)}
+    fused = {f"fused-{one.settings.budget}": Judge.of(one, held_out.num_classes) for one in (free, full)}
+    if any(judge.reference is None for judge in fused.values()):
+        raise SteepslopeError("expected oracles that keep percentiles of their trust logits: fit them again", folder)
+    return judges | fused
 
 
 def best_single(outputs: Outputs) -> Judge:

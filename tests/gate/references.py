@@ -48,7 +48,7 @@ def slow_threshold(rows: Rows, thresholds: Floats, risk: Fraction, delta: Fracti
 
 def _shares(accepted: Sequence[int], n: int, risk: Fraction, delta: Fraction) -> dict[int, Fraction]:
     """Return the places at which the sequence starts, with their shares of delta."""
-    early, half = rows_that_bear(n, risk, delta / 2), (n + 1) // 2
+    early, half = rows_that_bear(10**9, risk, delta / 2), (n + 1) // 2
     first, second = (sum(count < rows for count in accepted) for rows in (early, half))
     if 8 * early <= 3 * n and first < second < len(accepted):
         return {first: delta / 2, second: delta / 2}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from steepslope.gate.binomial import as_percent, rows_needed, tail
 from steepslope.gate.certificate import NOTHING, Aim, Certificate
-from steepslope.gate.sequence import first_rows
+from steepslope.gate.sequence import BORNE, first_rows
 
 Counts = NDArray[np.int64]
 STEP = 1.05  # by which risks and numbers of rows are tried for advice
@@ -68,7 +68,7 @@ class Above:
         there is but one. Where the risk rises with coverage, rows beyond the first threshold of too high a risk are
         wrong at least as often as those above it, so the promise is exact wherever the tests start.
         """
-        early, late = first_rows(self.n, risk, delta / 2), math.ceil(self.n / 2)
+        early, late = rows_needed(risk, delta / 2, BORNE), math.ceil(self.n / 2)
         first, second = (int(np.searchsorted(self.accepted, rows)) for rows in (early, late))
         if early <= EARLY * self.n and first < second < len(self.accepted):
             return [(first, delta / 2), (second, delta / 2)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,10 @@ class Summary:
         """Return the summary with further rows counted."""
         n, decision = self.rows + len(table), table["decision"].to_numpy(zero_copy_only=False)
         failed = 0 if ERROR not in table.column_names else len(table) - table[ERROR].null_count
-        mean = self.handed_over
-        if "handed_over" in table.column_names:
+        mean, judged = self.handed_over, n - self.failed - failed
+        if "handed_over" in table.column_names and judged:  # of rows that could not be read, nothing is
             added = compute.sum(table["handed_over"]).as_py() or 0.0
-            mean = ((mean or 0.0) * self.rows + added) / n
+            mean = ((mean or 0.0) * (self.rows - self.failed) + added) / judged
         return Summary(
             n, self.accepted + int((decision == "accept").sum()), self.rejected + int((decision == "reject").sum()),
             self.failed + failed, mean,
@@ -81,15 +81,16 @@ def predict_to_file(
     with locked(folder):
         if out.exists() and not replace and not _is_unfinished(folder, key):
             found = _complete(out, card, key)
-            shutil.rmtree(folder)  # what a run left that was killed while it tidied up
+            if not (folder / KEY).exists():  # with a key, they are parts of another run, which may go on
+                shutil.rmtree(folder)  # what a run left that was killed while it tidied up
             notice(f"{out}: already complete")
             return found
         _prepare(folder, key, replace)
         for path, table in source.missing(folder, notice):
             with staged_folder(folder, last=path.name) as staging:
                 pq.write_table(table, staging / path.name)
-        summary = _join(source.all(folder), out)
-        with staged_folder(out.parent, last=card.name) as staging:
+        with staged_folder(out.parent, last=card.name) as staging, located(out):  # no file lies beside another's card
+            summary = _join(source.all(folder), staging / out.name)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
         (folder / KEY).unlink()
         shutil.rmtree(folder)
@@ -109,8 +110,8 @@ def predict_to_stdout(source: Source, notice: Notice = silent) -> Summary:
         together = pa.concat_tables([_with_columns(one, schema) for one in waiting])
         pc.write_csv(together, out, pc.WriteOptions(include_header=first))
         waiting.clear()
-    for one in waiting:
-        pc.write_csv(one, out)
+    if waiting:
+        pc.write_csv(pa.concat_tables(waiting), out)
     sys.stdout.flush()
     return summary
 
@@ -150,25 +151,18 @@ def _complete(out: Path, card: Path, key: Mapping[str, Any]) -> Summary:
     return Summary.read(found, card)
 
 
-def _join(paths: list[Path], out: Path) -> Summary:
+def _join(paths: list[Path], path: Path) -> Summary:
+    """Write the parts to one file, table by table."""
     if not paths:
-        raise SteepslopeError("expected predictions to write, found none", out)
+        raise SteepslopeError("expected predictions to write, found none")
+    schema = max((pq.read_schema(part) for part in paths), key=len)  # parts without a single image have few columns
     summary = Summary()
-    with staged_folder(out.parent, last=out.name) as staging, located(out):
-        for table in _tables(paths):
-            if summary.rows == 0:
-                writer = _writer(staging / out.name, table.schema)
+    with _writer(path, schema) as writer:
+        for part in paths:
+            table = _with_columns(pq.read_table(part), schema)
             writer.write_table(table)
             summary = summary.plus(table)
-        writer.close()
     return summary
-
-
-def _tables(paths: list[Path]) -> Iterator[Any]:
-    """Read parts, one at a time, with the columns of the one that has most: those without a single image have few."""
-    schema = max((pq.read_schema(path) for path in paths), key=len)
-    for path in paths:
-        yield _with_columns(pq.read_table(path), schema)
 
 
 def _with_columns(table: Any, schema: Any) -> Any:

@@ -1,13 +1,15 @@
 """A gate on disk: a folder with all that decisions need, but for the classifier itself.
 
 ``gate.json``, written last, with the certificates, P(correct), the classes, the classifier's spec, digest and
-transform, and a digest of all of these; ``certificate.md`` with the promise in words; ``errors.safetensors`` with the
-confidences of the wrong calibration rows; the oracle in a folder of its own, or what the score has learnt.
+transform, the digests of all other files, and a digest of all of these; ``certificate.md`` with the promise in words;
+``errors.safetensors`` with the confidences of the wrong calibration rows; the oracle in a folder of its own, or what
+the score has learnt.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -38,27 +40,34 @@ AGAIN = "calibrate it again, or copy the folder as a whole"
 
 
 def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) -> None:
-    """Write all files, the card last; an earlier gate there is replaced."""
-    judged = {"kind": CONFIDENCE} if gate.judge is None else gate.judge.write(folder)
+    """Write all files, or none, the card last; an earlier gate there is replaced."""
     with staged_folder(folder, last=CARD) as staging:
+        judged = {"kind": CONFIDENCE} if gate.judge is None else gate.judge.write(staging)
         save_arrays({"of_errors": gate.of_errors}, staging / ERRORS)
-        own = [*sorted((folder / ORACLE).glob("*.*"))] if judged["kind"] == ORACLE else [folder / STATE]
-        digests = {str(path.relative_to(folder)): _digest_of_file(path) for path in own if path.is_file()}
         (staging / WORDS).write_text(gate.words() + "\n", encoding="utf-8")
-        card = {
-            "version": VERSION,
-            "judge": judged,
-            "by": gate.by,
-            "aims": asdict(gate.aims),
-            "certificates": [one.as_json() for one in gate.certificates],
-            "rejection": None if gate.rejection is None else gate.rejection.as_json(),
-            "probability": gate.probability.as_json(),
-            "rows": gate.n,
-            "classes": None if gate.classes is None else list(gate.classes),
-            **gate.origin.as_json(),
-            "files": digests,
-        }
+        files = [path for path in sorted(staging.rglob("*")) if path.is_file()]
+        card = _card(gate, judged, {path.relative_to(staging).as_posix(): _digest_of_file(path) for path in files})
         write_json(staging / CARD, {**card, DIGEST: digest_of(card), MADE: dict(made or {})})
+    if judged["kind"] != ORACLE:  # of an earlier gate, as the next
+        shutil.rmtree(folder / ORACLE, ignore_errors=True)
+    if STATE not in card["files"]:
+        (folder / STATE).unlink(missing_ok=True)
+
+
+def _card(gate: Gate, judged: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "judge": judged,
+        "by": gate.by,
+        "aims": asdict(gate.aims),
+        "certificates": [one.as_json() for one in gate.certificates],
+        "rejection": None if gate.rejection is None else gate.rejection.as_json(),
+        "probability": gate.probability.as_json(),
+        "rows": gate.n,
+        "classes": None if gate.classes is None else list(gate.classes),
+        **gate.origin.as_json(),
+        "files": digests,
+    }
 
 
 def read_gate(folder: Path, backbones: Collection[str] = ()) -> dict[str, Any]:
@@ -73,6 +82,7 @@ def read_gate(folder: Path, backbones: Collection[str] = ()) -> dict[str, Any]:
     certificates = tuple(Certificate.of(one, path) for one in field(card, "certificates", list, path))
     if not certificates:
         raise SteepslopeError("expected a certificate, found none", path)
+    _require_own_files(folder, field(card, "files", dict, path))
     rejection, classes = field(card, "rejection", (dict, type(None)), path), field(card, "classes", _NAMES, path)
     judge, of_errors = _read_judge(folder, card, backbones), load_arrays(folder / ERRORS).get("of_errors", _NONE)
     if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
@@ -98,10 +108,13 @@ def _read_judge(folder: Path, card: Mapping[str, Any], backbones: Collection[str
     judged = field(card, "judge", dict, path)
     if field(judged, "kind", str, path) == CONFIDENCE:
         return None
-    for name, digest in field(card, "files", dict, path).items():
+    return Judge.read(folder, judged, path, backbones)
+
+
+def _require_own_files(folder: Path, digests: Mapping[str, str]) -> None:
+    for name, digest in digests.items():
         if _digest_of_file(folder / name) != digest:
             raise SteepslopeError(f"expected the gate's own file, found another: {AGAIN}", folder / name)
-    return Judge.read(folder, judged, path, backbones)
 
 
 def _digest_of_file(path: Path) -> str:

@@ -17,8 +17,9 @@ from steepslope.errors import SteepslopeError
 def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
     """Give a staging folder whose files move into ``folder`` together when the block ends without an error.
 
-    Of several files the one named ``last`` leaves first and arrives last, so its presence means a complete set. If
-    the block fails, nothing in ``folder`` has changed. One process at a time may write the same ``last``.
+    Of several files the one named ``last`` leaves first and arrives last, so its presence means a complete set. A
+    folder among them replaces one of its name. If the block fails, nothing in ``folder`` has changed. One process at a
+    time may write the same ``last``.
     """
     target = Path(folder)
     staging = target / f".partial-{last}"
@@ -40,12 +41,14 @@ def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
 
 def _move_all(staging: Path, target: Path, last: str) -> None:
     files = sorted(staging.iterdir(), key=lambda path: path.name == last)
-    blocked = [path.name for path in files if (target / path.name).is_dir()]
+    blocked = [path.name for path in files if path.is_file() and (target / path.name).is_dir()]
     if blocked:
         raise SteepslopeError("expected to write a file, found a folder", target / blocked[0])
     if len(files) > 1:
         (target / last).unlink(missing_ok=True)
     for path in files:
+        if path.is_dir() and (target / path.name).is_dir():
+            shutil.rmtree(target / path.name)
         path.replace(target / path.name)
 
 

@@ -42,13 +42,19 @@ def launched(machines: Machines, backend: str = "auto") -> Iterator[Fabric]:
 
 def single_device(precision: str = "32") -> Fabric:
     """Return this process's device, for images in memory; nothing is launched."""
+    _require_possible(precision)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     return Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
 
 
-def _launch(machines: Machines, accelerator: str) -> Fabric:
-    if machines.precision == "fp16" and not torch.accelerator.is_available():
+def _require_possible(precision: str) -> None:
+    """Raise for what Fabric would replace, with a warning alone: other numbers would come out."""
+    if precision == "fp16" and not torch.accelerator.is_available():
         raise SteepslopeError("expected 32 or bf16 on a CPU, found 'fp16'", "precision")
+
+
+def _launch(machines: Machines, accelerator: str) -> Fabric:
+    _require_possible(machines.precision)
     devices, nodes = _processes(machines)
     plain = machines.strategy in ("auto", "ddp")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -217,9 +217,10 @@ class Gate:
         Parameters
         ----------
         images
-            One image or several: PIL images, arrays (H, W) or (H, W, C), or an array of several (m, H, W, C), which are
-            resized and normalised as the gate's classifier needs it. Tensors (C, H, W) or (m, C, H, W) are taken as
-            they are, as the classifier takes them; a gate with a second backbone cannot use these.
+            One image or several: PIL images, arrays (H, W) or (H, W, C), or an array of several (m, H, W) or
+            (m, H, W, C), of uint8, uint16 or floats in [0, 1], which are resized and normalised as the gate's
+            classifier needs it. Tensors (C, H, W) or (m, C, H, W) are taken as they are, as the classifier takes them;
+            a gate with a second backbone, or an oracle on images, cannot use these.
         groups, top, explain
             As in :meth:`decide`.
 
@@ -228,9 +229,11 @@ class Gate:
         SteepslopeError
             If the gate does not know its classifier, or an image cannot be used.
         """
-        live = self.live or self.on().live
-        assert live is not None
-        return self.decide(live.outputs_of(images), groups, top=top, explain=explain)
+        from steepslope.gate.live import LiveNets, Pictures, in_memory  # which brings all of timm
+
+        live, given = self.live or LiveNets.of(self), in_memory(images)
+        seeing = self.seeing(given) if isinstance(given, Pictures) else self
+        return seeing.decide(live.outputs_of(given), groups, top=top, explain=explain)
 
     def save(self, folder: str | Path, made: Mapping[str, Any] | None = None) -> None:
         """Write a folder with all that decisions need but the classifier's weights; an earlier gate is replaced."""

@@ -17,7 +17,7 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.data.decoding import decoded, unreadable
 from steepslope.data.images import ALL, Picture
 from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import Engine
 from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import EVIDENCE_ARRAYS, NONE, ExtractionOptions
@@ -58,6 +58,20 @@ class Pictures:
         return ""
 
 
+def in_memory(images: Any) -> Pictures | Tensor:
+    """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set."""
+    several = [*images] if isinstance(images, list | tuple) else []
+    if several and all(isinstance(one, Tensor) for one in several):
+        with explained("expected tensors (C, H, W) of one shape", "images", (RuntimeError, TypeError)):
+            return torch.stack(several)
+    if isinstance(images, Tensor):
+        return images
+    pictures = Pictures(pictures_of(images))
+    if len(pictures) == 0:
+        raise SteepslopeError("expected at least one, found none", "images")
+    return pictures
+
+
 def pictures_of(images: Any) -> list[Picture]:
     """Return one image or several, PIL's or arrays, as a list.
 
@@ -73,14 +87,34 @@ def pictures_of(images: Any) -> list[Picture]:
         return [_picture(images)] if one else [_picture(one) for one in images]
     if not isinstance(images, Iterable) or isinstance(images, str):
         raise SteepslopeError(f"expected images, arrays or tensors, found {type(images).__name__}", "images")
-    return [one if isinstance(one, Image.Image) else _picture(np.asarray(one)) for one in images]
+    return [one if isinstance(one, Image.Image) else _picture(_array(one)) for one in images]
+
+
+def _array(one: Any) -> NDArray[Any]:
+    if isinstance(one, np.ndarray):
+        return one
+    raise SteepslopeError(f"expected PIL images or arrays, found {type(one).__name__} among them", "images")
 
 
 def _picture(array: NDArray[Any]) -> Picture:
     """Return whole numbers from 0 to 255 as the image that a file of them would be; others stay an array."""
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise SteepslopeError(f"expected an image (H, W) or (H, W, C), found shape {array.shape}", "images")
+    channels = {1} if array.ndim == 2 else {array.shape[0], array.shape[-1]}
+    if channels & {*COLOURS}:
+        _require_brightness(array)
     flat = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
     seen = flat.dtype == np.uint8 and (flat.ndim == 2 or flat.shape[-1] in COLOURS)
     return Image.fromarray(flat) if seen else array
+
+
+def _require_brightness(array: NDArray[Any]) -> None:
+    """Refuse what would silently be another image: wide whole numbers, scaled by their type's largest, and such."""
+    kind, expected = array.dtype, "expected uint8, uint16 or floats in [0, 1]"
+    if kind.kind != "f" and kind not in (np.uint8, np.uint16):
+        raise SteepslopeError(f"{expected}, found {kind}", "images")
+    if kind.kind == "f" and not (array.min() >= 0 and array.max() <= 1):
+        raise SteepslopeError(f"{expected}, found floats from {array.min():g} to {array.max():g}", "images")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +149,12 @@ class LiveNets:
         """What is kept of an image by the auxiliary backbone."""
         return ExtractionOptions(evidence=("features",), precision=self.options.precision, batch_size=BATCH)
 
-    def outputs_of(self, images: Any) -> ClassifierOutputs:
+    def outputs_of(self, images: Pictures | Tensor) -> ClassifierOutputs:
         """Return the outputs of images in memory, without labels; see :meth:`steepslope.gate.Gate.predict`."""
         fabric = single_device(self.options.precision)
-        if isinstance(images, Tensor):
-            return self._of_tensors(images, fabric)
-        pictures = Pictures(pictures_of(images))
-        if len(pictures) == 0:
-            raise SteepslopeError("expected at least one, found none", "images")
+        return self._of_tensors(images, fabric) if isinstance(images, Tensor) else self._of_pictures(images, fabric)
+
+    def _of_pictures(self, pictures: Pictures, fabric: Fabric) -> ClassifierOutputs:
         arrays = _run(self.classifier, self.options, fabric, pictures)
         if self.auxiliary is not None:
             arrays[AUXILIARY] = _run(self.auxiliary, self.of_auxiliary, fabric, pictures)["features"]
@@ -133,11 +165,13 @@ class LiveNets:
         transform = self.classifier.transform
         expected = (transform.channels, *transform.size)
         if tuple(batch.shape[1:]) != expected or len(batch) == 0:
-            shape = f"(m, {', '.join(map(str, expected))})"
-            raise SteepslopeError(f"expected tensors {shape}, as the classifier takes them, found "
-                                  f"{tuple(images.shape)}", "images")  # fmt: skip
+            shape = f"(m, {', '.join(map(str, expected))}), as the classifier takes them"
+            raise SteepslopeError(f"expected tensors {shape}, found {tuple(images.shape)}", "images")
         if self.auxiliary is not None:
             raise SteepslopeError("expected PIL images or arrays, which both nets can see, found a tensor", "images")
+        if not images.is_floating_point():
+            normalised = "expected floats, normalised as the classifier takes them"
+            raise SteepslopeError(f"{normalised}, found {images.dtype}: give an array", "images")
         engine = Engine.on(self.classifier, self.options, fabric)
         parts = [engine(batch[rows].float(), rows.start) for rows in blocks(len(batch), BATCH)]
         return self.as_outputs({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})

@@ -29,6 +29,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.reading import TABLES, ReadingOptions
 from steepslope.outputs.row_hashes import shared_rows
 from steepslope.outputs.tables import read_groups
+from steepslope.outputs.texts import EMPTY
 from steepslope.scores import SCORES
 from steepslope.utilities.files import digest_of
 from steepslope.utilities.progress import Notice
@@ -79,7 +80,7 @@ def groups_for(by: str | None, rows: ClassifierOutputs, path: Path, reading: Rea
     """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
     if by is None or by == PREDICTED:
         return None
-    if by == "label":
+    if by in ("label", reading.label_column):
         expected = "expected groups that are known when an image comes, such as predicted or a column"
         raise SteepslopeError(f"{expected}, found the true class", "by")
     found = groups_of(by, rows, path, reading)
@@ -136,7 +137,9 @@ def _groups_by(
             expected = f"expected a .csv or .parquet file with columns id and group, as the gate is by {gate.by}"
             raise SteepslopeError(f"{expected}, found {'none' if groups is None else named}", "groups")
         return named, None
-    (ids, names), (codes, groups_named) = (
-        read_groups(Path(named), column, reading) for column in (reading.id_column or "id", "group")
-    )
+    ids, names = read_groups(Path(named), reading.id_column or "id", reading)
+    codes, groups_named = read_groups(Path(named), "group", reading, EMPTY)
+    if len(names) < len(ids):
+        twice = names[int(np.bincount(ids).argmax())]
+        raise SteepslopeError(f"expected each id once, found {twice!r} more than once", named)
     return None, {names[one]: groups_named[code] for one, code in zip(ids, codes, strict=True)}

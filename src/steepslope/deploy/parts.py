@@ -23,6 +23,7 @@ from steepslope.gate import Gate
 from steepslope.gate.live import AUXILIARY, LiveNets
 from steepslope.outputs.reading import ReadingOptions
 from steepslope.outputs.streaming import stream
+from steepslope.outputs.texts import EMPTY
 from steepslope.utilities.progress import Notice, bar, silent
 from steepslope.utilities.results import stamp_of
 
@@ -57,7 +58,8 @@ class FromImages:
         engine = _engine(self.live.classifier, own, fabric, notice)
         runs = [run_shards(shards, engine, self.data, self.source)]
         if self.live.auxiliary is not None:
-            runs.append(run_shards(shards, _engine(self.live.auxiliary, second, fabric, notice), self.data, AUXILIARY))
+            engine = _engine(self.live.auxiliary, second, fabric, notice)
+            runs.append(run_shards(shards, engine, self.data, self.source, shown=False))
         for (path, parts), *others in zip(*runs, strict=True):
             yield path, self._rows(parts, [one for _, one in others])
 
@@ -76,9 +78,9 @@ class FromImages:
         )  # fmt: skip
 
     def _rows(self, parts: Parts, others: Sequence[Parts]) -> Any:
-        """Return the rows of a part: those of its images, and of those that could not be read, in their order."""
-        failed = {row: reason for batch, _ in parts for row, reason in batch.failed}
-        rows = [row for batch, _ in parts for row in batch.rows]
+        """Return the rows of a part: those of its images, and of those that a net could not be given, in order."""
+        failed = {row: reason for one in (*others, parts) for batch, _ in one for row, reason in batch.failed}
+        rows = [row for row in _read(parts) if row not in failed]
         tables = [self._decided(rows, parts, others)] if rows else []
         if failed:
             tables.append(_unreadable([str(self.data.ids[row]) for row in failed], list(failed.values())))
@@ -90,9 +92,9 @@ class FromImages:
         return together.take(pa.array(order))
 
     def _decided(self, rows: list[int], parts: Parts, others: Sequence[Parts]) -> Any:
-        arrays = _joined(parts)
+        arrays = _joined(parts, rows)
         for one in others:
-            arrays[AUXILIARY] = _joined(one)["features"]
+            arrays[AUXILIARY] = _joined(one, rows)["features"]
         ids = self.data.ids
         arrays["ids"] = np.array([str(ids[row]) for row in rows])
         groups = None if self.groups is None else groups_by_id(self.groups, arrays["ids"])
@@ -123,7 +125,7 @@ class FromOutputs:
                 path = folder / f"{number:010d}{ENDING}"
                 if not path.exists():
                     ids = block.outputs.require("ids")
-                    groups = block.column if self.groups is None else groups_by_id(self.groups, ids)
+                    groups = _named(block.column) if self.groups is None else groups_by_id(self.groups, ids)
                     found = self.gate.decide(block.outputs, groups, top=self.options.top, explain=self.options.explain)
                     yield path, found.table()
                 progress.advance(task, len(block.outputs))
@@ -134,6 +136,11 @@ class FromOutputs:
 
 
 Source = FromImages | FromOutputs
+
+
+def _named(column: NDArray[Any] | None) -> NDArray[np.str_] | None:
+    """Return the groups in a column by the names that they have where a gate is calibrated: that of empty cells."""
+    return None if column is None else np.where(column == "", EMPTY, column).astype(np.str_)
 
 
 def groups_by_id(groups: GroupOf, ids: NDArray[Any]) -> NDArray[np.str_]:
@@ -148,9 +155,14 @@ def _engine(classifier: Classifier, options: ExtractionOptions, fabric: Any, not
     return Engine.on(on_backend(classifier, options, fabric, notice), options, fabric)
 
 
-def _joined(parts: Parts) -> dict[str, NDArray[Any]]:
-    names = next(some for _, some in parts if some)
-    return {name: np.concatenate([some[name] for _, some in parts if some]) for name in names}
+def _read(parts: Parts) -> list[int]:
+    return [row for batch, _ in parts for row in batch.rows]
+
+
+def _joined(parts: Parts, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of some of the rows; one net may take an image that another cannot."""
+    names, kept = next(some for _, some in parts if some), np.isin(_read(parts), rows)
+    return {name: np.concatenate([some[name] for _, some in parts if some])[kept] for name in names}
 
 
 def _unreadable(ids: Sequence[str], reasons: Sequence[str]) -> Any:

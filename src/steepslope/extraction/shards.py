@@ -58,12 +58,14 @@ def write_shards(shards: Shards, engine: Engine, data: Dataset, source: str) -> 
             return
 
 
-def run_shards(shards: Shards, engine: Engine, data: Dataset, source: str) -> Iterator[tuple[Path, Parts]]:
-    """Yield, shard by shard, its file and what the engine makes of its batches; a bar counts the images."""
+def run_shards(
+    shards: Shards, engine: Engine, data: Dataset, source: str, shown: bool = True
+) -> Iterator[tuple[Path, Parts]]:
+    """Yield, shard by shard, its file and what the engine makes of its batches; a bar, if shown, counts the images."""
     rows = [batch for batches in shards.values() for batch in batches]
     pinned = engine.fabric.device.type == "cuda"
     batches = batch_loader(data, engine.transform, rows, engine.options.workers, pin_memory=pinned)
-    with bar(engine.fabric.is_global_zero) as progress:
+    with bar(shown and engine.fabric.is_global_zero) as progress:
         task = progress.add_task(f"extracting {source}", total=sum(map(len, rows)))
         for path, some in shards.items():
             yield path, [_run(batch, engine, data, source) for batch in itertools.islice(batches, len(some))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from steepslope.cli import main
+from steepslope.estimators import small_net
 from steepslope.outputs import ClassifierOutputs
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
@@ -112,3 +114,35 @@ def kill_once_there(command: list[str], state: Path) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert state.exists()
+
+
+def made_gates(home: Path, out: Path) -> None:
+    """Write fit sets with a second backbone's features, an oracle of each kind, and a gate of each and of scores."""
+    shutil.copytree(home / "outputs", out / "outputs")
+    backbone = "--classifier module:tests.nets:ten_classes --image-size 12 --mean 0.5 --std 0.5 --auxiliary"
+    fit_set = f"--outputs {out}/outputs/holdout"
+    commands = [
+        f"extract {backbone} --data digits --out {out}/outputs",
+        f"fit --epochs 1 {fit_set} --out {out}/columns-oracle",
+        f"fit --fused --budget free {fit_set} --reference {out}/outputs/train --out {out}/free-oracle",
+        f"fit --fused --budget auxiliary {fit_set} --reference {out}/outputs/train --out {out}/auxiliary-oracle",
+    ]
+    for name in ("columns", "free", "auxiliary"):
+        commands.append(f"--oracle {out}/{name}-oracle --out {out}/{name}")
+    commands.append(f"--oracle mcp --out {out}/mcp")
+    commands.append(f"--oracle temperature_scaled_mcp --fit {out}/outputs/holdout --out {out}/temperature")
+    commands.append(f"--oracle {out}/free-oracle --by predicted --max-risk 0.2 --out {out}/predicted")
+    for words in commands:
+        calibrating = f"calibrate --max-risk 0.1 --outputs {out}/outputs/test " if words.startswith("--") else ""
+        assert main(f"{calibrating}{words}".split()) == 0, words
+
+
+@pytest.fixture(scope="session")
+def gates(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write gates of every kind of judge for the classifier of the digits; tests must not write there."""
+    out = tmp_path_factory.mktemp("gates")
+    with pytest.MonkeyPatch.context() as patch:  # the small nets learn for no time
+        patch.setattr(small_net, "LEAST_STEPS", 30)
+        patch.setattr(small_net, "EPOCHS", 1)
+        made_gates(home, out)
+    return out

@@ -1,1 +1,1 @@
-"""Tests, in the layout of the package."""
+"""Gates at work."""

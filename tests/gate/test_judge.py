@@ -1,0 +1,89 @@
+"""A gate's oracle or score: it comes back from its files to the bit, and refuses what it was fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.gate.judge import ORACLE, Judge
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import SCORES, MCP
+from tests.conftest import make_complete
+
+
+def back(judge: Judge, folder: Path) -> Judge:
+    return Judge.read(folder, judge.write(folder), folder / "gate.json")
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_every_score_comes_back_to_the_bit(name: str, tmp_path: Path) -> None:
+    unseen = make_complete(200, seed=3)
+    judge = Judge.of(SCORES[name]().fit(make_complete(300, seed=2)), 4)
+    found = back(judge, tmp_path)
+    assert (found.name, found.num_classes, found.of_log_odds) == (name, 4, judge.of_log_odds)
+    np.testing.assert_array_equal(found.confidence(unseen), judge.confidence(unseen))
+
+
+def test_an_oracle_comes_back_with_what_its_thresholds_come_from(tmp_path: Path) -> None:
+    fit_set, unseen = make_complete(300, seed=2), make_complete(200, seed=3)
+    judge = Judge.of(Oracle(epochs=1).fit(fit_set), 4)
+    found = back(judge, tmp_path)
+    assert found.name == ORACLE
+    assert found.reference == judge.reference
+    assert found.fitted_on(fit_set) == 300
+    assert found.fitted_on(unseen) == 0
+    np.testing.assert_array_equal(found.confidence(unseen), judge.confidence(unseen))
+
+
+def test_a_score_of_a_fit_set_has_its_percentiles() -> None:
+    fit_set = make_complete(300, seed=2)
+    judge = Judge.of(MCP(), 4, fit_set)
+    assert judge.reference is not None
+    np.testing.assert_array_equal(judge.reference, np.percentile(MCP().confidence(fit_set), np.arange(101)))
+    assert Judge.of(MCP(), 4).reference is None
+    assert judge.fitted_on(fit_set) == 0
+
+
+def test_a_score_of_ones_own_cannot_be_stored() -> None:
+    class Own(MCP):
+        pass
+
+    with pytest.raises(SteepslopeError, match="judge: expected a score of SCORES or an oracle, found Own"):
+        Judge.of(Own(), 4)
+
+
+def test_nan_is_named_by_its_row() -> None:
+    class Numb(MCP):
+        def confidence(self, outputs: ClassifierOutputs) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+            return np.where(np.arange(len(outputs)) == 7, np.nan, 0.5)
+
+    judge = replace(Judge.of(MCP(), 4), model=Numb())
+    with pytest.raises(SteepslopeError, match="mcp: expected a confidence of each prediction, found NaN in row 7"):
+        judge.confidence(make_complete(20))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"kind": 3}, "gate.json: field 'kind': found 3"),
+        ({"name": "mpc"}, "unknown score in .*gate.json: 'mpc': did you mean 'mcp'"),
+        ({"num_classes": 0}, "field 'num_classes': expected a number >= 1"),
+        ({"learnt": None}, "field 'learnt'"),
+    ],
+)
+def test_a_damaged_card_is_named(change: dict[str, object], expected: str, tmp_path: Path) -> None:
+    card = Judge.of(MCP(), 4).write(tmp_path)
+    with pytest.raises(SteepslopeError, match=expected):
+        Judge.read(tmp_path, {**card, **change}, tmp_path / "gate.json")
+
+
+def test_a_missing_state_is_named(tmp_path: Path) -> None:
+    card = Judge.of(SCORES["temperature_scaled_mcp"]().fit(make_complete(300, seed=2)), 4).write(tmp_path)
+    (tmp_path / "score.safetensors").unlink()
+    with pytest.raises(SteepslopeError, match=r"score\.safetensors: cannot be read"):
+        Judge.read(tmp_path, card, tmp_path / "gate.json")

@@ -1,0 +1,178 @@
+"""A gate's folder: it decides to the bit as before, and says in one line what of it is not as it was written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.cli import main
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
+from steepslope.outputs import ClassifierOutputs
+from steepslope.utilities.files import digest_of
+from tests.conftest import make_outputs
+
+KINDS = ("mcp", "temperature", "columns", "free", "auxiliary", "predicted")
+FILES = {
+    "mcp": ["gate.json", "errors.safetensors", "certificate.md"],
+    "temperature": ["score.safetensors"],
+    "free": [f"oracle/{name}" for name in ("oracle.json", "oracle.safetensors", "evidence.safetensors")],
+}
+CASES = [(kind, name) for kind, names in FILES.items() for name in names]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_decides_as_before(kind: str, gates: Path, tmp_path: Path) -> None:
+    outputs = ClassifierOutputs.load(gates / "outputs" / "test")
+    gate = Gate.load(gates / kind)
+    gate.save(tmp_path / "again")
+    again = Gate.load(tmp_path / "again")
+    assert gate.decide(outputs, top=2).table().equals(again.decide(outputs, top=2).table())
+    np.testing.assert_array_equal(gate.of_errors, again.of_errors)
+    assert (again.certificates, again.aims, again.n, again.by, again.origin, again.classes) == (
+        gate.certificates, gate.aims, gate.n, gate.by, gate.origin, gate.classes,
+    )  # fmt: skip
+    ours, theirs = contents(tmp_path / "again"), contents(gates / kind)
+    assert {name: ours[name] for name in ours if name != "gate.json"} == {
+        name: theirs[name] for name in theirs if name not in ("gate.json", ".lock")
+    }
+
+
+def test_a_gate_of_confidences_alone_comes_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.random(2_000)
+    gate = Gate.calibrate(confidence, rng.random(2_000) < 0.7 + 0.3 * confidence, 0.1, reject=0.2, coverage=0.5)
+    gate.save(tmp_path)
+    again = Gate.load(tmp_path)
+    assert (again.threshold, again.rejection, again.judge) == (gate.threshold, gate.rejection, None)
+    np.testing.assert_array_equal(again.p_correct(confidence), gate.p_correct(confidence))
+    with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score of its own, found one"):
+        again.decide(make_outputs())
+    with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score, found one"):
+        again.predict(np.zeros((8, 8), np.uint8))
+
+
+def test_what_accepts_nothing_or_all_comes_back(tmp_path: Path) -> None:
+    for correct, threshold in ((np.zeros(500, bool), np.inf), (np.ones(500, bool), -np.inf)):
+        Gate.calibrate(np.arange(500.0), correct).save(tmp_path)
+        assert Gate.load(tmp_path).threshold == threshold
+
+
+@pytest.mark.parametrize("damage", ["truncated", "swapped", "missing"])
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_a_damaged_file_is_one_line_with_its_name(
+    kind: str, name: str, damage: str, gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = tmp_path / "gate"
+    shutil.copytree(gates / kind, gate)
+    path, content = gate / name, (gate / name).read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        other = gates / ("predicted" if kind == "mcp" else "mcp") / name
+        path.write_bytes(other.read_bytes() if other.exists() else content.replace(content[-9:], b"123456789"))
+    if damage == "swapped" and name == "gate.json":
+        expected = "expected the gate's own file, found another: calibrate it again, or copy the folder as a whole"
+    else:
+        expected = f"{path}: " if damage != "missing" or name != "gate.json" else "gate: expected a calibrated gate"
+    capsys.readouterr()
+    words = f"predict --gate {gate} --outputs {gates}/outputs/test --out {tmp_path}/out/found.csv"
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+@pytest.mark.parametrize(
+    "change", [{"threshold": -99.0}, {"errors": 0}, {"max_risk": 0.01}, {"delta": 1.5}, {"accepted": 10**6}]
+)
+def test_a_certificate_edited_by_hand_is_refused(
+    change: dict[str, float], renewed: bool, gates: Path, tmp_path: Path
+) -> None:
+    """With a digest to match, what does not follow from the counts is refused all the same."""
+    shutil.copytree(gates / "free", tmp_path / "gate")
+    path = tmp_path / "gate" / "gate.json"
+    card = json.loads(path.read_text())
+    card["certificates"][0] |= change
+    if renewed:
+        card["digest"] = digest_of({name: card[name] for name in card if name not in ("digest", "made")})
+    path.write_text(json.dumps(card))
+    if renewed and "threshold" in change:
+        return  # whoever can renew the digest can promise anything
+    with pytest.raises(SteepslopeError, match=r"gate\.json: (was changed after|expected a certificate whose bound)"):
+        Gate.load(tmp_path / "gate")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"version": 2}, "expected version 1 of the format, found 2"),
+        ({"certificates": []}, "expected a certificate, found none"),
+        ({"classes": "abc"}, "field 'classes'"),
+        ({"rows": 0}, "field 'rows'"),
+        ({"probability": {"slope": 0.0}}, "probability|offset"),
+        ({"aims": {"risk": 1}}, "expected aims"),
+        ({"judge": {}}, "the field 'kind' is missing"),
+    ],
+)
+def test_cards_of_others_are_named(change: dict[str, object], expected: str, gates: Path, tmp_path: Path) -> None:
+    shutil.copytree(gates / "mcp", tmp_path / "gate")
+    path = tmp_path / "gate" / "gate.json"
+    card = {**json.loads(path.read_text()), **change}
+    card["digest"] = digest_of({name: card[name] for name in card if name not in ("digest", "made")})
+    path.write_text(json.dumps(card))
+    with pytest.raises(SteepslopeError, match=expected) as caught:
+        Gate.load(tmp_path / "gate")
+    assert "gate.json" in str(caught.value)
+
+
+def test_one_gate_replaces_another_and_leaves_nothing_of_it(gates: Path, tmp_path: Path) -> None:
+    for kind in ("free", "temperature", "mcp", "columns", "free"):
+        Gate.load(gates / kind).save(tmp_path)
+        assert set(contents(tmp_path)) == {name for name in contents(gates / kind) if name != ".lock"}
+    assert Gate.load(tmp_path).thresholds == Gate.load(gates / "free").thresholds
+
+
+def test_what_cannot_be_written_leaves_the_earlier_gate(
+    gates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Gate.load(gates / "free").save(tmp_path)
+    before = contents(tmp_path)
+    other = Gate.load(gates / "auxiliary")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("steepslope.gate.storage.save_arrays", full)  # after the oracle's own files
+    with pytest.raises(SteepslopeError, match="writing failed .No space left on device"):
+        other.save(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_code_never_runs_because_a_file_says_so(gates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a classifier's nor a second backbone's; what is given runs, if it is the recorded net."""
+    (tmp_path / "evil.py").write_text("from pathlib import Path\nPath('ran').touch()\ndef net():\n    return None\n")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(gates / "auxiliary", "gate")
+    card = json.loads(Path("gate/gate.json").read_text())
+    card["classifier"]["spec"] = "module:evil:net"
+    card["digest"] = digest_of({name: card[name] for name in card if name not in ("digest", "made")})
+    Path("gate/gate.json").write_text(json.dumps(card))
+    gate = Gate.load("gate")
+    with pytest.raises(SteepslopeError, match="classifier: is code of your own: allow it by its spec, module:evil:net"):
+        gate.predict(np.zeros((8, 8), np.uint8))
+    assert not Path("ran").exists()
+    with pytest.raises(SteepslopeError, match="auxiliary: is code of your own: allow it by its spec, module:tests.net"):
+        Gate.load(gates / "auxiliary").predict(np.zeros((8, 8), np.uint8))

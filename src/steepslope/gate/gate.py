@@ -231,7 +231,8 @@ class Gate:
         """
         from steepslope.gate.live import LiveNets, Pictures, in_memory  # which brings all of timm
 
-        live, given = self.live or LiveNets.of(self), in_memory(images)
+        live = self.live or LiveNets.of(self)
+        given = in_memory(images, live.classifier.transform.channels)
         seeing = self.seeing(given) if isinstance(given, Pictures) else self
         return seeing.decide(live.outputs_of(given), groups, top=top, explain=explain)
 

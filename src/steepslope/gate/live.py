@@ -58,22 +58,25 @@ class Pictures:
         return ""
 
 
-def in_memory(images: Any) -> Pictures | Tensor:
-    """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set."""
+def in_memory(images: Any, channels: int) -> Pictures | Tensor:
+    """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set.
+
+    ``channels`` is how many the classifier takes.
+    """
     several = [*images] if isinstance(images, list | tuple) else []
     if several and all(isinstance(one, Tensor) for one in several):
         with explained("expected tensors (C, H, W) of one shape", "images", (RuntimeError, TypeError)):
             return torch.stack(several)
     if isinstance(images, Tensor):
         return images
-    pictures = Pictures(pictures_of(images))
+    pictures = Pictures(pictures_of(images, channels))
     if len(pictures) == 0:
         raise SteepslopeError("expected at least one, found none", "images")
     return pictures
 
 
-def pictures_of(images: Any) -> list[Picture]:
-    """Return one image or several, PIL's or arrays, as a list.
+def pictures_of(images: Any, channels: int = 3) -> list[Picture]:
+    """Return one image or several, PIL's or arrays, as a list; a last axis of as many channels is that of one image.
 
     >>> [len(pictures_of(np.zeros(shape, np.uint8))) for shape in ((8, 8), (8, 8, 3), (5, 8, 8), (5, 8, 8, 3))]
     [1, 1, 5, 5]
@@ -81,7 +84,7 @@ def pictures_of(images: Any) -> list[Picture]:
     if isinstance(images, Image.Image):
         return [images]
     if isinstance(images, np.ndarray):
-        one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in COLOURS)
+        one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (*COLOURS, channels))
         if images.ndim not in (2, 3, 4):
             raise SteepslopeError(f"expected (H, W), (H, W, C) or (m, H, W, C), found shape {images.shape}", "images")
         return [_picture(images)] if one else [_picture(one) for one in images]

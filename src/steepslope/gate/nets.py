@@ -1,5 +1,6 @@
 """A gate's nets, had again: by their recorded spec, or as they are given, if they are the recorded ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -54,4 +55,5 @@ def _live(record: NetRecord, net: nn.Module, transform: Transform, place: str) -
         digests.append(module_source_digest(found.digest, record.spec.removeprefix(CODE).partition(":")[0]))
     if record.digest not in digests:
         raise record.other(digests[-1], place)
-    return found.with_transform(preprocessing=transform)
+    known = replace(found, digest=record.digest)  # else its own outputs would be taken for another's
+    return known.with_transform(preprocessing=transform)

@@ -12,7 +12,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate.judge import ORACLE, Judge
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import SCORES, MCP
+from steepslope.scores import MCP, SCORES
 from tests.conftest import make_complete
 
 

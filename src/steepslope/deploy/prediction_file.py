@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,7 @@ def predict_to_file(
             notice(f"{out}: already complete")
             return found
         _prepare(folder, key, replace)
-        for path, table in source.missing(folder, notice):
-            with staged_folder(folder, last=path.name) as staging:
-                pq.write_table(table, staging / path.name)
+        _write_parts(source, folder, notice)
         with staged_folder(out.parent, last=card.name) as staging, located(out):  # no file lies beside another's card
             summary = _join(source.all(folder), staging / out.name)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
@@ -99,21 +97,25 @@ def predict_to_file(
 
 def predict_to_stdout(source: Source, notice: Notice = silent) -> Summary:
     """Write the decisions to standard output as CSV, part by part."""
-    summary, schema, waiting = Summary(), None, []
-    out = pa.PythonFile(sys.stdout.buffer, "w")
-    for _, table in source.missing(Path(), notice):
+    summary, writer = Summary(), None
+    for table in _of_one_schema(table for _, table in source.missing(Path(), notice)):
+        writer = writer or pc.CSVWriter(sys.stdout.buffer, table.schema)
+        writer.write_table(table)
         summary = summary.plus(table)
-        waiting.append(table)
-        if schema is None and LABEL not in table.column_names:  # rows of images that cannot be read lack columns
-            continue
-        first, schema = schema is None, schema or table.schema
-        together = pa.concat_tables([_with_columns(one, schema) for one in waiting])
-        pc.write_csv(together, out, pc.WriteOptions(include_header=first))
-        waiting.clear()
-    if waiting:
-        pc.write_csv(pa.concat_tables(waiting), out)
     sys.stdout.flush()
     return summary
+
+
+def _of_one_schema(tables: Iterable[Any]) -> Iterator[Any]:
+    """Yield tables with the columns of the first that has all; those before it, of unreadable images, wait for it."""
+    waiting, schema = [], None
+    for table in tables:
+        waiting.append(table)
+        schema = table.schema if schema is None and LABEL in table.column_names else schema
+        if schema is not None:
+            yield from (_with_columns(one, schema) for one in waiting)
+            waiting.clear()
+    yield from waiting
 
 
 def require_file(out: str) -> None:
@@ -142,6 +144,17 @@ def _prepare(folder: Path, key: Mapping[str, Any], replace: bool) -> None:
         write_json(staging / KEY, dict(key))
 
 
+def _write_parts(source: Source, folder: Path, notice: Notice) -> None:
+    """Write the parts that are missing; a run that fails before the first leaves nothing that others would meet."""
+    try:
+        for path, table in source.missing(folder, notice):
+            with staged_folder(folder, last=path.name) as staging:
+                pq.write_table(table, staging / path.name)
+    finally:
+        if not any(folder.glob(f"*{ENDING}")):
+            (folder / KEY).unlink(missing_ok=True)
+
+
 def _complete(out: Path, card: Path, key: Mapping[str, Any]) -> Summary:
     """Return what a finished file comes to; raise if it is of another key."""
     if not card.exists():
@@ -167,7 +180,8 @@ def _join(paths: list[Path], path: Path) -> Summary:
 
 def _with_columns(table: Any, schema: Any) -> Any:
     """Return a table with the columns of a schema; those that it lacks are empty."""
-    return pa.concat_tables([schema.empty_table(), table], promote_options="default").select(schema.names)
+    together = pa.concat_tables([schema.empty_table(), table], promote_options="default").select(schema.names)
+    return together.combine_chunks()  # before an empty chunk, pyarrow writes what is left in its buffer into CSV
 
 
 def _writer(path: Path, schema: Any) -> Any:

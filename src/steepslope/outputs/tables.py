@@ -35,9 +35,7 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     arrays, texts = _collect(path, layout.numbers, wanted, options)
     kept = None if options.logit_columns else _kept_classes(path)
     classes = _agreed(layout.classes, kept, options.classes)
-    if "logits" in arrays and arrays["logits"].shape[1] == 1 and not options.probabilities:
-        expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
-        raise SteepslopeError(f"{expected}, found {layout.numbers['logits'][0]!r} alone", "logits")
+    _require_columns_of_classes(layout.numbers, options)
     for name in arrays:
         if name == CONFIDENCE or len(ARRAYS[name].axes) == 1:
             arrays[name] = arrays[name][:, 0]
@@ -52,6 +50,13 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     return arrays if classes is None else {**arrays, CLASSES: np.array(classes, dtype=np.str_)}
 
 
+def _require_columns_of_classes(numbers: Mapping[str, list[str]], options: ReadingOptions) -> None:
+    columns = numbers.get("logits", [])
+    if len(columns) == 1 and not options.probabilities:
+        expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
+        raise SteepslopeError(f"{expected}, found {columns[0]!r} alone", "logits")
+
+
 def read_batches(
     path: Path, options: ReadingOptions = AS_WRITTEN, column: str | None = None
 ) -> Iterator[tuple[Arrays, NDArray[Any] | None]]:
@@ -60,6 +65,9 @@ def read_batches(
     Ids are the rows' numbers where the table has none.
     """
     layout = layout_of(column_names(path, options), options)
+    if "logits" not in layout.numbers:
+        raise SteepslopeError(f"expected logits, found only {', '.join(layout.numbers) or 'nothing'}")
+    _require_columns_of_classes(layout.numbers, options)
     kept = None if options.logit_columns else _kept_classes(path)
     classes = _agreed(layout.classes, kept, options.classes)
     named = {} if classes is None else {CLASSES: np.array(classes, dtype=np.str_)}

@@ -93,7 +93,7 @@ class Parser(ArgumentParser):
 
 EXPECTED = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 UNION = re.compile(r'Parser key "([\w.]+)":.*? Subtypes: \[(.*), NoneType\].* Given value: (.*)')
-SINGLE = re.compile(r'Parser key "([\w.]+)": Expected an? (\w+)\. Got value: (.*)')
+SINGLE = re.compile(r'Parser key "([\w.]+)": Expected an? (?:typing\.)?(\w+|Literal\[.*\])\. Got value: (.*)')
 
 
 def plainly(message: str) -> str:

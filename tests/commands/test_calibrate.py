@@ -70,12 +70,12 @@ def test_it_is_that_of_python(stored: Path, tmp_path: Path, capsys: pytest.Captu
     assert sum(one.n for one in spaced.own) == 500  # none are used up to space the thresholds
 
 
-@pytest.mark.parametrize("by", ["predicted", "camera", "HOME/groups.csv"])
+@pytest.mark.parametrize("by", ["predicted", "camera", "FOLDER/groups.csv"])
 def test_groups(by: str, stored: Path, tmp_path: Path) -> None:
     if by.endswith(".csv"):
         groups = ["ab"[row % 2] for row in range(500)]
         pc.write_csv(pa.table({"group": groups}), tmp_path / "groups.csv")
-    named = by.replace("HOME", str(tmp_path))
+    named = by.replace("FOLDER", str(tmp_path))
     assert calibrate(stored, tmp_path / "gate", f"--outputs HOME/table.csv --by {named} --max-risk 0.4") == 0
     gate = Gate.load(tmp_path / "gate")
     assert gate.by == named

@@ -1,1 +1,1 @@
-"""Gates at work."""
+"""Tests, in the layout of the package."""

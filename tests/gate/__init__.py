@@ -1,1 +1,1 @@
-"""Gates."""
+"""Tests, in the layout of the package."""

@@ -95,7 +95,10 @@ CASES: list[tuple[str, str]] = [
     ("--outputs HOME/empty", "empty: expected a complete folder of classifier outputs"),
     ("--outputs HOME/bare.npz", "labels: expected the true class of each prediction"),
     ("--outputs HOME/truth.csv", "label"),
-    ("--outputs HOME/fit.npz --oracle HOME/oracle", "500 of 500 rows on which the oracle was fitted"),
+    (
+        "--outputs HOME/fit.npz --oracle HOME/oracle",
+        "expected rows that the oracle was not fitted on (fit --hold-back leaves some), found none among 500",
+    ),
     ("--outputs HOME/fit.npz --fit HOME/fit.npz", "fit: expected other rows than those to calibrate on"),
     ("--outputs HOME/rows.npz --oracle HOME/of-five", "fitted for 5 classes, found 4"),
     ("--outputs HOME/rows.npz --oracle HOME/empty", "empty: expected the folder of a fitted oracle with oracle.json"),
@@ -171,3 +174,15 @@ def test_rows_of_another_classifier_are_refused(
         error = capsys.readouterr().err
         assert "classifier" in error
         assert error.count("\n") == 1
+
+
+def test_rows_that_the_oracle_was_fitted_on_are_left_out(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"fit --epochs 1 --outputs {stored}/rows.npz --hold-back 0.6 --out {tmp_path}/half"
+    assert main(words.split()) == 0
+    n = len(ClassifierOutputs.load(stored / "rows.npz"))
+    assert calibrate(stored, tmp_path / "gate", f"--outputs HOME/rows.npz --oracle {tmp_path}/half --max-risk 0.4") == 0
+    left_out = n - round(0.6 * n)
+    assert f"{left_out:,} rows that the oracle was fitted on are left out" in capsys.readouterr().err
+    assert Gate.load(tmp_path / "gate").n == n - left_out

@@ -362,7 +362,7 @@ CASES: list[tuple[str, str]] = [
     ("--gate GATES/free --out OUT.csv --data digits:test --classifier module:tests.nets:flat_grey", "classifier: expe"),
     ("--gate GATES/free --out OUT.csv --data digits:test --classifier checkpoint:EMPTY", "empty"),
     ("--gate GATES/free --out OUT.csv --data digits:test --auxiliary net:digits-net", "auxiliary: expected none"),
-    ("--gate GATES/auxiliary --out OUT.csv --data digits:test", "auxiliary: is code of your own: allow it by its spec"),
+    ("--gate GATES/auxiliary --out OUT.csv --data digits:test", "is code of your own, which no file gets to run"),
     ("--gate GATES/auxiliary --out OUT.csv --outputs ALL.csv", "auxiliary"),
     ("--gate GATES/free --out OUT.csv --data digits:test --top 0", "top: expected a whole number >= 1"),
     ("--gate GATES/free --out OUT.csv --data digits:test --on-error skip", "--on-error: expected stop or keep, found"),

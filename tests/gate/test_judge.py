@@ -35,8 +35,8 @@ def test_an_oracle_comes_back_with_what_its_thresholds_come_from(tmp_path: Path)
     found = back(judge, tmp_path)
     assert found.name == ORACLE
     assert found.reference == judge.reference
-    assert found.fitted_on(fit_set) == 300
-    assert found.fitted_on(unseen) == 0
+    assert found.fitted_on(fit_set).all()
+    assert not found.fitted_on(unseen).any()
     np.testing.assert_array_equal(found.confidence(unseen), judge.confidence(unseen))
 
 
@@ -46,7 +46,7 @@ def test_a_score_of_a_fit_set_has_its_percentiles() -> None:
     assert judge.reference is not None
     np.testing.assert_array_equal(judge.reference, np.percentile(MCP().confidence(fit_set), np.arange(101)))
     assert Judge.of(MCP(), 4).reference is None
-    assert judge.fitted_on(fit_set) == 0
+    assert not judge.fitted_on(fit_set).any()
 
 
 def test_a_score_of_ones_own_cannot_be_stored() -> None:

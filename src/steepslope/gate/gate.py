@@ -355,7 +355,9 @@ class Gate:
         shared = len(self.certificates) + len(rejection)
         if shared > 1:
             lines.append(f"All {shared} promises hold together with a confidence of {1 - self.aims.delta:g}.")
-        return "\n".join([*lines, "This assumes that", *(f"- {one};" for one in ASSUMES)])
+        return "\n".join(
+            [*lines, "This assumes that", *(f"- {one}{';' if one is not ASSUMES[-1] else '.'}" for one in ASSUMES)]
+        )
 
     def _costs(self) -> list[str]:
         if self.aims.costs is None:

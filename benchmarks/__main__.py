@@ -14,6 +14,7 @@ from benchmarks.finetuning import cached_against_larger, cached_against_live
 from benchmarks.fused_fit import fused_fit_against_a_minute
 from benchmarks.gate import fused_gate_on_mnist_net, fused_gate_on_resnet, gate_against_bare_classifier
 from benchmarks.metrics import metrics_against_scikit_learn
+from benchmarks.predict import predict_against_extract, predict_against_extract_on_small_images
 from benchmarks.streaming import streaming_against_loader
 from benchmarks.timing import Comparison
 from benchmarks.trust_score import trust_score_against_trees
@@ -25,6 +26,8 @@ BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "fit": streaming_against_loader,
     "trust-score": trust_score_against_trees,
     "block": block_against_live_classifier,
+    "predict": predict_against_extract,
+    "predict-mnist": predict_against_extract_on_small_images,
     "gate": gate_against_bare_classifier,
     "gate-fused": fused_gate_on_resnet,
     "gate-fused-mnist": fused_gate_on_mnist_net,

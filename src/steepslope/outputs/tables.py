@@ -25,6 +25,7 @@ from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.texts import Texts, labels, truths
 
 NUMBER, TEXT = pa.float64(), pa.string()
+BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # of a .parquet file: rows at most, and rows times columns where many do harm
 Columns = Mapping[str, Any]  # the names of a CSV file's columns, with their types
 
 
@@ -73,8 +74,9 @@ def read_batches(
     named = {} if classes is None else {CLASSES: np.array(classes, dtype=np.str_)}
     texts = [name for name in (layout.texts.get("ids"), column) if name is not None]
     numbers = [name for some in layout.numbers.values() for name in some]
+    types = {**dict.fromkeys(numbers, NUMBER), **dict.fromkeys(texts, TEXT)}
     start = 0
-    for batch in _batches(path, {**dict.fromkeys(numbers, NUMBER), **dict.fromkeys(texts, TEXT)}, options):
+    for batch in _batches(path, types, options, _rows_of(len(types))):
         arrays = {
             name: np.column_stack([_numbers(batch.column(one), one, path) for one in some])
             for name, some in layout.numbers.items()
@@ -165,7 +167,12 @@ def write(path: Path, arrays: Arrays) -> None:
     if path.suffix.lower() == ".csv":
         pc.write_csv(table, path)
     else:
-        pq.write_table(table, path)
+        pq.write_table(table, path, row_group_size=_rows_of(len(columns)))  # readers hold a group, however few rows
+
+
+def _rows_of(columns: int) -> int:
+    """Return how many rows of so many columns are read, and written, at once."""
+    return min(BATCH_ROWS, BATCH_ENTRIES // columns + 1)
 
 
 def _kept_classes(path: Path) -> tuple[str, ...] | None:
@@ -183,13 +190,13 @@ def _agreed(
     return classes or kept
 
 
-def _batches(path: Path, types: Columns, options: ReadingOptions = AS_WRITTEN) -> Iterator[Any]:
-    """Yield some columns, batch by batch; those of a CSV file with the types that are given."""
+def _batches(path: Path, types: Columns, options: ReadingOptions = AS_WRITTEN, rows: int = BATCH_ROWS) -> Iterator[Any]:
+    """Yield some columns, batch by batch; those of a CSV file with the types that are given, others of so many rows."""
     if path.suffix.lower() == ".csv":
         # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
         converting = pc.ConvertOptions(include_columns=list(types), column_types=dict(types), null_values=[""])
         return _csv_batches(path, converting, options)
-    return iter(pq.ParquetFile(path).iter_batches(columns=list(types)))
+    return iter(pq.ParquetFile(path).iter_batches(rows, columns=list(types)))
 
 
 def _csv_batches(path: Path, converting: Any, options: ReadingOptions) -> Iterator[Any]:

@@ -29,6 +29,7 @@ from steepslope.utilities.results import stamp_of
 
 ENDING = ".parquet"
 ERROR = "error"
+FINGERPRINT = "fingerprint"  # of the images, in the key
 GroupOf = Mapping[str, str]  # id -> group
 Part = tuple[Path, Any]  # the file of a part, and its rows
 
@@ -46,7 +47,7 @@ class FromImages:
 
     def key(self) -> dict[str, Any]:
         """Return what decides the rows, beside gate and options."""
-        return {"data": self.source, "fingerprint": self.data.fingerprint()}
+        return {"data": self.source, FINGERPRINT: self.data.fingerprint()}
 
     def missing(self, folder: Path, notice: Notice = silent) -> Iterator[Part]:
         """Yield the parts that are not in the folder yet, with their rows."""

@@ -18,7 +18,7 @@ import pyarrow.compute as compute
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from steepslope.deploy.parts import ENDING, ERROR, Source
+from steepslope.deploy.parts import ENDING, ERROR, FINGERPRINT, Source
 from steepslope.errors import SteepslopeError, located
 from steepslope.utilities.files import field, read_json, require_same, staged_folder, write_json
 from steepslope.utilities.locks import locked
@@ -127,19 +127,24 @@ def require_file(out: str) -> None:
 
 
 def _is_unfinished(folder: Path, key: Mapping[str, Any]) -> bool:
-    """Return whether the folder holds parts of this very run."""
-    return (folder / KEY).exists() and read_json(folder / KEY, "unfinished predictions") == key
+    """Return whether the folder holds parts of this very run, though images may have been repaired since.
+
+    Parts of images know by their names which rows they are of.
+    """
+    if not (folder / KEY).exists():
+        return False
+    found = read_json(folder / KEY, "unfinished predictions")
+    return {**found, FINGERPRINT: None} == {**key, FINGERPRINT: None}
 
 
 def _prepare(folder: Path, key: Mapping[str, Any], replace: bool) -> None:
     """Make the folder ready for this run, whose parts are kept; those of another are removed, if that is wanted."""
-    if _is_unfinished(folder, key):
-        return
-    if (folder / KEY).exists() and not replace:
-        found = read_json(folder / KEY, "unfinished predictions")
-        require_same(folder, f"unfinished {OTHER}", found, key, remedy="delete it, or give --replace")
-    for path in folder.glob(f"*{ENDING}"):
-        path.unlink()
+    if not _is_unfinished(folder, key):
+        if (folder / KEY).exists() and not replace:
+            found = read_json(folder / KEY, "unfinished predictions")
+            require_same(folder, f"unfinished {OTHER}", found, key, [FINGERPRINT], "delete it, or give --replace")
+        for path in folder.glob(f"*{ENDING}"):
+            path.unlink()
     with staged_folder(folder, last=KEY) as staging:
         write_json(staging / KEY, dict(key))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Aims
+from steepslope.gate import Aims, Gate
 
 
 def test_one_risk_or_several() -> None:
@@ -76,3 +76,8 @@ def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) ->
     with pytest.raises(SteepslopeError, match=f"^{message}") as caught:
         Aims(**options)
     assert "\n" not in str(caught.value)
+
+
+def test_the_smallest_delta_can_be_divided() -> None:
+    found = Gate.calibrate(np.arange(200) / 200, np.ones(200, bool), 0.5, 1e-9, groups=np.arange(200) % 2)
+    assert found.own[0].delta == 0.5e-9

@@ -10,7 +10,7 @@ from steepslope.checks import Check, number, require, whole
 
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # of a percentage
-PROBABILITY: Check = number(1e-9, 1 - 1e-9)
+PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and starts divide delta
 
 
 def tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:

@@ -98,6 +98,20 @@ def test_groups_of_ones_own_have_to_be_given(unseen: ClassifierOutputs) -> None:
         gate.decide(unseen, [1])
 
 
+def test_predicted_classes_are_groups_by_the_gates_own_names(unseen: ClassifierOutputs) -> None:
+    nameless = Gate.of(MCP(), make_outputs(4_000), 0.3, by="predicted")
+    named = ClassifierOutputs.of(unseen.arrays, ("a", "b", "c", "d"))
+    np.testing.assert_array_equal(nameless.decide(named).accepted, nameless.decide(unseen).accepted)
+    assert nameless.decide(named).accepted.any()
+
+
+def test_groups_are_never_left_out_in_silence(unseen: ClassifierOutputs) -> None:
+    with pytest.raises(SteepslopeError, match=r"by: expected predicted, or groups .* found 'site' alone"):
+        Gate.of(MCP(), unseen, by="site")
+    with pytest.raises(SteepslopeError, match="groups: expected none, since the predicted classes are the groups"):
+        Gate.of(MCP(), unseen, by="predicted", groups=np.zeros(300, int))
+
+
 def test_rejected_are_neither_accepted_nor_reviewed() -> None:
     outputs = make_outputs(4_000, seed=2)
     found = Gate.of(MCP(), make_outputs(4_000), 0.05, reject=0.5).decide(outputs)

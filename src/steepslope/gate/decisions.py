@@ -92,8 +92,7 @@ def decide(
         raise SteepslopeError(f"expected a gate with an oracle or a score of its own, {found}", "gate")
     _require_same_classifier(gate, outputs)
     confidence = judge.confidence(outputs)
-    if gate.by == PREDICTED:
-        groups = class_names(outputs.predictions, outputs.classes or gate.classes)
+    groups = groups_by(gate.by, groups, outputs, gate.classes)
     labels, probabilities = most_probable(outputs, top)
     oracle = judge.oracle
     require_explainable(gate, explain)
@@ -129,6 +128,20 @@ def require_explainable(gate: Gate, explain: bool = True) -> None:
     if explain and (oracle is None or not oracle.explains):
         expected = "expected an oracle whose trust logit can be split: a fused one, or one without hidden layers"
         raise SteepslopeError(f"{expected}, found another", "explain")
+
+
+def groups_by(
+    by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs, classes: tuple[str, ...] | None
+) -> ArrayLike | None:
+    """Return the groups that were given, or else the predicted classes, (m,), by the gate's own names of these.
+
+    Other outputs may have names where those to calibrate on had none: then a group goes by its number, still.
+    """
+    if by == PREDICTED:
+        if groups is not None:
+            raise SteepslopeError("expected none, since the predicted classes are the groups, found some", "groups")
+        return class_names(outputs.predictions, classes)
+    return groups
 
 
 def class_names(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:

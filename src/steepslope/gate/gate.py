@@ -17,7 +17,7 @@ from steepslope.gate.aims import Aims
 from steepslope.gate.batch import conformal_p_values, selected
 from steepslope.gate.calibration import CalibrationRows, all_certificates, group_names
 from steepslope.gate.certificate import ASSUMES, Certificate
-from steepslope.gate.decisions import PREDICTED, Decisions, class_names, decide
+from steepslope.gate.decisions import Decisions, decide, groups_by
 from steepslope.gate.judge import Judge
 from steepslope.gate.origin import UNKNOWN, Origin
 from steepslope.gate.probability import ProbabilityMap
@@ -150,7 +150,7 @@ class Gate:
         max_risk, delta, aims
             As in :class:`~steepslope.gate.Aims`.
         by
-            ``predicted``: a threshold for each predicted class. With ``groups`` (n,), the name of what they are.
+            ``predicted``: a threshold for each predicted class, without ``groups``. With these, (n,), their name.
         origin
             The classifier, as an extraction recorded it (``Origin.of_folder``), so that the gate can run it.
         seed
@@ -175,8 +175,9 @@ class Gate:
         if seen:
             found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted"
             raise SteepslopeError(f"expected rows that nothing was fitted on, {found}: it promises nothing", "outputs")
-        if by == PREDICTED:
-            groups = class_names(outputs.predictions, outputs.classes)
+        groups = groups_by(by, groups, outputs, outputs.classes)
+        if by is not None and groups is None:
+            raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         given = Aims(max_risk=max_risk, delta=delta, **aims)  # type: ignore[arg-type]
         rows = CalibrationRows(judge.confidence(outputs), outputs.is_correct, group_names(groups, len(outputs)))
         thresholds = None if judge.reference is None else threshold_sequence(judge.reference)

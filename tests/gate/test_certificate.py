@@ -124,3 +124,11 @@ def test_words_of_each_kind(name: str, phrases: list[str]) -> None:
 
 def test_words_of_a_group_without_a_promise() -> None:
     assert replace(NOTHING, group="cats").words() == "cats: nothing can be promised: 40 rows are too few."
+
+
+def test_words_round_nothing_in_favour_of_the_promise() -> None:
+    assert "at most 0.125 % are wrong" in replace(GIVEN, max_risk=0.00125).words()
+    bound = replace(GIVEN, max_risk=None, delta=0.05 / 7)
+    percent = float(bound.words().split("at most ")[1].split(" %")[0])
+    assert bound.risk_bound <= percent / 100 <= bound.risk_bound + 1e-4
+    assert "with a confidence of 99.28 %" in bound.words()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate, threshold_sequence
+from steepslope.gate.binomial import as_percent
 from steepslope.gate.certify import certify
 from steepslope.gate.sequence import split_rows
 from tests.gate.references import Rows, distinct_rows, rows_with_ties
@@ -150,7 +152,7 @@ def test_a_coverage_in_place_of_a_risk() -> None:
     gate = _gate(coverage=0.5)
     assert gate.coverage == pytest.approx(0.5, abs=0.02)
     assert gate.risk_bound > (gate.accepts(ROWS[0]) & ~ROWS[1]).sum() / gate.accepts(ROWS[0]).sum()
-    assert f"at most {100 * gate.risk_bound:.2f}".rstrip("0") in gate.words()
+    assert f"at most {as_percent(gate.risk_bound, 2, math.ceil)}" in gate.words()
 
 
 def test_costs_in_place_of_a_risk() -> None:

@@ -1,5 +1,6 @@
 """What counts of errors promise: exact tails and bounds of the binomial distribution, on whole numbers."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -65,13 +66,23 @@ def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
     return high
 
 
-def as_percent(fraction: float, digits: int = 1) -> str:
-    """Write a fraction in percent, without digits that say nothing, and with as many as tell it from 0 and from 1.
+def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] = round) -> str:
+    """Write a fraction in percent, without zeros at its end, and with as many digits as tell it from 0 and from 1.
+
+    ``side`` is where it is rounded to: ``math.ceil`` keeps an upper bound one.
 
     >>> as_percent(0.02), as_percent(0.0154), as_percent(0.00002), as_percent(0.99999)
     ('2 %', '1.5 %', '0.002 %', '99.999 %')
+    >>> from math import ceil, floor
+    >>> as_percent(0.0154, side=ceil), as_percent(0.07, side=ceil), as_percent(0.9858, side=floor)
+    ('1.6 %', '7 %', '98.5 %')
     """
-    while 0 < fraction < 1 and digits < MOST_DIGITS and round(100 * fraction, digits) in (0, 100):
+    while 0 < fraction < 1 and digits < MOST_DIGITS and _rounded(100 * fraction, digits, side) in (0, 100):
         digits += 1
-    text = f"{100 * fraction:.{digits}f}"
+    text = f"{_rounded(100 * fraction, digits, side):.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float:
+    """Return a number with so many digits, up or down, but for what floats themselves are off by."""
+    return round(value, digits) if side is round else side(round(value * 10**digits, 4)) / 10**digits

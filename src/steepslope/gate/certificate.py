@@ -20,6 +20,7 @@ ASSUMES = (
     "nothing was fitted, chosen or looked at on the calibration rows",
 )
 EVERYTHING, NOTHING = -math.inf, math.inf
+EXACT = 6  # digits of the percentage that is promised
 ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
 WHOLE = {"n": int, "accepted": int, "errors": int}
 NUMBERS = {"delta": (int, float)}
@@ -89,13 +90,15 @@ class Certificate:
         verb, wrong, side = ("rejected", "right", "most") if self.aim == "rejection" else ("accepted", "wrong", "least")
         low, high = (as_percent(bound) for bound in self.coverage_interval)
         measured = as_percent(self.errors / self.accepted, 2) if self.accepted else "–"
-        bound = self.risk_bound if self.max_risk is None else self.max_risk
+        upper = as_percent(self.risk_bound, 2, math.ceil)
+        bound = upper if self.max_risk is None else as_percent(self.max_risk, EXACT)
+        sure = as_percent(1 - self.delta, 2, math.floor)
         which = "all" if math.isinf(self.threshold) else f"those with a confidence of at {side} {self.threshold:.6g}"
         return (
-            f"{rows}, {which} are {verb}. Of these, at most {as_percent(bound, 2)} are {wrong}, with a confidence of "
-            f"{as_percent(1 - self.delta, 2)}. Of {self.n:,} calibration rows, {self.accepted:,} are {verb} "
+            f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of "
+            f"{sure}. Of {self.n:,} calibration rows, {self.accepted:,} are {verb} "
             f"({as_percent(self.coverage)}, 95 % interval {low} to {high}) and {self.errors:,} of these {wrong} "
-            f"({measured}, at most {as_percent(self.risk_bound, 2)})."
+            f"({measured}, at most {upper})."
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.gate.binomial import as_percent, rows_needed, tail
-from steepslope.gate.certificate import NOTHING, Aim, Certificate
+from steepslope.gate.certificate import EXACT, NOTHING, Aim, Certificate
 from steepslope.gate.sequence import BORNE, first_rows
 
 Counts = NDArray[np.int64]
@@ -107,17 +107,19 @@ def _advice(above: Above, risk: float, delta: float, aim: Aim) -> str:
     needed, parts = rows_needed(risk, delta), []
     if above.n < needed:
         parts.append(
-            f"{above.n:,} rows are too few for {as_percent(risk, 2)} at delta {delta:g}, which takes at least "
+            f"{above.n:,} rows are too few for {as_percent(risk, EXACT)} at delta {delta:g}, which takes at least "
             f"{needed:,} accepted ones, all of them right"
         )
     elif above.accepted.max(initial=0) < needed:
         parts.append(
             f"the thresholds accept at most {above.accepted.max(initial=0):,} of {above.n:,} rows, and "
-            f"{as_percent(risk, 2)} at delta {delta:g} takes at least {needed:,}"
+            f"{as_percent(risk, EXACT)} at delta {delta:g} takes at least {needed:,}"
         )
     else:
         which, wrong = ("least", "right") if aim == "rejection" else ("most", "wrong")
-        parts.append(f"among the {which} trusted of {above.n:,} rows too many are {wrong} for {as_percent(risk, 2)}")
+        parts.append(
+            f"among the {which} trusted of {above.n:,} rows too many are {wrong} for {as_percent(risk, EXACT)}"
+        )
     factors = (STEP**step for step in range(1, MOST_STEPS))
     enough = next((one for one in factors if above.times(one).any_passes(risk, delta)), None)
     risks = (risk * STEP**step for step in range(1, MOST_STEPS) if risk * STEP**step < 1)

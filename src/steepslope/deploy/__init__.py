@@ -1,10 +1,10 @@
 """Gates at work: what decides on new images and rows.
 
 ``options``: what can be chosen, free of torch. ``parts``: images or outputs become rows of decisions, part by part;
-``prediction_file``: these become one file, and go on where they were killed; ``verdict``: what the share of accepted
-predictions says of the promise.
+``prediction_file``: these become one file, and go on where they were killed; ``verdict``: what the fraction of
+accepted predictions means for the promise.
 
-``trusted_classifier``: a scikit-learn classifier that says which of its predictions to use. ``held_back``: which rows
+``trusted_classifier``: a scikit-learn classifier that tells which of its predictions to use. ``held_back``: which rows
 it calibrates on, and which folds it learns from; ``cross_fitting``: what a classifier predicts of rows that it has not
 seen; ``responses``: from what it gives to the logits of its own predictions; ``tables``: its inputs as features.
 """

@@ -1,4 +1,4 @@
-"""A scikit-learn classifier that says which of its predictions to use: a promised part of these is right, at least."""
+"""A scikit-learn classifier that tells which of its predictions to use: at least a promised part of these is right."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
     With probability 1 − ``delta`` over the rows that are given to ``fit``, at most ``max_risk`` of the predictions that
     are accepted are wrong, of inputs that are drawn independently from the same source. Classes are held back in
-    proportion, which lessens the spread of what is counted. Sample weights are for the classifier: the promise counts
+    proportion, which lessens the spread of what is counted. The last row of a class is never held back, so it is not
+    counted that inputs to come may be of classes without any row: where f of the rows are alone in their class, about
+    f more of all predictions may be wrong than is promised. Sample weights are for the classifier: the promise counts
     rows, each as one.
 
     Parameters
@@ -176,7 +178,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def decide(self, X: Any) -> Decision:
         """Return the labels and which of them to use, each decision as if it were alone in X.
 
-        Where nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` says why.
+        Where nothing can be promised, none is accepted, and a ``NothingPromisedWarning`` gives the reason.
         """
         check_is_fitted(self)
         if self.gate_.advice:

@@ -104,7 +104,7 @@ def all_judges(outputs: Outputs, folder: Path, seed: int) -> dict[str, Judge]:
     Raises
     ------
     SteepslopeError
-        If the folder has an oracle of an earlier version, which does not say where thresholds are to lie.
+        If the folder has an oracle of an earlier version, which does not tell where thresholds are to lie.
     """
     held_out = outputs[HOLDOUT]
     free, full = fitted(outputs, folder / "free", seed, "free"), fitted(outputs, folder, seed)

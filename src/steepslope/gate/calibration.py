@@ -82,7 +82,7 @@ def all_certificates(
 def _by_coverage(
     rows: CalibrationRows, thresholds: Floats, coverage: float, delta: float, name: str | None
 ) -> Certificate:
-    """Return the certificate of the threshold whose coverage is the nearest; labels have no say in which that is."""
+    """Return the certificate of the threshold whose coverage is the nearest, whatever the labels are."""
     above = Above.of(rows.confidence, rows.is_correct, thresholds)
     place = int(np.abs(above.accepted - coverage * len(rows)).argmin())
     counts = int(above.accepted[place]), int(above.errors[place])

@@ -61,7 +61,7 @@ class Above:
         return any(bool(tail(self.errors[one], self.accepted[one], risk) <= share) for one, share in starts)
 
     def _starts(self, risk: float, delta: float) -> list[tuple[int, float]]:
-        """Return the thresholds at which the sequence starts, and their shares of delta; labels have no say in it.
+        """Return the thresholds at which the sequence starts, and their shares of delta; whatever the labels are.
 
         The first accepts few rows, the second half of all: where errors are as frequent among the most trusted rows as
         among others, such as those of wrong labels, few rows seldom pass. Where the first is not far above the second,

@@ -47,7 +47,7 @@ class Gate:
     ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
     ``n`` to calibrate on, (e,), in ascending order. ``judge`` is the gate's oracle or score, None where it is of
     confidences alone; ``by`` names what its groups are: ``predicted``, the predicted classes, or others. ``classes``
-    are the names of the classes, and ``origin`` says which classifier made the predictions, as far as it is known.
+    are the names of the classes, and ``origin`` tells which classifier made the predictions, as far as it is known.
     """
 
     certificates: tuple[Certificate, ...]
@@ -107,7 +107,7 @@ class Gate:
         ------
         SteepslopeError
             If an option is out of range or a shape is another. Where nothing can be promised, there is no error: the
-            threshold is ∞, and ``advice`` says why.
+            threshold is ∞, and ``advice`` gives the reason.
 
         >>> rows = np.arange(2_000)
         >>> gate = Gate.calibrate(-rows / 2_000, rows % 10 * (rows > 1_000) < 9, 0.02, thresholds=-rows[::20] / 2_000)
@@ -138,8 +138,8 @@ class Gate:
     ) -> Self:
         """Return the gate of an oracle or a score, calibrated on outputs that nothing was fitted on.
 
-        Thresholds come from the oracle's cross-validated trust logits on its fit set; without these, from some of the
-        rows.
+        Thresholds come from the oracle's trust logits on its fit set, those of a fused one cross-validated; without
+        these, from some of the rows.
 
         Parameters
         ----------
@@ -250,7 +250,7 @@ class Gate:
         The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a
         :class:`~steepslope.classifiers.classifier.Classifier`, or a net from images to logits. So is the ``auxiliary``
         backbone. Either has to have the recorded digest. Code of one's own, ``module:…``, is never run because a file
-        says so: it has to be given, or to be one of the ``backbones`` where it is an oracle's on images.
+        names it: it has to be given, or to be one of the ``backbones`` where it is an oracle's on images.
         """
         gate = cls(**read_gate(Path(folder), backbones))
         return gate if classifier is None and auxiliary is None else gate.on(classifier, auxiliary)

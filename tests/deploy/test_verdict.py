@@ -44,9 +44,10 @@ def test_images_that_cannot_be_read_say_nothing_of_the_others(gate: Gate) -> Non
     assert len(verdicts(gate, Summary(4_000, 0, 0, 4_000))) == 1
 
 
-def test_a_gate_that_accepts_nothing_warns_of_nothing() -> None:
+def test_a_gate_that_accepts_nothing_gives_the_reason_and_warns_of_nothing() -> None:
     nothing = Gate.of(MCP(), make_outputs(400), 0.0001)
-    assert len(verdicts(nothing, Summary(4_000, 0))) == 1
+    _, reason = verdicts(nothing, Summary(4_000, 0))
+    assert reason == f"This gate accepts nothing: {nothing.advice}."
 
 
 def test_an_unusual_hand_over_warns(gates: Path) -> None:

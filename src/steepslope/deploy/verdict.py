@@ -19,7 +19,8 @@ def verdicts(gate: Gate, summary: Summary) -> list[str]:
     parts.append(f"{review:,} to review")
     parts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
     warned = (warning(gate, summary) for warning in WARNINGS.values())
-    return [f"{summary.rows:,} predictions: {', '.join(parts)}.", *filter(None, warned)]
+    nothing = "" if any(one.is_given for one in gate.own) else f"This gate accepts nothing: {gate.advice}."
+    return [f"{summary.rows:,} predictions: {', '.join(parts)}.", *filter(None, (nothing, *warned))]
 
 
 def _of_coverage(gate: Gate, summary: Summary) -> str:

@@ -85,4 +85,4 @@ def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] 
 
 def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float:
     """Return a number with so many digits, up or down, but for what floats themselves are off by."""
-    return round(value, digits) if side is round else side(round(value * 10**digits, 4)) / 10**digits
+    return round(value, digits) if side is round else side(round(value * 10.0**digits, 4)) / 10.0**digits

@@ -54,3 +54,17 @@ def test_names_of_files(tmp_path: Path) -> None:
     (tmp_path / "found.csv").mkdir()
     with pytest.raises(SteepslopeError, match=r"found\.csv: expected a file to write to, found a folder"):
         require_file(str(tmp_path / "found.csv"))
+
+
+def test_what_is_read_is_never_written_to(tmp_path: Path) -> None:
+    read, linked, new = tmp_path / "rows.csv", tmp_path / "linked.csv", tmp_path / "new.csv"
+    read.write_text("logit_0,logit_1\n1,2\n")
+    linked.symlink_to(read)
+    (tmp_path / "folder").mkdir()
+    ids = tmp_path / "folder" / "ids.parquet"
+    ids.touch()
+    require_file(str(new), str(read), None, "site", str(ids.parent))
+    require_file("-", str(read))
+    for out, source in ((read, read), (linked, read), (ids, ids.parent)):
+        with pytest.raises(SteepslopeError, match=r"expected another file than those that are read"):
+            require_file(str(out), None, str(source))

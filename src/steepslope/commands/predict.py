@@ -57,7 +57,7 @@ def predict(
     from steepslope.deploy.prediction_file import STDOUT, predict_to_file, predict_to_stdout, require_file
     from steepslope.deploy.verdict import verdicts
 
-    require_file(out)
+    require_file(out, outputs, groups, reading.classes)
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from steepslope.deploy.parts import ENDING, ERROR, FINGERPRINT, Source
 from steepslope.errors import SteepslopeError, located
+from steepslope.outputs.folder import IDS
 from steepslope.utilities.files import field, read_json, require_same, staged_folder, write_json
 from steepslope.utilities.locks import locked
 from steepslope.utilities.progress import Notice, silent
@@ -118,12 +119,15 @@ def _of_one_schema(tables: Iterable[Any]) -> Iterator[Any]:
     yield from waiting
 
 
-def require_file(out: str) -> None:
-    """Raise unless decisions can go to a file of this name."""
+def require_file(out: str, *read: str | None) -> None:
+    """Raise unless decisions can go to a file of this name, which is none of those that are read."""
     if out != STDOUT and Path(out).suffix.lower() not in ENDINGS:
         raise SteepslopeError(f"expected a file that ends in .csv or .parquet, or -, found {out!r}", "out")
     if Path(out).is_dir():
         raise SteepslopeError("expected a file to write to, found a folder", out)
+    files = [file for path in read if path is not None for file in (Path(path), Path(path) / IDS) if file.is_file()]
+    if Path(out).exists() and any(Path(out).samefile(file) for file in files):  # not even with --replace
+        raise SteepslopeError("expected another file than those that are read, which it would replace", out)
 
 
 def _is_unfinished(folder: Path, key: Mapping[str, Any]) -> bool:

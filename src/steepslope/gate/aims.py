@@ -12,6 +12,7 @@ from steepslope.errors import SteepslopeError, explained
 OPEN = 1e-9
 INSIDE: Check = number(OPEN, 1 - OPEN)
 PAIR = 2
+PERCENT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Aims:
         checks = {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), "reject": optional(INSIDE)}
         require_all(self, checks)
         for risk in self.max_risk:
-            require("max_risk", risk, INSIDE)
+            _require_fraction("max_risk", risk)
         if not self.max_risk or len(set(self.max_risk)) < len(self.max_risk):
             raise SteepslopeError(f"expected at least one, each once, found {self.max_risk}", "max_risk")
         if self.coverage is not None and self.costs is not None:
@@ -81,6 +82,15 @@ class Aims:
         """The probability of being correct from which accepting is cheaper than a review."""
         assert self.costs is not None
         return 1 - self.costs[1] / self.costs[0]
+
+
+def _require_fraction(name: str, value: float) -> None:
+    """Raise unless the value is in (0, 1); where it may be meant in percent, say how to write that."""
+    if 1 <= value < PERCENT:
+        raise SteepslopeError(
+            f"expected {INSIDE.expected}, found {value} ({value:g} % is {value / PERCENT:.12g})", name
+        )
+    require(name, value, INSIDE)
 
 
 def _several(name: str, value: Any) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, KFold, ShuffleSplit
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -353,3 +353,15 @@ def test_the_promise_holds(draws: int, as_inputs: Callable[[Any], Any]) -> None:
     violated, promised = _violations(draws, 400, 0.15, delta, as_inputs)
     assert violated <= binom.ppf(1 - 1e-3, draws, delta)
     assert promised > draws / 2
+
+
+@pytest.mark.parametrize("other", [StandardScaler(), LinearRegression()], ids=str)
+def test_what_is_no_classifier_is_refused(other: Any) -> None:
+    X, y = table(60)
+    with pytest.raises(SteepslopeError, match=rf"estimator: expected a classifier, found {type(other).__name__}"):
+        TrustedClassifier(other).fit(X, y)
+
+
+def test_rows_of_which_none_can_be_held_back_are_refused() -> None:
+    with pytest.raises(SteepslopeError, match=r"X: expected rows to calibrate on .* found n_samples=3"):
+        TrustedClassifier(GaussianNB()).fit(np.eye(3), [0, 1, 2])

@@ -147,6 +147,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         X, labels = _checked(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         learnt, calibration = held_back(labels, self.calibration_size, seed)
+        if not len(calibration):
+            found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds back none"
+            raise SteepslopeError(f"expected rows to calibrate on beside one of each class, {found}", "X")
         params = rows_of(self._routed(fit_params), learnt, len(labels))
         thresholds = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed)
         rows = _safe_indexing(X, calibration)
@@ -226,6 +229,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def _learn(self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int) -> Floats:
         """Fit the classifier and its oracle; return thresholds that are fixed by these rows alone."""
         self.estimator_ = clone(self.estimator).fit(X, labels, **params)
+        if not hasattr(self.estimator_, "classes_"):
+            found = f"found {type(self.estimator_).__name__}, which has no classes_"
+            raise SteepslopeError(f"expected a classifier, {found}", "estimator")
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))

@@ -58,3 +58,10 @@ def test_without_ids_rows_go_by_their_places(outputs: ClassifierOutputs, tmp_pat
 def test_what_does_not_fit_is_named(rows: list[int], message: str, outputs: ClassifierOutputs, tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match=message):
         groups_of(str(sheet(tmp_path / "sheet.csv", rows)), outputs, tmp_path / "outputs")
+
+
+def test_a_table_that_is_not_there_is_named(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for name, found in (("none.csv", "no such file"), ("none.parquet", "no such file"), ("folder.csv", "a folder")):
+        with pytest.raises(SteepslopeError, match=rf"{name}: expected a table, found {found}$"):
+            groups_of(str(tmp_path / name), outputs, tmp_path / "outputs")

@@ -100,6 +100,8 @@ def read_ids(path: Path) -> NDArray[Any]:
 
 def column_names(path: Path, options: ReadingOptions = AS_WRITTEN) -> list[str]:
     """Return the names of a table's columns."""
+    if not path.is_file():
+        raise SteepslopeError("expected a table, found " + ("a folder" if path.is_dir() else "no such file"), path)
     if path.suffix.lower() == ".csv":
         with _explained(path, options), pc.open_csv(path, parse_options=_parsing(options)) as reader:
             return list(reader.schema.names)

@@ -23,8 +23,11 @@ def numbers(values: ArrayLike, place: str) -> Floats:
     """Return values as float64 (m,), one alone as (1,); raise at a place unless they are numbers, none of them NaN."""
     with explained("expected numbers (m,)", place, (TypeError, ValueError)):
         found = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    if found.ndim != 1 or np.isnan(found).any():
-        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found shape {found.shape}", place)
+    if found.ndim != 1:
+        raise SteepslopeError(f"expected numbers (m,), found shape {found.shape}", place)
+    if np.isnan(found).any():
+        rows = np.flatnonzero(np.isnan(found))
+        raise SteepslopeError(f"expected numbers (m,), none of them NaN, found NaN in row {rows[0]}", place)
     return found
 
 

@@ -127,7 +127,7 @@ def _advice(above: Above, risk: float, delta: float, aim: Aim) -> str:
     if enough is not None and above.errors.any():
         parts.append(f"about {10 * max(1, round(above.n * (enough - 1) / 10)):,} more rows like these would do")
     elif above.n < needed:
-        parts.append(f"give {needed - above.n:,} more rows, or more")
+        parts.append(f"give {needed - above.n:,} more rows to count on, or more")
     if possible is not None:
         parts.append(f"of rows like these, a risk of about {as_percent(possible, 2)} could be promised")
     return "; ".join(parts)

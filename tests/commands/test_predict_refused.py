@@ -183,3 +183,12 @@ def test_a_file_of_numbers_is_no_gate(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "gate.json").write_text("[1, 2]")
     assert predict(tmp_path, tmp_path / "found.csv", "--data", "digits:test") == 2
     refused(capsys, "gate.json: expected a calibrated gate, found a JSON list")
+
+
+def test_its_own_input_is_not_replaced(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.parquet"
+    ClassifierOutputs(ClassifierOutputs.load(gates / "outputs" / "test").logits).save(rows)
+    before = rows.read_bytes()
+    assert predict(gates / "mcp", rows, "--outputs", str(rows), "--replace") == 2
+    refused(capsys, "rows.parquet: expected another file than those that are read")
+    assert rows.read_bytes() == before

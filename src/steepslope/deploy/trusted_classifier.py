@@ -27,6 +27,7 @@ from steepslope.gate import Gate, threshold_sequence
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.conversion import require_one_order
 from steepslope.scores import MCP
 
 Floats = NDArray[np.float64]
@@ -57,10 +58,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
     With probability 1 − ``delta`` over the rows that are given to ``fit``, at most ``max_risk`` of the predictions that
     are accepted are wrong, of inputs that are drawn independently from the same source. Classes are held back in
-    proportion, which lessens the spread of what is counted. The last row of a class is never held back, so it is not
-    counted that inputs to come may be of classes without any row: where f of the rows are alone in their class, about
-    f more of all predictions may be wrong than is promised. Sample weights are for the classifier: the promise counts
-    rows, each as one.
+    proportion, which lessens the spread of what is counted; a row that is alone in its class counts as an error where
+    it is held back, as inputs to come of unknown classes will be. Sample weights are for the classifier: the promise
+    counts rows, each as one.
 
     Parameters
     ----------
@@ -140,10 +140,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         Raises
         ------
         SteepslopeError
-            If a parameter is out of range, there are fewer than two rows, or the classifier has neither probabilities
-            nor decision values.
+            If a parameter is out of range, there are fewer than two rows, frames have the same index in another order,
+            or the classifier has neither probabilities nor decision values.
         """
         self._require_settings()
+        require_one_order({"X": X, "y": y})
         X, labels = _checked(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         learnt, calibration = held_back(labels, self.calibration_size, seed)

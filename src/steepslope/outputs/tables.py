@@ -36,7 +36,7 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     arrays, texts = _collect(path, layout.numbers, wanted, options)
     kept = None if options.logit_columns else _kept_classes(path)
     classes = _agreed(layout.classes, kept, options.classes)
-    _require_columns_of_classes(layout.numbers, options)
+    _require_columns_of_classes(arrays, layout.numbers, options)
     for name in arrays:
         if name == CONFIDENCE or len(ARRAYS[name].axes) == 1:
             arrays[name] = arrays[name][:, 0]
@@ -51,11 +51,11 @@ def read(path: Path, ids: bool, options: ReadingOptions = AS_WRITTEN) -> Arrays:
     return arrays if classes is None else {**arrays, CLASSES: np.array(classes, dtype=np.str_)}
 
 
-def _require_columns_of_classes(numbers: Mapping[str, list[str]], options: ReadingOptions) -> None:
-    columns = numbers.get("logits", [])
-    if len(columns) == 1 and not options.probabilities:
+def _require_columns_of_classes(arrays: Arrays, numbers: Mapping[str, list[str]], options: ReadingOptions) -> None:
+    """Raise if logits are one column of single numbers; one of lists has as many as these."""
+    if "logits" in arrays and arrays["logits"].shape[1] == 1 and not options.probabilities:
         expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
-        raise SteepslopeError(f"{expected}, found {columns[0]!r} alone", "logits")
+        raise SteepslopeError(f"{expected}, found {numbers['logits'][0]!r} alone", "logits")
 
 
 def read_batches(
@@ -68,7 +68,6 @@ def read_batches(
     layout = layout_of(column_names(path, options), options)
     if "logits" not in layout.numbers:
         raise SteepslopeError(f"expected logits, found only {', '.join(layout.numbers) or 'nothing'}")
-    _require_columns_of_classes(layout.numbers, options)
     kept = None if options.logit_columns else _kept_classes(path)
     classes = _agreed(layout.classes, kept, options.classes)
     named = {} if classes is None else {CLASSES: np.array(classes, dtype=np.str_)}
@@ -81,6 +80,7 @@ def read_batches(
             name: np.column_stack([_numbers(batch.column(one), one, path) for one in some])
             for name, some in layout.numbers.items()
         }
+        _require_columns_of_classes(arrays, layout.numbers, options)
         vectors = {name: array[:, 0] for name, array in arrays.items() if len(ARRAYS[name].axes) == 1}
         ids = _strings([batch.column(texts[0])]) if "ids" in layout.texts else _row_numbers(start, batch.num_rows)
         yield {**arrays, **vectors, **named, "ids": ids}, None if column is None else _strings([batch.column(column)])

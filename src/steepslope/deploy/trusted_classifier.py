@@ -150,7 +150,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         learnt, calibration = held_back(labels, self.calibration_size, seed)
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds back none"
-            raise SteepslopeError(f"expected rows to calibrate on beside one of each class, {found}", "X")
+            raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
         params = rows_of(self._routed(fit_params), learnt, len(labels))
         thresholds = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed)
         rows = _safe_indexing(X, calibration)

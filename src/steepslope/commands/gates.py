@@ -19,7 +19,7 @@ from steepslope.evaluation.score import Resources, fit_set_of
 from steepslope.evidence.fitting import in_both
 from steepslope.finetuning.sources import open_images
 from steepslope.gate import Gate
-from steepslope.gate.decisions import PREDICTED, require_explainable
+from steepslope.gate.decisions import PREDICTED, class_names, require_explainable
 from steepslope.gate.judge import Judge
 from steepslope.gate.live import LiveNets
 from steepslope.gate.storage import digest_of_gate
@@ -58,7 +58,7 @@ def judge_for(
     shared = 0 if held_out is None else shared_rows(rows, held_out)
     if shared and held_out is not None:
         raise SteepslopeError(
-            f"expected other rows than those to calibrate on, {in_both(shared, rows, held_out)}", "fit"
+            f"expected other rows than those to calibrate on, found {in_both(shared, rows, held_out)}", "fit"
         )
     with located(name):
         return Judge.of(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
@@ -85,8 +85,7 @@ def groups_for(by: str | None, rows: ClassifierOutputs, path: Path, reading: Rea
         raise SteepslopeError(f"{expected}, found the true class", "by")
     found = groups_of(by, rows, path, reading)
     assert found is not None
-    codes = np.asarray(found.codes)
-    return codes.astype(np.str_) if found.names is None else np.array(found.names, dtype=np.str_)[codes]
+    return class_names(np.asarray(found.codes), None if found.names is None else tuple(found.names))
 
 
 def source_of(

@@ -20,6 +20,7 @@ from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.shards import Parts, plan, run_shards
 from steepslope.gate import Gate
+from steepslope.gate.decisions import REVIEW
 from steepslope.gate.live import AUXILIARY, LiveNets
 from steepslope.outputs.reading import ReadingOptions
 from steepslope.outputs.streaming import stream
@@ -172,7 +173,7 @@ def _unreadable(ids: Sequence[str], reasons: Sequence[str]) -> Any:
         {
             "id": pa.array(ids, pa.string()),
             "accepted": pa.array([False] * len(ids)),
-            "decision": pa.array(["review"] * len(ids), pa.string()),
+            "decision": pa.array([REVIEW] * len(ids), pa.string()),
             ERROR: pa.array(reasons, pa.string()),
         }
     )

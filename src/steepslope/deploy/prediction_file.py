@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from steepslope.deploy.parts import ENDING, ERROR, FINGERPRINT, Source
 from steepslope.errors import SteepslopeError, located
+from steepslope.gate.decisions import ACCEPT, REJECT
 from steepslope.outputs.folder import IDS
 from steepslope.utilities.files import field, read_json, require_same, staged_folder, write_json
 from steepslope.utilities.locks import locked
@@ -55,7 +56,7 @@ class Summary:
             added = compute.sum(table["handed_over"]).as_py() or 0.0
             mean = ((mean or 0.0) * (self.rows - self.failed) + added) / judged
         return Summary(
-            n, self.accepted + int((decision == "accept").sum()), self.rejected + int((decision == "reject").sum()),
+            n, self.accepted + int((decision == ACCEPT).sum()), self.rejected + int((decision == REJECT).sum()),
             self.failed + failed, mean,
         )  # fmt: skip
 

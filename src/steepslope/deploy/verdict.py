@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from steepslope.deploy.prediction_file import Summary
+from steepslope.evaluation.evaluation import looks_unlike
 from steepslope.gate import Gate
 from steepslope.gate.binomial import as_percent
 
@@ -43,7 +44,7 @@ def _of_handover(gate: Gate, summary: Summary) -> str:
     """Return a warning where the oracle hands over far more than usual, since images look unlike its fit set."""
     usual = None if gate.judge is None or gate.judge.oracle is None else gate.judge.oracle.usual_handover
     found = summary.handed_over
-    if found is None or usual is None or found <= 2 * usual + UNUSUAL:
+    if found is None or usual is None or not looks_unlike(found, usual):
         return ""
     return (
         f"WARNING: {as_percent(found)} are handed over to what needs no second backbone, of the fit set "

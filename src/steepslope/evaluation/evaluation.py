@@ -134,8 +134,7 @@ def standardised(row: Row) -> str:
 def handed_over(row: Row) -> str:
     """Return the sentence on how many rows an oracle hands over; none where it never does.
 
-    Rows count by how far they are handed over. They look unlike the fit set's where that is more than twice what is
-    usual and 5 points: less can be the luck of few rows.
+    Rows count by how far they are handed over.
     """
     if row.handed_over is None:
         return ""
@@ -143,8 +142,16 @@ def handed_over(row: Row) -> str:
     hands = f"{row.name} hands {100 * part:.0f} % of its rows over to what needs no second backbone"
     if usual is None:
         return f"{hands}."
-    look = "unlike" if part > 2 * usual + UNUSUAL else "like"
+    look = "unlike" if looks_unlike(part, usual) else "like"
     return f"{hands} (its fit set: {100 * usual:.0f} %): these images look {look} those it was fitted on."
+
+
+def looks_unlike(part: float, usual: float) -> bool:
+    """Return whether rows look unlike the fit set's by the mean of how far they are handed over, both in [0, 1].
+
+    They do where that is more than twice what is usual and 5 points: less can be the luck of few rows.
+    """
+    return part > 2 * usual + UNUSUAL
 
 
 def _compared(name: str, difference: Difference) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
+ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
 
@@ -97,13 +98,14 @@ def decide(
     oracle = judge.oracle
     require_explainable(gate, explain)
     parts = oracle.explain(outputs) if explain and oracle is not None else {}
+    decision = gate.decisions(confidence, groups)
     return Decisions(
         labels[:, 0],
         probabilities[:, 0],
         gate.p_correct(confidence),
         confidence,
-        gate.accepts(confidence, groups),
-        gate.decisions(confidence, groups),
+        decision == ACCEPT,
+        decision,
         labels,
         probabilities,
         outputs.ids,

@@ -17,7 +17,7 @@ from steepslope.gate.aims import Aims
 from steepslope.gate.batch import conformal_p_values, selected
 from steepslope.gate.calibration import CalibrationRows, all_certificates, group_names
 from steepslope.gate.certificate import ASSUMES, Certificate
-from steepslope.gate.decisions import Decisions, decide, groups_by
+from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, decide, groups_by
 from steepslope.gate.judge import Judge
 from steepslope.gate.origin import UNKNOWN, Origin
 from steepslope.gate.probability import ProbabilityMap
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
 
 
 @dataclass(frozen=True, eq=False)

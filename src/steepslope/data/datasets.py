@@ -17,6 +17,7 @@ from steepslope.data.hub_data import look_at_hub, open_hub
 from steepslope.data.idx import load_idx, look_at_idx
 from steepslope.data.imagefolder import look_at_image_folder, look_at_images, open_image_folder, open_images
 from steepslope.data.images import Dataset, Divisible, Images
+from steepslope.data.shifted import Shifted, ShiftSpec
 from steepslope.data.torchvision_data import load_torchvision, look_at_torchvision
 from steepslope.data.webdataset_data import look_at_shards, open_shards
 from steepslope.errors import SteepslopeError, require_known
@@ -71,11 +72,15 @@ DATASETS: dict[str, InSplits | Whole] = {
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A parsed spec: the registry's scheme, what follows it, and the split if one was named."""
+    """A parsed spec: the registry's scheme, what follows it, the split if one was named, and shifts of its images.
+
+    The last of the shifts comes first: as in the text, where each stands before what it changes.
+    """
 
     scheme: str
     argument: str
     split: str | None
+    shifts: tuple[ShiftSpec, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -85,6 +90,8 @@ class DatasetSpec:
     def look(self) -> Self:
         """Return the spec itself, or raise where it names nothing; it takes no time, so it comes before all loading."""
         DATASETS[self.scheme].look(self.argument, self.split or "")
+        for shift in self.shifts:
+            shift.look()
         return self
 
     def open(self, split: str | None = None, names: ClassNames = NO_NAMES) -> Dataset:
@@ -92,7 +99,13 @@ class DatasetSpec:
         chosen = split or self.split or ""
         if self.splits and not chosen:
             raise SteepslopeError(f"data {self}: expected one split, such as {self}:{self.splits[-1]}")
-        return DATASETS[self.scheme].open(self.argument, chosen, names)
+        return self.shifted(DATASETS[self.scheme].open(self.argument, chosen, names))
+
+    def shifted(self, data: Dataset) -> Dataset:
+        """Return a data set with its images shifted."""
+        for shift in reversed(self.shifts):
+            data = Shifted(data, shift.load())
+        return data
 
     def load(self, split: str) -> Divisible:
         """Load one split, "train" or "test", of a data set that has such."""
@@ -106,16 +119,18 @@ class DatasetSpec:
         """Load one split of images that are small enough for the memory."""
         images = self.load(split)
         if not isinstance(images, Images):
-            raise SteepslopeError(f"data {self}: expected small images of one size, such as digits")
+            expected = "images that are not shifted" if self.shifts else "small images of one size, such as digits"
+            raise SteepslopeError(f"data {self}: expected {expected}")
         return images
 
     def __str__(self) -> str:
-        return ":".join(part for part in (self.scheme, self.argument, self.split or "") if part)
+        return ":".join(part for part in (self.name, self.split or "") if part)
 
     @property
     def name(self) -> str:
         """The spec without its split."""
-        return ":".join(part for part in (self.scheme, self.argument) if part)
+        shifts = "".join(f"{shift}/" for shift in self.shifts)
+        return shifts + ":".join(part for part in (self.scheme, self.argument) if part)
 
 
 def parse_dataset(spec: str) -> DatasetSpec:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from steepslope.data.images import Dataset, Picture
+from steepslope.data.shifted import transform_of
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, reason_of
 
@@ -59,7 +60,7 @@ def batch_loader(
     data: Dataset, transform: Transform, batches: list[list[int]], workers: int = 0, pin_memory: bool = False
 ) -> Iterator[Batch]:
     """Decode batches of rows in their order; worker processes, if any, go on decoding across the ends of batches."""
-    rows = Decoded(data, transform)
+    rows = Decoded(data, transform_of(data, transform))
     loader = DataLoader(rows, batch_sampler=batches, collate_fn=_collate, num_workers=workers, pin_memory=pin_memory)
     return iter(loader)
 

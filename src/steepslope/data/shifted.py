@@ -1,25 +1,30 @@
-"""A data set whose images another kind of world has changed: the same rows, labels and ids, other pixels."""
+"""A data set whose images were changed as another domain would change them: the same rows, labels and ids."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.images import ALL, Dataset, Divisible, Labels, Picture, labels_at
+from steepslope.data.transforms import Transform
 
 Size = tuple[int, int]  # height and width
 
 
 class Shift(Protocol):
-    """What changes images. What it makes of an image depends on the image, its id and label, and the recipe alone."""
+    """What changes images. What becomes of an image depends on it, its id, its label and the recipe, and no more."""
 
     @property
     def recipe(self) -> dict[str, Any]:
         """What decides the shifted images: method, settings, digests of nets, versions of libraries; as JSON has it."""
+
+    @property
+    def title(self) -> str:
+        """What was done, in a few words, for pictures and tables."""
 
     @property
     def block(self) -> int:
@@ -27,19 +32,29 @@ class Shift(Protocol):
 
     @property
     def size(self) -> Size | None:
-        """Height and width that all images are cropped to before they are shifted; None where they keep theirs."""
+        """Height and width to which all images are brought before they are shifted; None where they keep theirs."""
 
     def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None) -> list[Picture]:
-        """Return the shifted images, one for each: 8-bit PIL images, or float32 arrays (H, W, C) in [0, 1]."""
+        """Return the shifted images, one for each: 8-bit ones of PIL, or float32 arrays (H, W, C) in [0, 1]."""
+
+
+class ShiftSpec(Protocol):
+    """A shift that is named but not loaded yet; as text it is what stands before the ``/`` of a data spec."""
+
+    def look(self) -> object:
+        """Raise where it names nothing; it takes no time, so it comes before all loading."""
+
+    def load(self) -> Shift:
+        """Load the nets that the shift needs, if any."""
 
 
 @dataclass(eq=False)
 class Shifted:
-    """A data set's images, shifted. Blocks of neighbouring rows are shifted together, and the last one is kept."""
+    """A data set's images, shifted. Neighbouring rows are shifted in blocks, of which the last one is kept."""
 
     data: Dataset
     shift: Shift
-    _kept: tuple[int, list[Picture]] | None = field(default=None, repr=False)
+    _kept: tuple[int, list[Picture | Exception]] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -58,3 +73,54 @@ class Shifted:
     def ids(self) -> Sequence[str] | NDArray[np.str_]:
         """Names of the images, (n,): those of the originals."""
         return self.data.ids
+
+    def image(self, row: int) -> Picture:
+        """Return one shifted image; an unreadable original raises as in the data set."""
+        number, place = divmod(row, self.shift.block)
+        if self._kept is None or self._kept[0] != number:
+            self._kept = number, self.shifted_block(number)
+        found = self._kept[1][place]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def shifted_block(self, number: int) -> list[Picture | Exception]:
+        """Return the images of a block; in place of one that cannot be read, why not."""
+        start = number * self.shift.block
+        rows = np.arange(start, min(start + self.shift.block, len(self)))
+        found = [_read(self.data, int(row)) for row in rows]
+        good = [place for place, one in enumerate(found) if not isinstance(one, Exception)]
+        if good:
+            ids, labels = self.data.ids, labels_at(self.data.labels, rows[good])
+            images = [one for one in found if not isinstance(one, Exception)]
+            shifted = self.shift(images, [str(ids[row]) for row in rows[good]], labels)
+            for place, picture in zip(good, shifted, strict=True):
+                found[place] = picture
+        return found
+
+    def fingerprint(self, rows: slice = ALL) -> str:
+        """Return the SHA-256 of the originals' hash, their ids and the recipe."""
+        names = [str(name) for name in self.data.ids[rows]]
+        content = json.dumps([self.data.fingerprint(rows), names, self.shift.recipe])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def subset(self, rows: NDArray[np.int64]) -> "Shifted":
+        """Return the given rows, in the given order."""
+        assert isinstance(self.data, Divisible)
+        return Shifted(self.data.subset(rows), self.shift)
+
+
+def _read(data: Dataset, row: int) -> Picture | Exception:
+    try:
+        return data.image(row)
+    except Exception as error:  # decoders have many kinds for damaged files
+        return error
+
+
+def transform_of(data: Dataset, transform: Transform) -> Transform:
+    """Return the transform for a data set: images that were brought to its size already are taken as they are.
+
+    Another crop would enlarge what was shifted at the size at which the classifier sees it.
+    """
+    fitted = isinstance(data, Shifted) and data.shift.size == transform.size
+    return transform.changed(resize="exact") if fitted else transform

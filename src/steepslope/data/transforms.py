@@ -20,6 +20,7 @@ from steepslope.utilities.files import read_json
 
 Resize = Literal["crop", "squash", "exact"]
 Fitted = TypeVar("Fitted", Image.Image, torch.Tensor)
+LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601, as PIL makes images grey
 WIDEST = 4  # sides at most this ratio apart are enough for a central square crop
 
 
@@ -50,8 +51,8 @@ class Transform:
     def __call__(self, image: Picture) -> torch.Tensor:
         """Return float32 (C, H, W).
 
-        Images become grey for 1 channel and RGB for 3. For other numbers they have to have as many: arrays
-        (H, W, C), or (C, H, W), of whole numbers up to their type's largest or floats in [0, 1].
+        Images become grey for 1 channel and RGB for 3. Others have to have as many: arrays (H, W, C), or (C, H, W),
+        of whole numbers up to their type's largest or floats in [0, 1]. Of floats, grey and colour are converted too.
         """
         pixels = self._pixels(image)
         return (pixels - torch.tensor(self.mean).view(-1, 1, 1)) / torch.tensor(self.std).view(-1, 1, 1)
@@ -60,12 +61,13 @@ class Transform:
         """Return the resized pixels in [0, 1], (C, H, W)."""
         if isinstance(image, Image.Image) and self.channels in (1, 3):
             upright = ImageOps.exif_transpose(image)
-            fitted = self._resized(as_grey(upright) if self.channels == 1 else as_colour(upright))
+            fitted = self.fitted(as_grey(upright) if self.channels == 1 else as_colour(upright))
             pixels = torch.from_numpy(np.array(fitted, dtype=np.float32)) / 255
             return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1)
-        return self._resized(as_channels(np.asarray(image), self.channels))
+        return self.fitted(as_channels(_recoloured(np.asarray(image), self.channels), self.channels))
 
-    def _resized(self, image: Fitted) -> Fitted:
+    def fitted(self, image: Fitted) -> Fitted:
+        """Return the image at the size, its pixels as they are."""
         height, width = self.size
         if min(height, width) < 1:
             raise SteepslopeError("expected a size of the classifier's input, found none: give --image-size")
@@ -150,6 +152,13 @@ def as_channels(array: NDArray[Any], channels: int) -> torch.Tensor:
         raise SteepslopeError(f"expected an image of {channels} channels, found {array.shape}: {remedy}")
     largest = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, 2, 0), dtype=np.float32) / np.float32(largest))
+
+
+def _recoloured(array: NDArray[Any], channels: int) -> NDArray[Any]:
+    """Return floats (H, W, 1) repeated for a colour net, and (H, W, 3) as their luma for a grey one."""
+    if array.dtype.kind != "f" or array.ndim != 3 or {array.shape[2], channels} != {1, 3}:
+        return array
+    return array.repeat(3, axis=2) if channels == 3 else array @ LUMA.astype(array.dtype)[:, None]
 
 
 def _less_wide(image: Fitted) -> Fitted:

@@ -229,8 +229,11 @@ def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, 
 
     Where the training images are those that a checkpoint was made from, "train" are the rows that it was fitted to and
     "holdout" those that it never saw. Other training images are cut in the same way; whether others' classifiers were
-    trained on them, is not known here.
+    trained on them, is not known here. Shifted images are cut as those that they were made of.
     """
+    if spec.shifts:
+        originals = named_data(classifier, replace(spec, shifts=()), classes)
+        return {name: spec.shifted(data) for name, data in originals.items()}
     if not spec.splits:
         names = ClassNames(classes, classifier.classes, classifier.num_classes)
         data = spec.open(names=names)

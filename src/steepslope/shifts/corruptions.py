@@ -1,0 +1,167 @@
+"""The 19 corruptions of ImageNet-C (Hendrycks & Dietterich, 2019), for images of any size and number of channels.
+
+Colour images of 32 pixels and more a side go to the package as they are, so that they equal its own. What it has no
+code for is brought to such: smaller images are continued beyond their borders, grey ones repeated, and other channels
+taken one by one. Severities are those of ImageNet-C, in pixels, so small images suffer more.
+"""
+
+import contextlib
+import hashlib
+import inspect
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.checks import SEED, optional, plain, require, whole
+from steepslope.data.images import Labels, Picture
+from steepslope.data.shifted import Size
+from steepslope.errors import require_known
+from steepslope.shifts.pixels import as_bytes, as_picture, cropped
+from steepslope.utilities.extras import require_extra
+
+Bytes = NDArray[np.uint8]
+NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")  # drawn anew for each channel
+PAPER_CORRUPTIONS = (
+    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur",
+    "snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
+)  # fmt: skip
+CORRUPTIONS = (*PAPER_CORRUPTIONS, "speckle_noise", "gaussian_blur", "spatter", "saturate")
+SEVERITY = whole(1, 5)
+SMALLEST = 32  # pixels a side that the package takes
+PACKAGE = "imagecorruptions"
+DISTRIBUTION = "imagecorruptions-imaug"
+
+
+def corrupted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
+    """Return a corrupted image, uint8 (H, W, C).
+
+    Parameters
+    ----------
+    pixels
+        The image, uint8 (H, W, C); C = 1 is grey, 3 is colour.
+    kind
+        One of :data:`CORRUPTIONS`.
+    severity
+        1 to 5.
+    seed
+        Seed of all draws, in 0…2³¹−1.
+    """
+    channels = pixels.shape[2]
+    if channels not in (1, 3):
+        parts = [corrupted(pixels[..., one : one + 1], kind, severity, _seed_of_channel(kind, seed, one))
+                 for one in range(channels)]  # fmt: skip
+        return np.concatenate(parts, axis=2)
+    height, width = pixels.shape[:2]
+    beyond = [(0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)), (0, 0)]
+    large = np.pad(pixels, beyond, mode="symmetric")
+    found = _by_package(large.repeat(3 // channels, axis=2), kind, severity, seed)[:height, :width]
+    if channels == 3:
+        return found
+    grey = found[..., 0] if kind in NOISES else np.array(Image.fromarray(found).convert("L"))
+    return grey[..., None]
+
+
+def _seed_of_channel(kind: str, seed: int, channel: int) -> int:
+    """Return the same seed for all channels, so that they are moved alike, but of noise another for each."""
+    return (seed + channel) % 2**31 if kind in NOISES else seed
+
+
+def _by_package(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
+    """Run the package, whose draws come from NumPy's global state, and leave that state as it was.
+
+    A spatter without a drop divides by zero; such pixels stay as they are, where the package makes them black.
+    """
+    function = require_extra(PACKAGE, "shifts", "corrupt").corruption_dict[kind]
+    seeded = {"seed": seed} if "seed" in inspect.signature(function).parameters else {}
+    before = np.random.get_state()  # noqa: NPY002
+    try:
+        np.random.seed(seed)  # noqa: NPY002
+        with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):  # it prints what it gets over
+            found = np.asarray(function(Image.fromarray(pixels), severity, **seeded))
+            return np.where(np.isnan(found), pixels, found).astype(np.uint8)
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def image_seed(seed: int, name: str) -> int:
+    """Return the seed of one image's draws, from that of the data set and its id: whatever comes before or after it."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:4]) % 2**31
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One kind of corruption at one severity, as a shift.
+
+    Parameters
+    ----------
+    kind
+        One of :data:`CORRUPTIONS`.
+    severity
+        1 to 5.
+    seed
+        Seed of all draws, beside each image's id, in 0…2³¹−1.
+    crop
+        Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
+        cut out. ImageNet-C has 224. None keeps their size.
+
+    Raises
+    ------
+    SteepslopeError
+        If a setting is not as described; an unknown kind is named with the closest one.
+    """
+
+    kind: str
+    severity: int
+    seed: int = 0
+    crop: int | None = None
+    block = 1
+
+    def __post_init__(self) -> None:
+        require_known("corruption", self.kind, CORRUPTIONS)
+        for name, check in {"severity": SEVERITY, "seed": SEED, "crop": optional(whole(1))}.items():
+            object.__setattr__(self, name, require(name, plain(getattr(self, name)), check))
+
+    def look(self) -> Self:
+        """Raise unless the package is there."""
+        require_extra(PACKAGE, "shifts", "corrupt")
+        return self
+
+    load = look
+
+    @property
+    def title(self) -> str:
+        """The kind and the severity."""
+        return f"{self.kind}, severity {self.severity}"
+
+    @property
+    def size(self) -> Size | None:
+        """Height and width of all images; None where they keep theirs."""
+        return None if self.crop is None else (self.crop, self.crop)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What decides the corrupted images, as JSON holds it."""
+        settings = {"method": "corrupt", "kind": self.kind, "severity": self.severity, "seed": self.seed}
+        libraries = (DISTRIBUTION, "numpy", "scikit-image", "scipy", "opencv-python", "pillow")
+        versions = {name: ".".join(version(name).split(".")[:2]) for name in libraries}
+        return {**settings, "crop": self.crop, "versions": versions}
+
+    def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None = None) -> list[Picture]:
+        """Return the corrupted images."""
+        return [self._corrupted(image, name) for image, name in zip(images, ids, strict=True)]
+
+    def _corrupted(self, image: Picture, name: str) -> Picture:
+        pixels = as_bytes(cropped(image, self.crop))
+        return as_picture(corrupted(pixels, self.kind, self.severity, image_seed(self.seed, name)))
+
+    def __str__(self) -> str:
+        options = {"seed": self.seed or None, "crop": self.crop}
+        query = "&".join(f"{name}={value}" for name, value in options.items() if value is not None)
+        return f"corrupt:{self.kind}:{self.severity}" + (f"?{query}" if query else "")

@@ -12,12 +12,14 @@ from steepslope.commands.finetune import finetune
 from steepslope.commands.fit import fit
 from steepslope.commands.plan import plan
 from steepslope.commands.predict import predict
+from steepslope.commands.shift import SHIFT
 from steepslope.commands.train_classifier import train_classifier
 from steepslope.utilities.command_line import run
 
 COMMANDS: dict[str, Any] = {
     "demo": demo,
     "train-classifier": train_classifier,
+    "shift": SHIFT,
     "extract": extract,
     "fit": fit,
     "finetune": finetune,

@@ -62,12 +62,12 @@ def extract(
     """
     from steepslope.classifiers.specs import load_classifier
     from steepslope.data.class_names import read_classes
-    from steepslope.data.datasets import parse_dataset
     from steepslope.data.transforms import read_transform
     from steepslope.extraction.auxiliary import extract_auxiliary
     from steepslope.extraction.extraction import extract_to_folder
+    from steepslope.shifts.specs import parse_data
 
-    spec, names = parse_dataset(data).look(), None if classes is None else read_classes(Path(classes))
+    spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     transform = None if preprocessing is None else read_transform(Path(preprocessing))
     if auxiliary and names is not None:
         raise SteepslopeError("classes: expected none of an auxiliary backbone, whose classes do not matter")

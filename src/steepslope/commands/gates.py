@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from steepslope.commands.results import groups_of, require_runnable
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import parse_dataset
 from steepslope.deploy.options import PredictOptions
 from steepslope.deploy.parts import FromImages, FromOutputs, Source
 from steepslope.errors import SteepslopeError, located, require_known
@@ -31,6 +30,7 @@ from steepslope.outputs.row_hashes import shared_rows
 from steepslope.outputs.tables import read_groups
 from steepslope.outputs.texts import EMPTY
 from steepslope.scores import SCORES
+from steepslope.shifts.specs import parse_data
 from steepslope.utilities.files import digest_of
 from steepslope.utilities.progress import Notice
 
@@ -112,7 +112,7 @@ def source_of(
             raise SteepslopeError("no such file or folder", outputs)
         source = FromOutputs(gate, Path(outputs), reading, options, by_id, column)
     else:
-        spec = parse_dataset(data).look()
+        spec = parse_data(data).look()
         live = LiveNets.of(gate, classifier, auxiliary)
         names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
         images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))

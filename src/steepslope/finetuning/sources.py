@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.data.class_names import read_classes
-from steepslope.data.datasets import DatasetSpec, parse_dataset
+from steepslope.data.datasets import DatasetSpec
 from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, labels_at, require_labels, rows_by_id
 from steepslope.data.transforms import read_transform
@@ -27,6 +27,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.folder import extraction_of, require_one_classifier
 from steepslope.outputs.row_hashes import RowHashes
+from steepslope.shifts.specs import parse_data
 
 BATCH = 64
 TRAIN, HOLDOUT = "train", "holdout"
@@ -137,7 +138,7 @@ class Sources:
 def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
     """Open all that a request names, images before weights, and bring the live classifier to the device."""
     if request.valid_data is not None:
-        parse_dataset(request.valid_data).look()
+        parse_data(request.valid_data).look()
     fit_set = open_fit_set(request)
     if fit_set.classifier is not None:
         fabric.to_device(fit_set.classifier.net)
@@ -150,7 +151,7 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
     """Open the images with a live classifier, or those of a folder of outputs."""
     if request.data is None:
         raise SteepslopeError("data: expected the data spec of the images, found none")
-    spec = parse_dataset(request.data).look()
+    spec = parse_data(request.data).look()
     if request.outputs is not None:
         outputs = ClassifierOutputs.load(request.outputs)
         data, rows = images_of(outputs, spec, request.outputs)
@@ -182,7 +183,7 @@ def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset
                 f"found {outputs.num_classes}"
             )
         require_same_names(request.valid, fit_set.classes, outputs.classes)
-        spec = parse_dataset(request.valid_data or request.data or "")
+        spec = parse_data(request.valid_data or request.data or "")
         return images_of(outputs, spec, request.valid)[0], outputs
     spare = fit_set.spare
     if spare is None or fit_set.classifier is None:
@@ -215,7 +216,7 @@ def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None)
         if where is None:
             raise SteepslopeError("does not say where its images are: give --data", path)
         data = str(where).removesuffix(f":{HOLDOUT}")
-    return images_of(outputs, parse_dataset(data), str(path))[0]
+    return images_of(outputs, parse_data(data), str(path))[0]
 
 
 def predicted(classifier: Classifier, data: Dataset, rows: NDArray[np.int64], workers: int) -> ClassifierOutputs:

@@ -5,7 +5,7 @@ bytes. ``shift.json`` comes last: its presence means that all images are there.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -61,7 +61,7 @@ def write_shifted(
     options = options or WritingOptions()
     images = out if shifted.labels is not None else out / UNLABELLED
     with locked(out):
-        key = {"shift": shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(),
+        key = {**shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(),
                "images": len(shifted), "format": options.format, "on_error": options.on_error}  # fmt: skip
         if _is_complete(out, key):
             notice(f"{out}: already complete")
@@ -218,11 +218,7 @@ def _inside(name: str) -> str:
 
 def _finish(shifted: Shifted, paths: list[Path], out: Path, card: dict[str, Any]) -> None:
     """Draw the contact sheet, clear away what killed processes left, and write what was done, last."""
-    written = [row for row, path in enumerate(paths) if _is_written(path)]
-    rows = [written[place] for place in np.linspace(0, len(written) - 1, min(SHOWN, len(written))).astype(int)]
-    size = shifted.shift.size
-    originals = [cropped(shifted.data.image(row), None if size is None else min(size)) for row in rows]
-    sheet = contact_sheet({"originals": originals, shifted.shift.title: [read_written(paths[row]) for row in rows]})
+    sheet = contact_sheet(_shown(shifted, paths))
     for left in out.rglob(".partial-*"):
         if left.is_file():
             left.unlink()
@@ -230,6 +226,24 @@ def _finish(shifted: Shifted, paths: list[Path], out: Path, card: dict[str, Any]
         save_sheet(sheet, staging / SHEET)
         write_json(staging / CARD, card)
     (out / KEY).unlink(missing_ok=True)
+
+
+def _shown(shifted: Shifted, paths: Sequence[Path]) -> dict[str, list[Picture]]:
+    """Return some originals, from the first to the last row, and what they became, each under its title."""
+    written = [row for row, path in enumerate(paths) if _is_written(path)]
+    rows = [written[place] for place in np.linspace(0, len(written) - 1, min(SHOWN, len(written))).astype(int)]
+    size = shifted.shift.size
+    originals = [cropped(shifted.data.image(row), None if size is None else min(size)) for row in rows]
+    return {"originals": originals, shifted.shift.title: [read_written(paths[row]) for row in rows]}
+
+
+def write_sheet_of_all(shifts: Mapping[Path, Shifted], out: Path, ending: str) -> None:
+    """Draw one contact sheet of several shifts of the same images, which the folders hold."""
+    rows: dict[str, list[Picture]] = {}
+    for folder, shifted in shifts.items():
+        rows |= _shown(shifted, [folder / path for path in file_names(shifted, ending)])
+    with staged_folder(out, last=SHEET) as staging:
+        save_sheet(contact_sheet(rows), staging / SHEET)
 
 
 def read_written(path: Path) -> Picture:

@@ -10,7 +10,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
@@ -25,6 +25,17 @@ from steepslope.presets import preset_file, presets_of
 from steepslope.utilities.loss_options import loss_options
 
 Command = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Commands that share a name before their own, as ``shift corrupt``, and what they are for, in a sentence."""
+
+    summary: str
+    commands: "Mapping[str, Command]"
+
+
+Commands = Mapping[str, Command | Group]
 PRESET = "--preset"
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 
@@ -116,7 +127,7 @@ def _element(kind: Any) -> type | None:
     return found[0] if found else None
 
 
-def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) -> int:
+def run(commands: Command | Commands, words: list[str], prog: str) -> int:
     """Run the function, or the one of several by name, that the words name; return the exit code."""
     for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? in its place
         if isinstance(stream, TextIOWrapper):
@@ -146,27 +157,39 @@ def run(commands: Command | Mapping[str, Command], words: list[str], prog: str) 
     return 0
 
 
-def _parse_and_call(commands: Command | Mapping[str, Command], words: list[str], prog: str) -> None:
+PURPOSE = "Tell which predictions of a frozen classifier to trust."
+
+
+def _parse_and_call(commands: Command | Commands, words: list[str], prog: str, purpose: str = PURPOSE) -> None:
     if "" in words:
         raise SteepslopeError(f"an empty value was given after {' '.join(words[: words.index('')]) or 'steepslope'}")
     if isinstance(commands, Mapping):
         if not words or words[0].startswith("-"):
-            _show_commands(commands, words, prog)
+            _show_commands(commands, words, prog, purpose)
             return
         require_known("command", words[0], commands)
-        call(commands[words[0]], words[1:], f"{prog} {words[0]}")
+        found = commands[words[0]]
+        prog = f"{prog} {words[0]}"
+        if isinstance(found, Group):
+            _parse_and_call(found.commands, words[1:], prog, found.summary)
+        else:
+            call(found, words[1:], prog)
     else:
         call(commands, words, prog)
 
 
-def _show_commands(commands: Mapping[str, Command], words: list[str], prog: str) -> None:
-    summaries = {name: parse(command.__doc__ or "").short_description or "" for name, command in commands.items()}
+def _summary(command: Command | Group) -> str:
+    return command.summary if isinstance(command, Group) else parse(command.__doc__ or "").short_description or ""
+
+
+def _show_commands(commands: Commands, words: list[str], prog: str, purpose: str) -> None:
+    summaries = {name: _summary(command) for name, command in commands.items()}
     width = max(map(len, summaries)) + 2
     listed_commands = "\n".join(f"  {name:{width}}{summary}" for name, summary in summaries.items())
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=f"{prog} COMMAND [options]",
-        description="Tell which predictions of a frozen classifier to trust.",
+        description=purpose,
         epilog=f"commands:\n{listed_commands}\n\n`{prog} COMMAND --help` shows the options of one.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,7 +1,6 @@
 """A contact sheet: originals above, and what shifts made of them below, in one small picture."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -39,8 +38,3 @@ def _thumbnail(image: Picture) -> Image.Image:
     factor = CELL / max(picture.size)
     size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
     return picture.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.LANCZOS)
-
-
-def save_sheet(sheet: Image.Image, path: Path) -> None:
-    """Save a sheet as a PNG of 256 colours, which is a third of the size and looks the same."""
-    sheet.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)

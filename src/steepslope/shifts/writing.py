@@ -19,7 +19,7 @@ from steepslope.data.imagefolder import SUFFIXES
 from steepslope.data.images import Dataset, Picture
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError, reason_of
-from steepslope.shifts.contact_sheet import SHEET, contact_sheet, save_sheet
+from steepslope.shifts.contact_sheet import SHEET, contact_sheet
 from steepslope.shifts.options import WritingOptions
 from steepslope.shifts.pixels import as_bytes, as_picture, cropped
 from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
@@ -223,7 +223,7 @@ def _finish(shifted: Shifted, paths: list[Path], out: Path, card: dict[str, Any]
         if left.is_file():
             left.unlink()
     with staged_folder(out, last=CARD) as staging:
-        save_sheet(sheet, staging / SHEET)
+        sheet.save(staging / SHEET, optimize=True)
         write_json(staging / CARD, card)
     (out / KEY).unlink(missing_ok=True)
 
@@ -243,7 +243,7 @@ def write_sheet_of_all(shifts: Mapping[Path, Shifted], out: Path, ending: str) -
     for folder, shifted in shifts.items():
         rows |= _shown(shifted, [folder / path for path in file_names(shifted, ending)])
     with staged_folder(out, last=SHEET) as staging:
-        save_sheet(contact_sheet(rows), staging / SHEET)
+        contact_sheet(rows).save(staging / SHEET, optimize=True)
 
 
 def read_written(path: Path) -> Picture:

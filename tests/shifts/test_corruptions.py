@@ -1,0 +1,160 @@
+"""Corruptions: the package's own on what it takes, and sound on whatever else there is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from imagecorruptions import corrupt
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.data.images import Images
+from steepslope.data.shifted import Shifted
+from steepslope.errors import SteepslopeError
+from steepslope.shifts.corruptions import CORRUPTIONS, NOISES, PAPER_CORRUPTIONS, Corruption, corrupted, image_seed
+
+OWN_SEED = ("impulse_noise", "glass_blur")  # the package ignores NumPy's global seed there
+SHAPES = [(1, 1, 1), (28, 28, 1), (28, 28, 3), (20, 150, 3), (33, 90, 1), (40, 36, 6), (97, 64, 3)]
+
+
+def scene(*shape: int) -> NDArray[np.uint8]:
+    """Make an image of smooth colours with an edge, which every corruption changes."""
+    height, width, channels = shape
+    rows, columns = np.mgrid[:height, :width]
+    waves = [np.sin(rows / 9 + one) + np.cos(columns / 7 - one) + (columns > width / 2) for one in range(channels)]
+    return (40 + 45 * (np.stack(waves, axis=2) + 2)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+def test_colour_images_equal_the_package(kind: str) -> None:
+    pixels = scene(224, 224, 3)
+    for severity in (1, 5):
+        np.random.seed(3)  # noqa: NPY002
+        theirs = corrupt(pixels, severity, kind, **({"seed": 3} if kind in OWN_SEED else {}))
+        assert np.array_equal(corrupted(pixels, kind, severity, 3), theirs)
+        assert (theirs != pixels).any()
+
+
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_size_and_number_of_channels(shape: tuple[int, ...], kind: str) -> None:
+    pixels = scene(*shape)
+    for severity in (1, 5):
+        changed = corrupted(pixels, kind, severity, 0)
+        assert changed.shape == shape
+        assert changed.dtype == np.uint8
+        assert np.array_equal(changed, corrupted(pixels, kind, severity, 0))
+        assert changed.any()
+
+
+@pytest.mark.parametrize("kind", sorted({*CORRUPTIONS} - {"saturate", "frost"}))
+def test_severities_go_further_on_small_grey_images(kind: str) -> None:
+    """Grey has no hue to saturate; more frost darkens what it covers, which may meet the original's grey."""
+    pixels = scene(28, 28, 1)
+    changes = [
+        np.abs(corrupted(pixels, kind, level, seed) - pixels.astype(float)).mean() for level in (1, 5)
+        for seed in range(5)
+    ]  # fmt: skip
+    mild, strong = np.mean(changes[:5]), np.mean(changes[5:])
+    assert 0 <= mild < strong
+
+
+def test_noise_of_grey_images_has_its_strength() -> None:
+    """The mean of three channels would have a third of its variance."""
+    grey = np.full((64, 64, 1), 128, dtype=np.uint8)
+    noise = corrupted(grey, "gaussian_noise", 1, 0).astype(float) - 128
+    assert noise.std() == pytest.approx(0.08 * 255, rel=0.05)
+
+
+def test_channels_are_moved_alike_and_their_noise_differs() -> None:
+    pixels = scene(48, 48, 1).repeat(4, axis=2)
+    for kind in ("motion_blur", "elastic_transform", "glass_blur"):
+        changed = corrupted(pixels, kind, 3, 0)
+        assert (changed == changed[..., :1]).all()
+    for kind in NOISES:
+        changed = corrupted(pixels, kind, 3, 0)
+        assert all((changed[..., 0] != changed[..., one]).mean() > 0.1 for one in (1, 2, 3))
+
+
+def test_a_spatter_without_drops_changes_nothing() -> None:
+    """The package divides by the wettest pixel, and makes an image black that has none."""
+    pixels = scene(32, 32, 3)
+    same = [np.array_equal(corrupted(pixels, "spatter", 1, seed), pixels) for seed in range(60)]
+    assert any(same)
+    assert not any((corrupted(pixels, "spatter", 1, seed) == 0).all() for seed in range(60))
+
+
+def images(n: int = 5) -> Images:
+    pixels = np.random.default_rng(0).integers(256, size=(n, 28, 28), dtype=np.uint8)
+    return Images(pixels, np.arange(n) % 3, np.array([f"test/{row}" for row in range(n)]))
+
+
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+def test_an_image_becomes_the_same_in_any_order(kind: str) -> None:
+    """Nor does it matter what was drawn before, and what others draw is not disturbed."""
+    data = images()
+    forwards, backwards = (Shifted(data, Corruption(kind, 3, seed=1)) for _ in range(2))
+    first = [np.asarray(forwards.image(row)) for row in range(5)]
+    np.random.seed(9)  # noqa: NPY002
+    before = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
+    last = [np.asarray(backwards.image(row)) for row in reversed(range(5))]
+    after = np.random.get_state(legacy=False)["state"]["key"]  # noqa: NPY002
+    assert all(np.array_equal(one, other) for one, other in zip(first, reversed(last), strict=True))
+    assert np.array_equal(before, after)
+    part = Shifted(data.subset(np.array([3])), Corruption(kind, 3, seed=1))
+    assert np.array_equal(np.asarray(part.image(0)), first[3])
+
+
+def test_seeds_and_ids_decide() -> None:
+    assert image_seed(0, "a") != image_seed(1, "a") != image_seed(1, "b")
+    twice = images(2)
+    same = Images(twice.pixels[[0, 0]], twice.labels, twice.ids)
+    one, other = (np.asarray(Shifted(same, Corruption("fog", 3)).image(row)) for row in (0, 1))
+    assert (one != other).any()
+
+
+def test_another_process_makes_the_same() -> None:
+    code = (
+        "import numpy as np; from steepslope.shifts.corruptions import corrupted;"
+        "pixels = np.arange(40 * 40 * 3, dtype=np.uint8).reshape(40, 40, 3);"
+        "print([int(corrupted(pixels, k, 2, 5).astype(int).sum()) for k in ('glass_blur', 'impulse_noise', 'snow')])"
+    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    pixels = np.arange(40 * 40 * 3, dtype=np.uint8).reshape(40, 40, 3)
+    here = [int(corrupted(pixels, kind, 2, 5).astype(int).sum()) for kind in ("glass_blur", "impulse_noise", "snow")]
+    assert there.strip() == str(here)
+
+
+def test_grey_stays_grey_and_crops_are_those_of_imagenet_c() -> None:
+    shift = Corruption("pixelate", 1, crop=32)
+    assert shift.size == (32, 32)
+    grey, colour = (Image.fromarray(scene(80, 60, 3)).convert(mode) for mode in ("L", "RGBA"))
+    changed = shift([grey, colour], ["a", "b"])
+    assert [(one.mode, one.size) for one in changed if isinstance(one, Image.Image)] == [
+        ("L", (32, 32)), ("RGB", (32, 32)),
+    ]  # fmt: skip
+    (array,) = shift([np.random.default_rng(0).random((5, 80, 60), dtype=np.float32)], ["c"])
+    assert np.asarray(array).shape == (32, 32, 5)
+    assert np.asarray(array).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "fogg"}, "unknown corruption 'fogg': did you mean 'fog'"),
+        ({"severity": 6}, "severity: expected a whole number from 1 to 5, found 6"),
+        ({"severity": 0}, "severity: expected a whole number from 1 to 5, found 0"),
+        ({"seed": -1}, "seed: expected a whole number"),
+        ({"crop": 0}, "crop: expected a whole number >= 1, found 0"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        Corruption(**{"kind": "fog", "severity": 3, **settings})  # type: ignore[arg-type]
+
+
+def test_the_paper_has_fifteen_of_nineteen() -> None:
+    assert (len(PAPER_CORRUPTIONS), len(set(CORRUPTIONS))) == (15, 19)

@@ -1,0 +1,89 @@
+"""Shifts in data specs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.data.datasets import parse_dataset
+from steepslope.data.shifted import Shifted
+from steepslope.errors import SteepslopeError
+from steepslope.shifts.specs import SHIFTS, parse_data
+from tests.images import folder_of
+
+
+def test_a_spec_without_shifts_is_as_before() -> None:
+    assert parse_data("digits:test") == parse_dataset("digits:test")
+
+
+@pytest.mark.parametrize(
+    "text", ["corrupt:fog:3/digits:test", "corrupt:snow:1?seed=2&crop=64/corrupt:fog:3/idx:/some/where/digits:test"]
+)
+def test_a_spec_is_its_own_text(text: str) -> None:
+    spec = parse_data(text)
+    assert str(spec) == text
+    assert spec.name == text.removesuffix(":test")
+    assert len(spec.shifts) == text.count("corrupt:")
+
+
+def test_the_last_shift_comes_first() -> None:
+    """Noise on contrast is not contrast on noise."""
+    spec = parse_data("corrupt:contrast:5/corrupt:gaussian_noise:5/digits:test")
+    one = np.asarray(spec.open().image(0))
+    other = np.asarray(parse_data("corrupt:gaussian_noise:5/corrupt:contrast:5/digits:test").open().image(0))
+    assert one.std() < 0.3 * other.std()
+
+
+def test_a_shifted_data_set_has_the_labels_and_ids_of_the_original() -> None:
+    plain, shifted = (parse_data(f"{shift}digits:test").open() for shift in ("", "corrupt:fog:3/"))
+    assert isinstance(shifted, Shifted)
+    assert len(shifted) == len(plain)
+    assert np.array_equal(plain.labels, shifted.labels)  # type: ignore[arg-type]
+    assert list(plain.ids) == list(shifted.ids)
+    assert shifted.classes == plain.classes
+
+
+def test_fingerprints_tell_shifts_apart() -> None:
+    texts = [
+        "",
+        "corrupt:fog:3/",
+        "corrupt:fog:4/",
+        "corrupt:snow:3/",
+        "corrupt:fog:3?seed=1/",
+        "corrupt:fog:3?crop=8/",
+    ]
+    assert len({parse_data(f"{text}digits:test").open().fingerprint() for text in texts}) == len(texts)
+
+
+def test_a_folder_of_imagenet_c_reads_as_it_is(tmp_path: Path) -> None:
+    folder_of(tmp_path / "fog" / "3", 2)
+    assert len(parse_data(f"imagefolder:{tmp_path}/fog/3").look().open()) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("corrupt:fogg:3/digits", "data spec 'corrupt:fogg:3/digits': unknown corruption 'fogg': did you mean 'fog'"),
+        ("corrupt:fog:6/digits", "severity: expected a whole number from 1 to 5, found 6"),
+        ("corrupt:fog:0/digits", "severity: expected a whole number from 1 to 5, found 0"),
+        ("corrupt:fog/digits", "severity: expected a whole number, found 'none'"),
+        ("corrupt:fog:3", r"expected / and a data spec after corrupt:…, found none"),
+        ("corrupt:fog:3/digit:test", "unknown data scheme in 'digit:test': 'digit': did you mean 'digits'"),
+        ("corrupt:fog:3?sed=1/digits", "unknown option of 'fog:3[?]sed=1': 'sed': did you mean 'seed'"),
+        ("corrupt:fog:3?seed=x/digits", "seed: expected a whole number, found 'x'"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        parse_data(text)
+
+
+def test_small_nets_are_not_trained_on_shifted_images() -> None:
+    with pytest.raises(SteepslopeError, match="expected images that are not shifted"):
+        parse_data("corrupt:fog:3/digits").load_into_memory("train")
+
+
+def test_every_shift_is_known() -> None:
+    assert set(SHIFTS) >= {"corrupt"}

@@ -101,11 +101,16 @@ def fused_table(
 
 
 def all_images(net: Classifier, spec: DatasetSpec) -> dict[str, Dataset]:
-    """Return the three splits, copies of those fitted on, by names such as train-copies, and distorted images."""
+    """Return the three splits, their copies, and distorted images."""
+    return {**split_images(net, spec), **_distorted(spec.load_into_memory("test"))}
+
+
+def split_images(net: Classifier, spec: DatasetSpec) -> dict[str, Dataset]:
+    """Return the three splits, and copies of those that oracles are fitted on, by names such as train-copies."""
     images = named_data(net, spec, None)
     fitted_on = {name: images[name] for name in (TRAIN, HOLDOUT)}
     copies = {f"{name}-copies": Augmented(data, 1, tuple(AUGMENTATIONS), 0) for name, data in fitted_on.items()}
-    return {**images, **copies, **_distorted(spec.load_into_memory("test"))}
+    return {**images, **copies}
 
 
 def small_net(classifiers: str, seed: int) -> Classifier:

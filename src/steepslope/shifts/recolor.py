@@ -1,0 +1,207 @@
+"""Recoloured images: each one's colours mapped within a bound, so that a classifier takes it for another class.
+
+ReColorAdv of Laidlaw & Feizi, "Functional Adversarial Attacks", NeurIPS 2019, against the classifier alone. It departs
+from the authors' code in three ways: colours stay within the bound and within sRGB at once, at every pixel; the best
+version of each image is kept, whereas their code returns the last; LUV is scaled such that all of sRGB is in [0, 1].
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from steepslope.classifiers.classifier import COLOUR, Classifier
+from steepslope.errors import SteepslopeError
+from steepslope.shifts.colour_map import ColourMap, roughness
+from steepslope.shifts.recolor_options import RecolorOptions
+
+RANDOM_KNOTS = {COLOUR: (4, 8, 8), 1: (1, 4)}  # by channels
+
+
+@dataclass(frozen=True, eq=False)
+class Recolored:
+    """Recoloured images, and how they did.
+
+    Parameters
+    ----------
+    images
+        Float32 (n, C, H, W) in [0, 1].
+    labels
+        The class of each image that was attacked, int64 (n,).
+    margins
+        Logit of that class less the largest other, float32 (n,); negative where the classifier takes another.
+    losses
+        Lowest loss up to each step, float32 (steps + 1, n), the first being that of the images as they were.
+    """
+
+    images: Tensor
+    labels: Tensor
+    margins: Tensor
+    losses: Tensor
+
+
+def recolored(
+    classifier: Classifier, images: Tensor, labels: Tensor | None = None, options: RecolorOptions | None = None
+) -> Recolored:
+    """Recolour images such that a classifier errs; all are attacked at once, each with a colour map of its own.
+
+    Minimises the margin plus ``options.smoothness`` times the :func:`~steepslope.shifts.colour_map.roughness` of the
+    map, by Adam. The classifier is in evaluation mode meanwhile, and its weights are left as they are.
+
+    Parameters
+    ----------
+    classifier
+        The classifier, with gradients, on the images' device.
+    images
+        Float32 (n, C, H, W) in [0, 1], of the size of the classifier's input, before normalisation. C is 1 or 3; grey
+        ones are repeated for a colour classifier, and stay grey.
+    labels
+        The classes to lead away from, int64 (n,); by default the predicted ones.
+    options
+        The bound, the steps and the like; by default those of the paper.
+
+    Raises
+    ------
+    SteepslopeError
+        If images or labels are not as described, or the classifier has no gradients or no finite logits.
+    """
+    if not classifier.trainable:
+        raise SteepslopeError(f"expected a classifier with gradients, found {classifier.runs_on}", classifier.spec)
+    _require_images(images)
+    _require_fitting(classifier, images)
+    with torch.inference_mode(mode=False), torch.enable_grad(), _frozen(classifier.net):
+        clean = images.detach().clone()  # tensors of inference mode have no place in a graph
+        with torch.no_grad():
+            logits = _logits(classifier, clean)
+        if not bool(logits.isfinite().all()):
+            row = int((~logits.isfinite()).any(dim=1).nonzero()[0])
+            raise SteepslopeError(f"expected finite logits, found others in row {row}", classifier.spec)
+        known = logits.argmax(dim=1) if labels is None else _checked_labels(labels, logits)
+        return _attacked(classifier, clean, known, options or RecolorOptions())
+
+
+def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: RecolorOptions) -> Recolored:
+    colour_map = ColourMap.of(images)
+    knots = colour_map.identity().requires_grad_()
+    optimizer = torch.optim.Adam([knots], options.learning_rate)
+    kept, kept_margins = images, torch.empty(0)
+    history: list[Tensor] = []
+    lowest = images.new_full((len(images),), torch.inf)
+    for step in range(options.steps + 1):
+        changed = colour_map(knots)
+        margins = margins_of(_logits(classifier, changed), labels)
+        losses = margins + options.smoothness * roughness(knots)
+        if step < options.steps:
+            optimizer.zero_grad()
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            with torch.no_grad():
+                knots.clamp_(-options.bound, options.bound)
+        better = (losses < lowest).detach()
+        if step == 0 or options.keep == "last":
+            kept, kept_margins = changed.detach(), margins.detach()
+        else:
+            kept = torch.where(better.view(-1, 1, 1, 1), changed.detach(), kept)
+            kept_margins = torch.where(better, margins.detach(), kept_margins)
+        lowest = torch.where(better, losses.detach(), lowest)
+        history.append(lowest)
+    return Recolored(kept, labels, kept_margins, torch.stack(history))
+
+
+def random_recolored(images: Tensor, options: RecolorOptions, generator: torch.Generator) -> Tensor:
+    """Return images recoloured at random within the same bound, blind to any classifier: what to compare with.
+
+    Offsets are uniform within the bound at 4 × 8 × 8 knots, or 4 for grey images: on the attack's own grid, the
+    offsets of near colours would cancel out in smooth images, and show as noise in others.
+
+    Parameters
+    ----------
+    images
+        Float32 (n, C, H, W) in [0, 1], with C 1 or 3.
+    options
+        The bound; nothing else of them is used.
+    generator
+        What draws, on the CPU whatever the images' device.
+
+    Returns
+    -------
+    Tensor
+        Float32 (n, C, H, W) in [0, 1].
+    """
+    _require_images(images)
+    shape = (*images.shape[:2], *RANDOM_KNOTS[images.shape[1]])
+    knots = (2 * torch.rand(shape, generator=generator) - 1) * options.bound
+    with torch.no_grad():
+        return ColourMap.of(images)(knots.to(images.device))
+
+
+def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the logit of each row's class less the largest other, (n, K) and (n,) -> (n,).
+
+    >>> margins_of(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([2]))
+    tensor([-1.])
+    """
+    rows = labels.unsqueeze(1)
+    others = logits.scatter(1, rows, -torch.inf).amax(dim=1)
+    return logits.gather(1, rows).squeeze(1) - others
+
+
+def _logits(classifier: Classifier, images: Tensor) -> Tensor:
+    """Return the logits (n, K), float32, of images in [0, 1]."""
+    transform = classifier.transform
+    mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (transform.mean, transform.std))
+    logits: Tensor = classifier.net((images - mean) / std)[1]  # a grey image becomes as many channels as mean has
+    return logits.float()
+
+
+@contextmanager
+def _frozen(net: nn.Module) -> Iterator[None]:
+    """Put a net into evaluation mode, without gradients of its weights; leave it as it was."""
+    modes = [(module, module.training) for module in net.modules()]
+    needs = [(weights, weights.requires_grad) for weights in net.parameters()]
+    try:
+        net.eval().requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for weights, need in needs:
+            weights.requires_grad_(need)
+
+
+def _require_images(images: Tensor) -> None:
+    expected = "expected float32 images (n, 1 or 3, H, W), n >= 1"
+    if images.ndim != 4 or images.dtype != torch.float32 or images.shape[1] not in (1, COLOUR) or not images.numel():
+        raise SteepslopeError(f"{expected}, found {images.dtype} {tuple(images.shape)}", "images")
+    low, high = (float(value) for value in images.aminmax())
+    if not 0 <= low <= high <= 1:
+        raise SteepslopeError(f"expected values in [0, 1], found {low:g}…{high:g}", "images")
+
+
+def _require_fitting(classifier: Classifier, images: Tensor) -> None:
+    """Raise unless the classifier takes such images, where they are."""
+    size, channels = tuple(classifier.transform.size), classifier.transform.channels
+    found = tuple(images.shape[2:])
+    if found != size:
+        raise SteepslopeError(f"expected {size[0]} × {size[1]} pixels, found {found[0]} × {found[1]}", "images")
+    if images.shape[1] not in (1, channels) or channels not in (1, COLOUR):
+        message = f"expected a classifier of {images.shape[1]}-channel images, found one of {channels} channels"
+        raise SteepslopeError(message, classifier.spec)
+    device = next((weights.device for weights in classifier.net.parameters()), images.device)
+    if device != images.device:
+        raise SteepslopeError(f"expected them on {device}, as the classifier, found {images.device}", "images")
+
+
+def _checked_labels(labels: Tensor, logits: Tensor) -> Tensor:
+    """Return the labels on the device of the logits (n, K); raise unless they are classes, one a row."""
+    count, classes = logits.shape
+    if labels.shape != (count,) or labels.dtype != torch.int64:
+        found = f"{labels.dtype} {tuple(labels.shape)}"
+        raise SteepslopeError(f"expected int64 ({count},), one an image, found {found}", "labels")
+    outside = ((labels < 0) | (labels >= classes)).nonzero()
+    if len(outside):
+        row = int(outside[0])
+        raise SteepslopeError(f"expected 0…{classes - 1}, found {int(labels[row])} in row {row}", "labels")
+    return labels.to(logits.device)

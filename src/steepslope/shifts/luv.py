@@ -81,16 +81,24 @@ def nearest_shown(own: Tensor, target: Tensor) -> Tensor:
         Scaled LUV, (n, 3, H, W): ``target`` where sRGB has it; ``own``, to the bit, where there is no way at all.
     """
     flat_own, flat = (colours.movedim(1, 0).flatten(1) for colours in (own, target))
-    outside = _in_doubt(flat).nonzero().squeeze(1)
-    outside = outside[~_is_shown(flat[:, outside])]
-    start, way = flat_own[:, outside], (flat - flat_own)[:, outside]
+    doubtful = _in_doubt(flat).nonzero().squeeze(1)
+    ends = flat.clone().index_copy_(1, doubtful, _last_shown(flat_own[:, doubtful], flat[:, doubtful]))
+    return ends.view(3, len(own), *own.shape[2:]).movedim(0, 1)
+
+
+def _last_shown(own: Tensor, target: Tensor) -> Tensor:
+    """Return the last colours in sRGB on the ways from ``own`` to ``target``, all (3, m), by bisection."""
+    ends = target.clone()
+    outside = (~_is_shown(target)).nonzero().squeeze(1)
+    start, way = own[:, outside], (target - own)[:, outside]
     low, high = torch.zeros_like(start[0]), torch.ones_like(start[0])
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         fits = _is_shown(start + middle * way)
         low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    ends = flat.clone().index_copy_(1, outside, start + low * way)
-    return ends.view(3, len(own), *own.shape[2:]).movedim(0, 1)
+    ends.index_copy_(1, outside, start + low * way)
+    # Near black, the gradient of RGB grows without limit as LUV leaves sRGB, even if by less than the tolerance.
+    return torch.where((ends == own).all(dim=0), own, _clipped(ends))
 
 
 def _in_doubt(luv: Tensor) -> Tensor:
@@ -105,8 +113,12 @@ def _is_shown(luv: Tensor) -> Tensor:
     That RGB is in [0, 1] does not tell: without light, any hue at all is converted to black. So RGB is clipped, and
     has to be the same colour still.
     """
-    clipped = rgb_of(luv.unsqueeze(2)).clamp(0, 1)
-    return ((luv_of(clipped).squeeze(2) - luv).abs() <= TOLERANCE).all(dim=0)
+    return ((_clipped(luv) - luv).abs() <= TOLERANCE).all(dim=0)
+
+
+def _clipped(luv: Tensor) -> Tensor:
+    """Return colours (3, m) with their RGB clipped."""
+    return luv_of(rgb_of(luv.unsqueeze(2)).clamp(0, 1)).squeeze(2)
 
 
 def _axes(like: Tensor) -> tuple[Tensor, Tensor]:

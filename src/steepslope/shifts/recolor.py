@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from steepslope.classifiers.classifier import COLOUR, Classifier
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.colour_map import ColourMap, roughness
+from steepslope.shifts.colour_map import GREY_KNOTS, ColourMap, roughness
 from steepslope.shifts.recolor_options import RecolorOptions
 
-RANDOM_KNOTS = {COLOUR: (4, 8, 8), 1: (1, 4)}  # by channels
+RANDOM_KNOTS = {COLOUR: (2, 2, 2), 1: GREY_KNOTS}  # by channels; the nearest to the attack in roughness
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,9 @@ def recolored(
         If images or labels are not as described, or the classifier has no gradients or no finite logits.
     """
     if not classifier.trainable:
-        raise SteepslopeError(f"expected a classifier with gradients, found {classifier.runs_on}", classifier.spec)
+        raise SteepslopeError(
+            f"expected a classifier with gradients, found one of {classifier.runs_on}", classifier.spec
+        )
     _require_images(images)
     _require_fitting(classifier, images)
     with torch.inference_mode(mode=False), torch.enable_grad(), _frozen(classifier.net):
@@ -113,8 +115,9 @@ def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: R
 def random_recolored(images: Tensor, options: RecolorOptions, generator: torch.Generator) -> Tensor:
     """Return images recoloured at random within the same bound, blind to any classifier: what to compare with.
 
-    Offsets are uniform within the bound at 4 × 8 × 8 knots, or 4 for grey images: on the attack's own grid, the
-    offsets of near colours would cancel out in smooth images, and show as noise in others.
+    Offsets are uniform within the bound at the 8 corners of LUV, or at the attack's own 16 knots for grey images. That
+    is as near as maps of this kind come to the roughness of the attack's: on the grid of the attack, a colour image's
+    would be a hundred times as rough, and show as noise.
 
     Parameters
     ----------
@@ -187,11 +190,11 @@ def _require_fitting(classifier: Classifier, images: Tensor) -> None:
     if found != size:
         raise SteepslopeError(f"expected {size[0]} × {size[1]} pixels, found {found[0]} × {found[1]}", "images")
     if images.shape[1] not in (1, channels) or channels not in (1, COLOUR):
-        message = f"expected a classifier of {images.shape[1]}-channel images, found one of {channels} channels"
+        message = f"expected a classifier of {images.shape[1]}-channel images, found one of {channels}-channel images"
         raise SteepslopeError(message, classifier.spec)
     device = next((weights.device for weights in classifier.net.parameters()), images.device)
     if device != images.device:
-        raise SteepslopeError(f"expected them on {device}, as the classifier, found {images.device}", "images")
+        raise SteepslopeError(f"expected images on {device}, as the classifier is, found {images.device}", "images")
 
 
 def _checked_labels(labels: Tensor, logits: Tensor) -> Tensor:

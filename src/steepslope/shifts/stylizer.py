@@ -1,0 +1,336 @@
+"""Images in the style of other images, by adaptive instance normalisation (AdaIN, Huang & Belongie 2017).
+
+An encoder gives the feature maps of both images. Those of the content take on the mean and deviation of each channel
+that the style has (Eq. 8), and a decoder turns them back into an image. A stylizer is a folder with all its weights.
+"""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from steepslope.checks import Check, number, require
+from steepslope.errors import SteepslopeError, located
+from steepslope.shifts.stylizer_encoder import RGB, Encoder, EncoderPlan, rebuilt_encoder
+from steepslope.shifts.stylizer_options import REDUCTIONS
+from steepslope.utilities.files import digest_of, field, positive, read_json, staged_folder, write_json
+from steepslope.utilities.weights import load_weights, save_weights
+
+CARD = "stylizer.json"
+WEIGHTS = "stylizer.safetensors"
+EPSILON = 1e-5  # added to variances, so that a flat channel does not divide by zero
+GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as Pillow's "L" has it
+LIBRARIES = ("torch", "timm", "torchvision")
+
+
+def moments(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the standard deviation of each channel over its places.
+
+    Parameters
+    ----------
+    maps
+        Floats (n, C, h, w).
+
+    Returns
+    -------
+    tuple of Tensor
+        Both (n, C, 1, 1). The variance divides by h · w, and 1e-5 is added to it.
+    """
+    variance, mean = torch.var_mean(maps, dim=(2, 3), keepdim=True, correction=0)
+    return mean, (variance + EPSILON).sqrt()
+
+
+def adain(content: Tensor, style: Tensor) -> Tensor:
+    """Give each channel of the content the mean and the deviation that it has in the style (Eq. 8 of the paper).
+
+    Parameters
+    ----------
+    content
+        Feature maps, floats (n, C, h, w).
+    style
+        Feature maps, floats (n or 1, C, any height, any width).
+
+    Returns
+    -------
+    Tensor
+        Floats (n, C, h, w).
+
+    >>> maps = torch.tensor([[[[0.0, 2.0]]]])
+    >>> adain(maps, 10 + 3 * maps).round(decimals=3)
+    tensor([[[[10., 16.]]]])
+    """
+    (mean, deviation), (wanted_mean, wanted_deviation) = moments(content), moments(style)
+    return wanted_deviation * ((content - mean) / deviation) + wanted_mean
+
+
+@dataclass(frozen=True)
+class DecoderPlan:
+    """What rebuilds a decoder: its channels at each resolution, and its convolutions there.
+
+    ``widths`` go from half the encoder's reduction to full resolution; of the ``convolutions`` at a resolution, the
+    last one gives the channels of the next.
+    """
+
+    widths: tuple[int, ...]
+    convolutions: tuple[int, ...]
+
+
+def planned_decoder(reduction: int, width: int) -> DecoderPlan:
+    """Return a decoder with ``width`` channels at full resolution, twice as many at each halving, up to eight times.
+
+    >>> planned_decoder(8, 32)
+    DecoderPlan(widths=(128, 64, 32), convolutions=(2, 2, 2))
+    """
+    levels = range(reduction.bit_length() - 2, -1, -1)
+    return DecoderPlan(tuple(width * min(2**level, 8) for level in levels), (2,) * len(levels))
+
+
+def decoder_layers(channels: int, plan: DecoderPlan) -> nn.Sequential:
+    """Return a decoder from maps of so many channels to RGB: no normalisation, nearest upsampling, reflection padding.
+
+    The layers are numbered as in published AdaIN weights, which it can therefore hold.
+    """
+    layers: list[nn.Module] = [*_convolution(channels, plan.widths[0]), nn.ReLU()]
+    for (width, following), count in zip(pairwise((*plan.widths, RGB)), plan.convolutions, strict=True):
+        layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
+        for before, after in pairwise((*(width,) * count, following)):
+            layers += [*_convolution(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])  # colours need no activation
+
+
+def _convolution(before: int, after: int) -> list[nn.Module]:
+    return [nn.ReflectionPad2d(1), nn.Conv2d(before, after, 3)]
+
+
+class Stylizer(nn.Module):
+    """An encoder, and the decoder that belongs to it.
+
+    Parameters
+    ----------
+    encoder
+        From images to feature maps; frozen.
+    decoder
+        The decoder's plan; its weights are random until they are trained or loaded.
+    training
+        What made the weights, as JSON holds it.
+    """
+
+    def __init__(self, encoder: Encoder, decoder: DecoderPlan, training: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder_plan = decoder
+        self.decoder = decoder_layers(encoder.plan.channels[-1], decoder)
+        self.training_facts = dict(training or {})
+
+    @property
+    def reduction(self) -> int:
+        """By how much the maps that are decoded are smaller than the image."""
+        return self.encoder.plan.reduction
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of both plans and all weights, in hex; it does not change with the versions of libraries."""
+        digest = hashlib.sha256(digest_of([asdict(self.encoder.plan), asdict(self.decoder_plan)]).encode())
+        for name, tensor in self.state_dict().items():
+            digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Return the feature maps of images (n, 3, H, W) in [0, 1], whose sides are multiples of the reduction."""
+        maps: list[Tensor] = self.encoder(images)
+        return maps
+
+    def decode(self, maps: Tensor) -> Tensor:
+        """Return images (n, 3, H, W) of the deepest maps (n, C, H / r, W / r); they may leave [0, 1] a little."""
+        images: Tensor = self.decoder(maps)
+        return images
+
+    def save(self, folder: str | Path) -> None:
+        """Write the weights as safetensors, and last a card in JSON with what rebuilds the layers.
+
+        Raises
+        ------
+        SteepslopeError
+            If the folder cannot be written to; what it held before is then as it was.
+        """
+        versions = {name: importlib.metadata.version(name) for name in ("steepslope", *LIBRARIES)}
+        card = {
+            "encoder": asdict(self.encoder.plan),
+            "decoder": asdict(self.decoder_plan),
+            "digest": self.digest,
+            "versions": versions,
+            "training": self.training_facts,
+        }
+        with staged_folder(folder, last=CARD) as staging:
+            save_weights(self.state_dict(), staging / WEIGHTS)
+            write_json(staging / CARD, card)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Load what :meth:`save` wrote, on the CPU; nothing is downloaded, and no code of the folder is run.
+
+        Raises
+        ------
+        SteepslopeError
+            If a file is missing, damaged, or not the one that was saved.
+        """
+        path = Path(folder) / CARD
+        content = read_json(path, "a stylizer")
+        encoder, decoder = (_plan(content, name, path) for name in ("encoder", "decoder"))
+        digest, training = field(content, "digest", str, path), field(content, "training", dict, path)
+        with located(path):
+            stylizer = cls(rebuilt_encoder(_encoder_plan(encoder, path)), _decoder_plan(decoder, path), training)
+        load_weights(stylizer, Path(folder) / WEIGHTS)
+        if stylizer.digest != digest:
+            found = f"expected the weights of digest {digest[:12]}…, found {stylizer.digest[:12]}…"
+            raise SteepslopeError(f"{found}: the file is not the one that was saved", Path(folder) / WEIGHTS)
+        return stylizer.eval()
+
+
+def _plan(content: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    plan: dict[str, Any] = field(content, name, dict, path)
+    return plan
+
+
+def _encoder_plan(content: Mapping[str, Any], path: Path) -> EncoderPlan:
+    """Return the encoder's plan of a card, each field checked."""
+    plan = EncoderPlan(
+        architecture=field(content, "architecture", str, path),
+        points=_listed(content, "points", _WORD, path),
+        channels=_listed(content, "channels", _SIZE, path),
+        reduction=positive(content, "reduction", path),
+        mean=_listed(content, "mean", number(-1e6, 1e6), path),
+        std=_listed(content, "std", number(1e-12, 1e6), path),
+    )
+    if len(plan.points) != len(plan.channels) or plan.reduction not in REDUCTIONS:
+        found = f"{len(plan.points)} points, {len(plan.channels)} channels and a reduction of {plan.reduction}"
+        raise SteepslopeError(f"expected one width a point and a reduction of 2, 4, 8 or 16, found {found}", path)
+    if (len(plan.mean), len(plan.std)) != (RGB, RGB):
+        found = f"{len(plan.mean)} and {len(plan.std)}"
+        raise SteepslopeError(f"expected a mean and a std of each of {RGB} channels, found {found}", path)
+    return plan
+
+
+def _decoder_plan(content: Mapping[str, Any], path: Path) -> DecoderPlan:
+    plan = DecoderPlan(_listed(content, "widths", _SIZE, path), _listed(content, "convolutions", _SIZE, path))
+    if len(plan.widths) != len(plan.convolutions):
+        found = f"{len(plan.widths)} widths and {len(plan.convolutions)} convolutions"
+        raise SteepslopeError(f"expected as many widths as convolutions, found {found}", path)
+    return plan
+
+
+_WORD = Check("a name", lambda value: isinstance(value, str) and value != "")
+_SIZE = Check("a whole number from 1 to 4096", lambda value: type(value) is int and 1 <= value <= 4096)
+
+
+def _listed(content: Mapping[str, Any], name: str, check: Check, path: Path) -> tuple[Any, ...]:
+    """Return a list of a card as a tuple; raise if it is empty, or one of its values is not allowed."""
+    values: Sequence[Any] = field(content, name, list, path)
+    if not values:
+        raise SteepslopeError(f"field {name!r}: expected at least one, found none", path)
+    return tuple(require(f"{path}: {name}", value, check) for value in values)
+
+
+def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return content in the style of other images, each in that of its own.
+
+    The maps that are decoded are (1 − alpha) · content + alpha · AdaIN (Eq. 14 of the paper). With 0, and in its own
+    style, an image is reconstructed. Images whose sides are no multiples of the reduction are continued by reflection,
+    and cropped again at the end. All is computed on the device of the stylizer.
+
+    Parameters
+    ----------
+    stylizer
+        The encoder and the decoder.
+    content
+        RGB images in [0, 1], floats (n, 3, H, W), of any size; see :func:`as_rgb` for grey ones.
+    styles
+        RGB images in [0, 1], floats (n or 1, 3, h, w), of any size; one serves all.
+    alpha
+        Strength in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        RGB images in [0, 1], float32 (n, 3, H, W), on the device of the content.
+
+    Raises
+    ------
+    SteepslopeError
+        If images or alpha are not as described.
+    """
+    require("alpha", alpha, number(0, 1))
+    require_images("content", content)
+    require_images("styles", styles)
+    if len(styles) not in (1, len(content)):
+        raise SteepslopeError(f"expected 1 or {len(content)} images, found {len(styles)}", "styles")
+    device = stylizer.encoder.mean.device
+    with torch.no_grad():
+        padded, (top, left) = continued(content.to(device, torch.float32), stylizer.reduction)
+        maps = stylizer.encode(padded)[-1]
+        if alpha > 0:
+            of_style = stylizer.encode(continued(styles.to(device, torch.float32), stylizer.reduction)[0])[-1]
+            maps = (1 - alpha) * maps + alpha * adain(maps, of_style)
+        height, width = content.shape[2:]
+        images = stylizer.decode(maps)[:, :, top : top + height, left : left + width]
+    return images.clamp(0, 1).to(content.device)
+
+
+def require_images(name: str, images: Tensor) -> None:
+    """Raise unless a tensor holds RGB images of floats in [0, 1], (n, 3, H, W), none of them empty."""
+    if images.ndim != 4 or images.shape[1] != RGB or 0 in images.shape or not images.is_floating_point():
+        found = f"{images.dtype} of shape {tuple(images.shape)}"
+        raise SteepslopeError(f"expected RGB images of floats (n, {RGB}, H, W), found {found}", name)
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        raise SteepslopeError(f"expected pixels in [0, 1], found {low:g} to {high:g}", name)
+
+
+def continued(images: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
+    """Continue images by reflection on all sides, as often as it takes, to multiples of a number, two at least.
+
+    Parameters
+    ----------
+    images
+        Floats (n, C, H, W).
+    multiple
+        What the sides become multiples of, >= 1; below two times that, the decoder could not pad its maps.
+
+    Returns
+    -------
+    tuple
+        The images (n, C, H', W'), and the row and column at which the original begins.
+    """
+    places = [_reflected(side, multiple) for side in images.shape[2:]]
+    (rows, top), (columns, left) = ((place.to(images.device), start) for place, start in places)
+    return images.index_select(2, rows).index_select(3, columns), (top, left)
+
+
+def _reflected(side: int, multiple: int) -> tuple[Tensor, int]:
+    """Return the place in 0…side−1 of each pixel of the longer side, and where the original begins."""
+    longer = max(2 * multiple, -(-side // multiple) * multiple)
+    start = (longer - side) // 2
+    period = max(1, 2 * (side - 1))
+    folded = (torch.arange(longer) - start) % period
+    return torch.minimum(folded, period - folded) if side > 1 else torch.zeros_like(folded), start
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Return grey images (n, 1, H, W) as RGB (n, 3, H, W); RGB images are returned as they are."""
+    return images.expand(-1, RGB, -1, -1) if images.shape[1] == 1 else images
+
+
+def as_grey(images: Tensor) -> Tensor:
+    """Return RGB images (n, 3, H, W) as grey (n, 1, H, W), weighted as Pillow weights them.
+
+    >>> as_grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()
+    0.29899999499320984
+    """
+    weights = torch.tensor(GREY, dtype=images.dtype, device=images.device).view(1, RGB, 1, 1)
+    return (images * weights).sum(1, keepdim=True)

@@ -1,0 +1,240 @@
+"""The encoder of a stylizer: the first layers of a frozen backbone, read at several depths.
+
+Huang & Belongie (2017) read VGG-19 after the first activation at each resolution (relu1_1 to relu4_1). Here the same
+place is found in any convolutional net by one trial run, and the layers behind the deepest place are dropped.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import architecture, load_classifier
+from steepslope.errors import SteepslopeError, explained
+
+RGB = 3
+TRIAL_SIDE = 128  # pixels: enough for 32-fold reductions, and small enough to take no time
+REBUILDABLE = ("timm:", "torchvision:", "net:")  # architectures that a stylizer's folder can name without running code
+VGG = "adain:vgg19"  # the normalised VGG-19 that published AdaIN weights belong to
+VGG_POINTS = ("3", "10", "17", "30")  # relu1_1, relu2_1, relu3_1, relu4_1
+VGG_CHANNELS = (64, 64, None, 128, 128, None, 256, 256, 256, 256, None, 512)  # None halves the resolution
+
+
+class _ReachedError(Exception):
+    """The deepest place is reached, and what comes behind it is not needed."""
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """What rebuilds an encoder: its architecture, where it is read, and the normalisation of its input.
+
+    ``architecture`` is a spec with random weights, or ``adain:vgg19``; ``points`` are the names of the layers that are
+    read, from the shallowest to the deepest; ``channels`` are the widths of their maps, and ``reduction`` is by how
+    much the deepest map is smaller than the image. ``mean`` and ``std`` are of pixels in [0, 1], one a channel.
+    """
+
+    architecture: str
+    points: tuple[str, ...]
+    channels: tuple[int, ...]
+    reduction: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Encoder(nn.Module):
+    """The frozen first layers of a net, from RGB images in [0, 1] to its feature maps at several depths.
+
+    Parameters
+    ----------
+    net
+        The net; layers that do not run before the deepest point are dropped from it, so it has to be one's own copy.
+    plan
+        Where it is read, and how its input is normalised.
+
+    Raises
+    ------
+    SteepslopeError
+        If the net has no such points, or cannot be run on a square RGB image of 128 pixels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: nn.Module, plan: EncoderPlan) -> None:
+        super().__init__()
+        self.plan, self.net = plan, net
+        self.register_buffer("mean", torch.tensor(plan.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(plan.std).view(1, -1, 1, 1), persistent=False)
+        _drop_unused(net, plan)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Stay in evaluation mode: the statistics of a frozen net do not change."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the maps (n, C, H / r, W / r) of images (n, 3, H, W) in [0, 1], from the shallowest to the deepest."""
+        found: dict[str, Tensor] = {}
+
+        def keep(name: str, layer: nn.Module, output: Any) -> None:
+            found.setdefault(name, output)
+            if name == self.plan.points[-1]:
+                raise _ReachedError
+
+        layers = [(name, self.net.get_submodule(name)) for name in self.plan.points]
+        with _hooked(layers, keep), suppress(_ReachedError):
+            self.net((images - self.mean) / self.std)
+        return [found[name] for name in self.plan.points]
+
+
+@contextmanager
+def _hooked(layers: Sequence[tuple[str, nn.Module]], tell: Any) -> Iterator[None]:
+    """Call ``tell(name, layer, output)`` whenever one of the layers has run inside the block."""
+
+    def hook(name: str) -> Any:
+        return lambda layer, inputs, output: tell(name, layer, output)
+
+    handles = [layer.register_forward_hook(hook(name)) for name, layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def encoder_of(classifier: Classifier, reduction: int) -> Encoder:
+    """Return the first layers of a classifier as an encoder; the classifier itself is left as it is.
+
+    Parameters
+    ----------
+    classifier
+        A convolutional net on RGB images, of timm, of torchvision or of ours.
+    reduction
+        By how much the deepest map is smaller than the image. It is read at the first activation there, as at the
+        first activation of each larger map; a map that no activation gives is read at the first layer that gives it.
+
+    Raises
+    ------
+    SteepslopeError
+        If the net is of another source, takes no RGB images, or has no map of that reduction.
+    """
+    spec = architecture(classifier)
+    if not spec.startswith(REBUILDABLE):
+        raise SteepslopeError("expected a net of timm: or torchvision: as the stylizer's encoder", classifier.spec)
+    transform = classifier.transform
+    if transform.channels != RGB:
+        raise SteepslopeError(f"expected an encoder of RGB images, found {transform.channels} channels", spec)
+    net = _own_copy(classifier.net)
+    maps = _maps(net, classifier.spec)
+    if reduction not in maps:
+        found = ", ".join(map(str, sorted(maps))) or "none"
+        raise SteepslopeError(f"expected feature maps {reduction} times smaller than the image, found {found}", spec)
+    levels = sorted(level for level in maps if level <= reduction)
+    points, channels = zip(*(maps[level] for level in levels), strict=True)
+    return Encoder(net, EncoderPlan(spec, points, channels, reduction, transform.mean, transform.std))
+
+
+def rebuilt_encoder(plan: EncoderPlan) -> Encoder:
+    """Return the encoder of a plan with random weights, for those of a file to be loaded into.
+
+    Raises
+    ------
+    SteepslopeError
+        If the architecture is unknown, is no plain one, or has no such points.
+    """
+    if plan.architecture == VGG:
+        return Encoder(vgg_layers(), plan)
+    if not plan.architecture.startswith(REBUILDABLE):
+        raise SteepslopeError(f"expected {VGG}, or a net of timm: or torchvision:", plan.architecture)
+    return Encoder(_own_copy(load_classifier(plan.architecture).net), plan)
+
+
+def vgg_layers() -> nn.Sequential:
+    """Return VGG-19 up to relu4_1 as AdaIN's published weights number it, with a 1 × 1 convolution in front.
+
+    That convolution normalises RGB in [0, 1]; all others are 3 × 3 with reflection padding.
+    """
+    layers: list[nn.Module] = [nn.Conv2d(RGB, RGB, 1)]
+    before = RGB
+    for channels in VGG_CHANNELS:
+        if channels is None:
+            layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
+        else:
+            layers += [nn.ReflectionPad2d(1), nn.Conv2d(before, channels, 3), nn.ReLU()]
+            before = channels
+    return nn.Sequential(*layers)
+
+
+def _own_copy(net: nn.Module) -> nn.Module:
+    """Copy the net inside a classifier; its activations no longer overwrite maps that are read."""
+    inner = copy.deepcopy(getattr(net, "model", net))
+    for layer in inner.modules():
+        if hasattr(layer, "inplace"):
+            layer.inplace = False
+    return inner.eval()
+
+
+def _maps(net: nn.Module, spec: str) -> dict[int, tuple[str, int]]:
+    """Return where to read maps, and their channels, by reduction."""
+    activations: dict[int, tuple[str, int]] = {}
+    others: dict[int, tuple[str, int]] = {}
+
+    def note(name: str, layer: nn.Module, output: Any) -> None:
+        level = _reduction(output)
+        if level is not None:
+            kind = activations if "activation" in type(layer).__module__ else others
+            kind.setdefault(level, (name, output.shape[1]))
+
+    _trial(net, spec, _leaves(net), note)
+    return others | activations
+
+
+def _reduction(output: Any) -> int | None:
+    """Return by how much a square map of the trial is smaller than its image, where that is a power of two."""
+    if not isinstance(output, Tensor) or output.ndim != 4 or output.shape[2] != output.shape[3]:
+        return None
+    level, over = divmod(TRIAL_SIDE, output.shape[2])
+    return level if not over and level.bit_count() == 1 and level < TRIAL_SIDE else None
+
+
+def _leaves(net: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(name, layer) for name, layer in net.named_modules() if name and not list(layer.children())]
+
+
+def _trial(net: nn.Module, spec: str, layers: Sequence[tuple[str, nn.Module]], tell: Any) -> None:
+    image = torch.zeros(1, RGB, TRIAL_SIDE, TRIAL_SIDE)
+    failed = f"expected a convolutional net that takes RGB images of any size, but {TRIAL_SIDE} pixels fail"
+    with torch.no_grad(), _hooked(layers, tell), suppress(_ReachedError), explained(failed, spec, _FAILURES, 160):
+        net(image)
+
+
+_FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, IndexError, AttributeError)  # what nets raise
+
+
+def _drop_unused(net: nn.Module, plan: EncoderPlan) -> None:
+    """Put nothing in the place of each layer that does not run before the deepest point: it need not be stored."""
+    ran: set[str] = set()
+    channels: dict[str, int] = {}
+
+    def note(name: str, layer: nn.Module, output: Any) -> None:
+        ran.add(name)
+        if name in plan.points:
+            channels[name] = output.shape[1] if isinstance(output, Tensor) and output.ndim == 4 else 0
+        if name == plan.points[-1]:
+            raise _ReachedError
+
+    leaves = _leaves(net)
+    _trial(net, plan.architecture, leaves, note)
+    found = tuple(channels.get(name, 0) for name in plan.points)
+    if found != plan.channels:
+        raise SteepslopeError(
+            f"expected maps of {plan.channels} channels at {plan.points}, found {found}", plan.architecture
+        )
+    for name in (name for name, _ in leaves if name not in ran):
+        parent, _, own = name.rpartition(".")
+        setattr(net.get_submodule(parent), own, nn.Identity())

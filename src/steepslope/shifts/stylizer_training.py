@@ -1,0 +1,271 @@
+"""Train a stylizer's decoder on a frozen encoder; killed at any moment, it resumes to the same weights.
+
+The losses are those of Huang & Belongie (2017), Eqs. 11 to 13. Their VGG-19 is scaled so that activations are about one
+on average; other nets are not, so each squared error is taken relative to the mean square of the maps at its depth.
+A reconstruction term is added: AdaIN alone never shows the decoder the content's own maps, which alpha = 0 decodes.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from steepslope.classifiers.classifier import Classifier
+from steepslope.data.images import Dataset, in_pil
+from steepslope.data.transforms import as_colour
+from steepslope.errors import SteepslopeError, explained
+from steepslope.estimators.cycle import warm_cosine
+from steepslope.shifts.stylizer import CARD, Stylizer, adain, moments, planned_decoder
+from steepslope.shifts.stylizer_encoder import encoder_of
+from steepslope.shifts.stylizer_options import FREE, StylizerTraining
+from steepslope.utilities.files import read_json
+from steepslope.utilities.progress import Notice, bar, silent
+from steepslope.utilities.results import MADE, require_made
+from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
+from steepslope.utilities.seeding import seeded
+
+STATE = "unfinished.safetensors"
+KEPT = 512  # decoded images in memory: all of a small set, and little of the memory
+LOOKED_AT = 1000  # styles whose size is checked before the training; more would take too long
+MEMORY = 0.99  # of the moving average of the losses
+Reader = Callable[[int], Image.Image]
+
+
+def train_stylizer(
+    backbone: Classifier,
+    content: Dataset,
+    styles: Dataset,
+    out: str | Path,
+    options: StylizerTraining,
+    notice: Notice = silent,
+) -> Stylizer:
+    """Train a decoder on the first layers of a backbone, and save both in a folder as a stylizer.
+
+    Parameters
+    ----------
+    backbone
+        A convolutional net of timm or torchvision; see :func:`steepslope.shifts.stylizer_encoder.encoder_of`.
+    content, styles
+        Images of any size; styles at least as large as the crop.
+    out
+        The folder. A stylizer that was trained in the same way is found complete there, of which ``notice`` is told.
+    options
+        How to train.
+
+    Returns
+    -------
+    Stylizer
+        On the CPU. The same options, images and machine give the same weights, also after an interruption.
+
+    Raises
+    ------
+    SteepslopeError
+        If the backbone has no maps of the reduction, an image cannot be read, a style is too small, the loss becomes
+        NaN, or the folder holds another stylizer.
+    """
+    folder = Path(out)
+    made = _made(backbone, content, styles, options)
+    if _is_complete(folder, made):
+        notice(f"{folder}: already complete")
+        return Stylizer.load(folder)
+    device = _device(options.device)
+    encoder = encoder_of(backbone, options.reduction)
+    with seeded(options.seed):
+        stylizer = Stylizer(encoder, planned_decoder(options.reduction, options.width))
+    draw = partial(_drawn, _reader(content, "content", options, False), _reader(styles, "styles", options, True))
+    pairs = partial(draw, (len(content), len(styles)), options)
+    # convolutions are faster with the channels last, on CPUs and on GPUs
+    stylizer.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = _Run(stylizer, options, made)
+    run.resume(folder / STATE)
+    run.train(
+        lambda step: tuple(one.to(device, memory_format=torch.channels_last) for one in pairs(step)), folder / STATE
+    )
+    stylizer.training_facts = {MADE: made, "losses": run.losses}
+    stylizer.eval().cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    stylizer.save(folder)
+    (folder / STATE).unlink(missing_ok=True)
+    return stylizer
+
+
+def _made(backbone: Classifier, content: Dataset, styles: Dataset, options: StylizerTraining) -> dict[str, Any]:
+    """Return all that decides the weights, as JSON holds it."""
+    for name, data in (("content", content), ("styles", styles)):
+        if not len(data):
+            raise SteepslopeError("expected images, found none", name)
+    chosen = {name: value for name, value in asdict(options).items() if name not in FREE}
+    images = {"content": content.fingerprint(), "styles": styles.fingerprint()}
+    return {"encoder": backbone.spec, "encoder_digest": backbone.digest, **images, **chosen}
+
+
+def _is_complete(folder: Path, made: dict[str, Any]) -> bool:
+    """Return whether a folder holds the stylizer that is wanted; raise if it holds another."""
+    if not (folder / CARD).exists():
+        return False
+    found = dict(read_json(folder / CARD, "a stylizer").get("training", {}).get(MADE, {}))
+    # by their digests they are the same weights under any name
+    require_made(folder, found | {"encoder": None}, made | {"encoder": None}, "a stylizer")
+    return True
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise SteepslopeError("expected a GPU for cuda, found none", "device")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def stylizer_losses(stylizer: Stylizer, content: Tensor, styles: Tensor) -> dict[str, Tensor]:
+    """Return the content, style and reconstruction losses of a batch of pairs, without their weights.
+
+    Parameters
+    ----------
+    stylizer
+        The encoder and the decoder.
+    content, styles
+        RGB images in [0, 1], floats (n, 3, H, W), whose sides are multiples of the reduction.
+
+    Returns
+    -------
+    dict of Tensor
+        ``content``: the output's deepest maps against the AdaIN target (Eq. 12 of the paper); ``style``: means and
+        deviations at all depths against those of the style (Eq. 13), both relative to the mean square of the style's
+        maps; ``reconstruction``: the squared error of pixels in [0, 1] where the content's own maps are decoded.
+    """
+    with torch.no_grad():
+        of_content, of_styles = stylizer.encode(content)[-1], stylizer.encode(styles)
+        target = adain(of_content, of_styles[-1])
+    output, rebuilt = stylizer.decode(torch.cat([target, of_content])).chunk(2)
+    of_output = stylizer.encode(output)
+    scales = [maps.square().mean() + 1e-12 for maps in of_styles]
+    differences = [
+        sum(mse_loss(found, wanted) for found, wanted in zip(moments(one), moments(other), strict=True)) / scale
+        for one, other, scale in zip(of_output, of_styles, scales, strict=True)
+    ]
+    return {
+        "content": mse_loss(of_output[-1], target) / scales[-1],
+        "style": torch.stack(differences).sum(),
+        "reconstruction": mse_loss(rebuilt, content),
+    }
+
+
+@dataclass
+class _Run:
+    """A training under way: the stylizer, the optimizer, the steps that are done and the losses' moving averages."""
+
+    stylizer: Stylizer
+    options: StylizerTraining
+    made: dict[str, Any]
+    done: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.optimizer = torch.optim.Adam(self.stylizer.decoder.parameters(), self.options.learning_rate)
+
+    def train(self, pairs: Callable[[int], tuple[Tensor, ...]], state: Path) -> None:
+        steps = self.options.steps
+        with bar() as progress:
+            task = progress.add_task("training", total=steps, completed=self.done)
+            while self.done < steps:
+                self._step(*pairs(self.done))
+                self.done += 1
+                shown = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
+                progress.update(task, advance=1, description=f"training, losses: {shown}")
+                if self.done % self.options.save_every == 0 and self.done < steps:
+                    self._save(state)
+        self._require_finite()
+
+    def _step(self, content: Tensor, styles: Tensor) -> None:
+        options = self.options
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.learning_rate * warm_cosine((self.done + 0.5) / options.steps)
+        losses = stylizer_losses(self.stylizer, content, styles)
+        weighted = options.style_weight * losses["style"] + options.reconstruction_weight * losses["reconstruction"]
+        self.optimizer.zero_grad()
+        (losses["content"] + weighted).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        for name, loss in losses.items():
+            value = float(loss.detach())
+            self.losses[name] = MEMORY * self.losses.get(name, value) + (1 - MEMORY) * value
+
+    def _save(self, state: Path) -> None:
+        self._require_finite()
+        about = {"made": self.made, "steps": self.done, "losses": self.losses}
+        save_state(state, self.stylizer.decoder.state_dict(), self.optimizer, about)
+
+    def _require_finite(self) -> None:
+        if not all(bool(weight.isfinite().all()) for weight in self.stylizer.decoder.parameters()):
+            raise SteepslopeError("the loss became NaN: a lower learning rate may help")
+
+    def resume(self, path: Path) -> None:
+        """Take up an unfinished training that was made in the same way; without one that can be read, start anew."""
+        try:
+            state = load_state(path)
+        except SteepslopeError:
+            return
+        if state is None or state[2].get("made") != self.made:
+            return
+        weights, moments_of_adam, about = state
+        self.done, self.losses = about["steps"], about["losses"]
+        self.stylizer.decoder.load_state_dict(weights)
+        restore_optimizer(self.optimizer, moments_of_adam)
+
+
+def _reader(data: Dataset, what: str, options: StylizerTraining, is_style: bool) -> Reader:
+    """Return what reads an image in RGB, its shorter side between one and two crops; the last ones read are kept.
+
+    Raises
+    ------
+    SteepslopeError
+        If one of the first 1,000 styles cannot be read or is too small.
+    """
+
+    @lru_cache(maxsize=KEPT)
+    def read(row: int) -> Image.Image:
+        name = f"{what}: {data.ids[row]}"
+        with explained("cannot be read", name, (OSError, ValueError, SyntaxError), 160):
+            image = as_colour(ImageOps.exif_transpose(in_pil(data.image(row))))
+        if is_style and min(image.size) < options.crop:
+            found = f"{image.width}×{image.height}"
+            expected = f"a style of at least {options.crop}×{options.crop} pixels, the crop"
+            raise SteepslopeError(f"expected {expected}, found {found}", name)
+        return _scaled(image, options.crop)
+
+    if is_style:
+        for row in range(min(len(data), LOOKED_AT)):
+            read(row)
+    return read
+
+
+def _scaled(image: Image.Image, crop: int) -> Image.Image:
+    """Resize an image so that its shorter side lies between one crop and two."""
+    shorter = min(image.size)
+    wanted = min(max(shorter, crop), 2 * crop)
+    if shorter == wanted:
+        return image
+    width, height = (max(wanted, round(side * wanted / shorter)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _drawn(
+    content: Reader, styles: Reader, counts: tuple[int, int], options: StylizerTraining, step: int
+) -> tuple[Tensor, Tensor]:
+    """Return the crops of a step, (n, 3, crop, crop) in [0, 1] each; they depend on the seed and the step alone."""
+    draw = np.random.default_rng([options.seed, step])
+    batches = []
+    for read, count in zip((content, styles), counts, strict=True):
+        rows = draw.integers(count, size=options.batch_size)
+        batches.append(torch.stack([_cropped(read(int(row)), options.crop, draw) for row in rows]))
+    return batches[0], batches[1]
+
+
+def _cropped(image: Image.Image, crop: int, draw: np.random.Generator) -> Tensor:
+    left, top = (int(draw.integers(side - crop + 1)) for side in image.size)
+    pixels = np.array(image.crop((left, top, left + crop, top + crop)), dtype=np.float32)
+    return torch.from_numpy(pixels).permute(2, 0, 1) / 255

@@ -5,35 +5,75 @@ A new shift is a parser and its entry in ``SHIFTS``.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from steepslope.checks import require
+from steepslope.checks import listed
 from steepslope.data.datasets import DATASETS, DatasetSpec, parse_dataset
 from steepslope.data.shifted import ShiftSpec
 from steepslope.errors import SteepslopeError, located
-from steepslope.shifts.corruptions import SEVERITY, Corruption
+from steepslope.shifts.corruptions import Corruption
+from steepslope.shifts.recolor_options import RecolorOptions
+from steepslope.shifts.recoloring import RecolorSpec
+from steepslope.shifts.stylization import StylizeSpec
 from steepslope.utilities.queries import parse_query
+
+Kinds = Mapping[str, Callable[[str], Any]]  # the name of an option -> what makes its value of a text
 
 
 def corruption_spec(argument: str) -> Corruption:
     """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
     name, options = parse_query(argument, ["seed", "crop"])
     kind, _, severity = name.partition(":")
-    settings = {name: whole_number(name, value) for name, value in options.items()}
-    require("severity", whole_number("severity", severity or "none"), SEVERITY)
-    return Corruption(kind, int(severity), **settings)
+    given = {"severity": severity or "none", **options}
+    return Corruption(kind, **converted(given, dict.fromkeys(given, int)))
 
 
-SHIFTS: dict[str, Callable[[str], ShiftSpec]] = {"corrupt": corruption_spec}
+def stylize_spec(argument: str) -> StylizeSpec:
+    """Parse ``STYLIZER?styles=FOLDER[&alpha=1&side=…&crop=…&style_crop=256&seed=0]``."""
+    kinds: Kinds = {"styles": str, "alpha": float, "side": int, "crop": int, "style_crop": int, "seed": int}
+    folder, options = parse_query(argument, kinds)
+    if "styles" not in options:
+        raise SteepslopeError("expected styles=FOLDER after ?, the images whose styles are taken, found none", "styles")
+    return StylizeSpec(folder, **converted(options, kinds))
 
 
-def whole_number(name: str, text: str) -> int:
-    """Return the number that a text is; raise unless it is a whole one."""
-    try:
-        return int(text)
-    except ValueError:
-        raise SteepslopeError(f"expected a whole number, found {text!r}", name) from None
+def recolor_spec(argument: str) -> RecolorSpec:
+    """Parse ``CLASSIFIER[?bound=.06&steps=100&…&mean=…&std=…]``; other options are the classifier's own."""
+    attack: Kinds = {"bound": float, "steps": int, "learning_rate": float, "smoothness": float, "keep": str}
+    inputs: Kinds = {"image_size": int, "mean": _numbers, "std": _numbers, "resize": str, "channels": int}
+    classifier, _, query = argument.partition("?")
+    parts = [part for part in query.split("&") if part]
+    ours = [part for part in parts if part.partition("=")[0] in {**attack, **inputs}]
+    own = "&".join(part for part in parts if part not in ours)
+    given = converted(parse_query(f"?{'&'.join(ours)}", {**attack, **inputs})[1], {**attack, **inputs})
+    options = RecolorOptions(**{name: value for name, value in given.items() if name in attack})
+    changes = {name: value for name, value in given.items() if name in inputs}
+    return RecolorSpec(f"{classifier}?{own}" if own else classifier, options, changes)
+
+
+SHIFTS: dict[str, Callable[[str], ShiftSpec]] = {
+    "corrupt": corruption_spec,
+    "stylize": stylize_spec,
+    "recolor": recolor_spec,
+}
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return listed(text, float)
+
+
+def converted(options: Mapping[str, str], kinds: Kinds) -> dict[str, Any]:
+    """Return options, by name, as what they are to be; raise where a text is no such."""
+    found = {}
+    for name, text in options.items():
+        try:
+            found[name] = kinds[name](text)
+        except ValueError:
+            expected = "a whole number" if kinds[name] is int else "numbers"
+            raise SteepslopeError(f"expected {expected}, found {text!r}", name) from None
+    return found
 
 
 def parse_data(text: str) -> DatasetSpec:

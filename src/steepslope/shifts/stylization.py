@@ -1,0 +1,178 @@
+"""Stylisation as a shift: each image in the style of another, drawn by its id."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from steepslope.checks import SEED, Check, number, optional, require_all, whole
+from steepslope.data.datasets import DATASETS, parse_dataset
+from steepslope.data.images import Dataset, Labels, Picture
+from steepslope.data.shifted import Size
+from steepslope.errors import SteepslopeError, located
+from steepslope.shifts.crops import cut, read_style
+from steepslope.shifts.devices import device_at_hand
+from steepslope.shifts.pixels import as_floats, cropped
+from steepslope.shifts.stylizer import CARD, Stylizer, as_grey, as_rgb, stylized
+
+KEPT = 64  # styles in memory
+STYLIZATION_CHECKS: dict[str, Check] = {
+    "alpha": number(0, 1),
+    "seed": SEED,
+    "side": optional(whole(1)),
+    "crop": optional(whole(1)),
+    "style_crop": whole(16),
+}
+
+
+def style_data(styles: str) -> str:
+    """Return the data spec of styles: itself, or that of a folder.
+
+    >>> style_data("paintings"), style_data("imagefolder:paintings")
+    ('images:paintings', 'imagefolder:paintings')
+    """
+    return styles if styles.partition(":")[0] in DATASETS else f"images:{styles}"
+
+
+@dataclass(frozen=True)
+class StylizeSpec:
+    """Stylisation that is named but not loaded.
+
+    Parameters
+    ----------
+    stylizer
+        Folder of a trained stylizer.
+    styles
+        Folder, or data spec, of the images whose styles are taken.
+    alpha
+        Strength, from 0, which is the stylizer's reconstruction, to 1.
+    side
+        Length to which the shorter side is brought while an image is stylised, in pixels; None keeps it.
+    crop
+        Side to which images are brought first, in pixels, as ImageNet-C was; None keeps their size.
+    style_crop
+        Side of the square that is cut out of a style, in pixels.
+    seed
+        Seed of the styles and of where they are cut, beside each image's id.
+
+    Raises
+    ------
+    SteepslopeError
+        If a setting is not as described.
+    """
+
+    stylizer: str
+    styles: str
+    alpha: float = 1.0
+    side: int | None = None
+    crop: int | None = None
+    style_crop: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_all(self, STYLIZATION_CHECKS)
+
+    def look(self) -> Self:
+        """Raise unless there are a stylizer and styles."""
+        if not (Path(self.stylizer) / CARD).is_file():
+            found = f"it has no {CARD}" if Path(self.stylizer).is_dir() else "no such folder"
+            raise SteepslopeError(f"expected the folder of a stylizer (shift train-stylizer), {found}", self.stylizer)
+        with located("styles"):
+            parse_dataset(style_data(self.styles)).look()
+        return self
+
+    def load(self) -> "Stylization":
+        """Load the stylizer and list the styles."""
+        styles = parse_dataset(style_data(self.styles)).open()
+        if not len(styles):
+            raise SteepslopeError("expected images to take styles from, found none", self.styles)
+        return Stylization(self, Stylizer.load(self.stylizer), styles)
+
+    def __str__(self) -> str:
+        default = {one.name: one.default for one in fields(self)}
+        given = {name: value for name, value in vars(self).items() if value != default[name] and name != "stylizer"}
+        return f"stylize:{self.stylizer}?" + "&".join(f"{name}={value}" for name, value in given.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Stylization:
+    """Adaptive instance normalisation (Huang & Belongie, 2017) as a shift, with the settings of a spec.
+
+    Grey images stay grey. ``block`` are the images that are shifted together, where they have one size.
+    """
+
+    settings: StylizeSpec
+    stylizer: Stylizer
+    styles: Dataset
+    block: int = 16
+
+    @property
+    def title(self) -> str:
+        """The shift and its strength."""
+        return f"stylized, alpha {self.settings.alpha:g}"
+
+    @property
+    def size(self) -> Size | None:
+        """Height and width of all images; None where they keep theirs."""
+        crop = self.settings.crop
+        return None if crop is None else (crop, crop)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What decides the stylised images, as JSON holds it."""
+        settings = {name: value for name, value in vars(self.settings).items() if name not in ("stylizer", "styles")}
+        nets = {"stylizer": self.stylizer.digest, "styles": self.styles.fingerprint()}
+        versions = {"torch": ".".join(torch.__version__.split(".")[:2])}
+        return {"method": "stylize", **nets, **settings, "block": self.block, "versions": versions}
+
+    def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None = None) -> list[Picture]:
+        """Return the stylised images, float32 (H, W, C) in [0, 1]."""
+        self.stylizer.to(device_at_hand())
+        pixels = [as_floats(cropped(image, self.settings.crop)) for image in images]
+        for one, name in zip(pixels, ids, strict=True):
+            if one.shape[2] not in (1, 3):
+                raise SteepslopeError(f"expected an image in grey or in colour, found {one.shape[2]} channels", name)
+        batches: dict[tuple[int, ...], list[int]] = {}
+        for place, one in enumerate(pixels):
+            batches.setdefault(one.shape, []).append(place)
+        found: dict[int, Picture] = {}
+        for places in batches.values():
+            content = torch.from_numpy(np.stack([pixels[place] for place in places])).permute(0, 3, 1, 2)
+            changed = self._stylized(content, [ids[place] for place in places])
+            found |= dict(zip(places, changed.permute(0, 2, 3, 1).cpu().numpy(), strict=True))
+        return [found[place] for place in range(len(images))]
+
+    def _stylized(self, content: Tensor, ids: Sequence[str]) -> Tensor:
+        """Stylise images (n, C, H, W) of one size."""
+        device, (height, width) = device_at_hand(), content.shape[2:]
+        styles = torch.stack([self.style(name) for name in ids]).to(device)
+        side = self.settings.side
+        factor = 1.0 if side is None else side / min(height, width)
+        inside = as_rgb(_resized(content.to(device), max(1, round(factor * height)), max(1, round(factor * width))))
+        changed = _resized(stylized(self.stylizer, inside, styles, self.settings.alpha), height, width)
+        return as_grey(changed) if content.shape[1] == 1 else changed
+
+    def style(self, name: str) -> Tensor:
+        """Return the part of a style that is drawn for an image with that id, float32 (3, s, s) in [0, 1]."""
+        digest = hashlib.sha256(f"{self.settings.seed}/{name}".encode()).digest()
+        draw = np.random.default_rng(int.from_bytes(digest))
+        return cut(self._read(int(draw.integers(len(self.styles)))), self.settings.style_crop, draw)
+
+    @cached_property
+    def _read(self) -> Callable[[int], Image.Image]:
+        """What reads a style by its row; the last ones read are kept."""
+        return lru_cache(maxsize=KEPT)(partial(read_style, self.styles, crop=self.settings.style_crop))
+
+
+def _resized(images: Tensor, height: int, width: int) -> Tensor:
+    if images.shape[2:] == (height, width):
+        return images
+    return interpolate(images, (height, width), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)

@@ -74,7 +74,7 @@ def recolored(
     _require_images(images)
     _require_fitting(classifier, images)
     with torch.inference_mode(mode=False), torch.enable_grad(), _frozen(classifier.net):
-        clean = images.detach().clone()  # tensors of inference mode have no place in a graph
+        clean = images.detach()
         with torch.no_grad():
             logits = _logits(classifier, clean)
         if not bool(logits.isfinite().all()):
@@ -207,4 +207,4 @@ def _checked_labels(labels: Tensor, logits: Tensor) -> Tensor:
     if len(outside):
         row = int(outside[0])
         raise SteepslopeError(f"expected 0…{classes - 1}, found {int(labels[row])} in row {row}", "labels")
-    return labels.to(logits.device)
+    return labels.to(logits.device).clone()  # one that was made in inference mode has no place in a graph

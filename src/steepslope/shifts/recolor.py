@@ -48,7 +48,9 @@ def recolored(
     """Recolour images such that a classifier errs; all are attacked at once, each with a colour map of its own.
 
     Minimises the margin plus ``options.smoothness`` times the :func:`~steepslope.shifts.colour_map.roughness` of the
-    map, by Adam. The classifier is in evaluation mode meanwhile, and its weights are left as they are.
+    map, by Adam. The best version of an image is that of the lowest margin: by the loss it could be the image itself,
+    whose map has no roughness, though a later version misleads the classifier. The classifier is in evaluation mode
+    meanwhile, and its weights are left as they are.
 
     Parameters
     ----------
@@ -101,13 +103,13 @@ def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: R
             optimizer.step()
             with torch.no_grad():
                 knots.clamp_(-options.bound, options.bound)
-        better = (losses < lowest).detach()
         if step == 0 or options.keep == "last":
             kept, kept_margins = changed.detach(), margins.detach()
         else:
+            better = (margins < kept_margins).detach()
             kept = torch.where(better.view(-1, 1, 1, 1), changed.detach(), kept)
             kept_margins = torch.where(better, margins.detach(), kept_margins)
-        lowest = torch.where(better, losses.detach(), lowest)
+        lowest = torch.minimum(losses.detach(), lowest)
         history.append(lowest)
     return Recolored(kept, labels, kept_margins, torch.stack(history))
 

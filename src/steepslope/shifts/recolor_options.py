@@ -29,8 +29,8 @@ class RecolorOptions:
     smoothness
         Weight of the colour map's roughness beside the classifier's margin, which are minimised together.
     keep
-        Which of an image's versions to keep: best, the one of the lowest loss of all steps, or last. Roughness counts
-        in the loss: the best may be the image as it was, even if a later version misled the classifier.
+        Which of an image's versions to keep: best, the one of the lowest margin of all steps, or last, as the authors'
+        code does.
     """
 
     bound: float = 0.06

@@ -94,14 +94,22 @@ def planned_decoder(reduction: int, width: int) -> DecoderPlan:
 def decoder_layers(channels: int, plan: DecoderPlan) -> nn.Sequential:
     """Return a decoder from maps of so many channels to RGB: no normalisation, nearest upsampling, reflection padding.
 
-    The layers are numbered as in published AdaIN weights, which it can therefore hold.
+    The layers are numbered as in published AdaIN weights, which it can therefore hold. New weights keep the variance
+    of activations from layer to layer (He et al. 2015) and begin with grey, so that the first steps are not lost.
     """
     layers: list[nn.Module] = [*_convolution(channels, plan.widths[0]), nn.ReLU()]
     for (width, following), count in zip(pairwise((*plan.widths, RGB)), plan.convolutions, strict=True):
         layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
         for before, after in pairwise((*(width,) * count, following)):
             layers += [*_convolution(before, after), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])  # colours need no activation
+    decoder = nn.Sequential(*layers[:-1])  # colours need no activation
+    *hidden, last = (layer for layer in decoder if isinstance(layer, nn.Conv2d))
+    for layer in hidden:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.constant_(last.bias, 0.5)  # type: ignore[arg-type]
+    return decoder
 
 
 def _convolution(before: int, after: int) -> list[nn.Module]:
@@ -185,7 +193,8 @@ class Stylizer(nn.Module):
         encoder, decoder = (_plan(content, name, path) for name in ("encoder", "decoder"))
         digest, training = field(content, "digest", str, path), field(content, "training", dict, path)
         with located(path):
-            stylizer = cls(rebuilt_encoder(_encoder_plan(encoder, path)), _decoder_plan(decoder, path), training)
+            plan = _encoder_plan(encoder, path)
+            stylizer = cls(rebuilt_encoder(plan), _decoder_plan(decoder, plan.reduction, path), training)
         load_weights(stylizer, Path(folder) / WEIGHTS)
         if stylizer.digest != digest:
             found = f"expected the weights of digest {digest[:12]}…, found {stylizer.digest[:12]}…"
@@ -217,11 +226,14 @@ def _encoder_plan(content: Mapping[str, Any], path: Path) -> EncoderPlan:
     return plan
 
 
-def _decoder_plan(content: Mapping[str, Any], path: Path) -> DecoderPlan:
+def _decoder_plan(content: Mapping[str, Any], reduction: int, path: Path) -> DecoderPlan:
     plan = DecoderPlan(_listed(content, "widths", _SIZE, path), _listed(content, "convolutions", _SIZE, path))
     if len(plan.widths) != len(plan.convolutions):
         found = f"{len(plan.widths)} widths and {len(plan.convolutions)} convolutions"
         raise SteepslopeError(f"expected as many widths as convolutions, found {found}", path)
+    if 2 ** len(plan.widths) != reduction:
+        expected = f"{reduction.bit_length() - 1} widths for a reduction of {reduction}"
+        raise SteepslopeError(f"expected {expected}, found {len(plan.widths)}", path)
     return plan
 
 

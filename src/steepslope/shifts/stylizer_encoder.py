@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.classifiers.classifier import Classifier
-from steepslope.classifiers.specs import architecture, load_classifier
+from steepslope.classifiers.specs import architecture, load_classifier, without_weights
 from steepslope.errors import SteepslopeError, explained
 
 RGB = 3
@@ -151,7 +151,7 @@ def rebuilt_encoder(plan: EncoderPlan) -> Encoder:
         return Encoder(vgg_layers(), plan)
     if not plan.architecture.startswith(REBUILDABLE):
         raise SteepslopeError(f"expected {VGG}, or a net of timm: or torchvision:", plan.architecture)
-    return Encoder(_own_copy(load_classifier(plan.architecture).net), plan)
+    return Encoder(_own_copy(load_classifier(without_weights(plan.architecture)).net), plan)
 
 
 def vgg_layers() -> nn.Sequential:
@@ -229,6 +229,9 @@ def _drop_unused(net: nn.Module, plan: EncoderPlan) -> None:
             raise _ReachedError
 
     leaves = _leaves(net)
+    for name in plan.points:
+        if name not in dict(leaves):
+            raise SteepslopeError(f"expected layers of the net as points, found {name!r}", plan.architecture)
     _trial(net, plan.architecture, leaves, note)
     found = tuple(channels.get(name, 0) for name in plan.points)
     if found != plan.channels:

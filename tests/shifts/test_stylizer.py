@@ -1,0 +1,256 @@
+"""AdaIN against plain loops, the decoder's layers, images of any size, and a stylizer on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from steepslope.classifiers.specs import load_classifier
+from steepslope.errors import SteepslopeError
+from steepslope.shifts.stylizer import (
+    CARD,
+    WEIGHTS,
+    DecoderPlan,
+    Stylizer,
+    adain,
+    as_grey,
+    as_rgb,
+    continued,
+    decoder_layers,
+    planned_decoder,
+    stylized,
+)
+from steepslope.shifts.stylizer_encoder import encoder_of
+from steepslope.utilities.seeding import seeded
+
+
+def random_images(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def stylizer() -> Stylizer:
+    with seeded(0):
+        return Stylizer(
+            encoder_of(load_classifier("timm:mobilenetv3_small_100?weights=random"), 8), planned_decoder(8, 4)
+        )
+
+
+def test_adain_is_equation_8_channel_by_channel() -> None:
+    content, style = random_images(2, 3, 4, 5).double(), 7 * random_images(2, 3, 6, 2, seed=1).double() - 3
+    found = adain(content, style).numpy()
+    for image in range(2):
+        for channel in range(3):
+            x, y = content[image, channel].numpy(), style[image, channel].numpy()
+            expected = np.sqrt(y.var() + 1e-5) * (x - x.mean()) / np.sqrt(x.var() + 1e-5) + y.mean()
+            np.testing.assert_allclose(found[image, channel], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_adain_of_a_flat_channel_is_the_styles_mean() -> None:
+    found = adain(torch.full((1, 1, 3, 3), 5.0), random_images(1, 1, 4, 4))
+    torch.testing.assert_close(found, random_images(1, 1, 4, 4).mean().expand(1, 1, 3, 3))
+
+
+def test_decoder_has_the_papers_layers() -> None:
+    layers = decoder_layers(512, DecoderPlan((256, 128, 64), (4, 2, 2)))
+    shapes = [(one.in_channels, one.out_channels) for one in layers if isinstance(one, nn.Conv2d)]
+    assert shapes == [
+        (512, 256),
+        (256, 256),
+        (256, 256),
+        (256, 256),
+        (256, 128),
+        (128, 128),
+        (128, 64),
+        (64, 64),
+        (64, 3),
+    ]
+    assert [number for number, one in enumerate(layers) if isinstance(one, nn.Upsample)] == [3, 16, 23]
+    assert not any("norm" in type(one).__name__.lower() for one in layers)
+    assert all(one.padding == (0, 0) for one in layers if isinstance(one, nn.Conv2d))
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8, 16])
+def test_decoder_undoes_the_reduction(reduction: int) -> None:
+    layers = decoder_layers(5, planned_decoder(reduction, 2))
+    assert layers(torch.rand(1, 5, 2, 3)).shape == (1, 3, 2 * reduction, 3 * reduction)
+
+
+def test_images_without_a_style_or_in_their_own_are_reconstructed(stylizer: Stylizer) -> None:
+    content, other = random_images(2, 3, 32, 40), random_images(2, 3, 24, 24, seed=1)
+    with torch.no_grad():
+        expected = stylizer.decode(stylizer.encode(content)[-1]).clamp(0, 1)
+    torch.testing.assert_close(stylized(stylizer, content, other, alpha=0), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(stylized(stylizer, content, content), expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(stylized(stylizer, content, other), expected, atol=1e-3)
+
+
+def test_alpha_blends_feature_maps(stylizer: Stylizer) -> None:
+    content, style = random_images(1, 3, 32, 32), random_images(1, 3, 32, 32, seed=1)
+    with torch.no_grad():
+        of_content, of_style = stylizer.encode(content)[-1], stylizer.encode(style)[-1]
+        expected = stylizer.decode(0.7 * of_content + 0.3 * adain(of_content, of_style)).clamp(0, 1)
+    torch.testing.assert_close(stylized(stylizer, content, style, 0.3), expected, rtol=0, atol=1e-6)
+
+
+def test_each_image_takes_its_own_style(stylizer: Stylizer) -> None:
+    content, styles = random_images(3, 3, 24, 24), random_images(3, 3, 16, 16, seed=1)
+    together = stylized(stylizer, content, styles)
+    for row in range(3):
+        alone = stylized(stylizer, content[row : row + 1], styles[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-5)
+    one_for_all = stylized(stylizer, content, styles[:1])
+    torch.testing.assert_close(one_for_all, stylized(stylizer, content, styles[:1].expand(3, -1, -1, -1)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 17), (7, 7), (16, 16), (28, 28), (33, 50)])
+def test_images_keep_any_size(stylizer: Stylizer, size: tuple[int, int]) -> None:
+    found = stylized(stylizer, random_images(2, 3, *size), random_images(1, 3, 5, 9, seed=1))
+    assert found.shape == (2, 3, *size)
+    assert found.dtype == torch.float32
+    assert float(found.min()) >= 0
+    assert float(found.max()) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 40), (16, 16), (17, 30)])
+def test_continued_images_are_reflected_as_numpy_reflects(size: tuple[int, int]) -> None:
+    images = random_images(1, 2, *size)
+    found, (top, left) = continued(images, 8)
+    height, width = found.shape[2:]
+    assert height % 8 == width % 8 == 0
+    assert min(height, width) >= 16
+    assert height <= max(16, size[0] + 7)
+    expected = images.numpy()
+    for axis, (start, longer) in enumerate(((top, height), (left, width)), start=2):
+        around = [(0, 0)] * 4
+        around[axis] = start, longer - start - images.shape[axis]
+        expected = np.pad(expected, around, mode="edge" if images.shape[axis] == 1 else "reflect")
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "styles", "alpha", "message"),
+    [
+        (torch.rand(1, 1, 8, 8), torch.rand(1, 3, 8, 8), 1, r"content: expected RGB images of floats \(n, 3, H, W\)"),
+        (torch.rand(3, 8, 8), torch.rand(1, 3, 8, 8), 1, "content: expected RGB images"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.rand(1, 3, 8, 8), 1, "found torch.uint8 of shape"),
+        (torch.rand(1, 3, 8, 8), torch.rand(1, 3, 0, 8), 1, "styles: expected RGB images"),
+        (
+            torch.full((1, 3, 8, 8), 2.0),
+            torch.rand(1, 3, 8, 8),
+            1,
+            r"content: expected pixels in \[0, 1\], found 2 to 2",
+        ),
+        (
+            torch.rand(1, 3, 8, 8),
+            torch.full((1, 3, 8, 8), torch.nan),
+            1,
+            r"styles: expected pixels in \[0, 1\], found nan",
+        ),
+        (torch.rand(3, 3, 8, 8), torch.rand(2, 3, 8, 8), 1, "styles: expected 1 or 3 images, found 2"),
+        (torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), 1.5, "alpha: expected a number from 0 to 1, found 1.5"),
+    ],
+)
+def test_other_images_are_refused(
+    stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float, message: str
+) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        stylized(stylizer, content, styles, alpha)
+
+
+def test_grey_images_go_through_rgb() -> None:
+    colours = (random_images(1, 3, 6, 6) * 255).round()
+    pixels = colours[0].permute(1, 2, 0).numpy().astype(np.uint8)
+    expected = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float32)
+    np.testing.assert_allclose(as_grey(colours)[0, 0].numpy(), expected, atol=1)
+    grey = random_images(2, 1, 5, 5)
+    assert as_rgb(grey).shape == (2, 3, 5, 5)
+    torch.testing.assert_close(as_grey(as_rgb(grey)), grey)
+    assert as_rgb(colours) is colours
+
+
+def test_a_folder_gives_the_same_images_without_the_backbone(stylizer: Stylizer, tmp_path: Path) -> None:
+    stylizer.save(tmp_path / "made")
+    found = Stylizer.load(tmp_path / "made")
+    content, style = random_images(2, 3, 20, 30), random_images(1, 3, 30, 20, seed=1)
+    torch.testing.assert_close(stylized(found, content, style), stylized(stylizer, content, style), rtol=0, atol=0)
+    assert found.digest == stylizer.digest
+    assert not found.training
+    assert json.loads((tmp_path / "made" / CARD).read_text())["encoder"]["architecture"].endswith("?weights=random")
+
+
+def test_digest_changes_with_a_single_weight(stylizer: Stylizer, tmp_path: Path) -> None:
+    stylizer.save(tmp_path)
+    changed = Stylizer.load(tmp_path)
+    with torch.no_grad():
+        next(changed.decoder.parameters()).view(-1)[0] += 1e-3
+    assert changed.digest != stylizer.digest
+
+
+def _edited(folder: Path, part: str | None, **changes: object) -> None:
+    card = json.loads((folder / CARD).read_text())
+    (card if part is None else card[part]).update(changes)
+    (folder / CARD).write_text(json.dumps(card))
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        (None, {"digest": "0" * 64}, "expected the weights of digest 000000000000…, found .*: the file is not the one"),
+        (None, {"encoder": 3}, "field 'encoder': found 3 of an unexpected type"),
+        ("encoder", {"points": []}, "field 'points': expected at least one, found none"),
+        ("encoder", {"points": ["nowhere"], "channels": [3]}, "expected layers of the net as points, found 'nowhere'"),
+        ("encoder", {"channels": [16]}, "expected one width a point and a reduction of 2, 4, 8 or 16, found 3 points"),
+        ("encoder", {"reduction": 0}, "field 'reduction': expected a number >= 1, found 0"),
+        ("encoder", {"mean": [0.5]}, "expected a mean and a std of each of 3 channels, found 1 and 3"),
+        ("encoder", {"std": [0, 1, 1]}, "std: expected a number from 1e-12 to 1000000, found 0"),
+        ("encoder", {"architecture": "module:os:getcwd"}, "expected adain:vgg19, or a net of timm: or torchvision:"),
+        ("encoder", {"architecture": "timm:resnet999"}, "unknown timm model 'resnet999'"),
+        ("decoder", {"widths": [8]}, "expected as many widths as convolutions, found 1 widths and 3 convolutions"),
+        ("decoder", {"widths": [8, 8], "convolutions": [2, 2]}, "expected 3 widths for a reduction of 8, found 2"),
+        ("decoder", {"widths": [16, 9, 4]}, "expected weights of this architecture"),
+        ("decoder", {"widths": [16, 8, "4"]}, "widths: expected a whole number from 1 to 4096, found '4'"),
+    ],
+)
+def test_edited_cards_are_refused_in_one_line(
+    stylizer: Stylizer, tmp_path: Path, part: str | None, changes: dict[str, object], message: str
+) -> None:
+    stylizer.save(tmp_path)
+    _edited(tmp_path, part, **changes)
+    with pytest.raises(SteepslopeError, match=message) as raised:
+        Stylizer.load(tmp_path)
+    assert "\n" not in str(raised.value)
+    assert str(tmp_path) in str(raised.value)
+
+
+def test_weights_of_the_hub_are_not_asked_for(stylizer: Stylizer, tmp_path: Path) -> None:
+    stylizer.save(tmp_path)
+    _edited(tmp_path, "encoder", architecture="timm:mobilenetv3_small_100")
+    with pytest.raises(SteepslopeError, match="the file is not the one that was saved"):  # the card is another
+        Stylizer.load(tmp_path)
+
+
+def test_missing_and_damaged_files_are_refused_in_one_line(stylizer: Stylizer, tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=f"expected a stylizer, but it has no {CARD}"):
+        Stylizer.load(tmp_path)
+    stylizer.save(tmp_path)
+    weights = tmp_path / WEIGHTS
+    content = weights.read_bytes()
+    weights.write_bytes(content[: len(content) // 2])
+    with pytest.raises(SteepslopeError, match=f"{WEIGHTS}: expected weights of this architecture"):
+        Stylizer.load(tmp_path)
+    weights.write_bytes(content[:-4] + bytes([0, 0, 128, 63]))
+    with pytest.raises(SteepslopeError, match=f"{WEIGHTS}: expected the weights of digest"):
+        Stylizer.load(tmp_path)
+    weights.unlink()
+    with pytest.raises(SteepslopeError, match=f"{WEIGHTS}: expected weights of this architecture"):
+        Stylizer.load(tmp_path)
+    (tmp_path / CARD).write_text("{")
+    with pytest.raises(SteepslopeError, match=f"{CARD}: expected a stylizer, but it cannot be read"):
+        Stylizer.load(tmp_path)

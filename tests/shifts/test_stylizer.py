@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.errors import SteepslopeError
@@ -85,7 +86,8 @@ def test_decoder_undoes_the_reduction(reduction: int) -> None:
 def test_images_without_a_style_or_in_their_own_are_reconstructed(stylizer: Stylizer) -> None:
     content, other = random_images(2, 3, 32, 40), random_images(2, 3, 24, 24, seed=1)
     with torch.no_grad():
-        expected = stylizer.decode(stylizer.encode(content)[-1]).clamp(0, 1)
+        larger = functional.pad(content, (16, 16, 16, 16), mode="reflect")
+        expected = stylizer.decode(stylizer.encode(larger)[-1])[:, :, 16:-16, 16:-16].clamp(0, 1)
     torch.testing.assert_close(stylized(stylizer, content, other, alpha=0), expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(stylized(stylizer, content, content), expected, rtol=0, atol=1e-5)
     assert not torch.allclose(stylized(stylizer, content, other), expected, atol=1e-3)
@@ -94,8 +96,10 @@ def test_images_without_a_style_or_in_their_own_are_reconstructed(stylizer: Styl
 def test_alpha_blends_feature_maps(stylizer: Stylizer) -> None:
     content, style = random_images(1, 3, 32, 32), random_images(1, 3, 32, 32, seed=1)
     with torch.no_grad():
-        of_content, of_style = stylizer.encode(content)[-1], stylizer.encode(style)[-1]
-        expected = stylizer.decode(0.7 * of_content + 0.3 * adain(of_content, of_style)).clamp(0, 1)
+        larger = functional.pad(torch.cat([content, style]), (16, 16, 16, 16), mode="reflect")
+        of_content, of_style = stylizer.encode(larger)[-1].chunk(2)
+        mixed = stylizer.decode(0.7 * of_content + 0.3 * adain(of_content, of_style))
+        expected = mixed[:, :, 16:-16, 16:-16].clamp(0, 1)
     torch.testing.assert_close(stylized(stylizer, content, style, 0.3), expected, rtol=0, atol=1e-6)
 
 
@@ -121,11 +125,11 @@ def test_images_keep_any_size(stylizer: Stylizer, size: tuple[int, int]) -> None
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 40), (16, 16), (17, 30)])
 def test_continued_images_are_reflected_as_numpy_reflects(size: tuple[int, int]) -> None:
     images = random_images(1, 2, *size)
-    found, (top, left) = continued(images, 8)
+    found, (top, left) = continued(images, 8, margin=5)
     height, width = found.shape[2:]
     assert height % 8 == width % 8 == 0
-    assert min(height, width) >= 16
-    assert height <= max(16, size[0] + 7)
+    assert size[0] + 10 <= height < size[0] + 18
+    assert min(top, left, height - top - size[0], width - left - size[1]) >= 5
     expected = images.numpy()
     for axis, (start, longer) in enumerate(((top, height), (left, width)), start=2):
         around = [(0, 0)] * 4

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,7 @@ CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"
 EPSILON = 1e-5  # added to variances, so that a flat channel does not divide by zero
 GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as Pillow's "L" has it
+MARGIN = 2  # places of the deepest maps around an image: encoders pad with zeros, which would be seen as a frame
 LIBRARIES = ("torch", "timm", "torchvision")
 
 
@@ -253,8 +255,8 @@ def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float =
     """Return content in the style of other images, each in that of its own.
 
     The maps that are decoded are (1 − alpha) · content + alpha · AdaIN (Eq. 14 of the paper). With 0, and in its own
-    style, an image is reconstructed. Images whose sides are no multiples of the reduction are continued by reflection,
-    and cropped again at the end. All is computed on the device of the stylizer.
+    style, an image is reconstructed. Images are continued by reflection, by two places of the deepest maps and to
+    multiples of the reduction, and cropped again at the end. All is computed on the device of the stylizer.
 
     Parameters
     ----------
@@ -284,10 +286,11 @@ def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float =
         raise SteepslopeError(f"expected 1 or {len(content)} images, found {len(styles)}", "styles")
     device = stylizer.encoder.mean.device
     with torch.no_grad():
-        padded, (top, left) = continued(content.to(device, torch.float32), stylizer.reduction)
-        maps = stylizer.encode(padded)[-1]
+        around = partial(continued, multiple=stylizer.reduction, margin=MARGIN * stylizer.reduction)
+        larger, (top, left) = around(content.to(device, torch.float32))
+        maps = stylizer.encode(larger)[-1]
         if alpha > 0:
-            of_style = stylizer.encode(continued(styles.to(device, torch.float32), stylizer.reduction)[0])[-1]
+            of_style = stylizer.encode(around(styles.to(device, torch.float32))[0])[-1]
             maps = (1 - alpha) * maps + alpha * adain(maps, of_style)
         height, width = content.shape[2:]
         images = stylizer.decode(maps)[:, :, top : top + height, left : left + width]
@@ -304,29 +307,31 @@ def require_images(name: str, images: Tensor) -> None:
         raise SteepslopeError(f"expected pixels in [0, 1], found {low:g} to {high:g}", name)
 
 
-def continued(images: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
-    """Continue images by reflection on all sides, as often as it takes, to multiples of a number, two at least.
+def continued(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple[int, int]]:
+    """Continue images by reflection on all sides, as often as it takes, to sides that are multiples of a number.
 
     Parameters
     ----------
     images
         Floats (n, C, H, W).
     multiple
-        What the sides become multiples of, >= 1; below two times that, the decoder could not pad its maps.
+        What the sides become multiples of, >= 1.
+    margin
+        Least number of pixels that are added on each side, >= 0.
 
     Returns
     -------
     tuple
         The images (n, C, H', W'), and the row and column at which the original begins.
     """
-    places = [_reflected(side, multiple) for side in images.shape[2:]]
+    places = [_reflected(side, multiple, margin) for side in images.shape[2:]]
     (rows, top), (columns, left) = ((place.to(images.device), start) for place, start in places)
     return images.index_select(2, rows).index_select(3, columns), (top, left)
 
 
-def _reflected(side: int, multiple: int) -> tuple[Tensor, int]:
+def _reflected(side: int, multiple: int, margin: int) -> tuple[Tensor, int]:
     """Return the place in 0…side−1 of each pixel of the longer side, and where the original begins."""
-    longer = max(2 * multiple, -(-side // multiple) * multiple)
+    longer = -(-(side + 2 * margin) // multiple) * multiple
     start = (longer - side) // 2
     period = max(1, 2 * (side - 1))
     folded = (torch.arange(longer) - start) % period

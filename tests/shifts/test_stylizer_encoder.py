@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.errors import SteepslopeError
@@ -60,6 +62,31 @@ def test_encoder_is_frozen_stays_in_evaluation_mode_and_drops_what_lies_behind()
     assert not any(weight.requires_grad for weight in encoder.parameters())
     names = {name.split(".")[1] for name in encoder.state_dict()}
     assert names == {"conv1", "bn1", "layer1"}
+
+
+class _OneActivation(nn.Module):
+    """Halves the image twice, with one activation for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.relu = nn.Conv2d(3, 4, 2, 2), nn.Conv2d(4, 5, 2, 2), nn.ReLU(inplace=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps: Tensor = self.relu(self.second(self.relu(self.first(images))))
+        return maps
+
+
+def test_a_layer_that_runs_twice_is_read_where_it_runs_first() -> None:
+    net, given = _OneActivation(), load_classifier(RESNET)
+    encoder = encoder_of(replace(given, net=net), 4)
+    assert encoder.plan.points == ("relu", "second")
+    images = torch.rand(1, 3, 8, 8)
+    normalised = (images - encoder.mean) / encoder.std
+    with torch.no_grad():
+        first = net.first(normalised).relu()
+        found = encoder(images)
+        torch.testing.assert_close(found[0], first)
+        torch.testing.assert_close(found[1], net.second(first))
 
 
 def test_gradients_reach_the_images() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steepslope.classifiers.backbones import BeforeLastLinear
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import architecture, load_classifier, without_weights
 from steepslope.errors import SteepslopeError, explained
@@ -171,24 +172,29 @@ def vgg_layers() -> nn.Sequential:
 
 
 def _own_copy(net: nn.Module) -> nn.Module:
-    """Copy the net inside a classifier; its activations no longer overwrite maps that are read."""
+    """Copy the net inside a classifier; its activations no longer overwrite maps, and its hooks no longer keep any."""
     inner = copy.deepcopy(getattr(net, "model", net))
     for layer in inner.modules():
         if hasattr(layer, "inplace"):
             layer.inplace = False
+        for key, hook in [*layer._forward_pre_hooks.items()]:
+            if isinstance(getattr(hook, "__self__", None), BeforeLastLinear):
+                del layer._forward_pre_hooks[key]
     return inner.eval()
 
 
 def _maps(net: nn.Module, spec: str) -> dict[int, tuple[str, int]]:
-    """Return where to read maps, and their channels, by reduction."""
+    """Return where to read maps, and their channels, by reduction; a layer counts where it runs first."""
+    seen: set[str] = set()
     activations: dict[int, tuple[str, int]] = {}
     others: dict[int, tuple[str, int]] = {}
 
     def note(name: str, layer: nn.Module, output: Any) -> None:
         level = _reduction(output)
-        if level is not None:
+        if level is not None and name not in seen:
             kind = activations if "activation" in type(layer).__module__ else others
             kind.setdefault(level, (name, output.shape[1]))
+        seen.add(name)
 
     _trial(net, spec, _leaves(net), note)
     return others | activations

@@ -56,13 +56,13 @@ class StylizerTraining:
         Where to train: auto takes a GPU if there is one, cpu or cuda.
     """
 
-    steps: int = 20_000
+    steps: int = 10_000
     batch_size: int = 8
     crop: int = 128
     learning_rate: float = 1e-3
     style_weight: float = 10.0
     reconstruction_weight: float = 10.0
-    reduction: int = 8
+    reduction: int = 4
     width: int = 32
     save_every: int = 500
     seed: int = 0

@@ -1,5 +1,8 @@
 """Square crops of photos and styles, at random: what a stylizer is trained on, and where styles are taken from."""
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 import torch
 from PIL import Image, ImageOps
@@ -9,26 +12,33 @@ from steepslope.data.images import Dataset, in_pil
 from steepslope.data.transforms import as_colour
 from steepslope.errors import SteepslopeError, explained
 
+KEPT = 512  # decoded images in memory: all of a small set, and little of the memory
+Reader = Callable[[int], Image.Image]  # row -> image
 
-def read_colour(data: Dataset, row: int, what: str) -> Image.Image:
-    """Return an image upright and in RGB; the error that names an unreadable one begins with ``what`` it is."""
+
+def content_reader(data: Dataset, crop: int) -> Reader:
+    """Return what reads an image in RGB, its shorter side between one crop and two; the last ones read are kept."""
+    return lru_cache(maxsize=KEPT)(lambda row: scaled(_read(data, row, "content"), crop))
+
+
+def style_reader(data: Dataset, crop: int) -> Reader:
+    """Return the same for styles; one that is smaller than the crop is an error: enlarged, its texture is another."""
+
+    @lru_cache(maxsize=KEPT)
+    def read(row: int) -> Image.Image:
+        image = _read(data, row, "styles")
+        if min(image.size) < crop:
+            found = f"{image.width}×{image.height}"
+            expected = f"a style of at least {crop}×{crop} pixels, the crop"
+            raise SteepslopeError(f"expected {expected}, found {found}", f"styles: {data.ids[row]}")
+        return scaled(image, crop)
+
+    return read
+
+
+def _read(data: Dataset, row: int, what: str) -> Image.Image:
     with explained("cannot be read", f"{what}: {data.ids[row]}", (OSError, ValueError, SyntaxError), 160):
         return as_colour(ImageOps.exif_transpose(in_pil(data.image(row))))
-
-
-def read_style(data: Dataset, row: int, crop: int) -> Image.Image:
-    """Return a style in RGB, its shorter side between one crop and two.
-
-    Raises
-    ------
-    SteepslopeError
-        If it cannot be read or is smaller than the crop: an enlarged style would have another texture.
-    """
-    image = read_colour(data, row, "styles")
-    if min(image.size) < crop:
-        expected = f"a style of at least {crop}×{crop} pixels, the crop"
-        raise SteepslopeError(f"expected {expected}, found {image.width}×{image.height}", f"styles: {data.ids[row]}")
-    return scaled(image, crop)
 
 
 def scaled(image: Image.Image, crop: int) -> Image.Image:

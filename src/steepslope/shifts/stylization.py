@@ -1,15 +1,14 @@
 """Stylisation as a shift: each image in the style of another, drawn by its id."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -18,12 +17,11 @@ from steepslope.data.datasets import DATASETS, parse_dataset
 from steepslope.data.images import Dataset, Labels, Picture
 from steepslope.data.shifted import Size
 from steepslope.errors import SteepslopeError, located
-from steepslope.shifts.crops import cut, read_style
+from steepslope.shifts.crops import Reader, cut, style_reader
 from steepslope.shifts.devices import device_at_hand
 from steepslope.shifts.pixels import as_floats, cropped
 from steepslope.shifts.stylizer import CARD, Stylizer, as_grey, as_rgb, stylized
 
-KEPT = 64  # styles in memory
 STYLIZATION_CHECKS: dict[str, Check] = {
     "alpha": number(0, 1),
     "seed": SEED,
@@ -167,9 +165,8 @@ class Stylization:
         return cut(self._read(int(draw.integers(len(self.styles)))), self.settings.style_crop, draw)
 
     @cached_property
-    def _read(self) -> Callable[[int], Image.Image]:
-        """What reads a style by its row; the last ones read are kept."""
-        return lru_cache(maxsize=KEPT)(partial(read_style, self.styles, crop=self.settings.style_crop))
+    def _read(self) -> Reader:
+        return style_reader(self.styles, self.settings.style_crop)
 
 
 def _resized(images: Tensor, height: int, width: int) -> Tensor:

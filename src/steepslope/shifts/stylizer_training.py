@@ -7,21 +7,20 @@ A reconstruction term is added: AdaIN alone never shows the decoder the content'
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from steepslope.classifiers.classifier import Classifier
-from steepslope.data.images import Dataset, in_pil
-from steepslope.data.transforms import as_colour
-from steepslope.errors import SteepslopeError, explained
+from steepslope.data.images import Dataset
+from steepslope.errors import SteepslopeError
 from steepslope.estimators.cycle import warm_cosine
+from steepslope.shifts.crops import Reader, content_reader, cut, style_reader
 from steepslope.shifts.stylizer import CARD, Stylizer, adain, moments, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
 from steepslope.shifts.stylizer_options import FREE, StylizerTraining
@@ -32,10 +31,8 @@ from steepslope.utilities.run_state import load_state, restore_optimizer, save_s
 from steepslope.utilities.seeding import seeded
 
 STATE = "unfinished.safetensors"
-KEPT = 512  # decoded images in memory: all of a small set, and little of the memory
 LOOKED_AT = 1000  # styles whose size is checked before the training; more would take too long
 MEMORY = 0.99  # of the moving average of the losses
-Reader = Callable[[int], Image.Image]
 
 
 def train_stylizer(
@@ -79,7 +76,10 @@ def train_stylizer(
     encoder = encoder_of(backbone, options.reduction)
     with seeded(options.seed):
         stylizer = Stylizer(encoder, planned_decoder(options.reduction, options.width))
-    draw = partial(_drawn, _reader(content, "content", options, False), _reader(styles, "styles", options, True))
+    read_styles = style_reader(styles, options.crop)
+    for row in range(min(len(styles), LOOKED_AT)):
+        read_styles(row)
+    draw = partial(_drawn, content_reader(content, options.crop), read_styles)
     pairs = partial(draw, (len(content), len(styles)), options)
     # convolutions are faster with the channels last, on CPUs and on GPUs
     stylizer.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -217,42 +217,6 @@ class _Run:
         restore_optimizer(self.optimizer, moments_of_adam)
 
 
-def _reader(data: Dataset, what: str, options: StylizerTraining, is_style: bool) -> Reader:
-    """Return what reads an image in RGB, its shorter side between one and two crops; the last ones read are kept.
-
-    Raises
-    ------
-    SteepslopeError
-        If one of the first 1,000 styles cannot be read or is too small.
-    """
-
-    @lru_cache(maxsize=KEPT)
-    def read(row: int) -> Image.Image:
-        name = f"{what}: {data.ids[row]}"
-        with explained("cannot be read", name, (OSError, ValueError, SyntaxError), 160):
-            image = as_colour(ImageOps.exif_transpose(in_pil(data.image(row))))
-        if is_style and min(image.size) < options.crop:
-            found = f"{image.width}×{image.height}"
-            expected = f"a style of at least {options.crop}×{options.crop} pixels, the crop"
-            raise SteepslopeError(f"expected {expected}, found {found}", name)
-        return _scaled(image, options.crop)
-
-    if is_style:
-        for row in range(min(len(data), LOOKED_AT)):
-            read(row)
-    return read
-
-
-def _scaled(image: Image.Image, crop: int) -> Image.Image:
-    """Resize an image so that its shorter side lies between one crop and two."""
-    shorter = min(image.size)
-    wanted = min(max(shorter, crop), 2 * crop)
-    if shorter == wanted:
-        return image
-    width, height = (max(wanted, round(side * wanted / shorter)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
-
-
 def _drawn(
     content: Reader, styles: Reader, counts: tuple[int, int], options: StylizerTraining, step: int
 ) -> tuple[Tensor, Tensor]:
@@ -261,11 +225,5 @@ def _drawn(
     batches = []
     for read, count in zip((content, styles), counts, strict=True):
         rows = draw.integers(count, size=options.batch_size)
-        batches.append(torch.stack([_cropped(read(int(row)), options.crop, draw) for row in rows]))
+        batches.append(torch.stack([cut(read(int(row)), options.crop, draw) for row in rows]))
     return batches[0], batches[1]
-
-
-def _cropped(image: Image.Image, crop: int, draw: np.random.Generator) -> Tensor:
-    left, top = (int(draw.integers(side - crop + 1)) for side in image.size)
-    pixels = np.array(image.crop((left, top, left + crop, top + crop)), dtype=np.float32)
-    return torch.from_numpy(pixels).permute(2, 0, 1) / 255

@@ -13,6 +13,7 @@ from steepslope.data.transforms import as_colour
 from steepslope.errors import SteepslopeError, explained
 
 KEPT = 512  # decoded images in memory: all of a small set, and little of the memory
+LOOKED_AT = 1000  # styles whose size is checked beforehand; more would take too long
 Reader = Callable[[int], Image.Image]  # row -> image
 
 
@@ -22,7 +23,10 @@ def content_reader(data: Dataset, crop: int) -> Reader:
 
 
 def style_reader(data: Dataset, crop: int) -> Reader:
-    """Return the same for styles; one that is smaller than the crop is an error: enlarged, its texture is another."""
+    """Return the same for styles; one that is smaller than the crop is an error: enlarged, its texture is another.
+
+    The first 1,000 are read at once, so that such an error comes before all work.
+    """
 
     @lru_cache(maxsize=KEPT)
     def read(row: int) -> Image.Image:
@@ -33,6 +37,8 @@ def style_reader(data: Dataset, crop: int) -> Reader:
             raise SteepslopeError(f"expected {expected}, found {found}", f"styles: {data.ids[row]}")
         return scaled(image, crop)
 
+    for row in range(min(len(data), LOOKED_AT)):
+        read(row)
     return read
 
 

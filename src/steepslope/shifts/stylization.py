@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,7 +91,7 @@ class StylizeSpec:
         styles = parse_dataset(style_data(self.styles)).open()
         if not len(styles):
             raise SteepslopeError("expected images to take styles from, found none", self.styles)
-        return Stylization(self, Stylizer.load(self.stylizer), styles)
+        return Stylization(self, Stylizer.load(self.stylizer), styles, style_reader(styles, self.style_crop))
 
     def __str__(self) -> str:
         default = {one.name: one.default for one in fields(self)}
@@ -110,6 +109,7 @@ class Stylization:
     settings: StylizeSpec
     stylizer: Stylizer
     styles: Dataset
+    read_style: Reader
     block: int = 16
 
     @property
@@ -162,11 +162,7 @@ class Stylization:
         """Return the part of a style that is drawn for an image with that id, float32 (3, s, s) in [0, 1]."""
         digest = hashlib.sha256(f"{self.settings.seed}/{name}".encode()).digest()
         draw = np.random.default_rng(int.from_bytes(digest))
-        return cut(self._read(int(draw.integers(len(self.styles)))), self.settings.style_crop, draw)
-
-    @cached_property
-    def _read(self) -> Reader:
-        return style_reader(self.styles, self.settings.style_crop)
+        return cut(self.read_style(int(draw.integers(len(self.styles)))), self.settings.style_crop, draw)
 
 
 def _resized(images: Tensor, height: int, width: int) -> Tensor:

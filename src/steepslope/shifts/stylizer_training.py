@@ -31,7 +31,6 @@ from steepslope.utilities.run_state import load_state, restore_optimizer, save_s
 from steepslope.utilities.seeding import seeded
 
 STATE = "unfinished.safetensors"
-LOOKED_AT = 1000  # styles whose size is checked before the training; more would take too long
 MEMORY = 0.99  # of the moving average of the losses
 
 
@@ -76,10 +75,7 @@ def train_stylizer(
     encoder = encoder_of(backbone, options.reduction)
     with seeded(options.seed):
         stylizer = Stylizer(encoder, planned_decoder(options.reduction, options.width))
-    read_styles = style_reader(styles, options.crop)
-    for row in range(min(len(styles), LOOKED_AT)):
-        read_styles(row)
-    draw = partial(_drawn, content_reader(content, options.crop), read_styles)
+    draw = partial(_drawn, content_reader(content, options.crop), style_reader(styles, options.crop))
     pairs = partial(draw, (len(content), len(styles)), options)
     # convolutions are faster with the channels last, on CPUs and on GPUs
     stylizer.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -99,13 +99,10 @@ def test_the_spec_is_its_own_text_and_decides_the_fingerprint(spec: str, photos_
         assert again == parse_data(f"{text}/images:{photos_folder}")
 
 
-def test_a_style_smaller_than_the_crop_is_named(
-    stylizer_folder: Path, styles_folder: Path, photos_folder: Path
-) -> None:
-    data = shifted(f"stylize:{stylizer_folder}?styles={styles_folder}", photos_folder)
+def test_a_style_smaller_than_the_crop_is_named_before_all_work(stylizer_folder: Path, styles_folder: Path) -> None:
     expected = r"styles: \w+.png: expected a style of at least 256×256 pixels, the crop, found 60×50"
     with pytest.raises(SteepslopeError, match=expected):
-        data.image(0)
+        StylizeSpec(str(stylizer_folder), str(styles_folder)).load()
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,13 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
+from steepslope.classifiers.specs import load_classifier
 from steepslope.cli import main
 from steepslope.estimators import small_net
 from steepslope.outputs import ClassifierOutputs
+from steepslope.shifts.stylizer import Stylizer, planned_decoder
+from steepslope.shifts.stylizer_encoder import encoder_of
+from steepslope.utilities.seeding import seeded
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
 settings.load_profile("steepslope")
@@ -146,3 +150,13 @@ def gates(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(small_net, "EPOCHS", 1)
         made_gates(home, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def stylizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a stylizer with random weights."""
+    folder = tmp_path_factory.mktemp("stylizer")
+    with seeded(0):
+        backbone = load_classifier("timm:mobilenetv3_small_100?weights=random")
+        Stylizer(encoder_of(backbone, 4), planned_decoder(4, 4)).save(folder)
+    return folder

@@ -1,4 +1,4 @@
-"""A stylizer with random weights, styles, and photos of several sizes."""
+"""Styles, and photos of several sizes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from skimage import data as pictures
-
-from steepslope.classifiers.specs import load_classifier
-from steepslope.shifts.stylizer import Stylizer, planned_decoder
-from steepslope.shifts.stylizer_encoder import encoder_of
-from steepslope.utilities.seeding import seeded
-
-
-@pytest.fixture(scope="session")
-def stylizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stylizer")
-    with seeded(0):
-        backbone = load_classifier("timm:mobilenetv3_small_100?weights=random")
-        Stylizer(encoder_of(backbone, 4), planned_decoder(4, 4)).save(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

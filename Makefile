@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench fashion-mnist fused gates images recipe guarantees clean
+.PHONY: setup demo test check lint types bench fashion-mnist fused gates shifts images recipe guarantees clean
 
 setup: .venv/installed
 
@@ -56,6 +56,15 @@ fused: setup
 # The tables in results/gate, from the outputs and oracles of fused: a quarter of an hour; resumes.
 gates: setup
 	$(BIN)/python -m steepslope.experiments.gate_table $(FUSED) --out results/gate --auxiliary "$(LITE0)"
+
+# The table in results/shifts, from the outputs and oracles of fused, with a stylizer trained on bundled pictures:
+# an hour; resumes.
+shifts: setup
+	$(BIN)/python -m benchmarks.pictures --out runs/pictures --data idx:$(FASHION_MNIST)
+	OMP_NUM_THREADS=1 $(BIN)/steepslope shift train-stylizer --backbone "$(LITE0)" --mean 0.5 --std 0.5 --steps 2500 \
+		--crop 96 --batch-size 4 --content images:runs/pictures/content --styles runs/pictures/styles --out runs/stylizer
+	$(BIN)/python -m steepslope.experiments.shift_table $(FUSED) --auxiliary "$(LITE0)" --stylizer runs/stylizer \
+		--styles runs/pictures/styles --out results/shifts
 
 # The table in results/images, from the classifiers of fashion-mnist: about an hour on one core; resumes.
 images: setup

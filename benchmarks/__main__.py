@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.block import block_against_live_classifier
+from benchmarks.corruption import corrupt_against_package
 from benchmarks.extraction import backend_against_eager
 from benchmarks.finetuning import cached_against_larger, cached_against_live
 from benchmarks.fused_fit import fused_fit_against_a_minute
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "gate-fused": fused_gate_on_resnet,
     "gate-fused-mnist": fused_gate_on_mnist_net,
     "fused-fit": fused_fit_against_a_minute,
+    "corrupt": corrupt_against_package,
     "finetune": cached_against_live,
     "finetune-larger": cached_against_larger,
 }

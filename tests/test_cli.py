@@ -303,9 +303,13 @@ def test_outputs_of_two_classifiers_are_not_mixed(
 def test_flags_need_no_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of every command, and with dashes, whether or not they may be left unsaid."""
     flags = {}
-    for command, function in COMMANDS.items():
+    groups = {name: {name: one} if callable(one) else one.commands for name, one in COMMANDS.items()}
+    every = {
+        (name if name == one else f"{name} {one}"): kind for name, some in groups.items() for one, kind in some.items()
+    }
+    for command, function in every.items():
         with pytest.raises(SystemExit):
-            main([command, "--help"])
+            main([*command.split(), "--help"])
         flags[command] = re.findall(r"\[--([a-z-]+) \[\{true,false", capsys.readouterr().out)
         hints = inspect.signature(function).parameters.values()
         named = {one.name.replace("_", "-") for one in hints if one.annotation in ("bool", "bool | None")}

@@ -153,6 +153,15 @@ def test_every_package_names_its_files() -> None:
         assert package.parent.name == "commands" or set(unnamed) <= {"__init__"}, package
 
 
+def test_every_shift_and_corruption_is_documented() -> None:
+    from steepslope.shifts.corruptions import CORRUPTIONS
+    from steepslope.shifts.specs import SHIFTS
+
+    text = (DOCS / "shifts.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in text for name in SHIFTS)
+    assert all(re.search(rf"\b{name}\b", text) for name in CORRUPTIONS)
+
+
 def test_every_score_and_evidence_is_documented() -> None:
     from steepslope.evidence import EVIDENCE
     from steepslope.scores import SCORES

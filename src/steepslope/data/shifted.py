@@ -122,5 +122,11 @@ def transform_of(data: Dataset, transform: Transform) -> Transform:
 
     Another crop would enlarge what was shifted at the size at which the classifier sees it.
     """
-    fitted = isinstance(data, Shifted) and data.shift.size == transform.size
-    return transform.changed(resize="exact") if fitted else transform
+    return transform.changed(resize="exact") if _size_of(data) == transform.size else transform
+
+
+def _size_of(data: Any) -> Size | None:
+    """Return the size that a shift has brought all images to, also inside data sets that hold another; else None."""
+    if isinstance(data, Shifted) and data.shift.size is not None:
+        return data.shift.size
+    return _size_of(data.data) if hasattr(data, "data") else None

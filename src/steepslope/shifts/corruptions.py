@@ -11,7 +11,6 @@ import inspect
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +22,7 @@ from steepslope.data.images import Labels, Picture
 from steepslope.data.shifted import Size
 from steepslope.errors import require_known
 from steepslope.shifts.pixels import as_bytes, as_picture, cropped
-from steepslope.utilities.extras import require_extra
+from steepslope.utilities.extras import require_extra, versions_of
 
 Bytes = NDArray[np.uint8]
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")  # drawn anew for each channel
@@ -35,7 +34,7 @@ CORRUPTIONS = (*PAPER_CORRUPTIONS, "speckle_noise", "gaussian_blur", "spatter", 
 SEVERITY = whole(1, 5)
 SMALLEST = 32  # pixels a side that the package takes
 PACKAGE = "imagecorruptions"
-DISTRIBUTION = "imagecorruptions-imaug"
+LIBRARIES = ("imagecorruptions-imaug", "numpy", "scikit-image", "scipy", "opencv-python", "numba", "pillow")
 
 
 def corrupted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
@@ -149,9 +148,7 @@ class Corruption:
     def recipe(self) -> dict[str, Any]:
         """What decides the corrupted images, as JSON holds it."""
         settings = {"method": "corrupt", "kind": self.kind, "severity": self.severity, "seed": self.seed}
-        libraries = (DISTRIBUTION, "numpy", "scikit-image", "scipy", "opencv-python", "pillow")
-        versions = {name: ".".join(version(name).split(".")[:2]) for name in libraries}
-        return {**settings, "crop": self.crop, "versions": versions}
+        return {**settings, "crop": self.crop, "versions": versions_of(LIBRARIES)}
 
     def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None = None) -> list[Picture]:
         """Return the corrupted images."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from importlib.metadata import version
 from typing import Any, Self
 
 import torch
@@ -16,6 +15,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.shifts.devices import device_at_hand
 from steepslope.shifts.recolor import recolored
 from steepslope.shifts.recolor_options import RecolorOptions
+from steepslope.utilities.extras import versions_of
 
 LIBRARIES = ("torch", "kornia")
 
@@ -63,8 +63,8 @@ class Recoloring:
     def recipe(self) -> dict[str, Any]:
         """What decides the recoloured images, as JSON holds it."""
         about = {"method": "recolor", "classifier": self.classifier.digest, "block": self.block}
-        versions = {name: ".".join(version(name).split(".")[:2]) for name in LIBRARIES}
-        return {**about, **asdict(self.options), "transform": _as_json(self.classifier.transform), "versions": versions}
+        settings = {**asdict(self.options), "transform": _as_json(self.classifier.transform)}
+        return {**about, **settings, "versions": versions_of(LIBRARIES)}
 
     def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None = None) -> list[Picture]:
         """Return the recoloured images, float32 (H, W, C) in [0, 1]."""

@@ -20,6 +20,7 @@ from steepslope.shifts.crops import Reader, cut, style_reader
 from steepslope.shifts.devices import device_at_hand
 from steepslope.shifts.pixels import as_floats, cropped
 from steepslope.shifts.stylizer import CARD, Stylizer, as_grey, as_rgb, stylized
+from steepslope.utilities.extras import versions_of
 
 STYLIZATION_CHECKS: dict[str, Check] = {
     "alpha": number(0, 1),
@@ -128,8 +129,7 @@ class Stylization:
         """What decides the stylised images, as JSON holds it."""
         settings = {name: value for name, value in vars(self.settings).items() if name not in ("stylizer", "styles")}
         nets = {"stylizer": self.stylizer.digest, "styles": self.styles.fingerprint()}
-        versions = {"torch": ".".join(torch.__version__.split(".")[:2])}
-        return {"method": "stylize", **nets, **settings, "block": self.block, "versions": versions}
+        return {"method": "stylize", **nets, **settings, "block": self.block, "versions": versions_of(["torch"])}
 
     def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None = None) -> list[Picture]:
         """Return the stylised images, float32 (H, W, C) in [0, 1]."""

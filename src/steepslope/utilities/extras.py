@@ -1,6 +1,9 @@
 """Libraries that only some specs need."""
 
 import importlib
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from steepslope.errors import SteepslopeError
@@ -17,3 +20,16 @@ def require_extra(module: str, extra: str, need: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise SteepslopeError(f"{need} needs {module}: pip install 'steepslope[{extra}]'") from error
+
+
+def versions_of(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the major and minor versions of those of some libraries that are installed.
+
+    >>> versions_of(["no-such-library"])
+    {}
+    """
+    found = {}
+    for name in libraries:
+        with suppress(PackageNotFoundError):
+            found[name] = ".".join(version(name).split(".")[:2])
+    return found

@@ -39,8 +39,8 @@ def corrupt(
     severity
         Severities, 1 to 5.
     out
-        Folder for the images; shift.json and contact_sheet.png stand beside those of each kind and severity, and a
-        contact sheet of all of them in OUT.
+        Folder for the images; shift.json and shift-contact-sheet.png stand beside those of each kind and severity, and
+        a contact sheet of all of them in OUT.
     options
         How the images are written.
     seed
@@ -81,10 +81,10 @@ def written(shifted: "Shifted", source: str, out: Path, options: WritingOptions)
     from steepslope.shifts.contact_sheet import SHEET
     from steepslope.shifts.writing import write_shifted
 
-    folder = write_shifted(shifted, source, out, options, console().print)
+    write_shifted(shifted, source, out, options, console().print)
     scheme = "images" if shifted.labels is None else "imagefolder"
     as_they_are = "" if shifted.shift.size is None else " (--resize squash takes them as they are)"
-    console().print(f"data spec: {scheme}:{folder}{as_they_are}; contact sheet: {out / SHEET}")
+    console().print(f"data spec: {scheme}:{out}{as_they_are}; contact sheet: {out / SHEET}")
 
 
 def stylize(
@@ -113,7 +113,7 @@ def stylize(
     styles
         Folder or data spec of the images whose styles are taken; each image has one of them, drawn by its id.
     out
-        Folder for the images; shift.json and contact_sheet.png stand beside them.
+        Folder for the images; shift.json and shift-contact-sheet.png stand beside them.
     options
         How the images are written.
     alpha
@@ -227,7 +227,7 @@ def recolor(
     classifier
         Spec of a classifier with gradients: checkpoint:DIR, timm:NAME, torchvision:NAME or module:pkg.mod:factory.
     out
-        Folder for the images; shift.json and contact_sheet.png stand beside them.
+        Folder for the images; shift.json and shift-contact-sheet.png stand beside them.
     attack
         The attack.
     options

@@ -16,6 +16,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+SHEET = "shift-contact-sheet.png"  # shows a folder's shifted images, and is none of them
 ARRAYS = frozenset({".npy"})  # images of any number of channels, looked for where there are none of the above
 
 
@@ -127,7 +128,7 @@ def size_of(path: Path) -> int:
 
 
 def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[Path]:
-    """Yield the files with an image's suffix at any depth, by path; hidden ones are left out, loops entered once."""
+    """Yield the files with an image's suffix at any depth, by path: none hidden, no contact sheet, and loops once."""
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         status = Path(parent).stat()
@@ -136,5 +137,5 @@ def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[
             continue
         seen.add((status.st_dev, status.st_ino))
         folders.sort()
-        shown = [name for name in sorted(files) if not name.startswith(".")]
+        shown = [name for name in sorted(files) if not name.startswith(".") and name != SHEET]
         yield from (Path(parent) / name for name in shown if Path(name).suffix.lower() in suffixes)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from steepslope.data.imagefolder import SHEET as SHEET
 from steepslope.data.images import Picture
 from steepslope.shifts.pixels import as_bytes
 
-SHEET = "contact_sheet.png"
 CELL = 96  # pixels a side of each image
 GAP = 4
 TEXT_HEIGHT = 16

@@ -28,7 +28,7 @@ from steepslope.utilities.progress import Notice, bar, silent
 
 CARD = "shift.json"
 KEY = ".shifting.json"  # of an unfinished run
-UNLABELLED = "images"  # the folder of images without labels
+UNLABELLED = ""  # images without labels lie in no folder of a class
 SHOWN = 8  # images on a contact sheet
 OTHERS = "images of another shift"
 FREE = ("data", "skipped")  # what does not decide the images
@@ -36,13 +36,13 @@ FREE = ("data", "skipped")  # what does not decide the images
 
 def write_shifted(
     shifted: Shifted, source: str, out: Path, options: WritingOptions | None = None, notice: Notice = silent
-) -> Path:
-    """Write all images of a shifted data set to a folder, or find them there; return the folder with the images.
+) -> None:
+    """Write all images of a shifted data set to a folder, or find them there.
 
     Parameters
     ----------
     shifted
-        The data set. Labelled images go to a folder a class, others to the folder ``images``.
+        The data set. Labelled images go to a folder a class.
     source
         Name of the data set, for ``shift.json``.
     out
@@ -59,13 +59,12 @@ def write_shifted(
         are skipped, if an image cannot be read, which is named.
     """
     options = options or WritingOptions()
-    images = out if shifted.labels is not None else out / UNLABELLED
     with locked(out):
         key = {**shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(),
                "images": len(shifted), "format": options.format, "on_error": options.on_error}  # fmt: skip
         if _is_complete(out, key):
             notice(f"{out}: already complete")
-            return images
+            return
         paths = [out / path for path in file_names(shifted, options.format)]
         with staged_folder(out, last=KEY) as staging:
             write_json(staging / KEY, key)
@@ -78,7 +77,6 @@ def write_shifted(
         _finish(shifted, paths, out, {**key, "skipped": skipped})
     lost = f", {len(skipped):,} of which could not be read and are listed in {CARD}" if skipped else ""
     notice(f"{out}: {len(shifted):,} images{lost}")
-    return images
 
 
 def _is_complete(out: Path, key: dict[str, Any]) -> bool:

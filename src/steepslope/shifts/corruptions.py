@@ -34,7 +34,7 @@ CORRUPTIONS = (*PAPER_CORRUPTIONS, "speckle_noise", "gaussian_blur", "spatter", 
 SEVERITY = whole(1, 5)
 SMALLEST = 32  # pixels a side that the package takes
 PACKAGE = "imagecorruptions"
-LIBRARIES = ("imagecorruptions-imaug", "numpy", "scikit-image", "scipy", "opencv-python", "numba", "pillow")
+LIBRARIES = ("imagecorruptions-imaug", "numpy", "scikit-image", "scipy", "opencv-python", "pillow")
 
 
 def corrupted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:

@@ -168,4 +168,4 @@ class Stylization:
 def _resized(images: Tensor, height: int, width: int) -> Tensor:
     if images.shape[2:] == (height, width):
         return images
-    return interpolate(images, (height, width), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    return interpolate(images, (height, width), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)

@@ -51,6 +51,7 @@ SEVERITIES = (1, 2, 3, 4, 5)
 SHOWN = ("auc", "fpr_at_95tpr", "aupr_error", "aupr_success", "tpr", "tnr")  # as in the paper's Table 3
 FUSED = tuple(f"fused-{budget}" for budget in BUDGETS)
 ON_IMAGES = "SS-images"
+DELTA_AUC = "delta_auc_vs_mcp"
 FIT_ROWS = 20_000  # of the oracle on images
 SIDE = 112  # pixels a side at which small images are stylised
 
@@ -188,14 +189,18 @@ def all_scores(outputs: Outputs, classifier: Path, folder: Path, data: str, seed
 def evaluated(
     outputs: ClassifierOutputs, names: Sequence[str], resources: Resources, about: Row, metrics: Sequence[str] = SHOWN
 ) -> list[Row]:
-    """Return a row a score with these metrics and their paired differences to MCP, MCP's first."""
+    """Return a row a score with these metrics and the paired difference of its AUC to MCP's; MCP's row is the first."""
     found = [row.as_json() for row in common.evaluate(outputs, names, about["seed"], resources).rows]
     return [
         {**about, "score": row["score"], "n": row["n"], "accuracy": row["accuracy"]["value"],
-         **{name: row[name] for name in metrics},
-         "vs_mcp": {name: row["vs_mcp"][name] for name in metrics if name in row["vs_mcp"]}}
+         **{name: _rounded(row[name]) for name in metrics}, DELTA_AUC: _rounded(row[DELTA_AUC])}
         for row in found
     ]  # fmt: skip
+
+
+def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return an estimate to five digits: there are many, and their intervals are wider by far."""
+    return {name: None if value is None else round(value, 5) for name, value in values.items()}
 
 
 def tables(rows: Sequence[Row], severities: Sequence[Row]) -> str:
@@ -256,9 +261,9 @@ def severity_table(severities: Sequence[Row]) -> str:
 def _summary(severities: Sequence[Row], score: str) -> str:
     """Return in words how often an oracle is clearly above and below MCP, and where it is worst."""
     own = [row for row in severities if row["score"] == score]
-    deltas = [row["vs_mcp"]["auc"] for row in own]
+    deltas = [row[DELTA_AUC] for row in own]
     above, below = sum(one["low"] > 0 for one in deltas), sum(one["high"] < 0 for one in deltas)
-    cells = {(kind, severity): _mean([row["vs_mcp"]["auc"]["value"] for row in some])
+    cells = {(kind, severity): _mean([row[DELTA_AUC]["value"] for row in some])
              for (kind, severity), some in grouped(own, "kind", "severity").items()}  # fmt: skip
     worst = min(cells, key=lambda cell: cells[cell])
     return (
@@ -271,13 +276,13 @@ def _delta_cell(rows: Sequence[Row]) -> Cell:
     """Return the mean difference of the AUC to MCP's, and in how many seeds it is clear; a dash for MCP itself."""
     if rows[0]["score"] == BASELINE:
         return UNDEFINED
-    deltas = [row["vs_mcp"]["auc"] for row in rows]
+    deltas = [row[DELTA_AUC] for row in rows]
     return Cell(f"{100 * _mean([one['value'] for one in deltas]):+.1f}", _clear(deltas))
 
 
 def _auc_cell(rows: Sequence[Row]) -> Cell:
     auc = f"{100 * _mean([row['auc']['value'] for row in rows]):.1f}"
-    return Cell(auc) if rows[0]["score"] == BASELINE else Cell(auc, _clear([row["vs_mcp"]["auc"] for row in rows]))
+    return Cell(auc) if rows[0]["score"] == BASELINE else Cell(auc, _clear([row[DELTA_AUC] for row in rows]))
 
 
 def _clear(deltas: Sequence[Mapping[str, float]]) -> str:

@@ -52,6 +52,7 @@ def test_published_weights_become_a_stylizer(tmp_path: Path) -> None:
         f"shift import-stylizer --encoder {tmp_path}/encoder.pth --decoder {tmp_path}/decoder.pth --out {tmp_path}/s"
     )
     assert main(f"{words} --out {tmp_path}/s".split()) == 0
+    assert main(f"{words} --out {tmp_path}/s".split()) == 2  # it is there already, and is not replaced
     assert Stylizer.load(tmp_path / "s").reduction == 8
 
 

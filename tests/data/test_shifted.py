@@ -11,7 +11,7 @@ import pytest
 
 from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Images, Labels, Picture
-from steepslope.data.shifted import Shifted, Size, transform_of
+from steepslope.data.shifted import Shifted, Size, recipes_of, transform_of
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.auxiliary import Unlabelled
@@ -30,7 +30,9 @@ class Inverted:
     def recipe(self) -> dict[str, Any]:
         return {"method": "invert", "block": self.block}
 
-    def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None) -> list[Picture]:
+    def __call__(
+        self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None, brought_to: Size | None
+    ) -> list[Picture]:
         self.given.append((list(ids), None if labels is None else labels.tolist()))
         return [1 - np.atleast_3d(np.asarray(image, dtype=np.float32)) / 255 for image in images]
 
@@ -97,3 +99,52 @@ def test_float_images_are_converted_between_grey_and_colour() -> None:
     assert np.array_equal(to_colour(colour).numpy(), np.moveaxis(colour, 2, 0))
     with pytest.raises(SteepslopeError, match="expected an image of 1 channels"):
         to_grey(np.zeros((4, 3, 2), np.float32))
+
+
+class Picky(Inverted):
+    """Refuse bright images, and the whole block with them."""
+
+    def __call__(
+        self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None, brought_to: Size | None
+    ) -> list[Picture]:
+        if any(np.asarray(image).mean() > 200 for image in images):
+            raise SteepslopeError("too bright")
+        return super().__call__(images, ids, labels, brought_to)
+
+
+def test_one_image_that_cannot_be_shifted_does_not_spoil_its_block() -> None:
+    data = images()
+    data.pixels[1] = 255
+    shifted = Shifted(data, Picky())
+    assert np.asarray(shifted.image(0)).shape == (6, 5, 1)
+    with pytest.raises(SteepslopeError, match="too bright"):
+        shifted.image(1)
+    assert np.asarray(shifted.image(2)).shape == (6, 5, 1)
+
+
+def test_whoever_reads_in_another_order_has_no_blocks_shifted_for_nothing() -> None:
+    shift = Inverted(4)
+    shifted = Shifted(images(), shift)
+    for row in (5, 2, 7):
+        shifted.image(row)
+    assert [len(ids) for ids, _ in shift.given] == [1, 1, 1]
+    shifted.image(4)
+    shifted.image(5)
+    assert [len(ids) for ids, _ in shift.given] == [1, 1, 1, 4]
+
+
+def test_shifts_of_shifted_images_are_told_their_size() -> None:
+    """Else what one has cropped the next would crop again, and enlarge."""
+    first, given = Shifted(images(), Inverted(size=(6, 5))), []
+
+    class Told(Inverted):
+        def __call__(
+            self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None, brought_to: Size | None
+        ) -> list[Picture]:
+            given.append(brought_to)
+            return list(images)
+
+    Shifted(first, Told()).image(0)
+    Shifted(images(), Told()).image(0)
+    assert given == [(6, 5), None]
+    assert recipes_of(Unlabelled(Shifted(first, Told()), np.arange(8))) == 2 * [{"method": "invert", "block": 3}]

@@ -10,11 +10,13 @@ import pytest
 from imagecorruptions import corrupt
 from numpy.typing import NDArray
 from PIL import Image
+from torchvision.transforms import v2
 
 from steepslope.data.images import Images
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError
 from steepslope.shifts.corruptions import CORRUPTIONS, NOISES, PAPER_CORRUPTIONS, Corruption, corrupted, image_seed
+from steepslope.shifts.pixels import as_floats, cropped
 
 OWN_SEED = ("impulse_noise", "glass_blur")  # the package ignores NumPy's global seed there
 SHAPES = [(1, 1, 1), (28, 28, 1), (28, 28, 3), (20, 150, 3), (33, 90, 1), (40, 36, 6), (97, 64, 3)]
@@ -139,6 +141,28 @@ def test_grey_stays_grey_and_crops_are_those_of_imagenet_c() -> None:
     (array,) = shift([np.random.default_rng(0).random((5, 80, 60), dtype=np.float32)], ["c"])
     assert np.asarray(array).shape == (32, 32, 5)
     assert np.asarray(array).dtype == np.float32
+
+
+@pytest.mark.parametrize("size", [(300, 400), (224, 224), (300, 120), (30, 40)])
+def test_crops_equal_torchvisions(size: tuple[int, int]) -> None:
+    image = Image.fromarray(scene(*size, 3))
+    wanted = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])(image)
+    assert np.array_equal(np.asarray(cropped(image, 224)), np.asarray(wanted))
+
+
+def test_images_that_were_cropped_are_not_cropped_again() -> None:
+    once = Shifted(images(), Corruption("contrast", 1, crop=20))
+    twice = Shifted(once, Corruption("brightness", 1, crop=20))
+    expected = corrupted(np.asarray(once.image(1))[..., None], "brightness", 1, image_seed(0, "test/1"))
+    assert np.array_equal(np.asarray(twice.image(1)), expected[..., 0])
+
+
+def test_arrays_are_read_by_their_shorter_axis_and_must_be_in_range() -> None:
+    array = np.random.default_rng(0).random((6, 16, 20), dtype=np.float32)
+    assert np.array_equal(as_floats(array), np.moveaxis(array, 0, 2))
+    for wrong in (array + 1, array - 1, np.full_like(array, np.nan)):
+        with pytest.raises(SteepslopeError, match=r"expected floats in \[0, 1\], found "):
+            as_floats(wrong)
 
 
 @pytest.mark.parametrize(

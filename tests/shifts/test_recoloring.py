@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli import main
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
+from steepslope.shifts.recolor import random_recolored, recolored
 from steepslope.shifts.recolor_options import RecolorOptions
-from steepslope.shifts.recoloring import Recoloring, RecolorSpec
+from steepslope.shifts.recoloring import Recoloring, RecolorSpec, unnormalised
 from steepslope.shifts.specs import parse_data
-from tests.images import TINY
+from tests.images import TINY, folder_of
 
 
 def test_extraction_on_the_fly_sees_the_attack_unrounded(home: Path, tmp_path: Path) -> None:
@@ -85,3 +88,46 @@ def test_labels_must_be_the_classifiers(home: Path) -> None:
     image = np.zeros((8, 8, 1), np.float32)
     with pytest.raises(SteepslopeError, match=r"expected labels in 0…9, the classifier's classes, found 10"):
         shift([image], ["a"], np.array([10]))
+
+
+def test_the_attack_lowers_accuracy_more_than_random_maps_of_the_same_bound(home: Path) -> None:
+    net = load_classifier(f"checkpoint:{home}/classifier").with_transform()
+    data = parse_data("digits:test").open()
+    assert data.labels is not None
+    images = torch.stack([unnormalised(net.transform)(data.image(row)) for row in range(300)])
+    labels, options = torch.from_numpy(data.labels[:300].copy()), RecolorOptions(learning_rate=0.003)
+
+    def accuracy(pixels: torch.Tensor) -> float:
+        mean, std = net.transform.mean[0], net.transform.std[0]
+        return float((net((pixels - mean) / std)[1].argmax(axis=1) == labels.numpy()).mean())
+
+    drawn = [random_recolored(images, options, torch.Generator().manual_seed(seed)) for seed in range(5)]
+    attacked = recolored(net, images, labels, options)
+    assert accuracy(attacked.images) < min(map(accuracy, [images, *drawn])) - 0.03
+
+
+def test_what_decides_is_in_the_fingerprint(home: Path) -> None:
+    net = f"checkpoint:{home}/classifier"
+    texts = [f"recolor:{net}?{query}/digits:test" for query in ("bound=0.06", "bound=0.05", "steps=9", "mean=0.4")]
+    one = Recoloring(load_classifier("net:digits-net").with_transform(mean=0.3, std=0.3), RecolorOptions())
+    other = Shifted(parse_data("digits:test").open(), one)
+    assert len({other.fingerprint(), *(parse_data(text).open().fingerprint() for text in texts)}) == 5
+
+
+def test_auxiliary_features_are_of_the_same_shifted_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels of named classes lead the attack; a backbone without names, or another shift, would see other images."""
+    root = folder_of(tmp_path / "photos", 2, ("one", "two", "zero"))
+    (tmp_path / "names.txt").write_text("\n".join(("zero", "one", "two", *map(str, range(7)))))
+    inputs = "--image-size 12 --mean 0.5 --std 0.5"
+    shift = "recolor:module:tests.nets:ten_classes?image_size=12&mean=0.5&std=0.5&steps=2"
+    spec = f"{shift}/imagefolder:{root}"
+    extract = f"extract --classifier module:tests.nets:ten_classes {inputs} --out {tmp_path}/out"
+    assert main([*extract.split(), "--data", spec, "--classes", str(tmp_path / "names.txt")]) == 0
+    assert main([*extract.split(), "--data", spec, "--auxiliary"]) == 0
+    outputs = ClassifierOutputs.load(tmp_path / "out")
+    np.testing.assert_allclose(outputs.require("auxiliary"), outputs.require("features"), atol=1e-5)
+    for other in (f"imagefolder:{root}", f"{shift}&bound=0.01/imagefolder:{root}"):
+        shutil.rmtree(tmp_path / "out" / "auxiliary")
+        assert main([*extract.split(), "--data", other, "--auxiliary"]) == 2
+        assert "expected images shifted as those of the outputs (method recolor" in capsys.readouterr().err
+        (tmp_path / "out" / "auxiliary").mkdir()

@@ -68,7 +68,7 @@ def test_a_folder_of_imagenet_c_reads_as_it_is(tmp_path: Path) -> None:
         ("corrupt:fogg:3/digits", "data spec 'corrupt:fogg:3/digits': unknown corruption 'fogg': did you mean 'fog'"),
         ("corrupt:fog:6/digits", "severity: expected a whole number from 1 to 5, found 6"),
         ("corrupt:fog:0/digits", "severity: expected a whole number from 1 to 5, found 0"),
-        ("corrupt:fog/digits", "severity: expected a whole number, found 'none'"),
+        ("corrupt:fog/digits", "expected corrupt:KIND:SEVERITY, such as corrupt:fog:3, found corrupt:fog"),
         ("corrupt:fog:3", r"expected / and a data spec after corrupt:…, found none"),
         ("corrupt:fog:3/digit:test", "unknown data scheme in 'digit:test': 'digit': did you mean 'digits'"),
         ("corrupt:fog:3?sed=1/digits", "unknown option of 'fog:3[?]sed=1': 'sed': did you mean 'seed'"),

@@ -122,7 +122,7 @@ class _Harmful:
         ("more", r"expected published AdaIN weights: 31\.weight: none, found \(1,\)"),
         ("infinite", r"expected finite weights, found others in 28\.bias"),
         ([1, 2], "expected a state dict, found list"),
-        (_Harmful(), "cannot be read as weights"),
+        (_Harmful(), "expected a file of PyTorch weights, found another or a damaged one"),
     ],
 )
 def test_other_files_are_refused_in_one_line(
@@ -138,7 +138,7 @@ def test_other_files_are_refused_in_one_line(
 
 
 def test_missing_files_and_two_of_a_kind_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(SteepslopeError, match=r"none\.pth: cannot be read as weights .*No such file"):
+    with pytest.raises(SteepslopeError, match=r"none\.pth: no such file"):
         vgg_stylizer(tmp_path / "none.pth", files[1])
     with pytest.raises(SteepslopeError, match=r"decoder\.pth: expected published AdaIN weights: 0\.weight: \(3, 3, 1"):
         vgg_stylizer(files[1], files[1])

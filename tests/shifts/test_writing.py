@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ import pytest
 from PIL import Image
 
 from steepslope.cli import main
+from steepslope.data.class_names import ClassNames
 from steepslope.data.images import Images
-from steepslope.data.shifted import Shifted
+from steepslope.data.shift_card import CARD
+from steepslope.data.shifted import Shifted, transform_of
+from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.shifts.contact_sheet import SHEET
 from steepslope.shifts.corruptions import Corruption
 from steepslope.shifts.options import WritingOptions
-from steepslope.shifts.writing import CARD, file_names, write_shifted
+from steepslope.shifts.writing import file_names, write_shifted
 from tests.conftest import kill_once_there
 from tests.images import folder_of, opened
 
@@ -44,7 +47,7 @@ class Brighter:
     block, size, title, recipe = 4, None, "brighter", {"method": "brighter"}
     calls = 0
 
-    def __call__(self, images: Any, ids: Any, labels: Any) -> list[Any]:
+    def __call__(self, images: Any, ids: Any, labels: Any, brought_to: Any) -> list[Any]:
         self.calls += 1
         return [np.atleast_3d(np.asarray(image, dtype=np.float32)) / 510 + np.float32(0.25) for image in images]
 
@@ -87,8 +90,59 @@ def test_ids_become_names_inside_the_folder(labels: list[int], ids: list[str], n
 
 def test_one_name_for_two_images_is_refused() -> None:
     twice = Images(np.zeros((2, 4, 4), np.uint8), np.array([0, 0]), np.array(["a", "/a"]))
-    with pytest.raises(SteepslopeError, match="expected ids that differ, found two images that would be named as '/a'"):
+    with pytest.raises(SteepslopeError, match="expected ids that differ, found two images that would be named as 'a'"):
         file_names(twice, "png")
+
+
+def test_classes_come_back_in_their_order_and_with_their_names(tmp_path: Path) -> None:
+    """Names that no folder can have are written down, as are the labels of classes without an image here."""
+    classes = ("zebra", "T-shirt/top", "mule", "ant")
+    write_shifted(Shifted(data(classes=classes), Corruption("fog", 3)), "mine", tmp_path, HERE)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"zebra", "T-shirt_top", "mule"}
+    found = opened(f"imagefolder:{tmp_path}")
+    assert found.classes == classes
+    assert {str(name).split("/")[0]: int(label) for name, label in zip(found.ids, found.labels, strict=True)} == {  # type: ignore[arg-type]
+        "zebra": 0, "T-shirt_top": 1, "mule": 2,
+    }  # fmt: skip
+    other = ClassNames({name: label for label, name in enumerate(("ant", "mule", "T-shirt/top", "zebra"))})
+    assert sorted(set(opened(f"imagefolder:{tmp_path}", other).labels.tolist())) == [1, 2, 3]  # type: ignore[union-attr]
+    images = Images(np.zeros((2, 4, 4), np.uint8), np.array([3, 10]), np.array(["a", "b"]))
+    write_shifted(Shifted(images, Corruption("fog", 3)), "mine", tmp_path / "numbers", HERE)
+    assert opened(f"imagefolder:{tmp_path}/numbers").labels.tolist() == [3, 10]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("classes", [("a/b", "a_b", "c"), ("crane", "Crane", "c"), (".x", "_x", "c")])
+def test_two_classes_in_one_folder_are_refused(classes: tuple[str, ...]) -> None:
+    with pytest.raises(SteepslopeError, match="expected classes whose folders differ, found "):
+        file_names(data(classes=classes), "png")
+
+
+def test_images_of_a_size_are_taken_as_they_are_from_disk_too(tmp_path: Path) -> None:
+    transform = Transform((8, 8), (0.0,), (1.0,), "crop", 0.5)
+    shifted = Shifted(data(), Corruption("fog", 3, crop=8))
+    write_shifted(shifted, "mine", tmp_path, HERE)
+    found = opened(f"imagefolder:{tmp_path}")
+    assert transform_of(found, transform) == transform_of(shifted, transform) == transform.changed(resize="exact")
+    assert found.fingerprint() != replace(found, brought_to=None).fingerprint()  # type: ignore[type-var]
+
+
+def test_images_that_lay_there_before_are_not_taken_for_shifted_ones(tmp_path: Path) -> None:
+    write_shifted(Shifted(data(), Corruption("fog", 3)), "mine", tmp_path, HERE)
+    (tmp_path / CARD).unlink()
+    with pytest.raises(SteepslopeError, match=r"0/test/0.png: expected no image here without a shift.json beside"):
+        write_shifted(Shifted(data(), Corruption("fog", 3, seed=5)), "mine", tmp_path, HERE)
+
+
+def test_lost_images_are_made_again(tmp_path: Path) -> None:
+    lines: list[str] = []
+    shifted = Shifted(data(), Corruption("fog", 3))
+    write_shifted(shifted, "mine", tmp_path, HERE)
+    before = tree(tmp_path)
+    (tmp_path / "1" / "test" / "4.png").unlink()
+    (tmp_path / "1" / ".partial-killed.png").write_bytes(b"half")
+    write_shifted(shifted, "mine", tmp_path, HERE, lines.append)
+    assert tree(tmp_path) == before
+    assert lines == [f"{tmp_path}: 6 images"]
 
 
 def test_floats_are_rounded_in_png_and_kept_in_npy(tmp_path: Path) -> None:
@@ -131,7 +185,6 @@ def test_an_unreadable_image_stops_or_is_skipped(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match=r"bee/0001.png: cannot be read as an image"):
         write_shifted(shifted, "mine", tmp_path / "out", HERE)
     assert not (tmp_path / "out" / CARD).exists()
-    shutil.rmtree(tmp_path / "out")
     write_shifted(shifted, "mine", tmp_path / "out", WritingOptions(on_error="skip", workers=0))
     card = json.loads((tmp_path / "out" / CARD).read_text())
     assert list(card["skipped"]) == ["bee/0001.png"]

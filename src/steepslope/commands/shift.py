@@ -1,5 +1,6 @@
 """`steepslope shift`: a data set turned into another, as a domain that nobody has trained for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -52,7 +53,7 @@ def corrupt(
     from steepslope.data.shifted import Shifted
     from steepslope.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
     from steepslope.shifts.specs import parse_data
-    from steepslope.shifts.writing import write_sheet_of_all
+    from steepslope.shifts.writing import file_names, write_sheet_of_all
 
     named = {"paper": PAPER_CORRUPTIONS, "all": CORRUPTIONS}
     kinds = dict.fromkeys(one for name in kind for one in named.get(name, (name,)))
@@ -63,10 +64,11 @@ def corrupt(
     require_elsewhere(out, spec.argument)
     images = spec.open()
     folders = {Path(out) / shift.kind / str(shift.severity): Shifted(images, shift) for shift in shifts}
+    names = file_names(images, options.format)
     for folder, shifted in folders.items():
-        written(shifted, data, folder, options)
+        written(shifted, data, folder, options, names)
     if len(folders) > 1:
-        write_sheet_of_all(folders, Path(out), options.format)
+        write_sheet_of_all(folders, Path(out), names)
 
 
 def require_elsewhere(out: str, argument: str) -> None:
@@ -76,15 +78,16 @@ def require_elsewhere(out: str, argument: str) -> None:
         raise SteepslopeError(f"expected a folder apart from that of the images, {argument}, found {out}", "out")
 
 
-def written(shifted: "Shifted", source: str, out: Path, options: WritingOptions) -> None:
+def written(
+    shifted: "Shifted", source: str, out: Path, options: WritingOptions, names: Sequence[str] | None = None
+) -> None:
     """Write a data set's shifted images, and say how they are read."""
     from steepslope.shifts.contact_sheet import SHEET
     from steepslope.shifts.writing import write_shifted
 
-    write_shifted(shifted, source, out, options, console().print)
+    write_shifted(shifted, source, out, options, console().print, names)
     scheme = "images" if shifted.labels is None else "imagefolder"
-    as_they_are = "" if shifted.shift.size is None else " (--resize squash takes them as they are)"
-    console().print(f"data spec: {scheme}:{out}{as_they_are}; contact sheet: {out / SHEET}")
+    console().print(f"data spec: {scheme}:{out}; contact sheet: {out / SHEET}")
 
 
 def stylize(
@@ -131,11 +134,12 @@ def stylize(
     """
     from steepslope.data.shifted import Shifted
     from steepslope.shifts.specs import parse_data
-    from steepslope.shifts.stylization import StylizeSpec
+    from steepslope.shifts.stylization import StylizeSpec, style_data
 
     shift = StylizeSpec(stylizer, styles, alpha, side, crop, style_crop, seed).look()
     spec = parse_data(data).look()
-    require_elsewhere(out, spec.argument)
+    for argument in (spec.argument, parse_data(style_data(styles)).argument):
+        require_elsewhere(out, argument)
     written(Shifted(spec.open(), shift.load()), data, Path(out), options)
 
 
@@ -161,7 +165,7 @@ def train_stylizer(
     options
         How to train.
     backbone
-        Classifier spec of a convolutional net: timm:NAME, torchvision:NAME, module:pkg.mod:factory or checkpoint:DIR.
+        Classifier spec of a convolutional net for colour images: timm:NAME, torchvision:NAME or checkpoint:DIR.
     mean
         Mean of the backbone's input, of pixels in [0, 1], in place of its own.
     std
@@ -174,9 +178,12 @@ def train_stylizer(
     from steepslope.utilities.locks import locked
 
     photos, paintings = parse_data(content).look(), parse_data(style_data(styles)).look()
+    for argument in (photos.argument, paintings.argument):
+        require_elsewhere(out, argument)
     net = load_classifier(backbone).with_transform(mean=mean, std=std)
     with locked(out):
         train(net, photos.open(), paintings.open(), Path(out), options, console().print)
+    console().print(f"stylizer: {out}")
 
 
 def import_stylizer(encoder: str, decoder: str, out: str) -> None:

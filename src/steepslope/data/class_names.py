@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ class ClassNames:
     given: Mapping[str, int] | None = None
     own: Mapping[str, int] | None = None
     num_classes: int | None = None
+
+    @classmethod
+    def by_label(cls, names: Sequence[str] | None) -> Self:
+        """Return names that stand in the order of their labels; none for None."""
+        return cls(own=None if names is None else {name: label for label, name in enumerate(names)})
 
     @property
     def known(self) -> Mapping[str, int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from steepslope.data.class_names import ClassNames, in_order
 from steepslope.data.images import ALL, Labels, Picture, decode_array, decode_image, labels_at
+from steepslope.data.shift_card import ShiftCard
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of
 
@@ -22,12 +23,16 @@ ARRAYS = frozenset({".npy"})  # images of any number of channels, looked for whe
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Image files; ``ids`` are their paths below the folder. A file is opened when its image is."""
+    """Image files; ``ids`` are their paths below the folder. A file is opened when its image is.
+
+    ``brought_to`` is the height and width of all images, where a shift has brought them to such.
+    """
 
     folder: Path
     ids: list[str]
     labels: Labels | None = None
     classes: tuple[str, ...] | None = None
+    brought_to: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -40,7 +45,8 @@ class ImageFiles:
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the names, sizes and labels."""
         sizes, labels = [size_of(self.folder / name) for name in self.ids[rows]], labels_at(self.labels, rows)
-        return digest_of([self.ids[rows], sizes, None if labels is None else labels.tolist()])
+        brought_to = [] if self.brought_to is None else [self.brought_to]
+        return digest_of([self.ids[rows], sizes, None if labels is None else labels.tolist(), *brought_to])
 
     def subset(self, rows: NDArray[np.int64]) -> ImageFiles:
         """Return the given rows, in the given order."""
@@ -51,7 +57,8 @@ def open_image_folder(argument: str, names: ClassNames) -> ImageFiles:
     """List the files of all class folders, in the order of their paths.
 
     The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
-    alphabetical order does, as torchvision has it, if they are as many as the classifier's classes.
+    alphabetical order does, as torchvision has it, if they are as many as the classifier's classes. Folders of shifted
+    images have the labels that their card tells.
 
     Raises
     ------
@@ -60,17 +67,21 @@ def open_image_folder(argument: str, names: ClassNames) -> ImageFiles:
         class folder has no images or maps to no label.
     """
     folders, folder = look_at_image_folder(argument), Path(argument)
-    if not names.known:
+    card = ShiftCard.of(folder)
+    if card is not None and (card.classes is None or not names.known):
+        names = ClassNames(own=card.names)
+    elif not names.known:
         names.require_as_many(len(folders), "class folders", folder)
         names = ClassNames(own={name: label for label, name in enumerate(folders)})
     ids: list[str] = []
     labels: list[int] = []
     for name in folders:
-        label = names.label(name, folder / name)
+        label = names.label(name if card is None else card.name_of(name), folder / name)
         files = _ids_in(folder, folder / name)
         ids += files
         labels += [label] * len(files)
-    return ImageFiles(folder, ids, np.array(labels, dtype=np.int64), in_order(names.known))
+    classes = in_order(names.known) if card is None or card.classes is not None else None
+    return ImageFiles(folder, ids, np.array(labels, dtype=np.int64), classes, None if card is None else card.brought_to)
 
 
 def look_at_image_folder(argument: str, split: str = "") -> list[str]:
@@ -87,7 +98,8 @@ def look_at_image_folder(argument: str, split: str = "") -> list[str]:
 def open_images(argument: str, names: ClassNames) -> ImageFiles:
     """List all image files of a folder, at any depth, in the order of their paths; they have no labels."""
     folder = existing_folder("images", argument)
-    return ImageFiles(folder, _ids_in(folder, folder))
+    card = ShiftCard.of(folder)
+    return ImageFiles(folder, _ids_in(folder, folder), brought_to=None if card is None else card.brought_to)
 
 
 def look_at_images(argument: str, split: str = "") -> None:

@@ -88,12 +88,14 @@ def require_labels(data: Dataset, source: str) -> Labels:
 
 
 def in_pil(image: Picture) -> Image.Image:
-    """Return the image if it is in grey or in colour; raise for an array."""
-    if not isinstance(image, Image.Image):
+    """Return the image in grey or in colour, rounding floats (H, W, 1 or 3) to 8 bits; raise for other arrays."""
+    if isinstance(image, Image.Image):
+        return image
+    if image.dtype.kind != "f" or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise SteepslopeError(
             f"expected an image in grey or in colour to change, found an array of shape {image.shape}"
         )
-    return image
+    return Image.fromarray((image.clip(0, 1) * 255).round().astype(np.uint8).squeeze(2 if image.shape[2] == 1 else ()))
 
 
 def row_ids(prefix: str, rows: NDArray[Any]) -> NDArray[np.str_]:

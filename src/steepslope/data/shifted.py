@@ -34,8 +34,13 @@ class Shift(Protocol):
     def size(self) -> Size | None:
         """Height and width to which all images are brought before they are shifted; None where they keep theirs."""
 
-    def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None) -> list[Picture]:
-        """Return the shifted images, one for each: 8-bit ones of PIL, or float32 arrays (H, W, C) in [0, 1]."""
+    def __call__(
+        self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None, brought_to: Size | None
+    ) -> list[Picture]:
+        """Return the shifted images, one for each: 8-bit ones of PIL, or float32 arrays (H, W, C) in [0, 1].
+
+        ``brought_to`` is the size that an earlier shift has brought all images to; None where there was none.
+        """
 
 
 class ShiftSpec(Protocol):
@@ -74,29 +79,47 @@ class Shifted:
         """Names of the images, (n,): those of the originals."""
         return self.data.ids
 
+    @property
+    def brought_to(self) -> Size | None:
+        """Height and width that all images have been brought to; None where they have sizes of their own."""
+        return self.shift.size or brought_to(self.data)
+
     def image(self, row: int) -> Picture:
-        """Return one shifted image; an unreadable original raises as in the data set."""
+        """Return one shifted image; an unreadable original raises as in the data set.
+
+        Whoever reads on from the first row of a block gets the whole block shifted at once; others that row alone.
+        """
         number, place = divmod(row, self.shift.block)
         if self._kept is None or self._kept[0] != number:
+            if place:
+                return _or_raise(self._shifted(np.array([row]))[0])
             self._kept = number, self.shifted_block(number)
-        found = self._kept[1][place]
-        if isinstance(found, Exception):
-            raise found
-        return found
+        return _or_raise(self._kept[1][place])
 
     def shifted_block(self, number: int) -> list[Picture | Exception]:
         """Return the images of a block; in place of one that cannot be read, why not."""
         start = number * self.shift.block
-        rows = np.arange(start, min(start + self.shift.block, len(self)))
+        return self._shifted(np.arange(start, min(start + self.shift.block, len(self))))
+
+    def _shifted(self, rows: NDArray[np.int64]) -> list[Picture | Exception]:
         found = [_read(self.data, int(row)) for row in rows]
         good = [place for place, one in enumerate(found) if not isinstance(one, Exception)]
-        if good:
-            ids, labels = self.data.ids, labels_at(self.data.labels, rows[good])
-            images = [one for one in found if not isinstance(one, Exception)]
-            shifted = self.shift(images, [str(ids[row]) for row in rows[good]], labels)
-            for place, picture in zip(good, shifted, strict=True):
-                found[place] = picture
+        for place, picture in zip(good, self._from_shift(rows[good], [found[place] for place in good]), strict=True):
+            found[place] = picture
         return found
+
+    def _from_shift(self, rows: NDArray[np.int64], images: list[Any]) -> list[Picture | Exception]:
+        """Shift images together; where that fails, one by one, so that one of them does not spoil the others."""
+        if not images:
+            return []
+        ids, labels = self.data.ids, labels_at(self.data.labels, rows)
+        try:
+            return [*self.shift(images, [str(ids[row]) for row in rows], labels, brought_to(self.data))]
+        except Exception as error:
+            if len(images) == 1:
+                return [error]
+            alone = (self._from_shift(rows[place : place + 1], images[place : place + 1]) for place in range(len(rows)))
+            return [one for (one,) in alone]
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the originals' hash, their ids and the recipe."""
@@ -117,16 +140,29 @@ def _read(data: Dataset, row: int) -> Picture | Exception:
         return error
 
 
+def _or_raise(found: Picture | Exception) -> Picture:
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def brought_to(data: Any) -> Size | None:
+    """Return the size that all images of a data set, or of one that it holds, have been brought to; else None."""
+    size: Size | None = getattr(data, "brought_to", None)
+    inner = getattr(data, "data", None)
+    return brought_to(inner) if size is None and hasattr(inner, "image") else size
+
+
+def recipes_of(data: Any) -> list[dict[str, Any]]:
+    """Return the recipes of all shifts of a data set, also inside of what holds it, the last one first."""
+    own = [data.shift.recipe] if isinstance(data, Shifted) else []
+    inner = getattr(data, "data", None)
+    return own + (recipes_of(inner) if hasattr(inner, "image") else [])
+
+
 def transform_of(data: Dataset, transform: Transform) -> Transform:
     """Return the transform for a data set: images that were brought to its size already are taken as they are.
 
     Another crop would enlarge what was shifted at the size at which the classifier sees it.
     """
-    return transform.changed(resize="exact") if _size_of(data) == transform.size else transform
-
-
-def _size_of(data: Any) -> Size | None:
-    """Return the size that a shift has brought all images to, also inside data sets that hold another; else None."""
-    if isinstance(data, Shifted) and data.shift.size is not None:
-        return data.shift.size
-    return _size_of(data.data) if hasattr(data, "data") else None
+    return transform.changed(resize="exact") if brought_to(data) == transform.size else transform

@@ -1,16 +1,20 @@
 """A second backbone's features of images, kept beside a classifier's outputs of the same images."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.augmentation import Augmented
+from steepslope.data.class_names import ClassNames
 from steepslope.data.datasets import DatasetSpec
 from steepslope.data.images import ALL, Dataset, Picture, rows_by_id
+from steepslope.data.shifted import recipes_of
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
@@ -93,7 +97,7 @@ def summary_of_features(outputs: ClassifierOutputs) -> str:
 def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     """Return the folders of complete outputs, and of each the data set with its images."""
     if (out / MANIFEST).exists():
-        return {out: spec.open()}
+        return {out: spec.open(names=_names_of(out))}
     splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if not splits:
         raise SteepslopeError("expected complete outputs, to keep auxiliary features beside, found none", out)
@@ -101,9 +105,26 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     return {folder: opened[split] for folder, split in splits.items()}
 
 
+def _names_of(folder: Path) -> ClassNames:
+    """Return the names of the classes of outputs: an attack leads away from an image's class, whatever the backbone."""
+    return ClassNames.by_label(ClassifierOutputs.load(folder).classes)
+
+
 def _images_of(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
+        found, shifts = extraction_of(folder).get("shifts", []), recipes_of(data)
+        if found != shifts:
+            raise SteepslopeError(
+                f"expected images shifted as those of the outputs ({_told(found)}), not {_told(shifts)}"
+            )
         return Unlabelled(data, rows_by_id(data, ids_of_folder(folder)))
+
+
+def _told(recipes: Sequence[Mapping[str, Any]]) -> str:
+    """Return the shifts of recipes in a few words."""
+    shown = ("method", "kind", "severity", "seed", "crop", "classifier", "bound", "stylizer", "alpha")
+    told = [", ".join(f"{name} {recipe[name]}" for name in shown if name in recipe) for recipe in recipes]
+    return " after ".join(told) or "as they are"
 
 
 def _copies_of(folder: Path, originals: Unlabelled) -> Augmented:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.decoding import Batch, batch_loader, unreadable
 from steepslope.data.images import Dataset, labels_at
+from steepslope.data.shifted import recipes_of
 from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import Engine
 from steepslope.extraction.noise import ESTIMATES
@@ -159,7 +160,9 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
     """Return all that decides the outputs, as JSON holds it."""
     views, dropout = "views" in options.evidence, "dropout" in options.evidence
     library = classifier.runs_on
+    shifts = recipes_of(data)
     key = {
+        **({"shifts": shifts} if shifts else {}),
         "classifier": classifier.spec, "digest": classifier.digest, "transform": asdict(classifier.transform),
         "data": source, "fingerprint": data.fingerprint(),
         "evidence": options.evidence,

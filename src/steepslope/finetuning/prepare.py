@@ -18,6 +18,7 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import architecture
 from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
+from steepslope.data.shifted import transform_of
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.extraction.machines import together
 from steepslope.finetuning.examples import CachedTargets, Examples, Features, LiveTargets, Source, Targets
@@ -133,8 +134,9 @@ def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: i
     if recipe.features_stay:
         return Features(_features(oracle, fit_set.data, fit_set.rows, workers))
     live = fit_set.classifier
-    own = oracle.transform if recipe.oracle_sees == "image" else None
-    return Examples(fit_set.data, fit_set.rows, recipe, own, None if live is None else live.transform)
+    data, own = fit_set.data, oracle.transform if recipe.oracle_sees == "image" else None
+    both = own, None if live is None else live.transform
+    return Examples(data, fit_set.rows, recipe, *(None if one is None else transform_of(data, one) for one in both))
 
 
 def _features(oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int) -> Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier, without_weights
-from steepslope.data.class_names import read_classes
+from steepslope.data.class_names import ClassNames, read_classes
 from steepslope.data.datasets import DatasetSpec
 from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, labels_at, require_labels, rows_by_id
@@ -195,7 +195,7 @@ def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tupl
     """Find the images of outputs by their ids: the data set, or that of its splits that has them, and their rows."""
     failure: SteepslopeError | None = None
     for split in [spec.split] if spec.split else spec.splits or [None]:
-        data = spec.open(split)
+        data = spec.open(split, ClassNames.by_label(outputs.classes))
         try:
             return data, rows_by_id(data, outputs.ids)
         except SteepslopeError as error:

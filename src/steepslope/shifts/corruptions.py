@@ -150,12 +150,19 @@ class Corruption:
         settings = {"method": "corrupt", "kind": self.kind, "severity": self.severity, "seed": self.seed}
         return {**settings, "crop": self.crop, "versions": versions_of(LIBRARIES)}
 
-    def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None = None) -> list[Picture]:
-        """Return the corrupted images."""
-        return [self._corrupted(image, name) for image, name in zip(images, ids, strict=True)]
+    def __call__(
+        self,
+        images: Sequence[Picture],
+        ids: Sequence[str],
+        labels: Labels | None = None,
+        brought_to: Size | None = None,
+    ) -> list[Picture]:
+        """Return the corrupted images; those that were brought to the size already are not cropped again."""
+        crop = None if brought_to == self.size else self.crop
+        return [self._corrupted(image, name, crop) for image, name in zip(images, ids, strict=True)]
 
-    def _corrupted(self, image: Picture, name: str) -> Picture:
-        pixels = as_bytes(cropped(image, self.crop))
+    def _corrupted(self, image: Picture, name: str, crop: int | None) -> Picture:
+        pixels = as_bytes(cropped(image, crop))
         return as_picture(corrupted(pixels, self.kind, self.severity, image_seed(self.seed, name)))
 
     def __str__(self) -> str:

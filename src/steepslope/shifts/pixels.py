@@ -9,9 +9,10 @@ from PIL import Image, ImageOps
 
 from steepslope.data.images import Picture
 from steepslope.data.transforms import Transform, as_colour
+from steepslope.errors import SteepslopeError
 
 CROP_SHARE = 0.875  # 224 of 256 pixels: Resize(256), CenterCrop(224)
-FEW = 16  # more channels than that are taken for a side
+SLACK = 1e-3  # by which resizing may leave the range
 
 
 def cropped(image: Picture, crop: int | None) -> Picture:
@@ -22,7 +23,7 @@ def cropped(image: Picture, crop: int | None) -> Picture:
     transform = Transform((crop, crop), (), (), "crop", CROP_SHARE, "bilinear")
     if isinstance(upright, Image.Image):
         return transform.fitted(upright if is_grey(upright) else as_colour(upright))
-    return transform.fitted(torch.from_numpy(as_floats(upright)).permute(2, 0, 1)).permute(1, 2, 0).numpy()
+    return transform.fitted(torch.from_numpy(as_floats(upright)).permute(2, 0, 1)).permute(1, 2, 0).clamp(0, 1).numpy()
 
 
 def is_grey(image: Image.Image) -> bool:
@@ -33,7 +34,8 @@ def is_grey(image: Image.Image) -> bool:
 def as_bytes(image: Picture) -> NDArray[np.uint8]:
     """Return uint8 (H, W, C): C = 1 for grey, 3 for colour, and as many as an array has.
 
-    Arrays (H, W), (H, W, C) or (C, H, W) hold whole numbers up to their type's largest, or floats in [0, 1].
+    Arrays (H, W), (H, W, C) or (C, H, W) hold whole numbers up to their type's largest, or floats in [0, 1]. Of the
+    first and the last axis, the shorter one has the channels.
     """
     if isinstance(image, Image.Image):
         plain = image if is_grey(image) else as_colour(image)
@@ -42,15 +44,18 @@ def as_bytes(image: Picture) -> NDArray[np.uint8]:
 
 
 def as_floats(image: Picture) -> NDArray[np.float32]:
-    """Return the same as floats in [0, 1]."""
+    """Return the same as floats in [0, 1]; others are an error."""
     if isinstance(image, Image.Image):
         return as_bytes(image).astype(np.float32) / np.float32(255)
     array = np.atleast_3d(image)
-    if array.shape[0] <= FEW < array.shape[2]:
+    if array.shape[0] < array.shape[2]:
         array = np.moveaxis(array, 0, 2)
     largest = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1
-    floats: NDArray[np.float32] = np.clip(array.astype(np.float32) / np.float32(largest), 0, 1)
-    return floats
+    floats: NDArray[np.float32] = array.astype(np.float32) / np.float32(largest)
+    low, high = (float(value) for value in (floats.min(), floats.max()))
+    if not -SLACK <= low <= high <= 1 + SLACK:
+        raise SteepslopeError(f"expected floats in [0, 1], found {low:g} to {high:g}")
+    return floats.clip(0, 1)
 
 
 def as_picture(pixels: NDArray[Any]) -> Picture:

@@ -11,11 +11,11 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.images import Labels, Picture
 from steepslope.data.shifted import Size
 from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located
 from steepslope.shifts.devices import device_at_hand
 from steepslope.shifts.recolor import recolored
 from steepslope.shifts.recolor_options import RecolorOptions
-from steepslope.utilities.extras import versions_of
+from steepslope.utilities.extras import require_extra, versions_of
 
 LIBRARIES = ("torch", "kornia")
 
@@ -48,6 +48,8 @@ class Recoloring:
 
     def __post_init__(self) -> None:
         require_gradients(self.classifier.spec, self.classifier.trainable)
+        if self.classifier.transform.channels != 1:
+            require_extra("kornia", "shifts", "recolor")
 
     @property
     def title(self) -> str:
@@ -66,10 +68,17 @@ class Recoloring:
         settings = {**asdict(self.options), "transform": _as_json(self.classifier.transform)}
         return {**about, **settings, "versions": versions_of(LIBRARIES)}
 
-    def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None = None) -> list[Picture]:
-        """Return the recoloured images, float32 (H, W, C) in [0, 1]."""
+    def __call__(
+        self,
+        images: Sequence[Picture],
+        ids: Sequence[str],
+        labels: Labels | None = None,
+        brought_to: Size | None = None,
+    ) -> list[Picture]:
+        """Return the recoloured images, float32 (H, W, C) in [0, 1]; those of the size are not cropped again."""
         self.classifier.check_labels(labels, "images to recolour")
         transform, device = unnormalised(self.classifier.transform), device_at_hand()
+        transform = transform.changed(resize="exact") if brought_to == transform.size else transform
         self.classifier.net.to(device)
         batch = torch.stack([transform(image) for image in images]).clamp(0, 1).to(device)
         known = None if labels is None else torch.from_numpy(labels.copy()).to(device)
@@ -111,7 +120,8 @@ class RecolorSpec:
 
     def load(self) -> Recoloring:
         """Load the classifier."""
-        return Recoloring(load_classifier(self.classifier).with_transform(**self.inputs), self.options)
+        with located(str(self)):
+            return Recoloring(load_classifier(self.classifier).with_transform(**self.inputs), self.options)
 
     def __str__(self) -> str:
         default = RecolorOptions()

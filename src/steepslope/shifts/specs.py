@@ -12,7 +12,7 @@ from typing import Any
 from steepslope.checks import listed
 from steepslope.data.datasets import DATASETS, DatasetSpec, parse_dataset
 from steepslope.data.shifted import ShiftSpec
-from steepslope.errors import SteepslopeError, located
+from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.shifts.corruptions import Corruption
 from steepslope.shifts.recolor_options import RecolorOptions
 from steepslope.shifts.recoloring import RecolorSpec
@@ -25,8 +25,10 @@ Kinds = Mapping[str, Callable[[str], Any]]  # the name of an option -> what make
 def corruption_spec(argument: str) -> Corruption:
     """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
     name, options = parse_query(argument, ["seed", "crop"])
-    kind, _, severity = name.partition(":")
-    given = {"severity": severity or "none", **options}
+    kind, colon, severity = name.partition(":")
+    if not colon:
+        raise SteepslopeError(f"expected corrupt:KIND:SEVERITY, such as corrupt:fog:3, found corrupt:{argument}")
+    given = {"severity": severity, **options}
     return Corruption(kind, **converted(given, dict.fromkeys(given, int)))
 
 
@@ -46,7 +48,10 @@ def recolor_spec(argument: str) -> RecolorSpec:
     classifier, _, query = argument.partition("?")
     parts = [part for part in query.split("&") if part]
     ours = [part for part in parts if part.partition("=")[0] in {**attack, **inputs}]
-    own = "&".join(part for part in parts if part not in ours)
+    others = [part for part in parts if part not in ours]
+    if others and not classifier.startswith(("timm:", "torchvision:")):
+        raise unknown_name("option of recolor:", others[0].partition("=")[0], {**attack, **inputs})
+    own = "&".join(others)
     given = converted(parse_query(f"?{'&'.join(ours)}", {**attack, **inputs})[1], {**attack, **inputs})
     options = RecolorOptions(**{name: value for name, value in given.items() if name in attack})
     changes = {name: value for name, value in given.items() if name in inputs}
@@ -92,7 +97,7 @@ def parse_data(text: str) -> DatasetSpec:
     if name not in SHIFTS:
         return parse_dataset(text)
     known = rf"/(?=(?:{'|'.join({**SHIFTS, **DATASETS})})(?::|$))"
-    found = re.search(known, rest) or re.search("/", rest)
+    found = re.search(known, rest) or (re.search("/", rest) if name == "corrupt" else None)
     if found is None:
         raise SteepslopeError(f"data spec {text!r}: expected / and a data spec after {name}:…, found none")
     with located(f"data spec {text!r}"):

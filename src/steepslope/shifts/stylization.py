@@ -22,6 +22,7 @@ from steepslope.shifts.pixels import as_floats, cropped
 from steepslope.shifts.stylizer import CARD, Stylizer, as_grey, as_rgb, stylized
 from steepslope.utilities.extras import versions_of
 
+LONGEST = 8  # times the side: a line of pixels would fill the memory
 STYLIZATION_CHECKS: dict[str, Check] = {
     "alpha": number(0, 1),
     "seed": SEED,
@@ -131,10 +132,17 @@ class Stylization:
         nets = {"stylizer": self.stylizer.digest, "styles": self.styles.fingerprint()}
         return {"method": "stylize", **nets, **settings, "block": self.block, "versions": versions_of(["torch"])}
 
-    def __call__(self, images: Sequence[Picture], ids: Sequence[str], labels: Labels | None = None) -> list[Picture]:
-        """Return the stylised images, float32 (H, W, C) in [0, 1]."""
+    def __call__(
+        self,
+        images: Sequence[Picture],
+        ids: Sequence[str],
+        labels: Labels | None = None,
+        brought_to: Size | None = None,
+    ) -> list[Picture]:
+        """Return the stylised images, float32 (H, W, C) in [0, 1]; those of the size already are not cropped again."""
         self.stylizer.to(device_at_hand())
-        pixels = [as_floats(cropped(image, self.settings.crop)) for image in images]
+        crop = None if brought_to == self.size else self.settings.crop
+        pixels = [as_floats(cropped(image, crop)) for image in images]
         for one, name in zip(pixels, ids, strict=True):
             if one.shape[2] not in (1, 3):
                 raise SteepslopeError(f"expected an image in grey or in colour, found {one.shape[2]} channels", name)
@@ -153,7 +161,7 @@ class Stylization:
         device, (height, width) = device_at_hand(), content.shape[2:]
         styles = torch.stack([self.style(name) for name in ids]).to(device)
         side = self.settings.side
-        factor = 1.0 if side is None else side / min(height, width)
+        factor = 1.0 if side is None else min(side / min(height, width), LONGEST * side / max(height, width))
         inside = as_rgb(_resized(content.to(device), max(1, round(factor * height)), max(1, round(factor * width))))
         changed = _resized(stylized(self.stylizer, inside, styles, self.settings.alpha), height, width)
         return as_grey(changed) if content.shape[1] == 1 else changed

@@ -24,13 +24,14 @@ from steepslope.shifts.crops import Reader, content_reader, cut, style_reader
 from steepslope.shifts.stylizer import CARD, Stylizer, adain, moments, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
 from steepslope.shifts.stylizer_options import FREE, StylizerTraining
-from steepslope.utilities.files import read_json
+from steepslope.utilities.files import read_json, require_same
 from steepslope.utilities.progress import Notice, bar, silent
-from steepslope.utilities.results import MADE, require_made
+from steepslope.utilities.results import MADE
 from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
 from steepslope.utilities.seeding import seeded
 
 STATE = "unfinished.safetensors"
+FREE_NAMES = ("encoder",)  # by their digest they are the same weights under any name
 MEMORY = 0.99  # of the moving average of the losses
 
 
@@ -106,8 +107,7 @@ def _is_complete(folder: Path, made: dict[str, Any]) -> bool:
     if not (folder / CARD).exists():
         return False
     found = dict(read_json(folder / CARD, "a stylizer").get("training", {}).get(MADE, {}))
-    # by their digests they are the same weights under any name
-    require_made(folder, found | {"encoder": None}, made | {"encoder": None}, "a stylizer")
+    require_same(folder, "another stylizer", found, made, FREE_NAMES)
     return True
 
 
@@ -200,13 +200,20 @@ class _Run:
             raise SteepslopeError("the loss became NaN: a lower learning rate may help")
 
     def resume(self, path: Path) -> None:
-        """Take up an unfinished training that was made in the same way; without one that can be read, start anew."""
+        """Take up an unfinished training; without one that can be read, start anew.
+
+        Raises
+        ------
+        SteepslopeError
+            If it was made in another way: what it has learnt would be lost.
+        """
         try:
             state = load_state(path)
         except SteepslopeError:
             return
-        if state is None or state[2].get("made") != self.made:
+        if state is None:
             return
+        require_same(path.parent, "another unfinished training", state[2].get("made") or {}, self.made, FREE_NAMES)
         weights, moments_of_adam, about = state
         self.done, self.losses = about["steps"], about["losses"]
         self.stylizer.decoder.load_state_dict(weights)

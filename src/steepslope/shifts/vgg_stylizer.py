@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from steepslope.errors import SteepslopeError, explained
-from steepslope.shifts.stylizer import DecoderPlan, Stylizer
+from steepslope.errors import SteepslopeError
+from steepslope.shifts.stylizer import CARD, DecoderPlan, Stylizer
 from steepslope.shifts.stylizer_encoder import VGG, VGG_POINTS, EncoderPlan, rebuilt_encoder
 
 ENCODER = EncoderPlan(VGG, VGG_POINTS, (64, 128, 256, 512), 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -47,7 +47,9 @@ def vgg_stylizer(encoder: str | Path, decoder: str | Path) -> Stylizer:
 
 
 def import_vgg_stylizer(encoder: str | Path, decoder: str | Path, out: str | Path) -> Stylizer:
-    """Load the two files as :func:`vgg_stylizer` does, and save them as a stylizer's folder."""
+    """Load the two files as :func:`vgg_stylizer` does, and save them as a stylizer's folder, which holds none yet."""
+    if (Path(out) / CARD).exists():
+        raise SteepslopeError("holds a stylizer already: choose another folder", out)
     stylizer = vgg_stylizer(encoder, decoder)
     stylizer.save(out)
     return stylizer
@@ -67,8 +69,12 @@ def _fill(layers: nn.Module, path: Path, more: bool = False) -> None:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    with explained("cannot be read as weights", path, longest=160):  # torch and pickle raise errors of many kinds
+    if not path.is_file():
+        raise SteepslopeError("no such file", path)
+    try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and pickle raise many kinds, with advice to load what could run code
+        raise SteepslopeError("expected a file of PyTorch weights, found another or a damaged one", path) from error
     if not isinstance(state, Mapping):
         raise SteepslopeError(f"expected a state dict, found {type(state).__name__}", path)
     return dict(state)

@@ -5,9 +5,11 @@ bytes. ``shift.json`` comes last: its presence means that all images are there.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,9 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.data.decoding import decoded, unreadable
-from steepslope.data.imagefolder import SUFFIXES
+from steepslope.data.imagefolder import ARRAYS, SUFFIXES
 from steepslope.data.images import Dataset, Picture
+from steepslope.data.shift_card import CARD, ShiftCard
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.shifts.contact_sheet import SHEET, contact_sheet
@@ -26,16 +29,19 @@ from steepslope.utilities.files import read_json, require_same, staged_folder, w
 from steepslope.utilities.locks import locked
 from steepslope.utilities.progress import Notice, bar, silent
 
-CARD = "shift.json"
 KEY = ".shifting.json"  # of an unfinished run
-UNLABELLED = ""  # images without labels lie in no folder of a class
 SHOWN = 8  # images on a contact sheet
 OTHERS = "images of another shift"
-FREE = ("data", "skipped")  # what does not decide the images
+ABOUT = ("data", "skipped", "size", "folders", "classes")  # what does not decide the images, or follows from it
 
 
 def write_shifted(
-    shifted: Shifted, source: str, out: Path, options: WritingOptions | None = None, notice: Notice = silent
+    shifted: Shifted,
+    source: str,
+    out: Path,
+    options: WritingOptions | None = None,
+    notice: Notice = silent,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Write all images of a shifted data set to a folder, or find them there.
 
@@ -51,56 +57,78 @@ def write_shifted(
         Format, processes, and what to do with unreadable images.
     notice
         Takes one line on what is there.
+    names
+        The images' :func:`file_names`, where they are known already.
 
     Raises
     ------
     SteepslopeError
-        If the folder holds images of another shift or data set; if two images would have one name; or, unless errors
-        are skipped, if an image cannot be read, which is named.
+        If the folder holds images of another shift or data set, or of no shift at all; if two images would have one
+        name; or, unless errors are skipped, if an image cannot be read, which is named.
     """
     options = options or WritingOptions()
+    names = file_names(shifted, options.format) if names is None else names
     with locked(out):
         key = {**shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(),
                "images": len(shifted), "format": options.format, "on_error": options.on_error}  # fmt: skip
-        if _is_complete(out, key):
+        if _is_complete(out, key, names):
             notice(f"{out}: already complete")
             return
-        paths = [out / path for path in file_names(shifted, options.format)]
+        if not (out / KEY).exists() and not (out / CARD).exists():
+            _require_none(out, names)
         with staged_folder(out, last=KEY) as staging:
             write_json(staging / KEY, key)
-        failed = _write_all(shifted, paths, options)
-        for row, reason in failed.items() if options.on_error == "stop" else ():
-            raise unreadable(shifted, row, reason)
+        try:
+            failed = _write_all(shifted, out, names, options)
+            for row, reason in failed.items() if options.on_error == "stop" else ():
+                raise unreadable(shifted, row, reason)
+        except SteepslopeError:
+            if not any(_is_written(out / name) for name in names):
+                (out / KEY).unlink()  # a folder without images is free for others
+            raise
         skipped = {str(shifted.ids[row]): reason for row, reason in sorted(failed.items())}
         if len(skipped) == len(shifted):
             raise SteepslopeError(f"expected images, found none that can be read ({next(iter(failed.values()))})", out)
-        _finish(shifted, paths, out, {**key, "skipped": skipped})
-    lost = f", {len(skipped):,} of which could not be read and are listed in {CARD}" if skipped else ""
-    notice(f"{out}: {len(shifted):,} images{lost}")
+        about = ShiftCard(shifted.brought_to, folders_of(shifted), shifted.classes).as_json()
+        _finish(shifted, out, names, {**key, **about, "skipped": skipped})
+    lost = f"; {len(skipped):,} could not be read and are listed in {CARD}" if skipped else ""
+    notice(f"{out}: {len(shifted) - len(skipped):,} images{lost}")
 
 
-def _is_complete(out: Path, key: dict[str, Any]) -> bool:
-    """Return whether the folder holds these images; refuse one that holds others, whole or in part."""
-    for name in (CARD, KEY):
+def _is_complete(out: Path, key: dict[str, Any], names: Sequence[str]) -> bool:
+    """Return whether the folder holds all these images; refuse one that holds others, whole or in part.
+
+    An unfinished run that an unreadable image has stopped may go on and skip it.
+    """
+    for name, free in ((CARD, ABOUT), (KEY, (*ABOUT, "on_error"))):
         if (out / name).exists():
-            require_same(out, OTHERS, read_json(out / name, "shifted images"), key, FREE)
-            return name == CARD
+            found = read_json(out / name, "shifted images")
+            require_same(out, OTHERS, found, key, free)
+            missing = sum(not _is_written(out / one) for one in names) if name == CARD else len(names)
+            return name == CARD and missing <= len(found.get("skipped", {}))
     return False
 
 
-def _write_all(shifted: Shifted, paths: list[Path], options: WritingOptions) -> dict[int, str]:
+def _require_none(out: Path, names: Sequence[str]) -> None:
+    """Raise if a file that no run of this shift has written has the name of one of its images."""
+    found = next((name for name in names if _is_written(out / name)), None) if out.exists() else None
+    if found is not None:
+        raise SteepslopeError(f"expected no image here without a {CARD} beside: choose another folder", out / found)
+
+
+def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: WritingOptions) -> dict[int, str]:
     """Write what is missing; return why images could not be read, by row."""
     block = shifted.shift.block
-    numbers = [start // block for start in range(0, len(paths), block)
-               if not all(map(_is_written, paths[start : start + block]))]  # fmt: skip
+    numbers = [start // block for start in range(0, len(names), block)
+               if not all(_is_written(out / name) for name in names[start : start + block])]  # fmt: skip
     workers = options.workers if options.workers is not None else _cores() if block == 1 else 0
     loader = DataLoader(
-        _Blocks(shifted, paths, numbers), batch_size=None, num_workers=min(workers, len(numbers)),
+        _Blocks(shifted, out, names, numbers), batch_size=None, num_workers=min(workers, len(numbers)),
         worker_init_fn=_on_one_thread,
     )  # fmt: skip
     failed: dict[int, str] = {}
     with bar() as progress:
-        task = progress.add_task("shifting", total=len(paths), completed=len(paths) - len(numbers) * block)
+        task = progress.add_task("shifting", total=len(names), completed=max(0, len(names) - len(numbers) * block))
         for outcome in loader:
             if isinstance(outcome, str):  # raised here, since a worker would wrap it in its own traceback
                 raise SteepslopeError(outcome)
@@ -117,9 +145,10 @@ def _cores() -> int:
 
 def _on_one_thread(worker: int) -> None:
     """Keep OpenCV, which corruptions run, from starting a thread a core in each process."""
-    import cv2
+    with suppress(ImportError):  # other shifts do without
+        import cv2
 
-    cv2.setNumThreads(0)
+        cv2.setNumThreads(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +156,8 @@ class _Blocks(TorchDataset[dict[int, str] | str]):
     """Blocks of a shifted data set; one that is fetched is written, and what could not be read is returned by row."""
 
     shifted: Shifted
-    paths: list[Path]
+    out: Path
+    names: Sequence[str]
     numbers: list[int]
 
     def __len__(self) -> int:
@@ -136,15 +166,16 @@ class _Blocks(TorchDataset[dict[int, str] | str]):
     def __getitem__(self, place: int) -> dict[int, str] | str:
         block, failed = self.shifted.shift.block, {}
         start = self.numbers[place] * block
-        for row in range(start, min(start + block, len(self.paths))):
+        for row in range(start, min(start + block, len(self.names))):
             picture: Picture | str = decoded(self.shifted, row, _itself)
             if isinstance(picture, str):
                 failed[row] = picture
                 continue
+            path = self.out / self.names[row]
             try:
-                _save(picture, self.paths[row])
+                _save(picture, path)
             except OSError as error:
-                return f"{self.paths[row]}: writing failed ({error.strerror or reason_of(error)})"
+                return f"{path}: writing failed ({error.strerror or reason_of(error)})"
         return failed
 
 
@@ -170,8 +201,8 @@ def _save(picture: Picture, path: Path) -> None:
     staging.replace(path.with_suffix(".npy"))
 
 
-def file_names(data: Dataset, ending: str) -> list[Path]:
-    """Return a path below the data set's folder for each image: its class, then its id with another ending.
+def file_names(data: Dataset, ending: str) -> list[str]:
+    """Return the name of each image's file below the data set's folder: its class, then its id with another ending.
 
     Classes without names have their numbers, with zeros before them, so that their alphabetical order is theirs. An id
     that begins with its class has it once. What would lead out of the folder, or hide a file, is replaced by ``_``.
@@ -179,44 +210,59 @@ def file_names(data: Dataset, ending: str) -> list[Path]:
     Raises
     ------
     SteepslopeError
-        If two images would have one name.
+        If two images, or two classes, would have one name.
     """
-    folders = list(_folders(data))
-    ids = [str(name) for name in data.ids]
-    names = [PurePosixPath(_inside(name)) for name in ids]
-    within = [path.relative_to(folder) if path.parts[:1] == (folder,) and len(path.parts) > 1 else path
-              for path, folder in zip(names, folders, strict=True)]  # fmt: skip
-    bare = [path.with_suffix("") if path.suffix.lower() in SUFFIXES else path for path in within]
-    for kept in (bare, within):  # a.jpg and a.png beside it keep their endings
-        paths = [Path(folder) / f"{path}.{ending}" for path, folder in zip(kept, folders, strict=True)]
-        if len(set(paths)) == len(paths):
-            return paths
-    seen: set[Path] = set()
-    twice = next(name for name, path in zip(ids, paths, strict=True) if path in seen or seen.add(path))  # type: ignore[func-returns-value]
+    folders = folders_of(data)
+    names = list(folders)
+    places = [""] * len(data) if data.labels is None else [f"{names[label]}/" for label in _positions(data, folders)]
+    within = [_inside(str(name)).removeprefix(place) or "_" for name, place in zip(data.ids, places, strict=True)]
+    bare = [f"{place}{_without_suffix(name)}" for place, name in zip(places, within, strict=True)]
+    often = Counter(bare)
+    found = [f"{place}{name}.{ending}" if often[kept] > 1 else f"{kept}.{ending}"  # a.jpg beside a.png keeps its ending
+             for place, name, kept in zip(places, within, bare, strict=True)]  # fmt: skip
+    if len(set(found)) == len(found):
+        return found
+    counts = Counter(found)
+    twice = next(str(name) for name, path in zip(data.ids, found, strict=True) if counts[path] > 1)
     raise SteepslopeError(f"expected ids that differ, found two images that would be named as {twice!r} is")
 
 
-def _folders(data: Dataset) -> Iterator[str]:
-    """Yield the folder of each image."""
+def folders_of(data: Dataset) -> dict[str, int]:
+    """Return the labels of the folders of a data set's classes, by name; empty without labels."""
     if data.labels is None:
-        yield from [UNLABELLED] * len(data)
-        return
-    digits = len(str(max(int(data.labels.max(initial=0)), len(data.classes or ()) - 1)))
-    for label in data.labels.tolist():
-        yield f"{label:0{digits}d}" if data.classes is None else _inside(data.classes[label]).replace("/", "_")
+        return {}
+    if data.classes is None:
+        labels = sorted(set(data.labels.tolist()))
+        digits = len(str(labels[-1])) if labels else 1
+        return {f"{label:0{digits}d}": label for label in labels}
+    names = [_inside(name).replace("/", "_") for name in data.classes]
+    lower = [name.casefold() for name in names]  # which some disks do not tell apart
+    same = [repr(name) for name, kept in zip(data.classes, lower, strict=True) if lower.count(kept) > 1]
+    if same:
+        raise SteepslopeError(f"expected classes whose folders differ, found {', '.join(same)}")
+    return {name: label for label, name in enumerate(names)}
+
+
+def _positions(data: Dataset, folders: Mapping[str, int]) -> list[int]:
+    """Return the place of each image's class among the folders."""
+    place = {label: position for position, label in enumerate(folders.values())}
+    return [] if data.labels is None else [place[label] for label in data.labels.tolist()]
+
+
+def _without_suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return stem if f"{dot}{suffix}".lower() in SUFFIXES | ARRAYS and stem and not stem.endswith("/") else name
 
 
 def _inside(name: str) -> str:
     """Return a name as a path below a folder, without hidden parts."""
-    parts = [
-        part if not part.startswith(".") else f"_{part[1:]}" for part in name.replace("\\", "/").split("/") if part
-    ]
-    return "/".join(parts) or "_"
+    parts = [part for part in name.replace("\\", "/").split("/") if part]
+    return "/".join(f"_{part[1:]}" if part.startswith(".") else part for part in parts) or "_"
 
 
-def _finish(shifted: Shifted, paths: list[Path], out: Path, card: dict[str, Any]) -> None:
+def _finish(shifted: Shifted, out: Path, names: Sequence[str], card: dict[str, Any]) -> None:
     """Draw the contact sheet, clear away what killed processes left, and write what was done, last."""
-    sheet = contact_sheet(_shown(shifted, paths))
+    sheet = contact_sheet(_shown(shifted, out, names))
     for left in out.rglob(".partial-*"):
         if left.is_file():
             left.unlink()
@@ -226,20 +272,21 @@ def _finish(shifted: Shifted, paths: list[Path], out: Path, card: dict[str, Any]
     (out / KEY).unlink(missing_ok=True)
 
 
-def _shown(shifted: Shifted, paths: Sequence[Path]) -> dict[str, list[Picture]]:
+def _shown(shifted: Shifted, out: Path, names: Sequence[str]) -> dict[str, list[Picture]]:
     """Return some originals, from the first to the last row, and what they became, each under its title."""
-    written = [row for row, path in enumerate(paths) if _is_written(path)]
-    rows = [written[place] for place in np.linspace(0, len(written) - 1, min(SHOWN, len(written))).astype(int)]
+    some = np.unique(np.linspace(0, len(names) - 1, SHOWN).astype(int)).tolist()
+    rows = [row for row in some if _is_written(out / names[row])]
+    rows = rows or [next(row for row, name in enumerate(names) if _is_written(out / name))]
     size = shifted.shift.size
     originals = [cropped(shifted.data.image(row), None if size is None else min(size)) for row in rows]
-    return {"originals": originals, shifted.shift.title: [read_written(paths[row]) for row in rows]}
+    return {"originals": originals, shifted.shift.title: [read_written(out / names[row]) for row in rows]}
 
 
-def write_sheet_of_all(shifts: Mapping[Path, Shifted], out: Path, ending: str) -> None:
+def write_sheet_of_all(shifts: Mapping[Path, Shifted], out: Path, names: Sequence[str]) -> None:
     """Draw one contact sheet of several shifts of the same images, which the folders hold."""
     rows: dict[str, list[Picture]] = {}
     for folder, shifted in shifts.items():
-        rows |= _shown(shifted, [folder / path for path in file_names(shifted, ending)])
+        rows |= _shown(shifted, folder, names)
     with staged_folder(out, last=SHEET) as staging:
         contact_sheet(rows).save(staging / SHEET, optimize=True)
 

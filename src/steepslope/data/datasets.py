@@ -137,7 +137,7 @@ def parse_dataset(spec: str) -> DatasetSpec:
     """Parse ``scheme[:argument][:train|:test]``; a scheme without such splits keeps all after it as its argument.
 
     >>> parse_dataset("idx:/data/fashion-mnist:test")
-    DatasetSpec(scheme='idx', argument='/data/fashion-mnist', split='test')
+    DatasetSpec(scheme='idx', argument='/data/fashion-mnist', split='test', shifts=())
 
     Raises
     ------

@@ -124,6 +124,12 @@ def test_what_is_wrong_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_classifiers_are_not_trained_on_shifted_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = f"train-classifier --net digits-net --data corrupt:fog:3/digits --out {tmp_path}/out"
+    assert main(words.split()) == 2
+    assert "data: expected images that are not shifted, found corrupt:fog:3/digits" in capsys.readouterr().err
+
+
 def test_images_are_not_written_into_their_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder_of(tmp_path / "photos", 1)
     words = f"shift corrupt --data imagefolder:{tmp_path}/photos --kind fog --severity 1 --out"

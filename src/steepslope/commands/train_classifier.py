@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from steepslope.errors import SteepslopeError
 from steepslope.utilities.progress import console
 
 
@@ -62,8 +63,11 @@ def train_classifier(
         Replace a classifier that the folder holds already, trained in another way or on other images.
     """
     from steepslope.classifiers.training import recipe_for, train_classifier as train
+    from steepslope.shifts.specs import parse_data
     from steepslope.utilities.locks import locked
 
+    if parse_data(data).shifts:
+        raise SteepslopeError(f"expected images that are not shifted, found {data}", "data")
     recipe = recipe_for(
         net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,
         optimizer=optimizer, momentum=momentum, weight_decay=weight_decay, schedule=schedule, seed=seed,

@@ -11,6 +11,7 @@ RECOLOR_CHECKS: dict[str, Check] = {
     "learning_rate": number(1e-8, 1),
     "smoothness": number(0, 1e6),
     "keep": choice("best", "last"),
+    "batch_size": whole(1),
 }
 
 
@@ -31,6 +32,8 @@ class RecolorOptions:
     keep
         Which of an image's versions to keep: best, the one of the lowest margin of all steps, or last, as the authors'
         code does.
+    batch_size
+        Images attacked together; a large classifier needs fewer for its gradients to fit the memory.
     """
 
     bound: float = 0.06
@@ -38,6 +41,7 @@ class RecolorOptions:
     learning_rate: float = 1e-3
     smoothness: float = 0.05
     keep: Literal["best", "last"] = "best"
+    batch_size: int = 32
 
     def __post_init__(self) -> None:
         require_all(self, RECOLOR_CHECKS)

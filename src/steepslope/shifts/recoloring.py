@@ -33,8 +33,6 @@ class Recoloring:
         The classifier, with gradients; its size and normalisation are known.
     options
         The bound, the steps and the like.
-    block
-        Images that are attacked together.
 
     Raises
     ------
@@ -44,12 +42,16 @@ class Recoloring:
 
     classifier: Classifier
     options: RecolorOptions
-    block: int = 64
 
     def __post_init__(self) -> None:
         require_gradients(self.classifier.spec, self.classifier.trainable)
         if self.classifier.transform.channels != 1:
             require_extra("kornia", "shifts", "recolor")
+
+    @property
+    def block(self) -> int:
+        """Images that are attacked together."""
+        return self.options.batch_size
 
     @property
     def title(self) -> str:
@@ -64,7 +66,7 @@ class Recoloring:
     @property
     def recipe(self) -> dict[str, Any]:
         """What decides the recoloured images, as JSON holds it."""
-        about = {"method": "recolor", "classifier": self.classifier.digest, "block": self.block}
+        about = {"method": "recolor", "classifier": self.classifier.digest}
         settings = {**asdict(self.options), "transform": _as_json(self.classifier.transform)}
         return {**about, **settings, "versions": versions_of(LIBRARIES)}
 

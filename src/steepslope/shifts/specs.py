@@ -43,7 +43,14 @@ def stylize_spec(argument: str) -> StylizeSpec:
 
 def recolor_spec(argument: str) -> RecolorSpec:
     """Parse ``CLASSIFIER[?bound=.06&steps=100&…&mean=…&std=…]``; other options are the classifier's own."""
-    attack: Kinds = {"bound": float, "steps": int, "learning_rate": float, "smoothness": float, "keep": str}
+    attack: Kinds = {
+        "bound": float,
+        "steps": int,
+        "learning_rate": float,
+        "smoothness": float,
+        "keep": str,
+        "batch_size": int,
+    }
     inputs: Kinds = {"image_size": int, "mean": _numbers, "std": _numbers, "resize": str, "channels": int}
     classifier, _, query = argument.partition("?")
     parts = [part for part in query.split("&") if part]

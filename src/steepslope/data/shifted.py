@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,9 +75,9 @@ class Shifted:
         """The names of the classes, by label."""
         return self.data.classes
 
-    @property
+    @cached_property
     def ids(self) -> Sequence[str] | NDArray[np.str_]:
-        """Names of the images, (n,): those of the originals."""
+        """Names of the images, (n,): those of the originals, asked for once, since some data sets make them anew."""
         return self.data.ids
 
     @property
@@ -112,9 +113,9 @@ class Shifted:
         """Shift images together; where that fails, one by one, so that one of them does not spoil the others."""
         if not images:
             return []
-        ids, labels = self.data.ids, labels_at(self.data.labels, rows)
+        names, labels = [str(self.ids[row]) for row in rows], labels_at(self.data.labels, rows)
         try:
-            return [*self.shift(images, [str(ids[row]) for row in rows], labels, brought_to(self.data))]
+            return [*self.shift(images, names, labels, brought_to(self.data))]
         except Exception as error:
             if len(images) == 1:
                 return [error]
@@ -123,7 +124,7 @@ class Shifted:
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the originals' hash, their ids and the recipe."""
-        names = [str(name) for name in self.data.ids[rows]]
+        names = [str(name) for name in self.ids[rows]]
         content = json.dumps([self.data.fingerprint(rows), names, self.shift.recipe])
         return hashlib.sha256(content.encode()).hexdigest()
 

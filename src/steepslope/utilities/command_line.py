@@ -32,10 +32,11 @@ class Group:
     """Commands that share a name before their own, as ``shift corrupt``, and what they are for, in a sentence."""
 
     summary: str
-    commands: "Mapping[str, Command]"
+    commands: Mapping[str, Command]
 
 
 Commands = Mapping[str, Command | Group]
+PURPOSE = "Tell which predictions of a frozen classifier to trust."
 PRESET = "--preset"
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 
@@ -155,9 +156,6 @@ def run(commands: Command | Commands, words: list[str], prog: str) -> int:
         print(f"steepslope: internal error: {kind}: {reason_of(error)} (--debug shows where)", file=sys.stderr)
         return 2
     return 0
-
-
-PURPOSE = "Tell which predictions of a frozen classifier to trust."
 
 
 def _parse_and_call(commands: Command | Commands, words: list[str], prog: str, purpose: str = PURPOSE) -> None:

@@ -86,7 +86,7 @@ def test_crops_bring_all_images_to_one_size(spec: str, photos_folder: Path) -> N
     assert {pixels(data, row).shape[:2] for row in range(4)} == {(24, 24)}
 
 
-def test_a_reduced_sheet_of_grey_images_is_as_grey_ones_are(stylizer_folder: Path) -> None:
+def test_grey_is_repeated_as_colour() -> None:
     assert as_rgb(torch.rand(1, 1, 4, 4)).shape == (1, 3, 4, 4)
 
 

@@ -15,12 +15,12 @@ from PIL import Image
 
 from steepslope.cli import main
 from steepslope.data.class_names import ClassNames
+from steepslope.data.imagefolder import SHEET
 from steepslope.data.images import Images
 from steepslope.data.shift_card import CARD
 from steepslope.data.shifted import Shifted, transform_of
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.contact_sheet import SHEET
 from steepslope.shifts.corruptions import Corruption
 from steepslope.shifts.options import WritingOptions
 from steepslope.shifts.writing import file_names, write_shifted

@@ -22,6 +22,7 @@ from steepslope.data.images import ALL, Dataset, in_pil
 from steepslope.data.transforms import as_colour
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs.folder import copy_ids
+from steepslope.utilities.seeding import seed_of
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.float64]  # rows and columns of pixels
@@ -207,8 +208,7 @@ class Augmented:
     def image(self, row: int) -> Image.Image:
         """Decode an image and change it; an unreadable one raises as in the data set."""
         original, copy = divmod(row, self.copies)
-        digest = hashlib.sha256(f"{self.seed}/{self._names[original]}/{copy + 1}".encode()).digest()
-        draw = np.random.default_rng(int.from_bytes(digest))
+        draw = np.random.default_rng(seed_of(self.seed, self._names[original], copy + 1))
         kind = self.kinds[draw.integers(len(self.kinds))]
         return augmented(ImageOps.exif_transpose(in_pil(self.data.image(original))), kind, draw)
 

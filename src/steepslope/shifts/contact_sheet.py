@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from steepslope.data.imagefolder import SHEET as SHEET
 from steepslope.data.images import Picture
 from steepslope.shifts.pixels import as_bytes
 

@@ -6,7 +6,6 @@ taken one by one. Severities are those of ImageNet-C, in pixels, so small images
 """
 
 import contextlib
-import hashlib
 import inspect
 import io
 from collections.abc import Sequence
@@ -17,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.checks import SEED, optional, plain, require, whole
+from steepslope.checks import SEED, optional, require, whole
 from steepslope.data.images import Labels, Picture
 from steepslope.data.shifted import Size
 from steepslope.errors import require_known
 from steepslope.shifts.pixels import as_bytes, as_picture, cropped
 from steepslope.utilities.extras import require_extra, versions_of
+from steepslope.utilities.seeding import seed_of
 
 Bytes = NDArray[np.uint8]
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")  # drawn anew for each channel
@@ -90,8 +90,7 @@ def _by_package(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
 
 def image_seed(seed: int, name: str) -> int:
     """Return the seed of one image's draws, from that of the data set and its id: whatever comes before or after it."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return int.from_bytes(digest[:4]) % 2**31
+    return (seed_of(seed, name) >> 224) % 2**31
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class Corruption:
     def __post_init__(self) -> None:
         require_known("corruption", self.kind, CORRUPTIONS)
         for name, check in {"severity": SEVERITY, "seed": SEED, "crop": optional(whole(1))}.items():
-            object.__setattr__(self, name, require(name, plain(getattr(self, name)), check))
+            object.__setattr__(self, name, require(name, getattr(self, name), check))
 
     def look(self) -> Self:
         """Raise unless the package is there."""

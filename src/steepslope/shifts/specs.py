@@ -6,7 +6,7 @@ A new shift is a parser and its entry in ``SHIFTS``.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from steepslope.checks import listed
@@ -43,14 +43,7 @@ def stylize_spec(argument: str) -> StylizeSpec:
 
 def recolor_spec(argument: str) -> RecolorSpec:
     """Parse ``CLASSIFIER[?bound=.06&steps=100&…&mean=…&std=…]``; other options are the classifier's own."""
-    attack: Kinds = {
-        "bound": float,
-        "steps": int,
-        "learning_rate": float,
-        "smoothness": float,
-        "keep": str,
-        "batch_size": int,
-    }
+    attack: Kinds = {name: type(value) for name, value in asdict(RecolorOptions()).items()}
     inputs: Kinds = {"image_size": int, "mean": _numbers, "std": _numbers, "resize": str, "channels": int}
     classifier, _, query = argument.partition("?")
     parts = [part for part in query.split("&") if part]

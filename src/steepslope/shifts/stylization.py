@@ -1,6 +1,5 @@
 """Stylisation as a shift: each image in the style of another, drawn by its id."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,6 +20,7 @@ from steepslope.shifts.devices import device_at_hand
 from steepslope.shifts.pixels import as_floats, cropped
 from steepslope.shifts.stylizer import CARD, Stylizer, as_grey, as_rgb, stylized
 from steepslope.utilities.extras import versions_of
+from steepslope.utilities.seeding import seed_of
 
 LONGEST = 8  # times the side: a line of pixels would fill the memory
 STYLIZATION_CHECKS: dict[str, Check] = {
@@ -168,8 +168,7 @@ class Stylization:
 
     def style(self, name: str) -> Tensor:
         """Return the part of a style that is drawn for an image with that id, float32 (3, s, s) in [0, 1]."""
-        digest = hashlib.sha256(f"{self.settings.seed}/{name}".encode()).digest()
-        draw = np.random.default_rng(int.from_bytes(digest))
+        draw = np.random.default_rng(seed_of(self.settings.seed, name))
         return cut(self.read_style(int(draw.integers(len(self.styles)))), self.settings.style_crop, draw)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.checks import Check, number, require
+from steepslope.data.transforms import LUMA
 from steepslope.errors import SteepslopeError, located
 from steepslope.shifts.stylizer_encoder import RGB, Encoder, EncoderPlan, rebuilt_encoder
 from steepslope.shifts.stylizer_options import REDUCTIONS
@@ -26,7 +27,6 @@ from steepslope.utilities.weights import load_weights, save_weights
 CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"
 EPSILON = 1e-5  # added to variances, so that a flat channel does not divide by zero
-GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as Pillow's "L" has it
 MARGIN = 2  # places of the deepest maps around an image: encoders pad with zeros, which would be seen as a frame
 LIBRARIES = ("torch", "timm", "torchvision")
 
@@ -349,5 +349,5 @@ def as_grey(images: Tensor) -> Tensor:
     >>> as_grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()
     0.29899999499320984
     """
-    weights = torch.tensor(GREY, dtype=images.dtype, device=images.device).view(1, RGB, 1, 1)
+    weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(1, RGB, 1, 1)
     return (images * weights).sum(1, keepdim=True)

@@ -17,12 +17,12 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.data.decoding import decoded, unreadable
-from steepslope.data.imagefolder import ARRAYS, SUFFIXES
+from steepslope.data.imagefolder import ARRAYS, SHEET, SUFFIXES
 from steepslope.data.images import Dataset, Picture
 from steepslope.data.shift_card import CARD, ShiftCard
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError, reason_of
-from steepslope.shifts.contact_sheet import SHEET, contact_sheet
+from steepslope.shifts.contact_sheet import contact_sheet
 from steepslope.shifts.options import WritingOptions
 from steepslope.shifts.pixels import as_bytes, as_picture, cropped
 from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
@@ -104,8 +104,8 @@ def _is_complete(out: Path, key: dict[str, Any], names: Sequence[str]) -> bool:
         if (out / name).exists():
             found = read_json(out / name, "shifted images")
             require_same(out, OTHERS, found, key, free)
-            missing = sum(not _is_written(out / one) for one in names) if name == CARD else len(names)
-            return name == CARD and missing <= len(found.get("skipped", {}))
+            skipped = len(found.get("skipped", {}))
+            return name == CARD and sum(not _is_written(out / one) for one in names) <= skipped
     return False
 
 
@@ -212,9 +212,8 @@ def file_names(data: Dataset, ending: str) -> list[str]:
     SteepslopeError
         If two images, or two classes, would have one name.
     """
-    folders = folders_of(data)
-    names = list(folders)
-    places = [""] * len(data) if data.labels is None else [f"{names[label]}/" for label in _positions(data, folders)]
+    folder_of = {label: folder for folder, label in folders_of(data).items()}
+    places = [""] * len(data) if data.labels is None else [f"{folder_of[label]}/" for label in data.labels.tolist()]
     within = [_inside(str(name)).removeprefix(place) or "_" for name, place in zip(data.ids, places, strict=True)]
     bare = [f"{place}{_without_suffix(name)}" for place, name in zip(places, within, strict=True)]
     often = Counter(bare)
@@ -241,12 +240,6 @@ def folders_of(data: Dataset) -> dict[str, int]:
     if same:
         raise SteepslopeError(f"expected classes whose folders differ, found {', '.join(same)}")
     return {name: label for label, name in enumerate(names)}
-
-
-def _positions(data: Dataset, folders: Mapping[str, int]) -> list[int]:
-    """Return the place of each image's class among the folders."""
-    place = {label: position for position, label in enumerate(folders.values())}
-    return [] if data.labels is None else [place[label] for label in data.labels.tolist()]
 
 
 def _without_suffix(name: str) -> str:

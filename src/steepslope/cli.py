@@ -12,6 +12,7 @@ from steepslope.commands.finetune import finetune
 from steepslope.commands.fit import fit
 from steepslope.commands.plan import plan
 from steepslope.commands.predict import predict
+from steepslope.commands.search import search
 from steepslope.commands.shift import SHIFT
 from steepslope.commands.train_classifier import train_classifier
 from steepslope.utilities.command_line import run
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Any] = {
     "shift": SHIFT,
     "extract": extract,
     "fit": fit,
+    "search": search,
     "finetune": finetune,
     "plan": plan,
     "evaluate": evaluate,

@@ -1,6 +1,7 @@
 """`steepslope fit`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace as changed
 from typing import Any
 
@@ -80,11 +81,8 @@ def fit(
         if ORACLE.is_complete(out, made, replace):
             console().print(f"{out}: already complete")
             return
-        try:
+        with naming(outputs, reference):
             oracle.fit(fit_set, known)
-        except SteepslopeError as error:
-            place = f"{outputs} and {reference}" if error.place == "reference" and reference else outputs
-            raise error.within(place) from error
         assert oracle.record_ is not None
         oracle.record_ = changed(oracle.record_, made=made)
         oracle.save(out)
@@ -93,6 +91,16 @@ def fit(
         show_fused(oracle.fitted_)
     kind = "fused" if fused else oracle.loss
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
+
+
+@contextmanager
+def naming(outputs: str, reference: str | None) -> Iterator[None]:
+    """Put the outputs around an error of fitting to them, and the reference too where the error is about that."""
+    try:
+        yield
+    except SteepslopeError as error:
+        place = f"{outputs} and {reference}" if error.place == "reference" and reference else outputs
+        raise error.within(place) from error
 
 
 def _without(outputs: Any, hold_back: float, seed: int) -> Any:

@@ -4,9 +4,9 @@
 net and how that is fitted. ``fused``: the oracle on all opinions; ``fusing``: how it is fitted; ``selection``: which
 opinions count; ``budget``: what each budget gains; ``fused_fit``: what fitting leaves, and its files; ``handover``:
 where an auxiliary backbone is less to be trusted; ``standardising``: its features where all rows are shifted alike.
-``on_images``: the paper's oracle, which sees the image (``steepslope.finetuning`` trains it). ``fit_record``: what an
-oracle remembers of its rows and classifier. ``storage``: the card and files of an oracle on disk, and which class
-loads which kind.
+``on_images``: the paper's oracle, which sees the image (``steepslope.finetuning`` trains it). ``search``: the slopes of
+the steep slope loss, found on held-out rows. ``fit_record``: what an oracle remembers of its rows and classifier.
+``storage``: the card and files of an oracle on disk, and which class loads which kind.
 """
 
 from typing import TYPE_CHECKING

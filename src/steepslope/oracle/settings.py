@@ -82,8 +82,8 @@ class FusedSettings(LossOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OracleSettings(LossOptions):
-    """How an oracle on columns is built and fitted.
+class ColumnSettings:
+    """How an oracle on columns is built and fitted, whatever its loss.
 
     Parameters
     ----------
@@ -125,6 +125,11 @@ class OracleSettings(LossOptions):
         if not self.inputs or len(set(self.inputs)) < len(self.inputs):
             found = ", ".join(self.inputs) or "none"
             raise SteepslopeError(f"expected at least one, each once, found {found}", "inputs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OracleSettings(ColumnSettings, LossOptions):
+    """How an oracle on columns is built and fitted, and by which loss."""
 
 
 COLUMN_CHECKS: dict[str, Check] = {

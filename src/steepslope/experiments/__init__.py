@@ -4,6 +4,7 @@
 ``image_table.py`` every pair of backbone and classifier, ``fused_table.py`` the fused oracle on clean and distorted
 images (``distortions.py``), ``probe_table.py`` the fused oracle of a probed backbone, ``gate_table.py`` what gates
 promise and keep, counted in ``gate_measures.py``, and ``shift_table.py`` Tables 3 and A1. ``common.py`` has their
-helpers. Each is run by ``python -m steepslope.experiments.NAME``, writes ``rows.json`` and renders ``table.md`` from
-those rows alone, with the columns of ``steepslope.metrics.METRICS``.
+helpers, ``published.py`` the numbers that the paper prints (``published/*.csv``) and how far from them rows are. Each
+table is made by ``python -m steepslope.experiments.NAME``, writes ``rows.json`` and renders ``table.md`` from those
+rows alone, with the columns of ``steepslope.metrics.METRICS``.
 """

@@ -153,6 +153,36 @@ def test_every_package_names_its_files() -> None:
         assert package.parent.name == "commands" or set(unnamed) <= {"__init__"}, package
 
 
+def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> None:
+    text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
+    claims = [" ".join(block.split()) for block in text.split("\n\n") if re.match(r"\*\*\d+\. ", block)]
+    assert [int(claim[2:].split(".")[0]) for claim in claims] == list(range(1, len(claims) + 1))
+    verdict = re.compile(r"\*\*(confirmed|partly|not|cannot be told)\b", re.IGNORECASE)
+    assert [claim for claim in claims if not verdict.search(claim.split("*Found:*")[1])] == []
+    assert [claim for claim in claims if "*Look at*" not in claim] == []
+    shown = ["table1", "table2", "table3", "table-a1", *(f"figure{number}" for number in (2, 3, 4))]
+    shown += [f"appendix-{letter}" for letter in "defgh"]
+    commands = re.findall(r"`steepslope reproduce ([a-z]\S+) --preset (\S+)`", text)
+    assert list(dict.fromkeys(name for name, _ in commands)) == shown
+    assert {preset for _, preset in commands} == {"imagenet", "cifar10", "mnist", "fashion-mnist", "digits"}
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
+    from steepslope.experiments.published import published
+
+    text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
+    expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+) \|", text))
+    for table in ("table1", "table3"):
+        areas = [one.value for one in published(table) if (one.score, one.metric) == ("SS", "auc")]
+        found = expected[f"{table} --preset imagenet"].removeprefix("AUC of SS ").removesuffix(" in print order")
+        assert list(map(float, found.split(", "))) == areas
+    for preset, classifier in (("mnist", "MNIST"), ("cifar10", "CIFAR-10")):
+        named = [one for one in published("table2") if (one.classifier, one.metric) == (classifier, "auc")]
+        shown = [f"{one.score} {one.value}" for one in named if one.score in ("MCP", "TCP †", "SS")]
+        assert expected[f"table2 --preset {preset}"] == f"AUC: {', '.join(shown)}"
+
+
 def test_every_shift_and_corruption_is_documented() -> None:
     from steepslope.shifts.corruptions import CORRUPTIONS
     from steepslope.shifts.specs import SHIFTS

@@ -24,10 +24,10 @@ PLACE = ("oracle", "classifier", "where", "score")
 COLUMNS = ["where", "⟨oracle, classifier⟩", "score", "metric", "ours", "seeds", "theirs", "difference"]
 COLUMNS += ["within their ±", "within their spread"]
 NOTE = """In percent; σ is their standard deviation. Within their ±: |difference| ≤ σ, which a perfect repetition with \
-three seeds misses in a third of cases. Within their spread: |difference| ≤ t σ √(1/3 + 1/seeds), t = 4.30 (the limit \
-in brackets), as in 95 % of cases for further runs of theirs; that is wide, since three runs tell little of σ, and our \
-deviation does not widen it. –: no σ is printed, or ours is undefined. “The paper's”, in both: AUPR-Error by high \
-confidence, so that lower is better; TNR with TCP cut at 1/K."""
+three seeds misses in a third of cases. Within their spread: |difference| ≤ t (σ + .005) √(1/3 + 1/seeds), the limit \
+in brackets, as in 95 % of cases for further runs of theirs (t = 4.30; .005, since σ is rounded). That is wide, since \
+three runs tell little of σ, and our deviation does not widen it. –: no σ is printed, or ours is undefined. “The \
+paper's”, in both: AUPR-Error by high confidence, so that lower is better; TNR with TCP cut at 1/K."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from steepslope.commands.finetune import finetune
 from steepslope.commands.fit import fit
 from steepslope.commands.plan import plan
 from steepslope.commands.predict import predict
+from steepslope.commands.reproduce import reproduce
 from steepslope.commands.search import search
 from steepslope.commands.shift import SHIFT
 from steepslope.commands.train_classifier import train_classifier
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": evaluate,
     "calibrate": calibrate,
     "predict": predict,
+    "reproduce": reproduce,
 }
 
 

@@ -1,10 +1,11 @@
 """From words on the command line to a call: options from type hints, presets, and errors in one line.
 
-A function is a command. Its parameters are options, and those that are option classes (frozen dataclasses) give one
-option a field. Lists are written with commas. A class with a field ``parameters`` gives the losses' parameters.
+A function is a command. Its parameters are options, those before a ``/`` are words without a dash, and those that are
+option classes (frozen dataclasses) give one option a field. Lists are written with commas. A class with a field ``parameters`` gives the losses' parameters.
 """
 
 import argparse
+import inspect
 import re
 import shlex
 import sys
@@ -199,12 +200,26 @@ def _show_commands(commands: Commands, words: list[str], prog: str, purpose: str
 
 def call(command: Command, words: list[str], prog: str) -> None:
     """Parse the words and call the command."""
-    options = option_classes(command)
+    options, alone = option_classes(command), positional(command)
     parser = parser_of(command, prog)
-    values = parser.parse_args(with_preset(words))
-    hints = [name for name in get_type_hints(command) if name not in (*options, "return")]
-    given = {name: preset_in(words)[0] if name == "preset" else values[name] for name in hints}
-    command(**given, **{name: _instance(kind, values) for name, kind in options.items()})
+    from_file = has_presets(parser)
+    values = parser.parse_args(with_preset(words) if from_file else words)
+    hints = [name for name in get_type_hints(command) if name not in (*options, *alone, "return")]
+    given = {name: preset_in(words)[0] if from_file and name == "preset" else values[name] for name in hints}
+    command(
+        *(values[name] for name in alone), **given, **{name: _instance(kind, values) for name, kind in options.items()}
+    )
+
+
+def positional(command: Command) -> list[str]:
+    """Return the parameters that are given as words alone, in their order."""
+    parameters = inspect.signature(command).parameters.values()
+    return [one.name for one in parameters if one.kind is one.POSITIONAL_ONLY]
+
+
+def has_presets(parser: Parser) -> bool:
+    """Return whether a parser takes the presets of ``steepslope.presets`` as configs."""
+    return any(PRESET in action.option_strings and action.metavar == "NAME" for action in parser._actions)
 
 
 def option_classes(command: Command) -> dict[str, Any]:
@@ -218,15 +233,19 @@ def parser_of(command: Command, prog: str) -> Parser:
     description = "\n".join(filter(None, (described.short_description, described.long_description)))
     parser = Parser(prog=prog, description=description)
     parser.add_argument("--config", action="config", help="YAML file of options.")
-    options = option_classes(command)
-    parser.add_function_arguments(command, as_group=False, skip={*options, "preset"})
+    options, alone = option_classes(command), positional(command)
+    for name in alone:
+        words = next(one.description for one in described.params if one.arg_name == name)
+        parser.add_argument(name, metavar=name.upper(), help=words)
+    takes_own = "preset" in get_type_hints(command) and get_type_hints(command)["preset"] is str
+    parser.add_function_arguments(command, as_group=False, skip={*options, *alone, *([] if takes_own else ["preset"])})
     for kind in options.values():
         parser.add_class_arguments(kind, as_group=False, skip={PARAMETERS})
         if PARAMETERS in {one.name for one in fields(kind)}:
             for option in loss_options():
                 default = argparse.SUPPRESS if option.default is None else option.default
                 parser.add_argument(f"--{option.name}", type=float, default=default, help=option.help)
-    presets = presets_of(action.dest for action in parser._actions)
+    presets = [] if takes_own else presets_of(action.dest for action in parser._actions)
     if presets:
         parser.add_argument(PRESET, metavar="NAME", help=f"Options that hold unless given: {', '.join(presets)}.")
     return parser

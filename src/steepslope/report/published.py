@@ -11,9 +11,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.experiments.common import Row, grouped, mean_cell
 from steepslope.metrics.measures import METRICS, PERCENT
 from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.report.columns import Row, grouped, mean_cell
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 
 RUNS = 3  # of the paper's Table 1

@@ -12,7 +12,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.experiments import published as module
-from steepslope.experiments.published import COLUMNS, comparison, published, spread
+from steepslope.report.published import COLUMNS, comparison, published, spread
 from steepslope.metrics.measures import METRICS
 from steepslope.metrics.paper import PAPER_METRICS
 from steepslope.report.grid import Grid, markdown

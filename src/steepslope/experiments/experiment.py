@@ -1,0 +1,78 @@
+"""A table or figure as data: which lines, on which pairs and images, in which columns; a YAML file in ``catalogue/``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steepslope.errors import located, require_known
+from steepslope.experiments.methods import Method, method_of
+from steepslope.utilities.yaml_files import built, read_yaml
+
+FOLDER = Path(__file__).parent / "catalogue"
+ALL = "all"
+ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
+MCP, BEST = "MCP", "best single score"
+Lines = dict[str, Method]  # the name of a line -> where its confidences come from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One table or figure, or several that go together.
+
+    ``source`` is its place in the paper, or empty. ``pairs`` are a group of the preset's; ``where`` are sets of images:
+    test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5. The lines of ``paper`` are those of the
+    paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``; ``published`` names the
+    paper's own numbers, and ``settings`` are a view's own.
+    """
+
+    name: str
+    title: str
+    source: str = ""
+    views: tuple[str, ...] = ("table",)
+    pairs: str = ALL
+    where: tuple[str, ...] = ("test",)
+    paper: Lines = field(default_factory=dict)
+    beside: Lines = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    published: str | None = None
+    note: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> Lines:
+        """All lines, MCP's first."""
+        both = {**self.paper, **self.beside}
+        return {name: both[name] for name in sorted(both, key=lambda name: name != MCP)}
+
+
+def experiment_names() -> list[str]:
+    """Return the names of all experiments of the catalogue: the paper's tables, its figures, its appendices, others."""
+    found = [path.stem for path in FOLDER.glob("*.yaml")]
+    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+
+def read_experiment(name: str) -> Experiment:
+    """Read an experiment of the catalogue by its name, or from a YAML file of one's own.
+
+    >>> read_experiment("table1").source
+    'Table 1'
+
+    Raises
+    ------
+    SteepslopeError
+        If there is none of that name, or a field or line is unknown; the message has the closest name.
+    """
+    own = name.endswith((".yaml", ".yml"))
+    if not own:
+        require_known("experiment", name, [*experiment_names(), ALL])
+    path = Path(name) if own else FOLDER / f"{name}.yaml"
+    with located(path.name):
+        content = read_yaml(path)
+        lines = {key: _lines(content.get(key, [])) for key in ("paper", "beside")}
+        return built(Experiment, {**content, **lines, "name": path.stem}, "an experiment")
+
+
+def _lines(entries: list[Any]) -> Lines:
+    """Return lines by name: an entry is a name in ``METHODS``, or one name with its settings."""
+    named = [entry if isinstance(entry, dict) else {str(entry): None} for entry in entries]
+    return {str(name): method_of(str(name), settings) for entry in named for name, settings in entry.items()}

@@ -1,0 +1,192 @@
+"""Where the confidences of a table's line come from: a score, or an oracle and how it is made.
+
+A new line is an entry in ``METHODS``, or stands in an experiment's own file; its ``kind`` is one in ``KINDS``, and what
+follows are that kind's settings.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.evaluation.score import Resources, Scored, fit_set_of, score_predictions
+from steepslope.experiments.lab import HOLDOUT, TRAIN, Case, Lab
+from steepslope.experiments.oracle_steps import features_step, fused_step, oracle_step
+from steepslope.experiments.output_steps import output_steps
+from steepslope.experiments.preset import Net, Pair
+from steepslope.experiments.step import Step, frozen
+from steepslope.losses import PAPER_LOSSES
+from steepslope.metrics import aurc
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import SCORES
+from steepslope.theory import decision_probability
+
+Method = Mapping[str, Any]  # its kind, and the settings of that
+DROPOUT = "mc_dropout"
+
+
+class Wanted(NamedTuple):
+    """A line: its name, its method, the pair that it is of, and the case in which it is asked."""
+
+    name: str
+    method: Method
+    pair: Pair
+    case: Case
+
+
+class Kind(NamedTuple):
+    """A kind of methods: the step that makes one, if any, what else it needs, and the confidences it gives.
+
+    ``required`` and ``allowed`` are its settings; None allows all. ``sees_images`` is whether there is another for each
+    oracle's backbone, ``learns`` whether the seed decides it. ``lacks`` tells why a classifier cannot have it.
+    """
+
+    needs: Callable[[Lab, Wanted], list[Step]]
+    scored: Callable[[Lab, Wanted], Scored]
+    required: tuple[str, ...] = ()
+    allowed: tuple[str, ...] | None = ()
+    sees_images: bool = False
+    learns: bool = True
+    lacks: Callable[[Method, Net], str] = lambda method, net: ""
+
+
+def _seen(lab: Lab, case: Case) -> ClassifierOutputs:
+    return lab.own_outputs(case.classifier, case.seed, case.place)
+
+
+def _score_needs(lab: Lab, wanted: Wanted) -> list[Step]:
+    require_known("score", wanted.method["score"], SCORES)
+    learns = SCORES[wanted.method["score"]].fits_on != "nothing"
+    return output_steps(lab, wanted.case, [wanted.case.where, *((HOLDOUT, TRAIN) if learns else ())])
+
+
+def _by_score(lab: Lab, case: Case, score: str) -> Scored:
+    sets = {name: lab.own_outputs(case.classifier, case.seed, name)
+            for name in (HOLDOUT, TRAIN) if SCORES[score].fits_on != "nothing"}  # fmt: skip
+    resources = Resources(sets.get(HOLDOUT), sets.get(TRAIN), allow_fit_rows=case.where == HOLDOUT)
+    return score_predictions([score], _seen(lab, case), resources)[-1]
+
+
+def _best_needs(lab: Lab, wanted: Wanted) -> list[Step]:
+    return output_steps(lab, wanted.case, [wanted.case.where, HOLDOUT, TRAIN])
+
+
+def _best_scored(lab: Lab, wanted: Wanted) -> Scored:
+    """Return the score of least AURC on held-out rows, among those whose arrays there are."""
+    case = wanted.case
+    held_out, train = (lab.own_outputs(case.classifier, case.seed, name) for name in (HOLDOUT, TRAIN))
+    resources, seen = Resources(held_out, train), _seen(lab, case)
+    possible = [name for name, kind in SCORES.items() if {*kind.arrays} <= {*held_out.arrays}]
+    fitted = {name: SCORES[name]().fit(fit_set_of(name, seen, resources)) for name in possible}
+    risks = {name: aurc(score.confidence(held_out), held_out.is_correct) for name, score in fitted.items()}
+    return _by_score(lab, case, min(risks, key=lambda name: risks[name]))
+
+
+def _by_oracle(lab: Lab, case: Case, folder: Path, outputs: ClassifierOutputs) -> Scored:
+    backbones = [lab.spec(name, case.seed) for name in lab.preset.nets]
+    images = lambda _: lab.images(case.classifier, case.seed, case.place)  # noqa: E731
+    return score_predictions([str(folder)], outputs, Resources(open_images=images, backbones=backbones))[-1]
+
+
+def _image_step(lab: Lab, wanted: Wanted) -> Step:
+    stage = "stage" in wanted.method
+    changes = {name: value for name, value in wanted.method.items() if name not in ("kind", "stage")}
+    name = "in stages" if stage else wanted.name
+    return oracle_step(lab, wanted.pair, name, frozen(changes), wanted.case.seed)
+
+
+def _image_needs(lab: Lab, wanted: Wanted) -> list[Step]:
+    return [_image_step(lab, wanted), *output_steps(lab, wanted.case, [wanted.case.where])]
+
+
+def _image_scored(lab: Lab, wanted: Wanted) -> Scored:
+    folder = _image_step(lab, wanted).folder / wanted.method.get("stage", "")
+    return _by_oracle(lab, wanted.case, folder, _seen(lab, wanted.case))
+
+
+def _uncut(wanted: Wanted) -> Wanted:
+    """Return the line whose oracle is cut elsewhere."""
+    return wanted._replace(name=wanted.method["line"], method=METHODS[wanted.method["line"]])
+
+
+def _cut_scored(lab: Lab, wanted: Wanted) -> Scored:
+    """Return trust logits less the log-odds of the pair's cut: they rank as before, and are cut at 0."""
+    found, training = _image_scored(lab, _uncut(wanted)), wanted.pair.training
+    cut = decision_probability(training.get("alpha_pos", 1.0), training.get("alpha_neg", 3.0))
+    return replace(found, confidence=found.confidence - np.log(cut / (1 - cut)))
+
+
+def _features_step(lab: Lab, wanted: Wanted) -> Step:
+    settings = {name: value for name, value in wanted.method.items() if name not in ("kind", "split")}
+    split, case = wanted.method.get("split", TRAIN), wanted.case
+    return features_step(
+        lab, case.classifier, wanted.name, frozen({**lab.preset.features, **settings}), split, case.seed
+    )
+
+
+def _fused_needs(lab: Lab, wanted: Wanted) -> list[Step]:
+    budget, case = wanted.method["budget"], wanted.case
+    seen = output_steps(lab, case, [case.where], auxiliary=budget == "auxiliary")
+    return [fused_step(lab, case.classifier, budget, case.seed), *seen]
+
+
+def _fused_scored(lab: Lab, wanted: Wanted) -> Scored:
+    case = wanted.case
+    folder = fused_step(lab, case.classifier, wanted.method["budget"], case.seed).folder
+    return _by_oracle(lab, case, folder, lab.outputs(case.classifier, case.seed, case.place))
+
+
+KINDS: dict[str, Kind] = {
+    "score": Kind(
+        _score_needs, lambda lab, wanted: _by_score(lab, wanted.case, wanted.method["score"]), ("score",), learns=False,
+        lacks=lambda method, net: "no dropout" if method["score"] == DROPOUT and not net.passes else "",
+    ),
+    "best": Kind(_best_needs, _best_scored, learns=False),
+    "images": Kind(_image_needs, _image_scored, allowed=None, sees_images=True),
+    "cut": Kind(lambda lab, wanted: _image_needs(lab, _uncut(wanted)), _cut_scored, ("line",), sees_images=True),
+    "features": Kind(
+        lambda lab, wanted: [_features_step(lab, wanted), *output_steps(lab, wanted.case, [wanted.case.where])],
+        lambda lab, wanted: _by_oracle(lab, wanted.case, _features_step(lab, wanted).folder, _seen(lab, wanted.case)),
+        allowed=None,
+    ),
+    "fused": Kind(
+        _fused_needs, _fused_scored, ("budget",),
+        lacks=lambda method, net: "no auxiliary net" if method["budget"] == "auxiliary" and not net.auxiliary else "",
+    ),
+}  # fmt: skip
+METHODS: dict[str, Method] = {
+    "MCP": {"kind": "score", "score": "mcp"},
+    "best single score": {"kind": "best"},
+    "TrustScore": {"kind": "score", "score": "trust_score"},
+    "MCDropout": {"kind": "score", "score": DROPOUT},
+    **{name: {"kind": "images", "loss": loss} for name, loss in PAPER_LOSSES.items()},
+    "CE at the cut of SS": {"kind": "cut", "line": "CE"},
+    "Focal at the cut of SS": {"kind": "cut", "line": "Focal"},
+    "fused, free": {"kind": "fused", "budget": "free"},
+    "fused, auxiliary": {"kind": "fused", "budget": "auxiliary"},
+}
+
+
+def method_of(name: str, settings: Any) -> Method:
+    """Return the method of a line: that of its name in ``METHODS``, or by the settings of an experiment's file.
+
+    Raises
+    ------
+    SteepslopeError
+        If the name, the kind or a setting is unknown, or one is missing; the message has the closest name.
+    """
+    if settings is None:
+        require_known("line", name, METHODS)
+        return METHODS[name]
+    if not isinstance(settings, dict) or settings.get("kind") not in KINDS:
+        raise SteepslopeError(f"expected settings with kind: {', '.join(KINDS)}, found {settings!r}", name)
+    kind = KINDS[settings["kind"]]
+    for one in kind.required:
+        require_known(f"settings of {name}, which lack", one, [*settings])
+    for one in settings:
+        if kind.allowed is not None:
+            require_known(f"setting of {name}:", one, ["kind", *kind.required, *kind.allowed])
+    return settings

@@ -1,0 +1,118 @@
+"""From experiments to what has to be done, in order; and what that will cost."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import torch
+
+from steepslope.classifiers.specs import load_classifier, without_weights
+from steepslope.experiments.experiment import Experiment
+from steepslope.experiments.lab import Case, Lab
+from steepslope.experiments.methods import KINDS, Wanted
+from steepslope.experiments.oracle_steps import sweep_step
+from steepslope.experiments.score import score_step
+from steepslope.experiments.step import Step, in_order
+from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
+from steepslope.utilities.locks import locked
+from steepslope.utilities.task_graph import run_tasks
+
+CARD, TIMES = "preset.json", "times.csv"
+TRIAL = 4  # images of noise
+BACKWARD = 3  # a step of training counts as so many forward passes
+
+
+def wanted_of(experiment: Experiment, lab: Lab) -> list[Wanted]:
+    """Return the lines of an experiment, for each pair and set of images, of each seed.
+
+    Lines that a classifier cannot have are left out, and where all seeds share a score, it is there once.
+    """
+    preset, found = lab.preset, []
+    pairs = preset.group(experiment.pairs) if experiment.lines else ()
+    for pair, where, (name, method) in product(pairs, experiment.where, experiment.lines.items()):
+        net, kind = preset.nets[pair.classifier], KINDS[method["kind"]]
+        seeds = preset.seeds if kind.learns or net.is_seeded else preset.seeds[:1]
+        cases = [Case(pair.oracle, pair.classifier, where, seed) for seed in seeds]
+        found += [Wanted(name, method, pair, case) for case in cases if not kind.lacks(method, net)]
+    return found
+
+
+def steps_of(experiments: Sequence[Experiment], lab: Lab) -> list[Step]:
+    """Return all steps behind some experiments, each after those that it needs."""
+    scores = [score_step(lab, wanted) for one in experiments for wanted in wanted_of(one, lab)]
+    return in_order([*scores, *(step for one in experiments for step in sweeps_of(one, lab))])
+
+
+def sweeps_of(experiment: Experiment, lab: Lab) -> list[Step]:
+    """Return the sweeps of an experiment that shows one."""
+    seeds = lab.preset.seeds[: lab.preset.sweep.get("seeds", len(lab.preset.seeds))]
+    pairs = lab.preset.group(experiment.pairs) if "sweep" in experiment.views else ()
+    return [sweep_step(lab, pair, seed) for pair in pairs for seed in seeds]
+
+
+def run(steps: Sequence[Step], lab: Lab, jobs: int) -> None:
+    """Do what is not done, in so many processes, and keep how long each step took.
+
+    Raises
+    ------
+    SteepslopeError
+        If the work folder holds the work of another preset, or for whatever a step finds wrong.
+    """
+    needs = {step.folder: [one.folder for one in step.needs] for step in steps}
+    bare = replace(lab)  # without the nets that were loaded: it is sent to processes
+    tasks = {step.folder: partial(_timed, bare, replace(step, needs=())) for step in steps if not step.is_complete}
+    with locked(lab.work):
+        made = json.loads(json.dumps(lab.preset.as_json()))
+        if (lab.work / CARD).exists():
+            found = read_json(lab.work / CARD, "the preset of a work folder")
+            require_same(lab.work, "the work of another preset", found, made)
+        else:
+            with staged_folder(lab.work, last=CARD) as staging:
+                write_json(staging / CARD, made)
+        run_tasks(needs, tasks, jobs)
+
+
+def _timed(lab: Lab, step: Step) -> None:
+    start = time.perf_counter()
+    step.run(lab)
+    with (lab.work / TIMES).open("a", encoding="utf-8") as file:
+        file.write(f"{step.folder.relative_to(lab.work)},{time.perf_counter() - start:.1f}\n")
+
+
+def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
+    """Yield a line for each kind of steps, then what all that is not done will cost on this machine.
+
+    The time is that of forward passes on images of noise, of which a step of training counts three.
+    """
+    groups: dict[str, list[Step]] = {}
+    for step in steps:
+        groups.setdefault(step.about, []).append(step)
+    seen: dict[str, int] = {}
+    for about, some in groups.items():
+        cost, left = some[0].cost, [step for step in some if not step.is_complete]
+        images = 0 if cost is None else cost.images(lab)
+        done = f" ({len(some) - len(left)} done)" if len(left) < len(some) else ""
+        yield f"{len(some)} × {about}{f'; {images:,} images each' if images else ''}{done}"
+        if cost is not None and left:
+            seen[cost.net] = seen.get(cost.net, 0) + images * len(left) * (BACKWARD if cost.trains else 1)
+    speeds = {name: images_per_second(lab, name) for name in seen}
+    for name, images in seen.items():
+        yield f"{name}: {images:,} forward passes, {images / speeds[name] / 3600:,.1f} hours at {speeds[name]:,.0f} images/s"
+    hours = sum(images / speeds[name] for name, images in seen.items()) / 3600
+    yield f"in all {hours:,.1f} hours of nets on one device like this one; reading images and fitting come on top"
+
+
+def images_per_second(lab: Lab, name: str) -> float:
+    """Return how fast a net of random weights runs forward, after a first pass that does not count."""
+    own = lab.preset.nets[name]
+    spec = f"net:{own.train['net']}?classes=10" if own.train else without_weights(own.spec)
+    net = load_classifier(spec).with_transform(own.size, own.mean, own.std, own.resize)
+    images = net.noise(TRIAL)
+    with torch.inference_mode():
+        net.net(images)
+        start = time.perf_counter()
+        net.net(images)
+    return TRIAL / (time.perf_counter() - start)

@@ -1,0 +1,178 @@
+"""On what an experiment runs: data, nets, pairs of oracle and classifier, seeds; a YAML file in ``presets/`` each."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+
+from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.presets import preset as training_preset
+from steepslope.utilities.yaml_files import built, read_yaml, set_at
+
+FOLDER = Path(__file__).parent / "presets"
+INPUT = ("size", "mean", "std", "resize")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Net:
+    """A classifier, or the backbone of an oracle.
+
+    It is either frozen, by its ``spec``, or trained here, one a seed, by settings of train-classifier in ``train``; its
+    ``size``, ``mean``, ``std`` and ``resize`` change a frozen one's input. With ``probe`` the classifier is a linear one
+    on its features, one a seed. ``passes`` are forward passes with dropout, 0 where it has none; ``auxiliary`` names
+    the net whose features the fused oracle of budget auxiliary sees beside.
+    """
+
+    spec: str = ""
+    train: Mapping[str, Any] = field(default_factory=dict)
+    probe: bool = False
+    passes: int = 0
+    auxiliary: str | None = None
+    size: int | None = None
+    mean: float | None = None
+    std: float | None = None
+    resize: Literal["crop", "squash"] | None = None
+    batch_size: int = 64
+    features: Literal["float32", "float16"] = "float32"
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether there is one a seed as a classifier."""
+        return bool(self.train) or self.probe
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """What is changed of its input."""
+        return {name: getattr(self, name) for name in INPUT if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """⟨oracle, classifier⟩, by the names of nets, and how such oracles are trained on images: settings of finetune.
+
+    ``fit_rows`` is how many of the classifier's training rows they are trained on, drawn by the seed; None are all.
+    """
+
+    oracle: str
+    classifier: str
+    training: Mapping[str, Any]
+    fit_rows: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The pair as tables name it."""
+        return f"⟨{self.oracle}, {self.classifier}⟩"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the classifier is run on each augmented image, as the authors do."""
+        return "classifier" in self.training
+
+    @property
+    def selects(self) -> bool:
+        """Whether epochs are compared on held-out rows."""
+        return self.training.get("select", "last") != "last"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """All that an experiment runs on.
+
+    ``data`` are labelled images, as a spec that has a training and a test split, or a folder with the subfolders train
+    and val (or ``test_data``), of which ``holdout`` test images are held out, since the classifier has seen all others.
+    ``rows`` is how many test images a shift changes, 0 all; ``crop`` the side to which these are brought first.
+    ``stylizer`` are settings of its training, with the ``net`` that it begins with, ``styles`` the folder of its styles, and ``trained_stylizer`` one that is
+    there. ``images`` are the numbers of images for plans without data. ``stands_for`` maps nets to the paper's names;
+    ``is_paper_data`` tells whether the data are the paper's.
+    """
+
+    name: str
+    data: str
+    nets: Mapping[str, Net]
+    pairs: tuple[Pair, ...] = ()
+    recipe: tuple[Pair, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    test_data: str | None = None
+    holdout: int | None = None
+    copies: bool = True
+    features: Mapping[str, Any] = field(default_factory=dict)
+    rows: int = 0
+    crop: int | None = None
+    side: int | None = None
+    stylizer: Mapping[str, Any] = field(default_factory=dict)
+    styles: str | None = None
+    trained_stylizer: str | None = None
+    recolor: Mapping[str, Any] = field(default_factory=dict)
+    sweep: Mapping[str, Any] = field(default_factory=dict)
+    resamples: int = 1000
+    images: Mapping[str, int] = field(default_factory=dict)
+    stands_for: Mapping[str, str] = field(default_factory=dict)
+    is_paper_data: bool = False
+
+    def has(self, group: str) -> bool:
+        """Return whether there are pairs of a group."""
+        return bool(self.recipe if group == "recipe" else self.pairs)
+
+    def group(self, name: str) -> tuple[Pair, ...]:
+        """Return the pairs of an experiment: all, some, or those of the recipe for small nets; raise if there are none."""
+        groups = {"all": self.pairs, "first": self.pairs[:1], "first-two": self.pairs[:2], "last-two": self.pairs[2:],
+                  "recipe": self.recipe}  # fmt: skip
+        require_known("group of pairs", name, groups)
+        if not groups[name]:
+            others = ", ".join(one for one, pairs in groups.items() if pairs)
+            raise SteepslopeError(f"expected pairs for {name}, found only those for {others}", f"preset {self.name}")
+        return groups[name]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what decides the results, as JSON holds it."""
+        free = ("seeds", "images", "sweep", "stands_for", "is_paper_data")
+        return {name: value for name, value in asdict(self).items() if name not in free}
+
+    def changed(self, **others: Any) -> Self:
+        """Return the same with what is not None in place of its own."""
+        return replace(self, **{name: value for name, value in others.items() if value is not None})
+
+
+def preset_names() -> list[str]:
+    """Return the names of all presets."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
+    """Read a preset by its name, or from a YAML file of one's own.
+
+    ``changes`` maps places in it, such as ``nets.vit.spec``, to text that YAML reads.
+
+    Raises
+    ------
+    SteepslopeError
+        If there is no such preset, or a field, net or place is unknown; the message has the closest name.
+    """
+    own = name.endswith((".yaml", ".yml"))
+    if not own:
+        require_known("preset", name, preset_names())
+    with located(f"preset {name}"):
+        content = read_yaml(Path(name) if own else FOLDER / f"{name}.yaml")
+        for place, text in (changes or {}).items():
+            set_at(content, place, yaml.safe_load(text))
+        nets = {net: built(Net, _with_preset(one, "train"), f"nets.{net}") for net, one in content["nets"].items()}
+        groups = {key: tuple(_pair(one, nets) for one in content.get(key, ())) for key in ("pairs", "recipe")}
+        for net, one in nets.items():
+            if one.auxiliary is not None:
+                require_known(f"net in nets.{net}.auxiliary", one.auxiliary, nets)
+        return built(Preset, {**content, "nets": nets, **groups, "name": Path(name).stem}, "a preset")
+
+
+def _pair(content: Mapping[str, Any], nets: Mapping[str, Net]) -> Pair:
+    pair = built(Pair, _with_preset(content, "training"), "pairs")
+    for net in (pair.oracle, pair.classifier):
+        require_known("net in pairs", net, nets)
+    return pair
+
+
+def _with_preset(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the content with the settings of a preset of ``steepslope.presets`` in place of its name."""
+    value = content.get(name, {})
+    return {**content, name: training_preset(value) if isinstance(value, str) else value} if value else {**content}

@@ -1,0 +1,87 @@
+"""A piece of work behind the tables: it makes one folder from others, and is not done again where that is there."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from steepslope.experiments.lab import Lab
+
+Settings = tuple[tuple[str, Any], ...]  # sorted, so that they can be compared and hashed
+
+
+class Cost(NamedTuple):
+    """A net that is run ``times`` over a set of images of a classifier, and whether it is trained on them."""
+
+    net: str
+    where: str
+    times: int = 1
+    trains: bool = False
+    rows: int | None = None  # of the set; None are all
+
+    def images(self, lab: Lab) -> int:
+        """Return how many images the net sees."""
+        size = lab.size(self.net, self.where)
+        return self.times * (size if self.rows is None else min(self.rows, size))
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A piece of work of one seed.
+
+    It makes a ``folder``, into which the file ``last`` is written last, so that its presence means that it is done.
+    ``about`` tells what it does, with all settings, in the same words for all seeds. ``run`` does it, or goes on where
+    it was killed. ``needs`` are the steps before it.
+    """
+
+    folder: Path
+    last: str
+    about: str
+    run: Callable[[Lab], None]
+    needs: tuple["Step", ...] = ()
+    cost: Cost | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is done."""
+        return (self.folder / self.last).exists()
+
+
+def in_order(wanted: Iterable[Step]) -> list[Step]:
+    """Return steps and all that they need, each once and after those that it needs."""
+    steps: dict[Path, Step] = {}
+    ahead = list(wanted)
+    while ahead:
+        step = ahead.pop()
+        if step.folder not in steps:
+            steps[step.folder] = step
+            ahead += step.needs
+    graph = {folder: [one.folder for one in step.needs] for folder, step in steps.items()}
+    return [steps[folder] for folder in TopologicalSorter(graph).static_order()]
+
+
+def frozen(settings: Mapping[str, Any]) -> Settings:
+    """Return settings as a step holds them."""
+    return tuple(sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in settings.items()))
+
+
+def told(settings: Mapping[str, Any]) -> str:
+    """Return settings in words, as a plan lists them, those of stages in brackets.
+
+    >>> told({"epochs": 1, "hidden": (64, 32), "stages": [{"name": "first", "epochs": 2}]})
+    'epochs 1, hidden 64+32, [name first, epochs 2]'
+    """
+    flat = {name: "+".join(map(str, value)) if isinstance(value, tuple | list) else value
+            for name, value in settings.items() if name != "stages"}  # fmt: skip
+    stages = [f"[{told(stage)}]" for stage in settings.get("stages", ())]
+    return ", ".join([*(f"{name} {value}" for name, value in flat.items()), *stages])
+
+
+def slug(name: str) -> str:
+    """Return a name as a folder's.
+
+    >>> slug("SS, z not normalised")
+    'ss-z-not-normalised'
+    """
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())

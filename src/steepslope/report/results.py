@@ -1,0 +1,55 @@
+"""A folder of tables and figures: Markdown, LaTeX, CSV, PNG and SVG, the rows behind them, and one page with all."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
+
+from steepslope.report.grid import Grid, markdown
+from steepslope.report.style import save
+from steepslope.report.typeset import comma_separated, latex
+from steepslope.utilities.files import read_json, staged_folder, write_json
+
+PAGE = "index.html"
+EXPECTED = "the results of an experiment"
+
+
+def write_results(
+    out: Path,
+    name: str,
+    about: Mapping[str, Any],
+    shown: Mapping[str, Grid | Figure],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write tables and figures under their names, and NAME.json, from which the page shows them.
+
+    ``about`` has at least the ``title`` and the ``source``; in ``rows``, estimates become lists: value, low, high.
+    """
+    tables = {one: grid for one, grid in shown.items() if isinstance(grid, Grid)}
+    figures = {one: figure for one, figure in shown.items() if isinstance(figure, Figure)}
+    with staged_folder(out, last=f"{name}.json") as staging:
+        for one, grid in tables.items():
+            for end, text in (("md", markdown(grid) + "\n"), ("tex", latex(grid, one)), ("csv", comma_separated(grid))):
+                (staging / f"{one}.{end}").write_text(text, encoding="utf-8")
+        for one, figure in figures.items():
+            save(figure, staging, one)
+        short = [{key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()} for row in rows]
+        grids = {one: _grid(grid) for one, grid in tables.items()}
+        write_json(staging / f"{name}.json", {**about, "figures": [*figures], "tables": grids, "rows": short})
+
+
+def _grid(grid: Grid) -> dict[str, Any]:
+    rows = [[[cell.text, cell.aside] for cell in line] for line in grid.rows]
+    return {"title": grid.title, "columns": list(grid.columns), "note": grid.note, "rows": rows}
+
+
+def write_page(out: Path, order: Sequence[str]) -> None:
+    """Write the page of all results in the folder; those that are named come first."""
+    found = {path.stem: read_json(path, EXPECTED) for path in sorted(out.glob("*.json"))}
+    names = [name for name in (*order, *(one for one in found if one not in order)) if "tables" in found.get(name, {})]
+    environment = Environment(loader=PackageLoader("steepslope.report", "."), autoescape=True)
+    text = environment.get_template("results.html").render(experiments={name: found[name] for name in names})
+    with staged_folder(out, last=PAGE) as staging:
+        (staging / PAGE).write_text(text, encoding="utf-8")

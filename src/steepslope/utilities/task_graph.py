@@ -1,0 +1,78 @@
+"""Tasks that need one another, done one after another, or several at once in processes with a GPU each."""
+
+import os
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from graphlib import TopologicalSorter
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+import torch
+
+K = TypeVar("K", bound=Hashable)
+Task = Callable[[], None]  # one that can be sent to a process
+
+
+def devices_at_hand() -> int:
+    """Return how many tasks can run at once without sharing a GPU, or 1 where there is none."""
+    return max(1, torch.cuda.device_count())
+
+
+def run_tasks(needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], jobs: int = 1) -> None:
+    """Run tasks, each after those that it needs.
+
+    With several jobs, as many processes run tasks at once; each has a GPU of its own where there are so many, and its
+    part of the cores. A task that raises ends the run: those that were begun are waited for, no other begins.
+
+    Parameters
+    ----------
+    needs
+        What each name needs, by names; names without a task are done already.
+    tasks
+        The tasks by name.
+    jobs
+        Number of processes; 1 runs them in this one.
+    """
+    if jobs == 1:
+        for name in TopologicalSorter(needs).static_order():
+            if name in tasks:
+                tasks[name]()
+        return
+    context = get_context("spawn")
+    numbers = context.Queue()
+    for number in range(jobs):
+        numbers.put(number)
+    setup = numbers, torch.cuda.device_count(), max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, context, _set_up, setup) as pool:
+        try:
+            for future in _in_order(needs, tasks, pool):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _in_order(
+    needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], pool: ProcessPoolExecutor
+) -> Iterator["Future[None]"]:
+    """Yield what is finished, before what needs it begins."""
+    sorter, running = TopologicalSorter(needs), dict["Future[None]", K]()
+    sorter.prepare()
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            if name in tasks:
+                running[pool.submit(tasks[name])] = name
+            else:
+                sorter.done(name)
+        if running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield future
+                sorter.done(running.pop(future))
+
+
+def _set_up(numbers: Any, devices: int, threads: int) -> None:
+    """Give a process its GPU and its part of the cores."""
+    number = numbers.get()
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % devices)
+    torch.set_num_threads(threads)

@@ -169,7 +169,7 @@ def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> N
 
 
 def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
-    from steepslope.experiments.published import published
+    from steepslope.report.published import published
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+) \|", text))
@@ -183,13 +183,16 @@ def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
         assert expected[f"table2 --preset {preset}"] == f"AUC: {', '.join(shown)}"
 
 
-def test_every_shift_and_corruption_is_documented() -> None:
+def test_every_shift_corruption_and_distortion_is_documented() -> None:
     from steepslope.shifts.corruptions import CORRUPTIONS
+    from steepslope.shifts.distortions import KINDS
     from steepslope.shifts.specs import SHIFTS
 
     text = (DOCS / "shifts.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in SHIFTS)
     assert all(re.search(rf"\b{name}\b", text) for name in CORRUPTIONS)
+    section = text.split("## Distortions")[1].split("## ")[0]
+    assert all(re.search(rf"\b{name}\b", section) for name in KINDS)
 
 
 def test_every_score_and_evidence_is_documented() -> None:

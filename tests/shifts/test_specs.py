@@ -19,13 +19,19 @@ def test_a_spec_without_shifts_is_as_before() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["corrupt:fog:3/digits:test", "corrupt:snow:1?seed=2&crop=64/corrupt:fog:3/idx:/some/where/digits:test"]
+    "text",
+    [
+        "corrupt:fog:3/digits:test",
+        "corrupt:snow:1?seed=2&crop=64/corrupt:fog:3/idx:/some/where/digits:test",
+        "distort:ghost:1/digits:test",
+        "distort:blur:0?seed=2&crop=64/corrupt:fog:3/idx:/some/where/digits:test",
+    ],
 )
 def test_a_spec_is_its_own_text(text: str) -> None:
     spec = parse_data(text)
     assert str(spec) == text
     assert spec.name == text.removesuffix(":test")
-    assert len(spec.shifts) == text.count("corrupt:")
+    assert len(spec.shifts) == text.count("corrupt:") + text.count("distort:")
 
 
 def test_the_last_shift_comes_first() -> None:
@@ -53,6 +59,9 @@ def test_fingerprints_tell_shifts_apart() -> None:
         "corrupt:snow:3/",
         "corrupt:fog:3?seed=1/",
         "corrupt:fog:3?crop=8/",
+        "distort:fog:0/",
+        "distort:fog:1/",
+        "distort:fog:1?seed=1/",
     ]
     assert len({parse_data(f"{text}digits:test").open().fingerprint() for text in texts}) == len(texts)
 
@@ -72,6 +81,10 @@ def test_a_folder_of_imagenet_c_reads_as_it_is(tmp_path: Path) -> None:
         ("corrupt:fog:3", r"expected / and a data spec after corrupt:…, found none"),
         ("corrupt:fog:3/digit:test", "unknown data scheme in 'digit:test': 'digit': did you mean 'digits'"),
         ("corrupt:fog:3?sed=1/digits", "unknown option of 'fog:3[?]sed=1': 'sed': did you mean 'seed'"),
+        ("distort:fogg:1/digits", "data spec 'distort:fogg:1/digits': unknown distortion 'fogg': did you mean 'fog'"),
+        ("distort:fog:2/digits", "level: expected a whole number from 0 to 1, found 2"),
+        ("distort:fog/digits", "expected distort:KIND:LEVEL, such as distort:blur:1, found distort:fog"),
+        ("distort:fog:1/digit:test", "unknown data scheme in 'digit:test': 'digit': did you mean 'digits'"),
         ("corrupt:fog:3?seed=x/digits", "seed: expected a whole number, found 'x'"),
     ],
 )
@@ -86,4 +99,4 @@ def test_small_nets_are_not_trained_on_shifted_images() -> None:
 
 
 def test_every_shift_is_known() -> None:
-    assert set(SHIFTS) == {"corrupt", "stylize", "recolor"}
+    assert set(SHIFTS) == {"corrupt", "distort", "stylize", "recolor"}

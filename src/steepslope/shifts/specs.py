@@ -14,6 +14,7 @@ from steepslope.data.datasets import DATASETS, DatasetSpec, parse_dataset
 from steepslope.data.shifted import ShiftSpec
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.shifts.corruptions import Corruption
+from steepslope.shifts.distortions import Distortion
 from steepslope.shifts.recolor_options import RecolorOptions
 from steepslope.shifts.recoloring import RecolorSpec
 from steepslope.shifts.stylization import StylizeSpec
@@ -24,12 +25,24 @@ Kinds = Mapping[str, Callable[[str], Any]]  # the name of an option -> what make
 
 def corruption_spec(argument: str) -> Corruption:
     """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
+    kind, settings = _kind_of(argument, "severity", "corrupt:KIND:SEVERITY, such as corrupt:fog:3, found corrupt:")
+    return Corruption(kind, **settings)
+
+
+def distortion_spec(argument: str) -> Distortion:
+    """Parse ``KIND:LEVEL[?seed=0&crop=224]``."""
+    kind, settings = _kind_of(argument, "level", "distort:KIND:LEVEL, such as distort:blur:1, found distort:")
+    return Distortion(kind, **settings)
+
+
+def _kind_of(argument: str, number: str, expected: str) -> tuple[str, dict[str, Any]]:
+    """Return the kind, and by name the number after it and the options, all whole numbers."""
     name, options = parse_query(argument, ["seed", "crop"])
-    kind, colon, severity = name.partition(":")
+    kind, colon, text = name.partition(":")
     if not colon:
-        raise SteepslopeError(f"expected corrupt:KIND:SEVERITY, such as corrupt:fog:3, found corrupt:{argument}")
-    given = {"severity": severity, **options}
-    return Corruption(kind, **converted(given, dict.fromkeys(given, int)))
+        raise SteepslopeError(f"expected {expected}{argument}")
+    given = {number: text, **options}
+    return kind, converted(given, dict.fromkeys(given, int))
 
 
 def stylize_spec(argument: str) -> StylizeSpec:
@@ -60,6 +73,7 @@ def recolor_spec(argument: str) -> RecolorSpec:
 
 SHIFTS: dict[str, Callable[[str], ShiftSpec]] = {
     "corrupt": corruption_spec,
+    "distort": distortion_spec,
     "stylize": stylize_spec,
     "recolor": recolor_spec,
 }
@@ -97,7 +111,7 @@ def parse_data(text: str) -> DatasetSpec:
     if name not in SHIFTS:
         return parse_dataset(text)
     known = rf"/(?=(?:{'|'.join({**SHIFTS, **DATASETS})})(?::|$))"
-    found = re.search(known, rest) or (re.search("/", rest) if name == "corrupt" else None)
+    found = re.search(known, rest) or (re.search("/", rest) if name in ("corrupt", "distort") else None)
     if found is None:
         raise SteepslopeError(f"data spec {text!r}: expected / and a data spec after {name}:…, found none")
     with located(f"data spec {text!r}"):

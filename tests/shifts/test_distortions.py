@@ -1,0 +1,142 @@
+"""Distortions: what they say, on images of any size, the same in any order."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.data.datasets import parse_dataset
+from steepslope.data.images import Images
+from steepslope.data.shifted import Shifted
+from steepslope.errors import SteepslopeError
+from steepslope.shifts.distortions import CHOSEN_ON, DISTORTIONS, KINDS, Distortion, distorted
+from steepslope.shifts.specs import parse_data
+from steepslope.utilities.seeding import on_threads
+from tests.shifts.test_corruptions import images, scene
+
+SHAPES = [(1, 1, 1), (1, 5, 3), (2, 3, 1), (8, 8, 3), (28, 28, 1), (20, 150, 3), (97, 64, 3)]
+DRAWN = ("noise", "erase", "fog", "shot", "glass", "salt", "speckle", "elastic", "disc")
+ONE_WAY = ("scale", "stretch", "gamma")  # level 1 goes the other way than level 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_levels_go_further(kind: str) -> None:
+    data = parse_dataset("digits").load_into_memory("test").subset(np.arange(50))
+    changes = []
+    for level in (0, 1):
+        shifted = Shifted(data, Distortion(kind, level))
+        changed = np.stack([np.asarray(shifted.image(row)) for row in range(50)])
+        assert changed.dtype == np.uint8
+        changes.append(np.abs(changed.astype(int) - data.pixels.astype(int)).mean())
+    assert changes[0] > 0
+    assert kind in ONE_WAY or changes[0] < changes[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_size_in_grey_and_colour(shape: tuple[int, ...], kind: str) -> None:
+    pixels = scene(*shape)
+    for level in (0, 1):
+        changed = distorted(pixels, kind, level, 3)
+        assert changed.shape == shape
+        assert changed.dtype == np.uint8
+        np.testing.assert_array_equal(changed, distorted(pixels, kind, level, 3))
+
+
+def test_some_are_known_exactly() -> None:
+    pixels = scene(28, 28, 1)
+    expected = {
+        ("invert", 1): 255 - pixels,
+        ("shift", 1): np.roll(pixels, 4, axis=1),
+        ("partly_flipped", 1): np.concatenate([pixels[:, :14], pixels[:, :13:-1]], axis=1),
+        ("brighter", 0): np.minimum(pixels + 0.15 * 255, 255).round(),
+        ("stripes", 0): np.where(np.arange(28)[:, None, None] % 4 < 2, 0.6 * pixels, pixels).round(),
+        ("ghost", 0): (0.8 * pixels + 0.2 * pixels[::-1, ::-1]).round(),
+        ("solarise", 1): np.where(pixels >= 0.6 * 255, 255 - pixels, pixels),
+    }
+    for (kind, level), wanted in expected.items():
+        found = distorted(pixels, kind, level, 0).astype(float)
+        assert np.abs(found - wanted).max() <= (
+            0 if kind in ("invert", "shift", "partly_flipped", "solarise") else 1
+        ), kind
+
+
+def test_lengths_in_pixels_grow_with_the_image() -> None:
+    """Where each pixel is repeated four times along both axes, all moves four times as far."""
+    small = scene(28, 28, 1)
+    large = small.repeat(4, axis=0).repeat(4, axis=1)
+    np.testing.assert_array_equal(distorted(large, "shift", 1, 0)[::4, ::4], distorted(small, "shift", 1, 0))
+    for side, expected in ((28, {"thicken": 2, "motion": 3}), (112, {"thicken": 8, "motion": 13})):
+        point = np.zeros((side, side, 1), dtype=np.uint8)
+        point[side // 2, side // 2] = 255
+        widths = {kind: int(distorted(point, kind, 0, 0).any(axis=(0, 2)).sum()) for kind in expected}
+        assert widths == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_image_becomes_the_same_in_any_order(kind: str) -> None:
+    """Nor does it matter what was drawn before, and what others draw is not disturbed."""
+    data = images()
+    forwards, backwards = (Shifted(data, Distortion(kind, 1, seed=1)) for _ in range(2))
+    first = [np.asarray(forwards.image(row)) for row in range(5)]
+    before = torch.get_rng_state()
+    with on_threads(2):
+        last = [np.asarray(backwards.image(row)) for row in reversed(range(5))]
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(np.array_equal(one, other) for one, other in zip(first, reversed(last), strict=True))
+    part = Shifted(data.subset(np.array([3])), Distortion(kind, 1, seed=1))
+    assert np.array_equal(np.asarray(part.image(0)), first[3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seeds_and_ids_decide_where_something_is_drawn(kind: str) -> None:
+    twice = images(2)
+    same = Images(twice.pixels[[0, 0]], twice.labels, twice.ids)
+    found: list[NDArray[np.uint8]] = [
+        np.asarray(Shifted(same, Distortion(kind, 1, seed=seed)).image(row)) for seed, row in ((0, 0), (0, 1), (1, 1))
+    ]
+    assert [(one != other).any() for one, other in pairwise(found)] == [kind in DRAWN] * 2
+
+
+def test_grey_stays_grey_and_images_are_cropped_once() -> None:
+    shift = Distortion("invert", 1, crop=32)
+    assert (shift.size, shift.title, str(shift)) == ((32, 32), "invert, level 1", "distort:invert:1?crop=32")
+    grey, colour = (Image.fromarray(scene(80, 60, 3)).convert(mode) for mode in ("L", "RGBA"))
+    changed = [one for one in shift([grey, colour], ["a", "b"]) if isinstance(one, Image.Image)]
+    assert [(one.mode, one.size) for one in changed] == [("L", (32, 32)), ("RGB", (32, 32))]
+    (again,) = shift(changed[:1], ["a"], brought_to=(32, 32))
+    np.testing.assert_array_equal(np.asarray(again), 255 - np.asarray(changed[0]))
+
+
+def test_a_spec_opens_distorted_data() -> None:
+    plain, shifted = (parse_data(f"{shift}digits:test").open() for shift in ("", "distort:invert:1/"))
+    assert list(plain.ids) == list(shifted.ids)
+    np.testing.assert_array_equal(np.asarray(shifted.image(5)), 255 - np.asarray(plain.image(5)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "fogg"}, "unknown distortion 'fogg': did you mean 'fog'"),
+        ({"level": 2}, "level: expected a whole number from 0 to 1, found 2"),
+        ({"seed": -1}, "seed: expected a whole number"),
+        ({"crop": 0}, "crop: expected a whole number >= 1, found 0"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        Distortion(**{"kind": "fog", "level": 1, **settings})  # type: ignore[arg-type]
+
+
+def test_other_channels_are_refused() -> None:
+    with pytest.raises(SteepslopeError, match="expected a grey or colour image to distort, found 6 channels"):
+        distorted(scene(20, 20, 6), "blur", 0, 0)
+
+
+def test_what_was_chosen_on_is_in_no_table() -> None:
+    assert (len(DISTORTIONS), len(CHOSEN_ON), len(KINDS)) == (24, 12, 36)

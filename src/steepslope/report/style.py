@@ -1,0 +1,168 @@
+"""One style for all figures: colours, lines, sizes of text, legends, and files that are the same bytes each time.
+
+Colours are those of Okabe and Ito (2008), which people with any colour vision tell apart; lines differ in their dashes
+and areas in their hatches too, so that a print without colours can be read. Sizes are for a picture as wide as the
+text of a page. Matplotlib's own settings stay as they were.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO, StringIO
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.text import TextPath
+from PIL import Image
+
+from steepslope.utilities.files import staged_folder
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
+YELLOW, BLUE, VERMILION, PURPLE = "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
+GREY = "0.45"  # of what is no result: thresholds, zero lines
+CORRECT, WRONG = BLUE, VERMILION
+
+LINE_COLORS = (BLUE, VERMILION, GREEN, BLACK, ORANGE, PURPLE, SKY)  # yellow lines are lost on white
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+MARKERS = ("o", "s", "^", "D", "v")
+
+PAGE_WIDTH = 6.5  # inches
+DOTS_PER_INCH = 150
+POINTS_PER_INCH = 72
+TEXT, SMALL = 8.0, 7.0  # points: titles and names, numbers at axes
+SETTINGS: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so that every machine draws the same
+    "font.size": TEXT,
+    "axes.titlesize": TEXT,
+    "axes.labelsize": TEXT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": TEXT,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
+    "hatch.linewidth": 0.6,
+    "text.parse_math": False,  # names of scores and classes are no formulas
+    "svg.fonttype": "path",
+}
+
+
+class Line(NamedTuple):
+    """How a curve looks."""
+
+    color: str
+    dashes: Any
+    marker: str
+
+
+class Area(NamedTuple):
+    """How a histogram looks: the colour of its outline and hatch; ``fill`` is the colour inside, or none."""
+
+    color: str
+    fill: str
+    hatch: str
+
+
+# Correct predictions are light areas, so that the outlines and hatches of errors are seen on them.
+TRUE_POSITIVE = Area("none", SKY, "")
+FALSE_NEGATIVE = Area("none", YELLOW, "")
+TRUE_NEGATIVE = Area(BLACK, "none", "/" * 6)
+FALSE_POSITIVE = Area(VERMILION, "none", "\\" * 6)
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and write in this style inside the block, or the function, and leave matplotlib's settings as they were."""
+    with rc_context(SETTINGS):
+        yield
+
+
+def lines(names: Iterable[str]) -> dict[str, Line]:
+    """Return how the curve of each name looks: alike wherever it is drawn, and unlike the other names' (up to 28).
+
+    >>> lines(["MCP", "SS", "MCP"])["SS"].color
+    '#d55e00'
+    """
+    kinds = (LINE_COLORS, DASHES, MARKERS)
+    unique = dict.fromkeys(names)
+    return {name: Line(*(kind[index % len(kind)] for kind in kinds)) for index, name in enumerate(unique)}
+
+
+def text_width(text: str, size: float = TEXT) -> float:
+    """Return the width of a line of text in inches; ``size`` is in points."""
+    if not text.strip():
+        return 0.0
+    return float(TextPath((0, 0), text, size=size).get_extents().width) / POINTS_PER_INCH
+
+
+def wrapped(text: str, inches: float, size: float = TEXT) -> str:
+    r"""Break text into lines of at most this width, between words, or within a word that is wider by itself.
+
+    >>> wrapped("the fused oracle, auxiliary", 1.0)
+    'the fused oracle,\nauxiliary'
+    """
+    done: list[str] = []
+    for word in chain.from_iterable(_pieces(word, inches, size) for word in text.split()):
+        joined = f"{done[-1]} {word}" if done else word
+        if done and text_width(joined, size) <= inches:
+            done[-1] = joined
+        else:
+            done.append(word)
+    return "\n".join(done)
+
+
+def _pieces(word: str, inches: float, size: float) -> Iterator[str]:
+    while text_width(word, size) > inches and len(word) > 1:
+        fitting = next((end for end in range(len(word) - 1, 1, -1) if text_width(word[:end], size) <= inches), 1)
+        yield word[:fitting]
+        word = word[fitting:]
+    yield word
+
+
+def legend_below(figure: Figure, handles: Mapping[str, Artist]) -> None:
+    """Put one legend for all panels below them, in as few rows as the width of the figure has room for."""
+    beside = 5 * TEXT / POINTS_PER_INCH  # the sample of a line, and the gaps
+    room = figure.get_figwidth() - 0.3
+    names = [wrapped(name, room - beside) for name in handles]
+    widest = max(text_width(line) for name in names for line in name.splitlines()) + beside
+    rows = -(-len(names) // max(1, int(room / widest)))
+    figure.legend(list(handles.values()), names, loc="outside lower center", ncols=-(-len(names) // rows))
+
+
+def svg(figure: Figure, salt: str) -> str:
+    """Return the figure as the text of an SVG file.
+
+    A salt and no date make the same arrays give the same bytes; figures of different salts share no ids on one page.
+    """
+    buffer = StringIO()
+    with styled(), rc_context({"svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write ``name.png`` and ``name.svg``, the same bytes for the same figure, and return their paths.
+
+    The PNG has 150 dots an inch and at most 256 colours, which makes it small.
+    """
+    with staged_folder(folder, last=f"{name}.svg") as staging:
+        _write_png(figure, staging / f"{name}.png")
+        (staging / f"{name}.svg").write_text(svg(figure, name), encoding="utf-8")
+    return [Path(folder) / f"{name}.{kind}" for kind in ("png", "svg")]
+
+
+def _write_png(figure: Figure, path: Path) -> None:
+    buffer = BytesIO()
+    with styled():
+        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    with Image.open(buffer) as picture:
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few.save(path, optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))

@@ -1,0 +1,122 @@
+"""Figures in one style: the same bytes each time, names apart, and matplotlib as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import rcParams
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from PIL import Image
+
+from steepslope.report import style
+from steepslope.report.style import legend_below, lines, save, styled, text_width, wrapped
+from tests.report.readable import LONG, assert_readable, texts
+
+
+@styled()
+def picture(names: int = 3) -> Figure:
+    figure = Figure(figsize=(style.PAGE_WIDTH, 3), layout="constrained")
+    axes = figure.add_subplot()
+    handles: dict[str, Artist] = {}
+    for name, look in lines(f"score {index}" for index in range(names)).items():
+        (handles[name],) = axes.plot(np.random.default_rng(0).random(9), color=look.color, linestyle=look.dashes)
+    axes.set(title="costs 5 $ to 10 $", xlabel="coverage (%)")
+    legend_below(figure, handles)
+    return figure
+
+
+def test_files_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    figure = picture()
+    paths = [save(one, tmp_path / f"{index}", "curves") for index, one in enumerate((figure, figure, picture()))]
+    assert paths[0] == [tmp_path / "0" / "curves.png", tmp_path / "0" / "curves.svg"]
+    first, *others = [[path.read_bytes() for path in pair] for pair in paths]
+    assert others == [first, first]
+    assert sorted(path.name for path in (tmp_path / "0").iterdir()) == ["curves.png", "curves.svg"]
+
+
+def test_the_picture_is_as_wide_as_a_page_and_says_nothing_of_who_made_it(tmp_path: Path) -> None:
+    png, svg = save(picture(), tmp_path, "curves")
+    with Image.open(png) as image:
+        assert image.size == (975, 450)
+        assert image.mode == "P"
+        assert set(image.info) == {"dpi"}
+        drawn = {color for _, color in image.convert("RGB").getcolors() or ()}
+    assert {tuple(bytes.fromhex(look.color[1:])) for look in lines("abc").values()} <= drawn
+    assert png.stat().st_size < 30_000
+    text = svg.read_text(encoding="utf-8")
+    assert text.startswith("<?xml")
+    assert "Matplotlib v" not in text
+    assert "<dc:date>" not in text
+
+
+def test_settings_of_matplotlib_stay_as_they_were(tmp_path: Path) -> None:
+    before = dict(rcParams)
+    save(picture(), tmp_path, "curves")
+    assert dict(rcParams) == before
+    with styled():
+        assert rcParams["font.size"] == style.TEXT != before["font.size"]
+
+
+def test_a_name_is_no_formula() -> None:
+    figure = picture()
+    assert "costs 5 $ to 10 $" in [text.get_text() for text in texts(figure)]
+    with styled():
+        figure.draw_without_rendering()
+    assert not figure.axes[0].title.get_parse_math()
+
+
+def test_28_names_look_different() -> None:
+    looks = lines(map(str, range(28)))
+    assert len({(look.color, str(look.dashes)) for look in looks.values()}) == 28
+    neighbours = list(looks.values())[:4]
+    assert len({look.color for look in neighbours}) == len({look.marker for look in neighbours}) == 4
+    assert len({str(look.dashes) for look in neighbours}) == 4
+
+
+def test_the_four_outcomes_look_different_without_colours() -> None:
+    areas = (style.TRUE_POSITIVE, style.FALSE_NEGATIVE, style.TRUE_NEGATIVE, style.FALSE_POSITIVE)
+    greys = []
+    for area in areas:
+        shown = area.color if area.fill == "none" else area.fill
+        red, green, blue = bytes.fromhex(shown[1:])
+        greys.append((area.hatch, round((0.3 * red + 0.59 * green + 0.11 * blue) / 40)))
+    assert len(set(greys)) == 4
+
+
+@pytest.mark.parametrize("inches", [0.3, 1.0, 2.5])
+def test_no_line_is_wider_than_its_room_and_nothing_is_lost(inches: float) -> None:
+    with styled():
+        broken = wrapped(LONG, inches)
+        assert max(text_width(line) for line in broken.split("\n")) <= inches
+        assert "".join(broken.split()) == "".join(LONG.split())
+        assert wrapped(LONG, 99) == LONG
+        assert wrapped("", 1) == ""
+
+
+@pytest.mark.parametrize("names", [1, 4, 9, 28])
+def test_a_legend_fits_below(names: int) -> None:
+    figure = picture(names)
+    assert_readable(figure)
+    assert len(figure.legends[0].get_texts()) == names
+
+
+def test_a_legend_of_long_names_fits_below() -> None:
+    figure = picture(1)
+    (line,) = figure.axes[0].lines
+    figure.legends.clear()
+    with styled():
+        legend_below(figure, {f"{LONG}, {index}: {LONG}": line for index in range(3)})
+    assert_readable(figure)
+
+
+def test_overlapping_and_small_texts_are_found() -> None:
+    """The check that the other tests rest on can fail."""
+    for x, y, size in ((0.5, 0.5, 8), (0.99, 0.3, 8), (0.3, 0.3, 6)):
+        figure = Figure(figsize=(6.5, 3))
+        figure.text(0.5, 0.5, "one text")
+        figure.text(x, y, "another", fontsize=size)
+        with pytest.raises(AssertionError):
+            assert_readable(figure)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.losses import cross_entropy, focal, steep_slope
 from steepslope.metrics.curves import RiskCoverage
-from steepslope.report.style import GREY, PAGE_WIDTH, SMALL, Line, legend_below, lines, styled, wrapped
+from steepslope.report.style import GREY, LINE_HEIGHT, PAGE_WIDTH, SMALL, Line, legend_below, lines, styled, wrapped
 
 Floats = NDArray[np.float64]
 SHOWN_LOGITS = np.linspace(-6, 6, 481)
@@ -173,8 +173,9 @@ def sweep(curves: Sequence[SweepPanel]) -> Figure:
     for axes, panel in zip(grid, curves, strict=True):
         for name, values in panel.series.items():
             handles[name] = _band(axes, panel.x, values, looks[name])
-        axes.set(title=_fitted(panel.title, axes), xlabel=_fitted(panel.xlabel, axes))
-        axes.set_ylabel(wrapped(panel.ylabel, PANEL_HEIGHT - 0.6))
+        ylabel = wrapped(panel.ylabel, PANEL_HEIGHT - 0.6)
+        more = ylabel.count("\n") * LINE_HEIGHT
+        axes.set(title=_fitted(panel.title, axes, more), xlabel=_fitted(panel.xlabel, axes, more), ylabel=ylabel)
         if panel.chosen is not None:
             _mark_chosen(axes, panel.chosen)
     legend_below(figure, handles)
@@ -218,7 +219,7 @@ def _two_a_row(count: int) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
 
 
-def _fitted(text: str, axes: Axes) -> str:
-    """Return text in lines that are no wider than the panel."""
+def _fitted(text: str, axes: Axes, more: float = 0.0) -> str:
+    """Return text in lines no wider than the panel, whose vertical axis needs so many inches more than usual."""
     columns = axes.get_gridspec().ncols  # type: ignore[union-attr]
-    return wrapped(text, PAGE_WIDTH / columns - BESIDE_AXES)
+    return wrapped(text, PAGE_WIDTH / columns - BESIDE_AXES - more)

@@ -17,6 +17,7 @@ from steepslope.report.style import (
     BLACK,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
+    LINE_HEIGHT,
     PAGE_WIDTH,
     SMALL,
     TEXT,
@@ -32,7 +33,6 @@ Floats = NDArray[np.float64]
 BINS = 25
 EDGES = np.linspace(0, 1, BINS + 1)
 ROW_HEIGHT = 1.6  # inches of a panel without its title
-LINE_HEIGHT = 1.3 * TEXT / 72  # inches of a line of a title
 HEADROOM = 0.2  # the part of a panel above 100 %, where its rates stand
 
 # By the name of an outcome, how it is drawn and explained. Correct predictions come first: errors are drawn over them.

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.text import TextPath
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from steepslope.utilities.files import staged_folder
@@ -32,9 +33,11 @@ MARKERS = ("o", "s", "^", "D", "v")
 PAGE_WIDTH = 6.5  # inches
 DOTS_PER_INCH = 150
 POINTS_PER_INCH = 72
+FONT = "DejaVu Sans"  # comes with matplotlib, so that every machine draws the same
 TEXT, SMALL = 8.0, 7.0  # points: titles and names, numbers at axes
+LINE_HEIGHT = 1.3 * TEXT / POINTS_PER_INCH  # inches
 SETTINGS: dict[Any, Any] = {
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so that every machine draws the same
+    "font.family": [FONT],
     "font.size": TEXT,
     "axes.titlesize": TEXT,
     "axes.labelsize": TEXT,
@@ -98,9 +101,9 @@ def lines(names: Iterable[str]) -> dict[str, Line]:
 
 def text_width(text: str, size: float = TEXT) -> float:
     """Return the width of a line of text in inches; ``size`` is in points."""
-    if not text.strip():
-        return 0.0
-    return float(TextPath((0, 0), text, size=size).get_extents().width) / POINTS_PER_INCH
+    font = FontProperties(family=FONT, size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / POINTS_PER_INCH
 
 
 def wrapped(text: str, inches: float, size: float = TEXT) -> str:

@@ -103,6 +103,18 @@ def test_a_legend_fits_below(names: int) -> None:
     assert len(figure.legends[0].get_texts()) == names
 
 
+def test_a_legend_has_as_few_rows_as_its_names_allow() -> None:
+    short, long = "MCP", "fused, auxiliary, steep slope"
+    for names, columns in (([short] * 4, 4), ([short] * 5 + [long] * 2, 3), ([long] * 4, 2), ([LONG] * 3, 1)):
+        figure = picture(1)
+        (line,) = figure.axes[0].lines
+        figure.legends.clear()
+        with styled():
+            legend_below(figure, {f"{name} {index}": line for index, name in enumerate(names)})
+        assert figure.legends[0]._ncols == columns  # type: ignore[attr-defined]
+        assert_readable(figure)
+
+
 def test_a_legend_of_long_names_fits_below() -> None:
     figure = picture(1)
     (line,) = figure.axes[0].lines

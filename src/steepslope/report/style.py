@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
@@ -36,6 +37,7 @@ POINTS_PER_INCH = 72
 FONT = "DejaVu Sans"  # comes with matplotlib, so that every machine draws the same
 TEXT, SMALL = 8.0, 7.0  # points: titles and names, numbers at axes
 LINE_HEIGHT = 1.3 * TEXT / POINTS_PER_INCH  # inches
+BESIDE_NAME = 5 * TEXT / POINTS_PER_INCH  # inches: the sample of a line in a legend, and the gaps
 SETTINGS: dict[Any, Any] = {
     "font.family": [FONT],
     "font.size": TEXT,
@@ -132,12 +134,20 @@ def _pieces(word: str, inches: float, size: float) -> Iterator[str]:
 
 def legend_below(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """Put one legend for all panels below them, in as few rows as the width of the figure has room for."""
-    beside = 5 * TEXT / POINTS_PER_INCH  # the sample of a line, and the gaps
     room = figure.get_figwidth() - 0.3
-    names = [wrapped(name, room - beside) for name in handles]
-    widest = max(text_width(line) for name in names for line in name.splitlines()) + beside
-    rows = -(-len(names) // max(1, int(room / widest)))
-    figure.legend(list(handles.values()), names, loc="outside lower center", ncols=-(-len(names) // rows))
+    names = [wrapped(name, room - BESIDE_NAME) for name in handles]
+    widths = [max(map(text_width, name.split("\n"))) + BESIDE_NAME for name in names]
+    columns = _columns(widths, room)
+    figure.legend(list(handles.values()), names, loc="outside lower center", ncols=columns)
+
+
+def _columns(widths: list[float], room: float) -> int:
+    """Return how many columns, filled one after the other as a legend does, fit into the room with fewest rows."""
+    for rows in range(1, len(widths)):
+        columns = -(-len(widths) // rows)
+        if sum(max(column) for column in np.array_split(widths, columns)) <= room:
+            return columns
+    return 1
 
 
 def svg(figure: Figure, salt: str) -> str:

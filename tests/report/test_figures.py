@@ -154,6 +154,14 @@ def test_the_chosen_value_is_readable_wherever_it_lies(chosen: float | None) -> 
     assert shown == ([] if chosen is None else [f"chosen: {chosen}"])
 
 
+def test_the_chosen_value_stands_above_all_curves() -> None:
+    figure = sweep([panel()])
+    assert_readable(figure)  # has drawn it
+    (axes,) = figure.axes
+    bottom = axes.transData.inverted().transform(axes.texts[0].get_window_extent())[0, 1]
+    assert bottom > max(values.max() for values in panel().series.values())
+
+
 def test_a_missing_run_is_left_out_of_the_mean() -> None:
     values: NDArray[np.float64] = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
     (axes,) = sweep([SweepPanel("", np.array([1.0, 2, 3]), {"loss": values}, None, "x", "y")]).axes

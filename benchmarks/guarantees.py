@@ -19,8 +19,9 @@ import numpy as np
 
 from benchmarks.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.guarantee_world import OTHERS, WORLDS, World, true_risk
+from benchmarks.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
-from steepslope.experiments.common import Row, grouped, kept_rows, write_results
+from steepslope.report.columns import grouped
 from steepslope.report.grid import Cell, Grid, markdown
 from steepslope.utilities.command_line import run
 
@@ -128,7 +129,7 @@ def tables(rows: Sequence[Row]) -> str:
     return "\n\n".join([NOTE, counts, *parts]) + "\n"
 
 
-def _grid(world: str, delta: float, rows: Sequence[Row]) -> Grid:
+def _grid(world: str, delta: float, rows: Sequence[Mapping[str, Any]]) -> Grid:
     methods = list(dict.fromkeys(row["method"] for row in rows))
     lines = [
         [Cell(f"{n:,}, {100 * risk:g} %"), _number(same[0]["hindsight"]), _number(same[0]["ceiling"])]

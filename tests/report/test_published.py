@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.experiments import published as module
-from steepslope.report.published import COLUMNS, comparison, published, spread
 from steepslope.metrics.measures import METRICS
 from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.report import published as module
 from steepslope.report.grid import Grid, markdown
+from steepslope.report.published import COLUMNS, comparison, published, spread
 
 TABLES = ("table1", "table2", "table3")
 NAMES = {"net": "ViT", "lite0": "ResNet"}

@@ -12,7 +12,7 @@ from steepslope.utilities.progress import console
 
 if TYPE_CHECKING:
     from steepslope.experiments.experiment import Experiment
-    from steepslope.experiments.lab import Lab
+    from steepslope.workflow.lab import Lab
 
 
 def reproduce(
@@ -67,10 +67,10 @@ def reproduce(
         Also show the paper's numbers, the differences, and whether ours lie within their spread.
     """
     from steepslope.experiments.experiment import ALL, experiment_names, read_experiment
-    from steepslope.experiments.lab import Lab
     from steepslope.experiments.plan import plan_lines, run, steps_of
-    from steepslope.experiments.preset import read_preset
     from steepslope.utilities.task_graph import devices_at_hand
+    from steepslope.workflow.lab import Lab
+    from steepslope.workflow.preset import read_preset
 
     chosen = read_preset(preset, changes_of(set)).changed(
         data=data, test_data=test_data, seeds=seeds, styles=styles, trained_stylizer=stylizer

@@ -1,10 +1,6 @@
-"""Experiments whose tables are committed under ``results/``; killed at any moment, they resume where they were.
+"""Tables and figures as data: the paper's and ours, a YAML file in ``catalogue/`` each, on the presets of ``workflow``.
 
-``loss_table.py`` makes a block of the paper's Table 1, ``recipe_table.py`` Table 2 by its recipe for small nets,
-``image_table.py`` every pair of backbone and classifier, ``fused_table.py`` the fused oracle on clean and distorted
-images (``distortions.py``), ``probe_table.py`` the fused oracle of a probed backbone, ``gate_table.py`` what gates
-promise and keep, counted in ``gate_measures.py``, and ``shift_table.py`` Tables 3 and A1. ``common.py`` has their
-helpers, ``published.py`` the numbers that the paper prints (``published/*.csv``) and how far from them rows are. Each
-table is made by ``python -m steepslope.experiments.NAME``, writes ``rows.json`` and renders ``table.md`` from those
-rows alone, with the columns of ``steepslope.metrics.METRICS``.
+``experiment.py`` reads one. ``methods.py`` says where the confidences of a line come from, in ``METHODS``; ``score.py``
+keeps them, with a row of metrics. ``plan.py`` finds what has to be done, does what is not done, and tells what it will
+cost. ``views.py`` makes tables and figures of what was found, by ``VIEWS``, and ``gate_views.py`` those of gates.
 """

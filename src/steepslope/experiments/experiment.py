@@ -1,4 +1,4 @@
-"""A table or figure as data: which lines, on which pairs and images, in which columns; a YAML file in ``catalogue/``."""
+"""A table or figure as data, a YAML file in ``catalogue/``: which lines, on which images, in which columns."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,12 +6,13 @@ from typing import Any
 
 from steepslope.errors import located, require_known
 from steepslope.experiments.methods import Method, method_of
+from steepslope.report.columns import MCP
 from steepslope.utilities.yaml_files import built, read_yaml
 
 FOLDER = Path(__file__).parent / "catalogue"
 ALL = "all"
 ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
-MCP, BEST = "MCP", "best single score"
+BEST = "best single score"
 Lines = dict[str, Method]  # the name of a line -> where its confidences come from
 
 

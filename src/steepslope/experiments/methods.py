@@ -1,7 +1,7 @@
 """Where the confidences of a table's line come from: a score, or an oracle and how it is made.
 
-A new line is an entry in ``METHODS``, or stands in an experiment's own file; its ``kind`` is one in ``KINDS``, and what
-follows are that kind's settings.
+A new line is an entry in ``METHODS``, or stands in an experiment's own file: its ``kind``, one in ``KINDS``, and the
+settings of that.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,16 +13,16 @@ import numpy as np
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evaluation.score import Resources, Scored, fit_set_of, score_predictions
-from steepslope.experiments.lab import HOLDOUT, TRAIN, Case, Lab
-from steepslope.experiments.oracle_steps import features_step, fused_step, oracle_step
-from steepslope.experiments.output_steps import output_steps
-from steepslope.experiments.preset import Net, Pair
-from steepslope.experiments.step import Step, frozen
 from steepslope.losses import PAPER_LOSSES
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from steepslope.theory import decision_probability
+from steepslope.workflow.lab import HOLDOUT, TRAIN, Case, Lab
+from steepslope.workflow.oracle_steps import features_step, fused_step, oracle_step
+from steepslope.workflow.output_steps import output_steps
+from steepslope.workflow.preset import Net, Pair
+from steepslope.workflow.step import Step, frozen
 
 Method = Mapping[str, Any]  # its kind, and the settings of that
 DROPOUT = "mc_dropout"

@@ -11,14 +11,14 @@ import torch
 
 from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.experiments.experiment import Experiment
-from steepslope.experiments.lab import Case, Lab
 from steepslope.experiments.methods import KINDS, Wanted
-from steepslope.experiments.oracle_steps import sweep_step
 from steepslope.experiments.score import score_step
-from steepslope.experiments.step import Step, in_order
 from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
 from steepslope.utilities.locks import locked
 from steepslope.utilities.task_graph import run_tasks
+from steepslope.workflow.lab import Case, Lab
+from steepslope.workflow.oracle_steps import sweep_step
+from steepslope.workflow.step import Step, in_order
 
 CARD, TIMES = "preset.json", "times.csv"
 TRIAL = 4  # images of noise
@@ -100,16 +100,19 @@ def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
             seen[cost.net] = seen.get(cost.net, 0) + images * len(left) * (BACKWARD if cost.trains else 1)
     speeds = {name: images_per_second(lab, name) for name in seen}
     for name, images in seen.items():
-        yield f"{name}: {images:,} forward passes, {images / speeds[name] / 3600:,.1f} hours at {speeds[name]:,.0f} images/s"
+        speed = speeds[name]
+        yield f"{name}: {images:,} forward passes, {images / speed / 3600:,.2f} hours at {speed:,.0f} images/s"
     hours = sum(images / speeds[name] for name, images in seen.items()) / 3600
-    yield f"in all {hours:,.1f} hours of nets on one device like this one; reading images and fitting come on top"
+    yield f"in all {hours:,.2f} hours of nets on one device like this one; reading images and fitting come on top"
 
 
 def images_per_second(lab: Lab, name: str) -> float:
     """Return how fast a net of random weights runs forward, after a first pass that does not count."""
     own = lab.preset.nets[name]
-    spec = f"net:{own.train['net']}?classes=10" if own.train else without_weights(own.spec)
-    net = load_classifier(spec).with_transform(own.size, own.mean, own.std, own.resize)
+    if own.train:
+        net = load_classifier(f"net:{own.train['net']}?classes=10").with_transform(mean=0.5, std=0.5)
+    else:
+        net = load_classifier(without_weights(own.spec)).with_transform(own.size, own.mean, own.std, own.resize)
     images = net.noise(TRIAL)
     with torch.inference_mode():
         net.net(images)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from steepslope.evaluation.rows import nan_to_none, table_rows
 from steepslope.evaluation.score import BASELINE, Scored
-from steepslope.experiments.experiment import BEST, MCP
-from steepslope.experiments.lab import Lab
+from steepslope.experiments.experiment import BEST
 from steepslope.experiments.methods import KINDS, METHODS, Wanted
-from steepslope.experiments.step import Cost, Step, slug
 from steepslope.metrics.curves import RiskCoverage, rank_rows
 from steepslope.outputs import ClassifierOutputs
+from steepslope.report.columns import MCP
 from steepslope.utilities.files import digest_of, read_json, staged_folder, write_json
+from steepslope.workflow.lab import Lab
+from steepslope.workflow.step import Cost, Step, slug
 
 ROW, ARRAYS = "row.json", "confidence.npz"
 DIGITS = 5  # of numbers in rows: their intervals are wider by far

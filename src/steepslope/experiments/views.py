@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from steepslope.experiments.experiment import BEST, MCP, Experiment, experiment_names
-from steepslope.experiments.lab import TEST, Case, Lab, title_of
+from steepslope.experiments.experiment import BEST, Experiment, experiment_names
+from steepslope.experiments.gate_views import gates as of_gates
 from steepslope.experiments.methods import KINDS, Wanted
-from steepslope.experiments.oracle_steps import SEARCH
 from steepslope.experiments.plan import sweeps_of, wanted_of
-from steepslope.experiments.preset import Pair
 from steepslope.experiments.score import confidences, curve_of, row_of, score_step
 from steepslope.oracle.search import Search
-from steepslope.report.columns import Row, cell, column, grouped, interval_cell, mean_cell
+from steepslope.report.columns import MCP, Row, cell, column, grouped, interval_cell, mean_cell
 from steepslope.report.figures import SweepPanel, loss_graphs, risk_coverage_grid, sweep as drawn_sweep
 from steepslope.report.grid import Cell, Grid
 from steepslope.report.outcomes import OutcomePanel, outcomes
 from steepslope.report.published import comparison
 from steepslope.report.results import write_page, write_results
 from steepslope.utilities.files import read_json
+from steepslope.workflow.lab import TEST, Case, Lab, title_of
+from steepslope.workflow.oracle_steps import SEARCH
+from steepslope.workflow.preset import Pair
 
 OURS = " *"  # after the name of a line that the paper's table does not have
 CLEAR = "In brackets: in how many seeds the paired 95 % interval of a difference lies above (↑) or below (↓) 0."
@@ -69,7 +70,8 @@ class Findings:
                    if (reason := KINDS[method["kind"]].lacks(method, preset.nets[pair.classifier]))}  # fmt: skip
         best = sorted({f"{row['is']}" for row in self.rows if row["score"] == BEST})
         parts = [
-            f"In percent but where a heading tells another unit; mean ± standard deviation over {len(preset.seeds)} seeds.",
+            "In percent but where a heading tells another unit; mean ± standard deviation over "
+            f"{len(preset.seeds)} seeds.",
             "A star: not in the paper's table." if experiment.beside else "",
             CLEAR if any(name.startswith(("delta_", "best_")) for name in experiment.columns) else "",
             f"The best single score has the least AURC on held-out rows ({', '.join(best)})." if best else "",
@@ -189,6 +191,11 @@ def sweep(found: Findings) -> Shown:
     yield "-sweep", drawn_sweep(panels)
 
 
+def gates(found: Findings) -> Shown:
+    """Show what gates promise, keep and warn of."""
+    yield from of_gates(found.lab, found.scores, found.experiment.title)
+
+
 VIEWS: dict[str, Callable[[Findings], Shown]] = {
     "table": table,
     "matrix": matrix,
@@ -196,6 +203,7 @@ VIEWS: dict[str, Callable[[Findings], Shown]] = {
     "risk_coverage": risk_coverage,
     "losses": losses,
     "sweep": sweep,
+    "gates": gates,
 }
 
 

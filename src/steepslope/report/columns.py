@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from steepslope.errors import require_known
-from steepslope.experiments.score import BASELINE
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Metric
 from steepslope.metrics.paper import PAPER_METRICS
 from steepslope.report.grid import UNDEFINED, Cell
 
 Row = Mapping[str, Any]
+MCP = "MCP"  # the line with which all others are compared
 
 
 class Column(NamedTuple):
@@ -62,7 +62,7 @@ def cell(rows: Sequence[Row], name: str) -> Cell:
     """Return the mean of a value over rows, one a seed; of a difference also in how many seeds it is clear."""
     one = column(name)
     values = [row.get(name) for row in rows]
-    if (rows[0]["score"] == BASELINE and one.sign) or any(value is None for value in values):
+    if (rows[0]["score"] == MCP and one.sign) or any(value is None for value in values):
         return UNDEFINED
     mean = mean_cell([value["value"] for value in values if value], one.scale, one.sign)
     return Cell(mean.text, arrows(values)) if one.sign and mean is not UNDEFINED else mean

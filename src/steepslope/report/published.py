@@ -91,7 +91,7 @@ def spread(std: float, seeds: int) -> float:
 
 def _by_names(rows: Sequence[Row], names: Mapping[str, str], has_oracles: bool) -> dict[Any, list[Row]]:
     """Return the rows by the paper's names of oracle, classifier, place and score."""
-    renamed = [row | {key: names.get(row[key], row[key]) for key in PLACE} for row in rows]
+    renamed = [{**row, **{key: names.get(row[key], row[key]) for key in PLACE}} for row in rows]
     return grouped(renamed if has_oracles else [row | {"oracle": None} for row in renamed], *PLACE)
 
 

@@ -1,7 +1,8 @@
 """From words on the command line to a call: options from type hints, presets, and errors in one line.
 
-A function is a command. Its parameters are options, those before a ``/`` are words without a dash, and those that are
-option classes (frozen dataclasses) give one option a field. Lists are written with commas. A class with a field ``parameters`` gives the losses' parameters.
+A function is a command. Its parameters are options, and those that are option classes (frozen dataclasses) give one
+option a field. Parameters before a ``/`` are given alone. Lists are written with commas. A class with a
+field ``parameters`` gives the losses' parameters.
 """
 
 import argparse

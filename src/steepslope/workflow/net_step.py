@@ -5,8 +5,8 @@ from functools import partial
 from steepslope.classifiers.checkpoints import CARD
 from steepslope.classifiers.training import recipe_for, train_classifier
 from steepslope.data.datasets import SPLIT_SEED
-from steepslope.experiments.lab import TRAIN, Lab
-from steepslope.experiments.step import Cost, Step, told
+from steepslope.workflow.lab import TRAIN, Lab
+from steepslope.workflow.step import Cost, Step, told
 
 
 def net_steps(lab: Lab, name: str, seed: int) -> list[Step]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from steepslope.deploy.prediction_file import Summary
 from steepslope.deploy.verdict import WARNINGS
-from steepslope.experiments.common import Row
 from steepslope.gate import Gate, threshold_sequence
 from steepslope.gate.binomial import interval
 from steepslope.gate.decisions import class_names
@@ -19,6 +18,7 @@ from steepslope.gate.judge import Judge
 from steepslope.outputs import ClassifierOutputs
 
 Rows = NDArray[np.int64]
+Row = dict[str, Any]
 SPLITS = 20
 DELTA = 0.05
 ALL, PREDICTED, BATCH = "all", "predicted", "batch"  # what has a threshold of its own

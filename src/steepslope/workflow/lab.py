@@ -15,12 +15,12 @@ from steepslope.data.class_names import ClassNames
 from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split, parse_dataset
 from steepslope.data.images import Dataset, Divisible
 from steepslope.errors import SteepslopeError
-from steepslope.experiments.preset import Net, Preset
 from steepslope.extraction.extraction import named_data
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.utilities.progress import Notice, silent
 from steepslope.utilities.weights import load_arrays
+from steepslope.workflow.preset import Net, Preset
 
 TRAIN, HOLDOUT, TEST = SPLITS = "train", "holdout", "test"
 COPIES = "-copies"
@@ -140,15 +140,13 @@ class Lab:
     def _counts(self) -> tuple[int, int]:
         """The numbers of training and test images."""
         try:
-            specs = [parse_dataset(spec).look() for spec in self._train_and_test]
-            train, test = (
-                len(spec.open(split if spec.splits else None)) for spec, split in zip(specs, (TRAIN, TEST), strict=True)
-            )
+            train, test = (parse_dataset(spec).look() for spec in self._train_and_test)
+            splits = (TRAIN, TEST) if train.splits else (None, None)
+            return len(train.open(splits[0])), len(test.open(splits[1]))
         except (SteepslopeError, OSError):
             if not self.preset.images:
                 raise
             return self.preset.images[TRAIN], self.preset.images[TEST]
-        return train, test
 
     def images(self, name: str, seed: int, place: str) -> Dataset:
         """Return a set of images: a split, its augmented copies, or what a shift has written."""
@@ -172,8 +170,8 @@ class Lab:
             return outputs
         arrays = load_arrays(self.folder("nets", name, seed) / PROBE)
         logits = np.asarray(outputs.require_features(), dtype=np.float32) @ arrays["weights"] + arrays["bias"]
-        further = {"noise": outputs.noise} if outputs.noise is not None else {}
-        return ClassifierOutputs(logits, outputs.labels, outputs.features, outputs.ids, **further)
+        found = ClassifierOutputs(logits, outputs.labels, outputs.features, outputs.ids)
+        return found if outputs.noise is None else found.changed(noise=outputs.noise)
 
     def outputs(self, name: str, seed: int, place: str) -> ClassifierOutputs:
         """Return the same with the features of the auxiliary net, where these were extracted."""

@@ -9,10 +9,8 @@ from PIL import Image
 
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Divisible
+from steepslope.data.shift_card import CARD as SHIFT_CARD
 from steepslope.data.shifted import Shift, Shifted
-from steepslope.experiments.lab import ADVERSARIAL, COPIES, SPLITS, STYLIZED, TEST, TRAIN, Case, Lab
-from steepslope.experiments.net_step import net_steps
-from steepslope.experiments.step import Cost, Step, told
 from steepslope.shifts.recolor_options import RecolorOptions
 from steepslope.shifts.recoloring import Recoloring
 from steepslope.shifts.specs import parse_data
@@ -20,8 +18,11 @@ from steepslope.shifts.stylization import StylizeSpec, style_data
 from steepslope.shifts.stylizer import CARD as STYLIZER_CARD
 from steepslope.shifts.stylizer_options import StylizerTraining
 from steepslope.shifts.stylizer_training import train_stylizer
-from steepslope.shifts.writing import CARD as SHIFT_CARD, write_shifted
+from steepslope.shifts.writing import write_shifted
 from steepslope.utilities.files import staged_folder
+from steepslope.workflow.lab import ADVERSARIAL, COPIES, SPLITS, STYLIZED, TEST, TRAIN, Case, Lab
+from steepslope.workflow.net_step import net_steps
+from steepslope.workflow.step import Cost, Step, told
 
 CONTENT = 2_000  # training images that a stylizer is trained on
 PHOTOGRAPHS = ("china", "flower")  # those that come with scikit-learn
@@ -38,7 +39,7 @@ def shift_steps(lab: Lab, case: Case) -> list[Step]:
     rows = f"first {preset.rows:,}" if preset.rows else "all"
     about = f"shift the {rows} test images: {where}{f' against {name}' if attacks else ''} {told(settings)}".rstrip()
     needs = [*net_steps(lab, name, seed), *([stylizer_step(lab)] if where == STYLIZED else [])]
-    steps = settings.get("steps", RecolorOptions().steps)
+    steps = int(settings.get("steps", RecolorOptions().steps))
     cost = Cost(name, where, steps, trains=True) if attacks else None
     run = partial(write_shift, where=where, name=name, seed=seed, place=case.place)
     return [Step(lab.shifted(case.place), SHIFT_CARD, about, run, tuple(needs), cost)]

@@ -6,7 +6,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from steepslope.experiments.lab import Lab
+from steepslope.workflow.lab import Lab
 
 Settings = tuple[tuple[str, Any], ...]  # sorted, so that they can be compared and hashed
 

@@ -7,16 +7,16 @@ from functools import partial
 import numpy as np
 
 from steepslope.estimators.linear import fit_standardised_softmax
-from steepslope.experiments.lab import ADVERSARIAL, COPIES, PROBE, TRAIN, Case, Lab
-from steepslope.experiments.net_step import net_steps
-from steepslope.experiments.shift_steps import shift_steps
-from steepslope.experiments.step import Cost, Step, told
 from steepslope.extraction.extraction import extract, summary
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.utilities.files import staged_folder
 from steepslope.utilities.weights import save_arrays
+from steepslope.workflow.lab import ADVERSARIAL, COPIES, PROBE, TRAIN, Case, Lab
+from steepslope.workflow.net_step import net_steps
+from steepslope.workflow.shift_steps import shift_steps
+from steepslope.workflow.step import Cost, Step, told
 
 PROBED = 0.8  # of the training rows
 PENALTY = 1e-3

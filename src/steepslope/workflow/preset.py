@@ -20,9 +20,9 @@ class Net:
     """A classifier, or the backbone of an oracle.
 
     It is either frozen, by its ``spec``, or trained here, one a seed, by settings of train-classifier in ``train``; its
-    ``size``, ``mean``, ``std`` and ``resize`` change a frozen one's input. With ``probe`` the classifier is a linear one
-    on its features, one a seed. ``passes`` are forward passes with dropout, 0 where it has none; ``auxiliary`` names
-    the net whose features the fused oracle of budget auxiliary sees beside.
+    ``size``, ``mean``, ``std`` and ``resize`` change a frozen one's input. With ``probe`` the classifier is a linear
+    one on its features, one a seed. ``passes`` are forward passes with dropout, 0 where it has none; ``auxiliary``
+    names the net whose features the fused oracle of budget auxiliary sees beside.
     """
 
     spec: str = ""
@@ -73,7 +73,7 @@ class Pair:
     @property
     def selects(self) -> bool:
         """Whether epochs are compared on held-out rows."""
-        return self.training.get("select", "last") != "last"
+        return bool(self.training.get("select", "last") != "last")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +82,12 @@ class Preset:
 
     ``data`` are labelled images, as a spec that has a training and a test split, or a folder with the subfolders train
     and val (or ``test_data``), of which ``holdout`` test images are held out, since the classifier has seen all others.
-    ``rows`` is how many test images a shift changes, 0 all; ``crop`` the side to which these are brought first.
-    ``stylizer`` are settings of its training, with the ``net`` that it begins with, ``styles`` the folder of its styles, and ``trained_stylizer`` one that is
-    there. ``images`` are the numbers of images for plans without data. ``stands_for`` maps nets to the paper's names;
-    ``is_paper_data`` tells whether the data are the paper's.
+    ``rows`` is how many test images a shift changes, 0 all; ``crop`` the side to which these are brought first, and
+    ``side`` that at which they are stylised. ``stylizer`` are settings of its training, with the ``net`` that it begins
+    with, ``styles`` the folder of its styles, and ``trained_stylizer`` one that is there. ``features`` are settings of
+    all oracles on features, ``recolor`` those of the attack, ``sweep`` the candidates of a sweep. ``images`` are the
+    numbers of images, for plans without data. ``stands_for`` maps nets to the paper's names; ``is_paper_data`` tells
+    whether the data are the paper's.
     """
 
     name: str
@@ -116,7 +118,7 @@ class Preset:
         return bool(self.recipe if group == "recipe" else self.pairs)
 
     def group(self, name: str) -> tuple[Pair, ...]:
-        """Return the pairs of an experiment: all, some, or those of the recipe for small nets; raise if there are none."""
+        """Return the pairs of an experiment: all, some, or those of the recipe for small nets; raise if none."""
         groups = {"all": self.pairs, "first": self.pairs[:1], "first-two": self.pairs[:2], "last-two": self.pairs[2:],
                   "recipe": self.recipe}  # fmt: skip
         require_known("group of pairs", name, groups)

@@ -5,17 +5,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from steepslope.experiments.lab import COPIES, HOLDOUT, TRAIN, Case, Lab
-from steepslope.experiments.net_step import net_steps
-from steepslope.experiments.output_steps import output_steps, rows_step
-from steepslope.experiments.preset import Pair
-from steepslope.experiments.step import Cost, Settings, Step, frozen, slug, told
 from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.oracle import Oracle
 from steepslope.oracle.search import Search, search
 from steepslope.oracle.storage import CARD
 from steepslope.utilities.files import digest_of, staged_folder, write_json
+from steepslope.workflow.lab import COPIES, HOLDOUT, TRAIN, Case, Lab
+from steepslope.workflow.net_step import net_steps
+from steepslope.workflow.output_steps import output_steps, rows_step
+from steepslope.workflow.preset import Pair
+from steepslope.workflow.step import Cost, Settings, Step, frozen, slug, told
 
 SEARCH = "search.json"
 
@@ -99,13 +99,10 @@ def sweep_step(lab: Lab, pair: Pair, seed: int) -> Step:
     """Return the step that searches the slopes of steep slope in the paper's order: α⁻ with α⁺ frozen, then α⁺."""
     sweep = lab.preset.sweep
     folder = lab.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
-    needs = (
-        *tried(lab, pair, 1.0, 1.0, seed).needs,
-        *output_steps(lab, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT]),
-    )
-    one = tried(lab, pair, 1.0, 1.0, seed).cost
-    assert one is not None
-    cost = one._replace(times=one.times * (len(sweep["negatives"]) + len(sweep["positives"]) - 1))
+    one = tried(lab, pair, 1.0, 1.0, seed)
+    assert one.cost is not None
+    cost = one.cost._replace(times=one.cost.times * (len(sweep["negatives"]) + len(sweep["positives"]) - 1))
+    needs = *one.needs, *output_steps(lab, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
     about = f"sweep steep slope of {pair.title} on held-out rows: {told(sweep)}"
     return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs, cost)
 

@@ -28,8 +28,8 @@ HEADINGS = ["promised, line", "certified coverage", "coverage", "risk", "splits 
 KEPT = """Promised at delta 5 %, in percent: coverage of the rows that a gate was calibrated on, coverage and risk of \
 the others, and in how many of 20 random halves the risk is above what was promised; means over seeds. A promise is of \
 the risk in the long run: on other rows, a risk just within it is above it now and then."""
-WARNED = """Gates for 2 % are calibrated on clean images that were not shifted. Broken: the lower 95 % bound of the risk \
-of what is accepted is above the promise; kept: the risk itself is not. Of how many a warning is given, without \
+WARNED = """Gates for 2 % are calibrated on clean images that were not shifted. Broken: the lower 95 % bound of the \
+risk of what is accepted is above the promise; kept: the risk itself is not. Of how many a warning is given, without \
 labels."""
 
 

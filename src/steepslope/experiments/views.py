@@ -1,6 +1,6 @@
 """What an experiment shows of its scores: tables as grids, and figures. A new view is a function and an entry."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -153,7 +153,8 @@ def histograms(found: Findings) -> Shown:
         for name, folder in found.first_seed(pair, where).items():
             scored, is_correct = confidences(folder)
             about = [pair.title, *([title_of(where)] if where != TEST else []), found.title(name)]
-            line.append(OutcomePanel(", ".join(about), scored.unit_confidence, is_correct))
+            title = ", ".join(about).replace(OURS, f"\N{NO-BREAK SPACE}{OURS.strip()}")
+            line.append(OutcomePanel(title, scored.unit_confidence, is_correct))
         panels.append(line)
     yield "-histograms", outcomes(panels)
 
@@ -220,6 +221,12 @@ def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
         grid = comparison(experiment.published, rows, preset.stands_for, data)
         shown |= {} if grid is None else {f"{experiment.name}-compared": grid}
     about = {"title": experiment.title, "source": experiment.source, "preset": preset.name}
-    write_results(out, experiment.name, about, shown, found.rows)
+    write_results(out, experiment.name, about, shown, [_kept(row, experiment.columns) for row in found.rows])
     write_page(out, experiment_names())
     return [one for name, one in shown.items() if isinstance(one, Grid) and not name.endswith("-seeds")]
+
+
+def _kept(row: Row, columns: Sequence[str]) -> Row:
+    """Return what a file of rows keeps of one: what it is of, the accuracy, the areas, and what tables show."""
+    names = ("score", "is", "seed", "oracle", "classifier", "where", "loss", "n", "accuracy", "auc", "aurc")
+    return {name: row[name] for name in dict.fromkeys((*names, "delta_auc", "best_auc", *columns)) if name in row}

@@ -72,7 +72,8 @@ def terminal(grid: Grid, titles: Sequence[str], width: int = 80) -> Group:
     Nothing in it is broken: what does not fit goes to further tables below, each with the names of the rows; names that
     leave too little room become numbers, and stand below.
     """
-    names, *columns = [[title, *(row[index].text for row in grid.rows)] for index, title in enumerate(titles)]
+    texts = [[cell.text.strip("*") if cell.text.startswith("**") else cell.text for cell in row] for row in grid.rows]
+    names, *columns = [[title, *(row[index] for row in texts)] for index, title in enumerate(titles)]
     long = [name for name in names[1:] if cell_len(name) > width // 2]
     shown = [f"({long.index(name) + 1})" if name in long else name for name in names]
     legend = [Text(f" ({number}) {name}", overflow="ignore") for number, name in enumerate(long, 1)]

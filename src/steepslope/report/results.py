@@ -1,5 +1,6 @@
 """A folder of tables and figures: Markdown, LaTeX, CSV, PNG and SVG, the rows behind them, and one page with all."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from steepslope.report.grid import Grid, markdown
 from steepslope.report.style import save
 from steepslope.report.typeset import comma_separated, latex
-from steepslope.utilities.files import read_json, staged_folder, write_json
+from steepslope.utilities.files import read_json, staged_folder
 
 PAGE = "index.html"
 EXPECTED = "the results of an experiment"
@@ -37,7 +38,9 @@ def write_results(
             save(figure, staging, one)
         short = [{key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()} for row in rows]
         grids = {one: _grid(grid) for one, grid in tables.items()}
-        write_json(staging / f"{name}.json", {**about, "figures": [*figures], "tables": grids, "rows": short})
+        card = {**about, "figures": [*figures], "tables": grids, "rows": short}
+        text = json.dumps(card, ensure_ascii=False, allow_nan=False).replace('{"score"', '\n{"score"')  # a row a line
+        (staging / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 def _grid(grid: Grid) -> dict[str, Any]:

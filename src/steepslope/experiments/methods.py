@@ -41,16 +41,18 @@ class Kind(NamedTuple):
     """A kind of methods: the step that makes one, if any, what else it needs, and the confidences it gives.
 
     ``required`` and ``allowed`` are its settings; None allows all. ``sees_images`` is whether there is another for each
-    oracle's backbone, ``learns`` whether the seed decides it. ``lacks`` tells why a classifier cannot have it.
+    oracle's backbone, ``learns`` whether the seed decides it. ``lacks`` tells why a classifier cannot have it. Where it
+    ``changes`` what another line gives, that line stands in its setting ``line``, and has been scored before.
     """
 
     needs: Callable[[Lab, Wanted], list[Step]]
-    scored: Callable[[Lab, Wanted], Scored]
+    scored: Callable[[Lab, Wanted], Scored] | None
     required: tuple[str, ...] = ()
     allowed: tuple[str, ...] | None = ()
     sees_images: bool = False
     learns: bool = True
     lacks: Callable[[Method, Net], str] = lambda method, net: ""
+    changes: Callable[[Wanted, Scored], Scored] | None = None
 
 
 def _seen(lab: Lab, case: Case) -> ClassifierOutputs:
@@ -107,14 +109,14 @@ def _image_scored(lab: Lab, wanted: Wanted) -> Scored:
     return _by_oracle(lab, wanted.case, folder, _seen(lab, wanted.case))
 
 
-def _uncut(wanted: Wanted) -> Wanted:
-    """Return the line whose oracle is cut elsewhere."""
+def inner(wanted: Wanted) -> Wanted:
+    """Return the line whose confidences another changes."""
     return wanted._replace(name=wanted.method["line"], method=METHODS[wanted.method["line"]])
 
 
-def _cut_scored(lab: Lab, wanted: Wanted) -> Scored:
+def _cut(wanted: Wanted, found: Scored) -> Scored:
     """Return trust logits less the log-odds of the pair's cut: they rank as before, and are cut at 0."""
-    found, training = _image_scored(lab, _uncut(wanted)), wanted.pair.training
+    training = wanted.pair.training
     cut = decision_probability(training.get("alpha_pos", 1.0), training.get("alpha_neg", 3.0))
     return replace(found, confidence=found.confidence - np.log(cut / (1 - cut)))
 
@@ -146,7 +148,7 @@ KINDS: dict[str, Kind] = {
     ),
     "best": Kind(_best_needs, _best_scored, learns=False),
     "images": Kind(_image_needs, _image_scored, allowed=None, sees_images=True),
-    "cut": Kind(lambda lab, wanted: _image_needs(lab, _uncut(wanted)), _cut_scored, ("line",), sees_images=True),
+    "cut": Kind(lambda lab, wanted: [], None, ("line",), sees_images=True, changes=_cut),
     "features": Kind(
         lambda lab, wanted: [_features_step(lab, wanted), *output_steps(lab, wanted.case, [wanted.case.where])],
         lambda lab, wanted: _by_oracle(lab, wanted.case, _features_step(lab, wanted).folder, _seen(lab, wanted.case)),

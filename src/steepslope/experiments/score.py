@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from steepslope.evaluation.rows import nan_to_none, table_rows
 from steepslope.evaluation.score import BASELINE, Scored
 from steepslope.experiments.experiment import BEST
-from steepslope.experiments.methods import KINDS, METHODS, Wanted
+from steepslope.experiments.methods import KINDS, METHODS, Wanted, inner
 from steepslope.metrics.curves import RiskCoverage, rank_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.columns import MCP
@@ -31,8 +31,9 @@ def score_step(lab: Lab, wanted: Wanted) -> Step:
     own = "" if wanted.method == METHODS.get(name) else f"-{digest_of(wanted.method)[:8]}"
     folder = lab.folder("scores", case.classifier, case.seed) / case.place / (case.oracle or "") / f"{slug(name)}{own}"
     about = f"score {name}{f' of {case.oracle}' if case.oracle else ''} on {case.classifier}, {case.where}"
-    needs = *kind.needs(lab, wanted), *rivals(lab, wanted)
-    cost = Cost(wanted.pair.oracle, case.where) if kind.sees_images else None
+    changed = [] if kind.changes is None else [score_step(lab, inner(wanted))]
+    needs = *kind.needs(lab, wanted), *rivals(lab, wanted), *changed
+    cost = Cost(wanted.pair.oracle, case.where) if kind.sees_images and not changed else None
     return Step(folder, ROW, about, partial(score, wanted=wanted._replace(case=case)), needs, cost)
 
 
@@ -46,13 +47,21 @@ def score(lab: Lab, wanted: Wanted) -> None:
     """Score it, and measure it."""
     case = wanted.case
     outputs = lab.own_outputs(case.classifier, case.seed, case.place)
-    scored = KINDS[wanted.method["kind"]].scored(lab, wanted)
+    scored = _scored(lab, wanted)
     others = [confidences(step.folder)[0] for step in rivals(lab, wanted)]
     row = measured(replace(scored, name=wanted.name), others, outputs, case.seed, lab.preset.resamples)
     about = {"seed": case.seed, "oracle": case.oracle, "classifier": case.classifier, "where": case.where}
     with staged_folder(score_step(lab, wanted).folder, last=ROW) as staging:
         np.savez_compressed(staging / ARRAYS, confidence=scored.confidence, is_correct=outputs.is_correct)
         write_json(staging / ROW, {**about, "is": scored.name, "scale": scored.scale, **row})
+
+
+def _scored(lab: Lab, wanted: Wanted) -> Scored:
+    kind = KINDS[wanted.method["kind"]]
+    if kind.changes is not None:
+        return kind.changes(wanted, confidences(score_step(lab, inner(wanted)).folder)[0])
+    assert kind.scored is not None
+    return kind.scored(lab, wanted)
 
 
 def row_of(folder: Path) -> dict[str, Any]:

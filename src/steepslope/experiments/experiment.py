@@ -7,12 +7,15 @@ from typing import Any
 from steepslope.errors import located, require_known
 from steepslope.experiments.methods import Method, method_of
 from steepslope.report.columns import MCP
+from steepslope.shifts.corruptions import PAPER_CORRUPTIONS
+from steepslope.shifts.distortions import DISTORTIONS
 from steepslope.utilities.yaml_files import built, read_yaml
 
 FOLDER = Path(__file__).parent / "catalogue"
 ALL = "all"
 ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
 BEST = "best single score"
+ALL_OF = {"corrupt": (PAPER_CORRUPTIONS, range(1, 6)), "distort": (tuple(DISTORTIONS), range(2))}
 Lines = dict[str, Method]  # the name of a line -> where its confidences come from
 
 
@@ -21,7 +24,7 @@ class Experiment:
     """One table or figure, or several that go together.
 
     ``source`` is its place in the paper, or empty. ``pairs`` are a group of the preset's; ``where`` are sets of images:
-    test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5. The lines of ``paper`` are those of the
+    test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5, where * stands for all. The lines of ``paper`` are those of the
     paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``; ``published`` names the
     paper's own numbers, and ``settings`` are a view's own.
     """
@@ -70,7 +73,23 @@ def read_experiment(name: str) -> Experiment:
     with located(path.name):
         content = read_yaml(path)
         lines = {key: _lines(content.get(key, [])) for key in ("paper", "beside")}
-        return built(Experiment, {**content, **lines, "name": path.stem}, "an experiment")
+        where = {"where": [one for name in content.get("where", ["test"]) for one in expanded(name)]}
+        return built(Experiment, {**content, **lines, **where, "name": path.stem}, "an experiment")
+
+
+def expanded(where: str) -> list[str]:
+    """Return the sets of images that a name with * stands for: the paper's corruptions, or our distortions.
+
+    >>> expanded("test"), len(expanded("corrupt:*:5")), len(expanded("corrupt:*:*")), expanded("distort:blur:*")
+    (['test'], 15, 75, ['distort:blur:0', 'distort:blur:1'])
+    """
+    if "*" not in where:
+        return [where]
+    shift, kind, level = where.split(":")
+    require_known(f"shift of {where}:", shift, ALL_OF)
+    kinds, levels = ALL_OF[shift]
+    return [f"{shift}:{one}:{of}" for one in (kinds if kind == "*" else [kind])
+            for of in (levels if level == "*" else [level])]  # fmt: skip
 
 
 def _lines(entries: list[Any]) -> Lines:

@@ -39,8 +39,8 @@ def reproduce(
     Parameters
     ----------
     experiment
-        table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h, another of the catalogue,
-        all, or a YAML file of one's own.
+        table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h; all, which are these as
+        far as the preset has them; on-features, gates, severities, distortions; or a YAML file of one's own.
     preset
         On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet, or a YAML file of one's own.
     data
@@ -80,7 +80,7 @@ def reproduce(
     names = experiment_names() if experiment == ALL else [experiment]
     experiments = [read_experiment(name) for name in names]
     if experiment == ALL:
-        experiments = [one for one in experiments if not one.lines or chosen.has(one.pairs)]
+        experiments = [one for one in experiments if one.source and (not one.lines or chosen.has(one.pairs))]
     steps = steps_of(experiments, lab)
     if dry_run:
         for line in plan_lines(steps, lab):

@@ -24,9 +24,9 @@ class Experiment:
     """One table or figure, or several that go together.
 
     ``source`` is its place in the paper, or empty. ``pairs`` are a group of the preset's; ``where`` are sets of images:
-    test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5, where * stands for all. The lines of ``paper`` are those of the
-    paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``; ``published`` names the
-    paper's own numbers, and ``settings`` are a view's own.
+    test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5, in which * stands for all. The lines of
+    ``paper`` are those of the paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``;
+    ``published`` names the paper's own numbers, and ``settings`` are a view's own.
     """
 
     name: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from steepslope.checks import optional, require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.progress import console
+from steepslope.utilities.progress import console, say
 
 if TYPE_CHECKING:
     from steepslope.experiments.experiment import Experiment
@@ -76,7 +76,7 @@ def reproduce(
         data=data, test_data=test_data, seeds=seeds, styles=styles, trained_stylizer=stylizer
     )
     folder = Path(out or f"runs/reproduce/{chosen.name}")
-    lab = Lab(chosen, Path(work) if work else folder / "work", console().print)
+    lab = Lab(chosen, Path(work) if work else folder / "work", say)
     names = experiment_names() if experiment == ALL else [experiment]
     experiments = [read_experiment(name) for name in names]
     if experiment == ALL:

@@ -62,7 +62,7 @@ def run(steps: Sequence[Step], lab: Lab, jobs: int) -> None:
         If the work folder holds the work of another preset, or for whatever a step finds wrong.
     """
     needs = {step.folder: [one.folder for one in step.needs] for step in steps}
-    bare = replace(lab)  # without the nets that were loaded: it is sent to processes
+    bare = replace(lab)  # without the nets that were loaded: it may be sent to processes
     tasks = {step.folder: partial(_timed, bare, replace(step, needs=())) for step in steps if not step.is_complete}
     with locked(lab.work):
         made = json.loads(json.dumps(lab.preset.as_json()))

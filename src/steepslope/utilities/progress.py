@@ -15,6 +15,11 @@ def silent(line: str) -> None:
     """Drop a notice."""
 
 
+def say(line: str) -> None:
+    """Print a notice on standard error; unlike a console, it can be sent to another process."""
+    console().print(line)
+
+
 def console() -> Console:
     """Return the console that writes to standard error."""
     return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)

@@ -65,8 +65,8 @@ class Lab:
     preset: Preset
     work: Path
     notice: Notice = silent
-    _nets: dict[tuple[str, int | None], Classifier] = field(default_factory=dict, repr=False)
-    _sets: dict[tuple[str, int | None], Mapping[str, Dataset]] = field(default_factory=dict, repr=False)
+    _nets: dict[tuple[str, int | None], Classifier] = field(default_factory=dict, init=False, repr=False)
+    _sets: dict[tuple[str, int | None], Mapping[str, Dataset]] = field(default_factory=dict, init=False, repr=False)
 
     def of(self, name: str, seed: int) -> tuple[Net, int | None]:
         """Return a net, and the seed of its classifier; None where all seeds share it."""

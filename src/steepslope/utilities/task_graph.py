@@ -1,10 +1,11 @@
 """Tasks that need one another, done one after another, or several at once in processes with a GPU each."""
 
 import os
+import threading
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from graphlib import TopologicalSorter
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 import torch
@@ -71,8 +72,15 @@ def _in_order(
 
 
 def _set_up(numbers: Any, devices: int, threads: int) -> None:
-    """Give a process its GPU and its part of the cores."""
+    """Give a process its GPU and its part of the cores; it ends when the one that started it is killed."""
+    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     number = numbers.get()
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(number % devices)
     torch.set_num_threads(threads)
+
+
+def _end_with(parent: Any) -> None:
+    """End this process at once when another has ended: what it had begun goes on when the run is started again."""
+    parent.join()
+    os._exit(1)

@@ -21,8 +21,8 @@ def say(line: str) -> None:
 
 
 def console() -> Console:
-    """Return the console that writes to standard error."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    """Return the console that writes lines to standard error as they are: ``corrupt:fog:3`` is no emoji."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def reproduce(
     stylizer
         Folder of a trained stylizer; by default one is trained.
     set
-        Changes of the preset, as nets.vit.spec=timm:NAME, with commas between them.
+        Changes of the preset, as nets.vit.spec=timm:NAME or pairs.0.training.epochs=1, with commas between them.
     jobs
         Number of pieces of work at once, each on a GPU of its own where there are any; by default one a GPU.
     dry_run

@@ -35,12 +35,12 @@ def built(kind: type[T], content: Mapping[str, Any], place: str) -> T:
     >>> from dataclasses import dataclass
     >>> @dataclass
     ... class Point:
-    ...     x: int
-    >>> built(Point, {"x": [1, 2]}, "a point")
-    Point(x=(1, 2))
-    >>> built(Point, {"y": 1}, "a point")
+    ...     place: tuple[int, int]
+    >>> built(Point, {"place": [1, 2]}, "a point")
+    Point(place=(1, 2))
+    >>> built(Point, {"palce": [1, 2]}, "a point")
     Traceback (most recent call last):
-    steepslope.errors.SteepslopeError: unknown field of a point: 'y': did you mean 'x'? Known: x
+    steepslope.errors.SteepslopeError: unknown field of a point: 'palce': did you mean 'place'? Known: place
 
     Raises
     ------
@@ -61,15 +61,33 @@ def built(kind: type[T], content: Mapping[str, Any], place: str) -> T:
 def set_at(content: dict[str, Any], place: str, value: Any) -> None:
     """Set what a place such as ``nets.vit.size`` holds; all but its last part must be there.
 
-    >>> content = {"nets": {"vit": {"size": 384}}}
+    Elements of lists are named by their numbers from 0 on.
+
+    >>> content = {"nets": {"vit": {"size": 384}}, "stages": [{"epochs": 500}, {"epochs": 20}]}
     >>> set_at(content, "nets.vit.size", 32)
+    >>> set_at(content, "stages.1.epochs", 2)
     >>> content
-    {'nets': {'vit': {'size': 32}}}
+    {'nets': {'vit': {'size': 32}}, 'stages': [{'epochs': 500}, {'epochs': 2}]}
+
+    Raises
+    ------
+    SteepslopeError
+        If a part before the last is not there, with the closest name, or holds neither names nor a list; or if a list
+        has no element of that number.
     """
     *parents, last = place.split(".")
+    inside: Any = content
     for name in parents:
-        require_known(f"place in {place!r}:", name, content)
-        content = content[name]
-        if not isinstance(content, dict):
-            raise SteepslopeError(f"expected names and values below it, found {content!r}", name)
-    content[last] = value
+        inside = inside[_key(inside, name, place)]
+        if not isinstance(inside, dict | list):
+            raise SteepslopeError(f"expected names and values below it, found {inside!r}", name)
+    inside[last if isinstance(inside, dict) else _key(inside, last, place)] = value
+
+
+def _key(inside: dict[str, Any] | list[Any], name: str, place: str) -> Any:
+    """Return a name as what finds its value in a mapping or list that has it."""
+    if isinstance(inside, dict):
+        require_known(f"place in {place!r}:", name, inside)
+        return name
+    require_known(f"place in {place!r}:", name, [str(number) for number in range(len(inside))])
+    return int(name)

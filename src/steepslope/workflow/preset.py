@@ -1,6 +1,7 @@
 """On what an experiment runs: data, nets, pairs of oracle and classifier, seeds; a YAML file in ``presets/`` each."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,6 +14,7 @@ from steepslope.utilities.yaml_files import built, read_yaml, set_at
 
 FOLDER = Path(__file__).parent / "presets"
 INPUT = ("size", "mean", "std", "resize")
+GROUPS = ("pairs", "recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,8 @@ def preset_names() -> list[str]:
 def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
     """Read a preset by its name, or from a YAML file of one's own.
 
-    ``changes`` maps places in it, such as ``nets.vit.spec``, to text that YAML reads.
+    ``changes`` maps places in it, such as ``nets.vit.spec``, to text that YAML reads. They reach into the settings that
+    a training has by the name of a preset: ``recipe.0.training.stages.0.epochs``.
 
     Raises
     ------
@@ -156,11 +159,12 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
     if not own:
         require_known("preset", name, preset_names())
     with located(f"preset {name}"):
-        content = read_yaml(Path(name) if own else FOLDER / f"{name}.yaml")
+        content = _with_trainings(read_yaml(Path(name) if own else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
             set_at(content, place, yaml.safe_load(text))
-        nets = {net: built(Net, _with_preset(one, "train"), f"nets.{net}") for net, one in content["nets"].items()}
-        groups = {key: tuple(_pair(one, nets) for one in content.get(key, ())) for key in ("pairs", "recipe")}
+            content = _with_trainings(content)
+        nets = {net: built(Net, one, f"nets.{net}") for net, one in content["nets"].items()}
+        groups = {key: tuple(_pair(one, nets) for one in content.get(key, ())) for key in GROUPS}
         for net, one in nets.items():
             if one.auxiliary is not None:
                 require_known(f"net in nets.{net}.auxiliary", one.auxiliary, nets)
@@ -168,13 +172,22 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
 
 
 def _pair(content: Mapping[str, Any], nets: Mapping[str, Net]) -> Pair:
-    pair = built(Pair, _with_preset(content, "training"), "pairs")
+    pair = built(Pair, content, "pairs")
     for net in (pair.oracle, pair.classifier):
         require_known("net in pairs", net, nets)
     return pair
 
 
-def _with_preset(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the content with the settings of a preset of ``steepslope.presets`` in place of its name."""
-    value = content.get(name, {})
-    return {**content, name: training_preset(value) if isinstance(value, str) else value} if value else {**content}
+def _with_trainings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content with the settings of trainings in place of their names, each entry with its own copy."""
+    nets = {name: _with_training(one, "train") for name, one in content["nets"].items()}
+    groups = {key: [_with_training(one, "training") for one in content[key]] for key in GROUPS if key in content}
+    return {**content, "nets": nets, **groups}
+
+
+def _with_training(content: Any, key: str) -> Any:
+    """Return an entry with the settings of a preset of ``steepslope.presets`` in place of its name."""
+    if not isinstance(content, Mapping) or not content.get(key):
+        return content
+    value = content[key]
+    return {**content, key: training_preset(value) if isinstance(value, str) else deepcopy(value)}

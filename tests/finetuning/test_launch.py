@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ import torch
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli import main
-from steepslope.errors import SteepslopeError
 from steepslope.finetuning import sources
-from steepslope.finetuning.launch import stages_of, train_stages
+from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest
-from steepslope.losses import LOSSES, LossSettings, cross_entropy
 from steepslope.oracle.on_images import ImageOracle
-from tests.finetuning.trainings import words
+from steepslope.outputs import ClassifierOutputs
+from tests.finetuning.trainings import training_of, words
 
 
 def test_stages_begin_where_the_one_before_ended(home: Path, tmp_path: Path) -> None:
@@ -60,14 +60,11 @@ def test_stages_share_what_is_opened_and_give_notice(
     assert [ImageOracle.load(tmp_path / name).recipe["alpha_neg"] for name in "ab"] == [3, 2]
 
 
-def test_every_loss_that_weighs_by_counts_needs_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def counted(z: torch.Tensor, target: torch.Tensor, *, class_counts: tuple[int, int] = (1, 1)) -> torch.Tensor:
-        return cross_entropy(z, target) * class_counts[0]
-
-    monkeypatch.setitem(LOSSES, "counted", counted)
-    needing = {name for name in LOSSES if LossSettings(name).needs_counts}
-    assert needing == {"class_balanced", "counted"}
-    for loss in needing:
-        request = FinetuneRequest(oracle="net:digits-net", classifier="net:digits-net", data="digits", loss=loss)
-        with pytest.raises(SteepslopeError, match=f"{loss} weighs by how many are wrong"):
-            stages_of(request)
+def test_a_loss_that_weighs_by_counts_gets_those_of_a_live_classifier(home: Path) -> None:
+    """They are those of its predictions on the images as they are, whatever flips are drawn."""
+    net = f"checkpoint:{home / 'classifier'}"
+    loss = training_of(home, outputs=None, classifier=net, flip=True, loss="class_balanced").loss
+    assert isinstance(loss, partial)
+    correct = ClassifierOutputs.load(home / "outputs" / "train").is_correct
+    assert 0 < correct.sum() < len(correct)
+    assert loss.keywords["class_counts"] == ((~correct).sum(), correct.sum())

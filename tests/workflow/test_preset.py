@@ -32,7 +32,7 @@ def test_pairs_that_share_a_training_are_changed_one_at_a_time() -> None:
 def test_unknown_settings_are_named() -> None:
     with pytest.raises(SteepslopeError, match="preset mnist: unknown preset 'mnits': did you mean 'mnist'"):
         read_preset("mnist", {"recipe.0.training": "mnits"})
-    with pytest.raises(SteepslopeError, match="unknown place in 'recipe.1.oracle'"):
+    with pytest.raises(SteepslopeError, match=r"unknown place in 'recipe\.1\.oracle'"):
         read_preset("mnist", {"recipe.1.oracle": "small"})
     with pytest.raises(SteepslopeError, match="unknown net in pairs 'smal': did you mean 'small'"):
         read_preset("mnist", {"recipe.0.oracle": "smal"})

@@ -45,8 +45,6 @@ def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
 
 
 def _problems_of_stage(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> Iterator[str]:
-    if request.outputs is None and loss_of(recipe).needs_counts and not recipe.features_stay:
-        yield f"{recipe.loss} weighs by how many are wrong: extract the outputs and give --outputs"
     if request.outputs is not None and recipe.select != "last" and request.valid is None:
         yield f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none"
     for name in SAME:

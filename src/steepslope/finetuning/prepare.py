@@ -97,10 +97,12 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     known = fit_set.known_outputs(workers) if recipe.features_stay else fit_set.outputs
     if known is not None:
         check_errors(known)
+    # a live classifier is run once over the images as they are, only to count its errors
+    counted = fit_set.known_outputs(workers) if loss.needs_counts and known is None else known
     source, targets = _source(oracle, recipe, fit_set, workers), _targets(known, fit_set, loss, fabric)
     score = None if validation is None else _validation(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
-    return Training(oracle, recipe, source, targets, loss.bind(known), score, key, workers, sources.tensorboard)
+    return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers, sources.tensorboard)
 
 
 def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None, num_classes: int = 2) -> ImageOracle:

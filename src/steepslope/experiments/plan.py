@@ -21,8 +21,7 @@ from steepslope.workflow.oracle_steps import sweep_step
 from steepslope.workflow.step import Step, in_order
 
 CARD, TIMES = "preset.json", "times.csv"
-TRIAL = 4  # images of noise
-BACKWARD = 3  # a step of training counts as so many forward passes
+TRIAL = 2  # images of noise
 
 
 def wanted_of(experiment: Experiment, lab: Lab) -> list[Wanted]:
@@ -92,22 +91,22 @@ def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
         groups.setdefault(step.about, []).append(step)
     seen: dict[str, int] = {}
     for about, some in groups.items():
-        cost, left = some[0].cost, [step for step in some if not step.is_complete]
-        images = 0 if cost is None else cost.images(lab)
+        costs, left = some[0].costs, [step for step in some if not step.is_complete]
+        images = costs[0].images(lab) if costs else 0
         done = f" ({len(some) - len(left)} done)" if len(left) < len(some) else ""
         yield f"{len(some)} × {about}{f'; {images:,} images each' if images else ''}{done}"
-        if cost is not None and left:
-            seen[cost.net] = seen.get(cost.net, 0) + images * len(left) * (BACKWARD if cost.trains else 1)
+        for cost in costs if left else ():
+            seen[cost.net] = seen.get(cost.net, 0) + cost.passes(lab) * len(left)
     speeds = {name: images_per_second(lab, name) for name in seen}
     for name, images in seen.items():
         speed = speeds[name]
-        yield f"{name}: {images:,} forward passes, {images / speed / 3600:,.2f} hours at {speed:,.0f} images/s"
+        yield f"{name}: {images:,} forward passes, {images / speed / 3600:,.2f} hours at {speed:,.1f} images/s"
     hours = sum(images / speeds[name] for name, images in seen.items()) / 3600
     yield f"in all {hours:,.2f} hours of nets on one device like this one; reading images and fitting come on top"
 
 
 def images_per_second(lab: Lab, name: str) -> float:
-    """Return how fast a net of random weights runs forward, after a first pass that does not count."""
+    """Return how fast a net of random weights runs forward; changing its transform has run it a first time."""
     own = lab.preset.nets[name]
     if own.train:
         net = load_classifier(f"net:{own.train['net']}?classes=10").with_transform(mean=0.5, std=0.5)
@@ -115,7 +114,6 @@ def images_per_second(lab: Lab, name: str) -> float:
         net = load_classifier(without_weights(own.spec)).with_transform(own.size, own.mean, own.std, own.resize)
     images = net.noise(TRIAL)
     with torch.inference_mode():
-        net.net(images)
         start = time.perf_counter()
         net.net(images)
     return TRIAL / (time.perf_counter() - start)

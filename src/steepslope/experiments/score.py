@@ -33,8 +33,8 @@ def score_step(lab: Lab, wanted: Wanted) -> Step:
     about = f"score {name}{f' of {case.oracle}' if case.oracle else ''} on {case.classifier}, {case.where}"
     changed = [] if kind.changes is None else [score_step(lab, inner(wanted))]
     needs = *kind.needs(lab, wanted), *rivals(lab, wanted), *changed
-    cost = Cost(wanted.pair.oracle, case.where) if kind.sees_images and not changed else None
-    return Step(folder, ROW, about, partial(score, wanted=wanted._replace(case=case)), needs, cost)
+    costs = (Cost(wanted.pair.oracle, case.where),) if kind.sees_images and not changed else ()
+    return Step(folder, ROW, about, partial(score, wanted=wanted._replace(case=case)), needs, costs)
 
 
 def rivals(lab: Lab, wanted: Wanted) -> list[Step]:

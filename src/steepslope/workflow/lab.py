@@ -125,7 +125,10 @@ class Lab:
         return {TRAIN: train, HOLDOUT: test.subset(held_out), TEST: test.subset(kept)}
 
     def size(self, name: str, where: str) -> int:
-        """Return how many images a set has, for plans: from the data where they are there, else as the preset tells."""
+        """Return how many images a set has, for plans: from the data where they are there, else as the preset tells.
+
+        The preset also tells of data that would be downloaded to be counted.
+        """
         train, test = self._counts
         held_out, own = self.preset.holdout or min(10_000, train // 2), self.preset.nets[name].train.get("holdout")
         where = where.removesuffix(COPIES)
@@ -139,14 +142,17 @@ class Lab:
     @cached_property
     def _counts(self) -> tuple[int, int]:
         """The numbers of training and test images."""
+        known = self.preset.images
+        if known and parse_dataset(self.preset.data).scheme == "torchvision":
+            return known[TRAIN], known[TEST]
         try:
             train, test = (parse_dataset(spec).look() for spec in self._train_and_test)
             splits = (TRAIN, TEST) if train.splits else (None, None)
             return len(train.open(splits[0])), len(test.open(splits[1]))
         except (SteepslopeError, OSError):
-            if not self.preset.images:
+            if not known:
                 raise
-            return self.preset.images[TRAIN], self.preset.images[TEST]
+            return known[TRAIN], known[TEST]
 
     def images(self, name: str, seed: int, place: str) -> Dataset:
         """Return a set of images: a split, its augmented copies, or what a shift has written."""

@@ -14,9 +14,10 @@ def net_steps(lab: Lab, name: str, seed: int) -> list[Step]:
     settings = lab.preset.nets[name].train
     if not settings:
         return []
-    cost = Cost(name, TRAIN, recipe_for(settings["net"], epochs=settings.get("epochs")).epochs, trains=True)
+    epochs = recipe_for(settings["net"], epochs=settings.get("epochs")).epochs
+    cost = Cost(name, TRAIN, epochs, trained=epochs)
     about = f"train classifier {name}: {told(settings)}"
-    return [Step(lab.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), cost=cost)]
+    return [Step(lab.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), costs=(cost,))]
 
 
 def train_net(lab: Lab, name: str, seed: int) -> None:

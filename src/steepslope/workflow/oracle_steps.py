@@ -36,8 +36,6 @@ def oracle_step(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -
     stages = pair.training.get("stages", ())
     live = f" ({pair.classifier} run live)" if pair.is_live else ""
     about = f"train oracle {pair.title} {name}{live}: {told(settings_of(lab, pair, changes))}"
-    trained = [one for one in stages or [pair.training] if one.get("trainable") != "head"]
-    epochs = sum(one.get("epochs", 1) for one in trained)
     needs = net_steps(lab, pair.oracle, seed)
     if pair.is_live:
         needs += net_steps(lab, pair.classifier, seed)
@@ -47,7 +45,20 @@ def oracle_step(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -
         needs += [rows_step(lab, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
     run = partial(train_oracle, pair=pair, name=name, changes=changes, seed=seed)
-    return Step(folder, last, about, run, tuple(needs), Cost(pair.oracle, TRAIN, epochs, True, pair.fit_rows))
+    return Step(folder, last, about, run, tuple(needs), costs_of(lab, pair, changes))
+
+
+def costs_of(lab: Lab, pair: Pair, changes: Settings) -> tuple[Cost, ...]:
+    """Return what such an oracle costs; its backbone is run once where a stage trains the new layers alone.
+
+    A live classifier is run as often as the images are augmented.
+    """
+    given = {"classifier": ""} if pair.is_live else {"outputs": "", "valid": ""}
+    recipes = FinetuneRequest.of(oracle="", **given, **settings_of(lab, pair, changes)).recipes.values()
+    times = sum(1 if one.features_stay else one.epochs for one in recipes)
+    trained = sum(one.epochs for one in recipes if one.trainable == "all")
+    oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)
+    return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)
 
 
 def train_oracle(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -> None:
@@ -100,11 +111,11 @@ def sweep_step(lab: Lab, pair: Pair, seed: int) -> Step:
     sweep = lab.preset.sweep
     folder = lab.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
     one = tried(lab, pair, 1.0, 1.0, seed)
-    assert one.cost is not None
-    cost = one.cost._replace(times=one.cost.times * (len(sweep["negatives"]) + len(sweep["positives"]) - 1))
+    count = len(sweep["negatives"]) + len(sweep["positives"]) - 1  # the first of the second sweep is of the first
+    costs = tuple(cost.many(count) for cost in one.costs)
     needs = *one.needs, *output_steps(lab, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
     about = f"sweep steep slope of {pair.title} on held-out rows: {told(sweep)}"
-    return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs, cost)
+    return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs, costs)
 
 
 def tried(lab: Lab, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:

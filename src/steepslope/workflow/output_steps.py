@@ -40,9 +40,9 @@ def extract_step(lab: Lab, name: str, case: Case) -> Step:
     about = f"extract {name} on {where}{f', {passes} passes with dropout' if passes else ''}: "
     run = partial(extract_images, name=name, seed=seed, place=images.place, passes=passes)
     needs = *net_steps(lab, name, seed), *shift_steps(lab, images)
-    cost = Cost(name, where, 1 + passes)
+    costs = (Cost(name, where, 1 + passes),)
     return Step(lab.extracted(name, seed, images.place), MANIFEST, about + told(net.input or {"input": "its own"}), run,
-                needs, cost)  # fmt: skip
+                needs, costs)  # fmt: skip
 
 
 def extract_images(lab: Lab, name: str, seed: int, place: str, passes: int) -> None:

@@ -36,13 +36,13 @@ def shift_steps(lab: Lab, case: Case) -> list[Step]:
     attacks = where == ADVERSARIAL
     name, seed = (case.classifier, case.seed) if attacks else (preset.pairs[0].classifier, preset.seeds[0])
     settings = preset.recolor if attacks else {"alpha": 1.0} if where == STYLIZED else {}
-    rows = f"first {preset.rows:,}" if preset.rows else "all"
-    about = f"shift the {rows} test images: {where}{f' against {name}' if attacks else ''} {told(settings)}".rstrip()
+    rows = f"the first {preset.rows:,}" if preset.rows else "all"
+    about = f"shift {rows} test images: {where}{f' against {name}' if attacks else ''} {told(settings)}".rstrip()
     needs = [*net_steps(lab, name, seed), *([stylizer_step(lab)] if where == STYLIZED else [])]
     steps = int(settings.get("steps", RecolorOptions().steps))
-    cost = Cost(name, where, steps, trains=True) if attacks else None
+    costs = (Cost(name, where, steps, trained=steps),) if attacks else ()
     run = partial(write_shift, where=where, name=name, seed=seed, place=case.place)
-    return [Step(lab.shifted(case.place), SHIFT_CARD, about, run, tuple(needs), cost)]
+    return [Step(lab.shifted(case.place), SHIFT_CARD, about, run, tuple(needs), costs)]
 
 
 def write_shift(lab: Lab, where: str, name: str, seed: int, place: str) -> None:

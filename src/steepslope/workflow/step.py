@@ -4,26 +4,38 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from steepslope.workflow.lab import Lab
 
+STEP = 3  # forward passes that take as long as a step of training
 Settings = tuple[tuple[str, Any], ...]  # sorted, so that they can be compared and hashed
 
 
 class Cost(NamedTuple):
-    """A net that is run ``times`` over a set of images of a classifier, and whether it is trained on them."""
+    """A net that is run ``times`` over a set of images of a classifier, ``trained`` times of these backward too."""
 
     net: str
     where: str
     times: int = 1
-    trains: bool = False
+    trained: int = 0
     rows: int | None = None  # of the set; None are all
 
     def images(self, lab: Lab) -> int:
         """Return how many images the net sees."""
+        return self.times * self._size(lab)
+
+    def passes(self, lab: Lab) -> int:
+        """Return the number of forward passes that take as long."""
+        return (self.times + (STEP - 1) * self.trained) * self._size(lab)
+
+    def many(self, times: int) -> Self:
+        """Return the same so many times."""
+        return self._replace(times=times * self.times, trained=times * self.trained)
+
+    def _size(self, lab: Lab) -> int:
         size = lab.size(self.net, self.where)
-        return self.times * (size if self.rows is None else min(self.rows, size))
+        return size if self.rows is None else min(self.rows, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +44,7 @@ class Step:
 
     It makes a ``folder``, into which the file ``last`` is written last, so that its presence means that it is done.
     ``about`` tells what it does, with all settings, in the same words for all seeds. ``run`` does it, or goes on where
-    it was killed. ``needs`` are the steps before it.
+    it was killed. ``needs`` are the steps before it; ``costs`` are those of each net that it runs, the main one first.
     """
 
     folder: Path
@@ -40,7 +52,7 @@ class Step:
     about: str
     run: Callable[[Lab], None]
     needs: tuple["Step", ...] = ()
-    cost: Cost | None = None
+    costs: tuple[Cost, ...] = ()
 
     @property
     def is_complete(self) -> bool:

@@ -17,6 +17,12 @@ def test_changes_reach_into_trainings_that_are_named() -> None:
     assert changed.seeds == (5,)
 
 
+def test_changes_reach_into_what_a_preset_leaves_out() -> None:
+    changed = read_preset("imagenet", {"recolor.steps": "300", "features.hidden": "[64]"})
+    assert (changed.recolor, changed.features) == ({"steps": 300}, {"hidden": [64]})
+    assert read_preset("imagenet", {"recolor.steps": "100"}).features == read_preset("imagenet").features == {}
+
+
 def test_a_change_may_name_another_training() -> None:
     changes = {"nets.small.train": "cifar10-classifier", "nets.small.train.epochs": "2"}
     train = read_preset("mnist", changes).nets["small"].train

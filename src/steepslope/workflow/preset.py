@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -139,6 +139,9 @@ class Preset:
         return replace(self, **{name: value for name, value in others.items() if value is not None})
 
 
+MAPPINGS = tuple(one.name for one in fields(Preset) if one.default_factory is dict)
+
+
 def preset_names() -> list[str]:
     """Return the names of all presets."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -159,7 +162,8 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
     if not own:
         require_known("preset", name, preset_names())
     with located(f"preset {name}"):
-        content = _with_trainings(read_yaml(Path(name) if own else FOLDER / f"{name}.yaml"))
+        left_out: dict[str, Any] = {one: {} for one in MAPPINGS}  # changes may reach into these all the same
+        content = _with_trainings(left_out | read_yaml(Path(name) if own else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
             set_at(content, place, yaml.safe_load(text))
             content = _with_trainings(content)

@@ -10,7 +10,7 @@ from typing import Any
 
 from steepslope.cli import main
 
-LINE = re.compile(r"(?P<count>\d+) × (?P<about>.+?)(?:; (?P<images>[\d,]+) images each)?")
+LINE = re.compile(r"(?P<count>\d+) × (?P<about>.+?)(?:; (?P<images>[\d,]+) images each)?(?: \((?P<done>\d+) done\))?")
 TRAINED = re.compile(
     r"train oracle ⟨(?P<oracle>\w+), (?P<classifier>\w+)⟩ (?P<name>[^:]+?)(?: \((?P<live>\w+) run live\))?"
 )
@@ -19,12 +19,13 @@ PASSES = re.compile(r"(?P<net>\w+): (?P<passes>[\d,]+) forward passes, [\d,.]+ h
 
 @dataclass(frozen=True)
 class Line:
-    """A kind of steps: how many there are, what they do, their settings, and how many images each sees."""
+    """A kind of steps: how many there are and are done, what they do, their settings, and how many images each sees."""
 
     count: int
     about: str
     settings: dict[str, Any]
     images: int
+    done: int
 
     @property
     def oracle(self) -> dict[str, str | None]:
@@ -67,7 +68,8 @@ def _line(text: str) -> Line:
     found = LINE.fullmatch(text)
     assert found, text
     about, colon, settings = found["about"].partition(": ")
-    return Line(int(found["count"]), about, settings_in(settings) if colon else {}, _number(found["images"] or "0"))
+    count, images, done = (_number(found[name] or "0") for name in ("count", "images", "done"))
+    return Line(count, about, settings_in(settings) if colon else {}, images, done)
 
 
 def _number(text: str) -> int:

@@ -3,7 +3,12 @@
 ``page.py`` writes ``metrics.json``, ``details.json``, ``table.md`` and ``report.html`` (by the template ``page.html``).
 ``tables.py`` has the main table and those below it: differences to MCP, risk at a coverage, the confusion, the cut η of
 the steep slope loss, separability, the paper's variants, groups. ``grid.py`` renders a table in Markdown or for a
-terminal, ``typeset.py`` as LaTeX or comma-separated values. ``row_table.py`` writes a line a prediction.
+terminal, ``typeset.py`` as LaTeX or comma-separated values. ``row_table.py`` writes a line a prediction,
+``search_table.py`` a line a pair of slopes that were searched.
+
+``columns.py`` has the columns of the tables of experiments, and what stands in their cells; ``results.py`` writes a
+folder of such tables and figures, with a page of all; ``published.py`` compares them with the numbers that the paper
+prints.
 
 ``plots.py`` draws the figures of the page: histograms and the risk-coverage curve. ``figures.py`` draws those that
 compare losses, from plain arrays: the losses themselves, risk against coverage in several panels, sweeps of a setting;

@@ -68,6 +68,8 @@ def reproduce(
     """
     from steepslope.experiments.experiment import ALL, experiment_names, read_experiment
     from steepslope.experiments.plan import plan_lines, run, steps_of
+    from steepslope.experiments.views import require_showable
+    from steepslope.utilities.files import require_no_file
     from steepslope.utilities.task_graph import devices_at_hand
     from steepslope.workflow.lab import Lab
     from steepslope.workflow.preset import read_preset
@@ -75,18 +77,23 @@ def reproduce(
     chosen = read_preset(preset, changes_of(set)).changed(
         data=data, test_data=test_data, seeds=seeds, styles=styles, trained_stylizer=stylizer
     )
-    folder = Path(out or f"runs/reproduce/{chosen.name}")
+    folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
+    require("jobs", jobs, optional(whole(1)))
     lab = Lab(chosen, Path(work) if work else folder / "work", say)
     names = experiment_names() if experiment == ALL else [experiment]
     experiments = [read_experiment(name) for name in names]
     if experiment == ALL:
         experiments = [one for one in experiments if one.source and (not one.lines or chosen.has(one.pairs))]
+    for one in experiments:
+        require_showable(one)
     steps = steps_of(experiments, lab)
     if dry_run:
         for line in plan_lines(steps, lab):
             console().print(line)
         return
-    run(steps, lab, require("jobs", jobs, optional(whole(1))) or devices_at_hand())
+    if not all(step.is_complete for step in steps):
+        lab.require_images()
+    run(steps, lab, jobs or devices_at_hand())
     show(experiments, lab, folder, compare)
 
 

@@ -4,18 +4,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from steepslope.errors import located, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.experiments.methods import Method, method_of
 from steepslope.report.columns import MCP
 from steepslope.shifts.corruptions import PAPER_CORRUPTIONS
 from steepslope.shifts.distortions import DISTORTIONS
+from steepslope.shifts.specs import parse_data
 from steepslope.utilities.yaml_files import built, read_yaml
+from steepslope.workflow.lab import ADVERSARIAL, HOLDOUT, STYLIZED, TEST
 
 FOLDER = Path(__file__).parent / "catalogue"
 ALL = "all"
 ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
 BEST = "best single score"
 ALL_OF = {"corrupt": (PAPER_CORRUPTIONS, range(1, 6)), "distort": (tuple(DISTORTIONS), range(2))}
+LISTS = ("paper", "beside", "where", "views", "columns")  # fields of an experiment's file
+KNOWN_IMAGES = (TEST, HOLDOUT, STYLIZED, ADVERSARIAL)
 Lines = dict[str, Method]  # the name of a line -> where its confidences come from
 
 
@@ -70,8 +74,13 @@ def read_experiment(name: str) -> Experiment:
     if not own:
         require_known("experiment", name, [*experiment_names(), ALL])
     path = Path(name) if own else FOLDER / f"{name}.yaml"
-    with located(path.name):
+    with located(name if own else path.name):
         content = read_yaml(path)
+        for key in LISTS:
+            if not isinstance(content.get(key, []), list):
+                raise SteepslopeError(f"expected a list, found {content[key]!r}", key)
+        for where in content.get("where", []):
+            _require_images(where)
         lines = {key: _lines(content.get(key, [])) for key in ("paper", "beside")}
         where = {"where": [one for name in content.get("where", ["test"]) for one in expanded(name)]}
         return built(Experiment, {**content, **lines, **where, "name": path.stem}, "an experiment")
@@ -96,3 +105,11 @@ def _lines(entries: list[Any]) -> Lines:
     """Return lines by name: an entry is a name in ``METHODS``, or one name with its settings."""
     named = [entry if isinstance(entry, dict) else {str(entry): None} for entry in entries]
     return {str(name): method_of(str(name), settings) for entry in named for name, settings in entry.items()}
+
+
+def _require_images(where: str) -> None:
+    """Raise unless a set of images is known, or is a shift of one corruption or distortion."""
+    if where.split(":")[0] in ("corrupt", "distort"):
+        parse_data(f"{where}/digits")  # the data play no part
+    else:
+        require_known("set of images", where, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))

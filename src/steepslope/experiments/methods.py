@@ -4,7 +4,7 @@ A new line is an entry in ``METHODS``, or stands in an experiment's own file: it
 settings of that.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evaluation.score import Resources, Scored, fit_set_of, score_predictions
-from steepslope.losses import PAPER_LOSSES
+from steepslope.losses import LOSSES, PAPER_LOSSES
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
@@ -26,6 +26,7 @@ from steepslope.workflow.step import Step, frozen
 
 Method = Mapping[str, Any]  # its kind, and the settings of that
 DROPOUT = "mc_dropout"
+BUDGETS = "free", "auxiliary"  # of which the work folder has the evidence
 
 
 class Wanted(NamedTuple):
@@ -40,9 +41,10 @@ class Wanted(NamedTuple):
 class Kind(NamedTuple):
     """A kind of methods: the step that makes one, if any, what else it needs, and the confidences it gives.
 
-    ``required`` and ``allowed`` are its settings; None allows all. ``sees_images`` is whether there is another for each
-    oracle's backbone, ``learns`` whether the seed decides it. ``lacks`` tells why a classifier cannot have it. Where it
-    ``changes`` what another line gives, that line stands in its setting ``line``, and has been scored before.
+    ``required`` and ``allowed`` are its settings; None allows all. ``values`` has what some settings may be.
+    ``sees_images`` is whether there is another for each oracle's backbone, ``learns`` whether the seed decides it.
+    ``lacks`` tells why a classifier cannot have it. Where it ``changes`` what another line gives, that line stands in
+    its setting ``line``, and has been scored before.
     """
 
     needs: Callable[[Lab, Wanted], list[Step]]
@@ -53,6 +55,7 @@ class Kind(NamedTuple):
     learns: bool = True
     lacks: Callable[[Method, Net], str] = lambda method, net: ""
     changes: Callable[[Wanted, Scored], Scored] | None = None
+    values: Callable[[], Mapping[str, Collection[str]]] = dict
 
 
 def _seen(lab: Lab, case: Case) -> ClassifierOutputs:
@@ -60,7 +63,6 @@ def _seen(lab: Lab, case: Case) -> ClassifierOutputs:
 
 
 def _score_needs(lab: Lab, wanted: Wanted) -> list[Step]:
-    require_known("score", wanted.method["score"], SCORES)
     learns = SCORES[wanted.method["score"]].fits_on != "nothing"
     return output_steps(lab, wanted.case, [wanted.case.where, *((HOLDOUT, TRAIN) if learns else ())])
 
@@ -95,6 +97,9 @@ def _by_oracle(lab: Lab, case: Case, folder: Path, outputs: ClassifierOutputs) -
 
 def _image_step(lab: Lab, wanted: Wanted) -> Step:
     stage = "stage" in wanted.method
+    if stage:
+        stages = [one["name"] for one in wanted.pair.training.get("stages", ())]
+        require_known(f"stage of line {wanted.name!r}:", wanted.method["stage"], stages)
     changes = {name: value for name, value in wanted.method.items() if name not in ("kind", "stage")}
     name = "in stages" if stage else wanted.name
     return oracle_step(lab, wanted.pair, name, frozen(changes), wanted.case.seed)
@@ -145,18 +150,25 @@ KINDS: dict[str, Kind] = {
     "score": Kind(
         _score_needs, lambda lab, wanted: _by_score(lab, wanted.case, wanted.method["score"]), ("score",), learns=False,
         lacks=lambda method, net: "no dropout" if method["score"] == DROPOUT and not net.passes else "",
+        values=lambda: {"score": SCORES},
     ),
     "best": Kind(_best_needs, _best_scored, learns=False),
-    "images": Kind(_image_needs, _image_scored, allowed=None, sees_images=True),
-    "cut": Kind(lambda lab, wanted: [], None, ("line",), sees_images=True, changes=_cut),
+    "images": Kind(
+        _image_needs, _image_scored, allowed=None, sees_images=True, values=lambda: {"loss": LOSSES}
+    ),
+    "cut": Kind(
+        lambda lab, wanted: [], None, ("line",), sees_images=True, changes=_cut,
+        values=lambda: {"line": [name for name, method in METHODS.items() if method["kind"] == "images"]},
+    ),
     "features": Kind(
         lambda lab, wanted: [_features_step(lab, wanted), *output_steps(lab, wanted.case, [wanted.case.where])],
         lambda lab, wanted: _by_oracle(lab, wanted.case, _features_step(lab, wanted).folder, _seen(lab, wanted.case)),
-        allowed=None,
+        allowed=None, values=lambda: {"split": (TRAIN, HOLDOUT), "loss": LOSSES},
     ),
     "fused": Kind(
         _fused_needs, _fused_scored, ("budget",),
         lacks=lambda method, net: "no auxiliary net" if method["budget"] == "auxiliary" and not net.auxiliary else "",
+        values=lambda: {"budget": BUDGETS},
     ),
 }  # fmt: skip
 METHODS: dict[str, Method] = {
@@ -184,11 +196,19 @@ def method_of(name: str, settings: Any) -> Method:
         require_known("line", name, METHODS)
         return METHODS[name]
     if not isinstance(settings, dict) or settings.get("kind") not in KINDS:
-        raise SteepslopeError(f"expected settings with kind: {', '.join(KINDS)}, found {settings!r}", name)
-    kind = KINDS[settings["kind"]]
-    for one in kind.required:
-        require_known(f"settings of {name}, which lack", one, [*settings])
+        raise SteepslopeError(f"expected settings with a kind, one of {', '.join(KINDS)}; found {settings!r}", name)
+    _require_settings(name, settings, KINDS[settings["kind"]])
+    return settings
+
+
+def _require_settings(name: str, settings: Method, kind: Kind) -> None:
+    """Raise unless a line has the settings of its kind, with values that these may have."""
     for one in settings:
         if kind.allowed is not None:
-            require_known(f"setting of {name}:", one, ["kind", *kind.required, *kind.allowed])
-    return settings
+            require_known(f"setting of line {name!r}:", one, ["kind", *kind.required, *kind.allowed])
+    for one in kind.required:
+        if one not in settings:
+            raise SteepslopeError(f"expected a setting {one} of kind {settings['kind']}, found none", name)
+    for one, known in kind.values().items():
+        if one in settings:
+            require_known(f"{one} of line {name!r}:", settings[one], known)

@@ -1,5 +1,6 @@
 """What an experiment shows of its scores: tables as grids, and figures. A new view is a function and an entry."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.experiments.experiment import BEST, Experiment, experiment_names
 from steepslope.experiments.gate_views import gates as of_gates
 from steepslope.experiments.methods import KINDS, Wanted
@@ -20,7 +22,7 @@ from steepslope.report.columns import MCP, Row, cell, column, grouped, interval_
 from steepslope.report.figures import SweepPanel, loss_graphs, risk_coverage_grid, sweep as drawn_sweep
 from steepslope.report.grid import Cell, Grid
 from steepslope.report.outcomes import OutcomePanel, outcomes
-from steepslope.report.published import comparison
+from steepslope.report.published import comparison, published
 from steepslope.report.results import write_page, write_results
 from steepslope.utilities.files import read_json
 from steepslope.workflow.lab import TEST, Case, Lab, title_of
@@ -206,6 +208,22 @@ VIEWS: dict[str, Callable[[Findings], Shown]] = {
     "sweep": sweep,
     "gates": gates,
 }
+
+
+def require_showable(experiment: Experiment) -> None:
+    """Raise unless all that an experiment is to show is known: before hours of work, not after."""
+    with located(experiment.name):
+        for view in experiment.views:
+            require_known("view", view, VIEWS)
+        for name in experiment.columns:
+            column(name)
+        if "matrix" in experiment.views and not (experiment.columns and MCP in experiment.lines):
+            raise SteepslopeError(f"expected a column and the line {MCP} for the view matrix", "columns")
+        if "losses" in experiment.views:
+            for name in experiment.settings:
+                require_known("setting of the view losses:", name, inspect.signature(loss_graphs).parameters)
+        if experiment.published is not None:
+            published(experiment.published)
 
 
 def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:

@@ -101,7 +101,9 @@ class Parser(ArgumentParser):
         words = plainly(re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split())))
         missing, _, names = words.partition("required: ")
         if names:
-            words = f"{missing}required: {', '.join(_as_option(name) for name in names.split(', '))}"
+            alone = {action.dest for action in self._actions if not action.option_strings}
+            named = (name.upper() if name in alone else _as_option(name) for name in names.split(", "))
+            words = f"{missing}required: {', '.join(named)}"
         raise SteepslopeError(f"{words} (see {self.prog} --help)") from ex
 
 

@@ -21,10 +21,8 @@ def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
     folder among them replaces one of its name. If the block fails, nothing in ``folder`` has changed. One process at a
     time may write the same ``last``.
     """
-    target = Path(folder)
+    target = require_no_file(folder)
     staging = target / f".partial-{last}"
-    if target.exists() and not target.is_dir():
-        raise SteepslopeError("expected a folder to write to, found a file", target)
     try:
         shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
         staging.mkdir(parents=True)
@@ -37,6 +35,14 @@ def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
         raise SteepslopeError(f"writing failed ({error.strerror or error})", target) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def require_no_file(folder: str | Path) -> Path:
+    """Return the path of a folder to write to, which need not be there; raise if a file is in its place."""
+    target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise SteepslopeError("expected a folder to write to, found a file", target)
+    return target
 
 
 def _move_all(staging: Path, target: Path, last: str) -> None:

@@ -1,7 +1,7 @@
 """Settings in YAML files: read as mappings, and built into frozen dataclasses, with errors of one line."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SteepslopeError("expected a YAML file, found none", path) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SteepslopeError(f"cannot be read ({' '.join(str(error).split())[:160]})", path) from error
     if not isinstance(content, dict):
@@ -51,11 +53,10 @@ def built(kind: type[T], content: Mapping[str, Any], place: str) -> T:
         raise SteepslopeError(f"expected names and values, found {content!r}", place)
     for name in content:
         require_known(f"field of {place}:", name, {one.name for one in fields(kind)})  # type: ignore[arg-type]
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-    try:
-        return kind(**given)
-    except TypeError as error:
-        raise SteepslopeError(str(error).partition(") ")[2] or str(error), place) from error
+    for one in fields(kind):  # type: ignore[arg-type]
+        if one.default is one.default_factory is MISSING and one.name not in content:
+            raise SteepslopeError(f"expected {one.name}, found none", place)
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
 
 
 def set_at(content: dict[str, Any], place: str, value: Any) -> None:
@@ -80,7 +81,7 @@ def set_at(content: dict[str, Any], place: str, value: Any) -> None:
     for name in parents:
         inside = inside[_key(inside, name, place)]
         if not isinstance(inside, dict | list):
-            raise SteepslopeError(f"expected names and values below it, found {inside!r}", name)
+            raise SteepslopeError(f"expected names and values below {name}, found {type(inside).__name__}", place)
     inside[last if isinstance(inside, dict) else _key(inside, last, place)] = value
 
 

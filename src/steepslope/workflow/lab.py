@@ -139,6 +139,11 @@ class Lab:
             known = {TRAIN: train, HOLDOUT: held_out, TEST: test - held_out}
         return known.get(where, min(self.preset.rows or known[TEST], known[TEST]))
 
+    def require_images(self) -> None:
+        """Raise where there are no images of the data, before anything is loaded or trained."""
+        for spec in self._train_and_test:
+            parse_dataset(spec).look()
+
     @cached_property
     def _counts(self) -> tuple[int, int]:
         """The numbers of training and test images."""

@@ -1,10 +1,12 @@
 """The step that trains a small net as a classifier."""
 
+from dataclasses import fields
 from functools import partial
 
 from steepslope.classifiers.checkpoints import CARD
-from steepslope.classifiers.training import recipe_for, train_classifier
+from steepslope.classifiers.training import ClassifierTraining, recipe_for, train_classifier
 from steepslope.data.datasets import SPLIT_SEED
+from steepslope.errors import located, require_known
 from steepslope.workflow.lab import TRAIN, Lab
 from steepslope.workflow.step import Cost, Step, told
 
@@ -14,7 +16,11 @@ def net_steps(lab: Lab, name: str, seed: int) -> list[Step]:
     settings = lab.preset.nets[name].train
     if not settings:
         return []
-    epochs = recipe_for(settings["net"], epochs=settings.get("epochs")).epochs
+    known = {"net", "holdout", "split_seed", *(one.name for one in fields(ClassifierTraining) if one.name != "seed")}
+    with located(f"nets.{name}.train"):
+        for one in settings:
+            require_known("setting", one, known)
+        epochs = recipe_for(settings.get("net", ""), epochs=settings.get("epochs")).epochs
     cost = Cost(name, TRAIN, epochs, trained=epochs)
     about = f"train classifier {name}: {told(settings)}"
     return [Step(lab.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), costs=(cost,))]

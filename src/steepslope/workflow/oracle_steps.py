@@ -5,9 +5,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from steepslope.errors import located
 from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.oracle import Oracle
+from steepslope.oracle.base import loss_of
 from steepslope.oracle.search import Search, search
 from steepslope.oracle.storage import CARD
 from steepslope.utilities.files import digest_of, staged_folder, write_json
@@ -33,6 +35,8 @@ def settings_of(lab: Lab, pair: Pair, changes: Settings) -> dict[str, Any]:
 def oracle_step(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -> Step:
     """Return the step that trains an oracle on images by a pair's settings, with changes; all stages are one."""
     folder = lab.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
+    with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
+        loss_of(FinetuneRequest.of(**settings_of(lab, pair, changes), oracle=pair.oracle, outputs=pair.classifier))
     stages = pair.training.get("stages", ())
     live = f" ({pair.classifier} run live)" if pair.is_live else ""
     about = f"train oracle {pair.title} {name}{live}: {told(settings_of(lab, pair, changes))}"
@@ -79,6 +83,8 @@ def features_step(lab: Lab, classifier: str, name: str, settings: Settings, spli
     """Return the step that fits an oracle on the classifier's own features of a split."""
     folder = lab.folder("on-features", classifier, seed) / slug(name)
     about = f"fit oracle on features of {classifier}, {split} rows, {name}: {told(dict(settings))}"
+    with located(f"oracle on features of {classifier}, {name}"):
+        Oracle(**dict(settings), seed=seed)
     needs = output_steps(lab, Case(None, classifier, split, seed), [split])
     run = partial(fit_on_features, name=classifier, settings=settings, split=split, seed=seed, out=folder)
     return Step(folder, CARD, about, run, tuple(needs))

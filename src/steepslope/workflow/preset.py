@@ -8,13 +8,29 @@ from typing import Any, Literal, Self
 
 import yaml
 
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
+from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.presets import preset as training_preset
 from steepslope.utilities.yaml_files import built, read_yaml, set_at
 
 FOLDER = Path(__file__).parent / "presets"
 INPUT = ("size", "mean", "std", "resize")
 GROUPS = ("pairs", "recipe")
+NET_CHECKS: dict[str, Check] = {
+    "passes": whole(0),
+    "size": optional(whole(1)),
+    "resize": optional(choice("crop", "squash")),
+    "batch_size": whole(1),
+    "features": choice("float32", "float16"),
+}
+CHECKS: dict[str, Check] = {
+    "seeds": each(SEED),
+    "holdout": optional(whole(1)),
+    "rows": whole(0),
+    "crop": optional(whole(1)),
+    "side": optional(whole(1)),
+    "resamples": whole(0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +54,9 @@ class Net:
     resize: Literal["crop", "squash"] | None = None
     batch_size: int = 64
     features: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        require_all(self, NET_CHECKS)
 
     @property
     def is_seeded(self) -> bool:
@@ -115,6 +134,11 @@ class Preset:
     stands_for: Mapping[str, str] = field(default_factory=dict)
     is_paper_data: bool = False
 
+    def __post_init__(self) -> None:
+        require_all(self, CHECKS)
+        if not self.seeds or len({*self.seeds}) < len(self.seeds):
+            raise SteepslopeError(f"expected one seed or several different ones, found {self.seeds}", "seeds")
+
     def has(self, group: str) -> bool:
         """Return whether there are pairs of a group."""
         return bool(self.recipe if group == "recipe" else self.pairs)
@@ -161,11 +185,12 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
     own = name.endswith((".yaml", ".yml"))
     if not own:
         require_known("preset", name, preset_names())
-    with located(f"preset {name}"):
+    with located(name if own else f"preset {name}"):
         left_out: dict[str, Any] = {one: {} for one in MAPPINGS}  # changes may reach into these all the same
         content = _with_trainings(left_out | read_yaml(Path(name) if own else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
-            set_at(content, place, yaml.safe_load(text))
+            with explained("cannot be read", place, yaml.YAMLError):
+                set_at(content, place, yaml.safe_load(text))
             content = _with_trainings(content)
         nets = {net: built(Net, one, f"nets.{net}") for net, one in content["nets"].items()}
         groups = {key: tuple(_pair(one, nets) for one in content.get(key, ())) for key in GROUPS}
@@ -184,7 +209,10 @@ def _pair(content: Mapping[str, Any], nets: Mapping[str, Net]) -> Pair:
 
 def _with_trainings(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content with the settings of trainings in place of their names, each entry with its own copy."""
-    nets = {name: _with_training(one, "train") for name, one in content["nets"].items()}
+    nets = content.get("nets")
+    if not isinstance(nets, Mapping) or not all(isinstance(one, Mapping) for one in nets.values()):
+        raise SteepslopeError("expected a name and its settings for each net", "nets")
+    nets = {name: _with_training(one, "train") for name, one in nets.items()}
     groups = {key: [_with_training(one, "training") for one in content[key]] for key in GROUPS if key in content}
     return {**content, "nets": nets, **groups}
 

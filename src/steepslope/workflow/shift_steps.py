@@ -11,6 +11,7 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Divisible
 from steepslope.data.shift_card import CARD as SHIFT_CARD
 from steepslope.data.shifted import Shift, Shifted
+from steepslope.errors import SteepslopeError
 from steepslope.shifts.recolor_options import RecolorOptions
 from steepslope.shifts.recoloring import Recoloring
 from steepslope.shifts.specs import parse_data
@@ -70,6 +71,10 @@ def stylizer_step(lab: Lab) -> Step:
     """Return the step that trains a stylizer, or the one that has made what is given."""
     preset = lab.preset
     folder = Path(preset.trained_stylizer or lab.work / "stylizer")
+    if preset.trained_stylizer and not (folder / STYLIZER_CARD).exists():
+        raise SteepslopeError(f"expected the folder of a stylizer with {STYLIZER_CARD}, found none", folder)
+    if preset.styles:
+        parse_dataset(style_data(preset.styles)).look()
     about = f"train a stylizer, styles {preset.styles or 'two photographs'}: {told(preset.stylizer)}"
     needs = net_steps(lab, preset.pairs[0].classifier, preset.seeds[0])
     return Step(folder, STYLIZER_CARD, about, train, tuple(needs))

@@ -18,6 +18,7 @@ from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from steepslope.theory import decision_probability
+from steepslope.utilities.files import digest_of
 from steepslope.workflow.lab import HOLDOUT, TRAIN, Case, Lab
 from steepslope.workflow.oracle_steps import features_step, fused_step, oracle_step
 from steepslope.workflow.output_steps import output_steps
@@ -95,13 +96,24 @@ def _by_oracle(lab: Lab, case: Case, folder: Path, outputs: ClassifierOutputs) -
     return score_predictions([str(folder)], outputs, Resources(open_images=images, backbones=backbones))[-1]
 
 
+def kept_as(name: str, method: Method) -> str:
+    """Return under which name a line is kept: an experiment's own settings are told apart by their digest.
+
+    >>> kept_as("CE", METHODS["CE"]), kept_as("CE", {"kind": "images", "loss": "cross_entropy", "epochs": 3})
+    ('CE', 'CE c15d5ea9')
+    """
+    return name if method == METHODS.get(name) else f"{name} {digest_of(method)[:8]}"
+
+
 def _image_step(lab: Lab, wanted: Wanted) -> Step:
     stage = "stage" in wanted.method
     if stage:
         stages = [one["name"] for one in wanted.pair.training.get("stages", ())]
         require_known(f"stage of line {wanted.name!r}:", wanted.method["stage"], stages)
     changes = {name: value for name, value in wanted.method.items() if name not in ("kind", "stage")}
-    name = "in stages" if stage else wanted.name
+    name = kept_as(wanted.name, wanted.method)
+    if stage:  # those of all stages are one
+        name = f"in stages {digest_of(changes)[:8]}" if changes else "in stages"
     return oracle_step(lab, wanted.pair, name, frozen(changes), wanted.case.seed)
 
 
@@ -129,9 +141,8 @@ def _cut(wanted: Wanted, found: Scored) -> Scored:
 def _features_step(lab: Lab, wanted: Wanted) -> Step:
     settings = {name: value for name, value in wanted.method.items() if name not in ("kind", "split")}
     split, case = wanted.method.get("split", TRAIN), wanted.case
-    return features_step(
-        lab, case.classifier, wanted.name, frozen({**lab.preset.features, **settings}), split, case.seed
-    )
+    name = kept_as(wanted.name, wanted.method)
+    return features_step(lab, case.classifier, name, frozen({**lab.preset.features, **settings}), split, case.seed)
 
 
 def _fused_needs(lab: Lab, wanted: Wanted) -> list[Step]:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from steepslope.evaluation.rows import nan_to_none, table_rows
 from steepslope.evaluation.score import BASELINE, Scored
 from steepslope.experiments.experiment import BEST
-from steepslope.experiments.methods import KINDS, METHODS, Wanted, inner
+from steepslope.experiments.methods import KINDS, METHODS, Wanted, inner, kept_as
 from steepslope.metrics.curves import RiskCoverage, rank_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.columns import MCP
-from steepslope.utilities.files import digest_of, read_json, staged_folder, write_json
+from steepslope.utilities.files import read_json, staged_folder, write_json
 from steepslope.workflow.lab import Lab
 from steepslope.workflow.step import Cost, Step, slug
 
@@ -28,13 +28,13 @@ def score_step(lab: Lab, wanted: Wanted) -> Step:
     """Return the step that scores a line, after MCP and the best single score, with which it is compared."""
     name, case, kind = wanted.name, wanted.case, KINDS[wanted.method["kind"]]
     case = case if kind.sees_images else replace(case, oracle=None)
-    own = "" if wanted.method == METHODS.get(name) else f"-{digest_of(wanted.method)[:8]}"
-    folder = lab.folder("scores", case.classifier, case.seed) / case.place / (case.oracle or "") / f"{slug(name)}{own}"
+    folder = lab.folder("scores", case.classifier, case.seed) / case.place / (case.oracle or "")
     about = f"score {name}{f' of {case.oracle}' if case.oracle else ''} on {case.classifier}, {case.where}"
     changed = [] if kind.changes is None else [score_step(lab, inner(wanted))]
     needs = *kind.needs(lab, wanted), *rivals(lab, wanted), *changed
     costs = (Cost(wanted.pair.oracle, case.where),) if kind.sees_images and not changed else ()
-    return Step(folder, ROW, about, partial(score, wanted=wanted._replace(case=case)), needs, costs)
+    run = partial(score, wanted=wanted._replace(case=case))
+    return Step(folder / slug(kept_as(name, wanted.method)), ROW, about, run, needs, costs)
 
 
 def rivals(lab: Lab, wanted: Wanted) -> list[Step]:

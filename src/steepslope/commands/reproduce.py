@@ -99,14 +99,17 @@ def reproduce(
 
 def show(experiments: Sequence[Experiment], lab: Lab, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
+    from rich.console import Console
+
     from steepslope.experiments.views import Findings, write
     from steepslope.report.grid import terminal
 
+    screen = Console(highlight=False, markup=False)
     for one in experiments:
         for grid in write(Findings(one, lab), out, compare):
-            console().print(f"\n{grid.title}")
-            console().print(terminal(grid, list(grid.columns)))
-    console().print(f"tables, figures and a page with all: {out}/index.html")
+            screen.print(f"\n{grid.title}", soft_wrap=True)
+            screen.print(terminal(grid, list(grid.columns), screen.width), crop=False)
+    screen.print(f"tables, figures and a page with all: {out}/index.html", soft_wrap=True)
 
 
 def changes_of(words: tuple[str, ...]) -> Mapping[str, str]:

@@ -171,3 +171,14 @@ def test_a_matrix_that_was_never_learnt_is_named(state: dict[str, Any], message:
 def test_wrong_use_is_named(work: Any, message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
         work()
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+def test_entries_too_small_for_their_squares_are_equal(fallback: bool) -> None:
+    """A classifier may be so sure that p pᵀ beside its diagonal is below the square root of the smallest number."""
+    labels = np.tile([0, 1, 2], 20)
+    predicted = np.where(np.arange(60) < 12, (labels + 1) % 3, labels)
+    logits = np.where(predicted[:, None] == np.arange(3), 600.0, 0.0).astype(np.float32)
+    score = RelU(fallback=fallback).fit(ClassifierOutputs(logits, labels))
+    assert score.distances_ is not None
+    np.testing.assert_array_equal(score.distances_, (1 - np.eye(3)) / np.sqrt(6))

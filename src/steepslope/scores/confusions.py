@@ -112,7 +112,8 @@ def _distances(sums: Floats, counts: Floats, weight: float) -> Floats:
     gain = weight * wrong - (1 - weight) * correct
     learnt = np.maximum((gain + gain.T) / 2, 0)
     np.fill_diagonal(learnt, 0)
-    return learnt / np.linalg.norm(learnt) if learnt.any() else _equal(len(learnt))
+    norm = np.linalg.norm(learnt)  # 0 too where all entries are so small that their squares are none
+    return learnt / norm if norm > 0 else _equal(len(learnt))
 
 
 def _help(parts: list[Floats], equal: Floats, outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> bool:

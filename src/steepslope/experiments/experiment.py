@@ -79,11 +79,11 @@ def read_experiment(name: str) -> Experiment:
         for key in LISTS:
             if not isinstance(content.get(key, []), list):
                 raise SteepslopeError(f"expected a list, found {content[key]!r}", key)
-        for where in content.get("where", []):
-            _require_images(where)
+        images = [one for where in content.get("where", ["test"]) for one in expanded(where)]
+        for one in images:
+            _require_images(one)
         lines = {key: _lines(content.get(key, [])) for key in ("paper", "beside")}
-        where = {"where": [one for name in content.get("where", ["test"]) for one in expanded(name)]}
-        return built(Experiment, {**content, **lines, **where, "name": path.stem}, "an experiment")
+        return built(Experiment, {**content, **lines, "where": images, "name": path.stem}, "an experiment")
 
 
 def expanded(where: str) -> list[str]:
@@ -92,7 +92,7 @@ def expanded(where: str) -> list[str]:
     >>> expanded("test"), len(expanded("corrupt:*:5")), len(expanded("corrupt:*:*")), expanded("distort:blur:*")
     (['test'], 15, 75, ['distort:blur:0', 'distort:blur:1'])
     """
-    if "*" not in where:
+    if "*" not in where or where.count(":") != 2:
         return [where]
     shift, kind, level = where.split(":")
     require_known(f"shift of {where}:", shift, ALL_OF)

@@ -33,7 +33,7 @@ def test_changes_reach_into_mappings_and_lists() -> None:
         ("stages.2.epochs", "unknown place in 'stages.2.epochs': '2': Known: 0, 1"),
         ("stages.last.epochs", "unknown place in 'stages.last.epochs': 'last': Known: 0, 1"),
         ("seeds.2", "unknown place in 'seeds.2': '2': Known: 0, 1"),
-        ("nets.vit.size.width", "size: expected names and values below it, found 384"),
+        ("nets.vit.size.width", "nets.vit.size.width: expected names and values below size, found int"),
     ],
 )
 def test_places_that_are_not_there_are_named(place: str, message: str) -> None:

@@ -1,13 +1,68 @@
-"""Settings in YAML files: how a change reaches its place."""
+"""YAML files become mappings and frozen dataclasses, or one line."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.yaml_files import set_at
+from steepslope.utilities.yaml_files import built, read_yaml, set_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A place."""
+
+    name: str
+    sizes: tuple[int, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def test_a_mapping_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: Wörgl\nsizes: [1, 2]\nabout: {a: [3]}\n", encoding="utf-8")
+    content = read_yaml(tmp_path / "a.yaml")
+    assert content == {"name": "Wörgl", "sizes": [1, 2], "about": {"a": [3]}}
+    assert built(Place, content, "a place") == Place(name="Wörgl", sizes=(1, 2), about={"a": [3]})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a\n", "a.yaml: expected names and values, found list"),
+        (b"", "a.yaml: expected names and values, found NoneType"),
+        (b"a: [1\n", r"a.yaml: cannot be read \(while parsing a flow sequence"),
+        (b"a: \xff\n", r"a.yaml: cannot be read \('utf-8' codec can't decode"),
+        (b"a: !!python/object:os.system {}\n", r"a.yaml: cannot be read \(could not determine a constructor"),
+    ],
+)
+def test_other_files_are_one_line(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(SteepslopeError, match=message) as raised:
+        read_yaml(tmp_path / "a.yaml")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=r"a.yaml: expected a YAML file, found none"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"nmae": "x"}, "unknown field of a place: 'nmae': did you mean 'name'?"),
+        ({"sizes": [1]}, "a place: expected name, found none"),
+        (["x"], "a place: expected names and values, found"),
+        (None, "a place: expected names and values, found None"),
+    ],
+)
+def test_wrong_fields_are_named(content: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError) as raised:
+        built(Place, content, "a place")
+    assert str(raised.value).startswith(message)
 
 
 def _content() -> dict[str, Any]:

@@ -46,18 +46,30 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows_of(out: Path, name: str) -> list[Row]:
-    """Return the rows behind a table, which name it."""
-    return [{**row, "experiment": name} for row in json.loads((out / f"{name}.json").read_text())["rows"]]
+    """Return the rows behind a table, with all that the work folder knows of them; they name the experiment."""
+    rows = json.loads((out / f"{name}.json").read_text())["rows"]
+    found = [{**row, "experiment": name, "pair": f"⟨{row['oracle']}, {row['classifier']}⟩"} for row in rows]
+    return [{**_measured(folder_of(out, row)), **row} for row in found]
 
 
-def confidences(out: Path, row: Row) -> Arrays:
-    """Return what is kept of a row's line: those of oracles on images by the oracle's backbone."""
+def _measured(folder: Path) -> Row:
+    row = json.loads((folder / "row.json").read_text())
+    return {key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()}
+
+
+def folder_of(out: Path, row: Row) -> Path:
+    """Return the folder of a row's line: of oracles on images, that of the oracle's backbone."""
     method = read_experiment(row["experiment"]).lines[row["score"]]
     place = row["where"].replace(":", "-")
     place = f"adversarial-{row['classifier']}-{row['seed']}" if place == "adversarial" else place
     folder = out / "work" / "scores" / f"{row['classifier']}-{row['seed']}" / place
     folder /= row["oracle"] if method["kind"] in ("images", "cut") else ""
-    with np.load(folder / slug(kept_as(row["score"], method)) / "confidence.npz") as arrays:
+    return folder / slug(kept_as(row["score"], method))
+
+
+def confidences(out: Path, row: Row) -> Arrays:
+    """Return the confidences that are kept of a row's line, and which predictions are correct."""
+    with np.load(folder_of(out, row) / "confidence.npz") as arrays:
         return arrays["confidence"], arrays["is_correct"]
 
 

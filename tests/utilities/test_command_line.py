@@ -76,3 +76,54 @@ def test_what_is_no_list_is_named(words: str, message: str, tmp_path: Path, caps
     assert run(command, words.replace("CONFIG", str(tmp_path / "config.yaml")).split(), "prog") == 2
     assert message in capsys.readouterr().err
     assert not SEEN
+
+
+def with_a_name(name: str, /, preset: str = "small", sizes: tuple[int, ...] = ()) -> None:
+    """Keep what is given, the name alone.
+
+    Parameters
+    ----------
+    name
+        Name of a table.
+    preset
+        A preset of the command's own.
+    sizes
+        Some sizes.
+    """
+    SEEN.append((name, preset, sizes))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("table1", ("table1", "small", ())),
+        ("table1 --preset large --sizes 1,2", ("table1", "large", (1, 2))),
+        ("--preset=mnist table1", ("table1", "mnist", ())),  # no preset of trainings, which would be a file of options
+    ],
+)
+def test_a_parameter_before_a_slash_is_a_word_alone(words: str, expected: tuple[Any, ...]) -> None:
+    assert run(with_a_name, words.split(), "prog") == 0
+    assert SEEN.pop() == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "the following arguments are required: NAME (see prog --help)"),
+        ("--name table1", "unrecognized arguments: --name (see prog --help)"),
+        ("table1 table2", "table2"),
+    ],
+)
+def test_a_missing_word_is_named_as_help_shows_it(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(with_a_name, words.split(), "prog") == 2
+    assert message in capsys.readouterr().err
+    assert not SEEN
+
+
+def test_help_shows_the_word_and_the_commands_own_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(with_a_name, ["--help"], "prog")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "NAME Name of a table." in text
+    assert "--preset PRESET A preset of the command's own." in text
+    assert "Options that hold unless given" not in text

@@ -68,12 +68,14 @@ class Findings:
     def note(self) -> str:
         """What is to be known of all tables of the experiment."""
         preset, experiment = self.lab.preset, self.experiment
-        lacking = {f"{pair.classifier} has {reason}" for pair in self.pairs for method in experiment.lines.values()
+        lacking = {f"{name} of {pair.classifier}, which has {reason}"
+                   for pair in self.pairs for name, method in experiment.lines.items()
                    if (reason := KINDS[method["kind"]].lacks(method, preset.nets[pair.classifier]))}  # fmt: skip
         best = sorted({f"{row['is']}" for row in self.rows if row["score"] == BEST})
+        seeds = len(preset.seeds)
+        over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else f"of seed {preset.seeds[0]}"
         parts = [
-            "In percent but where a heading tells another unit; mean ± standard deviation over "
-            f"{len(preset.seeds)} seeds.",
+            f"In percent but where a heading tells another unit; {over}.",
             "A star: not in the paper's table." if experiment.beside else "",
             CLEAR if any(name.startswith(("delta_", "best_")) for name in experiment.columns) else "",
             f"The best single score has the least AURC on held-out rows ({', '.join(best)})." if best else "",

@@ -20,7 +20,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
 from steepslope.utilities.progress import Notice, silent
 from steepslope.utilities.weights import load_arrays
-from steepslope.workflow.preset import Net, Preset
+from steepslope.workflow.preset import Preset
 
 TRAIN, HOLDOUT, TEST = SPLITS = "train", "holdout", "test"
 COPIES = "-copies"
@@ -67,11 +67,6 @@ class Lab:
     notice: Notice = silent
     _nets: dict[tuple[str, int | None], Classifier] = field(default_factory=dict, init=False, repr=False)
     _sets: dict[tuple[str, int | None], Mapping[str, Dataset]] = field(default_factory=dict, init=False, repr=False)
-
-    def of(self, name: str, seed: int) -> tuple[Net, int | None]:
-        """Return a net, and the seed of its classifier; None where all seeds share it."""
-        net = self.preset.nets[name]
-        return net, seed if net.is_seeded else None
 
     def folder(self, kind: str, name: str, seed: int | None) -> Path:
         """Return the folder of a kind of results of a net, such as its outputs."""

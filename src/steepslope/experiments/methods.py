@@ -6,19 +6,20 @@ settings of that.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.evaluation.score import Resources, Scored, fit_set_of, score_predictions
+from steepslope.evaluation.score import Resources, Scored, score_predictions
 from steepslope.losses import LOSSES, PAPER_LOSSES
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import SCORES
+from steepslope.scores import SCORES, Score
 from steepslope.theory import decision_probability
-from steepslope.utilities.files import digest_of
+from steepslope.utilities.files import digest_of, read_json, staged_folder, write_json
 from steepslope.workflow.lab import HOLDOUT, TRAIN, Case, Lab
 from steepslope.workflow.oracle_steps import features_step, fused_step, oracle_step
 from steepslope.workflow.output_steps import output_steps
@@ -27,6 +28,7 @@ from steepslope.workflow.step import Step, frozen
 
 Method = Mapping[str, Any]  # its kind, and the settings of that
 DROPOUT = "mc_dropout"
+CHOSEN = "chosen.json"
 BUDGETS = "free", "auxiliary"  # of which the work folder has the evidence
 
 
@@ -75,19 +77,39 @@ def _by_score(lab: Lab, case: Case, score: str) -> Scored:
     return score_predictions([score], _seen(lab, case), resources)[-1]
 
 
+def best_step(lab: Lab, case: Case) -> Step:
+    """Return the step that finds a classifier's score of least AURC on held-out rows, whose arrays these have."""
+    folder = lab.folder("best", case.classifier, case.seed)
+    about = f"find the best single score of {case.classifier} on held-out rows"
+    run = partial(find_best, classifier=case.classifier, seed=case.seed)
+    return Step(folder, CHOSEN, about, run, tuple(output_steps(lab, case, [HOLDOUT, TRAIN])))
+
+
+def find_best(lab: Lab, classifier: str, seed: int) -> None:
+    """Find it by the mean AURC of both halves of the held-out rows; scores that learn on such see the other half."""
+    held_out, train = (lab.own_outputs(classifier, seed, name) for name in (HOLDOUT, TRAIN))
+    order = np.random.default_rng(seed).permutation(len(held_out))
+    halves = [held_out.subset(np.sort(part)) for part in np.array_split(order, 2)]
+    possible = {name: kind for name, kind in SCORES.items() if {*kind.arrays} <= {*held_out.arrays}}
+    risks = {name: float(np.mean([_risk(kind, *both, train) for both in (halves, halves[::-1])]))
+             for name, kind in possible.items()}  # fmt: skip
+    with staged_folder(lab.folder("best", classifier, seed), last=CHOSEN) as staging:
+        write_json(staging / CHOSEN, {"score": min(risks, key=lambda name: risks[name]), "aurc": risks})
+
+
+def _risk(kind: type[Score], known: ClassifierOutputs, new: ClassifierOutputs, train: ClassifierOutputs) -> float:
+    """Return the AURC of a score on new rows, after it has learnt from known ones or from the training rows."""
+    fitted = kind().fit(train if kind.fits_on == "reference" else known)
+    return aurc(fitted.confidence(new), new.is_correct)
+
+
 def _best_needs(lab: Lab, wanted: Wanted) -> list[Step]:
-    return output_steps(lab, wanted.case, [wanted.case.where, HOLDOUT, TRAIN])
+    return [best_step(lab, wanted.case), *output_steps(lab, wanted.case, [wanted.case.where])]
 
 
 def _best_scored(lab: Lab, wanted: Wanted) -> Scored:
-    """Return the score of least AURC on held-out rows, among those whose arrays there are."""
-    case = wanted.case
-    held_out, train = (lab.own_outputs(case.classifier, case.seed, name) for name in (HOLDOUT, TRAIN))
-    resources, seen = Resources(held_out, train), _seen(lab, case)
-    possible = [name for name, kind in SCORES.items() if {*kind.arrays} <= {*held_out.arrays}]
-    fitted = {name: SCORES[name]().fit(fit_set_of(name, seen, resources)) for name in possible}
-    risks = {name: aurc(score.confidence(held_out), held_out.is_correct) for name, score in fitted.items()}
-    return _by_score(lab, case, min(risks, key=lambda name: risks[name]))
+    found = read_json(best_step(lab, wanted.case).folder / CHOSEN, "the choice of a score")
+    return _by_score(lab, wanted.case, found["score"])
 
 
 def _by_oracle(lab: Lab, case: Case, folder: Path, outputs: ClassifierOutputs) -> Scored:

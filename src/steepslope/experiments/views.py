@@ -81,6 +81,7 @@ class Findings:
             f"The best single score has the least AURC on held-out rows ({', '.join(best)})." if best else "",
             f"Left out: {'; '.join(sorted(lacking))}." if lacking else "",
             experiment.note,
+            preset.note,
         ]
         return " ".join(filter(None, parts))
 

@@ -108,7 +108,7 @@ class Preset:
     with, ``styles`` the folder of its styles, and ``trained_stylizer`` one that is there. ``features`` are settings of
     all oracles on features, ``recolor`` those of the attack, ``sweep`` the candidates of a sweep. ``images`` are the
     numbers of images, for plans without data. ``stands_for`` maps nets to the paper's names; ``is_paper_data`` tells
-    whether the data are the paper's.
+    whether the data are the paper's, and ``note`` what is to be known of all its tables.
     """
 
     name: str
@@ -155,7 +155,7 @@ class Preset:
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the results, as JSON holds it."""
-        free = ("seeds", "images", "sweep", "stands_for", "is_paper_data")
+        free = ("seeds", "images", "sweep", "stands_for", "is_paper_data", "note")
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def changed(self, **others: Any) -> Self:

@@ -61,6 +61,37 @@ def optimal_softsign(probability: float, alpha_pos: float, alpha_neg: float) -> 
     return max(-1.0, min(1.0, math.log(odds) / (alpha_pos + alpha_neg)))
 
 
+def focal_confidence(probability: float, gamma: float) -> float:
+    """Return the sigmoid(z) with the least expected focal loss, in (0, 1), given P(correct) in (0, 1).
+
+    The focal loss draws it towards ½: with p the sigmoid and φ(p) = −(1 − p)^γ ln p, P(correct) is
+    φ'(1 − p) / (φ'(p) + φ'(1 − p)), which rises with p. Cross entropy is γ = 0, and gives P(correct) itself.
+
+    >>> round(focal_confidence(0.75, gamma=0), 6), round(focal_confidence(0.75, gamma=2), 3)
+    (0.75, 0.601)
+
+    Raises
+    ------
+    SteepslopeError
+        If the probability is not within (0, 1), or gamma is below 0.
+    """
+    if not 0 < probability < 1 or not 0 <= gamma <= 100:
+        raise SteepslopeError(
+            f"expected a probability in (0, 1) and gamma from 0 to 100, found {probability} and {gamma}"
+        )
+    low, high = 0.0, 1.0
+    for _ in range(60):  # halvings: more than a float holds
+        middle = (low + high) / 2
+        right, wrong = _focal_slope(middle, gamma), _focal_slope(1 - middle, gamma)
+        low, high = (middle, high) if wrong < probability * (right + wrong) else (low, middle)
+    return (low + high) / 2
+
+
+def _focal_slope(p: float, gamma: float) -> float:
+    """Return −φ'(p)."""
+    return math.pow(1 - p, gamma) / p - gamma * math.pow(1 - p, gamma - 1) * math.log(p)
+
+
 def _require_slopes(alpha_pos: float, alpha_neg: float) -> None:
     if not (0 < alpha_pos <= 700 and 0 < alpha_neg <= 700):
         raise SteepslopeError(f"alpha_pos and alpha_neg: expected numbers in (0, 700], found {alpha_pos}, {alpha_neg}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from steepslope.checks import optional, require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.progress import console, say
+from steepslope.utilities.progress import say
 
 if TYPE_CHECKING:
     from steepslope.experiments.experiment import Experiment
@@ -28,6 +28,7 @@ def reproduce(
     stylizer: str | None = None,
     set: tuple[str, ...] = (),
     jobs: int | None = None,
+    workers: int = 0,
     dry_run: bool = False,
     compare: bool = False,
 ) -> None:
@@ -61,6 +62,8 @@ def reproduce(
         Changes of the preset, as nets.vit.spec=timm:NAME or pairs.0.training.epochs=1, with commas between them.
     jobs
         Number of pieces of work at once, each on a GPU of its own where there are any; by default one a GPU.
+    workers
+        Processes that decode images, for each piece of work; 0 decodes in its own.
     dry_run
         Say what would be done, with every setting and its cost, and do nothing.
     compare
@@ -79,17 +82,17 @@ def reproduce(
     )
     folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
     require("jobs", jobs, optional(whole(1)))
-    lab = Lab(chosen, Path(work) if work else folder / "work", say)
+    lab = Lab(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
     names = experiment_names() if experiment == ALL else [experiment]
     experiments = [read_experiment(name) for name in names]
     if experiment == ALL:
-        experiments = [one for one in experiments if one.source and (not one.lines or chosen.has(one.pairs))]
+        experiments = [one for one in experiments if one.source and (not one.lines or chosen.groups.get(one.pairs))]
     for one in experiments:
         require_showable(one)
     steps = steps_of(experiments, lab)
     if dry_run:
         for line in plan_lines(steps, lab):
-            console().print(line)
+            print(line)
         return
     if not all(step.is_complete for step in steps):
         lab.require_images()

@@ -11,7 +11,7 @@ from steepslope.shifts.corruptions import PAPER_CORRUPTIONS
 from steepslope.shifts.distortions import DISTORTIONS
 from steepslope.shifts.specs import parse_data
 from steepslope.utilities.yaml_files import built, read_yaml
-from steepslope.workflow.lab import ADVERSARIAL, HOLDOUT, STYLIZED, TEST
+from steepslope.workflow.lab import ADVERSARIAL, STYLIZED, TEST
 
 FOLDER = Path(__file__).parent / "catalogue"
 ALL = "all"
@@ -19,7 +19,7 @@ ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure
 BEST = "best single score"
 ALL_OF = {"corrupt": (PAPER_CORRUPTIONS, range(1, 6)), "distort": (tuple(DISTORTIONS), range(2))}
 LISTS = ("paper", "beside", "where", "views", "columns")  # fields of an experiment's file
-KNOWN_IMAGES = (TEST, HOLDOUT, STYLIZED, ADVERSARIAL)
+KNOWN_IMAGES = (TEST, STYLIZED, ADVERSARIAL)
 Lines = dict[str, Method]  # the name of a line -> where its confidences come from
 
 
@@ -28,7 +28,7 @@ class Experiment:
     """One table or figure, or several that go together.
 
     ``source`` is its place in the paper, or empty. ``pairs`` are a group of the preset's; ``where`` are sets of images:
-    test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5, in which * stands for all. The lines of
+    test, stylized, adversarial, or a shift such as corrupt:fog:5, in which * stands for all. The lines of
     ``paper`` are those of the paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``;
     ``published`` names the paper's own numbers, and ``settings`` are a view's own.
     """

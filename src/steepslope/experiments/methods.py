@@ -14,13 +14,13 @@ import numpy as np
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evaluation.score import Resources, Scored, score_predictions
-from steepslope.losses import LOSSES, PAPER_LOSSES
+from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, Score
-from steepslope.theory import decision_probability
+from steepslope.theory import focal_confidence
 from steepslope.utilities.files import digest_of, read_json, staged_folder, write_json
-from steepslope.workflow.lab import HOLDOUT, TRAIN, Case, Lab
+from steepslope.workflow.lab import AUXILIARY, HOLDOUT, TRAIN, Case, Lab
 from steepslope.workflow.oracle_steps import features_step, fused_step, oracle_step
 from steepslope.workflow.output_steps import output_steps
 from steepslope.workflow.preset import Net, Pair
@@ -29,7 +29,7 @@ from steepslope.workflow.step import Step, frozen
 Method = Mapping[str, Any]  # its kind, and the settings of that
 DROPOUT = "mc_dropout"
 CHOSEN = "chosen.json"
-BUDGETS = "free", "auxiliary"  # of which the work folder has the evidence
+BUDGETS = "free", AUXILIARY  # of which the work folder has the evidence
 
 
 class Wanted(NamedTuple):
@@ -62,7 +62,7 @@ class Kind(NamedTuple):
 
 
 def _seen(lab: Lab, case: Case) -> ClassifierOutputs:
-    return lab.own_outputs(case.classifier, case.seed, case.place)
+    return lab.own_outputs(case.classifier, case.seed, lab.place(case))
 
 
 def _score_needs(lab: Lab, wanted: Wanted) -> list[Step]:
@@ -73,7 +73,7 @@ def _score_needs(lab: Lab, wanted: Wanted) -> list[Step]:
 def _by_score(lab: Lab, case: Case, score: str) -> Scored:
     sets = {name: lab.own_outputs(case.classifier, case.seed, name)
             for name in (HOLDOUT, TRAIN) if SCORES[score].fits_on != "nothing"}  # fmt: skip
-    resources = Resources(sets.get(HOLDOUT), sets.get(TRAIN), allow_fit_rows=case.where == HOLDOUT)
+    resources = Resources(sets.get(HOLDOUT), sets.get(TRAIN))
     return score_predictions([score], _seen(lab, case), resources)[-1]
 
 
@@ -91,7 +91,8 @@ def find_best(lab: Lab, classifier: str, seed: int) -> None:
     order = np.random.default_rng(seed).permutation(len(held_out))
     halves = [held_out.subset(np.sort(part)) for part in np.array_split(order, 2)]
     possible = {name: kind for name, kind in SCORES.items() if {*kind.arrays} <= {*held_out.arrays}}
-    risks = {name: float(np.mean([_risk(kind, *both, train) for both in (halves, halves[::-1])]))
+    both = (halves[0], halves[1]), (halves[1], halves[0])
+    risks = {name: float(np.mean([_risk(kind, known, new, train) for known, new in both]))
              for name, kind in possible.items()}  # fmt: skip
     with staged_folder(lab.folder("best", classifier, seed), last=CHOSEN) as staging:
         write_json(staging / CHOSEN, {"score": min(risks, key=lambda name: risks[name]), "aurc": risks})
@@ -114,7 +115,7 @@ def _best_scored(lab: Lab, wanted: Wanted) -> Scored:
 
 def _by_oracle(lab: Lab, case: Case, folder: Path, outputs: ClassifierOutputs) -> Scored:
     backbones = [lab.spec(name, case.seed) for name in lab.preset.nets]
-    images = lambda _: lab.images(case.classifier, case.seed, case.place)  # noqa: E731
+    images = lambda _: lab.images(case.classifier, case.seed, lab.place(case))  # noqa: E731
     return score_predictions([str(folder)], outputs, Resources(open_images=images, backbones=backbones))[-1]
 
 
@@ -132,6 +133,9 @@ def _image_step(lab: Lab, wanted: Wanted) -> Step:
     if stage:
         stages = [one["name"] for one in wanted.pair.training.get("stages", ())]
         require_known(f"stage of line {wanted.name!r}:", wanted.method["stage"], stages)
+    elif wanted.pair.training.get("stages"):
+        found = f"a training in stages for {wanted.pair.title}: name one of them as the line's stage"
+        raise SteepslopeError(f"expected a training of one step, found {found}", f"line {wanted.name!r}")
     changes = {name: value for name, value in wanted.method.items() if name not in ("kind", "stage")}
     name = kept_as(wanted.name, wanted.method)
     if stage:  # those of all stages are one
@@ -154,10 +158,18 @@ def inner(wanted: Wanted) -> Wanted:
 
 
 def _cut(wanted: Wanted, found: Scored) -> Scored:
-    """Return trust logits less the log-odds of the pair's cut: they rank as before, and are cut at 0."""
-    training = wanted.pair.training
-    cut = decision_probability(training.get("alpha_pos", 1.0), training.get("alpha_neg", 3.0))
-    return replace(found, confidence=found.confidence - np.log(cut / (1 - cut)))
+    """Return trust logits less the one that stands for the cut of the pair's slopes: they rank as before, cut at 0.
+
+    The focal loss's best sigmoid is not the probability of being correct, but :func:`focal_confidence` of it.
+    """
+    settings = {**wanted.pair.training, **inner(wanted).method}
+    given = {
+        name: settings[name] for name in {one for loss in LOSSES for one in parameters_of(loss)} if name in settings
+    }
+    cut = LossSettings("steep_slope", given).cut
+    gamma = LossSettings(settings["loss"], given).parameters.get("gamma", 0.0)  # 0 is cross entropy
+    sigmoid = focal_confidence(cut, gamma)
+    return replace(found, confidence=found.confidence - np.log(sigmoid / (1 - sigmoid)))
 
 
 def _features_step(lab: Lab, wanted: Wanted) -> Step:
@@ -169,14 +181,16 @@ def _features_step(lab: Lab, wanted: Wanted) -> Step:
 
 def _fused_needs(lab: Lab, wanted: Wanted) -> list[Step]:
     budget, case = wanted.method["budget"], wanted.case
-    seen = output_steps(lab, case, [case.where], auxiliary=budget == "auxiliary")
+    seen = output_steps(lab, case, [case.where], auxiliary=budget == AUXILIARY)
     return [fused_step(lab, case.classifier, budget, case.seed), *seen]
 
 
 def _fused_scored(lab: Lab, wanted: Wanted) -> Scored:
     case = wanted.case
     folder = fused_step(lab, case.classifier, wanted.method["budget"], case.seed).folder
-    return _by_oracle(lab, case, folder, lab.outputs(case.classifier, case.seed, case.place))
+    return _by_oracle(
+        lab, case, folder, lab.outputs(case.classifier, case.seed, lab.place(case), wanted.method["budget"])
+    )
 
 
 KINDS: dict[str, Kind] = {
@@ -200,7 +214,7 @@ KINDS: dict[str, Kind] = {
     ),
     "fused": Kind(
         _fused_needs, _fused_scored, ("budget",),
-        lacks=lambda method, net: "no auxiliary net" if method["budget"] == "auxiliary" and not net.auxiliary else "",
+        lacks=lambda method, net: "no auxiliary net" if method["budget"] == AUXILIARY and not net.auxiliary else "",
         values=lambda: {"budget": BUDGETS},
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from itertools import product
 
 import torch
@@ -13,6 +14,7 @@ from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.experiments.experiment import Experiment
 from steepslope.experiments.methods import KINDS, Wanted
 from steepslope.experiments.score import score_step
+from steepslope.shifts.devices import device_at_hand
 from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
 from steepslope.utilities.locks import locked
 from steepslope.utilities.task_graph import run_tasks
@@ -21,7 +23,9 @@ from steepslope.workflow.oracle_steps import sweep_step
 from steepslope.workflow.step import Step, in_order
 
 CARD, TIMES = "preset.json", "times.csv"
-TRIAL = 2  # images of noise
+TRIAL = 2  # images of noise, on a CPU
+ON_GPU = 32  # on a GPU
+WORK = 1  # to be raised when steps come to make something else: what was made before is not mixed with that
 
 
 def wanted_of(experiment: Experiment, lab: Lab) -> list[Wanted]:
@@ -60,11 +64,11 @@ def run(steps: Sequence[Step], lab: Lab, jobs: int) -> None:
     SteepslopeError
         If the work folder holds the work of another preset, or for whatever a step finds wrong.
     """
-    needs = {step.folder: [one.folder for one in step.needs] for step in steps}
     bare = replace(lab)  # without the nets that were loaded: it may be sent to processes
-    tasks = {step.folder: partial(_timed, bare, replace(step, needs=())) for step in steps if not step.is_complete}
     with locked(lab.work):
-        made = json.loads(json.dumps(lab.preset.as_json()))
+        needs = {step.folder: [one.folder for one in step.needs] for step in steps}
+        tasks = {step.folder: partial(_timed, bare, replace(step, needs=())) for step in steps if not step.is_complete}
+        made = json.loads(json.dumps({"steepslope": version("steepslope"), "work": WORK, **lab.preset.as_json()}))
         if (lab.work / CARD).exists():
             found = read_json(lab.work / CARD, "the preset of a work folder")
             require_same(lab.work, "the work of another preset", found, made)
@@ -102,7 +106,8 @@ def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
         speed = speeds[name]
         yield f"{name}: {images:,} forward passes, {images / speed / 3600:,.2f} hours at {speed:,.1f} images/s"
     hours = sum(images / speeds[name] for name, images in seen.items()) / 3600
-    yield f"in all {hours:,.2f} hours of nets on one device like this one; reading images and fitting come on top"
+    yield f"in all {hours:,.2f} hours of nets on one device like this one"
+    yield "on top come reading and shifting images, stylizers, and fits on outputs"
 
 
 def images_per_second(lab: Lab, name: str) -> float:
@@ -112,8 +117,10 @@ def images_per_second(lab: Lab, name: str) -> float:
         net = load_classifier(f"net:{own.train['net']}?classes=10").with_transform(mean=0.5, std=0.5)
     else:
         net = load_classifier(without_weights(own.spec)).with_transform(own.size, own.mean, own.std, own.resize)
-    images = net.noise(TRIAL)
+    device = device_at_hand()
+    images = net.noise(ON_GPU if device.type == "cuda" else TRIAL).to(device)
+    net.net.to(device)
     with torch.inference_mode():
         start = time.perf_counter()
-        net.net(images)
-    return TRIAL / (time.perf_counter() - start)
+        net.net(images)[1].cpu()
+    return len(images) / (time.perf_counter() - start)

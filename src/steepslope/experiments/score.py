@@ -14,10 +14,11 @@ from steepslope.evaluation.score import BASELINE, Scored
 from steepslope.experiments.experiment import BEST
 from steepslope.experiments.methods import KINDS, METHODS, Wanted, inner, kept_as
 from steepslope.metrics.curves import RiskCoverage, rank_rows
+from steepslope.metrics.intervals import compare
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.columns import MCP
 from steepslope.utilities.files import read_json, staged_folder, write_json
-from steepslope.workflow.lab import Lab
+from steepslope.workflow.lab import Case, Lab
 from steepslope.workflow.step import Cost, Step, slug
 
 ROW, ARRAYS = "row.json", "confidence.npz"
@@ -27,8 +28,10 @@ DIGITS = 5  # of numbers in rows: their intervals are wider by far
 def score_step(lab: Lab, wanted: Wanted) -> Step:
     """Return the step that scores a line, after MCP and the best single score, with which it is compared."""
     name, case, kind = wanted.name, wanted.case, KINDS[wanted.method["kind"]]
-    case = case if kind.sees_images else replace(case, oracle=None)
-    folder = lab.folder("scores", case.classifier, case.seed) / case.place / (case.oracle or "")
+    if not kind.sees_images:
+        shared = not (kind.learns or lab.preset.nets[case.classifier].is_seeded)
+        case = Case(None, case.classifier, case.where, lab.preset.seeds[0] if shared else case.seed)
+    folder = lab.folder("scores", case.classifier, case.seed) / lab.place(case) / (case.oracle or "")
     about = f"score {name}{f' of {case.oracle}' if case.oracle else ''} on {case.classifier}, {case.where}"
     changed = [] if kind.changes is None else [score_step(lab, inner(wanted))]
     needs = *kind.needs(lab, wanted), *rivals(lab, wanted), *changed
@@ -44,9 +47,9 @@ def rivals(lab: Lab, wanted: Wanted) -> list[Step]:
 
 
 def score(lab: Lab, wanted: Wanted) -> None:
-    """Score it, and measure it."""
+    """Keep the confidences of a line, and its row of metrics."""
     case = wanted.case
-    outputs = lab.own_outputs(case.classifier, case.seed, case.place)
+    outputs = lab.own_outputs(case.classifier, case.seed, lab.place(case))
     scored = _scored(lab, wanted)
     others = [confidences(step.folder)[0] for step in rivals(lab, wanted)]
     row = measured(replace(scored, name=wanted.name), others, outputs, case.seed, lab.preset.resamples)
@@ -88,8 +91,10 @@ def measured(
 ) -> dict[str, Any]:
     """Return a line's metrics with intervals, its paired differences, and the paper's variants as ``paper_…``."""
     own = replace(scored, name=BASELINE) if scored.name == MCP else scored
-    row = table_rows([*others, own], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
-    to_best = {} if row.vs_best_single is None else row.vs_best_single.differences
+    row = table_rows([*others[:1], own], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
+    against = [(own.confidence, one.confidence) for one in others[1:]]  # the best single score, if any
+    found = [compare(*both, outputs.is_correct, bootstrap=resamples, seed=seed) for both in against]
+    to_best = {name: one[name] for one in found for name in ("auc", "aurc")}
     estimates = {
         **row.metrics,
         **{f"delta_{name}": one for name, one in (row.vs_mcp or {}).items()},

@@ -17,7 +17,6 @@ from steepslope.data.images import Dataset, Divisible
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import named_data
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import MANIFEST
 from steepslope.utilities.progress import Notice, silent
 from steepslope.utilities.weights import load_arrays
 from steepslope.workflow.preset import Preset
@@ -25,6 +24,7 @@ from steepslope.workflow.preset import Preset
 TRAIN, HOLDOUT, TEST = SPLITS = "train", "holdout", "test"
 COPIES = "-copies"
 STYLIZED, ADVERSARIAL = "stylized", "adversarial"
+AUXILIARY = "auxiliary"  # the budget of a fused oracle that pays for a second backbone
 TITLES = {TEST: "clean", HOLDOUT: "held-out rows", STYLIZED: "stylized", ADVERSARIAL: "adversarial"}
 PROBE = "probe.safetensors"
 OF_COPIES = ("logits", "features", "auxiliary", "noise")
@@ -38,12 +38,6 @@ class Case:
     classifier: str
     where: str
     seed: int
-
-    @property
-    def place(self) -> str:
-        """The name of the set of images on disk: attacked ones are others for each classifier."""
-        name = self.where.replace(":", "-")
-        return f"{name}-{self.classifier}-{self.seed}" if self.where == ADVERSARIAL else name
 
 
 def title_of(where: str) -> str:
@@ -65,8 +59,16 @@ class Lab:
     preset: Preset
     work: Path
     notice: Notice = silent
+    workers: int = 0  # processes that decode images
     _nets: dict[tuple[str, int | None], Classifier] = field(default_factory=dict, init=False, repr=False)
     _sets: dict[tuple[str, int | None], Mapping[str, Dataset]] = field(default_factory=dict, init=False, repr=False)
+
+    def place(self, case: Case) -> str:
+        """Return the name of a set of images on disk: attacked ones are others for each classifier."""
+        if case.where != ADVERSARIAL:
+            return case.where.replace(":", "-")
+        name = f"{ADVERSARIAL}-{case.classifier}"
+        return f"{name}-{case.seed}" if self.preset.nets[case.classifier].is_seeded else name
 
     def folder(self, kind: str, name: str, seed: int | None) -> Path:
         """Return the folder of a kind of results of a net, such as its outputs."""
@@ -161,6 +163,11 @@ class Lab:
             return Augmented(sets[place.removesuffix(COPIES)], 1, tuple(AUGMENTATIONS), 0)
         return sets[place] if place in sets else parse_dataset(f"imagefolder:{self.shifted(place)}").open()
 
+    def drawn(self, n: int, count: int) -> NDArray[np.int64]:
+        """Return so many of n rows, or all for 0, in their order: drawn, since folders are sorted by class."""
+        drawn = np.random.default_rng(SPLIT_SEED).permutation(n)[: count or n]
+        return np.sort(drawn)
+
     def shifted(self, place: str) -> Path:
         """Return the folder of shifted images."""
         return self.work / "shifted" / place
@@ -179,19 +186,19 @@ class Lab:
         found = ClassifierOutputs(logits, outputs.labels, outputs.features, outputs.ids)
         return found if outputs.noise is None else found.changed(noise=outputs.noise)
 
-    def outputs(self, name: str, seed: int, place: str) -> ClassifierOutputs:
-        """Return the same with the features of the auxiliary net, where these were extracted."""
+    def outputs(self, name: str, seed: int, place: str, budget: str) -> ClassifierOutputs:
+        """Return a classifier's outputs, with the features of its auxiliary net where a budget pays for these."""
         own, other = self.own_outputs(name, seed, place), self.preset.nets[name].auxiliary
-        if other is None or not (self.extracted(other, seed, place) / MANIFEST).exists():
+        if budget != AUXILIARY or other is None:
             return own
         return own.with_auxiliary(self.own_outputs(other, seed, place))
 
-    def to_fit(self, name: str, seed: int, place: str) -> ClassifierOutputs:
+    def to_fit(self, name: str, seed: int, place: str, budget: str) -> ClassifierOutputs:
         """Return the same of a split that fused oracles learn from, with what was seen of its augmented copies."""
-        own = self.outputs(name, seed, place)
+        own = self.outputs(name, seed, place, budget)
         if not self.preset.copies:
             return own
-        copies = self.outputs(name, seed, f"{place}{COPIES}").arrays
+        copies = self.outputs(name, seed, f"{place}{COPIES}", budget).arrays
         return own.changed(**{f"augmented_{one}": copies[one][:, None] for one in OF_COPIES if one in copies})
 
     def fit_rows(self, name: str, seed: int, count: int | None) -> NDArray[np.int64]:

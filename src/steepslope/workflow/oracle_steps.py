@@ -5,21 +5,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from steepslope.errors import located
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import loss_of
 from steepslope.oracle.search import Search, search
 from steepslope.oracle.storage import CARD
+from steepslope.shifts.devices import device_at_hand
 from steepslope.utilities.files import digest_of, staged_folder, write_json
-from steepslope.workflow.lab import COPIES, HOLDOUT, TRAIN, Case, Lab
+from steepslope.workflow.lab import AUXILIARY, COPIES, HOLDOUT, TRAIN, Case, Lab
 from steepslope.workflow.net_step import net_steps
 from steepslope.workflow.output_steps import output_steps, rows_step
 from steepslope.workflow.preset import Pair
 from steepslope.workflow.step import Cost, Settings, Step, frozen, slug, told
 
 SEARCH = "search.json"
+FROZEN = 1.0  # α⁺ while α⁻ is searched
 
 
 def settings_of(lab: Lab, pair: Pair, changes: Settings) -> dict[str, Any]:
@@ -38,6 +40,8 @@ def oracle_step(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
         loss_of(FinetuneRequest.of(**settings_of(lab, pair, changes), oracle=pair.oracle, outputs=pair.classifier))
     stages = pair.training.get("stages", ())
+    if pair.is_live and (pair.fit_rows or lab.preset.nets[pair.classifier].probe):
+        raise SteepslopeError("expected neither fit_rows nor a probe where the classifier is run live", pair.title)
     live = f" ({pair.classifier} run live)" if pair.is_live else ""
     about = f"train oracle {pair.title} {name}{live}: {told(settings_of(lab, pair, changes))}"
     needs = net_steps(lab, pair.oracle, seed)
@@ -66,9 +70,9 @@ def costs_of(lab: Lab, pair: Pair, changes: Settings) -> tuple[Cost, ...]:
 
 
 def train_oracle(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -> None:
-    """Train it."""
+    """Train an oracle on images, or go on with its training."""
     given = settings_of(lab, pair, changes)
-    given |= {"oracle": lab.spec(pair.oracle, seed), "data": str(lab.data), "seed": seed}
+    given |= {"oracle": lab.spec(pair.oracle, seed), "data": str(lab.data), "seed": seed, "workers": lab.workers}
     if pair.is_live:
         given["classifier"] = lab.spec(pair.classifier, seed)
     else:
@@ -91,7 +95,7 @@ def features_step(lab: Lab, classifier: str, name: str, settings: Settings, spli
 
 
 def fit_on_features(lab: Lab, name: str, settings: Settings, split: str, seed: int, out: Any) -> None:
-    """Fit it."""
+    """Fit an oracle on the features of a split."""
     Oracle(**dict(settings), seed=seed).fit(lab.own_outputs(name, seed, split)).save(out)
 
 
@@ -99,7 +103,7 @@ def fused_step(lab: Lab, classifier: str, budget: str, seed: int) -> Step:
     """Return the step that fits the fused oracle of a budget on held-out rows."""
     ends = ("", COPIES) if lab.preset.copies else ("",)
     splits = [f"{name}{end}" for name in (HOLDOUT, TRAIN) for end in ends]
-    needs = output_steps(lab, Case(None, classifier, TRAIN, seed), splits, auxiliary=budget == "auxiliary")
+    needs = output_steps(lab, Case(None, classifier, TRAIN, seed), splits, auxiliary=budget == AUXILIARY)
     copies = ", and an augmented copy of each" if lab.preset.copies else ""
     about = f"fit fused oracle of {classifier}, budget {budget}: on held-out rows{copies}"
     run = partial(fit_fused, name=classifier, budget=budget, seed=seed)
@@ -107,19 +111,22 @@ def fused_step(lab: Lab, classifier: str, budget: str, seed: int) -> Step:
 
 
 def fit_fused(lab: Lab, name: str, budget: str, seed: int) -> None:
-    """Fit it."""
-    held_out, known = (lab.to_fit(name, seed, split) for split in (HOLDOUT, TRAIN))
+    """Fit the fused oracle of a budget."""
+    held_out, known = (lab.to_fit(name, seed, split, budget) for split in (HOLDOUT, TRAIN))
     Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(lab.folder("fused", name, seed) / budget)
 
 
 def sweep_step(lab: Lab, pair: Pair, seed: int) -> Step:
     """Return the step that searches the slopes of steep slope in the paper's order: α⁻ with α⁺ frozen, then α⁺."""
     sweep = lab.preset.sweep
+    for key in ("negatives", "positives", "criterion"):
+        require_known("setting of the sweep, which lacks", key, sweep)
     folder = lab.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
-    one = tried(lab, pair, 1.0, 1.0, seed)
-    count = len(sweep["negatives"]) + len(sweep["positives"]) - 1  # the first of the second sweep is of the first
+    one = tried(lab, pair, FROZEN, FROZEN, seed)
+    count = len({*sweep["positives"]} - {FROZEN})  # beside those of α⁻, which are steps of their own
     costs = tuple(cost.many(count) for cost in one.costs)
-    needs = *one.needs, *output_steps(lab, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
+    first = [tried(lab, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
+    needs = *first, *output_steps(lab, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
     about = f"sweep steep slope of {pair.title} on held-out rows: {told(sweep)}"
     return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs, costs)
 
@@ -127,21 +134,23 @@ def sweep_step(lab: Lab, pair: Pair, seed: int) -> Step:
 def tried(lab: Lab, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:
     """Return the step that trains the oracle of two slopes."""
     changes = {"loss": "steep_slope", "alpha_pos": alpha_pos, "alpha_neg": alpha_neg}
-    return oracle_step(lab, pair, f"SS {alpha_pos:g} {alpha_neg:g}", frozen(changes), seed)
+    return oracle_step(lab, pair, f"SS pos {alpha_pos:g} neg {alpha_neg:g}", frozen(changes), seed)
 
 
 def sweep_slopes(lab: Lab, pair: Pair, seed: int) -> None:
     """Train an oracle for each pair of slopes, and choose by held-out rows."""
     outputs = lab.own_outputs(pair.classifier, seed, HOLDOUT)
     images = lab.images(pair.classifier, seed, HOLDOUT)
+    device = str(device_at_hand())
 
     def trust_logit_of(alpha_pos: float, alpha_neg: float) -> NDArray[Any]:
         step = tried(lab, pair, alpha_pos, alpha_neg, seed)
         if not step.is_complete:
             step.run(lab)
-        return Oracle.load(step.folder, [lab.spec(pair.oracle, seed)]).on(images).trust_logit(outputs)
+        oracle = Oracle.load(step.folder, [lab.spec(pair.oracle, seed)])
+        return oracle.on(images, lab.workers, device).trust_logit(outputs)
 
     chosen = {name: lab.preset.sweep[name] for name in ("negatives", "positives", "criterion")}
-    found: Search = search(trust_logit_of, outputs.is_correct, **chosen)
+    found: Search = search(trust_logit_of, outputs.is_correct, alpha_pos=FROZEN, **chosen)
     with staged_folder(sweep_step(lab, pair, seed).folder, last=SEARCH) as staging:
         write_json(staging / SEARCH, found.as_json())

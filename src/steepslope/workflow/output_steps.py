@@ -38,18 +38,21 @@ def extract_step(lab: Lab, name: str, case: Case) -> Step:
     learns = where == TRAIN or where.endswith(COPIES)  # passes with dropout are of images that are judged
     passes = 0 if learns else net.passes
     about = f"extract {name} on {where}{f', {passes} passes with dropout' if passes else ''}: "
-    run = partial(extract_images, name=name, seed=seed, place=images.place, passes=passes)
+    place = lab.place(images)
+    run = partial(extract_images, name=name, seed=seed, place=place, passes=passes)
     needs = *net_steps(lab, name, seed), *shift_steps(lab, images)
     costs = (Cost(name, where, 1 + passes),)
-    return Step(lab.extracted(name, seed, images.place), MANIFEST, about + told(net.input or {"input": "its own"}), run,
+    return Step(lab.extracted(name, seed, place), MANIFEST, about + told(net.input or {"input": "its own"}), run,
                 needs, costs)  # fmt: skip
 
 
 def extract_images(lab: Lab, name: str, seed: int, place: str, passes: int) -> None:
-    """Extract them."""
+    """Run a net over a set of images, and keep its outputs."""
     net, out = lab.preset.nets[name], lab.extracted(name, seed, place)
     evidence = ("features", "noise", *(["dropout"] if passes else []))
-    options = ExtractionOptions(evidence=evidence, passes=passes or 2, batch_size=net.batch_size, features=net.features)
+    options = ExtractionOptions(
+        evidence=evidence, passes=passes or 2, batch_size=net.batch_size, features=net.features, workers=lab.workers
+    )
     extract(lab.net(name, seed), {out: (place, lab.images(name, seed, place))}, options, summary, lab.notice)
 
 
@@ -61,7 +64,7 @@ def probe_step(lab: Lab, name: str, seed: int) -> Step:
 
 
 def fit_probe(lab: Lab, name: str, seed: int) -> None:
-    """Fit it to the first rows of a permutation that the seed draws."""
+    """Fit a linear classifier to the first rows of a permutation that the seed draws."""
     outputs = ClassifierOutputs.load(lab.extracted(name, seed, TRAIN))
     rows, labels = lab.fit_rows(name, seed, round(PROBED * len(outputs))), outputs.require_labels()
     features = np.asarray(outputs.require_features()[rows], dtype=np.float32)
@@ -79,6 +82,6 @@ def rows_step(lab: Lab, classifier: str, count: int | None, seed: int) -> Step:
 
 
 def write_rows(lab: Lab, name: str, count: int | None, seed: int) -> None:
-    """Write them, without features, which oracles on images do not see."""
+    """Write the outputs of some training rows, without features, which oracles on images do not see."""
     some = lab.own_outputs(name, seed, TRAIN).subset(lab.fit_rows(name, seed, count))
     some.changed(features=None).save(lab.folder("fit-rows", name, seed) / str(count or "all"))

@@ -133,29 +133,33 @@ class Preset:
     images: Mapping[str, int] = field(default_factory=dict)
     stands_for: Mapping[str, str] = field(default_factory=dict)
     is_paper_data: bool = False
+    note: str = ""
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)
         if not self.seeds or len({*self.seeds}) < len(self.seeds):
             raise SteepslopeError(f"expected one seed or several different ones, found {self.seeds}", "seeds")
 
-    def has(self, group: str) -> bool:
-        """Return whether there are pairs of a group."""
-        return bool(self.recipe if group == "recipe" else self.pairs)
+    @property
+    def groups(self) -> dict[str, tuple[Pair, ...]]:
+        """The pairs by the names of groups, as experiments have them."""
+        return {
+            "all": self.pairs, "first": self.pairs[:1], "first-two": self.pairs[:2], "last-two": self.pairs[2:],
+            "recipe": self.recipe,
+        }  # fmt: skip
 
     def group(self, name: str) -> tuple[Pair, ...]:
-        """Return the pairs of an experiment: all, some, or those of the recipe for small nets; raise if none."""
-        groups = {"all": self.pairs, "first": self.pairs[:1], "first-two": self.pairs[:2], "last-two": self.pairs[2:],
-                  "recipe": self.recipe}  # fmt: skip
-        require_known("group of pairs", name, groups)
-        if not groups[name]:
-            others = ", ".join(one for one, pairs in groups.items() if pairs)
+        """Return the pairs of a group; raise if there are none."""
+        require_known("group of pairs", name, self.groups)
+        found = self.groups[name]
+        if not found:
+            others = ", ".join(one for one, pairs in self.groups.items() if pairs)
             raise SteepslopeError(f"expected pairs for {name}, found only those for {others}", f"preset {self.name}")
-        return groups[name]
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the results, as JSON holds it."""
-        free = ("seeds", "images", "sweep", "stands_for", "is_paper_data", "note")
+        free = ("name", "seeds", "images", "sweep", "stands_for", "is_paper_data", "note")
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def changed(self, **others: Any) -> Self:

@@ -1,7 +1,7 @@
 """A piece of work behind the tables: it makes one folder from others, and is not done again where that is there."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -61,14 +61,14 @@ class Step:
 
 
 def in_order(wanted: Iterable[Step]) -> list[Step]:
-    """Return steps and all that they need, each once and after those that it needs."""
+    """Return steps and all that they need, each once and after those that it needs; what is done needs nothing."""
     steps: dict[Path, Step] = {}
     ahead = list(wanted)
     while ahead:
         step = ahead.pop()
         if step.folder not in steps:
-            steps[step.folder] = step
-            ahead += step.needs
+            steps[step.folder] = replace(step, needs=()) if step.is_complete else step
+            ahead += steps[step.folder].needs
     graph = {folder: [one.folder for one in step.needs] for folder, step in steps.items()}
     return [steps[folder] for folder in TopologicalSorter(graph).static_order()]
 

@@ -23,6 +23,7 @@ from steepslope.workflow.step import slug
 
 pytestmark = pytest.mark.slow
 SEEDS = (0, 1)
+BESIDE = ("on-features", "gates")
 FIGURES = {"appendix-d": "-histograms", "appendix-d-shifts": "-histograms", "appendix-e": "-risk-coverage",
            "appendix-f": "-histograms", "figure2": "", "figure3": "-histograms",
            "figure4": "-risk-coverage"}  # fmt: skip
@@ -31,17 +32,22 @@ Row = dict[str, Any]
 Arrays = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-def reproduce_all(out: Path) -> int:
-    return main(
-        ["reproduce", "all", "--preset", "digits", "--seeds", "0,1", "--set", "resamples=20", "--out", str(out)]
-    )
+def reproduce_all(out: Path) -> None:
+    """Make all of the paper, then what is not the paper's, from the same work."""
+    for name in ("all", *BESIDE):
+        words = ["--preset", "digits", "--seeds", "0,1", "--set", "resamples=20", "--out", str(out)]
+        assert main(["reproduce", name, *words]) == 0
+
+
+def made() -> list[str]:
+    return [name for name in experiment_names() if read_experiment(name).source or name in BESIDE]
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run everything once; tests read its folder."""
     folder = tmp_path_factory.mktemp("all") / "digits"
-    assert reproduce_all(folder) == 0
+    reproduce_all(folder)
     return folder
 
 
@@ -87,10 +93,10 @@ def by_scikit_learn(confidence: NDArray[np.float64], is_correct: NDArray[np.bool
 
 def test_every_experiment_leaves_its_files(out: Path) -> None:
     page = (out / "index.html").read_text()
-    for name in experiment_names():
+    for name in made():
         assert json.loads((out / f"{name}.json").read_text())["preset"] == "digits"
         assert f'<section id="{name}">' in page
-    places = [page.index(f'<section id="{name}">') for name in experiment_names()]
+    places = [page.index(f'<section id="{name}">') for name in made()]
     assert places == sorted(places)
     for name in [*TABLES, *(f"{name}-seeds" for name in TABLES), "table-a1", "gates", "gates-warnings"]:
         assert all((out / f"{name}.{end}").stat().st_size > 100 for end in ("md", "tex", "csv"))
@@ -102,7 +108,7 @@ def test_figures_are_pictures(out: Path) -> None:
     for name in [*(f"{one}{end}" for one, end in FIGURES.items()), "figure4-sweep"]:
         pixels = imread(out / f"{name}.png")
         assert min(pixels.shape[:2]) > 100
-        assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 3
+        assert len(np.unique(pixels[..., 0])) > 3
         assert "<svg" in (out / f"{name}.svg").read_text()[:1000]
 
 
@@ -235,7 +241,7 @@ def test_a_second_run_does_nothing_and_writes_the_same(out: Path) -> None:
     files = [path for path in out.rglob("*") if path.is_file()]
     work = {path: path.stat().st_mtime_ns for path in files if out / "work" in path.parents}
     shown = {path: path.read_bytes() for path in files if path.parent == out}
-    assert reproduce_all(out) == 0
+    reproduce_all(out)
     again = {path for path in out.rglob("*") if path.is_file()}
     assert again == {*files}
     assert {path: path.stat().st_mtime_ns for path in work} == work

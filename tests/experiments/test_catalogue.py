@@ -46,7 +46,7 @@ def test_all_that_a_file_names_is_known(name: str) -> None:
     assert all(method["kind"] in KINDS for method in one.lines.values())
     assert one.published is None or published(one.published)
     if one.lines:
-        assert any(preset.has(one.pairs) and preset.group(one.pairs) for preset in known_presets())
+        assert any(preset.groups.get(one.pairs) and preset.group(one.pairs) for preset in known_presets())
     assert ("table" in one.views or "matrix" in one.views) == bool(one.columns)
 
 
@@ -91,7 +91,7 @@ def test_presets_have_what_the_paper_ran_on() -> None:
     slopes = [(pair.training["alpha_pos"], pair.training["alpha_neg"]) for pair in presets["imagenet"].pairs]
     assert slopes == [(1, 3), (1, 3), (2, 5), (2, 5)]
     assert presets["mnist"].pairs == ()
-    assert presets["mnist"].has("recipe")
+    assert presets["mnist"].groups.get("recipe")
 
 
 def test_changes_reach_their_place_alone() -> None:

@@ -30,9 +30,9 @@ HEADINGS = ["promised, line", "certified coverage", "coverage", "risk", "splits 
 KEPT = """Promised at delta 5 %, in percent: coverage of the rows that a gate was calibrated on, coverage and risk of \
 the others, and in how many of 20 random halves the risk is above what was promised; means over seeds. A promise is of \
 the risk in the long run: on other rows, a risk just within it is above it now and then."""
-WARNED = """Gates for 2 % are calibrated on half of the clean images and judge shifted ones of the other half. Broken:\
- the lower 95 % bound of the risk of what is accepted is above 2 %; kept: the risk itself is not. Of how many a warning \
-is given, without labels."""
+WARNED = """Gates for 2 % are calibrated on half of the clean images and judge shifted ones of the other half. Broken \
+is a promise where the lower 95 % bound of the risk of what is accepted is above 2 %, kept where the risk itself is \
+not. Of how many a warning is given, without labels."""
 
 
 def judge_of(lab: Lab, wanted: Wanted, score: str) -> Judge:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from contextlib import redirect_stderr
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ class Plan:
 
 def plan_of(preset: str, *options: str, experiment: str = "all") -> Plan:
     """Plan an experiment on the command line, and read what it says."""
-    with redirect_stderr(io.StringIO()) as shown:
+    with redirect_stdout(io.StringIO()) as shown:
         code = main(["reproduce", experiment, "--preset", preset, "--dry-run", *options])
     assert code == 0, shown.getvalue()
     texts = shown.getvalue().splitlines()

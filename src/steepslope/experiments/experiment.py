@@ -92,7 +92,7 @@ def expanded(where: str) -> list[str]:
     >>> expanded("test"), len(expanded("corrupt:*:5")), len(expanded("corrupt:*:*")), expanded("distort:blur:*")
     (['test'], 15, 75, ['distort:blur:0', 'distort:blur:1'])
     """
-    if "*" not in where or where.count(":") != 2:
+    if "*" not in where:
         return [where]
     if where.count(":") != 2:
         raise SteepslopeError(f"expected SHIFT:KIND:LEVEL, such as corrupt:*:5, found {where}", "where")

@@ -106,8 +106,8 @@ def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
         speed = speeds[name]
         yield f"{name}: {images:,} forward passes, {images / speed / 3600:,.2f} hours at {speed:,.1f} images/s"
     hours = sum(images / speeds[name] for name, images in seen.items()) / 3600
-    yield f"in all {hours:,.2f} hours of nets on one device like this one"
-    yield "on top come reading and shifting images, stylizers, and fits on outputs"
+    beside = "reading and shifting images, stylizers and fits come on top"
+    yield f"in all {hours:,.2f} hours of nets on one device like this one; {beside}"
 
 
 def images_per_second(lab: Lab, name: str) -> float:

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from steepslope.cli import main
+from steepslope.data.datasets import SPLIT_SEED
 from steepslope.experiments.experiment import experiment_names, read_experiment
 from steepslope.experiments.methods import METHODS, kept_as
-from steepslope.theory import decision_probability
 from steepslope.workflow.preset import read_preset
 from steepslope.workflow.step import slug
 
@@ -170,9 +171,21 @@ def test_differences_are_those_of_the_same_rows(out: Path) -> None:
         assert row["delta_auc"][0] == pytest.approx(row["auc"][0] - rows[pair, seed, "MCP"]["auc"][0], abs=2e-5)
 
 
+def best_sigmoid(probability: float, gamma: float) -> float:
+    """Return at which sigmoid the expected focal loss is least where so many predictions are right."""
+
+    def expected(p: float) -> float:
+        return float(-probability * (1 - p) ** gamma * np.log(p) - (1 - probability) * p**gamma * np.log(1 - p))
+
+    return float(minimize_scalar(expected, bounds=(1e-6, 1 - 1e-6), method="bounded", options={"xatol": 1e-9}).x)
+
+
 @pytest.mark.parametrize("name", ["table1", "table3"])
 def test_cross_entropy_cut_elsewhere_ranks_as_before(name: str, out: Path) -> None:
-    """It trusts where it thinks a prediction right with a probability of more than α⁻/(α⁺+α⁻)."""
+    """It trusts where it thinks a prediction right with a probability of more than α⁻/(α⁺+α⁻).
+
+    That is its sigmoid for cross entropy; the focal loss is least at another one.
+    """
     rows = {(row["pair"], row["where"], row["seed"], row["score"]): row for row in rows_of(out, name)}
     pairs = {pair.title: pair for pair in read_preset("digits").pairs}
     found = [key for key in rows if key[-1].endswith("at the cut of SS")]
@@ -180,8 +193,8 @@ def test_cross_entropy_cut_elsewhere_ranks_as_before(name: str, out: Path) -> No
     for key in found:
         loss, training = key[-1].split(" ")[0], pairs[key[0]].training
         plain, cut = rows[(*key[:-1], loss)], rows[key]
-        threshold = decision_probability(training["alpha_pos"], training["alpha_neg"])
-        assert threshold == training["alpha_neg"] / (training["alpha_pos"] + training["alpha_neg"])
+        probability = training["alpha_neg"] / (training["alpha_pos"] + training["alpha_neg"])
+        threshold = best_sigmoid(probability, gamma={"CE": 0, "Focal": 2}[loss])
         confidence, is_correct = confidences(out, plain)
         trusted = 1 / (1 + np.exp(-confidence)) > threshold
         assert cut["auc"] == plain["auc"]
@@ -209,12 +222,15 @@ def test_seeds_differ(out: Path) -> None:
 
 
 def test_what_shifts_is_shifted(out: Path) -> None:
+    """Accuracy falls, on the same rows of the test images; the few steps of the attack may change nothing."""
     rows = [row for row in rows_of(out, "table3") if row["score"] == "MCP"]
-    clean = {
-        row["seed"]: row for row in rows_of(out, "table1") if (row["score"], row["pair"]) == ("MCP", "⟨late, late⟩")
-    }
     assert [row["where"] for row in rows[:: len(SEEDS)]] == ["stylized", "adversarial", "corrupt:defocus_blur:5"]
-    assert all(row["n"] == 200 and row["accuracy"][0] < clean[row["seed"]]["accuracy"][0] for row in rows)
+    drawn = np.random.default_rng(SPLIT_SEED).permutation(797)[:200]
+    for row in rows:
+        clean = confidences(out, {**row, "where": "test"})[1][drawn].mean()
+        lost = clean - row["accuracy"][0]
+        assert row["n"] == 200
+        assert lost >= 0 if row["where"] == "adversarial" else lost > 0.2, row["where"]
 
 
 def test_the_chosen_slopes_are_the_best_of_their_trials(out: Path) -> None:

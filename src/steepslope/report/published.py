@@ -27,7 +27,8 @@ NOTE = """In percent; σ is their standard deviation. Within their ±: |differen
 three seeds misses in a third of cases. Within their spread: |difference| ≤ t (σ + .005) √(1/3 + 1/seeds), the limit \
 in brackets, as in 95 % of cases for further runs of theirs (t = 4.30; .005, since σ is rounded). That is wide, since \
 three runs tell little of σ, and our deviation does not widen it. –: no σ is printed, or ours is undefined. “The \
-paper's”, in both: AUPR-Error by high confidence, so that lower is better; TNR with TCP cut at 1/K."""
+paper's”, in both: FPR-95%-TPR at a threshold of a grid; AUC of float32 sigmoids, which tie; AUPR-Error by high \
+confidence, so that lower is better; TNR with TCP cut at 1/K."""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.task_graph import devices_at_hand, run_tasks
+from steepslope.utilities.task_graph import devices, devices_at_hand, run_tasks
 
 NEEDS = {"table": ["ss", "mcp"], "ss": ["outputs"], "mcp": ["outputs"], "outputs": ["net"], "net": []}
 
@@ -26,6 +28,17 @@ def note(file: Path, name: str, wait: float = 0.0) -> None:
 def fail(file: Path, name: str) -> None:
     note(file, name)
     raise SteepslopeError("the third epoch is missing", "net")
+
+
+def note_device(folder: Path, name: str) -> None:
+    """Write which GPU a process has, and wait until another has written that, too: so they are two processes."""
+    (folder / name).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
+    while len([*folder.iterdir()]) < 2:
+        time.sleep(0.02)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def lines(file: Path) -> list[list[str]]:
@@ -83,3 +96,43 @@ def test_those_that_were_begun_end_before_the_error_is_raised(tmp_path: Path) ->
 
 def test_there_is_at_least_one_job() -> None:
     assert devices_at_hand() >= 1
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "expected"),
+    [(None, 2, ["0", "1"]), ("4,5", 2, ["4", "5"]), ("GPU-8a,GPU-3b", 2, ["GPU-8a", "GPU-3b"]), ("4,99", 1, ["4"]),
+     ("", 0, []), (None, 0, [])],
+)  # fmt: skip
+def test_gpus_are_those_that_torch_sees(
+    visible: str | None, count: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see(visible, count, monkeypatch)
+    assert devices() == expected
+    assert devices_at_hand() == max(1, count)
+
+
+def see(visible: str | None, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that there are so many GPUs, of which the environment names some."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "expected"), [("4,5", 2, ["4", "5"]), (None, 2, ["0", "1"]), ("7", 1, ["7", "7"])]
+)
+def test_each_process_has_its_own_gpu_of_those_that_are_given(
+    visible: str | None, count: int, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see(visible, count, monkeypatch)
+    run_tasks({"a": [], "b": []}, {name: partial(note_device, tmp_path, name) for name in "ab"}, 2)
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == expected
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+
+
+def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    tasks = {name: partial(note, tmp_path / "log", name) for name in NEEDS} | {"outputs": die}
+    with pytest.raises(SteepslopeError, match=r"^a process ended before its task, killed from outside .* goes on$"):
+        run_tasks(NEEDS, tasks, 2)
+    assert [name for name, what, _ in lines(tmp_path / "log") if what == "begins"] == ["net"]

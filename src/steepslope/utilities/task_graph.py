@@ -2,21 +2,33 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from graphlib import TopologicalSorter
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 import torch
 
+from steepslope.errors import SteepslopeError
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+KILLED = "a process ended before its task, killed from outside or for want of memory; run again, the rest goes on"
 K = TypeVar("K", bound=Hashable)
 Task = Callable[[], None]  # one that can be sent to a process
 
 
 def devices_at_hand() -> int:
     """Return how many tasks can run at once without sharing a GPU, or 1 where there is none."""
-    return max(1, torch.cuda.device_count())
+    return max(1, len(devices()))
+
+
+def devices() -> list[str]:
+    """Return the GPUs that PyTorch sees, each as ``CUDA_VISIBLE_DEVICES`` names it: by number, or as UUID."""
+    count = torch.cuda.device_count()
+    given = os.environ.get(VISIBLE)
+    return [str(number) for number in range(count)] if given is None else given.split(",")[:count]
 
 
 def run_tasks(needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], jobs: int = 1) -> None:
@@ -33,6 +45,11 @@ def run_tasks(needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], jobs: i
         The tasks by name.
     jobs
         Number of processes; 1 runs them in this one.
+
+    Raises
+    ------
+    SteepslopeError
+        If a process is killed. What a task raises is raised as it is.
     """
     if jobs == 1:
         for name in TopologicalSorter(needs).static_order():
@@ -43,11 +60,13 @@ def run_tasks(needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], jobs: i
     numbers = context.Queue()
     for number in range(jobs):
         numbers.put(number)
-    setup = numbers, torch.cuda.device_count(), max(1, (os.cpu_count() or 1) // jobs)
+    setup = numbers, devices(), max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(jobs, context, _set_up, setup) as pool:
         try:
             for future in _in_order(needs, tasks, pool):
                 future.result()
+        except BrokenProcessPool as error:
+            raise SteepslopeError(KILLED) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -71,12 +90,12 @@ def _in_order(
                 sorter.done(running.pop(future))
 
 
-def _set_up(numbers: Any, devices: int, threads: int) -> None:
-    """Give a process its GPU and its part of the cores; it ends when the one that started it is killed."""
+def _set_up(numbers: Any, names: Sequence[str], threads: int) -> None:
+    """Give a process one GPU of those named, and its part of the cores; it ends when what started it is killed."""
     threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     number = numbers.get()
-    if devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % devices)
+    if names:
+        os.environ[VISIBLE] = names[number % len(names)]
     torch.set_num_threads(threads)
 
 

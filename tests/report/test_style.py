@@ -96,6 +96,12 @@ def test_no_line_is_wider_than_its_room_and_nothing_is_lost(inches: float) -> No
         assert wrapped("", 1) == ""
 
 
+def test_a_no_break_space_is_none_to_break_at() -> None:
+    """A star stays beside the name that it marks, though the line before it has room for all but the star."""
+    name = "fused,\N{NO-BREAK SPACE}free"
+    assert wrapped(f"late {name}\N{NO-BREAK SPACE}*", text_width(f"late {name}")) == f"late\n{name}\N{NO-BREAK SPACE}*"
+
+
 @pytest.mark.parametrize("names", [1, 4, 9, 28])
 def test_a_legend_fits_below(names: int) -> None:
     figure = picture(names)

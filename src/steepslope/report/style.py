@@ -5,6 +5,7 @@ and areas in their hatches too, so that a print without colours can be read. Siz
 text of a page. Matplotlib's own settings stay as they were.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO, StringIO
@@ -111,11 +112,14 @@ def text_width(text: str, size: float = TEXT) -> float:
 def wrapped(text: str, inches: float, size: float = TEXT) -> str:
     r"""Break text into lines of at most this width, between words, or within a word that is wider by itself.
 
+    A no-break space holds words together.
+
     >>> wrapped("the fused oracle, auxiliary", 1.0)
     'the fused oracle,\nauxiliary'
     """
     done: list[str] = []
-    for word in chain.from_iterable(_pieces(word, inches, size) for word in text.split()):
+    words = filter(None, re.split(r"[ \t\n]+", text))
+    for word in chain.from_iterable(_pieces(word, inches, size) for word in words):
         joined = f"{done[-1]} {word}" if done else word
         if done and text_width(joined, size) <= inches:
             done[-1] = joined

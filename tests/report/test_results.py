@@ -12,7 +12,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.report.figures import loss_graphs
 from steepslope.report.grid import Cell, Grid
-from steepslope.report.results import write_page, write_results
+from steepslope.report.results import Drawing, write_page, write_results
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -24,9 +24,9 @@ def grid(title: str = "Main") -> Grid:
 def write(out: Path, name: str, title: str, source: str = "Table 1") -> None:
     about = {"title": title, "source": source, "preset": "digits"}
     rows = [{"score": "SS", "auc": {"value": 0.5, "low": None, "high": 0.6}}]
-    write_results(
-        out, name, about, {name: grid(title), f"{name}-seeds": grid("By seed"), f"{name}-loss": loss_graphs()}, rows
-    )
+    drawing = Drawing(loss_graphs(), f"Of seed 0, the first of 3, {title}.")
+    shown: dict[str, Grid | Drawing] = {name: grid(title), f"{name}-seeds": grid("By seed"), f"{name}-loss": drawing}
+    write_results(out, name, about, shown, rows)
     write_page(out, ["second", "first"])
 
 
@@ -42,6 +42,7 @@ def test_a_table_is_there_in_every_form(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "first.json").read_text())
     assert content["rows"] == [{"score": "SS", "auc": [0.5, None, 0.6]}]
     assert content["figures"] == ["first-loss"]
+    assert content["notes"] == {"first-loss": "Of seed 0, the first of 3, One."}
     assert [*content["tables"]] == ["first", "first-seeds"]
 
 
@@ -54,9 +55,21 @@ def test_the_page_has_all_in_order_and_links_to_what_is_there(tmp_path: Path) ->
     assert re.findall(r'<section id="([^"]+)"', page) == ["second", "first", "another"]
     assert re.findall(r'<li><a href="#([^"]+)"', page) == ["second", "first", "another"]
     assert page.count("Not in the paper") == 1
+    notes = re.findall(r'SVG</a></p>\s*<p class="note">([^<]*)</p>', page)
+    assert notes == [f"Of seed 0, the first of 3, The {name}." for name in ("second", "first", "another")]
     links = re.findall(r'(?:src|href)="([^"#]+)"', page)
     assert links
     assert all((tmp_path / link).is_file() for link in links)
+
+
+def test_results_without_notes_are_shown(tmp_path: Path) -> None:
+    """Those that were written before figures had notes."""
+    write(tmp_path, "first", "One")
+    content = json.loads((tmp_path / "first.json").read_text())
+    del content["notes"]
+    (tmp_path / "first.json").write_text(json.dumps(content))
+    write_page(tmp_path, [])
+    assert 'src="first-loss.png"' in (tmp_path / "index.html").read_text()
 
 
 def test_the_page_shows_texts_as_they_are(tmp_path: Path) -> None:

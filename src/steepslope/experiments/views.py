@@ -1,35 +1,56 @@
 """What an experiment shows of its scores: tables as grids, and figures. A new view is a function and an entry."""
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from steepslope.checks import Check, require
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.experiments.experiment import BEST, Experiment, experiment_names
 from steepslope.experiments.gate_views import gates as of_gates
 from steepslope.experiments.methods import KINDS, Wanted
 from steepslope.experiments.plan import sweeps_of, wanted_of
 from steepslope.experiments.score import confidences, curve_of, row_of, score_step
-from steepslope.oracle.search import Search
-from steepslope.report.columns import MCP, Row, cell, column, grouped, interval_cell, mean_cell
+from steepslope.losses import parameters_of
+from steepslope.oracle.search import Search, Trial
+from steepslope.report.columns import COLUMNS, MCP, Row, cell, column, grouped, interval_cell, mean_cell
 from steepslope.report.figures import SweepPanel, loss_graphs, risk_coverage_grid, sweep as drawn_sweep
-from steepslope.report.grid import Cell, Grid
+from steepslope.report.grid import UNDEFINED, Cell, Grid
 from steepslope.report.outcomes import OutcomePanel, outcomes
 from steepslope.report.published import comparison, published
-from steepslope.report.results import write_page, write_results
+from steepslope.report.results import Drawing, write_page, write_results
 from steepslope.utilities.files import read_json
 from steepslope.workflow.lab import TEST, Case, Lab, title_of
 from steepslope.workflow.oracle_steps import SEARCH
-from steepslope.workflow.preset import Pair
+from steepslope.workflow.preset import Pair, Preset
 
 OURS = " *"  # after the name of a line that the paper's table does not have
+GATED = ("score", "best", "fused")  # kinds of lines that can have a gate
+OF_ONE_PAIR = ("matrix", "sweep", "gates")  # views whose tables and figures have no room for several
+SWEPT = ("negatives", "positives", "criterion")  # what a preset's sweep needs
+SLOPE = parameters_of("steep_slope")["alpha_pos"][1]
+SETTINGS: dict[str, dict[str, Check]] = {
+    "losses": {
+        "alphas": Check(
+            f"a list of pairs, each {SLOPE.expected}",
+            lambda value: (
+                isinstance(value, list)
+                and all(isinstance(one, list) and len(one) == 2 and all(map(SLOPE.allows, one)) for one in value)
+            ),
+        ),
+        "gamma": parameters_of("focal")["gamma"][1],
+    },
+    "histograms": {
+        "lines": Check("a list of at least one line", lambda value: isinstance(value, list) and len(value) > 0)
+    },
+}  # by view, what may stand in an experiment's settings
+TO_MCP = (
+    "In brackets: in how many seeds the paired 95 % interval of the difference to MCP lies above (↑) or below (↓) 0."
+)
 CLEAR = "In brackets: in how many seeds the paired 95 % interval of a difference lies above (↑) or below (↓) 0."
 
 
@@ -67,26 +88,42 @@ class Findings:
     @property
     def note(self) -> str:
         """What is to be known of all tables of the experiment."""
+        seeds = self.lab.preset.seeds
+        over = f"mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else f"of seed {seeds[0]}"
+        has_differences = any(name.startswith(("delta_", "best_")) for name in self.experiment.columns)
+        return _joined(
+            f"In percent but where a heading tells another unit; {over}.",
+            CLEAR if has_differences and "table" in self.experiment.views else "",
+            *self._remarks("table", self.experiment.lines),
+        )
+
+    def figure_note(self, names: Collection[str]) -> str:
+        """Return what is to be known of a figure of some lines, which is of the first seed."""
+        first, *others = self.lab.preset.seeds
+        which = f"Of seed {first}, the first of {len(others) + 1}." if others else f"Of seed {first}."
+        return _joined(which, *self._remarks("figure", names))
+
+    def _remarks(self, what: str, names: Collection[str]) -> list[str]:
+        """Return what is to be known of a table or figure because of its lines, its experiment and its preset."""
         preset, experiment = self.lab.preset, self.experiment
         lacking = {f"{name} of {pair.classifier}, which has {reason}"
-                   for pair in self.pairs for name, method in experiment.lines.items()
+                   for pair in self.pairs for name, method in experiment.lines.items() if name in names
                    if (reason := KINDS[method["kind"]].lacks(method, preset.nets[pair.classifier]))}  # fmt: skip
-        best = sorted({f"{row['is']}" for row in self.rows if row["score"] == BEST})
-        seeds = len(preset.seeds)
-        over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else f"of seed {preset.seeds[0]}"
-        parts = [
-            f"In percent but where a heading tells another unit; {over}.",
-            "A star: not in the paper's table." if experiment.beside else "",
-            CLEAR if any(name.startswith(("delta_", "best_")) for name in experiment.columns) else "",
+        best = sorted({f"{row['is']}" for row in self.rows if row["score"] == BEST and BEST in names})
+        return [
+            f"A star: not in the paper's {what}." if {*names} - {*experiment.paper} else "",
             f"The best single score has the least AURC on held-out rows ({', '.join(best)})." if best else "",
             f"Left out: {'; '.join(sorted(lacking))}." if lacking else "",
             experiment.note,
             preset.note,
         ]
-        return " ".join(filter(None, parts))
 
 
-Shown = Iterator[tuple[str, Grid | Figure]]  # what is appended to the experiment's name, and what is shown
+def _joined(*parts: str) -> str:
+    return " ".join(filter(None, parts))
+
+
+Shown = Iterator[tuple[str, Grid | Drawing]]  # what is appended to the experiment's name, and what is shown
 
 
 def table(found: Findings) -> Shown:
@@ -122,46 +159,57 @@ def _seeds(found: Findings, headings: list[str]) -> Grid:
 
 
 def matrix(found: Findings) -> Shown:
-    """Show one column of values, a set of images a row and a line a column, and their means."""
-    name = found.experiment.columns[0]
-    scores = list(grouped(found.rows, "score"))
+    """Show the first column alone, a set of images a row and a line a column; and the means over sets of images."""
+    name, rows = found.experiment.columns[0], found.rows
+    scores = list(grouped(rows, "score"))
     lines = []
-    for where, some in grouped(found.rows, "where").items():
+    for where, some in grouped(rows, "where").items():
         own = grouped(some, "score")
         accuracy = mean_cell([row["accuracy"]["value"] for row in own[MCP]])
-        cells = [_with_arrows(own[score], name) for score in scores]
-        lines.append([Cell(title_of(where)), accuracy, *cells])
-    means = [_mean([row for row in found.rows if row["score"] == score], name) for score in scores]
+        lines.append([Cell(title_of(where)), accuracy, *(_with_arrows(own[score], name) for score in scores)])
+    means = [_mean([row for row in rows if row["score"] == score], name) for score in scores]
     lines.append([Cell("**mean**"), Cell(""), *means])
     titles = ["images", "Acc ↑", *map(found.title, scores)]
-    about = f"{column(name).heading[:-2]} in percent, mean over seeds; in brackets how many paired differences to MCP "
-    about += f"lie clearly above (↑) and below (↓) 0. {found.rows[0]['n']:,} images each. {found.note}"
-    yield "", Grid(found.experiment.title, titles, lines, about)
+    sizes = sorted({row["n"] for row in rows})
+    counts = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
+    about = f"{column(name).heading}, on {counts} images each.", found.note, TO_MCP
+    yield "", Grid(found.experiment.title, titles, lines, _joined(*about))
 
 
 def _with_arrows(rows: list[Row], name: str) -> Cell:
-    mean = cell(rows, name).text.split(" ")[0]
-    return Cell(mean, "" if rows[0]["score"] == MCP else cell(rows, f"delta_{name}").aside)
+    """Return the mean over seeds, and in how many of them the difference to MCP is clear, if that is measured."""
+    difference = f"delta_{name}"
+    is_compared = rows[0]["score"] != MCP and difference in COLUMNS
+    return Cell(cell(rows, name).text, cell(rows, difference).aside if is_compared else "")
 
 
 def _mean(rows: list[Row], name: str) -> Cell:
-    values = [row[name]["value"] for row in rows]
-    known = [value for value in values if value is not None]
-    return Cell(f"**{column(name).scale * float(np.mean(known)):.1f}**" if known else "–")
+    """Return the mean ± standard deviation over seeds of each seed's mean over sets of images, in bold."""
+    seeds = grouped(rows, "seed").values()
+    values = [[row[name]["value"] if row.get(name) else None for row in own] for own in seeds]
+    means = [float(np.mean(np.array(own, dtype=np.float64))) for own in values]  # NaN where one is None
+    mean = mean_cell(means, column(name).scale, column(name).sign)
+    return mean if mean is UNDEFINED else Cell(f"**{mean.text}**")
 
 
 def histograms(found: Findings) -> Shown:
-    """Show the confidences of the first seed's TP, FP, TN and FN: a row for each pair and set of images."""
+    """Show the confidences of the first seed's TP, FP, TN and FN: a row for each pair and set of images.
+
+    The experiment's setting ``lines`` names the lines to show; without it, all are.
+    """
     panels = []
+    names = found.experiment.settings.get("lines", found.experiment.lines)
     for pair, where in product(found.pairs, found.experiment.where):
         line = []
         for name, folder in found.first_seed(pair, where).items():
+            if name not in names:
+                continue
             scored, is_correct = confidences(folder)
             about = [pair.title, *([title_of(where)] if where != TEST else []), found.title(name)]
             title = ", ".join(about).replace(OURS, f"\N{NO-BREAK SPACE}{OURS.strip()}")
             line.append(OutcomePanel(title, scored.unit_confidence, is_correct))
         panels.append(line)
-    yield "-histograms", outcomes(panels)
+    yield "-histograms", Drawing(outcomes(panels), found.figure_note(names))
 
 
 def risk_coverage(found: Findings) -> Shown:
@@ -170,31 +218,51 @@ def risk_coverage(found: Findings) -> Shown:
         pair.title: {found.title(name): curve_of(folder) for name, folder in found.first_seed(pair, where).items()}
         for pair, where in product(found.pairs, found.experiment.where[:1])
     }
-    yield "-risk-coverage", risk_coverage_grid(panels)
+    yield "-risk-coverage", Drawing(risk_coverage_grid(panels), found.figure_note(found.experiment.lines))
 
 
 def losses(found: Findings) -> Shown:
     """Show the losses against the trust logit."""
-    yield "", loss_graphs(**found.experiment.settings)
+    yield "", Drawing(loss_graphs(**found.experiment.settings), found.experiment.note)
 
 
 def sweep(found: Findings) -> Shown:
-    """Show loss, TPR and TNR on held-out rows against α⁻, then against α⁺."""
+    """Show loss, TPR and TNR on held-out rows against α⁻, then against α⁺ at the α⁻ that the first seed chose."""
     files = [step.folder / SEARCH for step in sweeps_of(found.experiment, found.lab)]
     searches = [Search.of_json(read_json(file, "a search of slopes"), file) for file in files]
-    panels = []
-    for slope, sign in (("alpha_neg", "α⁻"), ("alpha_pos", "α⁺")):
-        trials = [getattr(one, f"{slope}_trials") for one in searches]
-        x = np.array([getattr(trial, slope) for trial in trials[0]])
-        chosen = float(np.median([getattr(one, slope) for one in searches]))
+    first = searches[0]
+    alike = [one for one in searches if one.alpha_neg == first.alpha_neg]
+    panels = [
+        *_sweep_panels([one.alpha_neg_trials for one in searches], "alpha_neg", first.alpha_neg, "α⁻", ""),
+        *_sweep_panels([one.alpha_pos_trials for one in alike], "alpha_pos", first.alpha_pos, "α⁺",
+                       f", at α⁻ = {first.alpha_neg:g}"),
+    ]  # fmt: skip
+    yield "-sweep", Drawing(drawn_sweep(panels), _sweep_note(found, len(searches), len(alike)))
 
-        def values(name: str, trials: list[Any] = trials, scale: float = 1) -> Any:
-            return scale * np.array([[getattr(trial, name) for trial in own] for own in trials])
 
-        rates = {"TPR": values("tpr", scale=100), "TNR": values("tnr", scale=100)}
-        panels += [SweepPanel(f"loss against {sign}", x, {"loss": values("loss")}, chosen, sign, "held-out loss"),
-                   SweepPanel(f"TPR and TNR against {sign}", x, rates, chosen, sign, "%")]  # fmt: skip
-    yield "-sweep", drawn_sweep(panels)
+def _sweep_panels(
+    trials: Sequence[Sequence[Trial]], slope: str, chosen: float, sign: str, more: str
+) -> Iterator[SweepPanel]:
+    """Yield the panels of one slope, from the trials of each seed: the loss, then TPR and TNR."""
+    x = np.array([getattr(trial, slope) for trial in trials[0]])
+    series = {name: np.array([[getattr(trial, name) for trial in own] for own in trials])
+              for name in ("loss", "tpr", "tnr")}  # fmt: skip
+    rates = {"TPR": 100 * series["tpr"], "TNR": 100 * series["tnr"]}
+    yield SweepPanel(f"loss against {sign}{more}", x, {"loss": series["loss"]}, chosen, sign, "held-out loss")
+    yield SweepPanel(f"TPR and TNR against {sign}{more}", x, rates, chosen, sign, "%")
+
+
+def _sweep_note(found: Findings, count: int, alike: int) -> str:
+    """Return what a sweep of so many seeds shows, of which so many chose the α⁻ of the first."""
+    preset, (pair,) = found.lab.preset, found.lab.preset.group(found.experiment.pairs)
+    first = preset.seeds[0]
+    if count == 1:
+        of, choice = f"Of seed {first}", "the dashed line is its choice"
+    else:
+        of = f"Mean and range over {count} seeds, against α⁺ over the {alike} that chose the α⁻ of seed {first}"
+        choice = f"the dashed line is the choice of seed {first}"
+    about = f"{of}, {pair.title}, on held-out rows; {choice}. α⁻ is swept with α⁺ = 1, then α⁺ with the chosen α⁻."
+    return _joined(about, found.experiment.note, preset.note)
 
 
 def gates(found: Findings) -> Shown:
@@ -213,8 +281,16 @@ VIEWS: dict[str, Callable[[Findings], Shown]] = {
 }
 
 
-def require_showable(experiment: Experiment) -> None:
-    """Raise unless all that an experiment is to show is known: before hours of work, not after."""
+def require_showable(experiment: Experiment, preset: Preset | None = None) -> None:
+    """Raise unless all that an experiment is to show is known: before hours of work, not after.
+
+    What depends on where it runs, such as the number of pairs, is looked at if there is a preset.
+
+    Raises
+    ------
+    SteepslopeError
+        If a view, column, setting or table of the paper is unknown, or a view lacks what it needs.
+    """
     with located(experiment.name):
         for view in experiment.views:
             require_known("view", view, VIEWS)
@@ -222,29 +298,84 @@ def require_showable(experiment: Experiment) -> None:
             column(name)
         if "matrix" in experiment.views and not (experiment.columns and MCP in experiment.lines):
             raise SteepslopeError(f"expected a column and the line {MCP} for the view matrix", "columns")
-        if "losses" in experiment.views:
-            for name in experiment.settings:
-                require_known("setting of the view losses:", name, inspect.signature(loss_graphs).parameters)
+        _require_settings(experiment)
+        if "gates" in experiment.views:
+            _require_gates(experiment)
         if experiment.published is not None:
             published(experiment.published)
+        if preset is not None:
+            _require_preset(experiment, preset)
+
+
+def _require_settings(experiment: Experiment) -> None:
+    """Raise unless each setting is one of a view, with a value that it may have."""
+    known = {name: check for view in experiment.views for name, check in SETTINGS.get(view, {}).items()}
+    for name, value in experiment.settings.items():
+        require_known(f"setting of the view {', '.join(experiment.views)}:", name, known)
+        require(name, value, known[name])
+    if "histograms" in experiment.views:
+        for name in experiment.settings.get("lines", ()):
+            require_known("line of the view histograms:", name, experiment.lines)
+
+
+def _require_gates(experiment: Experiment) -> None:
+    """Raise unless there are clean images, of which promises are made, and lines that can have a gate."""
+    if TEST not in experiment.where:
+        raise SteepslopeError(f"expected {TEST} among the sets of images for the view gates", "where")
+    for name, method in experiment.lines.items():
+        if method["kind"] not in GATED:
+            raise SteepslopeError(
+                f"expected a line of kind {', '.join(GATED)} for the view gates, found {method['kind']}", name
+            )
+
+
+def _require_preset(experiment: Experiment, preset: Preset) -> None:
+    """Raise unless the preset has what the views need: one pair for some, and what is swept."""
+    for view in experiment.views:
+        pairs = preset.group(experiment.pairs) if view in OF_ONE_PAIR else ()
+        if len(pairs) > 1:
+            found = ", ".join(pair.title for pair in pairs)
+            raise SteepslopeError(f"expected one pair for the view {view}, found {found}", f"pairs: {experiment.pairs}")
+    for name in SWEPT if "sweep" in experiment.views else ():
+        if name not in preset.sweep:
+            raise SteepslopeError(f"expected {name} for the view sweep, found none", f"preset {preset.name}: sweep")
 
 
 def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
     """Write all that an experiment shows, and the page of the folder anew; return its main tables.
 
-    With ``compare`` there is also a table of its numbers beside the paper's, where the paper prints such.
+    With ``compare`` there is also a table of its numbers beside the paper's, where the paper prints such; if no number
+    can be compared, a table without rows, which is not written, says so in its title.
     """
     experiment, preset = found.experiment, found.lab.preset
     shown = {f"{experiment.name}{end}": one for view in experiment.views for end, one in VIEWS[view](found)}
-    if compare and experiment.published is not None:
-        rows = [{**row, "where": row["where"].split(":")[-2:][0]} for row in found.rows]
-        data = "" if preset.is_paper_data else preset.name
-        grid = comparison(experiment.published, rows, preset.stands_for, data)
-        shown |= {} if grid is None else {f"{experiment.name}-compared": grid}
+    compared = _compared(found) if compare and experiment.published is not None else []
+    shown |= {f"{experiment.name}-compared": grid for grid in compared if grid.rows}
     about = {"title": experiment.title, "source": experiment.source, "preset": preset.name}
     write_results(out, experiment.name, about, shown, [_kept(row, experiment.columns) for row in found.rows])
     write_page(out, experiment_names())
-    return [one for name, one in shown.items() if isinstance(one, Grid) and not name.endswith("-seeds")]
+    main = [one for name, one in shown.items() if isinstance(one, Grid) and not name.endswith("-seeds")]
+    return [*main, *(grid for grid in compared if not grid.rows)]
+
+
+def _compared(found: Findings) -> list[Grid]:
+    """Return the table of our numbers beside the paper's, or one without rows that says that there is nothing."""
+    experiment, preset = found.experiment, found.lab.preset
+    assert experiment.published is not None
+    rows = [{**row, "where": of_the_paper(row["where"])} for row in found.rows]
+    data = "" if preset.is_paper_data else preset.name
+    grid = comparison(experiment.published, rows, preset.stands_for, data)
+    nothing = f"{experiment.title}: nothing to compare, the paper prints no number for a net of preset {preset.name}"
+    return [Grid(nothing, [""], []) if grid is None else grid]
+
+
+def of_the_paper(where: str) -> str:
+    """Return a set of images by the paper's name: it shows corruptions at the highest severity alone.
+
+    >>> of_the_paper("corrupt:defocus_blur:5"), of_the_paper("corrupt:defocus_blur:4"), of_the_paper("test")
+    ('defocus_blur', 'corrupt:defocus_blur:4', 'test')
+    """
+    return where.split(":")[1] if where.startswith("corrupt:") and where.endswith(":5") else where
 
 
 def _kept(row: Row, columns: Sequence[str]) -> Row:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,19 @@ PAGE = "index.html"
 EXPECTED = "the results of an experiment"
 
 
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure, and what is to be known of it, which stands below."""
+
+    figure: Figure
+    note: str = ""
+
+
 def write_results(
     out: Path,
     name: str,
     about: Mapping[str, Any],
-    shown: Mapping[str, Grid | Figure],
+    shown: Mapping[str, Grid | Drawing],
     rows: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write tables and figures under their names, and NAME.json, from which the page shows them.
@@ -29,16 +38,17 @@ def write_results(
     ``about`` has at least the ``title`` and the ``source``; in ``rows``, estimates become lists: value, low, high.
     """
     tables = {one: grid for one, grid in shown.items() if isinstance(grid, Grid)}
-    figures = {one: figure for one, figure in shown.items() if isinstance(figure, Figure)}
+    drawings = {one: drawing for one, drawing in shown.items() if isinstance(drawing, Drawing)}
     with staged_folder(out, last=f"{name}.json") as staging:
         for one, grid in tables.items():
             for end, text in (("md", markdown(grid) + "\n"), ("tex", latex(grid, one)), ("csv", comma_separated(grid))):
                 (staging / f"{one}.{end}").write_text(text, encoding="utf-8")
-        for one, figure in figures.items():
-            save(figure, staging, one)
+        for one, drawing in drawings.items():
+            save(drawing.figure, staging, one)
         short = [{key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()} for row in rows]
         grids = {one: _grid(grid) for one, grid in tables.items()}
-        card = {**about, "figures": [*figures], "tables": grids, "rows": short}
+        notes = {one: drawing.note for one, drawing in drawings.items()}
+        card = {**about, "figures": [*drawings], "notes": notes, "tables": grids, "rows": short}
         text = json.dumps(card, ensure_ascii=False, allow_nan=False).replace('{"score"', '\n{"score"')  # a row a line
         (staging / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 

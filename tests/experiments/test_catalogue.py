@@ -39,6 +39,9 @@ def known_presets() -> list[Preset]:
 def test_all_that_a_file_names_is_known(name: str) -> None:
     one = read_experiment(name)
     require_showable(one)
+    for preset in known_presets():
+        if preset.groups.get(one.pairs):
+            require_showable(one, preset)
     assert one.name == name
     assert one.title
     assert {*one.views} <= {*VIEWS}
@@ -74,11 +77,33 @@ def test_the_papers_lines_are_its_four_losses(name: str) -> None:
     assert [*read_experiment(name).paper] == LOSSES_OF_THE_PAPER
 
 
-@pytest.mark.parametrize("name", ["table1", "table3"])
-def test_cross_entropy_is_also_cut_where_steep_slope_is(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "losses"),
+    [("table1", ["CE", "Focal"]), ("table3", ["CE", "Focal"]), ("appendix-f", ["CE"]), ("appendix-h", ["CE"])],
+)
+def test_other_losses_are_also_cut_where_steep_slope_is(name: str, losses: list[str]) -> None:
     lines = read_experiment(name).beside
-    assert lines["CE at the cut of SS"] == {"kind": "cut", "line": "CE"}
-    assert lines["Focal at the cut of SS"] == {"kind": "cut", "line": "Focal"}
+    found = {line: method for line, method in lines.items() if method["kind"] == "cut"}
+    assert found == {f"{loss} at the cut of SS": {"kind": "cut", "line": loss} for loss in losses}
+
+
+@pytest.mark.parametrize("name", [one for one in PAPER if {*read_experiment(one).views} - {"losses", "histograms"}])
+def test_every_table_and_curve_has_the_rivals_of_the_papers_lines(name: str) -> None:
+    assert {MCP, BEST, "TrustScore", "MCDropout", "fused, free", "fused, auxiliary"} <= {*read_experiment(name).lines}
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "appendix-f", "appendix-h"])
+def test_the_last_column_is_the_difference_to_the_best_single_score(name: str) -> None:
+    last = read_experiment(name).columns[-1]
+    assert (last, COLUMNS[last].heading) == ("best_auc", "ΔAUC to best single")
+
+
+@pytest.mark.parametrize("name", ["figure3", "appendix-d", "appendix-d-shifts", "appendix-f"])
+def test_rows_of_histograms_have_six_panels_at_most(name: str) -> None:
+    one = read_experiment(name)
+    shown = one.settings.get("lines", [*one.lines])
+    assert {MCP, "fused, free"} <= {*shown}
+    assert len(shown) <= 6
 
 
 def test_presets_have_what_the_paper_ran_on() -> None:

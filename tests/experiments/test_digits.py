@@ -153,13 +153,14 @@ def test_cells_are_mean_and_deviation_over_seeds(name: str, out: Path) -> None:
         assert line[1] == (score if score in paper else f"{score} *")
         for cell, column in zip(line[2:], columns, strict=True):
             values = [row[column][0] if row.get(column) else None for row in own]
-            if None in values or (score == "MCP" and column.startswith("delta")):
+            is_difference = column.startswith(("delta_", "best_"))
+            if None in values or (score == "MCP" and is_difference):
                 assert cell == "–"
                 continue
             numbers = 100 * np.array(values)
-            sign = "+" if column.startswith("delta") else ""
+            sign = "+" if is_difference else ""
             shown = f"{numbers.mean():{sign}.1f} ± {numbers.std(ddof=1):.1f}"
-            if column.startswith("delta"):
+            if is_difference:
                 above, below = sum(row[column][1] > 0 for row in own), sum(row[column][2] < 0 for row in own)
                 shown = f"{shown} ({above} ↑ {below} ↓)"
             assert cell == shown, (score, column)

@@ -88,7 +88,7 @@ def reproduce(
     if experiment == ALL:
         experiments = [one for one in experiments if one.source and (not one.lines or chosen.groups.get(one.pairs))]
     for one in experiments:
-        require_showable(one)
+        require_showable(one, chosen)
     steps = steps_of(experiments, lab)
     if dry_run:
         for line in plan_lines(steps, lab):

@@ -161,18 +161,32 @@ def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> N
     assert [claim for claim in claims if not verdict.search(claim.split("*Found:*")[1])] == []
     assert [claim for claim in claims if "*Look at*" not in claim] == []
     shown = ["table1", "table2", "table3", "table-a1", *(f"figure{number}" for number in (2, 3, 4))]
-    shown += [f"appendix-{letter}" for letter in "defgh"]
+    shown += [f"appendix-{part}" for part in ("d", "d-shifts", *"efgh")] + ["on-features", "gates"]
     commands = re.findall(r"`steepslope reproduce ([a-z]\S+) --preset (\S+)`", text)
     assert list(dict.fromkeys(name for name, _ in commands)) == shown
     assert {preset for _, preset in commands} == {"imagenet", "cifar10", "mnist", "fashion-mnist", "digits"}
-    assert max(map(len, text.splitlines())) <= 120
+    rows = [line for line in text.splitlines() if "`steepslope reproduce" in line and line.startswith("|")]
+    assert len(rows) == len(commands)
+    assert {line.count("|") for line in rows} == {5}  # table, command, expected numbers, hours
+    assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+def test_links_and_targets_of_make_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith("http")} - {""}
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+    folders = set(re.findall(r"`(results/[\w-]+)", text))
+    assert [folder for folder in folders if not (ROOT / folder).exists()] == []
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {*re.findall(r"`make ([a-z-]+)", text)} <= targets
 
 
 def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
     from steepslope.report.published import published
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
-    expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+) \|", text))
+    expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+?) \|", text))
     for table in ("table1", "table3"):
         areas = [one.value for one in published(table) if (one.score, one.metric) == ("SS", "paper_auroc")]
         found = expected[f"{table} --preset imagenet"].removeprefix("AUC of SS ").removesuffix(" in print order")

@@ -62,9 +62,9 @@ def gates(lab: Lab, scores: Scores, title: str) -> Iterator[tuple[str, Grid]]:
     shifted: list[Row] = []
     for (name, pair, seed), some in _by_line(scores).items():
         found = {wanted.case.where: judged(lab, wanted, folder) for wanted, folder in some}
-        asked = [(risk, ALL) for risk in RISKS] + [(MAX_RISK, PREDICTED), (MAX_RISK, BATCH)]
+        promises = [(risk, ALL) for risk in RISKS] + [(MAX_RISK, PREDICTED), (MAX_RISK, BATCH)]
         about = {"line": name, "pair": pair, "seed": seed}
-        rows += [{**about, **kept(found[TEST], risk, by)} for risk, by in asked]
+        rows += [{**about, **kept(found[TEST], risk, by)} for risk, by in promises]
         known, _ = next(halves(len(found[TEST])))
         gate = found[TEST].subset(known).gate(MAX_RISK)
         new = np.flatnonzero(~np.isin(lab.drawn(len(found[TEST]), lab.preset.rows), known))

@@ -33,7 +33,7 @@ BUDGETS = "free", AUXILIARY  # of which the work folder has the evidence
 
 
 class Wanted(NamedTuple):
-    """A line: its name, its method, the pair that it is of, and the case in which it is asked."""
+    """A line: its name, its method, the pair that it is of, and what it is scored on."""
 
     name: str
     method: Method

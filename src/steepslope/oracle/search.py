@@ -1,7 +1,7 @@
 """The search for the slopes of the steep slope loss on held-out rows, in the paper's order (Section 5, Ablation Study).
 
 Errors are rarer than correct predictions, so α⁻ comes first: it goes over its candidates while α⁺ is frozen. The best
-α⁻ is then frozen, and α⁺ goes over its own. What is best, a named criterion in ``CRITERIA`` says.
+α⁻ is then frozen, and α⁺ goes over its own. What is best is decided by a criterion, one of ``CRITERIA``.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ OF_COPIES = ("logits", "features", "auxiliary", "noise")
 
 @dataclass(frozen=True)
 class Case:
-    """A classifier, or ⟨oracle, classifier⟩ where an oracle on images is asked, on a set of images, of one seed."""
+    """A classifier, a set of images and a seed; and the oracle's backbone, where that is one on images."""
 
     oracle: str | None
     classifier: str

@@ -92,7 +92,7 @@ def test_table_1_is_complete(table1: Run) -> None:
         text = (table1.out / f"table1.{end}").read_text()
         assert all(f"{left}{pair[1:-1]}{right}, 140 images" in text for pair in PAIRS)
     note = table1.result("table1")["tables"]["table1"]["note"]
-    assert "Left out: rsn has no dropout; vit has no dropout." in note  # MCDropout
+    assert "Left out: MCDropout of rsn, which has no dropout; MCDropout of vit, which has no dropout." in note
     assert (table1.out / "index.html").exists()
 
 

@@ -4,6 +4,7 @@ A new line is an entry in ``METHODS``, or stands in an experiment's own file: it
 settings of that.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
@@ -95,12 +96,19 @@ def find_best(lab: Lab, classifier: str, seed: int) -> None:
     risks = {name: float(np.mean([_risk(kind, known, new, train) for known, new in both]))
              for name, kind in possible.items()}  # fmt: skip
     with staged_folder(lab.folder("best", classifier, seed), last=CHOSEN) as staging:
-        write_json(staging / CHOSEN, {"score": min(risks, key=lambda name: risks[name]), "aurc": risks})
+        known = {name: risk for name, risk in risks.items() if math.isfinite(risk)}
+        write_json(staging / CHOSEN, {"score": min(known, key=lambda name: known[name]), "aurc": known})
 
 
 def _risk(kind: type[Score], known: ClassifierOutputs, new: ClassifierOutputs, train: ClassifierOutputs) -> float:
-    """Return the AURC of a score on new rows, after it has learnt from known ones or from the training rows."""
-    fitted = kind().fit(train if kind.fits_on == "reference" else known)
+    """Return the AURC of a score on new rows, after it has learnt from known ones or from the training rows.
+
+    It is infinite where the score cannot learn, as from rows without a single error.
+    """
+    try:
+        fitted = kind().fit(train if kind.fits_on == "reference" else known)
+    except SteepslopeError:
+        return math.inf
     return aurc(fitted.confidence(new), new.is_correct)
 
 

@@ -89,7 +89,7 @@ def reproduce(
         experiments = [one for one in experiments if one.source and (not one.lines or chosen.groups.get(one.pairs))]
     for one in experiments:
         require_showable(one, chosen)
-    steps = steps_of(experiments, lab)
+    steps = steps_of(experiments, lab, whole=dry_run)
     if dry_run:
         for line in plan_lines(steps, lab):
             print(line)

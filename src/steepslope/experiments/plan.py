@@ -43,10 +43,10 @@ def wanted_of(experiment: Experiment, lab: Lab) -> list[Wanted]:
     return found
 
 
-def steps_of(experiments: Sequence[Experiment], lab: Lab) -> list[Step]:
-    """Return all steps behind some experiments, each after those that it needs."""
+def steps_of(experiments: Sequence[Experiment], lab: Lab, whole: bool = False) -> list[Step]:
+    """Return the steps to some experiments, each after those that it needs; see :func:`in_order`."""
     scores = [score_step(lab, wanted) for one in experiments for wanted in wanted_of(one, lab)]
-    return in_order([*scores, *(step for one in experiments for step in sweeps_of(one, lab))])
+    return in_order([*scores, *(step for one in experiments for step in sweeps_of(one, lab))], whole)
 
 
 def sweeps_of(experiment: Experiment, lab: Lab) -> list[Step]:

@@ -60,14 +60,17 @@ class Step:
         return (self.folder / self.last).exists()
 
 
-def in_order(wanted: Iterable[Step]) -> list[Step]:
-    """Return steps and all that they need, each once and after those that it needs; what is done needs nothing."""
+def in_order(wanted: Iterable[Step], whole: bool = False) -> list[Step]:
+    """Return steps and all that they need, each once and after those that it needs.
+
+    What is done needs nothing, so that what it was made from may be gone; the ``whole`` has that too.
+    """
     steps: dict[Path, Step] = {}
     ahead = list(wanted)
     while ahead:
         step = ahead.pop()
         if step.folder not in steps:
-            steps[step.folder] = replace(step, needs=()) if step.is_complete else step
+            steps[step.folder] = replace(step, needs=()) if step.is_complete and not whole else step
             ahead += steps[step.folder].needs
     graph = {folder: [one.folder for one in step.needs] for folder, step in steps.items()}
     return [steps[folder] for folder in TopologicalSorter(graph).static_order()]

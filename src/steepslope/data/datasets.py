@@ -152,6 +152,15 @@ def parse_dataset(spec: str) -> DatasetSpec:
     return DatasetSpec(scheme, argument, None)
 
 
+def usual_holdout(n: int) -> int:
+    """Return how many of n training rows are held out where no number is given.
+
+    >>> usual_holdout(60_000), usual_holdout(1_000)
+    (10000, 500)
+    """
+    return min(10_000, n // 2)
+
+
 def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cut the training rows 0…n−1 into (fitted on, held out), each in ascending order.
 
@@ -162,7 +171,7 @@ def holdout_split(n: int, holdout: int | None, seed: int) -> tuple[NDArray[np.in
     >>> len(fitted), len(held_out)
     (50000, 10000)
     """
-    count = min(10_000, n // 2) if holdout is None else plain(holdout)
+    count = usual_holdout(n) if holdout is None else plain(holdout)
     if not 0 < count < n:
         raise SteepslopeError(f"expected 1 to {n - 1} of the {n} training rows, found {count}", "holdout")
     order = np.random.default_rng(require("split_seed", seed, SEED)).permutation(n)

@@ -31,13 +31,14 @@ def score_step(lab: Lab, wanted: Wanted) -> Step:
     if not kind.sees_images:
         shared = not (kind.learns or lab.preset.nets[case.classifier].is_seeded)
         case = Case(None, case.classifier, case.where, lab.preset.seeds[0] if shared else case.seed)
+    wanted = wanted._replace(case=case)  # what it needs is shared as it is
     folder = lab.folder("scores", case.classifier, case.seed) / lab.place(case) / (case.oracle or "")
     about = f"score {name}{f' of {case.oracle}' if case.oracle else ''} on {case.classifier}, {case.where}"
     changed = [] if kind.changes is None else [score_step(lab, inner(wanted))]
     needs = *kind.needs(lab, wanted), *rivals(lab, wanted), *changed
     costs = (Cost(wanted.pair.oracle, case.where),) if kind.sees_images and not changed else ()
-    run = partial(score, wanted=wanted._replace(case=case))
-    return Step(folder / slug(kept_as(name, wanted.method)), ROW, about, run, needs, costs)
+    out = folder / slug(kept_as(name, wanted.method))
+    return Step(out, ROW, about, partial(score, wanted=wanted), needs, costs)
 
 
 def rivals(lab: Lab, wanted: Wanted) -> list[Step]:

@@ -12,7 +12,7 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split, parse_dataset
+from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split, parse_dataset, usual_holdout
 from steepslope.data.images import Dataset, Divisible
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import named_data
@@ -127,7 +127,7 @@ class Lab:
         The preset also tells of data that would be downloaded to be counted.
         """
         train, test = self._counts
-        held_out, own = self.preset.holdout or min(10_000, train // 2), self.preset.nets[name].train.get("holdout")
+        held_out, own = self.preset.holdout or usual_holdout(train), self.preset.nets[name].train.get("holdout")
         where = where.removesuffix(COPIES)
         if parse_dataset(self.preset.data).splits:
             held_out = own or held_out

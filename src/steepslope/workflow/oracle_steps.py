@@ -1,6 +1,7 @@
 """The steps to oracles: trained on images as in the paper, fitted on features, fused; and the sweep of their slopes."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def oracle_step(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -
         needs += output_steps(lab, Case(None, pair.classifier, TRAIN, seed), held_out)
         needs += [rows_step(lab, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
-    run = partial(train_oracle, pair=pair, name=name, changes=changes, seed=seed)
+    run = partial(train_oracle, pair=pair, changes=changes, seed=seed, out=folder)
     return Step(folder, last, about, run, tuple(needs), costs_of(lab, pair, changes))
 
 
@@ -69,7 +70,7 @@ def costs_of(lab: Lab, pair: Pair, changes: Settings) -> tuple[Cost, ...]:
     return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)
 
 
-def train_oracle(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -> None:
+def train_oracle(lab: Lab, pair: Pair, changes: Settings, seed: int, out: Path) -> None:
     """Train an oracle on images, or go on with its training."""
     given = settings_of(lab, pair, changes)
     given |= {"oracle": lab.spec(pair.oracle, seed), "data": str(lab.data), "seed": seed, "workers": lab.workers}
@@ -79,7 +80,6 @@ def train_oracle(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) 
         given["outputs"] = str(rows_step(lab, pair.classifier, pair.fit_rows, seed).folder)
     if pair.selects and not pair.is_live:
         given["valid"] = str(lab.extracted(pair.classifier, seed, HOLDOUT))
-    out = lab.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
     train_stages(FinetuneRequest.of(**given), out, lab.notice)
 
 
@@ -94,7 +94,7 @@ def features_step(lab: Lab, classifier: str, name: str, settings: Settings, spli
     return Step(folder, CARD, about, run, tuple(needs))
 
 
-def fit_on_features(lab: Lab, name: str, settings: Settings, split: str, seed: int, out: Any) -> None:
+def fit_on_features(lab: Lab, name: str, settings: Settings, split: str, seed: int, out: Path) -> None:
     """Fit an oracle on the features of a split."""
     Oracle(**dict(settings), seed=seed).fit(lab.own_outputs(name, seed, split)).save(out)
 

@@ -13,7 +13,8 @@ from steepslope.cli import main
 from steepslope.experiments import experiment as module
 from steepslope.experiments.experiment import BEST, FOLDER, ORDER, Experiment, experiment_names, read_experiment
 from steepslope.experiments.methods import KINDS, METHODS, kept_as, method_of
-from steepslope.experiments.views import VIEWS, require_showable
+from steepslope.experiments.showable import require_showable
+from steepslope.experiments.views import VIEWS
 from steepslope.report.columns import COLUMNS, MCP
 from steepslope.report.published import published
 from steepslope.workflow.preset import Preset, preset_names, read_preset

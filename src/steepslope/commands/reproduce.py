@@ -71,7 +71,7 @@ def reproduce(
     """
     from steepslope.experiments.experiment import ALL, experiment_names, read_experiment
     from steepslope.experiments.plan import plan_lines, run, steps_of
-    from steepslope.experiments.views import require_showable
+    from steepslope.experiments.showable import require_showable
     from steepslope.utilities.files import require_no_file
     from steepslope.utilities.task_graph import devices_at_hand
     from steepslope.workflow.lab import Lab

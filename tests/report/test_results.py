@@ -89,6 +89,24 @@ def test_results_are_replaced_and_others_stay(tmp_path: Path) -> None:
     assert page.count("<h2>New</h2>") == page.count("<h2>Other</h2>") == 1
 
 
+def test_what_is_no_longer_shown_goes(tmp_path: Path) -> None:
+    write(tmp_path, "first", "Old")
+    write(tmp_path, "second", "Other")
+    before = {path.name for path in tmp_path.iterdir()}
+    (tmp_path / "first-own.md").write_text("a reader's own")
+    write_results(tmp_path, "first", {"title": "New", "source": ""}, {"first": grid("New")}, [])
+    gone = before - {path.name for path in tmp_path.iterdir()}
+    assert gone == {f"first-{one}" for one in ("seeds.md", "seeds.tex", "seeds.csv", "loss.png", "loss.svg")}
+    assert (tmp_path / "first-own.md").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"tables": 1}', '{"tables": {}}'])
+def test_a_broken_result_is_replaced(content: str, tmp_path: Path) -> None:
+    (tmp_path / "first.json").write_text(content)
+    write(tmp_path, "first", "New")
+    assert "New" in (tmp_path / "first.json").read_text()
+
+
 def test_a_broken_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "first.json").write_text("{")
     with pytest.raises(

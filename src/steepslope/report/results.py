@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
+from steepslope.errors import SteepslopeError
 from steepslope.report.grid import Grid, markdown
 from steepslope.report.style import save
 from steepslope.report.typeset import comma_separated, latex
@@ -16,6 +18,7 @@ from steepslope.utilities.files import read_json, staged_folder
 
 PAGE = "index.html"
 EXPECTED = "the results of an experiment"
+ENDS = ("md", "tex", "csv", "png", "svg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +38,12 @@ def write_results(
 ) -> None:
     """Write tables and figures under their names, and NAME.json, from which the page shows them.
 
+    What an earlier NAME.json names and this one does not goes: its numbers would stand beside others as if of one run.
     ``about`` has at least the ``title`` and the ``source``; in ``rows``, estimates become lists: value, low, high.
     """
     tables = {one: grid for one, grid in shown.items() if isinstance(grid, Grid)}
     drawings = {one: drawing for one, drawing in shown.items() if isinstance(drawing, Drawing)}
+    stale = _shown_by(out / f"{name}.json") - {*shown}
     with staged_folder(out, last=f"{name}.json") as staging:
         for one, grid in tables.items():
             for end, text in (("md", markdown(grid) + "\n"), ("tex", latex(grid, one)), ("csv", comma_separated(grid))):
@@ -51,6 +56,17 @@ def write_results(
         card = {**about, "figures": [*drawings], "notes": notes, "tables": grids, "rows": short}
         text = json.dumps(card, ensure_ascii=False, allow_nan=False).replace('{"score"', '\n{"score"')  # a row a line
         (staging / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+    for one, end in product(stale, ENDS):
+        (out / f"{one}.{end}").unlink(missing_ok=True)
+
+
+def _shown_by(card: Path) -> set[str]:
+    """Return the names of tables and figures of an earlier run; none if there was none, or its file is broken."""
+    try:
+        content = read_json(card, EXPECTED)
+        return {*content["tables"], *content["figures"]}
+    except (SteepslopeError, KeyError, TypeError):
+        return set()
 
 
 def _grid(grid: Grid) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def own(content: str, folder: Path) -> str:
         ({"view": "matrix", "line": "CE"}, "own: columns: expected a column and the line MCP for the view matrix"),
         ({"where": "tset"}, "own.yaml: unknown set of images 'tset': did you mean 'test'?"),
         ({"where": "corrupt:fgo:5"}, "unknown corruption 'fgo': did you mean 'fog'?"),
-        ({"where": "corrupt:*"}, "own.yaml: where: expected SHIFT:KIND:LEVEL, such as corrupt:*:5, found corrupt:*"),
+        ({"where": "corrupt:*"}, "own.yaml: where: expected SHIFT:KIND:SEVERITY, such as corrupt:*:5, found corrupt:*"),
         ({"where": "corupt:*:5"}, "own.yaml: unknown shift of corupt:*:5: 'corupt': did you mean 'corrupt'?"),
         ({"where": "corrupt:fgo:*"}, "unknown corruption 'fgo': did you mean 'fog'?"),
         ({"where": "corrupt:fog:9"}, "severity: expected a whole number from 1 to 5, found 9"),

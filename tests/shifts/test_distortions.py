@@ -21,15 +21,15 @@ from tests.shifts.test_corruptions import images, scene
 
 SHAPES = [(1, 1, 1), (1, 5, 3), (2, 3, 1), (8, 8, 3), (28, 28, 1), (20, 150, 3), (97, 64, 3)]
 DRAWN = ("noise", "erase", "fog", "shot", "glass", "salt", "speckle", "elastic", "disc")
-ONE_WAY = ("scale", "stretch", "gamma")  # level 1 goes the other way than level 0
+ONE_WAY = ("scale", "stretch", "gamma")  # severity 1 goes the other way than severity 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_levels_go_further(kind: str) -> None:
+def test_severities_go_further(kind: str) -> None:
     data = parse_dataset("digits").load_into_memory("test").subset(np.arange(50))
     changes = []
-    for level in (0, 1):
-        shifted = Shifted(data, Distortion(kind, level))
+    for severity in (0, 1):
+        shifted = Shifted(data, Distortion(kind, severity))
         changed = np.stack([np.asarray(shifted.image(row)) for row in range(50)])
         assert changed.dtype == np.uint8
         changes.append(np.abs(changed.astype(int) - data.pixels.astype(int)).mean())
@@ -41,11 +41,11 @@ def test_levels_go_further(kind: str) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_size_in_grey_and_colour(shape: tuple[int, ...], kind: str) -> None:
     pixels = scene(*shape)
-    for level in (0, 1):
-        changed = distorted(pixels, kind, level, 3)
+    for severity in (0, 1):
+        changed = distorted(pixels, kind, severity, 3)
         assert changed.shape == shape
         assert changed.dtype == np.uint8
-        np.testing.assert_array_equal(changed, distorted(pixels, kind, level, 3))
+        np.testing.assert_array_equal(changed, distorted(pixels, kind, severity, 3))
 
 
 def test_some_are_known_exactly() -> None:
@@ -59,8 +59,8 @@ def test_some_are_known_exactly() -> None:
         ("ghost", 0): (0.8 * pixels + 0.2 * pixels[::-1, ::-1]).round(),
         ("solarise", 1): np.where(pixels >= 0.6 * 255, 255 - pixels, pixels),
     }
-    for (kind, level), wanted in expected.items():
-        found = distorted(pixels, kind, level, 0).astype(float)
+    for (kind, severity), wanted in expected.items():
+        found = distorted(pixels, kind, severity, 0).astype(float)
         assert np.abs(found - wanted).max() <= (
             0 if kind in ("invert", "shift", "partly_flipped", "solarise") else 1
         ), kind
@@ -105,7 +105,7 @@ def test_seeds_and_ids_decide_where_something_is_drawn(kind: str) -> None:
 
 def test_grey_stays_grey_and_images_are_cropped_once() -> None:
     shift = Distortion("invert", 1, crop=32)
-    assert (shift.size, shift.title, str(shift)) == ((32, 32), "invert, level 1", "distort:invert:1?crop=32")
+    assert (shift.size, shift.title, str(shift)) == ((32, 32), "invert, severity 1", "distort:invert:1?crop=32")
     grey, colour = (Image.fromarray(scene(80, 60, 3)).convert(mode) for mode in ("L", "RGBA"))
     changed = [one for one in shift([grey, colour], ["a", "b"]) if isinstance(one, Image.Image)]
     assert [(one.mode, one.size) for one in changed] == [("L", (32, 32)), ("RGB", (32, 32))]
@@ -123,14 +123,14 @@ def test_a_spec_opens_distorted_data() -> None:
     ("settings", "message"),
     [
         ({"kind": "fogg"}, "unknown distortion 'fogg': did you mean 'fog'"),
-        ({"level": 2}, "level: expected a whole number from 0 to 1, found 2"),
+        ({"severity": 2}, "severity: expected a whole number from 0 to 1, found 2"),
         ({"seed": -1}, "seed: expected a whole number"),
         ({"crop": 0}, "crop: expected a whole number >= 1, found 0"),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        Distortion(**{"kind": "fog", "level": 1, **settings})  # type: ignore[arg-type]
+        Distortion(**{"kind": "fog", "severity": 1, **settings})  # type: ignore[arg-type]
 
 
 def test_other_channels_are_refused() -> None:

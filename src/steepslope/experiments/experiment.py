@@ -95,7 +95,7 @@ def expanded(where: str) -> list[str]:
     if "*" not in where:
         return [where]
     if where.count(":") != 2:
-        raise SteepslopeError(f"expected SHIFT:KIND:LEVEL, such as corrupt:*:5, found {where}", "where")
+        raise SteepslopeError(f"expected SHIFT:KIND:SEVERITY, such as corrupt:*:5, found {where}", "where")
     shift, kind, level = where.split(":")
     require_known(f"shift of {where}:", shift, ALL_OF)
     kinds, levels = ALL_OF[shift]

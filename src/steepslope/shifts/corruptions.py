@@ -8,23 +8,15 @@ taken one by one. Severities are those of ImageNet-C, in pixels, so small images
 import contextlib
 import inspect
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.checks import SEED, optional, require, whole
-from steepslope.data.images import Labels, Picture
-from steepslope.data.shifted import Size
-from steepslope.errors import require_known
-from steepslope.shifts.pixels import as_bytes, as_picture, cropped
-from steepslope.utilities.extras import require_extra, versions_of
-from steepslope.utilities.seeding import seed_of
+from steepslope.checks import whole
+from steepslope.shifts.by_kind import Bytes, ShiftByKind
+from steepslope.utilities.extras import require_extra
 
-Bytes = NDArray[np.uint8]
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")  # drawn anew for each channel
 PAPER_CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur",
@@ -88,83 +80,17 @@ def _by_package(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def image_seed(seed: int, name: str) -> int:
-    """Return the seed of one image's draws, from that of the data set and its id: whatever comes before or after it."""
-    return (seed_of(seed, name) >> 224) % 2**31
+class Corruption(ShiftByKind):
+    """One of :data:`CORRUPTIONS` at a severity from 1 to 5, as a shift."""
 
+    method, noun, kinds = "corrupt", "corruption", CORRUPTIONS
+    severities, libraries = SEVERITY, LIBRARIES
 
-@dataclass(frozen=True)
-class Corruption:
-    """One kind of corruption at one severity, as a shift.
-
-    Parameters
-    ----------
-    kind
-        One of :data:`CORRUPTIONS`.
-    severity
-        1 to 5.
-    seed
-        Seed of all draws, beside each image's id, in 0…2³¹−1.
-    crop
-        Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
-        cut out. ImageNet-C has 224. None keeps their size.
-
-    Raises
-    ------
-    SteepslopeError
-        If a setting is not as described; an unknown kind is named with the closest one.
-    """
-
-    kind: str
-    severity: int
-    seed: int = 0
-    crop: int | None = None
-    block = 1
-
-    def __post_init__(self) -> None:
-        require_known("corruption", self.kind, CORRUPTIONS)
-        for name, check in {"severity": SEVERITY, "seed": SEED, "crop": optional(whole(1))}.items():
-            object.__setattr__(self, name, require(name, getattr(self, name), check))
+    def changed(self, pixels: Bytes, seed: int) -> Bytes:
+        """Return a corrupted image, uint8 (H, W, C)."""
+        return corrupted(pixels, self.kind, self.severity, seed)
 
     def look(self) -> Self:
-        """Raise unless the package is there."""
+        """Return the same; raise unless the package is there."""
         require_extra(PACKAGE, "shifts", "corrupt")
         return self
-
-    load = look
-
-    @property
-    def title(self) -> str:
-        """The kind and the severity."""
-        return f"{self.kind}, severity {self.severity}"
-
-    @property
-    def size(self) -> Size | None:
-        """Height and width of all images; None where they keep theirs."""
-        return None if self.crop is None else (self.crop, self.crop)
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What decides the corrupted images, as JSON holds it."""
-        settings = {"method": "corrupt", "kind": self.kind, "severity": self.severity, "seed": self.seed}
-        return {**settings, "crop": self.crop, "versions": versions_of(LIBRARIES)}
-
-    def __call__(
-        self,
-        images: Sequence[Picture],
-        ids: Sequence[str],
-        labels: Labels | None = None,
-        brought_to: Size | None = None,
-    ) -> list[Picture]:
-        """Return the corrupted images; those that were brought to the size already are not cropped again."""
-        crop = None if brought_to == self.size else self.crop
-        return [self._corrupted(image, name, crop) for image, name in zip(images, ids, strict=True)]
-
-    def _corrupted(self, image: Picture, name: str, crop: int | None) -> Picture:
-        pixels = as_bytes(cropped(image, crop))
-        return as_picture(corrupted(pixels, self.kind, self.severity, image_seed(self.seed, name)))
-
-    def __str__(self) -> str:
-        options = {"seed": self.seed or None, "crop": self.crop}
-        query = "&".join(f"{name}={value}" for name, value in options.items() if value is not None)
-        return f"corrupt:{self.kind}:{self.severity}" + (f"?{query}" if query else "")

@@ -7,32 +7,24 @@ from torch's generator. Severities in pixels are those of images of 28 pixels a 
 
 import io
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, conv2d, grid_sample, interpolate, max_pool2d, pad
 from torchvision.transforms.v2 import InterpolationMode, functional as tv
 
-from steepslope.checks import SEED, optional, require, whole
-from steepslope.data.images import Labels, Picture
-from steepslope.data.shifted import Size
-from steepslope.errors import SteepslopeError, require_known
-from steepslope.shifts.corruptions import image_seed
-from steepslope.shifts.pixels import as_bytes, as_picture, cropped
-from steepslope.utilities.extras import versions_of
+from steepslope.checks import whole
+from steepslope.errors import SteepslopeError
+from steepslope.shifts.by_kind import Bytes, ShiftByKind
 from steepslope.utilities.seeding import seeded, single_thread
 
 Change = Callable[[Tensor, float], Tensor]
 BILINEAR = InterpolationMode.BILINEAR
 SIDE = 28  # of the images for which severities in pixels were set
-LEVEL = whole(0, 1)
 LIBRARIES = ("numpy", "pillow", "torch", "torchvision")
 
 
@@ -161,19 +153,19 @@ def _jpeg(images: Tensor, quality: float) -> Tensor:
     return torch.stack([_tensor_of(_saved_as_jpeg(_bytes_of(one), round(quality))) for one in images])
 
 
-def _saved_as_jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def _saved_as_jpeg(pixels: Bytes, quality: int) -> Bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "JPEG", quality=quality)
     return np.atleast_3d(np.array(Image.open(file)))
 
 
-def _bytes_of(image: Tensor) -> NDArray[np.uint8]:
+def _bytes_of(image: Tensor) -> Bytes:
     """Return an image (C, H, W) in [0, 1] as bytes (H, W, C)."""
-    pixels: NDArray[np.uint8] = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    pixels: Bytes = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     return pixels
 
 
-def _tensor_of(pixels: NDArray[np.uint8]) -> Tensor:
+def _tensor_of(pixels: Bytes) -> Tensor:
     """Return bytes (H, W, C) as an image (C, H, W) in [0, 1]."""
     return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
@@ -281,7 +273,7 @@ CHOSEN_ON: dict[str, tuple[Change, tuple[float, float]]] = {
 KINDS = {**DISTORTIONS, **CHOSEN_ON}
 
 
-def distorted(pixels: NDArray[np.uint8], kind: str, level: int, seed: int) -> NDArray[np.uint8]:
+def distorted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
     """Return a distorted image, uint8 (H, W, C).
 
     Parameters
@@ -290,8 +282,8 @@ def distorted(pixels: NDArray[np.uint8], kind: str, level: int, seed: int) -> ND
         The image, uint8 (H, W, C); C = 1 is grey, 3 is colour.
     kind
         One of :data:`DISTORTIONS` or :data:`CHOSEN_ON`.
-    level
-        0 for the milder severity, 1 for the stronger one.
+    severity
+        0 for the milder one, 1 for the stronger one.
     seed
         Seed of all draws, in 0…2³¹−1.
 
@@ -307,80 +299,15 @@ def distorted(pixels: NDArray[np.uint8], kind: str, level: int, seed: int) -> ND
         raise SteepslopeError(f"expected a grey or colour image to distort, found {pixels.shape[2]} channels")
     function, severities = KINDS[kind]
     with seeded(seed), single_thread():
-        return _bytes_of(function(_tensor_of(pixels)[None], severities[level])[0])
+        return _bytes_of(function(_tensor_of(pixels)[None], severities[severity])[0])
 
 
-@dataclass(frozen=True)
-class Distortion:
-    """One kind of distortion at one of its two severities, as a shift.
+class Distortion(ShiftByKind):
+    """One of :data:`DISTORTIONS` or :data:`CHOSEN_ON`, as a shift: at severity 0, or the stronger 1."""
 
-    Parameters
-    ----------
-    kind
-        One of :data:`DISTORTIONS` or :data:`CHOSEN_ON`.
-    level
-        0 for the milder severity, 1 for the stronger one.
-    seed
-        Seed of all draws, beside each image's id, in 0…2³¹−1.
-    crop
-        Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
-        cut out. None keeps their size.
+    method, noun, kinds = "distort", "distortion", KINDS
+    severities, libraries = whole(0, 1), LIBRARIES
 
-    Raises
-    ------
-    SteepslopeError
-        If a setting is not as described; an unknown kind is named with the closest one.
-    """
-
-    kind: str
-    level: int
-    seed: int = 0
-    crop: int | None = None
-    block = 1
-
-    def __post_init__(self) -> None:
-        require_known("distortion", self.kind, KINDS)
-        for name, check in {"level": LEVEL, "seed": SEED, "crop": optional(whole(1))}.items():
-            object.__setattr__(self, name, require(name, getattr(self, name), check))
-
-    def load(self) -> Self:
-        """Return the same: there is nothing to load."""
-        return self
-
-    look = load
-
-    @property
-    def title(self) -> str:
-        """The kind and the severity."""
-        return f"{self.kind}, level {self.level}"
-
-    @property
-    def size(self) -> Size | None:
-        """Height and width of all images; None where they keep theirs."""
-        return None if self.crop is None else (self.crop, self.crop)
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What decides the distorted images, as JSON holds it."""
-        settings = {"method": "distort", "kind": self.kind, "level": self.level, "seed": self.seed, "crop": self.crop}
-        return {**settings, "versions": versions_of(LIBRARIES)}
-
-    def __call__(
-        self,
-        images: Sequence[Picture],
-        ids: Sequence[str],
-        labels: Labels | None = None,
-        brought_to: Size | None = None,
-    ) -> list[Picture]:
-        """Return the distorted images; those that were brought to the size already are not cropped again."""
-        crop = None if brought_to == self.size else self.crop
-        return [self._distorted(image, name, crop) for image, name in zip(images, ids, strict=True)]
-
-    def _distorted(self, image: Picture, name: str, crop: int | None) -> Picture:
-        pixels = as_bytes(cropped(image, crop))
-        return as_picture(distorted(pixels, self.kind, self.level, image_seed(self.seed, name)))
-
-    def __str__(self) -> str:
-        options = {"seed": self.seed or None, "crop": self.crop}
-        query = "&".join(f"{name}={value}" for name, value in options.items() if value is not None)
-        return f"distort:{self.kind}:{self.level}" + (f"?{query}" if query else "")
+    def changed(self, pixels: Bytes, seed: int) -> Bytes:
+        """Return a distorted image, uint8 (H, W, C)."""
+        return distorted(pixels, self.kind, self.severity, seed)

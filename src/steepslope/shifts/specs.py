@@ -25,24 +25,22 @@ Kinds = Mapping[str, Callable[[str], Any]]  # the name of an option -> what make
 
 def corruption_spec(argument: str) -> Corruption:
     """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
-    kind, settings = _kind_of(argument, "severity", "corrupt:KIND:SEVERITY, such as corrupt:fog:3, found corrupt:")
-    return Corruption(kind, **settings)
+    return Corruption(**_by_kind(argument, "corrupt:KIND:SEVERITY, such as corrupt:fog:3, found corrupt:"))
 
 
 def distortion_spec(argument: str) -> Distortion:
-    """Parse ``KIND:LEVEL[?seed=0&crop=224]``."""
-    kind, settings = _kind_of(argument, "level", "distort:KIND:LEVEL, such as distort:blur:1, found distort:")
-    return Distortion(kind, **settings)
+    """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
+    return Distortion(**_by_kind(argument, "distort:KIND:SEVERITY, such as distort:blur:1, found distort:"))
 
 
-def _kind_of(argument: str, number: str, expected: str) -> tuple[str, dict[str, Any]]:
-    """Return the kind, and by name the number after it and the options, all whole numbers."""
+def _by_kind(argument: str, expected: str) -> dict[str, Any]:
+    """Return by name the kind, and as whole numbers the severity after it and the options."""
     name, options = parse_query(argument, ["seed", "crop"])
     kind, colon, text = name.partition(":")
     if not colon:
         raise SteepslopeError(f"expected {expected}{argument}")
-    given = {number: text, **options}
-    return kind, converted(given, dict.fromkeys(given, int))
+    given = {"severity": text, **options}
+    return {"kind": kind, **converted(given, dict.fromkeys(given, int))}
 
 
 def stylize_spec(argument: str) -> StylizeSpec:

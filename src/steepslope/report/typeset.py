@@ -15,6 +15,7 @@ from steepslope.report.grid import Cell, Grid
 
 BLOCK = "block"  # the column of the headings in comma-separated values
 BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*")
+NUMBERED = re.compile(r"^Table \w+: (.)")  # LaTeX numbers tables itself
 LABEL = re.compile(r"[A-Za-z0-9:._-]*")
 
 
@@ -61,7 +62,7 @@ PIECE = re.compile(f"({_one_of(SUPERSCRIPTS)}+)|({_one_of(SUBSCRIPTS)}+)|.")
 def latex(grid: Grid, label: str = "") -> str:
     r"""Return the table as a ``table`` environment for LaTeX with the packages ``booktabs`` and ``amsmath``.
 
-    The title becomes the caption, the note stands below in small print, as does what stands beside the text of a cell.
+    The title becomes the caption, without the number that it has in the paper; the note stands below in small print, as does what stands beside the text of a cell.
     The first column is set to the left, all others to the right.
 
     Parameters
@@ -93,7 +94,8 @@ def latex(grid: Grid, label: str = "") -> str:
     """
     if not LABEL.fullmatch(label):
         raise SteepslopeError(f"expected letters, digits and :._- only, found {label!r}", "label")
-    head = [rf"\caption{{{_marked(grid.title)}}}"] if grid.title else []
+    title = NUMBERED.sub(lambda found: found[1].upper(), grid.title)
+    head = [rf"\caption{{{_marked(title)}}}"] if title else []
     head += [rf"\label{{{label}}}"] if label else []
     note = [r"\par\smallskip", rf"{{\footnotesize {_marked(grid.note)}\par}}"] if grid.note else []
     lines = [r"\begin{table}[htbp]", r"\centering", *head, *_tabular(grid), *note, r"\end{table}"]

@@ -62,8 +62,8 @@ PIECE = re.compile(f"({_one_of(SUPERSCRIPTS)}+)|({_one_of(SUBSCRIPTS)}+)|.")
 def latex(grid: Grid, label: str = "") -> str:
     r"""Return the table as a ``table`` environment for LaTeX with the packages ``booktabs`` and ``amsmath``.
 
-    The title becomes the caption, without the number that it has in the paper; the note stands below in small print, as does what stands beside the text of a cell.
-    The first column is set to the left, all others to the right.
+    The title becomes the caption, without the number that it has in the paper. The note stands below in small print, in
+    which is also what stands beside the text of a cell. The first column is set to the left, all others to the right.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ def _timed(lab: Lab, step: Step) -> None:
 
 
 def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
-    """Yield a line for each kind of steps, then what all that is not done will cost on this machine.
+    """Yield a line for each kind of steps, what those that are done have cost, and what all others will on this machine.
 
     The time is that of forward passes on images of noise, of which a step of training counts three.
     """
@@ -101,6 +101,8 @@ def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
         yield f"{len(some)} × {about}{f'; {images:,} images each' if images else ''}{done}"
         for cost in costs if left else ():
             seen[cost.net] = seen.get(cost.net, 0) + cost.passes(lab) * len(left)
+    if any(step.is_complete for step in steps):
+        yield f"done: {hours_of(steps, lab):,.2f} hours of single processes, reading, shifting and fitting included"
     speeds = {name: images_per_second(lab, name) for name in seen}
     for name, images in seen.items():
         speed = speeds[name]
@@ -108,6 +110,15 @@ def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
     hours = sum(images / speeds[name] for name, images in seen.items()) / 3600
     beside = "reading and shifting images, stylizers and fits come on top"
     yield f"in all {hours:,.2f} hours of nets on one device like this one; {beside}"
+
+
+def hours_of(steps: Sequence[Step], lab: Lab) -> float:
+    """Return how long steps took in all, one after another, as far as the work folder knows."""
+    if not (lab.work / TIMES).exists():
+        return 0.0
+    lines = (lab.work / TIMES).read_text(encoding="utf-8").splitlines()
+    took = {folder: float(seconds) for folder, seconds in (line.split(",") for line in lines)}
+    return sum(took.get(str(step.folder.relative_to(lab.work)), 0.0) for step in steps) / 3600
 
 
 def images_per_second(lab: Lab, name: str) -> float:

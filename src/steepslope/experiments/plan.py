@@ -86,7 +86,7 @@ def _timed(lab: Lab, step: Step) -> None:
 
 
 def plan_lines(steps: Sequence[Step], lab: Lab) -> Iterator[str]:
-    """Yield a line for each kind of steps, what those that are done have cost, and what all others will on this machine.
+    """Yield a line for each kind of steps, what those that are done have cost, and what the others will cost here.
 
     The time is that of forward passes on images of noise, of which a step of training counts three.
     """

@@ -192,7 +192,7 @@ def _band(axes: Axes, x: Floats, values: Floats, look: Line) -> Artist:
 
 
 def _mark_chosen(axes: Axes, chosen: float) -> None:
-    """Draw a dashed line with its value, in room that is made for it above the curves, where the axis has no numbers."""
+    """Draw a dashed line with its value, in room made for it above the curves, where the axis has no numbers."""
     bottom, top = axes.get_ylim()
     axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= top])
     axes.set_ylim(bottom, top + 0.15 * (top - bottom))

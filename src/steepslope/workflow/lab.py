@@ -107,12 +107,13 @@ class Lab:
         key = name, seed if self.preset.nets[name].train else None
         if key not in self._sets:
             net = self.net(name, seed)
-            self._sets[key] = named_data(net, self.data, None) if self.data.splits else self._whole(net)
+            own = ClassNames(None, net.classes, net.num_classes)
+            names = ClassNames() if self.preset.is_backbone(name) else own
+            self._sets[key] = named_data(net, self.data, None) if self.data.splits else self._whole(names)
         return self._sets[key]
 
-    def _whole(self, net: Classifier) -> dict[str, Dataset]:
+    def _whole(self, names: ClassNames) -> dict[str, Dataset]:
         """Return the same of data in two parts: a pre-trained classifier has seen all that it could be trained on."""
-        names = ClassNames(None, net.classes, net.num_classes)
         train, test = (parse_dataset(spec).look().open(names=names) for spec in self._train_and_test)
         if not isinstance(test, Divisible):
             raise SteepslopeError(
@@ -177,13 +178,14 @@ class Lab:
         return self.folder("outputs", name, seed if self.preset.nets[name].train else None) / place
 
     def own_outputs(self, name: str, seed: int, place: str) -> ClassifierOutputs:
-        """Return a classifier's outputs; a probe's from the features of its net."""
+        """Return a classifier's outputs; a probe's from the features of its net, with the labels of the images."""
         outputs = ClassifierOutputs.load(self.extracted(name, seed, place))
         if not self.preset.nets[name].probe:
             return outputs
         arrays = load_arrays(self.folder("nets", name, seed) / PROBE)
         logits = np.asarray(outputs.require_features(), dtype=np.float32) @ arrays["weights"] + arrays["bias"]
-        found = ClassifierOutputs(logits, outputs.labels, outputs.features, outputs.ids)
+        images = self.images(name, seed, place)
+        found = ClassifierOutputs(logits, images.labels, outputs.features, outputs.ids, images.classes)
         return found if outputs.noise is None else found.changed(noise=outputs.noise)
 
     def outputs(self, name: str, seed: int, place: str, budget: str) -> ClassifierOutputs:

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from steepslope.estimators.linear import fit_standardised_softmax
+from steepslope.extraction.auxiliary import Unlabelled, summary_of_features
 from steepslope.extraction.extraction import extract, summary
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
@@ -48,12 +49,15 @@ def extract_step(lab: Lab, name: str, case: Case) -> Step:
 
 def extract_images(lab: Lab, name: str, seed: int, place: str, passes: int) -> None:
     """Run a net over a set of images, and keep its outputs."""
-    net, out = lab.preset.nets[name], lab.extracted(name, seed, place)
+    net, out, images = lab.preset.nets[name], lab.extracted(name, seed, place), lab.images(name, seed, place)
     evidence = ("features", "noise", *(["dropout"] if passes else []))
     options = ExtractionOptions(
         evidence=evidence, passes=passes or 2, batch_size=net.batch_size, features=net.features, workers=lab.workers
     )
-    extract(lab.net(name, seed), {out: (place, lab.images(name, seed, place))}, options, summary, lab.notice)
+    is_backbone = lab.preset.is_backbone(name)
+    data = Unlabelled(images, np.arange(len(images))) if is_backbone else images
+    describe = summary_of_features if is_backbone else summary
+    extract(lab.net(name, seed), {out: (place, data)}, options, describe, lab.notice)
 
 
 def probe_step(lab: Lab, name: str, seed: int) -> Step:
@@ -65,10 +69,11 @@ def probe_step(lab: Lab, name: str, seed: int) -> Step:
 
 def fit_probe(lab: Lab, name: str, seed: int) -> None:
     """Fit a linear classifier to the first rows of a permutation that the seed draws."""
-    outputs = ClassifierOutputs.load(lab.extracted(name, seed, TRAIN))
-    rows, labels = lab.fit_rows(name, seed, round(PROBED * len(outputs))), outputs.require_labels()
+    outputs, images = ClassifierOutputs.load(lab.extracted(name, seed, TRAIN)), lab.images(name, seed, TRAIN)
+    rows, labels = lab.fit_rows(name, seed, round(PROBED * len(outputs))), np.asarray(images.labels)
     features = np.asarray(outputs.require_features()[rows], dtype=np.float32)
-    weights, bias = fit_standardised_softmax(features, labels[rows], int(labels.max()) + 1, PENALTY)
+    count = len(images.classes or ()) or int(labels.max()) + 1
+    weights, bias = fit_standardised_softmax(features, labels[rows], count, PENALTY)
     with staged_folder(lab.folder("nets", name, seed), last=PROBE) as staging:
         save_arrays({"weights": weights, "bias": bias.astype(np.float32)}, staging / PROBE)
 

@@ -157,6 +157,10 @@ class Preset:
             raise SteepslopeError(f"expected pairs for {name}, found only those for {others}", f"preset {self.name}")
         return found
 
+    def is_backbone(self, name: str) -> bool:
+        """Return whether only a net's features are used, so that its classes may be others than the data's."""
+        return self.nets[name].probe or all(pair.classifier != name for pair in (*self.pairs, *self.recipe))
+
     def as_json(self) -> dict[str, Any]:
         """Return what decides the results, as JSON holds it."""
         free = ("name", "seeds", "images", "sweep", "stands_for", "is_paper_data", "note")

@@ -60,7 +60,8 @@ def plan_of(preset: str, *options: str, experiment: str = "all") -> Plan:
     assert code == 0, shown.getvalue()
     texts = shown.getvalue().splitlines()
     passes = [found for text in texts if (found := PASSES.fullmatch(text))]
-    lines = [_line(text) for text in texts[: -len(passes) - 1]]
+    took = [text for text in texts if text.startswith("done: ")]
+    lines = [_line(text) for text in texts[: -len(took) - len(passes) - 1]]
     return Plan(lines, {found["net"]: _number(found["passes"]) for found in passes})
 
 

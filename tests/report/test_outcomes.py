@@ -45,7 +45,7 @@ def test_heights_are_drawn_and_add_up_to_all_predictions() -> None:
     for axes, given in zip(figure.axes, [*rows[0], *rows[1]], strict=True):
         patches = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
         heights = [np.asarray(patch.get_data()[0]) for patch in patches]
-        assert [len(values) for values in heights] == [25] * 4
+        assert [len(values) for values in heights] == [24] * 4
         assert sum(map(np.sum, heights)) == pytest.approx(100)
         for values, (name, chosen) in zip(heights, given.outcomes.items(), strict=True):
             assert values.sum() == pytest.approx(100 * chosen.mean()), name

@@ -25,6 +25,7 @@ OUTCOME_OF_PANEL = {"correct prediction, o = 1": 1, "wrong prediction, o = 0": 0
 POINTS = 500  # of a risk-coverage curve: more than the picture has dots
 FIRST_SHOWN = 0.1  # the coverage from which risks count for the axis
 PANEL_HEIGHT = 2.4  # inches
+WIDE = 2.2  # points, of an unbroken line: seen beside the dashes that cover it where two scores rank alike
 BESIDE_AXES = 0.65  # inches that the label and the numbers of a vertical axis need
 
 
@@ -115,7 +116,8 @@ def _risk_panel(axes: Axes, curves: Mapping[str, RiskCoverage], looks: Mapping[s
     for name, curve in curves.items():
         thin = curve.thinned(POINTS)
         look = looks[name]
-        (handles[name],) = axes.plot(100 * thin.coverage, 100 * thin.risk, color=look.color, linestyle=look.dashes)
+        style = {"color": look.color, "linestyle": look.dashes, "linewidth": WIDE if look.dashes == "-" else None}
+        (handles[name],) = axes.plot(100 * thin.coverage, 100 * thin.risk, **style)
         highest = max(highest, float(100 * thin.risk[thin.coverage >= FIRST_SHOWN].max()))
     for overall in {float(100 * curve.risk[-1]) for curve in curves.values()}:
         handles[""] = axes.axhline(overall, color=GREY, linewidth=0.9, linestyle=":", zorder=1)

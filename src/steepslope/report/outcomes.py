@@ -30,7 +30,7 @@ from steepslope.report.style import (
 )
 
 Floats = NDArray[np.float64]
-BINS = 25
+BINS = 24  # even, so that ½ is an edge: no bin has trusted and other predictions
 EDGES = np.linspace(0, 1, BINS + 1)
 ROW_HEIGHT = 1.6  # inches of a panel without its title
 HEADROOM = 0.2  # the part of a panel above 100 %, where its rates stand
@@ -100,7 +100,7 @@ class OutcomePanel:
         return size["TP"] / positives if positives else np.nan, size["TN"] / negatives if negatives else np.nan
 
     def heights(self, outcome: str) -> Floats:
-        """Return how many of an outcome lie in each of the 25 bins, in percent of all predictions, (25,)."""
+        """Return how many of an outcome lie in each of the 24 bins, in percent of all predictions, (24,)."""
         counts, _ = np.histogram(self.confidence[self.outcomes[outcome]], EDGES)
         return 100 * counts / len(self.confidence)
 

@@ -33,6 +33,7 @@ def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[
     assert rows[-1]["delta_auc_vs_mcp"]["low"] > 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (0, 1):
         assert main(["demo", "--out", str(tmp_path / str(seed)), "--seed", str(seed)]) == 0

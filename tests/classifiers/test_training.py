@@ -43,6 +43,7 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert one_thread_differs == [False, True, True]  # so that the above could have failed
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     words = ["train-classifier", "--net", "digits-net", "--data", "digits"]
     words += ["--epochs", "15", "--flip", "true", "--batch-size", "8", "--out"]

@@ -64,6 +64,7 @@ def test_an_oracle_on_them_is_the_same(name: str, sets: Any) -> None:
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=0.05 * found[0].std())
 
 
+@pytest.mark.slow
 def test_a_fused_oracle_is_the_same_and_is_kept(sets: Any, tmp_path: Any) -> None:
     fit_set, reference, unseen = sets
     found = []

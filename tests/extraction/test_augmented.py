@@ -140,6 +140,7 @@ def test_copies_of_skipped_images_are_skipped(tmp_path: Path, capsys: pytest.Cap
     assert ClassifierOutputs.load(out).require("augmented_auxiliary").shape == (8, 2, 288)
 
 
+@pytest.mark.slow
 def test_killed_among_the_copies_it_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     data = folder_of(tmp_path / "data", 150)
     given = ["extract", "--classifier", "module:tests.nets:tiny", "--data", f"imagefolder:{data}", "--augment", "3"]

@@ -109,6 +109,7 @@ def meeting(rank: int, port: int, *seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **place})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_machine_that_no_other_joins_says_so(rank: int) -> None:
     _, error = meeting(rank, find_free_network_port(), 2, 0).communicate(timeout=120)

@@ -23,6 +23,7 @@ from steepslope.utilities.locks import LOCK
 from tests.images import extract_folder, folder_of
 
 
+@pytest.mark.slow
 def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     data = folder_of(tmp_path / "data", 500)
     words = ["extract", "--classifier", "module:tests.nets:tiny", "--data", f"imagefolder:{data}"]

@@ -213,6 +213,7 @@ def test_cards_are_read_or_what_is_wrong_with_them_is_named(home: Path, tmp_path
     assert (oracle.loss, oracle.loss_settings.parameters) == ("steep_slope", {"alpha_pos": 1, "alpha_neg": 3})
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_weights(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 from hypothesis import strategies as st
@@ -24,10 +25,15 @@ def exact_tail(errors: int, accepted: int, risk: Fraction) -> Fraction:
 def rows_that_bear(n: int, risk: Fraction, delta: Fraction) -> int:
     """Return how many accepted rows bear three errors, or as many errors as half of n rows let be borne."""
     for errors in (3, 2, 1, 0):
-        rows = next(m for m in range(1, 10_000) if exact_tail(min(errors, m), m, risk) <= delta)
+        rows = _rows_with(errors, risk, delta)
         if rows <= n / 2:
             break
     return rows
+
+
+@cache  # asked for each threshold of each example, and slow
+def _rows_with(errors: int, risk: Fraction, delta: Fraction) -> int:
+    return next(m for m in range(1, 10_000) if exact_tail(min(errors, m), m, risk) <= delta)
 
 
 def slow_threshold(rows: Rows, thresholds: Floats, risk: Fraction, delta: Fraction) -> float:

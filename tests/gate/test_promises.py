@@ -71,6 +71,7 @@ def assert_kept(broken: list[bool], delta: float, used: bool = False) -> None:
         assert count / draws > 0.2 * delta, f"only {count} of {draws} broken"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("are_given", [True, False])
 @pytest.mark.parametrize("ties", [None, 8])
 @pytest.mark.parametrize("name", RISKS)
@@ -102,6 +103,7 @@ def _risk_above(source: Source, threshold: float) -> float:
     return float(source.risk_at(level)[accepted].mean()) if accepted.any() else 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", [None, 8])
 def test_promises_of_groups_and_risks_are_kept_together(ties: int | None) -> None:
     sources = {"cats": Source(smooth, ties), "dogs": Source(constant, ties), "emus": Source(waves, ties)}
@@ -122,6 +124,7 @@ def test_promises_of_groups_and_risks_are_kept_together(ties: int | None) -> Non
     assert_kept(broken, 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", [None, 8])
 def test_bounds_of_coverage_and_of_costs_hold(ties: int | None) -> None:
     source, rng = Source(smooth, ties), np.random.default_rng(3)

@@ -68,6 +68,7 @@ def test_it_beats_mcp_where_evidence_knows_more(
     np.testing.assert_array_equal(oracle.confidence(unseen) > 0.5, oracle.trusts(unseen))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 @pytest.mark.parametrize(("n", "least", "on_average"), [(200, -0.02, -0.01), (500, -0.01, -0.005)])
 def test_it_does_not_end_below_what_cannot_be_beaten(n: int, least: float, on_average: float) -> None:

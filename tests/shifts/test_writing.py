@@ -208,6 +208,7 @@ def test_blocks_are_shifted_once_and_whole(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
     def command(out: str, workers: int) -> list[str]:
         words = "shift corrupt --data digits:test --kind glass_blur,fog --severity 2 --workers"

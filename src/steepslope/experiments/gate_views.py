@@ -96,9 +96,8 @@ def kept_grid(rows: Sequence[Row], title: str) -> Grid:
 def _number(values: Sequence[float | None], column: str) -> Cell:
     if all(value is None for value in values):
         return UNDEFINED
-    return mean_cell(
-        values, 1 if column in ("above", "promised") else 100, digits=2 if column in ("risk", "worst_class") else 1
-    )
+    scale = 1 if column in ("above", "promised") else 100
+    return mean_cell(values, scale, digits=2 if column in ("risk", "worst_class") else 1)
 
 
 def warned_grid(rows: Sequence[Row]) -> Grid:

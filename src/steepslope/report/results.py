@@ -43,7 +43,7 @@ def write_results(
     """
     tables = {one: grid for one, grid in shown.items() if isinstance(grid, Grid)}
     drawings = {one: drawing for one, drawing in shown.items() if isinstance(drawing, Drawing)}
-    stale = _shown_by(out / f"{name}.json") - {*shown}
+    stale = _shown_by(out / f"{name}.json", name) - {*shown}
     with staged_folder(out, last=f"{name}.json") as staging:
         for one, grid in tables.items():
             for end, text in (("md", markdown(grid) + "\n"), ("tex", latex(grid, one)), ("csv", comma_separated(grid))):
@@ -60,11 +60,12 @@ def write_results(
         (out / f"{one}.{end}").unlink(missing_ok=True)
 
 
-def _shown_by(card: Path) -> set[str]:
+def _shown_by(card: Path, name: str) -> set[str]:
     """Return the names of tables and figures of an earlier run; none if there was none, or its file is broken."""
     try:
         content = read_json(card, EXPECTED)
-        return {*content["tables"], *content["figures"]}
+        found = {*content["tables"], *content["figures"]}
+        return {one for one in found if one.startswith(name) and Path(one).name == one}  # whatever another wrote there
     except (SteepslopeError, KeyError, TypeError):
         return set()
 

@@ -41,9 +41,11 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
 def _run(folder: Path, seed: int) -> None:
     from steepslope.classifiers.training import recipe_for, train_classifier
     from steepslope.commands.fit import show_fused
+    from steepslope.commands.report_sources import report_sources
     from steepslope.commands.results import publish
     from steepslope.data.datasets import parse_dataset
     from steepslope.evaluation.evaluation import evaluate_predictions
+    from steepslope.evaluation.score import Resources
     from steepslope.extraction.extraction import extract_to_folder
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups
@@ -65,22 +67,33 @@ def _run(folder: Path, seed: int) -> None:
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = partial(ids_of, work / "outputs" / "test")
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes)
-    publish(evaluate_predictions(test, names, groups=groups, seed=seed, title=title, ids=ids), folder, MADE_BY_DEMO)
-    _decide(fused, test, work, seed)
+    gate, others = _calibrated(fused, test, work, seed)
+    resources = Resources(gates={str(work / "gate"): gate})
+    evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed, title=title, ids=ids)
+    sources = report_sources(
+        test, work / "outputs" / "test", reference=(outputs[work / "outputs" / "train"], work / "outputs" / "train")
+    )
+    publish(evaluation, folder, MADE_BY_DEMO, sources)
+    _decide(gate, others, work)
 
 
-def _decide(oracle: Any, test: Any, work: Path, seed: int) -> None:
-    """Calibrate a gate on some of the test digits, and show ten decisions on others, from most to least trusted."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
+def _calibrated(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any]:
+    """Calibrate a gate on some of the test digits; return it and the others."""
     from steepslope.gate import Gate, Origin
 
     order = np.random.default_rng(seed).permutation(len(test))
     counted, others = test.subset(order[:CALIBRATION_ROWS]), test.subset(order[CALIBRATION_ROWS:])
     gate = Gate.of(oracle, counted, MAX_RISK, origin=Origin.of_folder(work / "outputs" / "test"), seed=seed)
     gate.save(work / "gate")
+    return gate, others
+
+
+def _decide(gate: Any, others: Any, work: Path) -> None:
+    """Show ten decisions, from most to least trusted."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
     found = gate.decide(others)
     places = np.argsort(-found.trust_logit)[np.linspace(0, len(found) - 1, SHOWN).round().astype(np.int64)]
     names = found.names(found.labels)

@@ -16,11 +16,13 @@ def evaluate(
     fit: str | None = None,
     reference: str | None = None,
     data: str | None = None,
+    images: bool = True,
     backbones: tuple[str, ...] = (),
     groups: str | None = None,
     cluster: str | None = None,
     rows: str | None = None,
     paper: bool = False,
+    gates: tuple[str, ...] = (),
     standardise: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -49,7 +51,10 @@ def evaluate(
         The classifier's training outputs, from whose features some scores learn (trust_score, knn_distance,
         mahalanobis_ratio).
     data
-        Data spec of the images of the outputs, for oracles on images; by default the one that the outputs name.
+        Data spec of the images of the outputs, for oracles on images and for the report's gallery; by default the one
+        that the outputs name.
+    images
+        Show images in the report's gallery, embedded in the page; without them it has ids alone.
     backbones
         Specs (module:…) of code of your own that oracles on images may run; a file cannot name it.
     groups
@@ -63,6 +68,9 @@ def evaluate(
         it trusts the prediction, beside the columns of the outputs' file.
     paper
         Also show the metrics as the paper's code computes them.
+    gates
+        Folders of gates whose certified thresholds are marked in the report, at the score that each ranks by; what a
+        gate ranks by is evaluated too.
     standardise
         Move an auxiliary backbone's features, as fused oracles see them, to the fit set's mean and deviation, by those
         of the rows that are judged. It helps where all images are shifted alike, as by another camera. It needs 64
@@ -79,10 +87,12 @@ def evaluate(
         that is there.
     """
     made = made_by("evaluate", locals())
+    from steepslope.commands.report_sources import report_sources
     from steepslope.commands.results import clusters_of, groups_of, publish, require_runnable
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
     from steepslope.finetuning.sources import open_images
+    from steepslope.gate import Gate
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.outputs.formats import ids_of
@@ -96,8 +106,16 @@ def evaluate(
         require_writable(Path(rows), path)
     require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
-    images = partial(open_images, path=path, data=data)
-    resources = Resources(held_out, known, images, backbones, standardise, allow_fit_rows)
+    opened = partial(open_images, path=path, data=data)
+    resources = Resources(
+        held_out,
+        known,
+        opened,
+        backbones,
+        standardise,
+        allow_fit_rows,
+        {one: Gate.load(one, backbones=backbones) for one in gates},
+    )
     oracles = require_runnable(scores, backbones)
     predictions = load_predictions(path, bool(fit or reference or oracles), reading)
     with locked(out):
@@ -112,7 +130,11 @@ def evaluate(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
             clusters=clusters, title=f"Trust in {outputs}", ids=partial(ids_of, path, options=reading),
         )  # fmt: skip
-        publish(evaluation, Path(out), made)
+        training = None if known is None or reference is None else (known, Path(reference))
+        sources = report_sources(
+            predictions, path, data=data, images=images, reading=reading, reference=training, oracles=oracles
+        )
+        publish(evaluation, Path(out), made, sources)
         if rows is not None:
             write_rows(evaluation, Path(rows), path, reading)
             console().print(f"rows: {rows}")

@@ -24,11 +24,12 @@ from steepslope.outputs.texts import EMPTY
 from steepslope.report.grid import terminal
 from steepslope.report.page import write_report
 from steepslope.report.tables import heading, main_grid, terminal_titles
+from steepslope.report.web.gallery import NO_SOURCES, Sources
 
 
-def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any]) -> None:
+def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources = NO_SOURCES) -> None:
     """Write the report, and print the table with what it means in words."""
-    write_report(evaluation, out, made)
+    write_report(evaluation, out, made, sources)
     screen = Console(highlight=False, markup=False)
     screen.print(heading(evaluation.rows))
     screen.print(terminal(main_grid(evaluation.rows), terminal_titles(), screen.width), crop=False)

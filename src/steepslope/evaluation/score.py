@@ -1,7 +1,7 @@
 """From names of scores and folders of oracles to confidences."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evidence.fitting import in_both
+from steepslope.gate import Gate
+from steepslope.gate.decisions import require_same_classifier
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
 from steepslope.oracle import Oracle
@@ -33,6 +35,8 @@ class Resources:
     ``reference``. Oracles on images get theirs from ``open_images``. ``backbones`` are the specs of one's own code that
     they may run. With ``standardise``, oracles that see an auxiliary backbone's features see them standardised anew on
     the rows that are judged. With ``allow_fit_rows``, rows are judged even if something was fitted on them.
+    ``gates``, by their folders, are attached to
+    the scores that they rank by.
     """
 
     held_out: ClassifierOutputs | None = None
@@ -41,6 +45,7 @@ class Resources:
     backbones: Sequence[str] = ()
     standardise: bool = False
     allow_fit_rows: bool = False
+    gates: Mapping[str, Gate] = field(default_factory=dict)
 
 
 NOTHING = Resources()
@@ -68,7 +73,7 @@ class Scored:
     ``natural_cut`` is the probability that the threshold stands for where an oracle's loss sets another than ½.
     ``explain`` splits the trust logits of rows, by their numbers, by their evidence. ``handed_over`` is None where no
     row ever is; ``standardised`` is whether auxiliary features were standardised anew on these rows. ``fit_rows`` is
-    how many of these rows it was fitted on, which makes it look better than it is.
+    how many of these rows it was fitted on, which makes it look better than it is. ``gates`` are those that rank by it.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Scored:
     handed_over: HandedOver | None = None
     standardised: bool = False
     fit_rows: int = 0
+    gates: tuple[Gate, ...] = ()
 
     def cut(self, probability: float = 0.5) -> float:
         """Return the confidence above which predictions are trusted; NaN where the score only ranks."""
@@ -111,7 +117,7 @@ def score_predictions(names: Sequence[str], predictions: Predictions, resources:
     if isinstance(predictions, Confidences):
         scored = [_given(names, predictions)]
     else:
-        scored = _all(names, predictions, resources)
+        scored = _with_gates(_all(names, predictions, resources), predictions, resources)
     if resources.standardise and not any(one.standardised for one in scored):
         found = "expected an oracle that sees an auxiliary backbone's features, found none"
         raise SteepslopeError(found, "standardise")
@@ -124,6 +130,35 @@ def _all(names: Sequence[str], predictions: ClassifierOutputs, resources: Resour
     labels = [Path(key).name for key in distinct]
     named = zip(distinct.values(), labels, strict=True)
     return [_score(name, label if labels.count(label) == 1 else name, predictions, resources) for name, label in named]
+
+
+def _with_gates(scored: list[Scored], outputs: ClassifierOutputs, resources: Resources) -> list[Scored]:
+    """Attach each gate to the score that gives its confidences; one that no score gives becomes a score of its own."""
+    found = list(scored)
+    for folder, gate in resources.gates.items():
+        own = _by_gate(folder, gate, outputs, resources)
+        place = next((i for i, one in enumerate(found) if np.array_equal(one.confidence, own.confidence)), len(found))
+        ranked = found[place] if place < len(found) else own
+        found[place : place + 1] = [replace(ranked, gates=(*ranked.gates, gate))]
+    return found
+
+
+def _by_gate(folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Resources) -> Scored:
+    """Return what a gate ranks by."""
+    judge = gate.judge
+    with located(f"gate {folder}"):
+        if judge is None:
+            raise SteepslopeError(
+                "expected a gate with an oracle or a score of its own, found one of confidences alone"
+            )
+        require_same_classifier(gate, outputs)
+        if resources.open_images is not None and judge.oracle is not None and judge.oracle.is_image_oracle:
+            judge = judge.seeing(resources.open_images(outputs))
+        seen = int(judge.fitted_on(outputs).sum())
+        if seen and not resources.allow_fit_rows:
+            raise SteepslopeError(f"its oracle was fitted on {seen:,} of these {len(outputs):,} rows: {TELLS_NOTHING}")
+        loss = None if judge.oracle is None else judge.oracle.loss
+        return Scored(Path(folder).name, loss, judge.confidence(outputs), judge.model.scale, fit_rows=seen)
 
 
 def _given(names: Sequence[str], predictions: Confidences) -> Scored:

@@ -91,7 +91,7 @@ def decide(
     if judge is None:
         found = "found one of confidences alone: give them to accepts, or make it with Gate.of"
         raise SteepslopeError(f"expected a gate with an oracle or a score of its own, {found}", "gate")
-    _require_same_classifier(gate, outputs)
+    require_same_classifier(gate, outputs)
     confidence = judge.confidence(outputs)
     groups = groups_by(gate.by, groups, outputs, gate.classes)
     labels, probabilities = most_probable(outputs, top)
@@ -115,7 +115,8 @@ def decide(
     )
 
 
-def _require_same_classifier(gate: Gate, outputs: ClassifierOutputs) -> None:
+def require_same_classifier(gate: Gate, outputs: ClassifierOutputs) -> None:
+    """Raise if outputs are of other classes than the gate was calibrated for, or known to be of another classifier."""
     assert gate.judge is not None
     if outputs.num_classes != gate.judge.num_classes:
         expected = f"expected {gate.judge.num_classes} classes, as the gate was calibrated for"

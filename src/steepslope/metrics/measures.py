@@ -330,7 +330,10 @@ METRICS: dict[str, Metric] = {
         is_area=True,
     ),
     "fpr_at_95tpr": lower_is_better(
-        partial(fpr_at_tpr_of, tpr=0.95), "FPR-95%-TPR", "The FPR where the TPR is 95 %.", "FPR95"
+        partial(fpr_at_tpr_of, tpr=0.95),
+        "FPR-95%-TPR",
+        "The fraction of errors still trusted where 95 % of the correct are.",
+        "FPR95",
     ),
     "aupr_error": Metric(
         aupr_error_of,
@@ -352,9 +355,11 @@ METRICS: dict[str, Metric] = {
     "tnr": Metric(
         tnr_of, "TNR", "The fraction of errors with a confidence not above the threshold.", threshold="negative"
     ),
-    "aurc": _risk(aurc_of, "AURC", "The mean risk over all coverages."),
-    "augrc": _risk(augrc_of, "AUGRC", "The mean risk of a silent failure over all coverages."),
-    "e_aurc": _risk(e_aurc_of, "E-AURC", "The AURC above the best.", in_table=False),
+    "aurc": _risk(aurc_of, "AURC", "The mean, over all coverages, of the fraction of errors among the accepted."),
+    "augrc": _risk(
+        augrc_of, "AUGRC", "The mean, over all coverages, of the fraction of all that is accepted and wrong."
+    ),
+    "e_aurc": _risk(e_aurc_of, "E-AURC", "How far the AURC is above that of the perfect ranking.", in_table=False),
     "naurc": lower_is_better(
         naurc_of, "NAURC", "The AURC above the best, over that of a random ranking.", in_table=False
     ),

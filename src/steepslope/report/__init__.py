@@ -1,8 +1,10 @@
 """What people look at: the tables of an evaluation, its figures, and the HTML page.
 
-``page.py`` writes ``metrics.json``, ``details.json``, ``table.md`` and ``report.html`` (by the template ``page.html``).
-``tables.py`` has the main table and those below it: differences to MCP, risk at a coverage, the confusion, the cut η of
-the steep slope loss, separability, the paper's variants, groups. ``grid.py`` renders a table in Markdown or for a
+``page.py`` writes ``metrics.json``, ``details.json``, ``table.md`` and ``report.html``, whose parts are in ``web/``.
+``headline.py`` has the sentence that all begins with, and what it rests on; ``summary.py`` the page's first table, with
+a definition of each column. ``tables.py`` has the main table and those below it: differences to MCP, risk at a
+coverage, the confusion, the cut η of the steep slope loss, separability, the paper's variants; ``group_tables.py``
+those of classes, groups and confusions. ``grid.py`` renders a table in Markdown or for a
 terminal, ``typeset.py`` as LaTeX or comma-separated values. ``row_table.py`` writes a line a prediction,
 ``search_table.py`` a line a pair of slopes that were searched.
 
@@ -10,8 +12,7 @@ terminal, ``typeset.py`` as LaTeX or comma-separated values. ``row_table.py`` wr
 folder of such tables and figures, with a page of all; ``published.py`` compares them with the numbers that the paper
 prints.
 
-``plots.py`` draws the figures of the page: histograms and the risk-coverage curve. ``figures.py`` draws those that
-compare losses, from plain arrays: the losses themselves, risk against coverage in several panels, sweeps of a setting;
-``outcomes.py`` the histograms of confidences by outcome. ``style.py`` has the colours, lines and sizes of all figures,
-and writes them as PNG and SVG.
+``figures.py`` draws the figures of papers that compare losses, from plain arrays: the losses themselves, risk against
+coverage in several panels, sweeps of a setting; ``outcomes.py`` the histograms of confidences by outcome. ``style.py``
+has the colours, lines and sizes of these, and writes them as PNG and SVG.
 """

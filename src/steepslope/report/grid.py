@@ -14,10 +14,14 @@ from steepslope.metrics.intervals import BOUNDS, Estimate
 
 
 class Cell(NamedTuple):
-    """The text of a cell, and what stands beside or below it: an interval, or a remark."""
+    """The text of a cell, and what stands beside or below it: an interval, or a remark.
+
+    ``look`` is ``better`` or ``worse`` where the cell tells of a clear difference; it is shown by colour, beside words.
+    """
 
     text: str
     aside: str = ""
+    look: str = ""
 
     def __str__(self) -> str:
         return f"{self.text} {self.aside}".rstrip()

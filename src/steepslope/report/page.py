@@ -1,86 +1,161 @@
 """``metrics.json``, ``details.json``, ``table.md`` and ``report.html``: what `evaluate` and `demo` leave behind."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
-from numpy.typing import NDArray
+import pyarrow as pa
+import pyarrow.csv as pc
 
-from steepslope.evaluation.evaluation import Evaluation, Ids, verdicts
-from steepslope.evaluation.score import Predictions, Scored
-from steepslope.outputs import Confidences
-from steepslope.report import plots
-from steepslope.report.grid import UNDEFINED, Cell, Grid, markdown
+from steepslope.evaluation.evaluation import Evaluation, verdicts
+from steepslope.evaluation.rows import Row
+from steepslope.metrics.measures import METRICS
+from steepslope.outputs import ClassifierOutputs
+from steepslope.report.grid import Grid, markdown
+from steepslope.report.group_tables import group_grid, pair_grid
+from steepslope.report.headline import headline, leader, remarks
+from steepslope.report.row_table import evaluation_columns
+from steepslope.report.summary import definitions, summary_grid
 from steepslope.report.tables import detail_grids, heading, main_grid
+from steepslope.report.web import charts
+from steepslope.report.web.gallery import NO_SOURCES, Sources, cards, chosen_rows, class_names
+from steepslope.report.web.page_charts import page_charts
+from steepslope.report.web.page_scores import page_scores
+from steepslope.report.web.shell import web_page
 from steepslope.utilities.files import staged_folder, write_json
 from steepslope.utilities.results import MADE, Result
 
-EXAMPLES = 10
 REPORT = Result("a report", ("metrics.json", "details.json", "table.md", "report.html"), card="made.json")
+SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "downloads.js", "page.js")
+ROWS_ROOM = 3 * 2**19  # bytes of the rows in a page, compressed
+MOST_ROWS = 50_000  # of which the size is tried
+SHOWN_GROUPS = 30  # in Markdown
 
 
-def write_report(evaluation: Evaluation, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
-    """Write the four files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
+def write_report(
+    evaluation: Evaluation, out: str | Path, made: Mapping[str, Any] | None = None, sources: Sources = NO_SOURCES
+) -> None:
+    """Write the files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
     with staged_folder(out, last=REPORT.files[-1]) as staging:
         write_json(staging / REPORT.card, {MADE: dict(made or {})})
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
         (staging / "table.md").write_text(text(evaluation), encoding="utf-8")
-        (staging / "report.html").write_text(page(evaluation), encoding="utf-8")
+        (staging / "report.html").write_text(page(evaluation, sources), encoding="utf-8")
 
 
 def text(evaluation: Evaluation) -> str:
     """Return the report as Markdown."""
     rows = evaluation.rows
     words = "\n".join(f"- {line}" for line in verdicts(rows))
-    parts = [heading(rows), markdown(main_grid(rows)), words, *map(markdown, detail_grids(rows))]
+    grids = [*detail_grids(rows), *map(_shortened, class_grids(evaluation))]
+    parts = [headline(rows), heading(rows), markdown(main_grid(rows)), words, *map(markdown, grids)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def page(evaluation: Evaluation) -> str:
+def _shortened(grid: Grid) -> Grid:
+    return grid._replace(rows=grid.rows[:SHOWN_GROUPS])
+
+
+def page(evaluation: Evaluation, sources: Sources = NO_SOURCES) -> str:
     """Return the report as one HTML page without outside parts."""
-    environment = Environment(loader=PackageLoader("steepslope.report", "."), autoescape=True)
-    rows, scored, predictions = evaluation.rows, evaluation.scored, evaluation.predictions
-    return environment.get_template("page.html").render(
-        title=evaluation.title,
-        heading=heading(rows),
-        main=main_grid(rows),
+    rows, names = evaluation.rows, [one.name for one in evaluation.scored]
+    best = names.index(leader(rows).name)
+    chosen = page_charts(evaluation, sources.sweeps)
+    packed = packed_rows(evaluation)
+    data = {
+        **page_scores(evaluation),
+        "leader": best,
+        "charts": chosen.specs,
+        "cards": cards(evaluation, chosen_rows(evaluation.predictions, evaluation.scored, best), sources),
+        "classes": _classes(evaluation),
+        "files": {"metrics": metrics_csv(rows), "rows": packed},
+    }
+    summary, groups, grids = summary_grid(rows), class_grids(evaluation), detail_grids(rows)
+    return web_page(
+        "page.html",
+        title=evaluation.title or "Which predictions to trust",
+        headline=headline(rows),
+        remarks=remarks(rows),
+        data=data,
+        scripts=SCRIPTS,
+        contents=_contents(chosen, bool(groups)),
+        definitions=definitions([summary, *groups, *grids]),
+        summary=summary,
+        names=names,
+        lines={name: {"color": charts.color(i), "dash": _dash(i)} for i, name in enumerate(names)},
         verdicts=verdicts(rows),
-        histograms=plots.histograms(scored, predictions.is_correct),
-        risk_coverage=plots.risk_coverage(rows),
-        grids=detail_grids(rows),
-        examples=[(one.name, example_grids(one, predictions, evaluation.ids)) for one in scored],
+        groups=groups,
+        grids=grids,
+        marked=any(one.gates for one in evaluation.scored),
+        no_images=sources.no_images,
+        has_rows=packed is not None,
+        shown=chosen,
     )
 
 
-def example_grids(scored: Scored, predictions: Predictions, ids: Ids) -> list[Grid]:
-    """Return the least trusted predictions, and the most trusted errors, with what each evidence added, if known."""
-    order = np.argsort(scored.confidence, kind="stable")
-    errors = order[::-1][~predictions.is_correct[order[::-1]]]
-    chosen = {"Least trusted": order[:EXAMPLES], "Most trusted errors": errors[:EXAMPLES]}
-    return [_example_grid(title, scored, predictions, rows, ids) for title, rows in chosen.items()]
+def _dash(place: int) -> str:
+    return " ".join(f"{length:g}" for length in charts.dash(place))
 
 
-def _example_grid(title: str, scored: Scored, predictions: Predictions, rows: NDArray[np.int64], ids: Ids) -> Grid:
-    columns: dict[str, Iterable[Any]] = {"id": ids(rows)}
-    if isinstance(predictions, Confidences):
-        columns["predicted"] = [UNDEFINED.text] * len(rows)
-        columns["label"] = ["right" if right else "wrong" for right in predictions.is_correct[rows]]
-    else:
-        by_kind = {"predicted": predictions.predictions[rows], "label": predictions.require_labels()[rows]}
-        columns |= {name: _by_name(labels, predictions.classes) for name, labels in by_kind.items()}
-    columns["confidence (%)"] = [f"{100 * value:.1f}" for value in scored.unit_confidence[rows]]
-    note = ""
-    if scored.explain is not None and len(rows):
-        parts = scored.explain(rows)
-        columns |= {name: [f"{value:+.1f}" for value in added] for name, added in parts.items()}
-        note = "After the confidence: what each kind of evidence added to the trust logit."
-    lines = [[Cell(str(value)) for value in line] for line in zip(*columns.values(), strict=True)]
-    return Grid(title, list(columns), lines, note)
+def _classes(evaluation: Evaluation) -> list[str]:
+    predictions = evaluation.predictions
+    return [*class_names(predictions)] if isinstance(predictions, ClassifierOutputs) else []
 
 
-def _by_name(labels: NDArray[np.int64], classes: Sequence[str] | None) -> Sequence[Any]:
-    """Return labels by the names of their classes; as they are where these have none."""
-    return labels.tolist() if classes is None else [classes[label] for label in labels]
+def _contents(shown: Any, has_groups: bool) -> dict[str, str]:
+    return {
+        "scores": "Scores",
+        "point": "Where to cut",
+        "confidences": "Confidences",
+        **({"probability": "P(correct)"} if shown.reliabilities else {}),
+        **({"slopes": "Slopes"} if shown.sweeps else {}),
+        "gallery": "Gallery",
+        **({"groups": "Classes and groups"} if has_groups else {}),
+        "further": "Further tables",
+        "definitions": "Definitions",
+    }
+
+
+def class_grids(evaluation: Evaluation) -> list[Grid]:
+    """Return the tables of classes and groups that have rows."""
+    names = [one.name for one in evaluation.scored]
+    pairs = pair_grid(evaluation, evaluation.scored[names.index(leader(evaluation.rows).name)])
+    grids = [group_grid(evaluation.rows), *([] if pairs is None else [pairs])]
+    return [grid for grid in grids if grid.rows]
+
+
+def metrics_csv(rows: Sequence[Row]) -> str:
+    """Return every metric of every score as comma-separated values, a line each, undefined ones empty."""
+    lines = [
+        (row.name, name, *(None if value != value else value for value in (one["value"], one["low"], one["high"])))
+        for row in rows
+        for name, one in row.metrics.items()
+        if name in METRICS
+    ]
+    columns = dict(zip(("score", "metric", "value", "low", "high"), zip(*lines, strict=True), strict=True))
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    return as_csv(table).decode()
+
+
+def packed_rows(evaluation: Evaluation) -> str | None:
+    """Return all rows as comma-separated values, gzipped, in base64; None where they are too many for a page."""
+    n = len(evaluation.predictions)
+    if n > MOST_ROWS:
+        return None
+    table = pa.table({"id": pa.array(evaluation.ids(np.arange(n))), **evaluation_columns(evaluation, slice(0, n))})
+    packed = gzip.compress(as_csv(table), 6, mtime=0)
+    return base64.b64encode(packed).decode() if len(packed) <= ROWS_ROOM else None
+
+
+def as_csv(table: Any) -> bytes:
+    """Return a :class:`pyarrow.Table` as comma-separated values."""
+    buffer = io.BytesIO()
+    pc.write_csv(table, buffer)
+    return buffer.getvalue()

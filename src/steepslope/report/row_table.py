@@ -69,12 +69,14 @@ def _batches(evaluation: Evaluation, source: Path, options: ReadingOptions) -> I
     n = len(evaluation.predictions)
     if source.suffix.lower() not in TABLES:
         ids = evaluation.ids(np.arange(n))
-        yield from (pa.record_batch({"id": pa.array(ids[rows]), **_columns(evaluation, rows)}) for rows in blocks(n))
+        yield from (
+            pa.record_batch({"id": pa.array(ids[rows]), **evaluation_columns(evaluation, rows)}) for rows in blocks(n)
+        )
         return
     start = 0
     for own in tables.batches_as_they_are(source, options):
         rows = slice(start, start + own.num_rows)
-        columns = {"id": _ids(own, rows, options), **_columns(evaluation, rows)}
+        columns = {"id": _ids(own, rows, options), **evaluation_columns(evaluation, rows)}
         yield _beside(columns, own, options)
         start = rows.stop
 
@@ -87,7 +89,7 @@ def _ids(own: Any, rows: slice, options: ReadingOptions) -> Any:
     return pa.array([str(row) for row in range(rows.start, rows.stop)])
 
 
-def _columns(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
+def evaluation_columns(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     """Return what is known of some rows, but for their names."""
     predictions = evaluation.predictions
     columns: dict[str, Any] = {}

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from steepslope.evaluation.evaluation import by_luck
 from steepslope.evaluation.rows import Row
 from steepslope.evaluation.score import BASELINE
-from steepslope.metrics.groups import GroupRisk
 from steepslope.metrics.intervals import Difference
 from steepslope.metrics.measures import METRICS, SEPARABILITY, table_metrics
 from steepslope.metrics.paper import PAPER_METRICS
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
 
 DELTA = "ΔAUC to MCP"
-SHOWN_GROUPS = 30
 
 
 def heading(rows: Sequence[Row]) -> str:
@@ -61,7 +59,7 @@ def detail_grids(rows: Sequence[Row]) -> list[Grid]:
         confusion_grid(rows),
         cut_grid(rows),
     ]
-    grids += [separability_grid(rows), paper_grid(rows), *(group_grid(row) for row in rows)]
+    grids += [separability_grid(rows), paper_grid(rows)]
     return [grid for grid in grids if grid.rows]
 
 
@@ -147,20 +145,3 @@ def paper_grid(rows: Sequence[Row]) -> Grid:
 
 def _paper_cells(values: Mapping[str, float]) -> list[Cell]:
     return [number_cell(values.get(name), metric.scale, 2) for name, metric in PAPER_METRICS.items()]
-
-
-def group_grid(row: Row) -> Grid:
-    """Return coverage and risk of each group, the worst first."""
-    worst_first = sorted(row.groups, key=lambda one: (one.p, -one.risk if one.risk == one.risk else 0))
-    note = "Risk: errors among the trusted. p: Fisher's test against all other groups, after Holm's correction."
-    if len(worst_first) > SHOWN_GROUPS:
-        note += f" {len(worst_first) - SHOWN_GROUPS} more groups are in details.json."
-    columns = ["group", "n", "accuracy", "coverage", "risk", "p"]
-    lines = [_group_cells(group) for group in worst_first[:SHOWN_GROUPS]]
-    return Grid(f"Groups, as {row.name} serves them", columns, lines, note)
-
-
-def _group_cells(group: GroupRisk) -> list[Cell]:
-    fractions = map(number_cell, (group.accuracy, group.coverage, group.risk))
-    title = Cell(group.group, "◄ worse" if group.worse else "")
-    return [title, Cell(f"{group.n:,}"), *fractions, number_cell(group.p, 1, 3)]

@@ -1,0 +1,107 @@
+// The gallery: cards of the most trusted errors and the least trusted correct predictions, as the chosen score ranks.
+
+const STEP = 12;
+const shown = { errors: STEP, successes: STEP };
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function picture(source, text, className) {
+  const image = element("img", undefined, className);
+  image.src = source;
+  image.alt = text;
+  image.addEventListener("load", () => image.classList.toggle("large", image.naturalWidth > 40));
+  return image;
+}
+
+function signed(value) {
+  return `${value > 0 ? "+" : ""}${value.toFixed(2)}`;
+}
+
+// What each kind of evidence adds to the trust logit: to the right of the middle it speaks for trust.
+function explanation(card, score) {
+  const parts = Object.entries((card.explained || {})[score.name] || {}).filter(([, value]) => value !== 0);
+  const list = element("dl", undefined, "evidence");
+  const most = Math.max(...parts.map(([, value]) => Math.abs(value)));
+  for (const [name, value] of parts) {
+    const bar = element("i");
+    bar.style.width = `${(50 * Math.abs(value)) / most}%`;
+    bar.style[value > 0 ? "left" : "right"] = "50%";
+    bar.style.background = value > 0 ? "var(--right)" : "var(--wrong)";
+    const box = element("dd", undefined, "bar");
+    box.append(bar);
+    list.append(element("dt", name.replaceAll("_", " ")), box, element("dd", signed(value)));
+  }
+  return parts.length ? [list] : [];
+}
+
+function nearest(card) {
+  if (!(card.near || []).length) return [];
+  const box = element("div", "nearest training rows:", "near");
+  for (const one of card.near) {
+    const figure = element("figure");
+    if (one.image) figure.append(picture(one.image, `training row ${one.id}`));
+    figure.append(element("figcaption", one.label, one.label === card.predicted ? "" : "other"));
+    figure.title = one.id;
+    box.append(figure);
+  }
+  return [box];
+}
+
+function cardElement(card, accepted) {
+  const score = report.scores[point.score];
+  const item = element("li", undefined, accepted ? "card accepted" : "card");
+  item.dataset.id = card.id;
+  if (card.image) item.append(picture(card.image, `image of ${card.id}`, "own"));
+  else item.append(element("span"));
+  const text = element("div");
+  const what = card.label === undefined ? (card.right ? "correct" : "wrong") : `predicted ${card.predicted}, label ${card.label}`;
+  text.append(element("p", what, "what"));
+  if (card.top) text.append(element("p", card.top.map(([name, p]) => `${name} ${(100 * p).toFixed(1)} %`).join(" · "), "quiet"));
+  const value = shownNumber(card.confidence[point.score], 4);
+  text.append(element("p", `${accepted ? "accepted" : "held back"}, confidence ${value}`, "state"));
+  text.append(...explanation(card, score), element("p", card.id, "quiet"));
+  item.append(text, ...nearest(card));
+  return item;
+}
+
+function showGallery() {
+  const score = report.scores[point.score];
+  const threshold = score.points.threshold[point.place];
+  const wanted = Object.fromEntries(["label", "predicted", "state"].map((id) => [id, document.getElementById(id).value]));
+  const accepts = (card) => card.confidence[point.score] > threshold;
+  const fits = (card) =>
+    (!wanted.label || card.label === wanted.label) && (!wanted.predicted || card.predicted === wanted.predicted) &&
+    (!wanted.state || accepts(card) === (wanted.state === "accepted"));
+  const counts = {};
+  for (const [id, right, sign] of [["errors", false, -1], ["successes", true, 1]]) {
+    const cards = report.cards.filter((card) => card.right === right && fits(card));
+    cards.sort((a, b) => sign * (a.confidence[point.score] - b.confidence[point.score]));
+    counts[id] = [cards.filter(accepts).length, cards.length];
+    document.getElementById(id).replaceChildren(...cards.slice(0, shown[id]).map((card) => cardElement(card, accepts(card))));
+    document.querySelector(`[data-more="${id}"]`).hidden = cards.length <= shown[id];
+  }
+  const now = rates(score, point.place);
+  const told = ([accepted, all], name) => `${accepted} of the ${all} ${name} here are accepted at the cut`;
+  document.getElementById("gallery-note").textContent =
+    `By ${score.name}: ${told(counts.errors, "errors")} (of all rows ${now.trusted_wrong} errors are), ` +
+    `and ${told(counts.successes, "correct predictions")}.`;
+}
+
+function startGallery() {
+  for (const id of ["label", "predicted"]) {
+    const select = document.getElementById(id);
+    const names = [...new Set(report.cards.map((card) => card[id]).filter((name) => name !== undefined))];
+    names.sort((a, b) => report.classes.indexOf(a) - report.classes.indexOf(b));
+    select.append(...names.map((name) => new Option(name, name)));
+    select.closest("label").hidden = names.length === 0;
+  }
+  for (const id of ["label", "predicted", "state"]) document.getElementById(id).addEventListener("change", showGallery);
+  for (const button of document.querySelectorAll("[data-more]")) {
+    button.addEventListener("click", () => { shown[button.dataset.more] += 4 * STEP; showGallery(); });
+  }
+}

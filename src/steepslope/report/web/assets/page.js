@@ -1,0 +1,7 @@
+startTables();
+startDownloads();
+startGallery();
+startCharts(startData).then(() => {
+  startPoint();
+  document.documentElement.dataset.ready = "true";
+});

@@ -1,0 +1,103 @@
+// The operating point: a score and a place among its thresholds. Everything that depends on it is told of a change.
+
+const point = { score: 0, place: 0 };
+
+function rates(score, place) {
+  const { correct, wrong, threshold } = score.points;
+  const accepted = correct[place] + wrong[place];
+  const errors = report.n - report.correct;
+  const over = (a, b) => (b ? a / b : NaN);
+  return {
+    coverage: accepted / report.n,
+    risk: over(wrong[place], accepted),
+    tpr: over(correct[place], report.correct),
+    fpr: over(wrong[place], errors),
+    tnr: over(errors - wrong[place], errors),
+    recall: over(errors - wrong[place], errors),
+    precision: over(errors - wrong[place], report.n - accepted),
+    threshold: threshold[place],
+    trusted_correct: correct[place],
+    trusted_wrong: wrong[place],
+    distrusted_correct: report.correct - correct[place],
+    distrusted_wrong: errors - wrong[place],
+    place,
+  };
+}
+
+function curves() {
+  const rows = [];
+  for (const score of report.scores) {
+    for (let place = 0; place < score.points.threshold.length; place += 1) {
+      const row = { score: score.name, ...rates(score, place) };
+      for (const name of ["risk", "precision", "tpr", "fpr", "recall"]) if (Number.isNaN(row[name])) row[name] = null;
+      rows.push(row);
+    }
+  }
+  return rows;
+}
+
+// What charts show at first: each score at its own start, and the page's own score where a chart shows all.
+function startData(name) {
+  const score = report.scores.find((one) => one.name === name) || report.scores[report.leader];
+  return { curves: name === null ? curves() : [], now: [rates(score, score.start)], bands: score.bands, marks: score.marks };
+}
+
+function percent(value) {
+  return Number.isNaN(value) ? "–" : `${(100 * value).toFixed(2)} %`;
+}
+
+function shownNumber(value, digits = 6) {
+  const far = Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3;
+  return value === 0 ? "0" : far ? value.toExponential(digits - 2) : value.toPrecision(digits);
+}
+
+function showPoint() {
+  const score = report.scores[point.score];
+  const now = rates(score, point.place);
+  const put = (name, text, value) => {
+    const place = document.querySelector(`[data-number="${name}"]`);
+    place.textContent = text;
+    if (value !== undefined) place.dataset.value = String(value);
+  };
+  for (const name of ["coverage", "risk", "tpr", "tnr"]) put(name, percent(now[name]), now[name]);
+  for (const name of ["trusted_correct", "trusted_wrong", "distrusted_correct", "distrusted_wrong"]) {
+    put(name, now[name].toLocaleString("en"), now[name]);
+  }
+  const limits = score.points.low ? [score.points.low[point.place], score.points.high[point.place]] : null;
+  put("limits", limits && now.coverage > 0 ? `95 %: ${percent(limits[0])} to ${percent(limits[1])}` : "");
+  const p = score.points.p ? score.points.p[point.place] : NaN;
+  put("p", percent(p), p);
+  put("threshold", shownNumber(now.threshold), now.threshold);
+  put("unit", score.unit);
+  const slider = document.getElementById("slider");
+  slider.max = score.points.threshold.length - 1;
+  slider.value = point.place;
+  slider.setAttribute("aria-valuetext", `coverage ${percent(now.coverage)}, risk ${percent(now.risk)}`);
+  fill({ now: [now], bands: score.bands, marks: score.marks }, score.name);
+  showGallery();
+}
+
+function choose(score) {
+  point.score = score;
+  point.place = report.scores[score].start;
+  const jump = document.getElementById("jump");
+  jump.replaceChildren(new Option("…", ""), ...report.scores[score].stops.map((stop) => new Option(stop.label, stop.place)));
+  showPoint();
+}
+
+function startPoint() {
+  const score = document.getElementById("score");
+  const slider = document.getElementById("slider");
+  score.selectedIndex = report.leader;
+  score.addEventListener("change", () => choose(score.selectedIndex));
+  slider.addEventListener("input", () => {
+    point.place = Number(slider.value);
+    document.getElementById("jump").value = "";
+    showPoint();
+  });
+  document.getElementById("jump").addEventListener("change", (event) => {
+    if (event.target.value !== "") point.place = Number(event.target.value);
+    showPoint();
+  });
+  choose(report.leader);
+}

@@ -1,0 +1,231 @@
+"""The charts of a page, as Vega-Lite specifications: plain data, which the page's script fills and the reader moves.
+
+A chart names the data that the page gives it: ``curves``, a row for each score and operating point; ``bands``, the
+intervals of the risk; ``now``, the operating point that the reader has chosen; ``marks``, certified thresholds.
+Colours are the page's own, by name, so that a chart is light or dark as the page is.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Spec = dict[str, Any]
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+COLORS = 7  # --c0 … --c6 of the page's style
+DASHES: tuple[list[float], ...] = ([1, 0], [6, 2], [2, 2], [7, 2, 2, 2])
+HEIGHT = 280
+BINS = 40
+PERCENT = {"format": ".0%"}
+UNIT = {"domain": [0, 1], "nice": False}
+
+
+def color(place: int) -> str:
+    """Return the page's name of the colour of a score."""
+    return f"var(--c{place % COLORS})"
+
+
+def dash(place: int) -> list[float]:
+    """Return the dashes of a score's line: scores that share a colour differ in these."""
+    return DASHES[place // COLORS % len(DASHES)]
+
+
+def line_chart(
+    names: Sequence[str],
+    title: str,
+    x: str,
+    y: str,
+    titles: tuple[str, str],
+    highest: float = 1.0,
+    extra: Sequence[Spec] = (),
+    uses: Sequence[str] = ("curves", "now"),
+) -> Spec:
+    """Return a chart of a line for each score over the operating points, with the point that is chosen.
+
+    ``x`` and ``y`` are fractions that ``curves`` and ``now`` hold, ``y`` up to the ``highest``; the line of the chosen
+    score is the widest. ``extra`` layers, with what they ``use``, lie below the lines.
+    """
+    axes = {"x": quantity(x, titles[0], UNIT), "y": quantity(y, titles[1], {"domain": [0, highest], "nice": False})}
+    chosen = {"condition": {"test": "datum.score === chosen", "value": 2.6}, "value": 1.2}
+    lines = {
+        "data": {"name": "curves"},
+        "mark": {"type": "line", "clip": True},
+        "encoding": {
+            **axes,
+            "order": {"field": "place", "type": "quantitative"},
+            **by_score(names),
+            "strokeWidth": chosen,
+        },
+    }
+    point = {
+        "data": {"name": "now"},
+        "mark": {"type": "point", "filled": True, "size": 90, "color": "var(--text)", "clip": True},
+        "encoding": {**axes, "tooltip": tooltip(x, y)},
+    }
+    return chart(title, [*extra, lines, point], uses=uses)
+
+
+def risk_coverage(names: Sequence[str], highest: float) -> Spec:
+    """Return selective risk against coverage, with the chosen score's interval; ``highest`` ends the axis of risks."""
+    scale = {"domain": [0, highest], "nice": False}
+    band = {
+        "data": {"name": "bands"},
+        "mark": {"type": "area", "opacity": 0.18, "color": "var(--text)", "clip": True},
+        "encoding": {"x": quantity("coverage", "coverage", UNIT), "y": quantity("low", "selective risk", scale),
+                     "y2": {"field": "high"}},
+    }  # fmt: skip
+    marks = {
+        "data": {"name": "marks"},
+        "mark": {"type": "rule", "strokeDash": [3, 3], "color": "var(--text)"},
+        "encoding": {"x": quantity("coverage", "coverage", UNIT), "tooltip": {"field": "label"}},
+    }
+    title, uses = "Selective risk at each coverage", ("curves", "now", "bands", "marks")
+    return line_chart(names, title, "coverage", "risk", ("coverage", "selective risk"), highest, [band, marks], uses)
+
+
+def roc(names: Sequence[str]) -> Spec:
+    """Return the ROC curve: correct predictions that are trusted against errors that are."""
+    axes = ("errors trusted (FPR)", "correct predictions trusted (TPR)")
+    return line_chart(names, "ROC", "fpr", "tpr", axes)
+
+
+def precision_recall(names: Sequence[str]) -> Spec:
+    """Return precision against recall of the errors, which are found by low confidence."""
+    axes = ("errors found (recall)", "errors among what is held back (precision)")
+    return line_chart(names, "Precision and recall of errors", "recall", "precision", axes)
+
+
+def histogram(name: str, confidence: NDArray[np.float64], is_correct: NDArray[np.bool_], unit: str) -> Spec:
+    """Return how confidences of correct and wrong predictions lie, each in percent of its side, on their own scale.
+
+    What lies beyond the middle 99.8 % is counted in the bins at the ends.
+    """
+    edges = _edges(confidence)
+    inside = confidence.clip(edges[0], edges[-1])
+    sides = {"correct": inside[is_correct], "wrong": inside[~is_correct]}
+    rows = [
+        {"side": side, "from": float(low), "to": float(high), "part": round(float(part), 5)}
+        for side, values in sides.items()
+        if len(values)
+        for low, high, part in zip(edges, edges[1:], np.histogram(values, edges)[0] / len(values), strict=False)
+    ]
+    sided = {"field": "side", "scale": {"domain": ["correct", "wrong"], "range": ["var(--right)", "var(--wrong)"]},
+             "legend": None}  # fmt: skip
+    encoding = {
+        "x": quantity("from", unit, {"domain": [edges[0], edges[-1]], "nice": False}, axis={}),
+        "x2": {"field": "to"},
+        "y": quantity("part", "of its side", stack=None),
+        "y2": {"datum": 0},
+    }
+    bars = {
+        "data": {"values": rows},
+        "mark": {"type": "bar", "opacity": 0.45},
+        "encoding": encoding | {"fill": sided, "tooltip": [
+            {"field": "side", "title": "side"}, {"field": "from", "format": ".4~g", "title": "from"},
+            {"field": "to", "format": ".4~g", "title": "to"},
+            {"field": "part", "format": ".1%", "title": "of its side"},
+        ]},
+    }  # fmt: skip
+    rule = {
+        "data": {"name": "now"},
+        "mark": {"type": "rule", "color": "var(--text)", "strokeWidth": 1.5, "clip": True},
+        "encoding": {"x": {"field": "threshold", "type": "quantitative"}},
+    }
+    return chart(name, [bars, rule], uses=("now",), height=150, own=name)
+
+
+def _edges(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the edges of bins around the middle 99.8 % of confidences, (BINS + 1,)."""
+    finite = confidence[np.isfinite(confidence)]
+    low, high = np.quantile(finite, [0.001, 0.999]) if len(finite) else (0.0, 1.0)
+    spread = high - low if high > low else max(abs(low), 1.0) * 1e-3
+    return np.asarray(np.linspace(low, low + spread, BINS + 1))
+
+
+def reliability(title: str, series: Mapping[str, Sequence[Mapping[str, float]]], kinds: Sequence[str]) -> Spec:
+    """Return how often predictions of some probability are correct, with intervals, a series for each estimate.
+
+    ``kinds`` are the estimates that there may be, which have the same colours in all charts. Rows have ``predicted``,
+    ``observed``, ``low`` and ``high``, in [0, 1].
+    """
+    rows = [{"series": name, **row} for name, found in series.items() for row in found]
+    least = min([0.9, *(min(row["predicted"], row["low"]) for found in series.values() for row in found)])
+    scale = {"domain": [max(0.0, least - 0.02), 1], "nice": False}
+    encoding = {
+        "x": quantity("predicted", "P(correct), as estimated", scale),
+        "y": quantity("observed", "correct, as counted", scale),
+        "color": {"field": "series", "legend": None,
+                  "scale": {"domain": [*kinds], "range": [color(place + 1) for place in range(len(kinds))]}},
+    }  # fmt: skip
+    ideal = {
+        "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
+        "mark": {"type": "line", "color": "var(--quiet)", "strokeDash": [3, 3], "strokeWidth": 1, "clip": True},
+        "encoding": {"x": quantity("x", "", scale), "y": quantity("y", "", scale)},
+    }
+    bars = {"mark": {"type": "rule", "clip": True}, "encoding": {
+        **encoding, "y": quantity("low", "correct, as counted", scale), "y2": {"field": "high"}}}  # fmt: skip
+    points = {
+        "mark": {"type": "line", "point": {"size": 40}, "clip": True, "strokeWidth": 1},
+        "encoding": encoding | {"tooltip": tooltip("predicted", "observed", "low", "high")},
+    }
+    values = {"data": {"values": rows}}
+    return chart(title, [ideal, values | bars, values | points], height=240)
+
+
+def sweep(title: str, rows: Sequence[Mapping[str, float | None]], field: str, axis: str) -> Spec:
+    """Return TPR, TNR and AUC against a slope of the steep slope loss, one of its two as the ``field`` names it."""
+    names = ["TPR", "TNR", "AUC"]
+    lines = {
+        "data": {"values": list(rows)},
+        "transform": [{"fold": names, "as": ["metric", "value"]}],
+        "mark": {"type": "line", "point": {"size": 40}},
+        "encoding": {
+            "x": quantity(field, axis, axis={}),
+            "y": quantity("value", "on the rows chosen by"),
+            "color": {"field": "metric", "scale": {"domain": names, "range": [color(place) for place in range(3)]},
+                      "legend": {"orient": "top", "title": None}},
+        },
+    }  # fmt: skip
+    return chart(title, [lines], height=200)
+
+
+def quantity(
+    field: str, title: str, scale: Spec | None = None, axis: Spec | None = None, **further: Any
+) -> dict[str, Any]:
+    """Return how a number is shown along an axis: a fraction in percent, unless ``axis`` says otherwise."""
+    found = {"title": title, **(PERCENT if axis is None else axis)}
+    return {"field": field, "type": "quantitative", "axis": found, "scale": scale or {"nice": True}, **further}
+
+
+def by_score(names: Sequence[str]) -> dict[str, Any]:
+    """Return the colours and dashes of scores; the page has the legend."""
+    domain = list(names)
+    colors = {"domain": domain, "range": [color(place) for place in range(len(domain))]}
+    dashes = {"domain": domain, "range": [dash(place) for place in range(len(domain))]}
+    return {
+        "color": {"field": "score", "type": "nominal", "scale": colors, "legend": None},
+        "strokeDash": {"field": "score", "type": "nominal", "scale": dashes, "legend": None},
+    }
+
+
+def tooltip(*fields: str) -> list[dict[str, str]]:
+    """Return what is shown of a point under the pointer, in percent."""
+    return [{"field": field, "type": "quantitative", "format": ".2%"} for field in fields]
+
+
+def chart(title: str, layers: Sequence[Spec], uses: Sequence[str] = (), height: int = HEIGHT, own: str = "") -> Spec:
+    """Return a chart as wide as its place in the page; ``uses`` names the data that the page gives it.
+
+    ``own`` is the score whose operating point alone it shows; without it, it shows that of the chosen score.
+    """
+    return {
+        "$schema": SCHEMA,
+        "description": title,
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "params": [{"name": "chosen", "value": ""}],
+        "usermeta": {"uses": list(uses), "own": own},
+        "layer": list(layers),
+    }

@@ -21,6 +21,9 @@ async function startCharts(dataOf) {
     const data = dataOf(own || null);
     spec.datasets = Object.fromEntries(uses.map((one) => [one, data[one]]));
     const embedded = await vegaEmbed(place, spec, { actions: false, renderer: "svg", config: CONFIG, tooltip: { theme: "custom" } });
+    place.setAttribute("role", "img");
+    place.setAttribute("aria-label", spec.description);
+    place.firstElementChild.setAttribute("aria-hidden", "true");  // marks one by one tell nothing; tables have the numbers
     views[name] = { view: embedded.view, uses, own };
   }
 }

@@ -41,7 +41,7 @@ function explanation(card, score) {
 
 function nearest(card) {
   if (!(card.near || []).length) return [];
-  const box = element("div", "nearest training rows:", "near");
+  const box = element("div", "nearest:", "near");
   for (const one of card.near) {
     const figure = element("figure");
     if (one.image) figure.append(picture(one.image, `training row ${one.id}`));
@@ -61,11 +61,11 @@ function cardElement(card, accepted) {
   const text = element("div");
   const what = card.label === undefined ? (card.right ? "correct" : "wrong") : `predicted ${card.predicted}, label ${card.label}`;
   text.append(element("p", what, "what"));
-  if (card.top) text.append(element("p", card.top.map(([name, p]) => `${name} ${(100 * p).toFixed(1)} %`).join(" · "), "quiet"));
+  if (card.top) text.append(element("p", card.top.map(([name, p]) => `${name}\u00a0${(100 * p).toFixed(1)}\u00a0%`).join(" · "), "quiet"));
   const value = shownNumber(card.confidence[point.score], 4);
   text.append(element("p", `${accepted ? "accepted" : "held back"}, confidence ${value}`, "state"));
-  text.append(...explanation(card, score), element("p", card.id, "quiet"));
-  item.append(text, ...nearest(card));
+  text.append(element("p", card.id, "quiet"));
+  item.append(text, ...explanation(card, score), ...nearest(card));
   return item;
 }
 

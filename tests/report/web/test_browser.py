@@ -1,0 +1,283 @@
+"""The page in a browser: it asks for nothing, counts right, sorts, filters, shows the right images, and is read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from steepslope.cli import main
+from steepslope.metrics import confusion, tnr, tpr
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import SCORES
+from tests.report.web.conftest import CLASSES, Open, Opened, Shown
+
+pytestmark = pytest.mark.slow
+SERIOUS = ("serious", "critical")
+
+
+def move(opened: Opened, score: str, part: float) -> dict[str, float]:
+    """Choose a score, move the slider to a part of its way, and return the numbers that are shown."""
+    opened.page.select_option("#score", label=score)
+    opened.page.evaluate(
+        """part => { const slider = document.getElementById("slider");
+        slider.value = Math.round(part * slider.max); slider.dispatchEvent(new Event("input")); }""",
+        part,
+    )
+    found = opened.page.eval_on_selector_all(
+        "[data-number][data-value]", "all => all.map(one => [one.dataset.number, Number(one.dataset.value)])"
+    )
+    return dict(found)
+
+
+def test_nothing_is_asked_for_and_nothing_goes_wrong(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    move(one, "margin", 0.5)
+    assert one.messages == []
+    assert [url for url in one.requests if not url.startswith(("data:", "blob:"))] == [shown.report.as_uri()]
+
+
+@pytest.mark.parametrize("score", ["mcp", "margin", "entropy"])
+def test_the_sliders_numbers_are_those_of_the_metrics(shown: Shown, opened: Open, score: str) -> None:
+    one = opened(shown.report)
+    confidence, is_correct = SCORES[score]().confidence(shown.outputs), shown.outputs.is_correct
+    for part in (0.0, 0.2, 0.5, 0.8, 1.0):
+        numbers = move(one, score, part)
+        threshold = numbers["threshold"]
+        accepted = is_correct[confidence > threshold]
+        counts = confusion(confidence, is_correct, threshold)
+        expected = {name: float(count) for name, count in counts.items() if isinstance(count, int)}
+        expected["tpr"] = tpr(confidence, is_correct, threshold=threshold)
+        expected["tnr"] = tnr(confidence, is_correct, threshold=threshold)
+        expected["coverage"] = len(accepted) / len(is_correct)
+        if len(accepted):
+            expected["risk"] = float((~accepted).mean())
+            assert (confidence >= threshold).sum() == len(accepted)
+        assert {name: numbers[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_certified_threshold_accepts_what_the_gate_accepts(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    one.page.select_option("#score", label="margin")
+    label = one.page.locator("#jump option").nth(1).inner_text()
+    assert label.startswith("certified: risk ≤ 30 % (δ 5 %)")
+    one.page.select_option("#jump", label=label)
+    accepted = shown.gate.accepts(SCORES["margin"]().confidence(shown.outputs))
+    right = shown.outputs.is_correct[accepted]
+    found = [int(one.text(f"[data-number=trusted_{side}]")) for side in ("correct", "wrong")]
+    assert found == [right.sum(), (~right).sum()]
+    assert 0 < accepted.sum() < len(accepted)
+
+
+def test_tables_sort_by_mouse_and_by_keyboard(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    values = """() => [...document.querySelectorAll("#scores ~ .wide tbody tr")].map(
+        row => [row.cells[0].innerText, row.cells[1].innerText])"""
+    before = one.page.evaluate(values)
+    one.page.click("#scores ~ .wide thead th:nth-child(2) button")
+    after = one.page.evaluate(values)
+    numbers = [float(text.split()[0]) for _, text in after]
+    assert numbers == sorted(numbers, reverse=True)
+    assert sorted(before) == sorted(after)
+    assert one.page.get_attribute("#scores ~ .wide thead th:nth-child(2)", "aria-sort") == "descending"
+    one.page.focus("#scores ~ .wide thead th:nth-child(2) button")
+    one.page.keyboard.press("Enter")
+    assert one.page.evaluate(values) == after[::-1]
+
+
+def test_a_definition_is_shown_on_hover_and_on_focus(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    heading = "#scores ~ .wide thead th:nth-child(2) button"
+    one.page.hover(heading)
+    assert "correct prediction has more confidence than a wrong one" in one.text("#tip")
+    one.page.mouse.move(0, 0)
+    assert one.page.is_hidden("#tip")
+    one.page.focus(heading)
+    assert "correct prediction has more confidence than a wrong one" in one.text("#tip")
+    one.page.keyboard.press("Escape")
+    assert one.page.is_hidden("#tip")
+
+
+def shown_cards(opened: Opened, kind: str) -> list[tuple[str, list[int], str]]:
+    """Return id, colour of the picture and text of the cards that are shown."""
+    found = opened.page.evaluate(
+        """async kind => Promise.all([...document.querySelectorAll(`#${kind} .card`)].map(async card => {
+          const image = card.querySelector("img.own");
+          await image.decode();
+          const canvas = document.createElement("canvas");
+          [canvas.width, canvas.height] = [1, 1];
+          const context = canvas.getContext("2d");
+          context.drawImage(image, 0, 0, 1, 1);
+          return [card.dataset.id, [...context.getImageData(0, 0, 1, 1).data].slice(0, 3), card.innerText];
+        }))""",
+        kind,
+    )
+    return [(name, color, text) for name, color, text in found]
+
+
+def test_the_gallery_shows_the_extremes_with_their_own_images(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    outputs = shown.outputs
+    ids = outputs.require("ids").tolist()
+    for score in ("mcp", "entropy"):
+        one.page.select_option("#score", label=score)
+        confidence = SCORES[score]().confidence(outputs)
+        order = np.argsort(confidence, kind="stable")
+        expected = {
+            "errors": order[::-1][~outputs.is_correct[order[::-1]]],
+            "successes": order[outputs.is_correct[order]],
+        }
+        for kind, rows in expected.items():
+            cards = shown_cards(one, kind)
+            assert len(cards) == 12
+            found = confidence[[ids.index(name) for name, _, _ in cards]]
+            assert found.tolist() == confidence[rows[:12]].tolist()
+            for name, color, text in cards:
+                assert color == list(shown.colors[name])
+                row = ids.index(name)
+                predicted, label = (CLASSES[code] for code in (outputs.predictions[row], outputs.require_labels()[row]))
+                assert f"predicted {predicted}, label {label}" in text
+
+
+def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    one.page.select_option("#label", label="plain")
+    cards = shown_cards(one, "errors")
+    assert cards
+    assert all("label plain" in text for _, _, text in cards)
+    one.page.select_option("#state", label="held back at the cut")
+    held = [text for kind in ("errors", "successes") for _, _, text in shown_cards(one, kind)]
+    assert all("held back" in text for text in held)
+    move(one, "mcp", 0.0)
+    one.page.select_option("#state", label="accepted at the cut")
+    assert one.page.locator(".card").count() == 0
+
+
+def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    one.page.select_option("#score", label="oracle <i>")
+    card = one.page.locator("#errors .card").first
+    row = shown.outputs.require("ids").tolist().index(card.get_attribute("data-id"))
+    added = shown.oracle.explain(shown.outputs.subset(np.array([row])))
+    for name, values in added.items():
+        assert f"{name}\n{values[0]:+.2f}" in card.inner_text() or abs(values[0]) < 0.005
+    reference = ClassifierOutputs.load(shown.report.parent.parent / "reference")
+    assert reference.features is not None
+    assert shown.outputs.features is not None
+    distances = np.linalg.norm(reference.features - shown.outputs.features[row], axis=1)
+    nearest = reference.require("ids")[np.argsort(distances)[:3]]
+    assert card.locator(".near figure").evaluate_all("all => all.map(one => one.title)") == nearest.tolist()
+
+
+def test_downloads_are_the_metrics_and_all_rows(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    tables = {}
+    for name in ("metrics", "rows"):
+        with one.page.expect_download() as waiting:
+            one.page.click(f"[data-download={name}]")
+        assert waiting.value.suggested_filename == f"{name}.csv"
+        tables[name] = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text(encoding="utf-8"))))
+    assert [row["id"] for row in tables["rows"]] == shown.outputs.require("ids").tolist()
+    mcp = SCORES["mcp"]().confidence(shown.outputs)
+    assert [float(row["mcp"]) for row in tables["rows"]] == mcp.tolist()
+    stored = json.loads((shown.report.parent / "metrics.json").read_text())
+    auc = next(row for row in tables["metrics"] if (row["score"], row["metric"]) == ("margin", "auc"))
+    assert float(auc["value"]) == next(row for row in stored if row["score"] == "margin")["auc"]["value"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overflows_a_telephone(shown: Shown, opened: Open, scheme: str) -> None:
+    one = opened(shown.report, width=390, scheme=scheme)
+    for state in ("", "document.querySelectorAll('details').forEach(one => { one.open = true; })"):
+        one.page.evaluate(f"() => {{ {state} }}")
+        assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+        wide = one.page.evaluate(
+            """() => [...document.querySelectorAll("main *, header *")].filter(one =>
+              !one.closest(".wide, .visually-hidden") && one.getBoundingClientRect().right > 391
+            ).map(one => one.outerHTML.slice(0, 120))"""
+        )
+        assert wide == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+def test_axe_finds_nothing_serious(shown: Shown, opened: Open, width: int, scheme: str) -> None:
+    one = opened(shown.report, width=width, scheme=scheme)
+    one.page.evaluate("() => document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    found: list[dict[str, Any]] = Axe().run(one.page).response["violations"]
+    assert found_texts([one for one in found if one["impact"] in SERIOUS]) == []
+
+
+def found_texts(violations: list[dict[str, Any]]) -> list[str]:
+    return [f"{one['id']}: {node['html'][:200]}" for one in violations for node in one["nodes"][:3]]
+
+
+def test_light_and_dark_differ_and_print_is_light(shown: Shown, opened: Open) -> None:
+    color = "() => getComputedStyle(document.body).backgroundColor"
+    axis = "() => getComputedStyle(document.querySelector('[data-chart] .role-axis-label text')).fill"
+    looks = []
+    for scheme in ("light", "dark"):
+        one = opened(shown.report, scheme=scheme)
+        looks.append((one.page.evaluate(color), one.page.evaluate(axis)))
+    assert looks[0][0] != looks[1][0]
+    assert looks[0][1] != looks[1][1]
+    one.page.emulate_media(media="print")
+    assert one.page.evaluate(color) == looks[0][0]
+
+
+def test_names_with_tags_are_text(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    assert one.page.evaluate("window.broken === undefined")
+    assert CLASSES[0] in one.text("#groups ~ .wide")
+    assert one.page.locator("#errors b, main i:not(.bar i)").count() == 0
+    assert "oracle <i>" in one.text("#scores ~ .wide")
+
+
+def test_ids_and_names_of_a_file_that_end_a_script_are_text(tmp_path: Path, opened: Open) -> None:
+    bad = "</script><script>window.broken = 1</script><!--<script>"
+    lines = ["id,label,logit_0,logit_1", *(f"{bad}{row},{row % 2},{row % 3},{row % 5}" for row in range(40))]
+    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
+    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "0", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    one = opened(tmp_path / "out" / "report.html")
+    assert one.page.evaluate("window.broken === undefined")
+    assert one.page.locator(".card").first.get_attribute("data-id").startswith(bad)
+    assert one.messages == []
+
+
+def test_confidences_alone_make_a_page(tmp_path: Path, opened: Open) -> None:
+    lines = ["id,confidence,is_correct", *(f"row {row},{row / 50},{row % 7 > 1}" for row in range(50))]
+    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
+    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "20", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    one = opened(tmp_path / "out" / "report.html")
+    assert one.messages == []
+    assert "the predictions come with a confidence alone" in one.text("main")
+    numbers = move(one, "confidence", 0.5)
+    assert numbers["trusted_correct"] + numbers["trusted_wrong"] == sum(
+        row / 50 > numbers["threshold"] for row in range(50)
+    )
+
+
+def test_without_errors_a_page_is_made(tmp_path: Path, opened: Open) -> None:
+    lines = ["label,logit_0,logit_1", *(f"0,{1 + row},0" for row in range(20))]
+    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
+    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "20", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    one = opened(tmp_path / "out" / "report.html")
+    assert one.messages == []
+    assert "needs both errors and correct predictions" in one.text("header")
+
+
+def test_the_keyboard_moves_the_slider(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    one.page.focus("#slider")
+    before = int(one.page.input_value("#slider"))
+    one.page.keyboard.press("ArrowLeft")
+    assert int(one.page.input_value("#slider")) == before - 1
+    assert one.page.get_attribute("#slider", "aria-valuetext").startswith("coverage ")

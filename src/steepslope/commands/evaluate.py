@@ -91,7 +91,7 @@ def evaluate(
     from steepslope.commands.results import clusters_of, groups_of, publish, require_runnable
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
-    from steepslope.finetuning.sources import open_images
+    from steepslope.finetuning.images import open_images
     from steepslope.gate import Gate
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier

@@ -16,7 +16,7 @@ from steepslope.deploy.parts import FromImages, FromOutputs, Source
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evaluation.score import Resources, fit_set_of
 from steepslope.evidence.fitting import in_both
-from steepslope.finetuning.sources import open_images
+from steepslope.finetuning.images import open_images
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED, class_names, require_explainable
 from steepslope.gate.judge import Judge

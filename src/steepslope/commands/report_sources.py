@@ -10,7 +10,7 @@ import numpy as np
 
 from steepslope.commands.search import CARD
 from steepslope.evaluation.score import Predictions
-from steepslope.finetuning.sources import ImageFinder, data_of
+from steepslope.finetuning.images import ImageFinder, data_of
 from steepslope.oracle.search import Search
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.formats import ids_of

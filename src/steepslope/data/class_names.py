@@ -9,7 +9,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from timm.data import ImageNetInfo
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.arrays import difference
@@ -117,5 +116,7 @@ def in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:
 @cache
 def wordnet_labels() -> Mapping[str, int]:
     """Return the labels of ImageNet's 1,000 WordNet ids, such as n01440764, as timm has them."""
+    from timm.data import ImageNetInfo  # takes seconds, and few names need it
+
     info = ImageNetInfo()
     return {info.index_to_label_name(label): label for label in range(NUM_CLASSES)}

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torchvision.datasets
 from numpy.typing import NDArray
 
 from steepslope.data.class_names import ClassNames, wordnet_labels
@@ -14,6 +13,7 @@ from steepslope.data.imagefolder import ImageFiles, open_image_folder
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError, require_known
 
+# torchvision is imported where it is used: it takes seconds, and a spec is parsed by commands that never open it.
 Loaded = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]  # pixels, labels and names of the classes
 
 
@@ -23,12 +23,16 @@ def data_root() -> Path:
 
 
 def _by_train_flag(name: str, split: str) -> Loaded:
-    data = getattr(torchvision.datasets, name)(str(data_root()), train=split == "train", download=True)
+    from torchvision import datasets
+
+    data = getattr(datasets, name)(str(data_root()), train=split == "train", download=True)
     return np.asarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
 
 
 def _svhn(split: str) -> Loaded:
-    data = torchvision.datasets.SVHN(str(data_root()), split=split, download=True)
+    from torchvision import datasets
+
+    data = datasets.SVHN(str(data_root()), split=split, download=True)
     return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64), tuple("0123456789")
 
 
@@ -64,5 +68,7 @@ def look_at_torchvision(argument: str, split: str = "") -> None:
 
 def _imagenet(split: str) -> ImageFiles:
     part = "train" if split == "train" else "val"
-    found = torchvision.datasets.ImageNet(str(data_root() / "imagenet"), split=part)
+    from torchvision import datasets
+
+    found = datasets.ImageNet(str(data_root() / "imagenet"), split=part)
     return open_image_folder(str(found.split_folder), ClassNames(own=wordnet_labels()))

@@ -1,0 +1,68 @@
+"""The images of outputs, found by their ids. Nothing here needs torch: a report shows images without running a net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.data.class_names import ClassNames
+from steepslope.data.datasets import DatasetSpec
+from steepslope.data.images import Dataset, rows_by_id
+from steepslope.errors import SteepslopeError, located
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import extraction_of
+from steepslope.shifts.specs import parse_data
+
+HOLDOUT = "holdout"
+
+
+def images_of(outputs: ClassifierOutputs, spec: DatasetSpec, where: str) -> tuple[Dataset, NDArray[np.int64]]:
+    """Find the images of outputs by their ids: the data set, or that of its splits that has them, and their rows."""
+    with located(where):
+        return ImageFinder(spec, outputs.classes)(outputs.ids)
+
+
+class ImageFinder:
+    """Finds images by their ids in a data set, or in that of its splits that has them all; each is opened once.
+
+    ``classes`` are the names of the classes, by label, where they have names.
+    """
+
+    def __init__(self, spec: DatasetSpec, classes: tuple[str, ...] | None = None) -> None:
+        self.spec = spec
+        self.names = ClassNames.by_label(classes)
+        self.open = cache(self._open)
+
+    def __call__(self, ids: Iterable[str] | None) -> tuple[Dataset, NDArray[np.int64]]:
+        """Return a data set and the rows of the images, (len(ids),); raise if it lacks one."""
+        failure: SteepslopeError | None = None
+        wanted = None if ids is None else list(ids)
+        for split in [self.spec.split] if self.spec.split else self.spec.splits or [None]:
+            data = self.open(split)
+            try:
+                return data, rows_by_id(data, wanted)
+            except SteepslopeError as error:
+                failure = failure or error
+        raise SteepslopeError(f"in {self.spec}: {failure}")
+
+    def _open(self, split: str | None) -> Dataset:
+        return self.spec.open(split, self.names)
+
+
+def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:
+    """Open the images of outputs: those of the data spec, or else of the one in the outputs' manifest."""
+    return images_of(outputs, data_of(path, data), str(path))[0]
+
+
+def data_of(path: Path, data: str | None = None) -> DatasetSpec:
+    """Return the data spec that is given, or else the one in the manifest of outputs."""
+    if data is None:
+        where = extraction_of(path).get("data")
+        if where is None:
+            raise SteepslopeError("does not say where its images are: give --data", path)
+        data = str(where).removesuffix(f":{HOLDOUT}")
+    return parse_data(data)

@@ -30,5 +30,5 @@ def test_an_entry_in_metrics_is_all_that_a_metric_takes(
     table = (tmp_path / "out" / "table.md").read_text()
     assert table.count("| Toy ×1000 ↓ |") == 2  # in the main table, and among the differences
     assert f"| {wrong}.0 [" in table
-    assert "<th>Toy ×1000 ↓</th>" in (tmp_path / "out" / "report.html").read_text()
+    assert ">Toy ×1000 ↓</button>" in (tmp_path / "out" / "report.html").read_text()
     assert "TOY" in capsys.readouterr().out

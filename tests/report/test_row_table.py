@@ -15,6 +15,7 @@ import pytest
 from steepslope.cli import main
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.report.row_table import names_of
 from tests.conftest import make_outputs
 
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -151,3 +152,77 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(
     assert "already complete" in capsys.readouterr().err
     assert main([*words, "--scores", "margin", "--replace", "--rows", str(rows)]) == 0
     assert rows.read_text().startswith('"id","label","prediction","mcp","mcp_trusted","margin"')
+
+
+def test_a_report_always_holds_its_rows(tmp_path: Path) -> None:
+    """Labels by name; correctness; of each score what it says, on the scale that ranks; what is not known is not there.
+
+    The metadata tell each score's loss and scale, and a folder that is called as a column is has one of its own.
+    """
+    outputs = make_outputs(300).named(CLASSES)
+    outputs.save(tmp_path / "outputs")
+    oracle = Oracle(epochs=5).fit(make_outputs(300, seed=1).changed(ids=None))
+    oracle.save(tmp_path / "label")
+    words = f"evaluate --outputs {tmp_path}/outputs --scores margin,{tmp_path}/label --bootstrap 0 --out {tmp_path}/out"
+    assert main(words.split()) == 0
+    table = pq.read_table(tmp_path / "out" / "rows.parquet")
+    names = "id label prediction is_correct mcp mcp_trusted margin score_label score_label_trusted"
+    assert table.column_names == names.split()
+    assert table["id"].to_pylist() == [f"row/{row}" for row in range(300)]
+    assert table["label"].to_pylist() == [CLASSES[label] for label in outputs.require_labels()]
+    assert table["prediction"].to_pylist() == [CLASSES[label] for label in outputs.predictions]
+    assert table["is_correct"].to_pylist() == outputs.is_correct.tolist()
+    assert table.schema.field("margin").type == pa.float64()
+    np.testing.assert_array_equal(table["score_label"], oracle.trust_logit(outputs))
+    np.testing.assert_array_equal(table["score_label_trusted"], oracle.trusts(outputs))
+    about = json.loads(table.schema.metadata[b"steepslope"])["scores"]
+    kept = [(one["score"], one["confidence"], one["trusted"], one["loss"], one["scale"]) for one in about]
+    assert kept == [
+        ("mcp", "mcp", "mcp_trusted", None, "logit"),
+        ("margin", "margin", None, None, "rank"),
+        ("label", "score_label", "score_label_trusted", "steep_slope", "logit"),
+    ]
+
+
+def test_rows_of_confidences_alone_have_no_label(tmp_path: Path) -> None:
+    path = tmp_path / "alone.csv"
+    path.write_text("confidence,is_correct,case\n0.9,no,a\n0.5,yes,a\n0.4,yes,b\n0.3,no,c\n")
+    words = f"evaluate --outputs {path} --bootstrap 5 --cluster case --out {tmp_path}/out"
+    assert main(words.split()) == 0
+    lines = pq.read_table(tmp_path / "out" / "rows.parquet").to_pylist()
+    assert list(lines[0]) == ["id", "is_correct", "cluster", "confidence", "confidence_trusted"]
+    assert [line["id"] for line in lines] == list("0123")
+    assert [line["is_correct"] for line in lines] == [False, True, True, False]
+    assert [line["cluster"] for line in lines] == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.parquet", "outputs.csv"])
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_many_ids_are_those_of_few(form: str, has_ids: bool, tmp_path: Path) -> None:
+    """Read in one pass, odd ones and empty ones too, and in any order."""
+    n = 3_000
+    ids = np.array([f'a,"{row}"\n<script>{row % 7}' for row in range(n)])
+    ids[[5, 6]] = "", "twice"
+    outputs = make_outputs(n).changed(ids=ids if has_ids else None)
+    outputs.save(tmp_path / form)
+    rows = np.arange(n)[::-1]
+    expected = ids[rows].tolist() if has_ids else [str(row) for row in rows]
+    assert names_of(tmp_path / form, rows) == expected
+    assert names_of(tmp_path / form, rows[:10]) == expected[:10]
+
+
+def test_rows_do_not_take_the_place_of_the_reports_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_outputs(60).save(tmp_path / "o.npz")
+    words = f"evaluate --outputs {tmp_path}/o.npz --bootstrap 0 --out {tmp_path}/out --rows {tmp_path}/out/rows.parquet"
+    assert main(words.split()) == 2
+    assert "rows: expected another file than the report's own rows.parquet" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_of_before_there_were_rows_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_outputs(60).save(tmp_path / "o.npz")
+    words = f"evaluate --outputs {tmp_path}/o.npz --bootstrap 0 --out {tmp_path}/out".split()
+    assert main(words) == 0
+    (tmp_path / "out" / "rows.parquet").unlink()
+    assert main(words) == 0
+    assert "already complete" in capsys.readouterr().err

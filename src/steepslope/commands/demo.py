@@ -50,7 +50,7 @@ def _run(folder: Path, seed: int) -> None:
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups
     from steepslope.oracle import Oracle
-    from steepslope.outputs.formats import ids_of
+    from steepslope.report.row_table import names_of
 
     work = folder / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
@@ -65,7 +65,7 @@ def _run(folder: Path, seed: int) -> None:
     console().print("fused:")
     show_fused(fused.fitted_)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
-    ids = partial(ids_of, work / "outputs" / "test")
+    ids = partial(names_of, work / "outputs" / "test")
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes)
     gate, others = _calibrated(fused, test, work, seed)
     resources = Resources(gates={str(work / "gate"): gate})

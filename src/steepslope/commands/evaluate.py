@@ -29,7 +29,7 @@ def evaluate(
     allow_fit_rows: bool = False,
     replace: bool = False,
 ) -> None:
-    """Evaluate scores and oracles, and write metrics.json, details.json, table.md and report.html.
+    """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.parquet and report.html.
 
     Parameters
     ----------
@@ -65,7 +65,8 @@ def evaluate(
         a column of the outputs' file, or a .csv or .parquet file with a column named cluster.
     rows
         File (.csv or .parquet) for a line a prediction: id, label, prediction, the confidence of each score and whether
-        it trusts the prediction, beside the columns of the outputs' file.
+        it trusts the prediction, beside the columns of the outputs' file. Without those columns it is rows.parquet in
+        the folder for the results.
     paper
         Also show the metrics as the paper's code computes them.
     gates
@@ -95,15 +96,14 @@ def evaluate(
     from steepslope.gate import Gate
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
-    from steepslope.outputs.formats import ids_of
     from steepslope.report.page import REPORT
-    from steepslope.report.row_table import require_free, require_writable, write_rows
+    from steepslope.report.row_table import names_of, require_free, require_writable, write_rows
     from steepslope.utilities.locks import locked
 
     path = Path(outputs)
     require_files(reading, outputs, fit, reference)
     if rows is not None:
-        require_writable(Path(rows), path)
+        require_writable(Path(rows), path, Path(out))
     require_one_classifier(outputs, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
     opened = partial(open_images, path=path, data=data)
@@ -128,7 +128,7 @@ def evaluate(
         clusters = clusters_of(cluster, predictions, path, reading)
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
-            clusters=clusters, title=f"Trust in {outputs}", ids=partial(ids_of, path, options=reading),
+            clusters=clusters, title=f"Trust in {outputs}", ids=partial(names_of, path, options=reading),
         )  # fmt: skip
         training = None if known is None or reference is None else (known, Path(reference))
         sources = report_sources(

@@ -24,13 +24,17 @@ def row_numbers(rows: NDArray[np.int64]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Predictions, the confidences of every score, and a row for each; ``ids`` names some of the predictions."""
+    """Predictions, the confidences of every score, and a row for each.
+
+    ``ids`` names some of the predictions. ``clusters`` (n,) are the labels of those that were resampled as a whole.
+    """
 
     predictions: Predictions
     scored: Sequence[Scored]
     rows: Sequence[Row]
     title: str = ""
     ids: Ids = row_numbers
+    clusters: ArrayLike | None = None
 
 
 def evaluate_predictions(
@@ -56,7 +60,7 @@ def evaluate_predictions(
     rows = table_rows(
         scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed, clusters=clusters
     )
-    return Evaluation(predictions, scored, rows, title, ids)
+    return Evaluation(predictions, scored, rows, title, ids, clusters)
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:

@@ -1,6 +1,7 @@
 """What people look at: the tables of an evaluation, its figures, and the HTML page.
 
-``page.py`` writes ``metrics.json``, ``details.json``, ``table.md`` and ``report.html``, whose parts are in ``web/``.
+``page.py`` writes ``metrics.json``, ``details.json``, ``table.md``, ``rows.parquet`` and ``report.html``, whose parts
+are in ``web/``.
 ``headline.py`` has the sentence that all begins with, and what it rests on; ``summary.py`` the page's first table, with
 a definition of each column. ``tables.py`` has the main table and those below it: differences to MCP, risk at a
 coverage, the confusion, the cut η of the steep slope loss, separability, the paper's variants; ``group_tables.py``

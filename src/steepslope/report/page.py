@@ -20,7 +20,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import Grid, markdown
 from steepslope.report.group_tables import group_grid, pair_grid
 from steepslope.report.headline import headline, leader, remarks
-from steepslope.report.row_table import evaluation_columns
+from steepslope.report.row_table import ROWS, evaluation_columns, write_report_rows
 from steepslope.report.summary import definitions, summary_grid
 from steepslope.report.tables import detail_grids, heading, main_grid
 from steepslope.report.web import charts
@@ -31,7 +31,7 @@ from steepslope.report.web.shell import web_page
 from steepslope.utilities.files import staged_folder, write_json
 from steepslope.utilities.results import MADE, Result
 
-REPORT = Result("a report", ("metrics.json", "details.json", "table.md", "report.html"), card="made.json")
+REPORT = Result("a report", ("metrics.json", "details.json", "table.md", ROWS, "report.html"), card="made.json")
 SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "downloads.js", "page.js")
 ROWS_ROOM = 3 * 2**19  # bytes of the rows in a page, compressed
 MOST_ROWS = 50_000  # of which the size is tried
@@ -46,6 +46,7 @@ def write_report(
         write_json(staging / REPORT.card, {MADE: dict(made or {})})
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
+        write_report_rows(evaluation, staging / ROWS)
         (staging / "table.md").write_text(text(evaluation), encoding="utf-8")
         (staging / "report.html").write_text(page(evaluation, sources), encoding="utf-8")
 

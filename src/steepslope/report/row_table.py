@@ -1,9 +1,13 @@
-"""A table with a line for each prediction: what it is, and what every score says of it, beside the columns it had."""
+"""A table with a line for each prediction: what it is, and every score's confidence in it.
 
-from collections.abc import Iterator
+A report always holds it as ``rows.parquet``; ``evaluate --rows`` writes it beside the columns of the user's own table.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,23 +17,112 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.evaluation.evaluation import Evaluation
+from steepslope.evaluation.score import Scored
 from steepslope.outputs import ClassifierOutputs, tables
+from steepslope.outputs.folder import IDS, MANIFEST
+from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions
 from steepslope.utilities.blocks import blocks
-from steepslope.utilities.files import staged_folder
+from steepslope.utilities.files import read_json, staged_folder
 
+ROWS = "rows.parquet"  # of a report
+ABOUT = b"steepslope"  # the key of the metadata, as JSON: of each score its columns, its loss and its scale
+FEW = 1_000  # ids that are looked up one by one
+OWN = ("id", "label", "prediction", "is_correct", "cluster")  # names that no score's column has
 TRUSTED = "_trusted"
+SCORE = "score_"  # before the name of a score that has the name of another column
 GIVEN = "given_"  # before the name of a column of the user's that has the name of one of these
 
 
-def require_writable(path: Path, inputs: Path) -> None:
-    """Raise unless rows can go to this file."""
+class ScoreColumns(NamedTuple):
+    """The columns of one score: of its confidence, and of whether that is above its threshold (None without one)."""
+
+    confidence: str
+    trusted: str | None
+
+
+def score_columns(scored: Iterable[Scored]) -> dict[str, ScoreColumns]:
+    """Return the columns of each score, by its name; what is taken already, as by an oracle named label, is avoided."""
+    taken = set(OWN)
+    found = {}
+    for one in scored:
+        confidence = _free(one.name, taken)
+        trusted = None if one.only_ranks else _free(f"{confidence}{TRUSTED}", taken)
+        found[one.name] = ScoreColumns(confidence, trusted)
+    return found
+
+
+def _free(name: str, taken: set[str], prefix: str = SCORE) -> str:
+    """Return the name, with the prefix before it as often as it takes, and add it to those that are taken."""
+    while name in taken:
+        name = f"{prefix}{name}"
+    taken.add(name)
+    return name
+
+
+def write_report_rows(evaluation: Evaluation, path: Path) -> None:
+    """Write ``rows.parquet``: a line for each prediction, compressed, in row groups of 65,536.
+
+    ``id``; ``label`` and ``prediction``, by name where the classes have names, if more than a confidence is known;
+    ``is_correct``; ``cluster``, a number, where clusters are resampled; of each score its confidence as float64, on the
+    scale that ranks, and as ``…_trusted`` whether that is above the score's own threshold, if it has one. The file's
+    metadata has each score's loss, scale and columns.
+    """
+    predictions = evaluation.predictions
+    n = len(predictions)
+    ids = pa.array(evaluation.ids(np.arange(n)), pa.string())
+    clusters = None if evaluation.clusters is None else np.unique(evaluation.clusters, return_inverse=True)[1]
+
+    def batch(rows: slice) -> Any:
+        known = {"id": ids[rows], **_classes(evaluation, rows), "is_correct": pa.array(predictions.is_correct[rows])}
+        grouped = {} if clusters is None else {"cluster": pa.array(clusters[rows])}
+        return pa.record_batch({**known, **grouped, **_confidences(evaluation, rows)})
+
+    batches = map(batch, blocks(n))
+    first = next(batches)
+    repeated = [name for name in ("label", "prediction") if name in first.schema.names]
+    schema = first.schema.with_metadata({ABOUT: json.dumps(_about(evaluation.scored))})
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated) as writer:
+        for one in chain([first], batches):
+            writer.write_batch(one)
+
+
+def _about(scored: Iterable[Scored]) -> dict[str, Any]:
+    """Return what the columns do not tell of the scores."""
+    columns = score_columns(scored)
+    return {
+        "scores": [
+            {"score": one.name, "loss": one.loss, "scale": one.scale, **columns[one.name]._asdict()} for one in scored
+        ]
+    }
+
+
+def names_of(path: Path, rows: NDArray[np.int64], options: ReadingOptions = AS_WRITTEN) -> list[str]:
+    """Return the ids of some rows of outputs, or the rows' numbers where these have no ids; many in one pass."""
+    source, column = (path / IDS, "id") if path.is_dir() else (path, options.id_column or "id")
+    if len(rows) <= FEW or not _has_ids(path, column, options):
+        return ids_of(path, rows, options)
+    codes, names = tables.read_groups(source, column, AS_WRITTEN if path.is_dir() else options, empty="")
+    return [names[code] for code in codes[rows]]
+
+
+def _has_ids(path: Path, column: str, options: ReadingOptions) -> bool:
+    """Return whether a table holds the ids: not where there are none, or in an .npz file."""
+    if path.is_dir():
+        return bool(read_json(path / MANIFEST, "classifier outputs").get("ids"))
+    return path.suffix.lower() in TABLES and column in tables.column_names(path, options)
+
+
+def require_writable(path: Path, inputs: Path, out: Path) -> None:
+    """Raise unless rows can go to this file, beside a report in the folder ``out``."""
     if path.suffix.lower() not in TABLES:
         raise SteepslopeError(f"expected a file that ends in .csv or .parquet, found {path}", "rows")
     if path.is_dir():
         raise SteepslopeError("expected a file to write to, found a folder", path)
     if path.exists() and inputs.exists() and path.samefile(inputs):
         raise SteepslopeError(f"expected another file than the outputs themselves, found {path}", "rows")
+    if path.resolve() == (out / ROWS).resolve():
+        raise SteepslopeError(f"expected another file than the report's own {ROWS}, found {path}", "rows")
 
 
 def require_free(path: Path, replace: bool) -> None:
@@ -91,15 +184,27 @@ def _ids(own: Any, rows: slice, options: ReadingOptions) -> Any:
 
 def evaluation_columns(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     """Return what is known of some rows, but for their names."""
+    return _classes(evaluation, rows) | _confidences(evaluation, rows)
+
+
+def _classes(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
+    """Return the labels and predictions of some rows, where more than a confidence is known."""
     predictions = evaluation.predictions
+    if not isinstance(predictions, ClassifierOutputs):
+        return {}
+    codes = {"label": predictions.require_labels(), "prediction": predictions.predictions}
+    return {name: _named(values[rows], predictions.classes) for name, values in codes.items()}
+
+
+def _confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
+    """Return every score's confidences in some rows, and whether it trusts them."""
     columns: dict[str, Any] = {}
-    if isinstance(predictions, ClassifierOutputs):
-        codes = {"label": predictions.require_labels(), "prediction": predictions.predictions}
-        columns |= {name: _named(values[rows], predictions.classes) for name, values in codes.items()}
+    names = score_columns(evaluation.scored)
     for one in evaluation.scored:
-        columns[one.name] = pa.array(one.confidence[rows])
-        if not one.only_ranks:
-            columns[f"{one.name}{TRUSTED}"] = pa.array(one.confidence[rows] > one.cut())
+        confidence, trusted = names[one.name]
+        columns[confidence] = pa.array(one.confidence[rows])
+        if trusted is not None:
+            columns[trusted] = pa.array(one.confidence[rows] > one.cut())
     return columns
 
 
@@ -111,13 +216,10 @@ def _beside(columns: dict[str, Any], own: Any, options: ReadingOptions) -> Any:
     """Return the columns and then the user's own, but for those that were read as the id, label or confidence."""
     read = {"id": options.id_column, "label": options.label_column, "confidence": options.confidence_column}
     repeated = {name for name, column in read.items() if column in (None, name) and name in columns}
-    names, values = list(columns), list(columns.values())
+    names, values, taken = list(columns), list(columns.values()), set(columns)
     for own_name, value in zip(own.schema.names, own.columns, strict=True):
         if own_name in repeated:
             continue
-        name = own_name
-        while name in names:
-            name = f"{GIVEN}{name}"
-        names.append(name)
+        names.append(_free(own_name, taken, GIVEN))
         values.append(value)
     return pa.RecordBatch.from_arrays(values, names=names)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from steepslope.report.grid import Cell, Grid, terminal
@@ -35,9 +37,32 @@ def test_no_name_is_broken(name: str) -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_a_name_that_leaves_no_room_stands_below() -> None:
-    name = "/home/someone/" + "x" * 90
-    lines = shown(["mcp", name, "margin"])
-    assert lines[-1] == f" (1) {name}"
-    assert any(line.startswith(" (1)    ") for line in lines)
-    assert max(map(len, lines[:-1])) <= 80
+def test_a_long_name_loses_its_first_folders_or_its_middle() -> None:
+    lines = shown(["mcp", "/home/someone/runs/of_may/oracle", "margin"])
+    assert sum(line.startswith(" …/oracle ") for line in lines) == 1  # so that one table holds all
+    lines = shown(["mcp", "/home/someone/" + "x" * 90, "margin"])
+    assert any(re.match(r" …/x+…x+ ", line) for line in lines)
+    assert all(sum(title in line.split() for line in lines) == 1 for title in terminal_titles()[1:])
+    assert max(map(len, lines)) <= 80
+
+
+def test_names_that_only_numbers_could_tell_apart_stand_below() -> None:
+    """A number in a name is whole or not there."""
+    names = [f"{'x' * 40}{number}{'y' * 40}" for number in (20261126, 20261127)]
+    lines = shown(["mcp", *names])
+    assert lines[-2:] == [f" (1) {names[0]}", f" (2) {names[1]}"]
+    assert any(line.startswith(" (2)   -100.0") for line in lines)
+    assert max(map(len, lines[:-2])) <= 80
+
+
+@pytest.mark.parametrize("width", [60, 61, 72, 80, 100, 132])
+def test_any_width_from_60_is_enough(width: int) -> None:
+    """No cell is broken, whatever the names."""
+    paths = "runs/of_november/seed_1/ss", "runs/of_november/seed_2/ss", "/home/x/" + "long_" * 30
+    names = ["mcp", "temperature_scaled_mcp", *paths, "日本" * 40]
+    lines = shown(names, width)
+    assert sum(line.count("-100.0") for line in lines) == len(names) * (len(terminal_titles()) - 1)
+    assert all(any(line.startswith(f" {name} ") for line in lines) for name in names[:2])
+    told_apart = [("…/" if width < 100 else "runs/of_november/") + f"seed_{seed}/ss" for seed in (1, 2)]
+    assert all(any(line.startswith(f" {name} ") for line in lines) for name in told_apart)
+    assert max(map(cell_len, lines)) <= width

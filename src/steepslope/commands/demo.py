@@ -14,7 +14,7 @@ SHOWN = 10
 MAX_RISK = 0.02
 
 
-def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
+def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False, json: bool = False) -> None:
     """Show all steps on scikit-learn's digits: classifier, outputs, five oracles, report, a gate and ten decisions.
 
     A small classifier is trained on 500 digits. Each oracle learns from the classifier's errors on 500 others which of
@@ -29,16 +29,18 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False) -> None:
         Seed of the classifier, the oracles and the resamples.
     replace
         Replace a report that the folder holds already, even if it is not an earlier demo's.
+    json
+        Print one JSON document in place of the tables: the folder for the results, and the rows of metrics.json.
     """
     from steepslope.report.page import REPORT
     from steepslope.utilities.locks import locked
 
     with locked(out):
         REPORT.is_complete(out, MADE_BY_DEMO, replace)  # an earlier demo's is made anew
-        _run(Path(out), seed)
+        _run(Path(out), seed, json)
 
 
-def _run(folder: Path, seed: int) -> None:
+def _run(folder: Path, seed: int, as_json: bool) -> None:
     from steepslope.classifiers.training import recipe_for, train_classifier
     from steepslope.commands.fit import show_fused
     from steepslope.commands.report_sources import report_sources
@@ -73,8 +75,8 @@ def _run(folder: Path, seed: int) -> None:
     sources = report_sources(
         test, work / "outputs" / "test", reference=(outputs[work / "outputs" / "train"], work / "outputs" / "train")
     )
-    publish(evaluation, folder, MADE_BY_DEMO, sources)
-    _decide(gate, others, work)
+    publish(evaluation, folder, MADE_BY_DEMO, sources, as_json)
+    _decide(gate, others, work, as_json)
 
 
 def _calibrated(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any]:
@@ -88,24 +90,23 @@ def _calibrated(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any
     return gate, others
 
 
-def _decide(gate: Any, others: Any, work: Path) -> None:
+def _decide(gate: Any, others: Any, work: Path, as_json: bool) -> None:
     """Show ten decisions, from most to least trusted."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
+    from steepslope.report.grid import Cell, Grid
+    from steepslope.report.screen import screen_of, show_grid, show_lines
 
     found = gate.decide(others)
     places = np.argsort(-found.trust_logit)[np.linspace(0, len(found) - 1, SHOWN).round().astype(np.int64)]
     names = found.names(found.labels)
-    table = Table(
-        "image", "label", "P(correct)", "trust logit", "decision", "in truth", box=SIMPLE_HEAD, pad_edge=False
-    )
+    lines = []
     for row in places:
         right = "right" if others.is_correct[row] else "wrong"
         numbers = f"{100 * found.p_correct[row]:.1f} %", f"{found.trust_logit[row]:+.1f}"
-        table.add_row(str(others.require("ids")[row]), str(names[row]), *numbers, str(found.decision[row]), right)
-    screen = Console(highlight=False, markup=False)
-    screen.print(f"\nA gate:\n{gate.words()}\n\nTen of {len(found)} other digits:", soft_wrap=True)
-    screen.print(table)
+        words = (others.require("ids")[row], names[row], *numbers, found.decision[row], right)
+        lines.append([Cell(str(word)) for word in words])
+    screen = screen_of(errors=as_json)
+    show_lines(["", "A gate:", *gate.words().splitlines(), "", f"Ten of {len(found)} other digits:"], screen)
+    titles = "image", "label", "P(correct)", "trust logit", "decision", "truth"
+    show_grid(Grid("", titles, lines), titles, screen)
     screen.print(f"gate: {work / 'gate'} (steepslope predict --gate {work / 'gate'} --data digits:test --out FILE)",
                  soft_wrap=True)  # fmt: skip

@@ -28,6 +28,7 @@ def evaluate(
     seed: int = 0,
     allow_fit_rows: bool = False,
     replace: bool = False,
+    json: bool = False,
 ) -> None:
     """Evaluate scores and oracles, and write metrics.json, details.json, table.md, rows.parquet and report.html.
 
@@ -86,10 +87,12 @@ def evaluate(
     replace
         Replace a report that the folder holds already, made with other options or of other files, and a file of rows
         that is there.
+    json
+        Print one JSON document in place of the table: the folder for the results, and the rows of metrics.json.
     """
     made = made_by("evaluate", locals())
     from steepslope.commands.report_sources import report_sources
-    from steepslope.commands.results import clusters_of, groups_of, publish, require_runnable
+    from steepslope.commands.results import clusters_of, groups_of, print_report, publish, require_runnable
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.evaluation.score import Resources
     from steepslope.finetuning.images import open_images
@@ -120,6 +123,8 @@ def evaluate(
     predictions = load_predictions(path, bool(fit or reference or oracles), reading)
     with locked(out):
         if REPORT.is_complete(out, made, replace) and (rows is None or Path(rows).exists()):
+            if json:
+                print_report(Path(out))
             console().print(f"{out}: already complete")
             return
         if rows is not None:
@@ -134,7 +139,7 @@ def evaluate(
         sources = report_sources(
             predictions, path, data=data, images=images, reading=reading, reference=training, oracles=oracles
         )
-        publish(evaluation, Path(out), made, sources)
+        publish(evaluation, Path(out), made, sources, json)
         if rows is not None:
             write_rows(evaluation, Path(rows), path, reading)
             console().print(f"rows: {rows}")

@@ -3,16 +3,16 @@
 It imports torch and plots plainly, so commands import it inside their functions.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from steepslope.errors import SteepslopeError
-from steepslope.evaluation.evaluation import Evaluation, verdicts
+from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.score import Predictions
 from steepslope.metrics import Groups
 from steepslope.oracle.storage import CARD, is_image_oracle, require_allowed
@@ -21,20 +21,28 @@ from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.tables import column_names, read_groups
 from steepslope.outputs.texts import EMPTY
-from steepslope.report.grid import terminal
 from steepslope.report.page import write_report
-from steepslope.report.tables import heading, main_grid, terminal_titles
+from steepslope.report.screen import screen_of, show_evaluation
+from steepslope.report.stored import read_metrics
 from steepslope.report.web.gallery import NO_SOURCES, Sources
 
 
-def publish(evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources = NO_SOURCES) -> None:
-    """Write the report, and print the table with what it means in words."""
+def publish(
+    evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources = NO_SOURCES, as_json: bool = False
+) -> None:
+    """Write the report, and print the table with what it means in words, or the rows as JSON."""
     write_report(evaluation, out, made, sources)
-    screen = Console(highlight=False, markup=False)
-    screen.print(heading(evaluation.rows))
-    screen.print(terminal(main_grid(evaluation.rows), terminal_titles(), screen.width), crop=False)
-    for line in [*verdicts(evaluation.rows), f"report: {out / 'report.html'}"]:
-        screen.print(line, soft_wrap=True)
+    if as_json:
+        print_report(out)
+        return
+    screen = screen_of()
+    show_evaluation(evaluation.rows, screen)
+    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+def print_report(out: Path) -> None:
+    """Print the rows of a report's metrics.json as one JSON document on standard output, with nothing beside it."""
+    print(json.dumps({"out": str(out), "rows": read_metrics(out)}))
 
 
 def require_runnable(scores: Sequence[str], backbones: Sequence[str]) -> list[Path]:

@@ -10,7 +10,7 @@ from steepslope.evaluation.rows import Row, table_rows
 from steepslope.evaluation.score import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
 from steepslope.metrics.groups import Groups, holm
 from steepslope.metrics.intervals import BOUNDS, Difference
-from steepslope.metrics.measures import METRICS, PERCENT
+from steepslope.metrics.measures import METRICS, PERCENT, Metric
 
 Ids = Callable[[NDArray[np.int64]], list[str]]
 UNUSUAL = 0.05
@@ -158,12 +158,21 @@ def looks_unlike(part: float, usual: float) -> bool:
     return part > 2 * usual + UNUSUAL
 
 
+def clearly(metric: Metric, difference: Difference) -> int:
+    """Return 1 if a difference is clearly for the better by its metric, -1 if for the worse, 0 if it may be luck.
+
+    It is clear if its interval excludes 0; where that is undefined, nothing is.
+    """
+    low, high = difference["low"], difference["high"]
+    sign = int(low > 0) - int(high < 0)
+    return sign if metric.higher_is_better else -sign
+
+
 def _compared(name: str, difference: Difference) -> str:
     metric = METRICS[name]
     value, low, high = (f"{metric.scale * difference[bound]:+.1f}" for bound in BOUNDS)
     unit = "points" if metric.scale == PERCENT else "thousandths"
     if np.isnan(difference["low"]):
         return f"{metric.title} {value} {unit}, without resamples it is not known if by luck"
-    sign = np.sign(difference["low"]) if difference["low"] * difference["high"] > 0 else 0
-    words = WORDS[int(sign if metric.higher_is_better else -sign)]
+    words = WORDS[clearly(metric, difference)]
     return f"{words} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"

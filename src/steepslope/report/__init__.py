@@ -6,7 +6,8 @@ are in ``web/``.
 a definition of each column. ``tables.py`` has the main table and those below it: differences to MCP, risk at a
 coverage, the confusion, the cut η of the steep slope loss, separability, the paper's variants; ``group_tables.py``
 those of classes, groups and confusions. ``grid.py`` renders a table in Markdown or for a
-terminal, ``typeset.py`` as LaTeX or comma-separated values. ``row_table.py`` writes a line a prediction,
+terminal, ``typeset.py`` as LaTeX or comma-separated values; ``screen.py`` prints the main table with colours, and
+lines of words. ``stored.py`` reads what a report's folder holds. ``row_table.py`` writes a line a prediction,
 ``search_table.py`` a line a pair of slopes that were searched.
 
 ``columns.py`` has the columns of the tables of experiments, and what stands in their cells; ``results.py`` writes a

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from steepslope.metrics.intervals import BOUNDS, Estimate
+from steepslope.utilities.short_names import shortened
 
 
 class Cell(NamedTuple):
@@ -29,6 +30,7 @@ class Cell(NamedTuple):
 
 UNDEFINED = Cell("–")
 GAP = 1  # between the columns of a terminal's table
+LEAST_NAME = 20  # cells of a terminal that the names of rows may take in any case
 
 
 class Grid(NamedTuple):
@@ -70,29 +72,48 @@ def markdown(grid: Grid) -> str:
     return "\n\n".join(part for part in (f"## {grid.title}" if grid.title else "", table, grid.note) if part)
 
 
-def terminal(grid: Grid, titles: Sequence[str], width: int = 80) -> Group:
+def terminal(
+    grid: Grid, titles: Sequence[str], width: int = 80, styles: Sequence[Sequence[str]] | None = None
+) -> Group:
     """Return the table for a terminal of some width, with short titles and without what stands beside.
 
-    Nothing in it is broken: what does not fit goes to further tables below, each with the names of the rows; names that
-    leave too little room become numbers, and stand below.
+    No cell is broken: what does not fit goes to further tables below, each with the names of the rows. Names that are
+    paths lose their first folders where that lets all stand in one table, and names of more than half the width lose
+    their middle; where two rows could not be told apart then, numbers stand in their places, and the names below.
+    ``styles`` are those of rich, a line of them a row.
     """
-    texts = [[cell.text.strip("*") if cell.text.startswith("**") else cell.text for cell in row] for row in grid.rows]
-    names, *columns = [[title, *(row[index] for row in texts)] for index, title in enumerate(titles)]
-    long = [name for name in names[1:] if cell_len(name) > width // 2]
-    shown = [f"({long.index(name) + 1})" if name in long else name for name in names]
-    legend = [Text(f" ({number}) {name}", overflow="ignore") for number, name in enumerate(long, 1)]
-    tables: list[list[list[str]]] = []
+    lines = [[cell.text.strip("*") if cell.text.startswith("**") else cell.text for cell in row] for row in grid.rows]
+    looks = styles or [[""] * len(titles)] * len(lines)
+    texts = [list(map(Text, *one)) for one in zip(lines, looks, strict=True)]
+    columns = [[Text(title), *(row[index] for row in texts)] for index, title in enumerate(titles)][1:]
+    names, legend = _names([line[0] for line in lines], width, sum(map(_width, columns)))
+    shown = [Text(name) for name in (titles[0], *names)]
+    tables: list[list[list[Text]]] = []
     for column in columns:
-        if not tables or sum(GAP + max(map(cell_len, one)) for one in (*tables[-1], column)) + GAP > width:
+        if not tables or sum(map(_width, (*tables[-1], column))) + GAP > width:
             tables.append([shown])
         tables[-1].append(column)
-    return Group(*map(_table, tables), *legend)
+    return Group(*map(_table, tables), *(Text(line, overflow="ignore") for line in legend))
 
 
-def _table(columns: Sequence[Sequence[str]]) -> Table:
+def _width(column: Sequence[Text]) -> int:
+    """Return how many cells of a terminal a column takes, with the gap before it."""
+    return GAP + max(text.cell_len for text in column)
+
+
+def _names(names: Sequence[str], width: int, others: int) -> tuple[list[str], list[str]]:
+    """Return the names of the rows as a table shows them beside columns of some width, and the lines below it."""
+    most = width // 2
+    short = shortened(names, max(width - others - 2 * GAP, LEAST_NAME), most)
+    long = [name for name in short if cell_len(name) > most]
+    shown = [f"({long.index(name) + 1})" if name in long else name for name in short]
+    return shown, [f" ({number}) {name}" for number, name in enumerate(long, 1)]
+
+
+def _table(columns: Sequence[Sequence[Text]]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for index, texts in enumerate(columns):
         table.add_column(texts[0], justify="right" if index else "left", no_wrap=True)
     for line in list(zip(*columns, strict=True))[1:]:
-        table.add_row(*map(Text, line))
+        table.add_row(*line)
     return table

@@ -14,7 +14,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of, read_json
 
 MADE = "made"  # what a result calls what made it
-NOT_DECISIVE = ("out", "rows", "replace")  # options that do not decide what is made
+NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
 READ = ("manifest.json", "oracle.json", "*.npy", "*.parquet", "*.safetensors")  # what is read of a folder
 INSIDE = ("", "auxiliary", "foreign", "augmented")  # where in it
 REMEDY = "choose another folder, or give --replace"

@@ -1,0 +1,142 @@
+"""What `evaluate` prints: colours and broken lines for a person who watches, neither for a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from steepslope.cli import main
+from steepslope.evaluation.score import Scored
+from steepslope.metrics.measures import table_metrics
+from steepslope.outputs import ClassifierOutputs
+from steepslope.report.screen import show_evaluation, show_lines, styles_of
+from tests.conftest import make_outputs
+from tests.evaluation.samples import with_scores
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def printed(outputs: ClassifierOutputs, width: int, terminal: bool) -> str:
+    """Return what is printed of MCP, of a far better score and of one that knows nothing."""
+    noise = np.random.default_rng(0).normal(size=len(outputs))
+    others = [Scored("good", None, noise + 3 * outputs.is_correct, "logit"), Scored("noise", None, noise, "logit")]
+    system: Any = "standard" if terminal else None
+    screen = Console(file=StringIO(), width=width, force_terminal=terminal, color_system=system, highlight=False)
+    show_evaluation(with_scores(outputs, *others, bootstrap=200).rows, screen)
+    return screen.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_better_is_green_worse_is_red_and_the_best_is_bold(outputs: ClassifierOutputs) -> None:
+    noise = np.random.default_rng(0).normal(size=len(outputs))
+    others = [Scored("good", None, noise + 3 * outputs.is_correct, "logit"), Scored("noise", None, noise, "logit")]
+    rows = with_scores(outputs, *others, bootstrap=200).rows
+    mcp, good, bad = styles_of(rows)
+    assert {len(line) for line in (mcp, good, bad)} == {len(table_metrics()) + 2}
+    for place, name in enumerate(table_metrics(), 1):
+        differences = [row.vs_mcp[name] for row in rows if row.vs_mcp]
+        higher = table_metrics()[name].higher_is_better
+        clear = ["" if one["low"] <= 0 <= one["high"] else "green" if (one["low"] > 0) == higher else "red"
+                 for one in differences]  # fmt: skip
+        assert [line[place].replace("bold", "").strip() for line in (mcp, good, bad)] == ["", *clear[1:]]
+        best = (max if higher else min)(row.metrics[name]["value"] for row in rows)
+        bold = ["bold" in line[place] for line in (mcp, good, bad)]
+        assert bold == [row.metrics[name]["value"] == best for row in rows]
+    assert (good[1], bad[1], good[-1], bad[-1]) == ("bold green", "red", "bold green", "red")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_gets_colours_and_lines_broken_between_words(width: int, outputs: ClassifierOutputs) -> None:
+    text = printed(outputs, width, terminal=True)
+    assert COLOUR.search(text)
+    assert max(map(cell_len, COLOUR.sub("", text).splitlines())) <= width
+    plain = printed(outputs, width, terminal=False)
+    assert "\x1b" not in plain
+    assert COLOUR.sub("", text).split() == plain.split()  # the same words, none of them in two
+
+
+def test_what_has_no_spaces_stays_whole() -> None:
+    screen = Console(file=StringIO(), width=20, force_terminal=True)
+    show_lines(["of " + "x" * 30 + " and [red]b"], screen)
+    assert screen.file.getvalue().split() == ["of", "x" * 30, "and", "[red]b"]  # type: ignore[attr-defined]
+
+
+def in_terminal(command: str, width: int, **variables: str) -> str:
+    """Run a command in a pseudo-terminal of some width, and return what it shows."""
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(width), "PYTHONIOENCODING": "utf-8", **variables}
+    words = [sys.executable, "-m", "steepslope", *command.split()]
+    process = subprocess.Popen(words, stdin=child, stdout=child, stderr=child, env=environment)
+    os.close(child)
+    shown = b""
+    while True:
+        try:
+            some = os.read(parent, 4096)
+        except OSError:  # Linux says so where the other side is closed
+            break
+        if not some:
+            break
+        shown += some
+    os.close(parent)
+    assert process.wait() == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.slow
+def test_a_real_terminal_of_80_columns(tmp_path: Path) -> None:
+    make_outputs(300).save(tmp_path / "o.npz")
+    command = (
+        f"evaluate --outputs {tmp_path}/o.npz --scores margin,entropy --bootstrap 200 --replace --out {tmp_path}/r"
+    )
+    shown = in_terminal(command, 80)
+    assert COLOUR.search(shown)
+    lines = COLOUR.sub("", shown).splitlines()
+    assert all(len(line) <= 80 or line.startswith("report: ") for line in lines)
+    assert "\x1b[3" not in in_terminal(command, 80, NO_COLOR="1")
+    document = json.loads(in_terminal(f"{command} --json", 80))
+    assert [row["score"] for row in document["rows"]] == ["mcp", "margin", "entropy"]
+
+
+@pytest.mark.parametrize("options", ["", "--scores margin", "--bootstrap 0"])
+def test_json_is_one_document_and_nothing_else(
+    options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the report is complete already, and where no metric is defined."""
+    right = make_outputs(60)
+    for name, outputs in (("o", right), ("p", right.changed(labels=right.predictions))):
+        outputs.save(tmp_path / f"{name}.npz")
+        out = tmp_path / f"out of {name}"
+        words = [*f"evaluate --outputs {tmp_path}/{name}.npz --bootstrap 5 {options} --json --out".split(), str(out)]
+        for _ in range(2):
+            assert main(words) == 0
+            document = json.loads(capsys.readouterr().out)
+            assert document == {"out": str(out), "rows": json.loads((out / "metrics.json").read_text())}
+        assert main([*words, "--seed", "1"]) == 2
+        shown = capsys.readouterr()
+        assert (shown.out, shown.err.count("\n")) == ("", 1)
+        assert main([one for one in words if one != "--json"]) == 0  # which is the same report
+        assert "already complete" in capsys.readouterr().err
+
+
+def test_stored_metrics_that_are_none_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_outputs(60).save(tmp_path / "o.npz")
+    words = f"evaluate --outputs {tmp_path}/o.npz --bootstrap 0 --json --out {tmp_path}/out".split()
+    assert main(words) == 0
+    for text in ("{}", "[", "[]", "[1]"):
+        (tmp_path / "out" / "metrics.json").write_text(text)
+        capsys.readouterr()
+        assert main(words) == 2
+        shown = capsys.readouterr()
+        assert "metrics.json: expected a report's metrics" in shown.err
+        assert (shown.out, shown.err.count("\n")) == ("", 1)

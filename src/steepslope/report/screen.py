@@ -16,6 +16,8 @@ from steepslope.report.grid import Grid, terminal
 from steepslope.report.tables import heading, main_grid, terminal_titles
 
 BETTER, WORSE, BEST = "green", "red", "bold"
+LEGEND = "Green: clearly better than MCP. Red: clearly worse. Bold: the best of its column."
+NO_BREAK = "\N{NO-BREAK SPACE}"
 COLOURS = {1: BETTER, 0: "", -1: WORSE}
 
 
@@ -31,7 +33,8 @@ def show_evaluation(rows: Sequence[Row], screen: Console) -> None:
     """Print what is common to all rows, the main table, and what it means in words."""
     show_lines([heading(rows)], screen)
     show_grid(main_grid(rows), terminal_titles(), screen, styles_of(rows))
-    show_lines(verdicts(rows), screen)
+    coloured = screen.is_terminal and not screen.no_color and len(rows) > 1
+    show_lines([*([LEGEND] if coloured else []), *verdicts(rows)], screen)
 
 
 def show_grid(
@@ -49,12 +52,12 @@ def show_lines(lines: Iterable[str], screen: Console) -> None:
 
 
 def broken(line: str, width: int) -> list[str]:
-    """Return a line in parts of at most ``width`` cells; a single word may take more.
+    """Return a line in parts of at most ``width`` cells; a single word may take more, and % stays by its number.
 
     >>> broken("a path/without/spaces stays whole", 14)
     ['a', 'path/without/spaces', 'stays whole']
     """
-    first, *words = line.split(" ")
+    first, *words = line.replace(" %", f"{NO_BREAK}%").split(" ")
     parts = [first]
     for word in words:
         longer = f"{parts[-1]} {word}"
@@ -62,7 +65,7 @@ def broken(line: str, width: int) -> list[str]:
             parts[-1] = longer
         else:
             parts.append(word)
-    return parts
+    return [part.replace(NO_BREAK, " ") for part in parts]
 
 
 def styles_of(rows: Sequence[Row]) -> list[list[str]]:

@@ -27,19 +27,18 @@ def shortest_tails(paths: Sequence[str]) -> list[str]:
 def shortened(names: Sequence[str], wanted: int, most: int) -> list[str]:
     """Return names for a column of ``wanted`` cells; those of over ``most`` cells must not stay as they are.
 
-    Paths of over ``wanted`` cells lose folders; whatever still has over ``most`` loses its middle. Names that differ
-    stay different: where two would come out the same, both stay whole.
+    Where a path has over ``wanted`` cells, all lose folders; whatever still has over ``most`` loses its middle. Names
+    that differ stay different: where two would come out the same, both stay whole.
 
     >>> shortened(["mcp", "/home/someone/runs/seed_12/oracle", "a_score_of_22_letters_"], 20, 40)
     ['mcp', '…/oracle', 'a_score_of_22_letters_']
     >>> shortened(["an_oracle_of_seed_1234567_and_more"], 20, 30)
     ['an_oracle_…_and_more']
     """
-    tails = shortest_tails(names)
-    paths = [
-        f"{CUT}/{tail}" if cell_len(name) > wanted and len(tail) + 2 < len(name) else name
-        for name, tail in zip(names, tails, strict=True)
-    ]
+    shorter = {name: f"{CUT}/{tail}" for name, tail in zip(names, shortest_tails(names), strict=True)}
+    shorter = {name: short for name, short in shorter.items() if len(short) < len(name)}
+    too_long = any(cell_len(name) > wanted for name in shorter)
+    paths = [shorter.get(name, name) if too_long else name for name in names]
     cut = [without_middle(name, min(wanted, most)) if cell_len(name) > most else name for name in paths]
     counts = Counter(cut)
     return [short if counts[short] == 1 else name for name, short in zip(names, cut, strict=True)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from steepslope.commands.calibrate import calibrate
+from steepslope.commands.compare import compare
 from steepslope.commands.demo import demo
 from steepslope.commands.evaluate import evaluate
 from steepslope.commands.extract import extract
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Any] = {
     "finetune": finetune,
     "plan": plan,
     "evaluate": evaluate,
+    "compare": compare,
     "calibrate": calibrate,
     "predict": predict,
     "reproduce": reproduce,

@@ -1,4 +1,4 @@
-"""What `evaluate` and `demo` have in common: groups by name, and results that are written and printed.
+"""What `evaluate`, `demo` and `compare` have in common: groups by name, and results that are written and printed.
 
 It imports torch and plots plainly, so commands import it inside their functions.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.evaluation.comparison import Comparison, sentences
 from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.score import Predictions
 from steepslope.metrics import Groups
@@ -21,10 +22,13 @@ from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.tables import column_names, read_groups
 from steepslope.outputs.texts import EMPTY
+from steepslope.report.comparison import headings, terminal_grid, terminal_styles, write_comparison
 from steepslope.report.page import write_report
-from steepslope.report.screen import screen_of, show_evaluation
+from steepslope.report.screen import screen_of, show_evaluation, show_grid, show_legend, show_lines
 from steepslope.report.stored import read_metrics
+from steepslope.report.tables import terminal_titles
 from steepslope.report.web.gallery import NO_SOURCES, Sources
+from steepslope.utilities.files import read_json
 
 
 def publish(
@@ -43,6 +47,25 @@ def publish(
 def print_report(out: Path) -> None:
     """Print the rows of a report's metrics.json as one JSON document on standard output, with nothing beside it."""
     print(json.dumps({"out": str(out), "rows": read_metrics(out)}))
+
+
+def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any], as_json: bool = False) -> None:
+    """Write the comparison, and print the table with what it means in words, or all of it as JSON."""
+    write_comparison(comparison, out, made)
+    if as_json:
+        print_comparison(out)
+        return
+    screen = screen_of()
+    show_lines(headings(comparison), screen)
+    show_grid(terminal_grid(comparison), terminal_titles(), screen, terminal_styles(comparison))
+    show_legend(f"Green: clearly better than the same score of {comparison.baseline.name}. Red: clearly worse.", screen)
+    show_lines(sentences(comparison), screen)
+    screen.print(f"page: {out / 'compare.html'}", soft_wrap=True)
+
+
+def print_comparison(out: Path) -> None:
+    """Print what compare.json holds as one JSON document on standard output, with nothing beside it."""
+    print(json.dumps({"out": str(out), **read_json(out / "compare.json", "a comparison")}))
 
 
 def require_runnable(scores: Sequence[str], backbones: Sequence[str]) -> list[Path]:

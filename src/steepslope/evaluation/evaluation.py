@@ -1,6 +1,6 @@
 """One evaluation, which the report reads: predictions, confidences and rows; and what they mean, in sentences."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,14 +85,14 @@ def _luck_among(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def by_luck(comparisons: int) -> str:
-    """Return how many of some comparisons would be called significant if there were no difference.
+def by_luck(comparisons: int, rival: str = "MCP") -> str:
+    """Return how many of some comparisons with a rival would be called significant if there were no difference.
 
     >>> by_luck(7)
     '7 comparisons with MCP: without any true difference about 0.35 of the intervals would exclude 0 by luck'
     """
     lucky = f"about {comparisons / 20:.2g} of the intervals would exclude 0 by luck"
-    return f"{comparisons} comparisons with MCP: without any true difference {lucky}"
+    return f"{comparisons} comparisons with {rival}: without any true difference {lucky}"
 
 
 def verdict(row: Row) -> str:
@@ -116,7 +116,7 @@ def verdict_on_best(row: Row) -> str:
     best = row.vs_best_single
     if best is None or any(np.isnan(one["value"]) for one in best.differences.values()):
         return ""
-    parts = ", ".join(_compared(name, one) for name, one in best.differences.items())
+    parts = ", ".join(compared(name, one) for name, one in best.differences.items())
     return f"{row.name} against {best.score}, the best single score by AURC: {parts}."
 
 
@@ -168,11 +168,11 @@ def clearly(metric: Metric, difference: Difference) -> int:
     return sign if metric.higher_is_better else -sign
 
 
-def _compared(name: str, difference: Difference) -> str:
+def compared(name: str, difference: Difference, words: Mapping[int, str] = WORDS) -> str:
+    """Return what is clear of a metric's difference, by one of the ``words`` for better, unclear and worse."""
     metric = METRICS[name]
     value, low, high = (f"{metric.scale * difference[bound]:+.1f}" for bound in BOUNDS)
     unit = "points" if metric.scale == PERCENT else "thousandths"
     if np.isnan(difference["low"]):
         return f"{metric.title} {value} {unit}, without resamples it is not known if by luck"
-    words = WORDS[clearly(metric, difference)]
-    return f"{words} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"
+    return f"{words[clearly(metric, difference)]} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"

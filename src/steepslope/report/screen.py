@@ -33,8 +33,15 @@ def show_evaluation(rows: Sequence[Row], screen: Console) -> None:
     """Print what is common to all rows, the main table, and what it means in words."""
     show_lines([heading(rows)], screen)
     show_grid(main_grid(rows), terminal_titles(), screen, styles_of(rows))
-    coloured = screen.is_terminal and not screen.no_color and len(rows) > 1
-    show_lines([*([LEGEND] if coloured else []), *verdicts(rows)], screen)
+    if len(rows) > 1:
+        show_legend(LEGEND, screen)
+    show_lines(verdicts(rows), screen)
+
+
+def show_legend(line: str, screen: Console) -> None:
+    """Print what the colours of a table mean, where there are any."""
+    if screen.is_terminal and not screen.no_color:
+        show_lines([line], screen)
 
 
 def show_grid(

@@ -1,12 +1,25 @@
-"""Reading a report's folder again."""
+"""Reading again what a report's folder holds: ``metrics.json`` and ``rows.parquet``."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
 from steepslope.errors import SteepslopeError, explained
+from steepslope.evaluation.comparison import Run, RunScore
+from steepslope.metrics.intervals import BOUNDS
+from steepslope.metrics.measures import METRICS
+from steepslope.report.row_table import ABOUT, ROWS
 
 METRICS_FILE = "metrics.json"
+EARLIER = "expected the rows of a report, but an earlier version made it: evaluate again with --replace"
+UNDEFINED = dict.fromkeys(BOUNDS)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -23,3 +36,48 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     if not (isinstance(rows, list) and rows and all(isinstance(row, dict) and "score" in row for row in rows)):
         raise SteepslopeError("expected a report's metrics, a list with a row for each score", path)
     return rows
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """Return the run whose report a folder holds; metrics that the report does not have are undefined.
+
+    Raises
+    ------
+    SteepslopeError
+        If the folder holds no report, or one without its rows, as earlier versions made them, or a file is damaged.
+    """
+    if not (folder / METRICS_FILE).is_file():
+        found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
+        raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
+    rows = [{**dict.fromkeys((*METRICS, "delta_auc_vs_mcp"), UNDEFINED), **row} for row in read_metrics(folder)]
+    path = folder / ROWS
+    if not path.is_file():
+        raise SteepslopeError(EARLIER, path)
+    with explained("cannot be read as the rows of a report", path, (OSError, ValueError, KeyError, pa.ArrowException)):
+        table = pq.read_table(path)
+        about = json.loads((table.schema.metadata or {})[ABOUT])["scores"]
+        return _run(name, rows, table, about, str(folder))
+
+
+def _run(name: str, rows: list[dict[str, Any]], table: Any, about: list[Mapping[str, Any]], folder: str) -> Run:
+    scores = {one["score"]: RunScore(table[one["confidence"]].to_numpy(), one["scale"], one["loss"]) for one in about}
+    if list(scores) != [row["score"] for row in rows]:
+        raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {', '.join(scores)}", Path(folder) / ROWS)
+    ids = table["id"]
+    numbered = pc.equal(ids, pa.array(np.arange(len(table))).cast(pa.string()))
+    return Run(
+        name=name,
+        rows=rows,
+        is_correct=table["is_correct"].to_numpy(),
+        scores=scores,
+        ids=None if pc.all(numbered).as_py() else _texts(ids),
+        labels=_texts(table["label"]) if "label" in table.column_names else None,
+        clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
+        folder=folder,
+    )
+
+
+def _texts(column: Any) -> NDArray[Any]:
+    """Return a column as text, (n,), whatever labels are: names of classes or numbers."""
+    texts: NDArray[Any] = column.cast(pa.string()).to_numpy()
+    return texts

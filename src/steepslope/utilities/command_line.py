@@ -1,8 +1,8 @@
 """From words on the command line to a call: options from type hints, presets, and errors in one line.
 
 A function is a command. Its parameters are options, and those that are option classes (frozen dataclasses) give one
-option a field. Parameters before a ``/`` are given alone. Lists are written with commas. A class with a
-field ``parameters`` gives the losses' parameters.
+option a field. Parameters before a ``/`` are given alone, a tuple as several words. Lists are written with commas. A
+class with a field ``parameters`` gives the losses' parameters.
 """
 
 import argparse
@@ -210,7 +210,9 @@ def call(command: Command, words: list[str], prog: str) -> None:
     hints = [name for name in get_type_hints(command) if name not in (*options, *alone, "return")]
     given = {name: preset_in(words)[0] if from_file and name == "preset" else values[name] for name in hints}
     command(
-        *(values[name] for name in alone), **given, **{name: _instance(kind, values) for name, kind in options.items()}
+        *(tuple(one) if isinstance(one := values[name], list) else one for name in alone),
+        **given,
+        **{name: _instance(kind, values) for name, kind in options.items()},
     )
 
 
@@ -239,7 +241,8 @@ def parser_of(command: Command, prog: str) -> Parser:
     options, alone = option_classes(command), positional(command)
     for name in alone:
         words = next(one.description for one in described.params if one.arg_name == name)
-        parser.add_argument(name, metavar=name.upper(), help=words)
+        several = {"nargs": "+"} if _element(get_type_hints(command)[name]) else {}
+        parser.add_argument(name, metavar=name.upper(), help=words, **several)
     takes_own = "preset" in get_type_hints(command) and get_type_hints(command)["preset"] is str
     parser.add_function_arguments(command, as_group=False, skip={*options, *alone, *([] if takes_own else ["preset"])})
     for kind in options.values():

@@ -1,0 +1,228 @@
+"""Runs side by side: the same rows in any order are paired, others are not, and the intervals are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from steepslope.errors import SteepslopeError
+from steepslope.evaluation.comparison import Comparison, Contrast, Run, compare_runs, sentences, why_unpaired
+from steepslope.metrics import METRICS, aurc, auroc
+from steepslope.metrics.measures import measures_at
+from tests.evaluation.runs import drawn, run_of
+
+
+def shuffled(run: Run, seed: int = 3) -> Run:
+    """Return the same run with its rows in another order."""
+    order = np.random.default_rng(seed).permutation(len(run))
+    scores = {name: replace(one, confidence=one.confidence[order]) for name, one in run.scores.items()}
+    known: dict[str, Any] = {
+        key: None if (array := getattr(run, key)) is None else array[order] for key in ("ids", "labels", "clusters")
+    }
+    return replace(run, is_correct=run.is_correct[order], scores=scores, **known)
+
+
+def contrast(comparison: Comparison, score: str, place: int = 0) -> Contrast:
+    return next(one for one in comparison.rivals[place].contrasts if one.score == one.baseline_score == score)
+
+
+def by_hand(a: Run, b: Run, score: str, paired: bool, replicates: int = 2000) -> dict[str, tuple[float, float, float]]:
+    """Return the difference of AUC, AURC and accuracy, and the percentile interval, by a loop of its own."""
+    rng = np.random.default_rng(12345)
+    functions: dict[str, Callable[[Any, Any], float]] = {
+        "auc": auroc, "aurc": aurc, "accuracy": lambda _, is_correct: float(is_correct.mean())
+    }  # fmt: skip
+    za, zb = a.scores[score].confidence, b.scores[score].confidence
+    shifts: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(replicates):
+        i = rng.integers(len(za), size=len(za))
+        j = i if paired else rng.integers(len(zb), size=len(zb))
+        for name, function in functions.items():
+            shifts[name].append(function(za[i], a.is_correct[i]) - function(zb[j], b.is_correct[j]))
+    return {
+        name: (function(za, a.is_correct) - function(zb, b.is_correct), *np.quantile(shifts[name], [0.025, 0.975]))
+        for name, function in functions.items()
+    }
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_differences_are_those_of_a_loop(paired: bool) -> None:
+    """The value exactly; the ends of the interval up to the luck of the resamples and Student's widening."""
+    a, b = drawn("a", n=400), drawn("b", n=400, model=2, strength=2.5, seed=0 if paired else 7)
+    b = b if paired else replace(b, ids=np.array([f"other/{row}" for row in range(400)], dtype=object))
+    comparison = compare_runs([a, b], bootstrap=2000)
+    assert comparison.rivals[0].paired == paired
+    found = contrast(comparison, "mcp").differences
+    for name, (value, low, high) in by_hand(b, a, "mcp", paired).items():
+        assert found[name]["value"] == pytest.approx(value, abs=1e-12)
+        width = high - low
+        assert found[name]["low"] == pytest.approx(low, abs=0.08 * width)
+        assert found[name]["high"] == pytest.approx(high, abs=0.08 * width)
+        assert (found[name]["p"] < 0.05) == (not found[name]["low"] <= 0 <= found[name]["high"])
+    assert set(found) == set(METRICS) == set(measures_at(0, 0))
+
+
+def test_pairing_makes_intervals_narrower_where_models_err_alike() -> None:
+    a = drawn("a")
+    b = run_of("b", a.is_correct, {"mcp": a.scores["mcp"].confidence + 0.1}, ids=a.ids, labels=a.labels)
+    c = replace(b, ids=np.array([f"x{row}" for row in range(len(b))], dtype=object))
+    paired, unpaired = (contrast(compare_runs([a, one]), "mcp").differences["auc"] for one in (b, c))
+    assert paired["low"] == paired["high"] == 0
+    assert unpaired["high"] - unpaired["low"] > 0.05
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_order_of_rows_decides_nothing(which: int) -> None:
+    runs = [drawn("a"), drawn("b", model=2)]
+    moved = [shuffled(run) if place == which else run for place, run in enumerate(runs)]
+    one, other = (compare_runs(some, bootstrap=200) for some in (runs, moved))
+    assert one.rivals[0].paired
+    assert other.rivals[0].paired
+    differences = [[found.differences for found in some.rivals[0].contrasts] for some in (one, other)]
+    assert differences[0] == differences[1]
+    assert sentences(one) == sentences(other)
+
+
+def test_what_is_compared() -> None:
+    """Each score that both have, and the best of each by AURC; the baseline is the first or the one that is named."""
+    a, b, c = drawn("a"), drawn("b", model=2), drawn("c", model=3, n=200, seed=5, prefix="c")
+    comparison = compare_runs([a, b, c], "b", bootstrap=50)
+    assert [rival.run.name for rival in comparison.rivals] == ["a", "c"]
+    for rival in comparison.rivals:
+        pairs = [(one.score, one.baseline_score) for one in rival.contrasts]
+        best = min(rival.run.scores, key=lambda name: aurc(rival.run.scores[name].confidence, rival.run.is_correct))
+        theirs = min(b.scores, key=lambda name: aurc(b.scores[name].confidence, b.is_correct))
+        assert pairs == list(dict.fromkeys([("mcp", "mcp"), ("noise", "noise"), (best, theirs)]))
+        assert [one.of_best for one in rival.contrasts] == [pair == (best, theirs) for pair in pairs]
+    assert [rival.paired for rival in comparison.rivals] == [True, False]
+
+
+ODD = np.array(['a,"b"', "two\nlines", "<script>alert(1)</script>", "", "日本"], dtype=object)
+
+
+def test_odd_ids_are_the_same_rows() -> None:
+    a = replace(drawn("a", n=5), ids=ODD)
+    assert why_unpaired(a, shuffled(a)) == ""
+
+
+def test_why_rows_are_not_the_same() -> None:
+    a, b = drawn("a", n=40), drawn("b", n=40, model=2)
+    bare, shorter = replace(a, ids=None), replace(drawn("b", n=30), ids=None)
+    labels = b.labels.copy()  # type: ignore[union-attr]
+    labels[[3, 5, 7]] = "9"
+    ids = b.ids.copy()  # type: ignore[union-attr]
+    ids[:28] = [f"new/{row}" for row in range(28)]
+    twice = ids.copy()
+    twice[1] = twice[0]
+    cases = {
+        (a, b): "",
+        (a, replace(b, labels=None)): "",
+        (a, replace(b, labels=labels)): "labels differ for 3 ids of 40",
+        (a, replace(b, ids=ids)): "12 ids in common of 40 and 40",
+        (a, replace(b, ids=twice)): "the id 'new/0' is there more than once in b",
+        (a, replace(b, ids=None)): "only a has ids",
+        (bare, b): "only b has ids",
+        (bare, replace(b, ids=None)): "",
+        (bare, shorter): "there are 40 and 30 rows, without ids",
+        (bare, replace(b, ids=None, labels=labels)): "labels differ for 3 rows of 40",
+        (bare, replace(b, ids=None, labels=None)): "neither ids nor labels tell whether the rows are the same",
+    }
+    for (one, other), why in cases.items():
+        assert why_unpaired(one, other) == why
+        lines = sentences(compare_runs([one, other], bootstrap=20))
+        assert lines[0].endswith("differences are unpaired." if why else "differences are paired.")
+        assert why in lines[0]
+
+
+def test_whole_clusters_are_resampled() -> None:
+    """Rows that are there five times, as clusters, differ as those that are there once; on their own they do not."""
+    once, other = drawn("a", n=200), drawn("b", n=200, model=2)
+
+    def repeated(run: Run, clusters: bool) -> Run:
+        times = np.repeat(np.arange(200), 5)
+        scores = {name: one.confidence[times] for name, one in run.scores.items()}
+        ids = np.array([f"{row:04d}" for row in range(1000)], dtype=object)
+        return run_of(run.name, run.is_correct[times], scores, ids=ids, clusters=times if clusters else None)
+
+    plain, grouped, ungrouped = (
+        contrast(compare_runs(runs, bootstrap=1000), "mcp").differences["auc"]
+        for runs in (
+            [once, other],
+            [repeated(once, True), repeated(other, False)],
+            [repeated(once, False), repeated(other, False)],
+        )
+    )
+    widths = [one["high"] - one["low"] for one in (plain, grouped, ungrouped)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)
+    assert widths[2] == pytest.approx(widths[0] / 5**0.5, rel=0.15)
+
+
+def test_sentences_tell_what_is_clear() -> None:
+    rng = np.random.default_rng(0)
+    is_correct = rng.random(500) < 0.8
+    ids, noise = np.arange(500).astype(str).astype(object), rng.normal(size=500)
+    runs = [
+        run_of(name, is_correct, {"mcp": noise + strength * is_correct}, ids=ids)
+        for name, strength in (("may", 1.0), ("june", 3.0), ("july", 0.1))
+    ]
+    lines = sentences(compare_runs(runs, bootstrap=200))
+    june = next(line for line in lines if line.startswith("june against may, mcp (the best of each by AURC): "))
+    july = next(line for line in lines if line.startswith("july against may, mcp (the best of each by AURC): "))
+    assert "clearly better by AURC (-" in june
+    assert "clearly better by AUC (+" in june
+    assert "clearly WORSE by AURC (+" in july
+    assert "clearly WORSE by AUC (-" in july
+    assert lines[-1].startswith("4 comparisons with may: without any true difference about 0.2 of the intervals")
+    assert lines[-1].endswith("these differ: june mcp by AURC, june mcp by AUC, july mcp by AURC, july mcp by AUC.")
+
+
+def test_without_errors_or_resamples_it_says_so() -> None:
+    right = np.ones(30, dtype=np.bool_)
+    runs = [run_of(name, right, {"mcp": np.arange(30.0)}) for name in ("a", "b")]
+    lines = sentences(compare_runs(runs, bootstrap=0))
+    assert any("without resamples it is not known if by luck" in line for line in lines)
+    assert not any("nan" in line for line in lines)
+
+
+def test_what_cannot_be_compared_is_named() -> None:
+    a, b = drawn("a", n=30), drawn("b", n=30)
+    for runs, baseline, message in (
+        ([a], None, "expected at least two runs to compare, found 1"),
+        ([a, a], None, "names: expected a name for each run, found 'a' twice"),
+        ([replace(a, name="may"), b], "mai", "unknown baseline 'mai': did you mean 'may'"),
+    ):
+        with pytest.raises(SteepslopeError, match=message):
+            compare_runs(runs, baseline, bootstrap=5)
+
+
+def held(trials: int, n: int, bootstrap: int) -> tuple[float, float]:
+    """Return how often the 95 % interval holds a true difference of AUCs, and how often a null one has p < .05."""
+    rng = np.random.default_rng(1)
+    truth = norm.cdf(1.5 / 2**0.5) - norm.cdf(1.0 / 2**0.5)
+    holds = lucky = 0
+
+    def run(name: str, strength: float) -> Run:
+        is_correct = rng.random(n) < 0.85
+        ids = np.array([f"{name}{row}" for row in range(n)], dtype=object)
+        return run_of(name, is_correct, {"mcp": strength * is_correct + rng.normal(size=n)}, ids=ids)
+
+    for trial in range(trials):
+        runs = [run("a", 1.0), run("b", 1.5), run("c", 1.0)]
+        comparison = compare_runs(runs, bootstrap=bootstrap, seed=trial)
+        better, same = (contrast(comparison, "mcp", place).differences["auc"] for place in (0, 1))
+        holds += better["low"] <= truth <= better["high"]
+        lucky += same["p"] < 0.05
+    return holds / trials, lucky / trials
+
+
+@pytest.mark.slow
+def test_unpaired_intervals_hold_the_truth() -> None:
+    """200 trials: the standard errors are 1.5 points."""
+    coverage, lucky = held(trials=200, n=200, bootstrap=200)
+    assert 0.905 < coverage < 0.99
+    assert 0.01 < lucky < 0.095

@@ -47,7 +47,7 @@ def compare(
     made = made_by("compare", locals())
     from steepslope.commands.results import print_comparison, publish_comparison
     from steepslope.evaluation.comparison import compare_runs, require_comparable
-    from steepslope.report.comparison import COMPARISON, require_no_report
+    from steepslope.report.comparison_page import COMPARISON, require_no_report
     from steepslope.report.stored import read_run
     from steepslope.utilities.locks import locked
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.evaluation.comparison import Comparison, sentences
+from steepslope.evaluation.comparison import Comparison, headline, sentences
 from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.score import Predictions
 from steepslope.metrics import Groups
@@ -22,7 +22,8 @@ from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.tables import column_names, read_groups
 from steepslope.outputs.texts import EMPTY
-from steepslope.report.comparison import headings, terminal_grid, terminal_styles, write_comparison
+from steepslope.report.comparison import headings, terminal_grid, terminal_styles
+from steepslope.report.comparison_page import write_comparison
 from steepslope.report.page import write_report
 from steepslope.report.screen import screen_of, show_evaluation, show_grid, show_legend, show_lines
 from steepslope.report.stored import read_metrics
@@ -56,7 +57,7 @@ def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any
         print_comparison(out)
         return
     screen = screen_of()
-    show_lines(headings(comparison), screen)
+    show_lines([headline(comparison), *headings(comparison)], screen)
     show_grid(terminal_grid(comparison), terminal_titles(), screen, terminal_styles(comparison))
     show_legend(f"Green: clearly better than the same score of {comparison.baseline.name}. Red: clearly worse.", screen)
     show_lines(sentences(comparison), screen)

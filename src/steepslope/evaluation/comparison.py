@@ -249,6 +249,18 @@ def _in_order(run: Run, values: Text | None) -> Text:
     return np.asarray(values)[run.order]
 
 
+def headline(comparison: Comparison) -> str:
+    """Return what the comparison comes to: how each run's best score is beside the baseline's, by AURC."""
+    found: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    for rival in comparison.rivals:
+        best = next(one for one in rival.contrasts if one.of_best)
+        found[best.sign("aurc")].append(rival.run.name)
+    words = {1: "clearly better", -1: "clearly worse", 0: "not clearly different"}
+    parts = [f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} {words[sign]}"
+             for sign, names in found.items() if names]  # fmt: skip
+    return f"Beside {comparison.baseline.name}, by the AURC of each run's best score: {'; '.join(parts)}."
+
+
 def sentences(comparison: Comparison) -> list[str]:
     """Return what the comparison means: of each run how its rows relate to the baseline's, and what is clear."""
     lines = [line for rival in comparison.rivals for line in _of_rival(rival, comparison.baseline)]

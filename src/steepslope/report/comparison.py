@@ -1,47 +1,27 @@
-"""Several reports side by side: ``compare.json``, ``compare.md`` and ``compare.html``, which `compare` writes."""
+"""Several reports side by side: their tables, and all of it as JSON and as Markdown."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from steepslope.errors import SteepslopeError
-from steepslope.evaluation.comparison import JUDGED_BY, VERDICTS, Comparison, Contrast, Rival, Run, sentences
+from steepslope.evaluation.comparison import JUDGED_BY, VERDICTS, Comparison, Contrast, Rival, Run, headline, sentences
 from steepslope.evaluation.rows import nan_to_none
 from steepslope.evaluation.score import BASELINE
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
 from steepslope.metrics.measures import METRICS, Metric, table_metrics
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, markdown
-from steepslope.report.page import REPORT
 from steepslope.report.screen import COLOURS
+from steepslope.report.summary import difference_cell
 from steepslope.report.tables import DELTA, terminal_titles
-from steepslope.utilities.files import staged_folder, write_json
-from steepslope.utilities.results import MADE, Result
 from steepslope.utilities.short_names import shortest_tails
 
-COMPARISON = Result("a comparison", ("compare.json", "compare.md", "compare.html"), card="made.json")
 TITLE = "Runs side by side"
 PAIRING = {True: "paired", False: "unpaired"}
 HOW = (
     "In brackets the 95 % bootstrap interval, then the two-sided p of no difference. Paired: both runs on the same "
     "resamples of the same rows. Unpaired: each on resamples of its own. The best scores were chosen on these rows."
 )
-
-
-def require_no_report(out: Path) -> None:
-    """Raise if a folder holds a report, whose card a comparison would replace."""
-    if any((out / name).exists() for name in REPORT.files):
-        raise SteepslopeError("holds a report: choose another folder for the comparison", out)
-
-
-def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
-    """Write all files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
-    with staged_folder(out, last=COMPARISON.files[-1]) as staging:
-        write_json(staging / COMPARISON.card, {MADE: dict(made or {})})
-        write_json(staging / "compare.json", as_json(comparison))
-        (staging / "compare.md").write_text(text(comparison), encoding="utf-8")
-        (staging / "compare.html").write_text(page(comparison), encoding="utf-8")
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -51,6 +31,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "baseline": comparison.baseline.name,
         "runs": [_run_as_json(run, rivals.get(run.name)) for run in comparison.runs],
         "rows": [{"run": run.name, **row, "errors": run.errors} for run in comparison.runs for row in run.rows],
+        "headline": headline(comparison),
         "differences": [
             {"run": rival.run.name, "baseline": comparison.baseline.name, "paired": rival.paired, **_as_json(one)}
             for rival in comparison.rivals for one in rival.contrasts
@@ -89,7 +70,14 @@ def text(comparison: Comparison) -> str:
     """Return the comparison as Markdown."""
     words = "\n".join(f"- {line}" for line in sentences(comparison))
     lines = "\n".join(f"- {line}" for line in headings(comparison))
-    parts = [f"# {TITLE}", lines, words, markdown(run_grid(comparison)), markdown(difference_grid(comparison))]
+    parts = [
+        f"# {TITLE}",
+        headline(comparison),
+        lines,
+        words,
+        markdown(run_grid(comparison)),
+        markdown(difference_grid(comparison)),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -157,16 +145,5 @@ def _names(contrast: Contrast) -> Iterable[Cell]:
 def difference_cells(differences: Mapping[str, Difference]) -> Iterator[Cell]:
     """Return each metric's difference with its interval and p, as far as they are defined."""
     for name, metric in METRICS.items():
-        cell = estimate_cell(differences[name], metric.scale, sign="+")
-        p = differences[name]["p"]
-        yield cell if np.isnan(p) else Cell(cell.text, f"{cell.aside} p {p:.3f}")
-
-
-def page(comparison: Comparison) -> str:
-    """Return the comparison as one HTML page without outside parts."""
-    from jinja2 import Environment, PackageLoader
-
-    environment = Environment(loader=PackageLoader("steepslope.report", "."), autoescape=True)
-    grids = [run_grid(comparison), difference_grid(comparison)]
-    lines = [*headings(comparison), *sentences(comparison)]
-    return environment.get_template("compare.html").render(title=TITLE, lines=lines, grids=grids)
+        cell, p = difference_cell(metric, differences[name]), differences[name]["p"]
+        yield cell if np.isnan(p) else cell._replace(aside=f"{cell.aside} p {p:.3f}")

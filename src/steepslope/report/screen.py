@@ -13,6 +13,7 @@ from steepslope.evaluation.score import BASELINE
 from steepslope.metrics.intervals import Difference, Estimate
 from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.report.grid import Grid, terminal
+from steepslope.report.headline import headline
 from steepslope.report.tables import heading, main_grid, terminal_titles
 
 BETTER, WORSE, BEST = "green", "red", "bold"
@@ -30,8 +31,8 @@ def screen_of(errors: bool = False) -> Console:
 
 
 def show_evaluation(rows: Sequence[Row], screen: Console) -> None:
-    """Print what is common to all rows, the main table, and what it means in words."""
-    show_lines([heading(rows)], screen)
+    """Print the sentence on the best score, what is common to all rows, the main table, and what it means in words."""
+    show_lines([headline(rows), heading(rows)], screen)
     show_grid(main_grid(rows), terminal_titles(), screen, styles_of(rows))
     if len(rows) > 1:
         show_legend(LEGEND, screen)

@@ -3,6 +3,6 @@
 ``shell.py`` puts a page together from a template, style, scripts and data, which lie in ``assets/``. ``charts.py`` has
 the charts as specifications, ``page_charts.py`` all those of an evaluation. ``page_scores.py`` has what the scripts
 know of each score: its ``operating_points.py``, exactly counted, and P(correct), whose reliability
-``probability.py`` counts. ``gallery.py`` chooses the predictions to look at, and ``thumbnails.py`` makes their pictures
-small.
+``probability.py`` counts. ``run_charts.py`` has the charts of several runs side by side. ``gallery.py`` chooses the
+predictions to look at, and ``thumbnails.py`` makes their pictures small.
 """

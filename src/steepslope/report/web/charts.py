@@ -31,6 +31,14 @@ def dash(place: int) -> list[float]:
     return DASHES[place // COLORS % len(DASHES)]
 
 
+def looks(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the colour and dashes of each line, by its name, as a legend shows them."""
+    dashes = (" ".join(f"{length:g}" for length in dash(place)) for place in range(len(names)))
+    return {
+        name: {"color": color(place), "dash": one} for place, (name, one) in enumerate(zip(names, dashes, strict=True))
+    }
+
+
 def line_chart(
     names: Sequence[str],
     title: str,

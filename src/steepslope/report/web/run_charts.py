@@ -1,0 +1,48 @@
+"""The charts of several runs side by side: a metric of every run and score, and one risk-coverage curve a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from steepslope.report.web import charts
+
+BEST = "the best of each run"  # in place of a score's name
+FIRST_SHOWN, ROOM = 0.1, 1.15  # of coverage, before which risks jump; and of the axis above the highest risk
+LINE, LEAST_HEIGHT = 16, 120  # pixels
+
+
+def dots(runs: Sequence[str], scores: Sequence[str]) -> charts.Spec:
+    """Return a dot and an interval for each run and score, of the metric that is chosen in the page.
+
+    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, and ``low`` and ``high`` where they are known.
+    """
+    places = {
+        "y": {"field": "run", "type": "nominal", "sort": list(runs), "title": None,
+              "axis": {"labelLimit": 240, "grid": True, "tickBand": "extent"}},
+        "yOffset": {"field": "score", "type": "nominal", "sort": list(scores)},
+        **charts.by_score(scores),
+    }  # fmt: skip
+    del places["strokeDash"]
+    tips = [{"field": name, "type": kind} for name, kind in (("run", "nominal"), ("score", "nominal"))]
+    numbers = [{"field": name, "type": "quantitative", "format": ".2f"} for name in ("value", "low", "high")]
+    axis = {"zero": False, "nice": True}
+    interval = {
+        "data": {"name": "dots"},
+        "mark": {"type": "rule", "strokeWidth": 1.5},
+        "encoding": {"x": charts.quantity("low", "", axis, {}), "x2": {"field": "high"}, **places},
+    }
+    dot = {
+        "data": {"name": "dots"},
+        "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
+        "encoding": {"x": charts.quantity("value", "", axis, {}), **places, "tooltip": [*tips, *numbers]},
+    }
+    height = max(LEAST_HEIGHT, LINE * len(runs) * (len(scores) + 1))
+    return charts.chart("A metric of every run and score", [interval, dot], uses=("dots",), height=height)
+
+
+def run_curves(runs: Sequence[str], curves: Sequence[Mapping[str, Any]]) -> charts.Spec:
+    """Return selective risk against coverage, a line a run, of the score that is chosen in the page."""
+    pairs = [pair for one in curves for pair in zip(one["coverage"], one["risk"], strict=True)]
+    risks = [risk for coverage, risk in pairs if coverage >= FIRST_SHOWN]
+    highest = min(1.0, ROOM * max([0.01, *risks]))
+    titles = "coverage", "selective risk"
+    return charts.line_chart(runs, "Selective risk at each coverage", "coverage", "risk", titles, highest)

@@ -35,8 +35,10 @@ def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for seed in (0, 1):
-        assert main(["demo", "--out", str(tmp_path / str(seed)), "--seed", str(seed)]) == 0
+    assert main(["demo", "--out", str(tmp_path / "0"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"out": str(tmp_path / "0"), "rows": json.loads((tmp_path / "0" / "metrics.json").read_text())}
+    assert main(["demo", "--out", str(tmp_path / "1"), "--seed", "1"]) == 0
     shown = capsys.readouterr().out
     assert "FPR95" in shown
     assert str(tmp_path / "1" / "report.html") in shown

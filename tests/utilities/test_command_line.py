@@ -127,3 +127,23 @@ def test_help_shows_the_word_and_the_commands_own_preset(capsys: pytest.CaptureF
     assert "NAME Name of a table." in text
     assert "--preset PRESET A preset of the command's own." in text
     assert "Options that hold unless given" not in text
+
+
+def test_words_alone_may_be_several(capsys: pytest.CaptureFixture[str]) -> None:
+    def several(folder: tuple[str, ...], /, out: str) -> None:
+        """Keep folders.
+
+        Parameters
+        ----------
+        folder
+            Some folders.
+        out
+            Another one.
+        """
+        SEEN.append((folder, out))
+
+    for words, expected in (("a b --out c", (("a", "b"), "c")), ("--out c a,b", (("a,b",), "c"))):
+        assert run(several, words.split(), "prog") == 0
+        assert SEEN.pop() == expected
+    assert run(several, ["--out", "c"], "prog") == 2
+    assert "required: FOLDER (see prog --help)" in capsys.readouterr().err

@@ -11,7 +11,8 @@ from steepslope.evaluation.comparison import Comparison, Run, headline, sentence
 from steepslope.metrics.curves import RiskCoverage
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS
-from steepslope.report.comparison import TITLE, as_json, difference_grid, headings, run_grid, text
+from steepslope.report.comparison import TITLE, as_json, difference_grid, estimate_of, headings, run_grid, text
+from steepslope.report.grid import estimate_cell
 from steepslope.report.headline import Remark
 from steepslope.report.page import REPORT, as_csv
 from steepslope.report.summary import definitions
@@ -85,15 +86,19 @@ def page(comparison: Comparison) -> str:
 
 
 def _values(comparison: Comparison, metric: str) -> Iterator[dict[str, Any]]:
-    """Yield a metric of each run and score, in the units of its tables, where it is defined."""
+    """Yield a metric of each run and score, in the units of its tables, where it is defined.
+
+    Without resamples the interval is the value alone, and is not told.
+    """
     scale = METRICS[metric].scale
     for run in comparison.runs:
         for row in run.rows:
-            known: dict[str, float] = {
-                bound: scale * row[metric][bound] for bound in BOUNDS if row[metric][bound] is not None
-            }
-            if "value" in known:
-                yield {"run": run.name, "score": row["score"], **known}
+            value, low, high = (row[metric][bound] for bound in BOUNDS)
+            if value is not None:
+                ends = (value, value) if low is None else (low, high)
+                interval = "" if low is None else estimate_cell(estimate_of(row[metric]), scale).aside
+                numbers = zip(BOUNDS, (scale * number for number in (value, *ends)), strict=True)
+                yield {"run": run.name, "score": row["score"], **dict(numbers), "interval": interval}
 
 
 def _curves(run: Run) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ LINE, LEAST_HEIGHT = 16, 120  # pixels
 def dots(runs: Sequence[str], scores: Sequence[str]) -> charts.Spec:
     """Return a dot and an interval for each run and score, of the metric that is chosen in the page.
 
-    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, and ``low`` and ``high`` where they are known.
+    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, ``low``, ``high``, and the ``interval`` in words.
     """
     places = {
         "y": {"field": "run", "type": "nominal", "sort": list(runs), "title": None,
@@ -22,8 +22,8 @@ def dots(runs: Sequence[str], scores: Sequence[str]) -> charts.Spec:
         **charts.by_score(scores),
     }  # fmt: skip
     del places["strokeDash"]
-    tips = [{"field": name, "type": kind} for name, kind in (("run", "nominal"), ("score", "nominal"))]
-    numbers = [{"field": name, "type": "quantitative", "format": ".2f"} for name in ("value", "low", "high")]
+    tips = [{"field": name, "type": "nominal"} for name in ("run", "score", "interval")]
+    tips.insert(2, {"field": "value", "type": "quantitative", "format": ".2f"})
     axis = {"zero": False, "nice": True}
     interval = {
         "data": {"name": "dots"},
@@ -33,7 +33,7 @@ def dots(runs: Sequence[str], scores: Sequence[str]) -> charts.Spec:
     dot = {
         "data": {"name": "dots"},
         "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
-        "encoding": {"x": charts.quantity("value", "", axis, {}), **places, "tooltip": [*tips, *numbers]},
+        "encoding": {"x": charts.quantity("value", "", axis, {}), **places, "tooltip": tips},
     }
     height = max(LEAST_HEIGHT, LINE * len(runs) * (len(scores) + 1))
     return charts.chart("A metric of every run and score", [interval, dot], uses=("dots",), height=height)

@@ -101,6 +101,7 @@ def evaluate(
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.report.page import REPORT
     from steepslope.report.row_table import names_of, require_free, require_writable, write_rows
+    from steepslope.report.web.shell import library
     from steepslope.utilities.locks import locked
 
     path = Path(outputs)
@@ -131,9 +132,10 @@ def evaluate(
             require_free(Path(rows), replace)
         grouped = groups_of(groups, predictions, path, reading)
         clusters = clusters_of(cluster, predictions, path, reading)
+        library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
-            clusters=clusters, title=f"Trust in {outputs}", ids=partial(names_of, path, options=reading),
+            clusters=clusters, title=f"Trust in {as_title(path)}", ids=partial(names_of, path, options=reading),
         )  # fmt: skip
         training = None if known is None or reference is None else (known, Path(reference))
         sources = report_sources(
@@ -143,3 +145,12 @@ def evaluate(
         if rows is not None:
             write_rows(evaluation, Path(rows), path, reading)
             console().print(f"rows: {rows}")
+
+
+def as_title(path: Path) -> str:
+    """Return the last two names of a path: reports are shown to others, and whole paths tell too much.
+
+    >>> as_title(Path("/home/me/runs/june/test.parquet"))
+    'june/test.parquet'
+    """
+    return Path(*path.absolute().parts[-2:]).as_posix()

@@ -13,7 +13,7 @@ LINE, LEAST_HEIGHT = 16, 120  # pixels
 def dots(runs: Sequence[str], scores: Sequence[str]) -> charts.Spec:
     """Return a dot and an interval for each run and score, of the metric that is chosen in the page.
 
-    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, ``low``, ``high``, and the ``interval`` in words.
+    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, ``low``, ``high``, and ``interval`` in words.
     """
     places = {
         "y": {"field": "run", "type": "nominal", "sort": list(runs), "title": None,

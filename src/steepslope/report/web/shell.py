@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
@@ -36,21 +37,25 @@ def web_page(
 
     ``data`` is what the scripts read as ``report``, with no NaN in it; ``scripts`` are files in ``assets/``, in their
     order, the last of which starts all. ``contents`` are titles of sections by their ids, ``definitions`` texts by the
-    headings of the tables' columns that they explain. ``remarks`` have a ``text`` and whether it ``warns``. The
-    template gets all of ``further``, and as ``numbered`` the number of each definition. Names and texts of others
-    stay text: none of them is read as HTML or script.
+    headings of the tables' columns that they explain; headings of the same text share an entry.
+    ``remarks`` have a ``text`` and whether it ``warns``. The template gets all of ``further``, and as ``numbered`` the
+    number of each heading's definition. Names and texts of others stay text: none is read as HTML or script.
     """
     environment = Environment(loader=PackageLoader("steepslope.report.web", "assets"), autoescape=True)
-    environment.globals["numbered"] = {name: place for place, name in enumerate(definitions, 1)}
+    entries: dict[str, str] = {}
+    for heading, text in definitions.items():
+        entries.setdefault(text, heading)
+    numbers = {text: number for number, text in enumerate(entries, 1)}
+    environment.globals["numbered"] = {heading: numbers[text] for heading, text in definitions.items()}
     return environment.get_template(template).render(
         title=title,
         headline=headline,
         remarks=remarks,
         contents=contents,
-        definitions=definitions,
+        definitions={heading: text for text, heading in entries.items()},
         style=_asset("page.css"),
         script=Markup(READ_DATA) + Markup("\n").join(map(_asset, scripts)),
-        library=_library(),
+        library=Markup(library().result().replace("</script", "<\\/script")),
         data=embedded(data),
         version=version("steepslope"),
         **further,
@@ -71,9 +76,12 @@ def _asset(name: str) -> Markup:
     return Markup((ASSETS / name).read_text(encoding="utf-8"))
 
 
-@lru_cache(maxsize=1)
-def _library() -> Markup:
-    """Return Vega, Vega-Lite and vega-embed as one script, which defines ``vegaEmbed``."""
+@cache
+def library() -> Future[str]:
+    """Start to put Vega, Vega-Lite and vega-embed into one script, which defines ``vegaEmbed``; a page waits for it.
+
+    It takes two seconds of another thread: whoever has other work to do before the page calls this first.
+    """
     from vl_convert import javascript_bundle
 
-    return Markup(javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script"))
+    return ThreadPoolExecutor(1).submit(javascript_bundle, "window.vegaEmbed = vegaEmbed;")

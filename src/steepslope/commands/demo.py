@@ -68,7 +68,7 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     show_fused(fused.fitted_)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
     ids = partial(names_of, work / "outputs" / "test")
-    title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes)
+    title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes, "label")
     gate, others = _calibrated(fused, test, work, seed)
     resources = Resources(gates={str(work / "gate"): gate})
     evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed, title=title, ids=ids)

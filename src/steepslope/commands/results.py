@@ -31,6 +31,8 @@ from steepslope.report.tables import terminal_titles
 from steepslope.report.web.gallery import NO_SOURCES, Sources
 from steepslope.utilities.files import read_json
 
+LABEL = "label"  # the groups where none are named
+
 
 def publish(
     evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources = NO_SOURCES, as_json: bool = False
@@ -84,9 +86,9 @@ def groups_of(
 
     Empty cells of a column are a group of their own.
     """
-    if isinstance(predictions, ClassifierOutputs) and named in (None, "label", "predicted"):
+    if isinstance(predictions, ClassifierOutputs) and named in (None, LABEL, "predicted"):
         labels = predictions.predictions if named == "predicted" else predictions.require_labels()
-        return Groups(labels, predictions.classes)
+        return Groups(labels, predictions.classes, named or LABEL)
     return None if named is None else _column("groups", named, "group", predictions, path, reading, EMPTY)
 
 
@@ -114,10 +116,10 @@ def _column(
     if source.suffix not in (".csv", ".parquet"):
         expected = f"give a .csv or .parquet file with a column named {usual}"
         raise SteepslopeError(f"{option} {named!r}: {path} has no columns; {expected}")
-    found = Groups(*read_groups(source, column, reading, empty))
+    found = Groups(*read_groups(source, column, reading, empty), by=column)
     rows = None if source == path else _rows_by_id(source, predictions, path, reading)
     if rows is not None:
-        return Groups(found.codes[rows], found.names)
+        return found._replace(codes=found.codes[rows])
     if len(found.codes) != len(predictions):
         raise SteepslopeError(
             f"expected {len(predictions)} {usual}s, one a prediction, found {len(found.codes)}", source

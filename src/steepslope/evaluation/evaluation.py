@@ -27,6 +27,7 @@ class Evaluation:
     """Predictions, the confidences of every score, and a row for each.
 
     ``ids`` names some of the predictions. ``clusters`` (n,) are the labels of those that were resampled as a whole.
+    ``grouped_by`` is what the groups of the rows are grouped by, if there are any.
     """
 
     predictions: Predictions
@@ -35,6 +36,7 @@ class Evaluation:
     title: str = ""
     ids: Ids = row_numbers
     clusters: ArrayLike | None = None
+    grouped_by: str = ""
 
 
 def evaluate_predictions(
@@ -60,7 +62,7 @@ def evaluate_predictions(
     rows = table_rows(
         scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed, clusters=clusters
     )
-    return Evaluation(predictions, scored, rows, title, ids, clusters)
+    return Evaluation(predictions, scored, rows, title, ids, clusters, "" if groups is None else groups.by)
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:

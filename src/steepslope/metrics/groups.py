@@ -15,10 +15,14 @@ from steepslope.metrics.curves import checked
 
 
 class Groups(NamedTuple):
-    """The group of each prediction, (n,), as strings or integers; with ``names``, the integers index them."""
+    """The group of each prediction, (n,), as strings or integers; with ``names``, the integers index them.
+
+    ``by`` is what they are grouped by, such as a column: label, or predicted, where the classes are the groups.
+    """
 
     codes: NDArray[Any]
     names: Sequence[str] | None = None
+    by: str = "group"
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,18 @@
 """Classes and groups over all scores: who is served worse, and which labels are taken for which."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from steepslope.evaluation.evaluation import Evaluation
-from steepslope.evaluation.rows import Row
 from steepslope.evaluation.score import Scored
-from steepslope.metrics.groups import GroupRisk
+from steepslope.metrics.groups import GroupRisk, group_risks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, Grid, number_cell
 from steepslope.report.web.gallery import class_names
 
-MOST_GROUPS = 1000  # of a table; details.json has all
+MOST_GROUPS = 500  # of a table; details.json has all
+LABEL = "label"
 PAIRS = 20
 WORSE = "◄ served worse"
 NOTE = (
@@ -22,17 +22,36 @@ NOTE = (
 )
 
 
-def group_grid(rows: Sequence[Row], title: str = "Groups") -> Grid:
-    """Return a row for each group, with the risk and the coverage of every score that has a threshold.
+def class_grids(evaluation: Evaluation, leader: Scored) -> list[Grid]:
+    """Return the tables of groups, of classes and of pairs of classes that have rows."""
+    grids = [group_grid({row.name: row.groups for row in evaluation.rows if row.groups}, evaluation.grouped_by)]
+    if evaluation.grouped_by != LABEL:
+        grids.append(group_grid(_by_label(evaluation), LABEL))
+    return [grid for grid in (*grids, pair_grid(evaluation, leader)) if grid is not None and grid.rows]
+
+
+def _by_label(evaluation: Evaluation) -> dict[str, Sequence[GroupRisk]]:
+    """Return the classes as each score that has a threshold serves them; nothing where there are no labels."""
+    predictions = evaluation.predictions
+    if not isinstance(predictions, ClassifierOutputs):
+        return {}
+    labels, names = predictions.require_labels(), predictions.classes
+    return {
+        one.name: group_risks(one.confidence, predictions.is_correct, labels, one.cut(), names=names)
+        for one in evaluation.scored
+        if not one.only_ranks
+    }
+
+
+def group_grid(served: Mapping[str, Sequence[GroupRisk]], by: str) -> Grid:
+    """Return a row for each group, with the risk and the coverage of every score, by the scores' names.
 
     The groups that some score serves worse come first, those of the highest risk before others.
     """
-    served = [row for row in rows if row.groups]
-    lines = list(zip(*(row.groups for row in served), strict=True))
-    lines.sort(key=_badness)
-    columns = ["group", "n", "accuracy", *(f"risk, {row.name}" for row in served)]
+    lines = sorted(zip(*served.values(), strict=True), key=_badness)
+    columns = ["group", "n", "accuracy", *(f"risk, {name}" for name in served)]
     note = NOTE if len(lines) <= MOST_GROUPS else f"{NOTE} The {MOST_GROUPS:,} worst of {len(lines):,}."
-    return Grid(title, columns, [_line(groups) for groups in lines[:MOST_GROUPS]], note)
+    return Grid(f"By {by}", columns, [_line(groups) for groups in lines[:MOST_GROUPS]], note)
 
 
 def _badness(groups: Sequence[GroupRisk]) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from steepslope.evaluation.rows import Row
 from steepslope.metrics.measures import METRICS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import Grid, markdown
-from steepslope.report.group_tables import group_grid, pair_grid
+from steepslope.report.group_tables import class_grids
 from steepslope.report.headline import headline, leader, remarks
 from steepslope.report.row_table import ROWS, evaluation_columns, write_report_rows
 from steepslope.report.summary import definitions, summary_grid
@@ -33,7 +33,7 @@ from steepslope.utilities.results import MADE, Result
 
 REPORT = Result("a report", ("metrics.json", "details.json", "table.md", ROWS, "report.html"), card="made.json")
 SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "downloads.js", "page.js")
-ROWS_ROOM = 3 * 2**19  # bytes of the rows in a page, compressed
+ROWS_ROOM = 2**20  # bytes of the rows in a page, compressed
 MOST_ROWS = 50_000  # of which the size is tried
 SHOWN_GROUPS = 30  # in Markdown
 
@@ -55,7 +55,7 @@ def text(evaluation: Evaluation) -> str:
     """Return the report as Markdown."""
     rows = evaluation.rows
     words = "\n".join(f"- {line}" for line in verdicts(rows))
-    grids = [*detail_grids(rows), *map(_shortened, class_grids(evaluation))]
+    grids = [*detail_grids(rows), *map(_shortened, _class_grids(evaluation))]
     parts = [headline(rows), heading(rows), markdown(main_grid(rows)), words, *map(markdown, grids)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -78,7 +78,7 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES) -> str:
         "classes": _classes(evaluation),
         "files": {"metrics": metrics_csv(rows), "rows": packed},
     }
-    summary, groups, grids = summary_grid(rows), class_grids(evaluation), detail_grids(rows)
+    summary, groups, grids = summary_grid(rows), _class_grids(evaluation), detail_grids(rows)
     return web_page(
         "page.html",
         title=evaluation.title or "Which predictions to trust",
@@ -124,12 +124,9 @@ def _contents(shown: Any, has_groups: bool) -> dict[str, str]:
     }
 
 
-def class_grids(evaluation: Evaluation) -> list[Grid]:
-    """Return the tables of classes and groups that have rows."""
+def _class_grids(evaluation: Evaluation) -> list[Grid]:
     names = [one.name for one in evaluation.scored]
-    pairs = pair_grid(evaluation, evaluation.scored[names.index(leader(evaluation.rows).name)])
-    grids = [group_grid(evaluation.rows), *([] if pairs is None else [pairs])]
-    return [grid for grid in grids if grid.rows]
+    return class_grids(evaluation, evaluation.scored[names.index(leader(evaluation.rows).name)])
 
 
 def metrics_csv(rows: Sequence[Row]) -> str:

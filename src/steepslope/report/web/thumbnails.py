@@ -20,7 +20,7 @@ UNREADABLE = (OSError, ValueError, SyntaxError, SteepslopeError)
 WIDE = ("I", "F")  # modes of more than 8 bits, by their first letter
 
 
-def thumbnails(data: Dataset, rows: Sequence[int], size: int = SIZE, room: int = 2**21) -> list[str | None]:
+def thumbnails(data: Dataset, rows: Sequence[int], size: int = SIZE, room: int = 3 * 2**19) -> list[str | None]:
     """Return a data URI of each image; None of one that cannot be read or shown, or once ``room`` bytes are taken."""
     found: list[str | None] = []
     for row in rows:

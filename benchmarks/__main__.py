@@ -14,7 +14,7 @@ from benchmarks.extraction import backend_against_eager
 from benchmarks.finetuning import cached_against_larger, cached_against_live
 from benchmarks.fused_fit import fused_fit_against_a_minute
 from benchmarks.gate import fused_gate_on_mnist_net, fused_gate_on_resnet, gate_against_bare_classifier
-from benchmarks.metrics import metrics_against_scikit_learn
+from benchmarks.metrics import metrics_against_scikit_learn, metrics_of_a_million
 from benchmarks.predict import predict_against_extract, predict_against_extract_on_small_images
 from benchmarks.streaming import streaming_against_loader
 from benchmarks.timing import Comparison
@@ -23,6 +23,7 @@ from steepslope.errors import unknown_name
 
 BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "metrics": metrics_against_scikit_learn,
+    "metrics-million": metrics_of_a_million,
     "extraction": backend_against_eager,
     "fit": streaming_against_loader,
     "trust-score": trust_score_against_trees,

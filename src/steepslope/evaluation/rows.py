@@ -1,7 +1,7 @@
 """From confidences to rows: a score's metrics, their intervals and differences to MCP, and what a gate would do."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from steepslope.evaluation.score import BASELINE, HandedOver, Predictions, Scored
 from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
 from steepslope.metrics.groups import GroupRisk, Groups, group_risks
-from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample, values_of
+from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample_all, values_of
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
 from steepslope.metrics.paper import PAPER_METRICS, cut_of, float32_sigmoid
 from steepslope.metrics.selective import Confusion, OperatingPoint, confusion_of, threshold_at_risk_of
@@ -23,6 +23,8 @@ RISKS = tuple(OperatingPoint("risk", percent) for percent in (1, 2, 5, 10))
 PAPER_CUT = decision_probability(1.0, 3.0)
 CURVE_POINTS = 2_000
 VS_BEST = ("auc", "aurc")
+AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
+Drawn = Resampled[str | OperatingPoint]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,14 +148,12 @@ def table_rows(
     cuts = cuts_of(scored)
     separability = {name: metric.function for name, metric in SEPARABILITY.items()}
     rows: list[Row] = []
-    drawn: list[Resampled[str | OperatingPoint]] = []
-    baseline: Resampled[str | OperatingPoint] | None = None
-    for one in scored:
+    drawn: list[Drawn] = []
+    baseline: Drawn | None = None
+    for one, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
         arrays = one.confidence, predictions.is_correct
-        ranked = rank_rows(*arrays)
-        resampled = resample(ranked, _measures(one), bootstrap, seed, clusters)
         baseline = resampled if one.name == BASELINE else baseline
-        ranking, estimates = ranked.ranking(), resampled.estimates()
+        estimates = resampled.estimates()
         served = None if one.only_ranks else groups
         differences = None if baseline is None else resampled.minus(baseline)
         row = Row(
@@ -183,6 +183,18 @@ def table_rows(
     return _with_best_single(rows, drawn)
 
 
+def _resampled(
+    scored: Sequence[Scored], predictions: Predictions, bootstrap: int, seed: int, clusters: ArrayLike | None
+) -> Iterator[tuple[Scored, Ranking, Drawn]]:
+    """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
+    for start in range(0, len(scored), AT_ONCE):
+        some = scored[start : start + AT_ONCE]
+        tables = [(rank_rows(one.confidence, predictions.is_correct), _measures(one)) for one in some]
+        for one, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
+            rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
+            yield one, rows.ranking(), resampled
+
+
 def cuts_of(scored: Sequence[Scored]) -> list[float]:
     """Return the probabilities at which all are cut: ½, and where any oracle's loss cuts, to three decimals.
 
@@ -192,7 +204,7 @@ def cuts_of(scored: Sequence[Scored]) -> list[float]:
     return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
 
 
-def _with_best_single(rows: list[Row], drawn: Sequence[Resampled[str | OperatingPoint]]) -> list[Row]:
+def _with_best_single(rows: list[Row], drawn: Sequence[Drawn]) -> list[Row]:
     """Compare oracles, which have a loss, with the single score of least AURC; not if MCP is the only one."""
     single = [place for place, row in enumerate(rows) if row.loss is None]
     if not any(rows[place].name != BASELINE for place in single):

@@ -4,11 +4,11 @@ Higher confidence means more trustworthy. Correct predictions are the positive c
 distinct thresholds (precision-recall, FPR at a TPR), count one half (AUC), or give the expectation over their
 random order (AURC, AUGRC, E-AURC, NAURC).
 
-``curves.py`` sorts once, and holds the risk-coverage curve. ``measures.py`` has every metric and the dict ``METRICS``,
-from which tables, JSON and docs derive, and the distances of Gaussians. ``intervals.py`` is the bootstrap: intervals
-and paired differences; ``limits.py`` how replicates become limits and p. ``selective.py`` has operating points, the
-confusion, and what a probability is on the scale of a score; ``groups.py`` groups and Fisher's test; ``paper.py`` the
-paper's variants (``PAPER_METRICS``).
+``curves.py`` sorts once, and holds the risk-coverage curve; ``sums.py`` adds up long arrays of counts. ``measures.py``
+has every metric and the dict ``METRICS``, from which tables, JSON and docs derive, and the distances of Gaussians.
+``intervals.py`` is the bootstrap: intervals and paired differences; ``limits.py`` how replicates become limits and p.
+``selective.py`` has operating points, the confusion, and what a probability is on the scale of a score; ``groups.py``
+groups and Fisher's test; ``paper.py`` the paper's variants (``PAPER_METRICS``).
 """
 
 from steepslope.metrics.curves import Ranking, RiskCoverage, risk_coverage_curve

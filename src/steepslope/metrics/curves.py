@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -10,25 +11,34 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.metrics.sums import Sums
+from steepslope.utilities.blocks import blocks
 
 Floats = NDArray[np.float64]
+AT_ONCE = 100_000  # up to so many groups are added in one sum, and copies of a row share a threshold
+BLOCK_GROUPS = 2**15  # of more groups so many are added at a time, which fit in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """How many correct and wrong predictions lie at each distinct confidence, most confident first.
 
-    ``distrust`` is the negated confidence, ascending, float64 (g,); ``correct`` are counts (g,). Errors are few, so
-    they are counted at the groups that can hold one alone: ``error_groups`` are their indices (e,), ``wrong_there`` the
-    counts (e,), and ``passed`` is how many of these groups lie at or above each threshold, (g,). Counts may be zero in
-    resamples; they are whole numbers in float64, since they are added, multiplied and divided, but never converted.
+    ``rows`` is the sort, with g distinct confidences. Errors are few, so they are counted at the e marked groups
+    alone, which are those that can hold one: ``wrong_there`` are their counts (e,). ``correct_so_far`` are the sums
+    over the rows that are correct, in their order. Most metrics need no more; what is (g,) is made when it is asked
+    for. Counts may be zero in resamples; they are whole numbers in float64, since they are added, multiplied and
+    divided, but never converted. ``repeats`` is whether a row may be counted twice.
     """
 
-    distrust: Floats
-    correct: Floats
+    rows: RankedRows
+    correct_so_far: Sums
     wrong_there: Floats
-    error_groups: NDArray[np.intp]
-    passed: NDArray[np.intp]
+    repeats: bool = False
+
+    @property
+    def distrust(self) -> Floats:
+        """The negated distinct confidences, ascending, float64 (g,)."""
+        return self.rows.distrust
 
     @property
     def threshold(self) -> Floats:
@@ -36,19 +46,33 @@ class Ranking:
         return -self.distrust
 
     @cached_property
+    def correct(self) -> Floats:
+        """Correct predictions at each threshold, (g,)."""
+        return np.diff(self.correct_above, prepend=0)
+
+    @cached_property
     def wrong(self) -> Floats:
         """Wrong predictions at each threshold, (g,)."""
         return np.diff(self.wrong_above, prepend=0)
 
     @cached_property
+    def wrong_so_far(self) -> Floats:
+        """Wrong predictions in the first marked groups, (e + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.wrong_there)])
+
+    @cached_property
     def wrong_above(self) -> Floats:
         """Wrong predictions at or above each threshold, (g,)."""
-        return np.concatenate([[0], np.cumsum(self.wrong_there)])[self.passed]
+        return self._wrong_above(slice(0, len(self.distrust)))
+
+    def _wrong_above(self, groups: slice) -> Floats:
+        passed = np.searchsorted(self.rows.marked, np.arange(groups.start, groups.stop), side="right")
+        return self.wrong_so_far[passed]
 
     @cached_property
     def correct_above(self) -> Floats:
         """Correct predictions at or above each threshold, (g,)."""
-        return np.cumsum(self.correct)
+        return self.correct_so_far.take(self.rows.correct_ends)
 
     @cached_property
     def accepted(self) -> Floats:
@@ -56,50 +80,83 @@ class Ranking:
         return self.correct_above + self.wrong_above
 
     @cached_property
-    def accepted_or_one(self) -> Floats:
-        """The same, at least 1, to divide by, (g,)."""
-        return np.maximum(self.accepted, 1)
-
-    @cached_property
     def risk_above(self) -> Floats:
         """Fraction of errors among the predictions at or above each threshold, (g,); 0 above the first prediction."""
-        return self.wrong_above / self.accepted_or_one
+        return self.wrong_above / np.maximum(self.accepted, 1)
 
     @cached_property
     def errors(self) -> Errors:
-        """The view from the errors: most metrics are sums over them, and they are few."""
-        correct, correct_above = self.correct[self.error_groups], self.correct_above[self.error_groups]
-        accepted = correct_above + np.cumsum(self.wrong_there)
-        return Errors(correct, self.wrong_there, correct + self.wrong_there, correct_above, accepted)
+        """The view from the errors, at all marked groups: most metrics are sums over them, and they are few."""
+        return self._errors(slice(0, len(self.wrong_there)))
+
+    def _errors(self, part: slice) -> Errors:
+        ends, starts = self.rows.marked_ends[part], self.rows.marked_starts
+        above = self.correct_so_far.take(ends)
+        correct = np.zeros(len(ends)) if starts is None else above - self.correct_so_far.take(starts[part])
+        return Errors(self, correct, self.wrong_there[part], above, above + self.wrong_so_far[1:][part])
+
+    @cached_property
+    def reach(self) -> Reach:
+        """What lies above each marked group; where they are many, also all sums, since parts are passed but once."""
+        count = len(self.wrong_there)
+        if count <= AT_ONCE:
+            return Reach(self.errors.before, self.errors.accepted, self.errors.risk_before, {})
+        reach = Reach(np.empty(count), np.empty(count), np.empty(count), dict.fromkeys(SUMS, 0.0))
+        for part in blocks(count, BLOCK_GROUPS):
+            at = self._errors(part)
+            reach.before[part], reach.accepted[part], reach.risk_before[part] = at.before, at.accepted, at.risk_before
+            for name, function in SUMS.items():
+                reach.sums[name] += float(np.sum(function(at)))
+        return reach
+
+    def sum_over_errors(self, name: str) -> float:
+        """Return the sum that one of :data:`SUMS` has over all marked groups."""
+        sums = self.reach.sums
+        return sums[name] if sums else float(np.sum(SUMS[name](self.errors)))
+
+    @cached_property
+    def harmonic(self) -> Floats:
+        """The harmonic numbers H_0…H_n, (n + 1,)."""
+        return harmonic_numbers(self.n)
 
     @cached_property
     def aurc(self) -> float:
-        """The AURC, (1/n) Σ_k e_k / k, where e_k is the expected number of errors among the k most confident.
+        """The AURC, (1/n) Σ_k e_k / k, where e_k is the expected number of errors among the k most confident."""
+        return self.sum_over_errors("risk") / self.n
 
-        An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean
-        of H_(k−1) over its places is H_(a+m) − 1 + (a/m) (H_(a+m) − H_a).
+    @cached_property
+    def precision_sum(self) -> float:
+        """The sum, over the correct predictions, of the fraction of correct ones at or above their thresholds.
+
+        In resamples of more than ``AT_ONCE`` distinct confidences, copies of a row that has its confidence alone follow
+        each other, in place of sharing a threshold; the mean precision is then lower by less than ln(n) / n. Such a row
+        adds 1 − w/k for each place k of a copy, after w errors; between two errors these fractions are w times a
+        difference of harmonic numbers, so that only the marked groups have to be passed.
         """
-        at = self.errors
-        before = at.accepted - at.size
-        harmonic = harmonic_numbers(self.n)
-        last, first = harmonic[at.accepted.astype(np.intp)], harmonic[before.astype(np.intp)]
-        mean = last - 1 + before / np.maximum(at.size, 1) * (last - first)
-        return float(np.sum(at.wrong * (harmonic[-1] - mean))) / self.n
+        if not self.repeats or len(self.distrust) <= AT_ONCE:
+            return sum(map(self._precisions, blocks(len(self.distrust), AT_ONCE)))
+        return self.n_correct - self.n_wrong * float(self.harmonic[-1]) + self.sum_over_errors("precision of correct")
+
+    def _precisions(self, groups: slice) -> float:
+        """Return the part of that sum which some groups add."""
+        above = self.correct_so_far.take(self.rows.correct_ends[groups])
+        correct = np.diff(above, prepend=self.first(groups.start)[0])
+        return float(np.sum(correct * (above / np.maximum(above + self._wrong_above(groups), 1))))
 
     @cached_property
     def n(self) -> int:
         """The number of predictions."""
-        return int(self.accepted[-1])
+        return self.n_correct + self.n_wrong
 
     @cached_property
     def n_correct(self) -> int:
         """The number of correct predictions."""
-        return int(self.correct_above[-1])
+        return self.correct_so_far.at(len(self.rows.sides[1]))
 
     @cached_property
     def n_wrong(self) -> int:
         """The number of wrong predictions."""
-        return self.n - self.n_correct
+        return int(self.wrong_so_far[-1])
 
     def above(self, threshold: float) -> tuple[int, int]:
         """Return how many correct and wrong predictions have a confidence > ``threshold``."""
@@ -109,43 +166,143 @@ class Ranking:
         """Return how many correct and wrong predictions lie in the first groups."""
         if groups == 0:
             return 0, 0
-        correct = int(self.correct_above[groups - 1])
-        return correct, int(self.accepted[groups - 1]) - correct
+        marked = int(np.searchsorted(self.rows.marked, groups))
+        return self.correct_so_far.at(int(self.rows.correct_ends[groups - 1])), int(self.wrong_so_far[marked])
 
 
-class Errors(NamedTuple):
-    """Counts at the groups that hold errors, float64 (e,): in the group, then at or above its threshold."""
+class Reach(NamedTuple):
+    """Predictions above, and at or above, each marked group, and the fraction of errors above it, 0 of none, (e,).
 
+    ``sums`` are those of :data:`SUMS` where these were made.
+    """
+
+    before: Floats
+    accepted: Floats
+    risk_before: Floats
+    sums: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Counts of a ranking at marked groups, float64 (e,): in the group, then at or above its threshold."""
+
+    ranking: Ranking
     correct: Floats
     wrong: Floats
-    size: Floats
     correct_above: Floats
     accepted: Floats
+
+    @cached_property
+    def size(self) -> Floats:
+        """All predictions in the group."""
+        return self.correct + self.wrong
+
+    @cached_property
+    def before(self) -> Floats:
+        """All predictions above the group."""
+        return self.accepted - self.size
+
+    @cached_property
+    def wrong_before(self) -> Floats:
+        """Wrong predictions above the group."""
+        return self.accepted - self.correct_above - self.wrong
+
+    @property
+    def risk_before(self) -> Floats:
+        """Fraction of errors among the predictions above the group; 0 of none."""
+        return self.wrong_before / np.maximum(self.before, 1)
+
+    @cached_property
+    def harmonic(self) -> tuple[Floats, Floats]:
+        """The harmonic numbers of ``accepted`` and ``before``."""
+        numbers = self.ranking.harmonic
+        return numbers.take(self.accepted.astype(np.intp)), numbers.take(self.before.astype(np.intp))
+
+
+def _pairs(at: Errors) -> Floats:
+    """Count the correct predictions above each error, and half of those beside it."""
+    return at.wrong * (at.correct_above - 0.5 * at.correct)
+
+
+def _precision(at: Errors) -> Floats:
+    """Return, for each error, the fraction of errors among the predictions at or below its threshold."""
+    return at.wrong * (at.ranking.n_wrong - at.wrong_before) / np.maximum(at.ranking.n - at.before, 1)
+
+
+def _risk(at: Errors) -> Floats:
+    """Return what each error adds to Σ_k e_k / k.
+
+    An error in place k adds H_n − H_(k−1), with harmonic numbers H. In a tie of m rows after a rows, the mean of
+    H_(k−1) over its places is H_(a+m) − 1 + (a/m) (H_(a+m) − H_a).
+    """
+    last, first = at.harmonic
+    mean = last - 1 + at.before / np.maximum(at.size, 1) * (last - first)
+    return at.wrong * (float(at.ranking.harmonic[-1]) - mean)
+
+
+def _precision_of_correct(at: Errors) -> Floats:
+    """Return what the group adds to :attr:`Ranking.precision_sum`, and its errors to that of the groups below."""
+    last, first = at.harmonic
+    of_errors = at.wrong * last + at.wrong_before * (last - first)
+    if at.ranking.rows.marked_starts is None:
+        return of_errors
+    return of_errors + at.correct * (at.correct_above / np.maximum(at.accepted, 1) - 1)
+
+
+SUMS: dict[str, Callable[[Errors], Floats]] = {
+    "pairs": _pairs,
+    "precision": _precision,
+    "risk": _risk,
+    "precision of correct": _precision_of_correct,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class RankedRows:
-    """The sort itself: for each row, its place in the concatenated counts.
+    """The sort itself, most confident first.
 
-    These are of the errors at the e groups that hold one, then of the correct predictions at all g groups.
+    ``order`` are the rows (n,), those of the errors before those that are correct. ``distrust`` is the negated
+    confidence of each group, ascending, float64 (g,); ``correct_ends`` is how many rows of the correct lie at or above
+    it, (g,). ``marked`` are the indices (e,) of the groups that hold an error, and where there are more than
+    ``AT_ONCE`` groups, also of those that hold several rows. ``error_ends`` is how many rows of the errors lie at or
+    above each marked group, (e,).
     """
 
+    order: NDArray[np.intp]
     distrust: Floats
-    place: NDArray[np.intp]
-    error_groups: NDArray[np.intp]
-    passed: NDArray[np.intp]
+    correct_ends: NDArray[np.intp]
+    marked: NDArray[np.intp]
+    error_ends: NDArray[np.intp]
 
     @property
-    def is_correct(self) -> NDArray[np.bool_]:
-        """Whether each row is correct, (n,)."""
-        return self.place >= len(self.error_groups)
+    def sides(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The rows of the errors, and those of the correct predictions."""
+        count = int(self.error_ends[-1]) if len(self.error_ends) else 0
+        return self.order[:count], self.order[count:]
 
-    def ranking(self, rows: NDArray[np.intp] | None = None) -> Ranking:
-        """Count all rows, or the given rows (drawn with replacement, say)."""
-        errors = len(self.error_groups)
-        place = self.place if rows is None else self.place[rows]
-        counts = np.bincount(place, minlength=errors + len(self.distrust)).astype(np.float64)
-        return Ranking(self.distrust, counts[errors:], counts[:errors], self.error_groups, self.passed)
+    @cached_property
+    def marked_ends(self) -> NDArray[np.intp]:
+        """How many rows of the correct lie at or above each marked group, (e,)."""
+        return self.correct_ends[self.marked]
+
+    @cached_property
+    def marked_starts(self) -> NDArray[np.intp] | None:
+        """How many rows of the correct lie above each marked group, (e,); None where no marked group holds one."""
+        starts = np.concatenate([[0], self.correct_ends])[self.marked]
+        return None if np.array_equal(starts, self.marked_ends) else starts
+
+    def ranking(self, times: NDArray[np.uint8] | None = None) -> Ranking:
+        """Count all rows once, or each as many ``times`` as it was drawn, (n,)."""
+        wrong, correct = self.sides
+        counts = np.ones(len(self.order), dtype=np.uint8) if times is None else times
+        sums = Sums.of(counts, correct)
+        return Ranking(self, sums, self._at_marked(counts.take(wrong)), repeats=times is not None)
+
+    def _at_marked(self, times: NDArray[np.uint8]) -> Floats:
+        """Add up how often the errors of each marked group were drawn; some groups may hold none."""
+        if len(times) == len(self.error_ends):
+            return times.astype(np.float64)
+        return np.diff(np.cumsum(np.append(0, times))[self.error_ends], prepend=0).astype(np.float64)
 
 
 def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
@@ -158,12 +315,22 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
         whole numbers 0 and 1.
     """
     confidence, is_correct = checked(confidence, is_correct)
-    distrust, group = np.unique(-confidence, return_inverse=True)
-    error_groups, rank_among_these = np.unique(group[~is_correct], return_inverse=True)
-    place = group + len(error_groups)
-    place[~is_correct] = rank_among_these
-    passed = np.searchsorted(error_groups, np.arange(len(distrust)), side="right")
-    return RankedRows(distrust, place, error_groups, passed)
+    distrust = -confidence
+    order = np.argsort(distrust)
+    distrust, wrong = distrust[order], ~is_correct[order]
+    starts = np.flatnonzero(np.concatenate([[True], distrust[1:] != distrust[:-1]]))
+    ends = np.append(starts[1:], len(order))
+    wrong_ends = np.cumsum(wrong)[ends - 1]
+    is_marked = np.diff(wrong_ends, prepend=0) > 0
+    if len(starts) > AT_ONCE:
+        is_marked |= ends - starts > 1
+    return RankedRows(
+        order=np.concatenate([order[wrong], order[~wrong]]),
+        distrust=distrust[starts],
+        correct_ends=ends - wrong_ends,
+        marked=np.flatnonzero(is_marked),
+        error_ends=wrong_ends[is_marked],
+    )
 
 
 def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,11 +21,14 @@ from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.metrics.curves import Floats, RankedRows, Ranking, rank_rows
 from steepslope.metrics.limits import UNDEFINED, Levels, area_limits, rate_levels
 from steepslope.metrics.measures import METRICS, Measure, measures_at
+from steepslope.utilities.blocks import blocks
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 Codes = NDArray[np.intp]
 BLOCK = 50  # replicates that share a random generator
+BLOCK_DRAWS = 2**15  # rows that are drawn and counted at a time
+ONE = np.uint8(1)
 ROWS_FOR_THREADS = 10_000  # fewer rows are counted faster than threads are started
 MOST_THREADS = 8
 LEVEL = number(1e-6, 1 - 1e-6)  # in (0, 1)
@@ -149,18 +152,44 @@ def resample(
     """Compute every measure on the rows and on ``bootstrap`` resamples of them, or of their ``clusters`` (n,).
 
     Ranked rows of equal length that get the same clusters, number of resamples and seed get the same resamples. These
-    depend on nothing else, such as the number of threads.
+    depend on nothing else, such as the number of threads. AUPR-Success takes copies of a row as
+    :attr:`~steepslope.metrics.curves.Ranking.precision_sum` says.
     """
+    return resample_all([(rows, measures)], bootstrap, seed, clusters)[0]
+
+
+def resample_all(
+    tables: Sequence[tuple[RankedRows, Mapping[Key, Measure]]],
+    bootstrap: int,
+    seed: int,
+    clusters: ArrayLike | None = None,
+) -> list[Resampled[Key]]:
+    """Do the same for several rankings of the same rows, each with its measures: every resample is drawn once."""
     seed, bootstrap = require("seed", seed, SEED), require("bootstrap", bootstrap, whole(0))
-    codes = None if clusters is None else _codes_of(clusters, len(rows.place))
+    n = len(tables[0][0].order)
+    codes = None if clusters is None else _codes_of(clusters, n)
     sizes = [min(BLOCK, bootstrap - start) for start in range(0, bootstrap, BLOCK)]
 
-    def drawn(block: int) -> list[tuple[bool, dict[Key, float]]]:
+    def drawn(block: int) -> list[list[tuple[bool, dict[Key, float]]]]:
         generator = np.random.default_rng([seed, block])
-        rankings = (_drawn(rows, codes, generator) for _ in range(sizes[block]))
-        return [(ranking.n_correct in (0, ranking.n), values_of(measures, ranking)) for ranking in rankings]
+        draws = (_times(n, codes, generator) for _ in range(sizes[block]))
+        return [[_measured(rows.ranking(times), measures) for rows, measures in tables] for times in draws]
 
-    found = [one for some in _in_threads(drawn, range(len(sizes)), len(rows.place)) for one in some]
+    found = [one for some in _in_threads(drawn, range(len(sizes)), n) for one in some]
+    return [_gathered(*table, [one[place] for one in found], codes) for place, table in enumerate(tables)]
+
+
+def _measured(ranking: Ranking, measures: Mapping[Key, Measure]) -> tuple[bool, dict[Key, float]]:
+    """Return whether a side is empty, and the measures' values."""
+    return 0 in (ranking.n_correct, ranking.n_wrong), values_of(measures, ranking)
+
+
+def _gathered(
+    rows: RankedRows,
+    measures: Mapping[Key, Measure],
+    found: Sequence[tuple[bool, dict[Key, float]]],
+    codes: Codes | None,
+) -> Resampled[Key]:
     replicates = {key: np.array([values[key] for _, values in found]) for key in measures}
     lacking = sum(lacks for lacks, _ in found)
     count = None if codes is None else _count(codes)
@@ -181,18 +210,25 @@ def _count(codes: Codes) -> int:
     return int(codes.max()) + 1
 
 
-def _drawn(rows: RankedRows, codes: Codes | None, generator: np.random.Generator) -> Ranking:
-    n = len(rows.place)
-    if codes is None:
-        return rows.ranking(generator.integers(n, size=n))
-    count = _count(codes)
-    times = np.bincount(generator.integers(count, size=count), minlength=count)
-    return rows.ranking(np.repeat(np.arange(n), times[codes]))
+def _times(n: int, codes: Codes | None, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw n rows, or as many clusters as there are, with replacement; return how often each row was drawn, (n,)."""
+    return _counts(n, generator) if codes is None else _counts(_count(codes), generator)[codes]
+
+
+def _counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Return how often each of n numbers is among n draws.
+
+    It draws block by block, which gives the same numbers as at once, and counts in bytes: both stay in the processor's
+    cache. A byte is enough, for that one is drawn 256 times has a probability below n / 256!.
+    """
+    counts = np.zeros(n, dtype=np.uint8)
+    for rows in blocks(n, BLOCK_DRAWS):
+        np.add.at(counts, generator.integers(n, size=rows.stop - rows.start), ONE)
+    return counts
 
 
 def _units(rows: RankedRows, codes: Codes | None) -> int:
-    sides = rows.is_correct, ~rows.is_correct
-    return min(int(side.sum()) if codes is None else len(np.unique(codes[side])) for side in sides)
+    return min(len(side) if codes is None else len(np.unique(codes[side])) for side in rows.sides)
 
 
 def _in_threads(work: Callable[[int], Value], items: Iterable[int], n: int) -> list[Value]:

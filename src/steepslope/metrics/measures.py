@@ -74,33 +74,28 @@ def accuracy_of(ranking: Ranking) -> float:
 def auroc_of(ranking: Ranking) -> float:
     """Return P(confidence of a correct > of a wrong prediction) + ½ P(equal)."""
     _require_both(ranking)
-    at = ranking.errors
-    pairs = np.sum(at.wrong * (at.correct_above - 0.5 * at.correct))
-    return float(pairs) / (ranking.n_correct * ranking.n_wrong)
+    return ranking.sum_over_errors("pairs") / (ranking.n_correct * ranking.n_wrong)
 
 
 def aupr_success_of(ranking: Ranking) -> float:
     """Return the average precision with correct predictions as positives, by distinct thresholds."""
     _require_both(ranking)
-    precision = ranking.correct_above / ranking.accepted_or_one
-    return float(np.sum(ranking.correct * precision)) / ranking.n_correct
+    return ranking.precision_sum / ranking.n_correct
 
 
 def aupr_error_of(ranking: Ranking) -> float:
     """Return the average precision with errors as positives, ranked by falling distrust."""
     _require_both(ranking)
-    at = ranking.errors
-    wrong_below = ranking.n_wrong - (at.accepted - at.correct_above) + at.wrong
-    rejected = ranking.n - at.accepted + at.size
-    return float(np.sum(at.wrong * wrong_below / np.maximum(rejected, 1))) / ranking.n_wrong
+    return ranking.sum_over_errors("precision") / ranking.n_wrong
 
 
 def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
     """Return the fraction of errors accepted at the highest threshold that accepts at least ``tpr`` of the correct."""
     _require_both(ranking)
     needed = _least_count(ranking.n_correct, tpr)
-    group = int(np.searchsorted(ranking.correct_above, needed, side="left"))
-    return ranking.first(group + 1)[1] / ranking.n_wrong
+    correct_before = ranking.reach.before - ranking.wrong_so_far[:-1]
+    accepted = int(np.searchsorted(correct_before, needed, side="left"))  # groups that can hold errors
+    return float(ranking.wrong_so_far[accepted]) / ranking.n_wrong
 
 
 def tpr_of(ranking: Ranking, threshold: float) -> float:
@@ -148,11 +143,12 @@ def _perfect_aurc(ranking: Ranking) -> float:
 def augrc_of(ranking: Ranking) -> float:
     """Return (1/n) Σ_k e_k / n: the mean risk of a silent failure (Traub et al. 2024).
 
-    An error in place k is among the k, k + 1, … n most confident, so it adds n − k + 1.
+    An error in place k is among the k, k + 1, … n most confident, so it adds n − k + 1. Its place counts the correct
+    predictions above it, which are the pairs that the AUC counts, and the errors above it.
     """
-    at = ranking.errors
-    errors = np.sum(at.wrong * (ranking.n - at.accepted + (at.size + 1) / 2))
-    return float(errors) / ranking.n**2
+    n, n_wrong = ranking.n, ranking.n_wrong
+    errors = n_wrong * (n + 0.5) - ranking.sum_over_errors("pairs") - n_wrong**2 / 2
+    return errors / n**2
 
 
 def accuracy(confidence: ArrayLike, is_correct: ArrayLike) -> float:

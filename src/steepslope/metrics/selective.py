@@ -65,16 +65,22 @@ class Confusion(TypedDict):
 def risk_at_coverage_of(ranking: Ranking, coverage: float) -> float:
     """Return e_k / k for k = ⌈coverage · n⌉: inside a tie, the expectation over its random order."""
     k = max(1, math.ceil(coverage * ranking.n - 1e-9))
-    group = int(np.searchsorted(ranking.accepted, k, side="left"))
-    size, wrong = int(ranking.correct[group] + ranking.wrong[group]), int(ranking.wrong[group])
-    before = int(ranking.accepted[group]) - size
-    return (ranking.first(group)[1] + wrong * (k - before) / size) / k
+    before, accepted, *_ = ranking.reach
+    group = int(np.searchsorted(accepted, k, side="left"))  # the first marked one that does not end before k
+    wrong = float(ranking.wrong_so_far[group])
+    if group < len(before) and before[group] < k:
+        size = accepted[group] - before[group]
+        wrong += float(ranking.wrong_there[group] * (k - before[group]) / size)
+    return wrong / k
 
 
 def coverage_at_risk_of(ranking: Ranking, risk: float) -> float:
     """Return the largest coverage of a threshold whose accepted predictions are at most ``risk`` wrong."""
-    good = np.flatnonzero(ranking.risk_above <= risk)
-    return int(ranking.accepted[good[-1]]) / ranking.n if len(good) else 0.0
+    if ranking.n_wrong / ranking.n <= risk:
+        return 1.0
+    good = ranking.reach.risk_before <= risk  # between errors it falls, so it is best right above one
+    last = good.tobytes().rfind(True)
+    return 0.0 if last < 0 else float(ranking.reach.before[last]) / ranking.n
 
 
 def threshold_at_risk_of(ranking: Ranking, risk: float) -> float:

@@ -49,6 +49,7 @@ def compare(
     from steepslope.evaluation.comparison import compare_runs, require_comparable
     from steepslope.report.comparison_page import COMPARISON, require_no_report
     from steepslope.report.stored import read_run
+    from steepslope.report.web.shell import library
     from steepslope.utilities.locks import locked
 
     called = names_of_runs(dir, names)
@@ -61,6 +62,7 @@ def compare(
                 print_comparison(Path(out))
             console().print(f"{out}: already complete")
             return
+        library()  # is ready when the page is
         publish_comparison(compare_runs(runs, baseline, bootstrap=bootstrap, seed=seed), Path(out), made, json)
 
 

@@ -1,6 +1,5 @@
 """`steepslope demo`."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups
     from steepslope.oracle import Oracle
-    from steepslope.report.row_table import names_of
+    from steepslope.report.row_table import RowNames
 
     work = folder / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
@@ -67,7 +66,7 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     console().print("fused:")
     show_fused(fused.fitted_)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
-    ids = partial(names_of, work / "outputs" / "test")
+    ids = RowNames(work / "outputs" / "test")
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes, "label")
     gate, others = _calibrated(fused, test, work, seed)
     resources = Resources(gates={str(work / "gate"): gate})

@@ -100,7 +100,7 @@ def evaluate(
     from steepslope.outputs import ClassifierOutputs, load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.report.page import REPORT
-    from steepslope.report.row_table import names_of, require_free, require_writable, write_rows
+    from steepslope.report.row_table import RowNames, require_free, require_writable, write_rows
     from steepslope.report.web.shell import library
     from steepslope.utilities.locks import locked
 
@@ -135,7 +135,7 @@ def evaluate(
         library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
-            clusters=clusters, title=f"Trust in {as_title(path)}", ids=partial(names_of, path, options=reading),
+            clusters=clusters, title=f"Trust in {as_title(path)}", ids=RowNames(path, reading),
         )  # fmt: skip
         training = None if known is None or reference is None else (known, Path(reference))
         sources = report_sources(

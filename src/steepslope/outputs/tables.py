@@ -137,6 +137,11 @@ def read_groups(
     return texts.codes, [text or str(empty) for text in texts.distinct]
 
 
+def text_column(path: Path, column: str, options: ReadingOptions = AS_WRITTEN) -> Any:
+    """Return a column as text, a :class:`pyarrow.ChunkedArray` (n,)."""
+    return pa.chunked_array([batch.column(column) for batch in _batches(path, {column: TEXT}, options)], TEXT)
+
+
 def take(path: Path, column: str, rows: NDArray[np.int64], options: ReadingOptions = AS_WRITTEN) -> list[str] | None:
     """Return a column's values in some rows as text, or None where the table has no such column."""
     if column not in column_names(path, options):

@@ -5,6 +5,8 @@ A report always holds it as ``rows.parquet``; ``evaluate --rows`` writes it besi
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,11 +72,11 @@ def write_report_rows(evaluation: Evaluation, path: Path) -> None:
     """
     predictions = evaluation.predictions
     n = len(predictions)
-    ids = pa.array(evaluation.ids(np.arange(n)), pa.string())
     clusters = None if evaluation.clusters is None else np.unique(evaluation.clusters, return_inverse=True)[1]
 
     def batch(rows: slice) -> Any:
-        known = {"id": ids[rows], **_classes(evaluation, rows), "is_correct": pa.array(predictions.is_correct[rows])}
+        ids = pa.array(evaluation.ids(np.arange(rows.start, rows.stop)), pa.string())
+        known = {"id": ids, **_classes(evaluation, rows), "is_correct": pa.array(predictions.is_correct[rows])}
         grouped = {} if clusters is None else {"cluster": pa.array(clusters[rows])}
         return pa.record_batch({**known, **grouped, **_confidences(evaluation, rows)})
 
@@ -97,20 +99,33 @@ def _about(scored: Iterable[Scored]) -> dict[str, Any]:
     }
 
 
-def names_of(path: Path, rows: NDArray[np.int64], options: ReadingOptions = AS_WRITTEN) -> list[str]:
-    """Return the ids of some rows of outputs, or the rows' numbers where these have no ids; many in one pass."""
-    source, column = (path / IDS, "id") if path.is_dir() else (path, options.id_column or "id")
-    if len(rows) <= FEW or not _has_ids(path, column, options):
-        return ids_of(path, rows, options)
-    codes, names = tables.read_groups(source, column, AS_WRITTEN if path.is_dir() else options, empty="")
-    return [names[code] for code in codes[rows]]
+@dataclass(frozen=True, eq=False)
+class RowNames:
+    """The ids of rows of outputs, or the rows' numbers where these have no ids: of a few, or of many block by block.
 
+    A column of ids is read once, when many are wanted, and kept as packed text.
+    """
 
-def _has_ids(path: Path, column: str, options: ReadingOptions) -> bool:
-    """Return whether a table holds the ids: not where there are none, or in an .npz file."""
-    if path.is_dir():
-        return bool(read_json(path / MANIFEST, "classifier outputs").get("ids"))
-    return path.suffix.lower() in TABLES and column in tables.column_names(path, options)
+    path: Path
+    options: ReadingOptions = AS_WRITTEN
+
+    def __call__(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the names of some rows, (len(rows),)."""
+        if len(rows) <= FEW or self.column is None:
+            return ids_of(self.path, rows, self.options)
+        names: list[str] = self.column.take(pa.array(rows)).to_pylist()
+        return names
+
+    @cached_property
+    def column(self) -> Any:
+        """The column of ids as :class:`pyarrow.ChunkedArray`; None where there is none, or in an .npz file."""
+        if self.path.is_dir():
+            known = read_json(self.path / MANIFEST, "classifier outputs").get("ids")
+            return tables.text_column(self.path / IDS, "id") if known else None
+        column = self.options.id_column or "id"
+        if self.path.suffix.lower() not in TABLES or column not in tables.column_names(self.path, self.options):
+            return None
+        return tables.text_column(self.path, column, self.options)
 
 
 def require_writable(path: Path, inputs: Path, out: Path) -> None:

@@ -11,7 +11,8 @@ from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell
 from steepslope.report.tables import main_grid
 
 DIFFERENCES = ("auc", "aurc")
-TO_MCP, TO_BEST = "to MCP", "to best single"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+TO_MCP, TO_BEST = f"to{NO_BREAK}MCP", "to best single"
 MORE_DEFINITIONS = {
     "score": "What gives the confidence: a post-hoc score by its name, or an oracle by its folder's.",
     "group": "A class, or a group of predictions that a column names.",
@@ -33,7 +34,7 @@ def summary_grid(rows: Sequence[Row]) -> Grid:
 
 
 def _short(metric: Metric) -> str:
-    return f"{metric.terminal_heading} {'↑' if metric.higher_is_better else '↓'}"
+    return f"{metric.terminal_heading}{NO_BREAK}{'↑' if metric.higher_is_better else '↓'}"
 
 
 def headings(best: bool) -> list[str]:

@@ -64,7 +64,7 @@ function showPoint() {
     put(name, now[name].toLocaleString("en"), now[name]);
   }
   const limits = score.points.low ? [score.points.low[point.place], score.points.high[point.place]] : null;
-  put("limits", limits && now.coverage > 0 ? `95 %: ${percent(limits[0])} to ${percent(limits[1])}` : "");
+  put("limits", limits && now.coverage > 0 ? `[${(100 * limits[0]).toFixed(2)}, ${(100 * limits[1]).toFixed(2)}]` : "");
   const p = score.points.p ? score.points.p[point.place] : NaN;
   put("p", percent(p), p);
   put("threshold", shownNumber(now.threshold), now.threshold);

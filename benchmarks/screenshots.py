@@ -1,0 +1,50 @@
+"""The pictures of the README: the top of the demo's report, light and dark, as small as they can be.
+
+Needs Debian's ``chromium``, and playwright from the dev extra.
+"""
+
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+WIDTH, HEIGHT = 1180, 1385  # to the end of the risk-coverage chart
+COLORS = 64
+
+
+def screenshots(report: str = "runs/demo/report.html", out: str = "docs") -> None:
+    """Take a picture of a report in each of the two colour schemes.
+
+    Parameters
+    ----------
+    report
+        The page.
+    out
+        Folder for report-light.png and report-dark.png.
+    """
+    executable = shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        for scheme in ("light", "dark"):
+            _write(_picture(browser, Path(report), scheme), Path(out) / f"report-{scheme}.png")
+        browser.close()
+
+
+def _picture(browser: Any, report: Path, scheme: str) -> bytes:
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
+    page.goto(report.resolve().as_uri())
+    page.wait_for_selector("html[data-ready]")
+    return bytes(page.screenshot())
+
+
+def _write(screenshot: bytes, path: Path) -> None:
+    with Image.open(io.BytesIO(screenshot)) as picture:
+        picture.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    jsonargparse.auto_cli(screenshots)

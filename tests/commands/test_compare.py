@@ -62,8 +62,10 @@ def test_reports_side_by_side(reports: list[Path], tmp_path: Path, capsys: pytes
         assert {**one, "run": ""} == {**other, "run": ""}
     accuracy = [model(seed).is_correct.mean() for seed in (1, 2)]
     assert by_run[0][0]["accuracy"]["value"] == pytest.approx(accuracy[1] - accuracy[0])
-    for name in ("compare.md", "compare.html", "made.json"):
+    for name in ("compare.html", "made.json"):
         assert (tmp_path / "out" / name).exists()
+    lines = [line for line in (tmp_path / "out" / "compare.md").read_text().splitlines() if "| 300 |" in line]
+    assert [(line.split(" | ")[1], line.endswith("| – |")) for line in lines] == [("mcp", True), ("margin", False)] * 3
 
 
 def test_what_is_shown(reports: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

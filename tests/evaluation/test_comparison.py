@@ -102,6 +102,19 @@ def test_what_is_compared() -> None:
     assert [rival.paired for rival in comparison.rivals] == [True, False]
 
 
+def test_the_run_with_fewer_errors_decides_the_width_either_way() -> None:
+    """Ten errors on one side are ten, whether that side is the baseline or not."""
+    rng = np.random.default_rng(0)
+    ids = np.arange(200).astype(str).astype(object)
+    runs = [
+        run_of(name, np.arange(200) >= errors, {"mcp": rng.normal(size=200) + (np.arange(200) >= errors)}, ids=ids)
+        for name, errors in (("many", 90), ("few", 10))
+    ]
+    one, other = (contrast(compare_runs(runs, name), "mcp").differences["auc"] for name in ("many", "few"))
+    assert (one["low"], one["high"]) == pytest.approx((-other["high"], -other["low"]))
+    assert one["p"] == pytest.approx(other["p"])
+
+
 ODD = np.array(['a,"b"', "two\nlines", "<script>alert(1)</script>", "", "日本"], dtype=object)
 
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench paper guarantees clean
+.PHONY: setup demo test check lint types bench paper guarantees screenshots clean
 
 setup: .venv/installed
 
@@ -56,6 +56,10 @@ paper: setup
 # The table in results/guarantees: ten minutes on two cores; resumes. With MAPIE's columns where that is installed.
 guarantees: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.guarantees --work runs/guarantees --out results/guarantees
+
+# The pictures of the report in the README, of the demo's. Needs Debian's chromium.
+screenshots: demo
+	$(BIN)/python -m benchmarks.screenshots
 
 clean:
 	rm -rf .venv

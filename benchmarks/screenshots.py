@@ -43,7 +43,8 @@ def _picture(browser: Any, report: Path, scheme: str) -> bytes:
 
 def _write(screenshot: bytes, path: Path) -> None:
     with Image.open(io.BytesIO(screenshot)) as picture:
-        picture.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+        few = picture.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -47,14 +47,13 @@ def compare(
     made = made_by("compare", locals())
     from steepslope.commands.results import print_comparison, publish_comparison
     from steepslope.evaluation.comparison import compare_runs, require_comparable
-    from steepslope.report.comparison_page import COMPARISON, require_no_report
+    from steepslope.report.comparison_page import COMPARISON
     from steepslope.report.stored import read_run
     from steepslope.report.web.shell import library
     from steepslope.utilities.locks import locked
 
     called = names_of_runs(dir, names)
     require_comparable(called, baseline)
-    require_no_report(Path(out))
     runs = [read_run(Path(folder), name) for folder, name in zip(dir, called, strict=True)]
     with locked(out):
         if COMPARISON.is_complete(out, made, replace):

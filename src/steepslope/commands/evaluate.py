@@ -121,7 +121,7 @@ def evaluate(
         {one: Gate.load(one, backbones=backbones) for one in gates},
     )
     oracles = require_runnable(scores, backbones)
-    predictions = load_predictions(path, bool(fit or reference or oracles), reading)
+    predictions = load_predictions(path, bool(fit or reference or oracles or gates), reading)
     with locked(out):
         if REPORT.is_complete(out, made, replace) and (rows is None or Path(rows).exists()):
             if json:

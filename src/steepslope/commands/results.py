@@ -30,6 +30,7 @@ from steepslope.report.stored import read_metrics
 from steepslope.report.tables import terminal_titles
 from steepslope.report.web.gallery import NO_SOURCES, Sources
 from steepslope.utilities.files import read_json
+from steepslope.utilities.results import MADE
 
 LABEL = "label"  # the groups where none are named
 
@@ -68,7 +69,8 @@ def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any
 
 def print_comparison(out: Path) -> None:
     """Print what compare.json holds as one JSON document on standard output, with nothing beside it."""
-    print(json.dumps({"out": str(out), **read_json(out / "compare.json", "a comparison")}))
+    content = read_json(out / "compare.json", "a comparison")
+    print(json.dumps({"out": str(out), **{name: value for name, value in content.items() if name != MADE}}))
 
 
 def require_runnable(scores: Sequence[str], backbones: Sequence[str]) -> list[Path]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from steepslope.errors import SteepslopeError
 from steepslope.evaluation.comparison import Comparison, Run, headline, sentences
 from steepslope.metrics.curves import RiskCoverage
 from steepslope.metrics.intervals import BOUNDS
@@ -14,7 +13,7 @@ from steepslope.metrics.measures import METRICS
 from steepslope.report.comparison import TITLE, as_json, difference_grid, estimate_of, headings, run_grid, text
 from steepslope.report.grid import estimate_cell
 from steepslope.report.headline import Remark
-from steepslope.report.page import REPORT, as_csv
+from steepslope.report.page import as_csv
 from steepslope.report.summary import definitions
 from steepslope.report.tables import DELTA
 from steepslope.report.web import charts
@@ -23,7 +22,7 @@ from steepslope.report.web.shell import web_page
 from steepslope.utilities.files import staged_folder, write_json
 from steepslope.utilities.results import MADE, Result
 
-COMPARISON = Result("a comparison", ("compare.json", "compare.md", "compare.html"), card="made.json")
+COMPARISON = Result("a comparison", ("compare.json", "compare.md", "compare.html"), card="compare.json")
 SCRIPTS = ("tables.js", "charts.js", "downloads.js", "compare.js")
 CONTENTS = {"runs": "Runs and scores", "metrics": "A metric, run by run", "curves": "Risk and coverage",
             "differences": "Differences"}  # fmt: skip
@@ -36,17 +35,10 @@ DEFINITIONS = {
 }
 
 
-def require_no_report(out: Path) -> None:
-    """Raise if a folder holds a report, whose card a comparison would replace."""
-    if any((out / name).exists() for name in REPORT.files):
-        raise SteepslopeError("holds a report: choose another folder for the comparison", out)
-
-
 def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
     """Write all files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
     with staged_folder(out, last=COMPARISON.files[-1]) as staging:
-        write_json(staging / COMPARISON.card, {MADE: dict(made or {})})
-        write_json(staging / "compare.json", as_json(comparison))
+        write_json(staging / COMPARISON.card, {**as_json(comparison), MADE: dict(made or {})})
         (staging / "compare.md").write_text(text(comparison), encoding="utf-8")
         (staging / "compare.html").write_text(page(comparison), encoding="utf-8")
 

@@ -44,6 +44,8 @@ def _found(row: Row) -> str:
 
 def _ending(difference: Difference) -> str:
     """Return what is to be said of fewer errors that are missed: clear or not, by the interval."""
+    if np.isnan(difference["low"]):
+        return ". Without resamples it is not known if by luck."
     if difference["high"] < 0:
         return "."
     if difference["low"] > 0:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from steepslope.evaluation.evaluation import clearly
 from steepslope.evaluation.rows import Row
 from steepslope.evaluation.score import BASELINE
 from steepslope.metrics.intervals import Difference
@@ -11,6 +12,7 @@ from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell
 from steepslope.report.tables import main_grid
 
 DIFFERENCES = ("auc", "aurc")
+LOOKS = {0: "", 1: "better", -1: "worse"}
 NO_BREAK = "\N{NO-BREAK SPACE}"
 TO_MCP, TO_BEST = f"to{NO_BREAK}MCP", "to best single"
 MORE_DEFINITIONS = {
@@ -55,10 +57,7 @@ def difference_cell(metric: Metric, difference: Difference | None) -> Cell:
     """Return a difference with its interval, and whether that is clearly better or worse."""
     if difference is None:
         return UNDEFINED
-    cell = estimate_cell(difference, metric.scale, "+")
-    sign = (difference["low"] > 0) - (difference["high"] < 0)
-    look = {0: "", 1: "better", -1: "worse"}[sign if metric.higher_is_better else -sign]
-    return cell._replace(look=look)
+    return estimate_cell(difference, metric.scale, "+")._replace(look=LOOKS[clearly(metric, difference)])
 
 
 def definitions(grids: Sequence[Grid]) -> dict[str, str]:

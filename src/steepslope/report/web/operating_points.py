@@ -95,4 +95,4 @@ def _between(confidences: Floats) -> Floats:
     with np.errstate(invalid="ignore", over="ignore"):
         middle = lower + (upper - lower) / 2
     middle = np.where((middle > lower) & (middle < upper), middle, lower)
-    return np.concatenate([confidences[:1], middle, [np.nextafter(confidences[-1], -np.inf)]])
+    return np.concatenate([np.nextafter(confidences[:1], np.inf), middle, [np.nextafter(confidences[-1], -np.inf)]])

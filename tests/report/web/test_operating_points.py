@@ -1,0 +1,54 @@
+"""Operating points are counts at thresholds: those of the metrics, and of a plain loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from scipy.stats import binomtest
+
+from steepslope.metrics import risk_coverage_curve
+from steepslope.report.web.operating_points import OperatingPoints
+
+VALUES = st.sampled_from([-np.inf, -1e308, -2.0, -0.5, 0.0, 1e-300, 0.5, 0.5000000000000001, 3.0, 1e308, np.inf])
+ROWS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=60)
+
+
+@given(ROWS, st.lists(st.floats(-5, 5), max_size=3))
+def test_counts_are_those_of_a_loop(rows: list[tuple[float, bool]], also: list[float]) -> None:
+    confidence, is_correct = np.array([value for value, _ in rows]), np.array([right for _, right in rows])
+    points = OperatingPoints.of(confidence, is_correct, also)
+    for threshold, correct, wrong in zip(points.threshold, points.correct, points.wrong, strict=True):
+        above = [right for value, right in rows if value > threshold]
+        assert (correct, wrong) == (sum(above), len(above) - sum(above))
+    assert np.all(np.diff(points.threshold) < 0)
+    assert points.correct[0] + points.wrong[0] == 0
+    accepted = set((points.correct + points.wrong).tolist())
+    lowest_is_minus_infinity = bool(np.isneginf(confidence.min()))  # nothing lies below it
+    assert accepted >= {int(np.sum(confidence > value)) for value in confidence}
+    assert lowest_is_minus_infinity or len(rows) in accepted
+    for threshold in also:
+        assert points.threshold[points.at(threshold)] == threshold
+
+
+def test_many_rows_have_few_points_and_these_lie_on_the_curve() -> None:
+    rng = np.random.default_rng(0)
+    is_correct = rng.random(30_000) < 0.95
+    confidence = rng.normal(size=30_000) + 2 * is_correct
+    points = OperatingPoints.of(confidence, is_correct)
+    curve = risk_coverage_curve(confidence, is_correct)
+    assert 400 < len(points) <= 605
+    accepted = points.correct + points.wrong
+    assert np.diff(accepted).max() <= 80  # an even spacing by coverage
+    assert np.diff(points.wrong).max() <= 9  # and by errors
+    places = accepted[1:] - 1  # all confidences are distinct
+    assert curve.risk[places] == pytest.approx(points.wrong[1:] / accepted[1:], abs=1e-12)
+    assert not np.isin(points.threshold, confidence).any()  # so that > and >= accept the same
+
+
+def test_the_risk_has_its_exact_interval() -> None:
+    points = OperatingPoints(np.array([3.0, 2, 1]), np.array([0, 40, 0]), np.array([0, 3, 5]))
+    low, high = points.risk_limits()
+    for place, (wrong, accepted) in enumerate([(0, 0), (3, 43), (5, 5)]):
+        expected = binomtest(wrong, accepted).proportion_ci(0.95, "exact") if accepted else (0, 1)
+        assert (low[place], high[place]) == pytest.approx(tuple(expected))

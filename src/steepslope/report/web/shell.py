@@ -7,6 +7,8 @@ data. The charts are drawn by Vega, which the package vl-convert carries.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -18,6 +20,8 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 ASSETS = files("steepslope.report.web") / "assets"
+BUNDLE = """import sys, vl_convert
+sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode())"""
 READ_DATA = '"use strict";\nconst report = JSON.parse(document.getElementById("data").textContent);\n'
 
 
@@ -80,8 +84,10 @@ def _asset(name: str) -> Markup:
 def library() -> Future[str]:
     """Start to put Vega, Vega-Lite and vega-embed into one script, which defines ``vegaEmbed``; a page waits for it.
 
-    It takes two seconds of another thread: whoever has other work to do before the page calls this first.
+    It takes two seconds and 100 MiB of another process: whoever has other work to do before the page calls this first.
     """
-    from vl_convert import javascript_bundle
+    return ThreadPoolExecutor(1).submit(_bundled)
 
-    return ThreadPoolExecutor(1).submit(javascript_bundle, "window.vegaEmbed = vegaEmbed;")
+
+def _bundled() -> str:
+    return subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, check=True, encoding="utf-8").stdout

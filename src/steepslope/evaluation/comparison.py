@@ -140,11 +140,15 @@ class Rival:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs in the order in which they were given, the one that the others are compared with, and the others."""
+    """Runs in the order in which they were given, the one that the others are compared with, and the others.
+
+    ``bootstrap`` is the number of resamples that each difference's p comes from.
+    """
 
     runs: Sequence[Run]
     baseline: Run
     rivals: Sequence[Rival]
+    bootstrap: int
 
 
 def compare_runs(
@@ -166,7 +170,7 @@ def compare_runs(
     first = runs[0] if baseline is None else runs[names.index(baseline)]
     own = Draws(first, bootstrap, seed, first.clusters_in_order)
     others = [(place, run) for place, run in enumerate(runs) if run is not first]
-    return Comparison(runs, first, [_rival(run, own, place) for place, run in others])
+    return Comparison(runs, first, [_rival(run, own, place) for place, run in others], bootstrap)
 
 
 def require_comparable(names: Sequence[str], baseline: str | None) -> None:
@@ -299,5 +303,7 @@ def _luck(comparison: Comparison) -> list[str]:
     corrected = holm(np.array(list(known.values())))
     kept = [what for what, p in zip(known, corrected, strict=True) if p < 0.05]
     found = "none differs" if not kept else f"these differ: {', '.join(kept)}"
+    if len(known) * 2 / (comparison.bootstrap + 1) >= 0.05:
+        found += f" ({comparison.bootstrap:,} resamples are too few to tell of so many)"
     luck = by_luck(len(known), comparison.baseline.name)
     return [f"{luck}; after Holm's correction for their number (p < .05) {found}."]

@@ -23,6 +23,7 @@ REQUIRED = "STEEPSLOPE_BROWSER"  # set where a missing browser is a failure
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync"]  # fmt: skip
 CLASSES = ("<script>window.broken = 1", "b & c", '"quoted"', "plain")
+ORACLE = "oracle <i> with_a_name_as_long_as_those_of_folders_are_and_longer_than_a_telephone_is_wide"
 Open = Callable[..., "Opened"]
 
 
@@ -94,10 +95,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     outputs.save(work / "outputs")
     reference.save(work / "reference")
     oracle = Oracle(inputs=("logits",), head="hyperplane", epochs=5).fit(held_out)
-    oracle.save(work / "oracle <i>")
+    oracle.save(work / ORACLE)
     gate = Gate.of(SCORES["margin"](), held_out, 0.3)
     gate.save(work / "gate")
-    scores = f"margin,trust_score,entropy,{work / 'oracle <i>'}"
+    scores = f"margin,trust_score,entropy,{work / ORACLE}"
     words = ["evaluate", "--outputs", str(work / "outputs"), "--reference", str(work / "reference"), "--scores", scores,
              "--data", f"imagefolder:{work / 'images'}", "--gates", str(work / "gate"), "--bootstrap", "50",
              "--out", str(work / "out")]  # fmt: skip

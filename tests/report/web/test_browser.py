@@ -16,7 +16,7 @@ from steepslope.cli import main
 from steepslope.metrics import confusion, tnr, tpr
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
-from tests.report.web.conftest import CLASSES, Open, Opened, Shown
+from tests.report.web.conftest import CLASSES, ORACLE, Open, Opened, Shown
 
 pytestmark = pytest.mark.slow
 SERIOUS = ("serious", "critical")
@@ -161,7 +161,7 @@ def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, opened: Open)
 
 def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Shown, opened: Open) -> None:
     one = opened(shown.report)
-    one.page.select_option("#score", label="oracle <i>")
+    one.page.select_option("#score", label=ORACLE)
     card = one.page.locator("#errors .card").first
     row = shown.outputs.require("ids").tolist().index(card.get_attribute("data-id"))
     added = shown.oracle.explain(shown.outputs.subset(np.array([row])))
@@ -235,7 +235,7 @@ def test_names_with_tags_are_text(shown: Shown, opened: Open) -> None:
     assert one.page.evaluate("window.broken === undefined")
     assert CLASSES[0] in one.text("#groups ~ .wide")
     assert one.page.locator("#errors b, main i:not(.bar i)").count() == 0
-    assert "oracle <i>" in one.text("#scores ~ .wide")
+    assert ORACLE in one.text("#scores ~ .wide")
 
 
 def test_ids_and_names_of_a_file_that_end_a_script_are_text(tmp_path: Path, opened: Open) -> None:

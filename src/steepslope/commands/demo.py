@@ -52,7 +52,9 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     from steepslope.metrics import Groups
     from steepslope.oracle import Oracle
     from steepslope.report.row_table import RowNames
+    from steepslope.report.web.shell import library
 
+    library()  # is ready when the page is
     work = folder / f"seed{seed}"
     recipe = recipe_for("digits-net", seed=seed)
     classifier, _ = train_classifier("digits-net", "digits", work / "classifier", recipe)

@@ -230,6 +230,16 @@ def test_light_and_dark_differ_and_print_is_light(shown: Shown, opened: Open) ->
     assert one.page.evaluate(color) == looks[0][0]
 
 
+def test_paper_shows_what_is_folded_away(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    closed = "() => document.querySelectorAll('details:not([open])').length"
+    before = one.page.evaluate(closed)
+    assert before > 3
+    assert one.page.evaluate(f"() => {{ dispatchEvent(new Event('beforeprint')); return ({closed})(); }}") == 0
+    assert one.page.evaluate(f"() => {{ dispatchEvent(new Event('afterprint')); return ({closed})(); }}") == before
+    assert one.page.pdf(format="A4").startswith(b"%PDF")
+
+
 def test_names_with_tags_are_text(shown: Shown, opened: Open) -> None:
     one = opened(shown.report)
     assert one.page.evaluate("window.broken === undefined")

@@ -61,6 +61,17 @@ function startTables() {
     offerAll(table);
   }
   startDefinitions();
+  startPrinting();
+}
+
+// Paper has nothing to click on: it shows what is folded away on the screen.
+function startPrinting() {
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    for (const one of folded) one.open = true;
+  });
+  addEventListener("afterprint", () => { for (const one of folded) one.open = false; });
 }
 
 function startDefinitions() {

@@ -354,5 +354,5 @@ def test_by_command_line(
     assert main(words) == 2
     assert main([*words, "--fit", str(tmp_path / "fit"), "--reference", str(tmp_path / "reference")]) == 0
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    assert "what each kind of evidence added to the trust logit" in page
-    assert "_opinion</th>" in page
+    assert "what each kind of evidence adds to the trust logit" in page
+    assert '_opinion":' in page

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steepslope.evaluation.score import Scored
+from steepslope.evaluation.rows import table_rows
+from steepslope.evaluation.score import Scored, score_predictions
 from steepslope.metrics import fpr_at_tpr
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.headline import headline, leader, remarks
@@ -24,21 +25,23 @@ def test_the_best_score_is_named_with_what_it_finds() -> None:
     evaluation.rows[1:2] = []  # type: ignore[index]
     of_mcp, found = (1 - fpr_at_tpr(one.confidence, outputs.is_correct, tpr=0.95) for one in evaluation.scored[::2])
     assert headline(evaluation.rows) == (
-        f"good finds {100 * found:.0f} % of the errors while trusting 95 % of the correct predictions; "
+        f"good finds {100 * found:.0f} % of the errors while trusting at least 95 % of the correct predictions; "
         f"MCP finds {100 * of_mcp:.0f} %."
     )
 
 
 def test_what_is_worse_or_may_be_luck_is_said(outputs: ClassifierOutputs) -> None:
     noise = with_noise(make_outputs(1500), bootstrap=200)
-    assert headline(noise.rows).endswith("clearly more, so MCP is the better choice.")
+    assert headline(noise.rows).endswith(". By AURC, MCP is clearly better.")
     mcp = with_scores(outputs, bootstrap=20).scored[0].confidence
     alike = with_scores(outputs, Scored("alike", None, mcp + 1e-9, "logit"), bootstrap=50)
-    assert headline(alike.rows).endswith("The difference may be luck.")
+    assert headline(alike.rows).endswith(". By AURC the difference may be luck.")
 
 
 def test_without_resamples_luck_is_not_known(outputs: ClassifierOutputs) -> None:
-    assert headline(with_noise(outputs, bootstrap=0).rows).endswith("Without resamples it is not known if by luck.")
+    assert headline(with_noise(outputs, bootstrap=0).rows).endswith(
+        "Without resamples it is not known whether this is luck."
+    )
 
 
 def test_mcp_alone_and_no_errors(outputs: ClassifierOutputs) -> None:
@@ -61,4 +64,27 @@ def test_few_errors_are_warned_of(n: int) -> None:
     found = remarks(with_noise(outputs, bootstrap=5).rows)
     assert found[0].text.startswith(f"{n:,} predictions, {errors:,} wrong")
     warned = [one.text for one in found if one.warns]
-    assert warned == ([f"only {errors} errors: below about 50, all numbers depend on luck"] if errors < 50 else [])
+    expected = f"only {errors} wrong predictions: below about 50, all numbers depend on luck"
+    assert warned == ([expected] if errors < 50 else [])
+
+
+def test_few_clusters_are_warned_of() -> None:
+    outputs = make_outputs(4000)
+    scored = score_predictions([], outputs)
+    rows = table_rows(scored, outputs, bootstrap=5, clusters=np.arange(4000) % 20)
+    warned = [one.text for one in remarks(rows) if one.warns]
+    assert warned == ["only 20 clusters with a wrong prediction: below about 50, all numbers depend on luck"]
+
+
+def test_the_sentence_is_judged_by_what_chose_the_score() -> None:
+    """A score that ranks better by AURC may find fewer errors at a TPR of 95 %: it is not called worse for that."""
+    outputs = make_outputs(3000)
+    mcp = score_predictions([], outputs)[0].confidence
+    good = mcp + 3 * outputs.is_correct
+    lowest = np.random.default_rng(0).choice(np.flatnonzero(outputs.is_correct), 160, replace=False)
+    good[lowest] = mcp.min() - 1 - np.arange(160)  # more than 5 % of the correct are below all errors
+    rows = with_scores(outputs, Scored("good", "focal", good, "logit"), bootstrap=100).rows
+    assert rows[1].vs_mcp is not None
+    assert rows[1].vs_mcp["aurc"]["high"] < 0
+    assert rows[1].vs_mcp["fpr_at_95tpr"]["value"] > 0
+    assert headline(rows).endswith(". By AURC it is clearly better all the same.")

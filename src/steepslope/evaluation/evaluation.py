@@ -27,7 +27,8 @@ class Evaluation:
     """Predictions, the confidences of every score, and a row for each.
 
     ``ids`` names some of the predictions. ``clusters`` (n,) are the labels of those that were resampled as a whole.
-    ``grouped_by`` is what the groups of the rows are grouped by, if there are any.
+    ``grouped_by`` is what the groups of the rows are grouped by, if there are any; ``cautions`` is what else a reader
+    has to know of these rows.
     """
 
     predictions: Predictions
@@ -37,6 +38,7 @@ class Evaluation:
     ids: Ids = row_numbers
     clusters: ArrayLike | None = None
     grouped_by: str = ""
+    cautions: Sequence[str] = ()
 
 
 def evaluate_predictions(

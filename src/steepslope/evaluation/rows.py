@@ -45,7 +45,8 @@ class Row:
 
     ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``vs_best_single`` compares an
     oracle with the best single score, None where there is none but MCP. ``lacking`` is the number of bootstrap
-    replicates without an error, or without a correct prediction, ``clusters`` that of the clusters which were
+    replicates without an error, or without a correct prediction; ``units`` is the number of rows, or of clusters,
+    that hold an error, or a correct prediction, whichever is smaller; ``clusters`` that of the clusters which were
     resampled, None where rows were. ``risk_at_coverage``, ``coverage_at_risk`` and ``threshold_at_risk``, from which
     confidence on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each
     probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
@@ -60,6 +61,7 @@ class Row:
     metrics: dict[str, Estimate]
     vs_mcp: dict[str, Difference] | None
     lacking: int
+    units: int
     clusters: int | None
     risk_at_coverage: dict[int, Estimate]
     coverage_at_risk: dict[int, Estimate]
@@ -163,6 +165,7 @@ def table_rows(
             metrics={name: estimates[name] for name in METRICS},
             vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
             lacking=resampled.lacking,
+            units=resampled.units,
             clusters=resampled.clusters,
             risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
             coverage_at_risk={point.percent: estimates[point] for point in RISKS},

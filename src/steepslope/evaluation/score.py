@@ -1,6 +1,6 @@
 """From names of scores and folders of oracles to confidences."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import require_same_classifier
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
-from steepslope.oracle import Oracle
+from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.outputs.arrays import require_same_names
@@ -136,15 +136,22 @@ def _with_gates(scored: list[Scored], outputs: ClassifierOutputs, resources: Res
     """Attach each gate to the score that gives its confidences; one that no score gives becomes a score of its own."""
     found = list(scored)
     for folder, gate in resources.gates.items():
-        own = _by_gate(folder, gate, outputs, resources)
-        place = next((i for i, one in enumerate(found) if np.array_equal(one.confidence, own.confidence)), len(found))
+        own = _by_gate(folder, gate, outputs, resources, {one.name for one in found})
+        place = next((i for i, one in enumerate(found) if _alike(one, own)), len(found))
         ranked = found[place] if place < len(found) else own
         found[place : place + 1] = [replace(ranked, gates=(*ranked.gates, gate))]
     return found
 
 
-def _by_gate(folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Resources) -> Scored:
-    """Return what a gate ranks by."""
+def _alike(one: Scored, other: Scored) -> bool:
+    """Return whether two scores give the same confidences, but for what devices differ in."""
+    return one.scale == other.scale and np.allclose(one.confidence, other.confidence, rtol=1e-5, atol=1e-6)
+
+
+def _by_gate(
+    folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Resources, taken: Collection[str]
+) -> Scored:
+    """Return what a gate ranks by, under the name of its folder, or its path where that name is taken."""
     judge = gate.judge
     with located(f"gate {folder}"):
         if judge is None:
@@ -152,13 +159,11 @@ def _by_gate(folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Res
                 "expected a gate with an oracle or a score of its own, found one of confidences alone"
             )
         require_same_classifier(gate, outputs)
-        if resources.open_images is not None and judge.oracle is not None and judge.oracle.is_image_oracle:
-            judge = judge.seeing(resources.open_images(outputs))
-        seen = int(judge.fitted_on(outputs).sum())
-        if seen and not resources.allow_fit_rows:
-            raise SteepslopeError(f"its oracle was fitted on {seen:,} of these {len(outputs):,} rows: {TELLS_NOTHING}")
-        loss = None if judge.oracle is None else judge.oracle.loss
-        return Scored(Path(folder).name, loss, judge.confidence(outputs), judge.model.scale, fit_rows=seen)
+        name = Path(folder).resolve().name
+        label = next(one for one in (name, folder, f"{folder} ({len(taken)})") if one not in taken)
+        if judge.oracle is None:
+            return Scored(label, None, judge.confidence(outputs), judge.model.scale)
+        return _of_oracle(judge.oracle, label, outputs, resources)
 
 
 def _given(names: Sequence[str], predictions: Confidences) -> Scored:
@@ -209,17 +214,19 @@ def fit_set_of(name: str, outputs: ClassifierOutputs, resources: Resources) -> C
 def _by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     oracle = Oracle.load(folder, resources.backbones)
     with located(f"oracle {folder}"):
-        seen = oracle.rows_fitted_on(outputs)
-        if seen and not resources.allow_fit_rows:
-            raise SteepslopeError(
-                f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {TELLS_NOTHING}"
-            )
-        if oracle.is_image_oracle and resources.open_images is not None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            oracle = oracle.on(resources.open_images(outputs), device=device)
-        judged = oracle.standardised(outputs) if resources.standardise else outputs
-        confidence = _known(oracle.trust_logit(judged))
-        weights = oracle.handed_over(judged)
+        return _of_oracle(oracle, label, outputs, resources)
+
+
+def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
+    seen = oracle.rows_fitted_on(outputs)
+    if seen and not resources.allow_fit_rows:
+        raise SteepslopeError(f"{seen:,} of these {len(outputs):,} rows are those it was fitted on: {TELLS_NOTHING}")
+    if oracle.is_image_oracle and resources.open_images is not None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        oracle = oracle.on(resources.open_images(outputs), device=device)
+    judged = oracle.standardised(outputs) if resources.standardise else outputs
+    confidence = _known(oracle.trust_logit(judged))
+    weights = oracle.handed_over(judged)
     return Scored(
         label,
         oracle.loss,

@@ -11,14 +11,15 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, Grid, number_cell
 from steepslope.report.web.gallery import class_names
 
-MOST_GROUPS = 500  # of a table; details.json has all
+MOST_GROUPS = 500  # of a table
 LABEL = "label"
 PAIRS = 20
 WORSE = "◄ served worse"
 NOTE = (
     "Of each score: the risk, which is the fraction of errors among what it trusts at its own threshold, and below it "
     "the coverage, which is the fraction that it trusts. Served worse: a higher risk than all other groups together, "
-    "by Fisher's test at 5 %, after Holm's correction for the number of groups."
+    "by Fisher's test at 5 %, which takes rows as independent, after Holm's correction for the number of groups, not "
+    "for that of scores."
 )
 
 

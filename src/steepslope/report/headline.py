@@ -8,10 +8,13 @@ import numpy as np
 from steepslope.evaluation.evaluation import looks_unlike
 from steepslope.evaluation.rows import Row
 from steepslope.evaluation.score import BASELINE
-from steepslope.metrics.intervals import Difference
+from steepslope.metrics.groups import holm
 from steepslope.oracle.base import FEW_ERRORS
+from steepslope.report.tables import heading
 
 FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
+SIGNIFICANT = 0.05
+BY_LUCK = f"below about {FEW_ERRORS}, all numbers depend on luck"
 
 
 class Remark(NamedTuple):
@@ -28,29 +31,40 @@ def leader(rows: Sequence[Row]) -> Row:
 
 
 def headline(rows: Sequence[Row]) -> str:
-    """Return the sentence on the best score: how many errors it finds where 95 % of the correct are trusted."""
+    """Return the sentence on the best score: how many errors it finds where 95 % of the correct are trusted.
+
+    Whether it is better than MCP is judged by AURC, by which it was chosen, after Holm's correction for the number of
+    scores among which it was.
+    """
     best, first = leader(rows), rows[0]
     if np.isnan(best.metrics[FOUND_AT]["value"]):
         return "Nothing can be compared: that needs both errors and correct predictions."
-    found = f"{best.name} finds {_found(best)} of the errors while trusting 95 % of the correct predictions"
+    found = f"{best.name} finds {_found(best)} of the errors while trusting at least 95 % of the correct predictions"
     if best is first or best.vs_mcp is None:
         return f"{found}."
-    return f"{found}; {first.name.upper()} finds {_found(first)}{_ending(best.vs_mcp[FOUND_AT])}"
+    return f"{found}; {first.name.upper()} finds {_found(first)}{_ending(best, rows)}"
 
 
 def _found(row: Row) -> str:
     return f"{100 * (1 - row.metrics[FOUND_AT]['value']):.0f} %"
 
 
-def _ending(difference: Difference) -> str:
-    """Return what is to be said of fewer errors that are missed: clear or not, by the interval."""
-    if np.isnan(difference["low"]):
-        return ". Without resamples it is not known if by luck."
-    if difference["high"] < 0:
-        return "."
-    if difference["low"] > 0:
-        return ": clearly more, so MCP is the better choice."
-    return ". The difference may be luck."
+def _ending(best: Row, rows: Sequence[Row]) -> str:
+    """Return what is to be said of the difference: clear by AURC, or not."""
+    others = [row for row in rows if row.name != BASELINE]
+    known = {
+        row.name: row.vs_mcp["aurc"]["p"] for row in others if row.vs_mcp and not np.isnan(row.vs_mcp["aurc"]["p"])
+    }
+    assert best.vs_mcp is not None
+    difference, more = best.vs_mcp["aurc"], -best.vs_mcp[FOUND_AT]["value"]
+    if best.name not in known:
+        return ". Without resamples it is not known whether this is luck."
+    corrected = dict(zip(known, holm(np.array(list(known.values()))), strict=True))
+    if corrected[best.name] >= SIGNIFICANT:
+        return ". By AURC the difference may be luck."
+    if difference["value"] > 0:
+        return ". By AURC, MCP is clearly better."
+    return "." if more > 0 else ". By AURC it is clearly better all the same."
 
 
 def remarks(rows: Sequence[Row]) -> list[Remark]:
@@ -60,20 +74,21 @@ def remarks(rows: Sequence[Row]) -> list[Remark]:
 
 def _of_rows(rows: Sequence[Row]) -> Iterator[Remark]:
     first = rows[0]
-    accuracy = first.metrics["accuracy"]["value"]
-    errors = round(first.n * (1 - accuracy))
-    yield Remark(f"{first.n:,} predictions, {errors:,} wrong (accuracy {100 * accuracy:.2f} %)")
+    errors = round(first.n * (1 - first.metrics["accuracy"]["value"]))
+    yield Remark(heading(rows))
     if first.clusters is not None:
         yield Remark(f"{first.clusters:,} clusters, which were resampled as wholes")
-    rare, side = min((errors, "errors"), (first.n - errors, "correct predictions"))
-    if rare < FEW_ERRORS:
-        yield Remark(f"only {rare} {side}: below about {FEW_ERRORS}, all numbers depend on luck", warns=True)
+    rare, side = min((errors, "wrong"), (first.n - errors, "correct"))
+    if first.clusters is not None and first.units < min(rare, FEW_ERRORS):
+        yield Remark(f"only {first.units} clusters with a {side} prediction: {BY_LUCK}", warns=True)
+    elif rare < FEW_ERRORS:
+        yield Remark(f"only {rare} {side} prediction{'' if rare == 1 else 's'}: {BY_LUCK}", warns=True)
 
 
 def _of_choice(rows: Sequence[Row]) -> Iterator[Remark]:
     others = sum(row.name != BASELINE for row in rows)
     if others > 1:
-        yield Remark(f"the best of {others} by AURC on these rows, which flatters it a little")
+        yield Remark(f"chosen among {others} by AURC on these rows, which makes its lead look larger than it is")
 
 
 def _of_shift(rows: Sequence[Row]) -> Iterator[Remark]:
@@ -82,8 +97,8 @@ def _of_shift(rows: Sequence[Row]) -> Iterator[Remark]:
             part, usual = row.handed_over.part, row.handed_over.usual
             unlike = looks_unlike(part, usual)
             look = "unlike" if unlike else "like"
-            shares = f"{100 * part:.0f} % look shifted, {100 * usual:.0f} % did among its fit set"
-            yield Remark(f"to {row.name} these images look {look} those it was fitted on ({shares})", unlike)
+            how = f"handed over by {100 * part:.0f} % on average, {100 * usual:.0f} % in its fit set"
+            yield Remark(f"to {row.name} these images look {look} those it was fitted on ({how})", unlike)
 
 
 def _of_fit_rows(rows: Sequence[Row]) -> Iterator[Remark]:

@@ -19,14 +19,14 @@ from steepslope.metrics.measures import METRICS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import Grid, markdown
 from steepslope.report.group_tables import class_grids
-from steepslope.report.headline import headline, leader, remarks
+from steepslope.report.headline import Remark, headline, leader, remarks
 from steepslope.report.row_table import ROWS, evaluation_columns, write_report_rows
 from steepslope.report.summary import definitions, summary_grid
 from steepslope.report.tables import detail_grids, heading, main_grid
 from steepslope.report.web import charts
 from steepslope.report.web.gallery import NO_SOURCES, Sources, cards, chosen_rows, class_names
 from steepslope.report.web.page_charts import page_charts
-from steepslope.report.web.page_scores import page_scores
+from steepslope.report.web.page_scores import page_scores, promises
 from steepslope.report.web.shell import web_page
 from steepslope.utilities.files import staged_folder, write_json
 from steepslope.utilities.results import MADE, Result
@@ -69,9 +69,9 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES) -> str:
     rows, names = evaluation.rows, [one.name for one in evaluation.scored]
     best = names.index(leader(rows).name)
     chosen = page_charts(evaluation, sources.sweeps)
-    packed = packed_rows(evaluation)
+    packed, scores = packed_rows(evaluation), page_scores(evaluation)
     data = {
-        **page_scores(evaluation),
+        **scores,
         "leader": best,
         "charts": chosen.specs,
         "cards": cards(evaluation, chosen_rows(evaluation.predictions, evaluation.scored, best), sources),
@@ -83,26 +83,24 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES) -> str:
         "page.html",
         title=evaluation.title or "Which predictions to trust",
         headline=headline(rows),
-        remarks=remarks(rows),
+        remarks=[*remarks(rows), *(Remark(one, warns=True) for one in evaluation.cautions)],
         data=data,
         scripts=SCRIPTS,
         contents=_contents(chosen, bool(groups)),
         definitions=definitions([summary, *groups, *grids]),
         summary=summary,
         names=names,
-        lines={name: {"color": charts.color(i), "dash": _dash(i)} for i, name in enumerate(names)},
+        lines=charts.looks(names),
         verdicts=verdicts(rows),
         groups=groups,
         grids=grids,
-        marked=any(one.gates for one in evaluation.scored),
+        promises=promises(evaluation),
+        certified=any(one["certified"] for one in scores["scores"]),
+        independent=rows[0].clusters is None,
         no_images=sources.no_images,
         has_rows=packed is not None,
         shown=chosen,
     )
-
-
-def _dash(place: int) -> str:
-    return " ".join(f"{length:g}" for length in charts.dash(place))
 
 
 def _classes(evaluation: Evaluation) -> list[str]:
@@ -113,7 +111,7 @@ def _classes(evaluation: Evaluation) -> list[str]:
 def _contents(shown: Any, has_groups: bool) -> dict[str, str]:
     return {
         "scores": "Scores",
-        "point": "Where to cut",
+        "point": "Operating point",
         "confidences": "Confidences",
         **({"probability": "P(correct)"} if shown.reliabilities else {}),
         **({"slopes": "Slopes"} if shown.sweeps else {}),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.stats import binomtest
 
-from steepslope.metrics import risk_coverage_curve
+from steepslope.metrics import coverage_at_risk, fpr_at_tpr, risk_coverage_curve
 from steepslope.report.web.operating_points import OperatingPoints
 
 VALUES = st.sampled_from([-np.inf, -1e308, -2.0, -0.5, 0.0, 1e-300, 0.5, 0.5000000000000001, 3.0, 1e308, np.inf])
@@ -18,15 +18,14 @@ ROWS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=60)
 def test_counts_are_those_of_a_loop(rows: list[tuple[float, bool]], also: list[float]) -> None:
     confidence, is_correct = np.array([value for value, _ in rows]), np.array([right for _, right in rows])
     points = OperatingPoints.of(confidence, is_correct, also)
-    for threshold, correct, wrong in zip(points.threshold, points.correct, points.wrong, strict=True):
+    for threshold, correct, wrong in list(zip(points.threshold, points.correct, points.wrong, strict=True))[:-1]:
         above = [right for value, right in rows if value > threshold]
         assert (correct, wrong) == (sum(above), len(above) - sum(above))
+    assert (points.correct[-1], points.wrong[-1]) == (is_correct.sum(), (~is_correct).sum())
     assert np.all(np.diff(points.threshold) < 0)
     assert points.correct[0] + points.wrong[0] == 0
     accepted = set((points.correct + points.wrong).tolist())
-    lowest_is_minus_infinity = bool(np.isneginf(confidence.min()))  # nothing lies below it
     assert accepted >= {int(np.sum(confidence > value)) for value in confidence}
-    assert lowest_is_minus_infinity or len(rows) in accepted
     for threshold in also:
         assert points.threshold[points.at(threshold)] == threshold
 
@@ -37,7 +36,20 @@ def test_many_rows_have_few_points_and_these_lie_on_the_curve() -> None:
     confidence = rng.normal(size=30_000) + 2 * is_correct
     points = OperatingPoints.of(confidence, is_correct)
     curve = risk_coverage_curve(confidence, is_correct)
-    assert 400 < len(points) <= 605
+    assert 400 < len(points) <= 615
+    stops = {
+        name: int(accepted)
+        for (name, place) in points.stops
+        for accepted in [points.correct[place] + points.wrong[place]]
+    }
+    for percent in (1, 2, 5):
+        assert stops[f"risk ≤ {percent} % on these rows"] == round(
+            30_000 * coverage_at_risk(confidence, is_correct, percent / 100)
+        )
+    for percent in (80, 90, 95):
+        assert stops[f"coverage {percent} %"] == 300 * percent
+    place = dict(points.stops)["TPR 95 %"]
+    assert points.wrong[place] / points.wrong[-1] == fpr_at_tpr(confidence, is_correct, tpr=0.95)
     accepted = points.correct + points.wrong
     assert np.diff(accepted).max() <= 80  # an even spacing by coverage
     assert np.diff(points.wrong).max() <= 9  # and by errors

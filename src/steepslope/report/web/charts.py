@@ -1,7 +1,7 @@
 """The charts of a page, as Vega-Lite specifications: plain data, which the page's script fills and the reader moves.
 
 A chart names the data that the page gives it: ``curves``, a row for each score and operating point; ``bands``, the
-intervals of the risk; ``now``, the operating point that the reader has chosen; ``marks``, certified thresholds.
+intervals of the risk; ``now``, the operating point that the reader has chosen; ``certified``, certified thresholds.
 Colours are the page's own, by name, so that a chart is light or dark as the page is.
 """
 
@@ -83,13 +83,15 @@ def risk_coverage(names: Sequence[str], highest: float) -> Spec:
         "encoding": {"x": quantity("coverage", "coverage", UNIT), "y": quantity("low", "selective risk", scale),
                      "y2": {"field": "high"}},
     }  # fmt: skip
-    marks = {
-        "data": {"name": "marks"},
+    certified = {
+        "data": {"name": "certified"},
         "mark": {"type": "rule", "strokeDash": [3, 3], "color": "var(--text)"},
         "encoding": {"x": quantity("coverage", "coverage", UNIT), "tooltip": {"field": "label"}},
     }
-    title, uses = "Selective risk at each coverage", ("curves", "now", "bands", "marks")
-    return line_chart(names, title, "coverage", "risk", ("coverage", "selective risk"), highest, [band, marks], uses)
+    title, uses = "Selective risk at each coverage", ("curves", "now", "bands", "certified")
+    return line_chart(
+        names, title, "coverage", "risk", ("coverage", "selective risk"), highest, [band, certified], uses
+    )
 
 
 def roc(names: Sequence[str]) -> Spec:
@@ -140,7 +142,7 @@ def histogram(name: str, confidence: NDArray[np.float64], is_correct: NDArray[np
         "mark": {"type": "rule", "color": "var(--text)", "strokeWidth": 1.5, "clip": True},
         "encoding": {"x": {"field": "threshold", "type": "quantitative"}},
     }
-    return chart(name, [bars, rule], uses=("now",), height=150, own=name)
+    return chart(f"Confidences of correct and wrong predictions, {name}", [bars, rule], ("now",), 150, own=name)
 
 
 def _edges(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -151,7 +153,7 @@ def _edges(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linspace(low, low + spread, BINS + 1))
 
 
-def reliability(title: str, series: Mapping[str, Sequence[Mapping[str, float]]], kinds: Sequence[str]) -> Spec:
+def reliability(name: str, series: Mapping[str, Sequence[Mapping[str, float]]], kinds: Sequence[str]) -> Spec:
     """Return how often predictions of some probability are correct, with intervals, a series for each estimate.
 
     ``kinds`` are the estimates that there may be, which have the same colours in all charts. Rows have ``predicted``,
@@ -178,6 +180,7 @@ def reliability(title: str, series: Mapping[str, Sequence[Mapping[str, float]]],
         "encoding": encoding | {"tooltip": tooltip("predicted", "observed", "low", "high")},
     }
     values = {"data": {"values": rows}}
+    title = f"P(correct) as it is estimated, and as it is counted, {name}"
     return chart(title, [ideal, values | bars, values | points], height=240)
 
 
@@ -190,7 +193,7 @@ def sweep(title: str, rows: Sequence[Mapping[str, float | None]], field: str, ax
         "mark": {"type": "line", "point": {"size": 40}},
         "encoding": {
             "x": quantity(field, axis, axis={}),
-            "y": quantity("value", "on the rows chosen by"),
+            "y": quantity("value", "on the held-out rows"),
             "color": {"field": "metric", "scale": {"domain": names, "range": [color(place) for place in range(3)]},
                       "legend": {"orient": "top", "title": None}},
         },

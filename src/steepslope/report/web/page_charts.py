@@ -32,7 +32,7 @@ class PageCharts:
 def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageCharts:
     """Return all charts; ``searches`` for slopes are known by the names of the oracles that they found."""
     names = [one.name for one in evaluation.scored]
-    correct = evaluation.predictions.is_correct
+    correct, independent = evaluation.predictions.is_correct, evaluation.rows[0].clusters is None
     lines = {
         "risk-coverage": charts.risk_coverage(names, highest_risk(evaluation.rows)),
         "roc": charts.roc(names),
@@ -43,7 +43,9 @@ def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageC
         for place, one in enumerate(evaluation.scored)
     }
     judged = {
-        f"reliability-{place}": {kind: reliability(p, correct) for kind, p in estimates(one, correct).items()}
+        f"reliability-{place}": {
+            kind: reliability(p, correct, independent) for kind, p in estimates(one, correct).items()
+        }
         for place, one in enumerate(evaluation.scored)
     }
     of_names = {

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from steepslope.evaluation.score import Scored
+from steepslope.gate.binomial import interval
 from steepslope.gate.probability import ProbabilityMap
 
 GROUPS = 10
@@ -22,11 +22,12 @@ Bools = NDArray[np.bool_]
 def estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Floats]:
     """Return all estimates of P(correct) that a score gives, (n,) each, by what they are.
 
-    They are its confidence, if that claims to be a probability; a map learnt on one half of these rows for the other,
-    if each half has errors and correct predictions; and the map of a gate, if one ranks by this score.
+    They are its confidence, if that claims to be a probability, which the sigmoid of the steep slope loss does not; a
+    map learnt on one half of these rows for the other, if each half has errors and correct predictions; and the map of
+    a gate, if one ranks by this score.
     """
     found: dict[str, Floats] = {}
-    if not scored.only_ranks:
+    if not scored.only_ranks and scored.natural_cut is None:
         found[AS_IT_IS] = scored.unit_confidence
     learnt = cross_fitted(scored, is_correct, seed)
     if learnt is not None:
@@ -58,19 +59,21 @@ def fitted_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap
     return ProbabilityMap.of(scored.confidence[chosen], right, of_log_odds=scored.scale == "logit")
 
 
-def reliability(probability: Floats, is_correct: Bools) -> list[Mapping[str, float]]:
+def reliability(probability: Floats, is_correct: Bools, independent: bool = True) -> list[Mapping[str, float]]:
     """Return ten groups of equal size by probability: its mean, and the fraction correct with its 95 % interval.
+
+    The exact interval (Clopper & Pearson, 1934) is that of ``independent`` rows; for others it is the fraction alone.
 
     >>> reliability(np.repeat([0.2, 0.8], 50), np.arange(100) >= 50)[0]["observed"]
     0.0
     """
     order = np.argsort(probability, kind="stable")
-    return [_group(probability[rows], is_correct[rows]) for rows in np.array_split(order, GROUPS) if len(rows)]
+    parts = [rows for rows in np.array_split(order, GROUPS) if len(rows)]
+    return [_group(probability[rows], is_correct[rows], independent) for rows in parts]
 
 
-def _group(probability: Floats, is_correct: Bools) -> Mapping[str, float]:
-    right, wrong = int(is_correct.sum()), int((~is_correct).sum())
-    low = float(beta.ppf(0.025, right, wrong + 1)) if right else 0.0
-    high = float(beta.ppf(0.975, right + 1, wrong)) if wrong else 1.0
-    numbers = {"predicted": float(probability.mean()), "observed": right / (right + wrong), "low": low, "high": high}
+def _group(probability: Floats, is_correct: Bools, independent: bool) -> Mapping[str, float]:
+    observed = float(is_correct.mean())
+    low, high = interval(int(is_correct.sum()), len(is_correct)) if independent else (observed, observed)
+    numbers = {"predicted": float(probability.mean()), "observed": observed, "low": low, "high": high}
     return {name: round(value, 5) for name, value in numbers.items()}

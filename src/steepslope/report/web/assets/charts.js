@@ -20,11 +20,17 @@ async function startCharts(dataOf) {
     const { uses, own } = spec.usermeta;
     const data = dataOf(own || null);
     spec.datasets = Object.fromEntries(uses.map((one) => [one, data[one]]));
-    const embedded = await vegaEmbed(place, spec, { actions: false, renderer: "svg", config: CONFIG, tooltip: { theme: "custom" } });
+    try {
+      const options = { actions: false, renderer: "svg", config: CONFIG, tooltip: { theme: "custom" } };
+      const embedded = await vegaEmbed(place, spec, options);
+      views[name] = { view: embedded.view, uses, own };
+    } catch (error) {
+      place.textContent = `This chart cannot be drawn here (${error.message}).`;
+      continue;
+    }
     place.setAttribute("role", "img");
     place.setAttribute("aria-label", spec.description);
-    place.firstElementChild.setAttribute("aria-hidden", "true");  // marks one by one tell nothing; tables have the numbers
-    views[name] = { view: embedded.view, uses, own };
+    place.firstElementChild.setAttribute("aria-hidden", "true");  // its marks are many, and tell nothing one by one
   }
 }
 

@@ -1,7 +1,8 @@
 startTables();
 startDownloads();
 startGallery();
+startPoint();
 startCharts(startData).then(() => {
-  startPoint();
+  showPoint();
   document.documentElement.dataset.ready = "true";
 });

@@ -39,7 +39,7 @@ function curves() {
 // What charts show at first: each score at its own start, and the page's own score where a chart shows all.
 function startData(name) {
   const score = report.scores.find((one) => one.name === name) || report.scores[report.leader];
-  return { curves: name === null ? curves() : [], now: [rates(score, score.start)], bands: score.bands, marks: score.marks };
+  return { curves: name === null ? curves() : [], now: [rates(score, score.start)], bands: score.bands, certified: score.certified };
 }
 
 function percent(value) {
@@ -67,13 +67,15 @@ function showPoint() {
   put("limits", limits && now.coverage > 0 ? `[${(100 * limits[0]).toFixed(2)}, ${(100 * limits[1]).toFixed(2)}]` : "");
   const p = score.points.p ? score.points.p[point.place] : NaN;
   put("p", percent(p), p);
+  put("p-by", score.points.p_by || "");
   put("threshold", shownNumber(now.threshold), now.threshold);
   put("unit", score.unit);
+  document.querySelector('[data-number="threshold"]').title = String(now.threshold);
   const slider = document.getElementById("slider");
   slider.max = score.points.threshold.length - 1;
   slider.value = point.place;
   slider.setAttribute("aria-valuetext", `coverage ${percent(now.coverage)}, risk ${percent(now.risk)}`);
-  fill({ now: [now], bands: score.bands, marks: score.marks }, score.name);
+  fill({ now: [now], bands: score.bands, certified: score.certified }, score.name);
   showGallery();
 }
 
@@ -82,6 +84,7 @@ function choose(score) {
   point.place = report.scores[score].start;
   const jump = document.getElementById("jump");
   jump.replaceChildren(new Option("…", ""), ...report.scores[score].stops.map((stop) => new Option(stop.label, stop.place)));
+  jump.value = report.scores[score].stops.some((stop) => stop.place === point.place) ? String(point.place) : "";
   showPoint();
 }
 

@@ -1,9 +1,10 @@
 // Tables that sort by a column, show the first rows of many, and define their columns on hover and focus.
 
+const NUMBER = /^[≤+−-]?\s*(\d[\d,]*)?\.?\d+(e[+-]?\d+)?(\s*[%‰])?$/i;  // not a date, nor a range
+
 function sortKey(cell) {
   const text = cell.firstChild ? cell.firstChild.textContent.trim() : "";
-  const number = parseFloat(text.replace(/[,≤]/g, "").replace("−", "-"));
-  return Number.isNaN(number) ? text : number;
+  return NUMBER.test(text) ? parseFloat(text.replace(/[,≤+\s]/g, "").replace("−", "-")) : text;
 }
 
 function compareKeys(a, b) {
@@ -41,9 +42,12 @@ function offerAll(table) {
   button.className = "more";
   button.textContent = `Show all ${count}`;
   button.addEventListener("click", () => {
+    const first = table.tBodies[0].rows[Number(table.dataset.shown)].cells[0];
     delete table.dataset.shown;
     showFirst(table);
     button.remove();
+    first.tabIndex = -1;
+    first.focus();
   });
   table.parentElement.after(button);
 }

@@ -55,7 +55,7 @@ def evaluate(
         Data spec of the images of the outputs, for oracles on images and for the report's gallery; by default the one
         that the outputs name.
     images
-        Show images in the report's gallery, embedded in the page; without them it has ids alone.
+        Show images in the report's gallery, embedded in the page; without them its cards are text alone.
     backbones
         Specs (module:…) of code of your own that oracles on images may run; a file cannot name it.
     groups

@@ -47,25 +47,28 @@ def write_report(
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
         write_report_rows(evaluation, staging / ROWS)
-        (staging / "table.md").write_text(text(evaluation), encoding="utf-8")
-        (staging / "report.html").write_text(page(evaluation, sources), encoding="utf-8")
+        groups = _class_grids(evaluation)
+        (staging / "table.md").write_text(text(evaluation, groups), encoding="utf-8")
+        (staging / "report.html").write_text(page(evaluation, sources, groups), encoding="utf-8")
 
 
-def text(evaluation: Evaluation) -> str:
-    """Return the report as Markdown."""
+def text(evaluation: Evaluation, groups: Sequence[Grid] | None = None) -> str:
+    """Return the report as Markdown; ``groups`` are its tables of classes and groups, if they are made already."""
     rows = evaluation.rows
     words = "\n".join(f"- {line}" for line in verdicts(rows))
-    grids = [*detail_grids(rows), *map(_shortened, _class_grids(evaluation))]
+    grids = [*detail_grids(rows), *map(_shortened, _class_grids(evaluation) if groups is None else groups)]
     parts = [headline(rows), heading(rows), markdown(main_grid(rows)), words, *map(markdown, grids)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _shortened(grid: Grid) -> Grid:
-    return grid._replace(rows=grid.rows[:SHOWN_GROUPS])
+    more = len(grid.rows) - SHOWN_GROUPS
+    note = f"{grid.note} {more:,} more rows are in report.html." if more > 0 else grid.note
+    return grid._replace(rows=grid.rows[:SHOWN_GROUPS], note=note)
 
 
-def page(evaluation: Evaluation, sources: Sources = NO_SOURCES) -> str:
-    """Return the report as one HTML page without outside parts."""
+def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] | None = None) -> str:
+    """Return the report as one HTML page without outside parts; ``groups`` are as :func:`text` takes them."""
     rows, names = evaluation.rows, [one.name for one in evaluation.scored]
     best = names.index(leader(rows).name)
     chosen = page_charts(evaluation, sources.sweeps)
@@ -78,7 +81,8 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES) -> str:
         "classes": _classes(evaluation),
         "files": {"metrics": metrics_csv(rows), "rows": packed},
     }
-    summary, groups, grids = summary_grid(rows), _class_grids(evaluation), detail_grids(rows)
+    summary, grids = summary_grid(rows), detail_grids(rows)
+    groups = _class_grids(evaluation) if groups is None else groups
     return web_page(
         "page.html",
         title=evaluation.title or "Which predictions to trust",
@@ -141,13 +145,20 @@ def metrics_csv(rows: Sequence[Row]) -> str:
 
 
 def packed_rows(evaluation: Evaluation) -> str | None:
-    """Return all rows as comma-separated values, gzipped, in base64; None where they are too many for a page."""
+    """Return all rows as comma-separated values, gzipped, in base64; None where they are too many for a page.
+
+    Where there is no room for all digits of the confidences, they have seven, which float32 has.
+    """
     n = len(evaluation.predictions)
     if n > MOST_ROWS:
         return None
     table = pa.table({"id": pa.array(evaluation.ids(np.arange(n))), **evaluation_columns(evaluation, slice(0, n))})
-    packed = gzip.compress(as_csv(table), 6, mtime=0)
-    return base64.b64encode(packed).decode() if len(packed) <= ROWS_ROOM else None
+    fewer = [pa.float32() if field.type == pa.float64() else field.type for field in table.schema]
+    for digits in (table, table.cast(pa.schema(zip(table.column_names, fewer, strict=True)), safe=False)):
+        packed = gzip.compress(as_csv(digits), 6, mtime=0)
+        if len(packed) <= ROWS_ROOM:
+            return base64.b64encode(packed).decode()
+    return None
 
 
 def as_csv(table: Any) -> bytes:

@@ -32,7 +32,7 @@ def summary_grid(rows: Sequence[Row]) -> Grid:
     best = any(row.vs_best_single for row in rows)
     columns = ["score", *map(_short, table_metrics().values()), *headings(best)]
     lines = [[*line[:known], *_differences(row, best)] for line, row in zip(main.rows, rows, strict=True)]
-    return Grid("Scores", columns, lines, f"{main.note} Differences are paired: green is clearly better, red worse.")
+    return Grid("Scores", columns, lines, f"{main.note} Differences are paired: ▲ is clearly better, ▼ clearly worse.")
 
 
 def _short(metric: Metric) -> str:
@@ -61,10 +61,12 @@ def difference_cell(metric: Metric, difference: Difference | None) -> Cell:
 
 
 def definitions(grids: Sequence[Grid]) -> dict[str, str]:
-    """Return what each column of some tables means, by its heading, as far as that is not plain from the heading."""
+    """Return what each column of some tables means, by its heading; where nothing is known, the note of its table."""
     known = {**_of_metrics({**METRICS, **SEPARABILITY}), **MORE_DEFINITIONS}
+    notes = {heading: grid.note for grid in reversed(grids) for heading in grid.columns[1:] if grid.note}
     used = dict.fromkeys(chain.from_iterable(grid.columns for grid in grids))
-    return {heading: known[heading] for heading in used if heading in known}
+    meanings = notes | known
+    return {heading: meanings[heading] for heading in used if heading in meanings}
 
 
 def _of_metrics(metrics: Mapping[str, Metric]) -> dict[str, str]:

@@ -33,7 +33,9 @@ def terminal_titles() -> list[str]:
 
 def main_grid(rows: Sequence[Row]) -> Grid:
     """Return every metric with its interval, and the paired difference of the AUC to MCP's."""
-    note = "In percent, with 95 % bootstrap intervals; TPR and TNR at each score's own threshold."
+    known = any(not math.isnan(estimate["low"]) for row in rows for estimate in row.metrics.values())
+    intervals = "with 95 % bootstrap intervals" if known else "without intervals, for lack of resamples"
+    note = f"In percent, AURC and AUGRC in thousandths, {intervals}; TPR and TNR at each score's own threshold."
     if rows[0].clusters is not None:
         note += f" Whole clusters were resampled, of which there are {rows[0].clusters:,}."
     if rows[0].lacking:
@@ -113,7 +115,8 @@ def confusion_grid(rows: Sequence[Row]) -> Grid:
     """Return the four counts at each score's own threshold."""
     cells = {row.name: [Cell(f"{count:,}") for count in row.confusion.values()] for row in rows if row.confusion}
     columns = ["trusted, correct", "trusted, wrong", "not trusted, correct", "not trusted, wrong"]
-    return _score_grid("Confusion at each score's own threshold", columns, cells)
+    note = "Numbers of predictions. Trusted: with a confidence above the score's own threshold."
+    return _score_grid("Confusion at each score's own threshold", columns, cells, note)
 
 
 def cut_grid(rows: Sequence[Row]) -> Grid:

@@ -22,7 +22,7 @@ def test_counts_are_those_of_a_loop(rows: list[tuple[float, bool]], also: list[f
         above = [right for value, right in rows if value > threshold]
         assert (correct, wrong) == (sum(above), len(above) - sum(above))
     assert (points.correct[-1], points.wrong[-1]) == (is_correct.sum(), (~is_correct).sum())
-    assert np.all(np.diff(points.threshold) < 0)
+    assert np.all(points.threshold[1:] < points.threshold[:-1])
     assert points.correct[0] + points.wrong[0] == 0
     accepted = set((points.correct + points.wrong).tolist())
     assert accepted >= {int(np.sum(confidence > value)) for value in confidence}

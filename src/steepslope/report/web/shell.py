@@ -19,6 +19,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from steepslope.errors import SteepslopeError
+
 ASSETS = files("steepslope.report.web") / "assets"
 BUNDLE = """import sys, vl_convert
 sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode())"""
@@ -90,4 +92,8 @@ def library() -> Future[str]:
 
 
 def _bundled() -> str:
-    return subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, check=True, encoding="utf-8").stdout
+    done = subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, check=False, encoding="utf-8")
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise SteepslopeError(f"the library of the page's charts cannot be put together: {reason}", "vl-convert-python")
+    return done.stdout

@@ -23,7 +23,7 @@ BLOCK_GROUPS = 2**15  # of more groups so many are added at a time, which fit in
 class Ranking:
     """How many correct and wrong predictions lie at each distinct confidence, most confident first.
 
-    ``rows`` is the sort, with g distinct confidences. Errors are few, so they are counted at the e marked groups
+    ``rows`` is the sort, with g distinct confidences. Errors are few, so they are counted at the e listed groups
     alone, which are those that can hold one: ``wrong_there`` are their counts (e,). ``correct_so_far`` are the sums
     over the rows that are correct, in their order. Most metrics need no more; what is (g,) is made when it is asked
     for. Counts may be zero in resamples; they are whole numbers in float64, since they are added, multiplied and
@@ -57,7 +57,7 @@ class Ranking:
 
     @cached_property
     def wrong_so_far(self) -> Floats:
-        """Wrong predictions in the first marked groups, (e + 1,)."""
+        """Wrong predictions in the first listed groups, (e + 1,)."""
         return np.concatenate([[0], np.cumsum(self.wrong_there)])
 
     @cached_property
@@ -66,7 +66,7 @@ class Ranking:
         return self._wrong_above(slice(0, len(self.distrust)))
 
     def _wrong_above(self, groups: slice) -> Floats:
-        passed = np.searchsorted(self.rows.marked, np.arange(groups.start, groups.stop), side="right")
+        passed = np.searchsorted(self.rows.listed, np.arange(groups.start, groups.stop), side="right")
         return self.wrong_so_far[passed]
 
     @cached_property
@@ -86,18 +86,18 @@ class Ranking:
 
     @cached_property
     def errors(self) -> Errors:
-        """The view from the errors, at all marked groups: most metrics are sums over them, and they are few."""
+        """The view from the errors, at all listed groups: most metrics are sums over them, and they are few."""
         return self._errors(slice(0, len(self.wrong_there)))
 
     def _errors(self, part: slice) -> Errors:
-        ends, starts = self.rows.marked_ends[part], self.rows.marked_starts
+        ends, starts = self.rows.listed_ends[part], self.rows.listed_starts
         above = self.correct_so_far.take(ends)
         correct = np.zeros(len(ends)) if starts is None else above - self.correct_so_far.take(starts[part])
         return Errors(self, correct, self.wrong_there[part], above, above + self.wrong_so_far[1:][part])
 
     @cached_property
     def reach(self) -> Reach:
-        """What lies above each marked group; where they are many, also all sums, since parts are passed but once."""
+        """What lies above each listed group; where they are many, also all sums, since parts are passed but once."""
         count = len(self.wrong_there)
         if count <= AT_ONCE:
             return Reach(self.errors.before, self.errors.accepted, self.errors.risk_before, {})
@@ -110,7 +110,7 @@ class Ranking:
         return reach
 
     def sum_over_errors(self, name: str) -> float:
-        """Return the sum that one of :data:`SUMS` has over all marked groups."""
+        """Return the sum that one of :data:`SUMS` has over all listed groups."""
         sums = self.reach.sums
         return sums[name] if sums else float(np.sum(SUMS[name](self.errors)))
 
@@ -131,7 +131,7 @@ class Ranking:
         In resamples of more than ``AT_ONCE`` distinct confidences, copies of a row that has its confidence alone follow
         each other, in place of sharing a threshold; the mean precision is then lower by less than ln(n) / n. Such a row
         adds 1 − w/k for each place k of a copy, after w errors; between two errors these fractions are w times a
-        difference of harmonic numbers, so that only the marked groups have to be passed.
+        difference of harmonic numbers, so that only the listed groups have to be passed.
         """
         if not self.repeats or len(self.distrust) <= AT_ONCE:
             return sum(map(self._precisions, blocks(len(self.distrust), AT_ONCE)))
@@ -166,12 +166,12 @@ class Ranking:
         """Return how many correct and wrong predictions lie in the first groups."""
         if groups == 0:
             return 0, 0
-        marked = int(np.searchsorted(self.rows.marked, groups))
-        return self.correct_so_far.at(int(self.rows.correct_ends[groups - 1])), int(self.wrong_so_far[marked])
+        listed = int(np.searchsorted(self.rows.listed, groups))
+        return self.correct_so_far.at(int(self.rows.correct_ends[groups - 1])), int(self.wrong_so_far[listed])
 
 
 class Reach(NamedTuple):
-    """Predictions above, and at or above, each marked group, and the fraction of errors above it, 0 of none, (e,).
+    """Predictions above, and at or above, each listed group, and the fraction of errors above it, 0 of none, (e,).
 
     ``sums`` are those of :data:`SUMS` where these were made.
     """
@@ -184,7 +184,7 @@ class Reach(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Counts of a ranking at marked groups, float64 (e,): in the group, then at or above its threshold."""
+    """Counts of a ranking at listed groups, float64 (e,): in the group, then at or above its threshold."""
 
     ranking: Ranking
     correct: Floats
@@ -244,7 +244,7 @@ def _precision_of_correct(at: Errors) -> Floats:
     """Return what the group adds to :attr:`Ranking.precision_sum`, and its errors to that of the groups below."""
     last, first = at.harmonic
     of_errors = at.wrong * last + at.wrong_before * (last - first)
-    if at.ranking.rows.marked_starts is None:
+    if at.ranking.rows.listed_starts is None:
         return of_errors
     return of_errors + at.correct * (at.correct_above / np.maximum(at.accepted, 1) - 1)
 
@@ -263,15 +263,15 @@ class RankedRows:
 
     ``order`` are the rows (n,), those of the errors before those that are correct. ``distrust`` is the negated
     confidence of each group, ascending, float64 (g,); ``correct_ends`` is how many rows of the correct lie at or above
-    it, (g,). ``marked`` are the indices (e,) of the groups that hold an error, and where there are more than
+    it, (g,). ``listed`` are the indices (e,) of the groups that hold an error, and where there are more than
     ``AT_ONCE`` groups, also of those that hold several rows. ``error_ends`` is how many rows of the errors lie at or
-    above each marked group, (e,).
+    above each listed group, (e,).
     """
 
     order: NDArray[np.intp]
     distrust: Floats
     correct_ends: NDArray[np.intp]
-    marked: NDArray[np.intp]
+    listed: NDArray[np.intp]
     error_ends: NDArray[np.intp]
 
     @property
@@ -281,25 +281,25 @@ class RankedRows:
         return self.order[:count], self.order[count:]
 
     @cached_property
-    def marked_ends(self) -> NDArray[np.intp]:
-        """How many rows of the correct lie at or above each marked group, (e,)."""
-        return self.correct_ends[self.marked]
+    def listed_ends(self) -> NDArray[np.intp]:
+        """How many rows of the correct lie at or above each listed group, (e,)."""
+        return self.correct_ends[self.listed]
 
     @cached_property
-    def marked_starts(self) -> NDArray[np.intp] | None:
-        """How many rows of the correct lie above each marked group, (e,); None where no marked group holds one."""
-        starts = np.concatenate([[0], self.correct_ends])[self.marked]
-        return None if np.array_equal(starts, self.marked_ends) else starts
+    def listed_starts(self) -> NDArray[np.intp] | None:
+        """How many rows of the correct lie above each listed group, (e,); None where no listed group holds one."""
+        starts = np.concatenate([[0], self.correct_ends])[self.listed]
+        return None if np.array_equal(starts, self.listed_ends) else starts
 
     def ranking(self, times: NDArray[np.uint8] | None = None) -> Ranking:
         """Count all rows once, or each as many ``times`` as it was drawn, (n,)."""
         wrong, correct = self.sides
         counts = np.ones(len(self.order), dtype=np.uint8) if times is None else times
         sums = Sums.of(counts, correct)
-        return Ranking(self, sums, self._at_marked(counts.take(wrong)), repeats=times is not None)
+        return Ranking(self, sums, self._at_listed(counts.take(wrong)), repeats=times is not None)
 
-    def _at_marked(self, times: NDArray[np.uint8]) -> Floats:
-        """Add up how often the errors of each marked group were drawn; some groups may hold none."""
+    def _at_listed(self, times: NDArray[np.uint8]) -> Floats:
+        """Add up how often the errors of each listed group were drawn; some groups may hold none."""
         if len(times) == len(self.error_ends):
             return times.astype(np.float64)
         return np.diff(np.cumsum(np.append(0, times))[self.error_ends], prepend=0).astype(np.float64)
@@ -321,15 +321,15 @@ def rank_rows(confidence: ArrayLike, is_correct: ArrayLike) -> RankedRows:
     starts = np.flatnonzero(np.concatenate([[True], distrust[1:] != distrust[:-1]]))
     ends = np.append(starts[1:], len(order))
     wrong_ends = np.cumsum(wrong)[ends - 1]
-    is_marked = np.diff(wrong_ends, prepend=0) > 0
+    is_listed = np.diff(wrong_ends, prepend=0) > 0
     if len(starts) > AT_ONCE:
-        is_marked |= ends - starts > 1
+        is_listed |= ends - starts > 1
     return RankedRows(
         order=np.concatenate([order[wrong], order[~wrong]]),
         distrust=distrust[starts],
         correct_ends=ends - wrong_ends,
-        marked=np.flatnonzero(is_marked),
-        error_ends=wrong_ends[is_marked],
+        listed=np.flatnonzero(is_listed),
+        error_ends=wrong_ends[is_listed],
     )
 
 

@@ -66,7 +66,7 @@ def risk_at_coverage_of(ranking: Ranking, coverage: float) -> float:
     """Return e_k / k for k = ⌈coverage · n⌉: inside a tie, the expectation over its random order."""
     k = max(1, math.ceil(coverage * ranking.n - 1e-9))
     before, accepted, *_ = ranking.reach
-    group = int(np.searchsorted(accepted, k, side="left"))  # the first marked one that does not end before k
+    group = int(np.searchsorted(accepted, k, side="left"))  # the first listed one that does not end before k
     wrong = float(ranking.wrong_so_far[group])
     if group < len(before) and before[group] < k:
         size = accepted[group] - before[group]

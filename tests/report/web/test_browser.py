@@ -291,3 +291,31 @@ def test_the_keyboard_moves_the_slider(shown: Shown, opened: Open) -> None:
     one.page.keyboard.press("ArrowLeft")
     assert int(one.page.input_value("#slider")) == before - 1
     assert one.page.get_attribute("#slider", "aria-valuetext").startswith("coverage ")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["9", "1,234", "–", "87.5", "-3.2", "+1.1"], ["-3.2", "+1.1", "9", "87.5", "1,234", "–"]),
+        (["2026-06-01", "2026-05-01", "2025-12-31"], ["2025-12-31", "2026-05-01", "2026-06-01"]),
+        (["10-20 years", "5-9 years", "class 10", "class 9"], ["5-9 years", "10-20 years", "class 9", "class 10"]),
+        (["3 → 8", "3 → 5", "10 → 1"], ["3 → 5", "3 → 8", "10 → 1"]),
+        (["Infinity", "zebra", "ant"], ["ant", "Infinity", "zebra"]),
+    ],
+)
+def test_numbers_sort_as_numbers_and_text_as_text(
+    shown: Shown, opened: Open, texts: list[str], expected: list[str]
+) -> None:
+    found = opened(shown.report).page.evaluate(
+        """texts => {
+          const table = document.createElement("table");
+          const cell = text => Object.assign(document.createElement("td"), { textContent: text });
+          table.createTHead().insertRow().append(cell("x"));
+          const body = table.createTBody();
+          for (const text of texts) body.insertRow().append(cell(text));
+          sortTable(table, 0, false);
+          return [...body.rows].map(row => row.innerText.trim());
+        }""",
+        texts,
+    )
+    assert found == expected

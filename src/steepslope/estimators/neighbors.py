@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
+CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
 SAME = 1e-6  # distances this close, relatively, are ties
 SPARE = 8  # candidates beyond those wanted
 GROUP = 64  # columns whose least is found first
@@ -221,6 +222,40 @@ class Index:
     def _require_at_least(self, count: int) -> None:
         if count > len(self.points):
             raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
+
+
+def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Return the places of each query's nearest references, nearest first, (n, d) and (m, d) -> (n, min(count, m)).
+
+    Of equally near ones the first are taken; −1 stands where fewer are at a finite distance. For a few hundred queries:
+    references, mapped or not, are read once in blocks, and those that may be near are measured in float64.
+    """
+    wide = queries.astype(np.float64)
+    middle = wide.mean(axis=0)
+    centre = np.where(np.isfinite(middle), middle, 0)
+    wide -= centre
+    places = np.full((len(queries), min(count, len(references))), -1)
+    squared = np.full(places.shape, np.inf)
+    for part in blocks(len(references), max(1, CHUNK_ENTRIES // max(wide.shape))):
+        block = read_rows(references, part) - centre
+        least = _least_possible(wide, block)
+        for row in np.flatnonzero((~(least > squared[:, -1:])).any(axis=1)):
+            order = np.argsort(least[row], kind="stable")
+            for some in (order[:count], order[count:]):  # the first few leave little of the others
+                some = some[~(least[row, some] > squared[row, -1])]
+                found = np.append(squared[row], np.square(block[some] - wide[row]).sum(axis=1))
+                where = np.append(places[row], part.start + some)
+                kept = np.lexsort((where, found))[: places.shape[1]]
+                squared[row], places[row] = found[kept], where[kept]
+    return places
+
+
+def _least_possible(queries: Floats, points: Floats) -> NDArray[np.float32]:
+    """Return what squared distances are at least, (n, m), by products in float32; NaN where these do not know."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        q, p = queries.astype(np.float32), points.astype(np.float32)
+        own, lengths = ((1 - np.float32(CAUTION)) * np.square(one).sum(axis=1) for one in (q, p))
+        return np.asarray(own[:, None] + lengths - 2 * (q @ p.T))
 
 
 def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:

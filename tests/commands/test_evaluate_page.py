@@ -13,11 +13,16 @@ import vl_convert
 from PIL import Image
 
 from steepslope.cli import main
+from steepslope.commands.report_sources import report_sources, searches
+from steepslope.errors import SteepslopeError
+from steepslope.evaluation import evaluation
+from steepslope.finetuning.images import ImageFinder
 from steepslope.gate import Gate
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.page import page
 from steepslope.scores import SCORES
+from steepslope.shifts.specs import parse_data
 from tests.conftest import make_outputs
 from tests.evaluation.samples import with_scores
 
@@ -61,17 +66,112 @@ def test_images_are_embedded_unless_they_are_not_wanted(folder: Path) -> None:
 def test_a_page_tells_why_it_has_no_images(folder: Path) -> None:
     evaluated(folder, "")
     assert "does not say where its images are: give --data" in (folder / "out" / "report.html").read_text()
+    named(folder, "imagefolder:/no/such/folder")
+    evaluated(folder, "")
+    text = (folder / "out" / "report.html").read_text()
+    assert "Without images: data spec &#39;imagefolder:such/folder&#39;: no such folder." in text
+    assert "/no/such/folder" not in text
+
+
+def test_a_page_names_no_folder_of_whoever_made_it(folder: Path) -> None:
+    evaluated(folder, "")
+    text = (folder / "out" / "report.html").read_text()
+    assert f"Without images: {folder.name}/outputs: does not say where its images are" in text
+    assert str(folder.parent) not in text
+
+
+def named(folder: Path, data: str) -> None:
+    """Write into the outputs' manifest where their images are."""
     manifest = folder / "outputs" / "manifest.json"
     content = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**content, "extraction": {"data": "imagefolder:/no/such/folder"}}))
-    evaluated(folder, "")
-    assert "/no/such/folder" in (folder / "out" / "report.html").read_text()
+    manifest.write_text(json.dumps({**content, "extraction": {"data": data}}))
+
+
+def lacking(data: dict[str, Any]) -> set[str]:
+    return {card["id"] for card in data["cards"] if card.get("no_image") == "image not found"}
+
+
+def test_images_that_went_since_are_missing_on_their_cards_alone(folder: Path) -> None:
+    named(folder, f"imagefolder:{folder / 'images'}")
+    ids = ClassifierOutputs.load(folder / "outputs").require("ids").tolist()
+    shown = [card["id"] for card in evaluated(folder, "")["cards"]]
+    gone = [ids[0], *(name for name in shown if name != ids[0])][:7]
+    for name in gone:
+        (folder / "images" / name).unlink()
+    data = evaluated(folder, "")
+    assert lacking(data) == set(gone) & set(shown)
+    assert all("image" in card or card["id"] in gone for card in data["cards"])
+    note = f"{len(lacking(data))} of {len(shown)} images were not found by their ids."
+    assert note in (folder / "out" / "report.html").read_text()
+
+
+def test_of_data_that_are_named_the_first_image_has_to_be_there_before_anything_is_computed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ClassifierOutputs.load(folder / "outputs").require("ids").tolist()
+    options = f"--data imagefolder:{folder / 'images'}"
+    (folder / "images" / ids[-1]).unlink()
+    assert lacking(evaluated(folder, options)) <= {ids[-1]}
+    (folder / "images" / ids[0]).unlink()
+    monkeypatch.setattr(evaluation, "evaluate_predictions", lambda *_, **__: pytest.fail("too late"))
+    assert main(f"evaluate --outputs {folder / 'outputs'} --out {folder / 'new'} {options}".split()) == 2
+    assert f"found none with the id {ids[0]!r}" in capsys.readouterr().err
+
+
+class Doubled:
+    """A finder's data set in which one image's id is there twice."""
+
+    ids = ("a", "b", "a", "a", "c")
+
+
+def test_an_id_that_is_there_twice_has_no_image() -> None:
+    finder = ImageFinder(parse_data("digits:test"))
+    finder.open = lambda split: Doubled()  # type: ignore[assignment]
+    found = finder.places(["c", "a", "b", "d"])
+    assert [None if one is None else one[1] for one in found] == [4, None, 1, None]
+
+
+def test_images_are_found_in_the_split_with_the_most_of_them() -> None:
+    digits = {split: parse_data(f"digits:{split}").open() for split in ("train", "test")}
+    finder = ImageFinder(parse_data("digits"))
+    wanted = [str(digits["train"].ids[5]), *map(str, digits["test"].ids[2:4])]
+    found = finder.places(wanted)
+    assert found[0] is None
+    assert [one[1] for one in found if one is not None] == [2, 3]
+    with pytest.raises(SteepslopeError, match="none with the id"):
+        finder(wanted)
+
+
+class WordlessError(Exception):
+    """What a library raises without a word."""
+
+
+def test_exceptions_without_text_are_told_by_their_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named(folder, f"imagefolder:{folder / 'images'}")
+
+    def fail(*_: object) -> None:
+        raise WordlessError
+
+    monkeypatch.setattr(ImageFinder, "places", fail)
+    found = report_sources(ClassifierOutputs.load(folder / "outputs"), folder / "outputs")
+    assert (found.images, found.no_images) == (None, "WordlessError")
+
+
+def test_images_that_cannot_be_looked_up_any_more_do_not_end_the_report(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(folder, f"imagefolder:{folder / 'images'}")
+    found = report_sources(ClassifierOutputs.load(folder / "outputs"), folder / "outputs")
+    monkeypatch.setattr(ImageFinder, "places", lambda *_: 1 // 0)
+    assert found.images is not None
+    assert found.images(["a", "b"]) == [None, None]
 
 
 def test_data_that_are_named_must_have_the_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluated(folder, "")
     before = (folder / "out" / "report.html").read_bytes()
-    (folder / "images" / "c0").rename(folder / "images" / "c9")
+    of_first = ClassifierOutputs.load(folder / "outputs").require("ids")[0].split("/")[0]
+    (folder / "images" / of_first).rename(folder / "images" / "c9")
     capsys.readouterr()
     words = [
         "evaluate",
@@ -167,6 +267,40 @@ def test_a_search_for_slopes_is_shown_with_the_oracle_that_it_found(tmp_path: Pa
         assert [(one[field], one["TNR"]) for one in shown] == [(one[field], one["tnr"]) for one in trials[step]]
 
 
+def searched(tmp_path: Path, folder: str) -> None:
+    words = f"search --outputs {tmp_path}/held-out --inputs logits --negatives 1,3 --positives 1 --epochs 1"
+    assert main([*words.split(), "--out", f"{tmp_path}/{folder}"]) == 0
+
+
+def test_searches_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    make_outputs(200).save(tmp_path / "held-out")
+    for name in ("a/slopes", "b/slopes"):
+        searched(tmp_path, name)
+    found = searches([tmp_path / name / "oracle" for name in ("a/slopes", "b/slopes", "a/slopes")])
+    assert [*found] == ["a/slopes", "b/slopes"]
+    assert [*searches([tmp_path / "a/slopes/oracle"])] == ["slopes"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"\xff", b"[]", b"{}", b'{"criterion": "auc", "alpha_neg_trials": [], "alpha_pos_trials": []}',
+     b'{"criterion": "auc", "alpha_neg_trials": [1], "alpha_pos_trials": []}',
+     b'{"criterion": "none", "alpha_neg_trials": [], "alpha_pos_trials": []}', "too large"],
+)  # fmt: skip
+def test_a_damaged_or_foreign_search_is_left_out(tmp_path: Path, content: bytes | str) -> None:
+    make_outputs(200).save(tmp_path / "held-out")
+    for name in ("good", "bad"):
+        searched(tmp_path, name)
+    card = tmp_path / "bad" / "search.json"
+    if isinstance(content, str):
+        found = json.loads(card.read_text())
+        found["alpha_neg_trials"][0]["value"] = 10**400
+        card.write_text(json.dumps(found))
+    else:
+        card.write_bytes(content)
+    assert [*searches([tmp_path / name / "oracle" for name in ("bad", "good")])] == ["good"]
+
+
 def test_all_charts_are_valid(folder: Path) -> None:
     data = evaluated(folder, "--scores margin,entropy")
     rows = {"score": "mcp", "coverage": 0.5, "risk": 0.1, "tpr": 0.5, "fpr": 0.1, "recall": 0.1, "precision": 0.2}
@@ -190,7 +324,7 @@ def test_ten_thousand_rows_of_large_images_and_many_scores_stay_below_five_megab
     evaluation = with_scores(outputs, *scores, bootstrap=0)
 
     def find(ids: Any) -> Any:
-        return One(noise), np.arange(len(ids))
+        return [(One(noise), 0) for _ in ids]
 
     html = page(evaluation, Sources(find, "", make_outputs(500, num_classes=100, seed=1), find))
-    assert 2e6 < len(html.encode()) < 5e6
+    assert 2e6 < len(html.encode()) < 5e6  # the pictures take 2 MiB at most

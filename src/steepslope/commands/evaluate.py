@@ -132,15 +132,15 @@ def evaluate(
             require_free(Path(rows), replace)
         grouped = groups_of(groups, predictions, path, reading)
         clusters = clusters_of(cluster, predictions, path, reading)
+        training = None if known is None or reference is None else (known, Path(reference))
+        sources = report_sources(
+            predictions, path, data=data, images=images, reading=reading, reference=training, oracles=oracles
+        )
         library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
             clusters=clusters, title=f"Trust in {as_title(path)}", ids=RowNames(path, reading),
         )  # fmt: skip
-        training = None if known is None or reference is None else (known, Path(reference))
-        sources = report_sources(
-            predictions, path, data=data, images=images, reading=reading, reference=training, oracles=oracles
-        )
         publish(evaluation, Path(out), made, sources, json)
         if rows is not None:
             write_rows(evaluation, Path(rows), path, reading)

@@ -3,22 +3,31 @@
 It imports torch plainly, so commands import it inside their functions.
 """
 
+import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from steepslope.commands.search import CARD
+from steepslope.errors import SteepslopeError, reason_of
 from steepslope.evaluation.score import Predictions
 from steepslope.finetuning.images import ImageFinder, data_of
-from steepslope.oracle.search import Search
+from steepslope.oracle.search import Search, best_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.report.web.gallery import FindImages, Sources
+from steepslope.report.web.thumbnails import Place
 from steepslope.utilities.files import read_json
+from steepslope.utilities.short_names import shortest_tails
 
 NOT_WANTED = "they were not wanted"
+LONGEST = 300  # letters of why there are no images
+ABSOLUTE = re.compile(
+    r"""(?<![\w./~])/(?:[^/\n:'"]*[^/\s:'"]/)*[^/\s:'",;)]+"""
+)  # folders may have spaces in their names
 
 
 def report_sources(
@@ -33,8 +42,9 @@ def report_sources(
 ) -> Sources:
     """Return what cards show of predictions that were read from a path.
 
-    A data spec that is given has to have the images. The one that a manifest names need not be there any more: then
-    the report is without images, and says why. ``reference`` are training outputs and where they were read.
+    A data spec that is given has to have the first of the images. The one that a manifest names need not be there any
+    more: then the report is without images, and says why. Other images may be missing. ``reference`` are training
+    outputs and where they were read.
     """
     found, why = _images(predictions, path, data, reading) if images else (None, NOT_WANTED)
     training = None if reference is None else reference[0]
@@ -49,20 +59,50 @@ def _images(
     if not isinstance(predictions, ClassifierOutputs):
         return None, "the predictions come with a confidence alone"
     try:
-        find = ImageFinder(data_of(path, data), predictions.classes)
-        find(ids_of(path, np.arange(1), reading))
+        finder = ImageFinder(data_of(path, data), predictions.classes)
+        first = ids_of(path, np.arange(min(1, len(predictions))), reading)
+        finder.places(first) if data is None else finder(first)
     except Exception as error:  # a report needs no images: whatever a data set's own library raises is told in it
         if data is not None:
             raise
-        return None, str(error).splitlines()[0]
-    return find, ""
+        return None, without_folders(reason_of(error))[:LONGEST]
+    return partial(_places, finder), ""
+
+
+def _places(finder: ImageFinder, ids: Sequence[str]) -> Sequence[Place | None]:
+    """Return where images are; None of all where what opened before can no longer be read."""
+    try:
+        return finder.places(ids)
+    except Exception:  # as above; the page counts what is missing
+        return [None] * len(ids)
+
+
+def without_folders(text: str) -> str:
+    """Return a text in which absolute paths have lost all but their last two names: pages are shown to others.
+
+    >>> without_folders("[Errno 2] No such file: '/home/me/my photos/june/a.png', of idx:/home/me/x, y")
+    "[Errno 2] No such file: 'june/a.png', of idx:me/x, y"
+    """
+    return ABSOLUTE.sub(lambda found: "/".join(found[0].split("/")[-2:]).lstrip("/"), text)
 
 
 def searches(oracles: Sequence[Path]) -> dict[str, Search]:
-    """Return the searches for slopes that found some of these oracles, by the names of their folders."""
-    cards = {folder: folder.resolve().parent / CARD for folder in oracles}
-    return {
-        str(folder.resolve().parent.name): Search.of_json(read_json(card, "a search"), card)
-        for folder, card in cards.items()
-        if card.exists()
-    }
+    """Return the searches for slopes that found some of these oracles, by their folders' shortest names.
+
+    A file of that name that is damaged, or something else, is left out.
+    """
+    folders = dict.fromkeys(folder.resolve().parent for folder in oracles)
+    found = {folder.as_posix(): _search(folder / CARD) for folder in folders if (folder / CARD).exists()}
+    kept = {folder: one for folder, one in found.items() if one is not None}
+    return dict(zip(shortest_tails([*kept]), kept.values(), strict=True))
+
+
+def _search(card: Path) -> Search | None:
+    """Return the search that a file holds; None where it holds none that chose slopes."""
+    try:
+        found = Search.of_json(read_json(card, "a search"), card)
+        best_of(found.alpha_neg_trials, found.criterion)
+        best_of(found.alpha_pos_trials, found.criterion)
+    except (SteepslopeError, ArithmeticError):  # the latter of numbers that no float holds
+        return None
+    return found

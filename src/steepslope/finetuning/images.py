@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -35,13 +35,14 @@ class ImageFinder:
     def __init__(self, spec: DatasetSpec, classes: tuple[str, ...] | None = None) -> None:
         self.spec = spec
         self.names = ClassNames.by_label(classes)
+        self.splits: Sequence[str | None] = [spec.split] if spec.split else spec.splits or [None]
         self.open = cache(self._open)
 
     def __call__(self, ids: Iterable[str] | None) -> tuple[Dataset, NDArray[np.int64]]:
         """Return a data set and the rows of the images, (len(ids),); raise if it lacks one."""
         failure: SteepslopeError | None = None
         wanted = None if ids is None else list(ids)
-        for split in [self.spec.split] if self.spec.split else self.spec.splits or [None]:
+        for split in self.splits:
             data = self.open(split)
             try:
                 return data, rows_by_id(data, wanted)
@@ -49,8 +50,44 @@ class ImageFinder:
                 failure = failure or error
         raise SteepslopeError(f"in {self.spec}: {failure}")
 
+    def places(self, ids: Sequence[str]) -> list[tuple[Dataset, int] | None]:
+        """Return where each image is; None where none has its id, or several have it.
+
+        All are looked for in one split, that with the most of them.
+
+        Raises
+        ------
+        SteepslopeError
+            If no split can be opened.
+        """
+        failure: SteepslopeError | None = None
+        best: list[tuple[Dataset, int] | None] | None = None
+        for split in self.splits:
+            try:
+                data = self.open(split)
+            except SteepslopeError as error:
+                failure = failure or error
+                continue
+            found = [None if row is None else (data, row) for row in _row_of_each(data, ids)]
+            if best is None or found.count(None) < best.count(None):
+                best = found
+            if None not in best:
+                break
+        if best is None:
+            raise failure or SteepslopeError(f"data {self.spec}: expected images, found none")
+        return best
+
     def _open(self, split: str | None) -> Dataset:
         return self.spec.open(split, self.names)
+
+
+def _row_of_each(data: Dataset, ids: Sequence[str]) -> list[int | None]:
+    """Return the rows of the images with some ids; None where none has the id, or several have it."""
+    wanted, rows = set(ids), dict[str, int | None]()
+    for row, name in enumerate(map(str, data.ids)):
+        if name in wanted:
+            rows[name] = None if name in rows else row
+    return [rows.get(name) for name in ids]
 
 
 def open_images(outputs: ClassifierOutputs, path: Path, data: str | None = None) -> Dataset:

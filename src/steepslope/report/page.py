@@ -24,7 +24,7 @@ from steepslope.report.row_table import ROWS, evaluation_columns, write_report_r
 from steepslope.report.summary import definitions, summary_grid
 from steepslope.report.tables import detail_grids, heading, main_grid
 from steepslope.report.web import charts
-from steepslope.report.web.gallery import NO_SOURCES, Sources, cards, chosen_rows, class_names
+from steepslope.report.web.gallery import NO_SOURCES, Sources, class_names, gallery
 from steepslope.report.web.page_charts import page_charts
 from steepslope.report.web.page_scores import page_scores, promises
 from steepslope.report.web.shell import web_page
@@ -73,11 +73,12 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence
     best = names.index(leader(rows).name)
     chosen = page_charts(evaluation, sources.sweeps)
     packed, scores = packed_rows(evaluation), page_scores(evaluation)
+    found = gallery(evaluation, best, sources)
     data = {
         **scores,
         "leader": best,
         "charts": chosen.specs,
-        "cards": cards(evaluation, chosen_rows(evaluation.predictions, evaluation.scored, best), sources),
+        **found.data,
         "classes": _classes(evaluation),
         "files": {"metrics": metrics_csv(rows), "rows": packed},
     }
@@ -101,7 +102,7 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence
         promises=promises(evaluation),
         certified=any(one["certified"] for one in scores["scores"]),
         independent=rows[0].clusters is None,
-        no_images=sources.no_images,
+        gallery=found,
         has_rows=packed is not None,
         shown=chosen,
     )

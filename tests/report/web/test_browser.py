@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -145,18 +146,116 @@ def test_the_gallery_shows_the_extremes_with_their_own_images(shown: Shown, open
                 assert f"predicted {predicted}, label {label}" in text
 
 
+def states(opened: Opened) -> list[bool]:
+    """Return of each card that is shown whether its text calls it accepted."""
+    texts = [text for kind in ("errors", "successes") for _, _, text in shown_cards(opened, kind)]
+    assert all(("accepted, confidence" in text) != ("held back, confidence" in text) for text in texts)
+    return ["accepted, confidence" in text for text in texts]
+
+
 def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, opened: Open) -> None:
     one = opened(shown.report)
+    outputs = shown.outputs
     one.page.select_option("#label", label="plain")
     cards = shown_cards(one, "errors")
-    assert cards
+    assert len(cards) > 3
     assert all("label plain" in text for _, _, text in cards)
-    one.page.select_option("#state", label="held back at the cut")
-    held = [text for kind in ("errors", "successes") for _, _, text in shown_cards(one, kind)]
-    assert all("held back" in text for text in held)
+    one.page.select_option("#label", label="any")
+    numbers = move(one, "mcp", 0.5)
+    accepted = SCORES["mcp"]().confidence(outputs) > numbers["threshold"]
+    ids = outputs.require("ids").tolist()
+    assert set(states(one)) == {True, False}
+    for state, wanted in (("accepted at the cut", True), ("held back at the cut", False)):
+        one.page.select_option("#state", label=state)
+        found = states(one)
+        assert len(found) > 3
+        assert set(found) == {wanted}
+        here = [name for kind in ("errors", "successes") for name, _, _ in shown_cards(one, kind)]
+        assert {bool(accepted[ids.index(name)]) for name in here} == {wanted}
     move(one, "mcp", 0.0)
     one.page.select_option("#state", label="accepted at the cut")
     assert one.page.locator(".card").count() == 0
+    move(one, "mcp", 1.0)
+    assert one.page.locator(".card").count() > 3
+    one.page.select_option("#state", label="held back at the cut")
+    assert one.page.locator(".card").count() == 0
+
+
+def test_what_is_shown_of_many_is_told(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+    cards = one.page.evaluate("report.cards.length")
+    assert 48 < cards < len(shown.outputs)
+    note = one.text("#gallery-note")
+    assert f", of the {cards} predictions in this page: " in note
+    assert "extremes among these" not in note
+    leader = one.page.evaluate("report.scores[report.leader].name")
+    told = "Filtered, or after the first 24 of each kind, cards are the extremes among these predictions only, which "
+    told += f"were chosen by {leader} beyond the first of each score."
+    one.page.select_option("#predicted", label="plain")
+    assert told in one.text("#gallery-note")
+    one.page.select_option("#predicted", label="any")
+    assert told not in one.text("#gallery-note")
+    one.page.click("[data-more=successes]")
+    assert told in one.text("#gallery-note")
+
+
+def test_more_cards_have_the_focus_and_another_choice_shows_few_again(shown: Shown, opened: Open) -> None:
+    one = opened(shown.report)
+
+    def count() -> int:
+        return int(one.page.locator("#successes .card").count())
+
+    assert count() == 12
+    for select, label in (("#score", "entropy"), ("#state", "held back at the cut")):
+        one.page.focus("[data-more=successes]")
+        one.page.keyboard.press("Enter")
+        assert count() > 12
+        assert (
+            one.page.evaluate("[...document.querySelectorAll('#successes .card')].indexOf(document.activeElement)")
+            == 12
+        )
+        before = count()
+        one.page.focus("#slider")
+        one.page.keyboard.press("Home")  # nothing is accepted
+        assert count() == before
+        one.page.select_option(select, label=label)
+        assert count() == 12
+
+
+def test_confidences_have_their_unit_and_no_greatest_number(tmp_path: Path, opened: Open) -> None:
+    values = ["inf", "-inf", *(f"{row / 10}" for row in range(30))]
+    lines = ["id,confidence,is_correct", *(f"row {row},{value},{row % 3 > 1}" for row, value in enumerate(values))]
+    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
+    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "0", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    one = opened(tmp_path / "out" / "report.html")
+    while one.page.is_visible("[data-more=errors]"):
+        one.page.click("[data-more=errors]")
+    texts = dict(one.page.eval_on_selector_all(".card", "all => all.map(one => [one.dataset.id, one.innerText])"))
+    unit = one.page.evaluate("report.scores[0].unit")
+    assert f"confidence ∞ ({unit})" in texts["row 0"]
+    assert f"confidence −∞ ({unit})" in texts["row 1"]
+    assert f"confidence 0.1000 ({unit})" in texts["row 3"]
+
+
+def test_cards_without_a_picture_say_why(shown: Shown, opened: Open, tmp_path: Path) -> None:
+    work, images = shown.report.parent.parent, tmp_path / "images"
+    shutil.copytree(work / "images", images)
+    one = opened(shown.report)
+    one.page.select_option("#score", label="mcp")
+    gone, broken = one.page.eval_on_selector_all("#errors .card", "all => all.slice(0, 2).map(one => one.dataset.id)")
+    assert shown.outputs.require("ids")[0] not in (gone, broken)
+    (images / gone).unlink()
+    (images / broken).write_bytes((images / broken).read_bytes()[:40])
+    words = ["evaluate", "--outputs", str(work / "outputs"), "--data", f"imagefolder:{images}", "--bootstrap", "0"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    one = opened(tmp_path / "out" / "report.html")
+    boxes = one.page.eval_on_selector_all(
+        "#errors .card", "all => all.map(one => [one.dataset.id, one.querySelector('span.own')?.innerText || ''])"
+    )
+    found = {name: text for name, text in boxes if text}
+    assert found == {gone: "image not found", broken: "image cannot be read"}
+    assert "images were not found by their ids" in one.text("main")
 
 
 def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Shown, opened: Open) -> None:
@@ -172,7 +271,8 @@ def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Sho
     assert shown.outputs.features is not None
     distances = np.linalg.norm(reference.features - shown.outputs.features[row], axis=1)
     nearest = reference.require("ids")[np.argsort(distances)[:3]]
-    assert card.locator(".near figure").evaluate_all("all => all.map(one => one.title)") == nearest.tolist()
+    assert card.locator(".near small").all_inner_texts() == nearest.tolist()
+    assert card.locator(".near img").count() == 0  # these are of no image
 
 
 def test_downloads_are_the_metrics_and_all_rows(shown: Shown, opened: Open) -> None:

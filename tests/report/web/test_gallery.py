@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import struct
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from PIL import Image
 from steepslope.data.images import Images
 from steepslope.evaluation.score import Scored
 from steepslope.outputs import ClassifierOutputs, Confidences
-from steepslope.report.web.gallery import CARDS, OF_A_CLASS, OVERALL, Sources, cards, chosen_rows
-from steepslope.report.web.thumbnails import thumbnail, thumbnails
+from steepslope.report.web import gallery as module
+from steepslope.report.web.gallery import CARDS, OF_A_CLASS, OVERALL, Gallery, Sources, chosen_rows, gallery
+from steepslope.report.web.thumbnails import NO_ROOM, NOT_FOUND, UNREADABLE, thumbnail, thumbnails
+from steepslope.scores import SCORES
 from tests.conftest import make_outputs
 from tests.evaluation.samples import with_scores
 
@@ -27,7 +31,9 @@ def scored(outputs: ClassifierOutputs, seed: int = 0) -> Scored:
 def test_the_extremes_of_every_score_and_of_every_class_are_chosen() -> None:
     outputs = make_outputs(3000, num_classes=5)
     both = [scored(outputs, seed) for seed in (0, 1)]
-    rows = set(chosen_rows(outputs, both, leader=1).tolist())
+    chosen, of_each = chosen_rows(outputs, both, leader=1)
+    rows = set(chosen.tolist())
+    assert of_each == OVERALL
     wrong, right = np.flatnonzero(~outputs.is_correct), np.flatnonzero(outputs.is_correct)
     for one in both:
         by_trust = sorted(wrong, key=lambda row: -one.confidence[row])
@@ -43,7 +49,7 @@ def test_the_extremes_of_every_score_and_of_every_class_are_chosen() -> None:
 
 def test_many_classes_get_their_first_before_any_gets_its_second() -> None:
     outputs = make_outputs(20_000, num_classes=300)
-    rows = chosen_rows(outputs, [scored(outputs)])
+    rows, _ = chosen_rows(outputs, [scored(outputs)])
     assert len(rows) == len(set(rows.tolist())) == CARDS
     wrong = rows[2 * OVERALL :]
     labels = outputs.require_labels()[wrong[~outputs.is_correct[wrong]]]
@@ -54,8 +60,33 @@ def test_many_classes_get_their_first_before_any_gets_its_second() -> None:
 
 def test_confidences_alone_have_cards_without_classes() -> None:
     predictions = Confidences(np.linspace(0, 1, 30), np.arange(30) % 3 > 0)
-    rows = chosen_rows(predictions, [Scored("confidence", None, predictions.confidence, "probability")])
+    rows, of_each = chosen_rows(predictions, [Scored("confidence", None, predictions.confidence, "probability")])
+    assert of_each == OVERALL
     assert sorted(rows.tolist()) == list(range(30))
+
+
+def test_many_scores_take_turns_and_each_keeps_as_much_as_there_is_room_for() -> None:
+    outputs = make_outputs(4000)
+    twelve = [scored(outputs, seed) for seed in range(12)]
+    chosen, of_each = chosen_rows(outputs, twelve, leader=11)
+    assert len(chosen) == CARDS
+    assert CARDS // 24 <= of_each < OVERALL
+    wrong, right = np.flatnonzero(~outputs.is_correct), np.flatnonzero(outputs.is_correct)
+    complete = []
+    for one in twelve:
+        trusted = wrong[np.argsort(-one.confidence[wrong], kind="stable")]
+        distrusted = right[np.argsort(one.confidence[right], kind="stable")]
+        assert set(chosen.tolist()) >= {*trusted[:of_each].tolist(), *distrusted[:of_each].tolist()}
+        complete += [{*trusted[: of_each + 1].tolist(), *distrusted[: of_each + 1].tolist()} <= set(chosen.tolist())]
+    assert not all(complete)
+    best = wrong[np.argsort(-twelve[11].confidence[wrong], kind="stable")]
+    assert chosen[0] == best[0]
+
+
+def shown_of(outputs: ClassifierOutputs, sources: Sources, *others: Scored) -> Gallery:
+    evaluation = with_scores(outputs, *others, bootstrap=0)
+    object.__setattr__(evaluation, "ids", lambda rows: outputs.require("ids")[rows].tolist())
+    return gallery(evaluation, 0, sources)
 
 
 def test_a_card_tells_what_is_known() -> None:
@@ -63,27 +94,90 @@ def test_a_card_tells_what_is_known() -> None:
     reference = make_outputs(200, seed=1)
     pixels = np.arange(60, dtype=np.uint8)[:, None, None] * np.ones((60, 8, 8), dtype=np.uint8)
     data = Images(pixels, outputs.require_labels(), outputs.require("ids").astype(np.str_))
-    evaluation = with_scores(outputs, scored(outputs))
-    object.__setattr__(evaluation, "ids", lambda rows: outputs.require("ids")[rows].tolist())
 
     def find(ids: Any) -> Any:
-        return data, np.array([data.ids.tolist().index(name) for name in ids])
+        return [(data, data.ids.tolist().index(name)) if name in data.ids else None for name in ids]
 
-    rows = np.array([7, 3])
-    found = cards(evaluation, rows, Sources(images=find, reference=reference))
-    for row, card in zip(rows, found, strict=True):
-        assert card["id"] == f"row/{row}"
+    extra = scored(outputs)
+    found = shown_of(outputs, Sources(images=find, reference=reference, reference_images=find), extra)
+    assert len(found.cards) > OVERALL
+    assert found.notes == []
+    mcp = SCORES["mcp"]().confidence(outputs)
+    for card in found.cards:
+        row = int(card["id"].removeprefix("row/"))
         assert card["right"] == outputs.is_correct[row]
-        assert card["confidence"] == [one.confidence[row] for one in evaluation.scored]
+        assert card["confidence"] == [mcp[row], extra.confidence[row]]
         assert card["label"] == ("ant", "bee", "cow", "dog")[outputs.require_labels()[row]]
         assert opened(card["image"]).getpixel((0, 0)) == row
         assert outputs.features is not None
         assert reference.features is not None
         nearest = np.argsort(np.linalg.norm(reference.features - outputs.features[row], axis=1))[:3]
-        assert [one["id"] for one in card["near"]] == [f"row/1/{place}" for place in nearest]
-        assert [one["label"] for one in card["near"]] == [str(reference.require_labels()[i]) for i in nearest]
+        near = [found.references[place] for place in card["near"]]
+        assert [one["id"] for one in near] == [f"row/1/{place}" for place in nearest]
+        assert [one["label"] for one in near] == [str(reference.require_labels()[i]) for i in nearest]
         probabilities = np.exp(outputs.logits[row]) / np.exp(outputs.logits[row]).sum()
         assert [value for _, value in card["top"]] == pytest.approx(np.sort(probabilities)[:0:-1], abs=1e-4)
+    assert len({one["id"] for one in found.references}) == len(found.references)
+    assert all(one["no_image"] == NOT_FOUND for one in found.references)
+
+
+def test_images_that_are_missing_are_counted() -> None:
+    outputs = make_outputs(60)
+
+    def find(ids: Any) -> Any:
+        return [(One(Image.new("L", (8, 8))), 0) if int(name.removeprefix("row/")) % 5 else None for name in ids]
+
+    found = shown_of(outputs, Sources(images=find))
+    lacking = [int(card["id"].removeprefix("row/")) % 5 == 0 for card in found.cards]
+    assert found.notes == [f"{sum(lacking)} of {len(found.cards)} images were not found by their ids."]
+    assert 0 < sum(lacking) < len(found.cards)
+    for card, missing in zip(found.cards, lacking, strict=True):
+        assert ("image" in card, card.get("no_image")) == (not missing, NOT_FOUND if missing else None)
+
+
+def test_references_of_another_kind_are_not_looked_up_and_the_page_tells_why() -> None:
+    outputs, other = make_outputs(60), make_outputs(90, seed=1)
+    assert other.features is not None
+    wider = ClassifierOutputs(other.logits, other.labels, np.hstack([other.features, other.features]), other.ids)
+    without = ClassifierOutputs(other.logits, other.labels, None, other.ids)
+    for one, reference, why in (
+        (outputs, wider, "the reference has 12 features a row, the predictions have 6"),
+        (outputs, without, "the reference comes without features"),
+        (ClassifierOutputs(outputs.logits, outputs.labels, None, outputs.ids), other, "the predictions come without"),
+    ):
+        found = shown_of(one, Sources(reference=reference))
+        assert len(found.notes) == 1
+        assert found.notes[0].startswith(f"Without the nearest training rows: {why}")
+        assert found.references == []
+        assert not any("near" in card for card in found.cards)
+
+
+def test_references_without_labels_are_shown_all_the_same() -> None:
+    reference = make_outputs(90, seed=1)
+    unlabelled = ClassifierOutputs(reference.logits, None, reference.features, reference.ids)
+    found = shown_of(make_outputs(60), Sources(reference=unlabelled))
+    assert found.references
+    assert {one["label"] for one in found.references} == {"–"}
+    assert all(len(card["near"]) == 3 for card in found.cards)
+
+
+def test_all_pictures_together_have_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOM", 2**20)
+    monkeypatch.setattr(module, "NEAREST_ROOM", 2**18)
+    noise = Image.fromarray(np.random.default_rng(0).integers(256, size=(400, 400, 3), dtype=np.uint8))
+
+    def find(ids: Any) -> Any:
+        return [(One(noise), 0) for _ in ids]
+
+    outputs, reference = make_outputs(2000, num_classes=30), make_outputs(4000, num_classes=30, seed=1)
+    found = shown_of(outputs, Sources(images=find, reference=reference, reference_images=find))
+    assert len(found.cards) == CARDS
+    assert len(found.references) > CARDS
+    for some, room in ((found.cards, 2**20), (found.references, 2**18)):
+        assert room - 20_000 < sum(len(one.get("image", "")) for one in some) <= room
+        assert "image" in some[0]
+        assert some[-1]["no_image"] == NO_ROOM
+    assert len(json.dumps(found.data)) < 2e6
 
 
 def opened(uri: str) -> Image.Image:
@@ -124,14 +218,19 @@ def test_images_of_all_modes_are_shown(image: Any, expected: Any) -> None:
     assert np.abs(found - np.array(expected)).max() <= 3
 
 
-@pytest.mark.parametrize("image", [OSError("gone"), SyntaxError("broken"), np.zeros((4, 4, 7), dtype=np.float32)])
+@pytest.mark.parametrize(
+    "image", [OSError("gone"), SyntaxError("broken"), struct.error("short"), np.zeros((4, 4, 7), dtype=np.float32)]
+)
 def test_what_cannot_be_shown_is_left_out(image: Any) -> None:
     assert thumbnail(One(image), 0) is None  # type: ignore[arg-type]
+    assert list(thumbnails([(One(image), 0)], room=100)) == [{"no_image": UNREADABLE}]  # type: ignore[list-item]
 
 
 def test_pictures_end_where_there_is_no_room() -> None:
-    noise = Image.fromarray(np.random.default_rng(0).integers(256, size=(96, 96, 3), dtype=np.uint8))
-    found = thumbnails(One(noise), [0] * 10, room=20_000)  # type: ignore[arg-type]
-    assert found[0] is not None
-    assert found[-1] is None
-    assert sum(len(text or "") for text in found) < 20_000 + len(found[0])
+    noise = One(Image.fromarray(np.random.default_rng(0).integers(256, size=(96, 96, 3), dtype=np.uint8)))
+    places: Any = [(noise, 0), None] * 10
+    found = list(thumbnails(places, room=20_000))
+    assert found[1::2] == [{"no_image": NOT_FOUND}] * 10
+    sizes = [len(one.get("image", "")) for one in found[::2]]
+    assert 20_000 - sizes[0] < sum(sizes) <= 20_000
+    assert found[-2] == {"no_image": NO_ROOM}

@@ -12,25 +12,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
-from steepslope.data.images import Dataset
+from steepslope.estimators.neighbors import nearest_rows
 from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.score import Predictions, Scored
 from steepslope.gate.decisions import most_probable
 from steepslope.oracle.search import Search
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.web.thumbnails import thumbnails
+from steepslope.report.web.thumbnails import NOT_FOUND, Place, thumbnails
 
-OVERALL = 24  # of each kind, for each score
+OVERALL = 24  # of each kind, for each score, where there is room
 OF_A_CLASS = 4  # of each kind, for the score that the report is about
 CARDS = 400
 TOP = 3
 NEAREST = 3
 NEAREST_SIZE = 48  # pixels
-NEAREST_ROOM = 2**19  # bytes
+ROOM, NEAREST_ROOM = 3 * 2**19, 2**19  # bytes of all images, and of all references' images
+NO_LABEL = "–"
 Rows = NDArray[np.int64]
-FindImages = Callable[[Sequence[str]], tuple[Dataset, Rows]]  # ids to a data set and rows in it
+FindImages = Callable[[Sequence[str]], Sequence[Place | None]]  # where images are, by id; None of one not found
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +52,59 @@ class Sources:
 NO_SOURCES = Sources()
 
 
-def chosen_rows(predictions: Predictions, scored: Sequence[Scored], leader: int = 0) -> Rows:
-    """Return the rows to show, (at most 400,), by their numbers: those of all scores first, then those of classes."""
-    kinds = [list(_extremes(one.confidence, predictions.is_correct)) for one in scored]
-    parts = [rows[:OVERALL] for pair in kinds for rows in pair]
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Cards and the references that they name by their places, as JSON holds them.
+
+    ``of_each`` is how many of each kind, errors and correct predictions, every score has among the cards: the extremes
+    of all its rows. ``notes`` tell what is missing.
+    """
+
+    cards: Sequence[dict[str, Any]]
+    references: Sequence[dict[str, Any]]
+    of_each: int
+    notes: Sequence[str]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What a page's script reads."""
+        return {"cards": self.cards, "references": self.references, "of_each": self.of_each}
+
+
+def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURCES) -> Gallery:
+    """Return the gallery of an evaluation whose report is about the score at the place ``leader``."""
+    rows, of_each = chosen_rows(evaluation.predictions, evaluation.scored, leader)
+    found, references = cards(evaluation, rows, sources), list[dict[str, Any]]()
+    notes = [f"Without images: {sources.no_images}."] if sources.no_images else []
+    missing = sum(card.get("no_image") == NOT_FOUND for card in found)
+    if missing:
+        notes.append(f"{missing} of {len(found)} images were not found by their ids.")
+    if sources.reference is not None:
+        unlike = _unlike(evaluation.predictions, sources.reference)
+        if unlike:
+            notes.append(f"Without the nearest training rows: {unlike}.")
+        else:
+            references = _add_nearest(found, evaluation, rows, sources)
+    return Gallery(found, references, of_each, notes)
+
+
+def chosen_rows(predictions: Predictions, scored: Sequence[Scored], leader: int = 0) -> tuple[Rows, int]:
+    """Return the rows to show, (at most 400,), by their numbers, and how many of each kind every score has of them.
+
+    The scores take turns, the leader first: the first of each kind for all scores, then the second. Where there is room
+    left, some of each class follow.
+    """
+    kinds = [tuple(_extremes(one.confidence, predictions.is_correct)) for one in scored]
+    tops = [rows[:OVERALL] for pair in (kinds[leader], *kinds[:leader], *kinds[leader + 1 :]) for rows in pair]
+    ranks = np.concatenate([np.arange(len(rows)) for rows in tops])
+    parts = [np.concatenate(tops)[np.argsort(ranks, kind="stable")]]
     if isinstance(predictions, ClassifierOutputs):
         labels, predicted = predictions.require_labels(), predictions.predictions
         for codes in (labels, predicted, labels * predictions.num_classes + predicted):
             parts += [_first_of_each(rows, codes) for rows in kinds[leader]]
-    return _distinct(np.concatenate(parts))[:CARDS]
+    chosen = _distinct(np.concatenate(parts))[:CARDS]
+    there = [np.isin(rows, chosen) for rows in tops]
+    return chosen, min((int(one.argmin()) for one in there if not one.all()), default=OVERALL)
 
 
 def _extremes(confidence: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> Iterator[Rows]:
@@ -100,8 +144,6 @@ def cards(evaluation: Evaluation, rows: Rows, sources: Sources = NO_SOURCES) -> 
     for parts in (_classes(evaluation, rows), _explained(evaluation, rows), _images(evaluation, rows, sources)):
         for card, part in zip(found, parts, strict=False):
             card |= part
-    for card, near in zip(found, _nearest(evaluation, rows, sources), strict=False):
-        card["near"] = near
     return found
 
 
@@ -138,35 +180,50 @@ def _explained(evaluation: Evaluation, rows: Rows) -> Iterator[dict[str, Any]]:
         }
 
 
-def _images(evaluation: Evaluation, rows: Rows, sources: Sources) -> Iterator[dict[str, Any]]:
+def _images(evaluation: Evaluation, rows: Rows, sources: Sources) -> Iterator[dict[str, str]]:
     if sources.images is not None:
-        data, places = sources.images(evaluation.ids(rows))
-        yield from ({"image": text} for text in thumbnails(data, places.tolist()))
+        yield from thumbnails(sources.images(evaluation.ids(rows)), ROOM)
 
 
-def _nearest(evaluation: Evaluation, rows: Rows, sources: Sources) -> Iterator[list[dict[str, Any]]]:
-    """Yield the nearest references of each row by the classifier's features; none where features are not known."""
+def _unlike(predictions: Predictions, reference: ClassifierOutputs) -> str:
+    """Return why the predictions have no nearest references; nothing where they have some."""
+    features = predictions.features if isinstance(predictions, ClassifierOutputs) else None
+    if features is None:
+        return "the predictions come without features"
+    if reference.features is None:
+        return "the reference comes without features"
+    width, expected = features.shape[1], reference.features.shape[1]
+    return "" if width == expected else f"the reference has {expected} features a row, the predictions have {width}"
+
+
+def _add_nearest(
+    found: Sequence[dict[str, Any]], evaluation: Evaluation, rows: Rows, sources: Sources
+) -> list[dict[str, Any]]:
+    """Give each card the places of its ``near`` references in the list of all such, and return that list."""
     predictions, reference = evaluation.predictions, sources.reference
-    if reference is None or not isinstance(predictions, ClassifierOutputs):
-        return
-    if reference.features is None or predictions.features is None or len(rows) == 0:
-        return
-    count = min(NEAREST, len(reference))
-    index = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(reference.features)
-    places = index.kneighbors(predictions.features[rows], return_distance=False)
-    names, labels = class_names(reference), reference.require_labels()
-    known = dict(zip(np.unique(places).tolist(), _reference_cards(np.unique(places), sources), strict=True))
-    for nearest in places:
-        yield [{"label": names[labels[place]], **known[int(place)]} for place in nearest]
+    assert isinstance(predictions, ClassifierOutputs)
+    assert predictions.features is not None
+    assert reference is not None
+    assert reference.features is not None
+    near = [row[row >= 0].tolist() for row in nearest_rows(predictions.features[rows], reference.features, NEAREST)]
+    number: dict[int, int] = {}
+    for card, places in zip(found, near, strict=True):
+        card["near"] = [number.setdefault(place, len(number)) for place in places]
+    return _reference_cards(reference, np.array([*number], dtype=np.int64), sources.reference_images)
 
 
-def _reference_cards(places: Rows, sources: Sources) -> list[dict[str, Any]]:
-    """Return id and image of some references, as far as they are known."""
-    assert sources.reference is not None
-    ids = sources.reference.ids
-    names = [str(place) for place in places] if ids is None else [str(ids[place]) for place in places]
-    if sources.reference_images is None:
-        return [{"id": name} for name in names]
-    data, rows = sources.reference_images(names)
-    pictures = thumbnails(data, rows.tolist(), NEAREST_SIZE, NEAREST_ROOM)
-    return [{"id": name, "image": picture} for name, picture in zip(names, pictures, strict=True)]
+def _reference_cards(reference: ClassifierOutputs, places: Rows, find: FindImages | None) -> list[dict[str, Any]]:
+    """Return id, label and image of some references, as far as they are known."""
+    ids, labels, names = reference.ids, reference.labels, class_names(reference)
+    found = [
+        {
+            "id": str(place) if ids is None else str(ids[place]),
+            "label": NO_LABEL if labels is None else names[labels[place]],
+        }
+        for place in places
+    ]
+    if find is not None:
+        images = thumbnails(find([one["id"] for one in found]), NEAREST_ROOM, NEAREST_SIZE)
+        for one, image in zip(found, images, strict=True):
+            one |= image
+    return found

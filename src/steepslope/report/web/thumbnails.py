@@ -4,40 +4,49 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.data.images import Dataset, in_pil
-from steepslope.errors import SteepslopeError
 
 SIZE = 96  # pixels of the longer side
 LOSSLESS = 40  # up to this size a PNG is small, and shows each pixel
 QUALITY = 75
-UNREADABLE = (OSError, ValueError, SyntaxError, SteepslopeError)
 WIDE = ("I", "F")  # modes of more than 8 bits, by their first letter
+NOT_FOUND, UNREADABLE, NO_ROOM = "image not found", "image cannot be read", "no room for the image"
+Place = tuple[Dataset, int]  # of an image: a data set and a row in it
 
 
-def thumbnails(data: Dataset, rows: Sequence[int], size: int = SIZE, room: int = 3 * 2**19) -> list[str | None]:
-    """Return a data URI of each image; None of one that cannot be read or shown, or once ``room`` bytes are taken."""
-    found: list[str | None] = []
-    for row in rows:
-        text = thumbnail(data, row, size) if room > 0 else None
-        room -= len(text or "")
-        found.append(text)
-    return found
+def thumbnails(places: Iterable[Place | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:
+    """Yield the ``image`` at each place as a data URI, or as ``no_image`` why there is none; all take ``room`` at most.
+
+    The room is counted in bytes. The first image that does not fit is the last that is tried.
+    """
+    for place in places:
+        text = "" if place is None or room <= 0 else thumbnail(*place, size)
+        if place is None:
+            yield {"no_image": NOT_FOUND}
+        elif text is None:
+            yield {"no_image": UNREADABLE}
+        elif text and len(text) <= room:
+            room -= len(text)
+            yield {"image": text}
+        else:
+            room = 0
+            yield {"no_image": NO_ROOM}
 
 
 def thumbnail(data: Dataset, row: int, size: int = SIZE) -> str | None:
     """Return the data URI of one image at most ``size`` pixels high and wide; None if it cannot be read or shown."""
     try:
         picture = _shown(in_pil(data.image(row)))
-    except UNREADABLE:
+        picture.thumbnail((size, size))
+        return data_uri(picture)
+    except Exception:  # of a damaged file, each decoder raises its own; a report needs no images
         return None
-    picture.thumbnail((size, size))
-    return data_uri(picture)
 
 
 def _shown(picture: Image.Image) -> Image.Image:

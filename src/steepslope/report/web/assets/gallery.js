@@ -1,7 +1,8 @@
 // The gallery: cards of the most trusted errors and the least trusted correct predictions, as the chosen score ranks.
 
 const STEP = 12;
-const shown = { errors: STEP, successes: STEP };
+const NO_LABEL = "–";
+const shown = { errors: STEP, successes: STEP, choice: "" };
 
 function element(tag, text, className) {
   const made = document.createElement(tag);
@@ -42,14 +43,22 @@ function explanation(card, score) {
 function nearest(card) {
   if (!(card.near || []).length) return [];
   const box = element("div", "nearest:", "near");
-  for (const one of card.near) {
+  for (const one of card.near.map((place) => report.references[place])) {
     const figure = element("figure");
-    if (one.image) figure.append(picture(one.image, `training row ${one.id}`));
-    figure.append(element("figcaption", one.label, one.label === card.predicted ? "" : "other"));
-    figure.title = one.id;
+    if (one.image) figure.append(picture(one.image, ""));
+    const caption = element("figcaption");
+    const same = one.label === card.predicted || one.label === NO_LABEL;
+    caption.append(element("span", one.label, same ? "" : "other"), element("small", one.id));
+    figure.append(caption);
     box.append(figure);
   }
   return [box];
+}
+
+// JSON holds no infinity: the greatest number stands for it.
+function confidenceText(value, unit) {
+  const endless = Math.abs(value) >= Number.MAX_VALUE;
+  return `${endless ? (value > 0 ? "∞" : "−∞") : shownNumber(value, 4)} (${unit})`;
 }
 
 function cardElement(card, accepted) {
@@ -57,22 +66,30 @@ function cardElement(card, accepted) {
   const item = element("li", undefined, accepted ? "card accepted" : "card");
   item.dataset.id = card.id;
   if (card.image) item.append(picture(card.image, `image of ${card.id}`, "own"));
-  else item.append(element("span"));
+  else item.append(element("span", card.no_image, card.no_image ? "own" : ""));
   const text = element("div");
   const what = card.label === undefined ? (card.right ? "correct" : "wrong") : `predicted ${card.predicted}, label ${card.label}`;
   text.append(element("p", what, "what"));
   if (card.top) text.append(element("p", card.top.map(([name, p]) => `${name}\u00a0${(100 * p).toFixed(1)}\u00a0%`).join(" · "), "quiet"));
-  const value = shownNumber(card.confidence[point.score], 4);
-  text.append(element("p", `${accepted ? "accepted" : "held back"}, confidence ${value}`, "state"));
+  const confidence = confidenceText(card.confidence[point.score], score.unit);
+  text.append(element("p", `${accepted ? "accepted" : "held back"}, confidence ${confidence}`, "state"));
   text.append(element("p", card.id, "quiet"));
   item.append(text, ...explanation(card, score), ...nearest(card));
   return item;
 }
 
+// What is chosen above the cards; where it changes, few are shown again.
+function wantedCards() {
+  const wanted = Object.fromEntries(["label", "predicted", "state"].map((id) => [id, document.getElementById(id).value]));
+  const choice = JSON.stringify([point.score, wanted]);
+  if (choice !== shown.choice) Object.assign(shown, { choice, errors: STEP, successes: STEP });
+  return wanted;
+}
+
 function showGallery() {
   const score = report.scores[point.score];
   const threshold = score.points.threshold[point.place];
-  const wanted = Object.fromEntries(["label", "predicted", "state"].map((id) => [id, document.getElementById(id).value]));
+  const wanted = wantedCards();
   const accepts = (card) => card.confidence[point.score] > threshold;
   const fits = (card) =>
     (!wanted.label || card.label === wanted.label) && (!wanted.predicted || card.predicted === wanted.predicted) &&
@@ -85,11 +102,30 @@ function showGallery() {
     document.getElementById(id).replaceChildren(...cards.slice(0, shown[id]).map((card) => cardElement(card, accepts(card))));
     document.querySelector(`[data-more="${id}"]`).hidden = cards.length <= shown[id];
   }
-  const now = rates(score, point.place);
-  const told = ([accepted, all], name) => `${accepted} of the ${all} ${name} here are accepted at the cut`;
-  document.getElementById("gallery-note").textContent =
-    `By ${score.name}: ${told(counts.errors, "errors")} (of all rows ${now.trusted_wrong} errors are), ` +
-    `and ${told(counts.successes, "correct predictions")}.`;
+  document.getElementById("gallery-note").textContent = galleryNote(score, counts, wanted);
+}
+
+function galleryNote(score, counts, wanted) {
+  const told = ([accepted, all], name) => `${accepted} of ${all} ${name} are accepted at the cut`;
+  const part = report.cards.length < report.n;
+  const where = part ? `, of the ${report.cards.length} predictions in this page` : "";
+  const note = `By ${score.name}${where}: ${told(counts.errors, "errors")} (of all rows ` +
+    `${rates(score, point.place).trusted_wrong} errors are), and ${told(counts.successes, "correct predictions")}.`;
+  const many = ["errors", "successes"].some((id) => Math.min(shown[id], counts[id][1]) > report.of_each);
+  if (!part || !(many || Object.values(wanted).some(Boolean))) return note;
+  const leader = report.scores[report.leader].name;
+  return `${note} Filtered, or after the first ${report.of_each} of each kind, cards are the extremes among these ` +
+    `predictions only, which were chosen by ${leader} beyond the first of each score.`;
+}
+
+// The button may be gone, and with it the focus: the first new card gets it.
+function showMore(id) {
+  const before = shown[id];
+  shown[id] += 4 * STEP;
+  showGallery();
+  const first = document.getElementById(id).children[before];
+  first.tabIndex = -1;
+  first.focus();
 }
 
 function startGallery() {
@@ -102,6 +138,6 @@ function startGallery() {
   }
   for (const id of ["label", "predicted", "state"]) document.getElementById(id).addEventListener("change", showGallery);
   for (const button of document.querySelectorAll("[data-more]")) {
-    button.addEventListener("click", () => { shown[button.dataset.more] += 4 * STEP; showGallery(); });
+    button.addEventListener("click", () => showMore(button.dataset.more));
   }
 }

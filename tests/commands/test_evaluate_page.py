@@ -198,9 +198,9 @@ def test_gates_are_marked_at_the_score_that_they_rank_by(tmp_path: Path) -> None
         gate = Gate.load(tmp_path / ("of-mcp" if confidence is not None else "of-oracle"))
         assert gate.judge is not None
         accepted = [gate.at(risk).accepts(gate.judge.confidence(outputs)).mean() for risk in (0.2, 0.27)]
-        assert [mark["coverage"] for mark in score["marks"]] == pytest.approx(accepted)
-        assert [mark["label"] for mark in score["marks"]] == [
-            f"certified: risk ≤ {risk} % (δ 5 %)" for risk in (20, 27)
+        assert [one["coverage"] for one in score["certified"]] == pytest.approx(accepted)
+        assert [one["label"] for one in score["certified"]] == [
+            f"certified: risk ≤ {risk} % (δ 2.5 %)" for risk in (20, 27)
         ]
         start = score["points"]["threshold"][score["start"]]
         assert score["points"]["p"][score["start"]] == pytest.approx(gate.p_correct(np.array([start]))[0], abs=1e-4)
@@ -215,7 +215,7 @@ def test_gates_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.Captur
     rng = np.random.default_rng(0)
     Gate.calibrate(rng.random(400), rng.random(400) < 0.9, max_risk=0.3).save(tmp_path / "alone")
     messages = {
-        "same-rows": "its oracle was fitted on 300 of these 300 rows",
+        "same-rows": "300 of these 300 rows are those it was fitted on",
         "three": "expected 3 classes, as the gate was calibrated for, found 4",
         "alone": "found one of confidences alone",
         "nothing": "nothing",

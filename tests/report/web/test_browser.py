@@ -165,7 +165,7 @@ def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, opened: Open)
     accepted = SCORES["mcp"]().confidence(outputs) > numbers["threshold"]
     ids = outputs.require("ids").tolist()
     assert set(states(one)) == {True, False}
-    for state, wanted in (("accepted at the cut", True), ("held back at the cut", False)):
+    for state, wanted in (("accepted at the threshold", True), ("held back at the threshold", False)):
         one.page.select_option("#state", label=state)
         found = states(one)
         assert len(found) > 3
@@ -173,11 +173,11 @@ def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, opened: Open)
         here = [name for kind in ("errors", "successes") for name, _, _ in shown_cards(one, kind)]
         assert {bool(accepted[ids.index(name)]) for name in here} == {wanted}
     move(one, "mcp", 0.0)
-    one.page.select_option("#state", label="accepted at the cut")
+    one.page.select_option("#state", label="accepted at the threshold")
     assert one.page.locator(".card").count() == 0
     move(one, "mcp", 1.0)
     assert one.page.locator(".card").count() > 3
-    one.page.select_option("#state", label="held back at the cut")
+    one.page.select_option("#state", label="held back at the threshold")
     assert one.page.locator(".card").count() == 0
 
 
@@ -206,7 +206,7 @@ def test_more_cards_have_the_focus_and_another_choice_shows_few_again(shown: Sho
         return int(one.page.locator("#successes .card").count())
 
     assert count() == 12
-    for select, label in (("#score", "entropy"), ("#state", "held back at the cut")):
+    for select, label in (("#score", "entropy"), ("#state", "held back at the threshold")):
         one.page.focus("[data-more=successes]")
         one.page.keyboard.press("Enter")
         assert count() > 12

@@ -89,8 +89,9 @@ function wantedCards() {
 function showGallery() {
   const score = report.scores[point.score];
   const threshold = score.points.threshold[point.place];
+  const all = point.place === score.points.threshold.length - 1;  // −∞ too, which is above no threshold
   const wanted = wantedCards();
-  const accepts = (card) => card.confidence[point.score] > threshold;
+  const accepts = (card) => all || card.confidence[point.score] > threshold;
   const fits = (card) =>
     (!wanted.label || card.label === wanted.label) && (!wanted.predicted || card.predicted === wanted.predicted) &&
     (!wanted.state || accepts(card) === (wanted.state === "accepted"));
@@ -106,7 +107,7 @@ function showGallery() {
 }
 
 function galleryNote(score, counts, wanted) {
-  const told = ([accepted, all], name) => `${accepted} of ${all} ${name} are accepted at the cut`;
+  const told = ([accepted, all], name) => `${accepted} of ${all} ${name} are accepted at the threshold`;
   const part = report.cards.length < report.n;
   const where = part ? `, of the ${report.cards.length} predictions in this page` : "";
   const note = `By ${score.name}${where}: ${told(counts.errors, "errors")} (of all rows ` +

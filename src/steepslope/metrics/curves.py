@@ -66,8 +66,7 @@ class Ranking:
         return self._wrong_above(slice(0, len(self.distrust)))
 
     def _wrong_above(self, groups: slice) -> Floats:
-        passed = np.searchsorted(self.rows.listed, np.arange(groups.start, groups.stop), side="right")
-        return self.wrong_so_far[passed]
+        return self.wrong_so_far[self.rows.passed[groups]]
 
     @cached_property
     def correct_above(self) -> Floats:
@@ -279,6 +278,11 @@ class RankedRows:
         """The rows of the errors, and those of the correct predictions."""
         count = int(self.error_ends[-1]) if len(self.error_ends) else 0
         return self.order[:count], self.order[count:]
+
+    @cached_property
+    def passed(self) -> NDArray[np.intp]:
+        """How many listed groups lie at or above each threshold, (g,)."""
+        return np.searchsorted(self.listed, np.arange(len(self.distrust)), side="right")
 
     @cached_property
     def listed_ends(self) -> NDArray[np.intp]:

@@ -10,6 +10,7 @@ import pytest
 
 from steepslope.cli import main
 from steepslope.commands.compare import names_of_runs
+from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
 
@@ -73,10 +74,66 @@ def test_what_is_shown(reports: list[Path], tmp_path: Path, capsys: pytest.Captu
     words = f"compare {reports[0]} {reports[1]} --names old,new --out {tmp_path}/out --bootstrap 50"
     assert main(words.split()) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("Beside old, by the AURC of each run's best score: new is ")
+    assert shown.startswith("Beside old, by each run's best score: new is ")
     assert "new and old have the same 300 rows: differences are paired." in shown
     assert " old mcp " in shown
     assert shown.endswith(f"page: {tmp_path}/out/compare.html\n")
+
+
+def test_where_the_reports_lie_is_not_told(
+    reports: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path is told as it was given; of an absolute one, what tells it apart. The page has the runs' names alone."""
+    monkeypatch.chdir(tmp_path)
+    names = "--names first,second,third,fourth"
+    found = compared(f"may/report {reports[1]} {reports[2]} {tmp_path}/june/../june/report {names} --out out", capsys)
+    folders = [run["folder"] for run in found["runs"]]  # type: ignore[attr-defined]
+    assert folders == ["may/report", "june/report", "shuffled", "june/report"]
+    written = {path.name: path.read_text() for path in (tmp_path / "out").glob("compare.*")}
+    assert len(written) == 3
+    assert [name for name, content in written.items() if str(tmp_path) in content] == []
+    assert not any("june/report" in written[name] for name in ("compare.md", "compare.html"))
+
+
+def test_names_of_scores_are_not_absolute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two oracles of the same name are called by their paths in a report, but not in what is made of it."""
+    for name in "ab":
+        Oracle(seed=0).fit(make_outputs(300, seed=8).changed(ids=None)).save(tmp_path / name / "oracle")
+    scores = f"{tmp_path}/a/oracle,{tmp_path}/b/oracle"
+    runs: list[str] = []
+    for name in ("may", "june"):
+        outputs = tmp_path / f"{name}.npz"
+        model(len(runs)).save(outputs)
+        words = f"evaluate --outputs {outputs} --scores {scores} --bootstrap 5 --out {tmp_path}/{name}"
+        assert main(words.split()) == 0
+        runs.append(f"{tmp_path}/{name}")
+    found = compared(f"{' '.join(runs)} --out {tmp_path}/out", capsys)
+    assert [row["score"] for row in found["rows"]] == ["mcp", "a/oracle", "b/oracle"] * 2  # type: ignore[attr-defined]
+    for path in (tmp_path / "out").glob("compare.*"):
+        assert str(tmp_path) not in path.read_text()
+
+
+def test_fitted_rows_and_the_usual_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An oracle on the rows that it was fitted on is marked, and does not win; results go to runs/compare."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("may", "june"):
+        outputs = model(len(name))
+        outputs.save(tmp_path / f"{name}.npz")
+        Oracle(hidden=16, seed=0).fit(outputs).save(tmp_path / name / "oracle")
+        words = (
+            f"evaluate --outputs {name}.npz --scores {name}/oracle --allow-fit-rows --bootstrap 5 --out {name}/report"
+        )
+        assert main(words.split()) == 0
+    capsys.readouterr()
+    assert main(["compare", "may/report", "june/report", "--bootstrap", "5"]) == 0
+    shown = capsys.readouterr().out
+    assert "WARNING: oracle of june/report was fitted on 300 of these 300 rows" in shown
+    assert shown.endswith("page: runs/compare/compare.html\n")
+    stored = json.loads((tmp_path / "runs" / "compare" / "compare.json").read_text())
+    assert [run["best"] for run in stored["runs"]] == ["mcp", "mcp"]
+    assert (tmp_path / "runs" / "compare" / "compare.md").read_text().count("◄ FITTED ON 300 OF THESE ROWS") == 4
 
 
 def test_a_comparison_is_complete_replaced_or_refused(

@@ -11,7 +11,18 @@ import pytest
 from scipy.stats import norm
 
 from steepslope.errors import SteepslopeError
-from steepslope.evaluation.comparison import Comparison, Contrast, Run, compare_runs, sentences, why_unpaired
+from steepslope.evaluation.comparison import (
+    AURC_COUNTS,
+    Comparison,
+    Contrast,
+    Run,
+    cautions,
+    compare_runs,
+    headline,
+    listed,
+    sentences,
+    why_unpaired,
+)
 from steepslope.metrics import METRICS, aurc, auroc
 from steepslope.metrics.measures import measures_at
 from tests.evaluation.runs import drawn, run_of
@@ -123,6 +134,11 @@ def test_odd_ids_are_the_same_rows() -> None:
     assert why_unpaired(a, shuffled(a)) == ""
 
 
+SORTED = (
+    "without ids, labels in order of their classes do not tell whether the rows are the same: evaluate both with ids"
+)
+
+
 def test_why_rows_are_not_the_same() -> None:
     a, b = drawn("a", n=40), drawn("b", n=40, model=2)
     bare, shorter = replace(a, ids=None), replace(drawn("b", n=30), ids=None)
@@ -132,8 +148,17 @@ def test_why_rows_are_not_the_same() -> None:
     ids[:28] = [f"new/{row}" for row in range(28)]
     twice = ids.copy()
     twice[1] = twice[0]
+    by_class = np.sort(np.asarray(a.labels))[::-1]
+    named = np.array([f"class {label}" for label in np.asarray(a.labels)], dtype=object)
+    names = "labels are names of classes in b and numbers in a: evaluate a with the names, as by --classes"
     cases = {
         (a, b): "",
+        (a, replace(b, labels=named)): names,
+        (bare, replace(b, ids=None, labels=named)): names,
+        (replace(bare, name="b", labels=named), replace(b, ids=None, name="a")): names,
+        (replace(a, labels=by_class), replace(b, labels=by_class)): "",
+        (replace(bare, labels=by_class), replace(b, ids=None, labels=by_class)): SORTED,
+        (replace(bare, labels=np.full(40, "3")), replace(b, ids=None, labels=np.full(40, "3"))): SORTED,
         (a, replace(b, labels=None)): "",
         (a, replace(b, labels=labels)): "labels differ for 3 ids of 40",
         (a, replace(b, ids=ids)): "12 ids in common of 40 and 40",
@@ -147,9 +172,20 @@ def test_why_rows_are_not_the_same() -> None:
     }
     for (one, other), why in cases.items():
         assert why_unpaired(one, other) == why
-        lines = sentences(compare_runs([one, other], bootstrap=20))
-        assert lines[0].endswith("differences are unpaired." if why else "differences are paired.")
-        assert why in lines[0]
+        comparison = compare_runs([one, other], bootstrap=20)
+        line = next(line for line in sentences(comparison) if "differences are " in line)
+        assert line.endswith("differences are unpaired." if why else "differences are paired.")
+        assert why in line
+        assert line.startswith("WARNING: ") == comparison.rivals[0].guessed == (not why and one.ids is None)
+        doubted = line.removeprefix("WARNING: ").removesuffix(".") in cautions(comparison)
+        assert doubted == (why != "" or one.ids is None)
+
+
+def test_rows_without_ids_are_taken_for_the_same_and_it_is_told() -> None:
+    comparison = compare_runs([drawn("a", ids=False), drawn("b", model=2, ids=False)], bootstrap=5)
+    told = "they have no ids, but as many rows with the same labels in the same order; differences are paired"
+    assert comparison.rivals[0].paired
+    assert cautions(comparison) == [f"b and a are taken for the same 300 rows: {told}"]
 
 
 def test_whole_clusters_are_resampled() -> None:
@@ -197,9 +233,94 @@ def test_sentences_tell_what_is_clear() -> None:
 def test_without_errors_or_resamples_it_says_so() -> None:
     right = np.ones(30, dtype=np.bool_)
     runs = [run_of(name, right, {"mcp": np.arange(30.0)}) for name in ("a", "b")]
-    lines = sentences(compare_runs(runs, bootstrap=0))
+    comparison = compare_runs(runs, bootstrap=0)
+    lines = sentences(comparison)
     assert any("without resamples it is not known if by luck" in line for line in lines)
     assert not any("nan" in line for line in lines)
+    assert (
+        "b is not known, without resamples, to differ in AURC and accuracy, and without a defined difference in AUC."
+        in (headline(comparison))
+    )
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "errors", "words"),
+    [
+        (0, 90, {"aurc": "not known without resamples", "auc": "not known without resamples"}),
+        (0, 0, {"aurc": "not known without resamples", "auc": "not defined"}),
+        (100, 0, {"auc": "not defined", "accuracy": "clearly better"}),
+        (100, 90, {"auc": "not clearly different", "accuracy": "not clearly different"}),
+    ],
+)
+def test_what_is_not_known_is_not_called_alike(bootstrap: int, errors: int, words: dict[str, str]) -> None:
+    """Only what has an interval is clear or not."""
+    rng = np.random.default_rng(0)
+    runs = [
+        run_of(name, np.arange(300) >= wrong, {"mcp": rng.normal(size=300)})
+        for name, wrong in (("a", 90), ("b", errors))
+    ]
+    best = compare_runs(runs, bootstrap=bootstrap).rivals[0].best
+    assert {name: best.word(name) for name in words} == words
+
+
+def test_the_headline_tells_errors_from_ranking() -> None:
+    """Half the errors, ranked alike: a lower AURC says no more than that."""
+    rng = np.random.default_rng(0)
+
+    def month(name: str, wrong: float, strength: float = 1.0) -> Run:
+        is_correct = rng.random(2000) >= wrong
+        ids = np.array([f"{name}{row}" for row in range(2000)], dtype=object)
+        return run_of(name, is_correct, {"mcp": strength * is_correct + rng.normal(size=2000)}, ids=ids)
+
+    runs = [month("may", 0.3), month("june", 0.1), month("july", 0.1), month("august", 0.3, 3.0)]
+    assert headline(compare_runs(runs, bootstrap=200)) == (
+        "Beside may, by each run's best score: june and july are clearly better by AURC and accuracy, and not clearly "
+        "different by AUC; august is clearly better by AURC and AUC, and not clearly different by accuracy. "
+        f"{AURC_COUNTS}"
+    )
+    worse = headline(compare_runs(runs[:2], "june", bootstrap=200))
+    assert (
+        "may is clearly worse by AURC and accuracy, and not clearly different by AUC. AURC counts the errors" in worse
+    )
+
+
+def test_words_in_a_list() -> None:
+    assert [listed(list("abc")[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def fitted(run: Run, seen: dict[str, int]) -> Run:
+    return replace(run, rows=[{**row, "fit_rows": seen.get(row["score"], 0)} for row in run.rows])
+
+
+def test_what_was_fitted_on_these_rows_is_told_and_is_not_the_best() -> None:
+    a, b = drawn("a"), drawn("b", model=2)
+    best, second = sorted(b.scores, key=lambda name: aurc(b.scores[name].confidence, b.is_correct))[:2]
+    assert (b.best, fitted(b, {best: 7}).best) == (best, second)
+    assert fitted(b, dict.fromkeys(b.scores, 7)).best == best
+    comparison = compare_runs([fitted(a, {"noise": 1200}), fitted(b, {best: 7})], bootstrap=20)
+    rows = "was fitted on {} of these 300 rows, so its numbers are better than they will be on others"
+    told = [f"noise of a {rows.format('1,200')}", f"{best} of b {rows.format(7)}"]
+    assert cautions(comparison) == told
+    assert sentences(comparison)[:2] == [f"WARNING: {line}." for line in told]
+    assert comparison.rivals[0].best.score == second
+
+
+@pytest.mark.parametrize(
+    ("errors", "few"), [(50, ""), (49, "49 errors"), (1, "1 error"), (150, ""), (151, "49 correct predictions")]
+)
+def test_few_errors_or_few_correct_are_told_of_each_run(errors: int, few: str) -> None:
+    rng = np.random.default_rng(0)
+    runs = [
+        run_of(name, np.arange(200) >= wrong, {"mcp": rng.normal(size=200)}, ids=np.arange(200).astype(str))
+        for name, wrong in (("a", 100), ("b", errors))
+    ]
+    told = [f"b has only {few}: below about 50, all its numbers depend on luck"] if few else []
+    for names in (runs, runs[::-1]):
+        comparison = compare_runs(names, bootstrap=5)
+        assert cautions(comparison) == told
+        assert [line for line in sentences(comparison) if line.startswith("WARNING")] == [
+            f"WARNING: {line}." for line in told
+        ]
 
 
 def test_what_cannot_be_compared_is_named() -> None:

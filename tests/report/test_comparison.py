@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from steepslope.evaluation.comparison import Comparison, compare_runs
+from steepslope.evaluation.comparison import AURC_COUNTS, Comparison, compare_runs
 from steepslope.metrics import METRICS, Metric, Ranking, auroc
 from steepslope.report.comparison import as_json, difference_grid, run_grid, terminal_grid, terminal_styles, text
 from steepslope.report.tables import terminal_titles
@@ -68,8 +68,9 @@ def test_colours_are_those_of_the_verdicts(comparison: Comparison) -> None:
 def test_markdown_begins_with_the_verdict(comparison: Comparison) -> None:
     shown = text(comparison)
     assert shown.startswith(
-        "# Runs side by side\n\nBeside a, by the AURC of each run's best score: b|<b> is clearly worse"
+        "# Runs side by side\n\nBeside a, by each run's best score: b|<b> is clearly worse by AURC and AUC, and not"
     )
+    assert AURC_COUNTS in difference_grid(comparison).note
     tables = [line for line in shown.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in tables} == {17, 16}
     assert "## Differences to a" in shown
@@ -97,4 +98,36 @@ def test_without_errors_all_is_undefined() -> None:
     comparison = compare_runs(runs, bootstrap=10)
     json.dumps(as_json(comparison), allow_nan=False, default=np.generic.item)
     assert "nan" not in text(comparison)
-    assert "not clearly different" in text(replace(comparison))
+    assert [line["verdicts"]["auc"] for line in as_json(comparison)["differences"]] == ["not defined"]
+    assert "not clearly different by AUC." not in text(comparison)
+
+
+def test_without_resamples_nothing_is_called_alike() -> None:
+    comparison = compare_runs([drawn("a"), drawn("b", model=2)], bootstrap=0)
+    found = as_json(comparison)
+    words = {word for line in found["differences"] for word in line["verdicts"].values()}
+    assert words == {"not known without resamples"}
+    assert "not clearly different" not in json.dumps(found) + text(comparison)
+
+
+def test_what_was_fitted_on_these_rows_is_marked_wherever_it_stands() -> None:
+    a, b = drawn("a"), drawn("b", model=2)
+    b = replace(b, rows=[{**row, "fit_rows": 1200 * (row["score"] == "noise")} for row in b.rows])
+    told = "◄ FITTED ON 1,200 OF THESE ROWS"
+    for runs, column in (([a, b], 1), ([b, a], 2)):
+        comparison = compare_runs(runs, bootstrap=5)
+        marked = [(row[0].text, row[1].text) for row in run_grid(comparison).rows if told in row[1].aside]
+        assert marked == [("b", "noise")]
+        rows = difference_grid(comparison).rows
+        assert [(row[1].text, row[2].text) for row in rows if told in row[column].aside] == [("noise", "noise")]
+        assert text(comparison).count(told) == 2
+        assert "WARNING: noise of b was fitted on 1,200 of these 300 rows" in text(comparison)
+        assert as_json(comparison)["cautions"][0].startswith("noise of b was fitted on 1,200")
+
+
+def test_rows_that_are_paired_without_ids_are_marked() -> None:
+    runs = [drawn("a", ids=False), drawn("b", model=2, ids=False), drawn("c", model=3)]
+    comparison = compare_runs(runs, bootstrap=5)
+    assert {str(row[3]) for row in difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
+    assert [run.get("paired_by_ids") for run in as_json(comparison)["runs"]] == [None, False, None]
+    assert "WARNING: b and a are taken for the same 300 rows: they have no ids" in text(comparison)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.progress import console
-from steepslope.utilities.results import made_by
+from steepslope.utilities.results import made_by, stamp_of
 from steepslope.utilities.short_names import shortest_tails
 
 
 def compare(
     dir: tuple[str, ...],
     /,
-    out: str,
+    out: str = "runs/compare",
     names: tuple[str, ...] = (),
     baseline: str | None = None,
     bootstrap: int = 1000,
@@ -22,7 +22,8 @@ def compare(
     """Set reports side by side, of models, losses or months, and write compare.json, compare.md and compare.html.
 
     Where two reports are of the same rows, in any order, their differences are paired: both are resampled alike. Where
-    they are not, the differences are unpaired, and wider. It is said which, and why.
+    they are not, the differences are unpaired, and their intervals are wider. The result says which kind each is, and
+    why.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def compare(
     json
         Print one JSON document in place of the table: the folder for the results, and what compare.json holds.
     """
-    made = made_by("compare", locals())
+    made = made_by("compare", {**locals(), "dir": ()})
     from steepslope.commands.results import print_comparison, publish_comparison
     from steepslope.evaluation.comparison import compare_runs, require_comparable
     from steepslope.report.comparison_page import COMPARISON
@@ -52,9 +53,11 @@ def compare(
     from steepslope.report.web.shell import library
     from steepslope.utilities.locks import locked
 
-    called = names_of_runs(dir, names)
+    called, shown = names_of_runs(dir, names), shown_folders(dir)
     require_comparable(called, baseline)
-    runs = [read_run(Path(folder), name) for folder, name in zip(dir, called, strict=True)]
+    runs = [read_run(Path(folder), *words) for folder, *words in zip(dir, called, shown, strict=True)]
+    stamps = {f"content of {name}": stamp_of(Path(folder)) for folder, name in zip(dir, called, strict=True)}
+    made |= {"dir": list(shown), **stamps}
     with locked(out):
         if COMPARISON.is_complete(out, made, replace):
             if json:
@@ -75,8 +78,28 @@ def names_of_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str
         if len(names) != len(folders):
             raise SteepslopeError(f"expected a name for each of {len(folders)} folders, found {len(names)}", "names")
         return names
-    paths = [str(Path(folder).resolve()) for folder in folders]
+    paths = _resolved(folders)
     twice = next((folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1), None)
     if twice is not None:
         raise SteepslopeError("expected each report once, or a name for each (--names), found it twice", twice)
     return tuple(shortest_tails(paths))
+
+
+def shown_folders(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Return folders as they are given, but of absolute paths the shortest tails that tell them apart.
+
+    Results are passed on, and absolute paths tell of the machine and of its user.
+
+    >>> shown_folders(("runs/may", "/home/someone/runs/june"))
+    ('runs/may', 'june')
+    """
+    paths = _resolved(folders)
+    distinct = list(dict.fromkeys(paths))
+    tails = dict(zip(distinct, shortest_tails(distinct), strict=True))
+    given = zip(folders, paths, strict=True)
+    return tuple(tails[path] if Path(folder).is_absolute() else folder for folder, path in given)
+
+
+def _resolved(folders: tuple[str, ...]) -> list[str]:
+    """Return absolute paths, without the first slash: no tail of them is absolute."""
+    return [str(Path(folder).resolve()).lstrip("/") for folder in folders]

@@ -4,7 +4,7 @@ Where the rows are the same, differences are paired: both sides are resampled al
 months, both are resampled on their own, and the difference is called unpaired.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -19,11 +19,20 @@ from steepslope.metrics.groups import holm
 from steepslope.metrics.intervals import Difference, Resampled, resample
 from steepslope.metrics.measures import METRICS, measures_at
 from steepslope.metrics.selective import SCALES
+from steepslope.oracle.base import FEW_ERRORS
 
 Text = NDArray[Any]
 Places = NDArray[np.intp]
 JUDGED_BY = ("aurc", "auc")  # in this order
+HEADLINED = {"aurc": "AURC", "accuracy": "accuracy", "auc": "AUC"}
 VERDICTS = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
+UNKNOWN, UNDEFINED = "not known without resamples", "not defined"
+BY = {
+    UNKNOWN: "not known, without resamples, to differ in",
+    UNDEFINED: "without a defined difference in",
+    **{word: f"{word.lower()} by" for word in VERDICTS.values()},
+}
+AURC_COUNTS = "AURC counts the errors too: a run with fewer has a lower one. AUC tells of the ranking alone."
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +49,8 @@ class Run:
     """One evaluation, as its report's folder holds it.
 
     ``rows`` are those of ``metrics.json``, a mapping a score. ``is_correct`` (n,) and the confidences of ``scores`` are
-    in the same order, as are ``ids``, ``labels`` and ``clusters``: None where they are not known. ``folder`` is where
-    the report was read, if it was.
+    in the same order, as are ``ids``, ``labels`` and ``clusters``: None where they are not known. ``folder`` is what
+    results tell of where the report was read, if it was.
     """
 
     name: str
@@ -66,9 +75,15 @@ class Run:
 
     @cached_property
     def best(self) -> str:
-        """The name of the score of least AURC."""
-        known = {row["score"]: row["aurc"]["value"] for row in self.rows if row["aurc"]["value"] is not None}
-        return str(min(known, key=lambda name: known[name])) if known else next(iter(self.scores))
+        """The name of the score of least AURC among those that were not fitted on these rows, unless all were."""
+        rows = [row for row in self.rows if row["score"] not in self.fit_rows] or self.rows
+        known = {row["score"]: row["aurc"]["value"] for row in rows if row["aurc"]["value"] is not None}
+        return str(min(known, key=lambda name: known[name]) if known else rows[0]["score"])
+
+    @cached_property
+    def fit_rows(self) -> dict[str, int]:
+        """On how many of these rows a score was fitted, by its name; scores that saw none are not in it."""
+        return {row["score"]: row["fit_rows"] for row in self.rows if row.get("fit_rows")}
 
     def ranked(self, score: str) -> RankedRows:
         """Return the rows sorted by a score's confidence; their own order is that of the ids."""
@@ -123,6 +138,12 @@ class Contrast:
         """Return 1 if the run is clearly better by a metric, -1 if it is clearly worse, else 0."""
         return clearly(METRICS[metric], self.differences[metric])
 
+    def word(self, metric: str) -> str:
+        """Return what is clear by a metric, or why nothing is: without resamples, or without a difference."""
+        if np.isnan(self.differences[metric]["value"]):
+            return UNDEFINED
+        return UNKNOWN if np.isnan(self.differences[metric]["low"]) else VERDICTS[self.sign(metric)]
+
 
 @dataclass(frozen=True, eq=False)
 class Rival:
@@ -136,6 +157,16 @@ class Rival:
     def paired(self) -> bool:
         """Whether both sides were resampled alike."""
         return self.why_unpaired == ""
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the rows are taken for the same without ids that tell."""
+        return self.paired and self.run.ids is None
+
+    @property
+    def best(self) -> Contrast:
+        """The best score of the run less the best of the baseline."""
+        return next(one for one in self.contrasts if one.of_best)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +246,8 @@ def difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
 def why_unpaired(a: Run, b: Run) -> str:
     """Return why the rows of two runs are not the same, in words; nothing where they are.
 
-    They are where both have the same ids, each once, in any order, with the same labels; without ids, where both have
-    as many rows with the same labels in the same order.
+    They are where both have the same ids, each once, in any order, with the same labels. Without ids, rows are taken
+    for the same where both have as many with the same labels in the same order, unless that order is by class.
     """
     if (a.ids is None) != (b.ids is None):
         return f"only {(b if a.ids is None else a).name} has ids"
@@ -228,7 +259,15 @@ def _other_places(a: Run, b: Run) -> str:
         return f"there are {len(a):,} and {len(b):,} rows, without ids"
     if a.labels is None or b.labels is None:
         return "neither ids nor labels tell whether the rows are the same"
-    return _other_labels(a, b, "rows")
+    if differ := _other_labels(a, b, "rows"):
+        return differ
+    sorted_labels = "without ids, labels in order of their classes do not tell whether the rows are the same"
+    return f"{sorted_labels}: evaluate both with ids" if _by_class(np.asarray(a.labels)) else ""
+
+
+def _by_class(labels: Text) -> bool:
+    """Return whether all rows of a class stand together: then other rows often have the same sequence of labels."""
+    return 1 + int(np.sum(labels[1:] != labels[:-1])) <= len(set(labels.tolist()))
 
 
 def _other_ids(a: Run, b: Run) -> str:
@@ -245,40 +284,91 @@ def _other_ids(a: Run, b: Run) -> str:
 
 
 def _other_labels(a: Run, b: Run, what: str) -> str:
-    differ = int(np.sum(_in_order(a, a.labels) != _in_order(b, b.labels)))
+    ours, theirs = _in_order(a, a.labels), _in_order(b, b.labels)
+    differ = int(np.sum(ours != theirs))
+    if differ and _are_numbers(ours) != _are_numbers(theirs):
+        named, numbered = (b.name, a.name) if _are_numbers(ours) else (a.name, b.name)
+        found = f"labels are names of classes in {named} and numbers in {numbered}"
+        return f"{found}: evaluate {numbered} with the names, as by --classes"
     return f"labels differ for {differ:,} {what} of {len(a):,}" if differ else ""
+
+
+def _are_numbers(labels: Text) -> bool:
+    return all(str(label).isdecimal() for label in set(labels.tolist()))
 
 
 def _in_order(run: Run, values: Text | None) -> Text:
     return np.asarray(values)[run.order]
 
 
+def listed(words: Sequence[str], last: str = " and ") -> str:
+    """Return words with commas, and another link before the last.
+
+    >>> listed(["may", "june", "july"])
+    'may, june and july'
+    """
+    return last.join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
 def headline(comparison: Comparison) -> str:
-    """Return what the comparison comes to: how each run's best score is beside the baseline's, by AURC."""
-    found: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    """Return what the comparison comes to: how each run's best score is beside the baseline's.
+
+    Runs of which the same is clear stand together.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
     for rival in comparison.rivals:
-        best = next(one for one in rival.contrasts if one.of_best)
-        found[best.sign("aurc")].append(rival.run.name)
-    words = {1: "clearly better", -1: "clearly worse", 0: "not clearly different"}
-    parts = [f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} {words[sign]}"
-             for sign, names in found.items() if names]  # fmt: skip
-    return f"Beside {comparison.baseline.name}, by the AURC of each run's best score: {'; '.join(parts)}."
+        found.setdefault(tuple(map(rival.best.word, HEADLINED)), []).append(rival.run.name)
+    parts = [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {_clear(words)}" for words, names in found.items()]
+    return f"Beside {comparison.baseline.name}, by each run's best score: {'; '.join(parts)}. {AURC_COUNTS}"
+
+
+def _clear(words: Sequence[str]) -> str:
+    """Return what is clear by each of the headline's metrics; those of which the same is stand together."""
+    titles = {word: [title for title, one in zip(HEADLINED.values(), words, strict=True) if one == word]
+              for word in words}  # fmt: skip
+    return listed([f"{BY[word]} {listed(some)}" for word, some in titles.items()], ", and ")
+
+
+def cautions(comparison: Comparison) -> list[str]:
+    """Return what makes the comparison doubtful, of each run and then of how rows are paired, without full stops."""
+    unsure = [one for one in comparison.rivals if one.guessed or not one.paired]
+    return [*_doubts(comparison.runs), *(_pairing(one, comparison.baseline) for one in unsure)]
+
+
+def _doubts(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield which scores were fitted on the rows they are judged on, and which runs have few errors to judge by."""
+    for run in runs:
+        for score, seen in run.fit_rows.items():
+            rows = f"{seen:,} of these {len(run):,} rows"
+            yield f"{score} of {run.name} was fitted on {rows}, so its numbers are better than they will be on others"
+        rare, side = min((run.errors, "error"), (len(run) - run.errors, "correct prediction"))
+        if rare < FEW_ERRORS:
+            few = f"only {rare} {side}{'' if rare == 1 else 's'}"
+            yield f"{run.name} has {few}: below about {FEW_ERRORS}, all its numbers depend on luck"
+
+
+def _pairing(rival: Rival, baseline: Run) -> str:
+    both, rows = f"{rival.run.name} and {baseline.name}", f"{len(rival.run):,} rows"
+    if not rival.paired:
+        return f"{both} are not known to have the same rows ({rival.why_unpaired}): differences are unpaired"
+    if rival.guessed:
+        why = "they have no ids, but as many rows with the same labels in the same order"
+        return f"{both} are taken for the same {rows}: {why}; differences are paired"
+    return f"{both} have the same {rows}: differences are paired"
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """Return what the comparison means: of each run how its rows relate to the baseline's, and what is clear."""
+    """Return what the comparison means: what warns, how rows relate to the baseline's, and what is clear."""
+    warnings = [f"WARNING: {doubt}." for doubt in _doubts(comparison.runs)]
     lines = [line for rival in comparison.rivals for line in _of_rival(rival, comparison.baseline)]
-    return [*lines, *_luck(comparison)]
+    return [*warnings, *lines, *_luck(comparison)]
 
 
 def _of_rival(rival: Rival, baseline: Run) -> list[str]:
-    name = rival.run.name
-    lines = [f"{name} and {baseline.name} have the same {len(rival.run):,} rows: differences are paired."]
-    if not rival.paired:
-        lines = [f"{name} and {baseline.name} have other rows ({rival.why_unpaired}): differences are unpaired."]
-    known = [one.differences["accuracy"] for one in rival.contrasts[:1]]  # all scores have the same accuracy
-    more = [f"{name} against {baseline.name}: {compared('accuracy', one, VERDICTS)}." for one in known]
-    return [*lines, *more, *(verdict(one, rival, baseline) for one in rival.contrasts)]
+    pairing = f"{'WARNING: ' if rival.guessed else ''}{_pairing(rival, baseline)}."
+    accuracy = compared("accuracy", rival.best.differences["accuracy"], VERDICTS)  # of all scores the same
+    more = f"{rival.run.name} against {baseline.name}: {accuracy}."
+    return [pairing, more, *(verdict(one, rival, baseline) for one in rival.contrasts)]
 
 
 def verdict(contrast: Contrast, rival: Rival, baseline: Run) -> str:

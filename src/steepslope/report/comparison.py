@@ -5,7 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.evaluation.comparison import JUDGED_BY, VERDICTS, Comparison, Contrast, Rival, Run, headline, sentences
+from steepslope.evaluation.comparison import (
+    AURC_COUNTS,
+    HEADLINED,
+    Comparison,
+    Contrast,
+    Rival,
+    Run,
+    cautions,
+    headline,
+    sentences,
+)
 from steepslope.evaluation.rows import nan_to_none
 from steepslope.evaluation.score import BASELINE
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
@@ -20,7 +30,8 @@ TITLE = "Runs side by side"
 PAIRING = {True: "paired", False: "unpaired"}
 HOW = (
     "In brackets the 95 % bootstrap interval, then the two-sided p of no difference. Paired: both runs on the same "
-    "resamples of the same rows. Unpaired: each on resamples of its own. The best scores were chosen on these rows."
+    "resamples of the same rows. Unpaired: each on resamples of its own. The best scores were chosen on these rows. "
+    f"{AURC_COUNTS}"
 )
 
 
@@ -32,6 +43,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "runs": [_run_as_json(run, rivals.get(run.name)) for run in comparison.runs],
         "rows": [{"run": run.name, **row, "errors": run.errors} for run in comparison.runs for row in run.rows],
         "headline": headline(comparison),
+        "cautions": cautions(comparison),
         "differences": [
             {"run": rival.run.name, "baseline": comparison.baseline.name, "paired": rival.paired, **_as_json(one)}
             for rival in comparison.rivals for one in rival.contrasts
@@ -41,8 +53,11 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _run_as_json(run: Run, rival: Rival | None) -> dict[str, Any]:
-    """Return a run's facts; of the baseline it is not known whether it is paired."""
-    pairing = {} if rival is None else {"paired": rival.paired, "why_unpaired": rival.why_unpaired or None}
+    """Return a run's facts, and of all but the baseline whether it is paired with that, and by ids."""
+    pairing: dict[str, Any] = {}
+    if rival is not None:
+        known = None if not rival.paired else not rival.guessed
+        pairing = {"paired": rival.paired, "paired_by_ids": known, "why_unpaired": rival.why_unpaired or None}
     accuracy = float(np.mean(run.is_correct))
     facts = {"run": run.name, "folder": run.folder, "n": len(run), "errors": run.errors, "accuracy": accuracy}
     return {**facts, "best": run.best, **pairing}
@@ -53,7 +68,7 @@ def _as_json(contrast: Contrast) -> dict[str, Any]:
         "score": contrast.score,
         "baseline_score": contrast.baseline_score,
         "of_best": contrast.of_best,
-        "verdicts": {name: VERDICTS[contrast.sign(name)] for name in JUDGED_BY},
+        "verdicts": {name: contrast.word(name) for name in HEADLINED},
         **{name: nan_to_none(one) for name, one in contrast.differences.items()},
     }
 
@@ -91,7 +106,14 @@ def run_grid(comparison: Comparison) -> Grid:
 
 def _run_cells(run: Run, row: Mapping[str, Any]) -> list[Cell]:
     counts = Cell(f"{len(run):,}"), Cell(f"{run.errors:,}")
-    return [Cell(run.name), Cell(row["score"]), *counts, *_metric_cells(row, METRICS), _delta_cell(row)]
+    return [Cell(run.name), _score_cell(run, row["score"]), *counts, *_metric_cells(row, METRICS), _delta_cell(row)]
+
+
+def _score_cell(run: Run, score: str, remark: str = "") -> Cell:
+    """Return the name of a score, with a remark and a warning where it was fitted on the rows of its run."""
+    seen = run.fit_rows.get(score, 0)
+    warning = f"◄ FITTED ON {seen:,} OF THESE ROWS" if seen else ""
+    return Cell(score, f"{remark} {warning}".strip())
 
 
 def _metric_cells(row: Mapping[str, Any], metrics: Mapping[str, Metric]) -> Iterator[Cell]:
@@ -132,14 +154,19 @@ def difference_grid(comparison: Comparison) -> Grid:
     """Return every metric's difference to the baseline, a row for each pair of scores that is compared."""
     columns = ["run", "score", "less", "how", *(metric.heading for metric in METRICS.values())]
     rows = [
-        [Cell(rival.run.name), *_names(one), Cell(PAIRING[rival.paired]), *difference_cells(one.differences)]
-        for rival in comparison.rivals for one in rival.contrasts
+        [Cell(rival.run.name), *_names(one, rival.run, comparison.baseline), how, *difference_cells(one.differences)]
+        for rival in comparison.rivals for how in [_how(rival)] for one in rival.contrasts
     ]  # fmt: skip
     return Grid(f"Differences to {comparison.baseline.name}", columns, rows, HOW)
 
 
-def _names(contrast: Contrast) -> Iterable[Cell]:
-    return Cell(contrast.score, "(best)" if contrast.of_best else ""), Cell(contrast.baseline_score)
+def _how(rival: Rival) -> Cell:
+    return Cell(PAIRING[rival.paired], "(without ids)" if rival.guessed else "")
+
+
+def _names(contrast: Contrast, run: Run, baseline: Run) -> Iterable[Cell]:
+    best = "(best)" if contrast.of_best else ""
+    return _score_cell(run, contrast.score, best), _score_cell(baseline, contrast.baseline_score)
 
 
 def difference_cells(differences: Mapping[str, Difference]) -> Iterator[Cell]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from steepslope.evaluation.comparison import Comparison, Run, headline, sentences
+from steepslope.evaluation.comparison import Comparison, Run, cautions, headline, sentences
 from steepslope.metrics.curves import RiskCoverage
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS
@@ -28,9 +28,9 @@ CONTENTS = {"runs": "Runs and scores", "metrics": "A metric, run by run", "curve
             "differences": "Differences"}  # fmt: skip
 CURVE_POINTS = 200
 DEFINITIONS = {
-    "run": "A report, by the name of its folder or the one that was given to it.",
+    "run": "A report, by the name of its folder or by the name that was given to it.",
     "less": "The score of the baseline that is compared with it.",
-    "how": "Paired: on the same resamples of the same rows. Unpaired: each run on resamples of its own rows.",
+    "how": "Paired: both runs on the same resamples of the same rows. Unpaired: each run on resamples of its own rows.",
     DELTA: "The paired difference of the AUC to MCP's within the run, in percent. Higher is better.",
 }
 
@@ -49,8 +49,7 @@ def page(comparison: Comparison) -> str:
     scores = list(dict.fromkeys(score for run in comparison.runs for score in run.scores))
     grids = run_grid(comparison), difference_grid(comparison)
     curves = [one for run in comparison.runs for one in _curves(run)]
-    unpaired = [f"{rival.run.name}: {rival.why_unpaired}" for rival in comparison.rivals if not rival.paired]
-    remarks = [*map(Remark, headings(comparison)), *(Remark(f"unpaired, {why}", warns=True) for why in unpaired)]
+    remarks = [*map(Remark, headings(comparison)), *(Remark(line, warns=True) for line in cautions(comparison))]
     data = {
         "metrics": {name: one.heading for name, one in METRICS.items()},
         "values": {name: list(_values(comparison, name)) for name in METRICS},
@@ -80,7 +79,7 @@ def page(comparison: Comparison) -> str:
 def _values(comparison: Comparison, metric: str) -> Iterator[dict[str, Any]]:
     """Yield a metric of each run and score, in the units of its tables, where it is defined.
 
-    Without resamples the interval is the value alone, and is not told.
+    Without resamples the interval is the value alone, and is not shown.
     """
     scale = METRICS[metric].scale
     for run in comparison.runs:
@@ -103,7 +102,8 @@ def _curves(run: Run) -> Iterator[dict[str, Any]]:
 
 def _metrics_csv(comparison: Comparison) -> str:
     lines = [
-        {"run": run.name, "score": row["score"], "metric": name, **{bound: row[name][bound] for bound in BOUNDS}}
+        {"run": run.name, "score": row["score"], "fit_rows": run.fit_rows.get(row["score"], 0), "metric": name,
+         **{bound: row[name][bound] for bound in BOUNDS}}
         for run in comparison.runs for row in run.rows for name in METRICS
     ]  # fmt: skip
     return as_csv(pa.Table.from_pylist(lines)).decode()

@@ -16,6 +16,7 @@ from steepslope.evaluation.comparison import Run, RunScore
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS
 from steepslope.report.row_table import ABOUT, ROWS
+from steepslope.utilities.short_names import shortest_tails
 
 METRICS_FILE = "metrics.json"
 EARLIER = "expected the rows of a report, but an earlier version made it: evaluate again with --replace"
@@ -38,8 +39,11 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_run(folder: Path, name: str) -> Run:
+def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
     """Return the run whose report a folder holds; metrics that the report does not have are undefined.
+
+    ``shown`` is what results tell of the folder, by default its path. Scores that are paths get the shortest tails
+    that tell them apart.
 
     Raises
     ------
@@ -56,20 +60,22 @@ def read_run(folder: Path, name: str) -> Run:
     with explained("cannot be read as the rows of a report", path, (OSError, ValueError, KeyError, pa.ArrowException)):
         table = pq.read_table(path)
         about = json.loads((table.schema.metadata or {})[ABOUT])["scores"]
-        return _run(name, rows, table, about, str(folder))
+        if [one["score"] for one in about] != [row["score"] for row in rows]:
+            found = ", ".join(one["score"] for one in about)
+            raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {found}", path)
+        return _run(name, rows, table, about, str(folder) if shown is None else shown)
 
 
 def _run(name: str, rows: list[dict[str, Any]], table: Any, about: list[Mapping[str, Any]], folder: str) -> Run:
-    scores = {one["score"]: RunScore(table[one["confidence"]].to_numpy(), one["scale"], one["loss"]) for one in about}
-    if list(scores) != [row["score"] for row in rows]:
-        raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {', '.join(scores)}", Path(folder) / ROWS)
+    names = shortest_tails([one["score"] for one in about])
+    scores = [RunScore(table[one["confidence"]].to_numpy(), one["scale"], one["loss"]) for one in about]
     ids = table["id"]
     numbered = pc.equal(ids, pa.array(np.arange(len(table))).cast(pa.string()))
     return Run(
         name=name,
-        rows=rows,
+        rows=[{**row, "score": score} for row, score in zip(rows, names, strict=True)],
         is_correct=table["is_correct"].to_numpy(),
-        scores=scores,
+        scores=dict(zip(names, scores, strict=True)),
         ids=None if pc.all(numbered).as_py() else _texts(ids),
         labels=_texts(table["label"]) if "label" in table.column_names else None,
         clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,

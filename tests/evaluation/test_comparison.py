@@ -303,6 +303,9 @@ def test_what_was_fitted_on_these_rows_is_told_and_is_not_the_best() -> None:
     assert cautions(comparison) == told
     assert sentences(comparison)[:2] == [f"WARNING: {line}." for line in told]
     assert comparison.rivals[0].best.score == second
+    lines = [line for line in sentences(comparison) if "the best of each by AURC" in line]
+    assert len(lines) == 1
+    assert "(the best of each by AURC among those not fitted on these rows): " in lines[0]
 
 
 @pytest.mark.parametrize(

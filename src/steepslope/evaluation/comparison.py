@@ -24,6 +24,7 @@ from steepslope.oracle.base import FEW_ERRORS
 Text = NDArray[Any]
 Places = NDArray[np.intp]
 JUDGED_BY = ("aurc", "auc")  # in this order
+UNCOMPARED = "cannot be compared: AURC and AUC are not defined"
 HEADLINED = {"aurc": "AURC", "accuracy": "accuracy", "auc": "AUC"}
 VERDICTS = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
 UNKNOWN, UNDEFINED = "not known without resamples", "not defined"
@@ -259,15 +260,11 @@ def _other_places(a: Run, b: Run) -> str:
         return f"there are {len(a):,} and {len(b):,} rows, without ids"
     if a.labels is None or b.labels is None:
         return "neither ids nor labels tell whether the rows are the same"
-    if differ := _other_labels(a, b, "rows"):
-        return differ
-    sorted_labels = "without ids, labels in order of their classes do not tell whether the rows are the same"
-    return f"{sorted_labels}: evaluate both with ids" if _by_class(np.asarray(a.labels)) else ""
-
-
-def _by_class(labels: Text) -> bool:
-    """Return whether all rows of a class stand together: then other rows often have the same sequence of labels."""
-    return 1 + int(np.sum(labels[1:] != labels[:-1])) <= len(set(labels.tolist()))
+    labels = np.asarray(a.labels)
+    blocks, classes = 1 + np.sum(labels[1:] != labels[:-1]), len(set(labels.tolist()))
+    by_class = "without ids, labels in order of their classes do not tell whether the rows are the same"
+    told = f"{by_class}: evaluate both with ids" if blocks <= classes else ""  # other rows have that order too
+    return _other_labels(a, b, "rows") or told
 
 
 def _other_ids(a: Run, b: Run) -> str:
@@ -324,8 +321,8 @@ def headline(comparison: Comparison) -> str:
 
 def _clear(words: Sequence[str]) -> str:
     """Return what is clear by each of the headline's metrics; those of which the same is stand together."""
-    titles = {word: [title for title, one in zip(HEADLINED.values(), words, strict=True) if one == word]
-              for word in words}  # fmt: skip
+    pairs = list(zip(HEADLINED.values(), words, strict=True))
+    titles = {word: [title for title, one in pairs if one == word] for word in words}
     return listed([f"{BY[word]} {listed(some)}" for word, some in titles.items()], ", and ")
 
 
@@ -348,6 +345,7 @@ def _doubts(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _pairing(rival: Rival, baseline: Run) -> str:
+    """Return the sentence on how the rows of two runs relate."""
     both, rows = f"{rival.run.name} and {baseline.name}", f"{len(rival.run):,} rows"
     if not rival.paired:
         return f"{both} are not known to have the same rows ({rival.why_unpaired}): differences are unpaired"
@@ -367,18 +365,20 @@ def sentences(comparison: Comparison) -> list[str]:
 def _of_rival(rival: Rival, baseline: Run) -> list[str]:
     pairing = f"{'WARNING: ' if rival.guessed else ''}{_pairing(rival, baseline)}."
     accuracy = compared("accuracy", rival.best.differences["accuracy"], VERDICTS)  # of all scores the same
-    more = f"{rival.run.name} against {baseline.name}: {accuracy}."
-    return [pairing, more, *(verdict(one, rival, baseline) for one in rival.contrasts)]
+    beside = f"{rival.run.name} against {baseline.name}: {accuracy}."
+    return [pairing, beside, *(verdict(one, rival, baseline) for one in rival.contrasts)]
 
 
 def verdict(contrast: Contrast, rival: Rival, baseline: Run) -> str:
     """Return the sentence on one difference: what is clear by AURC and by AUC."""
-    best = " (the best of each by AURC)" if contrast.of_best else ""
+    ours, theirs = rival.run.fit_rows, baseline.fit_rows
+    unseen = (ours or theirs) and contrast.score not in ours and contrast.baseline_score not in theirs
+    among = " among those not fitted on these rows" if unseen else ""
+    best = f" (the best of each by AURC{among})" if contrast.of_best else ""
     unpaired = "" if rival.paired else ", unpaired"
     defined = [name for name in JUDGED_BY if not np.isnan(contrast.differences[name]["value"])]
     parts = ", ".join(compared(name, contrast.differences[name], VERDICTS) for name in defined)
-    unknown = "cannot be compared: AURC and AUC are not defined"
-    return f"{rival.run.name} against {baseline.name}{unpaired}, {contrast.title}{best}: {parts or unknown}."
+    return f"{rival.run.name} against {baseline.name}{unpaired}, {contrast.title}{best}: {parts or UNCOMPARED}."
 
 
 def _luck(comparison: Comparison) -> list[str]:
@@ -395,5 +395,6 @@ def _luck(comparison: Comparison) -> list[str]:
     found = "none differs" if not kept else f"these differ: {', '.join(kept)}"
     if len(known) * 2 / (comparison.bootstrap + 1) >= 0.05:
         found += f" ({comparison.bootstrap:,} resamples are too few to tell of so many)"
-    luck = by_luck(len(known), comparison.baseline.name)
-    return [f"{luck}; after Holm's correction for their number (p < .05) {found}."]
+    return [
+        f"{by_luck(len(known), comparison.baseline.name)}; after Holm's correction for their number (p < .05) {found}."
+    ]

@@ -34,7 +34,7 @@ def test_the_page_needs_nothing_from_outside(html: str) -> None:
     assert "&lt;/script&gt;&lt;b&gt;may" in body
     assert html.count("<table data-sortable") == 2
     assert "Beside &lt;/script&gt;&lt;b&gt;may, by each run&#39;s best score" in body
-    assert "AURC counts the errors too: a run with fewer has a lower one." in body
+    assert "AURC counts the errors too, so fewer errors lower it." in body
 
 
 def test_what_makes_it_doubtful_stands_at_its_head() -> None:

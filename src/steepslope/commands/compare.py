@@ -88,7 +88,7 @@ def names_of_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str
 def shown_folders(folders: tuple[str, ...]) -> tuple[str, ...]:
     """Return folders as they are given, but of absolute paths the shortest tails that tell them apart.
 
-    Results are passed on, and absolute paths tell of the machine and of its user.
+    Results are passed on, and absolute paths reveal the machine and its user.
 
     >>> shown_folders(("runs/may", "/home/someone/runs/june"))
     ('runs/may', 'june')

@@ -33,7 +33,7 @@ BY = {
     UNDEFINED: "without a defined difference in",
     **{word: f"{word.lower()} by" for word in VERDICTS.values()},
 }
-AURC_COUNTS = "AURC counts the errors too: a run with fewer has a lower one. AUC tells of the ranking alone."
+AURC_COUNTS = "AURC counts the errors too, so fewer errors lower it. AUC measures the ranking alone."
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Run:
 
     ``rows`` are those of ``metrics.json``, a mapping a score. ``is_correct`` (n,) and the confidences of ``scores`` are
     in the same order, as are ``ids``, ``labels`` and ``clusters``: None where they are not known. ``folder`` is what
-    results tell of where the report was read, if it was.
+    results show of where the report was read, if it was.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Contrast:
 
 @dataclass(frozen=True, eq=False)
 class Rival:
-    """A run beside the baseline; ``why_unpaired`` tells why its rows are not the same, and is empty where they are."""
+    """A run beside the baseline; ``why_unpaired`` is why its rows are not taken for the same, empty where they are."""
 
     run: Run
     why_unpaired: str
@@ -263,8 +263,8 @@ def _other_places(a: Run, b: Run) -> str:
     labels = np.asarray(a.labels)
     blocks, classes = 1 + np.sum(labels[1:] != labels[:-1]), len(set(labels.tolist()))
     by_class = "without ids, labels in order of their classes do not tell whether the rows are the same"
-    told = f"{by_class}: evaluate both with ids" if blocks <= classes else ""  # other rows have that order too
-    return _other_labels(a, b, "rows") or told
+    unsure = f"{by_class}: evaluate both with ids" if blocks <= classes else ""  # other rows have that order too
+    return _other_labels(a, b, "rows") or unsure
 
 
 def _other_ids(a: Run, b: Run) -> str:
@@ -394,7 +394,7 @@ def _luck(comparison: Comparison) -> list[str]:
     kept = [what for what, p in zip(known, corrected, strict=True) if p < 0.05]
     found = "none differs" if not kept else f"these differ: {', '.join(kept)}"
     if len(known) * 2 / (comparison.bootstrap + 1) >= 0.05:
-        found += f" ({comparison.bootstrap:,} resamples are too few to tell of so many)"
+        found += f" ({comparison.bootstrap:,} resamples are too few for so many comparisons)"
     return [
         f"{by_luck(len(known), comparison.baseline.name)}; after Holm's correction for their number (p < .05) {found}."
     ]

@@ -42,7 +42,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
     """Return the run whose report a folder holds; metrics that the report does not have are undefined.
 
-    ``shown`` is what results tell of the folder, by default its path. Scores that are paths get the shortest tails
+    ``shown`` is what results show of the folder, by default its path. Scores that are paths get the shortest tails
     that tell them apart.
 
     Raises

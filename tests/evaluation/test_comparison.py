@@ -11,18 +11,8 @@ import pytest
 from scipy.stats import norm
 
 from steepslope.errors import SteepslopeError
-from steepslope.evaluation.comparison import (
-    AURC_COUNTS,
-    Comparison,
-    Contrast,
-    Run,
-    cautions,
-    compare_runs,
-    headline,
-    listed,
-    sentences,
-    why_unpaired,
-)
+from steepslope.evaluation.comparison import Comparison, Contrast, Run, compare_runs, why_unpaired
+from steepslope.evaluation.comparison_words import AURC_COUNTS, cautions, headline, listed, sentences
 from steepslope.metrics import METRICS, aurc, auroc
 from steepslope.metrics.measures import measures_at
 from tests.evaluation.runs import drawn, run_of

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from steepslope.evaluation.comparison import AURC_COUNTS, Comparison, compare_runs
+from steepslope.evaluation.comparison import Comparison, compare_runs
+from steepslope.evaluation.comparison_words import AURC_COUNTS
 from steepslope.metrics import METRICS, Metric, Ranking, auroc
 from steepslope.report.comparison import as_json, difference_grid, run_grid, terminal_grid, terminal_styles, text
 from steepslope.report.tables import terminal_titles

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.evaluation.comparison import Comparison, headline, sentences
+from steepslope.evaluation.comparison import Comparison
+from steepslope.evaluation.comparison_words import headline, sentences
 from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.score import Predictions
 from steepslope.metrics import Groups

@@ -5,17 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from steepslope.evaluation.comparison import (
-    AURC_COUNTS,
-    HEADLINED,
-    Comparison,
-    Contrast,
-    Rival,
-    Run,
-    cautions,
-    headline,
-    sentences,
-)
+from steepslope.evaluation.comparison import Comparison, Contrast, Rival, Run
+from steepslope.evaluation.comparison_words import AURC_COUNTS, HEADLINED, cautions, headline, sentences
 from steepslope.evaluation.rows import nan_to_none
 from steepslope.evaluation.score import BASELINE
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate

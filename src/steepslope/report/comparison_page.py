@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from steepslope.evaluation.comparison import Comparison, Run, cautions, headline, sentences
+from steepslope.evaluation.comparison import Comparison, Run
+from steepslope.evaluation.comparison_words import cautions, headline, sentences
 from steepslope.metrics.curves import RiskCoverage
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS

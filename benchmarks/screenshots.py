@@ -12,8 +12,9 @@ import jsonargparse
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-WIDTH, HEIGHT = 1180, 1385  # to the end of the risk-coverage chart
-COLORS = 64
+WIDTH = 1180
+LAST = "[data-chart=risk-coverage]"  # the chart that is the last in the picture
+COLORS = 100
 
 
 def screenshots(report: str = "runs/demo/report.html", out: str = "docs") -> None:
@@ -35,15 +36,17 @@ def screenshots(report: str = "runs/demo/report.html", out: str = "docs") -> Non
 
 
 def _picture(browser: Any, report: Path, scheme: str) -> bytes:
-    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
+    page = browser.new_page(viewport={"width": WIDTH, "height": WIDTH}, color_scheme=scheme)
     page.goto(report.resolve().as_uri())
     page.wait_for_selector("html[data-ready]")
-    return bytes(page.screenshot())
+    last = page.locator(LAST).bounding_box()
+    part = {"x": 0, "y": 0, "width": WIDTH, "height": last["y"] + last["height"]}
+    return bytes(page.screenshot(full_page=True, clip=part))
 
 
 def _write(screenshot: bytes, path: Path) -> None:
     with Image.open(io.BytesIO(screenshot)) as picture:
-        few = picture.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few = picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
         few.save(path, optimize=True)
 
 

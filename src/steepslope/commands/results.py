@@ -25,6 +25,7 @@ from steepslope.outputs.tables import column_names, read_groups
 from steepslope.outputs.texts import EMPTY
 from steepslope.report.comparison import headings, terminal_grid, terminal_styles
 from steepslope.report.comparison_page import write_comparison
+from steepslope.report.group_tables import LABEL
 from steepslope.report.page import write_report
 from steepslope.report.screen import screen_of, show_evaluation, show_grid, show_legend, show_lines
 from steepslope.report.stored import read_metrics
@@ -32,8 +33,6 @@ from steepslope.report.tables import terminal_titles
 from steepslope.report.web.gallery import NO_SOURCES, Sources
 from steepslope.utilities.files import read_json
 from steepslope.utilities.results import MADE
-
-LABEL = "label"  # the groups where none are named
 
 
 def publish(

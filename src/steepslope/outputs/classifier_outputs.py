@@ -160,6 +160,11 @@ class ClassifierOutputs:
         """The number of classes, K."""
         return int(self.logits.shape[1])
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, (K,); their numbers as text where they have none."""
+        return self.classes or tuple(map(str, range(self.num_classes)))
+
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
         """The predicted classes, (n,): the first largest logit."""

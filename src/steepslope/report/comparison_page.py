@@ -14,10 +14,10 @@ from steepslope.metrics.measures import METRICS
 from steepslope.report.comparison import TITLE, as_json, difference_grid, estimate_of, headings, run_grid, text
 from steepslope.report.grid import estimate_cell
 from steepslope.report.headline import Remark
-from steepslope.report.page import as_csv
 from steepslope.report.summary import definitions
 from steepslope.report.tables import DELTA
 from steepslope.report.web import charts
+from steepslope.report.web.downloads import as_csv
 from steepslope.report.web.run_charts import BEST, dots, run_curves
 from steepslope.report.web.shell import web_page
 from steepslope.utilities.files import staged_folder, write_json

@@ -9,7 +9,6 @@ from steepslope.evaluation.score import Scored
 from steepslope.metrics.groups import GroupRisk, group_risks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import UNDEFINED, Cell, Grid, number_cell
-from steepslope.report.web.gallery import class_names
 
 MOST_GROUPS = 500  # of a table
 LABEL = "label"
@@ -87,7 +86,7 @@ def pair_grid(evaluation: Evaluation, leader: Scored) -> Grid | None:
     trusted = {one.name: np.bincount(place, one.confidence[wrong] > one.cut(), len(pairs)).astype(int) for one in known}
     missed = trusted.get(leader.name, counts)
     order = np.lexsort((counts, missed))[::-1][:PAIRS]
-    names = class_names(predictions)
+    names = predictions.class_names
     lines = []
     for pair in order:
         label, predicted = (names[code] for code in divmod(int(pairs[pair]), predictions.num_classes))

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pc
-
 from steepslope.evaluation.evaluation import Evaluation, verdicts
-from steepslope.evaluation.rows import Row
-from steepslope.metrics.measures import METRICS
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.grid import Grid, markdown
 from steepslope.report.group_tables import class_grids
 from steepslope.report.headline import Remark, headline, leader, remarks
-from steepslope.report.row_table import ROWS, evaluation_columns, write_report_rows
+from steepslope.report.row_table import ROWS, write_report_rows
 from steepslope.report.summary import definitions, summary_grid
 from steepslope.report.tables import detail_grids, heading, main_grid
 from steepslope.report.web import charts
-from steepslope.report.web.gallery import NO_SOURCES, Sources, class_names, gallery
+from steepslope.report.web.downloads import metrics_csv, packed_rows
+from steepslope.report.web.gallery import NO_SOURCES, Sources, gallery
 from steepslope.report.web.page_charts import page_charts
 from steepslope.report.web.page_scores import page_scores, promises
 from steepslope.report.web.shell import web_page
@@ -33,8 +25,6 @@ from steepslope.utilities.results import MADE, Result
 
 REPORT = Result("a report", ("metrics.json", "details.json", "table.md", ROWS, "report.html"), card="made.json")
 SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "downloads.js", "page.js")
-ROWS_ROOM = 2**20  # bytes of the rows in a page, compressed
-MOST_ROWS = 50_000  # of which the size is tried
 SHOWN_GROUPS = 30  # in Markdown
 
 
@@ -110,7 +100,7 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence
 
 def _classes(evaluation: Evaluation) -> list[str]:
     predictions = evaluation.predictions
-    return [*class_names(predictions)] if isinstance(predictions, ClassifierOutputs) else []
+    return [*predictions.class_names] if isinstance(predictions, ClassifierOutputs) else []
 
 
 def _contents(shown: Any, has_groups: bool) -> dict[str, str]:
@@ -130,40 +120,3 @@ def _contents(shown: Any, has_groups: bool) -> dict[str, str]:
 def _class_grids(evaluation: Evaluation) -> list[Grid]:
     names = [one.name for one in evaluation.scored]
     return class_grids(evaluation, evaluation.scored[names.index(leader(evaluation.rows).name)])
-
-
-def metrics_csv(rows: Sequence[Row]) -> str:
-    """Return every metric of every score as comma-separated values, a line each, undefined ones empty."""
-    lines = [
-        (row.name, name, *(None if value != value else value for value in (one["value"], one["low"], one["high"])))
-        for row in rows
-        for name, one in row.metrics.items()
-        if name in METRICS
-    ]
-    columns = dict(zip(("score", "metric", "value", "low", "high"), zip(*lines, strict=True), strict=True))
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    return as_csv(table).decode()
-
-
-def packed_rows(evaluation: Evaluation) -> str | None:
-    """Return all rows as comma-separated values, gzipped, in base64; None where they are too many for a page.
-
-    Where there is no room for all digits of the confidences, they have seven, which float32 has.
-    """
-    n = len(evaluation.predictions)
-    if n > MOST_ROWS:
-        return None
-    table = pa.table({"id": pa.array(evaluation.ids(np.arange(n))), **evaluation_columns(evaluation, slice(0, n))})
-    fewer = [pa.float32() if field.type == pa.float64() else field.type for field in table.schema]
-    for digits in (table, table.cast(pa.schema(zip(table.column_names, fewer, strict=True)), safe=False)):
-        packed = gzip.compress(as_csv(digits), 6, mtime=0)
-        if len(packed) <= ROWS_ROOM:
-            return base64.b64encode(packed).decode()
-    return None
-
-
-def as_csv(table: Any) -> bytes:
-    """Return a :class:`pyarrow.Table` as comma-separated values."""
-    buffer = io.BytesIO()
-    pc.write_csv(table, buffer)
-    return buffer.getvalue()

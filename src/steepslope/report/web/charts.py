@@ -5,11 +5,11 @@ intervals of the risk; ``now``, the operating point that the reader has chosen; 
 Colours are the page's own, by name, so that a chart is light or dark as the page is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -17,8 +17,25 @@ COLORS = 7  # --c0 … --c6 of the page's style
 DASHES: tuple[list[float], ...] = ([1, 0], [6, 2], [2, 2], [7, 2, 2, 2])
 HEIGHT = 280
 BINS = 40
+FIRST_SHOWN = 0.1  # of coverage, before which risks jump
+LEAST_AXIS, ROOM_ABOVE = 0.01, 1.15  # of the axis of risks
 PERCENT = {"format": ".0%"}
 UNIT = {"domain": [0, 1], "nice": False}
+
+
+def highest_risk(curves: Iterable[tuple[ArrayLike, ArrayLike]]) -> float:
+    """Return where the axis of risks ends, in (0, 1]: above all risks of coverages from a tenth on.
+
+    ``curves`` are coverages and risks. However the first rows fall, whose risks jump, they do not rule the axis.
+
+    >>> round(highest_risk([([0.01, 0.5, 1], [1.0, 0.1, 0.2])]), 2), highest_risk([])
+    (0.23, 0.01)
+    """
+    highest = LEAST_AXIS / ROOM_ABOVE
+    for coverage, risk in curves:
+        shown = np.asarray(risk)[np.asarray(coverage) >= FIRST_SHOWN]
+        highest = max(highest, float(np.max(shown, initial=0)))
+    return min(1.0, ROOM_ABOVE * highest)
 
 
 def color(place: int) -> str:

@@ -156,17 +156,12 @@ def _classes(evaluation: Evaluation, rows: Rows) -> Iterator[dict[str, Any]]:
     predictions = evaluation.predictions
     if not isinstance(predictions, ClassifierOutputs):
         return
-    names = class_names(predictions)
+    names = predictions.class_names
     top, probabilities = most_probable(predictions.subset(rows), TOP)
     labels = predictions.require_labels()[rows]
     for label, classes, values in zip(labels, top, probabilities, strict=True):
         best = [[names[one], round(float(value), 4)] for one, value in zip(classes, values, strict=True)]
         yield {"label": names[label], "predicted": names[classes[0]], "top": best}
-
-
-def class_names(outputs: ClassifierOutputs) -> Sequence[str]:
-    """Return the names of the classes; their numbers where they have none."""
-    return outputs.classes or [str(label) for label in range(outputs.num_classes)]
 
 
 def _explained(evaluation: Evaluation, rows: Rows) -> Iterator[dict[str, Any]]:
@@ -214,7 +209,7 @@ def _add_nearest(
 
 def _reference_cards(reference: ClassifierOutputs, places: Rows, find: FindImages | None) -> list[dict[str, Any]]:
     """Return id, label and image of some references, as far as they are known."""
-    ids, labels, names = reference.ids, reference.labels, class_names(reference)
+    ids, labels, names = reference.ids, reference.labels, reference.class_names
     found = [
         {
             "id": str(place) if ids is None else str(ids[place]),

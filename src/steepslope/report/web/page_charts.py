@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from steepslope.evaluation.evaluation import Evaluation
-from steepslope.evaluation.rows import Row
 from steepslope.oracle.search import Search
 from steepslope.report.web import charts
 from steepslope.report.web.page_scores import UNITS
 from steepslope.report.web.probability import ESTIMATES, estimates, reliability
-
-FIRST_SHOWN = 0.1  # the coverage from which risks rule the axis: before it they jump
-ROOM = 1.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +28,9 @@ def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageC
     names = [one.name for one in evaluation.scored]
     correct, independent = evaluation.predictions.is_correct, evaluation.rows[0].clusters is None
     lines = {
-        "risk-coverage": charts.risk_coverage(names, highest_risk(evaluation.rows)),
+        "risk-coverage": charts.risk_coverage(
+            names, charts.highest_risk((row.curve.coverage, row.curve.risk) for row in evaluation.rows)
+        ),
         "roc": charts.roc(names),
         "precision-recall": charts.precision_recall(names),
     }
@@ -78,15 +74,3 @@ def _sweeps(searches: Mapping[str, Search]) -> Iterator[tuple[str, charts.Spec]]
 
 def _without_nan(row: Mapping[str, float]) -> dict[str, float | None]:
     return {name: None if value != value else value for name, value in row.items()}
-
-
-def highest_risk(rows: Sequence[Row]) -> float:
-    """Return where the axis of risks ends: above all risks of coverages from a tenth on, however the first rows fall.
-
-    >>> highest_risk([])
-    0.01
-    """
-    found = [0.01 / ROOM]
-    for row in rows:
-        found.append(float(np.max(row.curve.risk[row.curve.coverage >= FIRST_SHOWN], initial=row.curve.risk[-1])))
-    return min(1.0, ROOM * max(found))

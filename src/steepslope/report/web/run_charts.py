@@ -6,7 +6,6 @@ from typing import Any
 from steepslope.report.web import charts
 
 BEST = "the best of each run"  # in place of a score's name
-FIRST_SHOWN, ROOM = 0.1, 1.15  # of coverage, before which risks jump; and of the axis above the highest risk
 LINE, LEAST_HEIGHT = 16, 120  # pixels
 
 
@@ -41,8 +40,6 @@ def dots(runs: Sequence[str], scores: Sequence[str]) -> charts.Spec:
 
 def run_curves(runs: Sequence[str], curves: Sequence[Mapping[str, Any]]) -> charts.Spec:
     """Return selective risk against coverage, a line a run, of the score that is chosen in the page."""
-    pairs = [pair for one in curves for pair in zip(one["coverage"], one["risk"], strict=True)]
-    risks = [risk for coverage, risk in pairs if coverage >= FIRST_SHOWN]
-    highest = min(1.0, ROOM * max([0.01, *risks]))
+    highest = charts.highest_risk((one["coverage"], one["risk"]) for one in curves)
     titles = "coverage", "selective risk"
     return charts.line_chart(runs, "Selective risk at each coverage", "coverage", "risk", titles, highest)

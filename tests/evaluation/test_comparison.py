@@ -216,8 +216,8 @@ def test_sentences_tell_what_is_clear() -> None:
     assert "clearly better by AUC (+" in june
     assert "clearly WORSE by AURC (+" in july
     assert "clearly WORSE by AUC (-" in july
-    assert lines[-1].startswith("4 comparisons with may: without any true difference about 0.2 of the intervals")
-    assert lines[-1].endswith("these differ: june mcp by AURC, june mcp by AUC, july mcp by AURC, july mcp by AUC.")
+    assert lines[-2].startswith("4 comparisons with may: without any true difference about 0.2 of the intervals")
+    assert lines[-2].endswith("these differ: june mcp by AURC, june mcp by AUC, july mcp by AURC, july mcp by AUC.")
 
 
 def test_without_errors_or_resamples_it_says_so() -> None:
@@ -265,13 +265,11 @@ def test_the_headline_tells_errors_from_ranking() -> None:
     runs = [month("may", 0.3), month("june", 0.1), month("july", 0.1), month("august", 0.3, 3.0)]
     assert headline(compare_runs(runs, bootstrap=200)) == (
         "Beside may, by each run's best score: june and july are clearly better by AURC and accuracy, and not clearly "
-        "different by AUC; august is clearly better by AURC and AUC, and not clearly different by accuracy. "
-        f"{AURC_COUNTS}"
+        "different by AUC; august is clearly better by AURC and AUC, and not clearly different by accuracy."
     )
+    assert sentences(compare_runs(runs, bootstrap=0))[-1] == AURC_COUNTS
     worse = headline(compare_runs(runs[:2], "june", bootstrap=200))
-    assert (
-        "may is clearly worse by AURC and accuracy, and not clearly different by AUC. AURC counts the errors" in worse
-    )
+    assert worse.endswith("may is clearly worse by AURC and accuracy, and not clearly different by AUC.")
 
 
 def test_words_in_a_list() -> None:

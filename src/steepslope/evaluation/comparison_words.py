@@ -39,7 +39,7 @@ def headline(comparison: Comparison) -> str:
     for rival in comparison.rivals:
         found.setdefault(tuple(map(rival.best.word, HEADLINED)), []).append(rival.run.name)
     parts = [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {_clear(words)}" for words, names in found.items()]
-    return f"Beside {comparison.baseline.name}, by each run's best score: {'; '.join(parts)}. {AURC_COUNTS}"
+    return f"Beside {comparison.baseline.name}, by each run's best score: {'; '.join(parts)}."
 
 
 def _clear(words: Sequence[str]) -> str:
@@ -82,7 +82,7 @@ def sentences(comparison: Comparison) -> list[str]:
     """Return what the comparison means: what warns, how rows relate to the baseline's, and what is clear."""
     warnings = [f"WARNING: {doubt}." for doubt in _doubts(comparison.runs)]
     lines = [line for rival in comparison.rivals for line in _of_rival(rival, comparison.baseline)]
-    return [*warnings, *lines, *_luck(comparison)]
+    return [*warnings, *lines, *_luck(comparison), AURC_COUNTS]
 
 
 def _of_rival(rival: Rival, baseline: Run) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from steepslope.evaluation.comparison import Comparison, Run
-from steepslope.evaluation.comparison_words import cautions, headline, sentences
+from steepslope.evaluation.comparison_words import AURC_COUNTS, cautions, headline, sentences
 from steepslope.metrics.curves import RiskCoverage
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS
@@ -50,7 +50,10 @@ def page(comparison: Comparison) -> str:
     scores = list(dict.fromkeys(score for run in comparison.runs for score in run.scores))
     grids = run_grid(comparison), difference_grid(comparison)
     curves = [one for run in comparison.runs for one in _curves(run)]
-    remarks = [*map(Remark, headings(comparison)), *(Remark(line, warns=True) for line in cautions(comparison))]
+    remarks = [
+        *map(Remark, [*headings(comparison), AURC_COUNTS]),
+        *(Remark(line, warns=True) for line in cautions(comparison)),
+    ]
     data = {
         "metrics": {name: one.heading for name, one in METRICS.items()},
         "values": {name: list(_values(comparison, name)) for name in METRICS},
@@ -66,7 +69,7 @@ def page(comparison: Comparison) -> str:
         data=data,
         scripts=SCRIPTS,
         contents=CONTENTS,
-        definitions={**DEFINITIONS, **definitions(grids)},
+        definitions={**definitions(grids), **DEFINITIONS},
         runs=grids[0],
         differences=grids[1],
         choices=[BEST, *scores],

@@ -240,7 +240,7 @@ def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) ->
         block = read_rows(references, part) - centre
         least = _least_possible(wide, block)
         for row in np.flatnonzero((~(least > squared[:, -1:])).any(axis=1)):
-            order = np.argsort(least[row], kind="stable")
+            order = np.argpartition(least[row], min(count, len(block)) - 1)
             for some in (order[:count], order[count:]):  # the first few leave little of the others
                 some = some[~(least[row, some] > squared[row, -1])]
                 found = np.append(squared[row], np.square(block[some] - wide[row]).sum(axis=1))

@@ -2,6 +2,6 @@
 
 import sys
 
-from steepslope.cli import main
+from steepslope.cli import program
 
-sys.exit(main())
+sys.exit(program())

@@ -23,7 +23,7 @@ RISKS = tuple(OperatingPoint("risk", percent) for percent in (1, 2, 5, 10))
 PAPER_CUT = decision_probability(1.0, 3.0)
 CURVE_POINTS = 2_000
 VS_BEST = ("auc", "aurc")
-AT_ONCE = 2  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
+AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
 Drawn = Resampled[str | OperatingPoint]
 
 

@@ -1,11 +1,17 @@
 """`steepslope evaluate`."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steepslope.outputs.reading import ReadingOptions, require_files
 from steepslope.utilities.progress import console
 from steepslope.utilities.results import made_by
+
+if TYPE_CHECKING:
+    from steepslope.evaluation.score import Resources
 
 
 def evaluate(
@@ -94,10 +100,7 @@ def evaluate(
     from steepslope.commands.report_sources import report_sources
     from steepslope.commands.results import clusters_of, groups_of, print_report, publish, require_runnable
     from steepslope.evaluation.evaluation import evaluate_predictions
-    from steepslope.evaluation.score import Resources
-    from steepslope.finetuning.images import open_images
-    from steepslope.gate import Gate
-    from steepslope.outputs import ClassifierOutputs, load_predictions
+    from steepslope.outputs import load_predictions
     from steepslope.outputs.folder import require_one_classifier
     from steepslope.report.page import REPORT
     from steepslope.report.row_table import RowNames, require_free, require_writable, write_rows
@@ -109,17 +112,7 @@ def evaluate(
     if rows is not None:
         require_writable(Path(rows), path, Path(out))
     require_one_classifier(outputs, fit, reference)
-    held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
-    opened = partial(open_images, path=path, data=data)
-    resources = Resources(
-        held_out,
-        known,
-        opened,
-        backbones,
-        standardise,
-        allow_fit_rows,
-        {one: Gate.load(one, backbones=backbones) for one in gates},
-    )
+    resources = _resources(path, data, fit, reference, reading, gates, backbones, standardise, allow_fit_rows)
     oracles = require_runnable(scores, backbones)
     predictions = load_predictions(path, bool(fit or reference or oracles or gates), reading)
     with locked(out):
@@ -132,6 +125,7 @@ def evaluate(
             require_free(Path(rows), replace)
         grouped = groups_of(groups, predictions, path, reading)
         clusters = clusters_of(cluster, predictions, path, reading)
+        known = resources.reference
         training = None if known is None or reference is None else (known, Path(reference))
         sources = report_sources(
             predictions, path, data=data, images=images, reading=reading, reference=training, oracles=oracles
@@ -145,6 +139,29 @@ def evaluate(
         if rows is not None:
             write_rows(evaluation, Path(rows), path, reading)
             console().print(f"rows: {rows}")
+
+
+def _resources(
+    path: Path,
+    data: str | None,
+    fit: str | None,
+    reference: str | None,
+    reading: ReadingOptions,
+    gates: tuple[str, ...],
+    backbones: tuple[str, ...],
+    standardise: bool,
+    allow_fit_rows: bool,
+) -> Resources:
+    """Load what scores and oracles need beside the predictions."""
+    from steepslope.evaluation.score import Resources
+    from steepslope.finetuning.images import open_images
+    from steepslope.gate import Gate
+    from steepslope.outputs import ClassifierOutputs
+
+    held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
+    opened = partial(open_images, path=path, data=data)
+    loaded = {one: Gate.load(one, backbones=backbones) for one in gates}
+    return Resources(held_out, known, opened, backbones, standardise, allow_fit_rows, loaded)
 
 
 def as_title(path: Path) -> str:

@@ -8,7 +8,7 @@ from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.score import Scored
 from steepslope.metrics.groups import GroupRisk, group_risks
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.grid import UNDEFINED, Cell, Grid, number_cell
+from steepslope.report.grid import Cell, Grid, number_cell
 
 MOST_GROUPS = 500  # of a table
 LABEL = "label"
@@ -90,7 +90,7 @@ def pair_grid(evaluation: Evaluation, leader: Scored) -> Grid | None:
     lines = []
     for pair in order:
         label, predicted = (names[code] for code in divmod(int(pairs[pair]), predictions.num_classes))
-        numbers = [Cell(f"{some[pair]:,}") if len(some) else UNDEFINED for some in (counts, *trusted.values())]
+        numbers = [Cell(f"{some[pair]:,}") for some in (counts, *trusted.values())]
         lines.append([Cell(f"{label} → {predicted}"), *numbers])
     note = "Label → prediction; of each score, how many of these errors it trusts at its own threshold."
     return Grid("Confusions that are missed most", ["pair", "errors", *(f"trusted by {name}" for name in trusted)],

@@ -1,4 +1,4 @@
-"""``metrics.json``, ``details.json``, ``table.md`` and ``report.html``: what `evaluate` and `demo` leave behind."""
+"""``metrics.json``, ``details.json``, ``table.md``, ``rows.parquet`` and ``report.html``: what `evaluate` leaves."""
 
 from __future__ import annotations
 

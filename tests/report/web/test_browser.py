@@ -348,42 +348,6 @@ def test_names_with_tags_are_text(shown: Shown, opened: Open) -> None:
     assert ORACLE in one.text("#scores ~ .wide")
 
 
-def test_ids_and_names_of_a_file_that_end_a_script_are_text(tmp_path: Path, opened: Open) -> None:
-    bad = "</script><script>window.broken = 1</script><!--<script>"
-    lines = ["id,label,logit_0,logit_1", *(f"{bad}{row},{row % 2},{row % 3},{row % 5}" for row in range(40))]
-    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
-    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "0", "--out", str(tmp_path / "out")]
-    assert main(words) == 0
-    one = opened(tmp_path / "out" / "report.html")
-    assert one.page.evaluate("window.broken === undefined")
-    assert one.page.locator(".card").first.get_attribute("data-id").startswith(bad)
-    assert one.messages == []
-
-
-def test_confidences_alone_make_a_page(tmp_path: Path, opened: Open) -> None:
-    lines = ["id,confidence,is_correct", *(f"row {row},{row / 50},{row % 7 > 1}" for row in range(50))]
-    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
-    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "20", "--out", str(tmp_path / "out")]
-    assert main(words) == 0
-    one = opened(tmp_path / "out" / "report.html")
-    assert one.messages == []
-    assert "the predictions come with a confidence alone" in one.text("main")
-    numbers = move(one, "confidence", 0.5)
-    assert numbers["trusted_correct"] + numbers["trusted_wrong"] == sum(
-        row / 50 > numbers["threshold"] for row in range(50)
-    )
-
-
-def test_without_errors_a_page_is_made(tmp_path: Path, opened: Open) -> None:
-    lines = ["label,logit_0,logit_1", *(f"0,{1 + row},0" for row in range(20))]
-    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
-    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "20", "--out", str(tmp_path / "out")]
-    assert main(words) == 0
-    one = opened(tmp_path / "out" / "report.html")
-    assert one.messages == []
-    assert "needs both errors and correct predictions" in one.text("header")
-
-
 def test_the_keyboard_moves_the_slider(shown: Shown, opened: Open) -> None:
     one = opened(shown.report)
     one.page.focus("#slider")

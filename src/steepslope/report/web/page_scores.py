@@ -84,8 +84,8 @@ def _limits(points: OperatingPoints, independent: bool) -> dict[str, list[float]
 
 def _probability(scored: Scored, is_correct: Any, points: OperatingPoints) -> dict[str, Any]:
     """Return P(correct) at each threshold, and where the map comes from; nothing where none can be learnt."""
-    fitted = fitted_map(scored, is_correct, np.ones(len(is_correct), dtype=bool))
-    found = scored.gates[0].p_correct if scored.gates else fitted
+    all_rows = np.ones(len(is_correct), dtype=bool)
+    found = scored.gates[0].p_correct if scored.gates else fitted_map(scored, is_correct, all_rows)
     if found is None:
         return {}
     return {"p": _short(found(np.nan_to_num(points.threshold))), "p_by": OF_GATE if scored.gates else OF_THESE_ROWS}

@@ -79,9 +79,8 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     resources = Resources(gates={str(work / "gate"): gate})
     evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed, title=title, ids=ids)
     evaluation = changed(evaluation, cautions=[CAUTION])
-    sources = report_sources(
-        test, work / "outputs" / "test", reference=(outputs[work / "outputs" / "train"], work / "outputs" / "train")
-    )
+    train = work / "outputs" / "train"
+    sources = report_sources(test, work / "outputs" / "test", reference=outputs[train], reference_path=train)
     publish(evaluation, folder, MADE_BY_DEMO, sources, as_json)
     _decide(gate, others, work, as_json)
 

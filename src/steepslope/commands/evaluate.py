@@ -98,10 +98,9 @@ def evaluate(
     """
     made = made_by("evaluate", locals())
     from steepslope.commands.report_sources import report_sources
-    from steepslope.commands.results import clusters_of, groups_of, print_report, publish, require_runnable
+    from steepslope.commands.results import clusters_of, groups_of, print_complete, publish, require_runnable
     from steepslope.evaluation.evaluation import evaluate_predictions
     from steepslope.outputs import load_predictions
-    from steepslope.outputs.folder import require_one_classifier
     from steepslope.report.page import REPORT
     from steepslope.report.row_table import RowNames, require_free, require_writable, write_rows
     from steepslope.report.web.shell import library
@@ -111,25 +110,21 @@ def evaluate(
     require_files(reading, outputs, fit, reference)
     if rows is not None:
         require_writable(Path(rows), path, Path(out))
-    require_one_classifier(outputs, fit, reference)
     resources = _resources(path, data, fit, reference, reading, gates, backbones, standardise, allow_fit_rows)
     oracles = require_runnable(scores, backbones)
     predictions = load_predictions(path, bool(fit or reference or oracles or gates), reading)
     with locked(out):
         if REPORT.is_complete(out, made, replace) and (rows is None or Path(rows).exists()):
-            if json:
-                print_report(Path(out))
-            console().print(f"{out}: already complete")
+            print_complete(Path(out), json)
             return
         if rows is not None:
             require_free(Path(rows), replace)
         grouped = groups_of(groups, predictions, path, reading)
         clusters = clusters_of(cluster, predictions, path, reading)
-        known = resources.reference
-        training = None if known is None or reference is None else (known, Path(reference))
         sources = report_sources(
-            predictions, path, data=data, images=images, reading=reading, reference=training, oracles=oracles
-        )
+            predictions, path, data=data, images=images, reading=reading, reference=resources.reference,
+            reference_path=reference, oracles=oracles,
+        )  # fmt: skip
         library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
@@ -157,7 +152,9 @@ def _resources(
     from steepslope.finetuning.images import open_images
     from steepslope.gate import Gate
     from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.folder import require_one_classifier
 
+    require_one_classifier(path, fit, reference)
     held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
     opened = partial(open_images, path=path, data=data)
     loaded = {one: Gate.load(one, backbones=backbones) for one in gates}

@@ -37,19 +37,21 @@ def report_sources(
     data: str | None = None,
     images: bool = True,
     reading: ReadingOptions = AS_WRITTEN,
-    reference: tuple[ClassifierOutputs, Path] | None = None,
+    reference: ClassifierOutputs | None = None,
+    reference_path: str | Path | None = None,
     oracles: Sequence[Path] = (),
 ) -> Sources:
     """Return what cards show of predictions that were read from a path.
 
     A data spec that is given has to have the first of the images. The one that a manifest names need not be there any
     more: then the report is without images, and says why. Other images may be missing. ``reference`` are training
-    outputs and where they were read.
+    outputs, and ``reference_path`` is where they were read.
     """
     found, why = _images(predictions, path, data, reading) if images else (None, NOT_WANTED)
-    training = None if reference is None else reference[0]
-    of_training = None if reference is None or found is None else _images(*reference)[0]
-    return Sources(found, why, training, of_training, searches(oracles))
+    of_training = None
+    if reference is not None and reference_path is not None and found is not None:
+        of_training, _ = _images(reference, Path(reference_path))
+    return Sources(found, why, reference, of_training, searches(oracles))
 
 
 def _images(

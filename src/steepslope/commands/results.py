@@ -32,6 +32,7 @@ from steepslope.report.stored import read_metrics
 from steepslope.report.tables import terminal_titles
 from steepslope.report.web.gallery import NO_SOURCES, Sources
 from steepslope.utilities.files import read_json
+from steepslope.utilities.progress import console
 from steepslope.utilities.results import MADE
 
 
@@ -46,6 +47,13 @@ def publish(
     screen = screen_of()
     show_evaluation(evaluation.rows, screen)
     screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+def print_complete(out: Path, as_json: bool) -> None:
+    """Tell that a report is there already, and print its rows where JSON is wanted."""
+    if as_json:
+        print_report(out)
+    console().print(f"{out}: already complete")
 
 
 def print_report(out: Path) -> None:

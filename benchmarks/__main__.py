@@ -10,6 +10,7 @@ from rich.table import Table
 
 from benchmarks.block import block_against_live_classifier
 from benchmarks.corruption import corrupt_against_package
+from benchmarks.exported_gate import exported_gate_against_classifier, exported_gate_on_one_image
 from benchmarks.extraction import backend_against_eager
 from benchmarks.finetuning import cached_against_larger, cached_against_live
 from benchmarks.fused_fit import fused_fit_against_a_minute
@@ -33,6 +34,8 @@ BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "gate": gate_against_bare_classifier,
     "gate-fused": fused_gate_on_resnet,
     "gate-fused-mnist": fused_gate_on_mnist_net,
+    "exported-gate": exported_gate_against_classifier,
+    "exported-gate-one": exported_gate_on_one_image,
     "fused-fit": fused_fit_against_a_minute,
     "corrupt": corrupt_against_package,
     "finetune": cached_against_live,

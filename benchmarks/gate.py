@@ -37,7 +37,7 @@ def _random_outputs(n: int, width: int, classes: int) -> ClassifierOutputs:
     return ClassifierOutputs(logits, labels, features)
 
 
-def _fused(width: int, classes: int, references: int = REFERENCES) -> FusedOracle:
+def random_fused(width: int, classes: int, references: int = REFERENCES) -> FusedOracle:
     """Return a fused oracle of the free budget at its most expensive; what it learnt does not matter here."""
     known = {"neighbors": references, "feature_opinion": min(references, NET_ROWS)}
     learning = {name: EVIDENCE[name].learning for name in known}
@@ -80,7 +80,7 @@ def gate_against_bare_classifier() -> Comparison:
 def fused_gate_on_resnet() -> Comparison:
     """Time the free fused oracle behind a ResNet-50 of random weights; the goal is at most 5 % more latency."""
     classifier = load_classifier("timm:resnet50?weights=random").with_transform(224, 0.5, 0.25)
-    oracle = _fused(2048, 1000)
+    oracle = random_fused(2048, 1000)
     ours, theirs = _medians(classifier, oracle.trusts, BATCH, RESNET_ROUNDS)
     title = f"ResNet-50 and a free fused oracle, {REFERENCES:,} × 2048 references, batch {BATCH}, against the net alone"
     return Comparison(title, ours, theirs, goal=1 / 1.05)
@@ -92,6 +92,6 @@ def fused_gate_on_mnist_net() -> Comparison:
     net = TwoParts(mnist_net(10)).eval()
     transform = Transform((28, 28), (0.5,), (0.5,), resize="exact")
     classifier = Classifier("random mnist-net", net, transform, 10, module_digest(net))
-    ours, theirs = _medians(classifier, _fused(128, 10).trusts, MNIST_BATCH, ROUNDS)
+    ours, theirs = _medians(classifier, random_fused(128, 10).trusts, MNIST_BATCH, ROUNDS)
     title = f"MNIST net and a free fused oracle, {REFERENCES:,} × 128 references, batch {MNIST_BATCH}, against it alone"
     return Comparison(title, ours, theirs, goal=1 / 1.25)

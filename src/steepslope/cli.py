@@ -9,6 +9,7 @@ from steepslope.commands.calibrate import calibrate
 from steepslope.commands.compare import compare
 from steepslope.commands.demo import demo
 from steepslope.commands.evaluate import evaluate
+from steepslope.commands.export import export
 from steepslope.commands.extract import extract
 from steepslope.commands.finetune import finetune
 from steepslope.commands.fit import fit
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Any] = {
     "compare": compare,
     "calibrate": calibrate,
     "predict": predict,
+    "export": export,
     "reproduce": reproduce,
 }
 

@@ -5,6 +5,7 @@ import io
 import logging
 import tempfile
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.extras import require_extra
 
+OPSET = 20  # of the files that are written
 FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -118,24 +120,37 @@ def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
     SteepslopeError
         If it cannot be exported, or if a logit differs by more than 1e-3 or a prediction at all.
     """
-    require_extra("onnxscript", "onnx", "ONNX")
-    with tempfile.TemporaryDirectory() as folder, _silence():
-        path = Path(folder) / "net.onnx"
-        try:
-            torch.onnx.export(
-                net, (images[:2],), path, input_names=["images"], output_names=["features", "logits"],
-                dynamic_shapes=[{0: torch.export.Dim("batch")}], dynamo=True, external_data=False, verbose=False,
-            )  # fmt: skip
-        except Exception as error:  # whatever in the net has no counterpart
-            reason = " ".join(str(error.__cause__ or error).split())[:160]
-            raise SteepslopeError(f"cannot be exported to ONNX ({reason})", source) from error
-        exported = OnnxNet(path.read_bytes(), source)
+    exported = OnnxNet(exported_model(net, images[:2], ["images"], ["features", "logits"], source), source)
     with torch.inference_mode():
         expected, found = net(images)[1], exported(images)[1]
     gap = float((expected - found).abs().max())
     if not gap <= 1e-3 or not torch.equal(expected.argmax(dim=1), found.argmax(dim=1)):
         raise SteepslopeError(f"ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3", source)
     return exported.eval()
+
+
+def exported_model(
+    net: nn.Module, inputs: Tensor | dict[str, Tensor], names: Sequence[str], outputs: Sequence[str], source: str
+) -> bytes:
+    """Return a module as an ONNX file in memory, with any number of rows; raise if it cannot be exported.
+
+    ``inputs`` are examples of at least two rows: the one tensor that the module takes, or several by name. ``names``
+    and ``outputs`` are the names of inputs and outputs in the file.
+    """
+    require_extra("onnxscript", "onnx", "ONNX")
+    rows = {0: torch.export.Dim("batch")}
+    shapes = rows if isinstance(inputs, Tensor) else dict.fromkeys(inputs, rows)
+    with tempfile.TemporaryDirectory() as folder, _silence():
+        path = Path(folder) / "net.onnx"
+        try:
+            torch.onnx.export(
+                net, (inputs, {}), path, input_names=list(names), output_names=list(outputs), opset_version=OPSET,
+                dynamic_shapes=(shapes,), dynamo=True, external_data=False, verbose=False,
+            )  # fmt: skip
+        except Exception as error:  # whatever in the net has no counterpart
+            reason = " ".join(str(error.__cause__ or error).split())[:160]
+            raise SteepslopeError(f"cannot be exported to ONNX ({reason})", source) from error
+        return path.read_bytes()
 
 
 @contextmanager

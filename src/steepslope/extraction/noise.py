@@ -1,6 +1,7 @@
 """How noisy an image is, by Immerkær's second difference ("Fast Noise Variance Estimation", 1996)."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -32,13 +33,14 @@ def noise_of(images: Tensor) -> Tensor:
     if min(height, width) < SIDE:
         raise SteepslopeError(f"noise: expected images of at least {SIDE} × {SIDE} pixels, found {height} × {width}")
     size = 1 if images.device.type == "cpu" else len(images)  # single images stay in a core's cache
-    return torch.cat([_estimates(images[rows].float()) for rows in blocks(len(images), size)])
+    return torch.cat([noise_estimates(images[rows].float(), _medians) for rows in blocks(len(images), size)])
 
 
-def _estimates(images: Tensor) -> Tensor:
+def noise_estimates(images: Tensor, medians: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the estimates of :func:`noise_of`, with a function for the lower medians of rows, (n, w) -> (n,)."""
     down = images[..., :-2, :] - 2 * images[..., 1:-1, :] + images[..., 2:, :]
     both = (down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]).abs().flatten(1) / MASK_NORM
-    deviations = torch.stack([both.mean(dim=1) * math.sqrt(math.pi / 2), _medians(both) / NORMAL_MEDIAN], 1)
+    deviations = torch.stack([both.mean(dim=1) * math.sqrt(math.pi / 2), medians(both) / NORMAL_MEDIAN], 1)
     differences = (images.diff(dim=2).abs().mean(dim=(1, 2, 3)) + images.diff(dim=3).abs().mean(dim=(1, 2, 3))) / 2
     return deviations / (differences * math.sqrt(math.pi) / 2).clamp_min(TINY)[:, None]
 

@@ -1,0 +1,166 @@
+"""The nearest references in a graph: a product of matrices and the least of each class.
+
+References lie by class, in bins of one width that are filled up with references infinitely far away, so that the least
+of every bin is found at once. Products are in float32, as in a quick search of
+:class:`~steepslope.estimators.neighbors.Index`, or in float64, where its distances are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepslope.estimators.neighbors import SAME, Index
+
+ROOM = 1.25  # the most places for a reference
+WIDEST, NARROWEST = 2**13, 2**2  # of bins, where these are not as wide as the largest class
+GROUP = 64  # places whose least is found first
+PAIR = 2  # the largest rank that is found where classes have several bins
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """Points (B·w, d) in B bins of w places, by class, with squared lengths (B·w,), infinite where a place is empty.
+
+    Both are float32, or float64 where distances have to be exact. ``owner`` (B,) is the class of each bin, ``edges``
+    (K + 1,) where the bins of each class begin and end. ``is_simple`` is whether each class has one bin.
+    """
+
+    points: Tensor
+    squares: Tensor
+    centre: Tensor
+    owner: Tensor
+    edges: Tensor
+    is_simple: bool
+
+    @classmethod
+    def of(cls, index: Index, exact: bool = False) -> References:
+        """Lay the references of an index out in bins."""
+        sizes = np.diff(index.starts)
+        width = width_of_bins(sizes)
+        bins = np.ceil(sizes / width).astype(np.int64)
+        owner, edges = np.repeat(np.arange(len(sizes)), bins), np.concatenate([[0], np.cumsum(bins)])
+        number = np.arange(len(owner)) - edges[owner]  # of a bin in its class
+        places = (index.starts[owner] + number * width)[:, None] + np.arange(width)
+        there = (places < index.starts[owner + 1][:, None]).ravel()
+        chosen = np.where(there, places.ravel(), 0)
+        kind = np.float64 if exact else np.float32
+        points = np.where(there[:, None], index.points[chosen], 0).astype(kind)
+        lengths_of = np.square(points).sum(axis=1) if exact else index.squares[chosen]
+        squares = np.where(there, lengths_of, np.inf).astype(kind)
+        tensors = (as_tensor(one) for one in (points, squares, index.centre, owner, edges))
+        return cls(*tensors, is_simple=bool((bins == 1).all()))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of bins and of places in each."""
+        return len(self.owner), len(self.points) // len(self.owner)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.edges) - 1
+
+    def squared(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the queries' squared lengths, float64 (m,), and squared distances less these, (m, B·w)."""
+        centred = (queries - self.centre).float()
+        products = centred.to(self.points.dtype) @ self.points.T
+        return centred.double().square().sum(dim=1), self.squares - 2 * products
+
+    def class_distances(self, own: Tensor, squared: Tensor, rank: int) -> Tensor:
+        """Return the distance to the ``rank``-th nearest of each class, float64 (m, K), ∞ where it has fewer.
+
+        ``rank`` is at most 2 where a class has several bins.
+        """
+        count, width = self.shape
+        least = _least(squared.reshape(-1, width), min(rank, width)).reshape(-1, count, min(rank, width))
+        least = torch.nn.functional.pad(least, (0, rank - least.shape[2]), value=torch.inf)
+        if self.is_simple:
+            return lengths(own[:, None], least[:, :, rank - 1])
+        return lengths(own[:, None], self._of_bins(least, rank))
+
+    def _of_bins(self, least: Tensor, rank: int) -> Tensor:
+        """Return the least, or the second least, of each class from those of its bins, (m, B, rank) -> (m, K)."""
+        assert rank <= PAIR
+        first = self._minimum(least[:, :, 0])
+        if rank == 1:
+            return first
+        is_first = least[:, :, 0] == first[:, self.owner]
+        second = self._minimum(torch.where(is_first, least[:, :, 1], least[:, :, 0]))
+        return torch.where(self._sums(is_first) > 1, first, second)
+
+    def _minimum(self, values: Tensor) -> Tensor:
+        """Return the least of each class's bins, (m, B) -> (m, K), ∞ where it has none."""
+        nothing = torch.full_like(values[:, :1], torch.inf).expand(-1, self.num_classes)
+        return nothing.scatter_reduce(1, self.owner.expand(values.shape[0], -1), values, "amin")
+
+    def _sums(self, values: Tensor) -> Tensor:
+        """Return the sums of whole numbers, or truths, over each class's bins, (m, B) -> float64 (m, K)."""
+        summed = torch.nn.functional.pad(values.double().cumsum(dim=1), (1, 0))
+        return summed[:, self.edges[1:]] - summed[:, self.edges[:-1]]
+
+    def counts(self, own: Tensor, squared: Tensor, counts: Sequence[int]) -> Tensor:
+        """Return how many of the nearest are of each class, float64 (m, len(counts), K); ties at the last split it."""
+        values = _least(squared, max(counts))
+        return torch.stack([self._counted(own, squared, values[:, count - 1], count) for count in counts], dim=1)
+
+    def _counted(self, own: Tensor, squared: Tensor, last: Tensor, count: int) -> Tensor:
+        reach = lengths(own, last)
+        near, far = (((reach * factor).square() - own).to(squared.dtype)[:, None] for factor in (1 - SAME, 1 + SAME))
+        within, up_to = (self._by_class(one) for one in (squared < near, squared <= far))
+        tied = up_to - within
+        return within + tied * ((count - within.sum(dim=1)) / tied.sum(dim=1))[:, None]
+
+    def _by_class(self, chosen: Tensor) -> Tensor:
+        """Return how many references of each class are chosen, float64 (m, K)."""
+        return self._sums(chosen.reshape(-1, *self.shape).float().sum(dim=2))
+
+
+def width_of_bins(sizes: NDArray[np.int64]) -> int:
+    """Return the width of bins for classes of some sizes: the largest that leaves few places empty.
+
+    >>> width_of_bins(np.array([5_000, 5_000])), width_of_bins(np.array([9_000, 1_000, 10]))
+    (5000, 1024)
+    """
+    powers = (WIDEST >> step for step in range(WIDEST.bit_length()))
+    widths = [int(sizes.max()), *(one for one in powers if NARROWEST <= one < sizes.max())]
+    fitting = [one for one in widths if (np.ceil(sizes / one) * one).sum() <= ROOM * sizes.sum()]
+    return fitting[0] if fitting else widths[-1]
+
+
+def _least(values: Tensor, count: int) -> Tensor:
+    """Return the least of each row, ascending, (m, count): they lie in those groups whose own least are least."""
+    groups, edge = values.shape[1] // GROUP, values.shape[1] // GROUP * GROUP
+    if groups <= 2 * count:
+        return values.topk(count, dim=1, largest=False).values
+    grouped = values[:, :edge].reshape(-1, groups, GROUP)
+    chosen = grouped.amin(dim=2).topk(count, dim=1, largest=False).indices
+    some = grouped.gather(1, chosen[:, :, None].expand(-1, -1, GROUP)).flatten(1)
+    return torch.cat([some, values[:, edge:]], dim=1).topk(count, dim=1, largest=False).values
+
+
+def lengths(own: Tensor, squared: Tensor) -> Tensor:
+    """Return distances, float64, from squared ones less each query's own square."""
+    return (squared.double() + own).clamp_min(0).sqrt()
+
+
+def unit_rows(rows: Tensor) -> Tensor:
+    """Scale each row to length 1; a row of zeros stays."""
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / torch.where(norms > 0, norms, 1.0)
+
+
+def constant(value: float) -> Tensor:
+    """Return a number as a tensor of float64; a bare one would be rounded to float32 in the graph."""
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """Return a copy of an array as a tensor."""
+    return torch.from_numpy(np.array(array))

@@ -1,0 +1,103 @@
+"""Nets in a graph: the classifier, the auxiliary backbone and an oracle's own net, from prepared images to arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.onnx_net import OnnxNet, exported_model
+from steepslope.data.transforms import Transform
+from steepslope.deploy.export.graphs import Part
+from steepslope.deploy.export.preprocessing import IMAGES, PIXELS, preprocessing
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.noise import noise_estimates
+from steepslope.oracle.on_images import ImageOracle
+
+FEATURES, LOGITS, NOISE = "features", "logits", "noise"
+
+
+class _Kept(nn.Module):
+    """A net of features and logits that gives one of them, or both."""
+
+    def __init__(self, net: nn.Module, kept: tuple[str, ...]) -> None:
+        super().__init__()
+        self.net, self.kept = net, kept
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        features, logits = self.net(pixels)
+        return tuple({FEATURES: features, LOGITS: logits}[name] for name in self.kept)
+
+
+class _Noise(nn.Module):
+    """Estimates of the images' noise; the median is the largest of the lower half."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return noise_estimates(
+            pixels, lambda rows: rows.topk((rows.shape[1] + 1) // 2, dim=1, largest=False).values[:, -1]
+        )
+
+
+def prepared(name: str, transform: Transform, channels: int) -> Part:
+    """Return the part that prepares decoded images for a net: ``images`` to the net's own ``pixels``."""
+    return Part(f"prepare_{name}", preprocessing(transform, channels), {IMAGES: IMAGES}, {PIXELS: f"{name}_{PIXELS}"})
+
+
+def net_part(name: str, classifier: Classifier, gives: dict[str, str]) -> Part:
+    """Return the part that runs a net; ``gives`` are the names that its features, or logits, have in the whole.
+
+    Raises
+    ------
+    SteepslopeError
+        If it has no features where these are wanted, cannot be exported, or is a file for batches of one size.
+    """
+    takes = f"{name}_{PIXELS}"
+    if isinstance(classifier.net, OnnxNet):
+        return _of_file(name, classifier.net, takes, gives)
+    kept = tuple(gives)
+    with torch.inference_mode():
+        given = classifier.net(classifier.noise(2))[0]
+    if FEATURES in kept and given is None:
+        raise SteepslopeError("expected a net with features, found none", classifier.spec)
+    model = exported_model(_Kept(classifier.net, kept), classifier.noise(2), [PIXELS], kept, classifier.spec)
+    return Part(name, onnx.load_from_string(model), {PIXELS: takes}, gives)
+
+
+def _of_file(name: str, net: OnnxNet, takes: str, gives: dict[str, str]) -> Part:
+    if net.fixed[0] is not None:
+        raise SteepslopeError(f"expected a file for batches of any size, found one for {net.fixed[0]}", net.source)
+    model = onnx.load_from_string(net.model) if isinstance(net.model, bytes) else onnx.load(net.model)
+    own = {FEATURES: net.features, LOGITS: net.logits}
+    if any(own[kept] is None for kept in gives):
+        raise SteepslopeError("expected an output named features, found none", net.source)
+    return Part(name, model, {net.input.name: takes}, {str(own[kept]): mine for kept, mine in gives.items()})
+
+
+def noise_part(name: str, transform: Transform) -> Part:
+    """Return the part that estimates the noise of a net's prepared images."""
+    example = torch.zeros(2, transform.channels, *transform.size)
+    model: Any = onnx.load_from_string(exported_model(_Noise(), example, [PIXELS], [NOISE], NOISE))
+    return Part("estimate_noise", model, {PIXELS: f"{name}_{PIXELS}"}, {NOISE: NOISE})
+
+
+class _TrustLogit(nn.Module):
+    """An oracle's net with its trust logits in a column."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        found: Tensor = self.net(pixels)
+        return found[:, None]
+
+
+def oracle_net(oracle: ImageOracle, gives: str) -> Part:
+    """Return the part of an oracle on images: its prepared images to its trust logits, (N, 1)."""
+    transform = oracle.transform
+    example = torch.randn(2, transform.channels, *transform.size, generator=torch.Generator().manual_seed(0))
+    model: Any = exported_model(_TrustLogit(oracle.net), example, [PIXELS], [gives], f"oracle {oracle.backbone}")
+    return Part("oracle", onnx.load_from_string(model), {PIXELS: f"oracle_{PIXELS}"}, {gives: f"oracle_{gives}"})

@@ -1,0 +1,183 @@
+"""From decoded images to what a net takes, as a graph: what :class:`~steepslope.data.transforms.Transform` does."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnx.inliner import inline_local_functions
+from onnxscript import FLOAT, INT64, UINT8, opset20 as op, script
+from onnxscript.optimizer import optimize
+from PIL import Image
+
+from steepslope.data.transforms import WIDEST, Transform
+from steepslope.deploy.export.resizing import AS_DOUBLE, AS_FLOAT, AS_INT64, AS_UINT8, OWN, RESIZED
+from steepslope.errors import SteepslopeError
+
+COLOUR, GREY = 3, 1
+IMAGES, PIXELS = "images", "pixels"
+NEVER = 2**40
+
+
+@script(OWN, default_opset=op)
+def as_grey(images: UINT8) -> UINT8:
+    """Return the luma of ITU-R 601 in 16 bits, as Pillow rounds it: (N, H, W, 3) -> (N, H, W, 1)."""
+    parts = op.Cast(images, to=AS_INT64) * op.Constant(value_ints=[19595, 38470, 7471])
+    return op.Cast((op.ReduceSum(parts, [3], keepdims=1) + 32768) / 65536, to=AS_UINT8)
+
+
+@script(OWN, default_opset=op)
+def as_colour(images: UINT8) -> UINT8:
+    """Repeat the only channel: (N, H, W, 1) -> (N, H, W, 3)."""
+    return op.Tile(images, [1, 1, 1, 3])
+
+
+@script(OWN, default_opset=op)
+def as_they_are(images: UINT8) -> UINT8:
+    """Return the same images."""
+    return op.Identity(images)
+
+
+@script(OWN, default_opset=op)
+def margin(extra: INT64) -> INT64:
+    """Return what is cut off before the centre, of ``extra`` in all; below 0, what is filled up there."""
+    exact = op.Cast(extra, to=AS_DOUBLE) / 2.0
+    return op.Cast(op.Where(exact < 0.0, op.Ceil(exact), op.Round(exact)), to=AS_INT64)
+
+
+def _resized(transform: Transform) -> Any:
+    """Return the function that resizes images to any size, and keeps a part of the transform's size."""
+    height, width = transform.size
+    resized = RESIZED[transform.interpolation]
+    most = 2 if resizes_rows_first() else NEVER
+
+    @script(OWN, default_opset=op)
+    def columns(images: UINT8, wide: INT64, left: INT64) -> UINT8:
+        """Resize the third axis to ``wide``, and keep the part from ``left`` on."""
+        given = op.Transpose(images, perm=[2, 0, 1, 3])
+        found = resized(op.Flatten(given, axis=1), wide, left, op.Constant(value_int=width))
+        shape = op.Concat(op.Constant(value_ints=[width]), op.Shape(given, start=1), axis=0)
+        return op.Transpose(op.Reshape(found, shape), perm=[1, 2, 0, 3])
+
+    @script(OWN, default_opset=op)
+    def rows(images: UINT8, tall: INT64, top: INT64) -> UINT8:
+        """Resize the second axis to ``tall``, and keep the part from ``top`` on."""
+        given = op.Transpose(images, perm=[1, 0, 2, 3])
+        found = resized(op.Flatten(given, axis=1), tall, top, op.Constant(value_int=height))
+        shape = op.Concat(op.Constant(value_ints=[height]), op.Shape(given, start=1), axis=0)
+        return op.Transpose(op.Reshape(found, shape), perm=[1, 0, 2, 3])
+
+    @script(OWN, default_opset=op)
+    def along(images: UINT8, tall: INT64, top: INT64, wide: INT64, left: INT64) -> UINT8:
+        """Resize to (tall, wide), and keep the part from (top, left) on; each axis is rounded to bytes."""
+        fewer_rows = op.Squeeze(op.Shape(images, start=1, end=2)) - tall
+        fewer_columns = op.Squeeze(op.Shape(images, start=2, end=3)) - wide
+        rows_first = op.And(fewer_rows > 0, fewer_rows > fewer_columns * most)
+        if rows_first:
+            found = columns(rows(images, tall, top), wide, left)
+        else:
+            found = rows(columns(images, wide, left), tall, top)
+        return found
+
+    return along
+
+
+def _fitted(transform: Transform) -> Any:
+    """Return the function that brings images to the size: (N, H, W, C) -> (N, h, w, C), uint8."""
+    if transform.resize == "exact":
+        return as_they_are
+    (height, width), along = transform.size, _resized(transform)
+
+    @script(OWN, default_opset=op)
+    def squashed(images: UINT8) -> UINT8:
+        """Resize both sides to the size."""
+        nothing = op.Constant(value_int=0)
+        return along(images, op.Constant(value_int=height), nothing, op.Constant(value_int=width), nothing)
+
+    if transform.resize == "squash":
+        return squashed
+    shorter = math.floor(min(height, width) / transform.crop_share + 1e-6)
+
+    @script(OWN, default_opset=op)
+    def cropped(images: UINT8) -> UINT8:
+        """Cut the ends off a very long image, resize its shorter side, and keep the centre."""
+        seen = op.Shape(images, start=1, end=3)
+        other = op.Gather(seen, [1, 0])
+        kept = op.Min(seen, other * WIDEST)
+        from_ = margin(seen - kept)
+        middle = op.Slice(images, from_, from_ + kept, [1, 2])
+        least = op.ReduceMin(kept, keepdims=0)
+        exact = op.Cast(kept * shorter, to=AS_DOUBLE) / op.Cast(least, to=AS_DOUBLE)
+        sizes = op.Cast(op.Floor(exact), to=AS_INT64)
+        edges = margin(sizes - op.Constant(value_ints=[height, width]))
+        return along(middle, op.Gather(sizes, 0), op.Gather(edges, 0), op.Gather(sizes, 1), op.Gather(edges, 1))
+
+    return cropped
+
+
+def resizes_rows_first() -> bool:
+    """Return whether Pillow resizes rows before columns where that leaves more than twice as much less to do.
+
+    Newer versions do; the axis that comes first is rounded to bytes before the other.
+    """
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 20), dtype=np.uint8))
+    rows_first = image.resize((20, 20), Image.Resampling.BICUBIC).resize((15, 20), Image.Resampling.BICUBIC)
+    return np.array_equal(np.asarray(image.resize((15, 20), Image.Resampling.BICUBIC)), np.asarray(rows_first))
+
+
+def _normalised(transform: Transform) -> Any:
+    """Return the function from bytes (N, h, w, C) to what the net takes, float32 (N, C, h, w)."""
+    mean, std = list(transform.mean), list(transform.std)
+
+    @script(OWN, default_opset=op)
+    def normalised(images: UINT8) -> FLOAT:
+        """Scale to [0, 1], and subtract and divide by channel."""
+        pixels = op.Cast(images, to=AS_FLOAT) / 255.0
+        return op.Transpose(
+            (pixels - op.Constant(value_floats=mean)) / op.Constant(value_floats=std), perm=[0, 3, 1, 2]
+        )
+
+    return normalised
+
+
+def source_channels(transforms: Sequence[Transform]) -> int:
+    """Return how many channels the decoded images need, so that all nets with these transforms can be given theirs.
+
+    Raises
+    ------
+    SteepslopeError
+        If a net takes neither grey nor colour images, or ones that are resized in a way that has no graph.
+    """
+    for one in transforms:
+        if one.channels not in (GREY, COLOUR):
+            raise _refused(f"expected a net that takes grey or colour images, found one of {one.channels} channels")
+        if one.resize != "exact" and one.interpolation not in RESIZED:
+            raise _refused(f"expected images that are resized by {' or '.join(RESIZED)}, found {one.interpolation}")
+    return max(one.channels for one in transforms)
+
+
+def _refused(reason: str) -> SteepslopeError:
+    return SteepslopeError(f"{reason}: export the gate alone (--part gate)", "preprocessing")
+
+
+def preprocessing(transform: Transform, channels: int) -> Any:
+    """Return the model ``images`` uint8 (N, H, W, ``channels``) -> ``pixels`` float32 (N, C, h, w).
+
+    Its values are those of the transform, to the last bit. Where images have to have the size already, H and W are
+    fixed.
+    """
+    recoloured = {(COLOUR, GREY): as_grey, (GREY, COLOUR): as_colour}.get((channels, transform.channels), as_they_are)
+    fitted, normalised = _fitted(transform), _normalised(transform)
+
+    @script(OWN, default_opset=op)
+    def prepared(images: UINT8) -> FLOAT:
+        """Recolour, resize and normalise."""
+        pixels = normalised(fitted(recoloured(images)))
+        return pixels  # noqa: RET504 (the name is that of the graph's output)
+
+    sides = transform.size if transform.resize == "exact" else ("H", "W")
+    model = prepared.to_model_proto(
+        input_types=[UINT8["N", sides[0], sides[1], channels]],
+        output_types=[FLOAT["N", transform.channels, transform.size[0], transform.size[1]]],
+    )
+    return optimize(inline_local_functions(model))

@@ -1,0 +1,35 @@
+"""Rows with all arrays that evidence can need, and what a session of ONNX Runtime makes of them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.outputs import ClassifierOutputs
+
+WIDTH, OTHER = 12, 9  # features, and auxiliary ones
+
+
+def rows_of(n: int, num_classes: int = 5, seed: int = 0) -> ClassifierOutputs:
+    """Return outputs of a classifier that is right in about three quarters, whose features tell a little more."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(num_classes, size=n)
+    means = np.random.default_rng(99).normal(size=(num_classes, WIDTH + OTHER))
+    seen = means[labels] + draw.normal(size=(n, WIDTH + OTHER))
+    logits = seen[:, :WIDTH] @ means[:, :WIDTH].T + draw.normal(size=(n, num_classes))
+    arrays = {
+        "features": seen[:, :WIDTH].astype(np.float32),
+        "auxiliary": seen[:, WIDTH:].astype(np.float32),
+        "noise": draw.random((n, 2)).astype(np.float32),
+    }
+    ids = np.array([f"{seed}-{row}" for row in range(n)])
+    return ClassifierOutputs.of({"logits": logits.astype(np.float32), "labels": labels, "ids": ids, **arrays})
+
+
+def run(model: Any, given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what ONNX Runtime gives for the inputs of a model among some arrays; it may not warn of anything."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    feed = {one.name: given[one.name] for one in session.get_inputs()}
+    return dict(zip([one.name for one in session.get_outputs()], session.run(None, feed), strict=True))

@@ -17,7 +17,7 @@ from steepslope.classifiers.onnx_net import exported_model
 from steepslope.deploy.export.gates import GROUP, GateGraph, groups_of
 from steepslope.deploy.export.graphs import Part, joined
 from steepslope.deploy.export.nets import net_part, noise_part, oracle_net, prepared
-from steepslope.deploy.export.oracles import FEATURES, LOGITS, TRUST, JudgeGraph
+from steepslope.deploy.export.oracles import FEATURES, LOGITS, OWN_NET, JudgeGraph
 from steepslope.deploy.export.preprocessing import IMAGES, source_channels
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
@@ -85,7 +85,7 @@ def export_gate(gate: Gate, part: Which = "all", live: LiveNets | None = None, d
     inside = None if part == "oracle" else gate
     graph = JudgeGraph.of(judge)
     if part != "all":
-        if TRUST in graph.widths:
+        if OWN_NET in graph.widths:
             raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
         return Exported(_finished(_alone(graph, inside), judge, inside, part, digest), judge, inside, None)
     nets = live or gate.live or LiveNets.of(gate)
@@ -143,10 +143,8 @@ def _whole(graph: JudgeGraph, gate: Gate, live: LiveNets) -> Any:
     if NOISE in graph.widths:
         parts.append(noise_part("classifier", live.classifier.transform))
     if isinstance(oracle, ImageOracle):
-        parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, TRUST)]
+        parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
     names, decides = _gate_part(graph, gate, gate.origin.features == "float16")
-    if TRUST in graph.widths:  # the oracle's own net gives it already
-        decides = Part(decides.name, decides.model, {**decides.takes, TRUST: f"oracle_{TRUST}"}, decides.gives)
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
     return joined([*parts, decides], inputs, names)
 

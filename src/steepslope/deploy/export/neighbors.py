@@ -28,15 +28,15 @@ PAIR = 2  # the largest rank that is found where classes have several bins
 class References:
     """Points (B·w, d) in B bins of w places, by class, with squared lengths (B·w,), infinite where a place is empty.
 
-    Both are float32, or float64 where distances have to be exact. ``owner`` (B,) is the class of each bin, ``edges``
-    (K + 1,) where the bins of each class begin and end. ``is_simple`` is whether each class has one bin.
+    Both are float32, or float64 where distances have to be exact. ``owner`` (B,) is the class of each bin.
+    ``is_simple`` is whether each of the ``num_classes`` has one bin.
     """
 
     points: Tensor
     squares: Tensor
     centre: Tensor
     owner: Tensor
-    edges: Tensor
+    num_classes: int
     is_simple: bool
 
     @classmethod
@@ -45,8 +45,8 @@ class References:
         sizes = np.diff(index.starts)
         width = width_of_bins(sizes)
         bins = np.ceil(sizes / width).astype(np.int64)
-        owner, edges = np.repeat(np.arange(len(sizes)), bins), np.concatenate([[0], np.cumsum(bins)])
-        number = np.arange(len(owner)) - edges[owner]  # of a bin in its class
+        owner, first = np.repeat(np.arange(len(sizes)), bins), np.cumsum(bins) - bins
+        number = np.arange(len(owner)) - first[owner]  # of a bin in its class
         places = (index.starts[owner] + number * width)[:, None] + np.arange(width)
         there = (places < index.starts[owner + 1][:, None]).ravel()
         chosen = np.where(there, places.ravel(), 0)
@@ -54,24 +54,19 @@ class References:
         points = np.where(there[:, None], index.points[chosen], 0).astype(kind)
         lengths_of = np.square(points).sum(axis=1) if exact else index.squares[chosen]
         squares = np.where(there, lengths_of, np.inf).astype(kind)
-        tensors = (as_tensor(one) for one in (points, squares, index.centre, owner, edges))
-        return cls(*tensors, is_simple=bool((bins == 1).all()))
+        points_of, squares_of, centre, owner_of = map(as_tensor, (points, squares, index.centre, owner))
+        return cls(points_of, squares_of, centre, owner_of, len(sizes), bool((bins == 1).all()))
 
     @property
     def shape(self) -> tuple[int, int]:
         """The numbers of bins and of places in each."""
         return len(self.owner), len(self.points) // len(self.owner)
 
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return len(self.edges) - 1
-
     def squared(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Return the queries' squared lengths, float64 (m,), and squared distances less these, (m, B·w)."""
         centred = (queries - self.centre).float()
-        products = centred.to(self.points.dtype) @ self.points.T
-        return centred.double().square().sum(dim=1), self.squares - 2 * products
+        squared = torch.addmm(self.squares, centred.to(self.points.dtype), self.points.T, alpha=-2)
+        return centred.double().square().sum(dim=1), squared
 
     def class_distances(self, own: Tensor, squared: Tensor, rank: int) -> Tensor:
         """Return the distance to the ``rank``-th nearest of each class, float64 (m, K), ∞ where it has fewer.
@@ -102,8 +97,8 @@ class References:
 
     def _sums(self, values: Tensor) -> Tensor:
         """Return the sums of whole numbers, or truths, over each class's bins, (m, B) -> float64 (m, K)."""
-        summed = torch.nn.functional.pad(values.double().cumsum(dim=1), (1, 0))
-        return summed[:, self.edges[1:]] - summed[:, self.edges[:-1]]
+        nothing = torch.zeros_like(values[:, :1], dtype=torch.float32).expand(-1, self.num_classes)
+        return nothing.scatter_add(1, self.owner.expand(values.shape[0], -1), values.float()).double()
 
     def counts(self, own: Tensor, squared: Tensor, counts: Sequence[int]) -> Tensor:
         """Return how many of the nearest are of each class, float64 (m, len(counts), K); ties at the last split it."""
@@ -138,11 +133,18 @@ def _least(values: Tensor, count: int) -> Tensor:
     """Return the least of each row, ascending, (m, count): they lie in those groups whose own least are least."""
     groups, edge = values.shape[1] // GROUP, values.shape[1] // GROUP * GROUP
     if groups <= 2 * count:
-        return values.topk(count, dim=1, largest=False).values
+        return _two_least(values) if count == PAIR else values.topk(count, dim=1, largest=False).values
     grouped = values[:, :edge].reshape(-1, groups, GROUP)
     chosen = grouped.amin(dim=2).topk(count, dim=1, largest=False).indices
     some = grouped.gather(1, chosen[:, :, None].expand(-1, -1, GROUP)).flatten(1)
     return torch.cat([some, values[:, edge:]], dim=1).topk(count, dim=1, largest=False).values
+
+
+def _two_least(values: Tensor) -> Tensor:
+    """Return the two least of each row, (m, 2); of many short rows they are found faster so than by sorting."""
+    first = values.amin(dim=1, keepdim=True)
+    is_first = torch.arange(values.shape[1]) == values.argmin(dim=1, keepdim=True)
+    return torch.cat([first, torch.where(is_first, torch.inf, values).amin(dim=1, keepdim=True)], dim=1)
 
 
 def lengths(own: Tensor, squared: Tensor) -> Tensor:

@@ -100,4 +100,4 @@ def oracle_net(oracle: ImageOracle, gives: str) -> Part:
     transform = oracle.transform
     example = torch.randn(2, transform.channels, *transform.size, generator=torch.Generator().manual_seed(0))
     model: Any = exported_model(_TrustLogit(oracle.net), example, [PIXELS], [gives], f"oracle {oracle.backbone}")
-    return Part("oracle", onnx.load_from_string(model), {PIXELS: f"oracle_{PIXELS}"}, {gives: f"oracle_{gives}"})
+    return Part("oracle", onnx.load_from_string(model), {PIXELS: f"oracle_{PIXELS}"}, {gives: gives})

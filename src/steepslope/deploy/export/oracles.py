@@ -30,6 +30,7 @@ from steepslope.oracle.selection import Pool
 
 LOGITS, FEATURES = "logits", "features"
 TRUST, HANDED_OVER = "trust_logit", "handed_over"
+OWN_NET = "oracle_net"  # what the net of an oracle on images gives
 Values = Callable[[Arrays], dict[str, Tensor]]
 
 
@@ -49,7 +50,7 @@ class JudgeGraph:
         """Return the graph of an oracle or a score; raise for what it cannot hold."""
         model, classes = judge.model, {LOGITS: judge.num_classes}
         if judge.oracle is not None and judge.oracle.is_image_oracle:
-            return cls(lambda arrays: {TRUST: arrays[TRUST][:, 0].double()}, {**classes, TRUST: 1})
+            return cls(lambda arrays: {TRUST: arrays[OWN_NET][:, 0].double()}, {**classes, OWN_NET: 1})
         if isinstance(model, FusedOracle):
             return _fused(model, classes)
         if isinstance(model, Oracle):

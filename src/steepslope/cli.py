@@ -17,6 +17,7 @@ from steepslope.commands.plan import plan
 from steepslope.commands.predict import predict
 from steepslope.commands.reproduce import reproduce
 from steepslope.commands.search import search
+from steepslope.commands.serve import serve
 from steepslope.commands.shift import SHIFT
 from steepslope.commands.train_classifier import train_classifier
 from steepslope.utilities.command_line import run
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Any] = {
     "calibrate": calibrate,
     "predict": predict,
     "export": export,
+    "serve": serve,
     "reproduce": reproduce,
 }
 

@@ -15,7 +15,8 @@ from timm.data import create_transform
 from torchvision.models import ResNet50_Weights
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.transforms import Transform, as_channels, as_colour, as_grey, read_transform
+from steepslope.data.colours import as_colour, as_grey
+from steepslope.data.transforms import Transform, as_channels, read_transform
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from tests.images import EFFICIENTNET, extract_folder

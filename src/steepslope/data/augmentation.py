@@ -18,8 +18,8 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from steepslope.checks import SEED, require_all, whole
+from steepslope.data.colours import as_colour
 from steepslope.data.images import ALL, Dataset, in_pil
-from steepslope.data.transforms import as_colour
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.outputs.folder import copy_ids
 from steepslope.utilities.seeding import seed_of

@@ -14,6 +14,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
 from steepslope.checks import Check, choice, number, require, whole
+from steepslope.data.colours import as_colour, as_grey
 from steepslope.data.images import Picture
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.utilities.files import read_json
@@ -166,18 +167,3 @@ def _less_wide(image: Fitted) -> Fitted:
     height, width = tv.get_size(image)
     cut: Fitted = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
     return cut
-
-
-def as_colour(image: Image.Image) -> Image.Image:
-    """Return any image as 8-bit RGB; what is transparent becomes white, and 16-bit grey is scaled down."""
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
-    if image.mode.startswith("I"):  # PIL's own conversion would clip it to white
-        image = Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB")
-
-
-def as_grey(image: Image.Image) -> Image.Image:
-    """Return any image as 8-bit grey."""
-    return (image if image.mode == "L" else as_colour(image)).convert("L")

@@ -3,6 +3,7 @@
 ``options``: what can be chosen, free of torch. ``parts``: images or outputs become rows of decisions, part by part;
 ``prediction_file``: these become one file, and go on where they were killed; ``verdict``: what the fraction of
 accepted predictions means for the promise; ``kept``: what is promised on some labelled rows and kept on others.
+``exported``: a gate in an ONNX file, read and run without torch. ``serving``: a gate behind HTTP.
 
 ``trusted_classifier``: a scikit-learn classifier that tells which of its predictions to use. ``held_back``: which rows
 it calibrates on, and which folds it learns from; ``cross_fitting``: what a classifier predicts of rows that it has not

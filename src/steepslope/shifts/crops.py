@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from steepslope.data.colours import as_colour
 from steepslope.data.images import Dataset, in_pil
-from steepslope.data.transforms import as_colour
 from steepslope.errors import SteepslopeError, explained
 
 KEPT = 512  # decoded images in memory: all of a small set, and little of the memory

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from steepslope.data.colours import as_colour
 from steepslope.data.images import Picture
-from steepslope.data.transforms import Transform, as_colour
+from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 
 CROP_SHARE = 0.875  # 224 of 256 pixels: Resize(256), CenterCrop(224)

@@ -1,0 +1,76 @@
+"""Whatever is wrong with a request, the answer is 4xx and tells why, and the server goes on."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.deploy.serving.live import Live, running
+from tests.deploy.serving.malformed import INFER, LIMITS, OPTIONS, PREDICT, RAW, WRONG, asked, tensor
+from tests.deploy.serving.models import client_of, drawn, encoded, file_served, image_gate
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    served = file_served(image_gate(tmp_path_factory.mktemp("gate")))
+    with client_of(served, **OPTIONS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with running(image_gate(tmp_path_factory.mktemp("live")), LIMITS) as found:
+        yield found
+        assert found.stopped() == 0
+
+
+def test_there_are_at_least_sixty() -> None:
+    assert len(WRONG) + len(RAW) >= 60
+    assert all(400 <= one.status < 500 for one in WRONG.values())
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_request_is_refused_with_the_reason(case: str, client: TestClient) -> None:
+    wrong = WRONG[case]
+    found = client.request(wrong.method, wrong.path, content=wrong.body, headers=dict(wrong.headers))
+    assert found.status_code == wrong.status, found.text
+    assert [*found.json()] == ["error"]
+    message = found.json()["error"]
+    assert message
+    assert "\n" not in message
+    assert len(message) < 400
+    assert client.post(INFER, content=asked(tensor())).status_code == 200
+
+
+def test_a_server_lives_through_all_of_them(live: Live) -> None:
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    for case, wrong in WRONG.items():
+        connection.request(wrong.method, wrong.path, wrong.body, dict(wrong.headers))
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == wrong.status, case
+    connection.request("POST", PREDICT, encoded(drawn(1, 4, 4)[0]), {"Content-Type": "image/png"})
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert live.process.poll() is None
+
+
+@pytest.mark.parametrize("case", RAW)
+def test_what_is_no_request_is_refused(case: str, live: Live) -> None:
+    assert live.raw(RAW[case]).startswith(b"HTTP/1.1 4"), case
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    connection.request("GET", "/v2/health/ready")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_body_that_does_not_come_is_given_up(live: Live) -> None:
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    connection.putrequest("POST", PREDICT)
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b"half")
+    assert connection.getresponse().status == 408
+    connection.close()

@@ -24,6 +24,7 @@ from steepslope.deploy.serving.onnx_file import ServedFile
 from steepslope.deploy.serving.options import ServeOptions
 from steepslope.deploy.serving.served import Served
 
+SIDE = 600  # of the matrices of a slow model
 CLASSES, THRESHOLD, SCALE, SHARP, FURTHER = ("red", "green", "blue"), 1.0, 4.0, 8.0, 5
 CERTIFICATE = {"aim": "risk", "threshold": THRESHOLD, "accepts_all": False, "max_risk": 0.05, "delta": 0.05}
 CARD = {
@@ -43,8 +44,9 @@ def _constant(name: str, value: object, kind: int) -> Any:
 def write_model(path: Path, takes: list[Any], nodes: list[Any], metadata: Mapping[str, str], hands_over: bool) -> Path:
     """Write a file that takes what makes ``logits`` (N, K) by some nodes, and gives what a gate gives."""
     constants = [
-        _constant("scale", SCALE, T.DOUBLE), _constant("cut", THRESHOLD, T.DOUBLE), _constant("last", [1], T.INT64),
-        _constant("full", 255.0, T.FLOAT), _constant("sharp", SHARP, T.FLOAT), _constant("half", 0.5, T.DOUBLE),
+        _constant("scale", SCALE, T.DOUBLE), _constant("cut", THRESHOLD, T.DOUBLE), _constant("half", 0.5, T.DOUBLE),
+        _constant("last", [1], T.INT64), _constant("sizes", [SIDE, SIDE], T.INT64), _constant("zero", 0.0, T.FLOAT),
+        _constant("full", 255.0, T.FLOAT), _constant("sharp", SHARP, T.FLOAT),
     ]  # fmt: skip
     steps = [
         helper.make_node("ArgMax", ["logits"], ["label"], axis=1, keepdims=0),
@@ -66,16 +68,33 @@ def write_model(path: Path, takes: list[Any], nodes: list[Any], metadata: Mappin
     return path
 
 
-def image_gate(folder: Path, card: Mapping[str, Any] = CARD, hands_over: bool = False) -> Path:
-    """Write a gate that takes images (N, H, W, 3): the logits of red, green and blue are eight times their means."""
+def _slowly(steps: int) -> list[Any]:
+    """Return nodes that add 0 to the logits after some products of matrices of zeros, which start with the input."""
+    nodes = [
+        helper.make_node("ReduceMin", ["sharpened"], ["least"], keepdims=0),
+        helper.make_node("Mul", ["least", "zero"], ["nothing"]),
+        helper.make_node("Expand", ["nothing", "sizes"], ["product0"]),
+    ]
+    for step in range(steps):
+        nodes.append(helper.make_node("MatMul", [f"product{step}"] * 2, [f"product{step + 1}"]))
+    nodes.append(helper.make_node("ReduceMax", [f"product{steps}"], ["zeros"], keepdims=0))
+    return [*nodes, helper.make_node("Add", ["sharpened", "zeros"], ["logits"])]
+
+
+def image_gate(folder: Path, card: Mapping[str, Any] = CARD, hands_over: bool = False, steps: int = 0) -> Path:
+    """Write a gate that takes images (N, H, W, 3): the logits of red, green and blue are eight times their means.
+
+    ``steps`` are products of large matrices that change nothing, and take some milliseconds each.
+    """
     nodes = [
         helper.make_node("Cast", ["images"], ["pixels"], to=T.FLOAT),
         helper.make_node("Div", ["pixels", "full"], ["shares"]),
         helper.make_node("Transpose", ["shares"], ["channels_first"], perm=[0, 3, 1, 2]),
         helper.make_node("GlobalAveragePool", ["channels_first"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["means"]),
-        helper.make_node("Mul", ["means", "sharp"], ["logits"]),
+        helper.make_node("Mul", ["means", "sharp"], ["logits" if steps == 0 else "sharpened"]),
     ]
+    nodes += _slowly(steps) if steps else []
     takes = [helper.make_tensor_value_info("images", T.UINT8, ["N", "H", "W", 3])]
     return write_model(folder / "images.onnx", takes, nodes, {"steepslope": json.dumps(card)}, hands_over)
 

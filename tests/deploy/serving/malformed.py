@@ -16,9 +16,9 @@ from tests.deploy.serving.models import encoded
 
 INFER, PREDICT = "/v2/models/gate/infer", "/predict"
 MAX_BODY = 100_000  # bytes, of the servers that get these requests
-LIMITS = "--max-body 0.095367431640625 --max-rows 64 --max-megapixels 0.02 --body-seconds 2"
+LIMITS = "--max-json 0.09 --max-body 0.095367431640625 --max-rows 64 --max-megapixels 0.02 --body-seconds 2"
 OPTIONS: dict[str, Any] = {
-    "max_body": MAX_BODY / 2**20, "max_rows": 64, "max_megapixels": 0.02, "body_seconds": 2
+    "max_json": 0.09, "max_body": MAX_BODY / 2**20, "max_rows": 64, "max_megapixels": 0.02, "body_seconds": 2
 }  # fmt: skip
 LENGTH = "Inference-Header-Content-Length"
 PIXELS = [1, 2, 3] * 4
@@ -164,6 +164,7 @@ WRONG: dict[str, Wrong] = {
     "a header length in the middle of the JSON": binary(400, bytes(12), 12, 9),
     "a header length with a sign": binary(400, bytes(12), 12, "+9"),
     "a body that is too large": Wrong(413, bytes(MAX_BODY + 1)),
+    "JSON that is too large": of_json(413, tensor(), id="x" * 95_000),
     "a compressed body": Wrong(415, zlib.compress(asked(tensor())), headers={"Content-Encoding": "gzip"}),
     "a body of a form": Wrong(415, b"a=1", headers={"Content-Type": "application/x-www-form-urlencoded"}),
     "a body of XML": Wrong(415, b"<a/>", headers={"Content-Type": "application/xml"}),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +15,9 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from steepslope.deploy.serving.options import ServeOptions
 from tests.deploy.serving.live import Live, running
-from tests.deploy.serving.models import CLASSES, drawn, image_gate, of_images
+from tests.deploy.serving.models import CARD, CLASSES, drawn, image_gate, of_images
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +94,24 @@ def test_a_server_of_a_file_imports_no_torch(live: Live) -> None:
     maps = Path(f"/proc/{live.process.pid}/maps").read_text()
     assert "onnxruntime" in maps
     assert "libtorch" not in maps
+
+
+def test_the_example_of_the_docs_runs(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(example.replace("127.0.0.1:8000", live.host), "serving.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[-1] == CARD["words"]
+
+
+def test_every_route_and_metric_and_option_is_documented(live: Live) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    connection.request("GET", "/openapi.json")
+    routes = json.loads(connection.getresponse().read())["paths"]
+    assert [route for route in routes if "/versions/" not in route and f"{route}`" not in text] == []
+    connection.request("GET", "/metrics")
+    shown = re.findall(r"# HELP (\w+) ", connection.getresponse().read().decode())
+    connection.close()
+    assert [name for name in shown if f"`{name}`" not in text and not name.endswith("_created")] == []
+    unnamed = [one.name for one in fields(ServeOptions) if f"--{one.name.replace('_', '-')}" not in text]
+    assert unnamed == []

@@ -65,10 +65,11 @@ class Answers:
         with self.room.seat() as seat:
             body = await read_body(request, seat, self.options)
             text, binary = split_body(body, request.headers.get(HEADER_LENGTH))
+            if len(text) > self.options.json_bytes:
+                raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes: use binary data")
             seat.take(PARSED * len(text))
-            question = (
-                await self._beside(self._question, text, binary) if len(body) > LARGE else self._question(text, binary)
-            )
+            is_large = len(body) > LARGE
+            question = await self._beside(self._question, text, binary) if is_large else self._question(text, binary)
             rows = await self._run(question.arrays, question.rows, 1, seat)
             return self._response(question, rows)
 

@@ -19,6 +19,7 @@ CHECKS: dict[str, Check] = {
     "max_wait": number(0, 10_000),
     "max_rows": whole(1),
     "max_body": number(0.001, 1024),
+    "max_json": number(0.001, 1024),
     "max_megapixels": number(0.001, 89),  # more is a decompression bomb to PIL
     "max_waiting": whole(1),
     "max_memory": whole(1),
@@ -47,6 +48,8 @@ class ServeOptions:
         Rows of one request.
     max_body
         Size of a request's body, in MiB.
+    max_json
+        Size of the JSON in it, in MiB: larger tensors are binary data, since reading JSON holds up all other requests.
     max_megapixels
         Size of an image, in millions of pixels; larger ones are refused before they are decoded.
     max_waiting
@@ -66,6 +69,7 @@ class ServeOptions:
     max_wait: float = 5
     max_rows: int = 1024
     max_body: float = 32
+    max_json: float = 8
     max_megapixels: float = 32
     max_waiting: int = 256
     max_memory: int = 2048
@@ -79,6 +83,11 @@ class ServeOptions:
     def body_bytes(self) -> int:
         """The largest body, in bytes."""
         return int(self.max_body * MEBI)
+
+    @property
+    def json_bytes(self) -> int:
+        """The largest JSON, in bytes."""
+        return int(self.max_json * MEBI)
 
     @property
     def pixels(self) -> int:

@@ -46,9 +46,8 @@ class Whole(nn.Module):
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
-        self.net = classifier.net
-        for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor(getattr(classifier.transform, name)))
+        self.net, transform = classifier.net, classifier.transform
+        self.mean, self.std = torch.tensor(transform.mean), torch.tensor(transform.std)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return label, probability, p_correct, trust logit and whether it is accepted, (n,) each."""

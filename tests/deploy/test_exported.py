@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,16 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         SteepslopeError, match="expected a file that steepslope export wrote, found an ONNX file without"
     ):
         ExportedGate.open(tmp_path / "bare.onnx")
+
+
+def test_what_onnx_runtime_cannot_run_on_is_told_in_one_line(tmp_path: Path) -> None:
+    class Broken:
+        def run(self, names: list[str], arrays: Any) -> None:
+            raise RuntimeError("Non-zero status code\n while running Conv")
+
+    exported = replace(ExportedGate.open(image_gate(tmp_path)), session=Broken())
+    with pytest.raises(SteepslopeError, match=r"images\.onnx: cannot run on these arrays \(Non-zero status code while"):
+        exported.run({"images": drawn(1, 2, 2)})
 
 
 BAD_ARRAYS: dict[str, tuple[dict[str, Any], str]] = {

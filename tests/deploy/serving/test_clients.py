@@ -89,6 +89,7 @@ def test_it_is_told_what_is_wrong(client: Any) -> None:
         client.infer("gate", [given])
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")
 def test_a_server_of_a_file_imports_no_torch(live: Live) -> None:
     """The maps of a process name every library that it has loaded."""
     maps = Path(f"/proc/{live.process.pid}/maps").read_text()

@@ -82,8 +82,8 @@ def test_clients_that_go_away_leave_no_trace(live: Live) -> None:
     body = encoded(drawn(1, 9, 9)[0])
     head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     for number in range(90):
-        with socket.create_connection(live.address, 20) as connection:
-            connection.sendall((head + body[:50], head + body, b"")[number % 3])
+        with socket.create_connection(live.address, 20) as leaving:
+            leaving.sendall((head + body[:50], head + body, b"")[number % 3])
     connection = http.client.HTTPConnection(*live.address, timeout=30)
     connection.request("POST", PREDICT, body)
     assert connection.getresponse().status == 200

@@ -90,7 +90,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to close the socket: some turns of the event loop after the signal."""
-        self.ticks += self.answers.stopping
+        if self.answers.stopping:
+            self.ticks += 1
         self.should_exit = self.should_exit or self.ticks > LAST_TICKS
         return await super().on_tick(counter)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import np_to_triton_dtype
 
-from steepslope.deploy.exported import ArraySpec
+from steepslope.deploy.exported import TYPES as TYPES_OF_FILES, ArraySpec
 from steepslope.deploy.serving.tensors import (
     DATATYPES,
     arrays_of,
@@ -69,6 +69,7 @@ def test_an_answer_is_read_by_a_client(data: Any, kind: type[np.generic], shape:
 
 
 def test_every_type_has_the_client_s_name() -> None:
+    assert {*TYPES_OF_FILES.values()} == {*DATATYPES}
     for kind in TYPES:
         spec = ArraySpec("x", kind, (None, 3))
         assert datatype_of(spec) == clients_name(kind)

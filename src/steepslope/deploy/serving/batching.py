@@ -38,7 +38,7 @@ class Batcher:
     def __init__(self, served: Served, max_batch: int, max_wait: float, coming: Callable[[], int], seen: Seen) -> None:
         self.served, self.max_batch, self.max_wait, self.coming, self.seen = served, max_batch, max_wait, coming, seen
         self.waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self.next: Job | None = None
+        self.left: Job | None = None
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.thread.start()
 
@@ -62,8 +62,8 @@ class Batcher:
 
     def _gather(self) -> list[Job]:
         """Return the jobs of the next batch; none at the end."""
-        first = self.next or self.waiting.get()
-        self.next = None
+        first = self.left or self.waiting.get()
+        self.left = None
         if first is None:
             return []
         jobs, rows, deadline = [first], first.rows, time.monotonic() + self.max_wait
@@ -72,7 +72,7 @@ class Batcher:
             if job is None:
                 break
             if rows + job.rows > self.max_batch:
-                self.next = job
+                self.left = job
                 break
             jobs.append(job)
             rows += job.rows

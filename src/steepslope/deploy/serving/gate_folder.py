@@ -10,14 +10,14 @@ from typing import Any, Self
 import numpy as np
 
 from steepslope.deploy.exported import Arrays, ArraySpec, GateCard
-from steepslope.deploy.serving.served import HANDED_OVER, IMAGES, Rows
+from steepslope.deploy.serving.served import COLOUR, GREY, HANDED_OVER, IMAGES, Rows
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.live import LiveNets
 from steepslope.gate.storage import digest_of_gate
 
-GREY, COLOUR, MOST_CLASSES, PROBE = 1, 3, 10, 32
+MOST_CLASSES, PROBE = 10, 32  # PROBE: pixels a side, where a net takes any
 OUTPUTS: dict[str, type[np.generic]] = {
     "label": np.int64, "probability": np.float64, "p_correct": np.float64, "trust_logit": np.float64,
     "accepted": np.bool_, HANDED_OVER: np.float64,

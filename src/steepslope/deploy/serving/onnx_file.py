@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from steepslope.deploy.exported import Arrays, ArraySpec, ExportedGate, GateCard
-from steepslope.deploy.serving.served import ACCEPT, DECIDING, REVIEW, Rows, takes_images
+from steepslope.deploy.serving.served import DECIDING, Rows, takes_images
 from steepslope.errors import SteepslopeError
+from steepslope.gate.decisions import ACCEPT, REVIEW
 from steepslope.utilities.blocks import blocks
 
 

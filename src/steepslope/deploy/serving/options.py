@@ -41,21 +41,21 @@ class ServeOptions:
     name
         Name of the model in the protocol.
     max_batch
-        Rows (images) that are run together.
+        Most rows (images) that are run together.
     max_wait
-        Milliseconds that a batch waits for requests that are still arriving.
+        Most milliseconds that a batch waits, while other requests are still arriving.
     max_rows
-        Rows of one request.
+        Most rows of one request.
     max_body
-        Size of a request's body, in MiB.
+        Largest body of a request, in MiB.
     max_json
-        Size of the JSON in it, in MiB: larger tensors are binary data, since reading JSON holds up all other requests.
+        Largest JSON in a body, in MiB; reading it holds up all other requests, so larger tensors are to be binary data.
     max_megapixels
-        Size of an image, in millions of pixels; larger ones are refused before they are decoded.
+        Largest image, in millions of pixels; larger ones are refused before they are decoded.
     max_waiting
-        Requests that are under way at once; further ones are answered with 503.
+        Most requests that are under way at once; further ones are answered with 503.
     max_memory
-        Memory, in MiB, that the requests under way may take together; further ones are answered with 503.
+        Most memory, in MiB, that the requests under way take together; further ones are answered with 503.
     body_seconds
         Seconds within which a request's body has to arrive.
     stop_seconds

@@ -12,11 +12,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from starlette.exceptions import HTTPException
 
 from steepslope.data.colours import as_colour, as_grey
+from steepslope.deploy.serving.served import COLOUR, GREY
 from steepslope.errors import reason_of
 
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-GREY, COLOUR = 1, 3
 
 
 def known_formats() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from steepslope.deploy.exported import Arrays, ArraySpec, GateCard
 from steepslope.errors import SteepslopeError
 
-ACCEPT, REVIEW = "accept", "review"
+GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
 IMAGES = "images"
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
 HANDED_OVER = "handed_over"

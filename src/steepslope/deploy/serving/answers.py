@@ -88,9 +88,8 @@ class Answers:
         return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
 
     async def _run(self, arrays: Arrays, rows: int, top: int, seat: Seat) -> Rows:
-        done = self.batcher.submit(arrays, rows, top)
-        seat.arrived()
-        return await asyncio.wrap_future(done)
+        seat.arrived()  # before it is queued: a batch never waits for a request that is in it
+        return await asyncio.wrap_future(self.batcher.submit(arrays, rows, top))
 
     def _question(self, text: bytes, binary: bytes) -> Question:
         request = parse_request(text)

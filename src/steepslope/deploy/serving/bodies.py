@@ -65,7 +65,7 @@ class Seat:
         self.taken += count
 
     def arrived(self) -> None:
-        """Tell that the request is queued, or will not be."""
+        """Tell that the request was read, and is about to be queued, or will not be."""
         if self.is_coming:
             self.is_coming = False
             self.room.coming -= 1

@@ -8,10 +8,25 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given, strategies as st
 
 from tests.deploy.serving.live import Live, running
-from tests.deploy.serving.malformed import INFER, LIMITS, OPTIONS, PREDICT, RAW, WRONG, asked, tensor
+from tests.deploy.serving.malformed import (
+    INFER,
+    LIMITS,
+    OPTIONS,
+    PREDICT,
+    RAW,
+    WRONG,
+    asked,
+    binary,
+    form,
+    of_json,
+    picture,
+    tensor,
+)
 from tests.deploy.serving.models import client_of, drawn, encoded, file_served, image_gate
+from tests.deploy.serving.odd_images import ODD
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +59,25 @@ def test_a_wrong_request_is_refused_with_the_reason(case: str, client: TestClien
     assert "\n" not in message
     assert len(message) < 400
     assert client.post(INFER, content=asked(tensor())).status_code == 200
+
+
+VALID = {
+    **{name: picture(200, data) for name, data in ODD.items()},
+    "JSON": of_json(200, tensor(), id="a", outputs=[{"name": "label"}]),
+    "binary": binary(200, bytes(12), 12),
+    "form": form(200, ("file", ODD["TIFF"])),
+}
+
+
+@given(case=st.sampled_from([*VALID]), place=st.floats(0, 1), length=st.integers(0, 9), instead=st.binary(max_size=9))
+def test_damaged_requests_are_the_clients_fault(
+    case: str, place: float, length: int, instead: bytes, client: TestClient
+) -> None:
+    body = VALID[case].body
+    start = int(place * len(body))
+    damaged = body[:start] + instead + body[start + length :]
+    found = client.post(VALID[case].path, content=damaged, headers=dict(VALID[case].headers))
+    assert found.status_code in (200, 400, 413, 415, 422), found.text
 
 
 def test_a_server_lives_through_all_of_them(live: Live) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steepslope.deploy.exported import Arrays, ArraySpec, ExportedGate, GateCard
-from steepslope.deploy.serving.served import DECIDING, Rows, takes_images
+from steepslope.deploy.serving.served import DECIDING, IMAGES, Rows
 from steepslope.errors import SteepslopeError
 from steepslope.gate.decisions import ACCEPT, REVIEW
 from steepslope.utilities.blocks import blocks
@@ -25,9 +25,10 @@ class ServedFile:
     most_classes = 1
 
     def __post_init__(self) -> None:
-        if takes_images(self) and self.inputs[0].shape[-1] is None:
-            found = f"found {self.inputs[0]}"
-            raise SteepslopeError(f"expected images of a known number of channels, {found}", self.exported.source)
+        for one in self.inputs:
+            if one.name == IMAGES and (len(one.shape) != 4 or one.shape[-1] is None):
+                expected = "expected images (N, H, W, C) of a known number of channels"
+                raise SteepslopeError(f"{expected}, found {one}", self.exported.source)
 
     @property
     def card(self) -> GateCard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import threading
@@ -98,6 +99,7 @@ class Server(uvicorn.Server):
 
 def run_server(answers: Answers, bound: socket.socket, listening: Callable[[], None]) -> None:
     """Serve until a signal comes; return when all that was accepted is answered."""
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else each damaged form is a line in the log
     server, address = Server(answers, listening), address_of(bound)
     try:
         server.run(sockets=[bound])

@@ -104,3 +104,8 @@ def test_outputs_come_in_the_order_in_which_they_are_wanted() -> None:
 def test_the_length_of_a_head_is_a_number(length: str) -> None:
     with pytest.raises(SteepslopeError, match="Inference-Header-Content-Length: expected"):
         split_body(b"{}", length)
+
+
+def test_nan_in_json_is_named() -> None:
+    with pytest.raises(SteepslopeError, match=r"^body: expected finite numbers, found NaN$"):
+        parse_request(b'{"inputs": [NaN]}')

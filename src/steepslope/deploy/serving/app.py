@@ -35,6 +35,7 @@ from steepslope.errors import SteepslopeError
 
 NAME = "steepslope"
 EXTENSIONS = ["binary_tensor_data"]
+LONGEST = 300  # characters of an error, which may repeat what the client sent
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The request is not as it has to be.", "model": Failure},
     408: {"description": "The body did not come in time.", "model": Failure},
@@ -173,7 +174,7 @@ def _infer_body(answers: Answers) -> dict[str, Any]:
 
 
 def _failure(status: int, message: object, headers: Any = None) -> JSONResponse:
-    return JSONResponse({"error": " ".join(str(message).split())}, status, headers)
+    return JSONResponse({"error": " ".join(str(message).split())[:LONGEST]}, status, headers)
 
 
 def _refused(request: Request, error: Exception) -> Response:

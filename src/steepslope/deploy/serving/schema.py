@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 EXAMPLE = 8  # pixels a side, where any will do
 Parameter = bool | int | float | str
 Parameters = dict[str, Parameter]
+Name = Annotated[str, Field(max_length=200)]
 Size = Annotated[int, Field(ge=0, le=2**31)]
 Data = Annotated[Any, WithJsonSchema({"type": ["array", "null"], "items": {}})]  # its numbers are NumPy's to check
 
@@ -23,9 +24,9 @@ class Body(BaseModel):
 class InputTensor(Body):
     """A tensor of a request; ``data`` is flat or nested, and absent where the tensor is binary."""
 
-    name: str
+    name: Name
     shape: list[Size] = Field(min_length=1, max_length=8)
-    datatype: str
+    datatype: str = Field(max_length=20)
     parameters: Parameters = Field(default_factory=dict)
     data: Data = None
 
@@ -33,7 +34,7 @@ class InputTensor(Body):
 class WantedTensor(Body):
     """An output that a request wants."""
 
-    name: str
+    name: Name
     parameters: Parameters = Field(default_factory=dict)
 
 

@@ -65,6 +65,8 @@ def parse_request(text: bytes) -> InferRequest:
     try:
         content = json.loads(text, parse_constant=_no_constant)
         return InferRequest.model_validate(content)
+    except SteepslopeError:
+        raise
     except RecursionError:
         raise SteepslopeError("expected JSON, found too many brackets inside one another", "body") from None
     except ValidationError as error:
@@ -82,20 +84,20 @@ def arrays_of(request: InferRequest, binary: bytes, specs: Sequence[ArraySpec]) 
     """Return the inputs of a request as arrays that fit the specs, of one number of rows >= 1."""
     known = {one.name: one for one in specs}
     arrays: dict[str, NDArray[Any]] = {}
-    start = 0
+    view, start = memoryview(binary), 0
     for tensor in request.inputs:
         require_known("input", tensor.name, known)
         if tensor.name in arrays:
             raise SteepslopeError("expected each input once, found it twice", tensor.name)
         spec = known[tensor.name]
         if tensor.datatype != datatype_of(spec):
-            raise SteepslopeError(f"expected datatype {datatype_of(spec)}, found {tensor.datatype[:20]!r}", tensor.name)
+            raise SteepslopeError(f"expected datatype {datatype_of(spec)}, found {tensor.datatype!r}", tensor.name)
         _require_known_parameters(tensor.parameters, tensor.name)
         size = tensor.parameters.get(BINARY_SIZE)
         if size is None:
             arrays[tensor.name] = _of_json(tensor, spec)
         else:
-            arrays[tensor.name] = _of_bytes(tensor, spec, size, binary[start:])
+            arrays[tensor.name] = _of_bytes(tensor, spec, size, view[start:])
             start += arrays[tensor.name].nbytes
     if start != len(binary):
         raise SteepslopeError(f"expected {start} bytes of binary data, found {len(binary)}", "body")
@@ -105,7 +107,7 @@ def arrays_of(request: InferRequest, binary: bytes, specs: Sequence[ArraySpec]) 
     return arrays
 
 
-def _of_bytes(tensor: InputTensor, spec: ArraySpec, size: object, binary: bytes) -> NDArray[Any]:
+def _of_bytes(tensor: InputTensor, spec: ArraySpec, size: object, binary: memoryview) -> NDArray[Any]:
     if tensor.data is not None:
         raise SteepslopeError("expected data, or binary data, found both", tensor.name)
     dtype = np.dtype(spec.dtype).newbyteorder("<")

@@ -15,6 +15,7 @@ from steepslope.commands.finetune import finetune
 from steepslope.commands.fit import fit
 from steepslope.commands.plan import plan
 from steepslope.commands.predict import predict
+from steepslope.commands.push import push
 from steepslope.commands.reproduce import reproduce
 from steepslope.commands.search import search
 from steepslope.commands.serve import serve
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Any] = {
     "predict": predict,
     "export": export,
     "serve": serve,
+    "push": push,
     "reproduce": reproduce,
 }
 

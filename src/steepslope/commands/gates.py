@@ -23,7 +23,7 @@ from steepslope.gate.judge import Judge
 from steepslope.gate.live import LiveNets
 from steepslope.gate.storage import digest_of_gate
 from steepslope.oracle import Oracle
-from steepslope.oracle.storage import CARD
+from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.reading import TABLES, ReadingOptions
 from steepslope.outputs.row_hashes import shared_rows
@@ -44,7 +44,7 @@ def judge_for(
     backbones: Sequence[str],
 ) -> Judge:
     """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
-    if (Path(name) / CARD).exists():
+    if names_oracle(name):
         require_runnable([name], backbones)
         oracle = Oracle.load(name, backbones)
         if oracle.is_image_oracle:

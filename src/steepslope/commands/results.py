@@ -17,7 +17,7 @@ from steepslope.evaluation.comparison_words import headline, sentences
 from steepslope.evaluation.evaluation import Evaluation
 from steepslope.evaluation.score import Predictions
 from steepslope.metrics import Groups
-from steepslope.oracle.storage import CARD, is_image_oracle, require_allowed
+from steepslope.oracle.storage import is_image_oracle, names_oracle, require_allowed
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
@@ -83,7 +83,7 @@ def print_comparison(out: Path) -> None:
 
 def require_runnable(scores: Sequence[str], backbones: Sequence[str]) -> list[Path]:
     """Return the folders of oracles among some scores; raise for one on images whose code may not be run."""
-    oracles = [Path(name) for name in scores if (Path(name) / CARD).exists()]
+    oracles = [Path(name) for name in scores if names_oracle(name)]
     for folder in filter(is_image_oracle, oracles):
         require_allowed(folder, backbones)
     return oracles

@@ -5,6 +5,9 @@
 accepted predictions means for the promise; ``kept``: what is promised on some labelled rows and kept on others.
 ``exported``: a gate in an ONNX file, read and run without torch. ``serving``: a gate behind HTTP.
 
+``sharing``: a gate or an oracle packed for others; ``model_card``: what they have to know of it; ``card_facts``: what
+of that is read off the gate or oracle itself.
+
 ``trusted_classifier``: a scikit-learn classifier that tells which of its predictions to use. ``held_back``: which rows
 it calibrates on, and which folds it learns from; ``cross_fitting``: what a classifier predicts of rows that it has not
 seen; ``responses``: from what it gives to the logits of its own predictions; ``tables``: its inputs as features.

@@ -49,3 +49,25 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardOptions:
+    """What a model card tells beside what is shared.
+
+    Parameters
+    ----------
+    report
+        Folder of a report (evaluate, demo), whose numbers the card shows.
+    row
+        Score of the report that is what is shared; by default the one that has its folder's name.
+    dataset
+        Name of the data set that the report is about, for people to read.
+    license
+        License of what is shared, as the Hub names it, such as apache-2.0.
+    """
+
+    report: str | None = None
+    row: str | None = None
+    dataset: str | None = None
+    license: str | None = None

@@ -16,7 +16,7 @@ from steepslope.gate.decisions import require_same_classifier
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
 from steepslope.oracle import BaseOracle, Oracle
-from steepslope.oracle.storage import CARD
+from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.row_hashes import shared_rows
@@ -178,7 +178,7 @@ def _given(names: Sequence[str], predictions: Confidences) -> Scored:
 def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     if name in SCORES:
         return _by_score(name, outputs, resources)
-    if (Path(name) / CARD).exists():
+    if names_oracle(name):
         return _by_oracle(name, label, outputs, resources)
     if not Path(name).exists() and "/" not in name:
         require_known("score", name, SCORES)

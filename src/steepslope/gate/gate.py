@@ -246,12 +246,15 @@ class Gate:
     ) -> Self:
         """Read what :meth:`save` wrote; an error names the file and the field.
 
+        ``folder`` may also be one that ``steepslope push`` packed, or the name of a repository on the Hugging Face Hub,
+        ``hub:user/name`` or ``hub:user/name@revision``.
+
         The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a
         :class:`~steepslope.classifiers.classifier.Classifier`, or a net from images to logits. So is the ``auxiliary``
         backbone. Either has to have the recorded digest. Code of one's own, ``module:…``, is never run because a file
         names it: it has to be given, or to be one of the ``backbones`` where it is an oracle's on images.
         """
-        gate = cls(**read_gate(Path(folder), backbones))
+        gate = cls(**read_gate(folder, backbones))
         return gate if classifier is None and auxiliary is None else gate.on(classifier, auxiliary)
 
     def on(self, classifier: Given = None, auxiliary: Given = None) -> Self:

@@ -25,6 +25,7 @@ from steepslope.gate.origin import Origin
 from steepslope.gate.probability import ProbabilityMap
 from steepslope.outputs.arrays import checked_classes
 from steepslope.utilities.files import digest_of, field, positive, read_json, staged_folder, write_json
+from steepslope.utilities.named_folders import as_folder
 from steepslope.utilities.results import MADE, Result
 from steepslope.utilities.weights import load_arrays, save_arrays
 
@@ -70,8 +71,14 @@ def _card(gate: Gate, judged: Mapping[str, Any], digests: Mapping[str, str]) -> 
     }
 
 
-def read_gate(folder: Path, backbones: Collection[str] = ()) -> dict[str, Any]:
+def gate_folder(name: str | Path) -> Path:
+    """Return the folder of a gate by its name: as it is, packed, or on the Hub; see :func:`as_folder`."""
+    return as_folder(name, CARD)
+
+
+def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, Any]:
     """Return what a gate holds, by name; raise for a card that was changed, or files that are not its own."""
+    folder = gate_folder(name)
     path = folder / CARD
     card = read_json(path, EXPECTED)
     kept = {name: value for name, value in card.items() if name not in (DIGEST, MADE)}
@@ -124,6 +131,6 @@ def _digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest_of_gate(folder: Path) -> str:
-    """Return the digest of a gate's card, which tells it from others."""
-    return str(read_json(folder / CARD, EXPECTED).get(DIGEST))
+def digest_of_gate(folder: str | Path) -> str:
+    """Return the digest of a gate's card, which tells it from others, wherever it lies."""
+    return str(read_json(gate_folder(folder) / CARD, EXPECTED).get(DIGEST))

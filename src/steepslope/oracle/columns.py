@@ -23,7 +23,7 @@ from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, Schedule, fit_net
 from steepslope.oracle.settings import OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, read_card
+from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, oracle_folder, read_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.utilities.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
@@ -169,13 +169,17 @@ class Oracle(BaseOracle):
     def load(folder: str | Path, backbones: Collection[str] = ()) -> BaseOracle:
         """Read an oracle of any kind; an error names the file and the field.
 
+        ``folder`` is one that :meth:`save` wrote, one that ``steepslope push`` packed, or the name of a repository on
+        the Hugging Face Hub, ``hub:user/name`` or ``hub:user/name@revision``.
+
         No file decides which code is run: if the oracle's backbone is code of one's own, ``module:…``, it
         must be one of ``backbones``.
         """
-        card = read_card(Path(folder))
+        own = oracle_folder(folder)
+        card = read_card(own)
         kind = kind_of_card(card)
-        require_known(f"kind of oracle in {Path(folder) / CARD}:", kind, LOADERS)
-        oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(Path(folder), card, backbones)
+        require_known(f"kind of oracle in {own / CARD}:", kind, LOADERS)
+        oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(own, card, backbones)
         return oracle
 
     @classmethod

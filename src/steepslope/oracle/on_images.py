@@ -25,7 +25,7 @@ from steepslope.losses import LossSettings, parameters_of
 from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.net import OracleNet
-from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, read_card, require_allowed
+from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, oracle_folder, read_card, require_allowed
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.files import field, positive, staged_folder, write_json
 from steepslope.utilities.seeding import seeded
@@ -153,10 +153,11 @@ class ImageOracle(BaseOracle):
     @classmethod
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
         """Read what :meth:`save` wrote; see :meth:`steepslope.oracle.Oracle.load`."""
-        card = read_card(Path(folder))
+        own = oracle_folder(folder)
+        card = read_card(own)
         if kind_of_card(card) != IMAGES:
-            raise SteepslopeError("expected an oracle on images, found one on outputs", Path(folder) / CARD)
-        return cls.from_card(Path(folder), card, backbones)
+            raise SteepslopeError("expected an oracle on images, found one on outputs", own / CARD)
+        return cls.from_card(own, card, backbones)
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], backbones: Collection[str]) -> ImageOracle:

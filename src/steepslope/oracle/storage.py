@@ -1,6 +1,7 @@
 """An oracle on disk: a card in JSON, written last, with weights and what the evidence learnt beside it.
 
-Every kind of oracle has a card; its ``kind`` decides which class reads the oracle (``LOADERS``).
+Every kind of oracle has a card; its ``kind`` decides which class reads the oracle (``LOADERS``). An oracle is named by
+its folder, which may be packed, or by ``hub:user/name``.
 """
 
 from collections.abc import Collection
@@ -9,6 +10,8 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import read_json
+from steepslope.utilities.hub import is_hub
+from steepslope.utilities.named_folders import as_folder
 from steepslope.utilities.results import Result
 
 CARD = "oracle.json"
@@ -24,9 +27,19 @@ LOADERS: dict[str, str] = {
 CODE = "module:"  # what specs of one's own code begin with
 
 
-def read_card(folder: Path, expected: str = "a fitted oracle") -> dict[str, Any]:
-    """Read the card of a folder."""
-    return read_json(folder / CARD, expected)
+def oracle_folder(name: str | Path) -> Path:
+    """Return the folder of an oracle by its name: as it is, packed, or on the Hub; see :func:`as_folder`."""
+    return as_folder(name, CARD)
+
+
+def names_oracle(name: str) -> bool:
+    """Return whether a name stands for an oracle, in a folder or on the Hub, and not for a score."""
+    return is_hub(name) or (oracle_folder(name) / CARD).exists()
+
+
+def read_card(folder: str | Path, expected: str = "a fitted oracle") -> dict[str, Any]:
+    """Read the card of an oracle by its name."""
+    return read_json(oracle_folder(folder) / CARD, expected)
 
 
 def kind_of_card(card: dict[str, Any]) -> str:
@@ -34,14 +47,14 @@ def kind_of_card(card: dict[str, Any]) -> str:
     return str(card.get("kind", COLUMNS))
 
 
-def is_image_oracle(folder: Path) -> bool:
+def is_image_oracle(folder: str | Path) -> bool:
     """Return whether the oracle in a folder is one on images."""
     return kind_of_card(read_card(folder)) == IMAGES
 
 
-def require_allowed(folder: Path, backbones: Collection[str]) -> None:
+def require_allowed(folder: str | Path, backbones: Collection[str]) -> None:
     """Raise if an oracle's backbone is code of one's own but none of these specs: no file gets to name code to run."""
     spec = str(read_card(folder).get("backbone"))
     if spec.startswith(CODE) and spec not in backbones:
         found = f"its backbone is code of your own: allow it by its spec, {spec} (--backbones)"
-        raise SteepslopeError(found, folder / CARD)
+        raise SteepslopeError(found, Path(folder) / CARD)

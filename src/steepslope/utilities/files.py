@@ -66,7 +66,12 @@ def share_permissions(path: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with sorted structure kept as given; NaN is refused, since JSON has none."""
-    path.write_text(json.dumps(content, indent=1, allow_nan=False, default=np.generic.item) + "\n", encoding="utf-8")
+    path.write_bytes(as_json_file(content))
+
+
+def as_json_file(content: Any) -> bytes:
+    """Return the bytes that :func:`write_json` writes."""
+    return (json.dumps(content, indent=1, allow_nan=False, default=np.generic.item) + "\n").encode()
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of, read_json
+from steepslope.utilities.hub import commit_of, is_hub
 
 MADE = "made"  # what a result calls what made it
 NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
@@ -25,13 +26,16 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides a result, as JSON holds it: a command's options, and stamps of the files that they name.
 
     A stamp changes with the names, sizes and times of what would be read; a copy made elsewhere is another file.
+    Of what lies on the Hub, the commit is kept.
 
     >>> made_by("fit", {"seed": 0, "hidden": (64, 32), "out": "runs/mine", "outputs": "no/such.npz"})
     {'command': 'fit', 'seed': 0, 'hidden': [64, 32], 'outputs': 'no/such.npz'}
     """
     flat = {"command": command, **_flat(options)}
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
-    stamps = {f"content of {word}": stamp_of(Path(word)) for word in _words(decisive.values()) if _is_there(word)}
+    words = [*_words(decisive.values())]
+    stamps = {f"content of {word}": stamp_of(Path(word)) for word in words if _is_there(word)}
+    stamps |= {f"commit of {word}": commit_of(word) for word in words if is_hub(word)}
     made: dict[str, Any] = json.loads(json.dumps(decisive | stamps, default=str))
     return made
 

@@ -1,0 +1,73 @@
+"""`steepslope push`."""
+
+from pathlib import Path
+
+from steepslope.deploy.options import CardOptions
+from steepslope.errors import SteepslopeError
+from steepslope.utilities.hub import HUB, require_repository, upload
+from steepslope.utilities.progress import console
+
+
+def push(
+    card: CardOptions,
+    gate: str | None = None,
+    oracle: str | None = None,
+    to: str | None = None,
+    out: str | None = None,
+    private: bool = False,
+    backbones: tuple[str, ...] = (),
+    replace: bool = False,
+) -> None:
+    """Share a gate or an oracle: as a folder in the layout of the Hugging Face Hub, and on the Hub itself.
+
+    The folder has config.json, model.safetensors and README.md, a model card. Wherever a gate or an oracle is named, it
+    can be named in its place, and so can hub:user/name or hub:user/name@revision. The classifier is not shared.
+    Features of reference rows are: read the card before you make it public.
+
+    Parameters
+    ----------
+    card
+        What the model card tells beside what is shared.
+    gate
+        Folder of a gate (calibrate).
+    oracle
+        Folder of a fitted oracle, in place of a gate.
+    to
+        Repository on the Hub to upload to, user/name; it is made where there is none. Log in first (hf auth login).
+    out
+        Folder for the packed files; without --to, nothing leaves this machine.
+    private
+        Make the repository private, and upload to no public one.
+    backbones
+        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+    replace
+        Replace another packed gate or oracle in --out. A repository keeps all that was pushed, as revisions.
+    """
+    from tempfile import TemporaryDirectory
+
+    from steepslope.deploy.model_card import model_card
+    from steepslope.deploy.sharing import GATE, ORACLE, README, Shared, local_paths, write_packed
+    from steepslope.utilities.packed_config import read_config
+
+    if (gate is None) == (oracle is None):
+        raise SteepslopeError(f"expected --gate or --oracle, found {'neither' if gate is None else 'both'}")
+    if to is None and out is None:
+        raise SteepslopeError("expected --to, a repository, or --out, a folder, found neither")
+    if private and to is None:
+        raise SteepslopeError("expected --to with it, found none", "private")
+    repository = None if to is None else require_repository(to)
+    shared = Shared.of(gate or oracle or "", ORACLE if gate is None else GATE, backbones)
+    notice = console().print
+    with TemporaryDirectory() as made:
+        packed = Path(made)
+        shared.pack(packed, backbones)
+        place = Path(str(out)).name if repository is None else f"{HUB}{repository.name}"
+        (packed / README).write_text(model_card(shared, packed, place, card), encoding="utf-8")
+        for path in local_paths(read_config(packed)):
+            notice(f"config.json holds a path of this machine: {path}")
+        if out is not None:
+            written = write_packed(packed, Path(out), replace)
+            notice(f"{out}: {shared.kind} packed" if written else f"{out}: already complete")
+        if repository is not None:
+            commit = upload(packed, repository, private, f"A {shared.kind}, packed by steepslope")
+            notice(f"{place}@{commit}: {shared.kind} uploaded")

@@ -1,0 +1,186 @@
+"""What a model card tells of a gate or an oracle: what it is for, what is inside, how to use it. All is read off it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from steepslope.deploy.sharing import GATE, Shared
+from steepslope.gate import Gate
+from steepslope.gate.origin import NetRecord
+from steepslope.oracle.storage import CODE
+
+SHOWN = 20  # names of classes
+PLACED = ("checkpoint:", "onnx:")  # classifiers that lie on somebody's machine
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def spec_of(net: NetRecord) -> str:
+    """Return a net's spec without the folders in which it lies: they are nobody's business.
+
+    >>> spec_of(NetRecord("checkpoint:/home/me/runs/net", "", {})), spec_of(NetRecord("timm:resnet18", "", {}))
+    ('checkpoint:net', 'timm:resnet18')
+    """
+    scheme, _, rest = net.spec.partition(":")
+    return f"{scheme}:{rest.rstrip('/').split('/')[-1]}" if net.spec.startswith(PLACED) else net.spec
+
+
+def about(shared: Shared) -> str:
+    """Return a list in Markdown of what it ranks by, and for which classifier it was made."""
+    rows = {"Kind": shared.kind, **_ranking(shared), **_classifier(shared), **_classes(shared)}
+    if shared.digest is not None:
+        rows["Digest of the gate"] = f"`{shared.digest}`"
+    return "\n".join(f"- {name}: {_one_line(text)}" for name, text in rows.items())
+
+
+def _ranking(shared: Shared) -> dict[str, str]:
+    oracle, gate = shared.oracle, shared.gate
+    if oracle is None:
+        judge = None if gate is None else gate.judge
+        return {"Ranks by": "a confidence that you bring" if judge is None else f"the score `{judge.name}`"}
+    if oracle.is_image_oracle:
+        seen = "the image, through a backbone of its own"
+    else:
+        seen = f"the classifier's {', '.join(oracle.arrays)}"
+    return {"Ranks by": f"the trust logit of an oracle ({type(oracle).__name__})", "Sees": seen, "Loss": oracle.loss}
+
+
+def _classifier(shared: Shared) -> dict[str, str]:
+    gate, record = shared.gate, None if shared.oracle is None else shared.oracle.record_
+    if gate is not None and gate.origin.classifier is not None:
+        named = {"Classifier": gate.origin.classifier, "Second backbone": gate.origin.auxiliary}
+        nets = {name: net for name, net in named.items() if net is not None}
+        rows = {name: f"`{spec_of(net)}`, digest `{net.digest}`" for name, net in nets.items()}
+        return {**rows, "Its input": ", ".join(f"{key} {value}" for key, value in nets["Classifier"].transform.items())}
+    if record is not None and record.classifier is not None:
+        return {"Classifier": f"the one of digest `{record.classifier}`"}
+    return {"Classifier": "not recorded: ask whoever shared this"}
+
+
+def _classes(shared: Shared) -> dict[str, str]:
+    record = None if shared.oracle is None else shared.oracle.record_
+    names = shared.gate.classes if shared.gate is not None else None if record is None else record.classes
+    if not names:
+        return {}
+    more = f", … ({len(names):,} in all)" if len(names) > SHOWN else ""
+    return {"Classes": ", ".join(map(str, names[:SHOWN])) + more}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def shell_lines(shared: Shared, place: str) -> list[str]:
+    """Return commands that use it."""
+    install, gate = "pip install 'steepslope[hub]'", shared.gate
+    if gate is None:
+        return [install, f"steepslope evaluate --outputs OUTPUTS --scores {place} --out report"]
+    if gate.judge is None:
+        return [install]
+    if gate.origin.classifier is None:
+        return [install, f"steepslope predict --gate {place} --outputs OUTPUTS --out decisions.csv"]
+    given = f" --classifier {own_spec(gate.origin.classifier)}" if needs_spec(gate) else ""
+    return [install, f"steepslope predict --gate {place}{given} --data images:FOLDER --out decisions.csv"]
+
+
+def python_code(shared: Shared, place: str) -> str:
+    """Return a few lines of Python that use it."""
+    gate, load = shared.gate, 'ClassifierOutputs.load("OUTPUTS")'
+    if gate is None:
+        lines = ["from steepslope import ClassifierOutputs, Oracle", "", f'oracle = Oracle.load("{place}")']
+        if shared.oracle is not None and shared.oracle.is_image_oracle:
+            lines[0] = f"from steepslope.data.datasets import parse_dataset\n{lines[0]}"
+            lines.append('oracle = oracle.on(parse_dataset("images:FOLDER").open())')
+        return "\n".join([*lines, f"trust_logit = oracle.trust_logit({load})  # (n,), higher: more to be trusted"])
+    if gate.judge is None:
+        named = ", groups" if gate.has_groups else ""
+        call = f"accepted = gate.accepts(confidence{named})  # the same confidence as in its calibration, (n,)"
+        return "\n".join(["from steepslope import Gate", "", f'gate = Gate.load("{place}")', call])
+    if gate.origin.classifier is None:
+        start = ["from steepslope import ClassifierOutputs, Gate", "", f'gate = Gate.load("{place}")']
+        return "\n".join([*start, f"decisions = gate.decide({load})", *_shown()])
+    spec = f', classifier="{own_spec(gate.origin.classifier)}"' if needs_spec(gate) else ""
+    start = ["from PIL import Image", "from steepslope import Gate", "", f'gate = Gate.load("{place}"{spec})']
+    return "\n".join([*start, 'decisions = gate.predict([Image.open("IMAGE")])', *_shown()])
+
+
+def _shown() -> list[str]:
+    return ["print(decisions.labels, decisions.p_correct, decisions.accepted)"]
+
+
+def usage_note(shared: Shared) -> str:
+    """Return what a reader has to put in the place of what is written in capitals."""
+    gate, oracle = shared.gate, shared.oracle
+    if gate is not None and gate.judge is None:
+        return "The confidence has to be computed as it was for the calibration rows, which is not recorded here."
+    if gate is not None and gate.origin.classifier is not None:
+        where = "; `CLASSIFIER` is where it lies on your machine" if needs_spec(gate) else ""
+        return f"The digest of the classifier is compared before it is used{where}."
+    arrays = ", ".join(gate.judge.arrays if gate is not None and gate.judge is not None else oracle_arrays(shared))
+    images = " The images are found by their ids." if oracle is not None and oracle.is_image_oracle else ""
+    return (
+        f"`OUTPUTS` is a folder of `steepslope extract`, or a .npz, .csv or .parquet file, with {arrays} of that "
+        f"classifier.{images}"
+    )
+
+
+def oracle_arrays(shared: Shared) -> tuple[str, ...]:
+    """Return the arrays that an oracle needs; none where there is no oracle."""
+    return () if shared.oracle is None else shared.oracle.arrays
+
+
+def needs_spec(gate: Gate) -> bool:
+    """Return whether a gate's user has to say where the classifier lies, or that its code may be run."""
+    return gate.origin.classifier is not None and gate.origin.classifier.spec.startswith((*PLACED, CODE))
+
+
+def own_spec(net: NetRecord) -> str:
+    """Return what stands for a spec of the reader's own."""
+    return net.spec if net.spec.startswith(CODE) else f"{net.spec.partition(':')[0]}:CLASSIFIER"
+
+
+def limits(shared: Shared) -> Iterator[str]:
+    """Yield what else it rests on: how many rows and errors, and hand-over."""
+    record, gate = None if shared.oracle is None else shared.oracle.record_, shared.gate
+    if record is not None and len(record.rows):
+        yield f"**What it learnt from**: the oracle was fitted on {len(record.rows):,} predictions of the classifier."
+    if gate is not None:
+        errors = len(gate.of_errors)
+        counted = f"of the {gate.n:,} calibration rows, {errors:,} were wrong"
+        yield f"**What was counted**: {counted}; the promise rests on these alone."
+    usual = None if shared.oracle is None else shared.oracle.usual_handover
+    if usual is not None:
+        yield (
+            f"**Unfamiliar images**: where an image looks unlike its fit set, the oracle hands over to evidence that "
+            f"needs no second backbone; of its fit set, {100 * usual:.0f} % on average. `predict` warns where it is "
+            "far more. That warning cannot notice all that goes wrong."
+        )
+
+
+def inside(shared: Shared, shapes: Shapes, has_paths: bool) -> Iterator[str]:
+    """Yield what of the rows that it learnt from can be read off its arrays, by their shapes."""
+    yield from (_in_array(name, shape) for name, shape in shapes.items() if name.split("/")[-1] == "points" or
+                name.endswith(":points"))  # fmt: skip
+    record = None if shared.oracle is None else shared.oracle.record_
+    if record is not None and len(record.rows):
+        told = "id and logits" if record.rows.told_by == "ids" else "logits and label"
+        yield (
+            f"**Hashes** of 64 bits of the {len(record.rows):,} rows that the oracle was fitted on: whoever has a "
+            f"row's {told} can tell whether it was among these."
+        )
+    if shared.kind == GATE and shared.gate is not None:
+        yield f"**Confidences** of the {len(shared.gate.of_errors):,} calibration rows that were wrong, without ids."
+    if shared.oracle is not None and shared.oracle.is_image_oracle:
+        yield "**Weights of a net that was trained on images**, which may have memorised some of them."
+    else:
+        yield "**Sums over rows**, such as weights, means and percentiles."
+    if has_paths:
+        yield "**Paths** of the machine on which it was made, in `config.json`."
+
+
+def _in_array(name: str, shape: tuple[int, ...]) -> str:
+    count, width = shape[0], shape[1] if len(shape) > 1 else 1
+    return (
+        f"**Features of {count:,} rows**, {width} numbers each, in the order of their classes (`{name}`): those of "
+        "reference rows, usually the classifier's training images, by which new images are compared. From features, "
+        "something of an image can often be recovered, and whoever has the image can tell whether it is among them."
+    )

@@ -63,11 +63,11 @@ def push(
         shared.pack(packed, backbones)
         place = Path(str(out)).name if repository is None else f"{HUB}{repository.name}"
         (packed / README).write_text(model_card(shared, packed, place, card), encoding="utf-8")
-        for path in local_paths(read_config(packed)):
-            notice(f"config.json holds a path of this machine: {path}")
         if out is not None:
             written = write_packed(packed, Path(out), replace)
             notice(f"{out}: {shared.kind} packed" if written else f"{out}: already complete")
+        for path in local_paths(read_config(packed)):
+            notice(f"config.json holds a path of this machine: {path}")
         if repository is not None:
             commit = upload(packed, repository, private, f"A {shared.kind}, packed by steepslope")
             notice(f"{place}@{commit}: {shared.kind} uploaded")

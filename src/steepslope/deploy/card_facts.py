@@ -11,6 +11,7 @@ from steepslope.oracle.storage import CODE
 
 SHOWN = 20  # names of classes
 PLACED = ("checkpoint:", "onnx:")  # classifiers that lie on somebody's machine
+POINTS = ("/points", ":points")  # arrays of an index of neighbours, which has a row for each reference
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -29,7 +30,7 @@ def about(shared: Shared) -> str:
     rows = {"Kind": shared.kind, **_ranking(shared), **_classifier(shared), **_classes(shared)}
     if shared.digest is not None:
         rows["Digest of the gate"] = f"`{shared.digest}`"
-    return "\n".join(f"- {name}: {_one_line(text)}" for name, text in rows.items())
+    return "\n".join(f"- {name}: {plain(text)}" for name, text in rows.items())
 
 
 def _ranking(shared: Shared) -> dict[str, str]:
@@ -65,7 +66,12 @@ def _classes(shared: Shared) -> dict[str, str]:
     return {"Classes": ", ".join(map(str, names[:SHOWN])) + more}
 
 
-def _one_line(text: str) -> str:
+def plain(text: str) -> str:
+    r"""Return text on one line, without what a page would take for its own marks.
+
+    >>> plain("a\n<b>")
+    'a &lt;b>'
+    """
     return " ".join(text.split()).replace("<", "&lt;")
 
 
@@ -158,8 +164,7 @@ def limits(shared: Shared) -> Iterator[str]:
 
 def inside(shared: Shared, shapes: Shapes, has_paths: bool) -> Iterator[str]:
     """Yield what of the rows that it learnt from can be read off its arrays, by their shapes."""
-    yield from (_in_array(name, shape) for name, shape in shapes.items() if name.split("/")[-1] == "points" or
-                name.endswith(":points"))  # fmt: skip
+    yield from (_in_array(name, shape) for name, shape in shapes.items() if name.endswith(POINTS))
     record = None if shared.oracle is None else shared.oracle.record_
     if record is not None and len(record.rows):
         told = "id and logits" if record.rows.told_by == "ids" else "logits and label"
@@ -180,7 +185,8 @@ def inside(shared: Shared, shapes: Shapes, has_paths: bool) -> Iterator[str]:
 def _in_array(name: str, shape: tuple[int, ...]) -> str:
     count, width = shape[0], shape[1] if len(shape) > 1 else 1
     return (
-        f"**Features of {count:,} rows**, {width} numbers each, in the order of their classes (`{name}`): those of "
-        "reference rows, usually the classifier's training images, by which new images are compared. From features, "
-        "something of an image can often be recovered, and whoever has the image can tell whether it is among them."
+        f"**Features of {count:,} rows**, {width} numbers each, in the order of their classes (`{name}`), with which "
+        "new rows are compared: of reference rows, usually the classifier's training images, of rows that the oracle was "
+        "fitted on, or of altered copies of these. From features, something of an image can often be recovered, and "
+        "whoever has the image can tell whether it is among them."
     )

@@ -10,11 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from steepslope.deploy.card_facts import about, inside, limits, python_code, shell_lines, usage_note
+from steepslope.deploy.card_facts import about, inside, limits, plain, python_code, shell_lines, usage_note
 from steepslope.deploy.options import CardOptions
 from steepslope.deploy.sharing import Shared, local_paths
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evaluation.score import BASELINE
+from steepslope.gate import Gate
 from steepslope.gate.certificate import ASSUMES
 from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS, table_metrics
@@ -118,11 +119,15 @@ def _body(shared: Shared, packed: Path, place: str, name: str, evaluated: Evalua
     return templates.get_template("model_card.md.jinja").render(
         title=name, gate=gate, place=place, about=about(shared), assumes=ASSUMES,
         is_given=gate is not None and any(one.is_given for one in gate.certificates),
-        promises=[] if gate is None else gate.words().split("\nThis assumes that")[0].splitlines(),
+        promises=[] if gate is None else _promises(gate),
         shell=shell_lines(shared, place), python=python_code(shared, place), usage_note=usage_note(shared),
         evaluation=None if evaluated is None else _evaluation(evaluated), limits=list(limits(shared)),
         inside=list(inside(shared, shapes, bool(paths))),
     )  # fmt: skip
+
+
+def _promises(gate: Gate) -> list[str]:
+    return [plain(line) for line in gate.words().split("\nThis assumes that")[0].splitlines()]
 
 
 def _results(hub: Any, evaluated: Evaluated) -> Iterator[Any]:

@@ -23,7 +23,7 @@ GATE, ORACLE = "gate", "oracle"  # the kinds
 FOLDERS: dict[str, Callable[[str], Path]] = {GATE: gate_folder, ORACLE: oracle_folder}
 README = "README.md"
 FILES = (README, TENSORS, CONFIG)
-LOCAL = re.compile(r"(?:^|:)((?:/|~|[A-Za-z]:\\)\S.*)")  # a path of this machine, in a spec or alone
+LOCAL = re.compile(r"(?:^|[:=\s])((?:/|~|[A-Za-z]:\\)\S.*)")  # a path of this machine, in a spec or alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,9 @@ def write_packed(packed: Path, out: Path, replace: bool) -> bool:
     there = {path.name for path in target.iterdir()} if target.is_dir() else set()
     if there:
         if packed_kind(target) is None or not there <= {*FILES}:
-            raise SteepslopeError(f"holds other files, such as {min(there)}: choose another folder", target)
+            raise SteepslopeError(
+                f"holds other files, such as {min(there - {*FILES} or there)}: choose another folder", target
+            )
         if _is_same(packed, target):
             return False
         if not replace:

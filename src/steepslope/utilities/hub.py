@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from steepslope.utilities.packed_config import CONFIG, LIBRARY, TENSORS, packed_
 HUB = "hub:"
 LONGEST = 200  # characters of the Hub's own words that are shown
 LOG_IN = "log in with a token that may do this (hf auth login, or HF_TOKEN)"
+NOT_PACKED = "expected a repository with a packed gate or oracle (steepslope push)"
 NAME = re.compile(r"[^/@\s]+/[^/@\s]+")
 
 
@@ -60,10 +62,24 @@ def snapshot(name: str) -> Path:
     """
     repository, hub = Repository.of(name), _library(name)
     with hub_errors(name, repository):
-        first = Path(_download(hub, repository, [CONFIG]))
-        if packed_kind(first) is None:
-            raise SteepslopeError("expected a repository with a packed gate or oracle (steepslope push)", name)
-        return Path(_download(hub, Repository(repository.name, first.name), [CONFIG, TENSORS]))
+        known = {"revision": repository.revision, "local_files_only": not _is_reachable(hub, repository)}
+        folder = Path(hub.hf_hub_download(repository.name, CONFIG, **known)).parent
+        if packed_kind(folder) is None:
+            raise SteepslopeError(NOT_PACKED, name)
+        hub.hf_hub_download(repository.name, TENSORS, **{**known, "revision": folder.name})
+        return folder
+
+
+def _is_reachable(hub: Any, repository: Repository) -> bool:
+    """Return whether the Hub answers, which one question tells without many attempts; raise for what it answers."""
+    errors = import_module("huggingface_hub.errors")
+    try:
+        hub.HfApi(library_name=LIBRARY).model_info(repository.name, revision=repository.revision)
+    except (OSError, errors.HTTPError) as error:
+        if isinstance(error, errors.HfHubHTTPError):
+            raise
+        return False
+    return True
 
 
 def commit_of(name: str) -> str:
@@ -80,16 +96,14 @@ def upload(folder: Path, repository: Repository, private: bool, message: str) ->
         If it may not be written to, is public where a private one is wanted, or holds what this package did not pack.
     """
     place = f"{HUB}{repository.name}"
-    if repository.revision is not None:
-        raise SteepslopeError("expected no revision: what is uploaded is a new one", f"{place}@{repository.revision}")
     hub = _library(place)
     api = hub.HfApi(library_name=LIBRARY)
     with hub_errors(place, repository):
         if not api.repo_exists(repository.name):
             api.create_repo(repository.name, private=private, exist_ok=True)
         _require_own(hub, api.repo_info(repository.name), private, place)
-        done = api.upload_folder(repo_id=repository.name, folder_path=folder, commit_message=message)
-        return str(done.oid)
+        files = [hub.CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
+        return str(api.create_commit(repository.name, files, commit_message=message).oid)
 
 
 def _require_own(hub: Any, found: Any, private: bool, place: str) -> None:
@@ -100,7 +114,7 @@ def _require_own(hub: Any, found: Any, private: bool, place: str) -> None:
         return
     kind = None
     if CONFIG in files:
-        kind = packed_kind(Path(_download(hub, Repository(found.id, found.sha), [CONFIG])))
+        kind = packed_kind(Path(hub.hf_hub_download(found.id, CONFIG, revision=found.sha)).parent)
     if kind is None:
         shown = ", ".join(sorted(files)[:3])
         raise SteepslopeError(f"expected a new repository, or one of a packed gate or oracle, found {shown}", place)
@@ -109,8 +123,10 @@ def _require_own(hub: Any, found: Any, private: bool, place: str) -> None:
 def require_repository(text: str) -> Repository:
     """Return the repository of a name to upload to; raise, before anything is done, for one that the Hub refuses."""
     repository = Repository.of(text)
+    if repository.revision is not None:
+        raise SteepslopeError("expected no revision: what is uploaded is a new one", text)
     with hub_errors(text, repository):
-        _library(text).utils.validate_repo_id(repository.name)
+        import_module("huggingface_hub.utils").validate_repo_id(repository.name)
     return repository
 
 
@@ -118,22 +134,16 @@ def _library(name: str) -> Any:
     return require_extra("huggingface_hub", "hub", name)
 
 
-def _download(hub: Any, repository: Repository, files: list[str]) -> str:
-    found: str = hub.snapshot_download(
-        repository.name, revision=repository.revision, allow_patterns=files, library_name=LIBRARY
-    )
-    return found
-
-
 @contextmanager
 def hub_errors(place: str, repository: Repository) -> Iterator[None]:
     """Let what the Hub's library raises leave the block as one line."""
-    errors = _library(place).errors
+    _library(place)
+    errors = import_module("huggingface_hub.errors")
     try:
         yield
     except SteepslopeError:
         raise
-    except (OSError, ValueError, errors.HTTPError) as error:
+    except (OSError, ValueError, errors.EntryNotFoundError, errors.HTTPError) as error:
         raise SteepslopeError(_words(error, errors, repository), place) from error
 
 
@@ -141,12 +151,15 @@ def _words(error: Exception, errors: Any, repository: Repository) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.RevisionNotFoundError):
         return f"the repository has no revision {repository.revision!r}"
-    if isinstance(error, errors.LocalTokenNotFoundError) or status in (401, 403):
-        return f"no such repository, or not for you: {LOG_IN}"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return f"the Hub has no such repository, or does not show it to you: {LOG_IN}"
+    refused = isinstance(error, errors.LocalTokenNotFoundError | errors.RepositoryNotFoundError)
+    if refused or status in (401, 403):
+        return f"the Hub has no such repository, or not for you: {LOG_IN}"
     if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
         return "the Hub cannot be reached, and its cache on this machine does not hold this repository and revision"
+    if isinstance(error, errors.EntryNotFoundError):
+        return NOT_PACKED
     if isinstance(error, errors.HFValidationError):
         return f"no name that the Hub takes ({reason_of(error, LONGEST)})"
-    return f"the Hub does not answer as expected ({reason_of(error, LONGEST)})"
+    if status is None:
+        return f"the Hub cannot be reached ({reason_of(error, LONGEST)})"
+    return f"the Hub refuses this ({reason_of(error, LONGEST)})"

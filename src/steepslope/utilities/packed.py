@@ -32,6 +32,7 @@ from steepslope.utilities.packed_config import (
 from steepslope.utilities.weights import save_weights
 
 HEADERS = "headers"  # in the metadata of the arrays: how each safetensors file begins
+MALFORMED = (AttributeError, KeyError, IndexError, TypeError, ValueError)  # of JSON that is of another shape
 FILE = re.compile(r"(oracle/)?[a-z_]+\.(json|md|safetensors)")  # no other is written, wherever a name comes from
 
 
@@ -71,7 +72,7 @@ def unpack(folder: Path, out: Path) -> None:
     headers, tensors = _read_packed(folder / TENSORS)
     if {*digests} != {*cards, *texts, *headers}:
         raise SteepslopeError(CHANGED, folder)
-    with explained(CHANGED, folder / TENSORS, (KeyError, TypeError, ValueError, AttributeError)):
+    with explained(CHANGED, folder / TENSORS, MALFORMED, 160):
         contents = dict(_contents(cards, texts, headers, tensors))
     for name, content in contents.items():
         if _sha256(content) != digests[name]:
@@ -106,7 +107,7 @@ def _read_tensors(path: Path) -> tuple[str, dict[str, Tensor]]:
 
 def _read_packed(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Return the headers of all files, and the arrays; raise unless these are the ones that the headers name."""
-    with explained(CHANGED, path, (OSError, SafetensorError, ValueError, AttributeError, TypeError), 160):
+    with explained(CHANGED, path, (OSError, SafetensorError, *MALFORMED), 160):
         with safe_open(path, "pt") as file:
             headers = dict(json.loads((file.metadata() or {}).get(HEADERS, "")))
         named = {_tensor_name(name, one) for name, header in headers.items() for one in _entries(header)}

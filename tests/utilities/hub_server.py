@@ -156,7 +156,8 @@ def speaking_to(patch: pytest.MonkeyPatch, endpoint: str, folder: Path, token: s
     for name, value in {
         "ENDPOINT": endpoint,
         "HUGGINGFACE_CO_URL_TEMPLATE": template, "HF_HUB_CACHE": str(folder / "hub"),
-        "HF_TOKEN_PATH": str(folder / "token"), "HF_XET_CACHE": str(folder / "xet"), "HF_HUB_DISABLE_PROGRESS_BARS": True,
+        "HF_TOKEN_PATH": str(folder / "token"), "HF_XET_CACHE": str(folder / "xet"),
+        "HF_HUB_DISABLE_PROGRESS_BARS": True,
     }.items():  # fmt: skip
         patch.setattr(constants, name, value)
     patch.delenv("HF_TOKEN", raising=False)

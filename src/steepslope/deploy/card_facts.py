@@ -16,7 +16,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def spec_of(net: NetRecord) -> str:
-    """Return a net's spec without the folders in which it lies: they are nobody's business.
+    """Return a net's spec without the folders in which it lies on somebody's machine.
 
     >>> spec_of(NetRecord("checkpoint:/home/me/runs/net", "", {})), spec_of(NetRecord("timm:resnet18", "", {}))
     ('checkpoint:net', 'timm:resnet18')
@@ -121,17 +121,14 @@ def usage_note(shared: Shared) -> str:
     if gate is not None and gate.origin.classifier is not None:
         where = "; `CLASSIFIER` is where it lies on your machine" if needs_spec(gate) else ""
         return f"The digest of the classifier is compared before it is used{where}."
-    arrays = ", ".join(gate.judge.arrays if gate is not None and gate.judge is not None else oracle_arrays(shared))
+    judge = None if gate is None else gate.judge
+    seen = judge if judge is not None else oracle
+    arrays = "" if seen is None else ", ".join(seen.arrays)
     images = " The images are found by their ids." if oracle is not None and oracle.is_image_oracle else ""
     return (
         f"`OUTPUTS` is a folder of `steepslope extract`, or a .npz, .csv or .parquet file, with {arrays} of that "
         f"classifier.{images}"
     )
-
-
-def oracle_arrays(shared: Shared) -> tuple[str, ...]:
-    """Return the arrays that an oracle needs; none where there is no oracle."""
-    return () if shared.oracle is None else shared.oracle.arrays
 
 
 def needs_spec(gate: Gate) -> bool:
@@ -186,7 +183,7 @@ def _in_array(name: str, shape: tuple[int, ...]) -> str:
     count, width = shape[0], shape[1] if len(shape) > 1 else 1
     return (
         f"**Features of {count:,} rows**, {width} numbers each, in the order of their classes (`{name}`), with which "
-        "new rows are compared: of reference rows, usually the classifier's training images, of rows that the oracle was "
-        "fitted on, or of altered copies of these. From features, something of an image can often be recovered, and "
-        "whoever has the image can tell whether it is among them."
+        "new rows are compared: of reference rows, usually the classifier's training images, of rows that the oracle "
+        "was fitted on, or of altered copies of these. From features, something of an image can often be recovered, "
+        "and whoever has the image can tell whether it is among them."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.storage import oracle_folder
 from steepslope.utilities.files import require_no_file, staged_folder
 from steepslope.utilities.packed import pack, unpack
-from steepslope.utilities.packed_config import CONFIG, DIGEST, TENSORS, packed_kind, read_config
+from steepslope.utilities.packed_config import CONFIG, TENSORS, packed_kind
 
 GATE, ORACLE = "gate", "oracle"  # the kinds
 FOLDERS: dict[str, Callable[[str], Path]] = {GATE: gate_folder, ORACLE: oracle_folder}
@@ -115,23 +116,14 @@ def write_packed(packed: Path, out: Path, replace: bool) -> bool:
     there = {path.name for path in target.iterdir()} if target.is_dir() else set()
     if there:
         if packed_kind(target) is None or not there <= {*FILES}:
-            raise SteepslopeError(
-                f"holds other files, such as {min(there - {*FILES} or there)}: choose another folder", target
-            )
-        if _is_same(packed, target):
+            found = min(there - {*FILES} or there)
+            raise SteepslopeError(f"holds other files, such as {found}: choose another folder", target)
+        if filecmp.cmpfiles(packed, target, FILES, shallow=False)[0] == [*FILES]:
             return False
         if not replace:
-            raise SteepslopeError(
-                "holds another packed gate or oracle, or another card: choose another folder, or --replace", target
-            )
+            another = "holds another packed gate or oracle, or another card"
+            raise SteepslopeError(f"{another}: choose another folder, or --replace", target)
     with staged_folder(target, last=CONFIG) as staging:
         for name in FILES:
             shutil.copyfile(packed / name, staging / name)
     return True
-
-
-def _is_same(packed: Path, target: Path) -> bool:
-    if not all((target / name).is_file() for name in FILES):
-        return False
-    same_card = (packed / README).read_bytes() == (target / README).read_bytes()
-    return same_card and read_config(packed)[DIGEST] == read_config(target)[DIGEST]

@@ -28,9 +28,8 @@ from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
 from steepslope.oracle.base import check_errors, loss_of
 from steepslope.oracle.on_images import ImageOracle, build_net
-from steepslope.oracle.storage import CARD, WEIGHTS
+from steepslope.oracle.storage import WEIGHTS, oracle_folder, read_card
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import read_json
 from steepslope.utilities.weights import load_weights
 
 
@@ -123,12 +122,12 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
 
 def take_weights(oracle: ImageOracle, folder: Path) -> str:
     """Load the weights of a trained oracle of the same backbone and head; return what tells them from others."""
-    card = read_json(folder / CARD, "a trained oracle to begin with")
+    card = read_card(folder, "a trained oracle to begin with")
     own = oracle.card()
     for name in ("kind", "backbone"):
         if card.get(name) != own[name]:
             raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
-    load_weights(oracle.net, folder / WEIGHTS)
+    load_weights(oracle.net, oracle_folder(folder) / WEIGHTS)
     return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
 

@@ -71,7 +71,7 @@ def snapshot(name: str) -> Path:
 
 
 def _is_reachable(hub: Any, repository: Repository) -> bool:
-    """Return whether the Hub answers, which one question tells without many attempts; raise for what it answers."""
+    """Return whether the Hub can be reached, asked once; raise if it answers that there is no such repository."""
     errors = import_module("huggingface_hub.errors")
     try:
         hub.HfApi(library_name=LIBRARY).model_info(repository.name, revision=repository.revision)

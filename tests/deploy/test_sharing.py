@@ -14,6 +14,7 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.transforms import Transform
 from steepslope.deploy.sharing import GATE, ORACLE, Shared, local_paths, write_packed
 from steepslope.errors import SteepslopeError
+from steepslope.finetuning.prepare import take_weights
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.oracle import FusedOracle, ImageOracle, Oracle
@@ -144,6 +145,16 @@ def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="its backbone is code of your own"):
         Oracle.load(tmp_path / "packed")
     assert Oracle.load(tmp_path / "packed", [backbone.spec]).is_image_oracle
+
+
+def test_training_can_begin_with_a_packed_oracle(tmp_path: Path) -> None:
+    packed = packed_of(on_images(tmp_path), ORACLE, tmp_path / "packed")
+    known, fresh = ImageOracle.load(packed), ImageOracle.load(packed)
+    for parameter in fresh.net.parameters():
+        parameter.data.zero_()
+    assert take_weights(fresh, packed) == take_weights(known, tmp_path / "oracle")
+    for one, other in zip(fresh.net.parameters(), known.net.parameters(), strict=True):
+        np.testing.assert_array_equal(one.detach(), other.detach())
 
 
 def test_local_paths() -> None:

@@ -155,8 +155,9 @@ def _evaluation(evaluated: Evaluated) -> dict[str, str]:
         "confidence, the maximum class probability (MCP):"
     )
     seen = row.get("fit_rows")
-    note = "In percent, where nothing else is said; in brackets 95 % intervals by bootstrap. "
-    note += f"**{seen:,} of these rows are those it was fitted on: the numbers are too good.**" if seen else ""
+    note = "In percent, where nothing else is said; in brackets 95 % intervals by bootstrap. TPR and TNR are at each "
+    note += "score's own threshold, which is not a gate's."
+    note += f" **{seen:,} of these rows are those it was fitted on: the numbers are too good.**" if seen else ""
     note += "\n\n" + "\n".join(f"- {metric.title}: {metric.definition}" for metric in TABLE.values())
     return {"heading": heading, "table": _table(evaluated), "note": note, "verdict": _verdict(evaluated)}
 

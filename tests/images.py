@@ -38,6 +38,13 @@ def folder_of(root: Path, n: int, classes: tuple[str, ...] = ("ant", "bee", "cow
     return root
 
 
+def table_of(folder: Path, file: Path) -> Path:
+    """Write a CSV file with the paths of all files of a folder, as seen from the CSV file's own."""
+    paths = [str(path.relative_to(file.parent)) for path in sorted(folder.rglob("*.png"))]
+    file.write_text("\n".join(["path", *paths]) + "\n")
+    return file
+
+
 def extract_folder(data: Path, out: Path, *options: str) -> int:
     words = ["extract", "--classifier", "module:tests.nets:tiny", "--data", f"imagefolder:{data}"]
     return main([*words, "--out", str(out), *options])

@@ -15,7 +15,7 @@ from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx
-from tests.images import PIXELS, folder_of, png, write_shard
+from tests.images import PIXELS, folder_of, png, table_of, write_shard
 
 
 @pytest.fixture
@@ -39,6 +39,7 @@ def examples(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "torchvision": "torchvision:MNIST:test",
         "imagefolder": f"imagefolder:{folder_of(tmp_path / 'folder', 2, tuple('abcdefghij'))}",
         "images": f"images:{tmp_path / 'folder'}",
+        "paths": f"paths:{table_of(tmp_path / 'folder', tmp_path / 'paths.csv')}",
         "hf": f"hf:{tmp_path / 'hub'}",
         "wds": f"wds:{tmp_path}/*.tar",
     }
@@ -53,7 +54,7 @@ def test_every_source_keeps_the_contract(scheme: str, examples: dict[str, str]) 
     spec = parse_dataset(examples[scheme])
     data = spec.open()
     assert len(data) == len(data.ids) == len(set(data.ids)) > 1
-    assert (data.labels is None) == (scheme == "images")
+    assert (data.labels is None) == (scheme in ("images", "paths"))
     if data.labels is not None:
         assert len(data.labels) == len(data)
         assert data.labels.dtype == np.int64

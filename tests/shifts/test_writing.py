@@ -15,8 +15,7 @@ from PIL import Image
 
 from steepslope.cli import main
 from steepslope.data.class_names import ClassNames
-from steepslope.data.imagefolder import SHEET
-from steepslope.data.images import Images
+from steepslope.data.images import SHEET, Images
 from steepslope.data.shift_card import CARD
 from steepslope.data.shifted import Shifted, transform_of
 from steepslope.data.transforms import Transform

@@ -82,7 +82,7 @@ def written(
     shifted: "Shifted", source: str, out: Path, options: WritingOptions, names: Sequence[str] | None = None
 ) -> None:
     """Write a data set's shifted images, and say how they are read."""
-    from steepslope.data.imagefolder import SHEET
+    from steepslope.data.images import SHEET
     from steepslope.shifts.writing import write_shifted
 
     write_shifted(shifted, source, out, options, console().print, names)

@@ -17,6 +17,7 @@ from steepslope.data.hub_data import look_at_hub, open_hub
 from steepslope.data.idx import load_idx, look_at_idx
 from steepslope.data.imagefolder import look_at_image_folder, look_at_images, open_image_folder, open_images
 from steepslope.data.images import Dataset, Divisible, Images
+from steepslope.data.path_table import look_at_path_table, open_path_table
 from steepslope.data.shifted import Shifted, ShiftSpec
 from steepslope.data.torchvision_data import load_torchvision, look_at_torchvision
 from steepslope.data.webdataset_data import look_at_shards, open_shards
@@ -65,6 +66,7 @@ DATASETS: dict[str, InSplits | Whole] = {
     "torchvision": InSplits(load_torchvision, look_at_torchvision),
     "imagefolder": Whole(open_image_folder, look_at_image_folder),
     "images": Whole(open_images, look_at_images),
+    "paths": Whole(open_path_table, look_at_path_table),
     "hf": Whole(open_hub, look_at_hub),
     "wds": Whole(open_shards, look_at_shards),
 }

@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.class_names import ClassNames, in_order
-from steepslope.data.images import ALL, Labels, Picture, decode_array, decode_image, labels_at
+from steepslope.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_file, labels_at
+from steepslope.data.remote_files import RemoteFiles, open_remote_folder, open_remote_images
 from steepslope.data.shift_card import ShiftCard
+from steepslope.data.urls import as_path, filesystem, is_url
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-SHEET = "shift-contact-sheet.png"  # shows a folder's shifted images, and is none of them
-ARRAYS = frozenset({".npy"})  # images of any number of channels, looked for where there are none of the above
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +37,7 @@ class ImageFiles:
 
     def image(self, row: int) -> Picture:
         """Decode one file completely."""
-        path = self.folder / self.ids[row]
-        return decode_array(path) if path.suffix.lower() in ARRAYS else decode_image(path)
+        return decode_file(self.folder / self.ids[row])
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the names, sizes and labels."""
@@ -53,8 +50,8 @@ class ImageFiles:
         return replace(self, ids=[self.ids[row] for row in rows], labels=labels_at(self.labels, rows))
 
 
-def open_image_folder(argument: str, names: ClassNames) -> ImageFiles:
-    """List the files of all class folders, in the order of their paths.
+def open_image_folder(argument: str, names: ClassNames) -> ImageFiles | RemoteFiles:
+    """List the files of all class folders of a local folder or a URL, in the order of their paths.
 
     The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
     alphabetical order does, as torchvision has it, if they are as many as the classifier's classes. Folders of shifted
@@ -66,6 +63,11 @@ def open_image_folder(argument: str, names: ClassNames) -> ImageFiles:
         If the folder is missing or has no class folders, or not as many as classes where these have no names, or a
         class folder has no images or maps to no label.
     """
+    return open_remote_folder(argument, names) if is_url(argument) else open_local_folder(as_path(argument), names)
+
+
+def open_local_folder(argument: str, names: ClassNames) -> ImageFiles:
+    """Do so for a local folder."""
     folders, folder = look_at_image_folder(argument), Path(argument)
     card = ShiftCard.of(folder)
     if card is not None and (card.classes is None or not names.known):
@@ -85,7 +87,10 @@ def open_image_folder(argument: str, names: ClassNames) -> ImageFiles:
 
 
 def look_at_image_folder(argument: str, split: str = "") -> list[str]:
-    """Return the names of the class folders, in alphabetical order; raise if there are none."""
+    """Return the names of the class folders, in alphabetical order; raise if there are none. URLs are listed later."""
+    if is_url(argument):
+        filesystem(argument)
+        return []
     folder = existing_folder("imagefolder", argument)
     folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
@@ -95,15 +100,20 @@ def look_at_image_folder(argument: str, split: str = "") -> list[str]:
     return folders
 
 
-def open_images(argument: str, names: ClassNames) -> ImageFiles:
-    """List all image files of a folder, at any depth, in the order of their paths; they have no labels."""
+def open_images(argument: str, names: ClassNames) -> ImageFiles | RemoteFiles:
+    """List all image files of a folder or URL, at any depth, in the order of their paths; they have no labels."""
+    if is_url(argument):
+        return open_remote_images(argument)
     folder = existing_folder("images", argument)
     card = ShiftCard.of(folder)
     return ImageFiles(folder, _ids_in(folder, folder), brought_to=None if card is None else card.brought_to)
 
 
 def look_at_images(argument: str, split: str = "") -> None:
-    """Raise unless there is a folder with an image."""
+    """Raise unless there is a folder with an image. What lies below a URL is listed later, once."""
+    if is_url(argument):
+        filesystem(argument)
+        return
     folder = existing_folder("images", argument)
     if next(image_files(folder), None) is None and next(image_files(folder, ARRAYS), None) is None:
         raise _no_images(folder)
@@ -111,7 +121,7 @@ def look_at_images(argument: str, split: str = "") -> None:
 
 def existing_folder(scheme: str, argument: str) -> Path:
     """Return the folder of a spec; raise if there is none."""
-    folder = Path(argument)
+    folder = Path(as_path(argument))
     if not argument or not folder.is_dir():
         found = "it is a file" if argument and folder.exists() else "no such folder"
         raise SteepslopeError(f"data spec '{scheme}:{argument}': {found}")

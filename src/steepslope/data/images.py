@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -14,6 +14,9 @@ from PIL import Image
 from steepslope.errors import SteepslopeError
 
 ALL = slice(None)
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+ARRAYS = frozenset({".npy"})  # images of any number of channels, looked for where there are none of the above
+SHEET = "shift-contact-sheet.png"  # shows a folder's shifted images, and is none of them
 Labels = NDArray[np.int64]
 Picture = Image.Image | NDArray[Any]  # an array (H, W, C) where an image has other channels than PIL knows
 
@@ -126,6 +129,17 @@ def rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
     return np.array([row_of[name] for name in names], dtype=np.int64)
 
 
+def decode_file(path: Path) -> Picture:
+    """Decode the image, or the array, in a file completely."""
+    return decode_array(path) if path.suffix.lower() in ARRAYS else decode_image(path)
+
+
+def decode_bytes(content: bytes, name: str) -> Picture:
+    """Decode the content of a file of some name completely."""
+    stream = io.BytesIO(content)
+    return decode_array(stream) if PurePosixPath(name).suffix.lower() in ARRAYS else decode_image(stream)
+
+
 def decode_image(file: Path | io.BytesIO) -> Image.Image:
     """Decode an image completely, so that a truncated file is noticed here."""
     with Image.open(file) as image:
@@ -135,9 +149,9 @@ def decode_image(file: Path | io.BytesIO) -> Image.Image:
         return image.copy()
 
 
-def decode_array(path: Path) -> NDArray[Any]:
+def decode_array(file: Path | io.BytesIO) -> NDArray[Any]:
     """Read an image (H, W) or (H, W, C) of any number of channels from a ``.npy`` file; pickles are refused."""
-    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    array: NDArray[Any] = np.load(file, allow_pickle=False)
     if array.ndim not in (2, 3) or array.dtype.kind not in "uif":
         raise ValueError(f"expected numbers of shape (H, W, C), found {array.dtype} of shape {array.shape}")
     return array

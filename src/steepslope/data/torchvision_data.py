@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.class_names import ClassNames, wordnet_labels
-from steepslope.data.imagefolder import ImageFiles, open_image_folder
+from steepslope.data.imagefolder import ImageFiles, open_local_folder
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError, require_known
 
@@ -71,4 +71,4 @@ def _imagenet(split: str) -> ImageFiles:
     from torchvision import datasets
 
     found = datasets.ImageNet(str(data_root() / "imagenet"), split=part)
-    return open_image_folder(str(found.split_folder), ClassNames(own=wordnet_labels()))
+    return open_local_folder(str(found.split_folder), ClassNames(own=wordnet_labels()))

@@ -1,18 +1,26 @@
-"""WebDataset shards: tar files in which the files of one sample have the same name up to the first dot."""
+"""WebDataset shards: tar files in which the files of one sample have the same name up to the first dot.
+
+They are local files or URLs. Where the images lie in a shard is read once, from the tar headers; then each image is one
+read of its own bytes.
+"""
+
+from __future__ import annotations
 
 import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.data.class_names import ClassNames, in_order
-from steepslope.data.imagefolder import SUFFIXES
-from steepslope.data.images import ALL, Labels, decode_image, labels_at
+from steepslope.data.images import ALL, SUFFIXES, Labels, decode_image, labels_at
+from steepslope.data.urls import as_path, filesystem, is_url, read
 from steepslope.errors import SteepslopeError, explained
 from steepslope.utilities.extras import require_extra
 from steepslope.utilities.files import digest_of
@@ -20,9 +28,9 @@ from steepslope.utilities.files import digest_of
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Where an image lies in which shard, and what its ``.cls`` file holds, if it has one."""
+    """Where an image lies in which shard, a path or URL, and what its ``.cls`` file holds, if it has one."""
 
-    shard: Path
+    shard: str
     key: str
     offset: int
     size: int
@@ -31,37 +39,60 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class ShardImages:
-    """The samples of all shards, found once through the tar headers; images are read where they lie."""
+    """The samples of all shards; ``ids`` are the shards' names, with their folders where those differ, and the keys."""
 
     samples: list[Sample]
+    ids: list[str]
     labels: Labels | None
     classes: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, samples: list[Sample], labels: Labels | None, classes: tuple[str, ...] | None = None) -> ShardImages:
+        """Return the samples with their ids."""
+        several = len({_folder_and_name(sample.shard)[0] for sample in samples}) > 1
+        shards = {sample.shard: sample.shard if several else _folder_and_name(sample.shard)[1] for sample in samples}
+        return cls(samples, [f"{shards[sample.shard]}/{sample.key}" for sample in samples], labels, classes)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    @property
-    def ids(self) -> list[str]:
-        """The shards' names, with their folders where those differ, and the samples' keys."""
-        several = len({sample.shard.parent for sample in self.samples}) > 1
-        return [f"{sample.shard if several else sample.shard.name}/{sample.key}" for sample in self.samples]
-
     def image(self, row: int) -> Image.Image:
         """Decode one image completely."""
         sample = self.samples[row]
-        with sample.shard.open("rb") as file:
-            file.seek(sample.offset)
-            return decode_image(io.BytesIO(file.read(sample.size)))
+        return decode_image(io.BytesIO(_bytes_of(sample)))
 
     def fingerprint(self, rows: slice = ALL) -> str:
         """Return the SHA-256 of the keys, sizes and labels."""
         labels = labels_at(self.labels, rows)
-        places = [(one.shard.name, one.key, one.size) for one in self.samples[rows]]
+        places = [(_folder_and_name(one.shard)[1], one.key, one.size) for one in self.samples[rows]]
         return digest_of([places, None if labels is None else labels.tolist()])
+
+    def subset(self, rows: NDArray[np.int64]) -> ShardImages:
+        """Return the given rows, in the given order, with their ids."""
+        samples, ids = ([some[row] for row in rows] for some in (self.samples, self.ids))
+        return replace(self, samples=samples, ids=ids, labels=labels_at(self.labels, rows))
+
+
+def _folder_and_name(shard: str) -> tuple[str, str]:
+    """Cut the place of a shard.
+
+    >>> _folder_and_name("s3://bucket/cats/000.tar")
+    ('s3://bucket/cats', '000.tar')
+    """
+    folder, _, name = shard.rpartition("/")
+    return folder, name
+
+
+def _bytes_of(sample: Sample) -> bytes:
+    if is_url(sample.shard):
+        return read(sample.shard, filesystem(sample.shard)[1], sample.offset, sample.offset + sample.size)
+    with Path(sample.shard).open("rb") as file:
+        file.seek(sample.offset)
+        return file.read(sample.size)
 
 
 def open_shards(argument: str, names: ClassNames) -> ShardImages:
-    """Open ``wds:PATTERN``, local tar files by ``{000..012}`` or ``*``.
+    """Open ``wds:PATTERN``, tar files, local or by URL, by ``{000..012}`` or ``*``.
 
     The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows. Where no sample has
     a ``.cls``, the images have no labels.
@@ -70,29 +101,40 @@ def open_shards(argument: str, names: ClassNames) -> ShardImages:
     if not samples:
         raise SteepslopeError(f"wds:{argument}: expected images, found none")
     if all(sample.label is None for sample in samples):
-        return ShardImages(samples, None)
+        return ShardImages.of(samples, None)
     labels = np.array([_label(sample, names) for sample in samples], dtype=np.int64)
-    return ShardImages(samples, labels, in_order(names.known))
+    return ShardImages.of(samples, labels, in_order(names.known))
 
 
-def look_at_shards(argument: str, split: str = "") -> list[Path]:
-    """Return the shards of a pattern; raise if one is missing."""
+def look_at_shards(argument: str, split: str = "") -> list[str]:
+    """Return the paths or URLs of the shards of a pattern; raise if one is missing."""
     return [*_shards(argument)]
 
 
-def _shards(pattern: str) -> Iterator[Path]:
+def _shards(pattern: str) -> Iterator[str]:
     webdataset = require_extra("webdataset", "data", "wds: data")
     with explained(f"wds:{pattern}: cannot be read as a pattern"):  # of any kind: it has its own library for braces
         names = webdataset.shardlists.expand_urls(pattern)
     for name in names:
-        path = Path(name)
-        found = [path] if path.is_file() else sorted(path.parent.glob(path.name or "?"))
+        found = _remote(name) if is_url(name) else _local(Path(as_path(name)))
         if not found:
-            raise SteepslopeError(f"wds:{pattern}: no such file: {name} (shards are local tar files)")
+            raise SteepslopeError(f"wds:{pattern}: no such file: {name}")
         yield from found
 
 
-def _samples(shard: Path) -> Iterator[Sample]:
+def _local(path: Path) -> list[str]:
+    return [str(path)] if path.is_file() else sorted(map(str, path.parent.glob(path.name or "?")))
+
+
+def _remote(url: str) -> list[str]:
+    system, path = filesystem(url)
+    with explained("cannot be looked up", url, longest=200):
+        if "*" in path:
+            return sorted(str(system.unstrip_protocol(one)) for one in system.glob(path))
+        return [url] if system.isfile(path) else []
+
+
+def _samples(shard: str) -> Iterator[Sample]:
     """Yield the samples of one shard in the order of their images."""
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, str] = {}
@@ -107,26 +149,37 @@ def _samples(shard: Path) -> Iterator[Sample]:
         yield Sample(shard, key, member.offset_data, member.size, labels.get(key))
 
 
-def _members(shard: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, str | None]]:
+def _members(shard: str) -> Iterator[tuple[str, str, tarfile.TarInfo, str | None]]:
     """Yield key, extension and place of each file, and the content of a ``.cls``."""
     split_name = require_extra("webdataset.tariterators", "data", "wds: data").base_plus_ext
     kinds = (tarfile.TarError, OSError, UnicodeDecodeError)
-    with explained(f"{shard}: cannot be read as an uncompressed tar file", kinds=kinds):
-        _require_end(shard)
-        with tarfile.open(shard, "r:") as tar:
-            for member in tar:
-                key, extension = split_name(member.name)
-                if key is not None and member.isfile() and not key.startswith("__"):
-                    content = tar.extractfile(member) if extension.lower() == "cls" else None
-                    yield key, extension, member, content.read().decode().strip() if content else None
+    damaged = explained(f"{shard}: cannot be read as an uncompressed tar file", kinds=kinds)
+    with damaged, _opened(shard) as file, tarfile.open(fileobj=_whole(file), mode="r:") as tar:
+        for member in tar:
+            key, extension = split_name(member.name)
+            if key is not None and member.isfile() and not key.startswith("__"):
+                content = tar.extractfile(member) if extension.lower() == "cls" else None
+                yield key, extension, member, content.read().decode().strip() if content else None
 
 
-def _require_end(shard: Path) -> None:
-    """Raise unless the file ends in two blocks of zeros; one cut off after a member would pass for whole."""
-    with shard.open("rb") as file:
-        file.seek(-min(1024, shard.stat().st_size), 2)
-        if file.read().strip(b"\0"):
-            raise tarfile.ReadError("its end is missing")
+def _opened(shard: str) -> IO[bytes]:
+    if not is_url(shard):
+        return Path(shard).open("rb")
+    system, path = filesystem(shard)
+    file: IO[bytes] = system.open(path, "rb")
+    return file
+
+
+def _whole(file: IO[bytes]) -> IO[bytes]:
+    """Return a file at its beginning; raise unless it ends in two blocks of zeros.
+
+    One cut off after a member would pass for whole.
+    """
+    file.seek(-min(1024, file.seek(0, 2)), 2)
+    if file.read().strip(b"\0"):
+        raise tarfile.ReadError("its end is missing")
+    file.seek(0)
+    return file
 
 
 def _label(sample: Sample, names: ClassNames) -> int:

@@ -17,8 +17,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.data.decoding import decoded, unreadable
-from steepslope.data.imagefolder import ARRAYS, SHEET, SUFFIXES
-from steepslope.data.images import Dataset, Picture
+from steepslope.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture
 from steepslope.data.shift_card import CARD, ShiftCard
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError, reason_of

@@ -1,0 +1,96 @@
+"""Tables of paths: columns, ids, labels, and what is wrong with one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steepslope.data.class_names import ClassNames
+from steepslope.data.images import Divisible
+from steepslope.errors import SteepslopeError
+from tests.images import PIXELS, opened, png
+
+FILES = ["0.png", "a b/1;ü.png", "2.npy"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "a b").mkdir()
+    for name, pixels in zip(FILES, PIXELS, strict=False):
+        (tmp_path / name).write_bytes(png(pixels))
+    np.save(tmp_path / FILES[2], PIXELS[2])
+    return tmp_path
+
+
+def write(home: Path, **columns: Sequence[object]) -> Path:
+    pq.write_table(pa.table(columns), home / "files.parquet")
+    return home / "files.parquet"
+
+
+def test_paths_are_relative_absolute_or_urls(home: Path) -> None:
+    system, path = fsspec.core.url_to_fs("memory://of-a-table")
+    system.pipe(f"{path}/4.png", png(PIXELS[4]))
+    paths = [*FILES, str(home / "0.png"), "memory://of-a-table/4.png", f"file://{home}/0.png"]
+    data = opened(f"paths:{write(home, path=paths)}")
+    assert [*data.ids] == paths
+    assert data.labels is None
+    for row, number in enumerate((0, 1, 2, 0, 4, 0)):
+        np.testing.assert_array_equal(np.asarray(data.image(row)), PIXELS[number])
+    assert isinstance(data, Divisible)
+    part = data.subset(np.array([4, 1]))
+    assert [*part.ids] == [paths[4], paths[1]]
+    np.testing.assert_array_equal(np.asarray(part.image(0)), PIXELS[4])
+    assert part.fingerprint() != data.fingerprint() == opened(f"paths:{home}/files.parquet").fingerprint()
+
+
+def test_a_table_in_a_store_has_paths_from_there(home: Path) -> None:
+    system, path = fsspec.core.url_to_fs("memory://of-a-table/below")
+    system.pipe(f"{path}/files.csv", b"path\na b/1.png\n")
+    system.pipe(f"{path}/a b/1.png", png(PIXELS[1]))
+    data = opened("paths:memory://of-a-table/below/files.csv")
+    assert [*data.ids] == ["a b/1.png"]
+    np.testing.assert_array_equal(np.asarray(data.image(0)), PIXELS[1])
+
+
+def test_columns_of_other_names(home: Path) -> None:
+    table = write(home, file=FILES, number=[7, 8, 9], animal=["bee", "ant", "2"], id=["x", "y", "z"])
+    data = opened(f"paths:{table}?path=file&id=number&label=animal", ClassNames(own={"ant": 0, "bee": 1, "cow": 2}))
+    assert ([*data.ids], np.asarray(data.labels).tolist()) == (["7", "8", "9"], [1, 0, 2])
+    assert data.classes == ("ant", "bee", "cow")
+    assert [*opened(f"paths:{table}?path=file").ids] == ["x", "y", "z"]
+
+
+def test_ids_in_csv_are_text(home: Path) -> None:
+    (home / "files.csv").write_text('id,path,label\n007,"a b/1;ü.png",1\n"8, or so",0.png,0\n', encoding="utf-8")
+    data = opened(f"paths:{home}/files.csv")
+    assert ([*data.ids], np.asarray(data.labels).tolist()) == (["007", "8, or so"], [1, 0])
+    np.testing.assert_array_equal(np.asarray(data.image(0)), PIXELS[1])
+
+
+def test_what_is_wrong_is_named(home: Path) -> None:
+    wrong: list[tuple[dict[str, list[object]], str, str]] = [
+        ({"path": ["0.png", "0.png"]}, "", r"found '0\.png' 2 times \(where a path may be there twice"),
+        ({"path": ["a", "b", "c"], "id": ["x", "y", "x"]}, "", r"expected each id once, found 'x' 2 times$"),
+        ({"path": ["a", None]}, "", "expected text in column 'path', found none in row 1"),
+        ({"path": ["a", ""]}, "", "found none in row 1"),
+        ({"paths": ["a"]}, "", "unknown column of .* 'path': did you mean 'paths'"),
+        ({"path": ["a"]}, "?id=name", "unknown column of .* 'name'"),
+        ({"path": ["a"]}, "?column=name", "unknown option of .* 'column'"),
+        ({"path": ["a"], "label": ["yak"]}, "", "expected a whole number or a class's name"),
+        ({"path": []}, "", "expected a row an image, found none"),
+    ]
+    for columns, query, message in wrong:
+        with pytest.raises(SteepslopeError, match=message):
+            opened(f"paths:{write(home, **columns)}{query}")
+    (home / "files.parquet").write_bytes(b"no table")
+    with pytest.raises(SteepslopeError, match=r"files\.parquet: cannot be read as a table"):
+        opened(f"paths:{home}/files.parquet")
+    for name, message in {"none.csv": "no such file", "0.png": r"expected a \.parquet or \.csv file of paths"}.items():
+        with pytest.raises(SteepslopeError, match=message):
+            opened(f"paths:{home}/{name}")

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from steepslope.commands.results import groups_of, require_runnable
 from steepslope.data.class_names import ClassNames
+from steepslope.deploy.cluster.options import ClusterOptions
+from steepslope.deploy.cluster.source import FromCluster
 from steepslope.deploy.options import PredictOptions
 from steepslope.deploy.parts import FromImages, FromOutputs, Source
+from steepslope.deploy.prediction_file import STDOUT
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evaluation.score import Resources, fit_set_of
 from steepslope.evidence.fitting import in_both
@@ -116,10 +119,23 @@ def source_of(
         live = LiveNets.of(gate, classifier, auxiliary)
         names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
         images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
-        source = FromImages(gate.seeing(images), live, images, str(spec), options, by_id)
+        source = FromImages(gate, live, images, str(spec), options, by_id)
     chosen = {name: value for name, value in asdict(options).items() if name != "workers"}
     key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(by_id)}
     return source, dict(json.loads(json.dumps(key)))
+
+
+def require_for_cluster(outputs: str | None, out: str) -> None:
+    """Raise where Ray would be of no use, or could not do it: for outputs, and where rows are to come in order."""
+    if outputs is not None:
+        raise SteepslopeError("expected --data with ray: outputs are judged on one machine", "engine")
+    if out == STDOUT:
+        raise SteepslopeError("expected a file to write to with ray, since its parts come in any order", "out")
+
+
+def on_engine(source: Source, cluster: ClusterOptions) -> Source:
+    """Return what makes the same decisions on the engine that was chosen."""
+    return FromCluster(source, cluster) if cluster.engine == "ray" and isinstance(source, FromImages) else source
 
 
 def _groups_by(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from steepslope.deploy.cluster.options import ClusterOptions
 from steepslope.deploy.options import PredictOptions
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.reading import ReadingOptions, require_files
@@ -13,6 +14,7 @@ def predict(
     out: str,
     options: PredictOptions,
     reading: ReadingOptions,
+    cluster: ClusterOptions,
     data: str | None = None,
     outputs: str | None = None,
     classifier: str | None = None,
@@ -36,6 +38,8 @@ def predict(
         What stands in each row, and how images are run.
     reading
         How files of outputs are read.
+    cluster
+        On what images are run.
     data
         Data spec of the images, such as images:DIR; labels are not looked at.
     outputs
@@ -53,7 +57,7 @@ def predict(
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
-    from steepslope.commands.gates import source_of
+    from steepslope.commands.gates import on_engine, require_for_cluster, source_of
     from steepslope.deploy.prediction_file import STDOUT, predict_to_file, predict_to_stdout, require_file
     from steepslope.deploy.verdict import verdicts
 
@@ -61,7 +65,10 @@ def predict(
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)
+    if cluster.engine == "ray":
+        require_for_cluster(outputs, out)
     source, key = source_of(Path(gate), data, outputs, classifier, auxiliary, groups, backbones, options, reading)
+    source = on_engine(source, cluster)
     notice = console().print
     if out == STDOUT:
         summary = predict_to_stdout(source, notice)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.extraction.shards import Parts, plan, run_shards
+from steepslope.extraction.shards import Parts, Shards, plan, run_shards
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
 from steepslope.gate.live import AUXILIARY, LiveNets
@@ -33,11 +33,15 @@ ERROR = "error"
 FINGERPRINT = "fingerprint"  # of the images, in the key
 GroupOf = Mapping[str, str]  # id -> group
 Part = tuple[Path, Any]  # the file of a part, and its rows
+Made = Generator[Part]  # to be closed where it is not read to its end
 
 
 @dataclass(frozen=True, eq=False)
 class FromImages:
-    """The decisions on the images of a data set, ``source``; a part is some neighbouring images."""
+    """The decisions on the images of a data set, ``source``; a part is some neighbouring images.
+
+    ``first`` is the number that the data set's first row has in the whole, where it is a part of one.
+    """
 
     gate: Gate
     live: LiveNets
@@ -45,23 +49,35 @@ class FromImages:
     source: str
     options: PredictOptions
     groups: GroupOf | None = None
+    first: int = 0
 
     def key(self) -> dict[str, Any]:
         """Return what decides the rows, beside gate and options."""
         return {"data": self.source, FINGERPRINT: self.data.fingerprint()}
 
-    def missing(self, folder: Path, notice: Notice = silent) -> Iterator[Part]:
+    def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the parts that are not in the folder yet, with their rows."""
-        fabric = single_device(self.live.options.precision)
-        shards = {path: some for path, some in self._plan(folder).items() if not path.exists()}
-        if not shards:
-            return
-        own, second = self._options(self.live.options), self._options(self.live.of_auxiliary)
-        engine = _engine(self.live.classifier, own, fabric, notice)
-        runs = [run_shards(shards, engine, self.data, self.source)]
-        if self.live.auxiliary is not None:
-            engine = _engine(self.live.auxiliary, second, fabric, notice)
-            runs.append(run_shards(shards, engine, self.data, self.source, shown=False))
+        shards = self.missing_shards(folder)
+        if shards:
+            yield from self.made(shards, self.engines(notice))
+
+    def missing_shards(self, folder: Path) -> Shards:
+        """Return the parts that are not in the folder yet, with their images in batches."""
+        return {path: some for path, some in self._plan(folder).items() if not path.exists()}
+
+    def engines(self, notice: Notice = silent) -> list[Engine]:
+        """Return the nets on this process's device: the classifier, and the auxiliary backbone if there is one."""
+        fabric, live = single_device(self.live.options.precision), self.live
+        nets = [(live.classifier, live.options)]
+        nets += [] if live.auxiliary is None else [(live.auxiliary, live.of_auxiliary)]
+        return [_engine(net, self._options(options), fabric, notice) for net, options in nets]
+
+    def made(self, shards: Shards, engines: Sequence[Engine]) -> Made:
+        """Yield parts with their rows, as the nets make them; a bar counts the images."""
+        runs = [
+            run_shards(shards, engine, self.data, self.source, shown=engine is engines[0], first=self.first)
+            for engine in engines
+        ]
         for (path, parts), *others in zip(*runs, strict=True):
             yield path, self._rows(parts, [one for _, one in others])
 
@@ -69,7 +85,7 @@ class FromImages:
         """Return the files of all parts, in order."""
         return list(self._plan(folder))
 
-    def _plan(self, folder: Path) -> dict[Path, list[list[int]]]:
+    def _plan(self, folder: Path) -> Shards:
         return plan(self.data, self._options(self.live.options), folder, ENDING)
 
     def _options(self, of_net: ExtractionOptions) -> ExtractionOptions:
@@ -101,7 +117,8 @@ class FromImages:
         arrays["ids"] = np.array([str(ids[row]) for row in rows])
         groups = None if self.groups is None else groups_by_id(self.groups, arrays["ids"])
         outputs = self.live.as_outputs(arrays)
-        return self.gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain).table()
+        gate = self.gate.seeing(self.data)
+        return gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain).table()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +136,7 @@ class FromOutputs:
         """Return what decides the rows, beside gate and options."""
         return {"outputs": stamp_of(self.path), "reading": asdict(self.reading), "column": self.column}
 
-    def missing(self, folder: Path, notice: Notice = silent) -> Iterator[Part]:
+    def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the parts that are not in the folder yet, with their rows."""
         with bar() as progress:
             task = progress.add_task(f"judging {self.path}", total=None)
@@ -137,7 +154,21 @@ class FromOutputs:
         return sorted(folder.glob(f"*{ENDING}"))
 
 
-Source = FromImages | FromOutputs
+class Source(Protocol):
+    """What decisions come from, in parts."""
+
+    @property
+    def gate(self) -> Gate:
+        """The gate that decides."""
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides the rows, beside gate and options."""
+
+    def missing(self, folder: Path, notice: Notice = silent) -> Made:
+        """Yield the parts that are not in the folder yet, in any order, with their rows."""
+
+    def all(self, folder: Path) -> list[Path]:
+        """Return the files of all parts, in order."""
 
 
 def _named(column: NDArray[Any] | None) -> NDArray[np.str_] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -157,9 +158,10 @@ def _prepare(folder: Path, key: Mapping[str, Any], replace: bool) -> None:
 def _write_parts(source: Source, folder: Path, notice: Notice) -> None:
     """Write the parts that are missing; a run that fails before the first leaves nothing that others would meet."""
     try:
-        for path, table in source.missing(folder, notice):
-            with staged_folder(folder, last=path.name) as staging:
-                pq.write_table(table, staging / path.name)
+        with closing(source.missing(folder, notice)) as parts:
+            for path, table in parts:
+                with staged_folder(folder, last=path.name) as staging:
+                    pq.write_table(table, staging / path.name)
     finally:
         if not any(folder.glob(f"*{ENDING}")):
             (folder / KEY).unlink(missing_ok=True)

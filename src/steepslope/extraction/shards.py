@@ -60,23 +60,26 @@ def write_shards(shards: Shards, engine: Engine, data: Dataset, source: str) -> 
 
 
 def run_shards(
-    shards: Shards, engine: Engine, data: Dataset, source: str, shown: bool = True
+    shards: Shards, engine: Engine, data: Dataset, source: str, shown: bool = True, first: int = 0
 ) -> Iterator[tuple[Path, Parts]]:
-    """Yield, shard by shard, its file and what the engine makes of its batches; a bar, if shown, counts the images."""
+    """Yield, shard by shard, its file and what the engine makes of its batches; a bar, if shown, counts the images.
+
+    ``first`` is the number that the data set's first row has in the whole, where it is a part of one.
+    """
     rows = [batch for batches in shards.values() for batch in batches]
     pinned = engine.fabric.device.type == "cuda"
     batches = batch_loader(data, engine.transform, rows, engine.options.workers, pin_memory=pinned)
     with bar(shown and engine.fabric.is_global_zero) as progress:
         task = progress.add_task(f"extracting {source}", total=sum(map(len, rows)))
         for path, some in shards.items():
-            yield path, [_run(batch, engine, data, source) for batch in itertools.islice(batches, len(some))]
+            yield path, [_run(batch, engine, data, source, first) for batch in itertools.islice(batches, len(some))]
             progress.advance(task, sum(map(len, some)))
 
 
-def _run(batch: Batch, engine: Engine, data: Dataset, source: str) -> tuple[Batch, dict[str, NDArray[Any]]]:
+def _run(batch: Batch, engine: Engine, data: Dataset, source: str, first: int) -> tuple[Batch, dict[str, NDArray[Any]]]:
     if batch.failed and engine.options.on_error == "stop":
         raise unreadable(data, *batch.failed[0]).within(source)
-    arrays = {} if batch.images is None else engine(batch.images, batch.rows[0])
+    arrays = {} if batch.images is None else engine(batch.images, first + batch.rows[0])
     for name, array in arrays.items():
         bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
         if len(bad):

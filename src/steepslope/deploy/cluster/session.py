@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import socket
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from steepslope.deploy.cluster.options import AUTO, ClusterOptions
 from steepslope.errors import SteepslopeError, explained
@@ -20,6 +23,7 @@ STDERR = 2
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # tells nobody that it was used
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS": "0",  # which would be printed when all is over
 }
 
 
@@ -123,15 +127,31 @@ def _no_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
+class _NotOfRay(io.TextIOBase):
+    """A text stream that passes on what is written to another, but for what Ray's own threads write."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, or drop it."""
+        return len(text) if threading.current_thread().name.startswith("ray_") else self.stream.write(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self.stream.flush()
+
+
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Keep Ray Data's words from the terminal; its log files still have them."""
+    """Keep the words of Ray and Ray Data from the terminal; their log files still have them."""
     handlers = [one for one in logging.getLogger("ray.data").handlers if type(one).__name__ == "PlainRayHandler"]
     levels = [handler.level for handler in handlers]
     for handler in handlers:
         handler.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with redirect_stdout(_NotOfRay(sys.stdout)):
+            yield
     finally:
         for handler, level in zip(handlers, levels, strict=True):
             handler.setLevel(level)

@@ -20,6 +20,26 @@ from steepslope.utilities.progress import Notice, bar, silent
 IN_FLIGHT = 2  # parts an actor: while it makes one, the next is on its way
 
 
+class Told:
+    """What users are told of a run: what an actor has to say, once, and that one had to be started again."""
+
+    def __init__(self, actors: int, notice: Notice) -> None:
+        self.most, self.notice = actors, notice
+        self.lines: set[str] = set()
+        self.actors: set[str] = set()
+
+    def hears(self, row: Row) -> None:
+        """Take note of a row."""
+        self.actors.add(row["actor"])
+        for line in row["notice"].splitlines():
+            if line not in self.lines:
+                self.notice(line)
+            self.lines.add(line)
+        if len(self.actors) > self.most:
+            self.notice("an actor died, and was started again; its parts are made once more")
+            self.most = len(self.actors)
+
+
 @dataclass(frozen=True, eq=False)
 class FromCluster:
     """The parts of ``images``, each made by some actor, in the order in which they are done.
@@ -50,17 +70,16 @@ class FromCluster:
         if not parts:
             return
         sizes = {part.name: len(part.data) for part in parts}
-        told: set[str] = set()
         with session(self.cluster) as room, bar() as progress:
-            bar_of = progress.add_task(f"extracting {self.images.source}", total=sum(sizes.values()))
-            for row in self._rows(parts, min(self.cluster.actors or room, len(parts))):
-                for line in {*row["notice"].splitlines()} - told:
-                    told.add(line)
-                    notice(line)
+            task = progress.add_task(f"extracting {self.images.source}", total=sum(sizes.values()))
+            actors = min(self.cluster.actors or room, len(parts))
+            told = Told(actors, notice)
+            for row in self._rows(parts, actors):
+                told.hears(row)
                 if row["error"]:
                     raise SteepslopeError(row["error"])
                 yield folder / row["name"], unpacked(row["table"])
-                progress.advance(bar_of, sizes[row["name"]])
+                progress.advance(task, sizes[row["name"]])
 
     def _rows(self, parts: list[Task], actors: int) -> Iterator[Row]:
         """Yield what the actors make of the parts."""

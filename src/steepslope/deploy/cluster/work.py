@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ class Actor:
         import ray
 
         found: Equipment = ray.get(equipment)
+        self.name = uuid.uuid4().hex  # of this life: one that is started again has another
         self.notices: list[str] = []
         self.error: SteepslopeError | None = None
         nothing: Any = None
@@ -92,15 +94,16 @@ class Actor:
         return {name: [one[name] for one in made] for name in made[0]}
 
     def _made(self, task: Task) -> Row:
-        notices, self.notices[:] = [*self.notices], []
+        row = {"name": task.name, "actor": self.name, "table": b"", "error": "", "notice": "\n".join(self.notices)}
+        self.notices.clear()
         try:
             if self.error is not None:
                 raise self.error
             images = replace(self.images, data=task.data, groups=task.groups, first=task.first)
             ((_, table),) = images.made({Path(task.name): task.batches}, self.engines)
         except SteepslopeError as error:
-            return {"name": task.name, "table": b"", "error": str(error), "notice": "\n".join(notices)}
-        return {"name": task.name, "table": packed(table), "error": "", "notice": "\n".join(notices)}
+            return {**row, "error": str(error)}
+        return {**row, "table": packed(table)}
 
 
 def packed(table: Any) -> bytes:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.block import block_against_live_classifier
+from benchmarks.cluster import ray_against_one_process, ray_against_one_process_on_small_images
 from benchmarks.corruption import corrupt_against_package
 from benchmarks.exported_gate import exported_gate_against_classifier, exported_gate_on_one_image
 from benchmarks.extraction import backend_against_eager
@@ -32,6 +33,8 @@ BENCHMARKS: dict[str, Callable[[], Comparison]] = {
     "block": block_against_live_classifier,
     "predict": predict_against_extract,
     "predict-mnist": predict_against_extract_on_small_images,
+    "ray": ray_against_one_process,
+    "ray-mnist": ray_against_one_process_on_small_images,
     "gate": gate_against_bare_classifier,
     "gate-fused": fused_gate_on_resnet,
     "gate-fused-mnist": fused_gate_on_mnist_net,

@@ -50,7 +50,7 @@ class Pictures:
             coarse.resize((self.side, self.side)).convert(self.mode).save(folder / f"{number:06d}.jpg")
 
 
-def _gate(classifier: Classifier, outputs: ClassifierOutputs, origin: Origin) -> Gate:
+def random_gate(classifier: Classifier, outputs: ClassifierOutputs, origin: Origin) -> Gate:
     """Return a gate with a free fused oracle, fitted to random features; what it decides does not matter here."""
     rng, width, classes = np.random.default_rng(0), outputs.require_features().shape[1], outputs.num_classes
     logits = rng.standard_normal((3 * FIT_ROWS, classes), dtype=np.float32)
@@ -76,7 +76,7 @@ def _compared(classifier: Classifier, pictures: Pictures, name: str) -> Comparis
             extract_to_folder(classifier, spec, home / "outputs", kept)
 
         extract()
-        gate = _gate(classifier, ClassifierOutputs.load(home / "outputs"), Origin.of_folder(home / "outputs"))
+        gate = random_gate(classifier, ClassifierOutputs.load(home / "outputs"), Origin.of_folder(home / "outputs"))
         live = replace(LiveNets.of(gate, classifier), options=kept)
 
         def predict() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import warnings
 from pathlib import Path
@@ -141,3 +142,19 @@ def test_onnx_outputs_that_could_both_be_logits_are_refused(tmp_path: Path) -> N
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     with pytest.raises(SteepslopeError, match="expected one output of floats"):
         OnnxNet(model.SerializeToString(), "net.onnx")
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_onnx_net_is_sent_to_another_process(beside: bool, tmp_path: Path) -> None:
+    """The file may be gone then, but not the one beside it in which large weights are kept."""
+    path = tmp_path / "net.onnx"
+    save_onnx(path, "n")
+    if beside:
+        (tmp_path / "net.onnx.data").write_bytes(b"")
+    classifier = load_classifier(f"onnx:{path}")
+    sent = pickle.dumps(classifier)
+    if not beside:
+        path.unlink()
+    images = torch.rand(3, 3, 16, 16)
+    for one, other in zip(classifier.net(images), pickle.loads(sent).net(images), strict=True):
+        np.testing.assert_array_equal(one, other)

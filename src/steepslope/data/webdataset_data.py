@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -107,8 +108,12 @@ def open_shards(argument: str, names: ClassNames) -> ShardImages:
 
 
 def look_at_shards(argument: str, split: str = "") -> list[str]:
-    """Return the paths or URLs of the shards of a pattern; raise if one is missing."""
-    return [*_shards(argument)]
+    """Return the paths or URLs of the shards of a pattern; raise if one is missing, or there twice."""
+    shards = [*_shards(argument)]
+    name, count = Counter(shards).most_common(1)[0] if shards else ("", 0)
+    if count > 1:
+        raise SteepslopeError(f"wds:{argument}: expected each shard once, found {name} {count} times")
+    return shards
 
 
 def _shards(pattern: str) -> Iterator[str]:

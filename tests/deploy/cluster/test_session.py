@@ -15,7 +15,7 @@ import pytest
 
 from steepslope.deploy.cluster import session as sessions
 from steepslope.deploy.cluster.options import ClusterOptions
-from steepslope.deploy.cluster.session import _NotOfRay, _room, session
+from steepslope.deploy.cluster.session import _room, _WithoutRay, session
 from steepslope.errors import SteepslopeError
 
 
@@ -100,7 +100,7 @@ def test_what_was_started_is_stopped_also_after_an_error(monkeypatch: pytest.Mon
 
 def test_words_of_rays_threads_are_dropped() -> None:
     kept = io.StringIO()
-    stream = _NotOfRay(kept)
+    stream = _WithoutRay(kept)
     print("ours", file=stream)
     thread = threading.Thread(target=lambda: print("theirs", file=stream), name="ray_listen_error_messages")
     thread.start()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from steepslope.cli import main
 from steepslope.commands.gates import source_of
-from steepslope.deploy.cluster.source import Told
+from steepslope.deploy.cluster.source import Notices
 from steepslope.deploy.cluster.work import Actor, Equipment, packed, tasks, unpacked
 from steepslope.deploy.options import PredictOptions
 from steepslope.deploy.parts import FromImages
@@ -171,8 +171,8 @@ def test_tables_are_packed_as_they_are(gates: Path, photos: Path) -> None:
 
 def test_users_are_told_once() -> None:
     lines: list[str] = []
-    told = Told(2, lines.append)
+    notices = Notices(2, lines.append)
     for name, notice in [("a", "PyTorch runs"), ("b", "PyTorch runs"), ("a", ""), ("c", ""), ("c", ""), ("d", "")]:
-        told.hears({"actor": name, "notice": notice})
+        notices.pass_on({"actor": name, "notice": notice})
     died = "an actor died, and was started again; its parts are made once more"
     assert lines == ["PyTorch runs", died, died]

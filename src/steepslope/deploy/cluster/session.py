@@ -127,7 +127,7 @@ def _no_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-class _NotOfRay(io.TextIOBase):
+class _WithoutRay(io.TextIOBase):
     """A text stream that passes on what is written to another, but for what Ray's own threads write."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -150,7 +150,7 @@ def _silenced() -> Iterator[None]:
     for handler in handlers:
         handler.setLevel(logging.CRITICAL + 1)
     try:
-        with redirect_stdout(_NotOfRay(sys.stdout)):
+        with redirect_stdout(_WithoutRay(sys.stdout)):
             yield
     finally:
         for handler, level in zip(handlers, levels, strict=True):

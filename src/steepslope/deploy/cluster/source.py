@@ -20,16 +20,16 @@ from steepslope.utilities.progress import Notice, bar, silent
 IN_FLIGHT = 2  # parts an actor: while it makes one, the next is on its way
 
 
-class Told:
-    """What users are told of a run: what an actor has to say, once, and that one had to be started again."""
+class Notices:
+    """What users are told of a run: each notice of an actor once, and that an actor had to be started again."""
 
     def __init__(self, actors: int, notice: Notice) -> None:
         self.most, self.notice = actors, notice
         self.lines: set[str] = set()
         self.actors: set[str] = set()
 
-    def hears(self, row: Row) -> None:
-        """Take note of a row."""
+    def pass_on(self, row: Row) -> None:
+        """Tell what comes with the rows of a part, unless it was told before."""
         self.actors.add(row["actor"])
         for line in row["notice"].splitlines():
             if line not in self.lines:
@@ -73,9 +73,9 @@ class FromCluster:
         with session(self.cluster) as room, bar() as progress:
             task = progress.add_task(f"extracting {self.images.source}", total=sum(sizes.values()))
             actors = min(self.cluster.actors or room, len(parts))
-            told = Told(actors, notice)
+            notices = Notices(actors, notice)
             for row in self._rows(parts, actors):
-                told.hears(row)
+                notices.pass_on(row)
                 if row["error"]:
                     raise SteepslopeError(row["error"])
                 yield folder / row["name"], unpacked(row["table"])

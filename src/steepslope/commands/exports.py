@@ -1,10 +1,10 @@
 """What is exported, from the names that a command line gives. It imports torch plainly."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from steepslope.commands.results import require_runnable
-from steepslope.deploy.export.exporting import Exported, Which, export_gate, export_oracle
+from steepslope.deploy.export.exporting import Exported, export_gate, export_oracle
+from steepslope.deploy.exported import Part
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.judge import Judge
@@ -16,7 +16,7 @@ from steepslope.oracle import BaseOracle, FusedOracle, Oracle
 def exported_from(
     gate: str | None,
     oracle: str | None,
-    part: Which,
+    part: Part,
     classifier: str | None,
     auxiliary: str | None,
     backbones: Sequence[str],
@@ -32,7 +32,7 @@ def exported_from(
         return export_oracle(_judge_of(Oracle.load(oracle, backbones)))
     loaded = Gate.load(gate, backbones=backbones)
     live = LiveNets.of(loaded, classifier, auxiliary) if part == "all" and loaded.judge is not None else None
-    return export_gate(loaded, part, live, digest_of_gate(Path(gate)))
+    return export_gate(loaded, part, live, digest_of_gate(gate))
 
 
 def _judge_of(oracle: BaseOracle) -> Judge:

@@ -3,7 +3,8 @@
 ``options``: what can be chosen, free of torch. ``parts``: images or outputs become rows of decisions, part by part;
 ``prediction_file``: these become one file, and go on where they were killed; ``verdict``: what the fraction of
 accepted predictions means for the promise; ``kept``: what is promised on some labelled rows and kept on others.
-``exported``: a gate in an ONNX file, read and run without torch. ``serving``: a gate behind HTTP.
+``export``: a gate as one ONNX file; ``exported``: such a file, read and run without torch. ``serving``: a gate behind
+HTTP. ``cluster``: predictions on many machines.
 
 ``sharing``: a gate or an oracle packed for others; ``model_card``: what they have to know of it; ``card_facts``: what
 of that is read off the gate or oracle itself.

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from steepslope.classifiers.onnx_net import as_onnx
 from steepslope.cli import main
-from steepslope.deploy.export import exporting, graphs
+from steepslope.deploy.export import graphs
 from steepslope.deploy.export.agreement import require_agreement
 from steepslope.deploy.export.exporting import export_gate
+from steepslope.deploy.exported import KEY, ExportedGate
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.live import LiveNets
@@ -227,5 +228,8 @@ def test_the_file_runs_where_this_package_is_not(gates: Path, tmp_path: Path, pi
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert found["accepted"] == gate.predict(pixels).accepted.tolist()
-    assert json.loads(found[exporting.METADATA])["part"] == "all"
+    assert json.loads(found[KEY])["part"] == "all"
+    opened_again = ExportedGate.open(tmp_path / "gate.onnx")
+    assert (opened_again.card.part, opened_again.card.threshold) == ("all", gate.threshold)
+    assert opened_again.run({"images": pixels[..., None]})["accepted"].tolist() == found["accepted"]
     assert done.stderr == ""

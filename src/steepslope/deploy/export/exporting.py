@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import onnx
 import torch
@@ -15,10 +14,11 @@ from torch import Tensor
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.onnx_net import exported_model
 from steepslope.deploy.export.gates import GROUP, GateGraph, groups_of
-from steepslope.deploy.export.graphs import Part, joined
+from steepslope.deploy.export.graphs import Piece, joined
 from steepslope.deploy.export.nets import net_part, noise_part, oracle_net, prepared
 from steepslope.deploy.export.oracles import FEATURES, LOGITS, OWN_NET, JudgeGraph
 from steepslope.deploy.export.preprocessing import IMAGES, source_channels
+from steepslope.deploy.exported import KEY, GateCard, Part
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.judge import Judge
@@ -27,9 +27,7 @@ from steepslope.oracle.handover import NOISE
 from steepslope.oracle.on_images import ImageOracle
 from steepslope.utilities.files import staged_folder
 
-Which = Literal["all", "gate", "oracle"]
-METADATA = "steepslope"
-VERSION = 1
+NO_PROMISE = "Trust logits alone: nothing is promised."
 EXAMPLE_ROWS = 3
 
 
@@ -57,7 +55,7 @@ class Exported:
             onnx.save_model(self.model, staging / path.name)
 
 
-def export_gate(gate: Gate, part: Which = "all", live: LiveNets | None = None, digest: str | None = None) -> Exported:
+def export_gate(gate: Gate, part: Part = "all", live: LiveNets | None = None, digest: str | None = None) -> Exported:
     """Return a gate as an ONNX model.
 
     Parameters
@@ -103,7 +101,7 @@ def _alone(graph: JudgeGraph, gate: Gate | None) -> Any:
     return joined([part], list(part.takes), names)
 
 
-def _gate_part(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> tuple[list[str], Part]:
+def _gate_part(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> tuple[list[str], Piece]:
     """Return the names of the outputs, and the part that takes all arrays by their names."""
     module = GateGraph(graph, gate, halved).eval()
     examples = {name: _example(name, graph) for name in module.inputs}
@@ -111,7 +109,7 @@ def _gate_part(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> tu
         module(examples)
     names = list(module.outputs)
     model = onnx.load_from_string(exported_model(module, examples, module.inputs, names, "oracle"))
-    return names, Part("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
+    return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
 
 
 def _example(name: str, graph: JudgeGraph) -> Tensor:
@@ -159,28 +157,18 @@ def _require_same_widths(graph: JudgeGraph, live: LiveNets) -> None:
             raise SteepslopeError(f"expected {graph.widths[name]} {name}, as the oracle takes, found {found}", net.spec)
 
 
-def _finished(model: Any, judge: Judge, gate: Gate | None, part: Which, digest: str | None) -> Any:
+def _finished(model: Any, judge: Judge, gate: Gate | None, part: Part, digest: str | None) -> Any:
     """Put into the model's metadata what somebody needs to know who has the file alone."""
-    about: dict[str, Any] = {"version": VERSION, "part": part, "judge": judge.name, "classes": None, "gate": digest}
+    card = GateCard(part, None, None, None, (), NO_PROMISE, 0.0, digest or "")
+    about = {**card.as_json(), "judge": judge.name}
     if gate is not None:
-        about |= {
-            "threshold": None if gate.has_groups else _number(gate.threshold),
-            "thresholds": {str(name): _number(one) for name, one in gate.thresholds.items()},
-            "by": gate.by, "groups": groups_of(gate) if gate.has_groups else [],
-            "coverage": gate.coverage, "words": gate.words(),
-            "classes": None if gate.classes is None else list(gate.classes),
-            "certificates": [one.as_json() for one in gate.certificates],
-            "rejection": None if gate.rejection is None else gate.rejection.as_json(),
-        }  # fmt: skip
-    onnx.helper.set_model_props(model, {METADATA: json.dumps(about, allow_nan=False)})
+        about |= GateCard.of(gate, digest or "", part).as_json()
+        about |= {"by": gate.by, "groups": groups_of(gate) if gate.has_groups else []}
+        about["rejection"] = None if gate.rejection is None else gate.rejection.as_json()
+    onnx.helper.set_model_props(model, {KEY: json.dumps(about, allow_nan=False)})
     model.producer_name = "steepslope"
-    model.doc_string = "" if gate is None else gate.words()
+    model.doc_string = str(about["words"])
     return model
-
-
-def _number(threshold: float) -> float | None:
-    """Return a threshold as JSON can hold it: None where nothing is accepted, or all is."""
-    return threshold if math.isfinite(threshold) else None
 
 
 def _typed(value: Any) -> str:

@@ -19,7 +19,7 @@ LARGEST = 2**31 - 1  # bytes of a single file
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Piece:
     """A model by its ``name``; ``takes`` and ``gives`` map its inputs and outputs to their names in the whole."""
 
     name: str
@@ -28,7 +28,7 @@ class Part:
     gives: Mapping[str, str]
 
 
-def joined(parts: Sequence[Part], inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+def joined(parts: Sequence[Piece], inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     """Return the model of all parts, whose inputs and outputs are those of some part, by the whole's names.
 
     Raises
@@ -61,7 +61,7 @@ def joined(parts: Sequence[Part], inputs: Sequence[str], outputs: Sequence[str])
     return model
 
 
-def _of_one_version(part: Part) -> Any:
+def _of_one_version(part: Piece) -> Any:
     """Return a part's model in the version of all, without functions of its own."""
     model = inline_local_functions(part.model)
     own = {one.domain: one.version for one in model.opset_import}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.onnx_net import OnnxNet, exported_model
 from steepslope.data.transforms import Transform
-from steepslope.deploy.export.graphs import Part
+from steepslope.deploy.export.graphs import Piece
 from steepslope.deploy.export.preprocessing import IMAGES, PIXELS, preprocessing
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.noise import noise_estimates
@@ -41,12 +41,12 @@ class _Noise(nn.Module):
         )
 
 
-def prepared(name: str, transform: Transform, channels: int) -> Part:
+def prepared(name: str, transform: Transform, channels: int) -> Piece:
     """Return the part that prepares decoded images for a net: ``images`` to the net's own ``pixels``."""
-    return Part(f"prepare_{name}", preprocessing(transform, channels), {IMAGES: IMAGES}, {PIXELS: f"{name}_{PIXELS}"})
+    return Piece(f"prepare_{name}", preprocessing(transform, channels), {IMAGES: IMAGES}, {PIXELS: f"{name}_{PIXELS}"})
 
 
-def net_part(name: str, classifier: Classifier, gives: dict[str, str]) -> Part:
+def net_part(name: str, classifier: Classifier, gives: dict[str, str]) -> Piece:
     """Return the part that runs a net; ``gives`` are the names that its features, or logits, have in the whole.
 
     Raises
@@ -63,24 +63,24 @@ def net_part(name: str, classifier: Classifier, gives: dict[str, str]) -> Part:
     if FEATURES in kept and given is None:
         raise SteepslopeError("expected a net with features, found none", classifier.spec)
     model = exported_model(_Kept(classifier.net, kept), classifier.noise(2), [PIXELS], kept, classifier.spec)
-    return Part(name, onnx.load_from_string(model), {PIXELS: takes}, gives)
+    return Piece(name, onnx.load_from_string(model), {PIXELS: takes}, gives)
 
 
-def _of_file(name: str, net: OnnxNet, takes: str, gives: dict[str, str]) -> Part:
+def _of_file(name: str, net: OnnxNet, takes: str, gives: dict[str, str]) -> Piece:
     if net.fixed[0] is not None:
         raise SteepslopeError(f"expected a file for batches of any size, found one for {net.fixed[0]}", net.source)
     model = onnx.load_from_string(net.model) if isinstance(net.model, bytes) else onnx.load(net.model)
     own = {FEATURES: net.features, LOGITS: net.logits}
     if any(own[kept] is None for kept in gives):
         raise SteepslopeError("expected an output named features, found none", net.source)
-    return Part(name, model, {net.input.name: takes}, {str(own[kept]): mine for kept, mine in gives.items()})
+    return Piece(name, model, {net.input.name: takes}, {str(own[kept]): mine for kept, mine in gives.items()})
 
 
-def noise_part(name: str, transform: Transform) -> Part:
+def noise_part(name: str, transform: Transform) -> Piece:
     """Return the part that estimates the noise of a net's prepared images."""
     example = torch.zeros(2, transform.channels, *transform.size)
     model: Any = onnx.load_from_string(exported_model(_Noise(), example, [PIXELS], [NOISE], NOISE))
-    return Part("estimate_noise", model, {PIXELS: f"{name}_{PIXELS}"}, {NOISE: NOISE})
+    return Piece("estimate_noise", model, {PIXELS: f"{name}_{PIXELS}"}, {NOISE: NOISE})
 
 
 class _TrustLogit(nn.Module):
@@ -95,9 +95,9 @@ class _TrustLogit(nn.Module):
         return found[:, None]
 
 
-def oracle_net(oracle: ImageOracle, gives: str) -> Part:
+def oracle_net(oracle: ImageOracle, gives: str) -> Piece:
     """Return the part of an oracle on images: its prepared images to its trust logits, (N, 1)."""
     transform = oracle.transform
     example = torch.randn(2, transform.channels, *transform.size, generator=torch.Generator().manual_seed(0))
     model: Any = exported_model(_TrustLogit(oracle.net), example, [PIXELS], [gives], f"oracle {oracle.backbone}")
-    return Part("oracle", onnx.load_from_string(model), {PIXELS: f"oracle_{PIXELS}"}, {gives: gives})
+    return Piece("oracle", onnx.load_from_string(model), {PIXELS: f"oracle_{PIXELS}"}, {gives: gives})

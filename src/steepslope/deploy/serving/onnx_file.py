@@ -10,7 +10,7 @@ import numpy as np
 from steepslope.deploy.exported import Arrays, ArraySpec, ExportedGate, GateCard
 from steepslope.deploy.serving.served import DECIDING, IMAGES, Rows
 from steepslope.errors import SteepslopeError
-from steepslope.gate.decisions import ACCEPT, REVIEW
+from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.utilities.blocks import blocks
 
 
@@ -68,5 +68,6 @@ class ServedFile:
         outputs = {name: np.concatenate([one[name] for one in runs]) for name in runs[0]}
         if not outputs.keys() >= set(DECIDING):
             return Rows(outputs)
-        decision = np.where(outputs["accepted"], ACCEPT, REVIEW)
+        rejected = outputs.get("rejected", np.zeros(rows, np.bool_))
+        decision = np.where(outputs["accepted"], ACCEPT, np.where(rejected, REJECT, REVIEW))
         return Rows(outputs, decision, outputs["label"][:, None], outputs["probability"][:, None])

@@ -1,0 +1,53 @@
+"""A gate that export wrote behind the server: what the gate's folder answers, for tensors and for image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from steepslope.deploy.export.exporting import export_gate
+from steepslope.deploy.exported import ExportedGate
+from steepslope.deploy.serving.gate_folder import ServedGate
+from steepslope.deploy.serving.onnx_file import ServedFile
+from steepslope.gate import Gate
+from steepslope.scores import MCP
+from tests.deploy.export.rows import rows_of
+from tests.deploy.serving.models import client_of, encoded
+from tests.images import opened
+
+COUNT = 40
+INFER = "/v2/models/gate/infer"
+
+
+@pytest.mark.parametrize("kind", ["free", "predicted", "mcp"])
+def test_a_file_answers_as_the_folder_does(kind: str, gates: Path, tmp_path: Path) -> None:
+    data = opened("digits:test")
+    images = np.stack([np.asarray(data.image(row)) for row in range(COUNT)])[..., None]
+    tensor = {"name": "images", "datatype": "UINT8", "shape": images.shape, "data": images.ravel().tolist()}
+    export_gate(Gate.load(gates / kind)).save(tmp_path / "gate.onnx")
+    file = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16)
+    with client_of(file) as ours, client_of(ServedGate.open(gates / kind)) as theirs:
+        both = [client.post(INFER, json={"inputs": [tensor]}).json()["outputs"] for client in (ours, theirs)]
+        found, expected = ({one["name"]: one["data"] for one in some} for some in both)
+        assert found.keys() == expected.keys()
+        assert (found["label"], found["accepted"]) == (expected["label"], expected["accepted"])
+        np.testing.assert_allclose(found["trust_logit"], expected["trust_logit"], rtol=1e-4, atol=1e-4)
+        picture = encoded(Image.fromarray(images[3, ..., 0]), "PNG")
+        one, other = (
+            client.post("/predict", content=picture, headers={"Content-Type": "image/png"}).json()
+            for client in (ours, theirs)
+        )
+        assert (one["label"], one["decision"]) == (other["label"], other["decision"])
+
+
+def test_a_file_rejects_where_its_gate_does(tmp_path: Path) -> None:
+    gate, rows = Gate.of(MCP(), rows_of(2_000), 0.05, reject=0.3), rows_of(60, seed=1)
+    export_gate(gate, "gate").save(tmp_path / "gate.onnx")
+    served = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16)
+    (found,) = served.run([{"logits": np.asarray(rows.logits)}], 1)
+    assert found.decision is not None
+    assert found.decision.tolist() == gate.decide(rows).decision.tolist()
+    assert "reject" in found.decision

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from steepslope.cli import main
+from steepslope.gate import Gate
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 
@@ -51,3 +52,12 @@ def test_an_oracle_of_unknown_making_is_not_replaced_unasked(
     assert main(words) == 2
     assert f"{tmp_path}: holds a fitted oracle already, made in a way that is not known" in capsys.readouterr().err
     assert main([*words, "--replace"]) == 0
+
+
+def test_a_gate_decides_as_before_and_knows_nothing_of_its_rows() -> None:
+    gate = Gate.load(EARLIER / "gate")
+    decisions = gate.decide(ClassifierOutputs.load(EARLIER / "outputs"))
+    expected = json.loads((EARLIER / "trust_logits.json").read_text())["oracle"]
+    np.testing.assert_allclose(decisions.trust_logit, expected, atol=2e-6)
+    np.testing.assert_array_equal(decisions.accepted, np.array(expected) >= gate.threshold)
+    assert gate.judged is None

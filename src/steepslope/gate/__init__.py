@@ -4,8 +4,8 @@
 thresholds that are fixed beforehand. ``certify``: the threshold of largest coverage that can be promised;
 ``certificate``: the promise in numbers and words; ``calibration``: all promises of a gate. ``batch``: an expected risk
 of one batch. ``probability``: P(correct). ``gate``: the gate itself; ``decisions``: what it decides, row by row.
-``judge``: its oracle or score; ``origin``: the classifier that it is for; ``nets``: that net, had again; ``live``: nets
-that are ready to run; ``storage``: its folder.
+``judge``: its oracle or score; ``judged_rows``: what it keeps of its calibration rows; ``origin``: the classifier that
+it is for; ``nets``: that net, had again; ``live``: nets that are ready to run; ``storage``: its folder.
 """
 
 from typing import TYPE_CHECKING

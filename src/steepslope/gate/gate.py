@@ -17,8 +17,9 @@ from steepslope.gate.aims import Aims
 from steepslope.gate.batch import conformal_p_values, selected
 from steepslope.gate.calibration import CalibrationRows, all_certificates, group_names
 from steepslope.gate.certificate import ASSUMES, Certificate
-from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, decide, groups_by
+from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, decide, groups_by, most_probable
 from steepslope.gate.judge import Judge
+from steepslope.gate.judged_rows import JudgedRows
 from steepslope.gate.origin import UNKNOWN, Origin
 from steepslope.gate.probability import ProbabilityMap
 from steepslope.gate.sequence import checked_sequence, numbers, split_rows, threshold_sequence
@@ -47,6 +48,7 @@ class Gate:
     ``n`` to calibrate on, (e,), in ascending order. ``judge`` is the gate's oracle or score, None where it is of
     confidences alone; ``by`` names what its groups are: ``predicted``, the predicted classes, or others. ``classes``
     are the names of the classes, and ``origin`` tells which classifier made the predictions, as far as it is known.
+    ``judged`` is what it thinks of its calibration rows, None in gates that earlier versions wrote.
     """
 
     certificates: tuple[Certificate, ...]
@@ -59,6 +61,7 @@ class Gate:
     by: str | None = None
     classes: tuple[str, ...] | None = None
     origin: Origin = UNKNOWN
+    judged: JudgedRows | None = None
     live: LiveNets | None = None
 
     @classmethod
@@ -119,7 +122,8 @@ class Gate:
         require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
         rows = CalibrationRows(values, correct, group_names(groups, len(values)))
-        return cls(**calibrated(rows, aims, thresholds, of_log_odds, seed))
+        gate = cls(**calibrated(rows, aims, thresholds, of_log_odds, seed))
+        return replace(gate, judged=JudgedRows.of(gate, rows))
 
     @classmethod
     def of(
@@ -182,9 +186,9 @@ class Gate:
         thresholds = None if judge.reference is None else threshold_sequence(judge.reference)
         held = calibrated(rows, given, thresholds, judge.of_log_odds, seed)
         named = by if by is not None or groups is None else "group"
-        known = origin or UNKNOWN
-        known.require_classifier(outputs.classifier)
-        return cls(**held, judge=judge, by=named, classes=outputs.classes, origin=known)
+        (known := origin or UNKNOWN).require_classifier(outputs.classifier)
+        gate = cls(**held, judge=judge, by=named, classes=outputs.classes, origin=known)
+        return replace(gate, judged=JudgedRows.of(gate, rows, most_probable(outputs, 1)[1][:, 0]))
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -274,7 +278,7 @@ class Gate:
             known = ", ".join(f"{one}" for one in dict.fromkeys(one.max_risk for one in self.certificates))
             raise SteepslopeError(f"expected a risk that was promised: {known}, found {max_risk}", "max_risk")
         others = [one for one in self.certificates if one.max_risk != max_risk]
-        return replace(self, certificates=(*found, *others))
+        return replace(self, certificates=(*found, *others), judged=None)  # it accepts others of these rows
 
     @property
     def own(self) -> tuple[Certificate, ...]:

@@ -2,8 +2,9 @@
 
 ``gate.json``, written last, with the certificates, P(correct), the classes, the classifier's spec, digest and
 transform, the digests of all other files, and a digest of all of these; ``certificate.md`` with the promise in words;
-``errors.safetensors`` with the confidences of the wrong calibration rows; the oracle in a folder of its own, or what
-the score has learnt.
+``errors.safetensors`` with the confidences of the wrong calibration rows; ``judged.safetensors`` with what the gate
+thinks of all of them, which earlier versions did not write; the oracle in a folder of its own, or what the score has
+learnt.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
 from steepslope.gate.judge import CONFIDENCE, ORACLE, STATE, Judge
+from steepslope.gate.judged_rows import JudgedRows
 from steepslope.gate.origin import Origin
 from steepslope.gate.probability import ProbabilityMap
 from steepslope.outputs.arrays import checked_classes
@@ -32,7 +34,7 @@ from steepslope.utilities.weights import load_arrays, save_arrays
 if TYPE_CHECKING:
     from steepslope.gate.gate import Gate
 
-CARD, WORDS, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
+CARD, WORDS, ERRORS, JUDGED = "gate.json", "certificate.md", "errors.safetensors", "judged.safetensors"
 GATE = Result("a gate", (CARD,), card=CARD)
 VERSION = 1
 DIGEST = "digest"
@@ -45,14 +47,17 @@ def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) 
     with staged_folder(folder, last=CARD) as staging:
         judged = {"kind": CONFIDENCE} if gate.judge is None else gate.judge.write(staging)
         save_arrays({"of_errors": gate.of_errors}, staging / ERRORS)
+        if gate.judged is not None:
+            save_arrays(gate.judged.arrays(), staging / JUDGED)
         (staging / WORDS).write_text(gate.words() + "\n", encoding="utf-8")
         files = [path for path in sorted(staging.rglob("*")) if path.is_file()]
         card = _card(gate, judged, {path.relative_to(staging).as_posix(): _digest_of_file(path) for path in files})
         write_json(staging / CARD, {**card, DIGEST: digest_of(card), MADE: dict(made or {})})
     if judged["kind"] != ORACLE:  # of an earlier gate, as the next
         shutil.rmtree(folder / ORACLE, ignore_errors=True)
-    if STATE not in card["files"]:
-        (folder / STATE).unlink(missing_ok=True)
+    for name in (STATE, JUDGED):
+        if name not in card["files"]:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _card(gate: Gate, judged: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
@@ -89,7 +94,8 @@ def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, An
     certificates = tuple(Certificate.of(one, path) for one in field(card, "certificates", list, path))
     if not certificates:
         raise SteepslopeError("expected a certificate, found none", path)
-    _require_own_files(folder, field(card, "files", dict, path))
+    files = field(card, "files", dict, path)
+    _require_own_files(folder, files)
     rejection, classes = field(card, "rejection", (dict, type(None)), path), field(card, "classes", _NAMES, path)
     judge, of_errors = _read_judge(folder, card, backbones), load_arrays(folder / ERRORS).get("of_errors", _NONE)
     if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
@@ -103,6 +109,7 @@ def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, An
         "of_errors": of_errors, "n": positive(card, "rows", path), "aims": aims, "judge": judge,
         "by": field(card, "by", (str, type(None)), path),
         "classes": checked_classes(classes, len(classes)) if classes else None, "origin": Origin.read(card, path),
+        "judged": JudgedRows.read(load_arrays(folder / JUDGED), folder / JUDGED) if JUDGED in files else None,
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from steepslope.commands.export import export
 from steepslope.commands.extract import extract
 from steepslope.commands.finetune import finetune
 from steepslope.commands.fit import fit
+from steepslope.commands.monitor import monitor
 from steepslope.commands.plan import plan
 from steepslope.commands.predict import predict
 from steepslope.commands.push import push
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Any] = {
     "export": export,
     "serve": serve,
     "push": push,
+    "monitor": monitor,
     "reproduce": reproduce,
 }
 

@@ -29,6 +29,7 @@ def test_they_are_what_the_gate_decides(by: str | None, tmp_path: Path) -> None:
     np.testing.assert_array_equal(gate.judged.accepted, decisions.accepted)
     np.testing.assert_array_equal(gate.judged.p_correct, decisions.p_correct)
     np.testing.assert_array_equal(gate.judged.is_correct, outputs.is_correct)
+    assert gate.judged.probability is not None
     np.testing.assert_allclose(gate.judged.probability, softmax(outputs.logits, axis=1).max(axis=1), rtol=1e-6)
     gate.save(tmp_path)
     again = Gate.load(tmp_path).judged

@@ -49,7 +49,7 @@ class JudgedRows:
 
     @classmethod
     def read(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> JudgedRows:
-        """Return the rows that a file holds; raise unless its arrays have one length, their types, and probabilities."""
+        """Return the rows that a file holds; raise unless its arrays are of one length and of their types."""
         expected = {name: kind for name, kind in TYPES.items() if name in arrays or name not in OPTIONAL}
         if {name: array.dtype for name, array in arrays.items()} != expected or not _fit(arrays):
             found = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"

@@ -82,7 +82,7 @@ def read_batches(
     numbers = [name for some in layout.numbers.values() for name in some]
     types = {**dict.fromkeys(numbers, NUMBER), **dict.fromkeys(texts, TEXT)}
     start = 0
-    for batch in _batches(path, types, options, _rows_of(len(types))):
+    for batch in batches(path, types, options, _rows_of(len(types))):
         arrays = {
             name: np.column_stack([_numbers(batch.column(one), one, path) for one in some])
             for name, some in layout.numbers.items()
@@ -102,7 +102,7 @@ def _row_numbers(start: int, count: int) -> NDArray[np.str_]:
 
 def read_ids(path: Path) -> NDArray[Any]:
     """Return the column of ids, (n,)."""
-    return _strings([batch.column("id") for batch in _batches(path, {"id": TEXT})])
+    return _strings([batch.column("id") for batch in batches(path, {"id": TEXT})])
 
 
 def column_names(path: Path, options: ReadingOptions = AS_WRITTEN) -> list[str]:
@@ -127,7 +127,7 @@ def read_groups(
         raise unknown_name(f"column of {path}:", column, names)
     with located(path):
         require_once([column], names)
-    texts = Texts.of(batch.column(column) for batch in _batches(path, {column: TEXT}, options))
+    texts = Texts.of(batch.column(column) for batch in batches(path, {column: TEXT}, options))
     _release_memory()
     empty_code = texts.distinct.index("") if "" in texts.distinct else -1
     rows = np.flatnonzero(texts.codes == empty_code)
@@ -139,7 +139,7 @@ def read_groups(
 
 def text_column(path: Path, column: str, options: ReadingOptions = AS_WRITTEN) -> Any:
     """Return a column as text, a :class:`pyarrow.ChunkedArray` (n,)."""
-    return pa.chunked_array([batch.column(column) for batch in _batches(path, {column: TEXT}, options)], TEXT)
+    return pa.chunked_array([batch.column(column) for batch in batches(path, {column: TEXT}, options)], TEXT)
 
 
 def take(path: Path, column: str, rows: NDArray[np.int64], options: ReadingOptions = AS_WRITTEN) -> list[str] | None:
@@ -148,7 +148,7 @@ def take(path: Path, column: str, rows: NDArray[np.int64], options: ReadingOptio
         return None
     found: dict[int, str] = {}
     start = 0
-    for batch in _batches(path, {column: TEXT}, options):
+    for batch in batches(path, {column: TEXT}, options):
         inside = [int(row) for row in rows if start <= row < start + batch.num_rows]
         found |= {row: str(batch.column(column)[row - start].as_py()) for row in inside}
         start += batch.num_rows
@@ -205,7 +205,7 @@ def _agreed(
     return classes or kept
 
 
-def _batches(path: Path, types: Columns, options: ReadingOptions = AS_WRITTEN, rows: int = BATCH_ROWS) -> Iterator[Any]:
+def batches(path: Path, types: Columns, options: ReadingOptions = AS_WRITTEN, rows: int = BATCH_ROWS) -> Iterator[Any]:
     """Yield some columns, batch by batch; those of a CSV file with the types that are given, others of so many rows."""
     if path.suffix.lower() == ".csv":
         # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
@@ -241,7 +241,7 @@ def _collect(
     buffers: Arrays = {}
     chunks: dict[str, list[Any]] = {name: [] for name in texts}
     used = 0
-    for batch in _batches(path, types, options):
+    for batch in batches(path, types, options):
         for name, some in numbers.items():
             block = np.column_stack([_numbers(batch.column(column), column, path) for column in some])
             if name not in buffers:

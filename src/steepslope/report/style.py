@@ -171,12 +171,13 @@ def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
     The PNG has 150 dots an inch and at most 256 colours, which makes it small.
     """
     with staged_folder(folder, last=f"{name}.svg") as staging:
-        _write_png(figure, staging / f"{name}.png")
+        write_png(figure, staging / f"{name}.png")
         (staging / f"{name}.svg").write_text(svg(figure, name), encoding="utf-8")
     return [Path(folder) / f"{name}.{kind}" for kind in ("png", "svg")]
 
 
-def _write_png(figure: Figure, path: Path) -> None:
+def write_png(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG of 150 dots an inch and at most 256 colours."""
     buffer = BytesIO()
     with styled():
         figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

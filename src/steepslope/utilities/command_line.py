@@ -26,7 +26,7 @@ from steepslope.errors import FewErrorsWarning, SteepslopeError, explained, reas
 from steepslope.presets import preset_file, presets_of
 from steepslope.utilities.loss_options import loss_options
 
-Command = Callable[..., None]
+Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _element(kind: Any) -> type | None:
 
 
 def run(commands: Command | Commands, words: list[str], prog: str) -> int:
-    """Run the function, or the one of several by name, that the words name; return the exit code."""
+    """Run the function, or the one of several by name, that the words name; return the exit code: its own, 2 or 130."""
     for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? in its place
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -143,7 +143,7 @@ def run(commands: Command | Commands, words: list[str], prog: str) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("default", FewErrorsWarning)
             warnings.showwarning = _show_warning
-            _parse_and_call(commands, words, prog)
+            return _parse_and_call(commands, words, prog)
     except (SteepslopeError, OSError, MemoryError) as error:
         if debug:
             raise
@@ -159,32 +159,28 @@ def run(commands: Command | Commands, words: list[str], prog: str) -> int:
         kind = type(error).__name__
         print(f"steepslope: internal error: {kind}: {reason_of(error)} (--debug shows where)", file=sys.stderr)
         return 2
-    return 0
 
 
-def _parse_and_call(commands: Command | Commands, words: list[str], prog: str, purpose: str = PURPOSE) -> None:
+def _parse_and_call(commands: Command | Commands, words: list[str], prog: str, purpose: str = PURPOSE) -> int:
     if "" in words:
         raise SteepslopeError(f"an empty value was given after {' '.join(words[: words.index('')]) or 'steepslope'}")
-    if isinstance(commands, Mapping):
-        if not words or words[0].startswith("-"):
-            _show_commands(commands, words, prog, purpose)
-            return
-        require_known("command", words[0], commands)
-        found = commands[words[0]]
-        prog = f"{prog} {words[0]}"
-        if isinstance(found, Group):
-            _parse_and_call(found.commands, words[1:], prog, found.summary)
-        else:
-            call(found, words[1:], prog)
-    else:
-        call(commands, words, prog)
+    if not isinstance(commands, Mapping):
+        return call(commands, words, prog)
+    if not words or words[0].startswith("-"):
+        _show_commands(commands, words, prog, purpose)
+    require_known("command", words[0], commands)
+    found = commands[words[0]]
+    prog = f"{prog} {words[0]}"
+    if isinstance(found, Group):
+        return _parse_and_call(found.commands, words[1:], prog, found.summary)
+    return call(found, words[1:], prog)
 
 
 def _summary(command: Command | Group) -> str:
     return command.summary if isinstance(command, Group) else parse(command.__doc__ or "").short_description or ""
 
 
-def _show_commands(commands: Commands, words: list[str], prog: str, purpose: str) -> None:
+def _show_commands(commands: Commands, words: list[str], prog: str, purpose: str) -> NoReturn:
     summaries = {name: _summary(command) for name, command in commands.items()}
     width = max(map(len, summaries)) + 2
     listed_commands = "\n".join(f"  {name:{width}}{summary}" for name, summary in summaries.items())
@@ -201,19 +197,42 @@ def _show_commands(commands: Commands, words: list[str], prog: str, purpose: str
     raise SteepslopeError(f"expected a command: {', '.join(commands)} (see {prog} --help)")
 
 
-def call(command: Command, words: list[str], prog: str) -> None:
-    """Parse the words and call the command."""
+def call(command: Command, words: list[str], prog: str) -> int:
+    """Parse the words and call the command; return its exit code."""
     options, alone = option_classes(command), positional(command)
     parser = parser_of(command, prog)
+    words = words if alone else with_commas(words, parser)
     from_file = has_presets(parser)
     values = parser.parse_args(with_preset(words) if from_file else words)
     hints = [name for name in get_type_hints(command) if name not in (*options, *alone, "return")]
     given = {name: preset_in(words)[0] if from_file and name == "preset" else values[name] for name in hints}
-    command(
+    code = command(
         *(tuple(one) if isinstance(one := values[name], list) else one for name in alone),
         **given,
         **{name: _instance(kind, values) for name, kind in options.items()},
     )
+    return code or 0
+
+
+def with_commas(words: list[str], parser: Parser) -> list[str]:
+    """Join the several words that a shell makes of a pattern, after an option that is a list of text, with commas.
+
+    >>> parser = Parser()
+    >>> _ = parser.add_argument("--files", type=tuple[str, ...])
+    >>> with_commas(["--files", "a.csv", "b.csv", "--seed", "1"], parser)
+    ['--files', 'a.csv,b.csv', '--seed', '1']
+    """
+    lists = {
+        name for one in parser._actions for name in one.option_strings if getattr(one.type, "element", None) is str
+    }
+    joined: list[str] = []
+    for place, word in enumerate(words):
+        is_further = place > 1 and not word.startswith("-") and not words[place - 1].startswith("-")
+        if is_further and joined[-2:-1] and joined[-2] in lists:
+            joined[-1] = f"{joined[-1]},{word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def positional(command: Command) -> list[str]:

@@ -1,0 +1,178 @@
+"""The tables of the monitor's measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.monitor_delays import CLEAN_ROWS, SHIFTED_ROWS
+from benchmarks.monitor_false_alarms import DELTA
+from benchmarks.monitor_world import WORLDS
+from steepslope.deploy.monitoring import ESTIMATORS
+from steepslope.report.columns import grouped
+from steepslope.report.grid import Cell, Grid, markdown
+
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+METHODS = {
+    "overconfidence": "overconfidence", "risk": "estimated risk", "ks": "KS test", "labels": "labels",
+    "mapie": "MAPIE, labels",
+}  # fmt: skip
+FALSE = (
+    f"Alarms in runs without a shift, delta {DELTA:g}: each draws its calibration rows, calibrates a gate on them, which "
+    "fix thresholds and P(correct) too, and monitors a stream of the same world. *either* is the alarm as it is by "
+    "default: by overconfidence or by labels. With labels, an alarm is false only where the true risk is within the "
+    "promise, which a gate breaks in at most delta of the runs; *false* counts those. *promised* are the runs whose gate "
+    "promises anything."
+)
+DELAY = (
+    f"Predictions from the shift to the alarm: median and, in brackets, the 10 and 90 % quantiles over 20 orders of a "
+    f"stream of {CLEAN_ROWS:,} clean and then {SHIFTED_ROWS:,} shifted rows, drawn from 2,500; – where half of the "
+    "orders or more had no alarm. Labels come at once, of all accepted rows. Each of 250 rows is tested by the KS test "
+    "at once, so it needs at least as many. *risk* is the true risk of the accepted, in percent."
+)
+CAUGHT = (
+    "Of the shifts that break the promise (*harmful*: the true risk of the accepted is above it, *clearly* where its "
+    "lower 95 % bound is), and of the others, those with an alarm in most orders of the stream."
+)
+AUC = (
+    "How well what can be known without labels tells a shift that breaks the promise from one that does not: AUC over "
+    "shifts. What an alarm goes by, and its tolerance, were chosen on the last column alone."
+)
+ERROR = "Mean absolute error of estimates of accuracy without labels, in points; in brackets the mean error."
+
+
+def tables(measured: Mapping[str, Rows]) -> str:
+    """Return all tables in Markdown."""
+    parts = [
+        "One classifier and oracle of Fashion-MNIST (92.5 % right), gates calibrated on 5,000 test rows, streams from the "
+        "others; several orders of each stream.",
+        FALSE, markdown(_false_alarms(measured["false_alarms"])),
+        DELAY, *(markdown(grid) for grid in _delays(measured["delays"])),
+        CAUGHT, markdown(_caught(measured["shifts"])),
+        "Harmless shifts among the five corruptions' severities, brightness first:",
+        *(markdown(grid) for grid in _harmless(measured["shifts"])),
+        AUC, *(markdown(grid) for grid in _candidates(measured["candidates"])),
+        ERROR, markdown(_errors(measured["shifts"])),
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def _false_alarms(rows: Rows) -> Grid:
+    lines = [
+        [Cell(WORLDS[row["world"]].title), Cell(f"{row['n']:,}"), Cell(f"{row['length']:,}"), Cell(f"{row['runs']:,}")]
+        + [Cell(str(row[name])) for name in ("promised", "broken", "overconfidence", "risk", "labels")]
+        + [Cell(str(row["false_labels"])), Cell(str(row["any"])), Cell(str(row["false_any"]))]
+        for row in rows
+    ]
+    titles = ["world", "rows", "stream", "runs", "promised", "broken", "overconfidence", "estimated risk", "labels"]
+    return Grid("False alarms", [*titles, "false", "either", "false"], lines)
+
+
+def _delays(rows: Rows) -> Iterator[Grid]:
+    for (risk,), some in grouped(rows, "max_risk").items():
+        methods = [name for name in METHODS if name in some[0]["methods"]]
+        lines = [
+            [
+                Cell(row["shift"].removeprefix("corrupt:")),
+                Cell(f"{100 * row['risk']:.1f}"),
+                Cell(f"{row['coverage']:.2f}"),
+            ]
+            + [_delay(row["methods"][name]) for name in methods]
+            for row in some
+        ]
+        titles = ["shift", "risk", "coverage", *(METHODS[name] for name in methods)]
+        yield Grid(f"Delay, {100 * risk:g} % promised", titles, lines)
+
+
+def _delay(found: Row) -> Cell:
+    early = f"{found['early']} before the shift" if found["early"] else ""
+    if found.get("q50") is None:
+        return Cell("–", f"({found['alarms']} of {found['orders']})" if found["alarms"] else early)
+    late = "∞" if found["q90"] is None else f"{found['q90']:,}"
+    return Cell(f"{found['q50']:,}", f"({found['q10']:,}–{late}) {early}".rstrip())
+
+
+def _caught(rows: Rows) -> Grid:
+    lines = []
+    for (risk, group), some in grouped([row for row in rows if row["group"] != "clean"], "max_risk", "group").items():
+        kinds = {
+            "clearly harmful": [row for row in some if _low(row) > risk],
+            "harmful, not clearly": [row for row in some if row["risk"] > risk >= _low(row)],
+            "harmless": [row for row in some if row["risk"] <= risk],
+        }
+        for kind, chosen in kinds.items():
+            counts = [_count(chosen, name) for name in ("overconfidence", "risk", "ks", "labels")]
+            lines.append([Cell(f"{100 * risk:g} %"), Cell(group), Cell(kind), Cell(str(len(chosen))), *counts])
+    titles = [
+        "promised",
+        "shifts",
+        "",
+        "number",
+        *(METHODS[name] for name in ("overconfidence", "risk", "ks", "labels")),
+    ]
+    return Grid("Alarms by shift", titles, lines)
+
+
+def _low(row: Row) -> float:
+    from steepslope.gate.binomial import interval
+
+    return interval(row["errors"], row["accepted"])[0]
+
+
+def _count(rows: Rows, method: str) -> Cell:
+    return Cell(str(sum(row["alarms"][method] > 2 for row in rows)))
+
+
+def _harmless(rows: Rows) -> Iterator[Grid]:
+    for (risk,), some in grouped(rows, "max_risk").items():
+        kept = [row for row in some if row["risk"] <= risk and row["shift"].startswith(("corrupt", "clean"))]
+        ordered = sorted(kept, key=lambda row: ("brightness" not in row["shift"], row["shift"]))
+        lines = [
+            [Cell(row["shift"].removeprefix("corrupt:")), _percent(row["accuracy"]), _percent(row["coverage"])]
+            + [_percent(row["risk"]), _percent(row["means"]["risk"]), _percent(row["means"]["overconfidence"])]
+            + [Cell(f"{row['alarms'][name]} of 5") for name in ("overconfidence", "risk", "ks")]
+            for row in ordered
+        ]
+        titles = [
+            "shift",
+            "accuracy",
+            "coverage",
+            "risk",
+            "estimated risk",
+            "overconfidence",
+            "alarms",
+            "by risk",
+            "KS",
+        ]
+        yield Grid(f"Harmless corruptions, {100 * risk:g} % promised", titles, lines)
+
+
+def _percent(value: float | None) -> Cell:
+    return Cell("–" if value is None else f"{100 * value:.1f}")
+
+
+def _candidates(rows: Rows) -> Iterator[Grid]:
+    for (risk,), some in grouped(rows, "max_risk").items():
+        groups = list(dict.fromkeys(row["group"] for row in some))
+        lines = [
+            [Cell(name), *(Cell(f"{row['auc']:.2f}") for row in same)]
+            for (name,), same in grouped(some, "candidate").items()
+        ]
+        counts = {row["group"]: f"{row['group']} ({row['harmful']} of {row['shifts']} harmful)" for row in some}
+        yield Grid(f"AUC, {100 * risk:g} % promised", ["", *(counts[group] for group in groups)], lines)
+
+
+def _errors(rows: Rows) -> Grid:
+    shifted = [row for row in rows if row["max_risk"] == rows[-1]["max_risk"] and row["group"] != "clean"]
+    lines = []
+    for name in ESTIMATORS:
+        cells = [Cell(name)]
+        for some in (*grouped(shifted, "group").values(), shifted):
+            errors = 100 * np.array([row["estimated"][name] - row["accuracy"] for row in some])
+            cells.append(Cell(f"{np.abs(errors).mean():.1f}", f"({errors.mean():+.1f})"))
+        lines.append(cells)
+    groups = [f"{group} ({len(some)})" for (group,), some in grouped(shifted, "group").items()]
+    return Grid("Estimated accuracy", ["", *groups, f"all ({len(shifted)})"], lines)

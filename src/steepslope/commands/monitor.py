@@ -1,0 +1,79 @@
+"""`steepslope monitor`."""
+
+from pathlib import Path
+
+from steepslope.utilities.progress import console
+
+ALARM = 3  # the exit code
+
+
+def monitor(
+    gate: str,
+    predictions: tuple[str, ...],
+    state: str,
+    labels: str | None = None,
+    calibration: str | None = None,
+    delta: float = 0.05,
+    signal: str | None = None,
+    plot: str | None = None,
+    json: bool = False,
+) -> int:
+    """Watch a gate at work: raise an alarm where its predictions do harm, with labels or without.
+
+    Exit code 0: no alarm. 3: there is, or was, an alarm. 2: bad input; the state is as before.
+
+    Parameters
+    ----------
+    gate
+        Folder of the gate (calibrate).
+    predictions
+        Files of its decisions (predict), .csv or .parquet, in the order in which they were made. A prediction that was
+        counted before, by its id, is not counted again; none counts none.
+    state
+        JSON file of what is known so far, made where it is not there. Delete it to begin anew, as after a calibration.
+    labels
+        True labels as they come, late, in any order, of some predictions: a .csv or .parquet file with the columns id
+        and label, or a column of the predictions.
+    calibration
+        Labelled outputs to compare with, which the gate judges, where it is of an earlier version and does not know its
+        own calibration rows.
+    delta
+        Probability, in (0, 1), of a false alarm at any time; fixed when the state is made.
+    signal
+        What an alarm without labels goes by: overconfidence (of the classifier, by the gate's account), or risk (the
+        estimated risk of the accepted). By default overconfidence for a gate with an oracle, else risk; fixed when the
+        state is made.
+    plot
+        Figure of all so far, .png or .svg.
+    json
+        Print the state as one JSON document in place of sentences.
+    """
+    from steepslope.commands.monitors import opened, print_json, require_own
+    from steepslope.deploy.monitoring.plot import require_picture, write_plot
+    from steepslope.deploy.monitoring.storage import write_state
+    from steepslope.deploy.monitoring.words import sentences
+    from steepslope.outputs.reading import TABLES
+    from steepslope.utilities.locks import locked
+
+    if plot is not None:
+        require_picture(plot)
+    path = Path(state)
+    files = [Path(file) for file in predictions]
+    for file in files:
+        require_own(file, Path(gate))
+    with locked(path.with_name(f".{path.name}.lock")):
+        watch = opened(Path(gate), path, calibration, delta, signal)
+        is_file = labels is not None and labels.endswith(TABLES)
+        watch.predictions(files, None if is_file else labels)
+        if labels is not None and is_file:
+            watch.true_labels(Path(labels))
+        write_state(path, watch.monitor.as_json(), watch.ledger.as_json())
+    if plot is not None:
+        write_plot(watch.monitor, Path(plot))
+    if json:
+        print_json(watch.monitor)
+    else:
+        for line in sentences(watch):
+            print(line)
+    console().print(f"state: {state}")
+    return ALARM if watch.monitor.alarms else 0

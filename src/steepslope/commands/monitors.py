@@ -1,0 +1,68 @@
+"""What stands behind `steepslope monitor`: a monitor anew or from its file. It imports torch plainly."""
+
+import json
+from pathlib import Path
+
+from steepslope.deploy.monitoring.ledger import Ledger
+from steepslope.deploy.monitoring.monitor import Monitor
+from steepslope.deploy.monitoring.storage import read_state
+from steepslope.deploy.monitoring.watch import Watch
+from steepslope.errors import SteepslopeError, located
+from steepslope.gate import Gate
+from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.storage import digest_of_gate
+from steepslope.outputs import ClassifierOutputs
+from steepslope.utilities.files import read_json
+
+
+def opened(folder: Path, state: Path, calibration: str | None, delta: float, signal: str | None) -> Watch:
+    """Return the monitor of a gate with what it has counted, from its file if that is there.
+
+    Raises
+    ------
+    SteepslopeError
+        If the state is another gate's, or was made with other settings.
+    """
+    gate, digest = Gate.load(folder), digest_of_gate(folder)
+    if not state.exists():
+        with located(folder):
+            monitor = Monitor.of(gate, delta, rows=_rows(gate, calibration), on=signal, digest=digest)
+        return Watch(monitor, classes=gate.classes)
+    content, counted = read_state(state)
+    monitor = Monitor.read(content)
+    if monitor.gate != digest:
+        raise SteepslopeError(f"expected the state of the gate {folder}, found another gate's: begin another", state)
+    settings = {"delta": (monitor.delta, delta), "signal": (monitor.on, signal or monitor.on)}
+    for name, (found, given) in settings.items():
+        if found != given:
+            raise SteepslopeError(f"made with {name} {found}, found {given}: begin another state", state)
+    return Watch(monitor, Ledger.read(counted), gate.classes)
+
+
+def _rows(gate: Gate, calibration: str | None) -> JudgedRows | None:
+    """Return what a gate thinks of labelled outputs; None where none are given."""
+    if calibration is None:
+        return None
+    outputs = ClassifierOutputs.load(calibration, labelled=True)
+    decisions = gate.decide(outputs)
+    return JudgedRows(decisions.p_correct, outputs.is_correct, decisions.accepted, decisions.probability)
+
+
+def require_own(file: Path, gate: Path) -> None:
+    """Raise if the summary beside a file of predictions says that another gate made them."""
+    card = file.with_name(f"{file.name}.json")
+    made = (read_json(card, "a summary of predictions").get("key") or {}).get("gate") if card.exists() else None
+    if made is not None and made != digest_of_gate(gate):
+        raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
+
+
+def print_json(monitor: Monitor) -> None:
+    """Print all that is known as one JSON document: the state, and what follows from it."""
+    follows = {
+        "alarm": monitor.alarm, "alarms": monitor.alarms, "accuracy": monitor.accuracy,
+        "coverage_interval": list(monitor.coverage_interval),
+        "means": {name: monitor.mean(name) for name in monitor.signals},
+        "intervals": {name: list(monitor.interval(name)) for name in monitor.signals},
+        "labelled_risk": monitor.labelled.mean, "labelled_interval": list(monitor.labelled.interval(monitor.delta)),
+    }  # fmt: skip
+    print(json.dumps({**follows, "state": monitor.as_json()}, indent=1))

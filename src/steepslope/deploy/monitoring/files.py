@@ -1,0 +1,111 @@
+"""Predictions and labels from files, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as compute
+from numpy.typing import NDArray
+
+from steepslope.deploy.monitoring.rows import Predicted
+from steepslope.errors import SteepslopeError, located
+from steepslope.outputs.tables import batches, column_names
+
+NUMBER, TEXT, TRUTH = pa.float64(), pa.string(), pa.bool_()
+NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
+OWN = {"probability": NUMBER}
+Texts = NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
+
+    ``truths`` are true labels (m,), "" where there is none; None where no column has them.
+    """
+
+    ids: Texts
+    labels: Texts
+    rows: Predicted
+    truths: Texts | None = None
+
+
+def read_predictions(path: Path, truth: str | None = None) -> Iterator[Batch]:
+    """Yield the predictions of a .csv or .parquet file as ``predict`` writes it, without those that could not be made.
+
+    ``truth`` is the column of true labels, if there is one.
+
+    Raises
+    ------
+    SteepslopeError
+        If a column is missing, or holds something else.
+    """
+    names = column_names(path)
+    wanted = {**NEEDED, **({truth: TEXT} if truth else {})}
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        found = f"found no {', '.join(missing)} among {', '.join(names)}"
+        raise SteepslopeError(f"expected predictions with {', '.join(wanted)}, {found}", path)
+    own = {name: kind for name, kind in OWN.items() if name in names}
+    for batch in batches(path, {**wanted, **own}):
+        table = pa.Table.from_batches([batch])
+        judged = table.filter(compute.is_valid(table["p_correct"]))  # of images that could not be read, nothing is
+        with located(path):
+            probability = _numbers(judged, "probability") if own else None
+            rows = Predicted.of(_numbers(judged, "p_correct"), _truths(judged, "accepted"), probability)
+            truths = None if truth is None else _texts(judged, truth, empty=True)
+            yield Batch(_texts(judged, "id"), _texts(judged, "label"), rows, truths)
+
+
+def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
+    """Yield ids and true labels as text, (m,) each, of a .csv or .parquet file with the columns id and label."""
+    names = column_names(path)
+    if not {"id", "label"} <= set(names):
+        raise SteepslopeError(f"expected the columns id and label, found {', '.join(names)}", path)
+    for batch in batches(path, {"id": TEXT, "label": TEXT}):
+        table = pa.Table.from_batches([batch])
+        with located(path):
+            yield _texts(table, "id"), _texts(table, "label", empty=True)
+
+
+def require_classes(truths: Sequence[str], classes: tuple[str, ...] | None, place: str | Path) -> None:
+    """Raise unless true labels are written as predicted ones are: by name where classes have names, else as numbers.
+
+    A single label that is no class may be one that the classifier does not know; it counts as an error.
+    """
+    given = [label for label in truths if label]
+    known = (lambda label: label in classes) if classes else str.isdigit
+    if given and not any(map(known, given)):
+        expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
+        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {given[0]!r}", place)
+
+
+def _numbers(table: Any, name: str) -> NDArray[np.float64]:
+    found = table[name]
+    if found.null_count or not (pa.types.is_floating(found.type) or pa.types.is_integer(found.type)):
+        raise SteepslopeError(f"column {name!r}: expected a number in each row, found {_found(found)}")
+    return np.asarray(found.to_numpy(), dtype=np.float64)
+
+
+def _truths(table: Any, name: str) -> NDArray[np.bool_]:
+    found = table[name]
+    if found.null_count or found.type != TRUTH:
+        raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {_found(found)}")
+    return np.asarray(found.to_numpy(), dtype=np.bool_)
+
+
+def _texts(table: Any, name: str, empty: bool = False) -> Texts:
+    found = compute.fill_null(table[name].cast(TEXT), "")
+    texts = np.array(found.to_pylist(), dtype=np.object_)
+    if not empty and (texts == "").any():
+        raise SteepslopeError(f"column {name!r}: expected a value in each row, found an empty cell")
+    return texts
+
+
+def _found(column: Any) -> str:
+    return f"{column.null_count} empty" if column.null_count else str(column.type)

@@ -26,6 +26,7 @@ DELTA = 0.05
 CLEAN_ROWS, SHIFTED_ROWS = 2_000, 10_000
 SEEDS = 20
 KS_BATCH = 250
+SURE = 0.9
 Found = dict[str, int | None]  # the row of the alarm, by method
 
 
@@ -149,11 +150,15 @@ def _own(rows: JudgedRows) -> NDArray[np.float64]:
     return rows.probability
 
 
+def _doubted(rows: JudgedRows) -> float:
+    return _accepted_mean((rows.p_correct < SURE).astype(np.float64), rows)
+
+
 CANDIDATES: dict[str, Candidate] = {  # what could stand for harm, higher for more
     "estimated risk of the accepted": lambda rows: _accepted_mean(1 - rows.p_correct, rows),
     "estimated risk of all": lambda rows: float((1 - rows.p_correct).mean()),
     "part that is not accepted": lambda rows: float((~rows.accepted).mean()),
-    "part of the accepted with P(correct) < 0.9": lambda rows: _accepted_mean((rows.p_correct < 0.9) * 1.0, rows),
+    "part of the accepted with P(correct) < 0.9": _doubted,
     "part of all with P(correct) < 0.5": lambda rows: float((rows.p_correct < 0.5).mean()),
     "1 − the classifier's own probability": lambda rows: float((1 - _own(rows)).mean()),
     "overconfidence of the accepted": lambda rows: _accepted_mean(_own(rows) - rows.p_correct, rows),

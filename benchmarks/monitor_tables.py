@@ -20,12 +20,13 @@ METHODS = {
     "overconfidence": "overconfidence", "risk": "estimated risk", "ks": "KS test", "labels": "labels",
     "mapie": "MAPIE, labels",
 }  # fmt: skip
+ALL_SHIFTS = ("overconfidence", "risk", "ks", "labels")  # the methods that all shifts are given to
 FALSE = (
-    f"Alarms in runs without a shift, delta {DELTA:g}: each draws its calibration rows, calibrates a gate on them, which "
-    "fix thresholds and P(correct) too, and monitors a stream of the same world. *either* is the alarm as it is by "
-    "default: by overconfidence or by labels. With labels, an alarm is false only where the true risk is within the "
-    "promise, which a gate breaks in at most delta of the runs; *false* counts those. *promised* are the runs whose gate "
-    "promises anything."
+    f"Alarms in runs without a shift, delta {DELTA:g}: each draws its calibration rows, calibrates a gate on them, "
+    "which fix thresholds and P(correct) too, and monitors a stream of the same world. *either* is the alarm as it is "
+    "by default: by overconfidence or by labels. With labels, an alarm is false only where the true risk is within the "
+    "promise, which a gate breaks in at most delta of the runs; *false* counts those. *promised* are the runs whose "
+    "gate promises anything, *broken* those of them whose promise does not hold."
 )
 DELAY = (
     f"Predictions from the shift to the alarm: median and, in brackets, the 10 and 90 % quantiles over 20 orders of a "
@@ -47,12 +48,12 @@ ERROR = "Mean absolute error of estimates of accuracy without labels, in points;
 def tables(measured: Mapping[str, Rows]) -> str:
     """Return all tables in Markdown."""
     parts = [
-        "One classifier and oracle of Fashion-MNIST (92.5 % right), gates calibrated on 5,000 test rows, streams from the "
-        "others; several orders of each stream.",
+        "One classifier and oracle of Fashion-MNIST (92.5 % right), gates calibrated on 5,000 test rows, streams from "
+        "the others; several orders of each stream.",
         FALSE, markdown(_false_alarms(measured["false_alarms"])),
         DELAY, *(markdown(grid) for grid in _delays(measured["delays"])),
         CAUGHT, markdown(_caught(measured["shifts"])),
-        "Harmless shifts among the five corruptions' severities, brightness first:",
+        "The corruptions that leave the promise as it is, brightness first:",
         *(markdown(grid) for grid in _harmless(measured["shifts"])),
         AUC, *(markdown(grid) for grid in _candidates(measured["candidates"])),
         ERROR, markdown(_errors(measured["shifts"])),
@@ -77,7 +78,7 @@ def _delays(rows: Rows) -> Iterator[Grid]:
         lines = [
             [
                 Cell(row["shift"].removeprefix("corrupt:")),
-                Cell(f"{100 * row['risk']:.1f}"),
+                _percent(row["risk"]),
                 Cell(f"{row['coverage']:.2f}"),
             ]
             + [_delay(row["methods"][name]) for name in methods]
@@ -104,14 +105,14 @@ def _caught(rows: Rows) -> Grid:
             "harmless": [row for row in some if row["risk"] <= risk],
         }
         for kind, chosen in kinds.items():
-            counts = [_count(chosen, name) for name in ("overconfidence", "risk", "ks", "labels")]
+            counts = [_count(chosen, name) for name in ALL_SHIFTS]
             lines.append([Cell(f"{100 * risk:g} %"), Cell(group), Cell(kind), Cell(str(len(chosen))), *counts])
     titles = [
         "promised",
         "shifts",
         "",
         "number",
-        *(METHODS[name] for name in ("overconfidence", "risk", "ks", "labels")),
+        *(METHODS[name] for name in ALL_SHIFTS),
     ]
     return Grid("Alarms by shift", titles, lines)
 

@@ -74,7 +74,7 @@ def _delays(bench: Bench, clean: Stream, shifted: Stream, name: str) -> list[Row
 
 
 def _shifts(bench: Bench, found: Mapping[str, Stream]) -> list[Row]:
-    """Return what is true and estimated of every shift, and in how many orders of its stream each method has an alarm."""
+    """Return what is true and estimated of every shift, and in how many orders each method has an alarm."""
     rows = []
     for name, stream in found.items():
         if name == CALIBRATION:

@@ -9,8 +9,8 @@ ALARM = 3  # the exit code
 
 def monitor(
     gate: str,
-    predictions: tuple[str, ...],
     state: str,
+    predictions: tuple[str, ...] = (),
     labels: str | None = None,
     calibration: str | None = None,
     delta: float = 0.05,
@@ -26,11 +26,11 @@ def monitor(
     ----------
     gate
         Folder of the gate (calibrate).
-    predictions
-        Files of its decisions (predict), .csv or .parquet, in the order in which they were made. A prediction that was
-        counted before, by its id, is not counted again; none counts none.
     state
         JSON file of what is known so far, made where it is not there. Delete it to begin anew, as after a calibration.
+    predictions
+        Files of its decisions (predict), .csv or .parquet, in the order in which they were made. A prediction that was
+        counted before, by its id, is not counted again.
     labels
         True labels as they come, late, in any order, of some predictions: a .csv or .parquet file with the columns id
         and label, or a column of the predictions.

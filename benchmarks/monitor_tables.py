@@ -73,14 +73,10 @@ def _false_alarms(rows: Rows) -> Grid:
 
 
 def _delays(rows: Rows) -> Iterator[Grid]:
-    for (risk,), some in grouped(rows, "max_risk").items():
+    for risk, some in grouped(rows, "max_risk").items():
         methods = [name for name in METHODS if name in some[0]["methods"]]
         lines = [
-            [
-                Cell(row["shift"].removeprefix("corrupt:")),
-                _percent(row["risk"]),
-                Cell(f"{row['coverage']:.2f}"),
-            ]
+            [Cell(row["shift"].removeprefix("corrupt:")), _percent(row["risk"]), Cell(f"{row['coverage']:.2f}")]
             + [_delay(row["methods"][name]) for name in methods]
             for row in some
         ]
@@ -107,13 +103,7 @@ def _caught(rows: Rows) -> Grid:
         for kind, chosen in kinds.items():
             counts = [_count(chosen, name) for name in ALL_SHIFTS]
             lines.append([Cell(f"{100 * risk:g} %"), Cell(group), Cell(kind), Cell(str(len(chosen))), *counts])
-    titles = [
-        "promised",
-        "shifts",
-        "",
-        "number",
-        *(METHODS[name] for name in ALL_SHIFTS),
-    ]
+    titles = ["promised", "shifts", "", "number", *(METHODS[name] for name in ALL_SHIFTS)]
     return Grid("Alarms by shift", titles, lines)
 
 
@@ -128,7 +118,7 @@ def _count(rows: Rows, method: str) -> Cell:
 
 
 def _harmless(rows: Rows) -> Iterator[Grid]:
-    for (risk,), some in grouped(rows, "max_risk").items():
+    for risk, some in grouped(rows, "max_risk").items():
         kept = [row for row in some if row["risk"] <= risk and row["shift"].startswith(("corrupt", "clean"))]
         ordered = sorted(kept, key=lambda row: ("brightness" not in row["shift"], row["shift"]))
         lines = [
@@ -156,11 +146,11 @@ def _percent(value: float | None) -> Cell:
 
 
 def _candidates(rows: Rows) -> Iterator[Grid]:
-    for (risk,), some in grouped(rows, "max_risk").items():
+    for risk, some in grouped(rows, "max_risk").items():
         groups = list(dict.fromkeys(row["group"] for row in some))
         lines = [
             [Cell(name), *(Cell(f"{row['auc']:.2f}") for row in same)]
-            for (name,), same in grouped(some, "candidate").items()
+            for name, same in grouped(some, "candidate").items()
         ]
         counts = {row["group"]: f"{row['group']} ({row['harmful']} of {row['shifts']} harmful)" for row in some}
         yield Grid(f"AUC, {100 * risk:g} % promised", ["", *(counts[group] for group in groups)], lines)
@@ -175,5 +165,5 @@ def _errors(rows: Rows) -> Grid:
             errors = 100 * np.array([row["estimated"][name] - row["accuracy"] for row in some])
             cells.append(Cell(f"{np.abs(errors).mean():.1f}", f"({errors.mean():+.1f})"))
         lines.append(cells)
-    groups = [f"{group} ({len(some)})" for (group,), some in grouped(shifted, "group").items()]
+    groups = [f"{group} ({len(some)})" for group, some in grouped(shifted, "group").items()]
     return Grid("Estimated accuracy", ["", *groups, f"all ({len(shifted)})"], lines)

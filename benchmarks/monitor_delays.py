@@ -62,17 +62,14 @@ def turning(clean: Stream, shifted: Stream, seed: int) -> Stream:
     return Stream(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def alarms(bench: Bench, stream: Stream, mapie: bool = True) -> Found:
-    """Return the row of the first alarm of each method, None where there is none; MAPIE's, which is slow, if wanted."""
+def alarms(bench: Bench, stream: Stream) -> Found:
+    """Return the row of the first alarm of each of our methods and of the KS test, None where there is none."""
     judged, monitor = bench.judged(stream), bench.monitor()
     monitor.update(judged.p_correct, judged.accepted, stream.probability)
     used = np.flatnonzero(judged.accepted)
     monitor.label(stream.is_correct[used], judged.accepted[used], used + 1)
     found: Found = {name: track.alarm for name, track in monitor.tracks.items()}
-    found |= {"labels": monitor.labelled.alarm, "ks": ks_alarm(bench, stream)}
-    if mapie and importlib.util.find_spec("mapie"):
-        found["mapie"] = mapie_alarm(bench, stream.is_correct[used], used + 1)
-    return found
+    return found | {"labels": monitor.labelled.alarm, "ks": ks_alarm(bench, stream)}
 
 
 def ks_alarm(bench: Bench, stream: Stream) -> int | None:
@@ -86,6 +83,14 @@ def ks_alarm(bench: Bench, stream: Stream) -> int | None:
         if ks_2samp(stream.probability[start : start + KS_BATCH], known).pvalue < level:
             return start + KS_BATCH
     return None
+
+
+def mapie_alarms(bench: Bench, stream: Stream) -> Found:
+    """Return the row of MAPIE's alarm, by its name; nothing where it cannot be imported."""
+    if not importlib.util.find_spec("mapie"):
+        return {}
+    used = np.flatnonzero(bench.judged(stream).accepted)
+    return {"mapie": mapie_alarm(bench, stream.is_correct[used], used + 1)}
 
 
 def mapie_alarm(bench: Bench, is_correct: NDArray[np.bool_], rows: NDArray[np.int64]) -> int | None:
@@ -104,11 +109,10 @@ def mapie_alarm(bench: Bench, is_correct: NDArray[np.bool_], rows: NDArray[np.in
     return int(rows[above[0]]) if len(above) else None
 
 
-def delays(bench: Bench, clean: Stream, shifted: Stream, name: str, seeds: int = SEEDS) -> Row:
-    """Return the delays of all methods over several orders of a stream, and what the shift does."""
-    found = [alarms(bench, turning(clean, shifted, seed)) for seed in range(seeds)]
-    methods = {method: _delays([one[method] for one in found]) for method in found[0]}
-    return {"shift": name, "max_risk": bench.gate.own[0].max_risk, **truth(bench, shifted), "methods": methods}
+def delays(bench: Bench, clean: Stream, shifted: Stream, find: Callable[[Bench, Stream], Found]) -> Row:
+    """Return the delays of some methods over several orders of a stream."""
+    found = [find(bench, turning(clean, shifted, seed)) for seed in range(SEEDS)]
+    return {method: _delays([one[method] for one in found]) for method in found[0]}
 
 
 def _delays(rows: Sequence[int | None]) -> dict[str, Any]:

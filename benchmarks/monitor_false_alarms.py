@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.kept_rows import Row, kept_rows
 from benchmarks.monitor_world import WORLDS, World
-from steepslope.deploy.monitoring import Monitor
+from steepslope.deploy.monitoring import SIGNALS, Monitor
 from steepslope.gate import Gate
 from steepslope.utilities.command_line import run
 
@@ -23,7 +23,8 @@ LENGTH, LONG = 20_000, 100_000  # rows of a stream; of the longer ones of one wo
 
 def block(work: Path, name: str, n: int, length: int, number: int) -> list[Row]:
     """Return what happened in a block of runs, or find it in the work folder."""
-    key = {"world": name, "n": n, "length": length, "block": number, "runs": BLOCK, "delta": DELTA}
+    key: Row = {"world": name, "n": n, "length": length, "block": number, "runs": BLOCK, "delta": DELTA}
+    key["signals"] = list(SIGNALS)
     seeds = range(number * BLOCK, (number + 1) * BLOCK)
     folder = work / f"{name}-{n}-{length}-{number}"
     return kept_rows(folder, key, lambda: [one_run(WORLDS[name], n, length, seed) for seed in seeds])
@@ -66,7 +67,9 @@ def summary(name: str, n: int, length: int, rows: Sequence[Row]) -> Row:
     """Return how many runs of a cell had an alarm, and in how many the gate itself had broken its promise."""
     given = [row for row in rows if row["promised"]]
     broken = [row["true_risk"] > WORLDS[name].max_risk for row in given]
-    counts = {which: sum(row[which] for row in given) for which in ("overconfidence", "risk", "labels", "any")}
+    counts = {
+        which: sum(row[which] for row in given) for which in ("overconfidence", "risk", "coverage", "labels", "any")
+    }
     kept = [row for row, is_broken in zip(given, broken, strict=True) if not is_broken]
     false = {f"false_{which}": sum(row[which] for row in kept) for which in ("labels", "any")}
     return {

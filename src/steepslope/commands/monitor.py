@@ -40,9 +40,9 @@ def monitor(
     delta
         Probability, in (0, 1), of a false alarm at any time; fixed when the state is made.
     signal
-        What an alarm without labels goes by: overconfidence (of the classifier, by the gate's account), or risk (the
-        estimated risk of the accepted). By default overconfidence for a gate with an oracle, else risk; fixed when the
-        state is made.
+        What an alarm without labels goes by, beside coverage: overconfidence (of the classifier, by the gate's account)
+        or risk (the estimated risk of the accepted). By default overconfidence for a gate with an oracle, else risk;
+        fixed when the state is made.
     plot
         Figure of all so far, .png or .svg.
     json

@@ -47,6 +47,16 @@ def test_less_confidence_on_both_sides_is_no_overconfidence() -> None:
     assert judged.accepted.mean() < 0.9 * monitor.coverage
 
 
+def test_a_gate_that_accepts_hardly_anything_any_more_raises_an_alarm() -> None:
+    """As in a strong blur, where both the classifier and P(correct) are unsure of nearly all."""
+    monitor = monitor_of(GATE, "overconfidence")
+    feed(monitor, GATE, stream(3_000, 1))
+    judged = feed(monitor, GATE, stream(3_000, 2, lower=4))
+    assert judged.accepted.mean() < 0.3 * monitor.coverage
+    assert monitor.alarm == "coverage"
+    assert 3_000 < monitor.alarms["coverage"] < 3_300
+
+
 def test_an_estimated_risk_above_the_promise_raises_an_alarm() -> None:
     monitor = monitor_of(GATE, "risk")
     rows = stream(20_000, 1, lower=2).judged(GATE)
@@ -98,7 +108,7 @@ def test_one_row_at_a_time_as_a_server_has_them() -> None:
 def test_a_gate_of_confidences_alone_goes_by_the_estimated_risk() -> None:
     monitor = Monitor.of(GATE)
     assert (monitor.on, list(monitor.signals), list(monitor.accuracy)) == (
-        "risk", ["risk"], ["mean_p_correct", "atc_p_correct"],
+        "risk", ["risk", "coverage"], ["mean_p_correct", "atc_p_correct"],
     )  # fmt: skip
     with pytest.raises(SteepslopeError, match="overconfidence: expected rows with the classifier's own probability"):
         Monitor.of(GATE, on="overconfidence")

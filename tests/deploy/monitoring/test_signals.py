@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from steepslope.deploy.monitoring.bounds import mean_upper_bound
-from steepslope.deploy.monitoring.signals import SIGNALS, TOLERANCE, Calibration, EstimatedRisk, Overconfidence
+from steepslope.deploy.monitoring.signals import (
+    SIGNALS,
+    TOLERANCE,
+    Calibration,
+    EstimatedRisk,
+    LostCoverage,
+    Overconfidence,
+)
 from steepslope.gate.judged_rows import JudgedRows
 
 
@@ -55,3 +64,14 @@ def test_the_limit_of_overconfidence_is_what_rows_allow_and_a_part_of_the_error_
     scaled = np.clip(rows.probability - rows.p_correct, -0.25, 0.75) + 0.25
     expected = mean_upper_bound(scaled, 0.01) - 0.25 + TOLERANCE * (~rows.is_correct).mean()
     assert signal.limit == pytest.approx(expected)
+
+
+def test_the_limit_of_lost_coverage_is_one_half_where_rows_are_enough_to_know_it() -> None:
+    many, few = rows_of(5_000), rows_of(10)
+    found = LostCoverage.of(Calibration(many, 0.05, 0.3, 1, 0.01))
+    assert found.limit == pytest.approx(1 - many.accepted.mean() / 2)
+    unsure = LostCoverage.of(Calibration(few, 0.05, 0.3, 1, 0.01))
+    expected = few.accepted.mean() - math.sqrt(math.log(2 / 0.01) / 20)
+    assert expected < few.accepted.mean() / 2
+    assert unsure.limit == pytest.approx(1 - expected)
+    assert LostCoverage.of(Calibration(few, 0.05, 0.3, 9, 0.01)).limit == 1  # it cannot be exceeded

@@ -23,7 +23,7 @@ from steepslope.gate import Gate
 from steepslope.gate.aims import INSIDE
 from steepslope.gate.judged_rows import JudgedRows
 
-OVERCONFIDENCE, RISK = "overconfidence", "risk"
+OVERCONFIDENCE, RISK, COVERAGE, LABELS = "overconfidence", "risk", "coverage", "labels"
 AGAIN = "calibrate it anew, or give --calibration with labelled outputs (in Python: rows)"
 
 
@@ -33,7 +33,7 @@ class Monitor:
 
     ``gate`` is the digest of the gate, None where it was not told; ``promised`` the risk that the gate promises, or
     else its upper bound; ``coverage`` that of its calibration rows. False alarms have a probability of at most
-    ``delta``, one half of it for the alarm without labels, on the signal ``on``, and one half for that with labels.
+    ``delta``: one half is for the alarm by labels, a quarter each for those on the signal ``on`` and on coverage.
     ``rows``, ``accepted``: how many predictions there were, and were accepted. ``labels``, ``correct``: of how many the
     label came, and how many of these were correct. ``known``: predictions with the classifier's own probability.
     """
@@ -75,8 +75,8 @@ class Monitor:
         rows
             Labelled rows that the gate has judged, in place of those that it was calibrated on.
         on
-            A name of ``SIGNALS``, by which there is an alarm without labels; by default ``overconfidence`` of a gate
-            with an oracle, and ``risk`` of others.
+            A name of ``SIGNALS``, by which there is an alarm without labels, beside that on coverage; by default
+            ``overconfidence`` of a gate with an oracle, and ``risk`` of others.
         digest
             The digest of the gate's folder, so that its state is not taken for that of another.
 
@@ -97,7 +97,7 @@ class Monitor:
         """
         require("delta", delta, INSIDE)
         known = _rows_of(gate, rows)
-        level = delta / 2
+        level = delta / 4
         signals = signals_of(Calibration(known, _promised(gate), _most(gate), len(gate.own), level / 2))
         found = on or (OVERCONFIDENCE if gate.judge is not None and gate.judge.oracle is not None else RISK)
         require_known("signal", found, SIGNALS)
@@ -107,7 +107,7 @@ class Monitor:
         tracks = {name: Track(Bets(signal.scaled_limit), level / 2) for name, signal in signals.items()}
         return cls(
             digest, _promised(gate), float(known.accepted.mean()), delta, found, signals, estimators, tracks,
-            Track(Bets(_promised(gate)), level), dict.fromkeys(estimators, 0),
+            Track(Bets(_promised(gate)), delta / 2), dict.fromkeys(estimators, 0),
         )  # fmt: skip
 
     def update(self, p_correct: ArrayLike, accepted: ArrayLike, probability: ArrayLike | None = None) -> None:
@@ -160,13 +160,13 @@ class Monitor:
 
     @property
     def alarms(self) -> dict[str, int]:
-        """The row of the stream at which there was an alarm, by what it was on: the signal, or ``labels``."""
-        found = {self.on: self.tracks[self.on].alarm, "labels": self.labelled.alarm}
+        """The row of the stream at which there was an alarm, by what it was on: a signal, or ``labels``."""
+        found = {name: self.tracks[name].alarm for name in (self.on, COVERAGE)} | {LABELS: self.labelled.alarm}
         return {name: row for name, row in found.items() if row is not None}
 
     @property
     def alarm(self) -> str | None:
-        """What the first alarm was on: the signal, or ``labels``; None as long as there is none."""
+        """What the first alarm was on: a signal, or ``labels``; None as long as there is none."""
         return min(self.alarms, key=self.alarms.__getitem__, default=None)
 
     @property

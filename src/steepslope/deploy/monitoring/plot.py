@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from steepslope.deploy.monitoring.monitor import RISK, Monitor
+from steepslope.deploy.monitoring.monitor import COVERAGE, OVERCONFIDENCE, RISK, Monitor
 from steepslope.deploy.monitoring.track import UNIT, Point
 from steepslope.errors import SteepslopeError
 from steepslope.report.style import (
@@ -19,6 +19,7 @@ from steepslope.report.style import (
     BLUE,
     GREEN,
     GREY,
+    ORANGE,
     PAGE_WIDTH,
     VERMILION,
     legend_below,
@@ -58,14 +59,14 @@ def monitor_figure(monitor: Monitor) -> Figure:
     """Draw, over the rows, means of parts of the stream, the intervals and limits of the whole, and the alarms."""
     figure = Figure(figsize=(PAGE_WIDTH, 4.6), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
-    names = [name for name in monitor.signals if name != RISK]
-    for name in names[:1]:
-        _signal(panels[0], monitor, name)
+    knows = monitor.known > 0 and OVERCONFIDENCE in monitor.signals
+    if knows:
+        _signal(panels[0], monitor, OVERCONFIDENCE)
     _signal(panels[1], monitor, RISK)
     _labels(panels[1], monitor)
     _coverage(panels[2], monitor)
     _evidence(panels[3], monitor)
-    panels[0].set_visible(bool(names))
+    panels[0].set_visible(knows)
     for axes in panels:
         for row in monitor.alarms.values():
             axes.axvline(row, color=VERMILION, linewidth=1.2, zorder=0)
@@ -104,15 +105,21 @@ def _coverage(axes: Axes, monitor: Monitor) -> None:
     low, high = (PERCENT * bound for bound in monitor.coverage_interval)
     axes.axhspan(low, high, color=BLUE, alpha=0.15, linewidth=0)
     axes.axhline(PERCENT * monitor.coverage, color=GREY, linewidth=0.9)
+    axes.axhline(PERCENT * (1 - monitor.signals[COVERAGE].limit), color=BLACK, linestyle=DASHED, linewidth=0.9)
     axes.set_ylim(0, PERCENT)
 
 
 def _evidence(axes: Axes, monitor: Monitor) -> None:
     axes.set_title("evidence of harm; from 1 on an alarm")
-    for track, color, dashes in ((monitor.tracks[monitor.on], BLUE, "-"), (monitor.labelled, GREEN, ":")):
+    tracks = {
+        monitor.on: (monitor.tracks[monitor.on], BLUE, "-"),
+        "coverage": (monitor.tracks[COVERAGE], ORANGE, DASHED),
+        "labels": (monitor.labelled, GREEN, ":"),
+    }
+    for name, (track, color, dashes) in tracks.items():
         order = sorted(track.history)
         shown = [min(point.evidence / track.needed, HIGHEST) for point in order]
-        axes.plot([point.row for point in order], shown, color=color, linestyle=dashes)
+        axes.plot([point.row for point in order], shown, color=color, linestyle=dashes, label=f"evidence by {name}")
     axes.axhline(1, color=BLACK, linestyle=DASHED, linewidth=0.9)
     axes.set_ylim(-2, HIGHEST)
 

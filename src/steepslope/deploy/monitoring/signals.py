@@ -1,7 +1,7 @@
 """What stands for harm where labels are not there: a mean over predictions, and the limit that it may not exceed.
 
-``overconfidence`` is what an alarm goes by where a gate has an oracle, ``risk`` where it has a score; why, and what is
-promised of either, is in docs/monitoring.md.
+``overconfidence`` is what an alarm goes by where a gate has an oracle, ``risk`` where it has a score, and ``coverage``
+always; why, and what is promised of each, is in docs/monitoring.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.deploy.monitoring.bounds import mean_upper_bound, risk_upper_bound
+from steepslope.deploy.monitoring.bounds import distance, mean_upper_bound, risk_upper_bound
 from steepslope.deploy.monitoring.estimators import known_probability
 from steepslope.deploy.monitoring.rows import Judged
 from steepslope.gate.judged_rows import JudgedRows
@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 LOWEST, HIGHEST = -0.25, 0.75  # of the overconfidence of one row: few lie below, and bets are the larger the less do
 TOLERANCE = 0.25  # of the classifier's error rate: so much more overconfidence does no harm (LOG.md)
+LEAST_COVERAGE = 0.5  # of what is usual: a gate that accepts less has lost its use
 LEAST_RANGE = 1e-6
 UNREACHED = 1 - 1e-9  # a limit on [0, 1] that nothing exceeds
 
@@ -140,7 +141,33 @@ class Overconfidence(Signal):
         return known_probability(rows) - rows.p_correct
 
 
-SIGNALS: dict[str, type[Signal]] = {"overconfidence": Overconfidence, "risk": EstimatedRisk}
+class LostCoverage(Signal):
+    """The part of all rows that is not accepted.
+
+    The limit is one half of the calibration rows' coverage; or, where that is less, what these rows themselves allow.
+    """
+
+    title = "part that is not accepted"
+    needs_probability = False
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> Self:
+        """Return the signal with its limit."""
+        rows, groups = calibration.rows, calibration.groups
+        usual = float(rows.accepted.mean())
+        allowed = usual - groups * distance(len(rows), calibration.alpha / groups)  # though they chose the threshold
+        return cls(0.0, 1.0, 1 - min(LEAST_COVERAGE * usual, max(0.0, allowed)), 1 - usual)
+
+    def counted(self, rows: Judged) -> Bools:
+        """Return all rows."""
+        return np.ones(len(rows.p_correct), np.bool_)
+
+    def values(self, rows: Judged) -> Floats:
+        """Return 1 where a row is not accepted, else 0."""
+        return (~rows.accepted).astype(np.float64)
+
+
+SIGNALS: dict[str, type[Signal]] = {"overconfidence": Overconfidence, "risk": EstimatedRisk, "coverage": LostCoverage}
 
 
 def signals_of(calibration: Calibration) -> dict[str, Signal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from steepslope.deploy.monitoring.bounds import mean_interval
-from steepslope.deploy.monitoring.monitor import Monitor
+from steepslope.deploy.monitoring.monitor import COVERAGE, LABELS, Monitor
 from steepslope.deploy.monitoring.watch import Watch
 from steepslope.gate.binomial import as_percent
 
@@ -20,7 +20,10 @@ def alarms(monitor: Monitor) -> list[str]:
     """Return a line an alarm, with what to do; or one line that there is none."""
     found = []
     for name, row in sorted(monitor.alarms.items(), key=lambda one: one[1]):
-        if name == "labels":
+        if name == COVERAGE:
+            usual = as_percent(monitor.coverage)
+            reason = f"less than half as many are accepted as of the calibration rows ({usual})"
+        elif name == LABELS:
             reason = f"by their labels, more than the promised {as_percent(monitor.promised)} of the accepted are wrong"
         else:
             signal = monitor.signals[name]
@@ -48,7 +51,7 @@ def _standing(monitor: Monitor) -> Iterator[str]:
     yield f"Accepted: {_between(coverage, monitor.coverage_interval)}; of the calibration rows {usual}."
     for name, signal in monitor.signals.items():
         mean = monitor.mean(name)
-        if mean is not None:
+        if mean is not None and name != COVERAGE:
             about = f"limit {as_percent(signal.limit)}, of the calibration rows {as_percent(signal.usual)}"
             shown = signal.title[0].upper() + signal.title[1:]
             yield f"{shown}: {_between(mean, monitor.interval(name))}; {about}."

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: setup demo test check lint types bench paper guarantees screenshots clean
+.PHONY: setup demo test check lint types bench paper guarantees monitoring screenshots clean
 
 setup: .venv/installed
 
@@ -56,6 +56,15 @@ paper: setup
 # The table in results/guarantees: ten minutes on two cores; resumes. With MAPIE's columns where that is installed.
 guarantees: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.guarantees --work runs/guarantees --out results/guarantees
+
+# The tables and figures in results/monitoring, on Fashion-MNIST and on simulated rows: an hour on two cores; resumes.
+MONITORED := runs/monitoring/made
+
+monitoring: setup
+	$(BIN)/steepslope train-classifier --net mnist-net --data idx:$(FASHION_MNIST) --out $(MONITORED)/classifier
+	$(BIN)/steepslope extract --classifier checkpoint:$(MONITORED)/classifier --data idx:$(FASHION_MNIST) --augment 1 --out $(MONITORED)/outputs
+	$(BIN)/steepslope fit --fused --budget free --outputs $(MONITORED)/outputs/holdout --reference $(MONITORED)/outputs/train --out $(MONITORED)/fused
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.monitoring --made $(MONITORED) --data idx:$(FASHION_MNIST) --work runs/monitoring --out results/monitoring
 
 # The pictures of the report in the README, of the demo's. Needs Debian's chromium.
 screenshots: demo

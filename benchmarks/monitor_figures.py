@@ -7,11 +7,13 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from steepslope.deploy.monitoring import ESTIMATORS, SIGNALS
 from steepslope.report.style import BLUE, GREEN, GREY, MARKERS, PAGE_WIDTH, VERMILION, legend_below, styled
 
 Row = Mapping[str, Any]
+SHOWN_RISKS = (2, 5, 10, 20, 50)  # percent
 COLORS = (BLUE, VERMILION, GREEN)
 TITLES = {"mean_p_correct": "mean P(correct)", "atc": "ATC", "atc_p_correct": "ATC on P(correct)", "doc": "DoC"}
 
@@ -43,7 +45,8 @@ def harm_figure(rows: Sequence[Row], groups: Sequence[str], risk: float) -> Figu
         axes.axhline(100 * risk, color=GREY, linewidth=0.8)
         axes.set_xlabel(f"{signal.title}, %")
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_yticks(SHOWN_RISKS, [f"{risk:g}" for risk in SHOWN_RISKS])
+        axes.yaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("risk of the accepted, %")
     legend_below(figure, _handles(panels[0]))
     return figure

@@ -34,7 +34,8 @@ DELAY = (
     f"Predictions from the shift to the alarm: median and, in brackets, the 10 and 90 % quantiles over 20 orders of a "
     f"stream of {CLEAN_ROWS:,} clean and then {SHIFTED_ROWS:,} shifted rows, drawn from 2,500; – where half of the "
     "orders or more had no alarm. Labels come at once, of all accepted rows. Each of 250 rows is tested by the KS test "
-    "at once, so it needs at least as many. *risk* is the true risk of the accepted, in percent."
+    "at once, so it needs at least as many. *risk* is the true risk of the accepted, in percent, "
+    "*accepted* their part of all shifted rows."
 )
 CAUGHT = (
     "Of the shifts that break the promise (*harmful*: the true risk of the accepted is above it, *clearly* where its "
@@ -82,7 +83,7 @@ def _delays(rows: Rows) -> Iterator[Grid]:
             + [_delay(row["methods"][name]) for name in methods]
             for row in some
         ]
-        titles = ["shift", "risk", "coverage", *(METHODS[name] for name in methods)]
+        titles = ["shift", "risk", "accepted", *(METHODS[name] for name in methods)]
         yield Grid(f"Delay, {100 * risk:g} % promised", titles, lines)
 
 

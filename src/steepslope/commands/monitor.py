@@ -48,32 +48,18 @@ def monitor(
     json
         Print the state as one JSON document in place of sentences.
     """
-    from steepslope.commands.monitors import opened, print_json, require_own
+    from steepslope.commands.monitors import print_json, watched
     from steepslope.deploy.monitoring.plot import require_picture, write_plot
-    from steepslope.deploy.monitoring.storage import write_state
     from steepslope.deploy.monitoring.words import sentences
-    from steepslope.outputs.reading import TABLES
-    from steepslope.utilities.locks import locked
 
     if plot is not None:
         require_picture(plot)
-    path = Path(state)
-    files = [Path(file) for file in predictions]
-    for file in files:
-        require_own(file, Path(gate))
-    with locked(path.with_name(f".{path.name}.lock")):
-        watch = opened(Path(gate), path, calibration, delta, signal)
-        is_file = labels is not None and labels.endswith(TABLES)
-        watch.predictions(files, None if is_file else labels)
-        if labels is not None and is_file:
-            watch.true_labels(Path(labels))
-        write_state(path, watch.monitor.as_json(), watch.ledger.as_json())
+    watch = watched(Path(gate), Path(state), [Path(file) for file in predictions], labels, calibration, delta, signal)
     if plot is not None:
         write_plot(watch.monitor, Path(plot))
     if json:
         print_json(watch.monitor)
     else:
-        for line in sentences(watch):
-            print(line)
+        print("\n".join(sentences(watch)))
     console().print(f"state: {state}")
     return ALARM if watch.monitor.alarms else 0

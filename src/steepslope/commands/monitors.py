@@ -1,18 +1,43 @@
-"""What stands behind `steepslope monitor`: a monitor anew or from its file. It imports torch plainly."""
+"""What stands behind `steepslope monitor`: its state, anew or from its file. It imports torch plainly."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from steepslope.deploy.monitoring.ledger import Ledger
 from steepslope.deploy.monitoring.monitor import Monitor
-from steepslope.deploy.monitoring.storage import read_state
+from steepslope.deploy.monitoring.storage import read_state, write_state
 from steepslope.deploy.monitoring.watch import Watch
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import Gate
 from steepslope.gate.judged_rows import JudgedRows
 from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.reading import TABLES
 from steepslope.utilities.files import read_json
+from steepslope.utilities.locks import locked
+
+
+def watched(
+    gate: Path,
+    state: Path,
+    predictions: Sequence[Path],
+    labels: str | None,
+    calibration: str | None,
+    delta: float,
+    signal: str | None,
+) -> Watch:
+    """Count predictions and labels, write the state, and return what is known; if something is wrong, write nothing."""
+    for file in predictions:
+        require_own(file, gate)
+    with locked(state.with_name(f".{state.name}.lock")):
+        watch = opened(gate, state, calibration, delta, signal)
+        is_file = labels is not None and labels.endswith(TABLES)
+        watch.predictions(predictions, None if is_file else labels)
+        if labels is not None and is_file:
+            watch.true_labels(Path(labels))
+        write_state(state, watch.monitor.as_json(), watch.ledger.as_json())
+    return watch
 
 
 def opened(folder: Path, state: Path, calibration: str | None, delta: float, signal: str | None) -> Watch:

@@ -96,7 +96,9 @@ def _candidates(bench: Bench, found: Mapping[str, Stream]) -> list[Row]:
     risk, rows = bench.gate.own[0].max_risk, []
     for group in GROUPS:
         judged = [bench.judged(found[name]) for name in found if name in shift_names() and group_of(name) == group]
-        is_harm = np.array([bool((~one.is_correct[one.accepted]).mean() > risk) for one in judged])
+        is_harm = np.array(
+            [int((~one.is_correct[one.accepted]).sum()) > risk * int(one.accepted.sum()) for one in judged]
+        )
         for name, candidate in CANDIDATES.items():
             values = np.array([candidate(one) for one in judged])
             pairs = values[is_harm][:, None] - values[~is_harm]

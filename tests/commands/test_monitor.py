@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +232,20 @@ def test_a_gate_of_an_earlier_version_takes_labelled_outputs(
     found = state_of(tmp_path / "state.json")
     assert found["on"] == "overconfidence"
     assert found["coverage"] == Gate.load(EARLIER / "gate").decide(rows).coverage
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_an_earlier_state_and_nothing_counts_twice(home: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    files = [str(home / f"day{day}.parquet") for day in "012"]
+    words = ["-m", "steepslope", "monitor", "--gate", str(home / "gate"), "--state", str(state), "--predictions"]
+    for wait in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0):
+        process = subprocess.Popen([sys.executable, *words, *files])
+        time.sleep(wait)
+        process.kill()
+        process.wait()
+        assert not state.exists() or state_of(state)["rows"] == 3_000
+    assert monitor(home, state) == 0
+    assert state_of(state)["rows"] == 3_000
+    monitor(home, tmp_path / "whole.json")
+    assert state.read_bytes() == (tmp_path / "whole.json").read_bytes()

@@ -58,7 +58,11 @@ class Track:
             stride *= 2
         marked = np.flatnonzero(counts % stride == 0)
         new = (Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k])) for k in marked)
-        history = (*(point for point in self.history if point.n % stride == 0), *new)
+        history = self.history
+        if stride != self.stride:
+            history = tuple(point for point in history if point.n % stride == 0)
+        if len(marked):
+            history = (*history, *new)
         highest = max(self.highest, float(evidence.max()))
         return Track(bets, self.level, int(totals[-1]), alarm, highest, stride, history)
 

@@ -20,6 +20,7 @@ from benchmarks.monitor_figures import accuracy_figure, harm_figure
 from benchmarks.monitor_tables import tables
 from benchmarks.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, Stream, shift_names, streams
 from steepslope.deploy.monitoring import SIGNALS
+from steepslope.gate.judged_rows import JudgedRows
 from steepslope.report.style import write_png
 from steepslope.shifts.distortions import CHOSEN_ON
 from steepslope.utilities.command_line import run
@@ -59,7 +60,7 @@ def monitoring(made: str, data: str, work: str, out: str, runs: int = 1_000, row
             measured["delays"].append({**about, "methods": methods})
         make, key = partial(_shifts, bench, found), {"orders": ORDERS, "rows": rows, "signals": list(SIGNALS)}
         measured["shifts"] += kept_rows(folder / f"shifts-{risk}", key, make)
-        measured["candidates"] += _candidates(bench, found)
+        measured["candidates"] += _candidates(bench, found, risk)
     measured["false_alarms"] = summaries(folder / "false-alarms", runs)
     _write(Path(out), measured)
 
@@ -91,14 +92,12 @@ def _shifts(bench: Bench, found: Mapping[str, Stream]) -> list[Row]:
     return rows
 
 
-def _candidates(bench: Bench, found: Mapping[str, Stream]) -> list[Row]:
+def _candidates(bench: Bench, found: Mapping[str, Stream], risk: float) -> list[Row]:
     """Return how well each candidate for harm tells, of two shifts, the one that breaks the promise."""
-    risk, rows = bench.gate.own[0].max_risk, []
+    rows: list[Row] = []
     for group in GROUPS:
         judged = [bench.judged(found[name]) for name in found if name in shift_names() and group_of(name) == group]
-        is_harm = np.array(
-            [int((~one.is_correct[one.accepted]).sum()) > risk * int(one.accepted.sum()) for one in judged]
-        )
+        is_harm = np.array([_wrong(one) > risk * int(one.accepted.sum()) for one in judged])
         for name, candidate in CANDIDATES.items():
             values = np.array([candidate(one) for one in judged])
             pairs = values[is_harm][:, None] - values[~is_harm]
@@ -106,6 +105,11 @@ def _candidates(bench: Bench, found: Mapping[str, Stream]) -> list[Row]:
             counts = {"harmful": int(is_harm.sum()), "shifts": len(judged)}
             rows.append({"max_risk": risk, "group": group, "candidate": name, **counts, "auc": auc})
     return rows
+
+
+def _wrong(rows: JudgedRows) -> int:
+    """Return how many of the accepted are wrong."""
+    return int((~rows.is_correct[rows.accepted]).sum())
 
 
 def _write(out: Path, measured: Mapping[str, Any]) -> None:

@@ -191,6 +191,13 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
         assert state.read_bytes() == before
 
 
+def test_what_a_state_was_made_with_need_not_be_given_again(home: Path, tmp_path: Path) -> None:
+    assert monitor(home, tmp_path / "state.json", "0", "--delta", "0.1", "--signal", "overconfidence") == 0
+    assert monitor(home, tmp_path / "state.json", "1") == 0
+    found = state_of(tmp_path / "state.json")
+    assert (found["delta"], found["on"], found["rows"]) == (0.1, "overconfidence", 2_000)
+
+
 def test_another_gate_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monitor(home, tmp_path / "state.json", "0")
     Gate.of(MCP(), LABELLED, max_risk=0.2).save(tmp_path / "gate")

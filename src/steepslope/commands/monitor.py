@@ -13,7 +13,7 @@ def monitor(
     predictions: tuple[str, ...] = (),
     labels: str | None = None,
     calibration: str | None = None,
-    delta: float = 0.05,
+    delta: float | None = None,
     signal: str | None = None,
     plot: str | None = None,
     json: bool = False,
@@ -38,7 +38,7 @@ def monitor(
         Labelled outputs to compare with, which the gate judges, where it is of an earlier version and does not know its
         own calibration rows.
     delta
-        Probability, in (0, 1), of a false alarm at any time; fixed when the state is made.
+        Probability, in (0, 1), of a false alarm at any time; by default 0.05, fixed when the state is made.
     signal
         What an alarm without labels goes by, beside coverage: overconfidence (of the classifier, by the gate's account)
         or risk (the estimated risk of the accepted). By default overconfidence for a gate with an oracle, else risk;

@@ -17,6 +17,8 @@ from steepslope.outputs.reading import TABLES
 from steepslope.utilities.files import read_json
 from steepslope.utilities.locks import locked
 
+DELTA = 0.05
+
 
 def watched(
     gate: Path,
@@ -24,7 +26,7 @@ def watched(
     predictions: Sequence[Path],
     labels: str | None,
     calibration: str | None,
-    delta: float,
+    delta: float | None,
     signal: str | None,
 ) -> Watch:
     """Count predictions and labels, write the state, and return what is known; if something is wrong, write nothing."""
@@ -40,7 +42,7 @@ def watched(
     return watch
 
 
-def opened(folder: Path, state: Path, calibration: str | None, delta: float, signal: str | None) -> Watch:
+def opened(folder: Path, state: Path, calibration: str | None, delta: float | None, signal: str | None) -> Watch:
     """Return the monitor of a gate with what it has counted, from its file if that is there.
 
     Raises
@@ -51,15 +53,17 @@ def opened(folder: Path, state: Path, calibration: str | None, delta: float, sig
     gate, digest = Gate.load(folder), digest_of_gate(folder)
     if not state.exists():
         with located(folder):
-            monitor = Monitor.of(gate, delta, rows=_rows(gate, calibration), on=signal, digest=digest)
+            monitor = Monitor.of(
+                gate, DELTA if delta is None else delta, rows=_rows(gate, calibration), on=signal, digest=digest
+            )
         return Watch(monitor, classes=gate.classes)
     content, counted = read_state(state)
     monitor = Monitor.read(content)
     if monitor.gate != digest:
         raise SteepslopeError(f"expected the state of the gate {folder}, found another gate's: begin another", state)
-    settings = {"delta": (monitor.delta, delta), "signal": (monitor.on, signal or monitor.on)}
+    settings = {"delta": (monitor.delta, delta), "signal": (monitor.on, signal)}
     for name, (found, given) in settings.items():
-        if found != given:
+        if given not in (None, found):
             raise SteepslopeError(f"made with {name} {found}, found {given}: begin another state", state)
     return Watch(monitor, Ledger.read(counted), gate.classes)
 

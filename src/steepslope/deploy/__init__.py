@@ -8,6 +8,7 @@ HTTP. ``cluster``: predictions on many machines.
 
 ``sharing``: a gate or an oracle packed for others; ``model_card``: what they have to know of it; ``card_facts``: what
 of that is read off the gate or oracle itself.
+``monitoring/``: alarms on harm.
 
 ``trusted_classifier``: a scikit-learn classifier that tells which of its predictions to use. ``held_back``: which rows
 it calibrates on, and which folds it learns from; ``cross_fitting``: what a classifier predicts of rows that it has not

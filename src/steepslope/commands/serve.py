@@ -12,6 +12,7 @@ from steepslope.utilities.progress import console
 
 if TYPE_CHECKING:
     from steepslope.deploy.serving.served import Served
+    from steepslope.deploy.serving.watching import Watching
 
 LIBRARIES = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
@@ -22,6 +23,7 @@ def serve(
     classifier: str | None = None,
     auxiliary: str | None = None,
     backbones: tuple[str, ...] = (),
+    monitor: str | None = None,
 ) -> None:
     """Answer over HTTP which predictions may be used: Open Inference Protocol V2, and /predict for an image.
 
@@ -41,6 +43,9 @@ def serve(
         Spec of the second backbone, likewise.
     backbones
         Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+    monitor
+        JSON file of an alarm on harm, as the command monitor keeps it: it sees every decision, and is a metric. Begun
+        where it is not there.
     """
     for library in LIBRARIES:
         require_extra(library, "serve", "serve")
@@ -53,9 +58,19 @@ def serve(
         notice(f"{gate}: {served.card.words}")
         if not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")
-        address = address_of(bound)
+        address, watch = address_of(bound), None if monitor is None else _watching(monitor, served)
         ready = f"serving {options.name} on {address} (docs: {address}/docs)"
-        run_server(Answers(served, options), bound, lambda: notice(ready))
+        try:
+            run_server(Answers(served, options, watch), bound, lambda: notice(ready))
+        finally:
+            if watch is not None:
+                watch.close()
+
+
+def _watching(state: str, served: Served) -> Watching:
+    from steepslope.deploy.serving.watching import Watching
+
+    return Watching.open(state, served.card.gate, served.gate)
 
 
 def _served(

@@ -4,11 +4,10 @@
 ``prediction_file``: these become one file, and go on where they were killed; ``verdict``: what the fraction of
 accepted predictions means for the promise; ``kept``: what is promised on some labelled rows and kept on others.
 ``export``: a gate as one ONNX file; ``exported``: such a file, read and run without torch. ``serving``: a gate behind
-HTTP. ``cluster``: predictions on many machines.
+HTTP. ``cluster``: predictions on many machines. ``monitoring``: alarms on harm.
 
 ``sharing``: a gate or an oracle packed for others; ``model_card``: what they have to know of it; ``card_facts``: what
 of that is read off the gate or oracle itself.
-``monitoring/``: alarms on harm.
 
 ``trusted_classifier``: a scikit-learn classifier that tells which of its predictions to use. ``held_back``: which rows
 it calibrates on, and which folds it learns from; ``cross_fitting``: what a classifier predicts of rows that it has not

@@ -56,8 +56,8 @@ class Noted:
     def alarm(self) -> bool:
         return sum(len(one[0]) for one in self.shown) >= 3
 
-    def update(self, p_correct: NDArray[Any], accepted: NDArray[Any], handed_over: NDArray[Any] | None) -> None:
-        self.shown.append((p_correct, accepted, handed_over))
+    def update(self, p_correct: NDArray[Any], accepted: NDArray[Any], probability: NDArray[Any]) -> None:
+        self.shown.append((p_correct, accepted, probability))
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
     assert found["steepslope_requests_total predict 200"] == 1
     assert found["steepslope_request_seconds_count infer"] == 2
     np.testing.assert_allclose(np.concatenate([one[0] for one in watch.shown])[:2], expected["p_correct"], rtol=1e-6)
-    np.testing.assert_allclose(np.concatenate([one[2] for one in watch.shown]), handed_over, rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate([one[2] for one in watch.shown]), 2 * handed_over, rtol=1e-6)
 
 
 def test_without_what_watches_there_is_no_alarm(client: TestClient) -> None:

@@ -26,7 +26,7 @@ class Watch(Protocol):
         """Whether it has raised its alarm."""
 
     def update(
-        self, p_correct: NDArray[np.float64], accepted: NDArray[np.bool_], handed_over: NDArray[np.float64] | None
+        self, p_correct: NDArray[np.float64], accepted: NDArray[np.bool_], probability: NDArray[np.float64]
     ) -> None:
         """Take the decisions on the next m predictions, (m,) each."""
 
@@ -85,7 +85,7 @@ class Metrics:
         if handed_over is not None:
             self.handed_over.add(handed_over)
         if self.watch is not None:
-            self.watch.update(outputs["p_correct"], accepted, handed_over)
+            self.watch.update(outputs["p_correct"], accepted, outputs["probability"])
 
     def of_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""

@@ -21,6 +21,7 @@ class ServedFile:
     exported: ExportedGate
     max_batch: int
 
+    gate = None
     platform = "onnxruntime_onnx"
     most_classes = 1
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.deploy.exported import Arrays, ArraySpec, GateCard
 from steepslope.errors import SteepslopeError
+
+if TYPE_CHECKING:
+    from steepslope.gate import Gate
 
 GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
 IMAGES = "images"
@@ -47,6 +50,10 @@ class Served(Protocol):
     @property
     def platform(self) -> str:
         """What runs it, as the protocol names it."""
+
+    @property
+    def gate(self) -> Gate | None:
+        """The gate itself; None of a file."""
 
     @property
     def card(self) -> GateCard:

@@ -1,0 +1,79 @@
+"""A monitor of harm behind the server: it sees every decision, and its state lies in a file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.deploy.monitoring.monitor import Monitor
+from steepslope.deploy.monitoring.storage import read_state, write_state
+from steepslope.errors import SteepslopeError, located
+from steepslope.gate import Gate
+
+SECONDS = 10.0  # at most, between what is known and what the file holds
+
+
+@dataclass(eq=False)
+class Watching:
+    """What watches the decisions of one server; :meth:`close` writes the rest.
+
+    The file is written every few seconds. It remembers no ids, since requests have none: labels that come later cannot
+    find their predictions.
+    """
+
+    monitor: Monitor
+    state: Path
+    written: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def open(cls, state: str | Path, digest: str, gate: Gate | None = None) -> Self:
+        """Go on with the monitor in a file, or begin one; the gate's ``digest`` tells whose it is.
+
+        Raises
+        ------
+        SteepslopeError
+            If the state is another gate's, or holds predictions of files, or if there is neither state nor gate.
+        """
+        path = Path(state)
+        if path.exists():
+            return cls(_read(path, digest), path)
+        if gate is None:
+            expected = "expected a state, since an ONNX file does not know its calibration rows"
+            raise SteepslopeError(f"{expected}, found none: steepslope monitor --gate DIR --state FILE makes one", path)
+        with located("monitor"):
+            found = cls(Monitor.of(gate, digest=digest), path)
+        found.close()
+        return found
+
+    @property
+    def alarm(self) -> bool:
+        """Whether there is, or was, an alarm."""
+        return self.monitor.alarm is not None
+
+    def update(
+        self, p_correct: NDArray[np.float64], accepted: NDArray[np.bool_], probability: NDArray[np.float64]
+    ) -> None:
+        """Take the decisions on the next m predictions, (m,) each."""
+        self.monitor.update(p_correct, accepted, probability)
+        if time.monotonic() - self.written >= SECONDS:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is known to the file."""
+        write_state(self.state, self.monitor.as_json())
+        self.written = time.monotonic()
+
+
+def _read(path: Path, digest: str) -> Monitor:
+    content, counted = read_state(path)
+    monitor = Monitor.read(content)
+    if monitor.gate != digest:
+        raise SteepslopeError("expected the state of the gate that is served, found another gate's", path)
+    if counted is not None and monitor.rows:
+        raise SteepslopeError("expected a state of its own, found one with predictions of files: name another", path)
+    return monitor

@@ -44,7 +44,7 @@ def test_a_file_answers_as_the_folder_does(kind: str, gates: Path, tmp_path: Pat
 
 
 def test_a_file_rejects_where_its_gate_does(tmp_path: Path) -> None:
-    gate, rows = Gate.of(MCP(), rows_of(2_000), 0.05, reject=0.8), rows_of(200, seed=1)
+    gate, rows = Gate.of(MCP(), rows_of(2_000), 0.05, reject=0.2), rows_of(200, seed=1)
     export_gate(gate, "gate").save(tmp_path / "gate.onnx")
     served = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16)
     (found,) = served.run([{"logits": np.asarray(rows.logits)}], 1)

@@ -1,7 +1,8 @@
 """The nearest references in a graph: a product of matrices and the least of each class.
 
 References lie by class, in bins of one width that are filled up with references infinitely far away, so that the least
-of every bin is found at once. Products are in float32, as in a quick search of
+of every bin is found at once. The first places of all bins come first, then the second ones, and so on, so that what
+is done to all bins is done to neighbouring numbers. Products are in float32, as in a quick search of
 :class:`~steepslope.estimators.neighbors.Index`, or in float64, where its distances are exact.
 """
 
@@ -26,7 +27,7 @@ PAIR = 2  # the largest rank that is found where classes have several bins
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """Points (B·w, d) in B bins of w places, by class, with squared lengths (B·w,), infinite where a place is empty.
+    """Points (w·B, d) in B bins of w places, by class, with squared lengths (w·B,), infinite where a place is empty.
 
     Both are float32, or float64 where distances have to be exact. ``owner`` (B,) is the class of each bin.
     ``is_simple`` is whether each of the ``num_classes`` has one bin.
@@ -47,8 +48,8 @@ class References:
         bins = np.ceil(sizes / width).astype(np.int64)
         owner, first = np.repeat(np.arange(len(sizes)), bins), np.cumsum(bins) - bins
         number = np.arange(len(owner)) - first[owner]  # of a bin in its class
-        places = (index.starts[owner] + number * width)[:, None] + np.arange(width)
-        there = (places < index.starts[owner + 1][:, None]).ravel()
+        places = (index.starts[owner] + number * width) + np.arange(width)[:, None]
+        there = (places < index.starts[owner + 1]).ravel()
         chosen = np.where(there, places.ravel(), 0)
         kind = np.float64 if exact else np.float32
         points = np.where(there[:, None], index.points[chosen], 0).astype(kind)
@@ -59,11 +60,11 @@ class References:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The numbers of bins and of places in each."""
-        return len(self.owner), len(self.points) // len(self.owner)
+        """The numbers of places in each bin, and of bins."""
+        return len(self.points) // len(self.owner), len(self.owner)
 
     def squared(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the queries' squared lengths, float64 (m,), and squared distances less these, (m, B·w)."""
+        """Return the queries' squared lengths, float64 (m,), and squared distances less these, (m, w·B)."""
         centred = (queries - self.centre).float()
         squared = torch.addmm(self.squares, centred.to(self.points.dtype), self.points.T, alpha=-2)
         return centred.double().square().sum(dim=1), squared
@@ -73,22 +74,24 @@ class References:
 
         ``rank`` is at most 2 where a class has several bins.
         """
-        count, width = self.shape
-        least = _least(squared.reshape(-1, width), min(rank, width)).reshape(-1, count, min(rank, width))
-        least = torch.nn.functional.pad(least, (0, rank - least.shape[2]), value=torch.inf)
-        if self.is_simple:
+        in_bins = squared.reshape(-1, *self.shape)
+        if rank > PAIR:
+            assert self.is_simple
+            places = in_bins.transpose(1, 2).reshape(-1, self.shape[0])
+            least = _least(places, min(rank, self.shape[0])).reshape(-1, len(self.owner), min(rank, self.shape[0]))
+            least = torch.nn.functional.pad(least, (0, rank - least.shape[2]), value=torch.inf)
             return lengths(own[:, None], least[:, :, rank - 1])
-        return lengths(own[:, None], self._of_bins(least, rank))
+        first, second = two_least(in_bins)
+        if not self.is_simple:
+            first, second = self._of_bins(first, second)
+        return lengths(own[:, None], first if rank == 1 else second)
 
-    def _of_bins(self, least: Tensor, rank: int) -> Tensor:
-        """Return the least, or the second least, of each class from those of its bins, (m, B, rank) -> (m, K)."""
-        assert rank <= PAIR
-        first = self._minimum(least[:, :, 0])
-        if rank == 1:
-            return first
-        is_first = least[:, :, 0] == first[:, self.owner]
-        second = self._minimum(torch.where(is_first, least[:, :, 1], least[:, :, 0]))
-        return torch.where(self._sums(is_first) > 1, first, second)
+    def _of_bins(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two least of each class from those of its bins, (m, B) -> (m, K)."""
+        least = self._minimum(first)
+        is_least = first == least[:, self.owner]
+        others = self._minimum(torch.where(is_least, second, first))
+        return least, torch.where(self._sums(is_least) > 1, least, others)
 
     def _minimum(self, values: Tensor) -> Tensor:
         """Return the least of each class's bins, (m, B) -> (m, K), ∞ where it has none."""
@@ -96,9 +99,9 @@ class References:
         return nothing.scatter_reduce(1, self.owner.expand(values.shape[0], -1), values, "amin")
 
     def _sums(self, values: Tensor) -> Tensor:
-        """Return the sums of whole numbers, or truths, over each class's bins, (m, B) -> float64 (m, K)."""
-        nothing = torch.zeros_like(values[:, :1], dtype=torch.float32).expand(-1, self.num_classes)
-        return nothing.scatter_add(1, self.owner.expand(values.shape[0], -1), values.float()).double()
+        """Return the sums of numbers, or truths, over each class's bins, (m, B) -> float64 (m, K)."""
+        nothing = torch.zeros_like(values[:, :1], dtype=torch.float64).expand(-1, self.num_classes)
+        return nothing.scatter_add(1, self.owner.expand(values.shape[0], -1), values.double())
 
     def counts(self, own: Tensor, squared: Tensor, counts: Sequence[int]) -> Tensor:
         """Return how many of the nearest are of each class, float64 (m, len(counts), K); ties at the last split it."""
@@ -108,13 +111,14 @@ class References:
     def _counted(self, own: Tensor, squared: Tensor, last: Tensor, count: int) -> Tensor:
         reach = lengths(own, last)
         near, far = (((reach * factor).square() - own).to(squared.dtype)[:, None] for factor in (1 - SAME, 1 + SAME))
-        within, up_to = (self._by_class(one) for one in (squared < near, squared <= far))
+        within, up_to = (self._in_bins(one) for one in (squared < near, squared <= far))
         tied = up_to - within
-        return within + tied * ((count - within.sum(dim=1)) / tied.sum(dim=1))[:, None]
+        left = (count - within.sum(dim=1, keepdim=True)).double() / tied.sum(dim=1, keepdim=True).double()
+        return self._sums(within + tied * left)
 
-    def _by_class(self, chosen: Tensor) -> Tensor:
-        """Return how many references of each class are chosen, float64 (m, K)."""
-        return self._sums(chosen.reshape(-1, *self.shape).float().sum(dim=2))
+    def _in_bins(self, chosen: Tensor) -> Tensor:
+        """Return how many of each bin are chosen, float32 (m, B)."""
+        return chosen.reshape(-1, *self.shape).float().sum(dim=1)
 
 
 def width_of_bins(sizes: NDArray[np.int64]) -> int:
@@ -129,22 +133,36 @@ def width_of_bins(sizes: NDArray[np.int64]) -> int:
     return fitting[0] if fitting else widths[-1]
 
 
+def two_least(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the two least along the second axis, (m, w, B) -> (m, B) each, ∞ where there is one: a knock-out.
+
+    >>> two_least(torch.tensor([[[5.0], [1.0], [7.0], [1.0], [3.0]]]))
+    (tensor([[1.]]), tensor([[1.]]))
+    """
+    first, second = values, torch.full_like(values, torch.inf) if values.shape[1] == 1 else None
+    while first.shape[1] > 1:
+        half = first.shape[1] // 2
+        left, right, odd = first[:, :half], first[:, half : 2 * half], first[:, 2 * half :]
+        losers = torch.maximum(left, right)
+        if second is not None:
+            both = torch.minimum(second[:, :half], second[:, half : 2 * half])
+            losers = torch.minimum(losers, both)
+        rest = torch.full_like(odd, torch.inf) if second is None else second[:, 2 * half :]
+        first = torch.cat([torch.minimum(left, right), odd], dim=1)
+        second = torch.cat([losers, rest], dim=1)
+    assert second is not None
+    return first[:, 0], second[:, 0]
+
+
 def _least(values: Tensor, count: int) -> Tensor:
     """Return the least of each row, ascending, (m, count): they lie in those groups whose own least are least."""
     groups, edge = values.shape[1] // GROUP, values.shape[1] // GROUP * GROUP
     if groups <= 2 * count:
-        return _two_least(values) if count == PAIR else values.topk(count, dim=1, largest=False).values
+        return values.topk(count, dim=1, largest=False).values
     grouped = values[:, :edge].reshape(-1, groups, GROUP)
     chosen = grouped.amin(dim=2).topk(count, dim=1, largest=False).indices
     some = grouped.gather(1, chosen[:, :, None].expand(-1, -1, GROUP)).flatten(1)
     return torch.cat([some, values[:, edge:]], dim=1).topk(count, dim=1, largest=False).values
-
-
-def _two_least(values: Tensor) -> Tensor:
-    """Return the two least of each row, (m, 2); of many short rows they are found faster so than by sorting."""
-    first = values.amin(dim=1, keepdim=True)
-    is_first = torch.arange(values.shape[1]) == values.argmin(dim=1, keepdim=True)
-    return torch.cat([first, torch.where(is_first, torch.inf, values).amin(dim=1, keepdim=True)], dim=1)
 
 
 def lengths(own: Tensor, squared: Tensor) -> Tensor:

@@ -127,15 +127,15 @@ def resizes_rows_first() -> bool:
 
 def _normalised(transform: Transform) -> Any:
     """Return the function from bytes (N, h, w, C) to what the net takes, float32 (N, C, h, w)."""
-    mean, std = list(transform.mean), list(transform.std)
+    means, stds = list(transform.mean), list(transform.std)
 
     @script(OWN, default_opset=op)
     def normalised(images: UINT8) -> FLOAT:
         """Scale to [0, 1], and subtract and divide by channel."""
-        pixels = op.Cast(images, to=AS_FLOAT) / 255.0
-        return op.Transpose(
-            (pixels - op.Constant(value_floats=mean)) / op.Constant(value_floats=std), perm=[0, 3, 1, 2]
-        )
+        pixels = op.Cast(op.Transpose(images, perm=[0, 3, 1, 2]), to=AS_FLOAT) / 255.0
+        by_channel = op.Constant(value_ints=[-1, 1, 1])
+        mean, std = op.Constant(value_floats=means), op.Constant(value_floats=stds)
+        return (pixels - op.Reshape(mean, by_channel)) / op.Reshape(std, by_channel)
 
     return normalised
 

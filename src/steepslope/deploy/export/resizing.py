@@ -13,6 +13,7 @@ from onnxscript.values import Opset
 OWN = Opset("steepslope", 1)
 BLOCK = 16  # outputs that share a window of the input
 BITS, UPPER = 4194304.0, 128.0  # 2²², and 2⁷: sums of up to a thousand bytes by either part stay whole in float32
+UPPER_BITS, HALF = 32768.0, 16384.0  # 2²² / 2⁷, and half of that
 MOST = 255.0
 AS_FLOAT, AS_UINT8, AS_INT64, AS_DOUBLE = 1, 2, 7, 11  # types, as ONNX numbers them
 
@@ -58,19 +59,21 @@ def _resized_by(curve: Any, reach: float) -> Any:
         window = op.Gather(pixels, op.Cast(op.Min(places, n - 1.0), to=AS_INT64), axis=0)
         place = op.Unsqueeze(places, [1])
         value = curve(op.Abs((place - op.Unsqueeze(centre, [2]) + 0.5) * (1.0 / width)))
-        reached = op.And(place >= op.Unsqueeze(first, [2]), place < op.Unsqueeze(stop, [2]))
+        there = op.Reshape(wanted == outputs, op.Constant(value_ints=[-1, BLOCK, 1]))
+        reached = op.And(there, op.And(place >= op.Unsqueeze(first, [2]), place < op.Unsqueeze(stop, [2])))
         kept = op.Where(reached, value, 0.0 * value)
-        weights = kept / op.ReduceSum(kept, [2], keepdims=1) * BITS
+        total = op.ReduceSum(kept, [2], keepdims=1)
+        weights = kept / op.Where(total == 0.0, op.CastLike(1.0, total), total) * BITS
         whole = op.Floor(op.Abs(weights) + 0.5) * op.Sign(weights)
         high = op.Floor(whole / UPPER + 0.5)
         low = whole - high * UPPER
         seen = op.Cast(window, to=AS_FLOAT)
-        upper = op.Cast(op.MatMul(op.Cast(high, to=AS_FLOAT), seen), to=AS_DOUBLE)
-        total = upper * UPPER + op.Cast(op.MatMul(op.Cast(low, to=AS_FLOAT), seen), to=AS_DOUBLE)
-        bytes_ = op.Clip(op.Floor(total / BITS + 0.5), op.CastLike(0.0, total), op.CastLike(MOST, total))
+        lower = op.Floor(op.MatMul(op.Cast(low, to=AS_FLOAT), seen) * (1.0 / UPPER))
+        upper = op.MatMul(op.Cast(high, to=AS_FLOAT), seen)
+        rounded = op.Floor((upper + lower + HALF) * (1.0 / UPPER_BITS))  # of whole numbers below 2²⁴, so exact
+        bytes_ = op.Cast(op.Clip(rounded, 0.0, MOST), to=AS_UINT8)
         flat = op.Reshape(bytes_, op.Concat(op.Constant(value_ints=[-1]), op.Shape(pixels, start=1, end=2), axis=0))
-        filled = op.Where(op.Unsqueeze(wanted == outputs, [1]), flat, 0.0 * flat)
-        return op.Cast(op.Slice(filled, [0], op.Reshape(count, [1]), [0]), to=AS_UINT8)
+        return op.Slice(flat, [0], op.Reshape(count, [1]), [0])
 
     return resized
 

@@ -142,12 +142,18 @@ def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
 
 
 def exported_model(
-    net: nn.Module, inputs: Tensor | dict[str, Tensor], names: Sequence[str], outputs: Sequence[str], source: str
+    net: nn.Module,
+    inputs: Tensor | dict[str, Tensor],
+    names: Sequence[str],
+    outputs: Sequence[str],
+    source: str,
+    optimize: bool = True,
 ) -> bytes:
     """Return a module as an ONNX file in memory, with any number of rows; raise if it cannot be exported.
 
     ``inputs`` are examples of at least two rows: the one tensor that the module takes, or several by name. ``names``
-    and ``outputs`` are the names of inputs and outputs in the file.
+    and ``outputs`` are the names of inputs and outputs in the file. The optimiser takes numbers within 1e-8 of 0, or
+    within 1e-5 of 1, for these.
     """
     require_extra("onnxscript", "onnx", "ONNX")
     rows = {0: torch.export.Dim("batch")}
@@ -157,7 +163,7 @@ def exported_model(
         try:
             torch.onnx.export(
                 net, (inputs, {}), path, input_names=list(names), output_names=list(outputs), opset_version=OPSET,
-                dynamic_shapes=(shapes,), dynamo=True, external_data=False, verbose=False,
+                dynamic_shapes=(shapes,), dynamo=True, external_data=False, verbose=False, optimize=optimize,
             )  # fmt: skip
         except Exception as error:  # whatever in the net has no counterpart
             reason = " ".join(str(error.__cause__ or error).split())[:160]

@@ -14,7 +14,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.classifiers.onnx_net import as_onnx
+from steepslope.classifiers.onnx_net import OnnxNet, as_onnx
 from steepslope.cli import main
 from steepslope.deploy.export import graphs
 from steepslope.deploy.export.agreement import require_agreement
@@ -146,14 +146,34 @@ def test_a_classifier_that_is_a_file_becomes_part_of_the_whole(gates: Path, pixe
     net = as_onnx(classifier.net, classifier.noise(4), "net.onnx")
     live = replace(gate.live, classifier=replace(classifier, net=net))
     same_on_images(gate, pixels, live)
+    half = net_in_half_precision(net)
+    found = export_gate(gate, live=replace(live, classifier=replace(classifier, net=half)))
+    assert require_agreement(replace(found, live=replace(live, classifier=replace(classifier, net=half)))) < 1e-3
     net.fixed[0] = 4
     with pytest.raises(SteepslopeError, match=r"net.onnx: expected a file for batches of any size, found one for 4"):
         export_gate(gate, live=live)
 
 
+def net_in_half_precision(net: OnnxNet) -> OnnxNet:
+    """Return a net's file with inputs in float16, which it casts."""
+    assert isinstance(net.model, bytes)
+    model = onnx.load_from_string(net.model)
+    name = model.graph.input[0].name
+    for node in model.graph.node:
+        node.input[:] = [f"{one}/wide" if one == name else one for one in node.input]
+    model.graph.node.insert(0, onnx.helper.make_node("Cast", [name], [f"{name}/wide"], to=onnx.TensorProto.FLOAT))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    return OnnxNet(model.SerializeToString(), "half.onnx").eval()
+
+
 def test_features_that_were_kept_in_half_precision_pass_through_it(gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = Gate.load(gates / "free")
-    same_on_images(replace(gate, origin=replace(gate.origin, features="float16")).on(), pixels)
+    halved = replace(gate, origin=replace(gate.origin, features="float16")).on()
+    same_on_images(halved, pixels)
+    found, whole = (
+        run(export_gate(one).model, {"images": pixels[..., None]})["trust_logit"] for one in (halved, gate.on())
+    )
+    assert not np.array_equal(found, whole)
 
 
 def test_what_a_graph_cannot_hold_is_refused_with_the_reason(gates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,8 +191,13 @@ def test_what_a_graph_cannot_hold_is_refused_with_the_reason(gates: Path, monkey
 def test_a_file_that_decides_otherwise_is_not_written(gates: Path) -> None:
     exported = export_gate(Gate.load(gates / "free"), "gate")
     changed = replace(exported, gate=Gate.load(gates / "mcp"))
-    with pytest.raises(SteepslopeError, match="trust logits differ by"):
+    with pytest.raises(SteepslopeError, match=r"ONNX Runtime finds another .*trust_logit.* than the gate"):
         require_agreement(changed)
+    gate = exported.gate
+    assert gate is not None
+    strict = replace(gate, certificates=(replace(gate.own[0], threshold=np.inf, advice="none"),))
+    with pytest.raises(SteepslopeError, match="finds another accepted than the gate"):
+        require_agreement(replace(exported, gate=strict))
 
 
 def test_the_command(

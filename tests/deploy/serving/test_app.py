@@ -205,9 +205,9 @@ def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
     assert found["steepslope_predictions_total"] == 3
     accepted = [*expected["accepted"], expected["accepted"][0]]
     assert found["steepslope_accepted_total"] == sum(accepted)
-    assert found["steepslope_accepted_share"] == pytest.approx(np.mean(accepted))
+    assert found["steepslope_accepted_fraction"] == pytest.approx(np.mean(accepted))
     handed_over = np.array([*expected["probability"], expected["probability"][0]]) / 2
-    assert found["steepslope_handed_over_share"] == pytest.approx(handed_over.mean(), rel=1e-6)
+    assert found["steepslope_handed_over_fraction"] == pytest.approx(handed_over.mean(), rel=1e-6)
     assert found["steepslope_batch_rows_count"] == 2
     assert found["steepslope_batch_rows_sum"] == 3
     assert found["steepslope_requests_total infer 200"] == found["steepslope_requests_total infer 400"] == 1

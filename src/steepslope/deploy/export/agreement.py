@@ -1,4 +1,4 @@
-"""Whether an exported file decides as the gate itself does: both judge the same rows, and no decision may differ."""
+"""Whether an exported file decides as the gate itself does: both judge the same random rows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from steepslope.deploy.export.exporting import Exported
 from steepslope.deploy.export.gates import GROUP, groups_of
-from steepslope.deploy.export.oracles import TRUST
+from steepslope.deploy.export.oracles import HANDED_OVER, TRUST
 from steepslope.deploy.export.preprocessing import IMAGES
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Gate
+from steepslope.gate import Decisions, Gate
+from steepslope.gate.decisions import REJECT
+from steepslope.gate.judge import Judge
 from steepslope.outputs import ClassifierOutputs
 from steepslope.utilities.extras import require_extra
 
@@ -23,14 +25,14 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def require_agreement(exported: Exported) -> float:
-    """Return by how much trust logits differ at most, on some random rows; raise if that is too much.
+    """Return by how much trust logits differ at most, on some random rows; raise if any output is another.
 
     The rows are images of noise where the file takes images, and else arrays of normal numbers.
 
     Raises
     ------
     SteepslopeError
-        If a trust logit differs by more than 10⁻³, or a label at all.
+        If a number differs by more than 10⁻³, or a label or a decision at all.
     """
     onnxruntime = require_extra("onnxruntime", "onnx", "an export")
     options = onnxruntime.SessionOptions()
@@ -41,12 +43,29 @@ def require_agreement(exported: Exported) -> float:
     given = random_inputs(session, exported)
     names = [one.name for one in session.get_outputs()]
     found, expected = dict(zip(names, session.run(None, given), strict=True)), expected_outputs(exported, given)
-    z = expected[TRUST]
-    gap = float((np.abs(found[TRUST] - z) / np.maximum(1, np.abs(z))).max())
-    same = "label" not in found or np.array_equal(found["label"], expected["label"])
-    if not (gap <= TOLERANCE and same):
-        raise SteepslopeError(f"ONNX Runtime's trust logits differ by {gap:.2g}, expected <= {TOLERANCE}", "export")
+    gap = _gap(found[TRUST], expected[TRUST])
+    differing = [name for name in found if not _agree(name, found, expected, exported.gate)]
+    if differing:
+        raise SteepslopeError(f"ONNX Runtime finds another {' and '.join(differing)} than the gate", "export")
     return gap
+
+
+def _gap(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return by how much numbers differ at most, relative to their size where that is above 1; 0 of equal ones."""
+    return float(np.where(found == expected, 0, np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
+
+
+def _agree(name: str, found: Arrays, expected: Arrays, gate: Gate | None) -> bool:
+    """Return whether an output is the same; a decision may differ where the trust logit is that of a threshold."""
+    if found[name].dtype.kind == "f":
+        return _gap(found[name], expected[name]) <= TOLERANCE
+    differing = found[name] != expected[name]
+    if name not in ("accepted", "rejected") or gate is None:
+        return not differing.any()
+    edges = [*gate.thresholds.values(), *([] if gate.rejection is None else [gate.rejection.threshold])]
+    z = expected[TRUST][differing]
+    near = [np.abs(z - edge) <= TOLERANCE * np.maximum(1, np.abs(z)) for edge in edges if np.isfinite(edge)]
+    return bool(np.any(near, axis=0).all()) if near else not differing.any()
 
 
 def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
@@ -84,16 +103,19 @@ def expected_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any
     if IMAGES in given:
         assert gate is not None
         images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
-        return _of_decisions(gate.predict(images, groups), gate)
+        return _of_decisions(gate.predict(images, groups))
     arrays = {name: array for name, array in given.items() if name != GROUP}
     if gate is None:
-        return {TRUST: judge.confidence(ClassifierOutputs.of(arrays))}
-    return _of_decisions(gate.decide(ClassifierOutputs.of(arrays, gate.classes), groups), gate)
+        return _of_oracle(judge, ClassifierOutputs.of(arrays))
+    return _of_decisions(gate.decide(ClassifierOutputs.of(arrays, gate.classes), groups))
 
 
-def _of_decisions(decisions: Any, gate: Gate) -> dict[str, NDArray[Any]]:
-    found = {name: getattr(decisions, name) for name in ("probability", "p_correct", "trust_logit", "accepted")}
-    return {"label": decisions.labels, **found, "rejected": decisions.decision == "reject"}
+def _of_oracle(judge: Judge, rows: ClassifierOutputs) -> dict[str, NDArray[Any]]:
+    handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
+    return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
 
 
-__all__ = ["expected_outputs", "random_inputs", "require_agreement"]
+def _of_decisions(decisions: Decisions) -> dict[str, NDArray[Any]]:
+    names = ("probability", "p_correct", "trust_logit", "accepted", "handed_over")
+    found = {name: getattr(decisions, name) for name in names if getattr(decisions, name) is not None}
+    return {"label": decisions.labels, **found, "rejected": decisions.decision == REJECT}

@@ -14,7 +14,7 @@ from torch import Tensor
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.onnx_net import exported_model
 from steepslope.deploy.export.gates import GROUP, GateGraph, groups_of
-from steepslope.deploy.export.graphs import Piece, joined
+from steepslope.deploy.export.graphs import Piece, joined, with_folded_constants
 from steepslope.deploy.export.nets import net_part, noise_part, oracle_net, prepared
 from steepslope.deploy.export.oracles import FEATURES, LOGITS, OWN_NET, JudgeGraph
 from steepslope.deploy.export.preprocessing import IMAGES, source_channels
@@ -108,7 +108,8 @@ def _gate_part(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> tu
     with torch.no_grad():
         module(examples)
     names = list(module.outputs)
-    model = onnx.load_from_string(exported_model(module, examples, module.inputs, names, "oracle"))
+    model = onnx.load_from_string(exported_model(module, examples, module.inputs, names, "oracle", optimize=False))
+    model = with_folded_constants(model)
     return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
 
 
@@ -142,7 +143,7 @@ def _whole(graph: JudgeGraph, gate: Gate, live: LiveNets) -> Any:
         parts.append(noise_part("classifier", live.classifier.transform))
     if isinstance(oracle, ImageOracle):
         parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
-    names, decides = _gate_part(graph, gate, gate.origin.features == "float16")
+    names, decides = _gate_part(graph, gate, live.options.features == "float16")
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
     return joined([*parts, decides], inputs, names)
 

@@ -22,8 +22,9 @@ OUTPUTS = ("label", "probability", "p_correct", "trust_logit", "accepted")
 class GateGraph(nn.Module):
     """Arrays by the names of ``inputs`` to what ``outputs`` names once it has run.
 
-    Without a gate, these are the trust logit and the hand-over alone. ``halved`` features pass through float16, in
-    which the oracle's fit set had them.
+    Where an input is not finite, the trust logit is NaN, and nothing is accepted. Without a gate, the outputs are the
+    trust logit and the hand-over alone. ``halved`` features pass through float16, in which the oracle's fit set had
+    them.
     """
 
     def __init__(self, judge: JudgeGraph, gate: Gate | None, halved: bool = False) -> None:
@@ -35,11 +36,13 @@ class GateGraph(nn.Module):
     def forward(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the outputs, (m,) each."""
         arrays = dict(given)
+        known = [array.isfinite().all(dim=1) for array in given.values() if array.is_floating_point()]
         arrays[LOGITS] = arrays[LOGITS].double()
         arrays["predictions"] = arrays[LOGITS].argmax(dim=1)
         if self.halved and FEATURES in arrays:
             arrays[FEATURES] = arrays[FEATURES].half().float()
         found = self.judge.values(arrays)
+        found[TRUST] = torch.where(torch.stack(known, dim=1).all(dim=1), found[TRUST], torch.nan)
         if self.gate is not None:
             found = {**decided(self.gate, arrays, found[TRUST]), **found}
         names = [*OUTPUTS, *(name for name in found if name not in OUTPUTS)]

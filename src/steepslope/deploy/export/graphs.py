@@ -9,6 +9,9 @@ from typing import Any
 import onnx
 from onnx import helper, version_converter
 from onnx.inliner import inline_local_functions
+from onnx_ir import serde
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+from onnxscript.optimizer import fold_constants
 
 from steepslope.classifiers.onnx_net import OPSET
 from steepslope.errors import SteepslopeError, explained
@@ -56,9 +59,20 @@ def joined(parts: Sequence[Piece], inputs: Sequence[str], outputs: Sequence[str]
     )
     if sum(one.ByteSize() for one in initializers) > LARGEST:
         raise SteepslopeError("expected less than 2 GiB, which is what an ONNX file can hold, found more", "export")
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    onnx.checker.check_model(model, full_check=True)
+    domains = {one.domain: one.version for part in parts for one in part.model.opset_import if one.domain}
+    versions = [helper.make_opsetid(domain, version) for domain, version in {"": OPSET, **domains}.items()]
+    model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
+    with explained("cannot be put together as an ONNX file", "export", longest=160):
+        onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def with_folded_constants(model: Any) -> Any:
+    """Return a model without casts of constants, of which ONNX Runtime would warn; no value is changed."""
+    whole = serde.deserialize_model(model)
+    fold_constants(whole, onnx_shape_inference=False)
+    RemoveUnusedNodesPass()(whole)
+    return serde.serialize_model(whole)
 
 
 def _of_one_version(part: Piece) -> Any:
@@ -81,7 +95,7 @@ def _prefixed(graph: Any, prefix: str) -> Any:
     for value in (*renamed.input, *renamed.output, *renamed.initializer, *renamed.value_info):
         value.name = prefix + value.name
     for node in renamed.node:
-        node.name = prefix + node.name
+        node.name = prefix + node.name if node.name else ""
         for names in (node.input, node.output):
             names[:] = [prefix + name if name else name for name in names]
         for attribute in node.attribute:

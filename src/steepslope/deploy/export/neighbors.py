@@ -21,6 +21,7 @@ from steepslope.estimators.neighbors import SAME, Index
 
 ROOM = 1.25  # the most places for a reference
 WIDEST, NARROWEST = 2**13, 2**2  # of bins, where these are not as wide as the largest class
+ROUNDING = 1e-14  # of a squared length, in float64
 GROUP = 64  # places whose least is found first
 PAIR = 2  # the largest rank that is found where classes have several bins
 
@@ -110,7 +111,9 @@ class References:
 
     def _counted(self, own: Tensor, squared: Tensor, last: Tensor, count: int) -> Tensor:
         reach = lengths(own, last)
-        near, far = (((reach * factor).square() - own).to(squared.dtype)[:, None] for factor in (1 - SAME, 1 + SAME))
+        near, far = (((reach * factor).square() - own).to(squared.dtype) for factor in (1 - SAME, 1 + SAME))
+        near, far = torch.minimum(near, last), torch.maximum(far, last)  # whatever is rounded, the last is tied
+        near, far = torch.where(reach > 0, near, -torch.inf)[:, None], far[:, None]  # at distance 0, all are
         within, up_to = (self._in_bins(one) for one in (squared < near, squared <= far))
         tied = up_to - within
         left = (count - within.sum(dim=1, keepdim=True)).double() / tied.sum(dim=1, keepdim=True).double()
@@ -166,8 +169,14 @@ def _least(values: Tensor, count: int) -> Tensor:
 
 
 def lengths(own: Tensor, squared: Tensor) -> Tensor:
-    """Return distances, float64, from squared ones less each query's own square."""
-    return (squared.double() + own).clamp_min(0).sqrt()
+    """Return distances, float64, from squared ones less each query's own square.
+
+    In float64, what products round to anything but 0 is 0: rows in float32 that differ do so by more.
+    """
+    whole = squared.double() + own
+    if squared.dtype == torch.float64:
+        whole = torch.where(whole <= ROUNDING * own, 0.0, whole)
+    return whole.clamp_min(0).sqrt()
 
 
 def unit_rows(rows: Tensor) -> Tensor:

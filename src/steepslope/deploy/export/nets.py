@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import onnx
 import torch
+from onnx import helper
 from torch import Tensor, nn
 
 from steepslope.classifiers.classifier import Classifier
@@ -18,6 +20,7 @@ from steepslope.extraction.noise import noise_estimates
 from steepslope.oracle.on_images import ImageOracle
 
 FEATURES, LOGITS, NOISE = "features", "logits", "noise"
+FLOAT = onnx.TensorProto.FLOAT
 
 
 class _Kept(nn.Module):
@@ -67,13 +70,30 @@ def net_part(name: str, classifier: Classifier, gives: dict[str, str]) -> Piece:
 
 
 def _of_file(name: str, net: OnnxNet, takes: str, gives: dict[str, str]) -> Piece:
+    """Return the piece that runs a file of the user's, which may compute in float16, and give features (n, d, 1, 1)."""
     if net.fixed[0] is not None:
         raise SteepslopeError(f"expected a file for batches of any size, found one for {net.fixed[0]}", net.source)
     model = onnx.load_from_string(net.model) if isinstance(net.model, bytes) else onnx.load(net.model)
     own = {FEATURES: net.features, LOGITS: net.logits}
     if any(own[kept] is None for kept in gives):
         raise SteepslopeError("expected an output named features, found none", net.source)
-    return Piece(name, model, {net.input.name: takes}, {str(own[kept]): mine for kept, mine in gives.items()})
+    graph, shape = model.graph, [one.dim_value or None for one in _shape_of(model.graph.input[0])]
+    kind = graph.input[0].type.tensor_type.elem_type
+    graph.node.insert(0, helper.make_node("Cast", [PIXELS], [net.input.name], to=kind))
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info(PIXELS, FLOAT, shape))
+    widths = {one.name: math.prod(size.dim_value for size in [*_shape_of(one)][1:]) for one in graph.output}
+    del graph.output[:]
+    for kept in gives:
+        graph.node.append(helper.make_node("Cast", [str(own[kept])], [f"{kept}_whole"], to=FLOAT))
+        graph.node.append(helper.make_node("Flatten", [f"{kept}_whole"], [f"{kept}_flat"], axis=1))
+        width = widths[str(own[kept])] or None
+        graph.output.append(helper.make_tensor_value_info(f"{kept}_flat", FLOAT, [None, width]))
+    return Piece(name, model, {PIXELS: takes}, {f"{kept}_flat": mine for kept, mine in gives.items()})
+
+
+def _shape_of(value: Any) -> Any:
+    return value.type.tensor_type.shape.dim
 
 
 def noise_part(name: str, transform: Transform) -> Piece:

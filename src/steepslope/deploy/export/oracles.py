@@ -66,9 +66,8 @@ def _on_columns(oracle: Oracle, classes: Mapping[str, int]) -> JudgeGraph:
     assert fitted is not None
     states: dict[str, State] = {name: fitted.states.get(name, {}) for name in names}
     parts = [columns_of(name, state, fitted.num_classes) for name, state in states.items()]
-    widths = _widths(states)
-    if FEATURES in names:
-        widths[FEATURES] = fitted.width - sum(width_of_columns(name, fitted.num_classes) for name in names)
+    others = sum(width_of_columns(name, fitted.num_classes) for name in names)
+    widths = _widths(states, **({FEATURES: fitted.width - others} if FEATURES in names else {}))
 
     def values(arrays: Arrays) -> dict[str, Tensor]:
         return {TRUST: fitted.net(torch.cat([part(arrays) for part in parts], dim=1))}
@@ -87,7 +86,8 @@ def _widths(states: Mapping[str, State], **known: int) -> dict[str, int]:
             if one in widths:
                 widths[other] = total - widths[one]
     if any(name in states for name in JOINT) and FEATURES not in widths:
-        raise SteepslopeError("expected evidence that tells the features of the two nets apart, found none", "export")
+        expected = "expected evidence that tells the widths of the two nets' features, such as neighbors or features"
+        raise SteepslopeError(f"{expected}, found none beside {' and '.join(states)}: fit with it (--inputs)", "export")
     return widths
 
 

@@ -23,7 +23,6 @@ from steepslope.scores.neighbors import EPSILON, RANK, KNNDensityRatio, KNNDista
 Arrays = Mapping[str, Tensor]  # by name; logits float64 (m, K), predictions int64 (m,), features as they were kept
 Confidence = Callable[[Arrays], Tensor]  # -> float64 (m,)
 LARGEST = float(np.finfo(np.float32).max)
-ROUNDING = 1e-7  # of a length: rows this close are one and the same
 
 
 def _of_logits(function: Callable[[Tensor], Tensor]) -> Confidence:
@@ -79,7 +78,7 @@ def _quotient(logits: Tensor, power: int) -> Tensor:
         return largest
     scale = torch.where(scale == 0, 1.0, scale)
     norm = ((centred / scale).abs() ** power).sum(dim=1) ** (1 / power)
-    return largest / scale[:, 0] / norm.clamp_min(np.finfo(np.float64).tiny)
+    return largest / scale[:, 0] / torch.maximum(norm, constant(float(np.finfo(np.float64).tiny)))
 
 
 def _p_norm(score: MaxLogitPNorm) -> Confidence:
@@ -96,8 +95,9 @@ def _confusions(score: RelU) -> Confidence:
         others = without(log_p, top)
         runner_up = others.amax(dim=1)
         relative = (others - runner_up[:, None]).exp()
-        with_top = (2 * ((top.double() @ distances) * relative).sum(dim=1)).clamp_min(TINY)
-        pairs = (((relative @ distances) * relative).sum(dim=1)).clamp_min(TINY)
+        least = constant(float(TINY))
+        with_top = torch.maximum(2 * ((top.double() @ distances) * relative).sum(dim=1), least)
+        pairs = torch.maximum(((relative @ distances) * relative).sum(dim=1), least)
         sums = torch.logaddexp(log_p.amax(dim=1) + torch.log(with_top), runner_up + torch.log(pairs))
         return -(runner_up + sums)
 
@@ -109,7 +109,7 @@ def log_distance_ratio(distances: Tensor, predictions: Tensor) -> Tensor:
     own = is_class(predictions, distances.shape[1])
     closest = torch.where(own, torch.inf, distances).amin(dim=1).clamp_max(LARGEST)
     nearest = torch.where(own, distances, torch.inf).amin(dim=1).clamp_max(LARGEST)
-    return torch.log(closest.clamp_min(EPSILON)) - torch.log(nearest + EPSILON)
+    return torch.log(closest.clamp_min(EPSILON)) - torch.log(nearest + constant(EPSILON))
 
 
 def _mahalanobis(score: MahalanobisRatio) -> Confidence:
@@ -168,13 +168,12 @@ def _density_ratio(score: KNNDensityRatio) -> Confidence:
         some = torch.where(side, squared, torch.inf)
         found = lengths(own[:, None], some.topk(min(k + 1, some.shape[1]), dim=1, largest=False).values)
         found = torch.nn.functional.pad(found, (0, k + 1 - found.shape[1]), value=torch.inf)
-        is_itself = found[:, 0] <= ROUNDING * own.sqrt()
-        return torch.where(is_itself, found[:, k], found[:, k - 1]).clamp_max(LARGEST)
+        return torch.where(found[:, 0] == 0, found[:, k], found[:, k - 1]).clamp_max(LARGEST)
 
     def confidence(arrays: Arrays) -> Tensor:
         own, squared = references.squared(arrays["features"])
         far, near = (distance(arrays["predictions"], own, squared, side) for side in (False, True))
-        return torch.log(far + EPSILON) - torch.log(near + EPSILON)
+        return torch.log(far + constant(EPSILON)) - torch.log(near + constant(EPSILON))
 
     return confidence
 

@@ -29,7 +29,7 @@ VERSION = "1"  # of the model, in the protocol
 HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON, BYTES, FORM = "application/json", "application/octet-stream", "multipart/form-data"
 LARGE = 1 << 16  # bytes of a body that is read beside the event loop
-PARSED = 10  # times the size of JSON is that of its numbers as Python holds them
+PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,9 +62,9 @@ class Metrics:
         self.predictions = Counter("steepslope_predictions", "Predictions that were decided on", registry=one)
         self.accepts = Counter("steepslope_accepted", "Predictions that were accepted", registry=one)
         recent = f"of the last {RECENT:,} predictions"
-        self._gauge("steepslope_accepted_share", f"Fraction {recent} that was accepted", self.accepted.mean)
+        self._gauge("steepslope_accepted_fraction", f"Fraction {recent} that was accepted", self.accepted.mean)
         self._gauge(
-            "steepslope_handed_over_share", f"How far the oracle handed over, mean {recent}", self.handed_over.mean
+            "steepslope_handed_over_fraction", f"How far the oracle handed over, mean {recent}", self.handed_over.mean
         )
         self._gauge("steepslope_alarm", "1 if the alarm was raised", lambda: float(watch is not None and watch.alarm))
 

@@ -127,6 +127,7 @@ def _of_json(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
     if not isinstance(tensor.data, list):
         found = "found none" if tensor.data is None else f"found a {type(tensor.data).__name__}"
         raise SteepslopeError(f"expected data, a list of numbers, {found}", tensor.name)
+    _require_numbers(tensor.data, tensor.name)
     try:
         found_array = np.array(tensor.data)
     except (ValueError, OverflowError, RecursionError):
@@ -139,6 +140,18 @@ def _of_json(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
         found = f"found data of shape {found_array.shape}"
         raise SteepslopeError(f"expected data of shape {tuple(tensor.shape)}, or flat, {found}", tensor.name)
     return _as_type(found_array.reshape(tensor.shape), spec)
+
+
+def _require_numbers(data: list[Any], name: str) -> None:
+    """Raise unless nested lists hold numbers alone: beside one text, NumPy would make each number as long as that."""
+    waiting = [data]
+    while waiting:
+        some = waiting.pop()
+        kinds = {*map(type, some)}
+        if kinds - {int, float, bool, list}:
+            raise SteepslopeError("expected numbers, flat or nested as the shape is, found others", name)
+        if list in kinds:
+            waiting += [one for one in some if isinstance(one, list)]
 
 
 def _as_type(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any]:

@@ -65,8 +65,8 @@ class Watching:
 
     def close(self) -> None:
         """Write what is known to the file."""
+        self.written = time.monotonic()  # a file that cannot be written is tried again after some seconds
         write_state(self.state, self.monitor.as_json())
-        self.written = time.monotonic()
 
 
 def _read(path: Path, digest: str) -> Monitor:

@@ -180,6 +180,7 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
         (["--delta", "0.1"], "made with delta 0.05, found 0.1: begin another state"),
         (["--signal", "overconfidence"], "made with signal risk, found overconfidence"),
         (["--labels", str(tmp_path / "names.csv")], "expected labels as they are predicted, a whole number, found"),
+        (["--labels", "reviewed.tsv"], "labels: expected a file that ends in .csv or .parquet, or a column of"),
         (["--labels", str(tmp_path / "none.csv")], "expected a table, found no such file"),
         (["--predictions", str(tmp_path / "none.csv")], "expected a table, found no such file"),
         (moved, "expected ids that tell predictions apart, over all files, found 'row/1/1' with another"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from steepslope.deploy.monitoring.ledger import Ledger
 from steepslope.deploy.monitoring.monitor import Monitor
-from steepslope.deploy.monitoring.storage import read_state, write_state
+from steepslope.deploy.monitoring.storage import locked_state, read_state, write_state
 from steepslope.deploy.monitoring.watch import Watch
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import Gate
@@ -15,7 +15,6 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.reading import TABLES
 from steepslope.utilities.files import read_json
-from steepslope.utilities.locks import locked
 
 DELTA = 0.05
 
@@ -30,15 +29,24 @@ def watched(
     signal: str | None,
 ) -> Watch:
     """Count predictions and labels, write the state, and return what is known; if something is wrong, write nothing."""
+    is_file = labels is not None and Path(labels).suffix.lower() in TABLES
+    if labels is not None and not is_file and not predictions:
+        expected = f"expected a file that ends in {' or '.join(TABLES)}, or a column of predictions that are given too"
+        raise SteepslopeError(f"{expected}, found {labels!r}", "labels")
     for file in predictions:
         require_own(file, gate)
-    with locked(state.with_name(f".{state.name}.lock")):
+    if state.exists() and not predictions and labels is None:
+        return opened(gate, state, calibration, delta, signal)  # which a server may be writing
+    with locked_state(state):
         watch = opened(gate, state, calibration, delta, signal)
-        is_file = labels is not None and labels.endswith(TABLES)
+        if watch.monitor.rows and not len(watch.ledger) and (predictions or labels):
+            raise SteepslopeError(
+                "expected a state of files, found one without ids, such as a server's: name another", state
+            )
         watch.predictions(predictions, None if is_file else labels)
         if labels is not None and is_file:
             watch.true_labels(Path(labels))
-        write_state(state, watch.monitor.as_json(), watch.ledger.as_json())
+        write_state(state, watch.monitor.as_json(), watch.ledger.as_json() if watch.monitor.rows else None)
     return watch
 
 

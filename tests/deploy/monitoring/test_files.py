@@ -10,7 +10,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.deploy.monitoring.files import read_labels, read_predictions, require_classes
+from steepslope.deploy.monitoring.files import no_classes, read_labels, read_predictions, require_classes
 from steepslope.errors import SteepslopeError
 
 TABLE = pa.table(
@@ -84,10 +84,12 @@ def test_labels_by_number_or_name_and_empty(ending: str, tmp_path: Path) -> None
 
 
 def test_labels_have_to_be_written_as_they_are_predicted() -> None:
-    require_classes(["yak", "cat", ""], ("cat", "dog"), "labels.csv")  # a yak may be new to the classifier
-    require_classes(["", ""], ("cat", "dog"), "labels.csv")
-    require_classes(["3"], None, "labels.csv")
+    assert list(no_classes(["yak", "cat", ""], ("cat", "dog"))) == ["yak"]
+    assert list(no_classes(["3", "cat", ""], None)) == ["cat"]
+    path = Path("labels.csv")
+    require_classes(2, {"yak": 1}, ("cat", "dog"), path)  # a yak may be new to the classifier
+    require_classes(0, {}, ("cat", "dog"), path)
     with pytest.raises(SteepslopeError, match=r"^labels.csv: expected labels .* such as 'cat', found '0'"):
-        require_classes(["0", "1"], ("cat", "dog"), "labels.csv")
+        require_classes(3, {"0": 1, "1": 2}, ("cat", "dog"), path)
     with pytest.raises(SteepslopeError, match="expected labels as they are predicted, a whole number, found 'cat'"):
-        require_classes(["cat"], None, "labels.csv")
+        require_classes(1, {"cat": 1}, None, path)

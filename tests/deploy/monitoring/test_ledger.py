@@ -39,10 +39,11 @@ def test_each_id_is_counted_once_in_the_order_in_which_it_came(parts: list[list[
 
 
 def test_it_comes_back_from_json() -> None:
-    found = counted(Ledger.empty(), batch([1, 2, 3])).labelled(np.array([1]))
+    found = counted(Ledger.empty(), batch([1, 2, 3])).labelled(np.array([1, 2]), np.array([False, True])).with_file("a")
     again = Ledger.read(json.loads(json.dumps(found.as_json())))
     assert again.as_json() == found.as_json()
-    assert again.flags.tolist() == [1, 3, 1]
+    assert again.flags.tolist() == [1, 3, 7]
+    assert again.files == {"a"}
     assert len(Ledger.read(None)) == 0
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from steepslope.deploy.monitoring import SIGNALS, Monitor
+from steepslope.deploy.monitoring.ledger import Ledger
+from steepslope.deploy.monitoring.storage import write_state
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from tests.deploy.monitoring.problems import feed, gate, monitor_of, stream
@@ -94,6 +96,15 @@ def test_it_is_the_same_however_the_stream_is_cut_and_interrupted(tmp_path: Path
         monitor = Monitor.load(tmp_path / "state.json")
     assert monitor == whole
     assert monitor.as_json() == whole.as_json()
+
+
+def test_a_file_that_knows_ids_is_not_written_over(tmp_path: Path) -> None:
+    state, monitor = tmp_path / "state.json", monitor_of(GATE)
+    write_state(state, monitor.as_json(), Ledger.empty().as_json())
+    before = state.read_bytes()
+    with pytest.raises(SteepslopeError, match=r"state.json: expected a file of its own, found one of steepslope mon"):
+        Monitor.load(state).save(state)
+    assert state.read_bytes() == before
 
 
 def test_one_row_at_a_time_as_a_server_has_them() -> None:

@@ -40,7 +40,14 @@ def test_the_first_alarm_comes_first() -> None:
     feed(monitor, GATE, stream(2_000, 2, lower=2, sure=2))
     monitor.label(np.zeros(60, np.bool_), np.ones(60, np.bool_), np.arange(1, 61))
     first, second = alarms(monitor)
-    row = monitor.alarms["labels"]
-    assert first.startswith(f"ALARM at prediction {row:,}: by their labels, more than the promised 5 % of the accepted")
-    assert "without labels, the overconfidence of the classifier is above its limit of " in second
+    row = monitor.alarms["overconfidence"]
+    assert row < 3_000
+    assert first.startswith(
+        f"ALARM at prediction {row:,}: without labels, the overconfidence of the classifier is above"
+    )
+    count = monitor.labelled.alarm_count
+    assert count is not None
+    assert 1 < count <= 60
+    assert second.startswith(f"ALARM at label {count} of the accepted, with 3,000 predictions known: by their labels, ")
+    assert "more than the promised 5 % of the accepted are wrong" in second
     assert "calibrate anew" in second

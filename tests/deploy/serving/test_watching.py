@@ -63,7 +63,7 @@ def test_a_file_is_watched_by_a_state_that_the_command_began(gates: Path, tmp_pa
 
 def test_the_state_of_others_is_refused(gates: Path, tmp_path: Path) -> None:
     state, gate = tmp_path / "watch.json", Gate.load(gates / "free")
-    Watching.open(state, digest_of_gate(gates / "free"), gate)
+    Watching.open(state, digest_of_gate(gates / "free"), gate).close()
     with pytest.raises(SteepslopeError, match=r"watch.json: expected the state of the gate that is served"):
         Watching.open(state, digest_of_gate(gates / "mcp"), Gate.load(gates / "mcp"))
     out, counted = tmp_path / "found.csv", tmp_path / "counted.json"
@@ -71,6 +71,34 @@ def test_the_state_of_others_is_refused(gates: Path, tmp_path: Path) -> None:
     assert main(f"monitor --gate {gates}/free --predictions {out} --state {counted}".split()) in (0, 3)
     with pytest.raises(SteepslopeError, match="found one with predictions of files: name another"):
         Watching.open(counted, digest_of_gate(gates / "free"), gate)
+
+
+def test_the_command_shows_the_state_of_a_server_and_leaves_it_to_it(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.json"
+    show, out = f"monitor --gate {gates}/free --state {state}", tmp_path / "found.csv"
+    assert main(f"predict --gate {gates}/free --data digits:test --out {out}".split()) == 0
+    watch = Watching.open(state, served.card.gate, served.gate)
+    with client_of(served, watch) as client:
+        assert client.post(INFER, json=asked(NOISE[:7])).status_code == 200
+        watch.write()
+        before = state.read_bytes()
+        capsys.readouterr()
+        assert main(show.split()) == 0  # while the server runs
+        assert capsys.readouterr().out.startswith("7 predictions")
+        assert main(f"{show} --predictions {out}".split()) == 2
+        assert "another run works in this folder" in capsys.readouterr().err
+        with pytest.raises(SteepslopeError, match="another run works"):
+            Watching.open(state, served.card.gate, served.gate)
+    watch.close()
+    for option in (f"--predictions {out}", f"--labels {out}"):
+        assert main(f"{show} {option}".split()) == 2
+        assert "expected a state of files, found one without ids, such as a server's" in capsys.readouterr().err
+    assert state.read_bytes() == before
+    again = Watching.open(state, served.card.gate, served.gate)
+    assert again.monitor.rows == 7
+    again.close()
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,16 +73,24 @@ def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
             yield _texts(table, "id"), _texts(table, "label", empty=True)
 
 
-def require_classes(truths: Sequence[str], classes: tuple[str, ...] | None, place: str | Path) -> None:
-    """Raise unless true labels are written as predicted ones are: by name where classes have names, else as numbers.
+def no_classes(truths: Iterable[str], classes: tuple[str, ...] | None) -> Iterator[str]:
+    """Yield the labels that are no class: not among the names where classes have names, else no whole numbers."""
+    for label in truths:
+        if label and not (label in classes if classes else label.isdigit()):
+            yield label
 
-    A single label that is no class may be one that the classifier does not know; it counts as an error.
+
+def require_classes(given: int, strange: Mapping[str, int], classes: tuple[str, ...] | None, place: Path) -> None:
+    """Raise if none of the ``given`` true labels of a file is a class; ``strange`` counts those that are none.
+
+    Labels are names where classes have names, else numbers. Some that are no class may be of what the classifier does
+    not know; they count as errors.
     """
-    given = [label for label in truths if label]
-    known = (lambda label: label in classes) if classes else str.isdigit
-    if given and not any(map(known, given)):
+    if given and sum(strange.values()) == given:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
-        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {given[0]!r}", place)
+        raise SteepslopeError(
+            f"expected labels as they are predicted, {expected}, found {next(iter(strange))!r}", place
+        )
 
 
 def _numbers(table: Any, name: str) -> NDArray[np.float64]:

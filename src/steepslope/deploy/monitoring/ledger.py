@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from steepslope.errors import SteepslopeError
 
 KEPT = 1_000_000  # rows that are remembered; each takes 23 characters of the file
 UNKNOWN = -1
-ACCEPTED, LABELLED = 1, 2  # flags
+ACCEPTED, LABELLED, CORRECT = 1, 2, 4  # flags
 COLUMNS = {"ids": "<u8", "labels": "<u4", "p_correct": "<f4", "flags": "u1"}
 
 
@@ -24,7 +24,8 @@ COLUMNS = {"ids": "<u8", "labels": "<u4", "p_correct": "<f4", "flags": "u1"}
 class Ledger:
     """The latest predictions, (k,) each, in the order in which they were counted; ``forgotten`` are before them.
 
-    ``ids`` and predicted ``labels`` are hashes; ``flags`` tell which are accepted and which are labelled.
+    ``ids`` and predicted ``labels`` are hashes; ``flags`` tell which are accepted, labelled, and correct.
+    ``files`` are the digests of all files that were counted, also of those whose predictions are forgotten.
     """
 
     forgotten: int
@@ -32,6 +33,7 @@ class Ledger:
     labels: NDArray[np.uint32]
     p_correct: NDArray[np.float32]
     flags: NDArray[np.uint8]
+    files: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     @classmethod
     def empty(cls) -> Self:
@@ -90,18 +92,22 @@ class Ledger:
         """Return the ledger with others at its end; what is more than can be remembered is forgotten."""
         joined = {name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in COLUMNS}
         over = max(0, len(self) + len(others) - KEPT)
-        return Ledger(self.forgotten + over, *(array[over:] for array in joined.values()))
+        return Ledger(self.forgotten + over, *(array[over:] for array in joined.values()), files=self.files)
 
-    def labelled(self, places: NDArray[np.int64]) -> Ledger:
-        """Return the ledger with some rows labelled."""
+    def labelled(self, places: NDArray[np.int64], is_correct: NDArray[np.bool_]) -> Ledger:
+        """Return the ledger with some rows labelled, and whether each was correct."""
         flags = self.flags.copy()
-        flags[places] |= LABELLED
-        return Ledger(self.forgotten, self.ids, self.labels, self.p_correct, flags)
+        flags[places] |= np.where(is_correct, LABELLED | CORRECT, LABELLED).astype(np.uint8)
+        return replace(self, flags=flags)
+
+    def with_file(self, digest: str) -> Ledger:
+        """Return the ledger with a file that was counted as a whole."""
+        return replace(self, files=self.files | {digest})
 
     def as_json(self) -> dict[str, Any]:
         """Return all, as JSON holds it: arrays in base64."""
         arrays = {name: getattr(self, name).astype(kind) for name, kind in COLUMNS.items()}
-        return {"forgotten": self.forgotten} | {
+        return {"forgotten": self.forgotten, "files": sorted(self.files)} | {
             name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()
         }
 
@@ -111,7 +117,7 @@ class Ledger:
         if content is None:
             return cls.empty()
         arrays = (np.frombuffer(base64.b64decode(content[name]), kind) for name, kind in COLUMNS.items())
-        return cls(content["forgotten"], *arrays)
+        return cls(content["forgotten"], *arrays, files=frozenset(content["files"]))
 
 
 def hashes_of(texts: Iterable[str]) -> NDArray[np.uint64]:

@@ -154,13 +154,13 @@ class Monitor:
         places = np.full(len(right), self.rows, np.int64) if rows is None else np.asarray(rows, np.int64)
         if not len(right) == len(used) == len(places):
             raise SteepslopeError(f"expected as many as of is_correct, {len(right)}, found others", "accepted")
-        self.labelled = self.labelled.after((~right[used]).astype(np.float64), places[used])
+        self.labelled = self.labelled.after((~right[used]).astype(np.float64), places[used], now=self.rows)
         self.labels += len(right)
         self.correct += int(right.sum())
 
     @property
     def alarms(self) -> dict[str, int]:
-        """The row of the stream at which there was an alarm, by what it was on: a signal, or ``labels``."""
+        """How many predictions there were when each alarm was raised, by what it was on: a signal, or ``labels``."""
         found = {name: self.tracks[name].alarm for name in (self.on, COVERAGE)} | {LABELS: self.labelled.alarm}
         return {name: row for name, row in found.items() if row is not None}
 
@@ -194,7 +194,7 @@ class Monitor:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """Return all that there is to know, as JSON holds it."""
+        """Return the state as JSON holds it."""
         plain = ("gate", "promised", "coverage", "delta", "on", "rows", "accepted", "known", "labels", "correct")
         return {name: getattr(self, name) for name in plain} | {
             "totals": self.totals,
@@ -217,7 +217,16 @@ class Monitor:
         return cls(**{**content, **made})
 
     def save(self, path: str | Path) -> None:
-        """Write all that there is to know to one JSON file, or leave the earlier one as it is."""
+        """Write the state to one JSON file, or leave the earlier one as it is.
+
+        Raises
+        ------
+        SteepslopeError
+            If the file is one in which ``steepslope monitor`` remembers the predictions that it counted: they would be
+            lost, and counted again.
+        """
+        if Path(path).is_file() and read_state(Path(path))[1] is not None:
+            raise SteepslopeError("expected a file of its own, found one of steepslope monitor: name another", path)
         write_state(Path(path), self.as_json())
 
     @classmethod

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.utilities.files import digest_of, field, read_json, staged_folder, write_json
+from steepslope.utilities.locks import locked
 
 VERSION = 1
 EXPECTED = "the state of a monitor"
@@ -20,6 +22,11 @@ def write_state(path: Path, monitor: Mapping[str, Any], counted: Mapping[str, An
     content = {"version": VERSION, "monitor": dict(monitor), "counted": None if counted is None else dict(counted)}
     with staged_folder(path.parent, last=path.name) as staging:
         write_json(staging / path.name, {**content, "digest": digest_of(content)})
+
+
+def locked_state(path: Path) -> AbstractContextManager[None]:
+    """Return what keeps others from writing a state, such as a server that holds it as long as it runs."""
+    return locked(path.with_name(f".{path.name}.lock"))
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:

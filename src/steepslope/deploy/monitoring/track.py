@@ -32,7 +32,8 @@ class Track:
     """A mean of values in [0, 1] that is to stay below a limit.
 
     ``bets`` are those against it; ``level`` is the probability of a false alarm; ``total`` is the sum of all values in
-    whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, None as long as it has not;
+    whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, and ``alarm_count`` after how
+    many values, None as long as it has not;
     ``highest`` is the logarithm of the largest fortune so far; ``history`` has a point every ``stride`` values.
     """
 
@@ -43,15 +44,21 @@ class Track:
     highest: float = 0.0
     stride: int = 1
     history: tuple[Point, ...] = ()
+    alarm_count: int | None = None
 
-    def after(self, values: Floats, rows: NDArray[np.int64]) -> Track:
-        """Return the track after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on."""
+    def after(self, values: Floats, rows: NDArray[np.int64], now: int | None = None) -> Track:
+        """Return the track after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on.
+
+        ``now`` is the latest row of the stream where values come late, such as labels: an alarm is raised there.
+        """
         if len(values) == 0:
             return self
         bets, evidence = self.bets.after(values)
         totals = self.total + np.cumsum(np.floor(values * UNIT).astype(np.int64))
         enough = np.flatnonzero(evidence >= self.needed)
-        alarm = int(rows[enough[0]]) if self.alarm is None and len(enough) else self.alarm
+        alarm, alarm_count = self.alarm, self.alarm_count
+        if alarm is None and len(enough):
+            alarm, alarm_count = int(rows[enough[0]]) if now is None else now, self.bets.rows + int(enough[0]) + 1
         counts = np.arange(self.bets.rows + 1, bets.rows + 1)
         stride = self.stride
         while bets.rows // stride > MOST_POINTS:
@@ -64,7 +71,7 @@ class Track:
         if len(marked):
             history = (*history, *new)
         highest = max(self.highest, float(evidence.max()))
-        return Track(bets, self.level, int(totals[-1]), alarm, highest, stride, history)
+        return Track(bets, self.level, int(totals[-1]), alarm, highest, stride, history, alarm_count)
 
     @property
     def needed(self) -> float:
@@ -89,7 +96,7 @@ class Track:
         """Return all numbers, as JSON holds them; the logarithm of nothing as null."""
         return {
             "limit": self.bets.limit, "count": self.count, "level": self.level, "total": self.total,
-            "alarm": self.alarm, "highest": self.highest, "stride": self.stride,
+            "alarm": self.alarm, "alarm_count": self.alarm_count, "highest": self.highest, "stride": self.stride,
             "logs": [None if math.isinf(one) else one for one in self.bets.logs],
             "history": [list(point) for point in self.history],
         }  # fmt: skip
@@ -101,4 +108,5 @@ class Track:
         return cls(
             Bets(content["limit"], content["count"], logs), content["level"], content["total"], content["alarm"],
             content["highest"], content["stride"], tuple(Point(*point) for point in content["history"]),
+            content["alarm_count"],
         )  # fmt: skip

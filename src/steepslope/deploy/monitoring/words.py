@@ -9,6 +9,8 @@ from steepslope.deploy.monitoring.monitor import COVERAGE, LABELS, Monitor
 from steepslope.deploy.monitoring.watch import Watch
 from steepslope.gate.binomial import as_percent
 
+MOST_STRANGE = 3  # labels that are no class, by name
+
 
 def sentences(watch: Watch) -> list[str]:
     """Return what was counted, how the gate stands, and whether there is an alarm, a line each."""
@@ -20,15 +22,17 @@ def alarms(monitor: Monitor) -> list[str]:
     """Return a line an alarm, with what to do; or one line that there is none."""
     found = []
     for name, row in sorted(monitor.alarms.items(), key=lambda one: one[1]):
+        when = f"prediction {row:,}"
         if name == COVERAGE:
             usual = as_percent(monitor.coverage)
             reason = f"less than half as many are accepted as of the calibration rows ({usual})"
         elif name == LABELS:
+            when = f"label {monitor.labelled.alarm_count:,} of the accepted, with {row:,} predictions known"
             reason = f"by their labels, more than the promised {as_percent(monitor.promised)} of the accepted are wrong"
         else:
             signal = monitor.signals[name]
             reason = f"without labels, the {signal.title} is above its limit of {as_percent(signal.limit)}"
-        found.append(f"ALARM at prediction {row:,}: {reason}. Label some of the latest, and calibrate anew on these.")
+        found.append(f"ALARM at {when}: {reason}. Label some of the latest, and calibrate anew on these.")
     sure = as_percent(monitor.delta)
     return found or [f"No alarm. Without a change there is ever one with a probability of at most {sure}."]
 
@@ -41,6 +45,12 @@ def _counted(watch: Watch) -> Iterator[str]:
         others = f", {watch.labels_repeated:,} were known already" if watch.labels_repeated else ""
         lost = f", {watch.labels_unknown:,} are of no prediction that is known" if watch.labels_unknown else ""
         yield f"{monitor.labels:,} labels, {watch.labels:,} of them new{others}{lost}."
+    if watch.contradicting:
+        yield f"{watch.contradicting:,} labels contradict the one that was counted before; the first counts."
+    if watch.strange:
+        names = ", ".join(f"{name!r} ({count:,})" for name, count in watch.strange.most_common(MOST_STRANGE))
+        more = ", …" if len(watch.strange) > MOST_STRANGE else ""
+        yield f"{sum(watch.strange.values()):,} labels are no class, and count as errors: {names}{more}."
 
 
 def _standing(monitor: Monitor) -> Iterator[str]:

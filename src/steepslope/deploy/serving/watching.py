@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.deploy.monitoring.monitor import Monitor
-from steepslope.deploy.monitoring.storage import read_state, write_state
+from steepslope.deploy.monitoring.storage import locked_state, read_state, write_state
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import Gate
 
@@ -20,14 +21,15 @@ SECONDS = 10.0  # at most, between what is known and what the file holds
 
 @dataclass(eq=False)
 class Watching:
-    """What watches the decisions of one server; :meth:`close` writes the rest.
+    """What watches the decisions of one server; :meth:`close` writes its state and lets others write it.
 
     The file is written every few seconds. It remembers no ids, since requests have none: labels that come later cannot
-    find their predictions.
+    find their predictions. While a server runs, no other process can write its state.
     """
 
     monitor: Monitor
     state: Path
+    lock: ExitStack = field(default_factory=ExitStack)
     written: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -37,17 +39,15 @@ class Watching:
         Raises
         ------
         SteepslopeError
-            If the state is another gate's, or holds predictions of files, or if there is neither state nor gate.
+            If the state is another gate's, or holds predictions of files, or if there is neither state nor gate, or if
+            another process holds the state.
         """
         path = Path(state)
-        if path.exists():
-            return cls(_read(path, digest), path)
-        if gate is None:
-            expected = "expected a state, since an ONNX file does not know its calibration rows"
-            raise SteepslopeError(f"{expected}, found none: steepslope monitor --gate DIR --state FILE makes one", path)
-        with located("monitor"):
-            found = cls(Monitor.of(gate, digest=digest), path)
-        found.close()
+        with ExitStack() as lock:
+            lock.enter_context(locked_state(path))
+            found = cls(_monitor(path, digest, gate), path)
+            found.write()
+            found.lock = lock.pop_all()
         return found
 
     @property
@@ -61,12 +61,27 @@ class Watching:
         """Take the decisions on the next m predictions, (m,) each."""
         self.monitor.update(p_correct, accepted, probability)
         if time.monotonic() - self.written >= SECONDS:
-            self.close()
+            self.write()
 
-    def close(self) -> None:
+    def write(self) -> None:
         """Write what is known to the file."""
         self.written = time.monotonic()  # a file that cannot be written is tried again after some seconds
         write_state(self.state, self.monitor.as_json())
+
+    def close(self) -> None:
+        """Write what is known to the file, and release it."""
+        with self.lock:
+            self.write()
+
+
+def _monitor(path: Path, digest: str, gate: Gate | None) -> Monitor:
+    if path.exists():
+        return _read(path, digest)
+    if gate is None:
+        expected = "expected a state, since an ONNX file does not know its calibration rows"
+        raise SteepslopeError(f"{expected}, found none: steepslope monitor --gate DIR --state FILE makes one", path)
+    with located("monitor"):
+        return Monitor.of(gate, digest=digest)
 
 
 def _read(path: Path, digest: str) -> Monitor:

@@ -231,3 +231,11 @@ def test_bad_input_is_one_line(options: dict[str, Any], message: str) -> None:
 def test_a_bad_risk_of_a_batch_is_named() -> None:
     with pytest.raises(SteepslopeError, match=r"^max_risk: expected a number"):
         _gate().selects([0.5], 1.5)
+
+
+def test_the_advice_of_many_groups_names_the_first_and_how_many_others_there_are() -> None:
+    rows = np.arange(8_000)
+    gate = Gate.calibrate(rows / 8_000, rows % 2 > 0, 0.05, groups=rows % 1_000)
+    assert len(gate.own) == 1_000
+    assert gate.advice.endswith("; 997 other groups likewise")
+    assert len(gate.advice) < 600

@@ -33,12 +33,14 @@ def monitor(
         counted before, by its id, is not counted again.
     labels
         True labels as they come, late, in any order, of some predictions: a .csv or .parquet file with the columns id
-        and label, or a column of the predictions.
+        and label, or a column of the predictions. Draw at random which of the accepted get a label: to label the least
+        sure, or complaints first, raises alarms although the promise holds.
     calibration
         Labelled outputs to compare with, which the gate judges, where it is of an earlier version and does not know its
         own calibration rows.
     delta
-        Probability, in (0, 1), of a false alarm at any time; by default 0.05, fixed when the state is made.
+        Probability, in (0, 1), of a false alarm at any time, while predictions are drawn independently, as the
+        calibration rows were; by default 0.05, fixed when the state is made.
     signal
         What an alarm without labels goes by, beside coverage: overconfidence (of the classifier, by the gate's account)
         or risk (the estimated risk of the accepted). By default overconfidence for a gate with an oracle, else risk;

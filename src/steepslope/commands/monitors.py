@@ -77,7 +77,7 @@ def opened(folder: Path, state: Path, calibration: str | None, delta: float | No
 
 
 def _rows(gate: Gate, calibration: str | None) -> JudgedRows | None:
-    """Return what a gate thinks of labelled outputs; None where none are given."""
+    """Return labelled outputs as a gate judges them; None where none are given."""
     if calibration is None:
         return None
     outputs = ClassifierOutputs.load(calibration, labelled=True)
@@ -86,7 +86,7 @@ def _rows(gate: Gate, calibration: str | None) -> JudgedRows | None:
 
 
 def require_own(file: Path, gate: Path) -> None:
-    """Raise if the summary beside a file of predictions says that another gate made them."""
+    """Raise if, by the summary beside a file of predictions, another gate made them."""
     card = file.with_name(f"{file.name}.json")
     made = (read_json(card, "a summary of predictions").get("key") or {}).get("gate") if card.exists() else None
     if made is not None and made != digest_of_gate(gate):
@@ -100,6 +100,7 @@ def print_json(monitor: Monitor) -> None:
         "coverage_interval": list(monitor.coverage_interval),
         "means": {name: monitor.mean(name) for name in monitor.signals},
         "intervals": {name: list(monitor.interval(name)) for name in monitor.signals},
+        "latest": {name: monitor.latest(name) for name in monitor.signals}, "silent": monitor.silent,
         "labelled_risk": monitor.labelled.mean, "labelled_interval": list(monitor.labelled.interval(monitor.delta)),
     }  # fmt: skip
     print(json.dumps({**follows, "state": monitor.as_json()}, indent=1))

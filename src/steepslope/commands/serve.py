@@ -68,9 +68,13 @@ def serve(
 
 
 def _watching(state: str, served: Served) -> Watching:
+    from steepslope.deploy.monitoring.words import silences
     from steepslope.deploy.serving.watching import Watching
 
-    return Watching.open(state, served.card.gate, served.gate)
+    watch = Watching.open(state, served.card.gate, served.gate)
+    for line in silences(watch.monitor):
+        console().print(line)
+    return watch
 
 
 def _served(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
 from steepslope.gate.certify import Above, certify
 from steepslope.gate.probability import ProbabilityMap
+from steepslope.gate.sequence import checked_sequence, split_rows, threshold_sequence
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -112,3 +113,20 @@ def _rejection(rows: CalibrationRows, thresholds: Floats, wrong: float, delta: f
     found = certify(-rows.confidence, ~rows.is_correct, upside_down, 1 - wrong, delta, aim="rejection")
     counts = found.accepted, found.errors
     return Certificate("rejection", -found.threshold, found.n, *counts, delta, found.max_risk, None, found.advice)
+
+
+def calibrated(
+    rows: CalibrationRows, aims: Aims, thresholds: ArrayLike | None, of_log_odds: bool, seed: int
+) -> Mapping[str, Any]:
+    """Return what a gate holds, by name, from its calibration rows; see :meth:`~steepslope.gate.Gate.calibrate`."""
+    if thresholds is None:
+        fixing, counted = split_rows(len(rows), seed)
+        sequence, kept = threshold_sequence(rows.confidence[fixing]), rows.subset(counted)
+    else:
+        sequence, kept = checked_sequence(thresholds), rows
+    certificates, rejection = all_certificates(kept, sequence, aims, seed, of_log_odds)
+    return {
+        "certificates": certificates, "rejection": rejection, "aims": aims, "n": len(rows),
+        "probability": ProbabilityMap.of(rows.confidence, rows.is_correct, of_log_odds),
+        "of_errors": np.sort(rows.confidence[~rows.is_correct]),
+    }  # fmt: skip

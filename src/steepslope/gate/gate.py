@@ -15,14 +15,14 @@ from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
 from steepslope.gate.batch import conformal_p_values, selected
-from steepslope.gate.calibration import CalibrationRows, all_certificates, group_names
+from steepslope.gate.calibration import CalibrationRows, calibrated, group_names
 from steepslope.gate.certificate import ASSUMES, Certificate
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, decide, groups_by, most_probable
-from steepslope.gate.judge import Judge
+from steepslope.gate.judge import Judge, judge_of
 from steepslope.gate.judged_rows import JudgedRows
 from steepslope.gate.origin import UNKNOWN, Origin
 from steepslope.gate.probability import ProbabilityMap
-from steepslope.gate.sequence import checked_sequence, numbers, split_rows, threshold_sequence
+from steepslope.gate.sequence import numbers, threshold_sequence
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,11 +174,7 @@ class Gate:
         >>> round(gate.coverage, 2), round(decisions.coverage, 2)
         (0.97, 0.98)
         """
-        judge = model if isinstance(model, Judge) else Judge.of(model, outputs.num_classes)
-        seen = int(judge.fitted_on(outputs).sum())
-        if seen:
-            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted"
-            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}: it promises nothing", "outputs")
+        judge = judge_of(model, outputs)
         groups = groups_by(by, groups, outputs, outputs.classes)
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
@@ -186,7 +183,8 @@ class Gate:
         thresholds = None if judge.reference is None else threshold_sequence(judge.reference)
         held = calibrated(rows, given, thresholds, judge.of_log_odds, seed)
         named = by if by is not None or groups is None else "group"
-        (known := origin or UNKNOWN).require_classifier(outputs.classifier)
+        known = origin or UNKNOWN
+        known.require_classifier(outputs.classifier)
         gate = cls(**held, judge=judge, by=named, classes=outputs.classes, origin=known)
         return replace(gate, judged=JudgedRows.of(gate, rows, most_probable(outputs, 1)[1][:, 0]))
 
@@ -314,9 +312,14 @@ class Gate:
 
     @property
     def advice(self) -> str:
-        """Why nothing, or nothing of some groups, can be promised, and what to do about it; empty where all is."""
-        parts = [one.advice if one.group is None else f"{one.group}: {one.advice}" for one in self.own if one.advice]
-        return "; ".join(parts)
+        """Why nothing, or nothing of some groups, can be promised, and what to do about it; empty where all is.
+
+        Of many groups, the first are named.
+        """
+        given = [one for one in self.own if one.advice]
+        parts = [one.advice if one.group is None else f"{one.group}: {one.advice}" for one in given[:MOST_ADVICE]]
+        others = len(given) - len(parts)
+        return "; ".join([*parts, *([f"{others:,} other groups likewise"] if others else [])])
 
     def accepts(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> Bools:
         """Return whether each prediction is accepted, (m,): its confidence is at least its group's threshold.
@@ -374,23 +377,6 @@ class Gate:
         cost = (errors * error + (n - accepted) * review) / max(1, n)
         accepting = len(self.of_errors) / self.n * error
         return [f"Cost of a prediction: {cost:.4g}; accepting all {accepting:.4g}, reviewing all {review:.4g}."]
-
-
-def calibrated(
-    rows: CalibrationRows, aims: Aims, thresholds: ArrayLike | None, of_log_odds: bool, seed: int
-) -> Mapping[str, Any]:
-    """Return what a gate holds, by name, from its calibration rows; see :meth:`Gate.calibrate`."""
-    if thresholds is None:
-        fixing, counted = split_rows(len(rows), seed)
-        sequence, kept = threshold_sequence(rows.confidence[fixing]), rows.subset(counted)
-    else:
-        sequence, kept = checked_sequence(thresholds), rows
-    certificates, rejection = all_certificates(kept, sequence, aims, seed, of_log_odds)
-    return {
-        "certificates": certificates, "rejection": rejection, "aims": aims, "n": len(rows),
-        "probability": ProbabilityMap.of(rows.confidence, rows.is_correct, of_log_odds),
-        "of_errors": np.sort(rows.confidence[~rows.is_correct]),
-    }  # fmt: skip
 
 
 def _numbers(confidence: ArrayLike) -> Floats:

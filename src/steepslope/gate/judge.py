@@ -107,3 +107,13 @@ class Judge:
         state = load_arrays(folder / STATE) if field(card, "learnt", bool, path) else {}
         with located(folder / STATE):
             return cls(name, SCORES[name].restored(state, num_classes), num_classes)
+
+
+def judge_of(model: BaseOracle | Score | Judge, outputs: ClassifierOutputs) -> Judge:
+    """Return what judges predictions; raise if it was fitted on some of the rows that a gate is calibrated on."""
+    judge = model if isinstance(model, Judge) else Judge.of(model, outputs.num_classes)
+    seen = int(judge.fitted_on(outputs).sum())
+    if seen:
+        found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted"
+        raise SteepslopeError(f"expected rows that nothing was fitted on, {found}: it promises nothing", "outputs")
+    return judge

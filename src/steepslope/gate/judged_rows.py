@@ -24,7 +24,7 @@ OPTIONAL = ("probability",)
 
 @dataclass(frozen=True, eq=False)
 class JudgedRows:
-    """What a gate thinks of labelled rows (n,): P(correct), which are correct, and which it accepts.
+    """Labelled rows (n,) as a gate judges them: P(correct), which are correct, and which it accepts.
 
     ``probability`` (n,) is the classifier's own of each predicted class; None where a gate knows confidences alone.
     """
@@ -39,7 +39,7 @@ class JudgedRows:
 
     @classmethod
     def of(cls, gate: Gate, rows: CalibrationRows, probability: Floats | None = None) -> JudgedRows:
-        """Return what a gate thinks of labelled rows; ``probability`` (n,) is the classifier's own."""
+        """Return labelled rows as a gate judges them; ``probability`` (n,) is the classifier's own."""
         accepted = gate.accepts(rows.confidence, rows.groups)
         return cls(gate.p_correct(rows.confidence), rows.is_correct, accepted, probability)
 

@@ -174,31 +174,3 @@ def test_groups_are_monitored_together() -> None:
     wide.update(judged.p_correct, judged.accepted)
     assert wide.alarm is None
     assert wide.signals["risk"].limit > narrow.signals["risk"].limit  # the price of three thresholds
-
-
-def false_alarms(n: int, length: int, runs: int) -> tuple[int, int]:
-    """Count the runs with an alarm, and those with one while the gate's promise holds."""
-    everything = stream(400_000, 99)
-    found = []
-    for seed in range(runs):
-        one = gate(n, seed)
-        if not one.own[0].is_given:
-            continue
-        monitor, rows = monitor_of(one, None, n, seed), stream(length, seed + 10_000)
-        monitor.label(rows.is_correct, feed(monitor, one, rows).accepted)
-        used = one.accepts(everything.trust_logit)
-        found.append((monitor.alarm is not None, (~everything.is_correct[used]).mean() > 0.05))
-    assert len(found) > runs / 2
-    return sum(alarm for alarm, _ in found), sum(alarm and not broken for alarm, broken in found)
-
-
-def test_false_alarms_are_few_on_rows_that_fixed_the_thresholds() -> None:
-    assert false_alarms(n=500, length=2_000, runs=60)[1] <= 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [300, 2_000])
-def test_false_alarms_are_at_most_delta_in_long_streams(n: int) -> None:
-    alarms, false = false_alarms(n, length=20_000, runs=300)
-    assert false <= 15
-    assert alarms <= 30  # with those where the gate itself has broken its promise

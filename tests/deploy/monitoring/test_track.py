@@ -48,3 +48,16 @@ def test_an_alarm_stays_where_it_was() -> None:
     assert track.after(np.zeros(500), np.arange(111, 611)).alarm == track.alarm
     assert Track(Bets(0.1), 0.05).after(np.zeros(500), np.arange(500)).alarm is None
     assert Track(Bets(0.1), 0.05).after(np.zeros(0), np.zeros(0, np.int64)).mean is None
+
+
+@pytest.mark.parametrize("n", [100, 101, 900, 5_000])
+def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
+    numbers, rows = values(n)
+    found = Track(Bets(0.5), 0.05).after(numbers, rows).latest
+    if n == 100:  # they are all that there are
+        assert found is None
+        return
+    assert found is not None
+    count, mean = found
+    assert max(100, n // 10) <= count <= max(100, n // 10) + 16
+    assert mean == pytest.approx(numbers[-count:].mean(), abs=1e-8)

@@ -32,8 +32,10 @@ class Monitor:
     """What is known of a gate's predictions so far; :meth:`of` makes one, :meth:`update` takes further predictions.
 
     ``gate`` is the digest of the gate, None where it was not told; ``promised`` the risk that the gate promises, or
-    else its upper bound; ``coverage`` that of its calibration rows. False alarms have a probability of at most
-    ``delta``: one half is for the alarm by labels, a quarter each for those on the signal ``on`` and on coverage.
+    else its upper bound; ``coverage`` that of its calibration rows. While predictions are drawn independently, as the
+    calibration rows were, there is ever a false alarm with a probability of at most ``delta``: one half is for the
+    alarm by labels, false where the promise holds, a quarter each for those on the signal ``on`` and on coverage. By
+    overconfidence this is measured, not proved (docs/monitoring.md).
     ``rows``, ``accepted``: how many predictions there were, and were accepted. ``labels``, ``correct``: of how many the
     label came, and how many of these were correct. ``known``: predictions with the classifier's own probability.
     """
@@ -71,7 +73,7 @@ class Monitor:
         gate
             A gate that promises something.
         delta
-            Probability, in (0, 1), of a false alarm at any time, over calibration rows and stream.
+            Probability, in (0, 1), of a false alarm at any time, over calibration rows and a stream drawn alike.
         rows
             Labelled rows that the gate has judged, in place of those that it was calibrated on.
         on
@@ -147,8 +149,10 @@ class Monitor:
     def label(self, is_correct: ArrayLike, accepted: ArrayLike, rows: ArrayLike | None = None) -> None:
         """Take the labels of predictions that :meth:`update` was given: whether each was correct, and accepted, (m,).
 
-        They may be few and come late, in any order, but each once. ``rows`` (m,), counted from 1, tells which
-        predictions they are of, and so where in the stream; by default the last ones.
+        They may be few and come late, in any order, but each once. Which of the accepted get a label must not depend
+        on whether they are right, nor on what tells of it, such as the confidence: else there are alarms although the
+        promise holds. Draw them at random. ``rows`` (m,), counted from 1, tells which predictions they are of, and so
+        where in the stream; by default the last ones.
         """
         right, used = booleans(is_correct, "is_correct"), booleans(accepted, "accepted")
         places = np.full(len(right), self.rows, np.int64) if rows is None else np.asarray(rows, np.int64)
@@ -170,6 +174,11 @@ class Monitor:
         return min(self.alarms, key=self.alarms.__getitem__, default=None)
 
     @property
+    def silent(self) -> list[str]:
+        """The signals by which there can be no alarm: too few calibration rows set a limit that nothing exceeds."""
+        return [name for name in (self.on, COVERAGE) if not self.signals[name].can_be_exceeded]
+
+    @property
     def coverage_interval(self) -> tuple[float, float]:
         """The interval of the coverage that holds at all times together with a probability of 1 − delta."""
         return mean_interval(self.accepted, self.rows, self.delta)
@@ -178,6 +187,11 @@ class Monitor:
         """Return the mean of a signal so far; None of no rows."""
         found = self.tracks[name].mean
         return None if found is None else self.signals[name].unscaled(found)
+
+    def latest(self, name: str) -> float | None:
+        """Return the mean of a signal's latest values, a tenth of all but at least 100; None of fewer."""
+        found = self.tracks[name].latest
+        return None if found is None else self.signals[name].unscaled(found[1])
 
     def interval(self, name: str) -> tuple[float, float]:
         """Return the interval of a signal's mean, which holds at all times together, as long as nothing changes."""
@@ -231,7 +245,7 @@ class Monitor:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what :meth:`save`, or the command, wrote; an error says what is wrong with the file."""
+        """Read what :meth:`save`, or the command, wrote; an error tells what is wrong with the file."""
         return cls.read(read_state(Path(path))[0])
 
 

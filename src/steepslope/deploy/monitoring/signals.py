@@ -78,6 +78,11 @@ class Signal(ABC):
         """The limit where the range is [0, 1]; below 1 it can be exceeded."""
         return min(UNREACHED, (self.limit - self.low) / (self.high - self.low))
 
+    @property
+    def can_be_exceeded(self) -> bool:
+        """Whether the limit lies below the highest mean that there can be; else there is never an alarm."""
+        return self.scaled_limit < UNREACHED
+
     def unscaled(self, value: float) -> float:
         """Return a number of [0, 1] in the signal's own range."""
         return self.low + value * (self.high - self.low)

@@ -15,6 +15,7 @@ from steepslope.deploy.monitoring.bounds import mean_interval
 
 Floats = NDArray[np.float64]
 UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
+LEAST = 100  # values that are a part of their own
 MOST_POINTS = 400  # of the history; then every second is dropped
 
 
@@ -87,6 +88,15 @@ class Track:
     def mean(self) -> float | None:
         """The mean of all values; None of none."""
         return None if self.count == 0 else self.total / UNIT / self.count
+
+    @property
+    def latest(self) -> tuple[int, float] | None:
+        """How many the latest values are, a tenth of all but at least 100, and their mean; None of fewer than that."""
+        earlier = [point for point in self.history if point.n <= self.count - max(LEAST, self.count // 10)]
+        if not earlier:
+            return None
+        count = self.count - earlier[-1].n
+        return count, (self.total - earlier[-1].total) / UNIT / count
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return the interval of the mean that holds at all times together, as long as the mean stays as it is."""

@@ -47,7 +47,7 @@ def test_after_an_alarm_there_is_no_interval_of_what_was_before_it() -> None:
     latest = monitor.latest("coverage")
     assert latest is not None
     assert 1 - latest == pytest.approx(judged.accepted[-400:].mean(), abs=0.02)
-    assert f", of the latest 400 {as_percent(1 - latest)}; limit " in line
+    assert f", of the latest 400: {as_percent(1 - latest)}; limit " in line
 
 
 def test_what_is_known_is_said() -> None:

@@ -39,7 +39,9 @@ def alarms(monitor: Monitor) -> list[str]:
         else:
             signal = monitor.signals[name]
             reason = f"without labels, the {signal.title} is above its limit of {as_percent(signal.limit)}"
-        found.append(f"ALARM at {when}: {reason}. Label some of the latest, and calibrate anew on these.")
+        found.append(
+            f"ALARM at {when}: {reason}. Label some of the latest, drawn at random, and calibrate anew on these."
+        )
     if found:
         return found
     by = ", by overconfidence as measured, not as proved" if monitor.on == OVERCONFIDENCE else ""
@@ -112,4 +114,4 @@ def _latest(track: Track, unscaled: Callable[[float], float] = float) -> str:
     if track.latest is None:
         return ""
     count, mean = track.latest
-    return f", of the latest {count:,} {as_percent(unscaled(mean))}"
+    return f", of the latest {count:,}: {as_percent(unscaled(mean))}"

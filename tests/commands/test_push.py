@@ -54,6 +54,38 @@ def test_a_gate_is_named_by_its_packed_folder_and_on_the_hub(
     assert {"config.json", "model.safetensors", "README.md"} < {*repos["me/digits"].commits[repos["me/digits"].head]}
 
 
+def test_a_repository_is_private_unless_it_is_to_be_public(
+    gates: Path, repos: dict[str, Repo], capsys: pytest.CaptureFixture[str]
+) -> None:
+    push = ["push", "--gate", str(gates / "mcp"), "--to"]
+    assert main([*push, "me/secret"]) == 0
+    assert main([*push, "me/open", "--public"]) == 0
+    assert {name: repo.private for name, repo in repos.items()} == {"me/secret": True, "me/open": False}
+    head = repos["me/open"].head
+    assert main([*push, "me/open"]) == 2
+    assert "me/open: expected a private repository, found a public one: give --public" in capsys.readouterr().err
+    assert repos["me/open"].head == head
+    assert main([*push, "me/secret", "--public"]) == 0
+    assert repos["me/secret"].private
+
+
+def test_a_monitor_of_what_was_shared_takes_labelled_outputs_unless_it_was_shared_for_that(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
+    for name, more in (("without", []), ("with", ["--for-monitor"])):
+        assert main(["push", "--gate", str(gates / "free"), "--out", str(tmp_path / name), *more]) == 0
+    monitor = ["monitor", "--gate", str(tmp_path / "without"), "--state", str(tmp_path / "state.json")]
+    refused(monitor, "or give --calibration with labelled outputs", capsys)
+    outputs = str(gates / "outputs" / "test")
+    assert main([*monitor, "--calibration", outputs]) == 0
+    both = [str(gates / "free"), str(tmp_path / "with")]
+    states = [tmp_path / "ours.json", tmp_path / "theirs.json"]
+    for gate, state in zip(both, states, strict=True):
+        assert main(["monitor", "--gate", gate, "--state", str(state)]) == 0
+    assert states[0].read_bytes() == states[1].read_bytes()
+
+
 def test_decisions_of_two_revisions_are_not_mixed(
     gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,7 +133,11 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
         (["--out", out], "expected --gate or --oracle, found neither"),
         (["--gate", gate, "--oracle", gate, "--out", out], "expected --gate or --oracle, found both"),
         (["--gate", gate], "expected --to, a repository, or --out, a folder, found neither"),
-        (["--gate", gate, "--out", out, "--private"], "private: expected --to with it, found none"),
+        (["--gate", gate, "--out", out, "--public"], "public: expected --to with it, found none"),
+        (
+            ["--oracle", str(gates / "columns-oracle"), "--out", out, "--for-monitor"],
+            "expected a gate with judged.safe",
+        ),
         (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--gate", str(lacking), "--to", "me/x"], "expected the gate's own file, found none"),
         (["--gate", str(gates / "outputs"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
@@ -160,7 +196,7 @@ def test_other_processes_load_it_too(gates: Path, repos: dict[str, Repo], tmp_pa
     own = {"HF_ENDPOINT": constants.ENDPOINT, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
     environment = {**os.environ, **own, "STEEPSLOPE_CACHE": str(tmp_path / "own")}
     for words in (
-        ["push", "--gate", str(gates / "free"), "--to", "me/digits", "--private"],
+        ["push", "--gate", str(gates / "free"), "--to", "me/digits"],
         ["predict", "--gate", "hub:me/digits", "--outputs", str(gates / "outputs" / "test"), "--out", "decisions.csv"],
     ):
         command = [sys.executable, "-m", "steepslope", *words]

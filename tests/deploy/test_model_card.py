@@ -24,6 +24,7 @@ from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
+from steepslope.utilities.packed import tensor_shapes
 from tests.conftest import make_complete, make_outputs
 
 Card = Callable[..., Any]  # returns a card as the Hub's library reads it
@@ -36,10 +37,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def card_of(tmp_path: Path) -> Card:
-    def made(name: Path, kind: str = GATE, place: str = "hub:me/mine", **options: Any) -> Any:
+    def made(
+        name: Path, kind: str = GATE, place: str = "hub:me/mine", for_monitor: bool = False, **options: Any
+    ) -> Any:
         shutil.rmtree(tmp_path / "packed", ignore_errors=True)
         (tmp_path / "packed").mkdir()
-        shared = Shared.of(str(name), kind)
+        shared = Shared.of(str(name), kind, for_monitor=for_monitor)
         shared.pack(tmp_path / "packed")
         return ModelCard(model_card(shared, tmp_path / "packed", place, CardOptions(**options)))
 
@@ -120,8 +123,27 @@ def test_features_inside_a_score_are_told(name: str, tmp_path: Path, card_of: Ca
     score = SCORES[name]().fit(make_complete(300, seed=2))
     Gate.of(score, make_complete(900, seed=3), 0.3).save(tmp_path / "gate")
     text = section(card_of(tmp_path / "gate"), "What is inside of the rows it learnt from")
-    by_row = [one for one in score.state().values() if one.ndim == 2 and len(one) == 300]
+    by_row = [key for key, one in score.state().items() if 300 in one.shape]
     assert ("**Features of 300 rows**" in text) == bool(by_row)
+    assert all(f"`score:{key}`" in text for key in by_row)
+
+
+@pytest.mark.parametrize("for_monitor", [False, True])
+@pytest.mark.parametrize("kind", ["mcp", "temperature", "columns", "free", "auxiliary", "predicted"])
+def test_each_array_is_on_a_line_of_the_card(
+    kind: str, for_monitor: bool, gates: Path, card_of: Card, tmp_path: Path
+) -> None:
+    """By its name, if it has a number for each of some rows, else by its file."""
+    text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
+    gate, shapes = Gate.load(gates / kind), tensor_shapes(tmp_path / "packed")
+    oracle = None if gate.judge is None else gate.judge.oracle
+    counts = {gate.n, len(gate.of_errors), *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
+    counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}
+    assert any(name.startswith("judged:") for name in shapes) == for_monitor
+    for name, shape in shapes.items():
+        by_row = any(size in counts for size in shape)
+        assert f"`{name}`" in text or (not by_row and f"`{name.partition(':')[0]}:`" in text), (name, shape)
+    assert ("Left out is what the gate makes of each" in text) != for_monitor
 
 
 def test_its_code_runs_on_images(gates: Path, home: Path, card_of: Card, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from steepslope.deploy.sharing import GATE, ORACLE, Shared, local_paths, write_p
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.prepare import take_weights
 from steepslope.gate import Gate
-from steepslope.gate.storage import digest_of_gate
+from steepslope.gate.storage import JUDGED, digest_of_gate
 from steepslope.oracle import FusedOracle, ImageOracle, Oracle
 from steepslope.oracle.on_images import build_net
 from steepslope.oracle.storage import LOADERS, names_oracle, oracle_folder
@@ -35,9 +35,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
 
 
-def packed_of(name: Path, kind: str, out: Path) -> Path:
+def packed_of(name: Path, kind: str, out: Path, for_monitor: bool = False) -> Path:
     out.mkdir()
-    Shared.of(str(name), kind).pack(out)
+    Shared.of(str(name), kind, for_monitor=for_monitor).pack(out)
     return out
 
 
@@ -45,15 +45,20 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("for_monitor", [False, True])
 @pytest.mark.parametrize("kind", GATES)
-def test_a_gate_decides_as_before(kind: str, gates: Path, tmp_path: Path) -> None:
-    packed = packed_of(gates / kind, GATE, tmp_path / "packed")
+def test_a_gate_decides_as_before(kind: str, for_monitor: bool, gates: Path, tmp_path: Path) -> None:
+    """What it makes of each calibration row stays at home, unless a monitor is to have it."""
+    packed = packed_of(gates / kind, GATE, tmp_path / "packed", for_monitor)
     outputs = ClassifierOutputs.load(gates / "outputs" / "test")
     expected = Gate.load(gates / kind).decide(outputs, top=3).table()
     assert Gate.load(packed).decide(outputs, top=3).table().equals(expected)
     assert digest_of_gate(packed) == digest_of_gate(gates / kind)
     unpacked, theirs = contents(as_folder(packed, "gate.json")), contents(gates / kind)
-    assert unpacked == {name: content for name, content in theirs.items() if name != ".lock"}
+    assert JUDGED in theirs
+    stays = {".lock"} if for_monitor else {".lock", JUDGED}
+    assert unpacked == {name: content for name, content in theirs.items() if name not in stays}
+    assert (Gate.load(packed).judged is not None) == for_monitor
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -124,6 +129,14 @@ def test_files_that_are_not_its_own_stay_at_home(tmp_path: Path) -> None:
         (folder / name).write_text("{}", encoding="utf-8")
     shared = Shared.of(str(folder), ORACLE)
     assert set(shared.files) == {"oracle.json", "oracle.safetensors", "evidence.safetensors", "fit_rows.safetensors"}
+
+
+def test_calibration_rows_that_are_not_there_cannot_be_shared(gates: Path, tmp_path: Path) -> None:
+    packed = packed_of(gates / "mcp", GATE, tmp_path / "packed")
+    with pytest.raises(SteepslopeError, match=r"packed: for_monitor: expected a gate with judged\.safetensors, found"):
+        Shared.of(str(packed), GATE, for_monitor=True)
+    with pytest.raises(SteepslopeError, match="for_monitor: expected a gate with"):
+        Shared.of(str(gates / "columns-oracle"), ORACLE, for_monitor=True)
 
 
 def test_what_was_packed_can_be_shared_again(gates: Path, tmp_path: Path) -> None:

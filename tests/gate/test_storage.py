@@ -138,6 +138,21 @@ def test_cards_of_others_are_named(change: dict[str, object], expected: str, gat
     assert "gate.json" in str(caught.value)
 
 
+def test_what_it_makes_of_its_calibration_rows_may_be_left_out_but_not_changed(gates: Path, tmp_path: Path) -> None:
+    shutil.copytree(gates / "free", tmp_path / "gate")
+    outputs, judged = ClassifierOutputs.load(gates / "outputs" / "test"), tmp_path / "gate" / "judged.safetensors"
+    judged.write_bytes((gates / "mcp" / judged.name).read_bytes())
+    with pytest.raises(SteepslopeError, match=r"judged\.safetensors: expected the gate's own file, found another"):
+        Gate.load(tmp_path / "gate")
+    judged.unlink()
+    gate = Gate.load(tmp_path / "gate")
+    assert gate.judged is None
+    assert gate.decide(outputs, top=2).table().equals(Gate.load(gates / "free").decide(outputs, top=2).table())
+    judged.mkdir()
+    with pytest.raises(SteepslopeError, match=r"judged\.safetensors: expected the gate's own file, found none"):
+        Gate.load(tmp_path / "gate")
+
+
 def test_one_gate_replaces_another_and_leaves_nothing_of_it(gates: Path, tmp_path: Path) -> None:
     for kind in ("free", "temperature", "mcp", "columns", "free"):
         Gate.load(gates / kind).save(tmp_path)

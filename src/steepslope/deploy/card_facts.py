@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from steepslope.deploy.sharing import GATE, Shared
@@ -11,7 +12,8 @@ from steepslope.oracle.storage import CODE
 
 SHOWN = 20  # names of classes
 PLACED = ("checkpoint:", "onnx:")  # classifiers that lie on somebody's machine
-POINTS = ("/points", ":points")  # arrays of an index of neighbours, which has a row for each reference
+POINTS, SQUARES = "points", "squares"  # arrays of an index of neighbours, which have a row for each reference
+ERRORS_ARRAY, HASHES_ARRAY, JUDGED_ARRAY = "errors:", "fit_rows:hashes", "judged:"  # where these stand in the names
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -160,29 +162,67 @@ def limits(shared: Shared) -> Iterator[str]:
 
 
 def inside(shared: Shared, shapes: Shapes, has_paths: bool) -> Iterator[str]:
-    """Yield what of the rows that it learnt from can be read off its arrays, by their shapes."""
-    yield from (_in_array(name, shape) for name, shape in shapes.items() if name.endswith(POINTS))
+    """Yield what of the rows that it learnt from can be read off its arrays, and which arrays these are."""
+    points = [name for name in shapes if re.split("[/:]", name)[-1] == POINTS]
+    yield from (_in_array(name, shapes[name], shapes) for name in points)
     record = None if shared.oracle is None else shared.oracle.record_
     if record is not None and len(record.rows):
         told = "id and logits" if record.rows.told_by == "ids" else "logits and label"
         yield (
-            f"**Hashes** of 64 bits of the {len(record.rows):,} rows that the oracle was fitted on: whoever has a "
-            f"row's {told} can tell whether it was among these."
+            f"**Hashes** of 64 bits of the {len(record.rows):,} rows that the oracle was fitted on "
+            f"({_named(shapes, HASHES_ARRAY)}): whoever has a row's {told} can tell whether it was among these."
         )
     if shared.kind == GATE and shared.gate is not None:
-        yield f"**Confidences** of the {len(shared.gate.of_errors):,} calibration rows that were wrong, without ids."
-    if shared.oracle is not None and shared.oracle.is_image_oracle:
-        yield "**Weights of a net that was trained on images**, which may have memorised some of them."
-    else:
-        yield "**Sums over rows**, such as weights, means and percentiles."
+        yield (
+            f"**Confidences** of the {len(shared.gate.of_errors):,} calibration rows that were wrong, without ids "
+            f"({_named(shapes, ERRORS_ARRAY)})."
+        )
+        yield _of_calibration(shared.gate, _named(shapes, JUDGED_ARRAY))
+    yield from _sums(shared, shapes)
     if has_paths:
         yield "**Paths** of the machine on which it was made, in `config.json`."
 
 
-def _in_array(name: str, shape: tuple[int, ...]) -> str:
-    count, width = shape[0], shape[1] if len(shape) > 1 else 1
+def _named(shapes: Shapes, start: str) -> str:
+    """Return the names of arrays, with their marks, whose names begin so, below the oracle's folder or not."""
+    return ", ".join(f"`{name}`" for name in shapes if name.removeprefix("oracle/").startswith(start))
+
+
+def _of_calibration(gate: Gate, names: str) -> str:
+    if names:
+        return (
+            f"**What the gate makes of each of the {gate.n:,} calibration rows**, in their order, without ids: "
+            f"P(correct), the classifier's probability, whether it is correct, and whether it is accepted ({names})."
+        )
     return (
-        f"**Features of {count:,} rows**, {width} numbers each, in the order of their classes (`{name}`), with which "
+        f"Left out is what the gate makes of each of the {gate.n:,} calibration rows. Decisions do not need it; "
+        "`steepslope monitor` takes labelled outputs in its place (`--calibration`)."
+    )
+
+
+def _sums(shared: Shared, shapes: Shapes) -> Iterator[str]:
+    """Yield what the arrays are that have no row for each of some rows, by their files."""
+    others = [name for name in shapes if not _is_by_row(name)]
+    files = ", ".join(f"`{file}:`" for file in dict.fromkeys(name.partition(":")[0] for name in others))
+    if shared.oracle is not None and shared.oracle.is_image_oracle:
+        yield f"**Weights of a net that was trained on images**, which may have memorised some of them (in {files})."
+    elif others:
+        yield f"**Sums over rows**, such as weights, means and percentiles: all other arrays in {files}."
+    else:
+        yield "**Sums over rows**, such as those of the certificate, in `config.json`."
+
+
+def _is_by_row(name: str) -> bool:
+    own = name.removeprefix("oracle/")
+    return own.startswith((ERRORS_ARRAY, HASHES_ARRAY, JUDGED_ARRAY)) or re.split("[/:]", name)[-1] in (POINTS, SQUARES)
+
+
+def _in_array(name: str, shape: tuple[int, ...], shapes: Shapes) -> str:
+    count, width = shape[0], shape[1] if len(shape) > 1 else 1
+    lengths = name.removesuffix(POINTS) + SQUARES
+    named = f"`{name}`; their squared lengths: `{lengths}`" if lengths in shapes else f"`{name}`"
+    return (
+        f"**Features of {count:,} rows**, {width} numbers each, in the order of their classes ({named}), with which "
         "new rows are compared: of reference rows, usually the classifier's training images, of rows that the oracle "
         "was fitted on, or of altered copies of these. From features, something of an image can often be recovered, "
         "and whoever has the image can tell whether it is among them."

@@ -52,6 +52,24 @@ class PredictOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShareOptions:
+    """Who can read what is shared, and how much of the calibration rows it has.
+
+    Parameters
+    ----------
+    public
+        Make the repository public, or upload to a public one. Without it a new one is private, and a public one is
+        refused.
+    for_monitor
+        Share also what a gate keeps of each calibration row: P(correct), the classifier's probability, whether it is
+        correct and accepted. Without it, monitor takes --calibration.
+    """
+
+    public: bool = False
+    for_monitor: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class CardOptions:
     """What a model card tells beside what is shared.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
-from steepslope.gate.storage import digest_of_gate, gate_folder
+from steepslope.gate.storage import JUDGED, digest_of_gate, gate_folder
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.storage import oracle_folder
 from steepslope.utilities.files import require_no_file, staged_folder
@@ -59,13 +59,24 @@ class Shared:
         return digest_of_gate(self.folder) if self.kind == GATE else None
 
     @classmethod
-    def of(cls, name: str, kind: str, backbones: Collection[str] = ()) -> Shared:
-        """Return the gate or oracle of a name, as :meth:`Gate.load` and :meth:`Oracle.load` take it."""
+    def of(cls, name: str, kind: str, backbones: Collection[str] = (), for_monitor: bool = False) -> Shared:
+        """Return the gate or oracle of a name, as :meth:`Gate.load` and :meth:`Oracle.load` take it.
+
+        What a gate keeps of each calibration row is shared only ``for_monitor``.
+
+        Raises
+        ------
+        SteepslopeError
+            If there is no such gate or oracle, or a gate for a monitor keeps nothing of its calibration rows.
+        """
         model = _loaded(name, kind, backbones)
+        if for_monitor and (not isinstance(model, Gate) or model.judged is None):
+            raise SteepslopeError(f"for_monitor: expected a gate with {JUDGED}, found none", name)
         with tempfile.TemporaryDirectory() as written:
             model.save(written)
             found = (path for path in Path(written).rglob("*") if path.is_file())
-            files = tuple(sorted(path.relative_to(written).as_posix() for path in found))
+            names = {path.relative_to(written).as_posix() for path in found}
+        files = tuple(sorted(names if for_monitor else names - {JUDGED}))
         return cls(name, model, FOLDERS[kind](name), files)  # what else lies there, such as a training's, is not shared
 
     def pack(self, out: Path, backbones: Collection[str] = ()) -> None:

@@ -3,8 +3,8 @@
 ``gate.json``, written last, with the certificates, P(correct), the classes, the classifier's spec, digest and
 transform, the digests of all other files, and a digest of all of these; ``certificate.md`` with the promise in words;
 ``errors.safetensors`` with the confidences of the wrong calibration rows; ``judged.safetensors`` with what the gate
-thinks of all of them, which earlier versions did not write; the oracle in a folder of its own, or what the score has
-learnt.
+thinks of all of them, which earlier versions did not write, and which a copy may leave out: it serves monitoring alone;
+the oracle in a folder of its own, or what the score has learnt.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ VERSION = 1
 DIGEST = "digest"
 EXPECTED = "a calibrated gate"
 AGAIN = "calibrate it again, or copy the folder as a whole"
+OPTIONAL = (JUDGED,)  # files that may be left out; where one is, it has to be the gate's own
 
 
 def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) -> None:
@@ -109,7 +110,7 @@ def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, An
         "of_errors": of_errors, "n": positive(card, "rows", path), "aims": aims, "judge": judge,
         "by": field(card, "by", (str, type(None)), path),
         "classes": checked_classes(classes, len(classes)) if classes else None, "origin": Origin.read(card, path),
-        "judged": JudgedRows.read(load_arrays(folder / JUDGED), folder / JUDGED) if JUDGED in files else None,
+        "judged": _read_judged(folder / JUDGED) if JUDGED in files else None,
     }  # fmt: skip
 
 
@@ -125,8 +126,14 @@ def _read_judge(folder: Path, card: Mapping[str, Any], backbones: Collection[str
     return Judge.read(folder, judged, path, backbones)
 
 
+def _read_judged(path: Path) -> JudgedRows | None:
+    return JudgedRows.read(load_arrays(path), path) if path.exists() else None
+
+
 def _require_own_files(folder: Path, digests: Mapping[str, str]) -> None:
     for name, digest in digests.items():
+        if name in OPTIONAL and not (folder / name).exists():
+            continue
         if _digest_of_file(folder / name) != digest:
             raise SteepslopeError(f"expected the gate's own file, found another: {AGAIN}", folder / name)
 

@@ -108,7 +108,9 @@ def upload(folder: Path, repository: Repository, private: bool, message: str) ->
 
 def _require_own(hub: Any, found: Any, private: bool, place: str) -> None:
     if private and not found.private:
-        raise SteepslopeError("expected a private repository, found a public one: make it private first", place)
+        raise SteepslopeError(
+            "expected a private repository, found a public one: give --public, or make it private", place
+        )
     files = {one.rfilename for one in found.siblings or ()} - {".gitattributes", "README.md"}
     if not files:
         return

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
 MANY = 50  # names are too many to list
+USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")  # key:secret@ in a URL
+QUERY = re.compile(r"(?<!paths:)(https?://[^\s?'\"]*)\?[^\s'\"]*")  # its signature; that of a paths: spec names columns
 Kinds = type[Exception] | tuple[type[Exception], ...]
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whose URLs have neither user nor password, nor, on web servers, a query, such as a signature.
+
+    >>> without_secrets("images:s3://key:secret@lake/a"), without_secrets("https://host/a.png?sig=1 is gone")
+    ('images:s3://lake/a', 'https://host/a.png is gone')
+    >>> without_secrets("paths:https://me:secret@host/a.csv?path=place")
+    'paths:https://host/a.csv?path=place'
+    """
+    return QUERY.sub(r"\1", USER.sub("", text))
 
 
 class SteepslopeError(ValueError):
     """Bad input or an undefined result; its message is one line: where, what was expected, what was found.
 
-    ``place`` is the file, folder, option or argument with which the message begins, where it begins with one.
+    ``place`` is the file, folder, option or argument with which the message begins, where it begins with one. What
+    could be a secret in a URL is left out (:func:`without_secrets`).
 
     >>> error = SteepslopeError("expected an image, found text", "photos/cat.png")
     >>> str(error), error.place
@@ -25,12 +40,13 @@ class SteepslopeError(ValueError):
     """
 
     def __init__(self, message: str, place: str | Path | None = None) -> None:
-        super().__init__(message if place is None else f"{place}: {message}")
-        self.place = None if place is None else str(place)
+        self.place = None if place is None else without_secrets(str(place))
+        super().__init__(without_secrets(message if place is None else f"{place}: {message}"))
 
     def within(self, place: str | Path) -> SteepslopeError:
         """Return the same error with a place around it; itself if it names that place, or a file inside, already."""
-        inside = self.place is not None and (self.place == str(place) or self.place.startswith(f"{place}{os.sep}"))
+        outer = without_secrets(str(place))
+        inside = self.place is not None and (self.place == outer or self.place.startswith(f"{outer}{os.sep}"))
         return self if inside else type(self)(str(self), place)
 
 
@@ -82,7 +98,7 @@ def located(place: str | Path) -> Iterator[None]:
 
 def reason_of(error: Exception, longest: int | None = None) -> str:
     """Return an exception's message on one line, cut to ``longest`` characters, or else the name of its kind."""
-    return " ".join(str(error).split())[:longest] or type(error).__name__
+    return " ".join(without_secrets(str(error)).split())[:longest] or type(error).__name__
 
 
 @contextmanager

@@ -49,6 +49,16 @@ def test_paths_are_relative_absolute_or_urls(home: Path) -> None:
     assert part.fingerprint() != data.fingerprint() == opened(f"paths:{home}/files.parquet").fingerprint()
 
 
+def test_secrets_in_urls_are_in_no_id(home: Path) -> None:
+    paths = ["http://me:secret@host/a.png?signature=secret", "s3://key:secret@lake/b?c.png"]
+    data = opened(f"paths:{write(home, path=paths)}")
+    assert [*data.ids] == ["http://host/a.png", "s3://lake/b?c.png"]
+    assert [*opened(f"paths:{write(home, path=paths, id=['a', 'b'])}").ids] == ["a", "b"]
+    twice = write(home, path=["http://host/a.png?n=1", "http://host/a.png?n=2"])
+    with pytest.raises(SteepslopeError, match=r"found 'http://host/a\.png' 2 times \(.*give a column of ids"):
+        opened(f"paths:{twice}")
+
+
 def test_a_table_in_a_store_has_paths_from_there(home: Path) -> None:
     system, path = fsspec.core.url_to_fs("memory://of-a-table/below")
     system.pipe(f"{path}/files.csv", b"path\na b/1.png\n")

@@ -17,7 +17,11 @@ import pytest
 
 from steepslope.cli import main
 from steepslope.data.class_names import ClassNames
+from steepslope.data.datasets import parse_dataset
+from steepslope.data.decoding import decoded, unreadable
 from steepslope.data.images import Divisible
+from steepslope.data.remote_files import open_remote_folder
+from steepslope.data.urls import Listed
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from tests.images import PIXELS, opened, png, write_shard
@@ -66,6 +70,26 @@ def server(photos: Path) -> Iterator[str]:
         thread.join()
 
 
+def test_each_file_is_looked_at_once_however_many_classes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing of 300 folders with 20 files each takes a few looks a file, not one for each folder."""
+    looks = 0
+
+    class Name(str):
+        def startswith(self, *words: object) -> bool:
+            nonlocal looks
+            looks += 1
+            return super().startswith(*words)  # type: ignore[arg-type]
+
+    names = [f"class{folder:03d}/{number}.png" for folder in range(300) for number in range(20)]
+    files = [Listed(name, Name(name), 1) for name in names]
+    monkeypatch.setattr("steepslope.data.remote_files.files_below", lambda url: files)
+    found = open_remote_folder("memory://of-many", ClassNames())
+    assert found.ids == names
+    assert found.labels is not None
+    np.testing.assert_array_equal(found.labels, np.repeat(np.arange(300), 20))
+    assert looks <= 3 * len(files)
+
+
 def test_a_store_has_the_rows_of_the_folder(photos: Path, store: str) -> None:
     local, remote = opened(f"images:{photos}"), opened(f"images:{store}")
     assert [*remote.ids] == [*local.ids] == NAMES
@@ -102,6 +126,18 @@ def test_a_web_server_is_read_by_worker_processes_too(photos: Path, server: str,
     local, remote = (ClassifierOutputs.load(tmp_path / name) for name in ("local", "remote"))
     np.testing.assert_array_equal(local.logits, remote.logits)
     assert [*remote.require("ids")] == NAMES
+
+
+def test_secrets_of_an_image_that_cannot_be_read_are_in_no_error(server: str, tmp_path: Path) -> None:
+    place = server.replace("://", "://me:secret@")
+    (tmp_path / "files.csv").write_text(f"path\n{place}no.png?signature=secret\n{place}c/words.txt?signature=secret\n")
+    data = opened(f"paths:{tmp_path}/files.csv")
+    assert [*data.ids] == [f"{server}no.png", f"{server}c/words.txt"]
+    for row in range(2):
+        reason = decoded(data, row, lambda picture: picture)
+        assert isinstance(reason, str)
+        assert "secret" not in reason + str(unreadable(data, row, reason))
+    assert str(parse_dataset(f"images:{place}a?signature=secret")) == f"images:{server}a"
 
 
 def test_arrays_in_a_store(store: str) -> None:

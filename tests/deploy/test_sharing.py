@@ -179,6 +179,9 @@ def test_local_paths() -> None:
         "oracle/oracle.json": {"made": {"content of /data/a b": "12", "reference": ["C:\\data", "plain", "a/b"]}},
     }
     assert local_paths({"cards": cards}) == ["/data/a b", "/home/me/net", "C:\\data", "~/x"]
+    relative = {"classifier": {"spec": "checkpoint:runs/net"}, "made": {"outputs": "o", "content of o": "12"}}
+    relative["made"] |= {"data": "corrupt:fog:3/images:photos", "reference": "images:s3://lake/a", "loss": "focal"}
+    assert local_paths({"cards": {"gate.json": relative}}) == ["o", "photos", "runs/net", "s3://lake/a"]
     assert local_paths({}) == []
 
 

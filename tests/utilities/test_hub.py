@@ -79,12 +79,19 @@ def test_results_tell_two_revisions_apart(folder: Path, repos: dict[str, Repo]) 
     assert made == {"command": "evaluate", "scores": ["mcp", "hub:me/gate"], "commit of hub:me/gate": commit}
 
 
-def test_without_network_the_cache_is_taken(folder: Path, repos: dict[str, Repo], tmp_path: Path) -> None:
+def test_without_network_the_cache_is_taken(
+    folder: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     commit = upload(folder, Repository("me/gate"), False, "A gate")
     known = snapshot("hub:me/gate")
+    assert capsys.readouterr().err == ""
     with pytest.MonkeyPatch.context() as patch:
         speaking_to(patch, NOWHERE, tmp_path / "cache")
         assert snapshot("hub:me/gate") == snapshot(f"hub:me/gate@{commit}") == known
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.startswith("hub:me/gate: the Hub was not reached (")
+        assert second.startswith(f"hub:me/gate@{commit}: the Hub was not reached (")
+        assert first.endswith(f": commit {commit} is taken from the cache")
         for name in ("hub:me/other", "hub:me/gate@v1"):
             with pytest.raises(SteepslopeError, match="the Hub cannot be reached, and its cache on this machine does"):
                 snapshot(name)
@@ -93,6 +100,7 @@ def test_without_network_the_cache_is_taken(folder: Path, repos: dict[str, Repo]
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         hub.snapshot.cache_clear()
         assert snapshot("hub:me/gate") == known
+        assert f"commit {commit} is taken from the cache" in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_one_line(folder: Path, repos: dict[str, Repo]) -> None:

@@ -15,6 +15,14 @@ from steepslope.utilities.results import MADE, Result, made_by
 THING = Result("a thing", ("first.txt", "last.txt"), card="made.json")
 
 
+def test_secrets_in_urls_are_not_kept() -> None:
+    data = ("images:https://me:secret@host/a?signature=secret", "paths:s3://key:secret@lake/a.csv?path=place")
+    made = made_by("fit", {"data": data, "settings": {"reference": "wds:gs://token:secret@lake/a.tar"}})
+    assert made["data"] == ["images:https://host/a", "paths:s3://lake/a.csv?path=place"]
+    assert made["reference"] == "wds:gs://lake/a.tar"
+    assert "secret" not in json.dumps(made)
+
+
 def test_options_and_contents_decide(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "logits.npy").write_bytes(b"12")

@@ -21,7 +21,7 @@ from steepslope.data.path_table import look_at_path_table, open_path_table
 from steepslope.data.shifted import Shifted, ShiftSpec
 from steepslope.data.torchvision_data import load_torchvision, look_at_torchvision
 from steepslope.data.webdataset_data import look_at_shards, open_shards
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, require_known, without_secrets
 
 NO_NAMES = ClassNames()
 SPLIT_SEED = 42  # of the hold-out split
@@ -130,9 +130,9 @@ class DatasetSpec:
 
     @property
     def name(self) -> str:
-        """The spec without its split."""
+        """The spec without its split, as it is recorded and shown: its URLs without passwords and signatures."""
         shifts = "".join(f"{shift}/" for shift in self.shifts)
-        return shifts + ":".join(part for part in (self.scheme, self.argument) if part)
+        return without_secrets(shifts + ":".join(part for part in (self.scheme, self.argument) if part))
 
 
 def parse_dataset(spec: str) -> DatasetSpec:

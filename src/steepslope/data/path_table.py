@@ -20,7 +20,7 @@ from steepslope.data.class_names import ClassNames, in_order
 from steepslope.data.imagefolder import size_of
 from steepslope.data.images import ALL, Labels, Picture, decode_bytes, decode_file, labels_at
 from steepslope.data.urls import as_path, filesystem, is_url, read
-from steepslope.errors import SteepslopeError, explained, unknown_name
+from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
 from steepslope.utilities.files import digest_of
 from steepslope.utilities.queries import parse_query
 
@@ -63,8 +63,8 @@ class ListedImages:
 def open_path_table(argument: str, names: ClassNames) -> ListedImages:
     """Open ``paths:FILE[?path=COLUMN&id=COLUMN&label=COLUMN]``; FILE may be a URL.
 
-    A relative path is one from the folder of the file. Ids are the paths as they stand, where there is no column of
-    ids. Labels are numbers, or names of classes; without such a column there are none.
+    A relative path is one from the folder of the file. Where there is no column of ids, these are the paths, and URLs
+    without passwords and signatures. Labels are numbers, or names of classes; without such a column there are none.
 
     Raises
     ------
@@ -74,10 +74,11 @@ def open_path_table(argument: str, names: ClassNames) -> ListedImages:
     file, options = look_at_path_table(argument)
     table = _read(file)
     paths = _texts(table, options.get("path", "path"), file)
-    ids = paths if _lacks(table, "id", options) else _texts(table, options.get("id", "id"), file)
+    by_path = _lacks(table, "id", options)
+    ids = [*map(without_secrets, paths)] if by_path else _texts(table, options.get("id", "id"), file)
     name, count = Counter(ids).most_common(1)[0]
     if count > 1:
-        hint = "" if ids is not paths else " (where a path may be there twice, give a column of ids)"
+        hint = " (where a path may be there twice, give a column of ids)" if by_path else ""
         raise SteepslopeError(f"expected each id once, found {name!r} {count} times{hint}", file)
     places = [_place(path, file) for path in paths]
     if _lacks(table, "label", options):

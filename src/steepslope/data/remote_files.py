@@ -60,7 +60,12 @@ def open_remote_folder(url: str, names: ClassNames) -> RemoteFiles:
     """List the files of all class folders below a URL; names become labels as those of a local folder do."""
     files = [one for one in files_below(url) if not one.name.startswith(".")]
     _require_unshifted(url, files)
-    folders = sorted({one.name.partition("/")[0] for one in files if "/" in one.name})
+    by_folder: dict[str, list[Listed]] = {}
+    for one in files:
+        folder, below, _ = one.name.partition("/")
+        if below:
+            by_folder.setdefault(folder, []).append(one)
+    folders = sorted(by_folder)
     if not folders:
         raise SteepslopeError("expected one subfolder a class, found none", url)
     if not names.known:
@@ -69,7 +74,7 @@ def open_remote_folder(url: str, names: ClassNames) -> RemoteFiles:
     label_of = {name: names.label(name, f"{url}/{name}") for name in folders}
     found: list[Listed] = []
     for name in folders:
-        found += _images([one for one in files if one.name.startswith(f"{name}/")], f"{url}/{name}")
+        found += _images(by_folder[name], f"{url}/{name}")
     labels = [label_of[one.name.partition("/")[0]] for one in found]
     return RemoteFiles(url, found, np.array(labels, dtype=np.int64), in_order(names.known))
 

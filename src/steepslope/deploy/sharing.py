@@ -24,7 +24,8 @@ GATE, ORACLE = "gate", "oracle"  # the kinds
 FOLDERS: dict[str, Callable[[str], Path]] = {GATE: gate_folder, ORACLE: oracle_folder}
 README = "README.md"
 FILES = (README, TENSORS, CONFIG)
-LOCAL = re.compile(r"(?:^|[:=\s])((?:/|~|[A-Za-z]:\\)\S.*)")  # a path of this machine, in a spec or alone
+LOCAL = re.compile(r"(?:^|[:=\s])((?:/|~|[A-Za-z]:\\)\S.*)")  # an absolute path of this machine, in a spec or alone
+PLACED = re.compile(r"(?:^content of |(?:^|/)(?:checkpoint|onnx|images|imagefolder|paths|wds|idx):)(\S.*)")  # any path
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +99,11 @@ def _loaded(name: str, kind: str, backbones: Collection[str]) -> Gate | BaseOrac
 
 
 def local_paths(config: Mapping[str, Any]) -> list[str]:
-    """Return the paths of this machine that a config holds, such as those of the outputs that were fitted on."""
-    found = (LOCAL.search(text) for text in _texts(config.get("cards")))
+    """Return the paths, relative ones too, and URLs that a config holds, such as those of the outputs fitted on.
+
+    A relative path is known by its spec, or by the stamp that a command keeps of each file and folder that it reads.
+    """
+    found = (PLACED.search(text) or LOCAL.search(text) for text in _texts(config.get("cards")))
     return sorted({one[1] for one in found if one is not None})
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.utilities.extras import require_extra
 from steepslope.utilities.packed_config import CONFIG, LIBRARY, TENSORS, packed_kind
+from steepslope.utilities.progress import console
 
 HUB = "hub:"
 LONGEST = 200  # characters of the Hub's own words that are shown
@@ -53,7 +54,7 @@ def is_hub(name: str | Path) -> bool:
 def snapshot(name: str) -> Path:
     """Return the folder in the Hub's cache with a repository's packed files; its own name is the commit.
 
-    Where the Hub cannot be reached, the cache is taken as it is.
+    Where the Hub cannot be reached, the cache is taken as it is, and a notice tells which commit that is.
 
     Raises
     ------
@@ -62,24 +63,27 @@ def snapshot(name: str) -> Path:
     """
     repository, hub = Repository.of(name), _library(name)
     with hub_errors(name, repository):
-        known = {"revision": repository.revision, "local_files_only": not _is_reachable(hub, repository)}
+        reason = _unreachable(hub, repository)
+        known = {"revision": repository.revision, "local_files_only": reason is not None}
         folder = Path(hub.hf_hub_download(repository.name, CONFIG, **known)).parent
         if packed_kind(folder) is None:
             raise SteepslopeError(NOT_PACKED, name)
         hub.hf_hub_download(repository.name, TENSORS, **{**known, "revision": folder.name})
+        if reason is not None:
+            console().print(f"{name}: the Hub was not reached ({reason}): commit {folder.name} is taken from the cache")
         return folder
 
 
-def _is_reachable(hub: Any, repository: Repository) -> bool:
-    """Return whether the Hub can be reached, asked once; raise if it answers that there is no such repository."""
+def _unreachable(hub: Any, repository: Repository) -> str | None:
+    """Return why the Hub cannot be reached, or None; raise if it answers that there is no such repository."""
     errors = import_module("huggingface_hub.errors")
     try:
         hub.HfApi(library_name=LIBRARY).model_info(repository.name, revision=repository.revision)
     except (OSError, errors.HTTPError) as error:
         if isinstance(error, errors.HfHubHTTPError):
             raise
-        return False
-    return True
+        return reason_of(error, LONGEST)
+    return None
 
 
 def commit_of(name: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, without_secrets
 from steepslope.utilities.files import digest_of, read_json
 from steepslope.utilities.hub import commit_of, is_hub
 
@@ -26,7 +26,7 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides a result, as JSON holds it: a command's options, and stamps of the files that they name.
 
     A stamp changes with the names, sizes and times of what would be read; a copy made elsewhere is another file.
-    Of what lies on the Hub, the commit is kept.
+    Of what lies on the Hub, the commit is kept. URLs are kept without passwords and signatures.
 
     >>> made_by("fit", {"seed": 0, "hidden": (64, 32), "out": "runs/mine", "outputs": "no/such.npz"})
     {'command': 'fit', 'seed': 0, 'hidden': [64, 32], 'outputs': 'no/such.npz'}
@@ -36,8 +36,16 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     words = [*_words(decisive.values())]
     stamps = {f"content of {word}": stamp_of(Path(word)) for word in words if _is_there(word)}
     stamps |= {f"commit of {word}": commit_of(word) for word in words if is_hub(word)}
-    made: dict[str, Any] = json.loads(json.dumps(decisive | stamps, default=str))
+    made: dict[str, Any] = _without_secrets(json.loads(json.dumps(decisive | stamps, default=str)))
     return made
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(one) for name, one in value.items()}
+    return [_without_secrets(one) for one in value] if isinstance(value, list) else value
 
 
 def _flat(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from steepslope.deploy.cluster.options import ClusterOptions
 from steepslope.deploy.cluster.source import FromCluster
 from steepslope.deploy.options import PredictOptions
 from steepslope.deploy.parts import FromImages, FromOutputs, Source
-from steepslope.deploy.prediction_file import STDOUT
+from steepslope.deploy.prediction_file import STDOUT, predict_to_file, predict_to_stdout
+from steepslope.deploy.verdict import verdicts
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evaluation.score import Resources, fit_set_of
 from steepslope.evidence.fitting import in_both
@@ -35,7 +36,7 @@ from steepslope.outputs.texts import EMPTY
 from steepslope.scores import SCORES
 from steepslope.shifts.specs import parse_data
 from steepslope.utilities.files import digest_of
-from steepslope.utilities.progress import Notice
+from steepslope.utilities.progress import Notice, console
 
 
 def judge_for(
@@ -136,6 +137,19 @@ def require_for_cluster(outputs: str | None, out: str) -> None:
 def on_engine(source: Source, cluster: ClusterOptions) -> Source:
     """Return what makes the same decisions on the engine that was chosen."""
     return FromCluster(source, cluster) if cluster.engine == "ray" and isinstance(source, FromImages) else source
+
+
+def decide(source: Source, key: dict[str, Any], out: str, replace: bool) -> None:
+    """Write the decisions to a file, or to standard output, and tell what stands out."""
+    notice = console().print
+    if out == STDOUT:
+        summary = predict_to_stdout(source, notice)
+    else:
+        summary = predict_to_file(source, Path(out), key, replace, notice)
+    for line in verdicts(source.gate, summary):
+        notice(line)
+    if out != STDOUT:
+        notice(f"decisions: {out}")
 
 
 def _groups_by(

@@ -6,7 +6,6 @@ from steepslope.deploy.cluster.options import ClusterOptions
 from steepslope.deploy.options import PredictOptions
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.reading import ReadingOptions, require_files
-from steepslope.utilities.progress import console
 
 
 def predict(
@@ -57,9 +56,8 @@ def predict(
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
-    from steepslope.commands.gates import on_engine, require_for_cluster, source_of
-    from steepslope.deploy.prediction_file import STDOUT, predict_to_file, predict_to_stdout, require_file
-    from steepslope.deploy.verdict import verdicts
+    from steepslope.commands.gates import decide, on_engine, require_for_cluster, source_of
+    from steepslope.deploy.prediction_file import require_file
 
     require_file(out, outputs, groups, reading.classes)
     if (data is None) == (outputs is None):
@@ -68,13 +66,4 @@ def predict(
     if cluster.engine == "ray":
         require_for_cluster(outputs, out)
     source, key = source_of(Path(gate), data, outputs, classifier, auxiliary, groups, backbones, options, reading)
-    source = on_engine(source, cluster)
-    notice = console().print
-    if out == STDOUT:
-        summary = predict_to_stdout(source, notice)
-    else:
-        summary = predict_to_file(source, Path(out), key, replace, notice)
-    for line in verdicts(source.gate, summary):
-        notice(line)
-    if out != STDOUT:
-        notice(f"decisions: {out}")
+    decide(on_engine(source, cluster), key, out, replace)

@@ -67,7 +67,7 @@ def read(url: str, path: str, start: int | None = None, end: int | None = None) 
 def files_below(url: str) -> list[Listed]:
     """Return all files below a URL in the order of a local folder: those of a folder before those of its subfolders.
 
-    One listing gives names and sizes: no file is asked for itself.
+    One listing gives names and sizes: no file takes a request of its own.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from PIL import Image
 from steepslope.data.class_names import ClassNames, in_order
 from steepslope.data.images import ALL, SUFFIXES, Labels, decode_image, labels_at
 from steepslope.data.urls import as_path, filesystem, is_url, read
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError, explained, without_secrets
 from steepslope.utilities.extras import require_extra
 from steepslope.utilities.files import digest_of
 
@@ -75,12 +75,12 @@ class ShardImages:
 
 
 def _folder_and_name(shard: str) -> tuple[str, str]:
-    """Cut the place of a shard.
+    """Cut the place of a shard, without what could be a secret, since ids are made of it.
 
-    >>> _folder_and_name("s3://bucket/cats/000.tar")
-    ('s3://bucket/cats', '000.tar')
+    >>> _folder_and_name("s3://bucket/cats/000.tar"), _folder_and_name("https://me:secret@host/cats/000.tar?sig=a/b")
+    (('s3://bucket/cats', '000.tar'), ('https://host/cats', '000.tar'))
     """
-    folder, _, name = shard.rpartition("/")
+    folder, _, name = without_secrets(shard).rpartition("/")
     return folder, name
 
 

@@ -69,7 +69,7 @@ def _classes(shared: Shared) -> dict[str, str]:
 
 
 def plain(text: str) -> str:
-    r"""Return text on one line, without what a page would take for its own marks.
+    r"""Return text on one line, without what Markdown or HTML would take for markup.
 
     >>> plain("a\n<b>")
     'a &lt;b>'
@@ -184,7 +184,7 @@ def inside(shared: Shared, shapes: Shapes, has_paths: bool) -> Iterator[str]:
 
 
 def _named(shapes: Shapes, start: str) -> str:
-    """Return the names of arrays, with their marks, whose names begin so, below the oracle's folder or not."""
+    """Return the names of arrays, as Markdown, that begin so, below the oracle's folder or not."""
     return ", ".join(f"`{name}`" for name in shapes if name.removeprefix("oracle/").startswith(start))
 
 

@@ -50,7 +50,7 @@ class Evaluated:
 
     @classmethod
     def of(cls, shared: Shared, options: CardOptions) -> Evaluated | None:
-        """Return what a report says of it; None where no report is given.
+        """Return what a report has about it; None where no report is given.
 
         Raises
         ------
@@ -155,7 +155,7 @@ def _evaluation(evaluated: Evaluated) -> dict[str, str]:
         "confidence, the maximum class probability (MCP):"
     )
     seen = row.get("fit_rows")
-    note = "In percent, where nothing else is said; in brackets 95 % intervals by bootstrap. TPR and TNR are at each "
+    note = "In percent unless stated otherwise; in brackets 95 % intervals by bootstrap. TPR and TNR are at each "
     note += "score's own threshold, which is not a gate's."
     note += f" **{seen:,} of these rows are those it was fitted on: the numbers are too good.**" if seen else ""
     note += "\n\n" + "\n".join(f"- {metric.title}: {metric.definition}" for metric in TABLE.values())

@@ -56,7 +56,7 @@ def serve(
     with open_socket(options.host, options.port) as bound:
         served = _served(Path(gate), options, classifier, auxiliary, backbones)
         notice(f"{gate}: {served.card.words}")
-        if not served.card.accepts_any:
+        if served.card.part != "oracle" and not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")
         address, watch = address_of(bound), None if monitor is None else _watching(monitor, served)
         ready = f"serving {options.name} on {address} (docs: {address}/docs)"

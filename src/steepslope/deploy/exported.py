@@ -1,4 +1,4 @@
-"""A gate that was exported as an ONNX file: what the file says of itself, and how it is run; free of torch.
+"""A gate that was exported as an ONNX file: what the file tells of itself, and how it is run; free of torch.
 
 The file takes ``images``, decoded and of one size, or arrays such as ``logits`` and ``features``; it gives ``label``,
 ``probability``, ``p_correct``, ``trust_logit`` and ``accepted``, and ``handed_over`` where the oracle hands over.
@@ -59,7 +59,7 @@ class ArraySpec:
 
 @dataclass(frozen=True)
 class GateCard:
-    """What a gate says of itself, as an exported file holds it.
+    """What a gate tells of itself, as an exported file holds it.
 
     ``part`` is what was exported: all, from images on, the gate from logits and further arrays on, or the oracle alone.
     ``threshold`` is the trust logit from which on predictions are accepted, None where that is not one finite number;
@@ -125,7 +125,7 @@ class GateCard:
 class ExportedGate:
     """A gate in an ONNX file, run by ONNX Runtime on the CPU.
 
-    ``inputs`` and ``outputs`` are the arrays that it takes and gives, ``card`` is what it says of itself.
+    ``inputs`` and ``outputs`` are the arrays that it takes and gives, ``card`` is what it tells of itself.
     """
 
     source: Path

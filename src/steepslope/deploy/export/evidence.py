@@ -1,4 +1,4 @@
-"""Evidence in a graph: of every kind that needs no further look at the image, the function from arrays to what it says.
+"""Evidence in a graph: of every kind that needs no further look at the image, the function from arrays to what it tells.
 
 ``COLUMNS`` has what an oracle on columns sees, ``OPINIONS`` what a fused one pools. Both hold the same names as
 :data:`~steepslope.evidence.registry.EVIDENCE` does, but for those that are ``REFUSED``.
@@ -42,8 +42,8 @@ def candidates(logits: Tensor) -> Tensor:
 
 def of_candidates(opinions: Tensor, classes: Tensor) -> Tensor:
     """Return the log-probabilities of the candidates, and of all other classes together, (m, V, K) -> (m, V, C)."""
-    m, voices, count = opinions.shape
-    listed = classes[:, None].expand(m, voices, classes.shape[1])
+    m, opinions_of_kind, count = opinions.shape
+    listed = classes[:, None].expand(m, opinions_of_kind, classes.shape[1])
     kept = opinions.gather(2, listed)
     if count > CANDIDATES:
         others = opinions.scatter(2, listed, -torch.inf).logsumexp(dim=2, keepdim=True)

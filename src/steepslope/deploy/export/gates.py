@@ -30,7 +30,7 @@ class GateGraph(nn.Module):
     def __init__(self, judge: JudgeGraph, gate: Gate | None, halved: bool = False) -> None:
         super().__init__()
         self.judge, self.gate, self.halved = judge, gate, halved
-        self.inputs = [*judge.widths, *([GROUP] if asks_for_groups(gate) else [])]
+        self.inputs = [*judge.widths, *([GROUP] if takes_groups(gate) else [])]
         self.outputs: list[str] = []
 
     def forward(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -50,7 +50,7 @@ class GateGraph(nn.Module):
         return tuple(found[name] for name in self.outputs)
 
 
-def asks_for_groups(gate: Gate | None) -> bool:
+def takes_groups(gate: Gate | None) -> bool:
     """Return whether thresholds are by groups that are not the predicted classes, and have to be given."""
     return gate is not None and gate.has_groups and gate.by != PREDICTED
 

@@ -11,7 +11,7 @@ from onnxscript import DOUBLE, INT64, UINT8, opset20 as op, script
 from onnxscript.values import Opset
 
 OWN = Opset("steepslope", 1)
-BLOCK = 16  # outputs that share a window of the input
+BLOCK = 16  # outputs that see one window of the input
 BITS, UPPER = 4194304.0, 128.0  # 2²², and 2⁷: sums of up to a thousand bytes by either part stay whole in float32
 UPPER_BITS, HALF = 32768.0, 16384.0  # 2²² / 2⁷, and half of that
 MOST = 255.0

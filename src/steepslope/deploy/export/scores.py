@@ -41,10 +41,10 @@ def _gap(logits: Tensor) -> Tensor:
 def _softmax_gap(logits: Tensor) -> Tensor:
     top, gap = is_class(logits.argmax(dim=1), logits.shape[1]), _gap(logits)
     log_first = without(logits.log_softmax(dim=1), ~top).amax(dim=1)
-    log_rest = without(log_complements(logits), ~top).amax(dim=1)
+    log_others = without(log_complements(logits), ~top).amax(dim=1)
     fraction = log_first.exp() * (1 - torch.exp(-gap))
     small = -torch.log(1 - fraction.clamp_max(0.5))
-    return torch.where(fraction < 0.5, small, -torch.logaddexp(log_rest, log_first - gap))
+    return torch.where(fraction < 0.5, small, -torch.logaddexp(log_others, log_first - gap))
 
 
 def _margin(score: Margin) -> Confidence:

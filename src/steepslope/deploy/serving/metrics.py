@@ -15,7 +15,7 @@ from steepslope.deploy.serving.served import HANDED_OVER, Rows
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-RECENT = 1_000  # predictions of which the shares are told
+RECENT = 1_000  # predictions of which the fractions are told
 
 
 class Watch(Protocol):

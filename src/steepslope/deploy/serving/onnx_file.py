@@ -33,7 +33,7 @@ class ServedFile:
 
     @property
     def card(self) -> GateCard:
-        """What the file says of itself."""
+        """What the file tells of itself."""
         return self.exported.card
 
     @property

@@ -57,7 +57,7 @@ class Served(Protocol):
 
     @property
     def card(self) -> GateCard:
-        """What the gate says of itself."""
+        """What the gate tells of itself."""
 
     @property
     def inputs(self) -> tuple[ArraySpec, ...]:
@@ -72,7 +72,7 @@ class Served(Protocol):
         """How many of the most probable classes it can give."""
 
     def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
-        """Return the rows of each request; an error says what is wrong with one of them."""
+        """Return the rows of each request; an error tells what is wrong with one of them."""
 
 
 def takes_images(served: Served) -> bool:

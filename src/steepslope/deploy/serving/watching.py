@@ -16,7 +16,7 @@ from steepslope.deploy.monitoring.storage import locked_state, read_state, write
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import Gate
 
-SECONDS = 10.0  # at most, between what is known and what the file holds
+SECONDS = 10.0  # at most, by which the file lags behind
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""Evidence in a graph: of every kind that needs no further look at the image, the function from arrays to what it tells.
+"""Evidence in a graph: of every kind that needs no further look at the image, the function from arrays to its values.
 
 ``COLUMNS`` has what an oracle on columns sees, ``OPINIONS`` what a fused one pools. Both hold the same names as
 :data:`~steepslope.evidence.registry.EVIDENCE` does, but for those that are ``REFUSED``.

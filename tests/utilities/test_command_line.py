@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from steepslope.utilities.command_line import run
+from steepslope.utilities.command_line import call, run
 
 SEEN: list[tuple[Any, ...]] = []
 
@@ -147,3 +147,17 @@ def test_words_alone_may_be_several(capsys: pytest.CaptureFixture[str]) -> None:
         assert SEEN.pop() == expected
     assert run(several, ["--out", "c"], "prog") == 2
     assert "required: FOLDER (see prog --help)" in capsys.readouterr().err
+
+
+def test_a_file_with_a_comma_in_its_name_is_one_file(tmp_path: Path) -> None:
+    odd, plain = tmp_path / "a,b.csv", tmp_path / "c.csv"
+    odd.touch()
+    found: list[tuple[str, ...]] = []
+
+    def command(files: tuple[str, ...] = ()) -> None:
+        """Take files."""
+        found.append(files)
+
+    for words in (["--files", str(odd), str(plain)], [f"--files={odd}", str(plain)], ["--files", str(odd)]):
+        assert call(command, words, "command") == 0
+    assert found == [(str(odd), str(plain)), (str(odd), str(plain)), (str(odd),)]

@@ -7,14 +7,16 @@ class with a field ``parameters`` gives the losses' parameters.
 
 import argparse
 import inspect
+import json
 import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 import yaml
@@ -79,7 +81,14 @@ class ListOf:
 
 
 class Parser(ArgumentParser):
-    """A parser with dashes in its options, lists with commas, and errors of one line."""
+    """A parser with dashes in its options, lists with commas, and errors of one line.
+
+    ``text_lists`` are the options that are lists of text.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.text_lists: set[str] = set()
+        super().__init__(*args, **options)
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
         """Add an option, spelt with dashes; jsonargparse itself needs its --print_config as it is."""
@@ -94,6 +103,8 @@ class Parser(ArgumentParser):
             options["default"] = ShownList(options["default"])
         own = [name for name in names if isinstance(name, str) and not name.startswith("--print_config")]
         spelt = [name.replace("_", "-") if name in own and name.startswith("--") else name for name in names]
+        if element is str:
+            self.text_lists.update(spelt)
         return super().add_argument(*spelt, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -201,7 +212,7 @@ def call(command: Command, words: list[str], prog: str) -> int:
     """Parse the words and call the command; return its exit code."""
     options, alone = option_classes(command), positional(command)
     parser = parser_of(command, prog)
-    words = words if alone else with_commas(words, parser)
+    words = words if alone else with_lists(words, parser.text_lists)
     from_file = has_presets(parser)
     values = parser.parse_args(with_preset(words) if from_file else words)
     hints = [name for name in get_type_hints(command) if name not in (*options, *alone, "return")]
@@ -214,25 +225,37 @@ def call(command: Command, words: list[str], prog: str) -> int:
     return code or 0
 
 
-def with_commas(words: list[str], parser: Parser) -> list[str]:
-    """Join the several words that a shell makes of a pattern, after an option that is a list of text, with commas.
+def with_lists(words: list[str], text_lists: Collection[str]) -> list[str]:
+    """Join the several words that a shell makes of a pattern, after an option that is a list of text, to one list.
 
-    >>> parser = Parser()
-    >>> _ = parser.add_argument("--files", type=tuple[str, ...])
-    >>> with_commas(["--files", "a.csv", "b.csv", "--seed", "1"], parser)
-    ['--files', 'a.csv,b.csv', '--seed', '1']
+    Words are split at commas, unless there is a file of that name.
+
+    >>> with_lists(["--files", "a.csv", "b.csv", "--seed", "1"], {"--files"})
+    ['--files', '["a.csv", "b.csv"]', '--seed', '1']
+    >>> with_lists(["--files=a.csv", "b.csv,c.csv"], {"--files"}), with_lists(["--files", "a,b"], {"--files"})
+    (['--files', '["a.csv", "b.csv", "c.csv"]'], ['--files', 'a,b'])
     """
-    lists = {
-        name for one in parser._actions for name in one.option_strings if getattr(one.type, "element", None) is str
-    }
-    joined: list[str] = []
-    for place, word in enumerate(words):
-        is_further = place > 1 and not word.startswith("-") and not words[place - 1].startswith("-")
-        if is_further and joined[-2:-1] and joined[-2] in lists:
-            joined[-1] = f"{joined[-1]},{word}"
+    found: list[str] = []
+    place = 0
+    while place < len(words):
+        name, is_one_word, first = words[place].partition("=")
+        place += 1
+        if name not in text_lists:
+            found.append(words[place - 1])
+            continue
+        given = [first] if is_one_word else []
+        while place < len(words) and not words[place].startswith("-"):
+            given.append(words[place])
+            place += 1
+        files = [Path(word).exists() for word in given]
+        if len(given) == 1 and not files[0]:
+            found += [name, *given]
+        elif given:
+            parts = ([word] if is_file else listed(word, str) for word, is_file in zip(given, files, strict=True))
+            found += [name, json.dumps([part for some in parts for part in some])]
         else:
-            joined.append(word)
-    return joined
+            found.append(name)
+    return found
 
 
 def positional(command: Command) -> list[str]:

@@ -234,7 +234,10 @@ def test_a_gate_of_an_earlier_version_takes_labelled_outputs(
 ) -> None:
     words = ["monitor", "--gate", str(EARLIER / "gate"), "--state", str(tmp_path / "state.json")]
     assert main(words) == 2
-    refused(capsys, "expected a gate that knows its calibration rows, found an earlier one: calibrate it anew, or give")
+    refused(
+        capsys,
+        "expected a gate that knows its calibration rows, found one of an earlier version, or shared without them: calibrate it anew, or give",
+    )
     assert main([*words, "--calibration", str(EARLIER / "outputs")]) == 0
     rows = ClassifierOutputs.load(EARLIER / "outputs")
     found = state_of(tmp_path / "state.json")

@@ -267,7 +267,8 @@ def _rows_of(gate: Gate, rows: JudgedRows | None) -> JudgedRows:
         raise SteepslopeError(f"expected a gate that accepts predictions, found one that cannot: {gate.advice}", "gate")
     known = gate.judged if rows is None else rows
     if known is None:
-        raise SteepslopeError(f"expected a gate that knows its calibration rows, found an earlier one: {AGAIN}", "gate")
+        found = "found one of an earlier version, or shared without them"
+        raise SteepslopeError(f"expected a gate that knows its calibration rows, {found}: {AGAIN}", "gate")
     if not known.accepted.any():
         raise SteepslopeError(f"expected rows of which the gate accepts some, found none of {len(known):,}", "rows")
     return known

@@ -236,7 +236,8 @@ def test_a_gate_of_an_earlier_version_takes_labelled_outputs(
     assert main(words) == 2
     refused(
         capsys,
-        "expected a gate that knows its calibration rows, found one of an earlier version, or shared without them: calibrate it anew, or give",
+        "expected a gate that knows its calibration rows, found one of an earlier version, or shared without them: "
+        "calibrate it anew, or give",
     )
     assert main([*words, "--calibration", str(EARLIER / "outputs")]) == 0
     rows = ClassifierOutputs.load(EARLIER / "outputs")

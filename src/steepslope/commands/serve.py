@@ -12,7 +12,6 @@ from steepslope.utilities.progress import console
 
 if TYPE_CHECKING:
     from steepslope.deploy.serving.served import Served
-    from steepslope.deploy.serving.watching import Watching
 
 LIBRARIES = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
@@ -58,23 +57,17 @@ def serve(
         notice(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")
-        address, watch = address_of(bound), None if monitor is None else _watching(monitor, served)
+        address, watch = address_of(bound), None
+        if monitor is not None:
+            from steepslope.deploy.serving.watching import watching  # which brings PyTorch
+
+            watch = watching(monitor, served, notice)
         ready = f"serving {options.name} on {address} (docs: {address}/docs)"
         try:
             run_server(Answers(served, options, watch), bound, lambda: notice(ready))
         finally:
             if watch is not None:
                 watch.close()
-
-
-def _watching(state: str, served: Served) -> Watching:
-    from steepslope.deploy.monitoring.words import silences
-    from steepslope.deploy.serving.watching import Watching
-
-    watch = Watching.open(state, served.card.gate, served.gate)
-    for line in silences(watch.monitor):
-        console().print(line)
-    return watch
 
 
 def _served(

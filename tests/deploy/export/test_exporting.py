@@ -215,6 +215,12 @@ def test_the_command(
     assert "outputs: trust_logit float64 (N)" in capsys.readouterr().out
 
 
+def test_nets_of_ones_own_are_named_on_the_command_line(gates: Path, tmp_path: Path) -> None:
+    words = f"export --gate {gates}/auxiliary --out {tmp_path}/gate.onnx"
+    assert main(words.split()) == 2
+    assert main(f"{words} --auxiliary {BACKBONE}".split()) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

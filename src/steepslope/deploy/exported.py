@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Part = Literal["all", "gate", "oracle"]
 Arrays = Mapping[str, NDArray[Any]]
 KEY, VERSION = "steepslope", 1  # of the metadata
+IMAGES = "images"
+GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
 PARTS = ("all", "gate", "oracle")
 NUMBER = (int, float, type(None))
 TYPES: dict[str, type[np.generic]] = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from steepslope.deploy.export.exporting import Exported
 from steepslope.deploy.export.gates import GROUP, groups_of
 from steepslope.deploy.export.oracles import HANDED_OVER, TRUST
-from steepslope.deploy.export.preprocessing import IMAGES
+from steepslope.deploy.exported import IMAGES
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate
 from steepslope.gate.decisions import REJECT

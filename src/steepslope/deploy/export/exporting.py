@@ -15,10 +15,10 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.onnx_net import exported_model
 from steepslope.deploy.export.gates import GROUP, GateGraph, groups_of
 from steepslope.deploy.export.graphs import Piece, joined, with_folded_constants
-from steepslope.deploy.export.nets import net_part, noise_part, oracle_net, prepared
+from steepslope.deploy.export.nets import net_piece, noise_piece, oracle_net, prepared
 from steepslope.deploy.export.oracles import FEATURES, LOGITS, OWN_NET, JudgeGraph
-from steepslope.deploy.export.preprocessing import IMAGES, source_channels
-from steepslope.deploy.exported import KEY, GateCard, Part
+from steepslope.deploy.export.preprocessing import source_channels
+from steepslope.deploy.exported import IMAGES, KEY, GateCard, Part
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.gate.judge import Judge
@@ -97,12 +97,12 @@ def export_oracle(judge: Judge) -> Exported:
 
 
 def _alone(graph: JudgeGraph, gate: Gate | None) -> Any:
-    names, part = _gate_part(graph, gate)
+    names, part = _gate_piece(graph, gate)
     return joined([part], list(part.takes), names)
 
 
-def _gate_part(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> tuple[list[str], Piece]:
-    """Return the names of the outputs, and the part that takes all arrays by their names."""
+def _gate_piece(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> tuple[list[str], Piece]:
+    """Return the names of the outputs, and the piece that takes all arrays by their names."""
     module = GateGraph(graph, gate, halved).eval()
     examples = {name: _example(name, graph) for name in module.inputs}
     with torch.no_grad():
@@ -137,13 +137,13 @@ def _whole(graph: JudgeGraph, gate: Gate, live: LiveNets) -> Any:
     parts = [prepared(name, one.transform, channels) for name, one in nets.items()]
     kept = {LOGITS: LOGITS, **({FEATURES: FEATURES} if FEATURES in graph.widths else {})}
     parts += [
-        net_part(name, one, kept if name == "classifier" else {FEATURES: AUXILIARY}) for name, one in nets.items()
+        net_piece(name, one, kept if name == "classifier" else {FEATURES: AUXILIARY}) for name, one in nets.items()
     ]
     if NOISE in graph.widths:
-        parts.append(noise_part("classifier", live.classifier.transform))
+        parts.append(noise_piece("classifier", live.classifier.transform))
     if isinstance(oracle, ImageOracle):
         parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
-    names, decides = _gate_part(graph, gate, live.options.features == "float16")
+    names, decides = _gate_piece(graph, gate, live.options.features == "float16")
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
     return joined([*parts, decides], inputs, names)
 

@@ -14,7 +14,8 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.onnx_net import OnnxNet, exported_model
 from steepslope.data.transforms import Transform
 from steepslope.deploy.export.graphs import Piece
-from steepslope.deploy.export.preprocessing import IMAGES, PIXELS, preprocessing
+from steepslope.deploy.export.preprocessing import PIXELS, preprocessing
+from steepslope.deploy.exported import IMAGES
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.noise import noise_estimates
 from steepslope.oracle.on_images import ImageOracle
@@ -45,12 +46,12 @@ class _Noise(nn.Module):
 
 
 def prepared(name: str, transform: Transform, channels: int) -> Piece:
-    """Return the part that prepares decoded images for a net: ``images`` to the net's own ``pixels``."""
+    """Return the piece that prepares decoded images for a net: ``images`` to the net's own ``pixels``."""
     return Piece(f"prepare_{name}", preprocessing(transform, channels), {IMAGES: IMAGES}, {PIXELS: f"{name}_{PIXELS}"})
 
 
-def net_part(name: str, classifier: Classifier, gives: dict[str, str]) -> Piece:
-    """Return the part that runs a net; ``gives`` are the names that its features, or logits, have in the whole.
+def net_piece(name: str, classifier: Classifier, gives: dict[str, str]) -> Piece:
+    """Return the piece that runs a net; ``gives`` are the names that its features, or logits, have in the whole.
 
     Raises
     ------
@@ -96,8 +97,8 @@ def _shape_of(value: Any) -> Any:
     return value.type.tensor_type.shape.dim
 
 
-def noise_part(name: str, transform: Transform) -> Piece:
-    """Return the part that estimates the noise of a net's prepared images."""
+def noise_piece(name: str, transform: Transform) -> Piece:
+    """Return the piece that estimates the noise of a net's prepared images."""
     example = torch.zeros(2, transform.channels, *transform.size)
     model: Any = onnx.load_from_string(exported_model(_Noise(), example, [PIXELS], [NOISE], NOISE))
     return Piece("estimate_noise", model, {PIXELS: f"{name}_{PIXELS}"}, {NOISE: NOISE})
@@ -116,7 +117,7 @@ class _TrustLogit(nn.Module):
 
 
 def oracle_net(oracle: ImageOracle, gives: str) -> Piece:
-    """Return the part of an oracle on images: its prepared images to its trust logits, (N, 1)."""
+    """Return the piece of an oracle on images: its prepared images to its trust logits, (N, 1)."""
     transform = oracle.transform
     example = torch.randn(2, transform.channels, *transform.size, generator=torch.Generator().manual_seed(0))
     model: Any = exported_model(_TrustLogit(oracle.net), example, [PIXELS], [gives], f"oracle {oracle.backbone}")

@@ -12,10 +12,10 @@ from PIL import Image
 
 from steepslope.data.transforms import WIDEST, Transform
 from steepslope.deploy.export.resizing import AS_DOUBLE, AS_FLOAT, AS_INT64, AS_UINT8, OWN, RESIZED
+from steepslope.deploy.exported import COLOUR, GREY
 from steepslope.errors import SteepslopeError
 
-COLOUR, GREY = 3, 1
-IMAGES, PIXELS = "images", "pixels"
+PIXELS = "pixels"
 NEVER = 2**40
 
 

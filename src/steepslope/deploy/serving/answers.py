@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from steepslope.deploy.exported import Arrays, ArraySpec
+from steepslope.deploy.exported import IMAGES, Arrays, ArraySpec
 from steepslope.deploy.serving.batching import Batcher
 from steepslope.deploy.serving.bodies import Room, Seat, read_body
 from steepslope.deploy.serving.forms import file_of
@@ -21,7 +21,7 @@ from steepslope.deploy.serving.metrics import Metrics, Watch
 from steepslope.deploy.serving.options import ServeOptions
 from steepslope.deploy.serving.pictures import known_formats, picture_of, pixels_of
 from steepslope.deploy.serving.schema import LikelyClass, Verdict
-from steepslope.deploy.serving.served import HANDED_OVER, IMAGES, Rows, Served, channels_of, require_usable
+from steepslope.deploy.serving.served import HANDED_OVER, Rows, Served, channels_of, require_usable
 from steepslope.deploy.serving.tensors import arrays_of, parse_request, response_of, split_body, wanted_outputs
 
 T = TypeVar("T")

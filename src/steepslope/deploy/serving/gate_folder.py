@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from steepslope.deploy.exported import Arrays, ArraySpec, GateCard
-from steepslope.deploy.serving.served import COLOUR, GREY, HANDED_OVER, IMAGES, Rows
+from steepslope.deploy.exported import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
+from steepslope.deploy.serving.served import HANDED_OVER, Rows
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate
 from steepslope.gate.decisions import PREDICTED

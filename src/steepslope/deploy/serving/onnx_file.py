@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steepslope.deploy.exported import Arrays, ArraySpec, ExportedGate, GateCard
-from steepslope.deploy.serving.served import DECIDING, IMAGES, Rows
+from steepslope.deploy.exported import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
+from steepslope.deploy.serving.served import DECIDING, Rows
 from steepslope.errors import SteepslopeError
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.utilities.blocks import blocks

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from starlette.exceptions import HTTPException
 
 from steepslope.data.colours import as_colour, as_grey
-from steepslope.deploy.serving.served import COLOUR, GREY
+from steepslope.deploy.exported import COLOUR, GREY
 from steepslope.errors import reason_of
 
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")

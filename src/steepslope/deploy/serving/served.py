@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.deploy.exported import Arrays, ArraySpec, GateCard
+from steepslope.deploy.exported import IMAGES, Arrays, ArraySpec, GateCard
 from steepslope.errors import SteepslopeError
 
 if TYPE_CHECKING:
     from steepslope.gate import Gate
 
-GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
-IMAGES = "images"
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
 HANDED_OVER = "handed_over"
 

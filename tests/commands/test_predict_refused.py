@@ -35,7 +35,7 @@ CASES: list[tuple[str, str]] = [
     ("--gate GATES/mcp --out OUT.csv --outputs GATES/outputs/test --label-column x", "expected a .csv or .parquet"),
     ("--gate GATES/mcp --out OUT.csv --outputs FIVE.csv", "outputs: expected 10 classes, as the gate was calibrated"),
     ("--gate GATES/mcp --out OUT.csv --outputs FIVE.parquet", "outputs: expected 10 classes"),
-    ("--gate GATES/mcp --out OUT.csv --outputs TORN.parquet", "TORN.parquet: cannot be read as classifier outputs"),
+    ("--gate GATES/mcp --out OUT.csv --outputs TORN.parquet", "TORN.parquet: cannot be read as a Parquet file"),
     ("--gate GATES/mcp --out OUT.csv --outputs TORN.npz", "TORN.npz: cannot be read as classifier outputs"),
     ("--gate GATES/mcp --out OUT.csv --outputs HEADER.csv", "HEADER.csv: expected rows below the header, found none"),
     ("--gate GATES/mcp --out OUT.csv --outputs ALONE.csv", "ALONE.csv: expected logits, found only confidence"),

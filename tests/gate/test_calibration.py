@@ -9,7 +9,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Aims, threshold_sequence
 from steepslope.gate.binomial import tail
 from steepslope.gate.calibration import CalibrationRows, all_certificates, group_names
-from steepslope.gate.certify import certify
+from steepslope.gate.certify import TAKEN, certify
 from steepslope.gate.probability import ProbabilityMap
 from tests.gate.references import distinct_rows
 
@@ -89,7 +89,7 @@ def test_costs_of_one_row() -> None:
 
 def test_what_is_rejected_is_wrong_as_often_as_promised() -> None:
     rows = _rows(20_000)
-    _, found = all_certificates(rows, THRESHOLDS, Aims(reject=0.4), 0)
+    (accepted,), found = all_certificates(rows, THRESHOLDS, Aims(max_risk=(0.001,), reject=0.4), 0)
     assert found is not None
     rejected = rows.confidence <= found.threshold
     assert found.aim == "rejection"
@@ -97,8 +97,21 @@ def test_what_is_rejected_is_wrong_as_often_as_promised() -> None:
     assert (found.accepted, found.errors) == (rejected.sum(), (rejected & rows.is_correct).sum())
     assert tail(found.errors, found.accepted, 0.6) <= 0.025
     further = min(one for one in THRESHOLDS if one > found.threshold)
+    assert further < accepted.threshold
     beyond = rows.confidence <= further
     assert tail((beyond & rows.is_correct).sum(), beyond.sum(), 0.6) > 0.025
+
+
+@pytest.mark.parametrize("max_risk", [0.03, 0.05, 0.1, 0.9])
+def test_what_is_accepted_is_not_rejected_and_not_promised_to_be(max_risk: float) -> None:
+    rows = _rows(20_000)
+    accepted, found = all_certificates(rows, THRESHOLDS, Aims(max_risk=(max_risk, 0.01), reject=0.4), 0)
+    assert found is not None
+    lowest = min(one.threshold for one in accepted)
+    rejected = rows.confidence <= found.threshold
+    assert not (rejected & (rows.confidence >= lowest)).any()
+    assert (found.accepted, found.errors) == (rejected.sum(), (rejected & rows.is_correct).sum())
+    assert found.advice == ("" if rejected.any() else TAKEN)
 
 
 def test_rejection_of_nothing_and_of_all() -> None:

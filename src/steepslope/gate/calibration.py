@@ -77,7 +77,10 @@ def all_certificates(
             for risk in aims.max_risk
             for name, part in parts.items()
         )
-    return accepted, None if aims.reject is None else _rejection(rows, thresholds, aims.reject, delta)
+    if aims.reject is None:
+        return accepted, None
+    lowest = min(one.threshold for one in accepted)
+    return accepted, _rejection(rows, thresholds, lowest, aims.reject, delta)
 
 
 def _by_coverage(
@@ -107,10 +110,16 @@ def _by_costs(
         )
 
 
-def _rejection(rows: CalibrationRows, thresholds: Floats, wrong: float, delta: float) -> Certificate:
-    """Return the certificate of what is rejected: at most 1 − ``wrong`` of it is right. It is the gate upside down."""
+def _rejection(rows: CalibrationRows, thresholds: Floats, lowest: float, wrong: float, delta: float) -> Certificate:
+    """Return the certificate of what is rejected: at most 1 − ``wrong`` of it is right. It is the gate upside down.
+
+    All of it lies below the ``lowest`` threshold from which on predictions are accepted.
+    """
     upside_down = np.append(-thresholds[np.isfinite(thresholds)][::-1], -np.inf)
-    found = certify(-rows.confidence, ~rows.is_correct, upside_down, 1 - wrong, delta, aim="rejection")
+    possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
+    found = certify(
+        -rows.confidence, ~rows.is_correct, upside_down, 1 - wrong, delta, aim="rejection", possible=possible
+    )
     counts = found.accepted, found.errors
     return Certificate("rejection", -found.threshold, found.n, *counts, delta, found.max_risk, None, found.advice)
 

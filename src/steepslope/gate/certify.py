@@ -13,6 +13,7 @@ from steepslope.gate.sequence import BORNE, first_rows
 Counts = NDArray[np.int64]
 STEP = 1.05  # by which risks and numbers of rows are tried for advice
 MOST_STEPS = 120
+TAKEN = "all that could be rejected is accepted"
 EARLY = 3 / 8  # of the rows: where the first start would accept more, there is no second (LOG.md)
 
 
@@ -39,19 +40,19 @@ class Above:
         scaled = (np.round(factor * counts).astype(np.int64) for counts in (self.accepted, self.errors))
         return Above(round(factor * self.n), *scaled)
 
-    def last_passing(self, risk: float, delta: float) -> int | None:
-        """Return the last threshold of the sequence that passes its test; None if none does.
+    def last_passing(self, risk: float, delta: float, possible: int | None = None) -> int | None:
+        """Return the last threshold of the sequence, or of its first ``possible`` ones, that passes its test, or None.
 
         Each is tested at the share of ``delta`` at whose start the sequence begins, together with the shares of all
         starts from which it has passed on without a break (the fallback procedure: Wiens, 2003).
         """
         p_values, starts = tail(self.errors, self.accepted, risk), self._starts(risk, delta)
         ends = [*(place for place, _ in starts[1:]), len(p_values)]
-        level, last = 0.0, None
+        level, last, most = 0.0, None, len(p_values) if possible is None else possible
         for (place, share), end in zip(starts, ends, strict=True):
             level += share
             run = int(np.argmin(np.append(p_values[place:end] <= level, False)))
-            last = place + run - 1 if run else last
+            last = min(place + run, most) - 1 if run and place < most else last
             level = level if run == end - place else 0.0
         return last
 
@@ -83,11 +84,13 @@ def certify(
     delta: float,
     group: str | None = None,
     aim: Aim = "risk",
+    possible: int | None = None,
 ) -> Certificate:
     """Return the certificate of the lowest threshold that keeps the risk of what it accepts to ``max_risk``.
 
     With probability 1 − ``delta`` over the rows (n,), all thresholds that pass do so: each is tested by the exact tail
-    of the binomial distribution, from the highest of the sequence down, until one fails.
+    of the binomial distribution, from the highest of the sequence down, until one fails. So it may as well be the
+    lowest of the first ``possible`` ones, whatever that depends on.
 
     >>> rows = np.arange(1000)
     >>> found = certify(-rows / 1000, rows % 10 * (rows > 500) < 9, -np.linspace(0, 1, 51), 0.02, 0.05)
@@ -95,9 +98,11 @@ def certify(
     (-0.54, 541, 4, 0.0168)
     """
     above = Above.of(confidence, is_correct, thresholds)
-    last = above.last_passing(max_risk, delta)
+    last = above.last_passing(max_risk, delta, possible)
     if last is None:
-        return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, _advice(above, max_risk, delta, aim))
+        is_taken = above.last_passing(max_risk, delta) is not None
+        advice = TAKEN if is_taken else _advice(above, max_risk, delta, aim)
+        return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
     counts = int(above.accepted[last]), int(above.errors[last])
     return Certificate(aim, float(thresholds[last]), above.n, *counts, delta, max_risk, group)
 

@@ -23,7 +23,7 @@ from steepslope.evidence.neighbors import COUNTS, PRIOR, PROJECTION, RATIO_LIMIT
 from steepslope.evidence.opinions import CANDIDATES, FAR
 from steepslope.evidence.states import State
 from steepslope.scores import SCORES
-from steepslope.scores.neighbors import EPSILON, RANK
+from steepslope.scores.neighbors import EPSILON
 
 Values = Callable[[Arrays], Tensor]  # columns float64 (m, d), or opinions float64 (m, V, K)
 Build = Callable[[State, int], Values]  # of what the evidence learnt, and the number of classes
@@ -73,8 +73,7 @@ def _nearest(state: State, array: str) -> Callable[[Arrays], tuple[Tensor, Tenso
         rows = arrays[array].float()
         if projection:
             rows = (rows - projection[0]).float() @ projection[1]
-        own, squared = references.squared(rows)
-        return references.class_distances(own, squared, RANK), references.counts(own, squared, COUNTS)
+        return references.search(rows, COUNTS)
 
     return nearest
 

@@ -26,7 +26,7 @@ def handover_weight(handover: Handover) -> Callable[[Arrays], Tensor]:
         centred = (features - centre).float()
         inside = centred @ basis
         length, explained = centred.square().sum(dim=1), (inside.square() / scale).sum(dim=1)
-        distance = references.class_distances(*references.squared(inside), nearest)[:, 0]
+        distance = references.kth_distance(inside, nearest)
         unexplained = torch.maximum(length - explained, ROUNDING * length)
         logs = [torch.log(one.clamp_min(TINY)).double() for one in (distance, inside.square().sum(dim=1), unexplained)]
         looks = (centred @ direction[:, None])[:, 0].double()

@@ -1,15 +1,17 @@
-"""The nearest references in a graph: a product of matrices and the least of each class.
+"""The nearest references in a graph: products of matrices and the least of each class.
 
-References lie by class, in bins of one width that are filled up with references infinitely far away, so that the least
-of every bin is found at once. The first places of all bins come first, then the second ones, and so on, so that what
-is done to all bins is done to neighbouring numbers. Products are in float32, as in a quick search of
+References lie by class, in bins of one width that are filled up with references infinitely far away. A product for each
+place of a bin gives the distances to all bins' references at that place: what is done to all bins is done to
+neighbouring numbers, few enough to stay in the processor's caches. Likewise, classes of about as many bins are a block,
+and the first bins of its classes come first. Products are in float32, as in a quick search of
 :class:`~steepslope.estimators.neighbors.Index`, or in float64, where its distances are exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -17,155 +19,221 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.estimators.neighbors import SAME, Index
+from steepslope.estimators.neighbors import SAME, SPARE, Index
 
-ROOM = 1.25  # the most places for a reference
-WIDEST, NARROWEST = 2**13, 2**2  # of bins, where these are not as wide as the largest class
+WIDEST = 2**4  # of bins: wider ones leave more places empty
+ROOM = 1.25  # the most places for a reference, where bins can be narrower
+BLOCKS = 8  # at most: each costs some dozens of nodes
+FEW = 16  # bins of a class, which are compared in turn; of more, halves are
 ROUNDING = 1e-14  # of a squared length, in float64
-GROUP = 64  # places whose least is found first
-PAIR = 2  # the largest rank that is found where classes have several bins
 
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """Points (w·B, d) in B bins of w places, by class, with squared lengths (w·B,), infinite where a place is empty.
+    """Points, w times (B, d), in B bins of w places, by class, with squared lengths, infinite where a place is empty.
 
-    Both are float32, or float64 where distances have to be exact. ``owner`` (B,) is the class of each bin.
-    ``is_simple`` is whether each of the ``num_classes`` has one bin.
+    Both are float32, or float64 where distances have to be exact. ``blocks`` are the numbers of bins of a class, and of
+    classes, in each block; ``order`` (K,) tells where a class is among those of all blocks, ``owner`` (B,) the class of
+    each bin.
     """
 
-    points: Tensor
-    squares: Tensor
+    points: tuple[Tensor, ...]
+    squares: tuple[Tensor, ...]
     centre: Tensor
+    blocks: tuple[tuple[int, int], ...]
+    order: Tensor
     owner: Tensor
-    num_classes: int
-    is_simple: bool
 
     @classmethod
     def of(cls, index: Index, exact: bool = False) -> References:
         """Lay the references of an index out in bins."""
         sizes = np.diff(index.starts)
         width = width_of_bins(sizes)
-        bins = np.ceil(sizes / width).astype(np.int64)
-        owner, first = np.repeat(np.arange(len(sizes)), bins), np.cumsum(bins) - bins
-        number = np.arange(len(owner)) - first[owner]  # of a bin in its class
-        places = (index.starts[owner] + number * width) + np.arange(width)[:, None]
-        there = (places < index.starts[owner + 1]).ravel()
-        chosen = np.where(there, places.ravel(), 0)
+        bins = np.maximum(1, -(-sizes // width))
+        blocks, by_bins = blocks_of(bins), np.argsort(bins, kind="stable")
+        parts = np.split(by_bins, np.cumsum([count for _, count in blocks])[:-1])
+        owner = np.concatenate([np.tile(own, most) for (most, _), own in zip(blocks, parts, strict=True)])
+        number = np.concatenate([np.repeat(np.arange(most), count) for most, count in blocks])  # of a bin in its class
+        place = number * width + np.arange(width)[:, None]
+        there = place < sizes[owner]
+        chosen = np.where(there, index.starts[owner] + place, 0)
         kind = np.float64 if exact else np.float32
-        points = np.where(there[:, None], index.points[chosen], 0).astype(kind)
-        lengths_of = np.square(points).sum(axis=1) if exact else index.squares[chosen]
+        points = np.where(there[:, :, None], index.points[chosen], 0).astype(kind)
+        lengths_of = np.square(points).sum(axis=2) if exact else index.squares[chosen]
         squares = np.where(there, lengths_of, np.inf).astype(kind)
-        points_of, squares_of, centre, owner_of = map(as_tensor, (points, squares, index.centre, owner))
-        return cls(points_of, squares_of, centre, owner_of, len(sizes), bool((bins == 1).all()))
+        points_of, squares_of = (tuple(as_tensor(one) for one in some) for some in (points, squares))
+        centre, order, owner_of = map(as_tensor, (index.centre, np.argsort(by_bins), owner))
+        return cls(points_of, squares_of, centre, blocks, order, owner_of)
 
     @property
     def shape(self) -> tuple[int, int]:
         """The numbers of places in each bin, and of bins."""
-        return len(self.points) // len(self.owner), len(self.owner)
+        return len(self.points), len(self.owner)
 
-    def squared(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the queries' squared lengths, float64 (m,), and squared distances less these, (m, w·B)."""
+    def squared(self, queries: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the queries' squared lengths, float64 (m,), and w times squared distances less these, (m, B)."""
         centred = (queries - self.centre).float()
-        squared = torch.addmm(self.squares, centred.to(self.points.dtype), self.points.T, alpha=-2)
+        wide = centred.to(self.points[0].dtype)
+        parts = zip(self.squares, self.points, strict=True)
+        squared = [torch.addmm(squares, wide, points.T, alpha=-2) for squares, points in parts]
         return centred.double().square().sum(dim=1), squared
 
-    def class_distances(self, own: Tensor, squared: Tensor, rank: int) -> Tensor:
-        """Return the distance to the ``rank``-th nearest of each class, float64 (m, K), ∞ where it has fewer.
+    def kth_distance(self, queries: Tensor, k: int) -> Tensor:
+        """Return the distance to the k-th nearest of all references, float64 (m,)."""
+        own, squared = self.squared(queries)
+        return lengths(own, self._nearest(squared, two_least(squared)[0], k)[0][:, -1])
 
-        ``rank`` is at most 2 where a class has several bins.
+    def class_distances(self, queries: Tensor) -> Tensor:
+        """Return the distance to the ``RANK``-th, second, nearest of each class, float64 (m, K), ∞ if it has none."""
+        own, squared = self.squared(queries)
+        return self._class_distances(own, *two_least(squared))
+
+    def search(self, queries: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return distances to classes, float64 (m, K), and how many of the nearest are of each, (m, len(counts), K).
+
+        Of ``counts`` nearest, those tied at the last place split what is left of it.
         """
-        in_bins = squared.reshape(-1, *self.shape)
-        if rank > PAIR:
-            assert self.is_simple
-            places = in_bins.transpose(1, 2).reshape(-1, self.shape[0])
-            least = _least(places, min(rank, self.shape[0])).reshape(-1, len(self.owner), min(rank, self.shape[0]))
-            least = torch.nn.functional.pad(least, (0, rank - least.shape[2]), value=torch.inf)
-            return lengths(own[:, None], least[:, :, rank - 1])
-        first, second = two_least(in_bins)
-        if not self.is_simple:
-            first, second = self._of_bins(first, second)
-        return lengths(own[:, None], first if rank == 1 else second)
+        own, squared = self.squared(queries)
+        first, second = two_least(squared)
+        return self._class_distances(own, first, second), self._counted(own, squared, first, counts)
 
-    def _of_bins(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the two least of each class from those of its bins, (m, B) -> (m, K)."""
-        least = self._minimum(first)
-        is_least = first == least[:, self.owner]
-        others = self._minimum(torch.where(is_least, second, first))
-        return least, torch.where(self._sums(is_least) > 1, least, others)
+    def _class_distances(self, own: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Return the distances to the second nearest of each class from the two least of each bin, (m, B) each."""
+        of_firsts = self._of_classes(first, second_least)
+        of_seconds = self._of_classes(second, lambda bins: bins.amin(dim=1))
+        return lengths(own[:, None], torch.minimum(of_firsts, of_seconds))
 
-    def _minimum(self, values: Tensor) -> Tensor:
-        """Return the least of each class's bins, (m, B) -> (m, K), ∞ where it has none."""
-        nothing = torch.full_like(values[:, :1], torch.inf).expand(-1, self.num_classes)
-        return nothing.scatter_reduce(1, self.owner.expand(values.shape[0], -1), values, "amin")
+    def _nearest(self, squared: Sequence[Tensor], first: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Return the least of all, ascending, and their places, (m, count): they lie in the bins of least ``first``."""
+        width, bins = self.shape
+        if bins <= count:
+            return torch.cat(list(squared), dim=1).topk(count, dim=1, largest=False)
+        chosen = first.topk(count, dim=1, largest=False).indices
+        values, order = torch.cat([one.gather(1, chosen) for one in squared], dim=1).topk(count, dim=1, largest=False)
+        places = (chosen[:, None] + bins * torch.arange(width)[:, None]).flatten(1)
+        return values, places.gather(1, order)
 
-    def _sums(self, values: Tensor) -> Tensor:
-        """Return the sums of numbers, or truths, over each class's bins, (m, B) -> float64 (m, K)."""
-        nothing = torch.zeros_like(values[:, :1], dtype=torch.float64).expand(-1, self.num_classes)
-        return nothing.scatter_add(1, self.owner.expand(values.shape[0], -1), values.double())
+    def _of_classes(self, values: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what a function (m, bins, classes) -> (m, classes) makes of each class's bins, (m, B) -> (m, K)."""
+        parts = torch.split(values, [most * count for most, count in self.blocks], dim=1)
+        shaped = [part.reshape(-1, *shape) for part, shape in zip(parts, self.blocks, strict=True)]
+        return torch.cat([of(block) for block in shaped], dim=1)[:, self.order]
 
-    def counts(self, own: Tensor, squared: Tensor, counts: Sequence[int]) -> Tensor:
-        """Return how many of the nearest are of each class, float64 (m, len(counts), K); ties at the last split it."""
-        values = _least(squared, max(counts))
-        return torch.stack([self._counted(own, squared, values[:, count - 1], count) for count in counts], dim=1)
+    def _counted(self, own: Tensor, squared: Sequence[Tensor], first: Tensor, counts: Sequence[int]) -> Tensor:
+        """Return the numbers of each class among the nearest: a few tell them, unless more than those are tied."""
+        most = min(max(counts) + SPARE, len(self.points) * len(self.owner))
+        values, places = self._nearest(squared, first, most)
+        near, far = _tied(own[:, None], values.index_select(1, torch.tensor(counts) - 1))
+        share = torch.tensor(counts, dtype=torch.float64)
 
-    def _counted(self, own: Tensor, squared: Tensor, last: Tensor, count: int) -> Tensor:
-        reach = lengths(own, last)
-        near, far = (((reach * factor).square() - own).to(squared.dtype) for factor in (1 - SAME, 1 + SAME))
-        near, far = torch.minimum(near, last), torch.maximum(far, last)  # whatever is rounded, the last is tied
-        near, far = torch.where(reach > 0, near, -torch.inf)[:, None], far[:, None]  # at distance 0, all are
-        within, up_to = (self._in_bins(one) for one in (squared < near, squared <= far))
-        tied = up_to - within
-        left = (count - within.sum(dim=1, keepdim=True)).double() / tied.sum(dim=1, keepdim=True).double()
-        return self._sums(within + tied * left)
+        def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
+            parts = _parts(values, near, far, share)
+            owner = self.owner.gather(0, (places % len(self.owner)).flatten()).reshape(-1, 1, most)
+            nothing = torch.zeros_like(parts[:, :, :1]).expand(-1, -1, len(self.order))
+            return nothing.scatter_add(2, owner.expand_as(parts), parts)
 
-    def _in_bins(self, chosen: Tensor) -> Tensor:
-        """Return how many of each bin are chosen, float32 (m, B)."""
-        return chosen.reshape(-1, *self.shape).float().sum(dim=1)
+        def of_all(near: Tensor, far: Tensor, _: Tensor, __: Tensor, *squared: Tensor) -> Tensor:
+            parts = _parts(torch.cat(squared, dim=1), near, far, share).reshape(-1, *self.shape).sum(dim=1)
+            return self._of_classes(parts, lambda bins: bins.sum(dim=1)).reshape(-1, len(counts), len(self.order))
+
+        if most == len(self.points) * len(self.owner):
+            return of_few(near, far, values, places)
+        more = (values[:, -1:] <= far).any()
+        found: Tensor = torch.cond(more, of_all, of_few, (near, far, values, places, *squared))
+        return found
+
+
+def _tied(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """Return from where on, and up to where, squared distances less ``own`` are tied with the ``last``, (m, C) each."""
+    reach = lengths(own, last)
+    near, far = (((reach * factor).square() - own).to(last.dtype) for factor in (1 - SAME, 1 + SAME))
+    near, far = torch.minimum(near, last), torch.maximum(far, last)  # whatever is rounded, the last is tied
+    return torch.where(reach > 0, near, -torch.inf), far  # at distance 0, all are
+
+
+def _parts(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -> Tensor:
+    """Return what part of each place is among so many nearest, (m, P), (m, C), (m, C), (C,) -> float64 (m, C, P)."""
+    within = (squared[:, None] < near[:, :, None]).double()
+    tied = (squared[:, None] <= far[:, :, None]).double() - within
+    left = (counts - within.sum(dim=2)) / tied.sum(dim=2)
+    return within + tied * left[:, :, None]
 
 
 def width_of_bins(sizes: NDArray[np.int64]) -> int:
     """Return the width of bins for classes of some sizes: the largest that leaves few places empty.
 
-    >>> width_of_bins(np.array([5_000, 5_000])), width_of_bins(np.array([9_000, 1_000, 10]))
-    (5000, 1024)
+    >>> width_of_bins(np.array([5_000, 5_000])), width_of_bins(np.array([5, 6, 9]))
+    (16, 2)
     """
-    powers = (WIDEST >> step for step in range(WIDEST.bit_length()))
-    widths = [int(sizes.max()), *(one for one in powers if NARROWEST <= one < sizes.max())]
-    fitting = [one for one in widths if (np.ceil(sizes / one) * one).sum() <= ROOM * sizes.sum()]
-    return fitting[0] if fitting else widths[-1]
+    widths = [WIDEST >> step for step in range(WIDEST.bit_length())]
+    return next(width for width in widths if (-(-sizes // width) * width).sum() <= ROOM * sizes.sum())
 
 
-def two_least(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the two least along the second axis, (m, w, B) -> (m, B) each, ∞ where there is one: a knock-out.
+def blocks_of(bins: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """Return the blocks of classes of some numbers of bins, those with fewer first: that number, and how many classes.
 
-    >>> two_least(torch.tensor([[[5.0], [1.0], [7.0], [1.0], [3.0]]]))
-    (tensor([[1.]]), tensor([[1.]]))
+    Where these numbers are more than a few, two that follow one another become one as long as that adds fewest bins.
+    More than ``FEW`` bins become so many that halves of them, again and again, are whole.
+
+    >>> blocks_of(np.array([4, 3, 4, 5])), blocks_of(np.array([313, 313]))
+    (((3, 1), (4, 2), (5, 1)), ((320, 2),))
     """
-    first, second = values, torch.full_like(values, torch.inf) if values.shape[1] == 1 else None
-    while first.shape[1] > 1:
-        half = first.shape[1] // 2
-        left, right, odd = first[:, :half], first[:, half : 2 * half], first[:, 2 * half :]
-        losers = torch.maximum(left, right)
-        if second is not None:
-            both = torch.minimum(second[:, :half], second[:, half : 2 * half])
-            losers = torch.minimum(losers, both)
-        rest = torch.full_like(odd, torch.inf) if second is None else second[:, 2 * half :]
-        first = torch.cat([torch.minimum(left, right), odd], dim=1)
-        second = torch.cat([losers, rest], dim=1)
-    assert second is not None
-    return first[:, 0], second[:, 0]
+    numbers, classes = (some.tolist() for some in np.unique(bins, return_counts=True))
+    while len(numbers) > BLOCKS:
+        added = [count * (more - most) for most, more, count in zip(numbers, numbers[1:], classes, strict=False)]
+        merged = added.index(min(added))
+        classes[merged] += classes.pop(merged + 1)
+        del numbers[merged]
+    return tuple((_halvable(number), count) for number, count in zip(numbers, classes, strict=True))
 
 
-def _least(values: Tensor, count: int) -> Tensor:
-    """Return the least of each row, ascending, (m, count): they lie in those groups whose own least are least."""
-    groups, edge = values.shape[1] // GROUP, values.shape[1] // GROUP * GROUP
-    if groups <= 2 * count:
-        return values.topk(count, dim=1, largest=False).values
-    grouped = values[:, :edge].reshape(-1, groups, GROUP)
-    chosen = grouped.amin(dim=2).topk(count, dim=1, largest=False).indices
-    some = grouped.gather(1, chosen[:, :, None].expand(-1, -1, GROUP)).flatten(1)
-    return torch.cat([some, values[:, edge:]], dim=1).topk(count, dim=1, largest=False).values
+def _halvable(number: int) -> int:
+    step = 1
+    while number > FEW * step:
+        step *= 2
+    return -(-number // step) * step
+
+
+Pair = tuple[Tensor, Tensor | None]  # the least and the second least, entry by entry; None is ∞
+
+
+def two_least(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the two least of several tensors, entry by entry, ∞ where there is one: a knock-out.
+
+    >>> two_least([torch.tensor([5.0, 2.0]), torch.tensor([1.0, 3.0]), torch.tensor([1.0, 4.0])])
+    (tensor([1., 2.]), tensor([1., 3.]))
+    """
+    return _winner([(value, None) for value in values])
+
+
+def second_least(values: Tensor) -> Tensor:
+    """Return the second least along the second axis, (m, b, c) -> (m, c), ∞ where there is one.
+
+    ``b`` is up to ``FEW``, or halves of it, again and again, are whole until it is.
+
+    >>> second_least(torch.tensor([[[5.0], [1.0], [7.0], [1.0], [3.0]]]))
+    tensor([[1.]])
+    """
+    if values.shape[1] <= FEW:
+        return two_least(values.unbind(dim=1))[1]
+    first, second = two_least(values.chunk(2, dim=1))
+    while first.shape[1] > FEW:
+        first, second = _merged(*zip(first.chunk(2, dim=1), second.chunk(2, dim=1), strict=True))
+    return _winner(list(zip(first.unbind(dim=1), second.unbind(dim=1), strict=True)))[1]
+
+
+def _winner(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    """Return the pair of the two least of all pairs."""
+    while len(pairs) > 1:
+        merged = [_merged(*two) for two in zip(pairs[::2], pairs[1::2], strict=False)]
+        pairs = [*merged, *pairs[2 * len(merged) :]]
+    first, second = pairs[0]
+    return first, torch.full_like(first, torch.inf) if second is None else second
+
+
+def _merged(left: Pair, right: Pair) -> tuple[Tensor, Tensor]:
+    seconds = [torch.maximum(left[0], right[0]), *(one for one in (left[1], right[1]) if one is not None)]
+    return torch.minimum(left[0], right[0]), reduce(torch.minimum, seconds)
 
 
 def lengths(own: Tensor, squared: Tensor) -> Tensor:
@@ -190,6 +258,6 @@ def constant(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
-def as_tensor(array: NDArray[Any]) -> Tensor:
+def as_tensor(array: Any) -> Tensor:
     """Return a copy of an array as a tensor."""
     return torch.from_numpy(np.array(array))

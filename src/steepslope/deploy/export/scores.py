@@ -18,7 +18,7 @@ from steepslope.scores.confusions import TINY, RelU
 from steepslope.scores.fitted import MaxLogitPNorm, TemperatureScaledMCP
 from steepslope.scores.gaussians import MahalanobisRatio
 from steepslope.scores.logits import GEN, GEN_GAMMA, GEN_MOST, MCP, Doctor, Energy, Entropy, Margin, MaxLogit
-from steepslope.scores.neighbors import EPSILON, RANK, KNNDensityRatio, KNNDistance, TrustScore
+from steepslope.scores.neighbors import EPSILON, KNNDensityRatio, KNNDistance, TrustScore
 
 Arrays = Mapping[str, Tensor]  # by name; logits float64 (m, K), predictions int64 (m,), features as they were kept
 Confidence = Callable[[Arrays], Tensor]  # -> float64 (m,)
@@ -130,41 +130,36 @@ def _index(index: Index | None) -> Index:
     return index
 
 
-def _all_of(index: Index) -> References:
-    return References.of(Index(index.points, index.centre, np.array([0, len(index.points)])), exact=True)
-
-
 def _trust_score(score: TrustScore) -> Confidence:
     references = References.of(_index(score.index_), exact=True)
 
     def confidence(arrays: Arrays) -> Tensor:
-        distances = references.class_distances(*references.squared(arrays["features"]), RANK)
+        distances = references.class_distances(arrays["features"])
         return log_distance_ratio(distances, arrays["predictions"])
 
     return confidence
 
 
 def _knn_distance(score: KNNDistance) -> Confidence:
-    references = _all_of(_index(score.index_))
+    references = References.of(_index(score.index_), exact=True)
 
     def confidence(arrays: Arrays) -> Tensor:
-        return -references.class_distances(*references.squared(unit_rows(arrays["features"])), score.k)[:, 0]
+        return -references.kth_distance(unit_rows(arrays["features"]), score.k)
 
     return confidence
 
 
 def _density_ratio(score: KNNDensityRatio) -> Confidence:
     index = _index(score.index_)
-    references, count, k = _all_of(index), index.num_classes // 2, score.k
-    sizes = np.diff(index.starts)
-    group = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+    references, count, k = References.of(index, exact=True), index.num_classes // 2, score.k
+    sizes, labels = np.diff(index.starts), references.owner.repeat(references.shape[0])
     enough = torch.from_numpy(np.minimum(*sizes.reshape(2, -1)) > k)
 
     def distance(predicted: Tensor, own: Tensor, squared: Tensor, is_correct: bool) -> Tensor:
         first = count * is_correct
         same = torch.where(enough[predicted], predicted, -1)[:, None]
-        of_side = (group >= first) & (group < first + count)
-        side = ((same >= 0) & (group == same + first)) | ((same < 0) & of_side)
+        of_side = (labels >= first) & (labels < first + count)
+        side = ((same >= 0) & (labels == same + first)) | ((same < 0) & of_side)
         some = torch.where(side, squared, torch.inf)
         found = lengths(own[:, None], some.topk(min(k + 1, some.shape[1]), dim=1, largest=False).values)
         found = torch.nn.functional.pad(found, (0, k + 1 - found.shape[1]), value=torch.inf)
@@ -172,7 +167,8 @@ def _density_ratio(score: KNNDensityRatio) -> Confidence:
 
     def confidence(arrays: Arrays) -> Tensor:
         own, squared = references.squared(arrays["features"])
-        far, near = (distance(arrays["predictions"], own, squared, side) for side in (False, True))
+        everything = torch.cat(squared, dim=1)
+        far, near = (distance(arrays["predictions"], own, everything, side) for side in (False, True))
         return torch.log(far + constant(EPSILON)) - torch.log(near + constant(EPSILON))
 
     return confidence

@@ -246,6 +246,30 @@ def test_a_gate_of_an_earlier_version_takes_labelled_outputs(
     assert found["coverage"] == Gate.load(EARLIER / "gate").decide(rows).coverage
 
 
+def test_a_state_keeps_to_the_calibration_rows_that_it_was_made_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ClassifierOutputs.load(EARLIER / "outputs")
+    rows.subset(np.arange(len(rows) // 2)).save(tmp_path / "half")
+    words = ["monitor", "--gate", str(EARLIER / "gate"), "--state", str(tmp_path / "state.json"), "--calibration"]
+    assert [main([*words, str(EARLIER / "outputs")]) for _ in range(2)] == [0, 0]
+    capsys.readouterr()
+    assert main([*words, str(tmp_path / "half")]) == 2
+    refused(capsys, f"made with other calibration rows than {tmp_path / 'half'}: begin another state")
+
+
+def test_files_may_be_named_one_by_one_and_the_output_may_be_cut_off(home: Path, tmp_path: Path) -> None:
+    files = [f"--predictions {home / f'day{day}.parquet'}" for day in range(3)]
+    words = f"monitor --gate {home / 'gate'} --state {tmp_path / 'state.json'} {' '.join(files)} --json"
+    program = f"{sys.executable} -m steepslope {words}"
+    shown = subprocess.run(
+        ["bash", "-c", f"{program} | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=True
+    )
+    assert state_of(tmp_path / "state.json")["rows"] == 3_000
+    assert shown.stdout == "141\n"
+    assert "rror" not in shown.stderr
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_an_earlier_state_and_nothing_counts_twice(home: Path, tmp_path: Path) -> None:
     state = tmp_path / "state.json"

@@ -50,6 +50,7 @@ CASES: list[tuple[str, str]] = [
     ("--gate GATES/auxiliary --out OUT.csv --outputs ALL.csv", "auxiliary"),
     ("--gate GATES/free --out OUT.csv --data digits:test --top 0", "top: expected a whole number >= 1"),
     ("--gate GATES/free --out OUT.csv --data digits:test --on-error skip", "--on-error: expected stop or keep, found"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --actors 2", "actors: expected none without --engine ray"),
     ("--gate GATES/free --out OUT.csv --data digits:test --shard-rows 0", "shard_rows: expected a whole number >= 1"),
     ("--gate GATES/free --out ALL.csv/inside/found.csv --data digits:test", "inside"),
     ("--gate GATES/free --out /proc/found.csv --data digits:test", "/proc"),

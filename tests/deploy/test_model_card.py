@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,20 @@ def test_its_code_runs_on_images(gates: Path, home: Path, card_of: Card, tmp_pat
     exec(compile(python.replace('"IMAGE"', repr(str(tmp_path / "image.png"))), "README.md", "exec"), names)
     assert len(names["decisions"]) == 1
     assert f"--gate {gates / 'free'} --classifier checkpoint:CLASSIFIER --data images:FOLDER" in code(card, "sh")
+
+
+def test_it_asks_for_each_net_that_lies_elsewhere_and_hides_where(gates: Path, card_of: Card, tmp_path: Path) -> None:
+    gate = Gate.load(gates / "auxiliary")
+    origin = gate.origin
+    assert origin.auxiliary is not None
+    second = replace(origin.auxiliary, spec="timm:resnet18?weights=/home/somebody/own.pt")
+    replace(gate, origin=replace(origin, auxiliary=second)).save(tmp_path / "gate")
+    card = card_of(tmp_path / "gate", place="mine")
+    assert "--classifier checkpoint:CLASSIFIER --auxiliary timm:resnet18?weights=AUXILIARY --data" in code(card, "sh")
+    assert 'classifier="checkpoint:CLASSIFIER", auxiliary="timm:resnet18?weights=AUXILIARY")' in code(card, "python")
+    assert "`AUXILIARY` is where it lies" in card.text
+    assert "`timm:resnet18?weights=own.pt`" in card.text
+    assert "somebody" not in card.text
 
 
 def test_its_code_runs_on_outputs(tmp_path: Path, card_of: Card) -> None:

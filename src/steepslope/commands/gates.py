@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +126,13 @@ def source_of(
     return source, dict(json.loads(json.dumps(key)))
 
 
-def require_for_cluster(outputs: str | None, out: str) -> None:
-    """Raise where Ray would be of no use, or could not do it: for outputs, and where rows are to come in order."""
+def require_for_cluster(cluster: ClusterOptions, outputs: str | None, out: str) -> None:
+    """Raise where Ray would be of no use, or could not do it, and for what is chosen about it without it."""
+    if cluster.engine == "local":
+        chosen = [one.name for one in fields(cluster) if getattr(cluster, one.name) != one.default]
+        if chosen:
+            raise SteepslopeError("expected none without --engine ray, of which it is an option", chosen[0])
+        return
     if outputs is not None:
         raise SteepslopeError("expected --data with ray: outputs are judged on one machine", "engine")
     if out == STDOUT:

@@ -73,6 +73,9 @@ def opened(folder: Path, state: Path, calibration: str | None, delta: float | No
     for name, (found, given) in settings.items():
         if given not in (None, found):
             raise SteepslopeError(f"made with {name} {found}, found {given}: begin another state", state)
+    rows = _rows(gate, calibration)
+    if rows is not None and Monitor.of(gate, monitor.delta, rows=rows, on=monitor.on).signals != monitor.signals:
+        raise SteepslopeError(f"made with other calibration rows than {calibration}: begin another state", state)
     return Watch(monitor, Ledger.read(counted), gate.classes)
 
 

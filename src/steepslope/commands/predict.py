@@ -63,7 +63,6 @@ def predict(
     if (data is None) == (outputs is None):
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)
-    if cluster.engine == "ray":
-        require_for_cluster(outputs, out)
+    require_for_cluster(cluster, outputs, out)
     source, key = source_of(Path(gate), data, outputs, classifier, auxiliary, groups, backbones, options, reading)
     decide(on_engine(source, cluster), key, out, replace)

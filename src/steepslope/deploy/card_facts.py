@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from steepslope.deploy.sharing import GATE, Shared
 from steepslope.gate import Gate
 from steepslope.gate.origin import NetRecord
+from steepslope.oracle.handover import AUXILIARY
 from steepslope.oracle.storage import CODE
 
 SHOWN = 20  # names of classes
-PLACED = ("checkpoint:", "onnx:")  # classifiers that lie on somebody's machine
+PLACE = re.compile(r"(?<=^checkpoint:).*|(?<=^onnx:).*|(?<=[?&]weights=)[^&]*[/.][^&]*")  # on somebody's machine
 POINTS, SQUARES = "points", "squares"  # arrays of an index of neighbours, which have a row for each reference
 ERRORS_ARRAY, HASHES_ARRAY, JUDGED_ARRAY = "errors:", "fit_rows:hashes", "judged:"  # where these stand in the names
 Shapes = Mapping[str, tuple[int, ...]]
@@ -20,11 +21,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 def spec_of(net: NetRecord) -> str:
     """Return a net's spec without the folders in which it lies on somebody's machine.
 
-    >>> spec_of(NetRecord("checkpoint:/home/me/runs/net", "", {})), spec_of(NetRecord("timm:resnet18", "", {}))
-    ('checkpoint:net', 'timm:resnet18')
+    >>> specs = ["checkpoint:/home/me/runs/net", "timm:resnet18", "timm:resnet18?weights=/home/me/own.pt"]
+    >>> [spec_of(NetRecord(spec, "", {})) for spec in specs]
+    ['checkpoint:net', 'timm:resnet18', 'timm:resnet18?weights=own.pt']
     """
-    scheme, _, rest = net.spec.partition(":")
-    return f"{scheme}:{rest.rstrip('/').split('/')[-1]}" if net.spec.startswith(PLACED) else net.spec
+    return PLACE.sub(lambda place: place[0].rstrip("/").split("/")[-1], net.spec)
 
 
 def about(shared: Shared) -> str:
@@ -86,7 +87,7 @@ def shell_lines(shared: Shared, place: str) -> list[str]:
         return [install]
     if gate.origin.classifier is None:
         return [install, f"steepslope predict --gate {place} --outputs OUTPUTS --out decisions.csv"]
-    given = f" --classifier {own_spec(gate.origin.classifier)}" if needs_spec(gate) else ""
+    given = "".join(f" --{name} {spec}" for name, spec in own_specs(gate).items())
     return [install, f"steepslope predict --gate {place}{given} --data images:FOLDER --out decisions.csv"]
 
 
@@ -106,7 +107,7 @@ def python_code(shared: Shared, place: str) -> str:
     if gate.origin.classifier is None:
         start = ["from steepslope import ClassifierOutputs, Gate", "", f'gate = Gate.load("{place}")']
         return "\n".join([*start, f"decisions = gate.decide({load})", *_shown()])
-    spec = f', classifier="{own_spec(gate.origin.classifier)}"' if needs_spec(gate) else ""
+    spec = "".join(f', {name}="{spec}"' for name, spec in own_specs(gate).items())
     start = ["from PIL import Image", "from steepslope import Gate", "", f'gate = Gate.load("{place}"{spec})']
     return "\n".join([*start, 'decisions = gate.predict([Image.open("IMAGE")])', *_shown()])
 
@@ -121,8 +122,9 @@ def usage_note(shared: Shared) -> str:
     if gate is not None and gate.judge is None:
         return "The confidence has to be computed as it was for the calibration rows, which is not recorded here."
     if gate is not None and gate.origin.classifier is not None:
-        where = "; `CLASSIFIER` is where it lies on your machine" if needs_spec(gate) else ""
-        return f"The digest of the classifier is compared before it is used{where}."
+        placed = [name.upper() for name, spec in own_specs(gate).items() if not spec.startswith(CODE)]
+        where = "".join(f"; `{name}` is where it lies on your machine" for name in placed)
+        return f"The digest of each net is compared before it is used{where}."
     judge = None if gate is None else gate.judge
     seen = judge if judge is not None else oracle
     arrays = "" if seen is None else ", ".join(seen.arrays)
@@ -133,14 +135,17 @@ def usage_note(shared: Shared) -> str:
     )
 
 
-def needs_spec(gate: Gate) -> bool:
-    """Return whether a gate's user has to say where the classifier lies, or that its code may be run."""
-    return gate.origin.classifier is not None and gate.origin.classifier.spec.startswith((*PLACED, CODE))
-
-
-def own_spec(net: NetRecord) -> str:
-    """Return what stands for a spec of the reader's own."""
-    return net.spec if net.spec.startswith(CODE) else f"{net.spec.partition(':')[0]}:CLASSIFIER"
+def own_specs(gate: Gate) -> dict[str, str]:
+    """Return specs of the nets of which a gate's user has to say where they lie, or that their code may be run."""
+    nets = {"classifier": gate.origin.classifier}
+    if gate.judge is not None and AUXILIARY in gate.judge.arrays:
+        nets[AUXILIARY] = gate.origin.auxiliary
+    given = {name: net.spec for name, net in nets.items() if net is not None}
+    return {
+        name: spec if spec.startswith(CODE) else PLACE.sub(name.upper(), spec)
+        for name, spec in given.items()
+        if spec.startswith(CODE) or PLACE.search(spec)
+    }
 
 
 def limits(shared: Shared) -> Iterator[str]:

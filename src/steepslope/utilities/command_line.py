@@ -8,6 +8,7 @@ class with a field ``parameters`` gives the losses' parameters.
 import argparse
 import inspect
 import json
+import os
 import re
 import shlex
 import sys
@@ -144,7 +145,10 @@ def _element(kind: Any) -> type | None:
 
 
 def run(commands: Command | Commands, words: list[str], prog: str) -> int:
-    """Run the function, or the one of several by name, that the words name; return the exit code: its own, 2 or 130."""
+    """Run the function, or the one of several by name, that the words name; return the exit code.
+
+    It is the function's own; 2 after an error, 130 after Ctrl+C, 141 where nobody reads the output any more.
+    """
     for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? in its place
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -154,12 +158,12 @@ def run(commands: Command | Commands, words: list[str], prog: str) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("default", FewErrorsWarning)
             warnings.showwarning = _show_warning
-            return _parse_and_call(commands, words, prog)
-    except (SteepslopeError, OSError, MemoryError) as error:
-        if debug:
-            raise
-        print(f"steepslope: error: {reason_of(error)}", file=sys.stderr)
-        return 2
+            code = _parse_and_call(commands, words, prog)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own end would complain
+        return 141  # as of a process that the signal of a closed pipe ended
     except KeyboardInterrupt:
         again = shlex.join([*prog.split(), *words])
         print(f"steepslope: interrupted; earlier results are as they were; to go on: {again}", file=sys.stderr)
@@ -167,9 +171,14 @@ def run(commands: Command | Commands, words: list[str], prog: str) -> int:
     except Exception as error:
         if debug:
             raise
-        kind = type(error).__name__
-        print(f"steepslope: internal error: {kind}: {reason_of(error)} (--debug shows where)", file=sys.stderr)
+        print(f"steepslope: {_told(error)}", file=sys.stderr)
         return 2
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, (SteepslopeError, OSError, MemoryError)):
+        return f"error: {reason_of(error)}"
+    return f"internal error: {type(error).__name__}: {reason_of(error)} (--debug shows where)"
 
 
 def _parse_and_call(commands: Command | Commands, words: list[str], prog: str, purpose: str = PURPOSE) -> int:
@@ -228,14 +237,17 @@ def call(command: Command, words: list[str], prog: str) -> int:
 def with_lists(words: list[str], text_lists: Collection[str]) -> list[str]:
     """Join the several words that a shell makes of a pattern, after an option that is a list of text, to one list.
 
-    Words are split at commas, unless there is a file of that name.
+    Words are split at commas, unless there is a file of that name. An option that is given again adds to its list.
 
     >>> with_lists(["--files", "a.csv", "b.csv", "--seed", "1"], {"--files"})
     ['--files', '["a.csv", "b.csv"]', '--seed', '1']
     >>> with_lists(["--files=a.csv", "b.csv,c.csv"], {"--files"}), with_lists(["--files", "a,b"], {"--files"})
     (['--files', '["a.csv", "b.csv", "c.csv"]'], ['--files', 'a,b'])
+    >>> with_lists(["--files", "a,b", "--seed", "1", "--files", "c"], {"--files"})
+    ['--files', '["a", "b", "c"]', '--seed', '1']
     """
     found: list[str] = []
+    lists: dict[str, list[str]] = {}
     place = 0
     while place < len(words):
         name, is_one_word, first = words[place].partition("=")
@@ -247,14 +259,14 @@ def with_lists(words: list[str], text_lists: Collection[str]) -> list[str]:
         while place < len(words) and not words[place].startswith("-"):
             given.append(words[place])
             place += 1
-        files = [Path(word).exists() for word in given]
-        if len(given) == 1 and not files[0]:
-            found += [name, *given]
-        elif given:
-            parts = ([word] if is_file else listed(word, str) for word, is_file in zip(given, files, strict=True))
-            found += [name, json.dumps([part for some in parts for part in some])]
+        parts = [part for word in given for part in ([word] if Path(word).exists() else listed(word, str))]
+        as_it_is = len(given) == 1 and not Path(given[0]).exists()  # such as none, or a list in brackets
+        if name in lists and given:
+            lists[name] += parts
+            found[found.index(name) + 1] = json.dumps(lists[name])
         else:
-            found.append(name)
+            lists[name] = parts
+            found += [name, *(given if as_it_is or not given else [json.dumps(parts)])]
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.monitor_delays import CLEAN_ROWS, SHIFTED_ROWS
 from benchmarks.monitor_false_alarms import DELTA
 from benchmarks.monitor_world import WORLDS
+from benchmarks.monitored_streams import CLEAN
 from steepslope.deploy.monitoring import ESTIMATORS
 from steepslope.report.columns import grouped
 from steepslope.report.grid import Cell, Grid, markdown
@@ -101,16 +102,23 @@ def _delay(found: Row) -> Cell:
 def _caught(rows: Rows) -> Grid:
     lines = []
     for (risk, group), some in grouped([row for row in rows if row["group"] != "clean"], "max_risk", "group").items():
-        kinds = {
-            "clearly harmful": [row for row in some if _low(row) > risk],
-            "harmful, not clearly": [row for row in some if row["risk"] > risk >= _low(row)],
-            "harmless": [row for row in some if row["risk"] <= risk],
-        }
-        for kind, chosen in kinds.items():
-            counts = [_count(chosen, name) for name in ALL_SHIFTS]
+        for kind, chosen in kinds_of(some, risk).items():
+            counts = [Cell(str(caught_by(chosen, name))) for name in ALL_SHIFTS]
             lines.append([Cell(f"{100 * risk:g} %"), Cell(group), Cell(kind), Cell(str(len(chosen))), *counts])
     titles = ["promised", "shifts", "", "number", *(METHODS[name] for name in ALL_SHIFTS)]
     return Grid("Alarms by shift", titles, lines)
+
+
+def kinds_of(rows: Rows, risk: float) -> dict[str, Rows]:
+    """Return the shifts that break a promise, clearly or not, and those that do not; and the stream without a shift."""
+    shifted = [row for row in rows if row["group"] != CLEAN]
+    kinds = {
+        "clearly harmful": [row for row in shifted if _low(row) > risk],
+        "harmful, not clearly": [row for row in shifted if row["risk"] > risk >= _low(row)],
+        "harmless": [row for row in shifted if row["risk"] <= risk],
+        CLEAN: [row for row in rows if row["group"] == CLEAN],
+    }
+    return {kind: chosen for kind, chosen in kinds.items() if chosen or kind != CLEAN}
 
 
 def _low(row: Row) -> float:
@@ -119,9 +127,10 @@ def _low(row: Row) -> float:
     return interval(row["errors"], row["accepted"])[0]
 
 
-def _count(rows: Rows, method: str) -> Cell:
+def caught_by(rows: Rows, method: str) -> int:
+    """Return in how many of some shifts a method has an alarm in most orders of the stream."""
     names = ("overconfidence", "coverage") if method == EITHER else (method,)
-    return Cell(str(sum(max(row["alarms"][name] for name in names) > MOST // 2 for row in rows)))
+    return sum(max(row["alarms"][name] for name in names) > MOST // 2 for row in rows)
 
 
 def _harmless(rows: Rows) -> Iterator[Grid]:

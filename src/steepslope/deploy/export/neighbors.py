@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.estimators.neighbors import SAME, SPARE, Index
+from steepslope.estimators.neighbors import LEAST, SAME, SPARE, Index
 
 WIDEST = 2**4  # of bins: wider ones leave more places empty
 ROOM = 1.25  # the most places for a reference, where bins can be narrower
@@ -148,7 +148,8 @@ def _tied(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     reach = lengths(own, last)
     near, far = (((reach * factor).square() - own).to(last.dtype) for factor in (1 - SAME, 1 + SAME))
     near, far = torch.minimum(near, last), torch.maximum(far, last)  # whatever is rounded, the last is tied
-    return torch.where(reach > 0, near, -torch.inf), far  # at distance 0, all are
+    of_copies = lengths(own, (-own).to(last.dtype))
+    return torch.where(reach * (1 - SAME) > of_copies, near, -torch.inf), far  # of the least there are, all are
 
 
 def _parts(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -> Tensor:
@@ -239,12 +240,13 @@ def _merged(left: Pair, right: Pair) -> tuple[Tensor, Tensor]:
 def lengths(own: Tensor, squared: Tensor) -> Tensor:
     """Return distances, float64, from squared ones less each query's own square.
 
-    In float64, what products round to anything but 0 is 0: rows in float32 that differ do so by more.
+    In float64, what products round to anything but 0 is 0: rows in float32 that differ do so by more. In float32, what
+    may be but rounding is the least distance that a quick search knows.
     """
     whole = squared.double() + own
     if squared.dtype == torch.float64:
-        whole = torch.where(whole <= ROUNDING * own, 0.0, whole)
-    return whole.clamp_min(0).sqrt()
+        return torch.where(whole <= ROUNDING * own, 0.0, whole).clamp_min(0).sqrt()
+    return torch.maximum(whole, LEAST * own).sqrt()
 
 
 def unit_rows(rows: Tensor) -> Tensor:

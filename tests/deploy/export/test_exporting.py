@@ -109,7 +109,9 @@ def same_on_images(gate: Gate, pixels: NDArray[np.uint8], live: LiveNets | None 
     return set(found)
 
 
-@pytest.mark.parametrize("kind", ["mcp", "temperature", "predicted", "columns", "free", "auxiliary"])
+@pytest.mark.parametrize(
+    "kind", ["mcp", "temperature", "predicted", "columns", "free", pytest.param("auxiliary", marks=pytest.mark.slow)]
+)
 def test_gates_decide_the_same_on_images(kind: str, gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = Gate.load(gates / kind)
     outputs = same_on_images(gate.on(auxiliary=BACKBONE if kind == "auxiliary" else None), pixels)
@@ -139,6 +141,7 @@ def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Pat
         export_gate(gate, "gate")
 
 
+@pytest.mark.slow
 def test_a_classifier_that_is_a_file_becomes_part_of_the_whole(gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = Gate.load(gates / "free").on()
     assert gate.live is not None
@@ -166,6 +169,7 @@ def net_in_half_precision(net: OnnxNet) -> OnnxNet:
     return OnnxNet(model.SerializeToString(), "half.onnx").eval()
 
 
+@pytest.mark.slow
 def test_features_that_were_kept_in_half_precision_pass_through_it(gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = Gate.load(gates / "free")
     halved = replace(gate, origin=replace(gate.origin, features="float16")).on()

@@ -1,6 +1,7 @@
 """Every score, and oracles on every kind of evidence, as graphs: their trust logits are the oracles' own."""
 
 import warnings
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from steepslope.scores import SCORES
 from steepslope.scores.logits import Doctor, Margin
 from tests.deploy.export.rows import rows_of, run
 
+SLOW = pytest.mark.slow
+OF_BOTH_NETS = ("auxiliary_neighbors", "joint_opinion", "familiar_opinion")
 REFERENCE, FIT, NEW = rows_of(600, seed=1), rows_of(400, seed=2), rows_of(300, seed=3)
 
 
@@ -60,7 +63,10 @@ def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
     judged(Judge.of(score if score.fits_on == "nothing" else score.fit(FIT), 5), sharp, 1e-9)
 
 
-@pytest.mark.parametrize("inputs", [name for name in EVIDENCE if name not in REFUSED])
+@pytest.mark.parametrize(
+    "inputs",
+    [pytest.param(name, marks=SLOW if name in OF_BOTH_NETS else ()) for name in EVIDENCE if name not in REFUSED],
+)
 @pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_oracles_on_columns_are_the_same(inputs: str) -> None:
     needed = {"joint_opinion": "features,auxiliary_neighbors,", "familiar_opinion": "features,auxiliary_neighbors,"}
@@ -68,8 +74,13 @@ def test_oracles_on_columns_are_the_same(inputs: str) -> None:
     judged(Judge.of(oracle, 5), NEW, 1e-5)
 
 
-@pytest.mark.parametrize("budget", ["free", "auxiliary"])
-@pytest.mark.parametrize("num_classes", [2, 5, 15])
+@pytest.mark.parametrize(
+    ("num_classes", "budget"),
+    [
+        (5, "free"),
+        *(pytest.param(*one, marks=SLOW) for one in product([2, 5, 15], ["free", "auxiliary"]) if one != (5, "free")),
+    ],
+)
 def test_fused_oracles_are_the_same(budget: str, num_classes: int) -> None:
     reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((900, 4), (500, 5), (300, 6)))
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):

@@ -13,6 +13,7 @@ from steepslope.deploy.exported import ExportedGate
 from steepslope.deploy.serving.gate_folder import ServedGate
 from steepslope.deploy.serving.onnx_file import ServedFile
 from steepslope.gate import Gate
+from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.deploy.export.rows import rows_of
 from tests.deploy.serving.models import client_of, encoded
@@ -22,17 +23,22 @@ COUNT = 40
 INFER = "/v2/models/gate/infer"
 
 
-@pytest.mark.parametrize("kind", ["free", "predicted", "mcp"])
+@pytest.mark.parametrize("kind", ["free", "predicted", "mcp", "rejecting"])
 def test_a_file_answers_as_the_folder_does(kind: str, gates: Path, tmp_path: Path) -> None:
-    data = opened("digits:test")
+    data, folder = opened("digits:test"), gates / kind
+    if kind == "rejecting":
+        folder, origin = tmp_path / kind, Gate.load(gates / "mcp").origin
+        Gate.of(MCP(), ClassifierOutputs.load(gates / "outputs" / "test"), 0.05, reject=0.2, origin=origin).save(folder)
     images = np.stack([np.asarray(data.image(row)) for row in range(COUNT)])[..., None]
     tensor = {"name": "images", "datatype": "UINT8", "shape": images.shape, "data": images.ravel().tolist()}
-    export_gate(Gate.load(gates / kind)).save(tmp_path / "gate.onnx")
+    export_gate(Gate.load(folder)).save(tmp_path / "gate.onnx")
     file = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16)
-    with client_of(file) as ours, client_of(ServedGate.open(gates / kind)) as theirs:
+    with client_of(file) as ours, client_of(ServedGate.open(folder)) as theirs:
         both = [client.post(INFER, json={"inputs": [tensor]}).json()["outputs"] for client in (ours, theirs)]
         found, expected = ({one["name"]: one["data"] for one in some} for some in both)
         assert found.keys() == expected.keys()
+        assert found.get("rejected") == expected.get("rejected")
+        assert ("rejected" in found) == (kind == "rejecting")
         assert (found["label"], found["accepted"]) == (expected["label"], expected["accepted"])
         np.testing.assert_allclose(found["trust_logit"], expected["trust_logit"], rtol=1e-4, atol=1e-4)
         picture = encoded(Image.fromarray(images[3, ..., 0]), "PNG")

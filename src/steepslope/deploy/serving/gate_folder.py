@@ -10,17 +10,17 @@ from typing import Any, Self
 import numpy as np
 
 from steepslope.deploy.exported import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
-from steepslope.deploy.serving.served import HANDED_OVER, Rows
+from steepslope.deploy.serving.served import HANDED_OVER, REJECTED, Rows
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate
-from steepslope.gate.decisions import PREDICTED
+from steepslope.gate.decisions import PREDICTED, REJECT
 from steepslope.gate.live import LiveNets
 from steepslope.gate.storage import digest_of_gate
 
 MOST_CLASSES, PROBE = 10, 32  # PROBE: pixels a side, where a net takes any
 OUTPUTS: dict[str, type[np.generic]] = {
     "label": np.int64, "probability": np.float64, "p_correct": np.float64, "trust_logit": np.float64,
-    "accepted": np.bool_, HANDED_OVER: np.float64,
+    "accepted": np.bool_, REJECTED: np.bool_, HANDED_OVER: np.float64,
 }  # fmt: skip
 
 
@@ -55,7 +55,8 @@ class ServedGate:
         assert gate.live is not None
         channels = _channels(gate, gate.live)
         probe = gate.predict([_blank(gate.live.classifier.transform.size, channels)])
-        names = tuple(name for name in OUTPUTS if name != HANDED_OVER or probe.handed_over is not None)
+        has = {REJECTED: gate.rejection is not None, HANDED_OVER: probe.handed_over is not None}
+        names = tuple(name for name in OUTPUTS if has.get(name, True))
         return cls(gate, GateCard.of(gate, digest_of_gate(folder)), channels, names)
 
     @property
@@ -83,7 +84,8 @@ class ServedGate:
         return [rows.at(slice(stop - len(part[IMAGES]), stop)) for stop, part in zip(stops, parts, strict=True)]
 
     def _rows(self, found: Decisions) -> Rows:
-        given = {name: getattr(found, "labels" if name == "label" else name) for name in self.names}
+        others = {"label": found.labels, REJECTED: found.decision == REJECT}
+        given = {name: others[name] if name in others else getattr(found, name) for name in self.names}
         return Rows(given, found.decision, found.top_labels, found.top_probability)
 
 

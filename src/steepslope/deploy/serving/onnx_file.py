@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steepslope.deploy.exported import IMAGES, Arrays, ArraySpec, ExportedGate, GateCard
-from steepslope.deploy.serving.served import DECIDING, Rows
+from steepslope.deploy.serving.served import DECIDING, REJECTED, Rows
 from steepslope.errors import SteepslopeError
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW
 from steepslope.utilities.blocks import blocks
@@ -69,6 +69,6 @@ class ServedFile:
         outputs = {name: np.concatenate([one[name] for one in runs]) for name in runs[0]}
         if not outputs.keys() >= set(DECIDING):
             return Rows(outputs)
-        rejected = outputs.get("rejected", np.zeros(rows, np.bool_))
+        rejected = outputs.get(REJECTED, np.zeros(rows, np.bool_))
         decision = np.where(outputs["accepted"], ACCEPT, np.where(rejected, REJECT, REVIEW))
         return Rows(outputs, decision, outputs["label"][:, None], outputs["probability"][:, None])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from steepslope.gate import Gate
 
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
-HANDED_OVER = "handed_over"
+HANDED_OVER, REJECTED = "handed_over", "rejected"
 
 
 @dataclass(frozen=True, eq=False)

@@ -166,7 +166,7 @@ def test_it_asks_for_each_net_that_lies_elsewhere_and_hides_where(gates: Path, c
     second = replace(origin.auxiliary, spec="timm:resnet18?weights=/home/somebody/own.pt")
     replace(gate, origin=replace(origin, auxiliary=second)).save(tmp_path / "gate")
     card = card_of(tmp_path / "gate", place="mine")
-    assert "--classifier checkpoint:CLASSIFIER --auxiliary timm:resnet18?weights=AUXILIARY --data" in code(card, "sh")
+    assert "--classifier checkpoint:CLASSIFIER --auxiliary 'timm:resnet18?weights=AUXILIARY' --data" in code(card, "sh")
     assert 'classifier="checkpoint:CLASSIFIER", auxiliary="timm:resnet18?weights=AUXILIARY")' in code(card, "python")
     assert "`AUXILIARY` is where it lies" in card.text
     assert "`timm:resnet18?weights=own.pt`" in card.text

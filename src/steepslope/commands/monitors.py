@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
+
+import numpy as np
 
 from steepslope.deploy.monitoring.ledger import Ledger
 from steepslope.deploy.monitoring.monitor import Monitor
@@ -74,9 +77,15 @@ def opened(folder: Path, state: Path, calibration: str | None, delta: float | No
         if given not in (None, found):
             raise SteepslopeError(f"made with {name} {found}, found {given}: begin another state", state)
     rows = _rows(gate, calibration)
-    if rows is not None and Monitor.of(gate, monitor.delta, rows=rows, on=monitor.on).signals != monitor.signals:
+    if rows is not None and not _agree(monitor, Monitor.of(gate, monitor.delta, rows=rows, on=monitor.on)):
         raise SteepslopeError(f"made with other calibration rows than {calibration}: begin another state", state)
     return Watch(monitor, Ledger.read(counted), gate.classes)
+
+
+def _agree(one: Monitor, other: Monitor) -> bool:
+    """Return whether two monitors were made with the same calibration rows, but for an oracle's own rounding."""
+    both = one.signals.keys() & other.signals.keys()
+    return all(np.allclose(astuple(one.signals[name]), astuple(other.signals[name]), 1e-4, 1e-6) for name in both)
 
 
 def _rows(gate: Gate, calibration: str | None) -> JudgedRows | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from steepslope.deploy.sharing import GATE, Shared
@@ -87,7 +88,7 @@ def shell_lines(shared: Shared, place: str) -> list[str]:
         return [install]
     if gate.origin.classifier is None:
         return [install, f"steepslope predict --gate {place} --outputs OUTPUTS --out decisions.csv"]
-    given = "".join(f" --{name} {spec}" for name, spec in own_specs(gate).items())
+    given = "".join(f" --{name} {shlex.quote(spec)}" for name, spec in own_specs(gate).items())
     return [install, f"steepslope predict --gate {place}{given} --data images:FOLDER --out decisions.csv"]
 
 

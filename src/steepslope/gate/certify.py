@@ -13,7 +13,7 @@ from steepslope.gate.sequence import BORNE, first_rows
 Counts = NDArray[np.int64]
 STEP = 1.05  # by which risks and numbers of rows are tried for advice
 MOST_STEPS = 120
-TAKEN = "all that could be rejected is accepted"
+TAKEN = "too few predictions lie below all that are accepted, or too many of those are right"
 EARLY = 3 / 8  # of the rows: where the first start would accept more, there is no second (LOG.md)
 
 

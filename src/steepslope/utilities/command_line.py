@@ -10,10 +10,12 @@ import inspect
 import json
 import os
 import re
+import select
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -43,6 +45,7 @@ class Group:
 Commands = Mapping[str, Command | Group]
 PURPOSE = "Tell which predictions of a frozen classifier to trust."
 PRESET = "--preset"
+CLOSED = 141  # the exit code of a process that the signal of a closed pipe ends
 PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 
 
@@ -158,21 +161,37 @@ def run(commands: Command | Commands, words: list[str], prog: str) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("default", FewErrorsWarning)
             warnings.showwarning = _show_warning
-            code = _parse_and_call(commands, words, prog)
-            sys.stdout.flush()
-            return code
-    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own end would complain
-        return 141  # as of a process that the signal of a closed pipe ended
+            return _flushed(_parse_and_call(commands, words, prog))
     except KeyboardInterrupt:
         again = shlex.join([*prog.split(), *words])
         print(f"steepslope: interrupted; earlier results are as they were; to go on: {again}", file=sys.stderr)
         return 130
     except Exception as error:
+        if _is_no_longer_read(error):
+            return CLOSED
         if debug:
             raise
         print(f"steepslope: {_told(error)}", file=sys.stderr)
         return 2
+
+
+def _flushed(code: int) -> int:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code
+
+
+def _is_no_longer_read(error: Exception) -> bool:
+    """Return whether an error is that of a standard output whose reader, such as head, has closed it; drop the rest."""
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    with suppress(OSError, ValueError, AttributeError):  # of an output without a descriptor
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own end would complain
+            return True
+    return False
 
 
 def _told(error: Exception) -> str:
@@ -243,11 +262,11 @@ def with_lists(words: list[str], text_lists: Collection[str]) -> list[str]:
     ['--files', '["a.csv", "b.csv"]', '--seed', '1']
     >>> with_lists(["--files=a.csv", "b.csv,c.csv"], {"--files"}), with_lists(["--files", "a,b"], {"--files"})
     (['--files', '["a.csv", "b.csv", "c.csv"]'], ['--files', 'a,b'])
-    >>> with_lists(["--files", "a,b", "--seed", "1", "--files", "c"], {"--files"})
+    >>> with_lists(["--files", "a,b", "--seed", "1", "--files", "[c]"], {"--files"})
     ['--files', '["a", "b", "c"]', '--seed', '1']
     """
     found: list[str] = []
-    lists: dict[str, list[str]] = {}
+    lists: dict[str, tuple[int, list[str]]] = {}  # the place of each list, and its words so far
     place = 0
     while place < len(words):
         name, is_one_word, first = words[place].partition("=")
@@ -259,15 +278,24 @@ def with_lists(words: list[str], text_lists: Collection[str]) -> list[str]:
         while place < len(words) and not words[place].startswith("-"):
             given.append(words[place])
             place += 1
-        parts = [part for word in given for part in ([word] if Path(word).exists() else listed(word, str))]
-        as_it_is = len(given) == 1 and not Path(given[0]).exists()  # such as none, or a list in brackets
-        if name in lists and given:
-            lists[name] += parts
-            found[found.index(name) + 1] = json.dumps(lists[name])
+        if given and name in lists:
+            lists[name][1].extend(given)
+        elif given:
+            lists[name] = (len(found) + 1, given)
+            found += [name, ""]
         else:
-            lists[name] = parts
-            found += [name, *(given if as_it_is or not given else [json.dumps(parts)])]
+            found.append(name)
+    for at, given in lists.values():
+        found[at] = _one_word(given)
     return found
+
+
+def _one_word(words: Sequence[str]) -> str:
+    """Return the words of a list as one; a single one that is no file, such as none, is it already."""
+    if len(words) == 1 and not Path(words[0]).exists():
+        return words[0]
+    parts = [(word,) if Path(word).exists() else ListOf(str)(word) or () for word in words]
+    return json.dumps([part for some in parts for part in some])
 
 
 def positional(command: Command) -> list[str]:

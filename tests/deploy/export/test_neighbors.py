@@ -12,6 +12,7 @@ from torch import Tensor
 from steepslope.classifiers.onnx_net import exported_model
 from steepslope.deploy.export.neighbors import References, blocks_of, second_least, two_least, width_of_bins
 from steepslope.estimators.neighbors import Index
+from steepslope.scores.neighbors import RANK
 
 COUNTS = (10, 50)
 SIZES = {
@@ -45,8 +46,8 @@ def test_copies_are_as_far_whatever_else_is_searched_for_at_once() -> None:
     queries = np.repeat(index.points[::4] + index.centre, 2, axis=0).astype(np.float32)
     doubled = Index.build(np.repeat(index.points, 3, axis=0), np.repeat(np.arange(12), 120), 12)
     for found in (index, doubled):
-        together = found.search(queries, 2, COUNTS, quick=True)
-        alone = [found.search(one[None], 2, COUNTS, quick=True) for one in queries]
+        together = found.search(queries, RANK, COUNTS, quick=True)
+        alone = [found.search(one[None], RANK, COUNTS, quick=True) for one in queries]
         for number, whole in enumerate(together):
             np.testing.assert_allclose(np.concatenate([one[number] for one in alone]), whole, rtol=1e-3)
         graph = References.of(found).search(torch.from_numpy(queries), COUNTS)
@@ -55,7 +56,7 @@ def test_copies_are_as_far_whatever_else_is_searched_for_at_once() -> None:
 
 
 def _require_same(found: tuple[NDArray[np.float64], ...], index: Index, queries: NDArray[np.float32]) -> None:
-    distances, counts = index.search(queries, 2, COUNTS, quick=True)
+    distances, counts = index.search(queries, RANK, COUNTS, quick=True)
     np.testing.assert_allclose(found[0], distances, rtol=1e-4)
     np.testing.assert_allclose(found[1], counts, atol=1e-9)
     np.testing.assert_allclose(found[1].sum(axis=2), np.broadcast_to(COUNTS, (len(queries), 2)))
@@ -74,7 +75,9 @@ def test_exact_distances_are_those_of_the_index(name: str) -> None:
     index = _index(SIZES[name])
     queries, references = _queries(index), References.of(index, exact=True)
     rows = torch.from_numpy(queries)
-    np.testing.assert_allclose(references.class_distances(rows).numpy(), index.class_distances(queries, 2), rtol=1e-6)
+    np.testing.assert_allclose(
+        references.class_distances(rows).numpy(), index.class_distances(queries, RANK), rtol=1e-6
+    )
     np.testing.assert_allclose(references.kth_distance(rows, 7).numpy(), index.kth_distance(queries, 7), rtol=1e-6)
 
 

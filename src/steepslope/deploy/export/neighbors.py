@@ -127,13 +127,13 @@ class References:
         share = torch.tensor(counts, dtype=torch.float64)
 
         def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
-            parts = _parts(values, near, far, share)
+            parts = _parts([values], near, far, share)
             owner = self.owner.gather(0, (places % len(self.owner)).flatten()).reshape(-1, 1, most)
             nothing = torch.zeros_like(parts[:, :, :1]).expand(-1, -1, len(self.order))
             return nothing.scatter_add(2, owner.expand_as(parts), parts)
 
         def of_all(near: Tensor, far: Tensor, _: Tensor, __: Tensor, *squared: Tensor) -> Tensor:
-            parts = _parts(torch.cat(squared, dim=1), near, far, share).reshape(-1, *self.shape).sum(dim=1)
+            parts = _parts(squared, near, far, share).flatten(0, 1)
             return self._of_classes(parts, lambda bins: bins.sum(dim=1)).reshape(-1, len(counts), len(self.order))
 
         if most == len(self.points) * len(self.owner):
@@ -152,10 +152,13 @@ def _tied(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(reach * (1 - SAME) > of_copies, near, -torch.inf), far  # of the least there are, all are
 
 
-def _parts(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -> Tensor:
-    """Return what part of each place is among so many nearest, (m, P), (m, C), (m, C), (C,) -> float64 (m, C, P)."""
-    within = (squared[:, None] < near[:, :, None]).double()
-    tied = (squared[:, None] <= far[:, :, None]).double() - within
+def _parts(squared: Sequence[Tensor], near: Tensor, far: Tensor, counts: Tensor) -> Tensor:
+    """Return how many places, of several (m, B), are among so many nearest, (m, C), (m, C), (C,) -> float64 (m, C, B).
+
+    Of a place that is tied with the last, it is a part.
+    """
+    within = reduce(torch.add, [(one[:, None] < near[:, :, None]).double() for one in squared])
+    tied = reduce(torch.add, [(one[:, None] <= far[:, :, None]).double() for one in squared]) - within
     left = (counts - within.sum(dim=2)) / tied.sum(dim=2)
     return within + tied * left[:, :, None]
 

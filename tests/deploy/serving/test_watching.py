@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,8 @@ def test_the_command_shows_the_state_of_a_server_and_leaves_it_to_it(
     watch = Watching.open(state, served.card.gate, served.gate)
     with client_of(served, watch) as client:
         assert client.post(INFER, json=asked(NOISE[:7])).status_code == 200
+        while watch.monitor.rows < 7:  # a request is answered before it is counted
+            time.sleep(0.01)
         watch.write()
         before = state.read_bytes()
         capsys.readouterr()

@@ -22,7 +22,7 @@ from steepslope.gate import Gate
 from steepslope.gate.judge import Judge
 from steepslope.gate.live import LiveNets
 
-ROUNDS, SIDE = 30, 256
+ROUNDS, SIDE = 100, 256
 
 
 def _session(model: Any) -> Any:

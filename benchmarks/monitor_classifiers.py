@@ -9,11 +9,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.kept_rows import ROWS, Row, kept_rows
+from benchmarks.kept_rows import Row, kept_rows
 from benchmarks.monitor_delays import Bench
-from benchmarks.monitor_tables import EITHER, ERROR, METHODS, Rows, caught_by, kinds_of
+from benchmarks.monitor_tables import ALL_SHIFTS, ERROR, METHODS, Rows, caught_by, error_of, kinds_of
 from benchmarks.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, streams
 from benchmarks.monitoring import ORDERS, RISKS, shifts_of
 from steepslope.deploy.monitoring import ESTIMATORS
@@ -22,8 +20,7 @@ from steepslope.report.grid import Cell, Grid, markdown
 from steepslope.utilities.command_line import run
 from steepslope.utilities.files import staged_folder, write_json
 
-TABLE = "classifiers.md"
-SHOWN = ("overconfidence", "coverage", EITHER, "risk", "ks", "labels")
+ROWS, TABLE = "classifiers.json", "classifiers.md"
 ABOUT = (
     "The five corruptions of the delays at severities 1, 3 and 5, for classifiers of Fashion-MNIST that were trained, "
     "and whose oracles were fitted, from several seeds. Nothing was chosen on them. Of the shifts that break the "
@@ -50,7 +47,7 @@ def monitor_classifiers(made: tuple[str, ...], data: str, work: str, out: str, r
     """
     found = [row for folder in made for row in _rows_of(Path(folder), data, Path(work), rows)]
     with staged_folder(Path(out), last=TABLE) as staging:
-        write_json(staging / f"classifiers.{ROWS.partition('.')[2]}", found)
+        write_json(staging / ROWS, found)
         (staging / TABLE).write_text(_tables(found), encoding="utf-8")
 
 
@@ -68,23 +65,18 @@ def _rows_of(made: Path, data: str, work: Path, rows: int) -> list[Row]:
 def _tables(rows: Rows) -> str:
     counts = [
         [Cell(name), Cell(f"{100 * risk:g} %"), Cell(kind), Cell(str(len(chosen)))]
-        + [Cell(str(caught_by(chosen, method))) for method in SHOWN]
+        + [Cell(str(caught_by(chosen, method))) for method in ALL_SHIFTS]
         for (name, risk), some in grouped(rows, "classifier", "max_risk").items()
         for kind, chosen in kinds_of(some, risk).items()
     ]
-    titles = ["classifier", "promised", "", "number", *(METHODS[name] for name in SHOWN)]
+    titles = ["classifier", "promised", "", "number", *(METHODS[name] for name in ALL_SHIFTS)]
     errors = [
         [Cell(name), Cell(f"{100 * next(row['accuracy'] for row in some if row['shift'] == CLEAN):.1f}")]
-        + [Cell(_error([row for row in some if row["shift"] != CLEAN], estimator)) for estimator in ESTIMATORS]
+        + [error_of([row for row in some if row["shift"] != CLEAN], estimator) for estimator in ESTIMATORS]
         for name, some in grouped([row for row in rows if row["max_risk"] == RISKS[0]], "classifier").items()
     ]
     of_accuracy = Grid("Estimated accuracy", ["classifier", "accuracy, clean", *ESTIMATORS], errors)
     return "\n\n".join([ABOUT, markdown(Grid("Alarms", titles, counts)), ERROR, markdown(of_accuracy)]) + "\n"
-
-
-def _error(rows: Rows, estimator: str) -> str:
-    off = np.array([100 * (row["estimated"][estimator] - row["accuracy"]) for row in rows])
-    return f"{np.abs(off).mean():.1f} ({off.mean():+.1f})"
 
 
 if __name__ == "__main__":

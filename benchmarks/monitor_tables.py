@@ -173,14 +173,16 @@ def _candidates(rows: Rows) -> Iterator[Grid]:
         yield Grid(f"AUC, {100 * risk:g} % promised", ["", *(counts[group] for group in groups)], lines)
 
 
+def error_of(rows: Rows, estimator: str) -> Cell:
+    """Return the mean absolute error of an estimate over some shifts, and the mean error, in points."""
+    errors = 100 * np.array([row["estimated"][estimator] - row["accuracy"] for row in rows])
+    return Cell(f"{np.abs(errors).mean():.1f}", f"({errors.mean():+.1f})")
+
+
 def _errors(rows: Rows) -> Grid:
     shifted = [row for row in rows if row["max_risk"] == rows[-1]["max_risk"] and row["group"] != "clean"]
     lines = []
     for name in ESTIMATORS:
-        cells = [Cell(name)]
-        for some in (*grouped(shifted, "group").values(), shifted):
-            errors = 100 * np.array([row["estimated"][name] - row["accuracy"] for row in some])
-            cells.append(Cell(f"{np.abs(errors).mean():.1f}", f"({errors.mean():+.1f})"))
-        lines.append(cells)
+        lines.append([Cell(name), *(error_of(some, name) for some in (*grouped(shifted, "group").values(), shifted))])
     groups = [f"{group} ({len(some)})" for group, some in grouped(shifted, "group").items()]
     return Grid("Estimated accuracy", ["", *groups, f"all ({len(shifted)})"], lines)

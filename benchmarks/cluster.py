@@ -20,15 +20,14 @@ from benchmarks.timing import Comparison
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
-from steepslope.deploy.cluster.options import ClusterOptions
-from steepslope.deploy.cluster.source import FromCluster
-from steepslope.deploy.options import PredictOptions
-from steepslope.deploy.parts import FromImages, Made
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Origin
 from steepslope.gate.live import LiveNets
 from steepslope.outputs import ClassifierOutputs
+from steepslope.predict.cluster import FromCluster
+from steepslope.predict.options import ClusterOptions, PredictOptions
+from steepslope.predict.parts import FromImages, Made
 
 PARTS, GOAL = 24, 0.9
 

@@ -13,10 +13,10 @@ from benchmarks.gate import CLASSES, WIDTH, random_fused
 from benchmarks.timing import Comparison, medians_in_turn
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
-from steepslope.deploy.export.exporting import export_gate
-from steepslope.deploy.export.graphs import joined
-from steepslope.deploy.export.nets import LOGITS, net_piece, prepared
-from steepslope.deploy.exported import IMAGES
+from steepslope.export.exporting import export_gate
+from steepslope.export.file import IMAGES
+from steepslope.export.graphs import joined
+from steepslope.export.nets import LOGITS, net_piece, prepared
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Gate
 from steepslope.gate.judge import Judge

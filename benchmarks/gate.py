@@ -14,11 +14,11 @@ from steepslope.classifiers.classifier import Classifier, module_digest
 from steepslope.classifiers.nets import TwoParts, mnist_net
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.transforms import Transform
-from steepslope.estimators.opinion_pool import OpinionPool
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import launched
 from steepslope.extraction.options import ExtractionOptions
+from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle
 from steepslope.oracle.fused_fit import FusedFit
 from steepslope.oracle.selection import Pool

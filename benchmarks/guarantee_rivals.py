@@ -15,8 +15,7 @@ from scipy.special import rel_entr
 from scipy.stats import binom
 
 from steepslope.gate.binomial import tail
-from steepslope.gate.certify import Above
-from steepslope.gate.sequence import first_rows, split_rows, threshold_sequence
+from steepslope.gate.certify import Above, first_rows, split_rows, threshold_sequence
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

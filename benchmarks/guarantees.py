@@ -21,9 +21,9 @@ from benchmarks.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.guarantee_world import OTHERS, WORLDS, World, true_risk
 from benchmarks.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
-from steepslope.report.columns import grouped
+from steepslope.cli.parser import run
+from steepslope.paper.columns import grouped
 from steepslope.report.grid import Cell, Grid, markdown
-from steepslope.utilities.command_line import run
 
 SIZES, RISKS, DELTAS = (200, 1_000, 10_000), (0.01, 0.02, 0.05, 0.1), (0.05, 0.1)
 BLOCK = 200  # draws; those of the first block are MAPIE's too, which is slow

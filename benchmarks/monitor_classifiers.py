@@ -14,11 +14,11 @@ from benchmarks.monitor_delays import Bench
 from benchmarks.monitor_tables import ALL_SHIFTS, ERROR, METHODS, Rows, caught_by, error_of, kinds_of
 from benchmarks.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, streams
 from benchmarks.monitoring import ORDERS, RISKS, shifts_of
-from steepslope.deploy.monitoring import ESTIMATORS
-from steepslope.report.columns import grouped
+from steepslope.cli.parser import run
+from steepslope.files.folders import staged_folder, write_json
+from steepslope.monitor import ESTIMATORS
+from steepslope.paper.columns import grouped
 from steepslope.report.grid import Cell, Grid, markdown
-from steepslope.utilities.command_line import run
-from steepslope.utilities.files import staged_folder, write_json
 
 ROWS, TABLE = "classifiers.json", "classifiers.md"
 ABOUT = (

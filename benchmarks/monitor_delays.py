@@ -18,9 +18,9 @@ from scipy.stats import ks_2samp
 
 from benchmarks.kept_rows import Row
 from benchmarks.monitored_streams import Stream
-from steepslope.deploy.monitoring import Monitor
 from steepslope.gate import Gate
 from steepslope.gate.judged_rows import JudgedRows
+from steepslope.monitor import Monitor
 
 DELTA = 0.05
 CLEAN_ROWS, SHIFTED_ROWS = 2_000, 10_000

@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.kept_rows import Row, kept_rows
 from benchmarks.monitor_world import WORLDS, World
-from steepslope.deploy.monitoring import SIGNALS, Monitor
+from steepslope.cli.parser import run
 from steepslope.gate import Gate
-from steepslope.utilities.command_line import run
+from steepslope.monitor import SIGNALS, Monitor
 
 SIZES = (300, 1_000, 5_000)
 DELTA = 0.05

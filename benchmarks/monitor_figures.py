@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from steepslope.deploy.monitoring import ESTIMATORS, SIGNALS
+from steepslope.monitor import ESTIMATORS, SIGNALS
 from steepslope.report.style import BLUE, GREEN, GREY, MARKERS, PAGE_WIDTH, VERMILION, legend_below, styled
 
 Row = Mapping[str, Any]

@@ -11,8 +11,8 @@ from benchmarks.monitor_delays import CLEAN_ROWS, SHIFTED_ROWS
 from benchmarks.monitor_false_alarms import DELTA
 from benchmarks.monitor_world import WORLDS
 from benchmarks.monitored_streams import CLEAN
-from steepslope.deploy.monitoring import ESTIMATORS
-from steepslope.report.columns import grouped
+from steepslope.monitor import ESTIMATORS
+from steepslope.paper.columns import grouped
 from steepslope.report.grid import Cell, Grid, markdown
 
 Row = Mapping[str, Any]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.files.folders import staged_folder
+from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.shifts.distortions import CHOSEN_ON, DISTORTIONS
-from steepslope.utilities.files import staged_folder
-from steepslope.utilities.weights import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     from steepslope.outputs import ClassifierOutputs

@@ -19,12 +19,12 @@ from benchmarks.monitor_false_alarms import summaries
 from benchmarks.monitor_figures import accuracy_figure, harm_figure
 from benchmarks.monitor_tables import tables
 from benchmarks.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, Stream, shift_names, streams
-from steepslope.deploy.monitoring import SIGNALS
+from steepslope.cli.parser import run
+from steepslope.files.folders import staged_folder, write_json
 from steepslope.gate.judged_rows import JudgedRows
+from steepslope.monitor import SIGNALS
 from steepslope.report.style import write_png
 from steepslope.shifts.distortions import CHOSEN_ON
-from steepslope.utilities.command_line import run
-from steepslope.utilities.files import staged_folder, write_json
 
 RISKS = (0.02, 0.05)
 ORDERS = 5  # of each shift's stream, where only alarms are counted

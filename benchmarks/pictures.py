@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from steepslope.cli.parser import run
 from steepslope.data.datasets import parse_dataset
-from steepslope.utilities.command_line import run
 
 TRAINED_ON = ("rocket", "camera", "hubble_deep_field", "coins", "moon", "brick", "grass", "gravel", "retina",
               "immunohistochemistry", "colorwheel")  # fmt: skip

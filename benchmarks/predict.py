@@ -18,15 +18,15 @@ from benchmarks.timing import Comparison, medians_in_turn
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
-from steepslope.deploy.options import PredictOptions
-from steepslope.deploy.parts import FromImages
-from steepslope.deploy.prediction_file import predict_to_file
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Gate, Origin
 from steepslope.gate.live import LiveNets
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.predict.options import PredictOptions
+from steepslope.predict.parts import FromImages
+from steepslope.predict.prediction_file import predict_to_file
 
 FIT_ROWS, BATCH, ROUNDS, GOAL = 2_000, 32, 7, 0.95
 EVIDENCE = ("features",)  # what the free budget needs, and so what is extracted, too

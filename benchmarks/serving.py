@@ -27,8 +27,8 @@ from PIL import Image
 from benchmarks.timing import Comparison
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
-from steepslope.deploy.export.exporting import export_gate
-from steepslope.deploy.exported import ExportedGate
+from steepslope.export.exporting import export_gate
+from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate, Origin
 from steepslope.gate.origin import NetRecord
 from steepslope.outputs import ClassifierOutputs

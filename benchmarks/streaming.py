@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from benchmarks.timing import Comparison
 from steepslope import ClassifierOutputs, Oracle
+from steepslope.files.seeding import single_thread
 from steepslope.losses import steep_slope
-from steepslope.utilities.seeding import single_thread
 
 ROWS, WIDTH, BLOCK, MEASURED, GOAL = 1_280_000, 1_280, 10_000, 10_240, 200_000
 

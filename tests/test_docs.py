@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.datasets import parse_dataset
 from steepslope.errors import FewErrorsWarning
 from steepslope.metrics import auroc
@@ -183,7 +183,7 @@ def test_links_and_targets_of_make_are_there(page: str) -> None:
 
 
 def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
-    from steepslope.report.published import published
+    from steepslope.paper.published import published
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+?) \|", text))
@@ -219,7 +219,7 @@ def test_every_score_and_evidence_is_documented() -> None:
 
 
 def test_the_help_of_evaluate_names_every_score_where_it_learns() -> None:
-    from steepslope.commands.evaluate import evaluate
+    from steepslope.cli.evaluate import evaluate
     from steepslope.scores import SCORES
 
     parts = re.split(r"\n    (scores|fit|reference|data)\n", evaluate.__doc__ or "")

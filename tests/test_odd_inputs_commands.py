@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from tests.conftest import write_idx
 from tests.images import folder_of, write_shard
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.request import FinetuneRequest

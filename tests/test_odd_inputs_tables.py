@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 
 ROWS = 12
 SCORES = [("cat", 2.0, 1.0, -1.0), ("dog", 0.0, 1.5, 0.5), ("cow", 1.0, -0.5, 0.0), ("dog", 2.5, 0.5, 1.5)] * (

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import steepslope
 from steepslope.checks import number
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE
 from steepslope.evidence.states import Evidence

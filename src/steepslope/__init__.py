@@ -10,15 +10,15 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from steepslope.deploy import TrustedClassifier as TrustedClassifier
     from steepslope.gate import Gate as Gate
     from steepslope.metrics import compare as compare, evaluate as evaluate
     from steepslope.oracle import Oracle as Oracle
     from steepslope.outputs import ClassifierOutputs as ClassifierOutputs
     from steepslope.scores import SCORES as SCORES
+    from steepslope.sklearn import TrustedClassifier as TrustedClassifier
 
 _IN = {
-    "deploy": ["TrustedClassifier"],
+    "sklearn": ["TrustedClassifier"],
     "gate": ["Gate"],
     "metrics": ["compare", "evaluate"],
     "oracle": ["Oracle"],

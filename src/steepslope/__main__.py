@@ -2,6 +2,6 @@
 
 import sys
 
-from steepslope.cli import program
+from steepslope.cli.main import program
 
 sys.exit(program())

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import dropout_layers

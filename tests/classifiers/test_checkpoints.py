@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from steepslope.classifiers.checkpoints import CARD, WEIGHTS
+from steepslope.classifiers.nets import CARD, WEIGHTS
 from steepslope.classifiers.specs import load_classifier
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.files import read_json, write_json
+from steepslope.files.folders import read_json, write_json
 
 
 @pytest.mark.parametrize("damage", ["card", "weights", "nan", "net", "field", "count"])

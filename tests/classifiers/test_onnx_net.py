@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from steepslope.classifiers.onnx_net import OnnxNet, as_onnx
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from tests.images import EFFICIENTNET, TINY, extracted, words

@@ -12,9 +12,9 @@ import torch
 import steepslope.classifiers.training
 from steepslope.classifiers.nets import NETS
 from steepslope.classifiers.training import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier, turned
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.seeding import on_threads
+from steepslope.files.seeding import on_threads
 from tests.conftest import kill_once_there
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)

@@ -6,7 +6,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from steepslope.data.colours import as_colour, as_grey
+from steepslope.data.images import as_colour, as_grey
 
 
 def test_colours_are_what_a_viewer_shows() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.datasets import DATASETS, InSplits, holdout_split, parse_dataset
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError

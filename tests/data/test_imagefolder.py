@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError

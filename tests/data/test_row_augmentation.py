@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.data.row_augmentation import ROW_AUGMENTATIONS, augmented_rows
+from steepslope.data.augmentation import ROW_AUGMENTATIONS, augmented_rows
 
 Floats = NDArray[np.float32]
 

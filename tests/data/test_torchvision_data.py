@@ -11,9 +11,9 @@ import scipy.io
 import torch
 import torchvision.datasets
 
+from steepslope.data.benchmark_sets import TORCHVISION
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.imagefolder import ImageFiles
-from steepslope.data.torchvision_data import TORCHVISION
 from steepslope.errors import SteepslopeError
 from tests.conftest import write_idx
 from tests.images import PIXELS, png

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from steepslope.estimators import small_net
+from steepslope.numerics import small_net
 
 
 @pytest.fixture(scope="module")

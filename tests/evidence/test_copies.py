@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.copies import joined, linear_head, with_copies
+from steepslope.evidence.fit_set import joined, linear_head, with_copies
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 

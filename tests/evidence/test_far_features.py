@@ -9,8 +9,7 @@ import pytest
 
 from steepslope.evidence import EVIDENCE
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.handover import Handover
-from steepslope.oracle.standardising import Moments
+from steepslope.oracle.handover import Handover, Moments
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, KNNDensityRatio, KNNDistance
 from tests.conftest import make_complete

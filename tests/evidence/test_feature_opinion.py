@@ -7,7 +7,6 @@ import pytest
 from scipy.special import expit, log_softmax, logit
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators import small_net
 from steepslope.evidence.feature_opinion import (
     check_feature_opinion,
     feature_opinion_columns,
@@ -15,6 +14,7 @@ from steepslope.evidence.feature_opinion import (
     fit_feature_opinion,
 )
 from steepslope.evidence.states import State
+from steepslope.numerics import small_net
 from tests.conftest import make_complete
 
 ROWS = slice(3, 40)

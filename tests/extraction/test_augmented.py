@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.data.datasets import parse_dataset
-from steepslope.extraction.noise import noise_of
+from steepslope.extraction.engine import noise_of
 from steepslope.extraction.options import AUGMENTATION_NAMES, ExtractionOptions
+from steepslope.files.folders import read_json, write_json
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import read_json, write_json
 from tests.conftest import kill_once_there
 from tests.images import extract_folder, folder_of, opened
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.datasets import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.extraction.options import ExtractionOptions
+from steepslope.files.folders import read_json
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import read_json
 from tests.images import TINY, extract_folder, extracted, folder_of, words
 from tests.nets import tiny_convolutions
 

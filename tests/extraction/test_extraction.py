@@ -12,7 +12,7 @@ import pytest
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.classifiers.training import recipe_for, train_classifier
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError

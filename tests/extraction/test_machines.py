@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import launched
 from steepslope.extraction.options import Machines

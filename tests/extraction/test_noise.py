@@ -10,10 +10,10 @@ import torch
 from scipy.stats import norm
 from torch.nn.functional import avg_pool2d
 
-from steepslope.cli import main
-from steepslope.data.digits import load_digits
+from steepslope.cli.main import main
+from steepslope.data.benchmark_sets import load_digits
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.noise import noise_of
+from steepslope.extraction.engine import noise_of
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from tests.images import TINY, words
 
 

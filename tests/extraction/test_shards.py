@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from steepslope.classifiers.training import recipe_for, train_classifier
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.datasets import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract_to_folder
+from steepslope.files.folders import LOCK
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.locks import LOCK
 from tests.images import extract_folder, folder_of
 
 

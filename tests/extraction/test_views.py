@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from steepslope.extraction.engine import VIEWS
 from steepslope.extraction.options import VIEW_NAMES
-from steepslope.extraction.views import VIEWS
-from steepslope.utilities.files import read_json
+from steepslope.files.folders import read_json
 from tests.images import TINY, extracted
 
 

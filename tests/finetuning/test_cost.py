@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 
 
 @pytest.mark.parametrize(

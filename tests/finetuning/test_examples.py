@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import main
-from steepslope.data.digits import load_digits
+from steepslope.cli.main import main
+from steepslope.data.benchmark_sets import load_digits
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.examples import Example, Examples, Steps
-from steepslope.finetuning.recipe import Finetuning
+from steepslope.finetuning.request import Finetuning
 from steepslope.oracle.on_images import ImageOracle
 from tests.finetuning.trainings import trained, training_of
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.finetuning import sources
 from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest

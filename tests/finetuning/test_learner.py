@@ -15,7 +15,7 @@ from torch import nn
 from steepslope.classifiers.specs import load_classifier
 from steepslope.finetuning.learner import OPTIMIZERS, momentum_at, optimizer_of, path_layers, rate_at, set_modes
 from steepslope.finetuning.loop import Run
-from steepslope.finetuning.recipe import CHECKS, Finetuning
+from steepslope.finetuning.request import CHECKS, Finetuning
 from tests.finetuning.trainings import NORMED, SHAPE, training_of
 
 

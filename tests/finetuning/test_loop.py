@@ -18,9 +18,12 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.datasets import parse_dataset
 from steepslope.errors import SteepslopeError
+from steepslope.files import weights as run_state
+from steepslope.files.folders import LOCK
+from steepslope.files.seeding import single_thread
 from steepslope.finetuning import loop as module
 from steepslope.finetuning.history import HISTORY
 from steepslope.finetuning.learner import set_modes
@@ -29,9 +32,6 @@ from steepslope.finetuning.prepare import validation_score
 from steepslope.metrics import auroc
 from steepslope.oracle.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities import run_state
-from steepslope.utilities.locks import LOCK
-from steepslope.utilities.seeding import single_thread
 from tests.conftest import kill_once_there
 from tests.finetuning.trainings import (
     COMMAND,

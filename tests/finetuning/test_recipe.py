@@ -11,8 +11,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.launch import stages_of
-from steepslope.finetuning.recipe import CHECKS, Finetuning
-from steepslope.finetuning.request import FinetuneRequest, Input
+from steepslope.finetuning.request import CHECKS, FinetuneRequest, Finetuning, Input
 from steepslope.losses import LOSSES, parameters_of
 from steepslope.oracle.base import loss_of
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from tests.finetuning.trainings import words
 
 

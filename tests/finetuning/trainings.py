@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.finetuning.history import HISTORY
 from steepslope.finetuning.launch import stages_of
 from steepslope.finetuning.prepare import Training, prepare

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
-from steepslope.gate.batch import conformal_p_values, selected
+from steepslope.gate.certify import conformal_p_values, selected
 from tests.gate.references import Rows, distinct_rows, rows_with_ties
 
 P_VALUES = st.lists(st.sampled_from([0.01, 0.02, 0.04, 0.06, 0.3, 0.5, 1.0]), max_size=12)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from steepslope.gate.binomial import rows_needed, tail
-from steepslope.gate.certify import Above, certify
-from steepslope.gate.sequence import threshold_sequence
+from steepslope.gate.certify import Above, certify, threshold_sequence
 from tests.gate.references import Rows, distinct_rows, rows_with_ties, slow_threshold
 
 EVERYTHING = np.array([-np.inf])

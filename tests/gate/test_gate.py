@@ -12,8 +12,7 @@ from hypothesis import given, settings, strategies as st
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate, threshold_sequence
 from steepslope.gate.binomial import as_percent
-from steepslope.gate.certify import certify
-from steepslope.gate.sequence import split_rows
+from steepslope.gate.certify import certify, split_rows
 from tests.gate.references import Rows, distinct_rows, rows_with_ties
 
 THRESHOLDS = threshold_sequence(np.linspace(0, 1, 100), 80)

@@ -11,12 +11,12 @@ import pytest
 from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import digest_of
+from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
 from steepslope.gate.judged_rows import JudgedRows
 from steepslope.gate.storage import JUDGED
 from steepslope.scores import MCP
-from steepslope.utilities.files import digest_of
-from steepslope.utilities.weights import load_arrays, save_arrays
 from tests.conftest import make_outputs
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from steepslope.errors import SteepslopeError
 from steepslope.gate import threshold_sequence
 from steepslope.gate.binomial import rows_needed
-from steepslope.gate.sequence import checked_sequence, first_rows, numbers, split_rows
+from steepslope.gate.certify import checked_sequence, first_rows, numbers, split_rows
 
 
 @given(st.lists(st.floats(allow_nan=False), max_size=50), st.integers(2, 40))

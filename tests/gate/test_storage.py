@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import digest_of
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import digest_of
 from tests.conftest import make_outputs
 
 KINDS = ("mcp", "temperature", "columns", "free", "auxiliary", "predicted")

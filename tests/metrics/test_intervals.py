@@ -13,8 +13,7 @@ from scipy.stats import kstest, norm, t as student
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc, compare, evaluate, intervals, tnr, tpr
 from steepslope.metrics.curves import rank_rows
-from steepslope.metrics.intervals import resample
-from steepslope.metrics.limits import Levels, area_limits
+from steepslope.metrics.intervals import Levels, area_limits, resample
 from steepslope.metrics.measures import auroc_of, measures_at
 from tests.metrics.references import Bools, Floats
 

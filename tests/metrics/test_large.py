@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from steepslope.evaluation.rows import COVERAGES, RISKS
 from steepslope.metrics import curves, intervals
 from steepslope.metrics.curves import Ranking, rank_rows
 from steepslope.metrics.intervals import resample, resample_all
 from steepslope.metrics.measures import Measure, measures_at
+from steepslope.report.rows import COVERAGES, RISKS
 from tests.metrics.references import Bools, Floats
 
 N = 900

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from steepslope.estimators import small_net
+from steepslope.numerics import small_net
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
 from steepslope.outputs import ClassifierOutputs

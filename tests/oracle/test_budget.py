@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.oracle import Oracle
-from steepslope.oracle.budget import Gain, cheapest, gain
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.selection import LEVELS, inputs_at, level_of
+from steepslope.oracle.selection import LEVELS, Gain, cheapest, gain, inputs_at, level_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.conftest import make_complete

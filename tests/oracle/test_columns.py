@@ -13,16 +13,16 @@ from scipy.special import log_softmax, softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.columns import columns
+from steepslope.files.folders import read_json, write_json
 from steepslope.heads import HEADS
 from steepslope.losses import LOSSES, parameters_of
 from steepslope.metrics import auroc
+from steepslope.numerics.blocks import read_rows
 from steepslope.oracle import Oracle
 from steepslope.oracle.net import Rows
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
-from steepslope.utilities.blocks import read_rows
-from steepslope.utilities.files import read_json, write_json
 from tests.conftest import make_outputs
 
 NUMBERS = ["learning_rate", "weight_decay", *(name for loss in LOSSES for name in parameters_of(loss))]

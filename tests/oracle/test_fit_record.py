@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.weights import save_arrays
 from steepslope.oracle import Oracle
 from steepslope.oracle.fit_record import FIT_ROWS, RECORD
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.weights import save_arrays
 from tests.conftest import make_outputs
 
 MINE, ANOTHERS = "a1" * 32, "b2" * 32

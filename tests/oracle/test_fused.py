@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 from scipy.stats import spearmanr
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.opinions import opinions_of

@@ -12,11 +12,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import read_json
 from steepslope.oracle import Oracle
 from steepslope.oracle.fit_record import FIT_ROWS
 from steepslope.oracle.fused import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import read_json
 
 CARD, WEIGHTS, STATES = "oracle.json", "oracle.safetensors", "evidence.safetensors"
 Arrays = dict[str, Any]

@@ -7,11 +7,11 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import rankdata
 
-from steepslope.estimators.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.opinions import opinions_of
 from steepslope.metrics import auroc
+from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle.selection import LEAST_WEIGHT, MCP_ALONE, STRENGTHS, Opinions, Pool, _with_weight, best_pool
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.column_names import found_columns, natural
-from steepslope.outputs.columns import Layout, layout_of
+from steepslope.outputs.columns import Layout, found_columns, layout_of, natural
 from steepslope.outputs.reading import ReadingOptions
 from steepslope.outputs.texts import Texts, labels
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions, tables

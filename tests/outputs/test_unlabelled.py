@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.copies import joined
+from steepslope.evidence.fit_set import joined
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, load_predictions
 from steepslope.scores import SCORES

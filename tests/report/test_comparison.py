@@ -1,134 +1,353 @@
-"""Runs side by side as tables, JSON and Markdown: square, complete, and as odd as their names."""
+"""Runs side by side: the same rows in any order are paired, others are not, and the intervals are right."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from steepslope.evaluation.comparison import Comparison, compare_runs
-from steepslope.evaluation.comparison_words import AURC_COUNTS
-from steepslope.metrics import METRICS, Metric, Ranking, auroc
-from steepslope.report.comparison import as_json, difference_grid, run_grid, terminal_grid, terminal_styles, text
-from steepslope.report.tables import terminal_titles
-from tests.evaluation.runs import drawn, run_of
-
-
-@pytest.fixture
-def comparison() -> Comparison:
-    runs = [drawn("a"), drawn("b|<b>", model=2, strength=0.2), drawn("c", model=3, seed=4, n=200, prefix="new")]
-    return compare_runs(runs, bootstrap=100)
+from steepslope.errors import SteepslopeError
+from steepslope.metrics import METRICS, aurc, auroc
+from steepslope.metrics.measures import measures_at
+from steepslope.report.comparison import Comparison, Contrast, Run, compare_runs, why_unpaired
+from steepslope.report.comparison_words import AURC_COUNTS, cautions, headline, listed, sentences
+from tests.report.runs import drawn, run_of
 
 
-def test_tables_are_square_and_complete(comparison: Comparison) -> None:
-    runs, differences, shown = run_grid(comparison), difference_grid(comparison), terminal_grid(comparison)
-    for grid in (runs, differences, shown):
-        assert {len(row) for row in grid.rows} == {len(grid.columns)}
-    assert [(row[0].text, row[1].text) for row in runs.rows] == [
-        (run.name, score) for run in comparison.runs for score in run.scores
+def shuffled(run: Run, seed: int = 3) -> Run:
+    """Return the same run with its rows in another order."""
+    order = np.random.default_rng(seed).permutation(len(run))
+    scores = {name: replace(one, confidence=one.confidence[order]) for name, one in run.scores.items()}
+    known: dict[str, Any] = {
+        key: None if (array := getattr(run, key)) is None else array[order] for key in ("ids", "labels", "clusters")
+    }
+    return replace(run, is_correct=run.is_correct[order], scores=scores, **known)
+
+
+def contrast(comparison: Comparison, score: str, place: int = 0) -> Contrast:
+    return next(one for one in comparison.rivals[place].contrasts if one.score == one.baseline_score == score)
+
+
+def by_hand(a: Run, b: Run, score: str, paired: bool, replicates: int = 2000) -> dict[str, tuple[float, float, float]]:
+    """Return the difference of AUC, AURC and accuracy, and the percentile interval, by a loop of its own."""
+    rng = np.random.default_rng(12345)
+    functions: dict[str, Callable[[Any, Any], float]] = {
+        "auc": auroc, "aurc": aurc, "accuracy": lambda _, is_correct: float(is_correct.mean())
+    }  # fmt: skip
+    za, zb = a.scores[score].confidence, b.scores[score].confidence
+    shifts: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(replicates):
+        i = rng.integers(len(za), size=len(za))
+        j = i if paired else rng.integers(len(zb), size=len(zb))
+        for name, function in functions.items():
+            shifts[name].append(function(za[i], a.is_correct[i]) - function(zb[j], b.is_correct[j]))
+    return {
+        name: (function(za, a.is_correct) - function(zb, b.is_correct), *np.quantile(shifts[name], [0.025, 0.975]))
+        for name, function in functions.items()
+    }
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_differences_are_those_of_a_loop(paired: bool) -> None:
+    """The value exactly; the ends of the interval up to the luck of the resamples and Student's widening."""
+    a, b = drawn("a", n=400), drawn("b", n=400, model=2, strength=2.5, seed=0 if paired else 7)
+    b = b if paired else replace(b, ids=np.array([f"other/{row}" for row in range(400)], dtype=object))
+    comparison = compare_runs([a, b], bootstrap=2000)
+    assert comparison.rivals[0].paired == paired
+    found = contrast(comparison, "mcp").differences
+    for name, (value, low, high) in by_hand(b, a, "mcp", paired).items():
+        assert found[name]["value"] == pytest.approx(value, abs=1e-12)
+        width = high - low
+        assert found[name]["low"] == pytest.approx(low, abs=0.08 * width)
+        assert found[name]["high"] == pytest.approx(high, abs=0.08 * width)
+        assert (found[name]["p"] < 0.05) == (not found[name]["low"] <= 0 <= found[name]["high"])
+    assert set(found) == set(METRICS) == set(measures_at(0, 0))
+
+
+def test_pairing_makes_intervals_narrower_where_models_err_alike() -> None:
+    a = drawn("a")
+    b = run_of("b", a.is_correct, {"mcp": a.scores["mcp"].confidence + 0.1}, ids=a.ids, labels=a.labels)
+    c = replace(b, ids=np.array([f"x{row}" for row in range(len(b))], dtype=object))
+    paired, unpaired = (contrast(compare_runs([a, one]), "mcp").differences["auc"] for one in (b, c))
+    assert paired["low"] == paired["high"] == 0
+    assert unpaired["high"] - unpaired["low"] > 0.05
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_order_of_rows_decides_nothing(which: int) -> None:
+    runs = [drawn("a"), drawn("b", model=2)]
+    moved = [shuffled(run) if place == which else run for place, run in enumerate(runs)]
+    one, other = (compare_runs(some, bootstrap=200) for some in (runs, moved))
+    assert one.rivals[0].paired
+    assert other.rivals[0].paired
+    differences = [[found.differences for found in some.rivals[0].contrasts] for some in (one, other)]
+    assert differences[0] == differences[1]
+    assert sentences(one) == sentences(other)
+
+
+def test_what_is_compared() -> None:
+    """Each score that both have, and the best of each by AURC; the baseline is the first or the one that is named."""
+    a, b, c = drawn("a"), drawn("b", model=2), drawn("c", model=3, n=200, seed=5, prefix="c")
+    comparison = compare_runs([a, b, c], "b", bootstrap=50)
+    assert [rival.run.name for rival in comparison.rivals] == ["a", "c"]
+    for rival in comparison.rivals:
+        pairs = [(one.score, one.baseline_score) for one in rival.contrasts]
+        best = min(rival.run.scores, key=lambda name: aurc(rival.run.scores[name].confidence, rival.run.is_correct))
+        theirs = min(b.scores, key=lambda name: aurc(b.scores[name].confidence, b.is_correct))
+        assert pairs == list(dict.fromkeys([("mcp", "mcp"), ("noise", "noise"), (best, theirs)]))
+        assert [one.of_best for one in rival.contrasts] == [pair == (best, theirs) for pair in pairs]
+    assert [rival.paired for rival in comparison.rivals] == [True, False]
+
+
+def test_the_run_with_fewer_errors_decides_the_width_either_way() -> None:
+    """Ten errors on one side are ten, whether that side is the baseline or not."""
+    rng = np.random.default_rng(0)
+    ids = np.arange(200).astype(str).astype(object)
+    runs = [
+        run_of(name, np.arange(200) >= errors, {"mcp": rng.normal(size=200) + (np.arange(200) >= errors)}, ids=ids)
+        for name, errors in (("many", 90), ("few", 10))
     ]
-    assert all(metric.heading in runs.columns and metric.heading in differences.columns for metric in METRICS.values())
-    assert list(shown.columns) == terminal_titles()
-    hows = {(row[0].text, row[3].text) for row in differences.rows}
-    assert hows == {("b|<b>", "paired"), ("c", "unpaired")}
-    place = list(runs.columns).index("AUC ↑")
-    areas = [100 * auroc(z.confidence, run.is_correct) for run in comparison.runs for z in run.scores.values()]
-    assert [row[place].text for row in runs.rows] == [f"{area:.1f}" for area in areas]
+    one, other = (contrast(compare_runs(runs, name), "mcp").differences["auc"] for name in ("many", "few"))
+    assert (one["low"], one["high"]) == pytest.approx((-other["high"], -other["low"]))
+    assert one["p"] == pytest.approx(other["p"])
 
 
-def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
-    found = json.loads(json.dumps(as_json(comparison), allow_nan=False, default=np.generic.item))
-    assert found["baseline"] == "a"
-    assert [(run["run"], run["n"], run.get("paired")) for run in found["runs"]] == [
-        ("a", 300, None), ("b|<b>", 300, True), ("c", 200, False)
-    ]  # fmt: skip
-    assert found["runs"][2]["why_unpaired"] == "0 ids in common of 300 and 200"
-    assert [run["errors"] for run in found["runs"]] == [int((~run.is_correct).sum()) for run in comparison.runs]
-    assert len(found["rows"]) == 9
-    for line in found["differences"]:
-        assert set(METRICS) <= set(line)
-        sign = (line["auc"]["low"] > 0) - (line["auc"]["high"] < 0)
-        assert line["verdicts"]["auc"] == {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}[sign]
-    accuracy = [run["accuracy"] for run in found["runs"]]
-    assert found["differences"][0]["accuracy"]["value"] == pytest.approx(accuracy[1] - accuracy[0])
+ODD = np.array(['a,"b"', "two\nlines", "<script>alert(1)</script>", "", "日本"], dtype=object)
 
 
-def test_colours_are_those_of_the_verdicts(comparison: Comparison) -> None:
-    styles = terminal_styles(comparison)
-    grid = terminal_grid(comparison)
-    assert [len(line) for line in styles] == [len(row) for row in grid.rows]
-    by_name = {row[0].text: line for row, line in zip(grid.rows, styles, strict=True)}
-    assert set(by_name["a mcp"]) == {""}
-    weak = next(one for one in comparison.rivals[0].contrasts if one.score == one.baseline_score == "mcp")
-    place = terminal_titles().index("AUC")
-    assert (weak.sign("auc"), by_name["b|<b> mcp"][place]) == (-1, "red")
+def test_odd_ids_are_the_same_rows() -> None:
+    a = replace(drawn("a", n=5), ids=ODD)
+    assert why_unpaired(a, shuffled(a)) == ""
 
 
-def test_markdown_begins_with_the_verdict(comparison: Comparison) -> None:
-    shown = text(comparison)
-    assert shown.startswith(
-        "# Runs side by side\n\nBeside a, by each run's best score: b|<b> is clearly worse by AURC and AUC, and not"
+SORTED = (
+    "without ids, labels in order of their classes do not tell whether the rows are the same: evaluate both with ids"
+)
+
+
+def test_why_rows_are_not_the_same() -> None:
+    a, b = drawn("a", n=40), drawn("b", n=40, model=2)
+    bare, shorter = replace(a, ids=None), replace(drawn("b", n=30), ids=None)
+    labels = b.labels.copy()  # type: ignore[union-attr]
+    labels[[3, 5, 7]] = "9"
+    ids = b.ids.copy()  # type: ignore[union-attr]
+    ids[:28] = [f"new/{row}" for row in range(28)]
+    twice = ids.copy()
+    twice[1] = twice[0]
+    by_class = np.sort(np.asarray(a.labels))[::-1]
+    named = np.array([f"class {label}" for label in np.asarray(a.labels)], dtype=object)
+    names = "labels are names of classes in b and numbers in a: evaluate a with the names, as by --classes"
+    cases = {
+        (a, b): "",
+        (a, replace(b, labels=named)): names,
+        (bare, replace(b, ids=None, labels=named)): names,
+        (replace(bare, name="b", labels=named), replace(b, ids=None, name="a")): names,
+        (replace(a, labels=by_class), replace(b, labels=by_class)): "",
+        (replace(bare, labels=by_class), replace(b, ids=None, labels=by_class)): SORTED,
+        (replace(bare, labels=np.full(40, "3")), replace(b, ids=None, labels=np.full(40, "3"))): SORTED,
+        (a, replace(b, labels=None)): "",
+        (a, replace(b, labels=labels)): "labels differ for 3 ids of 40",
+        (a, replace(b, ids=ids)): "12 ids in common of 40 and 40",
+        (a, replace(b, ids=twice)): "the id 'new/0' is there more than once in b",
+        (a, replace(b, ids=None)): "only a has ids",
+        (bare, b): "only b has ids",
+        (bare, replace(b, ids=None)): "",
+        (bare, shorter): "there are 40 and 30 rows, without ids",
+        (bare, replace(b, ids=None, labels=labels)): "labels differ for 3 rows of 40",
+        (bare, replace(b, ids=None, labels=None)): "neither ids nor labels tell whether the rows are the same",
+    }
+    for (one, other), why in cases.items():
+        assert why_unpaired(one, other) == why
+        comparison = compare_runs([one, other], bootstrap=20)
+        line = next(line for line in sentences(comparison) if "differences are " in line)
+        assert line.endswith("differences are unpaired." if why else "differences are paired.")
+        assert why in line
+        assert line.startswith("WARNING: ") == comparison.rivals[0].guessed == (not why and one.ids is None)
+        doubted = line.removeprefix("WARNING: ").removesuffix(".") in cautions(comparison)
+        assert doubted == (why != "" or one.ids is None)
+
+
+def test_rows_without_ids_are_taken_for_the_same_and_it_is_told() -> None:
+    comparison = compare_runs([drawn("a", ids=False), drawn("b", model=2, ids=False)], bootstrap=5)
+    told = "they have no ids, but as many rows with the same labels in the same order; differences are paired"
+    assert comparison.rivals[0].paired
+    assert cautions(comparison) == [f"b and a are taken for the same 300 rows: {told}"]
+
+
+def test_whole_clusters_are_resampled() -> None:
+    """Rows that are there five times, as clusters, differ as those that are there once; on their own they do not."""
+    once, other = drawn("a", n=200), drawn("b", n=200, model=2)
+
+    def repeated(run: Run, clusters: bool) -> Run:
+        times = np.repeat(np.arange(200), 5)
+        scores = {name: one.confidence[times] for name, one in run.scores.items()}
+        ids = np.array([f"{row:04d}" for row in range(1000)], dtype=object)
+        return run_of(run.name, run.is_correct[times], scores, ids=ids, clusters=times if clusters else None)
+
+    plain, grouped, ungrouped = (
+        contrast(compare_runs(runs, bootstrap=1000), "mcp").differences["auc"]
+        for runs in (
+            [once, other],
+            [repeated(once, True), repeated(other, False)],
+            [repeated(once, False), repeated(other, False)],
+        )
     )
-    assert AURC_COUNTS in difference_grid(comparison).note
-    tables = [line for line in shown.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in tables} == {17, 16}
-    assert "## Differences to a" in shown
+    widths = [one["high"] - one["low"] for one in (plain, grouped, ungrouped)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)
+    assert widths[2] == pytest.approx(widths[0] / 5**0.5, rel=0.15)
 
 
-def test_a_metric_that_is_added_appears_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    def toy(ranking: Ranking) -> float:
-        return ranking.n_wrong / 1000
-
-    before = [drawn("a", n=60)]
-    monkeypatch.setitem(METRICS, "toy", Metric(toy, "Toy", "A toy.", "TOY", scale=1000, higher_is_better=False))
-    after = [drawn("b", n=60, model=2), drawn("c", n=60, model=3)]
-    comparison = compare_runs(after, bootstrap=20)
-    wrong = [run.errors for run in after]
-    assert [row["toy"]["value"] for row in as_json(comparison)["rows"][::3]] == [one / 1000 for one in wrong]
-    assert as_json(comparison)["differences"][0]["toy"]["value"] == pytest.approx((wrong[1] - wrong[0]) / 1000)
-    assert text(comparison).count("| Toy ×1000 ↓ |") == 2
-    assert "TOY‰" in terminal_grid(comparison).columns
-    assert "toy" not in before[0].rows[0]
-
-
-def test_without_errors_all_is_undefined() -> None:
-    right = np.ones(20, dtype=np.bool_)
-    runs = [run_of(name, right, {"mcp": np.arange(20.0)}) for name in ("a", "b")]
-    comparison = compare_runs(runs, bootstrap=10)
-    json.dumps(as_json(comparison), allow_nan=False, default=np.generic.item)
-    assert "nan" not in text(comparison)
-    assert [line["verdicts"]["auc"] for line in as_json(comparison)["differences"]] == ["not defined"]
-    assert "not clearly different by AUC." not in text(comparison)
+def test_sentences_tell_what_is_clear() -> None:
+    rng = np.random.default_rng(0)
+    is_correct = rng.random(500) < 0.8
+    ids, noise = np.arange(500).astype(str).astype(object), rng.normal(size=500)
+    runs = [
+        run_of(name, is_correct, {"mcp": noise + strength * is_correct}, ids=ids)
+        for name, strength in (("may", 1.0), ("june", 3.0), ("july", 0.1))
+    ]
+    lines = sentences(compare_runs(runs, bootstrap=200))
+    june = next(line for line in lines if line.startswith("june against may, mcp (the best of each by AURC): "))
+    july = next(line for line in lines if line.startswith("july against may, mcp (the best of each by AURC): "))
+    assert "clearly better by AURC (-" in june
+    assert "clearly better by AUC (+" in june
+    assert "clearly WORSE by AURC (+" in july
+    assert "clearly WORSE by AUC (-" in july
+    assert lines[-2].startswith("4 comparisons with may: without any true difference about 0.2 of the intervals")
+    assert lines[-2].endswith("these differ: june mcp by AURC, june mcp by AUC, july mcp by AURC, july mcp by AUC.")
 
 
-def test_without_resamples_nothing_is_called_alike() -> None:
-    comparison = compare_runs([drawn("a"), drawn("b", model=2)], bootstrap=0)
-    found = as_json(comparison)
-    words = {word for line in found["differences"] for word in line["verdicts"].values()}
-    assert words == {"not known without resamples"}
-    assert "not clearly different" not in json.dumps(found) + text(comparison)
+def test_without_errors_or_resamples_it_says_so() -> None:
+    right = np.ones(30, dtype=np.bool_)
+    runs = [run_of(name, right, {"mcp": np.arange(30.0)}) for name in ("a", "b")]
+    comparison = compare_runs(runs, bootstrap=0)
+    lines = sentences(comparison)
+    assert any("without resamples it is not known if by luck" in line for line in lines)
+    assert not any("nan" in line for line in lines)
+    assert (
+        "b is not known, without resamples, to differ in AURC and accuracy, and without a defined difference in AUC."
+        in (headline(comparison))
+    )
 
 
-def test_what_was_fitted_on_these_rows_is_marked_wherever_it_stands() -> None:
+@pytest.mark.parametrize(
+    ("bootstrap", "errors", "words"),
+    [
+        (0, 90, {"aurc": "not known without resamples", "auc": "not known without resamples"}),
+        (0, 0, {"aurc": "not known without resamples", "auc": "not defined"}),
+        (100, 0, {"auc": "not defined", "accuracy": "clearly better"}),
+        (100, 90, {"auc": "not clearly different", "accuracy": "not clearly different"}),
+    ],
+)
+def test_what_is_not_known_is_not_called_alike(bootstrap: int, errors: int, words: dict[str, str]) -> None:
+    """Only what has an interval is clear or not."""
+    rng = np.random.default_rng(0)
+    runs = [
+        run_of(name, np.arange(300) >= wrong, {"mcp": rng.normal(size=300)})
+        for name, wrong in (("a", 90), ("b", errors))
+    ]
+    best = compare_runs(runs, bootstrap=bootstrap).rivals[0].best
+    assert {name: best.word(name) for name in words} == words
+
+
+def test_the_headline_tells_errors_from_ranking() -> None:
+    """Half the errors, ranked alike: a lower AURC says no more than that."""
+    rng = np.random.default_rng(0)
+
+    def month(name: str, wrong: float, strength: float = 1.0) -> Run:
+        is_correct = rng.random(2000) >= wrong
+        ids = np.array([f"{name}{row}" for row in range(2000)], dtype=object)
+        return run_of(name, is_correct, {"mcp": strength * is_correct + rng.normal(size=2000)}, ids=ids)
+
+    runs = [month("may", 0.3), month("june", 0.1), month("july", 0.1), month("august", 0.3, 3.0)]
+    assert headline(compare_runs(runs, bootstrap=200)) == (
+        "Beside may, by each run's best score: june and july are clearly better by AURC and accuracy, and not clearly "
+        "different by AUC; august is clearly better by AURC and AUC, and not clearly different by accuracy."
+    )
+    assert sentences(compare_runs(runs, bootstrap=0))[-1] == AURC_COUNTS
+    worse = headline(compare_runs(runs[:2], "june", bootstrap=200))
+    assert worse.endswith("may is clearly worse by AURC and accuracy, and not clearly different by AUC.")
+
+
+def test_words_in_a_list() -> None:
+    assert [listed(list("abc")[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def fitted(run: Run, seen: dict[str, int]) -> Run:
+    return replace(run, rows=[{**row, "fit_rows": seen.get(row["score"], 0)} for row in run.rows])
+
+
+def test_what_was_fitted_on_these_rows_is_told_and_is_not_the_best() -> None:
     a, b = drawn("a"), drawn("b", model=2)
-    b = replace(b, rows=[{**row, "fit_rows": 1200 * (row["score"] == "noise")} for row in b.rows])
-    told = "◄ FITTED ON 1,200 OF THESE ROWS"
-    for runs, column in (([a, b], 1), ([b, a], 2)):
-        comparison = compare_runs(runs, bootstrap=5)
-        marked = [(row[0].text, row[1].text) for row in run_grid(comparison).rows if told in row[1].aside]
-        assert marked == [("b", "noise")]
-        rows = difference_grid(comparison).rows
-        assert [(row[1].text, row[2].text) for row in rows if told in row[column].aside] == [("noise", "noise")]
-        assert text(comparison).count(told) == 2
-        assert "WARNING: noise of b was fitted on 1,200 of these 300 rows" in text(comparison)
-        assert as_json(comparison)["cautions"][0].startswith("noise of b was fitted on 1,200")
+    best, second = sorted(b.scores, key=lambda name: aurc(b.scores[name].confidence, b.is_correct))[:2]
+    assert (b.best, fitted(b, {best: 7}).best) == (best, second)
+    assert fitted(b, dict.fromkeys(b.scores, 7)).best == best
+    comparison = compare_runs([fitted(a, {"noise": 1200}), fitted(b, {best: 7})], bootstrap=20)
+    rows = "was fitted on {} of these 300 rows, so its numbers are better than they will be on others"
+    told = [f"noise of a {rows.format('1,200')}", f"{best} of b {rows.format(7)}"]
+    assert cautions(comparison) == told
+    assert sentences(comparison)[:2] == [f"WARNING: {line}." for line in told]
+    assert comparison.rivals[0].best.score == second
+    lines = [line for line in sentences(comparison) if "the best of each by AURC" in line]
+    assert len(lines) == 1
+    assert "(the best of each by AURC among those not fitted on these rows): " in lines[0]
 
 
-def test_rows_that_are_paired_without_ids_are_marked() -> None:
-    runs = [drawn("a", ids=False), drawn("b", model=2, ids=False), drawn("c", model=3)]
-    comparison = compare_runs(runs, bootstrap=5)
-    assert {str(row[3]) for row in difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
-    assert [run.get("paired_by_ids") for run in as_json(comparison)["runs"]] == [None, False, None]
-    assert "WARNING: b and a are taken for the same 300 rows: they have no ids" in text(comparison)
+@pytest.mark.parametrize(
+    ("errors", "few"), [(50, ""), (49, "49 errors"), (1, "1 error"), (150, ""), (151, "49 correct predictions")]
+)
+def test_few_errors_or_few_correct_are_told_of_each_run(errors: int, few: str) -> None:
+    rng = np.random.default_rng(0)
+    runs = [
+        run_of(name, np.arange(200) >= wrong, {"mcp": rng.normal(size=200)}, ids=np.arange(200).astype(str))
+        for name, wrong in (("a", 100), ("b", errors))
+    ]
+    told = [f"b has only {few}: below about 50, all its numbers depend on luck"] if few else []
+    for names in (runs, runs[::-1]):
+        comparison = compare_runs(names, bootstrap=5)
+        assert cautions(comparison) == told
+        assert [line for line in sentences(comparison) if line.startswith("WARNING")] == [
+            f"WARNING: {line}." for line in told
+        ]
+
+
+def test_what_cannot_be_compared_is_named() -> None:
+    a, b = drawn("a", n=30), drawn("b", n=30)
+    for runs, baseline, message in (
+        ([a], None, "expected at least two runs to compare, found 1"),
+        ([a, a], None, "names: expected a name for each run, found 'a' twice"),
+        ([replace(a, name="may"), b], "mai", "unknown baseline 'mai': did you mean 'may'"),
+    ):
+        with pytest.raises(SteepslopeError, match=message):
+            compare_runs(runs, baseline, bootstrap=5)
+
+
+def held(trials: int, n: int, bootstrap: int) -> tuple[float, float]:
+    """Return how often the 95 % interval holds a true difference of AUCs, and how often a null one has p < .05."""
+    rng = np.random.default_rng(1)
+    truth = norm.cdf(1.5 / 2**0.5) - norm.cdf(1.0 / 2**0.5)
+    holds = lucky = 0
+
+    def run(name: str, strength: float) -> Run:
+        is_correct = rng.random(n) < 0.85
+        ids = np.array([f"{name}{row}" for row in range(n)], dtype=object)
+        return run_of(name, is_correct, {"mcp": strength * is_correct + rng.normal(size=n)}, ids=ids)
+
+    for trial in range(trials):
+        runs = [run("a", 1.0), run("b", 1.5), run("c", 1.0)]
+        comparison = compare_runs(runs, bootstrap=bootstrap, seed=trial)
+        better, same = (contrast(comparison, "mcp", place).differences["auc"] for place in (0, 1))
+        holds += better["low"] <= truth <= better["high"]
+        lucky += same["p"] < 0.05
+    return holds / trials, lucky / trials
+
+
+@pytest.mark.slow
+def test_unpaired_intervals_hold_the_truth() -> None:
+    """200 trials: the standard errors are 1.5 points."""
+    coverage, lucky = held(trials=200, n=200, bootstrap=200)
+    assert 0.905 < coverage < 0.99
+    assert 0.01 < lucky < 0.095

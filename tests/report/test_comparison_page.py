@@ -10,10 +10,10 @@ import pyarrow.csv as pc
 import pytest
 from pyarrow import BufferReader
 
-from steepslope.evaluation.comparison import Comparison, compare_runs
 from steepslope.metrics import METRICS
+from steepslope.report.comparison import Comparison, compare_runs
 from steepslope.report.comparison_page import page
-from tests.evaluation.runs import drawn
+from tests.report.runs import drawn
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steepslope.evaluation.rows import table_rows
-from steepslope.evaluation.score import Scored, score_predictions
 from steepslope.metrics import fpr_at_tpr
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.headline import headline, leader, remarks
+from steepslope.report.confidences import Scored, score_predictions
+from steepslope.report.rows import table_rows
+from steepslope.report.screen import headline, leader, remarks
 from tests.conftest import make_outputs
-from tests.evaluation.samples import with_noise, with_scores
+from tests.report.samples import with_noise, with_scores
 
 
 def better(outputs: ClassifierOutputs, strength: float) -> Scored:

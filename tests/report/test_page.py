@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from steepslope.cli import main
-from steepslope.evaluation.evaluation import Evaluation
-from steepslope.evaluation.rows import table_rows
-from steepslope.evaluation.score import Scored, score_predictions
+from steepslope.cli.main import main
 from steepslope.metrics import e_aurc, naurc
 from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.report.confidences import Scored, score_predictions
+from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import markdown, terminal
 from steepslope.report.page import page, write_report
+from steepslope.report.rows import table_rows
 from steepslope.report.tables import main_grid, terminal_titles
-from tests.evaluation.samples import with_noise, with_scores
+from tests.report.samples import with_noise, with_scores
 
 
 @pytest.fixture

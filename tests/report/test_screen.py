@@ -17,13 +17,13 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from steepslope.cli import main
-from steepslope.evaluation.score import Scored
+from steepslope.cli.main import main
 from steepslope.metrics.measures import table_metrics
 from steepslope.outputs import ClassifierOutputs
+from steepslope.report.confidences import Scored
 from steepslope.report.screen import LEGEND, show_evaluation, show_lines, styles_of
 from tests.conftest import make_outputs
-from tests.evaluation.samples import with_scores
+from tests.report.samples import with_scores
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.evaluation.score import score_predictions
-from steepslope.report.stored import read_run
+from steepslope.report.confidences import score_predictions
+from steepslope.report.page import read_run
 from tests.conftest import make_outputs
 
 

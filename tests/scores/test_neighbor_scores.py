@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators import neighbors
-from steepslope.estimators.neighbors import Index
+from steepslope.numerics import neighbors
+from steepslope.numerics.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES, KNNDistance, Score, TrustScore
 from tests.conftest import make_outputs

@@ -8,8 +8,7 @@ import torch
 from scipy.interpolate import RegularGridInterpolator
 from torch import Tensor
 
-from steepslope.shifts.colour_map import ColourMap, roughness
-from steepslope.shifts.luv import grey_of, lightness_of, luv_of, rgb_of
+from steepslope.shifts.colour_map import ColourMap, grey_of, lightness_of, luv_of, rgb_of, roughness
 
 BOUND = 0.06
 

@@ -15,8 +15,7 @@ from torchvision.transforms import v2
 from steepslope.data.images import Images
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.by_kind import image_seed
-from steepslope.shifts.corruptions import CORRUPTIONS, NOISES, PAPER_CORRUPTIONS, Corruption, corrupted
+from steepslope.shifts.corruptions import CORRUPTIONS, NOISES, PAPER_CORRUPTIONS, Corruption, corrupted, image_seed
 from steepslope.shifts.pixels import as_floats, cropped
 
 OWN_SEED = ("impulse_noise", "glass_blur")  # the package ignores NumPy's global seed there

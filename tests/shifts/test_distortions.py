@@ -14,9 +14,9 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Images
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError
+from steepslope.files.seeding import on_threads
 from steepslope.shifts.distortions import CHOSEN_ON, DISTORTIONS, KINDS, Distortion, distorted
 from steepslope.shifts.specs import parse_data
-from steepslope.utilities.seeding import on_threads
 from tests.shifts.test_corruptions import images, scene
 
 SHAPES = [(1, 1, 1), (1, 5, 3), (2, 3, 1), (8, 8, 3), (28, 28, 1), (20, 150, 3), (97, 64, 3)]

@@ -10,7 +10,7 @@ from skimage.color.colorconv import luv2xyz, rgb2luv, xyz2luv
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.luv import HIGHEST, LOWEST, grey_of, lightness_of, luv_of, nearest_shown, rgb_of
+from steepslope.shifts.colour_map import HIGHEST, LOWEST, grey_of, lightness_of, luv_of, nearest_shown, rgb_of
 
 XYZ_OF_LINEAR = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.luv import lightness_of, luv_of
+from steepslope.shifts.colour_map import lightness_of, luv_of
+from steepslope.shifts.options import RecolorOptions
 from steepslope.shifts.recolor import margins_of, random_recolored, recolored
-from steepslope.shifts.recolor_options import RecolorOptions
 
 FEW = RecolorOptions(steps=12, learning_rate=0.01)
 

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
-from steepslope.shifts.recolor import random_recolored, recolored
-from steepslope.shifts.recolor_options import RecolorOptions
-from steepslope.shifts.recoloring import Recoloring, RecolorSpec, unnormalised
+from steepslope.shifts.options import RecolorOptions
+from steepslope.shifts.recolor import Recoloring, RecolorSpec, random_recolored, recolored, unnormalised
 from steepslope.shifts.specs import parse_data
 from tests.images import TINY, folder_of
 

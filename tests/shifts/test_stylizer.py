@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.errors import SteepslopeError
+from steepslope.files.seeding import seeded
 from steepslope.shifts.stylizer import (
     CARD,
     WEIGHTS,
@@ -28,7 +29,6 @@ from steepslope.shifts.stylizer import (
     stylized,
 )
 from steepslope.shifts.stylizer_encoder import encoder_of
-from steepslope.utilities.seeding import seeded
 
 
 def random_images(*shape: int, seed: int = 0) -> Tensor:

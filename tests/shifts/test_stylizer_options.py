@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.stylizer_options import STYLIZER_CHECKS, StylizerTraining
+from steepslope.shifts.options import STYLIZER_CHECKS, StylizerTraining
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
+from steepslope.files.weights import load_state
 from steepslope.shifts import stylizer_training
+from steepslope.shifts.options import StylizerTraining
 from steepslope.shifts.stylizer import CARD, Stylizer, planned_decoder, stylized
 from steepslope.shifts.stylizer_encoder import encoder_of
-from steepslope.shifts.stylizer_options import StylizerTraining
 from steepslope.shifts.stylizer_training import STATE, stylizer_losses, train_stylizer
-from steepslope.utilities.run_state import load_state
 
 SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, save_every=2, seed=3, device="cpu")
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.data.class_names import ClassNames
+from steepslope.data.imagefolder import CARD
 from steepslope.data.images import SHEET, Images
-from steepslope.data.shift_card import CARD
 from steepslope.data.shifted import Shifted, transform_of
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError

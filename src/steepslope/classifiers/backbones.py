@@ -22,8 +22,8 @@ from steepslope.classifiers.nets import Net, TwoParts
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.utilities.queries import parse_query
-from steepslope.utilities.seeding import seeded
+from steepslope.files.queries import parse_query
+from steepslope.files.seeding import seeded
 
 
 def timm_classifier(argument: str) -> Classifier:

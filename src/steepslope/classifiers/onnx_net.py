@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from steepslope.classifiers.classifier import COLOUR, Classifier, unknown_transform
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.errors import SteepslopeError, explained
-from steepslope.utilities.extras import require_extra
+from steepslope.files.extras import require_extra
 
 OPSET = 20  # of the files that are written
 FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

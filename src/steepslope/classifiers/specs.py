@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from steepslope.classifiers.backbones import module_classifier, timm_classifier, torchvision_classifier
-from steepslope.classifiers.checkpoints import load_checkpoint, new_net
 from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.nets import load_checkpoint, new_net
 from steepslope.classifiers.onnx_net import onnx_classifier
 from steepslope.errors import SteepslopeError, require_known
 

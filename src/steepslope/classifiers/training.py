@@ -13,18 +13,25 @@ import torch
 from torch import Tensor
 
 from steepslope.checks import SEED, Check, choice, number, require_all, whole
-from steepslope.classifiers.checkpoints import CARD, checkpoint_classifier, load_checkpoint, read_card, save_checkpoint
 from steepslope.classifiers.classifier import Classifier, ClassifierCard
-from steepslope.classifiers.nets import NETS, Net
+from steepslope.classifiers.nets import (
+    CARD,
+    NETS,
+    Net,
+    checkpoint_classifier,
+    load_checkpoint,
+    read_card,
+    save_checkpoint,
+)
 from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
 from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Images
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.estimators.cycle import cosine
-from steepslope.utilities.progress import Notice, bar, silent
-from steepslope.utilities.results import require_made
-from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
-from steepslope.utilities.seeding import on_threads, seeded
+from steepslope.files.artifact import require_made
+from steepslope.files.progress import Notice, bar, silent
+from steepslope.files.seeding import on_threads, seeded
+from steepslope.files.weights import load_state, restore_optimizer, save_state
+from steepslope.numerics.small_net import cosine
 
 STATE = "unfinished.safetensors"
 CHECKS: dict[str, Check] = {

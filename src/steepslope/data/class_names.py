@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.arrays import difference
-from steepslope.utilities.class_file import read_classes as read_classes
+from steepslope.outputs.labels import read_classes as read_classes
 
 NUM_CLASSES = 1000  # of ImageNet
 WORDNET_ID = r"n\d{8}"

@@ -11,15 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.checks import SEED, plain, require
+from steepslope.data.benchmark_sets import (
+    load_digits,
+    load_idx,
+    load_torchvision,
+    look_at_digits,
+    look_at_idx,
+    look_at_torchvision,
+)
 from steepslope.data.class_names import ClassNames
-from steepslope.data.digits import load_digits, look_at_digits
 from steepslope.data.hub_data import look_at_hub, open_hub
-from steepslope.data.idx import load_idx, look_at_idx
 from steepslope.data.imagefolder import look_at_image_folder, look_at_images, open_image_folder, open_images
 from steepslope.data.images import Dataset, Divisible, Images
 from steepslope.data.path_table import look_at_path_table, open_path_table
 from steepslope.data.shifted import Shifted, ShiftSpec
-from steepslope.data.torchvision_data import load_torchvision, look_at_torchvision
 from steepslope.data.webdataset_data import look_at_shards, open_shards
 from steepslope.errors import SteepslopeError, require_known, without_secrets
 

@@ -1,22 +1,152 @@
-"""Folders of image files: with one subfolder a class, or of any depth and without classes."""
+"""What ``shift.json`` tells whoever reads a folder of shifted images: their size, and the classes of its folders.
+
+Image files below a URL: with one folder a class, or of any depth and without classes.
+
+Folders of image files: with one subfolder a class, or of any depth and without classes.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.class_names import ClassNames, in_order
-from steepslope.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_file, labels_at
-from steepslope.data.remote_files import RemoteFiles, open_remote_folder, open_remote_images
-from steepslope.data.shift_card import ShiftCard
-from steepslope.data.urls import as_path, filesystem, is_url
+from steepslope.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_bytes, decode_file, labels_at
+from steepslope.data.urls import Listed, as_path, files_below, filesystem, is_url, read, with_suffix
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.files import digest_of
+from steepslope.files.folders import digest_of, field, read_json
+
+CARD = "shift.json"
+
+
+@dataclass(frozen=True)
+class ShiftCard:
+    """Shifted images on disk.
+
+    ``brought_to`` is the height and width of all of them, None where they have sizes of their own. ``labels`` are the
+    labels of the folders by name, empty for images without. ``classes`` are the names of the classes by label, None
+    where they have none: folders may be named in another way, since not every name can be a folder's.
+    """
+
+    brought_to: tuple[int, int] | None
+    labels: Mapping[str, int]
+    classes: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, folder: Path) -> Self | None:
+        """Read the card of a folder; None where it has none, as if it were any folder of images."""
+        path = folder / CARD
+        if not path.is_file():
+            return None
+        content = read_json(path, "shifted images")
+        size, labels = content.get("size"), field(content, "folders", dict, path)
+        classes = content.get("classes")
+        if not all(type(label) is int and label >= 0 for label in labels.values()):
+            raise SteepslopeError(f"field 'folders': expected labels >= 0, found {list(labels.values())}", path)
+        return cls(None if size is None else tuple(size), labels, None if classes is None else tuple(classes))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields of the card."""
+        size, classes = self.brought_to, self.classes
+        return {
+            "size": None if size is None else list(size),
+            "folders": dict(self.labels),
+            "classes": None if classes is None else list(classes),
+        }
+
+    def name_of(self, folder: str) -> str:
+        """Return the name of the class whose images lie in a folder: its own where the classes have no names."""
+        return folder if self.classes is None or folder not in self.labels else self.classes[self.labels[folder]]
+
+    @property
+    def names(self) -> dict[str, int]:
+        """The labels of all classes by :meth:`name_of`."""
+        if self.classes is not None:
+            return {name: label for label, name in enumerate(self.classes)}
+        return dict(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class RemoteFiles:
+    """Image files in the file system of a URL; ``ids`` are their paths below it. A file is read when its image is."""
+
+    url: str
+    files: Sequence[Listed]
+    labels: Labels | None = None
+    classes: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def ids(self) -> list[str]:
+        """The paths below the URL."""
+        return [one.name for one in self.files]
+
+    def image(self, row: int) -> Picture:
+        """Read and decode one file completely."""
+        one = self.files[row]
+        return decode_bytes(read(self.url, one.path), one.name)
+
+    def fingerprint(self, rows: slice = ALL) -> str:
+        """Return the SHA-256 of the names, sizes and labels; it is that of the same files in a local folder."""
+        labels = labels_at(self.labels, rows)
+        names, sizes = [one.name for one in self.files[rows]], [one.size for one in self.files[rows]]
+        return digest_of([names, sizes, None if labels is None else labels.tolist()])
+
+    def subset(self, rows: NDArray[np.int64]) -> RemoteFiles:
+        """Return the given rows, in the given order."""
+        return replace(self, files=[self.files[row] for row in rows], labels=labels_at(self.labels, rows))
+
+
+def open_remote_images(url: str) -> RemoteFiles:
+    """List all image files below a URL; they have no labels."""
+    files = files_below(url)
+    _require_unshifted(url, files)
+    return RemoteFiles(url, _images(files, url))
+
+
+def open_remote_folder(url: str, names: ClassNames) -> RemoteFiles:
+    """List the files of all class folders below a URL; names become labels as those of a local folder do."""
+    files = [one for one in files_below(url) if not one.name.startswith(".")]
+    _require_unshifted(url, files)
+    by_folder: dict[str, list[Listed]] = {}
+    for one in files:
+        folder, below, _ = one.name.partition("/")
+        if below:
+            by_folder.setdefault(folder, []).append(one)
+    folders = sorted(by_folder)
+    if not folders:
+        raise SteepslopeError("expected one subfolder a class, found none", url)
+    if not names.known:
+        names.require_as_many(len(folders), "class folders", url)
+        names = ClassNames(own={name: label for label, name in enumerate(folders)})
+    label_of = {name: names.label(name, f"{url}/{name}") for name in folders}
+    found: list[Listed] = []
+    for name in folders:
+        found += _images(by_folder[name], f"{url}/{name}")
+    labels = [label_of[one.name.partition("/")[0]] for one in found]
+    return RemoteFiles(url, found, np.array(labels, dtype=np.int64), in_order(names.known))
+
+
+def _images(files: Sequence[Listed], place: str) -> list[Listed]:
+    """Return the images among some files, or else the arrays."""
+    for suffixes in (SUFFIXES, ARRAYS):
+        found = [*with_suffix(files, suffixes, left_out=SHEET)]
+        if found:
+            return found
+    raise SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", place)
+
+
+def _require_unshifted(url: str, files: Sequence[Listed]) -> None:
+    if any(one.name == CARD for one in files):
+        raise SteepslopeError(f"expected images as they come, found shifted ones ({CARD}): copy the folder here", url)
 
 
 @dataclass(frozen=True, eq=False)

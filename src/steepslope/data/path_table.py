@@ -21,8 +21,8 @@ from steepslope.data.imagefolder import size_of
 from steepslope.data.images import ALL, Labels, Picture, decode_bytes, decode_file, labels_at
 from steepslope.data.urls import as_path, filesystem, is_url, read
 from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
-from steepslope.utilities.files import digest_of
-from steepslope.utilities.queries import parse_query
+from steepslope.files.folders import digest_of
+from steepslope.files.queries import parse_query
 
 COLUMNS = ("path", "id", "label")
 ENDINGS = (".parquet", ".csv")

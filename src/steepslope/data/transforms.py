@@ -14,10 +14,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
 from steepslope.checks import Check, choice, number, require, whole
-from steepslope.data.colours import as_colour, as_grey
-from steepslope.data.images import Picture
+from steepslope.data.images import Picture, as_colour, as_grey
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.utilities.files import read_json
+from steepslope.files.folders import read_json
 
 Resize = Literal["crop", "squash", "exact"]
 Fitted = TypeVar("Fitted", Image.Image, torch.Tensor)

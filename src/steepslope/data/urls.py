@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.utilities.extras import require_extra
+from steepslope.files.extras import require_extra
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LOCAL = "file://"

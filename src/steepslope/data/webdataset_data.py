@@ -23,8 +23,8 @@ from steepslope.data.class_names import ClassNames, in_order
 from steepslope.data.images import ALL, SUFFIXES, Labels, decode_image, labels_at
 from steepslope.data.urls import as_path, filesystem, is_url, read
 from steepslope.errors import SteepslopeError, explained, without_secrets
-from steepslope.utilities.extras import require_extra
-from steepslope.utilities.files import digest_of
+from steepslope.files.extras import require_extra
+from steepslope.files.folders import digest_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.log_space import log_probabilities
-from steepslope.estimators.small_net import NAMES, fit_small_net, small_net_logits
 from steepslope.evidence.second_opinion import probe_columns
 from steepslope.evidence.states import Floats, State, references, require_arrays
+from steepslope.numerics.log_space import log_probabilities
+from steepslope.numerics.small_net import NAMES, fit_small_net, small_net_logits
 from steepslope.outputs import ClassifierOutputs
 
 WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing (LOG.md)

@@ -1,6 +1,10 @@
-"""Evidence of a fit set: what its references are, so that no row sees its own label."""
+"""Evidence of a fit set: what its references are, so that no row sees its own label.
+
+What evidence learnt, as a file beside an oracle's weights.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +13,13 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evidence.columns import fit_states, parts_of
 from steepslope.evidence.folds import ERRORS, FOLDS, Errors, fold_of
-from steepslope.evidence.registry import kind_of
-from steepslope.evidence.states import State
+from steepslope.evidence.registry import FORMER_NAMES, kind_of
+from steepslope.evidence.states import NO_STATE, State
+from steepslope.files.weights import load_arrays
+from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.row_hashes import shared_rows, told_by_in
-from steepslope.utilities.blocks import blocks
 
 BLOCK_ROWS = 4_096
 BLOCK_ENTRIES = 500_000  # rows times classes
@@ -98,3 +103,32 @@ def in_both(shared: int, outputs: ClassifierOutputs, fitted_on: ClassifierOutput
         common = np.intersect1d(outputs.require("ids"), fitted_on.require("ids"))
         return f"{shared} in both, such as {str(common[0])!r}"
     return "the same rows" if shared == len(outputs) == len(fitted_on) else f"{shared} in both"
+
+
+def flattened(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
+    """Name each array by its evidence: ``neighbors/points``."""
+    return {f"{name}/{key}": array for name, state in states.items() for key, array in state.items()}
+
+
+def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str, State]:
+    """Read what the inputs learnt; anything else than they could have is an error that names the file."""
+    states = grouped(load_arrays(path))
+    learning = {name: one for name in inputs if (one := kind_of(name).learning) is not None}
+    for name, one in learning.items():
+        try:
+            one.check(states.get(name, NO_STATE), num_classes)
+        except SteepslopeError as error:
+            found = f"expected what {name} learnt, found nothing or something else ({error})"
+            raise SteepslopeError(found, path) from error
+    return {name: states[name] for name in learning}
+
+
+def grouped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
+    """Undo :func:`flattened`; arrays of other names are left out."""
+    states: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        evidence, _, key = name.partition("/")
+        evidence = FORMER_NAMES.get(evidence, evidence)
+        if key:
+            states.setdefault(evidence, {})[key] = array
+    return dict(states)

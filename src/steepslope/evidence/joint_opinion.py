@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.linear import fit_standardised_softmax
-from steepslope.estimators.log_space import log_probabilities
-from steepslope.estimators.products import affine
-from steepslope.estimators.small_net import fit_small_net, small_net_logits
 from steepslope.evidence.second_opinion import probe_columns
 from steepslope.evidence.states import Floats, State, references, require_arrays
+from steepslope.numerics.linear import fit_standardised_softmax
+from steepslope.numerics.log_space import log_probabilities
+from steepslope.numerics.matrices import affine
+from steepslope.numerics.small_net import fit_small_net, small_net_logits
 from steepslope.outputs import ClassifierOutputs
 
 INPUTS = ("features", "auxiliary")

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.components import principal_components
-from steepslope.estimators.log_space import log_probabilities
-from steepslope.estimators.neighbors import Index
-from steepslope.estimators.products import affine
 from steepslope.evidence.states import Floats, State, references, require_arrays
+from steepslope.numerics.log_space import log_probabilities
+from steepslope.numerics.matrices import affine, principal_components
+from steepslope.numerics.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import EPSILON, RANK, log_distance_ratio
 

@@ -7,7 +7,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from steepslope.errors import require_known
-from steepslope.evidence.dropout import dropout_columns, dropout_opinions
+from steepslope.evidence.classifier import (
+    dropout_columns,
+    dropout_opinions,
+    logit_columns,
+    logit_opinions,
+    view_columns,
+    view_opinions,
+)
 from steepslope.evidence.feature_opinion import (
     check_feature_opinion,
     feature_opinion_columns,
@@ -15,15 +22,13 @@ from steepslope.evidence.feature_opinion import (
     fit_feature_opinion,
 )
 from steepslope.evidence.joint_opinion import INPUTS, check_joint, fit_joint, joint_columns, joint_opinions
-from steepslope.evidence.logits import logit_columns, logit_opinions
 from steepslope.evidence.neighbors import COUNTS, check_neighbors, fit_neighbors, neighbor_columns, neighbor_opinions
 from steepslope.evidence.scores import evidence_of
 from steepslope.evidence.second_opinion import check_probe, fit_probe, opinion_columns, second_opinions
 from steepslope.evidence.states import Evidence, Learning, State
-from steepslope.evidence.views import view_columns, view_opinions
+from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
-from steepslope.utilities.blocks import read_rows
 
 
 def feature_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[Any]:

@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.linear import fit_standardised_softmax
-from steepslope.estimators.log_space import log_probabilities, top_log_odds
-from steepslope.estimators.products import affine
+from steepslope.evidence.classifier import agreement_columns
 from steepslope.evidence.states import Floats, State, references, require_arrays
-from steepslope.evidence.views import agreement_columns
+from steepslope.numerics.linear import fit_standardised_softmax
+from steepslope.numerics.log_space import log_probabilities, top_log_odds
+from steepslope.numerics.matrices import affine
 from steepslope.outputs import ClassifierOutputs
 
 PENALTY = 1e-3

@@ -18,10 +18,10 @@ from steepslope.data.shifted import recipes_of
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
+from steepslope.files.folders import field
+from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, extraction_of, ids_of_folder
-from steepslope.utilities.files import field
-from steepslope.utilities.progress import Notice, silent
 
 SPLIT_OF = {"train": "train", "holdout": "train", "test": "test"}
 

@@ -23,15 +23,14 @@ from steepslope.data.class_names import ADVICE, ClassNames
 from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.engine import Engine, on_backend
+from steepslope.extraction.engine import SIDE, Engine, on_backend
 from steepslope.extraction.machines import alone_in, launched, together
-from steepslope.extraction.noise import SIDE
 from steepslope.extraction.options import EVIDENCE_ARRAYS, OF_COPIES, ExtractionOptions
 from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, is_complete, join, plan, write_shards
+from steepslope.files.folders import staged_folder, write_json
+from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import AUGMENTED, MANIFEST
-from steepslope.utilities.files import staged_folder, write_json
-from steepslope.utilities.progress import Notice, silent
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
 Copies = Mapping[Path, tuple[str, Augmented]]

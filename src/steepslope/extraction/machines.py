@@ -16,7 +16,7 @@ from torch.distributed.distributed_c10d import _set_pg_timeout
 
 from steepslope.errors import SteepslopeError, explained, reason_of
 from steepslope.extraction.options import Machines
-from steepslope.utilities.locks import locked
+from steepslope.files.folders import locked
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 JOIN = timedelta(minutes=10)  # for all processes to come

@@ -21,12 +21,11 @@ from steepslope.data.decoding import Batch, batch_loader, unreadable
 from steepslope.data.images import Dataset, labels_at
 from steepslope.data.shifted import recipes_of
 from steepslope.errors import SteepslopeError, explained
-from steepslope.extraction.engine import Engine
-from steepslope.extraction.noise import ESTIMATES
+from steepslope.extraction.engine import ESTIMATES, Engine
 from steepslope.extraction.options import ExtractionOptions
+from steepslope.files.folders import read_json, require_same, staged_folder, write_json
+from steepslope.files.progress import bar
 from steepslope.outputs.folder import MANIFEST, VERSION, manifest_of, write_ids
-from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
-from steepslope.utilities.progress import bar
 
 STOPPED = "stopped"  # by this file the processes tell each other that one of them failed
 SHARDS = ".shards"

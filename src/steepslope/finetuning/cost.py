@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.finetuning.learner import freeze, optimizer_of
-from steepslope.finetuning.recipe import Finetuning
+from steepslope.finetuning.request import Finetuning
 from steepslope.losses import LossSettings
 from steepslope.oracle.base import loss_of
 from steepslope.oracle.on_images import ImageOracle

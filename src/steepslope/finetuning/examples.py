@@ -18,7 +18,7 @@ from steepslope.data.decoding import decoded, unreadable
 from steepslope.data.images import Dataset, Picture, in_pil
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
-from steepslope.finetuning.recipe import Finetuning
+from steepslope.finetuning.request import Finetuning
 from steepslope.losses import LossSettings
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.files import staged_folder
+from steepslope.files.folders import staged_folder
 
 HISTORY = "history.csv"
 HISTORY_COLUMNS = (

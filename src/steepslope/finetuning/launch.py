@@ -8,15 +8,14 @@ from steepslope.checks import optional, require, whole
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.extraction.machines import alone_in, launched, together
 from steepslope.extraction.options import Machines
+from steepslope.files.progress import Notice, silent
 from steepslope.finetuning.cost import cost_lines
 from steepslope.finetuning.loop import finetune
 from steepslope.finetuning.prepare import new_oracle, prepare
-from steepslope.finetuning.recipe import Finetuning
-from steepslope.finetuning.request import FinetuneRequest
+from steepslope.finetuning.request import FinetuneRequest, Finetuning
 from steepslope.finetuning.sources import classifier_net, open_fit_set, open_sources, oracle_net
 from steepslope.heads import HEADS
 from steepslope.oracle.base import loss_of
-from steepslope.utilities.progress import Notice, silent
 
 SAME = ("hidden", "precision")  # settings that are the same in all stages
 

@@ -10,9 +10,9 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torchvision.ops import StochasticDepth
 
-from steepslope.estimators.cycle import cosine
 from steepslope.extraction.engine import dropout_layers
-from steepslope.finetuning.recipe import Finetuning
+from steepslope.finetuning.request import Finetuning
+from steepslope.numerics.small_net import cosine
 from steepslope.oracle.on_images import ImageOracleNet
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}

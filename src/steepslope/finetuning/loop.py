@@ -16,18 +16,17 @@ from torch import Tensor, nn
 from steepslope.classifiers.classifier import takes_channels_last
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import together
+from steepslope.files.artifact import REMEDY
+from steepslope.files.folders import read_json, require_same, staged_folder
+from steepslope.files.progress import Notice, bar, silent
+from steepslope.files.seeding import seeded
+from steepslope.files.weights import load_state, load_weights, restore_optimizer, save_state, save_weights
 from steepslope.finetuning.examples import Example, Features, Steps
 from steepslope.finetuning.history import HISTORY, History, Running, totals_of
 from steepslope.finetuning.learner import freeze, has_momentum, momentum_at, optimizer_of, rate_at, set_modes
 from steepslope.finetuning.prepare import Training
 from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
 from steepslope.oracle.storage import CARD
-from steepslope.utilities.files import read_json, require_same, staged_folder
-from steepslope.utilities.progress import Notice, bar, silent
-from steepslope.utilities.results import REMEDY
-from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
-from steepslope.utilities.seeding import seeded
-from steepslope.utilities.weights import load_weights, save_weights
 
 LOG_ROWS = 200
 UNFINISHED = "unfinished.safetensors"  # the state from which a killed training goes on

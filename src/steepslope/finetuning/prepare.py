@@ -21,8 +21,9 @@ from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.shifted import transform_of
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.extraction.machines import together
+from steepslope.files.weights import load_weights
 from steepslope.finetuning.examples import CachedTargets, Examples, Features, LiveTargets, Source, Targets
-from steepslope.finetuning.recipe import Finetuning
+from steepslope.finetuning.request import Finetuning
 from steepslope.finetuning.sources import BATCH, FitSet, Sources, digest_of
 from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
@@ -30,7 +31,6 @@ from steepslope.oracle.base import check_errors, loss_of
 from steepslope.oracle.on_images import ImageOracle, build_net
 from steepslope.oracle.storage import WEIGHTS, oracle_folder, read_card
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.weights import load_weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,10 @@ import lazy_loader
 if TYPE_CHECKING:
     from steepslope.gate.aims import Aims as Aims
     from steepslope.gate.certificate import Certificate as Certificate
+    from steepslope.gate.certify import threshold_sequence as threshold_sequence
     from steepslope.gate.decisions import Decisions as Decisions
     from steepslope.gate.gate import Gate as Gate
     from steepslope.gate.origin import Origin as Origin
-    from steepslope.gate.sequence import threshold_sequence as threshold_sequence
 
 _IN = {
     "aims": ["Aims"],
@@ -26,6 +26,6 @@ _IN = {
     "decisions": ["Decisions"],
     "gate": ["Gate"],
     "origin": ["Origin"],
-    "sequence": ["threshold_sequence"],
+    "certify": ["threshold_sequence"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)

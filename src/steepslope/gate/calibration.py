@@ -12,9 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
-from steepslope.gate.certify import Above, certify
+from steepslope.gate.certify import Above, certify, checked_sequence, split_rows, threshold_sequence
 from steepslope.gate.probability import ProbabilityMap
-from steepslope.gate.sequence import checked_sequence, split_rows, threshold_sequence
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

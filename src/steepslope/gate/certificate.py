@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.folders import field
 from steepslope.gate.binomial import as_percent, interval, risk_bound
-from steepslope.utilities.files import field
 
 Aim = Literal["risk", "coverage", "costs", "rejection"]
 ASSUMES = (

@@ -14,15 +14,14 @@ from steepslope.checks import SEED, require, whole
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
-from steepslope.gate.batch import conformal_p_values, selected
 from steepslope.gate.calibration import CalibrationRows, calibrated, group_names
 from steepslope.gate.certificate import ASSUMES, Certificate
+from steepslope.gate.certify import conformal_p_values, numbers, selected, threshold_sequence
 from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, decide, groups_by, most_probable
 from steepslope.gate.judge import Judge, judge_of
 from steepslope.gate.judged_rows import JudgedRows
 from steepslope.gate.origin import UNKNOWN, Origin
 from steepslope.gate.probability import ProbabilityMap
-from steepslope.gate.sequence import numbers, threshold_sequence
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle
@@ -30,8 +29,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import Score
 
 if TYPE_CHECKING:
-    from steepslope.gate.live import LiveNets
-    from steepslope.gate.nets import Given
+    from steepslope.gate.live import Given, LiveNets
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -231,7 +229,7 @@ class Gate:
         SteepslopeError
             If the gate does not know its classifier, or an image cannot be used.
         """
-        from steepslope.gate.live import LiveNets, Pictures, in_memory  # which brings all of timm
+        from steepslope.gate.live import LiveNets, Pictures, in_memory
 
         live = self.live or LiveNets.of(self)
         given = in_memory(images, live.classifier.transform.channels)
@@ -261,7 +259,7 @@ class Gate:
 
     def on(self, classifier: Given = None, auxiliary: Given = None) -> Self:
         """Return the same gate with its nets loaded, as :meth:`load` does it."""
-        from steepslope.gate.live import LiveNets  # which brings all of timm, and is of no use to arrays
+        from steepslope.gate.live import LiveNets
 
         return replace(self, live=LiveNets.of(self, classifier, auxiliary))
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.files.folders import field, positive
+from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, Score
-from steepslope.utilities.files import field, positive
-from steepslope.utilities.weights import load_arrays, save_arrays
 
 Floats = NDArray[np.float64]
 ORACLE, SCORE, CONFIDENCE = "oracle", "score", "confidence"  # the kinds

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import field
 from steepslope.outputs.folder import AUXILIARY, extraction_of
-from steepslope.utilities.files import field
 
 SHORT = 12  # characters of a digest that are shown
 

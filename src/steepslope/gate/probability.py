@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.calibration import fit_calibration
-from steepslope.utilities.files import field
+from steepslope.files.folders import field
+from steepslope.numerics.linear import fit_calibration
 
 Floats = NDArray[np.float64]
 TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that

@@ -19,6 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steepslope.errors import SteepslopeError, located
+from steepslope.files.artifact import MADE, Result
+from steepslope.files.folders import digest_of, field, positive, read_json, staged_folder, write_json
+from steepslope.files.hub import as_folder
+from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
 from steepslope.gate.judge import CONFIDENCE, ORACLE, STATE, Judge
@@ -26,10 +30,6 @@ from steepslope.gate.judged_rows import JudgedRows
 from steepslope.gate.origin import Origin
 from steepslope.gate.probability import ProbabilityMap
 from steepslope.outputs.arrays import checked_classes
-from steepslope.utilities.files import digest_of, field, positive, read_json, staged_folder, write_json
-from steepslope.utilities.named_folders import as_folder
-from steepslope.utilities.results import MADE, Result
-from steepslope.utilities.weights import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     from steepslope.gate.gate import Gate

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.sums import Sums
-from steepslope.utilities.blocks import blocks
+from steepslope.numerics.blocks import blocks
 
 Floats = NDArray[np.float64]
 AT_ONCE = 100_000  # up to so many groups are added in one sum, and copies of a row share a threshold

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from steepslope.checks import listed
 from steepslope.errors import SteepslopeError, reason_of, require_known
 from steepslope.evidence.columns import columns, parts_of
-from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of
+from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of, flattened, load_states
 from steepslope.evidence.registry import FORMER_NAMES, kind_of
 from steepslope.evidence.states import State
-from steepslope.evidence.storage import flattened, load_states
+from steepslope.files.folders import field as json_field, positive, staged_folder, write_json
+from steepslope.files.weights import load_weights, save_arrays, save_weights
 from steepslope.heads import HEADS
+from steepslope.numerics.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
 from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
 from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.fused import FusedOracle
@@ -26,9 +28,6 @@ from steepslope.oracle.settings import OracleSettings
 from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, oracle_folder, read_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
-from steepslope.utilities.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
-from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
-from steepslope.utilities.weights import load_weights, save_arrays, save_weights
 
 
 @dataclass(frozen=True)

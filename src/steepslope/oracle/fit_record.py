@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.artifact import MADE
+from steepslope.files.folders import field
+from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import CLASSES, require_same_names
 from steepslope.outputs.row_hashes import RowHashes
-from steepslope.utilities.files import field
-from steepslope.utilities.results import MADE
-from steepslope.utilities.weights import load_arrays, save_arrays
 
 FIT_ROWS = "fit_rows.safetensors"
 RECORD = "fit_set"  # its place in the card
@@ -34,7 +34,7 @@ class FitRecord:
     """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
 
     ``classes`` are the names of the classes by label, None where they have none.
-    ``made`` is empty where it was made in Python; see :mod:`steepslope.utilities.results`. ``percentiles`` are the 0th
+    ``made`` is empty where it was made in Python; see :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th
     to the 100th of the trust logits of the fit set, each as seen from the other folds where the oracle is
     cross-validated: thresholds for gates, fixed before any calibration rows are seen. None where they are not known.
     """

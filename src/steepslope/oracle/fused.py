@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.registry import EVIDENCE
+from steepslope.files.folders import field as json_field
 from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
 from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.fused_fit import HANDOVER, FusedFit, read_fit, write_fit
@@ -18,7 +19,6 @@ from steepslope.oracle.fusing import fit_fused
 from steepslope.oracle.settings import FusedSettings
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import field as json_field
 
 Floats = NDArray[np.float64]
 

@@ -12,21 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.estimators.opinion_pool import OpinionPool
-from steepslope.evidence.fitting import all_parts
+from steepslope.evidence.fitting import all_parts, flattened, grouped, load_states
 from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State, arrays_fit
-from steepslope.evidence.storage import flattened, grouped, load_states
-from steepslope.oracle.budget import Gain
+from steepslope.files.folders import field as json_field, positive, staged_folder, write_json
+from steepslope.files.weights import load_arrays, save_arrays
+from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.fit_record import FitRecord
-from steepslope.oracle.handover import SHARE, Handover
-from steepslope.oracle.selection import LEVELS, OWN, Pool
-from steepslope.oracle.standardising import Moments
+from steepslope.oracle.handover import SHARE, Handover, Moments
+from steepslope.oracle.selection import LEVELS, OWN, Gain, Pool
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import field as json_field, positive, staged_folder, write_json
-from steepslope.utilities.weights import load_arrays, save_arrays
 
 VERSION = 2  # of the card
 POOLS = "pool", "fallback"

@@ -8,19 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.calibration import fit_calibration
-from steepslope.evidence.copies import origin_of_copies
-from steepslope.evidence.fit_set import FitSet
+from steepslope.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State
-from steepslope.oracle.budget import Gain, cheapest, gain
+from steepslope.numerics.linear import fit_calibration
 from steepslope.oracle.fused_fit import FusedFit, mixed
-from steepslope.oracle.handover import NEIGHBOR, Handover
-from steepslope.oracle.selection import AUXILIARY, FREE, LEVELS, Candidate, Opinions, best_pool, inputs_at
+from steepslope.oracle.handover import NEIGHBOR, Handover, Moments
+from steepslope.oracle.selection import (
+    AUXILIARY,
+    FREE,
+    LEVELS,
+    Candidate,
+    Gain,
+    Opinions,
+    best_pool,
+    cheapest,
+    gain,
+    inputs_at,
+)
 from steepslope.oracle.settings import AUTO, FusedSettings
-from steepslope.oracle.standardising import Moments
 from steepslope.outputs import ClassifierOutputs
 
 Floats = NDArray[np.float64]

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.cycle import warm_cosine
-from steepslope.estimators.linear import scale_of
+from steepslope.files.progress import bar
+from steepslope.files.seeding import seeded, single_thread
 from steepslope.heads import Head
-from steepslope.utilities.blocks import blocks
-from steepslope.utilities.progress import bar
-from steepslope.utilities.seeding import seeded, single_thread
+from steepslope.numerics.blocks import blocks
+from steepslope.numerics.linear import scale_of
+from steepslope.numerics.small_net import warm_cosine
 
 TARGET_STEPS = 3_000
 PIECE_ROWS = 1_024  # read from a file at once

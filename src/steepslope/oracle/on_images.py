@@ -20,6 +20,9 @@ from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.files.folders import field, positive, staged_folder, write_json
+from steepslope.files.seeding import seeded
+from steepslope.files.weights import load_weights, save_weights
 from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, parameters_of
 from steepslope.oracle.base import BaseOracle
@@ -27,9 +30,6 @@ from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.net import OracleNet
 from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, oracle_folder, read_card, require_allowed
 from steepslope.outputs import ClassifierOutputs
-from steepslope.utilities.files import field, positive, staged_folder, write_json
-from steepslope.utilities.seeding import seeded
-from steepslope.utilities.weights import load_weights, save_weights
 
 BATCH = 64
 

@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import require
 from steepslope.errors import SteepslopeError, UndefinedMetricError, require_known
+from steepslope.files.folders import field
 from steepslope.losses import parameters_of, steep_slope
 from steepslope.metrics.curves import checked, rank_rows
 from steepslope.metrics.measures import METRICS, Metric, tnr, tpr
-from steepslope.utilities.files import field
 
 BALANCED = "balanced"
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.utilities.files import read_json
-from steepslope.utilities.hub import is_hub
-from steepslope.utilities.named_folders import as_folder
-from steepslope.utilities.results import Result
+from steepslope.files.artifact import Result
+from steepslope.files.folders import read_json
+from steepslope.files.hub import as_folder, is_hub
 
 CARD = "oracle.json"
 WEIGHTS = "oracle.safetensors"

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, explained
+from steepslope.numerics.blocks import blocks
 from steepslope.outputs.conversion import as_array, floats, whole_numbers
-from steepslope.utilities.blocks import blocks
 
 Arrays = dict[str, NDArray[Any]]
 TYPES: dict[str, tuple[str, ...]] = {

@@ -1,13 +1,179 @@
-"""Which columns of a table hold what: from the names of its columns, and reading options, to a layout."""
+"""Names of columns: in natural order, numbered, and as messages show them.
 
+The columns of the logits in a table, one a class: which they are, their order, and what the classes are called.
+
+Which columns of a table hold what: from the names of its columns, and reading options, to a layout.
+"""
+
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
 
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.outputs.arrays import ARRAYS, STRINGS
-from steepslope.outputs.class_columns import class_columns
-from steepslope.outputs.column_names import found_columns, numbered
+from steepslope.outputs.labels import read_classes
 from steepslope.outputs.reading import AS_WRITTEN, OF_CLASSES, ReadingOptions
+
+SHOWN = 20
+SEPARATORS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # by how they are written as an option
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts names with their numbers as numbers.
+
+    >>> sorted(["p10", "p9", "p"], key=natural)
+    ['p', 'p9', 'p10']
+    """
+    parts = re.split(r"([0-9]+)", name)
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part]
+
+
+def numbered(names: Collection[str], prefix: str) -> list[str]:
+    """Return the columns prefix_0, prefix_1, … in that order; a gap is an error."""
+    numbers = sorted({int(match[1]) for name in names if (match := re.fullmatch(rf"{prefix}_([0-9]+)", name))})
+    if numbers != list(range(len(numbers))):
+        missing = min(set(range(len(numbers))) - set(numbers))
+        raise SteepslopeError(f"columns {prefix}_0, {prefix}_1, …: {prefix}_{missing} is missing")
+    return [f"{prefix}_{k}" for k in numbers]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names on one line, no more than so many; blanks at an end are made visible.
+
+    >>> listed(["a", " b"]), listed(["c"] * 1000)[-16:]
+    ("a, ' b'", '… (1,000 in all)')
+    """
+    shown = [name if name == name.strip() != "" else repr(name) for name in names[:SHOWN]]
+    return ", ".join(shown) + (f", … ({len(names):,} in all)" if len(names) > SHOWN else "")
+
+
+def found_columns(names: Sequence[str]) -> str:
+    """Return the end of a message: which columns were found, with a word on the separator if they are but one.
+
+    >>> print(found_columns(["a", "b"]), found_columns(["a;b"]), sep=" | ")
+    found the columns a, b | found one column, 'a;b': give --separator ';'
+    """
+    if len(names) > 1:
+        return f"found the columns {listed(names)}"
+    other = [f": give --separator {option}" for mark, option in SEPARATORS.items() if mark in "".join(names)]
+    return f"found one column, {''.join(names)!r}{''.join(other[:1])}"
+
+
+OPTION = "logit-columns"
+USUAL = "logit"
+SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and the name of a class
+
+
+@dataclass(frozen=True)
+class ClassColumns:
+    """Columns in the order of the classes, and the names of these, None where they are but numbers from 0.
+
+    ``counts`` is whether a whole number in the labels can be the place of a class in that order: not where the names
+    are numbers themselves, nor where a pattern found the columns in another order than that of their names.
+    """
+
+    columns: list[str]
+    classes: tuple[str, ...] | None = None
+    counts: bool = True
+
+
+class Match(NamedTuple):
+    """A column, and what ``*`` stands for in its name, or all of that."""
+
+    column: str
+    piece: str
+
+
+def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection[str]) -> ClassColumns | None:
+    """Return the logits' columns, None where there are none of the usual names; patterns leave out those in ``own``."""
+    patterns = options.logit_columns or numbered(names, USUAL) or (f"{USUAL}_*",)
+    found = [_matches(names, pattern, own) for pattern in patterns]
+    for pattern, matches in zip(patterns, found, strict=True):
+        if not matches and options.logit_columns is not None:
+            raise SteepslopeError(f"expected columns like {pattern!r}, {found_columns(names)}", OPTION)
+    sorted_ = [sorted(matches, key=lambda one: natural(one.column)) for matches in found]
+    ordered = [one for matches in sorted_ for one in matches]
+    _require_distinct([one.column for one in ordered])
+    if not ordered:
+        return None
+    columns = _columns(ordered, all("*" in pattern for pattern in patterns), found == sorted_)
+    return columns if options.classes is None else _renamed(columns, options.classes)
+
+
+def _matches(names: Sequence[str], pattern: str, own: Collection[str]) -> list[Match]:
+    """Return the columns that a name or a pattern means, in the table's order."""
+    if "*" not in pattern:
+        return [Match(pattern, pattern)] if pattern in names else []
+    shape = re.compile("(.*)".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    found = {name: match for name in names if name not in own and (match := shape.fullmatch(name))}
+    return [Match(name, match[1] if shape.groups == 1 else name) for name, match in found.items()]
+
+
+def _require_distinct(columns: Sequence[str]) -> None:
+    twice = next((column for column in columns if columns.count(column) > 1), None)
+    if twice is not None:
+        raise SteepslopeError(f"expected every column once, found {twice!r} twice", OPTION)
+
+
+def _columns(ordered: Sequence[Match], by_pattern: bool, in_order: bool) -> ClassColumns:
+    columns = [one.column for one in ordered]
+    if len(columns) == 1:
+        return ClassColumns(columns)
+    classes = tuple(_without_separator([one.piece for one in ordered]) if by_pattern else _last_words(columns))
+    if "" in classes:
+        column = columns[classes.index("")]
+        raise SteepslopeError(f"expected a class in the name of each column, found none in {column!r}", OPTION)
+    if not _are_numbers(classes):
+        return ClassColumns(columns, classes, in_order)
+    from_zero = [int(name) for name in classes] == list(range(len(classes)))
+    return ClassColumns(columns) if from_zero else ClassColumns(columns, classes, counts=False)
+
+
+def _without_separator(pieces: list[str]) -> list[str]:
+    """Drop the separator with which all begin, or end.
+
+    >>> _without_separator(["_cat", "_dog"]), _without_separator(["-1", "1"])
+    (['cat', 'dog'], ['-1', '1'])
+    """
+    for mark in SEPARATING:
+        if all(piece.startswith(mark) for piece in pieces):
+            pieces = [piece[1:] for piece in pieces]
+        if all(piece.endswith(mark) for piece in pieces):
+            pieces = [piece[:-1] for piece in pieces]
+    return pieces
+
+
+def _last_words(columns: list[str]) -> list[str]:
+    """Drop the words with which all begin.
+
+    >>> _last_words(["p_of_cat", "p_of_cow"]), _last_words(["cat", "cow"])
+    (['cat', 'cow'], ['cat', 'cow'])
+    """
+    words = [re.split("(?<=[-_.:/ ])", column) for column in columns]
+    common = sum(1 for _ in takewhile(lambda some: len(set(some)) == 1, zip(*words, strict=False)))
+    return ["".join(some[common:]) for some in words]
+
+
+def _renamed(columns: ClassColumns, path: str) -> ClassColumns:
+    """Return the columns with the classes of a file: by their names where they have some, else by their places."""
+    classes = tuple(read_classes(Path(path)))
+    own, numbers = columns.classes or (), _are_numbers(columns.classes or ())
+    if set(own) == set(classes):
+        return ClassColumns([columns.columns[own.index(name)] for name in classes], classes, not numbers)
+    if not numbers:
+        expected = f"expected the classes that the columns name, {listed(own)}"
+        raise SteepslopeError(f"{expected}, found {listed(classes)}", path)
+    if len(columns.columns) not in (1, len(classes)):
+        raise SteepslopeError(f"expected {len(columns.columns)} classes, one a column, found {len(classes)}", path)
+    return ClassColumns(columns.columns, classes, columns.counts)
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    return all(name.isdecimal() for name in names)
+
 
 CONFIDENCE, CORRECT = "confidence", "is_correct"  # what a table without logits holds
 WANTED = "logits in columns logit_0, logit_1, … (or --logit-columns), or confidence and is_correct (or "

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.outputs import tables
 from steepslope.outputs.arrays import ARRAYS, CLASSES, FORMER_NAMES, OF_COPIES, STRINGS, Arrays
-from steepslope.utilities.files import field, read_json, staged_folder, write_json
 
 MANIFEST = "manifest.json"
 VERSION = 1

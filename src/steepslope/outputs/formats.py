@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
+from steepslope.files.folders import read_json, staged_folder
 from steepslope.outputs import folder, tables
 from steepslope.outputs.arrays import ARRAYS, CLASSES, FORMER_NAMES, Arrays
-from steepslope.outputs.column_names import found_columns, listed
+from steepslope.outputs.columns import found_columns, listed
+from steepslope.outputs.labels import read_classes
 from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions
-from steepslope.utilities.class_file import read_classes
-from steepslope.utilities.files import read_json, staged_folder
 
 
 @dataclass(frozen=True)

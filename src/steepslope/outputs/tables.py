@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.outputs.arrays import ARRAYS, CLASSES, Arrays
-from steepslope.outputs.column_names import listed
-from steepslope.outputs.columns import CONFIDENCE, CORRECT, layout_of, require_once
+from steepslope.outputs.columns import CONFIDENCE, CORRECT, layout_of, listed, require_once
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.texts import Texts, labels, truths
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.column_names import listed
+from steepslope.outputs.columns import listed
 
 EMPTY = "(empty)"
 NAMED = "that need --classes, or columns such as logit_cat"

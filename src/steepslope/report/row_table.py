@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
-from steepslope.evaluation.evaluation import Evaluation
-from steepslope.evaluation.score import Scored
+from steepslope.files.folders import read_json, staged_folder
+from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs, tables
 from steepslope.outputs.folder import IDS, MANIFEST
 from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions
-from steepslope.utilities.blocks import blocks
-from steepslope.utilities.files import read_json, staged_folder
+from steepslope.report.confidences import Scored
+from steepslope.report.evaluation import Evaluation
 
 ROWS = "rows.parquet"  # of a report
 ABOUT = b"steepslope"  # the key of the metadata, as JSON: of each score its columns, its loss and its scale

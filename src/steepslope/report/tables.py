@@ -1,15 +1,25 @@
-"""The tables of an evaluation, as grids: the main one, and the details below it."""
+"""The tables of an evaluation, as grids: the main one, and the details below it.
+
+The table that a page begins with: every metric of every score, with its differences, and what each column means.
+
+Classes and groups over all scores: who is served worse, and which labels are taken for which.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
-from steepslope.evaluation.evaluation import by_luck
-from steepslope.evaluation.rows import Row
-from steepslope.evaluation.score import BASELINE
+import numpy as np
+
+from steepslope.metrics.groups import GroupRisk, group_risks
 from steepslope.metrics.intervals import Difference
-from steepslope.metrics.measures import METRICS, SEPARABILITY, table_metrics
+from steepslope.metrics.measures import METRICS, SEPARABILITY, Metric, table_metrics
 from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.outputs import ClassifierOutputs
+from steepslope.report.confidences import BASELINE, Scored
+from steepslope.report.evaluation import Evaluation, by_luck, clearly
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
+from steepslope.report.rows import Row
 
 DELTA = "ΔAUC to MCP"
 
@@ -148,3 +158,164 @@ def paper_grid(rows: Sequence[Row]) -> Grid:
 
 def _paper_cells(values: Mapping[str, float]) -> list[Cell]:
     return [number_cell(values.get(name), metric.scale, 2) for name, metric in PAPER_METRICS.items()]
+
+
+DIFFERENCES = ("auc", "aurc")
+LOOKS = {0: "", 1: "better", -1: "worse"}
+NO_BREAK = "\N{NO-BREAK SPACE}"
+TO_MCP, TO_BEST = f"to{NO_BREAK}MCP", "to best single"
+MORE_DEFINITIONS = {
+    "score": "What gives the confidence: a post-hoc score by its name, or an oracle by its folder's.",
+    "group": "A class, or a group of predictions that a column names.",
+    "n": "The number of predictions.",
+    "accuracy": "The fraction of correct predictions, in percent.",
+    "errors": "The number of wrong predictions.",
+    "pair": "The label, and what was predicted in its place.",
+}
+
+
+def summary_grid(rows: Sequence[Row]) -> Grid:
+    """Return the main table, with differences to MCP and, where there are others, to the best single score."""
+    main = main_grid(rows)
+    known = len(main.columns) - 1  # without its own difference
+    best = any(row.vs_best_single for row in rows)
+    columns = ["score", *map(_short, table_metrics().values()), *summary_headings(best)]
+    lines = [[*line[:known], *_differences(row, best)] for line, row in zip(main.rows, rows, strict=True)]
+    return Grid("Scores", columns, lines, f"{main.note} Differences are paired: ▲ is clearly better, ▼ clearly worse.")
+
+
+def _short(metric: Metric) -> str:
+    return f"{metric.terminal_heading}{NO_BREAK}{'↑' if metric.higher_is_better else '↓'}"
+
+
+def summary_headings(best: bool) -> list[str]:
+    """Return the titles of the columns of differences."""
+    return [
+        f"Δ{_short(METRICS[name])} {to}" for to in ((TO_MCP, TO_BEST) if best else (TO_MCP,)) for name in DIFFERENCES
+    ]
+
+
+def _differences(row: Row, best: bool) -> list[Cell]:
+    to_mcp = {} if row.vs_mcp is None or row.name == BASELINE else row.vs_mcp
+    to_best = {} if row.vs_best_single is None else row.vs_best_single.differences
+    return [difference_cell(METRICS[name], some.get(name)) for some in ((to_mcp, to_best) if best else (to_mcp,))
+            for name in DIFFERENCES]  # fmt: skip
+
+
+def difference_cell(metric: Metric, difference: Difference | None) -> Cell:
+    """Return a difference with its interval, and whether that is clearly better or worse."""
+    if difference is None:
+        return UNDEFINED
+    return estimate_cell(difference, metric.scale, "+")._replace(look=LOOKS[clearly(metric, difference)])
+
+
+def definitions(grids: Sequence[Grid]) -> dict[str, str]:
+    """Return what each column of some tables means, by its heading; where nothing is known, the note of its table."""
+    known = {**_of_metrics({**METRICS, **SEPARABILITY}), **MORE_DEFINITIONS}
+    notes = {heading: grid.note for grid in reversed(grids) for heading in grid.columns[1:] if grid.note}
+    used = dict.fromkeys(chain.from_iterable(grid.columns for grid in grids))
+    meanings = notes | known
+    return {heading: meanings[heading] for heading in used if heading in meanings}
+
+
+def _of_metrics(metrics: Mapping[str, Metric]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for metric in metrics.values():
+        unit = ", in thousandths" if metric.scale > 100 else ", in percent" if metric.scale == 100 else ""
+        better = "Higher" if metric.higher_is_better else "Lower"
+        name = "" if metric.terminal_heading.rstrip("‰") == metric.title else f"{metric.title}. "
+        text = f"{name}{metric.definition.rstrip('.')}{unit}. {better} is better."
+        found |= {metric.heading: text, _short(metric): text}
+        for to, whose in ((TO_MCP, "MCP's"), (TO_BEST, "that of the best single score by AURC")):
+            found[f"Δ{_short(metric)} {to}"] = (
+                f"The difference of the {metric.title} to {whose} on the same resamples of the rows, with its 95 % "
+                f"interval. {better} is better."
+            )
+    return found
+
+
+MOST_GROUPS = 500  # of a table
+LABEL = "label"
+PAIRS = 20
+WORSE = "◄ served worse"
+NOTE = (
+    "Of each score: the risk, which is the fraction of errors among what it trusts at its own threshold, and below it "
+    "the coverage, which is the fraction that it trusts. Served worse: a higher risk than all other groups together, "
+    "by Fisher's test at 5 %, which takes rows as independent, after Holm's correction for the number of groups, not "
+    "for that of scores."
+)
+
+
+def class_grids(evaluation: Evaluation, leader: Scored) -> list[Grid]:
+    """Return the tables of groups, of classes and of pairs of classes that have rows."""
+    grids = [group_grid({row.name: row.groups for row in evaluation.rows if row.groups}, evaluation.grouped_by)]
+    if evaluation.grouped_by != LABEL:
+        grids.append(group_grid(_by_label(evaluation), LABEL))
+    return [grid for grid in (*grids, pair_grid(evaluation, leader)) if grid is not None and grid.rows]
+
+
+def _by_label(evaluation: Evaluation) -> dict[str, Sequence[GroupRisk]]:
+    """Return the classes as each score that has a threshold serves them; nothing where there are no labels."""
+    predictions = evaluation.predictions
+    if not isinstance(predictions, ClassifierOutputs):
+        return {}
+    labels, names = predictions.require_labels(), predictions.classes
+    return {
+        one.name: group_risks(one.confidence, predictions.is_correct, labels, one.cut(), names=names)
+        for one in evaluation.scored
+        if not one.only_ranks
+    }
+
+
+def group_grid(served: Mapping[str, Sequence[GroupRisk]], by: str) -> Grid:
+    """Return a row for each group, with the risk and the coverage of every score, by the scores' names.
+
+    The groups that some score serves worse come first, those of the highest risk before others.
+    """
+    lines = sorted(zip(*served.values(), strict=True), key=_badness)
+    columns = ["group", "n", "accuracy", *(f"risk, {name}" for name in served)]
+    note = NOTE if len(lines) <= MOST_GROUPS else f"{NOTE} The {MOST_GROUPS:,} worst of {len(lines):,}."
+    return Grid(f"By {by}", columns, [_line(groups) for groups in lines[:MOST_GROUPS]], note)
+
+
+def _badness(groups: Sequence[GroupRisk]) -> tuple[float, float]:
+    risks = [group.risk for group in groups if group.risk == group.risk]
+    return min(group.p for group in groups), -max(risks, default=0.0)
+
+
+def _line(groups: Sequence[GroupRisk]) -> list[Cell]:
+    first = groups[0]
+    return [Cell(first.group), Cell(f"{first.n:,}"), number_cell(first.accuracy), *map(_risk_cell, groups)]
+
+
+def _risk_cell(group: GroupRisk) -> Cell:
+    coverage = f"at {100 * group.coverage:.1f} %"
+    text = number_cell(group.risk).text
+    return Cell(text, f"{coverage} {WORSE}", "worse") if group.worse else Cell(text, coverage)
+
+
+def pair_grid(evaluation: Evaluation, leader: Scored) -> Grid | None:
+    """Return the pairs of label and prediction of which most errors are trusted; None without labels or errors.
+
+    By the score that the report is about, if it has a threshold; else the pairs with most errors.
+    """
+    predictions = evaluation.predictions
+    if not isinstance(predictions, ClassifierOutputs) or bool(predictions.is_correct.all()):
+        return None
+    wrong = np.flatnonzero(~predictions.is_correct)
+    codes = (predictions.require_labels() * predictions.num_classes + predictions.predictions)[wrong]
+    pairs, place = np.unique(codes, return_inverse=True)
+    counts = np.bincount(place)
+    known = [one for one in evaluation.scored if not one.only_ranks]
+    trusted = {one.name: np.bincount(place, one.confidence[wrong] > one.cut(), len(pairs)).astype(int) for one in known}
+    missed = trusted.get(leader.name, counts)
+    order = np.lexsort((counts, missed))[::-1][:PAIRS]
+    names = predictions.class_names
+    lines = []
+    for pair in order:
+        label, predicted = (names[code] for code in divmod(int(pairs[pair]), predictions.num_classes))
+        numbers = [Cell(f"{some[pair]:,}") for some in (counts, *trusted.values())]
+        lines.append([Cell(f"{label} → {predicted}"), *numbers])
+    note = "Label → prediction; of each score, how many of these errors it trusts at its own threshold."
+    return Grid("Confusions that are missed most", ["pair", "errors", *(f"trusted by {name}" for name in trusted)],
+                lines, note)  # fmt: skip

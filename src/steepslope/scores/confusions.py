@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.log_space import log_probabilities
 from steepslope.metrics import aurc
+from steepslope.numerics.log_space import log_probabilities
 from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits, require_classes
 from steepslope.scores.score import Score, State, require_array, require_both_sides, require_fitted
 

@@ -8,8 +8,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.estimators.log_space import top_log_odds
 from steepslope.metrics import aurc
+from steepslope.numerics.log_space import top_log_odds
 from steepslope.outputs import ClassifierOutputs, over_logits, require_classes
 from steepslope.scores.logits import MCP
 from steepslope.scores.score import Score, State, require_fitted

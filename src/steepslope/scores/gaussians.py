@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
+from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.scores.neighbors import log_distance_ratio
 from steepslope.scores.score import Score, State, require_array, require_fitted
-from steepslope.utilities.blocks import blocks, read_rows
 
 BLOCK_ROWS = 4_096
 LEAST_SHRINKAGE = 1e-6  # so that the covariance can be inverted where some features never change

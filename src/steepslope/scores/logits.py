@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.estimators.log_space import log_complements, log_entropy, log_odds_of, log_probabilities, top_log_odds
+from steepslope.numerics.log_space import log_complements, log_entropy, log_odds_of, log_probabilities, top_log_odds
 from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits
 from steepslope.scores.score import Score
 

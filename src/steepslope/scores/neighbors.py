@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.neighbors import Index, as_they_are, unit_rows
+from steepslope.numerics.neighbors import Index, as_they_are, unit_rows
 from steepslope.outputs import ClassifierOutputs, require_classes
 from steepslope.scores.score import Score, State, require_both_sides, require_fitted
 

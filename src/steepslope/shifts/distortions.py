@@ -19,8 +19,8 @@ from torchvision.transforms.v2 import InterpolationMode, functional as tv
 
 from steepslope.checks import whole
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.by_kind import Bytes, ShiftByKind
-from steepslope.utilities.seeding import seeded, single_thread
+from steepslope.files.seeding import seeded, single_thread
+from steepslope.shifts.corruptions import Bytes, ShiftByKind
 
 Change = Callable[[Tensor, float], Tensor]
 BILINEAR = InterpolationMode.BILINEAR

@@ -1,9 +1,15 @@
-"""What can be chosen about writing shifted images; free of torch, so that the command line can read it."""
+"""What can be chosen about writing shifted images; free of torch, so that the command line can read it.
+
+What can be chosen about recolouring; free of torch, so that the command line can read it.
+
+What can be chosen about the training of a stylizer; free of torch, so that the command line can read it.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from steepslope.checks import Check, choice, optional, require_all, whole
+from steepslope.checks import SEED, Check, choice, number, optional, require_all, whole
+from steepslope.errors import SteepslopeError
 
 WRITING_CHECKS: dict[str, Check] = {
     "format": choice("png", "npy"),
@@ -33,3 +39,114 @@ class WritingOptions:
 
     def __post_init__(self) -> None:
         require_all(self, WRITING_CHECKS)
+
+
+RECOLOR_CHECKS: dict[str, Check] = {
+    "bound": number(0, 1),
+    "steps": whole(1),
+    "learning_rate": number(1e-8, 1),
+    "smoothness": number(0, 1e6),
+    "keep": choice("best", "last"),
+    "batch_size": whole(1),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecolorOptions:
+    """How to recolour images against a classifier.
+
+    Parameters
+    ----------
+    bound
+        Largest change of a colour along each axis of CIELUV, all scaled to [0, 1]: lightness alone for grey images.
+    steps
+        Steps of Adam on each image's colour map.
+    learning_rate
+        Learning rate of Adam; a colour moves by about as much a step.
+    smoothness
+        Weight of the colour map's roughness beside the classifier's margin, which are minimised together.
+    keep
+        Which of an image's versions to keep: best, the one of the lowest margin of all steps, or last, as the authors'
+        code does.
+    batch_size
+        Images attacked together; a large classifier needs fewer for its gradients to fit the memory.
+    """
+
+    bound: float = 0.06
+    steps: int = 100
+    learning_rate: float = 1e-3
+    smoothness: float = 0.05
+    keep: Literal["best", "last"] = "best"
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        require_all(self, RECOLOR_CHECKS)
+
+
+REDUCTIONS = (2, 4, 8, 16)
+STYLIZER_CHECKS: dict[str, Check] = {
+    "steps": whole(1),
+    "batch_size": whole(1),
+    "crop": whole(16),
+    "learning_rate": number(1e-12, 1),
+    "style_weight": number(0, 1e6),
+    "reconstruction_weight": number(0, 1e6),
+    "reduction": Check("2, 4, 8 or 16", lambda value: value in REDUCTIONS),
+    "width": whole(1, 512),
+    "save_every": whole(1),
+    "seed": SEED,
+    "device": choice("auto", "cpu", "cuda"),
+}
+FREE = ("save_every", "device")  # options that do not decide what is trained
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizerTraining:
+    """How to train a stylizer's decoder.
+
+    Parameters
+    ----------
+    steps
+        Number of optimizer steps.
+    batch_size
+        Pairs of a content and a style image in each step.
+    crop
+        Side of the random square crops, in pixels; a multiple of the reduction, and at least twice as large. Images
+        are reduced until their shorter side is at most twice as long. Smaller content is enlarged; smaller styles are
+        refused.
+    learning_rate
+        Highest learning rate of Adam; it rises in the first tenth of the steps and then falls along a cosine.
+    style_weight
+        Weight of the style losses against the content loss.
+    reconstruction_weight
+        Weight of the squared error, in pixels, of content that is decoded without a style.
+    reduction
+        By how much the deepest feature map is smaller than the image: 2, 4, 8 or 16. A larger one changes shapes more
+        and keeps less of the image.
+    width
+        Channels of the decoder at full resolution; each halving of the resolution doubles them, up to eight times.
+    save_every
+        Steps after which the state of an unfinished training is saved.
+    seed
+        Seed of the decoder's first weights, the pairs and the crops.
+    device
+        Where to train: auto takes a GPU if there is one, cpu or cuda.
+    """
+
+    steps: int = 10_000
+    batch_size: int = 8
+    crop: int = 128
+    learning_rate: float = 1e-3
+    style_weight: float = 10.0
+    reconstruction_weight: float = 10.0
+    reduction: int = 4
+    width: int = 32
+    save_every: int = 500
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        require_all(self, STYLIZER_CHECKS)
+        if self.crop % self.reduction or self.crop < 2 * self.reduction:
+            expected = f"a multiple of the reduction, {self.reduction}, at least twice as large"
+            raise SteepslopeError(f"expected {expected}, found {self.crop}", "crop")

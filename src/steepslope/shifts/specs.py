@@ -13,12 +13,12 @@ from steepslope.checks import listed
 from steepslope.data.datasets import DATASETS, DatasetSpec, parse_dataset
 from steepslope.data.shifted import ShiftSpec
 from steepslope.errors import SteepslopeError, located, unknown_name
+from steepslope.files.queries import parse_query
 from steepslope.shifts.corruptions import Corruption
 from steepslope.shifts.distortions import Distortion
-from steepslope.shifts.recolor_options import RecolorOptions
-from steepslope.shifts.recoloring import RecolorSpec
+from steepslope.shifts.options import RecolorOptions
+from steepslope.shifts.recolor import RecolorSpec
 from steepslope.shifts.stylization import StylizeSpec
-from steepslope.utilities.queries import parse_query
 
 Kinds = Mapping[str, Callable[[str], Any]]  # the name of an option -> what makes its value of a text
 

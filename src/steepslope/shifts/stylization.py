@@ -15,12 +15,10 @@ from steepslope.data.datasets import DATASETS, parse_dataset
 from steepslope.data.images import Dataset, Labels, Picture
 from steepslope.data.shifted import Size
 from steepslope.errors import SteepslopeError, located
-from steepslope.shifts.crops import Reader, cut, style_reader
-from steepslope.shifts.devices import device_at_hand
-from steepslope.shifts.pixels import as_floats, cropped
+from steepslope.files.extras import versions_of
+from steepslope.files.seeding import seed_of
+from steepslope.shifts.pixels import Reader, as_floats, cropped, cut, device_at_hand, style_reader
 from steepslope.shifts.stylizer import CARD, Stylizer, as_grey, as_rgb, stylized
-from steepslope.utilities.extras import versions_of
-from steepslope.utilities.seeding import seed_of
 
 LONGEST = 8  # times the side: a line of pixels would fill the memory
 STYLIZATION_CHECKS: dict[str, Check] = {

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from steepslope.checks import Check, number, require
 from steepslope.data.transforms import LUMA
 from steepslope.errors import SteepslopeError, located
+from steepslope.files.folders import digest_of, field, positive, read_json, staged_folder, write_json
+from steepslope.files.weights import load_weights, save_weights
+from steepslope.shifts.options import REDUCTIONS
 from steepslope.shifts.stylizer_encoder import RGB, Encoder, EncoderPlan, rebuilt_encoder
-from steepslope.shifts.stylizer_options import REDUCTIONS
-from steepslope.utilities.files import digest_of, field, positive, read_json, staged_folder, write_json
-from steepslope.utilities.weights import load_weights, save_weights
 
 CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"

@@ -19,16 +19,16 @@ from torch.nn.functional import mse_loss
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
-from steepslope.estimators.cycle import warm_cosine
-from steepslope.shifts.crops import Reader, content_reader, cut, style_reader
+from steepslope.files.artifact import MADE
+from steepslope.files.folders import read_json, require_same
+from steepslope.files.progress import Notice, bar, silent
+from steepslope.files.seeding import seeded
+from steepslope.files.weights import load_state, restore_optimizer, save_state
+from steepslope.numerics.small_net import warm_cosine
+from steepslope.shifts.options import FREE, StylizerTraining
+from steepslope.shifts.pixels import Reader, content_reader, cut, style_reader
 from steepslope.shifts.stylizer import CARD, Stylizer, adain, moments, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
-from steepslope.shifts.stylizer_options import FREE, StylizerTraining
-from steepslope.utilities.files import read_json, require_same
-from steepslope.utilities.progress import Notice, bar, silent
-from steepslope.utilities.results import MADE
-from steepslope.utilities.run_state import load_state, restore_optimizer, save_state
-from steepslope.utilities.seeding import seeded
 
 STATE = "unfinished.safetensors"
 FREE_NAMES = ("encoder",)  # by their digest they are the same weights under any name

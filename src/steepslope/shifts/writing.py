@@ -1,4 +1,6 @@
-"""Shifted images on disk: a folder a class, with what was done, and a contact sheet, beside them.
+"""A contact sheet: originals above, and what shifts made of them below, in one small picture.
+
+Shifted images on disk: a folder a class, with what was done, and a contact sheet, beside them.
 
 Each image is written by an atomic rename, so a killed run goes on after those that are there, and ends in the same
 bytes. ``shift.json`` comes last: its presence means that all images are there.
@@ -13,20 +15,49 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.data.decoding import decoded, unreadable
+from steepslope.data.imagefolder import CARD, ShiftCard
 from steepslope.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture
-from steepslope.data.shift_card import CARD, ShiftCard
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError, reason_of
-from steepslope.shifts.contact_sheet import contact_sheet
+from steepslope.files.folders import locked, read_json, require_same, staged_folder, write_json
+from steepslope.files.progress import Notice, bar, silent
 from steepslope.shifts.options import WritingOptions
 from steepslope.shifts.pixels import as_bytes, as_picture, cropped
-from steepslope.utilities.files import read_json, require_same, staged_folder, write_json
-from steepslope.utilities.locks import locked
-from steepslope.utilities.progress import Notice, bar, silent
+
+CELL = 96  # pixels a side of each image
+GAP = 4
+TEXT_HEIGHT = 16
+
+
+def contact_sheet(rows: Mapping[str, Sequence[Picture]]) -> Image.Image:
+    """Return rows of images, each under its title; small images are enlarged without smoothing."""
+    columns = max(map(len, rows.values()))
+    height = TEXT_HEIGHT + CELL + GAP
+    sheet = Image.new("RGB", (GAP + columns * (CELL + GAP), GAP + len(rows) * height), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
+    for row, (title, images) in enumerate(rows.items()):
+        top = GAP + row * height
+        draw.text((GAP, top), title, fill="black", font=font)
+        for column, image in enumerate(images):
+            small = _thumbnail(image)
+            left = GAP + column * (CELL + GAP) + (CELL - small.width) // 2
+            sheet.paste(small, (left, top + TEXT_HEIGHT + (CELL - small.height) // 2))
+    return sheet
+
+
+def _thumbnail(image: Picture) -> Image.Image:
+    """Return an image that fits its cell; of arrays with other channels than colour has, the first alone in grey."""
+    pixels = as_bytes(image)
+    pixels = pixels if pixels.shape[2] == 3 else pixels[..., :1].repeat(3, axis=2)
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    factor = CELL / max(picture.size)
+    size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
+    return picture.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.LANCZOS)
+
 
 KEY = ".shifting.json"  # of an unfinished run
 SHOWN = 8  # images on a contact sheet

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.gate import Gate
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs

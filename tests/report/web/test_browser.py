@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from steepslope.metrics import confusion, tnr, tpr
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from steepslope.evaluation.comparison import Comparison, compare_runs
 from steepslope.metrics import METRICS
+from steepslope.report.comparison import Comparison, compare_runs
 from steepslope.report.comparison_page import page
-from tests.evaluation.runs import drawn
+from tests.report.runs import drawn
 from tests.report.web.conftest import Open, Opened
 
 pytestmark = pytest.mark.slow

@@ -13,14 +13,26 @@ import pytest
 from PIL import Image
 
 from steepslope.data.images import Images
-from steepslope.evaluation.score import Scored
 from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.report.confidences import Scored
 from steepslope.report.web import gallery as module
-from steepslope.report.web.gallery import CARDS, OF_A_CLASS, OVERALL, Gallery, Sources, chosen_rows, gallery
-from steepslope.report.web.thumbnails import NO_ROOM, NOT_FOUND, UNREADABLE, thumbnail, thumbnails
+from steepslope.report.web.gallery import (
+    CARDS,
+    NO_ROOM,
+    NOT_FOUND,
+    OF_A_CLASS,
+    OVERALL,
+    UNREADABLE,
+    Gallery,
+    Sources,
+    chosen_rows,
+    gallery,
+    thumbnail,
+    thumbnails,
+)
 from steepslope.scores import SCORES
 from tests.conftest import make_outputs
-from tests.evaluation.samples import with_scores
+from tests.report.samples import with_scores
 
 
 def scored(outputs: ClassifierOutputs, seed: int = 0) -> Scored:

@@ -8,12 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from steepslope.evaluation.evaluation import Evaluation, row_numbers
-from steepslope.evaluation.rows import table_rows
-from steepslope.evaluation.score import Scored
 from steepslope.metrics import confusion
 from steepslope.outputs import Confidences
+from steepslope.report.confidences import Scored
+from steepslope.report.evaluation import Evaluation, row_numbers
 from steepslope.report.page import page
+from steepslope.report.rows import table_rows
 
 N = 1_000_000
 

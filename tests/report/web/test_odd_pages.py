@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli import main
+from steepslope.cli.main import main
 from tests.report.web.conftest import Open, Opened
 from tests.report.web.test_browser import move
 

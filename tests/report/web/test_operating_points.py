@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from scipy.stats import binomtest
 
 from steepslope.metrics import coverage_at_risk, fpr_at_tpr, risk_coverage_curve
-from steepslope.report.web.operating_points import OperatingPoints
+from steepslope.report.web.page_scores import OperatingPoints
 
 VALUES = st.sampled_from([-np.inf, -1e308, -2.0, -0.5, 0.0, 1e-300, 0.5, 0.5000000000000001, 3.0, 1e308, np.inf])
 ROWS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=60)

@@ -8,8 +8,8 @@ from scipy.special import expit
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
-from steepslope.evaluation.score import Scored
-from steepslope.report.web.probability import AS_IT_IS, LEARNT, cross_fitted, estimates, reliability
+from steepslope.report.confidences import Scored
+from steepslope.report.web.page_scores import AS_IT_IS, LEARNT, cross_fitted, estimates, reliability
 
 
 def test_groups_are_those_of_scikit_learn() -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from steepslope.evaluation.evaluation import Evaluation
-from steepslope.evaluation.rows import Row
 from steepslope.metrics.measures import METRICS
+from steepslope.report.evaluation import Evaluation
 from steepslope.report.row_table import evaluation_columns
+from steepslope.report.rows import Row
 
 ROWS_ROOM = 2**20  # bytes of the rows in a page, compressed
 MOST_ROWS = 50_000  # of which the size is tried

@@ -1,18 +1,194 @@
-"""What a page's script knows of each score: operating points and the stops among them, P(correct), intervals."""
+"""Where a threshold can lie: what is accepted above it, of correct and of wrong predictions, exactly counted.
+
+A page lets its reader move along these points; between them nothing is interpolated. However many rows there are, a few
+hundred points are kept: evenly spaced in coverage and, since errors are few, in the errors that are accepted.
+
+Whether estimates of P(correct) are right: predictions of like probability, and how many of them are correct.
+
+What a page's script knows of each score: operating points and the stops among them, P(correct), intervals.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
 
-from steepslope.evaluation.evaluation import Evaluation
-from steepslope.evaluation.score import Scored
-from steepslope.gate.binomial import as_percent
+from steepslope.gate.binomial import as_percent, interval
 from steepslope.gate.certificate import Certificate
-from steepslope.report.web.operating_points import OperatingPoints, Stop
-from steepslope.report.web.probability import fitted_map
+from steepslope.gate.probability import ProbabilityMap
+from steepslope.metrics.curves import Floats, Ranking, rank_rows
+from steepslope.report.confidences import Scored
+from steepslope.report.evaluation import Evaluation
+
+BY_COVERAGE, BY_ERRORS = 400, 200
+COVERAGES, RISKS, TPR = (0.8, 0.9, 0.95), (0.01, 0.02, 0.05), 0.95  # to which a reader can go
+LEVEL = 0.95
+Places = NDArray[np.intp]
+Stop = tuple[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class OperatingPoints:
+    """Thresholds (p,), from one that accepts nothing to one that accepts all, and what lies above each.
+
+    ``threshold`` float64 (p,) falls; predictions are accepted whose confidence is greater. Where it can, it lies half
+    way between two confidences of the rows, so that > and ≥ accept the same. The last accepts all rows, −∞ too.
+    ``correct`` and ``wrong`` (p,) count the accepted predictions. ``stops`` are what some of these points stand for,
+    and their places.
+    """
+
+    threshold: Floats
+    correct: NDArray[np.int64]
+    wrong: NDArray[np.int64]
+    stops: tuple[Stop, ...] = ()
+
+    @classmethod
+    def of(cls, confidence: Floats, is_correct: NDArray[np.bool_], also: Iterable[float] = ()) -> OperatingPoints:
+        """Count above a few hundred thresholds of the rows (n,), and above each threshold in ``also``.
+
+        >>> points = OperatingPoints.of(np.array([0.9, 0.5, 0.1]), np.array([True, True, False]), also=[0.5])
+        >>> points.threshold.round(2).tolist(), points.correct.tolist(), points.wrong.tolist()
+        ([0.9, 0.7, 0.5, 0.3, 0.1], [0, 1, 1, 2, 2], [0, 0, 0, 0, 1])
+        """
+        ranking = rank_rows(confidence, is_correct).ranking()
+        between, targets = _thresholds(ranking.threshold), dict(_targets(ranking))
+        chosen = between[np.union1d(_spread(ranking), np.array([*targets.values()], dtype=np.intp))]
+        thresholds = np.unique(np.concatenate([chosen, np.fromiter(also, dtype=np.float64)]))[::-1]
+        counts = np.array([ranking.above(float(threshold)) for threshold in thresholds], dtype=np.int64)
+        counts[-1] = ranking.n_correct, ranking.n_wrong
+        points = cls(thresholds, counts[:, 0], counts[:, 1])
+        stops = tuple((name, points.at(float(between[place]))) for name, place in targets.items())
+        return replace(points, stops=stops)
+
+    def __len__(self) -> int:
+        return len(self.threshold)
+
+    def at(self, threshold: float) -> int:
+        """Return the place of the lowest threshold that is not below this one."""
+        return int(np.searchsorted(-self.threshold, -threshold, side="right")) - 1
+
+    def risk_limits(self) -> tuple[Floats, Floats]:
+        """Return the exact binomial interval of the risk at each point, (p,) each; 0 and 1 where nothing is accepted.
+
+        Clopper and Pearson (1934), at 95 %: rows that depend on one another make it too narrow.
+        """
+        tail, accepted = (1 - LEVEL) / 2, self.correct + self.wrong
+        low = beta.ppf(tail, self.wrong, self.correct + 1)
+        high = beta.ppf(1 - tail, self.wrong + 1, self.correct)
+        some = accepted > 0
+        return np.where(some & (self.wrong > 0), low, 0.0), np.where(some & (self.correct > 0), high, 1.0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a page needs, by name."""
+        return {
+            "threshold": np.nan_to_num(self.threshold).tolist(),
+            "correct": self.correct.tolist(),
+            "wrong": self.wrong.tolist(),
+        }
+
+
+def _spread(ranking: Ranking) -> Places:
+    """Return places of :func:`_thresholds`, (at most 602,): the ends, and what is evenly spaced in both counts."""
+    ends = [0, len(ranking.threshold)]
+    by_coverage = np.searchsorted(ranking.accepted, np.linspace(0, ranking.n, BY_COVERAGE)) + 1
+    by_errors = np.searchsorted(ranking.wrong_above, np.linspace(0, ranking.n_wrong, BY_ERRORS)) + 1
+    return np.concatenate([ends, by_coverage, by_errors]).clip(0, len(ranking.threshold))
+
+
+def _targets(ranking: Ranking) -> Iterator[Stop]:
+    """Yield what readers look for, and its place: a TPR, some coverages, the most that is accepted at some risks."""
+    if ranking.n_correct:
+        yield f"TPR {100 * TPR:g} %", int(np.argmax(ranking.correct_above / ranking.n_correct >= TPR)) + 1
+    for coverage in COVERAGES:
+        yield f"coverage {100 * coverage:g} %", int(np.argmax(ranking.accepted / ranking.n >= coverage)) + 1
+    for risk in RISKS:
+        good = np.flatnonzero(ranking.risk_above <= risk)
+        if len(good):
+            yield f"risk ≤ {100 * risk:g} % on these rows", int(good[-1]) + 1
+
+
+def _thresholds(confidences: Floats) -> Floats:
+    """Return thresholds above, between and below confidences that fall, (g + 1,)."""
+    upper, lower = confidences[:-1], confidences[1:]
+    with np.errstate(invalid="ignore", over="ignore"):
+        middle = lower + (upper - lower) / 2
+    middle = np.where((middle > lower) & (middle < upper), middle, np.nextafter(upper, -np.inf))
+    ends = np.nextafter(confidences[:1], np.inf), np.nextafter(confidences[-1:], -np.inf)
+    return np.concatenate([ends[0], middle, ends[1]])
+
+
+GROUPS = 10
+LEARNT_ON = 100_000  # rows at most: two numbers are learnt
+AS_IT_IS, LEARNT, OF_GATE = "the confidence, taken as a probability", "a map learnt on the other half", "the gate's map"
+ESTIMATES = (AS_IT_IS, LEARNT, OF_GATE)
+Bools = NDArray[np.bool_]
+
+
+def estimates(scored: Scored, is_correct: Bools, seed: int = 0) -> dict[str, Floats]:
+    """Return all estimates of P(correct) that a score gives, (n,) each, by what they are.
+
+    They are its confidence, if that claims to be a probability, which the sigmoid of the steep slope loss does not; a
+    map learnt on one half of these rows for the other, if each half has errors and correct predictions; and the map of
+    a gate, if one ranks by this score.
+    """
+    found: dict[str, Floats] = {}
+    if not scored.only_ranks and scored.natural_cut is None:
+        found[AS_IT_IS] = scored.unit_confidence
+    learnt = cross_fitted(scored, is_correct, seed)
+    if learnt is not None:
+        found[LEARNT] = learnt
+    if scored.gates:
+        found[OF_GATE] = scored.gates[0].p_correct(scored.confidence)
+    return found
+
+
+def cross_fitted(scored: Scored, is_correct: Bools, seed: int = 0) -> Floats | None:
+    """Return P(correct) of each row, (n,), by a map learnt on the half that it is not in; None where that cannot be."""
+    halves = np.random.default_rng(seed).permutation(len(is_correct)) % 2 == 0
+    found = np.empty(len(is_correct))
+    for half in (halves, ~halves):
+        fitted = fitted_map(scored, is_correct, ~half)
+        if fitted is None:
+            return None
+        found[half] = fitted(scored.confidence[half])
+    return found
+
+
+def fitted_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap | None:
+    """Return the map from confidence to P(correct) of some rows; None where they lack a side."""
+    chosen = np.flatnonzero(rows)
+    chosen = chosen[:: -(-len(chosen) // LEARNT_ON) or 1]
+    right = is_correct[chosen]
+    if right.all() or not right.any():
+        return None
+    return ProbabilityMap.of(scored.confidence[chosen], right, of_log_odds=scored.scale == "logit")
+
+
+def reliability(probability: Floats, is_correct: Bools, independent: bool = True) -> list[Mapping[str, float]]:
+    """Return ten groups of equal size by probability: its mean, and the fraction correct with its 95 % interval.
+
+    The exact interval (Clopper & Pearson, 1934) is that of ``independent`` rows; for others it is the fraction alone.
+
+    >>> reliability(np.repeat([0.2, 0.8], 50), np.arange(100) >= 50)[0]["observed"]
+    0.0
+    """
+    order = np.argsort(probability, kind="stable")
+    parts = [rows for rows in np.array_split(order, GROUPS) if len(rows)]
+    return [_group(probability[rows], is_correct[rows], independent) for rows in parts]
+
+
+def _group(probability: Floats, is_correct: Bools, independent: bool) -> Mapping[str, float]:
+    observed = float(is_correct.mean())
+    low, high = interval(int(is_correct.sum()), len(is_correct)) if independent else (observed, observed)
+    numbers = {"predicted": float(probability.mean()), "observed": observed, "low": low, "high": high}
+    return {name: round(value, 5) for name, value in numbers.items()}
+
 
 UNITS = {"logit": "log-odds", "probability": "probability", "rank": "its own scale"}
 OF_GATE, OF_THESE_ROWS = "by the gate's map", "by a map learnt on these rows"

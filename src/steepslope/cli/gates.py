@@ -1,0 +1,178 @@
+"""What commands with gates have in common: what is judged by, groups, what is decided on. It imports torch plainly."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.cli.results import groups_of, require_runnable
+from steepslope.data.class_names import ClassNames
+from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.evidence.fitting import in_both
+from steepslope.files.folders import digest_of
+from steepslope.files.progress import Notice, console
+from steepslope.finetuning.images import open_images
+from steepslope.gate import Gate
+from steepslope.gate.decisions import PREDICTED, class_names, require_explainable
+from steepslope.gate.judge import Judge
+from steepslope.gate.live import LiveNets
+from steepslope.gate.storage import digest_of_gate
+from steepslope.oracle import Oracle
+from steepslope.oracle.storage import CARD, names_oracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.reading import TABLES, ReadingOptions
+from steepslope.outputs.row_hashes import shared_rows
+from steepslope.outputs.tables import read_groups
+from steepslope.outputs.texts import EMPTY
+from steepslope.predict.cluster import FromCluster
+from steepslope.predict.options import ClusterOptions, PredictOptions
+from steepslope.predict.parts import FromImages, FromOutputs, Source
+from steepslope.predict.prediction_file import STDOUT, predict_to_file, predict_to_stdout
+from steepslope.predict.verdict import verdicts
+from steepslope.report.confidences import Resources, fit_set_of
+from steepslope.scores import SCORES
+from steepslope.shifts.specs import parse_data
+
+
+def judge_for(
+    name: str,
+    rows: ClassifierOutputs,
+    path: Path,
+    held_out: ClassifierOutputs | None,
+    reference: ClassifierOutputs | None,
+    backbones: Sequence[str],
+) -> Judge:
+    """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
+    if names_oracle(name):
+        require_runnable([name], backbones)
+        oracle = Oracle.load(name, backbones)
+        if oracle.is_image_oracle:
+            oracle = oracle.on(open_images(rows, path, None))
+        with located(f"oracle {name}"):
+            return Judge.of(oracle, rows.num_classes)
+    if Path(name).exists() or "/" in name:
+        raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
+    require_known("score", name, SCORES)
+    fit_set = fit_set_of(name, rows, Resources(held_out, reference))
+    shared = 0 if held_out is None else shared_rows(rows, held_out)
+    if shared and held_out is not None:
+        raise SteepslopeError(
+            f"expected other rows than those to calibrate on, found {in_both(shared, rows, held_out)}", "fit"
+        )
+    with located(name):
+        return Judge.of(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
+
+
+def unseen(
+    rows: ClassifierOutputs, groups: NDArray[np.str_] | None, seen: NDArray[np.bool_], notice: Notice
+) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
+    """Return the rows, and their groups, that an oracle was not fitted on; raise if there are none."""
+    kept = np.flatnonzero(~seen)
+    if len(kept) == 0:
+        expected = "expected rows that the oracle was not fitted on (fit --hold-back leaves some)"
+        raise SteepslopeError(f"{expected}, found none among {len(rows):,}", "outputs")
+    notice(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
+    return rows.subset(kept), None if groups is None else groups[kept]
+
+
+def groups_for(by: str | None, rows: ClassifierOutputs, path: Path, reading: ReadingOptions) -> NDArray[np.str_] | None:
+    """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
+    if by is None or by == PREDICTED:
+        return None
+    if by in ("label", reading.label_column):
+        expected = "expected groups that are known when an image comes, such as predicted or a column"
+        raise SteepslopeError(f"{expected}, found the true class", "by")
+    found = groups_of(by, rows, path, reading)
+    assert found is not None
+    return class_names(np.asarray(found.codes), None if found.names is None else tuple(found.names))
+
+
+def source_of(
+    folder: Path,
+    data: str | None,
+    outputs: str | None,
+    classifier: str | None,
+    auxiliary: str | None,
+    groups: str | None,
+    backbones: Sequence[str],
+    options: PredictOptions,
+    reading: ReadingOptions,
+) -> tuple[Source, dict[str, Any]]:
+    """Return what a gate is to decide on, and all that decides the decisions, as JSON holds it."""
+    gate = Gate.load(folder, backbones=backbones)
+    require_explainable(gate, options.explain)
+    column, by_id = _groups_by(gate, groups, outputs, reading)
+    source: Source
+    if data is None:
+        assert outputs is not None
+        if classifier is not None or auxiliary is not None:
+            raise SteepslopeError("expected none with --outputs, which need no net", "classifier")
+        if not Path(outputs).exists():
+            raise SteepslopeError("no such file or folder", outputs)
+        source = FromOutputs(gate, Path(outputs), reading, options, by_id, column)
+    else:
+        spec = parse_data(data).look()
+        live = LiveNets.of(gate, classifier, auxiliary)
+        names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
+        images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
+        source = FromImages(gate, live, images, str(spec), options, by_id)
+    chosen = {name: value for name, value in asdict(options).items() if name != "workers"}
+    key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(by_id)}
+    return source, dict(json.loads(json.dumps(key)))
+
+
+def require_for_cluster(cluster: ClusterOptions, outputs: str | None, out: str) -> None:
+    """Raise where Ray would be of no use, or could not do it, and for what is chosen about it without it."""
+    if cluster.engine == "local":
+        chosen = [one.name for one in fields(cluster) if getattr(cluster, one.name) != one.default]
+        if chosen:
+            raise SteepslopeError("expected none without --engine ray, of which it is an option", chosen[0])
+        return
+    if outputs is not None:
+        raise SteepslopeError("expected --data with ray: outputs are judged on one machine", "engine")
+    if out == STDOUT:
+        raise SteepslopeError("expected a file to write to with ray, since its parts come in any order", "out")
+
+
+def on_engine(source: Source, cluster: ClusterOptions) -> Source:
+    """Return what makes the same decisions on the engine that was chosen."""
+    return FromCluster(source, cluster) if cluster.engine == "ray" and isinstance(source, FromImages) else source
+
+
+def decide(source: Source, key: dict[str, Any], out: str, replace: bool) -> None:
+    """Write the decisions to a file, or to standard output, and tell what stands out."""
+    notice = console().print
+    if out == STDOUT:
+        summary = predict_to_stdout(source, notice)
+    else:
+        summary = predict_to_file(source, Path(out), key, replace, notice)
+    for line in verdicts(source.gate, summary):
+        notice(line)
+    if out != STDOUT:
+        notice(f"decisions: {out}")
+
+
+def _groups_by(
+    gate: Gate, groups: str | None, outputs: str | None, reading: ReadingOptions
+) -> tuple[str | None, dict[str, str] | None]:
+    """Return the column of the outputs that has the groups, or the group of each id; None where there are none."""
+    if not gate.has_groups or gate.by == PREDICTED:
+        if groups is not None:
+            raise SteepslopeError("expected none, since the gate has none, or those of the predicted classes", "groups")
+        return None, None
+    named = groups or gate.by or ""
+    if not named.endswith(TABLES):
+        if outputs is None:
+            expected = f"expected a .csv or .parquet file with columns id and group, as the gate is by {gate.by}"
+            raise SteepslopeError(f"{expected}, found {'none' if groups is None else named}", "groups")
+        return named, None
+    ids, names = read_groups(Path(named), reading.id_column or "id", reading)
+    codes, groups_named = read_groups(Path(named), "group", reading, EMPTY)
+    if len(names) < len(ids):
+        twice = names[int(np.bincount(ids).argmax())]
+        raise SteepslopeError(f"expected each id once, found {twice!r} more than once", named)
+    return None, {names[one]: groups_named[code] for one, code in zip(ids, codes, strict=True)}

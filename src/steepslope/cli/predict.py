@@ -1,0 +1,67 @@
+"""`steepslope predict`."""
+
+from pathlib import Path
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs.reading import ReadingOptions, require_files
+from steepslope.predict.options import ClusterOptions, PredictOptions
+
+
+def predict(
+    gate: str,
+    out: str,
+    options: PredictOptions,
+    reading: ReadingOptions,
+    cluster: ClusterOptions,
+    data: str | None = None,
+    outputs: str | None = None,
+    classifier: str | None = None,
+    auxiliary: str | None = None,
+    groups: str | None = None,
+    backbones: tuple[str, ...] = (),
+    replace: bool = False,
+) -> None:
+    """Decide of each new image, or row of outputs, whether its prediction may be used.
+
+    Writes a row each: id, label, probability, p_correct, trust_logit, accepted, decision. Killed and run again, it goes
+    on. Exit code 0 does not mean that predictions were accepted.
+
+    Parameters
+    ----------
+    gate
+        Folder of a gate (calibrate).
+    out
+        File for the decisions, .parquet or .csv, with a summary beside it; - writes CSV to standard output.
+    options
+        What stands in each row, and how images are run.
+    reading
+        How files of outputs are read.
+    cluster
+        On what images are run.
+    data
+        Data spec of the images, such as images:DIR; labels are not looked at.
+    outputs
+        Folder or file of outputs, with or without labels, in place of images.
+    classifier
+        Spec of the classifier, where it lies elsewhere than when its outputs were extracted, or is code of your own. It
+        has to be the same net.
+    auxiliary
+        Spec of the second backbone, likewise.
+    groups
+        Group of each row, where the gate has groups other than the predicted classes: a column of the outputs' file
+        (by default the one that the gate was calibrated by), or a .csv or .parquet file with columns id and group.
+    backbones
+        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+    replace
+        Replace a file of other decisions, and parts of an unfinished one.
+    """
+    from steepslope.cli.gates import decide, on_engine, require_for_cluster, source_of
+    from steepslope.predict.prediction_file import require_file
+
+    require_file(out, outputs, groups, reading.classes)
+    if (data is None) == (outputs is None):
+        raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
+    require_files(reading, outputs)
+    require_for_cluster(cluster, outputs, out)
+    source, key = source_of(Path(gate), data, outputs, classifier, auxiliary, groups, backbones, options, reading)
+    decide(on_engine(source, cluster), key, out, replace)

@@ -1,0 +1,127 @@
+"""`steepslope reproduce`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steepslope.checks import optional, require, whole
+from steepslope.errors import SteepslopeError
+from steepslope.files.progress import say
+
+if TYPE_CHECKING:
+    from steepslope.paper.experiment import Experiment
+    from steepslope.paper.lab import Lab
+
+
+def reproduce(
+    experiment: str,
+    /,
+    preset: str = "digits",
+    data: str | None = None,
+    test_data: str | None = None,
+    out: str | None = None,
+    work: str | None = None,
+    seeds: tuple[int, ...] | None = None,
+    styles: str | None = None,
+    stylizer: str | None = None,
+    set: tuple[str, ...] = (),
+    jobs: int | None = None,
+    workers: int = 0,
+    dry_run: bool = False,
+    compare: bool = False,
+) -> None:
+    """Make a table or figure of the paper anew: train, extract, shift, evaluate, and draw; what is there is kept.
+
+    Killed and run again, it goes on. All experiments of a preset share their work: none trains or extracts again what
+    another has made.
+
+    Parameters
+    ----------
+    experiment
+        table1, table2, table3, table-a1, figure2, figure3, figure4, appendix-d to appendix-h; all, which are these as
+        far as the preset has them; on-features, gates, severities, distortions; or a YAML file of one's own.
+    preset
+        On what to run: digits (minutes), fashion-mnist (hours), mnist, cifar10, imagenet, or a YAML file of one's own.
+    data
+        Data spec in place of the preset's; for imagenet imagefolder:DIR with the subfolders train and val.
+    test_data
+        Data spec of the test images, where the data have no split of their own.
+    out
+        Folder for tables and figures; by default runs/reproduce/PRESET.
+    work
+        Folder for all that is trained and extracted on the way; by default work in the folder for tables.
+    seeds
+        Seeds in place of the preset's: each has a classifier, where one is trained, and its own oracles.
+    styles
+        Folder of the images whose styles Table 3 takes; by default scikit-learn's two photographs.
+    stylizer
+        Folder of a trained stylizer; by default one is trained.
+    set
+        Changes of the preset, as nets.vit.spec=timm:NAME or pairs.0.training.epochs=1, with commas between them.
+    jobs
+        Number of pieces of work at once, each on a GPU of its own where there are any; by default one a GPU.
+    workers
+        Processes that decode images, for each piece of work; 0 decodes in its own.
+    dry_run
+        Say what would be done, with every setting and its cost, and do nothing.
+    compare
+        Also show the paper's numbers, the differences, and whether ours lie within their spread.
+    """
+    from steepslope.files.folders import require_no_file
+    from steepslope.paper.experiment import ALL, experiment_names, read_experiment
+    from steepslope.paper.lab import Lab
+    from steepslope.paper.plan import plan_lines, run, steps_of
+    from steepslope.paper.preset import read_preset
+    from steepslope.paper.showable import require_showable
+    from steepslope.paper.task_graph import devices_at_hand
+
+    chosen = read_preset(preset, changes_of(set)).changed(
+        data=data, test_data=test_data, seeds=seeds, styles=styles, trained_stylizer=stylizer
+    )
+    folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
+    require("jobs", jobs, optional(whole(1)))
+    lab = Lab(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
+    names = experiment_names() if experiment == ALL else [experiment]
+    experiments = [read_experiment(name) for name in names]
+    if experiment == ALL:
+        experiments = [one for one in experiments if one.source and (not one.lines or chosen.groups.get(one.pairs))]
+    for one in experiments:
+        require_showable(one, chosen)
+    steps = steps_of(experiments, lab, whole=dry_run)
+    if dry_run:
+        for line in plan_lines(steps, lab):
+            print(line)
+        return
+    if not all(step.is_complete for step in steps):
+        lab.require_images()
+    run(steps, lab, jobs or devices_at_hand())
+    show(experiments, lab, folder, compare)
+
+
+def show(experiments: Sequence[Experiment], lab: Lab, out: Path, compare: bool) -> None:
+    """Write all that experiments show, and print their tables."""
+    from rich.console import Console
+
+    from steepslope.paper.views import Findings, write
+    from steepslope.report.grid import terminal
+
+    screen = Console(highlight=False, markup=False)
+    for one in experiments:
+        for grid in write(Findings(one, lab), out, compare):
+            screen.print(f"\n{grid.title}", soft_wrap=True)
+            screen.print(terminal(grid, list(grid.columns), screen.width), crop=False)
+    screen.print(f"tables, figures and a page with all: {out}/index.html", soft_wrap=True)
+
+
+def changes_of(words: tuple[str, ...]) -> Mapping[str, str]:
+    """Return changes of a preset by their places.
+
+    >>> changes_of(("nets.vit.size=32",))
+    {'nets.vit.size': '32'}
+    """
+    for word in words:
+        if "=" not in word:
+            raise SteepslopeError(f"expected PLACE=VALUE, such as nets.vit.size=224, found {word!r}", "set")
+    return dict(word.split("=", 1) for word in words)

@@ -1,0 +1,283 @@
+"""`steepslope shift`: a data set turned into another, as a domain that nobody has trained for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from steepslope.cli.parser import Group
+from steepslope.errors import SteepslopeError
+from steepslope.files.progress import console
+from steepslope.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
+
+if TYPE_CHECKING:
+    from steepslope.data.shifted import Shifted
+
+
+def corrupt(
+    data: str,
+    kind: tuple[str, ...],
+    severity: tuple[int, ...],
+    out: str,
+    options: WritingOptions,
+    seed: int = 0,
+    crop: int | None = None,
+) -> None:
+    """Write corrupted copies of a data set, as ImageNet-C has them: OUT/KIND/SEVERITY/CLASS/ID.png.
+
+    Killed and run again, it goes on. An image becomes the same whatever the order and the number of processes. On the
+    fly, without writing: the data spec corrupt:KIND:SEVERITY/SPEC, with ?seed=1&crop=224 before the / where wanted.
+
+    Parameters
+    ----------
+    data
+        Data spec of the images, such as imagefolder:DIR, images:DIR or idx:DIR:test.
+    kind
+        Kinds of corruption: gaussian_noise, shot_noise, impulse_noise, defocus_blur, glass_blur, motion_blur,
+        zoom_blur, snow, frost, fog, brightness, contrast, elastic_transform, pixelate, jpeg_compression; speckle_noise,
+        gaussian_blur, spatter, saturate. paper: the first fifteen; all: all nineteen.
+    severity
+        Severities, 1 to 5.
+    out
+        Folder for the images; shift.json and shift-contact-sheet.png stand beside those of each kind and severity, and
+        a contact sheet of all of them in OUT.
+    options
+        How the images are written.
+    seed
+        Seed of all draws, beside each image's id.
+    crop
+        Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
+        cut out. ImageNet-C has 224; by default images keep their size.
+    """
+    from steepslope.data.shifted import Shifted
+    from steepslope.shifts.corruptions import CORRUPTIONS, PAPER_CORRUPTIONS, Corruption
+    from steepslope.shifts.specs import parse_data
+    from steepslope.shifts.writing import file_names, write_sheet_of_all
+
+    named = {"paper": PAPER_CORRUPTIONS, "all": CORRUPTIONS}
+    kinds = dict.fromkeys(one for name in kind for one in named.get(name, (name,)))
+    shifts = [Corruption(one, level, seed, crop).look() for one in kinds for level in dict.fromkeys(severity)]
+    if not shifts:
+        raise SteepslopeError("expected at least one kind and one severity, found none", "kind")
+    spec = parse_data(data).look()
+    require_elsewhere(out, spec.argument)
+    images = spec.open()
+    folders = {Path(out) / shift.kind / str(shift.severity): Shifted(images, shift) for shift in shifts}
+    names = file_names(images, options.format)
+    for folder, shifted in folders.items():
+        written(shifted, data, folder, options, names)
+    if len(folders) > 1:
+        write_sheet_of_all(folders, Path(out), names)
+
+
+def require_elsewhere(out: str, argument: str) -> None:
+    """Raise if the folder of the results is that of the images, or one is within the other."""
+    target, source = Path(out).resolve(), Path(argument).resolve()
+    if argument and source.is_dir() and (target in (source, *source.parents) or source in target.parents):
+        raise SteepslopeError(f"expected a folder apart from that of the images, {argument}, found {out}", "out")
+
+
+def written(
+    shifted: "Shifted", source: str, out: Path, options: WritingOptions, names: Sequence[str] | None = None
+) -> None:
+    """Write a data set's shifted images, and say how they are read."""
+    from steepslope.data.images import SHEET
+    from steepslope.shifts.writing import write_shifted
+
+    write_shifted(shifted, source, out, options, console().print, names)
+    scheme = "images" if shifted.labels is None else "imagefolder"
+    console().print(f"data spec: {scheme}:{out}; contact sheet: {out / SHEET}")
+
+
+def stylize(
+    data: str,
+    stylizer: str,
+    styles: str,
+    out: str,
+    options: WritingOptions,
+    alpha: float = 1.0,
+    side: int | None = None,
+    crop: int | None = None,
+    style_crop: int = 256,
+    seed: int = 0,
+) -> None:
+    """Write a data set's images in the styles of others (AdaIN, Huang & Belongie 2017): OUT/CLASS/ID.png.
+
+    Killed and run again, it goes on. On the fly, without writing: the data spec stylize:STYLIZER?styles=DIR/SPEC, with
+    options such as &alpha=0.5&side=112 before the / where wanted. Grey images stay grey.
+
+    Parameters
+    ----------
+    data
+        Data spec of the images, such as imagefolder:DIR, images:DIR or idx:DIR:test.
+    stylizer
+        Folder of a stylizer (shift train-stylizer, shift import-stylizer).
+    styles
+        Folder or data spec of the images whose styles are taken; each image has one of them, drawn by its id.
+    out
+        Folder for the images; shift.json and shift-contact-sheet.png stand beside them.
+    options
+        How the images are written.
+    alpha
+        Strength, from 0, which is the stylizer's reconstruction of the image, to 1.
+    side
+        Length to which the shorter side is brought while an image is stylised, in pixels, for images that are too small
+        to show a style, such as 112 for those of MNIST; by default images are stylised as they are.
+    crop
+        Side to which images are brought first, in pixels: the shorter side is resized to crop / .875, and the centre
+        cut out. By default images keep their size.
+    style_crop
+        Side of the square that is cut out of a style, in pixels; a smaller style is an error.
+    seed
+        Seed of the styles and of where they are cut, beside each image's id.
+    """
+    from steepslope.data.shifted import Shifted
+    from steepslope.shifts.specs import parse_data
+    from steepslope.shifts.stylization import StylizeSpec, style_data
+
+    shift = StylizeSpec(stylizer, styles, alpha, side, crop, style_crop, seed).look()
+    spec = parse_data(data).look()
+    for argument in (spec.argument, parse_data(style_data(styles)).argument):
+        require_elsewhere(out, argument)
+    written(Shifted(spec.open(), shift.load()), data, Path(out), options)
+
+
+def train_stylizer(
+    content: str,
+    styles: str,
+    out: str,
+    options: StylizerTraining,
+    backbone: str = "torchvision:vgg19",
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> None:
+    """Train a stylizer: a decoder that paints what a frozen backbone sees; killed and run again, it goes on.
+
+    Parameters
+    ----------
+    content
+        Data spec of the images to paint, such as images:DIR or idx:DIR:train.
+    styles
+        Data spec, or folder, of the images whose styles are learnt, such as paintings and textures.
+    out
+        Folder for the stylizer, which holds all that it needs, the backbone's first layers too.
+    options
+        How to train.
+    backbone
+        Classifier spec of a convolutional net for colour images: timm:NAME, torchvision:NAME or checkpoint:DIR.
+    mean
+        Mean of the backbone's input, of pixels in [0, 1], in place of its own.
+    std
+        Standard deviation of the backbone's input, in place of its own.
+    """
+    from steepslope.classifiers.specs import load_classifier
+    from steepslope.files.folders import locked
+    from steepslope.shifts.specs import parse_data
+    from steepslope.shifts.stylization import style_data
+    from steepslope.shifts.stylizer_training import train_stylizer as train
+
+    photos, paintings = parse_data(content).look(), parse_data(style_data(styles)).look()
+    for argument in (photos.argument, paintings.argument):
+        require_elsewhere(out, argument)
+    net = load_classifier(backbone).with_transform(mean=mean, std=std)
+    with locked(out):
+        train(net, photos.open(), paintings.open(), Path(out), options, console().print)
+    console().print(f"stylizer: {out}")
+
+
+def import_stylizer(encoder: str, decoder: str, out: str) -> None:
+    """Make a stylizer of published weights for PyTorch, VGG-19 and its decoder.
+
+    Parameters
+    ----------
+    encoder
+        File of the encoder's weights, often named vgg_normalised.pth.
+    decoder
+        File of the decoder's weights, often named decoder.pth.
+    out
+        Folder for the stylizer.
+    """
+    from steepslope.files.folders import locked
+    from steepslope.shifts.vgg_stylizer import import_vgg_stylizer
+
+    with locked(out):
+        import_vgg_stylizer(encoder, decoder, out)
+    console().print(f"stylizer: {out}")
+
+
+def recolor(
+    data: str,
+    classifier: str,
+    out: str,
+    attack: RecolorOptions,
+    options: WritingOptions,
+    classes: str | None = None,
+    image_size: int | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    resize: Literal["crop", "squash"] | None = None,
+    channels: int | None = None,
+    preprocessing: str | None = None,
+) -> None:
+    """Write images recoloured so that a classifier errs (ReColorAdv, Laidlaw & Feizi 2019): OUT/CLASS/ID.png.
+
+    Killed and run again, it goes on. Images have the size of the classifier's input. On the fly, without writing and
+    without rounding to 8 bits: the data spec recolor:CLASSIFIER/SPEC, with ?bound=0.03&steps=300&mean=0.5 and the like
+    before the / where wanted.
+
+    Parameters
+    ----------
+    data
+        Data spec of the images, such as imagefolder:DIR, images:DIR or idx:DIR:test. Images without labels are led away
+        from the classes that the classifier predicts.
+    classifier
+        Spec of a classifier with gradients: checkpoint:DIR, timm:NAME, torchvision:NAME or module:pkg.mod:factory.
+    out
+        Folder for the images; shift.json and shift-contact-sheet.png stand beside them.
+    attack
+        The attack.
+    options
+        How the images are written.
+    classes
+        Text file with the name of one class (folder) a line, in the order of the classifier's labels.
+    image_size
+        Side of the classifier's input in pixels, in place of its own.
+    mean
+        Mean of the classifier's input, of pixels in [0, 1]: one number a channel with commas, or one for all.
+    std
+        Standard deviation of the classifier's input: one number a channel with commas, or one for all.
+    resize
+        How images come to the classifier's size: crop (shorter side, then the central square) or squash.
+    channels
+        Channels of the classifier's input: 1 for grey, 3 for colour.
+    preprocessing
+        JSON file with size, mean, std, resize, crop_share and interpolation of the classifier's input, in place of the
+        five options above; a manifest.json of outputs has them.
+    """
+    from steepslope.data.class_names import ClassNames, read_classes
+    from steepslope.data.shifted import Shifted
+    from steepslope.data.transforms import read_transform
+    from steepslope.shifts.recolor import RecolorSpec
+    from steepslope.shifts.specs import parse_data
+
+    spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
+    require_elsewhere(out, spec.argument)
+    read = None if preprocessing is None else read_transform(Path(preprocessing))
+    inputs = {"image_size": image_size, "mean": mean, "std": std, "resize": resize, "channels": channels}
+    shift = RecolorSpec(classifier, attack, {**inputs, "preprocessing": read}).look().load()
+    known = ClassNames(names, shift.classifier.classes, shift.classifier.num_classes)
+    images = spec.open(names=known)
+    known.agreed(images.classes, str(spec))
+    shift.classifier.check_labels(images.labels, str(spec))
+    written(Shifted(images, shift), data, Path(out), options)
+
+
+SHIFT = Group(
+    "Turn a data set into one of another domain: corrupted, stylised or recoloured.",
+    {
+        "corrupt": corrupt,
+        "stylize": stylize,
+        "train-stylizer": train_stylizer,
+        "import-stylizer": import_stylizer,
+        "recolor": recolor,
+    },
+)

@@ -1,0 +1,122 @@
+"""Whether an exported file decides as the gate itself does: both judge the same random rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.export.exporting import Exported
+from steepslope.export.file import IMAGES
+from steepslope.export.gates import GROUP, groups_of
+from steepslope.export.oracles import HANDED_OVER, TRUST
+from steepslope.files.extras import require_extra
+from steepslope.gate import Decisions, Gate
+from steepslope.gate.decisions import REJECT
+from steepslope.gate.judge import Judge
+from steepslope.outputs import ClassifierOutputs
+
+ROWS = 8
+TOLERANCE = 1e-3  # of a trust logit, or of its size where that is above 1: on noise, nets are less exact than on images
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def require_agreement(exported: Exported) -> float:
+    """Return by how much trust logits differ at most, on some random rows; raise if any output is another.
+
+    The rows are images of noise where the file takes images, and else arrays of normal numbers.
+
+    Raises
+    ------
+    SteepslopeError
+        If a number differs by more than 10⁻³, or a label or a decision at all.
+    """
+    onnxruntime = require_extra("onnxruntime", "onnx", "an export")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        exported.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    given = random_inputs(session, exported)
+    names = [one.name for one in session.get_outputs()]
+    found, expected = dict(zip(names, session.run(None, given), strict=True)), expected_outputs(exported, given)
+    gap = _gap(found[TRUST], expected[TRUST])
+    differing = [name for name in found if not _agree(name, found, expected, exported.gate)]
+    if differing:
+        raise SteepslopeError(f"ONNX Runtime finds another {' and '.join(differing)} than the gate", "export")
+    return gap
+
+
+def _gap(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return by how much numbers differ at most, relative to their size where that is above 1; 0 of equal ones."""
+    return float(np.where(found == expected, 0, np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
+
+
+def _agree(name: str, found: Arrays, expected: Arrays, gate: Gate | None) -> bool:
+    """Return whether an output is the same; a decision may differ where the trust logit is that of a threshold."""
+    if found[name].dtype.kind == "f":
+        return _gap(found[name], expected[name]) <= TOLERANCE
+    differing = found[name] != expected[name]
+    if name not in ("accepted", "rejected") or gate is None:
+        return not differing.any()
+    edges = [*gate.thresholds.values(), *([] if gate.rejection is None else [gate.rejection.threshold])]
+    z = expected[TRUST][differing]
+    near = [np.abs(z - edge) <= TOLERANCE * np.maximum(1, np.abs(z)) for edge in edges if np.isfinite(edge)]
+    return bool(np.any(near, axis=0).all()) if near else not differing.any()
+
+
+def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
+    """Return random rows for a session's inputs."""
+    draw = np.random.default_rng(0)
+    given: dict[str, NDArray[Any]] = {}
+    for one in session.get_inputs():
+        sizes = [
+            size if isinstance(size, int) else ROWS if place == 0 else _side(exported)
+            for place, size in enumerate(one.shape)
+        ]
+        if one.name == IMAGES:
+            given[one.name] = draw.integers(0, 256, sizes, dtype=np.uint8)
+        elif one.name == GROUP:
+            assert exported.gate is not None
+            given[one.name] = draw.integers(0, len(groups_of(exported.gate)), ROWS)
+        else:
+            given[one.name] = draw.normal(size=sizes).astype(np.float32)
+    return given
+
+
+def _side(exported: Exported) -> int:
+    """Return a side of images that have to be resized."""
+    assert exported.live is not None
+    return max(exported.live.classifier.transform.size) + 9
+
+
+def expected_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any]]:
+    """Return what the gate, or the judge alone, finds itself of the same rows."""
+    gate, judge = exported.gate, exported.judge
+    groups = None
+    if GROUP in given:
+        assert gate is not None
+        groups = np.array(groups_of(gate))[given[GROUP]]
+    if IMAGES in given:
+        assert gate is not None
+        images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
+        return _of_decisions(replace(gate, live=exported.live).predict(images, groups))
+    arrays = {name: array for name, array in given.items() if name != GROUP}
+    if gate is None:
+        return _of_oracle(judge, ClassifierOutputs.of(arrays))
+    return _of_decisions(gate.decide(ClassifierOutputs.of(arrays, gate.classes), groups))
+
+
+def _of_oracle(judge: Judge, rows: ClassifierOutputs) -> dict[str, NDArray[Any]]:
+    handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
+    return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
+
+
+def _of_decisions(decisions: Decisions) -> dict[str, NDArray[Any]]:
+    names = ("probability", "p_correct", "trust_logit", "accepted", "handed_over")
+    found = {name: getattr(decisions, name) for name in names if getattr(decisions, name) is not None}
+    return {"label": decisions.labels, **found, "rejected": decisions.decision == REJECT}

@@ -1,0 +1,179 @@
+"""A gate, with all nets that it needs or without, as one ONNX file that runs without this package."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor
+
+from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.onnx_net import exported_model
+from steepslope.errors import SteepslopeError
+from steepslope.export.file import IMAGES, KEY, GateCard, Part
+from steepslope.export.gates import GROUP, GateGraph, groups_of
+from steepslope.export.graphs import Piece, joined, with_folded_constants
+from steepslope.export.nets import net_piece, noise_piece, oracle_net, prepared
+from steepslope.export.oracles import FEATURES, LOGITS, OWN_NET, JudgeGraph
+from steepslope.export.preprocessing import source_channels
+from steepslope.files.folders import staged_folder
+from steepslope.gate import Gate
+from steepslope.gate.judge import Judge
+from steepslope.gate.live import AUXILIARY, LiveNets
+from steepslope.oracle.handover import NOISE
+from steepslope.oracle.on_images import ImageOracle
+
+NO_PROMISE = "Trust logits alone: nothing is promised."
+EXAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A model as ONNX has it, with what it was made from: a gate, or a judge alone, and its nets, if it has them."""
+
+    model: Any
+    judge: Judge
+    gate: Gate | None
+    live: LiveNets | None
+
+    def summary(self) -> list[str]:
+        """Return what it takes and gives, a line each, and the promise."""
+        graph = self.model.graph
+        lines = [
+            f"{name}: {', '.join(map(_typed, some))}"
+            for name, some in (("inputs", graph.input), ("outputs", graph.output))
+        ]
+        return [*lines, *([] if self.gate is None else [self.gate.words()])]
+
+    def save(self, path: Path) -> None:
+        """Write the file, or nothing."""
+        with staged_folder(path.parent, last=path.name) as staging:
+            onnx.save_model(self.model, staging / path.name)
+
+
+def export_gate(gate: Gate, part: Part = "all", live: LiveNets | None = None, digest: str | None = None) -> Exported:
+    """Return a gate as an ONNX model.
+
+    Parameters
+    ----------
+    gate
+        A gate with an oracle or a score of its own.
+    part
+        ``all``: from decoded images, uint8 (N, H, W, C), to decisions, with the classifier and, where the oracle needs
+        one, the auxiliary backbone. ``gate``: from the arrays that outputs hold, such as logits float32 (N, K) and
+        features float32 (N, d), to decisions. ``oracle``: from these to trust logits.
+    live
+        The gate's nets; loaded by their recorded specs if none are given.
+    digest
+        What tells the gate from others, for the file's metadata.
+
+    Raises
+    ------
+    SteepslopeError
+        If the gate is one of confidences alone, or needs what a graph cannot hold; the reason is given.
+    """
+    judge = gate.judge
+    if judge is None:
+        found = "found one of confidences alone: what it decides is confidence >= its threshold"
+        raise SteepslopeError(f"expected a gate with an oracle or a score, {found}", "gate")
+    inside = None if part == "oracle" else gate
+    graph = JudgeGraph.of(judge)
+    if part != "all":
+        if OWN_NET in graph.widths:
+            raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
+        return Exported(_finished(_alone(graph, inside), judge, inside, part, digest), judge, inside, None)
+    nets = live or gate.live or LiveNets.of(gate)
+    return Exported(_finished(_whole(graph, gate, nets), judge, gate, part, digest), judge, gate, nets)
+
+
+def export_oracle(judge: Judge) -> Exported:
+    """Return an oracle, or a score, alone: from the arrays that outputs hold to trust logits."""
+    model = _alone(JudgeGraph.of(judge), None)
+    return Exported(_finished(model, judge, None, "oracle", None), judge, None, None)
+
+
+def _alone(graph: JudgeGraph, gate: Gate | None) -> Any:
+    names, part = _gate_piece(graph, gate)
+    return joined([part], list(part.takes), names)
+
+
+def _gate_piece(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> tuple[list[str], Piece]:
+    """Return the names of the outputs, and the piece that takes all arrays by their names."""
+    module = GateGraph(graph, gate, halved).eval()
+    examples = {name: _example(name, graph) for name in module.inputs}
+    with torch.no_grad():
+        module(examples)
+    names = list(module.outputs)
+    model = onnx.load_from_string(exported_model(module, examples, module.inputs, names, "oracle", optimize=False))
+    model = with_folded_constants(model)
+    return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
+
+
+def _example(name: str, graph: JudgeGraph) -> Tensor:
+    if name == GROUP:
+        return torch.zeros(EXAMPLE_ROWS, dtype=torch.int64)
+    return torch.randn(EXAMPLE_ROWS, graph.widths[name], generator=torch.Generator().manual_seed(0))
+
+
+def _whole(graph: JudgeGraph, gate: Gate, live: LiveNets) -> Any:
+    """Return the model from images to decisions: each net with its preprocessing, and the gate on what they give."""
+    if gate.origin.precision != "32":
+        expected = "expected a gate whose calibration outputs were extracted in precision 32"
+        raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
+    _require_same_widths(graph, live)
+    nets: dict[str, Classifier] = {"classifier": live.classifier}
+    if AUXILIARY in graph.widths:
+        assert live.auxiliary is not None
+        nets[AUXILIARY] = live.auxiliary
+    oracle = None if gate.judge is None else gate.judge.oracle
+    transforms = [one.transform for one in nets.values()]
+    if isinstance(oracle, ImageOracle):
+        transforms.append(oracle.transform)
+    channels = source_channels(transforms)
+    parts = [prepared(name, one.transform, channels) for name, one in nets.items()]
+    kept = {LOGITS: LOGITS, **({FEATURES: FEATURES} if FEATURES in graph.widths else {})}
+    parts += [
+        net_piece(name, one, kept if name == "classifier" else {FEATURES: AUXILIARY}) for name, one in nets.items()
+    ]
+    if NOISE in graph.widths:
+        parts.append(noise_piece("classifier", live.classifier.transform))
+    if isinstance(oracle, ImageOracle):
+        parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
+    names, decides = _gate_piece(graph, gate, live.options.features == "float16")
+    inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
+    return joined([*parts, decides], inputs, names)
+
+
+def _require_same_widths(graph: JudgeGraph, live: LiveNets) -> None:
+    for name, net in ((FEATURES, live.classifier), (AUXILIARY, live.auxiliary)):
+        if name not in graph.widths or net is None:
+            continue
+        features, _ = net(net.noise(2))
+        found = None if features is None else features.shape[1]
+        if found != graph.widths[name]:
+            raise SteepslopeError(f"expected {graph.widths[name]} {name}, as the oracle takes, found {found}", net.spec)
+
+
+def _finished(model: Any, judge: Judge, gate: Gate | None, part: Part, digest: str | None) -> Any:
+    """Put into the model's metadata what somebody needs to know who has the file alone."""
+    card = GateCard(part, None, None, None, (), NO_PROMISE, 0.0, digest or "")
+    about = {**card.as_json(), "judge": judge.name}
+    if gate is not None:
+        about |= GateCard.of(gate, digest or "", part).as_json()
+        about |= {"by": gate.by, "groups": groups_of(gate) if gate.has_groups else []}
+        about["rejection"] = None if gate.rejection is None else gate.rejection.as_json()
+    onnx.helper.set_model_props(model, {KEY: json.dumps(about, allow_nan=False)})
+    model.producer_name = "steepslope"
+    model.doc_string = str(about["words"])
+    return model
+
+
+def _typed(value: Any) -> str:
+    """Return a value's name, type and shape, such as ``images uint8 (N, H, W, 3)``."""
+    kind = value.type.tensor_type
+    sizes = ", ".join(one.dim_param or str(one.dim_value) for one in kind.shape.dim)
+    return f"{value.name} {onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)} ({sizes})"

@@ -1,0 +1,205 @@
+"""A gate that was exported as an ONNX file: what the file tells of itself, and how it is run; free of torch.
+
+The file takes ``images``, decoded and of one size, or arrays such as ``logits`` and ``features``; it gives ``label``,
+``probability``, ``p_correct``, ``trust_logit`` and ``accepted``, and ``handed_over`` where the oracle hands over.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.files.extras import require_extra
+from steepslope.files.folders import field
+
+if TYPE_CHECKING:
+    from steepslope.gate import Gate
+
+Part = Literal["all", "gate", "oracle"]
+Arrays = Mapping[str, NDArray[Any]]
+KEY, VERSION = "steepslope", 1  # of the metadata
+IMAGES = "images"
+GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
+PARTS = ("all", "gate", "oracle")
+NUMBER = (int, float, type(None))
+TYPES: dict[str, type[np.generic]] = {
+    "tensor(bool)": np.bool_, "tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(float16)": np.float16,
+    "tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(uint16)": np.uint16, "tensor(uint8)": np.uint8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """The name, type and shape of an array that a model takes or gives; sizes that may vary are None.
+
+    >>> spec = ArraySpec("logits", np.float32, (None, 10))
+    >>> spec.fits(np.zeros((4, 10), np.float32)), spec.fits(np.zeros((4, 9), np.float32)), str(spec)
+    (True, False, 'logits float32 (N, 10)')
+    """
+
+    name: str
+    dtype: type[np.generic]
+    shape: tuple[int | None, ...]
+
+    def fits(self, array: NDArray[Any]) -> bool:
+        """Return whether an array has the type and the shape."""
+        same = array.ndim == len(self.shape) and array.dtype == self.dtype
+        return same and all(size in (None, found) for size, found in zip(self.shape, array.shape, strict=True))
+
+    def __str__(self) -> str:
+        sizes = ["N" if size is None and axis == 0 else size or "?" for axis, size in enumerate(self.shape)]
+        return f"{self.name} {np.dtype(self.dtype)} ({', '.join(map(str, sizes))})"
+
+
+@dataclass(frozen=True)
+class GateCard:
+    """What a gate tells of itself, as an exported file holds it.
+
+    ``part`` is what was exported: all, from images on, the gate from logits and further arrays on, or the oracle alone.
+    ``threshold`` is the trust logit from which on predictions are accepted, None where that is not one finite number;
+    ``thresholds`` are those of groups. ``certificates`` are as :meth:`~steepslope.gate.Certificate.as_json` has them,
+    and ``words`` are the promise in words. ``coverage`` is the fraction of calibration rows that were accepted.
+    ``gate`` is the digest of the gate's card.
+    """
+
+    part: Part
+    threshold: float | None
+    thresholds: Mapping[str, float | None] | None
+    classes: tuple[str, ...] | None
+    certificates: tuple[Mapping[str, Any], ...]
+    words: str
+    coverage: float
+    gate: str
+
+    @classmethod
+    def of(cls, gate: Gate, digest: str, part: Part = "all") -> Self:
+        """Return the card of a gate, whose own digest is :func:`~steepslope.gate.storage.digest_of_gate`."""
+        finite = {group: one if math.isfinite(one) else None for group, one in gate.thresholds.items()}
+        groups = {str(group): one for group, one in finite.items()} if gate.has_groups else None
+        certificates = tuple(one.as_json() for one in gate.certificates)
+        return cls(part, finite.get(None), groups, gate.classes, certificates, gate.words(), gate.coverage, digest)
+
+    @property
+    def accepts_any(self) -> bool:
+        """Whether the gate accepts any prediction at all."""
+        return any(one["threshold"] is not None or one["accepts_all"] for one in self.certificates)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the metadata of an exported file hold, as JSON has it."""
+        card = {"version": VERSION, **asdict(self)}
+        card["classes"] = None if self.classes is None else list(self.classes)
+        return {**card, "certificates": [dict(one) for one in self.certificates]}
+
+    @classmethod
+    def read(cls, text: str, path: Path) -> Self:
+        """Return the card that the text of a file's metadata holds; an error names the file and the field."""
+        with explained("expected JSON in its metadata", path, ValueError, longest=160):
+            card = json.loads(text)
+        if not isinstance(card, dict) or card.get("version") != VERSION:
+            found = card.get("version") if isinstance(card, dict) else card
+            raise SteepslopeError(f"expected version {VERSION} of the metadata, found {found!r}", path)
+        part, classes = field(card, "part", str, path), field(card, "classes", (list, type(None)), path)
+        require_known(f"part in {path}:", part, PARTS)
+        certificates = field(card, "certificates", list, path)
+        if not all(isinstance(one, dict) and {"threshold", "accepts_all"} <= one.keys() for one in certificates):
+            raise SteepslopeError("expected certificates in its metadata, found others", path)
+        return cls(
+            part,
+            field(card, "threshold", NUMBER, path),
+            field(card, "thresholds", (dict, type(None)), path),
+            None if classes is None else tuple(map(str, classes)),
+            tuple(certificates),
+            field(card, "words", str, path),
+            float(field(card, "coverage", (int, float), path)),
+            field(card, "gate", str, path),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedGate:
+    """A gate in an ONNX file, run by ONNX Runtime on the CPU.
+
+    ``inputs`` and ``outputs`` are the arrays that it takes and gives, ``card`` is what it tells of itself.
+    """
+
+    source: Path
+    session: Any
+    inputs: tuple[ArraySpec, ...]
+    outputs: tuple[ArraySpec, ...]
+    card: GateCard
+
+    @classmethod
+    def open(cls, path: str | Path, threads: int = 0) -> Self:
+        """Open a file that ``steepslope export`` wrote; 0 ``threads`` are as many as there are cores.
+
+        Raises
+        ------
+        SteepslopeError
+            If it is no ONNX file, or one of another origin.
+        """
+        source = Path(path)
+        onnxruntime = require_extra("onnxruntime", "onnx", "an exported gate")
+        if not source.is_file():
+            raise SteepslopeError("expected an ONNX file, found none", source)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow others down
+        # of any kind: ONNX Runtime has an exception for each sort of damage
+        with explained("cannot be read as an ONNX file", source, longest=160):
+            session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
+        if KEY not in metadata:
+            expected = "expected a file that steepslope export wrote"
+            raise SteepslopeError(f"{expected}, found an ONNX file without the metadata of a gate", source)
+        inputs, outputs = (_specs(nodes, source) for nodes in (session.get_inputs(), session.get_outputs()))
+        return cls(source, session, inputs, outputs, GateCard.read(metadata[KEY], source))
+
+    def run(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
+        """Return all outputs, each (n, …), by name.
+
+        Parameters
+        ----------
+        arrays
+            The inputs by name, each (n, …) and of the input's own type, such as ``images`` uint8 (n, H, W, C).
+
+        Raises
+        ------
+        SteepslopeError
+            If an array is missing, unknown, or of another type or shape, or if ONNX Runtime cannot run on it.
+        """
+        require_fitting(arrays, self.inputs)
+        with explained("cannot run on these arrays", self.source, longest=160):
+            found = self.session.run([one.name for one in self.outputs], dict(arrays))
+        return dict(zip((one.name for one in self.outputs), found, strict=True))
+
+
+def require_fitting(arrays: Arrays, specs: tuple[ArraySpec, ...]) -> None:
+    """Raise unless the arrays are those of the specs, of their types and shapes, and of one number of rows."""
+    known = {one.name: one for one in specs}
+    for name in arrays:
+        require_known("input", name, known)
+    missing = [name for name in known if name not in arrays]
+    if missing:
+        raise SteepslopeError(f"expected the inputs {', '.join(known)}, found no {' and no '.join(missing)}", "inputs")
+    for name, array in arrays.items():
+        if not known[name].fits(array):
+            raise SteepslopeError(f"expected {known[name]}, found {array.dtype} {array.shape}", "inputs")
+    rows = {name: len(array) for name, array in arrays.items()}
+    if len({*rows.values()}) > 1:
+        raise SteepslopeError(f"expected as many rows of each, found {rows}", "inputs")
+
+
+def _specs(nodes: Any, source: Path) -> tuple[ArraySpec, ...]:
+    for one in nodes:
+        if one.type not in TYPES:
+            raise SteepslopeError(f"expected arrays of {', '.join(TYPES)}, found {one.name} {one.type}", source)
+    shapes = (tuple(size if isinstance(size, int) else None for size in one.shape) for one in nodes)
+    return tuple(ArraySpec(one.name, TYPES[one.type], shape) for one, shape in zip(nodes, shapes, strict=True))

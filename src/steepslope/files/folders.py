@@ -1,0 +1,184 @@
+"""Writing that is all or nothing, and reading whose errors name in one line what is wrong with a file or folder.
+
+One run at a time in a folder: a lock that the operating system holds, so that a run that dies leaves none behind.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from steepslope.errors import SteepslopeError
+
+
+@contextmanager
+def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
+    """Give a staging folder whose files move into ``folder`` together when the block ends without an error.
+
+    Of several files the one named ``last`` leaves first and arrives last, so its presence means a complete set. A
+    folder among them replaces one of its name. If the block fails, nothing in ``folder`` has changed. One process at a
+    time may write the same ``last``.
+    """
+    target = require_no_file(folder)
+    staging = target / f".partial-{last}"
+    try:
+        shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise SteepslopeError(f"cannot write here ({error.strerror})", target) from error
+    try:
+        yield staging
+        _move_all(staging, target, last)
+    except OSError as error:
+        raise SteepslopeError(f"writing failed ({error.strerror or error})", target) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def require_no_file(folder: str | Path) -> Path:
+    """Return the path of a folder to write to, which need not be there; raise if a file is in its place."""
+    target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise SteepslopeError("expected a folder to write to, found a file", target)
+    return target
+
+
+def _move_all(staging: Path, target: Path, last: str) -> None:
+    files = sorted(staging.iterdir(), key=lambda path: path.name == last)
+    blocked = [path.name for path in files if path.is_file() and (target / path.name).is_dir()]
+    if blocked:
+        raise SteepslopeError("expected to write a file, found a folder", target / blocked[0])
+    if len(files) > 1:
+        (target / last).unlink(missing_ok=True)
+    for path in files:
+        if path.is_dir() and (target / path.name).is_dir():
+            shutil.rmtree(target / path.name)
+        path.replace(target / path.name)
+
+
+def share_permissions(path: Path) -> None:
+    """Let those read and write a file who may its new folder; safetensors keeps its own from all others."""
+    with suppress(OSError):  # not every file system has permissions
+        path.chmod(path.parent.stat().st_mode & 0o666)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with sorted structure kept as given; NaN is refused, since JSON has none."""
+    path.write_bytes(as_json_file(content))
+
+
+def as_json_file(content: Any) -> bytes:
+    """Return the bytes that :func:`write_json` writes."""
+    return (json.dumps(content, indent=1, allow_nan=False, default=np.generic.item) + "\n").encode()
+
+
+def read_json(path: Path, expected: str) -> dict[str, Any]:
+    """Read a JSON object; ``expected`` tells in the error what the file should have been."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SteepslopeError(f"expected {expected}, but it has no {path.name}", path.parent) from None
+    except (OSError, ValueError) as error:
+        raise SteepslopeError(f"expected {expected}, but it cannot be read ({error})", path) from error
+    if not isinstance(content, dict):
+        raise SteepslopeError(f"expected {expected}, found a JSON {type(content).__name__}", path)
+    return content
+
+
+def positive(content: Mapping[str, Any], name: str, where: Path) -> int:
+    """Return ``content[name]`` if it is a whole number >= 1."""
+    value: int = field(content, name, int, where)
+    if value < 1:
+        raise SteepslopeError(f"field {name!r}: expected a number >= 1, found {value}", where)
+    return value
+
+
+def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: Path) -> Any:
+    """Return ``content[name]`` if it is of that type; else an error names the field and the file."""
+    if name not in content:
+        raise SteepslopeError(f"the field {name!r} is missing", where)
+    if not isinstance(content[name], kind) or (kind is int and isinstance(content[name], bool)):
+        raise SteepslopeError(f"field {name!r}: found {content[name]!r} of an unexpected type", where)
+    return content[name]
+
+
+def require_same(
+    folder: Path,
+    what: str,
+    found: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    free: Collection[str] = (),
+    remedy: str = "choose another folder or delete this one",
+) -> None:
+    """Raise unless what a folder records about its result is what is expected of it, but for what is ``free``.
+
+    ``remedy`` ends the message.
+
+    >>> require_same(Path("runs/mine"), "another training", {"seed": 0}, {"seed": 1})
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: runs/mine: holds another training and is not mixed with this one: seed: \
+expected 1, found 0; choose another folder or delete this one
+    """
+    for name in {**expected, **found}:
+        if name not in free and found.get(name) != expected.get(name):
+            raise SteepslopeError(
+                f"holds {what} and is not mixed with this one: {name}: expected {expected.get(name)}, "
+                f"found {found.get(name)}; {remedy}",
+                folder,
+            )
+
+
+def digest_of(content: object) -> str:
+    """Return the SHA-256 of content that JSON can hold, in hex."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+LOCK = ".lock"  # the empty file stays: whoever removed it could let two runs in
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Keep other runs out of a folder for the length of the block; it is made if it is not there.
+
+    A folder that cannot be written to is not locked, since no run can change it. A folder in which the block leaves
+    nothing is as it was before.
+
+    Raises
+    ------
+    SteepslopeError
+        If another run holds the folder.
+    """
+    target = Path(folder)
+    made = [path for path in (target, *target.parents) if not path.exists()]
+    lock = FileLock(target / LOCK)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise SteepslopeError(
+            "another run works in this folder: wait for it, or choose another folder", folder
+        ) from None
+    except OSError:  # whatever writes says why it cannot
+        _clear(target, made)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+        _clear(target, made)
+
+
+def _clear(folder: Path, made: list[Path]) -> None:
+    """Remove the lock's file where it is alone, and the folders that were made for it."""
+    with suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
+        for path in made:
+            path.rmdir()  # it fails where there is something in it

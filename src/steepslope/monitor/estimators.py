@@ -1,0 +1,144 @@
+"""Estimates of a classifier's accuracy on predictions without labels, from what each learns on calibration rows.
+
+Each is the mean of a number a row, corrected by what was learnt, so that a stream of any length costs one sum. All
+assume that a shift leaves some relation as it was; none knows whether it did.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.gate.judged_rows import JudgedRows
+from steepslope.monitor.files import Judged
+
+Floats = NDArray[np.float64]
+NONE_REACHES = 2.0  # a threshold of probabilities
+
+
+@dataclass(frozen=True)
+class Estimator(ABC):
+    """An estimate of accuracy; ``learnt`` is the number that it learnt on calibration rows."""
+
+    learnt: float
+    needs_probability: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def of(cls, rows: JudgedRows) -> Self:
+        """Learn from labelled calibration rows."""
+
+    @abstractmethod
+    def statistic(self, rows: Judged) -> Floats:
+        """Return a number in [0, 1] a row, (m,)."""
+
+    def estimate(self, mean: float) -> float:
+        """Return the estimated accuracy, in [0, 1], from the mean of the statistic."""
+        return mean
+
+
+class MeanPCorrect(Estimator):
+    """The mean of P(correct), calibrated on the gate's rows; it learns nothing more."""
+
+    needs_probability = False
+
+    @classmethod
+    def of(cls, rows: JudgedRows) -> Self:
+        """Return the estimator."""
+        return cls(0.0)
+
+    def statistic(self, rows: Judged) -> Floats:
+        """Return P(correct)."""
+        return rows.p_correct
+
+
+class AverageThresholdedConfidence(Estimator):
+    """ATC (Garg et al., "Leveraging Unlabeled Data to Predict Out-of-Distribution Performance", arXiv 2201.04234).
+
+    The fraction of rows with a confidence of at least a threshold, from which on as many calibration rows lie as are
+    correct. The confidence is the classifier's own probability.
+
+    >>> rows = JudgedRows(np.ones(4), np.arange(4) > 0, np.ones(4, np.bool_), np.array([0.6, 0.7, 0.8, 0.9]))
+    >>> found = AverageThresholdedConfidence.of(rows)
+    >>> found.learnt, found.statistic(rows).mean()
+    (0.7, np.float64(0.75))
+    """
+
+    @classmethod
+    def of(cls, rows: JudgedRows) -> Self:
+        """Learn the threshold."""
+        confidence, errors = np.sort(cls.confidence(rows)), int((~rows.is_correct).sum())
+        return cls(float(confidence[errors]) if errors < len(confidence) else NONE_REACHES)
+
+    @classmethod
+    def confidence(cls, rows: Judged) -> Floats:
+        """Return the confidences (m,)."""
+        return known_probability(rows)
+
+    def statistic(self, rows: Judged) -> Floats:
+        """Return 1 where the threshold is reached, else 0."""
+        return (self.confidence(rows) >= self.learnt).astype(np.float64)
+
+
+class ThresholdedPCorrect(AverageThresholdedConfidence):
+    """ATC with P(correct) in place of the classifier's own probability."""
+
+    needs_probability = False
+
+    @classmethod
+    def confidence(cls, rows: Judged) -> Floats:
+        """Return P(correct)."""
+        return rows.p_correct
+
+
+class DifferenceOfConfidences(Estimator):
+    """DoC (Guillory et al., "Predicting with Confidence on Unseen Distributions", arXiv 2107.03315).
+
+    The calibration rows' accuracy, less by as much as the mean of the classifier's own probability has fallen.
+    """
+
+    @classmethod
+    def of(cls, rows: JudgedRows) -> Self:
+        """Learn by how much the accuracy lies above the mean probability."""
+        return cls(float(rows.is_correct.mean() - known_probability(rows).mean()))
+
+    def statistic(self, rows: Judged) -> Floats:
+        """Return the classifier's own probability."""
+        return known_probability(rows)
+
+    def estimate(self, mean: float) -> float:
+        """Return the estimated accuracy, in [0, 1]."""
+        return min(1.0, max(0.0, mean + self.learnt))
+
+
+ESTIMATORS: dict[str, type[Estimator]] = {
+    "mean_p_correct": MeanPCorrect,
+    "atc": AverageThresholdedConfidence,
+    "atc_p_correct": ThresholdedPCorrect,
+    "doc": DifferenceOfConfidences,
+}
+
+
+def learnt_estimators(rows: JudgedRows) -> dict[str, Estimator]:
+    """Return all estimators that can learn from some rows, by name."""
+    return {
+        name: kind.of(rows)
+        for name, kind in ESTIMATORS.items()
+        if rows.probability is not None or not kind.needs_probability
+    }
+
+
+def estimators_of(learnt: Mapping[str, float]) -> dict[str, Estimator]:
+    """Return estimators by name from what each learnt."""
+    return {name: ESTIMATORS[name](number) for name, number in learnt.items()}
+
+
+def known_probability(rows: Judged) -> Floats:
+    """Return the classifier's own probability, (m,), of rows of which it is known."""
+    assert rows.probability is not None
+    return rows.probability

@@ -1,0 +1,188 @@
+"""Predictions to come, as a monitor sees them: columns of what ``predict`` writes.
+
+Predictions and labels from files, batch by batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as compute
+from numpy.typing import ArrayLike, NDArray
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.gate.certify import numbers
+from steepslope.outputs.tables import batches, column_names
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class Judged(Protocol):
+    """Predictions that a gate has judged, of calibration rows or to come, (n,) each."""
+
+    @property
+    def p_correct(self) -> Floats:
+        """P(correct)."""
+
+    @property
+    def accepted(self) -> Bools:
+        """Which are accepted."""
+
+    @property
+    def probability(self) -> Floats | None:
+        """The classifier's own probability of the predicted class; None where it is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions to come, (m,) each, in the order in which they were made; see :class:`Judged`."""
+
+    p_correct: Floats
+    accepted: Bools
+    probability: Floats | None = None
+
+    @classmethod
+    def of(cls, p_correct: ArrayLike, accepted: ArrayLike, probability: ArrayLike | None = None) -> Predicted:
+        """Return predictions of arrays (m,), or of one value each; raise unless they are as many, and in [0, 1]."""
+        found = probabilities(p_correct, "p_correct")
+        own = None if probability is None else probabilities(probability, "probability")
+        rows = cls(found, booleans(accepted, "accepted"), own)
+        for name in ("accepted", "probability"):
+            array = getattr(rows, name)
+            if array is not None and len(array) != len(rows):
+                raise SteepslopeError(f"expected as many as of p_correct, {len(rows)}, found {len(array)}", name)
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.p_correct)
+
+    def subset(self, rows: NDArray[Any]) -> Predicted:
+        """Return some rows, by numbers or as a mask."""
+        own = None if self.probability is None else self.probability[rows]
+        return Predicted(self.p_correct[rows], self.accepted[rows], own)
+
+
+def probabilities(values: ArrayLike, place: str) -> Floats:
+    """Return numbers (m,); raise at a place unless each is from 0 to 1."""
+    found = numbers(values, place)
+    outside = np.flatnonzero((found < 0) | (found > 1))
+    if len(outside):
+        raise SteepslopeError(f"expected probabilities, found {found[outside[0]]:g} in row {outside[0]}", place)
+    return found
+
+
+def booleans(values: ArrayLike, place: str) -> Bools:
+    """Return booleans (m,); raise at a place unless they are such."""
+    found = np.atleast_1d(np.asarray(values))
+    if found.ndim != 1 or (found.dtype != np.bool_ and len(found)):
+        raise SteepslopeError(f"expected booleans (m,), found {found.dtype} of shape {found.shape}", place)
+    return found.astype(np.bool_)
+
+
+NUMBER, TEXT, TRUTH = pa.float64(), pa.string(), pa.bool_()
+NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
+OWN = {"probability": NUMBER}
+Texts = NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some predictions: their ids and predicted labels as text (m,), and what the gate thinks of them.
+
+    ``truths`` are true labels (m,), "" where there is none; None where no column has them.
+    """
+
+    ids: Texts
+    labels: Texts
+    rows: Predicted
+    truths: Texts | None = None
+
+
+def read_predictions(path: Path, truth: str | None = None) -> Iterator[Batch]:
+    """Yield the predictions of a .csv or .parquet file as ``predict`` writes it, without those that could not be made.
+
+    ``truth`` is the column of true labels, if there is one.
+
+    Raises
+    ------
+    SteepslopeError
+        If a column is missing, or holds something else.
+    """
+    names = column_names(path)
+    wanted = {**NEEDED, **({truth: TEXT} if truth else {})}
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        found = f"found no {', '.join(missing)} among {', '.join(names)}"
+        raise SteepslopeError(f"expected predictions with {', '.join(wanted)}, {found}", path)
+    own = {name: kind for name, kind in OWN.items() if name in names}
+    for batch in batches(path, {**wanted, **own}):
+        table = pa.Table.from_batches([batch])
+        judged = table.filter(compute.is_valid(table["p_correct"]))  # of images that could not be read, nothing is
+        with located(path):
+            probability = _numbers(judged, "probability") if own else None
+            rows = Predicted.of(_numbers(judged, "p_correct"), _truths(judged, "accepted"), probability)
+            truths = None if truth is None else _texts(judged, truth, empty=True)
+            yield Batch(_texts(judged, "id"), _texts(judged, "label"), rows, truths)
+
+
+def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
+    """Yield ids and true labels as text, (m,) each, of a .csv or .parquet file with the columns id and label."""
+    names = column_names(path)
+    if not {"id", "label"} <= set(names):
+        raise SteepslopeError(f"expected the columns id and label, found {', '.join(names)}", path)
+    for batch in batches(path, {"id": TEXT, "label": TEXT}):
+        table = pa.Table.from_batches([batch])
+        with located(path):
+            yield _texts(table, "id"), _texts(table, "label", empty=True)
+
+
+def no_classes(truths: Iterable[str], classes: tuple[str, ...] | None) -> Iterator[str]:
+    """Yield the labels that are no class: not among the names where classes have names, else no whole numbers."""
+    for label in truths:
+        if label and not (label in classes if classes else label.isdigit()):
+            yield label
+
+
+def require_classes(given: int, strange: Mapping[str, int], classes: tuple[str, ...] | None, place: Path) -> None:
+    """Raise if none of the ``given`` true labels of a file is a class; ``strange`` counts those that are none.
+
+    Labels are names where classes have names, else numbers. Some that are no class may be of what the classifier does
+    not know; they count as errors.
+    """
+    if given and sum(strange.values()) == given:
+        expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
+        raise SteepslopeError(
+            f"expected labels as they are predicted, {expected}, found {next(iter(strange))!r}", place
+        )
+
+
+def _numbers(table: Any, name: str) -> NDArray[np.float64]:
+    found = table[name]
+    if found.null_count or not (pa.types.is_floating(found.type) or pa.types.is_integer(found.type)):
+        raise SteepslopeError(f"column {name!r}: expected a number in each row, found {_found(found)}")
+    return np.asarray(found.to_numpy(), dtype=np.float64)
+
+
+def _truths(table: Any, name: str) -> NDArray[np.bool_]:
+    found = table[name]
+    if found.null_count or found.type != TRUTH:
+        raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {_found(found)}")
+    return np.asarray(found.to_numpy(), dtype=np.bool_)
+
+
+def _texts(table: Any, name: str, empty: bool = False) -> Texts:
+    found = compute.fill_null(table[name].cast(TEXT), "")
+    texts = np.array(found.to_pylist(), dtype=np.object_)
+    if not empty and (texts == "").any():
+        raise SteepslopeError(f"column {name!r}: expected a value in each row, found an empty cell")
+    return texts
+
+
+def _found(column: Any) -> str:
+    return f"{column.null_count} empty" if column.null_count else str(column.type)

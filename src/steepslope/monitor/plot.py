@@ -1,0 +1,155 @@
+"""A gate at work as a figure: what the alarm goes by, the risk of the accepted, coverage and evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.folders import staged_folder
+from steepslope.monitor.monitor import COVERAGE, OVERCONFIDENCE, RISK, Monitor
+from steepslope.monitor.track import UNIT, Point
+from steepslope.report.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE_WIDTH,
+    VERMILION,
+    legend_below,
+    styled,
+    svg,
+    write_png,
+)
+
+Floats = NDArray[np.float64]
+ENDINGS = (".png", ".svg")
+PARTS = 40  # of a curve
+LEAST = 100  # rows a part
+PERCENT = 100
+HIGHEST = 2.5  # of the evidence that is shown, in what makes an alarm
+DASHED = (0, (5, 1.5))
+
+
+def require_picture(path: str) -> None:
+    """Raise unless a figure can go to a file of this name."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise SteepslopeError(f"expected a file that ends in .png or .svg, found {path!r}", "plot")
+
+
+def write_plot(monitor: Monitor, path: Path) -> None:
+    """Write the figure to a .png or .svg file."""
+    figure = monitor_figure(monitor)
+    with staged_folder(path.parent, last=path.name) as staging:
+        if path.suffix.lower() == ".svg":
+            (staging / path.name).write_text(svg(figure, "monitor"), encoding="utf-8")
+        else:
+            write_png(figure, staging / path.name)
+
+
+@styled()
+def monitor_figure(monitor: Monitor) -> Figure:
+    """Draw, over the rows, means of parts of the stream, the intervals and limits of the whole, and the alarms."""
+    figure = Figure(figsize=(PAGE_WIDTH, 4.6), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True).ravel()
+    knows = monitor.known > 0 and OVERCONFIDENCE in monitor.signals
+    if knows:
+        _signal(panels[0], monitor, OVERCONFIDENCE)
+    _signal(panels[1], monitor, RISK)
+    _labels(panels[1], monitor)
+    _coverage(panels[2], monitor)
+    _evidence(panels[3], monitor)
+    panels[0].set_visible(knows)
+    for axes in panels:
+        for row in monitor.alarms.values():
+            axes.axvline(row, color=VERMILION, linewidth=1.2, zorder=0)
+        axes.set_xlim(0, max(1, monitor.rows))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    for axes in panels[2:]:
+        axes.set_xlabel("predictions")
+    _legend(figure, panels)
+    return figure
+
+
+def _signal(axes: Axes, monitor: Monitor, name: str) -> None:
+    signal, track = monitor.signals[name], monitor.tracks[name]
+    axes.set_title(f"{signal.title}, %")
+    rows, means = recent(track.history)
+    shown = PERCENT * (signal.low + means * (signal.high - signal.low))
+    axes.step(rows, shown, color=BLUE, label="estimated, of parts")
+    low, high = (PERCENT * bound for bound in monitor.interval(name))
+    axes.axhspan(low, high, color=BLUE, alpha=0.15, linewidth=0, label="interval of the whole")
+    axes.axhline(PERCENT * signal.limit, color=BLACK, linestyle=DASHED, linewidth=0.9, label="limit")
+
+
+def _labels(axes: Axes, monitor: Monitor) -> None:
+    rows, means = recent(monitor.labelled.history)
+    if len(rows):
+        order = np.argsort(rows, kind="stable")
+        axes.plot(rows[order], PERCENT * means[order], "o", color=GREEN, label="by labels")
+    axes.axhline(PERCENT * monitor.promised, color=GREY, linewidth=0.9, label="promised, or usual")
+
+
+def _coverage(axes: Axes, monitor: Monitor) -> None:
+    axes.set_title("accepted, %")
+    history = monitor.tracks[RISK].history  # whose values are those of accepted rows
+    rows, means = recent([Point(point.row, point.row, point.n * UNIT, 0.0) for point in history])
+    axes.step(rows, PERCENT * means, color=BLUE)
+    low, high = (PERCENT * bound for bound in monitor.coverage_interval)
+    axes.axhspan(low, high, color=BLUE, alpha=0.15, linewidth=0)
+    axes.axhline(PERCENT * monitor.coverage, color=GREY, linewidth=0.9)
+    axes.axhline(PERCENT * (1 - monitor.signals[COVERAGE].limit), color=BLACK, linestyle=DASHED, linewidth=0.9)
+    axes.set_ylim(0, PERCENT)
+
+
+def _evidence(axes: Axes, monitor: Monitor) -> None:
+    axes.set_title("evidence of harm; from 1 on an alarm")
+    tracks = {
+        monitor.on: (monitor.tracks[monitor.on], BLUE, "-"),
+        "coverage": (monitor.tracks[COVERAGE], ORANGE, DASHED),
+        "labels": (monitor.labelled, GREEN, ":"),
+    }
+    for name, (track, color, dashes) in tracks.items():
+        order = sorted(track.history)
+        shown = [min(point.evidence / track.needed, HIGHEST) for point in order]
+        axes.plot([point.row for point in order], shown, color=color, linestyle=dashes, label=f"evidence by {name}")
+    axes.axhline(1, color=BLACK, linestyle=DASHED, linewidth=0.9)
+    axes.set_ylim(-2, HIGHEST)
+
+
+def recent(points: Sequence[Point]) -> tuple[Floats, Floats]:
+    """Return the last rows of the parts of a history, (k,), and the mean of each part, in [0, 1], (k,).
+
+    >>> recent([Point(10, 200, 100 * UNIT, 0.0), Point(20, 400, 150 * UNIT, 0.0)])
+    (array([10., 20.]), array([0.5 , 0.25]))
+    """
+    places = _places(points)
+    rows = np.array([points[place].row for place in places], dtype=np.float64)
+    counts = np.diff([0, *(points[place].n for place in places)])
+    totals = np.diff([0, *(points[place].total for place in places)])
+    return rows, totals / UNIT / counts
+
+
+def _places(points: Sequence[Point]) -> list[int]:
+    """Return which points end a part of enough rows."""
+    least, found, last = max(LEAST, points[-1].n // PARTS) if points else LEAST, [], 0
+    for place, point in enumerate(points):
+        if point.n - last >= least:
+            found.append(place)
+            last = point.n
+    return found
+
+
+def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    handles: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    legend_below(figure, handles)

@@ -1,0 +1,121 @@
+"""A mean that is watched: the evidence that it has risen, when that was enough, and how it went."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.monitor.bounds import Bets, mean_interval
+
+Floats = NDArray[np.float64]
+UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
+LEAST = 100  # values that are a part of their own
+MOST_POINTS = 400  # of the history; then every second is dropped
+
+
+class Point(NamedTuple):
+    """What was known after ``n`` values: at which ``row`` of the stream, their ``total`` and the ``evidence``."""
+
+    row: int
+    n: int
+    total: int
+    evidence: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """A mean of values in [0, 1] that is to stay below a limit.
+
+    ``bets`` are those against it; ``level`` is the probability of a false alarm; ``total`` is the sum of all values in
+    whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, and ``alarm_count`` after how
+    many values, None as long as it has not;
+    ``highest`` is the logarithm of the largest fortune so far; ``history`` has a point every ``stride`` values.
+    """
+
+    bets: Bets
+    level: float
+    total: int = 0
+    alarm: int | None = None
+    highest: float = 0.0
+    stride: int = 1
+    history: tuple[Point, ...] = ()
+    alarm_count: int | None = None
+
+    def after(self, values: Floats, rows: NDArray[np.int64], now: int | None = None) -> Track:
+        """Return the track after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on.
+
+        ``now`` is the latest row of the stream where values come late, such as labels: an alarm is raised there.
+        """
+        if len(values) == 0:
+            return self
+        bets, evidence = self.bets.after(values)
+        totals = self.total + np.cumsum(np.floor(values * UNIT).astype(np.int64))
+        enough = np.flatnonzero(evidence >= self.needed)
+        alarm, alarm_count = self.alarm, self.alarm_count
+        if alarm is None and len(enough):
+            alarm, alarm_count = int(rows[enough[0]]) if now is None else now, self.bets.rows + int(enough[0]) + 1
+        counts = np.arange(self.bets.rows + 1, bets.rows + 1)
+        stride = self.stride
+        while bets.rows // stride > MOST_POINTS:
+            stride *= 2
+        marked = np.flatnonzero(counts % stride == 0)
+        new = (Point(int(rows[k]), int(counts[k]), int(totals[k]), float(evidence[k])) for k in marked)
+        history = self.history
+        if stride != self.stride:
+            history = tuple(point for point in history if point.n % stride == 0)
+        if len(marked):
+            history = (*history, *new)
+        highest = max(self.highest, float(evidence.max()))
+        return Track(bets, self.level, int(totals[-1]), alarm, highest, stride, history, alarm_count)
+
+    @property
+    def needed(self) -> float:
+        """The evidence that makes an alarm, as the logarithm of a fortune."""
+        return -math.log(self.level)
+
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return self.bets.rows
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of all values; None of none."""
+        return None if self.count == 0 else self.total / UNIT / self.count
+
+    @property
+    def latest(self) -> tuple[int, float] | None:
+        """How many the latest values are, a tenth of all but at least 100, and their mean; None of fewer than that."""
+        earlier = [point for point in self.history if point.n <= self.count - max(LEAST, self.count // 10)]
+        if not earlier:
+            return None
+        count = self.count - earlier[-1].n
+        return count, (self.total - earlier[-1].total) / UNIT / count
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the interval of the mean that holds at all times together, as long as the mean stays as it is."""
+        return mean_interval(self.total / UNIT, self.count, alpha)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all numbers, as JSON holds them; the logarithm of nothing as null."""
+        return {
+            "limit": self.bets.limit, "count": self.count, "level": self.level, "total": self.total,
+            "alarm": self.alarm, "alarm_count": self.alarm_count, "highest": self.highest, "stride": self.stride,
+            "logs": [None if math.isinf(one) else one for one in self.bets.logs],
+            "history": [list(point) for point in self.history],
+        }  # fmt: skip
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """Return the track that JSON holds."""
+        logs = tuple(-math.inf if one is None else float(one) for one in content["logs"])
+        return cls(
+            Bets(content["limit"], content["count"], logs), content["level"], content["total"], content["alarm"],
+            content["highest"], content["stride"], tuple(Point(*point) for point in content["history"]),
+            content["alarm_count"],
+        )  # fmt: skip

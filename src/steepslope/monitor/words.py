@@ -1,0 +1,117 @@
+"""How a gate at work stands, in sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from steepslope.gate.binomial import as_percent
+from steepslope.monitor.bounds import mean_interval
+from steepslope.monitor.monitor import COVERAGE, LABELS, OVERCONFIDENCE, Monitor
+from steepslope.monitor.track import Track
+from steepslope.monitor.watch import Watch
+
+MOST_STRANGE = 3  # labels that are no class, by name
+
+
+def sentences(watch: Watch) -> list[str]:
+    """Return what was counted, how the gate stands, and whether there is an alarm, a line each."""
+    monitor = watch.monitor
+    return [*_counted(watch), *_standing(monitor), *_accuracy(monitor), *silences(monitor), *alarms(monitor)]
+
+
+def silences(monitor: Monitor) -> list[str]:
+    """Return a line a signal by which there can be no alarm."""
+    why = "these calibration rows set no limit below the highest value that there is; more of them would"
+    return [f"There can be no alarm by {name}: {why}." for name in monitor.silent]
+
+
+def alarms(monitor: Monitor) -> list[str]:
+    """Return a line an alarm, with what to do; or one line that there is none."""
+    found = []
+    for name, row in sorted(monitor.alarms.items(), key=lambda one: one[1]):
+        when = f"prediction {row:,}"
+        if name == COVERAGE:
+            least, usual = as_percent(_least(monitor)), as_percent(monitor.coverage)
+            reason = f"fewer than {least} are accepted, of the calibration rows {usual}"
+        elif name == LABELS:
+            when = f"label {monitor.labelled.alarm_count:,} of the accepted, with {row:,} predictions known"
+            reason = f"by their labels, more than the promised {as_percent(monitor.promised)} of the accepted are wrong"
+        else:
+            signal = monitor.signals[name]
+            reason = f"without labels, the {signal.title} is above its limit of {as_percent(signal.limit)}"
+        found.append(
+            f"ALARM at {when}: {reason}. Label some of the latest, drawn at random, and calibrate anew on these."
+        )
+    if found:
+        return found
+    by = ", by overconfidence as measured, not as proved" if monitor.on == OVERCONFIDENCE else ""
+    drawn = "While predictions are drawn independently, as the calibration rows were"
+    return [
+        f"No alarm. {drawn}, there is ever a false one with a probability of at most {as_percent(monitor.delta)}{by}."
+    ]
+
+
+def _least(monitor: Monitor) -> float:
+    """Return the coverage below which there is an alarm."""
+    return 1 - monitor.signals[COVERAGE].limit
+
+
+def _counted(watch: Watch) -> Iterator[str]:
+    monitor = watch.monitor
+    known = f", {watch.repeated:,} were known already" if watch.repeated else ""
+    yield f"{monitor.rows:,} predictions, {watch.new:,} of them new{known}."
+    if watch.labels or watch.labels_repeated or watch.labels_unknown:
+        others = f", {watch.labels_repeated:,} were known already" if watch.labels_repeated else ""
+        lost = f", {watch.labels_unknown:,} are of no prediction that is known" if watch.labels_unknown else ""
+        yield f"{monitor.labels:,} labels, {watch.labels:,} of them new{others}{lost}."
+    if watch.contradicting:
+        yield f"{watch.contradicting:,} labels contradict the one that was counted before; the first counts."
+    if watch.strange:
+        names = ", ".join(f"{name!r} ({count:,})" for name, count in watch.strange.most_common(MOST_STRANGE))
+        more = ", …" if len(watch.strange) > MOST_STRANGE else ""
+        yield f"{sum(watch.strange.values()):,} labels are no class, and count as errors: {names}{more}."
+
+
+def _standing(monitor: Monitor) -> Iterator[str]:
+    if not monitor.rows:
+        return
+    least, usual = as_percent(_least(monitor)), as_percent(monitor.coverage)
+    found = _since(monitor, monitor.accepted / monitor.rows, monitor.coverage_interval)
+    latest = _latest(monitor.tracks[COVERAGE], lambda value: 1 - value)
+    yield f"Accepted: {found}{latest}; limit {least}, of the calibration rows {usual}."
+    for name, signal in monitor.signals.items():
+        mean = monitor.mean(name)
+        if mean is not None and name != COVERAGE:
+            about = f"limit {as_percent(signal.limit)}, of the calibration rows {as_percent(signal.usual)}"
+            shown = signal.title[0].upper() + signal.title[1:]
+            latest = _latest(monitor.tracks[name], signal.unscaled)
+            yield f"{shown}: {_since(monitor, mean, monitor.interval(name))}{latest}; {about}."
+    risk = monitor.labelled.mean
+    if risk is not None:
+        found = _since(monitor, risk, monitor.labelled.interval(monitor.delta))
+        found, promised = found + _latest(monitor.labelled), as_percent(monitor.promised)
+        yield f"Risk of the accepted by {monitor.labelled.count:,} labels: {found}; promised {promised}."
+
+
+def _accuracy(monitor: Monitor) -> Iterator[str]:
+    known = {name: value for name, value in monitor.accuracy.items() if value is not None}
+    if known:
+        parts = (f"{as_percent(value)} ({name})" for name, value in known.items())
+        yield f"Accuracy on all, estimated without labels: {', '.join(parts)}."
+    if monitor.labels:
+        bounds = mean_interval(monitor.correct, monitor.labels, monitor.delta)
+        found = _since(monitor, monitor.correct / monitor.labels, bounds)
+        yield f"Accuracy on all by {monitor.labels:,} labels: {found}."
+
+
+def _since(monitor: Monitor, value: float, interval: tuple[float, float]) -> str:
+    """Return a mean of all so far, with its interval as long as there is no alarm: it holds if nothing changes."""
+    low, high = map(as_percent, interval)
+    return as_percent(value) if monitor.alarms else f"{as_percent(value)} ({low} to {high})"
+
+
+def _latest(track: Track, unscaled: Callable[[float], float] = float) -> str:
+    if track.latest is None:
+        return ""
+    count, mean = track.latest
+    return f", of the latest {count:,}: {as_percent(unscaled(mean))}"

@@ -1,0 +1,138 @@
+"""Linear models by L-BFGS, to convergence or for some iterations, and columns of mean 0 and deviation 1 for them.
+
+Log-odds that are calibrated: a slope and an offset, fitted to what was right (Platt, 1999).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from scipy.optimize import minimize
+from torch import Tensor
+
+from steepslope.losses import cross_entropy
+from steepslope.numerics.blocks import blocks
+
+Bounds = Sequence[tuple[float | None, float | None]]
+# A deviation below this fraction of the mean is rounding; of float64, CONSTANT_DOUBLE.
+CONSTANT, CONSTANT_DOUBLE = 1e-6, 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class Standardised:
+    """``columns`` float32 (n, w), of mean 0 and deviation 1, and the ``mean`` and ``scale`` (w,) of the originals."""
+
+    columns: NDArray[np.float32]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def for_originals(
+        self, weights: NDArray[Any], bias: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return weights (w, K) and bias (K,) that give on the originals what the given ones give on the columns.
+
+        The weights are float32; the bias is float64, and makes up for their rounding, which grows with the mean.
+        """
+        own = (weights / self.scale[:, None]).astype(np.float32)
+        return own, bias - self.mean @ own.astype(np.float64)
+
+
+def standardised(columns: NDArray[Any]) -> Standardised:
+    """Standardise columns (n, w); a constant one becomes 0."""
+    mean = columns.mean(axis=0, dtype=np.float64)
+    squares = sum(np.square(columns[rows] - mean).sum(axis=0) for rows in blocks(len(columns), 4_096))
+    scale = scale_of(mean, np.sqrt(squares / len(columns)), columns.dtype)
+    changed = np.empty(columns.shape, dtype=np.float32)
+    for rows in blocks(len(columns), 4_096):
+        changed[rows] = columns[rows] - mean
+    changed /= scale.astype(np.float32)
+    return Standardised(changed, mean, scale)
+
+
+def scale_of(
+    mean: NDArray[np.float64], deviation: NDArray[np.float64], dtype: DTypeLike = np.float32
+) -> NDArray[np.float64]:
+    """Return what to divide columns of a type by: 1 where one is constant but for rounding, which would be blown up."""
+    rounding = CONSTANT_DOUBLE if dtype == np.float64 else CONSTANT
+    return np.where(deviation > rounding * np.abs(mean), deviation, 1.0)
+
+
+def minimise(
+    objective: Callable[[Tensor], Tensor], start: NDArray[Any], bounds: Bounds | None = None, **options: float
+) -> NDArray[np.float64]:
+    """Return the parameters (p,) where the objective, a scalar of them, is least, by L-BFGS-B with torch's gradient.
+
+    The objective gets them in the type of ``start`` (p,); ``options`` are those of scipy's L-BFGS-B, such as
+    ``maxiter``.
+
+    >>> minimise(lambda x: (x - 3).square().sum(), np.zeros(2)).round(3)
+    array([3., 3.])
+    """
+
+    def value_and_gradient(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        parameters = torch.from_numpy(values.astype(start.dtype)).requires_grad_()
+        value = objective(parameters)
+        (gradient,) = torch.autograd.grad(value, parameters)
+        return float(value.detach()), gradient.numpy().astype(np.float64)
+
+    found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return np.asarray(found.x)
+
+
+def fit_standardised_softmax(
+    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, penalty: float
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return weights (w, K) and bias (K,) of :func:`fit_softmax` on standardised columns, for the columns."""
+    inputs = standardised(columns)
+    return inputs.for_originals(*fit_softmax(inputs.columns, labels, num_classes, penalty))
+
+
+def fit_softmax(
+    columns: NDArray[np.float32], labels: NDArray[np.int64], num_classes: int, penalty: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return weights (w, K) and bias (K,) of a multinomial logistic regression, with the same ridge.
+
+    It stops after 100 iterations, when the loss falls by less than 10⁻⁷ of itself at the latest.
+    """
+    inputs, target = torch.from_numpy(columns), torch.from_numpy(labels)
+    shape = columns.shape[1] + 1, num_classes
+
+    def objective(parameters: Tensor) -> Tensor:
+        both = parameters.view(shape)
+        logits = torch.addmm(both[-1], inputs, both[:-1])
+        ridge = penalty / 2 * both[:-1].square().sum()
+        return torch.nn.functional.cross_entropy(logits, target) + ridge
+
+    start = np.zeros(shape[0] * num_classes, dtype=np.float32)
+    both = minimise(objective, start, maxiter=100, ftol=1e-7).astype(np.float32).reshape(shape)
+    return both[:-1], both[-1]
+
+
+LEAST_SLOPE = 1e-3  # a slope below 0 would turn the ranking round
+PRIOR = 1.0  # in rows: how much the log-odds are taken to be right as they are
+
+
+def fit_calibration(log_odds: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return slope > 0 and offset, such that slope · log-odds + offset are the log-odds of being right.
+
+    They minimise the mean cross entropy over the rows (n,), with a ridge around the slope 1 and the offset 0, so that
+    few rows change little.
+
+    >>> odds = np.log([3.0, 3.0, 3.0, 3.0] * 100)
+    >>> slope, offset = fit_calibration(odds, np.array([True, True, True, False] * 100))
+    >>> float(np.round(1 / (1 + np.exp(-slope * odds[0] - offset)), 2))
+    0.75
+    """
+    inputs, target = torch.from_numpy(np.asarray(log_odds, dtype=np.float64)), torch.from_numpy(is_correct)
+    start = np.array([1.0, 0.0])
+    prior = torch.from_numpy(start)
+
+    def objective(parameters: torch.Tensor) -> torch.Tensor:
+        loss = cross_entropy(parameters[0] * inputs + parameters[1], target).mean()
+        return loss + PRIOR / 2 / len(inputs) * (parameters - prior).square().sum()
+
+    slope, offset = minimise(objective, start, [(LEAST_SLOPE, None), (None, None)], maxiter=200)
+    return float(slope), float(offset)

@@ -1,0 +1,361 @@
+"""Exact nearest neighbours in chunks: float32 products of matrices find candidates, exact distances decide.
+
+Distances are Euclidean. Where the products' rounding could hide a nearer reference, all distances of the query are
+computed again, term by term in float64. A chunk of queries by all references takes some 28 MiB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepslope.errors import SteepslopeError
+from steepslope.numerics.blocks import blocks, read_rows
+
+Floats = NDArray[np.float64]
+CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
+EXACT_ENTRIES = 2**23  # in float64
+ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
+CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
+SAME = 1e-6  # distances this close, relatively, are ties
+LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
+SPARE = 8  # candidates beyond those wanted
+GROUP = 64  # columns whose least is found first
+MANY = 32  # classes, beyond which distances to all of them are found at once
+Rows = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
+
+
+def as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Return the rows in float32, or in the float64 that they are in, of which float32 is kept once they are centred.
+
+    Far from 0, where float32 is coarse, rows would be rounded onto one another.
+    """
+    return np.asarray(rows, dtype=np.float64 if rows.dtype == np.float64 else np.float32)
+
+
+def unit_rows(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Scale each row to length 1; a row of zeros stays."""
+    values = as_they_are(rows)
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(lengths > 0, lengths, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """Reference points float32 (m, d), centred and sorted by class; ``starts`` (K + 1,) cuts them into classes.
+
+    ``squares`` float32 (m,) are the points' squared lengths; without them, as stored by earlier versions, they are
+    computed anew.
+    """
+
+    points: NDArray[np.float32]
+    centre: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    squares: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+
+    def __post_init__(self) -> None:
+        if len(self.squares) == 0 and isinstance(self.points, np.ndarray):
+            object.__setattr__(self, "squares", torch.from_numpy(self.points).square().sum(dim=-1).numpy())
+
+    @classmethod
+    def build(
+        cls, features: NDArray[Any], labels: NDArray[np.int64], num_classes: int, rows: Rows = as_they_are
+    ) -> Index:
+        """Sort the references by class; centring keeps the products, and with them the rounding, small."""
+        order = np.argsort(labels, kind="stable")
+        sums = [rows(read_rows(features, block)).sum(axis=0, dtype=np.float64) for block in blocks(len(order))]
+        centre = (np.sum(sums, axis=0) / len(order)).astype(np.float32)
+        if not np.isfinite(centre).all():
+            raise SteepslopeError("features: expected finite values, found others")
+        points = np.empty(features.shape, dtype=np.float32)
+        for block in blocks(len(order)):
+            points[block] = rows(features[order[block]]) - centre
+        starts = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=num_classes))]).astype(np.int64)
+        return cls(points, centre, starts)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], num_classes: int) -> Index:
+        """Return the index of stored arrays; raise for some that are none, or of other classes."""
+        try:
+            index = cls(**arrays)
+            count, width = index.points.shape
+            cuts = index.starts.tolist()
+        except (TypeError, ValueError, AttributeError) as error:
+            raise SteepslopeError(f"expected an index of references, found {', '.join(arrays) or 'nothing'}") from error
+        whole = index.starts.shape == (num_classes + 1,) and cuts[0] == 0 < count == cuts[-1] and cuts == sorted(cuts)
+        types = [str(array.dtype) for array in (index.starts, index.points, index.centre, index.squares)]
+        fits = index.centre.shape == (width,) and index.squares.shape == (count,)
+        if not whole or types != ["int64", "float32", "float32", "float32"] or not fits:
+            raise SteepslopeError(f"expected an index of references of {num_classes} classes, found another")
+        return index
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays to be stored, by name."""
+        return dict(vars(self))
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.starts) - 1
+
+    def between(self, start: int, stop: int) -> Index:
+        """Return the references from one place to another, as an index of one class."""
+        return Index(self.points[start:stop], self.centre, np.array([0, stop - start]))
+
+    def class_distances(self, queries: NDArray[Any], rank: int) -> Floats:
+        """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> (n, K).
+
+        It is infinite for a class with fewer references.
+        """
+        distances, _ = self.search(queries, rank, ())
+        return distances
+
+    def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_they_are) -> Floats:
+        """Return the distance to the k-th nearest of all references, (n, d) -> (n,)."""
+        self._require_at_least(k)
+        points = torch.from_numpy(self.points)
+        chunks = self._chunks(queries, rows)
+        return np.concatenate([_at_rank(chunk, own, points, squared, k).numpy() for _, chunk, own, squared in chunks])
+
+    def search(
+        self, queries: NDArray[Any], rank: int, counts: Sequence[int], quick: bool = False
+    ) -> tuple[Floats, Floats]:
+        """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
+
+        The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
+        place split what is left of it, whatever their order. A ``quick`` search takes distances as exact as products
+        in float32 are, and measures none again; all below a hundredth of the query's length are taken to be that, since
+        the least of them are but rounding, which depends on what else is searched for at once.
+        """
+        distances = np.full((len(queries), self.num_classes), np.inf)
+        found = np.empty((len(queries), len(counts), self.num_classes))
+        self._require_at_least(max(counts, default=0))
+        for rows, chunk, own, squared in self._chunks(queries, as_they_are):
+            if counts:
+                found[rows] = self._counted(chunk, own, squared, counts, quick)
+            if quick and self.num_classes > MANY:
+                distances[rows] = self._of_all_classes(own, squared, rank)
+            else:
+                self._of_each_class(chunk, own, squared, rank, quick, distances[rows])
+        return distances, found
+
+    def _of_each_class(
+        self, chunk: Tensor, own: Tensor, squared: Tensor, rank: int, quick: bool, distances: Floats
+    ) -> None:
+        """Write the distances of :meth:`search` to ``distances`` (m, K), class by class; uses ``squared`` up."""
+        points = torch.from_numpy(self.points)
+        for label, (start, stop) in enumerate(pairwise(self.starts)):
+            if rank > stop - start:
+                continue
+            some = squared[:, start:stop]
+            if quick:
+                value = some.amin(dim=1) if rank == 1 else _least(some, rank - 1)[1]
+                distances[:, label] = _lengths(own, value).numpy()
+            else:
+                distances[:, label] = _at_rank(chunk, own, points[start:stop], some, rank).numpy()
+
+    def _of_all_classes(self, own: Tensor, squared: Tensor, rank: int) -> Floats:
+        """Return the distances of :meth:`search` to as much as float32 products know, (m, K); uses ``squared`` up."""
+        values, sizes = squared.numpy(), np.diff(self.starts)
+        held = np.flatnonzero(sizes)
+        result = np.full((len(values), len(held)), np.inf)
+        seen = np.zeros(result.shape, dtype=np.int64)
+        for _ in range(rank):
+            least = np.minimum.reduceat(values, self.starts[held], axis=1)
+            there = values == np.repeat(least, sizes[held], axis=1)
+            before = seen.copy()
+            seen += np.add.reduceat(there, self.starts[held], axis=1, dtype=np.int64)
+            chosen = (before < rank) & (rank <= seen)
+            result[chosen] = least[chosen]
+            values[there] = np.inf
+        distances = np.full((len(values), self.num_classes), np.inf)
+        squares = own.numpy()[:, None]
+        distances[:, held] = np.sqrt(np.maximum(result + squares, LEAST * squares))
+        return distances
+
+    def _counted(self, chunk: Tensor, own: Tensor, squared: Tensor, counts: Sequence[int], quick: bool) -> Floats:
+        """Return the numbers of each class among the nearest, (m, len(counts), K)."""
+        points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
+        labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
+        values, places = _smallest(squared, most)
+        distances = _lengths(own[:, None], values) if quick else _measured(chunk, points, places)
+        order = distances.argsort(dim=1, stable=True)
+        sorted_distances = distances.gather(1, order)
+        nearest = labels[places.gather(1, order).numpy()]
+        result = np.stack([_shared(sorted_distances.numpy(), nearest, count, total) for count in counts], axis=1)
+        if most < len(points):
+            reach = sorted_distances[:, max(counts) - 1] * (1 + SAME)
+            unsure = sorted_distances[:, -1] <= reach if quick else _unsure(own, reach, values[:, -1])
+            for rows, all_distances in _exact(chunk, points, unsure):
+                everything = np.broadcast_to(labels, all_distances.shape)
+                if quick:
+                    all_distances = np.maximum(all_distances, np.sqrt(LEAST * own.numpy()[rows, None]))
+                for number, count in enumerate(counts):
+                    result[rows, number] = _shared(all_distances, everything, count, total)
+        return result
+
+    def _chunks(self, queries: NDArray[Any], rows: Rows) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+        """Yield some queries' places, those (n, d), their squared lengths, float64 (n,), and squared distances (n, m).
+
+        The latter are less each query's own square, which does not change the order.
+        """
+        if queries.shape[1] != len(self.centre):
+            raise SteepslopeError(
+                f"features: expected {len(self.centre)} columns, as in the reference, found {queries.shape[1]}"
+            )
+        points, room = torch.from_numpy(self.points), torch.empty(0)
+        lengths, size = torch.from_numpy(self.squares), max(1, CHUNK_ENTRIES // max(self.points.shape))
+        for part in blocks(len(queries), size):
+            centred = np.asarray(rows(queries[part]) - self.centre, dtype=np.float32)
+            if not np.isfinite(centred.sum()):
+                bad = part.start + int((~np.isfinite(centred)).any(axis=1).argmax())
+                raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
+            chunk = torch.from_numpy(centred)
+            if len(room) < len(chunk):  # once, since new memory costs as much as a product
+                room = torch.empty((len(chunk), len(points)))
+            squared = torch.addmm(lengths, chunk, points.T, alpha=-2, out=room[: len(chunk)])
+            yield part, chunk, chunk.double().square().sum(dim=1), squared
+
+    def _require_at_least(self, count: int) -> None:
+        if count > len(self.points):
+            raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
+
+
+def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Return the places of each query's nearest references, nearest first, (n, d) and (m, d) -> (n, min(count, m)).
+
+    Of equally near ones the first are taken; −1 stands where fewer are at a finite distance. For a few hundred queries:
+    references, mapped or not, are read once in blocks, and those that may be near are measured in float64.
+    """
+    wide = queries.astype(np.float64)
+    middle = wide.mean(axis=0)
+    centre = np.where(np.isfinite(middle), middle, 0)
+    wide -= centre
+    places = np.full((len(queries), min(count, len(references))), -1)
+    squared = np.full(places.shape, np.inf)
+    for part in blocks(len(references), max(1, CHUNK_ENTRIES // max(wide.shape))):
+        block = read_rows(references, part) - centre
+        least = _least_possible(wide, block)
+        for row in np.flatnonzero((~(least > squared[:, -1:])).any(axis=1)):
+            order = np.argpartition(least[row], min(count, len(block)) - 1)
+            for some in (order[:count], order[count:]):  # the first few leave little of the others
+                some = some[~(least[row, some] > squared[row, -1])]
+                found = np.append(squared[row], np.square(block[some] - wide[row]).sum(axis=1))
+                where = np.append(places[row], part.start + some)
+                kept = np.lexsort((where, found))[: places.shape[1]]
+                squared[row], places[row] = found[kept], where[kept]
+    return places
+
+
+def _least_possible(queries: Floats, points: Floats) -> NDArray[np.float32]:
+    """Return what squared distances are at least, (n, m), by products in float32; NaN where these do not know."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        q, p = queries.astype(np.float32), points.astype(np.float32)
+        own, lengths = ((1 - np.float32(CAUTION)) * np.square(one).sum(axis=1) for one in (q, p))
+        return np.asarray(own[:, None] + lengths - 2 * (q @ p.T))
+
+
+def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
+    """Return the distance of each query to its ``rank``-th nearest point, float64 (n,); ``squared`` is used up."""
+    most = rank
+    if rank < SPARE:  # a few minima are faster than a selection
+        places, last = _least(squared, rank)
+    else:
+        most = min(rank + SPARE, len(points))
+        values, places = squared.topk(most, dim=1, largest=False)
+        last = values[:, -1]
+    found = _measured(queries, points, places).kthvalue(rank, dim=1).values
+    if most < len(points):
+        for rows, distances in _exact(queries, points, _unsure(own, found, last)):
+            found[rows] = torch.from_numpy(np.partition(distances, rank - 1, axis=1)[:, rank - 1])
+    return found
+
+
+def _lengths(own: Tensor, squared: Tensor) -> Tensor:
+    """Return distances, float64, from squared ones less each query's own square, in float32."""
+    return torch.maximum(squared.double() + own, LEAST * own).sqrt()
+
+
+def _measured(queries: Tensor, points: Tensor, places: Tensor) -> Tensor:
+    """Return the distances (n, c), float64, of queries to the points at ``places`` (n, c)."""
+    columns = [torch.linalg.vector_norm(queries - points[place], dim=1) for place in places.T]
+    return torch.stack(columns, dim=1).double()
+
+
+def _least(squared: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Return the places of each row's ``rank`` least, (n, rank), and the next value, (n,); ``squared`` is used up.
+
+    Rows are read once, for the least of each group of columns, and then in one group for each place.
+    """
+    columns = squared.shape[1]
+    group = min(GROUP, columns)
+    inner, edge = torch.arange(group), columns - columns % group
+    least = squared[:, :edge].view(len(squared), -1, group).amin(dim=2)
+    if edge < columns:
+        least = torch.cat([least, squared[:, edge:].amin(dim=1, keepdim=True)], dim=1)
+    places = []
+    for _ in range(rank):
+        chosen = least.argmin(dim=1, keepdim=True)
+        members = (chosen * group + inner).clamp_max(columns - 1)
+        place = members.gather(1, squared.gather(1, members).argmin(dim=1, keepdim=True))
+        squared.scatter_(1, place, torch.inf)
+        least.scatter_(1, chosen, squared.gather(1, members).amin(dim=1, keepdim=True))
+        places.append(place)
+    return torch.cat(places, dim=1), least.amin(dim=1)
+
+
+def _smallest(squared: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the ``count`` least of each row, ascending, and their places, (n, count) each.
+
+    They lie in those ``count`` groups of columns whose least are the least, and only these are sorted.
+    """
+    groups = squared.shape[1] // GROUP
+    if groups <= 2 * count:
+        return squared.topk(count, dim=1, largest=False)
+    edge = groups * GROUP
+    chosen = squared[:, :edge].view(len(squared), groups, GROUP).amin(dim=2).topk(count, dim=1, largest=False).indices
+    places = (chosen[:, :, None] * GROUP + torch.arange(GROUP)).flatten(1)
+    tail = torch.arange(edge, squared.shape[1]).expand(len(squared), -1)
+    places = torch.cat([places, tail], dim=1)
+    values, order = squared.gather(1, places).topk(count, dim=1, largest=False)
+    return values, places.gather(1, order)
+
+
+def _unsure(own: Tensor, distances: Tensor, last: Tensor) -> Tensor:
+    """Return where a point beyond the candidates may be as near as ``distances``, (n,), for all that float32 knows.
+
+    ``own`` are the queries' squared lengths, ``last`` the largest candidates' squares less these. Only points no longer
+    than query and distance together can be as near, which bounds the rounding.
+    """
+    rounding = ROUNDING * (own + (own.sqrt() + distances).square())
+    return distances.square() >= last.double() + own - rounding
+
+
+def _exact(queries: Tensor, points: Tensor, chosen: Tensor) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Yield rows of the chosen queries, and their distances to all points, summed term by term in float64."""
+    numbers = chosen.nonzero()[:, 0]
+    if len(numbers) == 0:
+        return
+    wide = points.double()
+    for rows in torch.split(numbers, max(1, EXACT_ENTRIES // len(points))):
+        some = queries[rows].double()
+        yield rows.numpy(), torch.cdist(some, wide, compute_mode="donot_use_mm_for_euclid_dist").numpy()
+
+
+def _shared(distances: Floats, labels: NDArray[np.int64], count: int, num_classes: int) -> Floats:
+    """Return how many of the ``count`` nearest are of each class, (n, m) each -> (n, K); ties at the last split it."""
+    reach = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
+    inside, tied = distances < reach * (1 - SAME), np.abs(distances - reach) <= reach * SAME
+    left = (count - inside.sum(axis=1)) / tied.sum(axis=1)
+    weights = inside + tied * left[:, None]
+    rows = np.broadcast_to(np.arange(len(distances))[:, None], distances.shape)
+    flat = np.bincount((rows * num_classes + labels).ravel(), weights.ravel(), minlength=len(distances) * num_classes)
+    return np.asarray(flat.reshape(len(distances), num_classes), dtype=np.float64)

@@ -1,0 +1,78 @@
+"""A logarithmic opinion pool of opinions on classes: a conditional logit, fitted to convergence.
+
+p(class | opinions) ∝ exp(Σ weight · log-probability): the product of the opinions' powers. Each opinion has one weight
+>= 0, whatever the number of classes, so that none counts against its own answer (McFadden, "Conditional Logit Analysis
+of Qualitative Choice Behavior", 1974). No class has an offset of its own: how often each is confused is true of
+familiar data only, and misleads elsewhere.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from steepslope.files.seeding import single_thread
+from steepslope.numerics.linear import minimise
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class OpinionPool:
+    """``weights`` (V,) of the opinions; ``others`` (1,), the offset of a last candidate that stands for all others."""
+
+    weights: Floats
+    others: Floats
+
+    def utilities(self, opinions: NDArray[Any]) -> Floats:
+        """Return the candidates' unnormalised log-probabilities, (m, V, C) -> (m, C)."""
+        weighted = np.einsum("mvc,v->mc", opinions, self.weights, dtype=np.float64)
+        weighted[:, -1] += self.others[0]
+        return np.asarray(weighted)
+
+    def log_odds(self, opinions: NDArray[Any]) -> Floats:
+        """Return the log-odds that the first candidate, the prediction, is right, (m,)."""
+        utilities = self.utilities(opinions)
+        return np.asarray(utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1))
+
+
+def fit_opinion_pool(
+    opinions: NDArray[Any],
+    classes: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    num_classes: int,
+    penalty: float,
+    row_weights: NDArray[np.float64] | None = None,
+) -> OpinionPool:
+    """Return the pool of least cross entropy with the labels, and a ridge that shrinks it to its first opinion alone.
+
+    ``opinions`` (n, V, C) are log-probabilities of the candidate ``classes`` (n, C); the rows count by ``row_weights``
+    (n,), by default the same. The ridge is ``penalty`` / 2 times the squared distance of the parameters from a weight
+    of 1 for the first opinion and 0 for all else. L-BFGS-B fits on one thread, in at most 500 iterations; the problem
+    is convex. A label that is no candidate is the last of them, which then has the number ``num_classes`` and stands
+    for all others; else its offset stays 0.
+    """
+    listed = classes == labels[:, None]
+    target = torch.from_numpy(np.where(listed.any(axis=1), listed.argmax(axis=1), classes.shape[1] - 1))
+    inputs, count = torch.from_numpy(opinions).double(), opinions.shape[1]
+    shares = torch.full((len(labels),), 1 / len(labels), dtype=torch.float64)
+    if row_weights is not None:
+        shares = torch.from_numpy(row_weights / row_weights.sum())
+    last = torch.nn.functional.one_hot(torch.tensor(classes.shape[1] - 1), classes.shape[1]).double()
+    prior = torch.zeros(count + 1, dtype=torch.float64)
+    prior[0] = 1
+
+    def objective(parameters: torch.Tensor) -> torch.Tensor:
+        utilities = torch.einsum("mvc,v->mc", inputs, parameters[:count]) + parameters[count] * last
+        loss = torch.nn.functional.cross_entropy(utilities, target, reduction="none") @ shares
+        return loss + penalty / 2 * (parameters - prior).square().sum()
+
+    start = np.array([1 / count] * count + [0.0])
+    free = bool((classes[:, -1] == num_classes).all())
+    with single_thread():
+        bounds = [(0, None)] * count + [(None, None) if free else (0, 0)]
+        found = minimise(objective, start, bounds, maxiter=500)
+    return OpinionPool(found[:count], found[count:])

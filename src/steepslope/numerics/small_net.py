@@ -1,0 +1,102 @@
+"""Half a cosine, along which learning rates fall, and the one cycle of fits on columns.
+
+A small net from features to classes: what a linear probe misses.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from steepslope.files.seeding import seeded, single_thread
+from steepslope.numerics.linear import standardised
+from steepslope.numerics.matrices import affine
+
+
+def cosine(done: float, whole: float = 1.0) -> float:
+    """Return how much is left, in [0, 1], when ``done`` of ``whole`` is over: half a cosine.
+
+    >>> [round(cosine(done), 3) for done in (0.0, 0.25, 0.5, 1.0)]
+    [1.0, 0.854, 0.5, 0.0]
+    """
+    return 0.5 * (1 + math.cos(math.pi * done / whole))
+
+
+def warm_cosine(done: float) -> float:
+    """Return the fraction of the highest learning rate: up in the first tenth, then down along a cosine.
+
+    >>> [round(warm_cosine(done), 3) for done in (0.05, 0.1, 0.55, 1.0)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+    return min(done / 0.1, cosine(max(done, 0.1) - 0.1, 0.9))
+
+
+EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
+MANY_ROWS, FEW_WIDTH, FEW_DROPOUT = 20_000, 256, 0.3
+MOST_PRODUCTS = 6e11  # of a weight and a value, over all steps: half a minute or so
+RATE, DECAY = 2e-3, 1e-2
+NAMES = "inner", "inner_bias", "outer", "outer_bias"
+
+
+def fit_small_net(
+    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, width: int, dropout: float | None = None
+) -> dict[str, NDArray[Any]]:
+    """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
+
+    ``inner`` (w, h), ``inner_bias`` (h,), ``outer`` (h, K), ``outer_bias`` (K,), in float32 but for the ``inner_bias``
+    in float64. Sixteen epochs, fewer where rows and weights are many, but at least 300 steps; always from the same
+    seed, on one thread. h is ``width``, and at most 256 on fewer than 20,000 rows, where there is also dropout of .3
+    unless another is given: a net that knows few rows by heart misleads where inputs look different.
+    """
+    few = len(labels) < MANY_ROWS
+    width, dropout = min(width, FEW_WIDTH) if few else width, FEW_DROPOUT * few if dropout is None else dropout
+    inputs = standardised(columns)
+    tensors = torch.from_numpy(inputs.columns), torch.from_numpy(labels)
+    layers = _trained(*tensors, num_classes, width, dropout)
+    (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
+    arrays = dict(zip(NAMES, (*inputs.for_originals(weights, bias), *outer), strict=True))
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _trained(
+    columns: torch.Tensor, labels: torch.Tensor, num_classes: int, width: int, dropout: float
+) -> tuple[nn.Linear, nn.Linear]:
+    total = _steps(len(labels), width * (columns.shape[1] + num_classes))
+    with seeded(0), single_thread():
+        inner, outer = nn.Linear(columns.shape[1], width), nn.Linear(width, num_classes)
+        net = nn.Sequential(nn.Dropout(dropout), inner, nn.ReLU(), nn.Dropout(dropout), outer)
+        optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
+        for step, rows in enumerate(itertools.islice(_batches(len(labels)), total)):
+            optimizer.param_groups[0]["lr"] = RATE * warm_cosine((step + 1) / total)
+            loss = nn.functional.cross_entropy(net(columns.index_select(0, rows)), labels[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return inner, outer
+
+
+def _steps(rows: int, weights: int) -> int:
+    """Return the number of steps.
+
+    >>> _steps(100, 1_000), _steps(50_000, 140_000), _steps(10**6, 700_000)
+    (300, 3136, 3348)
+    """
+    most = int(MOST_PRODUCTS / (BATCH * weights))
+    return max(min(EPOCHS * math.ceil(rows / BATCH), most), LEAST_STEPS)
+
+
+def _batches(n: int) -> Iterator[torch.Tensor]:
+    """Yield batches of rows, in a new order each time that all have been seen."""
+    while True:
+        yield from torch.split(torch.randperm(n), BATCH)
+
+
+def small_net_logits(columns: NDArray[np.float64], arrays: Any) -> NDArray[np.float64]:
+    """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
+    hidden = np.maximum(affine(columns, arrays["inner"], arrays["inner_bias"]), 0)
+    return affine(hidden, arrays["outer"], arrays["outer_bias"])

@@ -1,0 +1,117 @@
+"""A table or figure as data, a YAML file in ``catalogue/``: which lines, on which images, in which columns."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.paper.columns import MCP
+from steepslope.paper.lab import ADVERSARIAL, STYLIZED, TEST
+from steepslope.paper.methods import Method, method_of
+from steepslope.paper.yaml_files import built, read_yaml
+from steepslope.shifts.corruptions import PAPER_CORRUPTIONS
+from steepslope.shifts.distortions import DISTORTIONS
+from steepslope.shifts.specs import parse_data
+
+FOLDER = Path(__file__).parent / "catalogue"
+ALL = "all"
+ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
+BEST = "best single score"
+ALL_OF = {"corrupt": (PAPER_CORRUPTIONS, range(1, 6)), "distort": (tuple(DISTORTIONS), range(2))}
+LISTS = ("paper", "beside", "where", "views", "columns")  # fields of an experiment's file
+KNOWN_IMAGES = (TEST, STYLIZED, ADVERSARIAL)
+Lines = dict[str, Method]  # the name of a line -> where its confidences come from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One table or figure, or several that go together.
+
+    ``source`` is its place in the paper, or empty. ``pairs`` are a group of the preset's; ``where`` are sets of images:
+    test, stylized, adversarial, or a shift such as corrupt:fog:5, in which * stands for all. The lines of
+    ``paper`` are those of the paper's own table, those ``beside`` are ours. ``views`` show them, tables in ``columns``;
+    ``published`` names the paper's own numbers, and ``settings`` are a view's own.
+    """
+
+    name: str
+    title: str
+    source: str = ""
+    views: tuple[str, ...] = ("table",)
+    pairs: str = ALL
+    where: tuple[str, ...] = ("test",)
+    paper: Lines = field(default_factory=dict)
+    beside: Lines = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    published: str | None = None
+    note: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> Lines:
+        """All lines, MCP's first."""
+        both = {**self.paper, **self.beside}
+        return {name: both[name] for name in sorted(both, key=lambda name: name != MCP)}
+
+
+def experiment_names() -> list[str]:
+    """Return the names of all experiments of the catalogue: the paper's tables, its figures, its appendices, others."""
+    found = [path.stem for path in FOLDER.glob("*.yaml")]
+    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+
+def read_experiment(name: str) -> Experiment:
+    """Read an experiment of the catalogue by its name, or from a YAML file of one's own.
+
+    >>> read_experiment("table1").source
+    'Table 1'
+
+    Raises
+    ------
+    SteepslopeError
+        If there is none of that name, or a field or line is unknown; the message has the closest name.
+    """
+    own = name.endswith((".yaml", ".yml"))
+    if not own:
+        require_known("experiment", name, [*experiment_names(), ALL])
+    path = Path(name) if own else FOLDER / f"{name}.yaml"
+    with located(name if own else path.name):
+        content = read_yaml(path)
+        for key in LISTS:
+            if not isinstance(content.get(key, []), list):
+                raise SteepslopeError(f"expected a list, found {content[key]!r}", key)
+        images = [one for where in content.get("where", ["test"]) for one in expanded(where)]
+        for one in images:
+            _require_images(one)
+        lines = {key: _lines(content.get(key, [])) for key in ("paper", "beside")}
+        return built(Experiment, {**content, **lines, "where": images, "name": path.stem}, "an experiment")
+
+
+def expanded(where: str) -> list[str]:
+    """Return the sets of images that a name with * stands for: the paper's corruptions, or our distortions.
+
+    >>> expanded("test"), len(expanded("corrupt:*:5")), len(expanded("corrupt:*:*")), expanded("distort:blur:*")
+    (['test'], 15, 75, ['distort:blur:0', 'distort:blur:1'])
+    """
+    if "*" not in where:
+        return [where]
+    if where.count(":") != 2:
+        raise SteepslopeError(f"expected SHIFT:KIND:SEVERITY, such as corrupt:*:5, found {where}", "where")
+    shift, kind, level = where.split(":")
+    require_known(f"shift of {where}:", shift, ALL_OF)
+    kinds, levels = ALL_OF[shift]
+    return [f"{shift}:{one}:{of}" for one in (kinds if kind == "*" else [kind])
+            for of in (levels if level == "*" else [level])]  # fmt: skip
+
+
+def _lines(entries: list[Any]) -> Lines:
+    """Return lines by name: an entry is a name in ``METHODS``, or one name with its settings."""
+    named = [entry if isinstance(entry, dict) else {str(entry): None} for entry in entries]
+    return {str(name): method_of(str(name), settings) for entry in named for name, settings in entry.items()}
+
+
+def _require_images(where: str) -> None:
+    """Raise unless a set of images is known, or is a shift of one corruption or distortion."""
+    if where.split(":")[0] in ("corrupt", "distort"):
+        parse_data(f"{where}/digits")  # the data play no part
+    else:
+        require_known("set of images", where, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))

@@ -1,0 +1,228 @@
+"""The figures of a comparison of losses, each drawn from plain arrays: losses, risk against coverage, sweeps.
+
+:mod:`steepslope.paper.outcomes` has the histograms. Every figure is as wide as a page; ``style.save`` writes it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.losses import cross_entropy, focal, steep_slope
+from steepslope.metrics.curves import RiskCoverage
+from steepslope.report.style import GREY, LINE_HEIGHT, PAGE_WIDTH, SMALL, Line, legend_below, lines, styled, wrapped
+
+Floats = NDArray[np.float64]
+SHOWN_LOGITS = np.linspace(-6, 6, 481)
+HIGHEST_LOSS = 8.0
+OUTCOME_OF_PANEL = {"correct prediction, o = 1": 1, "wrong prediction, o = 0": 0}
+POINTS = 500  # of a risk-coverage curve: more than the picture has dots
+FIRST_SHOWN = 0.1  # the coverage from which risks count for the axis
+PANEL_HEIGHT = 2.4  # inches
+WIDE = 2.2  # points, of an unbroken line: seen beside the dashes that cover it where two scores rank alike
+BESIDE_AXES = 0.65  # inches that the label and the numbers of a vertical axis need
+
+
+@styled()
+def loss_graphs(alphas: Sequence[tuple[float, float]] = ((1, 3), (2, 5)), gamma: float = 2.0) -> Figure:
+    """Draw the losses against the trust logit z, for correct and for wrong predictions (paper, Fig. 2b).
+
+    Cross entropy, the focal loss and the steep slope loss, this once for each (α⁺, α⁻). The vertical axis ends at 8:
+    above it the steep slope loss of wrong predictions goes on to its bound, exp(α⁻) − exp(−α⁻).
+
+    Parameters
+    ----------
+    alphas
+        Pairs of α⁺ and α⁻, each > 0.
+    gamma
+        The exponent of the focal loss, ≥ 0.
+
+    Raises
+    ------
+    SteepslopeError
+        If an α is not positive.
+    """
+    figure = Figure(figsize=(PAGE_WIDTH, 2.8), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    losses = _losses(alphas, gamma)
+    looks = lines(losses)
+    handles: dict[str, Artist] = {}
+    for axes, (title, outcome) in zip(panels, OUTCOME_OF_PANEL.items(), strict=True):
+        for name, values in losses.items():
+            look = looks[name]
+            (handles[name],) = axes.plot(SHOWN_LOGITS, values[outcome], color=look.color, linestyle=look.dashes)
+        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.set(title=title, xlabel="trust logit z", xlim=(SHOWN_LOGITS[0], SHOWN_LOGITS[-1]), ylim=(0, HIGHEST_LOSS))
+    panels[0].set_ylabel("loss")
+    legend_below(figure, handles)
+    return figure
+
+
+def _losses(alphas: Sequence[tuple[float, float]], gamma: float) -> dict[str, tuple[Floats, Floats]]:
+    """Return by name the values of each loss at the shown logits, for wrong and for correct predictions."""
+    z = torch.from_numpy(SHOWN_LOGITS)
+    targets = torch.zeros_like(z), torch.ones_like(z)
+    wrong, correct = targets
+    found = {
+        "cross entropy": (cross_entropy(z, wrong), cross_entropy(z, correct)),
+        f"focal, γ = {gamma:g}": (focal(z, wrong, gamma=gamma), focal(z, correct, gamma=gamma)),
+    }
+    for positive, negative in alphas:
+        values = [steep_slope(z, target, alpha_pos=positive, alpha_neg=negative) for target in targets]
+        found[f"steep slope, α⁺ = {positive:g}, α⁻ = {negative:g}"] = values[0], values[1]
+    return {name: (of_wrong.numpy(), of_correct.numpy()) for name, (of_wrong, of_correct) in found.items()}
+
+
+@styled()
+def risk_coverage_grid(panels: Mapping[str, Mapping[str, RiskCoverage]]) -> Figure:
+    """Draw the selective risk at each coverage, a panel a key and a line a score (paper, Fig. 4a and Appendix E).
+
+    A score looks alike in all panels. The dotted line is the risk of accepting all. The vertical axis of each panel
+    reaches to the highest risk from a coverage of 10 % on: at a lower one few predictions are accepted, so that a
+    single error can double the risk; what is higher there leaves the picture at the top.
+
+    Parameters
+    ----------
+    panels
+        By the title of a panel, the curves by the name of their score.
+
+    Raises
+    ------
+    SteepslopeError
+        If there is no panel, or a panel without curves.
+    """
+    if not panels or not all(panels.values()):
+        raise SteepslopeError("risk_coverage_grid: expected panels with at least one curve each, found none")
+    looks = lines(name for curves in panels.values() for name in curves)
+    figure, grid = _two_a_row(len(panels))
+    handles: dict[str, Artist] = {}
+    for axes, (title, curves) in zip(grid, panels.items(), strict=True):
+        handles |= _risk_panel(axes, curves, looks)
+        axes.set(title=_fitted(title, axes), xlabel="coverage (%)", ylabel="selective risk (%)", xlim=(0, 100))
+    legend_below(figure, {name: handles[name] for name in looks} | {"risk of accepting all": handles[""]})
+    return figure
+
+
+def _risk_panel(axes: Axes, curves: Mapping[str, RiskCoverage], looks: Mapping[str, Line]) -> dict[str, Artist]:
+    """Draw the curves of a panel; return the lines by name, and by "" that of the overall risk."""
+    handles: dict[str, Artist] = {}
+    highest = 0.0
+    for name, curve in curves.items():
+        thin = curve.thinned(POINTS)
+        look = looks[name]
+        style = {"color": look.color, "linestyle": look.dashes, "linewidth": WIDE if look.dashes == "-" else None}
+        (handles[name],) = axes.plot(100 * thin.coverage, 100 * thin.risk, **style)
+        highest = max(highest, float(100 * thin.risk[thin.coverage >= FIRST_SHOWN].max()))
+    for overall in {float(100 * curve.risk[-1]) for curve in curves.values()}:
+        handles[""] = axes.axhline(overall, color=GREY, linewidth=0.9, linestyle=":", zorder=1)
+    axes.set_ylim(0, 1.08 * highest or 1)
+    return handles
+
+
+@dataclass(frozen=True, eq=False)
+class SweepPanel:
+    """What changes as one setting is varied.
+
+    Attributes
+    ----------
+    title
+        Stands above the panel; may be empty.
+    x
+        The values of the setting, float (m,).
+    series
+        By name, what was measured: float (seeds, m), NaN where a run is missing.
+    chosen
+        The value that was chosen, or None.
+    xlabel, ylabel
+        The names of the setting and of what was measured, with units.
+    """
+
+    title: str
+    x: Floats
+    series: Mapping[str, Floats]
+    chosen: float | None
+    xlabel: str
+    ylabel: str
+
+    def __post_init__(self) -> None:
+        for name, values in self.series.items():
+            if values.ndim != 2 or values.shape[1] != len(self.x) or len(values) == 0:
+                raise SteepslopeError(f"expected (seeds, {len(self.x)}) values, found {values.shape}", name)
+
+
+@styled()
+def sweep(curves: Sequence[SweepPanel]) -> Figure:
+    """Draw what a setting changes: a line for the mean over seeds, a band from the lowest to the highest (Fig. 4b, c).
+
+    A dashed line shows the chosen value. A series looks alike in all panels.
+
+    Raises
+    ------
+    SteepslopeError
+        If there is no panel, or a panel without series.
+    """
+    if not curves or not all(panel.series for panel in curves):
+        raise SteepslopeError("sweep: expected panels with at least one series each, found none")
+    looks = lines(name for panel in curves for name in panel.series)
+    figure, grid = _two_a_row(len(curves))
+    handles: dict[str, Artist] = {}
+    for axes, panel in zip(grid, curves, strict=True):
+        for name, values in panel.series.items():
+            handles[name] = _band(axes, panel.x, values, looks[name])
+        ylabel = wrapped(panel.ylabel, PANEL_HEIGHT - 0.6)
+        more = ylabel.count("\n") * LINE_HEIGHT
+        axes.set(title=_fitted(panel.title, axes, more), xlabel=_fitted(panel.xlabel, axes, more), ylabel=ylabel)
+        if panel.chosen is not None:
+            _mark_chosen(axes, panel.chosen)
+    legend_below(figure, handles)
+    return figure
+
+
+def _band(axes: Axes, x: Floats, values: Floats, look: Line) -> Artist:
+    """Draw the mean and the range over seeds; where no seed has a value, there is a gap."""
+    present = np.ma.masked_invalid(values)
+    mean, low, high = (found.filled(np.nan) for found in (present.mean(0), present.min(0), present.max(0)))
+    axes.fill_between(x, low, high, color=look.color, alpha=0.2, linewidth=0)
+    (line,) = axes.plot(x, mean, color=look.color, linestyle=look.dashes, marker=look.marker)
+    return line
+
+
+def _mark_chosen(axes: Axes, chosen: float) -> None:
+    """Draw a dashed line with its value, in room made for it above the curves, where the axis has no numbers."""
+    bottom, top = axes.get_ylim()
+    axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= top])
+    axes.set_ylim(bottom, top + 0.15 * (top - bottom))
+    axes.axvline(chosen, color=GREY, linewidth=0.9, linestyle="--", zorder=1)
+    left, right = axes.get_xlim()
+    to_the_right = chosen < (left + right) / 2
+    axes.annotate(
+        f"chosen: {chosen:g}",
+        (chosen, 0.99),
+        (3 if to_the_right else -3, 0),
+        xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points",
+        ha="left" if to_the_right else "right",
+        va="top",
+        fontsize=SMALL,
+        color=GREY,
+    )
+
+
+def _two_a_row(count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure as wide as a page, and ``count`` panels in it."""
+    columns = min(2, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(PAGE_WIDTH, PANEL_HEIGHT * rows + 0.5), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
+
+
+def _fitted(text: str, axes: Axes, more: float = 0.0) -> str:
+    """Return text in lines no wider than the panel, whose vertical axis needs so many inches more than usual."""
+    columns = axes.get_gridspec().ncols  # type: ignore[union-attr]
+    return wrapped(text, PAGE_WIDTH / columns - BESIDE_AXES - more)

@@ -1,0 +1,225 @@
+"""What goes to an actor and what comes back, and the actor: a gate and its nets, loaded once, that make parts.
+
+The decisions on a data set's images, made by actors of a cluster; this process alone writes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from steepslope.data.images import Dataset, Divisible
+from steepslope.errors import SteepslopeError, explained
+from steepslope.extraction.shards import Shards
+from steepslope.files.progress import Notice, bar, silent
+from steepslope.gate import Gate
+from steepslope.gate.live import LiveNets
+from steepslope.predict.cluster_session import session
+from steepslope.predict.options import ClusterOptions, PredictOptions
+from steepslope.predict.parts import FromImages, GroupOf, Made
+
+Row = dict[str, Any]  # of Ray Data's tables, which hold one part a row
+Block = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Equipment:
+    """What an actor needs for any part: gate, nets and options; ``source`` is the data set's name, for errors."""
+
+    gate: Gate
+    live: LiveNets
+    source: str
+    options: PredictOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One part: its images alone, the number of the first in the whole data set, their batches, and their groups."""
+
+    name: str
+    first: int
+    data: Dataset
+    batches: list[list[int]]
+    groups: GroupOf | None
+
+
+def tasks(images: FromImages, shards: Shards) -> list[Task]:
+    """Return a task a part, with neighbouring rows of a data set of which parts can be taken.
+
+    Raises
+    ------
+    SteepslopeError
+        If parts of the data set cannot be sent alone.
+    """
+    data = images.data
+    if not isinstance(data, Divisible):
+        expected = "expected images in files (images:, imagefolder:, wds: or paths:)"
+        raise SteepslopeError(f"{expected}, found {images.source}, which only one machine can read", "engine")
+    return [_task(images, data, path, batches) for path, batches in shards.items()]
+
+
+def _task(images: FromImages, data: Divisible, path: Path, batches: list[list[int]]) -> Task:
+    first, last = batches[0][0], batches[-1][-1]
+    part = data.subset(np.arange(first, last + 1))
+    groups = None
+    if images.groups is not None:
+        groups = {name: images.groups[name] for name in map(str, part.ids) if name in images.groups}
+    return Task(path.name, first, part, [[row - first for row in batch] for batch in batches], groups)
+
+
+class Actor:
+    """An actor of Ray Data: made once a process with a reference to its equipment, then called with a task at a time.
+
+    What users are told, an error of theirs or a notice, comes back as data.
+    """
+
+    def __init__(self, equipment: Any) -> None:
+        import ray
+
+        found: Equipment = ray.get(equipment)
+        self.name = uuid.uuid4().hex  # of this life: one that is started again has another
+        self.notices: list[str] = []
+        self.error: SteepslopeError | None = None
+        nothing: Any = None
+        self.images = FromImages(found.gate, found.live, nothing, found.source, found.options)
+        try:
+            self.engines = self.images.engines(self.notices.append)
+        except SteepslopeError as error:
+            self.error = error
+
+    def __call__(self, block: Block) -> Block:
+        """Make the parts of a block, which has one."""
+        made = [self._made(pickle.loads(content)) for content in block["task"]]
+        return {name: [one[name] for one in made] for name in made[0]}
+
+    def _made(self, task: Task) -> Row:
+        row = {"name": task.name, "actor": self.name, "table": b"", "error": "", "notice": "\n".join(self.notices)}
+        self.notices.clear()
+        try:
+            if self.error is not None:
+                raise self.error
+            images = replace(self.images, data=task.data, groups=task.groups, first=task.first)
+            ((_, table),) = images.made({Path(task.name): task.batches}, self.engines)
+        except SteepslopeError as error:
+            return {**row, "error": str(error)}
+        return {**row, "table": packed(table)}
+
+
+def packed(table: Any) -> bytes:
+    """Return a table as bytes, with its columns and types as they are."""
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(stream.getvalue())
+
+
+def unpacked(content: bytes) -> Any:
+    """Return the table that :func:`packed` made bytes of."""
+    with pa.ipc.open_stream(content) as reader:
+        return reader.read_all()
+
+
+IN_FLIGHT = 2  # parts an actor: while it makes one, the next is on its way
+
+
+class Notices:
+    """What users are told of a run: each notice of an actor once, and that an actor had to be started again."""
+
+    def __init__(self, actors: int, notice: Notice) -> None:
+        self.most, self.notice = actors, notice
+        self.lines: set[str] = set()
+        self.actors: set[str] = set()
+
+    def pass_on(self, row: Row) -> None:
+        """Tell what comes with the rows of a part, unless it was told before."""
+        self.actors.add(row["actor"])
+        for line in row["notice"].splitlines():
+            if line not in self.lines:
+                self.notice(line)
+            self.lines.add(line)
+        if len(self.actors) > self.most:
+            self.notice("an actor died, and was started again; its parts are made once more")
+            self.most = len(self.actors)
+
+
+@dataclass(frozen=True, eq=False)
+class FromCluster:
+    """The parts of ``images``, each made by some actor, in the order in which they are done.
+
+    An actor that dies is started again, and its parts are made once more: a part is what comes back of it, so none
+    comes twice, and which actor made it, or how often it was tried, changes nothing.
+    """
+
+    images: FromImages
+    cluster: ClusterOptions
+
+    @property
+    def gate(self) -> Gate:
+        """The gate that decides."""
+        return self.images.gate
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides the rows: nothing of the cluster."""
+        return self.images.key()
+
+    def all(self, folder: Path) -> list[Path]:
+        """Return the files of all parts, in order."""
+        return self.images.all(folder)
+
+    def missing(self, folder: Path, notice: Notice = silent) -> Made:
+        """Yield the parts that are not in the folder yet, with their rows."""
+        parts = tasks(self.images, self.images.missing_shards(folder))
+        if not parts:
+            return
+        sizes = {part.name: len(part.data) for part in parts}
+        with session(self.cluster) as room, bar() as progress:
+            task = progress.add_task(f"extracting {self.images.source}", total=sum(sizes.values()))
+            actors = min(self.cluster.actors or room, len(parts))
+            notices = Notices(actors, notice)
+            for row in self._rows(parts, actors):
+                notices.pass_on(row)
+                if row["error"]:
+                    raise SteepslopeError(row["error"])
+                yield folder / row["name"], unpacked(row["table"])
+                progress.advance(task, sizes[row["name"]])
+
+    def _rows(self, parts: list[Task], actors: int) -> Iterator[Row]:
+        """Yield what the actors make of the parts."""
+        found = iter(self._data_set(parts, actors).iter_rows())
+        while True:
+            with explained("the cluster failed", "engine ray", longest=300):
+                row = next(found, None)
+            if row is None:
+                return
+            yield row
+
+    def _data_set(self, parts: list[Task], actors: int) -> Any:
+        """Return Ray Data's plan, which begins when it is read: a block a part, and a call of an actor a block."""
+        import ray
+
+        images, options = self.images, self.cluster
+        with explained("the gate and its nets cannot be sent to actors", "engine ray", longest=300):
+            equipment = ray.put(Equipment(images.gate, images.live, images.source, images.options))
+        rows = [{"task": pickle.dumps(part)} for part in parts]
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        data_set = ray.data.from_items(rows, override_num_blocks=len(rows))
+        with warnings.catch_warnings():  # without a limit, an image that kills its process would do so for ever
+            warnings.filterwarnings("ignore", ".*ray_remote_args")
+            return data_set.map_batches(
+                Actor,
+                batch_size=1,
+                compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=IN_FLIGHT),
+                fn_constructor_args=(equipment,),
+                num_cpus=options.cpus,
+                num_gpus=options.gpus or None,
+                max_restarts=-1,
+                max_task_retries=options.retries,
+            )

@@ -1,0 +1,210 @@
+"""A long table of decisions in parts: what the parts are, and how the images, or outputs, of each become its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from steepslope.classifiers.classifier import Classifier
+from steepslope.data.images import Dataset
+from steepslope.errors import SteepslopeError
+from steepslope.extraction.engine import Engine, on_backend
+from steepslope.extraction.machines import single_device
+from steepslope.extraction.options import ExtractionOptions
+from steepslope.extraction.shards import Parts, Shards, plan, run_shards
+from steepslope.files.artifact import stamp_of
+from steepslope.files.progress import Notice, bar, silent
+from steepslope.gate import Gate
+from steepslope.gate.decisions import REVIEW
+from steepslope.gate.live import AUXILIARY, LiveNets
+from steepslope.outputs.reading import ReadingOptions
+from steepslope.outputs.streaming import stream
+from steepslope.outputs.texts import EMPTY
+from steepslope.predict.options import PredictOptions
+
+ENDING = ".parquet"
+ERROR = "error"
+FINGERPRINT = "fingerprint"  # of the images, in the key
+GroupOf = Mapping[str, str]  # id -> group
+Part = tuple[Path, Any]  # the file of a part, and its rows
+Made = Generator[Part]  # to be closed where it is not read to its end
+
+
+@dataclass(frozen=True, eq=False)
+class FromImages:
+    """The decisions on the images of a data set, ``source``; a part is some neighbouring images.
+
+    ``first`` is the number that the data set's first row has in the whole, where it is a part of one.
+    """
+
+    gate: Gate
+    live: LiveNets
+    data: Dataset
+    source: str
+    options: PredictOptions
+    groups: GroupOf | None = None
+    first: int = 0
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides the rows, beside gate and options."""
+        return {"data": self.source, FINGERPRINT: self.data.fingerprint()}
+
+    def missing(self, folder: Path, notice: Notice = silent) -> Made:
+        """Yield the parts that are not in the folder yet, with their rows."""
+        shards = self.missing_shards(folder)
+        if shards:
+            yield from self.made(shards, self.engines(notice))
+
+    def missing_shards(self, folder: Path) -> Shards:
+        """Return the parts that are not in the folder yet, with their images in batches."""
+        return {path: some for path, some in self._plan(folder).items() if not path.exists()}
+
+    def engines(self, notice: Notice = silent) -> list[Engine]:
+        """Return the nets on this process's device: the classifier, and the auxiliary backbone if there is one."""
+        fabric, live = single_device(self.live.options.precision), self.live
+        nets = [(live.classifier, live.options)]
+        nets += [] if live.auxiliary is None else [(live.auxiliary, live.of_auxiliary)]
+        return [_engine(net, self._options(options), fabric, notice) for net, options in nets]
+
+    def made(self, shards: Shards, engines: Sequence[Engine]) -> Made:
+        """Yield parts with their rows, as the nets make them; a bar counts the images."""
+        runs = [
+            run_shards(shards, engine, self.data, self.source, shown=engine is engines[0], first=self.first)
+            for engine in engines
+        ]
+        for (path, parts), *others in zip(*runs, strict=True):
+            yield path, self._rows(parts, [one for _, one in others])
+
+    def all(self, folder: Path) -> list[Path]:
+        """Return the files of all parts, in order."""
+        return list(self._plan(folder))
+
+    def _plan(self, folder: Path) -> Shards:
+        return plan(self.data, self._options(self.live.options), folder, ENDING)
+
+    def _options(self, of_net: ExtractionOptions) -> ExtractionOptions:
+        given = self.options
+        return replace(
+            of_net, batch_size=given.batch_size, workers=given.workers, shard_rows=given.shard_rows,
+            backend=given.backend, on_error="skip" if given.on_error == "keep" else "stop",
+        )  # fmt: skip
+
+    def _rows(self, parts: Parts, others: Sequence[Parts]) -> Any:
+        """Return the rows of a part: those of its images, and of those that a net could not be given, in order."""
+        failed = {row: reason for one in (*others, parts) for batch, _ in one for row, reason in batch.failed}
+        rows = [row for row in _read(parts) if row not in failed]
+        tables = [self._decided(rows, parts, others)] if rows else []
+        if failed:
+            tables.append(_unreadable([str(self.data.ids[row]) for row in failed], list(failed.values())))
+        together = pa.concat_tables(tables, promote_options="default")
+        order = np.argsort([*rows, *failed], kind="stable")
+        keeps = self.options.on_error == "keep"
+        if keeps and ERROR not in together.column_names:
+            together = together.append_column(ERROR, pa.nulls(len(together), pa.string()))
+        return together.take(pa.array(order))
+
+    def _decided(self, rows: list[int], parts: Parts, others: Sequence[Parts]) -> Any:
+        arrays = _joined(parts, rows)
+        for one in others:
+            arrays[AUXILIARY] = _joined(one, rows)["features"]
+        ids = self.data.ids
+        arrays["ids"] = np.array([str(ids[row]) for row in rows])
+        groups = None if self.groups is None else groups_by_id(self.groups, arrays["ids"])
+        outputs = self.live.as_outputs(arrays)
+        gate = self.gate.seeing(self.data)
+        return gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain).table()
+
+
+@dataclass(frozen=True, eq=False)
+class FromOutputs:
+    """The decisions on the rows of a folder or file of outputs; a part is a block of rows."""
+
+    gate: Gate
+    path: Path
+    reading: ReadingOptions
+    options: PredictOptions
+    groups: GroupOf | None = None
+    column: str | None = None
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides the rows, beside gate and options."""
+        return {"outputs": stamp_of(self.path), "reading": asdict(self.reading), "column": self.column}
+
+    def missing(self, folder: Path, notice: Notice = silent) -> Made:
+        """Yield the parts that are not in the folder yet, with their rows."""
+        with bar() as progress:
+            task = progress.add_task(f"judging {self.path}", total=None)
+            for number, block in enumerate(stream(self.path, self.reading, self.column)):
+                path = folder / f"{number:010d}{ENDING}"
+                if not path.exists():
+                    ids = block.outputs.require("ids")
+                    groups = _named(block.column) if self.groups is None else groups_by_id(self.groups, ids)
+                    found = self.gate.decide(block.outputs, groups, top=self.options.top, explain=self.options.explain)
+                    yield path, found.table()
+                progress.advance(task, len(block.outputs))
+
+    def all(self, folder: Path) -> list[Path]:
+        """Return the files of all parts, in order."""
+        return sorted(folder.glob(f"*{ENDING}"))
+
+
+class Source(Protocol):
+    """What decisions come from, in parts."""
+
+    @property
+    def gate(self) -> Gate:
+        """The gate that decides."""
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides the rows, beside gate and options."""
+
+    def missing(self, folder: Path, notice: Notice = silent) -> Made:
+        """Yield the parts that are not in the folder yet, in any order, with their rows."""
+
+    def all(self, folder: Path) -> list[Path]:
+        """Return the files of all parts, in order."""
+
+
+def _named(column: NDArray[Any] | None) -> NDArray[np.str_] | None:
+    """Return the groups in a column by the names that they have where a gate is calibrated: that of empty cells."""
+    return None if column is None else np.where(column == "", EMPTY, column).astype(np.str_)
+
+
+def groups_by_id(groups: GroupOf, ids: NDArray[Any]) -> NDArray[np.str_]:
+    """Return the group of each row, (m,); raise for an id that has none."""
+    missing = [str(name) for name in ids if str(name) not in groups]
+    if missing:
+        raise SteepslopeError(f"expected a group for each id, found none for {missing[0]!r}", "groups")
+    return np.array([groups[str(name)] for name in ids])
+
+
+def _engine(classifier: Classifier, options: ExtractionOptions, fabric: Any, notice: Notice) -> Engine:
+    return Engine.on(on_backend(classifier, options, fabric, notice), options, fabric)
+
+
+def _read(parts: Parts) -> list[int]:
+    return [row for batch, _ in parts for row in batch.rows]
+
+
+def _joined(parts: Parts, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of some of the rows; one net may take an image that another cannot."""
+    names, kept = next(some for _, some in parts if some), np.isin(_read(parts), rows)
+    return {name: np.concatenate([some[name] for _, some in parts if some])[kept] for name in names}
+
+
+def _unreadable(ids: Sequence[str], reasons: Sequence[str]) -> Any:
+    """Return the rows of images that cannot be read: not accepted, with the reason."""
+    return pa.table(
+        {
+            "id": pa.array(ids, pa.string()),
+            "accepted": pa.array([False] * len(ids)),
+            "decision": pa.array([REVIEW] * len(ids), pa.string()),
+            ERROR: pa.array(reasons, pa.string()),
+        }
+    )

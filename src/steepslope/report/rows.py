@@ -1,0 +1,242 @@
+"""From confidences to rows: a score's metrics, their intervals and differences to MCP, and what a gate would do."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from steepslope.metrics.curves import Ranking, RiskCoverage, rank_rows
+from steepslope.metrics.groups import GroupRisk, Groups, group_risks
+from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample_all, values_of
+from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
+from steepslope.metrics.paper import PAPER_METRICS, cut_of, float32_sigmoid
+from steepslope.metrics.selective import Confusion, OperatingPoint, confusion_of, threshold_at_risk_of
+from steepslope.outputs import ClassifierOutputs
+from steepslope.report.confidences import BASELINE, HandedOver, Predictions, Scored
+from steepslope.theory import decision_probability
+
+COVERAGES = tuple(OperatingPoint("coverage", percent) for percent in range(50, 100, 5))
+RISKS = tuple(OperatingPoint("risk", percent) for percent in (1, 2, 5, 10))
+PAPER_CUT = decision_probability(1.0, 3.0)
+CURVE_POINTS = 2_000
+VS_BEST = ("auc", "aurc")
+AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
+Drawn = Resampled[str | OperatingPoint]
+
+
+@dataclass(frozen=True, eq=False)
+class BestSingle:
+    """The best of the single scores in a table, by AURC, and an oracle's paired differences to it, by metric."""
+
+    score: str
+    differences: dict[str, Difference]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the score's name, and the differences under the metrics' names; what is undefined is null."""
+        return {"score": self.score, **{name: nan_to_none(one) for name, one in self.differences.items()}}
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """All that is known of one score's confidences: the metrics, and what a gate would do.
+
+    ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``vs_best_single`` compares an
+    oracle with the best single score, None where there is none but MCP. ``lacking`` is the number of bootstrap
+    replicates without an error, or without a correct prediction; ``units`` is the number of rows, or of clusters,
+    that hold an error, or a correct prediction, whichever is smaller; ``clusters`` that of the clusters which were
+    resampled, None where rows were. ``risk_at_coverage``, ``coverage_at_risk`` and ``threshold_at_risk``, from which
+    confidence on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each
+    probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
+    ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are
+    empty where they were not wanted. ``handed_over``, ``standardised``, ``fit_rows`` and ``natural_cut`` are those of
+    :class:`Scored`.
+    """
+
+    name: str
+    loss: str | None
+    n: int
+    metrics: dict[str, Estimate]
+    vs_mcp: dict[str, Difference] | None
+    lacking: int
+    units: int
+    clusters: int | None
+    risk_at_coverage: dict[int, Estimate]
+    coverage_at_risk: dict[int, Estimate]
+    threshold_at_risk: dict[int, float]
+    confusion: Confusion | None
+    cuts: dict[float, dict[str, float]]
+    curve: RiskCoverage
+    separability: dict[str, float]
+    groups: list[GroupRisk]
+    paper: dict[str, float]
+    vs_best_single: BestSingle | None = None
+    handed_over: HandedOver | None = None
+    standardised: bool = False
+    fit_rows: int = 0
+    natural_cut: float | None = None
+
+    @property
+    def delta_auc(self) -> Difference:
+        """The paired difference of the AUC to MCP's."""
+        undefined = Difference(value=np.nan, low=np.nan, high=np.nan, p=np.nan)
+        return undefined if self.vs_mcp is None else self.vs_mcp["auc"]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as ``metrics.json`` holds it; what is undefined is null."""
+        estimates: dict[str, Estimate] = {**self.metrics, "delta_auc_vs_mcp": self.delta_auc}
+        return {
+            "score": self.name,
+            "loss": self.loss,
+            "n": self.n,
+            **{name: nan_to_none({key: one[key] for key in BOUNDS}) for name, one in estimates.items()},
+            "replicates_lacking_a_class": self.lacking,
+            "vs_mcp": {name: nan_to_none(one) for name, one in (self.vs_mcp or {}).items()},
+            "vs_best_single": None if self.vs_best_single is None else self.vs_best_single.as_json(),
+            "handed_over": None if self.handed_over is None else self.handed_over.part,
+            "standardised": self.standardised,
+            "fit_rows": self.fit_rows,
+        }
+
+    def details_as_json(self) -> dict[str, Any]:
+        """Return the row as ``details.json`` holds it; what is undefined is null."""
+        return {
+            "score": self.name,
+            "risk_at_coverage": {key: nan_to_none(one) for key, one in self.risk_at_coverage.items()},
+            "coverage_at_risk": {key: nan_to_none(one) for key, one in self.coverage_at_risk.items()},
+            "threshold_at_risk": {key: json_number(one) for key, one in self.threshold_at_risk.items()},
+            "confusion": self.confusion,
+            "natural_cut": self.natural_cut,
+            "cuts": {f"{cut:.3f}": nan_to_none(one) for cut, one in self.cuts.items()},
+            "separability": nan_to_none(self.separability),
+            "groups": [nan_to_none(asdict(one)) for one in self.groups],
+            "paper": nan_to_none(self.paper),
+        }
+
+
+def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with None for NaN, which JSON does not have."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
+def json_number(value: float) -> float | str | None:
+    """Return what JSON can hold of a number: None for NaN, and text for what is infinite.
+
+    >>> json_number(0.5), json_number(float("nan")), json_number(float("-inf"))
+    (0.5, None, '-inf')
+    """
+    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+
+
+def table_rows(
+    scored: Sequence[Scored],
+    predictions: Predictions,
+    *,
+    groups: Groups | None = None,
+    paper: bool = False,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    clusters: ArrayLike | None = None,
+) -> list[Row]:
+    """Evaluate all on the same resamples of the rows; if MCP is the first, the others are compared with it.
+
+    Oracles are also compared with the best single score among those given.
+
+    TPR and TNR are also taken at the cuts of :func:`cuts_of`. ``groups`` and ``paper`` add the groups and the paper's
+    variants. Whole ``clusters``, labels (n,), are resampled where they are given.
+    """
+    cuts = cuts_of(scored)
+    separability = {name: metric.function for name, metric in SEPARABILITY.items()}
+    rows: list[Row] = []
+    drawn: list[Drawn] = []
+    baseline: Drawn | None = None
+    for one, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
+        arrays = one.confidence, predictions.is_correct
+        baseline = resampled if one.name == BASELINE else baseline
+        estimates = resampled.estimates()
+        served = None if one.only_ranks else groups
+        differences = None if baseline is None else resampled.minus(baseline)
+        row = Row(
+            name=one.name,
+            loss=one.loss,
+            n=ranking.n,
+            metrics={name: estimates[name] for name in METRICS},
+            vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
+            lacking=resampled.lacking,
+            units=resampled.units,
+            clusters=resampled.clusters,
+            risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
+            coverage_at_risk={point.percent: estimates[point] for point in RISKS},
+            threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
+            confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
+            cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
+            curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
+            separability=values_of(separability, *arrays),
+            groups=[] if served is None else group_risks(*arrays, served.codes, one.cut(), names=served.names),
+            paper=_paper_values(one, predictions) if paper else {},
+            handed_over=one.handed_over,
+            standardised=one.standardised,
+            fit_rows=one.fit_rows,
+            natural_cut=one.natural_cut,
+        )
+        rows.append(row)
+        drawn.append(resampled)
+    return _with_best_single(rows, drawn)
+
+
+def _resampled(
+    scored: Sequence[Scored], predictions: Predictions, bootstrap: int, seed: int, clusters: ArrayLike | None
+) -> Iterator[tuple[Scored, Ranking, Drawn]]:
+    """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
+    for start in range(0, len(scored), AT_ONCE):
+        some = scored[start : start + AT_ONCE]
+        tables = [(rank_rows(one.confidence, predictions.is_correct), _measures(one)) for one in some]
+        for one, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
+            rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
+            yield one, rows.ranking(), resampled
+
+
+def cuts_of(scored: Sequence[Scored]) -> list[float]:
+    """Return the probabilities at which all are cut: ½, and where any oracle's loss cuts, to three decimals.
+
+    The steep slope loss cuts at η = α⁻/(α⁺+α⁻). Where no oracle has a cut of its own, there is that of α⁺ = 1, α⁻ = 3.
+    """
+    natural = [one.natural_cut for one in scored if one.natural_cut is not None] or [PAPER_CUT]
+    return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
+
+
+def _with_best_single(rows: list[Row], drawn: Sequence[Drawn]) -> list[Row]:
+    """Compare oracles, which have a loss, with the single score of least AURC; not if MCP is the only one."""
+    single = [place for place, row in enumerate(rows) if row.loss is None]
+    if not any(rows[place].name != BASELINE for place in single):
+        return rows
+    best = min(single, key=lambda place: rows[place].metrics["aurc"]["value"])
+
+    def compared(place: int) -> BestSingle:
+        differences = drawn[place].minus(drawn[best])
+        return BestSingle(rows[best].name, {name: differences[name] for name in VS_BEST})
+
+    return [row if row.loss is None else replace(row, vs_best_single=compared(i)) for i, row in enumerate(rows)]
+
+
+def _measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
+    """Return the metrics by name, and the risk or coverage of each operating point by that point."""
+    measures = dict[str | OperatingPoint, Measure](measures_at(scored.cut(), scored.cut()).items())
+    measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
+    return measures
+
+
+def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
+    return values_of({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
+
+
+def _paper_values(scored: Scored, predictions: Predictions) -> dict[str, float]:
+    """Return the paper's variants, on float32 sigmoids where the score is a logit; TNR where there is a cut."""
+    confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
+    cut = np.nan
+    if isinstance(predictions, ClassifierOutputs) and scored.scale != "rank":
+        cut = cut_of(scored.loss, predictions.num_classes)
+    functions = {name: one.at(cut, cut) for name, one in PAPER_METRICS.items() if not (one.threshold and np.isnan(cut))}
+    return values_of(functions, confidence, predictions.is_correct)

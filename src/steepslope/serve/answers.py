@@ -1,0 +1,153 @@
+"""What the routes answer: a request is admitted, read, queued, run with others, and answered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from steepslope.export.file import IMAGES, Arrays, ArraySpec
+from steepslope.serve.batching import Batcher
+from steepslope.serve.bodies import Room, Seat, file_of, known_formats, picture_of, pixels_of, read_body
+from steepslope.serve.metrics import Metrics, Watch
+from steepslope.serve.options import ServeOptions
+from steepslope.serve.protocol import (
+    LikelyClass,
+    Verdict,
+    arrays_of,
+    parse_request,
+    response_of,
+    split_body,
+    wanted_outputs,
+)
+from steepslope.serve.served import HANDED_OVER, Rows, Served, channels_of, require_usable
+
+T = TypeVar("T")
+VERSION = "1"  # of the model, in the protocol
+HEADER_LENGTH = "Inference-Header-Content-Length"
+JSON, BYTES, FORM = "application/json", "application/octet-stream", "multipart/form-data"
+LARGE = 1 << 16  # bytes of a body that is read beside the event loop
+PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """An inference request that was read: its arrays of so many rows, and the outputs that it wants."""
+
+    id: str | None
+    arrays: Arrays
+    rows: int
+    wanted: list[tuple[ArraySpec, bool]]
+
+
+class Answers:
+    """A model with all that answers requests for it; ``close`` ends its threads after all that is queued."""
+
+    def __init__(self, served: Served, options: ServeOptions, watch: Watch | None = None) -> None:
+        self.served, self.options = served, options
+        self.room, self.metrics, self.formats = Room.of(options), Metrics(watch), known_formats()
+        self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
+        self.stopping = False
+        self.batcher = Batcher(
+            served, options.max_batch, options.max_wait / 1000, lambda: self.room.coming, self.metrics.of_batch
+        )
+
+    def close(self) -> None:
+        """Answer all that is queued, then end the threads."""
+        self.batcher.close()
+        self.readers.shutdown()
+
+    async def infer(self, request: Request) -> Response:
+        """Answer an inference request of the protocol."""
+        _require_media(request, (JSON, BYTES))
+        with self.room.seat() as seat:
+            body = await read_body(request, seat, self.options)
+            text, binary = split_body(body, request.headers.get(HEADER_LENGTH))
+            if len(text) > self.options.json_bytes:
+                raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes: use binary data")
+            seat.take(PARSED * len(text))
+            is_large = len(body) > LARGE
+            question = await self._beside(self._question, text, binary) if is_large else self._question(text, binary)
+            rows = await self._run(question.arrays, question.rows, 1, seat)
+            return self._response(question, rows)
+
+    async def predict(self, request: Request, top: int | None) -> Verdict:
+        """Answer with the decision on an encoded image."""
+        kind = _require_media(request, (BYTES, FORM, "image/"))
+        with self.room.seat() as seat:
+            body = await read_body(request, seat, self.options)
+            arrays = await self._beside(self._picture, body, kind, request.headers.get("content-type", ""))
+            seat.take(arrays[IMAGES].nbytes)
+            rows = await self._run(arrays, 1, min(top or 1, self.served.most_classes), seat)
+            return self._verdict(rows, top)
+
+    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run what takes long in another thread, so that the event loop goes on."""
+        return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
+
+    async def _run(self, arrays: Arrays, rows: int, top: int, seat: Seat) -> Rows:
+        seat.arrived()  # before it is queued: a batch never waits for a request that is in it
+        return await asyncio.wrap_future(self.batcher.submit(arrays, rows, top))
+
+    def _question(self, text: bytes, binary: bytes) -> Question:
+        request = parse_request(text)
+        arrays = arrays_of(request, binary, self.served.inputs)
+        rows = len(next(iter(arrays.values())))
+        if rows > self.options.max_rows:
+            raise HTTPException(413, f"expected at most {self.options.max_rows:,} rows, found {rows:,}")
+        if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > self.options.pixels:
+            raise HTTPException(413, f"expected images of at most {self.options.pixels:,} pixels, found more")
+        require_usable(arrays)
+        return Question(request.id, arrays, rows, wanted_outputs(request, self.served.outputs))
+
+    def _picture(self, body: bytes, kind: str, content_type: str) -> Arrays:
+        data = file_of(body, content_type) if kind == FORM else body
+        return {IMAGES: pixels_of(picture_of(data, self.options.pixels, self.formats), channels_of(self.served))}
+
+    def _response(self, question: Question, rows: Rows) -> Response:
+        head = {"model_name": self.options.name, "model_version": VERSION}
+        head |= {} if question.id is None else {"id": question.id}
+        body, length = response_of(head, rows.outputs, question.wanted)
+        if length is None:
+            return Response(body, media_type=JSON)
+        return Response(body, headers={HEADER_LENGTH: str(length)}, media_type=BYTES)
+
+    def _verdict(self, rows: Rows, top: int | None) -> Verdict:
+        assert rows.decision is not None
+        assert rows.top_labels is not None
+        assert rows.top_probability is not None
+        given = {name: array[0].item() for name, array in rows.outputs.items()}
+        likely = [
+            LikelyClass(label=self._name(label), probability=probability)
+            for label, probability in zip(rows.top_labels[0].tolist(), rows.top_probability[0].tolist(), strict=True)
+        ]
+        return Verdict(
+            label=self._name(given["label"]),
+            probability=given["probability"],
+            p_correct=given["p_correct"],
+            trust_logit=given["trust_logit"],
+            accepted=given["accepted"],
+            decision=str(rows.decision[0]),  # type: ignore[arg-type]
+            handed_over=given.get(HANDED_OVER),
+            top=None if top is None else likely[:top],
+        )
+
+    def _name(self, label: int) -> str | int:
+        classes = self.served.card.classes
+        return label if classes is None else classes[label]
+
+
+def _require_media(request: Request, known: tuple[str, ...]) -> str:
+    """Return the type of a body, application/octet-stream where none is told; 415 if it is none of those known."""
+    kind = request.headers.get("content-type", BYTES).partition(";")[0].strip().lower()
+    if not any(kind == one or (one.endswith("/") and kind.startswith(one)) for one in known):
+        expected = ", ".join(f"{one}*" if one.endswith("/") else one for one in known)
+        raise HTTPException(415, f"expected Content-Type {expected}, found {kind[:60]!r}")
+    return kind

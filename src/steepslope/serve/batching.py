@@ -1,0 +1,113 @@
+"""What arrives together is run together, in one thread of its own; a bad request never spoils its neighbours'."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from steepslope.errors import SteepslopeError
+from steepslope.export.file import Arrays
+from steepslope.serve.served import Rows, Served, finite
+
+Seen = Callable[[Sequence[Rows], float], None]  # is told the requests' rows of a batch, and the seconds that it took
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    """One request: its arrays, how many rows they have, and how many of the most probable classes are wanted."""
+
+    arrays: Arrays
+    rows: int
+    top: int
+    done: Future[Rows] = field(default_factory=Future)
+
+
+class Batcher:
+    """A thread that runs a model on jobs, up to ``max_batch`` rows at once.
+
+    A batch waits for up to ``max_wait`` seconds, but only while ``coming`` tells that other requests are being read.
+    ``seen`` is told of each batch; what goes wrong there is logged, and changes no answer.
+    """
+
+    def __init__(self, served: Served, max_batch: int, max_wait: float, coming: Callable[[], int], seen: Seen) -> None:
+        self.served, self.max_batch, self.max_wait, self.coming, self.seen = served, max_batch, max_wait, coming, seen
+        self.waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.left: Job | None = None
+        self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self.thread.start()
+
+    def submit(self, arrays: Arrays, rows: int, top: int = 1) -> Future[Rows]:
+        """Queue a job; its rows, or what is wrong with it, come later."""
+        job = Job(arrays, rows, top)
+        self.waiting.put(job)
+        return job.done
+
+    def close(self) -> None:
+        """Run all that is queued, then end the thread."""
+        self.waiting.put(None)
+        self.thread.join()
+
+    def _work(self) -> None:
+        while jobs := self._gather():
+            started = time.perf_counter()
+            found = self._run([job for job in jobs if job.done.set_running_or_notify_cancel()])
+            if found:
+                self._tell(found, time.perf_counter() - started)
+
+    def _gather(self) -> list[Job]:
+        """Return the jobs of the next batch; none at the end."""
+        first = self.left or self.waiting.get()
+        self.left = None
+        if first is None:
+            return []
+        jobs, rows, deadline = [first], first.rows, time.monotonic() + self.max_wait
+        while rows < self.max_batch:
+            job = self._within(deadline)
+            if job is None:
+                break
+            if rows + job.rows > self.max_batch:
+                self.left = job
+                break
+            jobs.append(job)
+            rows += job.rows
+        return jobs
+
+    def _within(self, deadline: float) -> Job | None:
+        """Return the next job that is there, or comes before the deadline while others are being read."""
+        wait = deadline - time.monotonic() if self.coming() else 0
+        try:
+            job = self.waiting.get(timeout=wait) if wait > 0 else self.waiting.get_nowait()
+        except queue.Empty:
+            return None
+        if job is None:
+            self.waiting.put(None)  # the end, for the next time
+        return job
+
+    def _run(self, jobs: list[Job]) -> list[Rows]:
+        """Answer some jobs, together if that works, else one by one; return what was found."""
+        if not jobs:
+            return []
+        try:
+            found = [finite(one) for one in self.served.run([job.arrays for job in jobs], max(job.top for job in jobs))]
+        except Exception as error:
+            if len(jobs) > 1:
+                return [rows for job in jobs for rows in self._run([job])]
+            if not isinstance(error, SteepslopeError):
+                LOGGER.exception("a request failed")
+            jobs[0].done.set_exception(error)
+            return []
+        for job, rows in zip(jobs, found, strict=True):
+            job.done.set_result(rows)
+        return found
+
+    def _tell(self, found: list[Rows], seconds: float) -> None:
+        try:
+            self.seen(found, seconds)
+        except Exception:
+            LOGGER.exception("what watches the decisions failed")

@@ -1,0 +1,375 @@
+"""The protocol's JSON bodies: what they have to be, checked and documented from one description each.
+
+Bodies of the Open Inference Protocol V2, JSON with or without binary data behind it, to arrays and back.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from steepslope.errors import SteepslopeError, require_known
+from steepslope.export.file import Arrays, ArraySpec, require_fitting
+
+EXAMPLE = 8  # pixels a side, where any will do
+Parameter = bool | int | float | str
+Parameters = dict[str, Parameter]
+Name = Annotated[str, Field(max_length=200)]
+Size = Annotated[int, Field(ge=0, le=2**31)]
+Data = Annotated[Any, WithJsonSchema({"type": ["array", "null"], "items": {}})]  # its numbers are NumPy's to check
+
+
+class Body(BaseModel):
+    """A JSON object whose fields have exactly the types that are told; unknown ones are ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class InputTensor(Body):
+    """A tensor of a request; ``data`` is flat or nested, and absent where the tensor is binary."""
+
+    name: Name
+    shape: list[Size] = Field(min_length=1, max_length=8)
+    datatype: str = Field(max_length=20)
+    parameters: Parameters = Field(default_factory=dict)
+    data: Data = None
+
+
+class WantedTensor(Body):
+    """An output that a request wants."""
+
+    name: Name
+    parameters: Parameters = Field(default_factory=dict)
+
+
+class InferRequest(Body):
+    """A request for inference."""
+
+    id: str | None = Field(default=None, max_length=1000)
+    parameters: Parameters = Field(default_factory=dict)
+    inputs: list[InputTensor] = Field(min_length=1, max_length=64)
+    outputs: list[WantedTensor] | None = Field(default=None, max_length=64)
+
+
+def infer_schema(inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the JSON schema of a request, with the names and types of a model's inputs, and an example of zeros."""
+    whole = InferRequest.model_json_schema()
+    tensors = whole.pop("$defs")
+    whole["properties"]["inputs"]["items"] = tensor = tensors["InputTensor"]
+    whole["properties"]["outputs"]["anyOf"][0]["items"] = tensors["WantedTensor"]
+    for name in ("name", "datatype"):
+        tensor["properties"][name]["enum"] = list(dict.fromkeys(one[name] for one in inputs))
+    shapes = [
+        [1 if axis == 0 else EXAMPLE if size < 0 else size for axis, size in enumerate(one["shape"])] for one in inputs
+    ]
+    zeros = [
+        {"name": one["name"], "datatype": one["datatype"], "shape": shape, "data": [0] * math.prod(shape)}
+        for one, shape in zip(inputs, shapes, strict=True)
+    ]
+    return {**whole, "examples": [{"inputs": zeros}]}
+
+
+class OutputTensor(Body):
+    """A tensor of an answer."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: Parameters | None = None
+    data: Data = None
+
+
+class InferResponse(Body):
+    """An answer; ``id`` is the request's own."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]
+
+
+class TensorMetadata(Body):
+    """An array that a model takes or gives; −1 stands for any size."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(Body):
+    """What a model takes, gives and promises."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+    parameters: dict[str, Any]
+
+
+class ServerMetadata(Body):
+    """What the server is, and which extensions of the protocol it has."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class Live(Body):
+    """Whether the server lives."""
+
+    live: bool
+
+
+class Ready(Body):
+    """Whether the server, or the model, takes requests."""
+
+    ready: bool
+
+
+class ModelReady(Ready):
+    """Whether a model takes requests."""
+
+    name: str
+
+
+class Failure(Body):
+    """Why a request was not answered, on one line."""
+
+    error: str
+
+
+class LikelyClass(Body):
+    """One of the most probable classes."""
+
+    label: str | int
+    probability: float
+
+
+class Verdict(Body):
+    """What to do with the prediction of an image.
+
+    ``label`` is the class's name, or its number where classes have none; ``probability`` is the classifier's own;
+    ``p_correct`` is the estimated probability that the label is right; ``trust_logit`` is what ranks.
+    """
+
+    label: str | int
+    probability: float
+    p_correct: float
+    trust_logit: float
+    accepted: bool
+    decision: Literal["accept", "review", "reject"]
+    handed_over: float | None = None
+    top: list[LikelyClass] | None = None
+
+
+class About(Body):
+    """What this server is, for who comes across it."""
+
+    name: str
+    version: str
+    model: str
+    promise: str
+    accepts_any: bool
+    routes: list[str]
+
+
+DATATYPES: dict[type[np.generic], str] = {
+    np.bool_: "BOOL", np.uint8: "UINT8", np.uint16: "UINT16", np.int32: "INT32", np.int64: "INT64",
+    np.float16: "FP16", np.float32: "FP32", np.float64: "FP64",
+}  # fmt: skip
+BINARY_SIZE, BINARY, ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
+KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}  # of numbers in JSON that each kind of array takes
+REFUSED = ("classification", "shared_memory_region")  # parameters that would change the answer, and that are not known
+
+
+def datatype_of(spec: ArraySpec) -> str:
+    """Return the protocol's name of a type.
+
+    >>> datatype_of(ArraySpec("images", np.uint8, (None, None, None, 3)))
+    'UINT8'
+    """
+    return DATATYPES[spec.dtype]
+
+
+def described(spec: ArraySpec) -> dict[str, Any]:
+    """Return what the protocol's metadata tell of an array."""
+    return {
+        "name": spec.name,
+        "datatype": datatype_of(spec),
+        "shape": [-1 if one is None else one for one in spec.shape],
+    }
+
+
+def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+    """Return a body's JSON and the binary data behind it; ``header_length`` is that of the JSON, as a header tells it.
+
+    >>> split_body(b"{}abc", "2")
+    (b'{}', b'abc')
+    """
+    if header_length is None:
+        return body, b""
+    if not (header_length.isascii() and header_length.isdigit() and len(header_length) < 12):
+        found = f"found {header_length[:20]!r}"
+        raise SteepslopeError(f"expected a whole number >= 0, {found}", "Inference-Header-Content-Length")
+    length = int(header_length)
+    if length > len(body):
+        expected = f"expected at most {len(body)}, the length of the body"
+        raise SteepslopeError(f"{expected}, found {length}", "Inference-Header-Content-Length")
+    return body[:length], body[length:]
+
+
+def parse_request(text: bytes) -> InferRequest:
+    """Return the request that some JSON holds; an error names what is wrong, and where."""
+    try:
+        content = json.loads(text, parse_constant=_no_constant)
+        return InferRequest.model_validate(content)
+    except SteepslopeError:
+        raise
+    except RecursionError:
+        raise SteepslopeError("expected JSON, found too many brackets inside one another", "body") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise SteepslopeError(str(first["msg"]), ".".join(map(str, first["loc"])) or "body") from None
+    except ValueError as error:  # of JSON, of text that is no UTF-8, or of numbers of too many digits
+        raise SteepslopeError(f"expected JSON ({error})", "body") from None
+
+
+def _no_constant(name: str) -> None:
+    raise SteepslopeError(f"expected finite numbers, found {name}", "body")
+
+
+def arrays_of(request: InferRequest, binary: bytes, specs: Sequence[ArraySpec]) -> Arrays:
+    """Return the inputs of a request as arrays that fit the specs, of one number of rows >= 1."""
+    known = {one.name: one for one in specs}
+    arrays: dict[str, NDArray[Any]] = {}
+    view, start = memoryview(binary), 0
+    for tensor in request.inputs:
+        require_known("input", tensor.name, known)
+        if tensor.name in arrays:
+            raise SteepslopeError("expected each input once, found it twice", tensor.name)
+        spec = known[tensor.name]
+        if tensor.datatype != datatype_of(spec):
+            raise SteepslopeError(f"expected datatype {datatype_of(spec)}, found {tensor.datatype!r}", tensor.name)
+        _require_known_parameters(tensor.parameters, tensor.name)
+        size = tensor.parameters.get(BINARY_SIZE)
+        if size is None:
+            arrays[tensor.name] = _of_json(tensor, spec)
+        else:
+            arrays[tensor.name] = _of_bytes(tensor, spec, size, view[start:])
+            start += arrays[tensor.name].nbytes
+    if start != len(binary):
+        raise SteepslopeError(f"expected {start} bytes of binary data, found {len(binary)}", "body")
+    require_fitting(arrays, tuple(specs))
+    if len(next(iter(arrays.values()))) == 0 or any(array.size == 0 for array in arrays.values()):
+        raise SteepslopeError("expected at least one row of at least one number, found none", "inputs")
+    return arrays
+
+
+def _of_bytes(tensor: InputTensor, spec: ArraySpec, size: object, binary: memoryview) -> NDArray[Any]:
+    if tensor.data is not None:
+        raise SteepslopeError("expected data, or binary data, found both", tensor.name)
+    dtype = np.dtype(spec.dtype).newbyteorder("<")
+    expected = math.prod(tensor.shape) * dtype.itemsize
+    if size != expected or isinstance(size, bool):
+        found = f"found {BINARY_SIZE} {size!r}"
+        raise SteepslopeError(f"expected {expected} bytes, as its shape and datatype tell, {found}", tensor.name)
+    if expected > len(binary):
+        raise SteepslopeError(f"expected {expected} bytes of binary data, found {len(binary)}", tensor.name)
+    if spec.dtype is np.bool_ and expected and max(binary[:expected]) > 1:
+        raise SteepslopeError("expected bytes 0 and 1, found others", tensor.name)
+    return np.frombuffer(binary, dtype, math.prod(tensor.shape)).reshape(tensor.shape).astype(spec.dtype, copy=False)
+
+
+def _of_json(tensor: InputTensor, spec: ArraySpec) -> NDArray[Any]:
+    """Return data that are flat, or nested as the shape is, as an array of the spec's type."""
+    if not isinstance(tensor.data, list):
+        found = "found none" if tensor.data is None else f"found a {type(tensor.data).__name__}"
+        raise SteepslopeError(f"expected data, a list of numbers, {found}", tensor.name)
+    _require_numbers(tensor.data, tensor.name)
+    try:
+        found_array = np.array(tensor.data)
+    except (ValueError, OverflowError, RecursionError):
+        raise SteepslopeError("expected numbers, flat or nested as the shape is, found others", tensor.name) from None
+    kind = np.dtype(spec.dtype).kind
+    if found_array.size and found_array.dtype.kind not in KINDS[kind]:
+        expected = {"b": "true and false", "f": "numbers"}.get(kind, "whole numbers")
+        raise SteepslopeError(f"expected {expected}, found others", tensor.name)
+    if found_array.shape != tuple(tensor.shape) and found_array.shape != (math.prod(tensor.shape),):
+        found = f"found data of shape {found_array.shape}"
+        raise SteepslopeError(f"expected data of shape {tuple(tensor.shape)}, or flat, {found}", tensor.name)
+    return _as_type(found_array.reshape(tensor.shape), spec)
+
+
+def _require_numbers(data: list[Any], name: str) -> None:
+    """Raise unless nested lists hold numbers alone: beside one text, NumPy would make each number as long as that."""
+    waiting = [data]
+    while waiting:
+        some = waiting.pop()
+        kinds = {*map(type, some)}
+        if kinds - {int, float, bool, list}:
+            raise SteepslopeError("expected numbers, flat or nested as the shape is, found others", name)
+        if list in kinds:
+            waiting += [one for one in some if isinstance(one, list)]
+
+
+def _as_type(array: NDArray[Any], spec: ArraySpec) -> NDArray[Any]:
+    if np.dtype(spec.dtype).kind in "ui" and array.size:
+        limits = np.iinfo(spec.dtype)  # type: ignore[type-var]
+        if array.min() < limits.min or array.max() > limits.max:
+            found = f"found {array.min()} to {array.max()}"
+            raise SteepslopeError(f"expected numbers from {limits.min} to {limits.max}, {found}", spec.name)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused as such
+        return array.astype(spec.dtype)
+
+
+def _require_known_parameters(parameters: Mapping[str, object], place: str) -> None:
+    for name in REFUSED:
+        if name in parameters:
+            raise SteepslopeError(f"the parameter {name} is not supported", place)
+
+
+def wanted_outputs(request: InferRequest, specs: Sequence[ArraySpec]) -> list[tuple[ArraySpec, bool]]:
+    """Return the outputs that a request wants, in its order, and whether each is wanted as binary data."""
+    every = _flag(request.parameters, ALL_BINARY, "parameters", False)
+    known = {one.name: one for one in specs}
+    wanted = request.outputs or [WantedTensor(name=name) for name in known]
+    for tensor in wanted:
+        require_known("output", tensor.name, known)
+        _require_known_parameters(tensor.parameters, tensor.name)
+    if len({one.name for one in wanted}) < len(wanted):
+        raise SteepslopeError("expected each output once, found one twice", "outputs")
+    return [(known[one.name], _flag(one.parameters, BINARY, one.name, every)) for one in wanted]
+
+
+def _flag(parameters: Mapping[str, object], name: str, place: str, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise SteepslopeError(f"expected {name} to be true or false, found {value!r}", place)
+    return value
+
+
+def response_of(
+    head: Mapping[str, Any], outputs: Arrays, wanted: Sequence[tuple[ArraySpec, bool]]
+) -> tuple[bytes, int | None]:
+    """Return the body of an answer, and the length of its JSON where binary data stand behind that.
+
+    ``head`` is what stands before the outputs, such as the model's name.
+    """
+    tensors, binary = [], []
+    for spec, is_binary in wanted:
+        array = np.ascontiguousarray(outputs[spec.name], dtype=np.dtype(spec.dtype).newbyteorder("<"))
+        tensor = {"name": spec.name, "datatype": datatype_of(spec), "shape": list(array.shape)}
+        if is_binary:
+            binary.append(array.tobytes())
+            tensors.append({**tensor, "parameters": {BINARY_SIZE: len(binary[-1])}})
+        else:
+            tensors.append({**tensor, "data": array.ravel().tolist()})
+    text = json.dumps({**head, "outputs": tensors}, allow_nan=False).encode()
+    return b"".join([text, *binary]), len(text) if binary else None

@@ -1,0 +1,188 @@
+"""`steepslope calibrate`: a gate of whatever judges, or one line and nothing lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pytest
+
+from steepslope.cli.main import main
+from steepslope.gate import Gate
+from steepslope.gate.judge import Judge
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP, SCORES
+from tests.conftest import make_complete, make_outputs
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write outputs to fit, to calibrate and to refer to; no case may change them."""
+    home = tmp_path_factory.mktemp("stored")
+    for seed, name in enumerate(("fit", "rows", "reference")):
+        outputs = make_complete(500, seed=seed, prefix=name)
+        outputs.save(home / f"{name}.npz")
+    make_complete(500, seed=1, prefix="rows").changed(labels=None).save(home / "bare.npz")
+    make_outputs(500, num_classes=5).save(home / "five.npz")
+    few = make_outputs(500)
+    few.subset(slice(0, 20)).save(home / "few.npz")
+    logits = {f"logit_{k}": few.logits[:, k] for k in range(4)}
+    table = {"label": few.require_labels(), **logits, "camera": ["ab"[row % 2] for row in range(500)]}
+    pc.write_csv(pa.table(table), home / "table.csv")
+    pc.write_csv(pa.table({**table, "truth": table["label"]}).drop_columns("label"), home / "truth.csv")
+    assert main(f"fit --epochs 1 --outputs {home}/fit.npz --out {home}/oracle".split()) == 0
+    assert main(f"fit --epochs 1 --outputs {home}/five.npz --out {home}/of-five".split()) == 0
+    assert main(f"calibrate --max-risk 0.3 --outputs {home}/rows.npz --out {home}/gate".split()) == 0
+    (home / "empty").mkdir()
+    return home
+
+
+def calibrate(home: Path, out: Path, words: str) -> int:
+    return main(f"calibrate --out {out} {words}".replace("HOME", str(home)).split())
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_gate_of_every_score(name: str, stored: Path, tmp_path: Path) -> None:
+    words = f"--oracle {name} --outputs HOME/rows.npz --fit HOME/fit.npz --reference HOME/reference.npz --max-risk 0.3"
+    assert calibrate(stored, tmp_path, words) == 0
+    gate, rows = Gate.load(tmp_path), ClassifierOutputs.load(stored / "rows.npz")
+    assert gate.judge is not None
+    assert gate.judge.name == name
+    assert gate.n == 500
+    assert gate.decide(rows).accepted.sum() == sum(one.accepted for one in gate.own)
+
+
+def test_it_is_that_of_python(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, fit_set = (ClassifierOutputs.load(stored / f"{name}.npz") for name in ("rows", "fit"))
+    aims = "--max-risk 0.2,0.3 --delta 0.1 --reject 0.6 --seed 3"
+    capsys.readouterr()
+    assert calibrate(stored, tmp_path / "a", f"--outputs HOME/rows.npz {aims}") == 0
+    expected = Gate.of(MCP(), rows, (0.2, 0.3), 0.1, reject=0.6, seed=3)
+    assert Gate.load(tmp_path / "a").certificates == expected.certificates
+    assert capsys.readouterr().out == expected.words() + "\n"
+    assert (tmp_path / "a" / "certificate.md").read_text() == expected.words() + "\n"
+    assert calibrate(stored, tmp_path / "b", "--outputs HOME/rows.npz --fit HOME/fit.npz") == 0
+    spaced = Gate.of(Judge.of(MCP(), 4, fit_set), rows)
+    assert Gate.load(tmp_path / "b").certificates == spaced.certificates
+    assert sum(one.n for one in spaced.own) == 500  # none are used up to space the thresholds
+
+
+@pytest.mark.parametrize("by", ["predicted", "camera", "FOLDER/groups.csv"])
+def test_groups(by: str, stored: Path, tmp_path: Path) -> None:
+    if by.endswith(".csv"):
+        groups = ["ab"[row % 2] for row in range(500)]
+        pc.write_csv(pa.table({"group": groups}), tmp_path / "groups.csv")
+    named = by.replace("FOLDER", str(tmp_path))
+    assert calibrate(stored, tmp_path / "gate", f"--outputs HOME/table.csv --by {named} --max-risk 0.4") == 0
+    gate = Gate.load(tmp_path / "gate")
+    assert gate.by == named
+    assert set(gate.thresholds) == (set("0123") if by == "predicted" else set("ab"))
+    assert {one.delta for one in gate.own} == {0.05 / len(gate.own)}
+
+
+def test_nothing_can_be_promised(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is an answer, not an error: the gate accepts nothing, and says how many rows it would take."""
+    assert calibrate(stored, tmp_path, "--outputs HOME/few.npz --max-risk 0.01") == 0
+    assert "Nothing can be promised: " in capsys.readouterr().out
+    assert Gate.load(tmp_path).threshold == np.inf
+
+
+CASES: list[tuple[str, str]] = [
+    ("--outputs HOME/none.npz", "none.npz: no such file or folder"),
+    ("--outputs HOME/empty", "empty: expected a complete folder of classifier outputs"),
+    ("--outputs HOME/bare.npz", "labels: expected the true class of each prediction"),
+    ("--outputs HOME/truth.csv", "label"),
+    (
+        "--outputs HOME/fit.npz --oracle HOME/oracle",
+        "expected rows that the oracle was not fitted on (fit --hold-back leaves some), found none among 500",
+    ),
+    ("--outputs HOME/fit.npz --fit HOME/fit.npz", "fit: expected other rows than those to calibrate on"),
+    ("--outputs HOME/rows.npz --oracle HOME/of-five", "fitted for 5 classes, found 4"),
+    ("--outputs HOME/rows.npz --oracle HOME/empty", "empty: expected the folder of a fitted oracle with oracle.json"),
+    ("--outputs HOME/rows.npz --oracle HOME/gate", "gate: expected the folder of a fitted oracle with oracle.json"),
+    ("--outputs HOME/rows.npz --oracle mpc", "unknown score 'mpc': did you mean 'mcp'?"),
+    ("--outputs HOME/rows.npz --oracle temperature_scaled_mcp", "(--fit)"),
+    ("--outputs HOME/rows.npz --oracle trust_score", "reference"),
+    ("--outputs HOME/table.csv --oracle HOME/oracle", "the outputs hold no features"),
+    ("--outputs HOME/rows.npz --max-risk 0", "max_risk: expected"),
+    ("--outputs HOME/rows.npz --max-risk 1.5", "max_risk: expected"),
+    ("--outputs HOME/rows.npz --max-risk 0.1,0.1", "max_risk: expected at least one, each once"),
+    ("--outputs HOME/rows.npz --delta 0", "delta: expected"),
+    ("--outputs HOME/rows.npz --coverage 0.5 --costs 10,1", "costs: expected a coverage or costs, found both"),
+    ("--outputs HOME/rows.npz --costs 1,10", "costs: expected the cost of an error"),
+    ("--outputs HOME/rows.npz --by camera", "has no columns; give a .csv or .parquet file with a column named group"),
+    ("--outputs HOME/table.csv --by camra", "'camra': did you mean 'camera'"),
+    ("--outputs HOME/table.csv --by label", "by: expected groups that are known when an image comes"),
+    (
+        "--outputs HOME/truth.csv --label-column truth --by truth",
+        "by: expected groups that are known when an image com",
+    ),
+    ("--outputs HOME/rows.npz --label-column truth", "expected a .csv or .parquet file to go with it"),
+    ("--outputs HOME/rows.npz --out HOME/rows.npz", "rows.npz"),
+    ("--outputs HOME/rows.npz --out HOME/rows.npz/inside", "inside"),
+    ("--outputs HOME/rows.npz --out HOME/gate", "holds a gate already, with "),
+    ("--outputs HOME/fit.npz --max-risk 0.3 --out HOME/gate", "holds a gate already, with "),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), CASES, ids=[words[10:70] for words, _ in CASES])
+def test_one_line_and_nothing_lost(
+    words: str, expected: str, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in stored.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert calibrate(stored, tmp_path / "out", words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("steepslope: error: ")
+    assert error.count("\n") == 1
+    assert expected in error
+    assert not (tmp_path / "out").exists()
+    assert {path: path.read_bytes() for path in stored.rglob("*") if path.is_file() and path.name != ".lock"} == {
+        path: content for path, content in before.items() if path.name != ".lock"
+    }
+
+
+def test_the_same_is_not_made_twice_and_another_replaces(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert calibrate(stored, tmp_path / "gate", "--outputs HOME/rows.npz --max-risk 0.3") == 0
+    card = (tmp_path / "gate" / "gate.json").read_text()
+    capsys.readouterr()
+    assert calibrate(stored, tmp_path / "gate", "--outputs HOME/rows.npz --max-risk 0.3") == 0
+    assert "already complete" in capsys.readouterr().err
+    assert (tmp_path / "gate" / "gate.json").read_text() == card
+    assert calibrate(stored, tmp_path / "gate", "--outputs HOME/rows.npz --max-risk 0.4 --replace") == 0
+    assert Gate.load(tmp_path / "gate").own[0].max_risk == 0.4
+    assert json.loads(card)["certificates"][0]["max_risk"] == 0.3
+
+
+def test_rows_of_another_classifier_are_refused(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = "--net digits-net --data digits --epochs 1 --seed 1"
+    assert main(f"train-classifier {other} --out {tmp_path}/classifier".split()) == 0
+    assert (
+        main(f"extract --classifier checkpoint:{tmp_path}/classifier --data digits:test --out {tmp_path}/o".split())
+        == 0
+    )
+    capsys.readouterr()
+    for words in (f"--oracle {gates}/free-oracle", f"--fit {gates}/outputs/holdout"):
+        assert main(f"calibrate --outputs {tmp_path}/o {words} --out {tmp_path}/gate".split()) == 2
+        error = capsys.readouterr().err
+        assert "classifier" in error
+        assert error.count("\n") == 1
+
+
+def test_rows_that_the_oracle_was_fitted_on_are_left_out(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"fit --epochs 1 --outputs {stored}/rows.npz --hold-back 0.6 --out {tmp_path}/half"
+    assert main(words.split()) == 0
+    n = len(ClassifierOutputs.load(stored / "rows.npz"))
+    assert calibrate(stored, tmp_path / "gate", f"--outputs HOME/rows.npz --oracle {tmp_path}/half --max-risk 0.4") == 0
+    left_out = n - round(0.6 * n)
+    assert f"{left_out:,} rows that the oracle was fitted on are left out" in capsys.readouterr().err
+    assert Gate.load(tmp_path / "gate").n == n - left_out

@@ -1,0 +1,91 @@
+"""What was fitted on rows is not evaluated on them, unless it is asked for, and then the table says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.cli.main import main
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.report.confidences import Resources, score_predictions
+from tests.conftest import make_complete, make_outputs
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Write a fit set, other rows, a mix of both, and an oracle on each kind of budget."""
+    fit_set, other = make_complete(300, seed=2), make_complete(200, seed=3)
+    names = ("logits", "labels", "features", "ids")
+    mixed = {name: np.concatenate([fit_set.arrays[name][:5], other.arrays[name]]) for name in names}
+    for name, outputs in {"fit": fit_set, "other": other, "mixed": ClassifierOutputs.of(mixed)}.items():
+        ClassifierOutputs.of({one: outputs.arrays[one] for one in names}).save(tmp_path / f"{name}.npz")
+    for option in ("", " --fused --budget free"):
+        out = tmp_path / ("fused" if option else "plain")
+        assert main(f"fit --outputs {tmp_path}/fit.npz --out {out}{option}".split()) == 0
+    return tmp_path
+
+
+def test_an_oracle_is_not_evaluated_on_its_fit_rows(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = f"evaluate --bootstrap 10 --scores {files}/plain,{files}/fused,margin --out {files}/out"
+    capsys.readouterr()
+    for name, seen, total in (("fit", 300, 300), ("mixed", 5, 205)):
+        assert main([*command.split(), "--outputs", f"{files}/{name}.npz"]) == 2
+        error = capsys.readouterr().err
+        assert f"oracle {files}/plain: {seen} of these {total} rows are those it was fitted on: what has seen" in error
+        assert "(--allow-fit-rows evaluates them with a warning in the table)" in error
+        assert error.count("\n") == 1
+    assert not (files / "out").exists()
+    assert main([*command.split(), "--outputs", f"{files}/other.npz"]) == 0
+    assert "FITTED ON" not in (files / "out" / "table.md").read_text()
+    assert main([*command.split(), "--outputs", f"{files}/mixed.npz", "--allow-fit-rows", "--replace"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("plain", "fused"):
+        warning = f"WARNING: {name} was fitted on 5 of these 205 rows, so its numbers are better than they will be on"
+        assert warning in shown
+        assert all(warning in (files / "out" / file).read_text() for file in ("table.md", "report.html"))
+    table = (files / "out" / "table.md").read_text()
+    assert table.count("◄ FITTED ON 5 OF THESE ROWS |") == 2
+    assert "◄ FITTED ON 5 OF THESE ROWS</small>" in (files / "out" / "report.html").read_text()
+    rows = json.loads((files / "out" / "metrics.json").read_text())
+    assert {row["score"]: row["fit_rows"] for row in rows} == {"mcp": 0, "plain": 5, "fused": 5, "margin": 0}
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_nor_is_a_score_on_the_rows_of_fit(ids: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = make_outputs(200) if ids else make_outputs(200).changed(ids=None)
+    outputs.save(tmp_path / "test.npz")
+    outputs.subset(slice(150, 200)).save(tmp_path / "fit.npz")
+    command = f"evaluate --outputs {tmp_path}/test.npz --scores temperature_scaled_mcp --fit {tmp_path}/fit.npz"
+    command += f" --bootstrap 0 --out {tmp_path}/out"
+    assert main(command.split()) == 2
+    example = ", such as 'row/150': " if ids else ": "
+    assert f"temperature_scaled_mcp: expected other rows, found 50 in both{example}what has" in capsys.readouterr().err
+    assert main([*command.split(), "--allow-fit-rows"]) == 0
+    rows = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert [row["fit_rows"] for row in rows] == [0, 50]
+
+
+def test_in_memory_too(tmp_path: Path) -> None:
+    outputs = make_outputs(200)
+    oracle = Oracle(epochs=1).fit(outputs)
+    assert oracle.rows_fitted_on(outputs) == 200
+    assert len(oracle.trust_logit(outputs)) == 200  # which any rows may be asked for
+    oracle.save(tmp_path / "o")
+    scored = score_predictions([str(tmp_path / "o")], outputs, Resources(allow_fit_rows=True))
+    assert [one.fit_rows for one in scored] == [0, 200]
+
+
+def test_outputs_of_another_classifier_are_refused(
+    demo: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, others = home / "outputs", demo / "seed0" / "outputs"
+    assert main(f"fit --outputs {own}/holdout --epochs 1 --out {tmp_path}/o".split()) == 0
+    command = f"evaluate --scores {tmp_path}/o --bootstrap 0 --out {tmp_path}/report --outputs".split()
+    assert main([*command, str(others / "test")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"oracle {tmp_path}/o: the oracle: expected outputs of the classifier that it was fitted for" in error
+    assert main([*command, str(own / "test")]) == 0

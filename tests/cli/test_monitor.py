@@ -1,0 +1,296 @@
+"""`monitor` from file to file: counts once, remembers, raises its alarm as an exit code, and refuses in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from steepslope.cli.main import main
+from steepslope.gate import Gate
+from steepslope.monitor import Monitor, storage
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP
+from tests.cli.predictions import predicted, refused
+from tests.conftest import make_outputs
+from tests.test_earlier_versions import EARLIER
+
+LABELLED, NEW = make_outputs(4_000), make_outputs(3_000, seed=1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a gate of MCP, and three files of its decisions on rows drawn alike; tests must not write there."""
+    folder = tmp_path_factory.mktemp("monitored")
+    Gate.of(MCP(), LABELLED, max_risk=0.1).save(folder / "gate")
+    LABELLED.save(folder / "labelled")
+    for number, part in enumerate(np.array_split(np.arange(3_000), 3)):
+        NEW.subset(part).save(folder / f"outputs{number}")
+        predicted(folder / "gate", folder / f"day{number}.parquet", "--outputs", str(folder / f"outputs{number}"))
+    predicted(folder / "gate", folder / "all.csv", "--outputs", str(folder / "outputs0"))
+    return folder
+
+
+def monitor(home: Path, state: Path, days: str = "012", *options: str) -> int:
+    files = [str(home / f"day{day}.parquet") for day in days]
+    given = ["--predictions", *files] if files else []
+    return main(["monitor", "--gate", str(home / "gate"), *given, "--state", str(state), *options])
+
+
+def state_of(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())["monitor"])
+
+
+def write_labels(path: Path, rows: Any, wrong: int = 0) -> str:
+    """Write the true labels of some rows, the first of them wrong ones."""
+    truths = NEW.predictions[rows].copy()
+    truths[:wrong] = (truths[:wrong] + 1) % 4
+    assert NEW.ids is not None
+    pc.write_csv(pa.table({"id": NEW.ids[rows], "label": truths}), path)
+    return str(path)
+
+
+def test_it_counts_what_is_there_and_says_how_things_stand(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert monitor(home, tmp_path / "state.json") == 0
+    shown = capsys.readouterr()
+    gate = Gate.load(home / "gate")
+    decisions = gate.decide(NEW)
+    found = state_of(tmp_path / "state.json")
+    assert (found["rows"], found["accepted"]) == (3_000, int(decisions.accepted.sum()))
+    assert shown.out.startswith("3,000 predictions, 3,000 of them new.\nAccepted: ")
+    assert "No alarm. While predictions are drawn independently, as the calibration rows were, there is " in shown.out
+    monitor_found = Monitor.load(tmp_path / "state.json")
+    assert monitor_found.mean("risk") == pytest.approx((1 - decisions.p_correct[decisions.accepted]).mean(), abs=1e-6)
+
+
+def test_whatever_the_order_of_runs_the_state_is_the_same(home: Path, tmp_path: Path) -> None:
+    monitor(home, tmp_path / "whole.json")
+    for days in ("0", "0", "01", "", "12", "210"):
+        assert monitor(home, tmp_path / "parts.json", days) == 0
+    assert (tmp_path / "parts.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"parts.json", "whole.json"}
+
+
+def test_a_csv_file_of_the_same_decisions_is_known(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monitor(home, tmp_path / "state.json", "0")
+    capsys.readouterr()
+    words = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.json")]
+    assert main([*words, "--predictions", str(home / "all.csv")]) == 0
+    assert "1,000 predictions, 0 of them new, 1,000 were known already." in capsys.readouterr().out
+
+
+def test_late_labels_raise_an_alarm_that_stays(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state, accepted = tmp_path / "state.json", np.flatnonzero(Gate.load(home / "gate").decide(NEW).accepted)[::-1]
+    monitor(home, state)
+    few, more = accepted[:50], accepted[50:450]
+    assert monitor(home, state, "", "--labels", write_labels(tmp_path / "few.csv", few)) == 0
+    assert monitor(home, state, "", "--labels", write_labels(tmp_path / "few.csv", few, 50)) == 0  # never twice
+    assert state_of(state)["labelled"]["total"] == 0
+    capsys.readouterr()
+    assert monitor(home, state, "", "--labels", write_labels(tmp_path / "more.csv", more, 200)) == 3
+    shown = capsys.readouterr().out
+    assert "450 labels, 400 of them new." in shown
+    assert "by their labels, more than the promised 10 % of the accepted are wrong" in shown
+    assert monitor(home, state, "") == 3
+    assert state_of(state)["labels"] == 450
+
+
+def test_labels_of_rows_that_are_not_there_yet_wait_for_another_run(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = write_labels(tmp_path / "labels.csv", np.arange(900, 1_100))
+    monitor(home, tmp_path / "state.json", "0", "--labels", labels)
+    assert "100 labels, 100 of them new, 100 are of no prediction that is known." in capsys.readouterr().out
+    monitor(home, tmp_path / "state.json", "1", "--labels", labels)
+    assert "200 labels, 100 of them new, 100 were known already." in capsys.readouterr().out
+
+
+def test_labels_in_a_column_of_the_predictions(home: Path, tmp_path: Path) -> None:
+    table = pq.read_table(home / "day0.parquet")
+    truths = [str(label) if row % 2 else None for row, label in enumerate(NEW.predictions[:1_000])]
+    pq.write_table(table.append_column("truth", pa.array(truths)), tmp_path / "day.parquet")
+    words = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.json")]
+    assert main([*words, "--predictions", str(tmp_path / "day.parquet"), "--labels", "truth"]) == 0
+    found = state_of(tmp_path / "state.json")
+    assert (found["labels"], found["correct"]) == (500, 500)
+
+
+def test_json_and_figures(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = write_labels(tmp_path / "labels.csv", np.arange(2_000))
+    for name in ("plot.png", "plot.svg"):
+        options = ["--plot", str(tmp_path / name), "--labels", labels, "--json"]
+        assert monitor(home, tmp_path / "state.json", "012", *options) == 0
+    shown = json.loads(capsys.readouterr().out.split("\n}\n")[0] + "}")
+    assert shown["state"] == state_of(tmp_path / "state.json")
+    assert (shown["alarm"], shown["alarms"]) == (None, {})
+    low, high = shown["coverage_interval"]
+    assert low < shown["state"]["accepted"] / 3_000 < high
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.size[0] > 900
+    assert (tmp_path / "plot.svg").read_text().count("<path") > 20
+
+
+def test_a_failed_write_leaves_the_state_as_it_was(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state.json"
+    monitor(home, state, "0")
+    before = state.read_bytes()
+
+    def fail(path: Path, content: Any) -> None:
+        path.write_text("{")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_json", fail)
+        assert monitor(home, state, "01") == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert state.read_bytes() == before
+    assert monitor(home, state, "12") == 0
+    assert state_of(state)["rows"] == 3_000
+
+
+def test_bad_input_is_told_in_one_line_and_changes_nothing(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state.json"
+    monitor(home, state, "0")
+    before = state.read_bytes()
+    pc.write_csv(pa.table({"id": ["row/1/3"], "label": ["cat"]}), tmp_path / "names.csv")
+    table = pq.read_table(home / "day0.parquet")
+    others = table.set_column(0, "id", pa.array([f"row/1/{row + 1}" for row in range(1_000)]))
+    pq.write_table(others, tmp_path / "moved.parquet")
+    moved = ["--predictions", str(home / "day1.parquet"), str(tmp_path / "moved.parquet")]
+    for words, expected in (
+        (["--delta", "0.1"], "made with delta 0.05, found 0.1: begin another state"),
+        (["--signal", "overconfidence"], "made with signal risk, found overconfidence"),
+        (["--labels", str(tmp_path / "names.csv")], "expected labels as they are predicted, a whole number, found"),
+        (["--labels", "reviewed.tsv"], "labels: expected a file that ends in .csv or .parquet, or a column of"),
+        (["--labels", str(tmp_path / "none.csv")], "expected a table, found no such file"),
+        (["--predictions", str(tmp_path / "none.csv")], "expected a table, found no such file"),
+        (moved, "expected ids that tell predictions apart, over all files, found 'row/1/1' with another"),
+        (["--plot", "plot.pdf"], "plot: expected a file that ends in .png or .svg, found 'plot.pdf'"),
+    ):
+        capsys.readouterr()
+        assert monitor(home, state, "", *words) == 2, words
+        refused(capsys, expected)
+        assert state.read_bytes() == before
+
+
+def test_what_a_state_was_made_with_need_not_be_given_again(home: Path, tmp_path: Path) -> None:
+    assert monitor(home, tmp_path / "state.json", "0", "--delta", "0.1", "--signal", "overconfidence") == 0
+    assert monitor(home, tmp_path / "state.json", "1") == 0
+    found = state_of(tmp_path / "state.json")
+    assert (found["delta"], found["on"], found["rows"]) == (0.1, "overconfidence", 2_000)
+
+
+def test_another_gate_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    monitor(home, tmp_path / "state.json", "0")
+    Gate.of(MCP(), LABELLED, max_risk=0.2).save(tmp_path / "gate")
+    words = ["monitor", "--gate", str(tmp_path / "gate"), "--state", str(tmp_path / "state.json")]
+    capsys.readouterr()
+    assert main(words) == 2
+    refused(capsys, f"expected the state of the gate {tmp_path / 'gate'}, found another gate's: begin another")
+    words[-1] = str(tmp_path / "new.json")
+    assert main([*words, "--predictions", str(home / "day0.parquet")]) == 2
+    refused(capsys, f"day0.parquet: expected predictions of the gate {tmp_path / 'gate'}, found another gate's")
+    assert not (tmp_path / "new.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("{", "expected the state of a monitor, but it cannot be read"),
+        ('{"version": 2}', "expected version 1 of the format, found 2"),
+        ('{"version": 1, "monitor": {}}', "was changed after it was written"),
+    ],
+)
+def test_a_state_that_is_none_is_refused(
+    content: str, expected: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state.json").write_text(content)
+    assert monitor(home, tmp_path / "state.json", "0") == 2
+    refused(capsys, str(tmp_path / "state.json"), expected)
+    assert (tmp_path / "state.json").read_text() == content
+
+
+def test_a_gate_of_an_earlier_version_takes_labelled_outputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["monitor", "--gate", str(EARLIER / "gate"), "--state", str(tmp_path / "state.json")]
+    assert main(words) == 2
+    refused(
+        capsys,
+        "expected a gate that knows its calibration rows, found one of an earlier version, or shared without them: "
+        "calibrate it anew, or give",
+    )
+    assert main([*words, "--calibration", str(EARLIER / "outputs")]) == 0
+    rows = ClassifierOutputs.load(EARLIER / "outputs")
+    found = state_of(tmp_path / "state.json")
+    assert found["on"] == "overconfidence"
+    assert found["coverage"] == Gate.load(EARLIER / "gate").decide(rows).coverage
+
+
+def test_a_state_keeps_to_the_calibration_rows_that_it_was_made_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ClassifierOutputs.load(EARLIER / "outputs")
+    rows.subset(np.arange(len(rows) // 2)).save(tmp_path / "half")
+    words = ["monitor", "--gate", str(EARLIER / "gate"), "--state", str(tmp_path / "state.json"), "--calibration"]
+    assert [main([*words, str(EARLIER / "outputs")]) for _ in range(2)] == [0, 0]
+    capsys.readouterr()
+    assert main([*words, str(tmp_path / "half")]) == 2
+    refused(capsys, f"made with other calibration rows than {tmp_path / 'half'}: begin another state")
+
+
+def test_files_may_be_named_one_by_one_and_the_output_may_be_cut_off(home: Path, tmp_path: Path) -> None:
+    files = [f"--predictions {home / f'day{day}.parquet'}" for day in range(3)]
+    words = f"monitor --gate {home / 'gate'} --state {tmp_path / 'state.json'} {' '.join(files)} --json"
+    program = f"{sys.executable} -m steepslope {words}"
+    shown = subprocess.run(
+        ["bash", "-c", f"{program} | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=True
+    )
+    assert state_of(tmp_path / "state.json")["rows"] == 3_000
+    assert shown.stdout == "141\n"
+    assert "rror" not in shown.stderr
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_an_earlier_state_and_nothing_counts_twice(home: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    files = [str(home / f"day{day}.parquet") for day in "012"]
+    words = ["-m", "steepslope", "monitor", "--gate", str(home / "gate"), "--state", str(state), "--predictions"]
+    for wait in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0):
+        process = subprocess.Popen([sys.executable, *words, *files])
+        time.sleep(wait)
+        process.kill()
+        process.wait()
+        assert not state.exists() or state_of(state)["rows"] == 3_000
+    assert monitor(home, state) == 0
+    assert state_of(state)["rows"] == 3_000
+    monitor(home, tmp_path / "whole.json")
+    assert state.read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_file_that_was_cut_off_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    words = f"monitor --gate {home}/gate --predictions {tmp_path}/cut.parquet --state {tmp_path}/state.json"
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"steepslope: error: {tmp_path}/cut.parquet: cannot be read as a Parquet file (")
+    assert not (tmp_path / "state.json").exists()

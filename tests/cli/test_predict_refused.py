@@ -1,0 +1,195 @@
+"""What `steepslope predict` refuses in one line, and that nothing is lost by it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv as pc
+import pytest
+from safetensors.numpy import save_file
+
+from steepslope.cli.main import main
+from steepslope.files.folders import locked
+from steepslope.outputs import ClassifierOutputs
+from tests.cli.predictions import BACKBONE, ROWS, predict, refused
+
+CASES: list[tuple[str, str]] = [
+    ("--gate GATES/mcp --out OUT.csv", "expected --data or --outputs, found neither"),
+    ("--gate GATES/mcp --out OUT.csv --data digits:test --outputs GATES/outputs/test", "found both"),
+    ("--gate GATES/none --out OUT.csv --data digits:test", "none: expected a calibrated gate, but it has no gate.json"),
+    ("--gate GATES/free-oracle --out OUT.csv --data digits:test", "expected a calibrated gate, but it has no gate.j"),
+    ("--gate GATES/mcp --out OUT.txt --data digits:test", "out: expected a file that ends in .csv or .parquet, or -"),
+    ("--gate GATES/mcp --out GATES --data digits:test", "expected a file that ends in .csv or .parquet"),
+    ("--gate GATES/mcp --out OUT.csv --data digit:test", "unknown data"),
+    ("--gate GATES/mcp --out OUT.csv --data digits:tset", "tset"),
+    ("--gate GATES/mcp --out OUT.csv --data images:GATES/none", "none"),
+    ("--gate GATES/mcp --out OUT.csv --data images:EMPTY", ", found none"),
+    ("--gate GATES/mcp --out OUT.csv --data idx:IDX", "split"),
+    ("--gate GATES/mcp --out OUT.csv --outputs GATES/none", "none: no such file or folder"),
+    ("--gate GATES/mcp --out OUT.csv --outputs GATES/mcp/gate.json", "unknown format of gate.json"),
+    ("--gate GATES/mcp --out OUT.csv --outputs EMPTY", "empty: expected a complete folder of classifier outputs"),
+    ("--gate GATES/mcp --out OUT.csv --outputs GATES/outputs/test --classifier digits", "expected none with --outputs"),
+    ("--gate GATES/mcp --out OUT.csv --outputs GATES/outputs/test --label-column x", "expected a .csv or .parquet"),
+    ("--gate GATES/mcp --out OUT.csv --outputs FIVE.csv", "outputs: expected 10 classes, as the gate was calibrated"),
+    ("--gate GATES/mcp --out OUT.csv --outputs FIVE.parquet", "outputs: expected 10 classes"),
+    ("--gate GATES/mcp --out OUT.csv --outputs TORN.parquet", "TORN.parquet: cannot be read as a Parquet file"),
+    ("--gate GATES/mcp --out OUT.csv --outputs TORN.npz", "TORN.npz: cannot be read as classifier outputs"),
+    ("--gate GATES/mcp --out OUT.csv --outputs HEADER.csv", "HEADER.csv: expected rows below the header, found none"),
+    ("--gate GATES/mcp --out OUT.csv --outputs ALONE.csv", "ALONE.csv: expected logits, found only confidence"),
+    ("--gate GATES/mcp --out OUT.csv --outputs ONE.csv", "ONE.csv: logits: expected a column for each class"),
+    ("--gate GATES/mcp --out OUT.csv --outputs NAN.csv", "NAN.csv: "),
+    ("--gate GATES/mcp --out OUT.csv --outputs P.csv", "P.csv: "),
+    ("--gate GATES/free --out OUT.csv --outputs LOGITS.csv", "oracle: neighbors: the outputs hold no features"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --classifier module:tests.nets:flat_grey", "classifier: expe"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --classifier checkpoint:EMPTY", "empty"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --auxiliary net:digits-net", "auxiliary: expected none"),
+    ("--gate GATES/auxiliary --out OUT.csv --data digits:test", "is code of your own, which no file gets to run"),
+    ("--gate GATES/auxiliary --out OUT.csv --outputs ALL.csv", "auxiliary"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --top 0", "top: expected a whole number >= 1"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --on-error skip", "--on-error: expected stop or keep, found"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --actors 2", "actors: expected none without --engine ray"),
+    ("--gate GATES/free --out OUT.csv --data digits:test --shard-rows 0", "shard_rows: expected a whole number >= 1"),
+    ("--gate GATES/free --out ALL.csv/inside/found.csv --data digits:test", "inside"),
+    ("--gate GATES/free --out /proc/found.csv --data digits:test", "/proc"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stored(gates: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write files of outputs, good and bad."""
+    home = tmp_path_factory.mktemp("stored")
+    outputs = ClassifierOutputs.load(gates / "outputs" / "test").subset(slice(0, ROWS))
+    five = ClassifierOutputs(outputs.logits[:, :5])
+    for ending in ("csv", "parquet"):
+        five.save(home / f"FIVE.{ending}")
+    ClassifierOutputs(outputs.logits, features=outputs.features).save(home / "ALL.csv")
+    ClassifierOutputs(outputs.logits).save(home / "LOGITS.csv")
+    for name in ("TORN.parquet", "TORN.npz"):
+        (home / name).write_bytes((home / "FIVE.parquet").read_bytes()[:-50])
+    header = ",".join(f"logit_{k}" for k in range(10))
+    (home / "HEADER.csv").write_text(header + "\n")
+    (home / "NAN.csv").write_text(header + "\n" + ",".join(["1.5"] * 9 + ["nan"]) + "\n")
+    (home / "P.csv").write_text(header + "\n" + (",".join(["0.55", *["0.05"] * 9]) + "\n") * 20)
+    (home / "ONE.csv").write_text("logit_0\n1.5\n")
+    (home / "ALONE.csv").write_text("confidence,is_correct\n0.5,1\n")
+    (home / "empty").mkdir()
+    return home
+
+
+@pytest.mark.parametrize(("words", "expected"), CASES, ids=[words[7:70] for words, _ in CASES])
+def test_one_line_and_nothing_lost(
+    words: str,
+    expected: str,
+    gates: Path,
+    photos: Path,
+    stored: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"GATES": gates, "OUT.": f"{tmp_path}/out.", "EMPTY": stored / "empty", "IDX": photos / "idx"}
+    for name, place in places.items():
+        words = words.replace(name, str(place))
+    given = [str(stored / word) if word.split(".")[0].isupper() and "." in word else word for word in words.split()]
+    capsys.readouterr()
+    assert main(["predict", *given]) == 2
+    refused(capsys, expected.replace("TORN", str(stored / "TORN")))
+    assert not [*tmp_path.iterdir()]
+
+
+def test_outputs_of_another_classifier(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(gates / "outputs" / "test", tmp_path / "other")
+    path = tmp_path / "other" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["extraction"]["digest"] = "b" * 64
+    path.write_text(json.dumps(manifest))
+    capsys.readouterr()
+    for kind in ("mcp", "free"):
+        assert predict(gates / kind, tmp_path / "found.csv", "--outputs", str(tmp_path / "other")) == 2
+        refused(capsys, "digest", "bbbbbbbbbbbb")
+
+
+def test_another_or_unfinished_file_is_not_replaced_unasked(
+    gates: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, words = tmp_path / "found.csv", ["--data", f"images:{photos}/flat"]
+    assert predict(gates / "free", out, *words) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert predict(gates / "free", out, *words) == 0
+    assert "already complete" in capsys.readouterr().err
+    others: list[tuple[str, list[str], str]] = [
+        ("mcp", words, "gate: expected"),
+        ("free", ["--data", "digits:test"], "data: expected digits:test, found images:"),
+        ("free", ["--outputs", str(gates / "outputs" / "test")], "found"),
+        ("free", [*words, "--top", "2"], "top: expected 2, found 1"),
+        ("free", [*words, "--explain"], "explain: expected True, found False"),
+    ]
+    for kind, given, expected in others:
+        assert predict(gates / kind, out, *given) == 2
+        refused(capsys, "found.csv: holds predictions of another gate, data or options", expected, "or give --replace")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert predict(gates / "free", out, *words, "--top", "2", "--replace") == 0
+    assert "label_2" in pc.read_csv(out).column_names
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["found.csv", "found.csv.json"]
+    (tmp_path / "found.csv.json").unlink()
+    capsys.readouterr()
+    assert predict(gates / "free", out, *words, "--top", "2") == 2
+    refused(capsys, "found.csv: there is such a file already, made in a way that is not known")
+
+
+def test_workers_and_places_change_nothing(gates: Path, photos: Path, tmp_path: Path, home: Path) -> None:
+    words = ["--data", f"images:{photos}/flat", "--shard-rows", "8"]
+    assert predict(gates / "free", tmp_path / "a.parquet", *words) == 0
+    given = ["--workers", "1", "--classifier", f"checkpoint:{home}/classifier"]
+    assert predict(gates / "free", tmp_path / "b.parquet", *words, *given) == 0
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert predict(gates / "free", tmp_path / "a.parquet", *words, *given) == 0  # already complete
+
+
+def test_two_runs_at_once(gates: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", f"images:{photos}/flat"]
+    with locked(tmp_path / ".found.csv.parts"):
+        assert predict(gates / "free", tmp_path / "found.csv", *words) == 2
+        refused(capsys, "another run works")
+        assert predict(gates / "free", tmp_path / "other.csv", *words) == 0
+    assert predict(gates / "free", tmp_path / "found.csv", *words) == 0
+
+
+def test_a_moved_checkpoint_is_given_anew(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here, there, rows = tmp_path / "here", tmp_path / "there", tmp_path / "rows"
+    shutil.copytree(home / "classifier", here)
+    assert main(f"extract --classifier checkpoint:{here} --data digits:test --out {rows}".split()) == 0
+    assert main(f"calibrate --outputs {rows} --out {tmp_path}/gate --max-risk 0.2".split()) == 0
+    here.rename(there)
+    capsys.readouterr()
+    assert predict(tmp_path / "gate", tmp_path / "found.csv", "--data", "digits:test") == 2
+    refused(capsys, "here", "where the same net lies elsewhere, give its spec as classifier")
+    words = ["--data", "digits:test", "--classifier", f"checkpoint:{there}"]
+    assert predict(tmp_path / "gate", tmp_path / "found.csv", *words) == 0
+
+
+def test_bars_of_two_nets_where_a_person_watches(
+    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    words = ["--data", f"images:{photos}/flat", "--auxiliary", BACKBONE, "--shard-rows", "9"]
+    assert predict(gates / "auxiliary", tmp_path / "found.csv", *words) == 0
+
+
+def test_a_file_of_numbers_is_no_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_file({"of_errors": np.zeros(3)}, tmp_path / "errors.safetensors")
+    (tmp_path / "gate.json").write_text("[1, 2]")
+    assert predict(tmp_path, tmp_path / "found.csv", "--data", "digits:test") == 2
+    refused(capsys, "gate.json: expected a calibrated gate, found a JSON list")
+
+
+def test_its_own_input_is_not_replaced(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.parquet"
+    ClassifierOutputs(ClassifierOutputs.load(gates / "outputs" / "test").logits).save(rows)
+    before = rows.read_bytes()
+    assert predict(gates / "mcp", rows, "--outputs", str(rows), "--replace") == 2
+    refused(capsys, "rows.parquet: expected another file than those that are read")
+    assert rows.read_bytes() == before

@@ -1,0 +1,204 @@
+"""`steepslope push`, and what it left named in the place of a folder: by its path, and by its name on the Hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from steepslope.cli.main import main
+from steepslope.files import hub
+from steepslope.files.folders import write_json
+from tests.files.hub_server import TOKEN, Repo, served
+
+
+@pytest.fixture
+def repos(tmp_path: Path) -> Iterator[dict[str, Repo]]:
+    with served(tmp_path / "cache") as found:
+        yield found
+
+
+def refused(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Require the exit code 2 after one line."""
+    capsys.readouterr()
+    assert main(words) == 2
+    found = capsys.readouterr().err
+    assert expected in found
+    assert found.count("\n") == 1, found
+
+
+def decided(gate: str, gates: Path, out: Path) -> bytes:
+    assert main(["predict", "--gate", gate, "--outputs", str(gates / "outputs" / "test"), "--out", str(out)]) == 0
+    return out.read_bytes()
+
+
+def test_a_gate_is_named_by_its_packed_folder_and_on_the_hub(
+    gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    push = ["push", "--gate", str(gates / "free"), "--to", "me/digits", "--out", str(tmp_path / "packed")]
+    assert main(push) == 0
+    shown = capsys.readouterr().err
+    assert f"hub:me/digits@{repos['me/digits'].head}: gate uploaded" in shown
+    assert "config.json holds a path of this machine: " in shown
+    names = (str(gates / "free"), str(tmp_path / "packed"), "hub:me/digits", f"hub:me/digits@{repos['me/digits'].head}")
+    tables = [decided(name, gates, tmp_path / f"{number}.csv") for number, name in enumerate(names)]
+    assert len({*tables}) == 1
+    summaries = [json.loads((tmp_path / f"{number}.csv.json").read_text())["key"]["gate"] for number in range(4)]
+    assert len({*summaries}) == 1
+    assert {"config.json", "model.safetensors", "README.md"} < {*repos["me/digits"].commits[repos["me/digits"].head]}
+
+
+def test_a_repository_is_private_unless_it_is_to_be_public(
+    gates: Path, repos: dict[str, Repo], capsys: pytest.CaptureFixture[str]
+) -> None:
+    push = ["push", "--gate", str(gates / "mcp"), "--to"]
+    assert main([*push, "me/secret"]) == 0
+    assert main([*push, "me/open", "--public"]) == 0
+    assert {name: repo.private for name, repo in repos.items()} == {"me/secret": True, "me/open": False}
+    head = repos["me/open"].head
+    assert main([*push, "me/open"]) == 2
+    assert "me/open: expected a private repository, found a public one: give --public" in capsys.readouterr().err
+    assert repos["me/open"].head == head
+    assert main([*push, "me/secret", "--public"]) == 0
+    assert repos["me/secret"].private
+
+
+def test_a_monitor_of_what_was_shared_takes_labelled_outputs_unless_it_was_shared_for_that(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
+    for name, more in (("without", []), ("with", ["--for-monitor"])):
+        assert main(["push", "--gate", str(gates / "free"), "--out", str(tmp_path / name), *more]) == 0
+    monitor = ["monitor", "--gate", str(tmp_path / "without"), "--state", str(tmp_path / "state.json")]
+    refused(monitor, "or give --calibration with labelled outputs", capsys)
+    outputs = str(gates / "outputs" / "test")
+    assert main([*monitor, "--calibration", outputs]) == 0
+    both = [str(gates / "free"), str(tmp_path / "with")]
+    states = [tmp_path / "ours.json", tmp_path / "theirs.json"]
+    for gate, state in zip(both, states, strict=True):
+        assert main(["monitor", "--gate", gate, "--state", str(state)]) == 0
+    assert states[0].read_bytes() == states[1].read_bytes()
+
+
+def test_decisions_of_two_revisions_are_not_mixed(
+    gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "decisions.csv"
+    predict = ["predict", "--gate", "hub:me/digits", "--outputs", str(gates / "outputs" / "test"), "--out", str(out)]
+    assert main(["push", "--gate", str(gates / "free"), "--to", "me/digits"]) == 0
+    assert main(predict) == 0
+    assert main(["push", "--gate", str(gates / "mcp"), "--to", "me/digits"]) == 0
+    hub.snapshot.cache_clear()
+    refused(predict, "holds predictions of another gate, data or options and is not mixed with this one: gate", capsys)
+    assert main([*predict[:2], f"hub:me/digits@{[*repos['me/digits'].commits][1]}", *predict[3:]]) == 0
+
+
+def test_an_oracle_is_evaluated_and_calibrated_by_its_name(
+    gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oracle, outputs = str(gates / "columns-oracle"), str(gates / "outputs" / "test")
+    assert main(["push", "--oracle", oracle, "--to", "hub:me/columns", "--out", str(tmp_path / "packed")]) == 0
+    evaluate = ["evaluate", "--outputs", outputs, "--bootstrap", "0", "--images", "false", "--out"]
+    rows = {}
+    for number, name in enumerate((oracle, str(tmp_path / "packed"), "hub:me/columns")):
+        assert main([*evaluate, str(tmp_path / f"r{number}"), "--scores", name]) == 0
+        rows[name] = json.loads((tmp_path / f"r{number}" / "metrics.json").read_text())[1]
+        calibrate = ["calibrate", "--oracle", name, "--outputs", outputs, "--max-risk", "0.1"]
+        assert main([*calibrate, "--out", str(tmp_path / f"g{number}")]) == 0
+    assert [row.pop("score") for row in rows.values()] == ["columns-oracle", "packed", "columns"]
+    assert len({json.dumps(row) for row in rows.values()}) == 1
+    cards = [json.loads((tmp_path / f"g{number}" / "gate.json").read_text()) for number in range(3)]
+    assert cards[0]["digest"] == cards[1]["digest"] == cards[2]["digest"]
+    assert cards[2]["made"]["commit of hub:me/columns"] == repos["me/columns"].head
+    refused([*evaluate, str(tmp_path / "r3"), "--scores", "hub:me/no"], "hub:me/no: the Hub has no such", capsys)
+
+
+def test_wrong_input_is_one_line_and_nothing_is_uploaded(
+    gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate, out = str(gates / "mcp"), str(tmp_path / "out")
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(gates / "free", unfinished)
+    (unfinished / "gate.json").unlink()
+    lacking = tmp_path / "lacking"
+    shutil.copytree(gates / "free", lacking)
+    (lacking / "oracle" / "evidence.safetensors").unlink()
+    for words, expected in (
+        (["--out", out], "expected --gate or --oracle, found neither"),
+        (["--gate", gate, "--oracle", gate, "--out", out], "expected --gate or --oracle, found both"),
+        (["--gate", gate], "expected --to, a repository, or --out, a folder, found neither"),
+        (["--gate", gate, "--out", out, "--public"], "public: expected --to with it, found none"),
+        (
+            ["--oracle", str(gates / "columns-oracle"), "--out", out, "--for-monitor"],
+            "expected a gate with judged.safe",
+        ),
+        (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
+        (["--gate", str(lacking), "--to", "me/x"], "expected the gate's own file, found none"),
+        (["--gate", str(gates / "outputs"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
+        (["--gate", str(tmp_path / "no"), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
+        (["--oracle", gate, "--to", "me/x"], "expected a fitted oracle, but it has no oracle.json"),
+        (["--gate", gate, "--to", "digits"], "digits: expected the name of a repository, user/name"),
+        (["--gate", gate, "--to", "me/d€gits"], "me/d€gits: no name that the Hub takes"),
+        (["--gate", gate, "--to", "me/x@v1"], "me/x@v1: expected no revision"),
+        (["--gate", gate, "--to", "me/x", "--out", str(gates / "free")], "holds other files, such as "),
+    ):
+        refused(["push", *words], expected, capsys)
+    assert not repos
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_packed_folder_that_was_changed_is_refused(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number is another in the config, in the config and its digest, or in the arrays."""
+    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
+    packed = tmp_path / "packed"
+    assert main(["push", "--gate", str(gates / "free"), "--out", str(packed)]) == 0
+    predict = ["predict", "--gate", str(packed), "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
+    assert main(predict) == 0  # so that it is in the cache
+    for name in ("config.json", "model.safetensors"):
+        content = (packed / name).read_bytes()
+        config = json.loads((packed / "config.json").read_text())
+        if name == "config.json":
+            config["cards"]["gate.json"]["certificates"][0]["errors"] -= 1
+            write_json(packed / name, config)
+        else:
+            (packed / name).write_bytes(content[:-8] + b"\0" * 8)
+        refused(predict, f"{name}: was changed after it was packed, or is cut: get it again", capsys)
+        (packed / name).write_bytes(content)
+    assert main(predict) == 0
+
+
+def test_without_the_library_one_is_told_what_to_install(
+    gates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    hub.snapshot.cache_clear()
+    for words in (
+        ["push", "--gate", str(gates / "mcp"), "--to", "me/x"],
+        ["push", "--gate", str(gates / "mcp"), "--out", str(tmp_path / "out")],
+        ["predict", "--gate", "hub:me/x", "--outputs", str(gates / "outputs" / "test"), "--out", "-"],
+    ):
+        refused(words, "needs huggingface_hub: pip install 'steepslope[hub]'", capsys)
+
+
+@pytest.mark.slow
+def test_other_processes_load_it_too(gates: Path, repos: dict[str, Repo], tmp_path: Path) -> None:
+    """As on another machine, which has nothing but the name."""
+    from huggingface_hub import constants
+
+    own = {"HF_ENDPOINT": constants.ENDPOINT, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
+    environment = {**os.environ, **own, "STEEPSLOPE_CACHE": str(tmp_path / "own")}
+    for words in (
+        ["push", "--gate", str(gates / "free"), "--to", "me/digits"],
+        ["predict", "--gate", "hub:me/digits", "--outputs", str(gates / "outputs" / "test"), "--out", "decisions.csv"],
+    ):
+        command = [sys.executable, "-m", "steepslope", *words]
+        subprocess.run(command, check=True, env=environment, cwd=tmp_path, capture_output=True)
+    assert (tmp_path / "decisions.csv").read_bytes() == decided(str(gates / "free"), gates, tmp_path / "local.csv")

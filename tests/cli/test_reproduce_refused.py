@@ -1,0 +1,183 @@
+"""Wrong input to reproduce: one line, exit code 2, before any work, and nothing lost."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from steepslope.cli.main import main
+from steepslope.cli.reproduce import reproduce
+
+ONE = "title: T\npairs: {pairs}\npaper: [{line}]\ncolumns: [{column}]\nviews: [{view}]\nwhere: ['{where}']\n"
+GOOD = {"pairs": "first", "line": "MCP", "column": "auc", "view": "table", "where": "test"}
+LINE = "title: T\npairs: {pairs}\npaper:\n  - X: {settings}\ncolumns: [auc]\n"
+NETS = "data: digits\nnets: {a: {train: {%s}}}\npairs: [{%sclassifier: a, training: {epochs: 1}}]\n"
+
+
+def refused(words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the only line of a refused command, which has written nothing."""
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    given = ["reproduce", *words]
+    for option in ("out", "work"):
+        given += [] if f"--{option}" in words else [f"--{option}", str(folder / option)]
+    assert main(given) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    return printed.err.removeprefix("steepslope: error: ").strip()
+
+
+def own(content: str, folder: Path) -> str:
+    (folder / "own.yaml").write_text(content)
+    return str(folder / "own.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pairs": "frist"}, "unknown group of pairs 'frist': did you mean 'first'?"),
+        ({"line": "MPC"}, "own.yaml: unknown line 'MPC': did you mean 'MCP'?"),
+        ({"column": "acu"}, "own: unknown column 'acu': did you mean 'auc'?"),
+        ({"view": "tabel"}, "own: unknown view 'tabel': did you mean 'table'?"),
+        ({"view": "matrix", "column": ""}, "own: columns: expected a column and the line MCP for the view matrix"),
+        ({"view": "matrix", "line": "CE"}, "own: columns: expected a column and the line MCP for the view matrix"),
+        ({"where": "tset"}, "own.yaml: unknown set of images 'tset': did you mean 'test'?"),
+        ({"where": "corrupt:fgo:5"}, "unknown corruption 'fgo': did you mean 'fog'?"),
+        ({"where": "corrupt:*"}, "own.yaml: where: expected SHIFT:KIND:SEVERITY, such as corrupt:*:5, found corrupt:*"),
+        ({"where": "corupt:*:5"}, "own.yaml: unknown shift of corupt:*:5: 'corupt': did you mean 'corrupt'?"),
+        ({"where": "corrupt:fgo:*"}, "unknown corruption 'fgo': did you mean 'fog'?"),
+        ({"where": "corrupt:fog:9"}, "severity: expected a whole number from 1 to 5, found 9"),
+    ],
+)
+def test_unknown_parts_of_an_experiment(
+    changes: dict[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused([own(ONE.format(**GOOD | changes), tmp_path)], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("{kind: image}", "X: expected settings with a kind, one of score, best, images, cut, features, fused; found"),
+        ("{kind: fused}", "X: expected a setting budget of kind fused, found none"),
+        ("{kind: fused, budgt: free}", "unknown setting of line 'X': 'budgt': did you mean 'budget'?"),
+        ("{kind: fused, budget: fre}", "unknown budget of line 'X': 'fre': did you mean 'free'?"),
+        ("{kind: score, score: mpc}", "unknown score of line 'X': 'mpc': did you mean 'mcp'?"),
+        ("{kind: cut, line: MCP}", "unknown line of line 'X': 'MCP': did you mean 'TCP'? Known: CE, Focal, SS, TCP"),
+        ("{kind: images, loss: focla}", "unknown loss of line 'X': 'focla': did you mean 'focal'?"),
+        ("{kind: images, lss: focal}", "oracle ⟨late, late⟩ X"),
+        ("{kind: images, stage: first}", "unknown stage of line 'X': 'first'"),
+        ("{kind: features, lss: focal}", "oracle on features of late, X"),
+        ("{kind: features, split: hold}", "unknown split of line 'X': 'hold': did you mean 'holdout'?"),
+    ],
+)
+def test_wrong_settings_of_a_line(
+    settings: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = own(LINE.format(settings=settings, pairs="first"), tmp_path)
+    assert message in refused([experiment], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- a\n", "own.yaml: expected names and values, found list"),
+        ("title: [a\n", "own.yaml: cannot be read (while parsing a flow sequence"),
+        ("titel: T\n", "own.yaml: unknown field of an experiment: 'titel': did you mean 'title'?"),
+        ("paper: [MCP]\n", "own.yaml: an experiment: expected title, found none"),
+        ("title: T\npaper: MCP\n", "own.yaml: paper: expected a list, found 'MCP'"),
+        ("title: T\nviews: table\n", "own.yaml: views: expected a list, found 'table'"),
+        ("title: T\nviews: [losses]\nsettings: {alpha: 3}\n", "unknown setting of the view losses: 'alpha'"),
+        ("title: T\npublished: table9\n", "own: unknown table of the paper 'table9'"),
+    ],
+)
+def test_files_that_are_no_experiment(
+    content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused([own(content, tmp_path)], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("tabel1", "unknown experiment 'tabel1': did you mean 'table1'? Known: all, appendix-d"),
+        ("missing.yaml", "missing.yaml: expected a YAML file, found none"),
+        ("", "the following arguments are required: EXPERIMENT (see steepslope reproduce --help)"),
+        ("table1 --preset digts", "unknown preset 'digts': did you mean 'digits'?"),
+        ("table1 --preset missing.yaml", "missing.yaml: expected a YAML file, found none"),
+        ("table1 --preset mnist", "preset mnist: expected pairs for all, found only those for recipe"),
+        ("table1 --preset imagenet", "data spec 'imagefolder:imagenet/train': no such folder"),
+        ("table1 --data digts", "unknown data scheme in 'digts': 'digts': did you mean 'digits'?"),
+        ("table1 --set seeds", "set: expected PLACE=VALUE, such as nets.vit.size=224, found 'seeds'"),
+        ("table1 --set nets.vit.size=1", "preset digits: unknown place in 'nets.vit.size': 'vit'"),
+        ("table1 --set nets.late.sice=1", "unknown field of nets.late: 'sice': did you mean 'size'?"),
+        ("table1 --set resample=20", "unknown field of a preset: 'resample': did you mean 'resamples'?"),
+        ("table1 --set resamples=many", "preset digits: resamples: expected a whole number >= 0, found 'many'"),
+        ("table1 --set resamples=[1", "preset digits: resamples: cannot be read ("),
+        ("table1 --set rows=-5", "preset digits: rows: expected a whole number >= 0, found -5"),
+        ("table1 --set nets=3", "preset digits: nets: expected a name and its settings for each net"),
+        ("table1 --set pairs.0=3", "preset digits: pairs: expected names and values, found 3"),
+        ("table1 --set nets.late.auxiliary=x", "unknown net in nets.late.auxiliary 'x'"),
+        ("table1 --set nets.late.train.epoch=1", "nets.late.train: unknown setting 'epoch': did you mean 'epochs'?"),
+        ("figure2 --jobs 0", "jobs: expected a whole number >= 1, found 0"),
+        ("figure2 --jobs x", "--jobs: expected a whole number, found 'x'"),
+        ("table1 --seeds none", "seeds: expected one seed or several different ones, found ()"),
+        ("table1 --seeds 0,0", "seeds: expected one seed or several different ones, found (0, 0)"),
+        ("table1 --seeds -1", "seeds: expected a list, each a whole number from 0"),
+        ("table3 --styles nowhere", "data spec 'images:nowhere': no such folder"),
+        ("table3 --stylizer nowhere", "nowhere: expected the folder of a stylizer with stylizer.json, found none"),
+    ],
+)
+def test_wrong_options(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(words.split(), tmp_path, capsys)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- a\n", "own.yaml: expected names and values, found list"),
+        ("data: digits\n", "own.yaml: nets: expected a name and its settings for each net"),
+        (NETS % ("net: digits-net", ""), "own.yaml: pairs: expected oracle, found none"),
+        (NETS % ("net: digits-nte", "oracle: a, "), "nets.a.train: unknown net 'digits-nte': did you mean"),
+        (NETS % ("net: digits-net", "oracle: b, "), "own.yaml: unknown net in pairs 'b': Known: a"),
+    ],
+)
+def test_files_that_are_no_preset(
+    content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(["table1", "--preset", own(content, tmp_path)], tmp_path, capsys)
+
+
+@pytest.mark.parametrize("option", ["out", "work"])
+def test_a_file_where_a_folder_is_to_be(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("kept")
+    error = refused(["table1", f"--{option}", str(tmp_path / "file")], tmp_path, capsys)
+    assert error == f"{tmp_path}/file: expected a folder to write to, found a file"
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_plan_of_imagenet_needs_no_data_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["reproduce", "figure2", "--preset", "imagenet", "--dry-run", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    assert "in all 0.00 hours of nets" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["reproduce", "--help"])
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "EXPERIMENT table1, table2, table3, table-a1, figure2" in text
+    assert "--preset PRESET On what to run: digits (minutes)" in text
+    for option in inspect.signature(reproduce).parameters:
+        assert option == "experiment" or f"--{option.replace('_', '-')} " in text

@@ -1,0 +1,79 @@
+"""`steepslope serve`: what it tells, and one line for what cannot be served."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
+from steepslope.serve.server import open_socket
+from tests.serve.live import running
+from tests.serve.models import CARD, CERTIFICATE, image_gate
+
+
+def refused(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["serve", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("steepslope: error: ")
+    return error
+
+
+def test_it_tells_what_it_serves_and_stops_with_0(tmp_path: Path) -> None:
+    with running(image_gate(tmp_path), "--name tints") as live:
+        assert live.lines[0].endswith(f"images.onnx: {CARD['words']}")
+        assert live.lines[1].startswith("serving tints on http://127.0.0.1:")
+        assert live.stopped() == 0
+
+
+def test_a_gate_that_accepts_nothing_is_told(tmp_path: Path) -> None:
+    nothing = {**CARD, "threshold": None, "certificates": [{**CERTIFICATE, "threshold": None}]}
+    with running(image_gate(tmp_path, nothing)) as live:
+        assert live.lines[1].startswith("warning: this gate accepts nothing")
+        assert live.stopped() == 0
+
+
+def test_two_servers_on_one_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = image_gate(tmp_path)
+    with running(path) as live:
+        port = live.address[1]
+        error = refused(f"--gate {path} --port {port}", capsys)
+        assert f"127.0.0.1:{port}: cannot listen here (Address already in use): choose another --port" in error
+        assert live.stopped() == 0
+
+
+def test_what_cannot_be_served_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = image_gate(tmp_path)
+    (tmp_path / "text.onnx").write_text("hello")
+    for words, message in {
+        f"--gate {tmp_path}/none": "expected a calibrated gate, but it has no gate.json",
+        f"--gate {tmp_path}/text.onnx": "cannot be read as an ONNX file",
+        f"--gate {path} --classifier timm:a": "classifier: expected none with an ONNX file",
+        f"--gate {path} --port 70000": "port: expected a whole number from 0 to 65535",
+        f"--gate {path} --name a/b": "name: expected letters, digits, dots, dashes",
+        f"--gate {path} --max-megapixels 90": "max_megapixels: expected a number from 0.001 to 89",
+        f"--gate {path} --host a..b": "expected a host to listen on",
+        f"--gate {path} --host 203.0.113.7": "cannot listen here",
+    }.items():
+        assert message in refused(f"{words} --port 0" if "--port" not in words else words, capsys), words
+
+
+def test_a_missing_extra_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    assert "serve needs fastapi: pip install 'steepslope[serve]'" in refused(f"--gate {tmp_path}", capsys)
+
+
+def test_the_socket_is_on_this_machine_alone_and_may_have_any_port() -> None:
+    with open_socket("127.0.0.1", 0) as bound:
+        assert bound.getsockname()[0] == "127.0.0.1"
+        assert bound.getsockname()[1] > 0
+    with open_socket("localhost", 0) as bound, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(bound.getsockname()[:2], 1)  # it does not listen before the gate is there
+    with pytest.raises(SteepslopeError, match="choose another --port"), socket.create_server(("127.0.0.1", 0)) as taken:
+        open_socket(*taken.getsockname())

@@ -1,1 +1,0 @@
-"""Tests, in the layout of the package."""

@@ -1,0 +1,119 @@
+"""The nearest references of a graph are those of the index, however many there are of a class, and however many tie."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepslope.classifiers.onnx_net import exported_model
+from steepslope.export.neighbors import References, blocks_of, second_least, two_least, width_of_bins
+from steepslope.numerics.neighbors import Index
+from steepslope.scores.neighbors import RANK
+
+COUNTS = (10, 50)
+SIZES = {
+    "as many of each": [40] * 12,
+    "one class": [700],
+    "so many that halves are compared": [3_000, 3_100],
+    "a long tail": [int(one) for one in np.geomspace(1, 2_000, 40)],
+    "none of some": [0, 90, 0, 0, 7, 1],
+    "fewer than are looked at": [20, 31],
+    "bins as narrow as can be": [1] * 70 + [2] * 30,
+}
+
+
+def _index(sizes: list[int], copies: int = 0) -> Index:
+    """Return an index of random points, of which the first ``copies`` are one and the same."""
+    points = np.random.default_rng(len(sizes)).normal(size=(sum(sizes), 6)).astype(np.float32)
+    points[:copies] = points[0]
+    return Index.build(points, np.repeat(np.arange(len(sizes)), sizes), len(sizes))
+
+
+def _queries(index: Index, n: int = 30) -> NDArray[np.float32]:
+    """Return random queries, of which some are references themselves."""
+    queries = np.random.default_rng(5).normal(size=(n, 6)).astype(np.float32)
+    queries[:5] = index.points[:5] + index.centre
+    return queries
+
+
+def test_copies_are_as_far_whatever_else_is_searched_for_at_once() -> None:
+    """Products in float32 round the distance to a copy to something that depends on the size of a batch."""
+    index = _index([40] * 12)
+    queries = np.repeat(index.points[::4] + index.centre, 2, axis=0).astype(np.float32)
+    doubled = Index.build(np.repeat(index.points, 3, axis=0), np.repeat(np.arange(12), 120), 12)
+    for found in (index, doubled):
+        together = found.search(queries, RANK, COUNTS, quick=True)
+        alone = [found.search(one[None], RANK, COUNTS, quick=True) for one in queries]
+        for number, whole in enumerate(together):
+            np.testing.assert_allclose(np.concatenate([one[number] for one in alone]), whole, rtol=1e-3)
+        graph = References.of(found).search(torch.from_numpy(queries), COUNTS)
+        np.testing.assert_allclose(graph[0].numpy(), together[0], rtol=1e-3)
+        np.testing.assert_allclose(graph[1].numpy(), together[1], atol=1e-9)
+
+
+def _require_same(found: tuple[NDArray[np.float64], ...], index: Index, queries: NDArray[np.float32]) -> None:
+    distances, counts = index.search(queries, RANK, COUNTS, quick=True)
+    np.testing.assert_allclose(found[0], distances, rtol=1e-4)
+    np.testing.assert_allclose(found[1], counts, atol=1e-9)
+    np.testing.assert_allclose(found[1].sum(axis=2), np.broadcast_to(COUNTS, (len(queries), 2)))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_search_finds_what_the_index_does(name: str) -> None:
+    index = _index(SIZES[name])
+    queries = _queries(index)
+    found = References.of(index).search(torch.from_numpy(queries), COUNTS)
+    _require_same(tuple(one.numpy() for one in found), index, queries)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_exact_distances_are_those_of_the_index(name: str) -> None:
+    index = _index(SIZES[name])
+    queries, references = _queries(index), References.of(index, exact=True)
+    rows = torch.from_numpy(queries)
+    np.testing.assert_allclose(
+        references.class_distances(rows).numpy(), index.class_distances(queries, RANK), rtol=1e-6
+    )
+    np.testing.assert_allclose(references.kth_distance(rows, 7).numpy(), index.kth_distance(queries, 7), rtol=1e-6)
+
+
+class _Search(torch.nn.Module):
+    def __init__(self, references: References) -> None:
+        super().__init__()
+        self.references = references
+
+    def forward(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        return self.references.search(queries, COUNTS)
+
+
+@pytest.mark.parametrize("copies", [0, 200])
+def test_a_file_goes_through_all_references_where_many_tie(copies: int) -> None:
+    index = _index([150, 90, 400, 60], copies)
+    net, names = _Search(References.of(index)).eval(), ["distances", "counts"]
+    example = torch.zeros(3, 6)
+    session = onnxruntime.InferenceSession(exported_model(net, example, ["queries"], names, "test", optimize=False))
+    queries = _queries(index)
+    _require_same(tuple(session.run(names, {"queries": queries})), index, queries)
+    _require_same(tuple(session.run(names, {"queries": queries[20:]})), index, queries[20:])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 16])
+def test_the_two_least_of_several(count: int) -> None:
+    values = torch.from_numpy(np.random.default_rng(count).integers(0, 6, (count, 50))).double()
+    first, second = two_least(list(values))
+    ordered = np.sort(np.vstack([values.numpy(), np.full(50, np.inf)]), axis=0)
+    assert (first.numpy() == ordered[0]).all()
+    assert (second.numpy() == ordered[1]).all()
+    assert (second_least(values[None]).numpy() == ordered[1]).all()
+
+
+def test_places_are_few_more_than_references() -> None:
+    rng = np.random.default_rng(0)
+    for sizes in (rng.poisson(50, 1_000), rng.integers(1, 1_300, 1_000), np.full(10, 5_000), np.full(300, 3)):
+        bins = np.maximum(1, -(-sizes // width_of_bins(sizes)))
+        places = sum(most * count for most, count in blocks_of(bins)) * width_of_bins(sizes)
+        assert sizes.sum() <= places <= 1.3 * sizes.sum()

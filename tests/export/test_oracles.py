@@ -1,0 +1,111 @@
+"""Every score, and oracles on every kind of evidence, as graphs: their trust logits are the oracles' own."""
+
+import warnings
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.errors import FewErrorsWarning, SteepslopeError
+from steepslope.evidence.registry import EVIDENCE, kinds
+from steepslope.export.evidence import COLUMNS, OPINIONS, REFUSED
+from steepslope.export.exporting import export_oracle
+from steepslope.export.scores import GRAPHS
+from steepslope.gate.judge import Judge
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import SCORES
+from steepslope.scores.logits import Doctor, Margin
+from tests.export.rows import rows_of, run
+
+SLOW = pytest.mark.slow
+OF_BOTH_NETS = ("auxiliary_neighbors", "joint_opinion", "familiar_opinion")
+REFERENCE, FIT, NEW = rows_of(600, seed=1), rows_of(400, seed=2), rows_of(300, seed=3)
+
+
+def judged(judge: Judge, rows: ClassifierOutputs, tolerance: float = 1e-9) -> None:
+    """Check that the graph's trust logits are the judge's own, relative to their size where that is above 1."""
+    found = run(export_oracle(judge).model, rows.arrays)["trust_logit"]
+    expected = judge.confidence(rows)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(
+        found / np.maximum(1, np.abs(expected)), expected / np.maximum(1, np.abs(expected)), atol=tolerance
+    )
+
+
+def fitted(name: str, num_classes: int = 5) -> Judge:
+    score = SCORES[name]()
+    source = {"nothing": NEW, "errors": FIT, "reference": REFERENCE}[score.fits_on]
+    return Judge.of(score.fit(source), num_classes)
+
+
+def test_all_scores_and_evidence_have_a_graph_or_a_reason_for_none() -> None:
+    scores = {name for name, score in SCORES.items() if score in GRAPHS}
+    assert {*COLUMNS, *REFUSED, *scores} == {*kinds()}
+    assert {*OPINIONS, *REFUSED} >= {name for name, kind in EVIDENCE.items() if kind.opinions is not None}
+
+
+@pytest.mark.parametrize("name", [name for name in SCORES if name not in REFUSED])
+def test_scores_are_the_same(name: str) -> None:
+    judged(fitted(name), NEW, 1e-6)
+
+
+@pytest.mark.parametrize("score", [Doctor("beta"), Margin("softmax")])
+def test_scores_of_other_kinds_are_the_same(score: Any) -> None:
+    judged(Judge.of(score, 5), NEW)
+
+
+@pytest.mark.parametrize("name", ["mcp", "margin", "entropy", "doctor", "gen", "rel_u"])
+def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
+    sharp = NEW.changed(logits=(40 * np.asarray(NEW.logits)).astype(np.float32))
+    score = SCORES[name]()
+    judged(Judge.of(score if score.fits_on == "nothing" else score.fit(FIT), 5), sharp, 1e-9)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [pytest.param(name, marks=SLOW if name in OF_BOTH_NETS else ()) for name in EVIDENCE if name not in REFUSED],
+)
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+def test_oracles_on_columns_are_the_same(inputs: str) -> None:
+    needed = {"joint_opinion": "features,auxiliary_neighbors,", "familiar_opinion": "features,auxiliary_neighbors,"}
+    oracle = Oracle(inputs=needed.get(inputs, "") + inputs, hidden=8, epochs=3).fit(FIT, REFERENCE)
+    judged(Judge.of(oracle, 5), NEW, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "budget"),
+    [
+        (5, "free"),
+        *(pytest.param(*one, marks=SLOW) for one in product([2, 5, 15], ["free", "auxiliary"]) if one != (5, "free")),
+    ],
+)
+def test_fused_oracles_are_the_same(budget: str, num_classes: int) -> None:
+    reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((900, 4), (500, 5), (300, 6)))
+    with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
+        oracle = Oracle.fused(budget=budget).fit(fit, reference)
+    judge = Judge.of(oracle, num_classes)
+    judged(judge, new, 1e-4)
+    handed_over, found = oracle.handed_over(new), run(export_oracle(judge).model, new.arrays)
+    assert (handed_over is None) == ("handed_over" not in found)
+    if handed_over is not None:
+        np.testing.assert_allclose(found["handed_over"], handed_over, atol=1e-4)
+
+
+def test_references_of_very_unequal_classes_are_the_same() -> None:
+    rows = np.concatenate(
+        [np.flatnonzero(REFERENCE.labels == label)[:count] for label, count in enumerate((99, 60, 7, 1, 0))]
+    )
+    judge = Judge.of(SCORES["trust_score"]().fit(REFERENCE.subset(rows)), 5)
+    judged(judge, NEW, 1e-6)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_needs_the_image_again_is_refused_with_the_way_out(name: str) -> None:
+    dropout = np.stack([np.log(np.full((400, 5), 0.2)), np.full((400, 5), 0.1)], axis=1).astype(np.float32)
+    rows = FIT.changed(views=np.asarray(FIT.logits)[:, None] + 0.1, dropout=dropout)
+    with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
+        oracle = Oracle(inputs=name, epochs=1).fit(rows)
+    with pytest.raises(SteepslopeError, match=f"{name}: cannot be exported, since it .*--budget free"):
+        export_oracle(Judge.of(oracle, 5))

@@ -1,0 +1,146 @@
+"""Names on the Hub, and what its client library and a server of our own make of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.files import hub
+from steepslope.files.artifact import made_by
+from steepslope.files.hub import Repository, commit_of, require_repository, snapshot, upload
+from tests.files.hub_server import Repo, served, speaking_to
+
+PACKED = {"config.json": json.dumps({"library_name": "steepslope", "kind": "gate"}).encode(), "model.safetensors": b"x"}
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def repos(tmp_path: Path) -> Iterator[dict[str, Repo]]:
+    with served(tmp_path / "cache") as found:
+        yield found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "packed"
+    made.mkdir()
+    for name, content in {**PACKED, "README.md": b"# A gate"}.items():
+        (made / name).write_bytes(content)
+    return made
+
+
+@pytest.mark.parametrize("name", ["gate", "/gate", "me/", "me/a/b", "me/a b", "me/gate@", "hub:", "", "me/gate@ "])
+def test_what_is_no_name(name: str) -> None:
+    with pytest.raises(SteepslopeError, match="expected the name of a repository, user/name or user/name@revision"):
+        Repository.of(name)
+
+
+@pytest.mark.parametrize("name", ["me/a--b", "me/.gate", "me/gäte", "me/a..b", "me/" + 97 * "a", "me/g#te"])
+def test_names_that_the_hub_refuses_are_refused_before_anything_is_done(name: str) -> None:
+    with pytest.raises(SteepslopeError, match="no name that the Hub takes") as error:
+        require_repository(name)
+    assert "\n" not in str(error.value)
+
+
+def test_a_revision_is_nothing_to_upload_to() -> None:
+    assert require_repository("hub:me/gate") == Repository("me/gate")
+    with pytest.raises(SteepslopeError, match="me/gate@v1: expected no revision: what is uploaded is a new one"):
+        require_repository("me/gate@v1")
+
+
+def test_what_is_uploaded_is_downloaded(folder: Path, repos: dict[str, Repo]) -> None:
+    commit = upload(folder, Repository("me/gate"), False, "A gate")
+    assert [*repos["me/gate"].commits][1:] == [commit]  # one, after that which makes the repository
+    assert not repos["me/gate"].private
+    found = snapshot("hub:me/gate")
+    assert {path.name: path.read_bytes() for path in found.iterdir()} == PACKED  # the card is not needed
+    assert commit_of("hub:me/gate") == commit == commit_of(f"hub:me/gate@{commit}")
+
+
+def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(folder: Path, repos: dict[str, Repo]) -> None:
+    first = upload(folder, Repository("me/gate"), False, "A gate")
+    assert commit_of("hub:me/gate") == first
+    (folder / "model.safetensors").write_bytes(b"another")
+    second = upload(folder, Repository("me/gate"), False, "Another gate")
+    assert commit_of("hub:me/gate") == first
+    hub.snapshot.cache_clear()  # as in the next process
+    assert commit_of("hub:me/gate") == second != first
+    assert (snapshot("hub:me/gate") / "model.safetensors").read_bytes() == b"another"
+    assert (snapshot(f"hub:me/gate@{first}") / "model.safetensors").read_bytes() == b"x"
+
+
+def test_results_tell_two_revisions_apart(folder: Path, repos: dict[str, Repo]) -> None:
+    commit = upload(folder, Repository("me/gate"), False, "A gate")
+    made = made_by("evaluate", {"scores": ("mcp", "hub:me/gate")})
+    assert made == {"command": "evaluate", "scores": ["mcp", "hub:me/gate"], "commit of hub:me/gate": commit}
+
+
+def test_without_network_the_cache_is_taken(
+    folder: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = upload(folder, Repository("me/gate"), False, "A gate")
+    known = snapshot("hub:me/gate")
+    assert capsys.readouterr().err == ""
+    with pytest.MonkeyPatch.context() as patch:
+        speaking_to(patch, NOWHERE, tmp_path / "cache")
+        assert snapshot("hub:me/gate") == snapshot(f"hub:me/gate@{commit}") == known
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.startswith("hub:me/gate: the Hub was not reached (")
+        assert second.startswith(f"hub:me/gate@{commit}: the Hub was not reached (")
+        assert first.endswith(f": commit {commit} is taken from the cache")
+        for name in ("hub:me/other", "hub:me/gate@v1"):
+            with pytest.raises(SteepslopeError, match="the Hub cannot be reached, and its cache on this machine does"):
+                snapshot(name)
+        with pytest.raises(SteepslopeError, match=r"hub:me/gate: the Hub cannot be reached \("):
+            upload(folder, Repository("me/gate"), False, "A gate")
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        hub.snapshot.cache_clear()
+        assert snapshot("hub:me/gate") == known
+        assert f"commit {commit} is taken from the cache" in capsys.readouterr().err
+
+
+def test_what_is_not_there_is_one_line(folder: Path, repos: dict[str, Repo]) -> None:
+    upload(folder, Repository("me/gate"), False, "A gate")
+    with pytest.raises(SteepslopeError, match="hub:me/gate@v1: the repository has no revision 'v1'"):
+        snapshot("hub:me/gate@v1")
+    with pytest.raises(SteepslopeError, match="hub:me/no: the Hub has no such repository, or not for you: log in with"):
+        snapshot("hub:me/no")
+
+
+@pytest.mark.parametrize("content", [{"pytorch_model.bin": b""}, {"config.json": b"{}", "model.safetensors": b""}])
+def test_what_others_made_is_neither_taken_nor_overwritten(
+    content: dict[str, bytes], folder: Path, repos: dict[str, Repo]
+) -> None:
+    repos["me/bert"] = Repo()
+    head = repos["me/bert"].commit(content)
+    with pytest.raises(SteepslopeError, match="expected a repository with a packed gate or oracle"):
+        snapshot("hub:me/bert")
+    with pytest.raises(SteepslopeError, match="expected a new repository, or one of a packed gate or oracle, found "):
+        upload(folder, Repository("me/bert"), False, "A gate")
+    assert repos["me/bert"].head == head
+
+
+def test_private_is_private_or_nothing_is_uploaded(folder: Path, repos: dict[str, Repo]) -> None:
+    upload(folder, Repository("me/secret"), True, "A gate")
+    assert repos["me/secret"].private
+    repos["me/open"] = Repo()
+    head = repos["me/open"].commit({})
+    with pytest.raises(SteepslopeError, match="expected a private repository, found a public one"):
+        upload(folder, Repository("me/open"), True, "A gate")
+    assert repos["me/open"].head == head
+
+
+def test_without_a_token_one_is_told_to_log_in(folder: Path, tmp_path: Path) -> None:
+    with served(tmp_path / "cache", token=None) as repos:
+        with pytest.raises(
+            SteepslopeError, match=r"or not for you: log in with a token .*\(hf auth login, or HF_TOKEN"
+        ):
+            upload(folder, Repository("me/gate"), False, "A gate")
+        repos["me/secret"] = Repo(private=True)
+        repos["me/secret"].commit(PACKED)
+        with pytest.raises(SteepslopeError, match="the Hub has no such repository, or not for you"):
+            snapshot("hub:me/secret")

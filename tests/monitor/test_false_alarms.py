@@ -1,0 +1,98 @@
+"""Alarms without harm: by how much each part of delta is spent, and what may not decide which rows get a label."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from steepslope.monitor import monitor as monitoring, signals
+from steepslope.monitor.bounds import Bets
+from steepslope.monitor.monitor import COVERAGE
+from steepslope.monitor.signals import Calibration, Signal
+from steepslope.monitor.track import Track
+from tests.monitor.problems import feed, gate, monitor_of, stream
+
+GATE = gate()
+
+
+def test_the_levels_of_all_alarms_are_delta_together() -> None:
+    """One half by labels; a quarter by each signal: an eighth for its limit, and one for the stream."""
+    monitor = monitor_of(GATE, "overconfidence")
+    levels = {name: monitor.tracks[name].level for name in (monitor.on, COVERAGE)}
+    assert levels == {"overconfidence": 0.05 / 8, "coverage": 0.05 / 8}
+    assert monitor.labelled.level == 0.05 / 2
+
+
+def test_the_limits_are_made_at_an_eighth_of_delta(monkeypatch: pytest.MonkeyPatch) -> None:
+    alphas = []
+
+    def signals_of(calibration: Calibration) -> dict[str, Signal]:
+        alphas.append(calibration.alpha)
+        return signals.signals_of(calibration)
+
+    monkeypatch.setattr(monitoring, "signals_of", signals_of)
+    monitor_of(GATE)
+    assert alphas == [0.05 / 8]
+
+
+@pytest.mark.parametrize(("limit", "level"), [(0.05, 0.2), (0.5, 0.2), (0.05, 0.05)])
+def test_a_stream_whose_mean_is_the_limit_itself_raises_alarms_but_not_too_many(limit: float, level: float) -> None:
+    """At the limit, Ville's inequality is nearly reached: it rings, in at most a fraction ``level`` of the runs."""
+    runs, rng = 400, np.random.default_rng([int(100 * limit), int(100 * level)])
+    rows = np.arange(1, 3_001)
+    alarms = sum(
+        Track(Bets(limit), level).after((rng.random(3_000) < limit).astype(np.float64), rows).alarm is not None
+        for _ in range(runs)
+    )
+    assert 0 < alarms <= binom.ppf(0.999, runs, level)
+    assert alarms >= runs * level / 20  # so that a level that is far too low is noticed, too
+
+
+def labelled(seed: int, least_sure: bool) -> bool:
+    """Return whether late labels of 300 accepted rows raise an alarm although the gate keeps its promise."""
+    monitor, rows = monitor_of(GATE, "risk"), stream(6_000, seed)
+    judged = feed(monitor, GATE, rows)
+    accepted = np.flatnonzero(judged.accepted)
+    random: NDArray[np.int64] = np.random.default_rng(seed).permutation(accepted)
+    chosen = accepted[np.argsort(judged.p_correct[accepted])] if least_sure else random
+    chosen = chosen[:300]
+    monitor.label(rows.is_correct[chosen], judged.accepted[chosen], chosen + 1)
+    return "labels" in monitor.alarms
+
+
+def test_labels_have_to_be_drawn_at_random() -> None:
+    """The proof needs it: where the least sure are labelled, more of these are wrong than is promised of all."""
+    everything = stream(400_000, 99)
+    assert (~everything.is_correct[GATE.accepts(everything.trust_logit)]).mean() < 0.05
+    assert sum(labelled(seed, least_sure=False) for seed in range(40)) <= 4
+    assert sum(labelled(seed, least_sure=True) for seed in range(40)) >= 36
+
+
+def false_alarms(n: int, length: int, runs: int) -> tuple[int, int]:
+    """Count the runs with an alarm, and those with one while the gate's promise holds."""
+    everything = stream(400_000, 99)
+    found = []
+    for seed in range(runs):
+        one = gate(n, seed)
+        if not one.own[0].is_given:
+            continue
+        monitor, rows = monitor_of(one, None, n, seed), stream(length, seed + 10_000)
+        monitor.label(rows.is_correct, feed(monitor, one, rows).accepted)
+        used = one.accepts(everything.trust_logit)
+        found.append((monitor.alarm is not None, (~everything.is_correct[used]).mean() > 0.05))
+    assert len(found) > runs / 2
+    return sum(alarm for alarm, _ in found), sum(alarm and not broken for alarm, broken in found)
+
+
+def test_false_alarms_are_few_on_rows_that_fixed_the_thresholds() -> None:
+    assert false_alarms(n=500, length=2_000, runs=60)[1] <= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [300, 2_000])
+def test_false_alarms_are_at_most_delta_in_long_streams(n: int) -> None:
+    alarms, false = false_alarms(n, length=20_000, runs=300)
+    assert false <= 15
+    assert alarms <= 30  # with those where the gate itself has broken its promise

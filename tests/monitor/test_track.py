@@ -1,0 +1,63 @@
+"""A watched mean: exact sums, an alarm at its row, and a history of bounded length that no cut changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from steepslope.monitor.bounds import Bets
+from steepslope.monitor.track import MOST_POINTS, UNIT, Track
+
+
+def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    return rng.random(n) ** 9, 3 * np.arange(1, n + 1)
+
+
+@pytest.mark.parametrize("cuts", [[1, 2, 700, 701, 1_300, 1_799], range(1, 1_800)])
+def test_it_is_the_same_however_it_is_cut(cuts: Sequence[int]) -> None:
+    numbers, rows = values(1_800)
+    whole = Track(Bets(0.095), 0.05).after(numbers, rows)
+    cut = Track(Bets(0.095), 0.05)
+    for part in np.split(np.arange(1_800), cuts):
+        cut = cut.after(numbers[part], rows[part])
+    assert cut == whole
+    assert Track.read(json.loads(json.dumps(whole.as_json()))) == whole
+
+
+@pytest.mark.parametrize("n", [1, MOST_POINTS, MOST_POINTS + 1, 10 * MOST_POINTS + 3])
+def test_the_history_has_a_point_every_stride(n: int) -> None:
+    numbers, rows = values(n)
+    track = Track(Bets(0.5), 0.05).after(numbers, rows)
+    assert len(track.history) == n // track.stride <= MOST_POINTS
+    assert track.stride == 1 or n // (track.stride // 2) > MOST_POINTS
+    whole = np.cumsum(np.floor(numbers * UNIT).astype(np.int64))
+    for point in track.history:
+        assert (point.row, point.total) == (3 * point.n, whole[point.n - 1])
+    assert track.mean == pytest.approx(numbers.mean(), abs=1e-8)
+
+
+def test_an_alarm_stays_where_it_was() -> None:
+    track = Track(Bets(0.1), 0.05).after(np.ones(10), np.arange(101, 111))
+    fortunes = np.exp(Bets(0.1).after(np.ones(10))[1])
+    assert track.alarm == 101 + int(np.argmax(fortunes >= 20))
+    assert track.after(np.zeros(500), np.arange(111, 611)).alarm == track.alarm
+    assert Track(Bets(0.1), 0.05).after(np.zeros(500), np.arange(500)).alarm is None
+    assert Track(Bets(0.1), 0.05).after(np.zeros(0), np.zeros(0, np.int64)).mean is None
+
+
+@pytest.mark.parametrize("n", [100, 101, 900, 5_000])
+def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
+    numbers, rows = values(n)
+    found = Track(Bets(0.5), 0.05).after(numbers, rows).latest
+    if n == 100:  # they are all that there are
+        assert found is None
+        return
+    assert found is not None
+    count, mean = found
+    assert max(100, n // 10) <= count <= max(100, n // 10) + 16
+    assert mean == pytest.approx(numbers[-count:].mean(), abs=1e-8)

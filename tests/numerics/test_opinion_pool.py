@@ -1,0 +1,119 @@
+"""The pool against an independently written objective, minimised by scipy with numerical gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax, logsumexp
+
+from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
+
+Floats = NDArray[np.float64]
+
+
+def problem(
+    n: int = 150, opinions: int = 3, classes: int = 4, seed: int = 0
+) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """Return opinions on candidates in an order of each row's own, of decreasing use, and labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=n)
+    order = np.argsort(rng.normal(size=(n, classes)), axis=1)
+    signal = 2 * (order == labels[:, None])[:, None] / (1 + np.arange(opinions))[:, None]
+    return log_softmax(rng.normal(size=(n, opinions, classes)) + signal, axis=2), order, labels
+
+
+def by_hand(
+    opinions: Floats, position: NDArray[np.int64], penalty: float, weights: Floats | None, others: bool
+) -> Floats:
+    """Return weights and offset of the least weighted mean loss and ridge around (1, 0, …, 0)."""
+    count = opinions.shape[1]
+    goal = np.array([1.0, *[0.0] * count])
+    shares = np.full(len(opinions), 1 / len(opinions)) if weights is None else weights / weights.sum()
+
+    def objective(parameters: Floats) -> float:
+        total = sum(weight * opinions[:, one] for one, weight in enumerate(parameters[:count]))
+        total = np.array(total)
+        total[:, -1] += parameters[-1]
+        chosen = total[np.arange(len(total)), position]
+        ridge = sum((a - b) ** 2 for a, b in zip(parameters, goal, strict=True))
+        return float(sum(shares * (np.log(np.exp(total).sum(axis=1)) - chosen)) + penalty * ridge / 2)
+
+    bounds = [(0, None)] * count + [(None, None) if others else (0, 0)]
+    found = minimize(objective, np.full(count + 1, 0.3) * [*[1] * count, 0], bounds=bounds, options={"ftol": 1e-13})
+    return np.asarray(found.x)
+
+
+@pytest.mark.parametrize("penalty", [1e-4, 0.05, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_it_is_at_the_minimum(penalty: float, weighted: bool) -> None:
+    opinions, classes, labels = problem()
+    weights: Floats | None = np.random.default_rng(1).uniform(0, 2, size=150) if weighted else None
+    found = fit_opinion_pool(opinions, classes, labels, 4, penalty, weights)
+    expected = by_hand(opinions, (classes == labels[:, None]).argmax(axis=1), penalty, weights, False)
+    np.testing.assert_allclose(np.concatenate([found.weights, found.others]), expected, atol=2e-3)
+
+
+def test_the_last_candidate_stands_for_all_others() -> None:
+    """Of six classes, three are listed; labels beyond them are the last candidate, which has an offset."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(6, size=200)
+    classes = np.column_stack([np.argsort(rng.normal(size=(200, 6)), axis=1)[:, :3], np.full(200, 6)])
+    opinions = log_softmax(rng.normal(size=(200, 2, 4)), axis=2)
+    listed = classes[:, :3] == labels[:, None]
+    position = np.where(listed.any(axis=1), listed.argmax(axis=1), 3)
+    found = fit_opinion_pool(opinions, classes, labels, 6, 0.01)
+    expected = by_hand(opinions, position, 0.01, None, True)
+    np.testing.assert_allclose(np.concatenate([found.weights, found.others]), expected, atol=2e-3)
+    assert found.others[0] > 0.3
+
+
+def test_a_row_of_weight_two_is_two_rows() -> None:
+    opinions, classes, labels = problem(60)
+    twice = np.repeat(np.arange(60), 1 + (np.arange(60) < 20))
+    doubled = fit_opinion_pool(opinions[twice], classes[twice], labels[twice], 4, 0.02)
+    weighted = fit_opinion_pool(opinions, classes, labels, 4, 0.02, np.where(np.arange(60) < 20, 2.0, 1.0))
+    np.testing.assert_allclose(weighted.weights, doubled.weights, atol=1e-3)
+    plain = fit_opinion_pool(opinions, classes, labels, 4, 0.02)
+    assert np.abs(plain.weights - weighted.weights).max() > 0.01
+    scaled = fit_opinion_pool(opinions, classes, labels, 4, 0.02, np.full(60, 7.0))
+    np.testing.assert_allclose(scaled.weights, plain.weights, atol=1e-6)
+
+
+def test_rows_of_no_weight_do_not_count() -> None:
+    opinions, classes, labels = problem(100)
+    weights = (np.arange(100) < 50).astype(np.float64)
+    found = fit_opinion_pool(opinions, classes, labels, 4, 0.02, weights)
+    half = fit_opinion_pool(opinions[:50], classes[:50], labels[:50], 4, 0.02)
+    np.testing.assert_allclose(found.weights, half.weights, atol=1e-3)
+
+
+def test_the_prior_is_the_first_opinion_alone() -> None:
+    opinions, classes, labels = problem()
+    found = fit_opinion_pool(opinions, classes, labels, 4, 1e6)
+    np.testing.assert_allclose(found.weights, [1, 0, 0], atol=1e-4)
+    turned = fit_opinion_pool(opinions[:, ::-1].copy(), classes, labels, 4, 1e6)
+    np.testing.assert_allclose(turned.weights, [1, 0, 0], atol=1e-4)
+
+
+def test_a_misleading_opinion_has_weight_0() -> None:
+    opinions, classes, labels = problem()
+    against = np.where(classes == labels[:, None], -3.0, -0.4)
+    found = fit_opinion_pool(np.stack([opinions[:, 0], against], axis=1), classes, labels, 4, 1e-3)
+    assert found.weights[1] == 0
+
+
+def test_log_odds_are_those_of_the_normalised_product() -> None:
+    opinions, _, _ = problem(40)
+    pool = OpinionPool(np.array([0.5, 1.5, 0.2]), np.array([-0.7]))
+    product = np.exp(opinions[:, 0]) ** 0.5 * np.exp(opinions[:, 1]) ** 1.5 * np.exp(opinions[:, 2]) ** 0.2
+    product[:, -1] *= np.exp(-0.7)
+    p = product[:, 0] / product.sum(axis=1)
+    np.testing.assert_allclose(pool.log_odds(opinions), np.log(p / (1 - p)), atol=1e-9)
+    utilities = pool.utilities(opinions)
+    np.testing.assert_allclose(
+        utilities - logsumexp(utilities, axis=1, keepdims=True),
+        np.log(product / product.sum(axis=1, keepdims=True)),
+        atol=1e-9,
+    )

@@ -1,0 +1,318 @@
+"""Long tables in parts: stopped anywhere, by a signal or an error, they end in the same bytes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from steepslope.cli.main import main
+from steepslope.outputs import ClassifierOutputs
+from steepslope.predict import prediction_file
+from tests.images import opened
+
+ROWS, PARTS, KILLS = 50, 7, 10
+ENDINGS = [".csv", ".parquet"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home, data = tmp_path_factory.mktemp("photos"), opened("digits:test")
+    for row in range(ROWS):
+        Image.fromarray(np.asarray(data.image(row))).save(home / f"{row:03d}.png")
+    return home
+
+
+def words(gates: Path, photos: Path, out: Path, *options: str) -> list[str]:
+    data = ["--data", f"images:{photos}", "--shard-rows", "8", "--batch-size", "8"]
+    return ["predict", "--gate", str(gates / "free"), *data, "--out", str(out), *options]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def stop_at(step: str, count: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a step of the writing fail when it comes for the n-th time."""
+    real, calls = getattr(prediction_file, step), iter(range(1, 1000))
+
+    def failing(*given: Any, **named: Any) -> Any:
+        if next(calls) == count:
+            raise error
+        return real(*given, **named)
+
+    monkeypatch.setattr(prediction_file, step, failing)
+
+
+STEPS = [*(("staged_folder", count) for count in range(1, PARTS + 3)), ("_with_columns", 3), ("write_json", 2)]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_error_anywhere_costs_no_row(
+    ending: str, gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key, each of the parts, the joining and the summary fail in turn; what then goes on ends in the same."""
+    whole = tmp_path / f"whole{ending}"
+    assert main(words(gates, photos, whole)) == 0
+    for number, (step, count) in enumerate(STEPS):
+        out = tmp_path / str(number) / f"found{ending}"
+        with monkeypatch.context() as patch:
+            stop_at(step, count, RuntimeError("stopped"), patch)
+            assert main(words(gates, photos, out)) == 2, step
+        assert not out.exists(), step
+        assert main(words(gates, photos, out)) == 0
+        assert out.read_bytes() == whole.read_bytes(), step
+        assert names(out.parent) == [out.name, f"{out.name}.json"]
+
+
+def test_parts_that_are_there_are_not_made_again(
+    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, parts = tmp_path / "found.csv", tmp_path / ".found.csv.parts"
+    with monkeypatch.context() as patch:
+        stop_at("staged_folder", 5, RuntimeError("stopped"), patch)
+        assert main(words(gates, photos, out)) == 2
+    before = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
+    assert len(before) == 3
+    with monkeypatch.context() as patch:
+        stop_at("_join", 1, RuntimeError("stopped"), patch)
+        assert main(words(gates, photos, out)) == 2
+    after = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
+    assert len(after) == PARTS
+    assert {name: after[name] for name in before} == before
+
+
+def test_an_interrupt_says_how_to_go_on(
+    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found.csv"
+    with monkeypatch.context() as patch:
+        stop_at("staged_folder", 4, KeyboardInterrupt(), patch)
+        capsys.readouterr()
+        assert main(words(gates, photos, out)) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("steepslope: interrupted; earlier results are as they were; to go on: steepslope predict")
+    assert error.count("\n") == 1
+    assert main(words(gates, photos, out)) == 0
+
+
+def test_what_differs_between_two_runs_is_named(
+    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The parts of the first run stay, and it goes on; or they are replaced, where that is asked for."""
+    out = tmp_path / "found.csv"
+    with monkeypatch.context() as patch:
+        stop_at("staged_folder", 5, RuntimeError("stopped"), patch)
+        assert main(words(gates, photos, out)) == 2
+    capsys.readouterr()
+    other = words(gates, photos, out, "--top", "2")
+    for given in (other, [word.replace("/free", "/mcp") for word in words(gates, photos, out)]):
+        assert main(given) == 2
+        error = capsys.readouterr().err
+        assert ".found.csv.parts: holds unfinished predictions of another gate, data or options" in error
+        assert "delete it, or give --replace" in error
+        assert error.count("\n") == 1
+    assert len([*(tmp_path / ".found.csv.parts").glob("*.parquet")]) == 3
+    assert main([*other, "--replace"]) == 0
+    assert out.read_text().splitlines()[0].endswith('"label_2","probability_2"')
+    assert names(tmp_path) == ["found.csv", "found.csv.json"]
+
+
+def test_a_run_that_fails_at_once_leaves_nothing(gates: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"")
+    assert main(words(gates, tmp_path / "photos", tmp_path / "out" / "found.csv")) == 2
+    assert names(tmp_path) == ["photos"]
+
+
+def test_a_run_killed_before_its_summary_is_not_taken_for_the_earlier(
+    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file with the decisions of one gate never lies beside the summary of another."""
+    out = tmp_path / "found.csv"
+    assert main(words(gates, photos, out)) == 0
+    first, real, moves = out.read_bytes(), Path.replace, iter(range(1, 1000))
+    other = words(gates, photos, out, "--top", "2", "--replace")
+
+    def killed(path: Path, target: Path) -> Path:
+        if Path(target).name == "found.csv.json":
+            raise KeyboardInterrupt
+        next(moves)
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        assert main(other) == 130
+    assert out.read_bytes() != first
+    capsys.readouterr()
+    assert main(words(gates, photos, out)) == 2
+    assert "found.csv: there is such a file already" in capsys.readouterr().err
+    assert main(other) == 0
+    assert names(tmp_path) == ["found.csv", "found.csv.json"]
+
+
+def test_a_full_disk_is_one_line(
+    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found.parquet"
+    assert main(words(gates, photos, out)) == 0
+    before = out.read_bytes()
+    for step in ("_with_columns", "_writer"):
+        with monkeypatch.context() as patch:
+            stop_at(step, 1, OSError(28, "No space left on device"), patch)
+            capsys.readouterr()
+            assert main(words(gates, photos, out, "--replace", "--top", "2")) == 2
+        error = capsys.readouterr().err
+        assert "writing failed (No space left on device)" in error
+        assert error.count("\n") == 1
+        assert out.read_bytes() == before
+
+
+LIMITED = """
+import resource, sys
+from steepslope.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_file_system_that_takes_no_more(gates: Path, photos: Path, tmp_path: Path) -> None:
+    """The limit lets the key through, and no part of rows; in a process of its own, since limits stay."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    given = [sys.executable, "-c", LIMITED, *words(gates, photos, tmp_path / "found.parquet")]
+    found = subprocess.run(given, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert "File too large" in found.stderr
+    assert not (tmp_path / "found.parquet").exists()
+
+
+SERVED = """
+import os, sys
+from steepslope.cli.main import main
+import steepslope.predict.parts, steepslope.cli.gates
+words = sys.argv[2:]
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        os._exit(main(words))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_killed_ten_times_at_random_moments(ending: str, gates: Path, photos: Path, tmp_path: Path) -> None:
+    """One process with all imports forks each run, so that kills fall into the work and not into imports."""
+    whole, out = tmp_path / f"whole{ending}", tmp_path / "found" / f"found{ending}"
+    (tmp_path / "found").mkdir()
+    assert main(words(gates, photos, whole)) == 0
+    environment, rng = {**os.environ, "OMP_NUM_THREADS": "1"}, np.random.default_rng(0)
+    given = [sys.executable, "-W", "ignore", "-c", SERVED, "serve", *words(gates, photos, out)]
+    with subprocess.Popen(given, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        asked, answers = server.stdin, server.stdout
+        assert asked is not None
+        assert answers is not None
+
+        def run(delay: float | None) -> int:
+            print(file=asked, flush=True)
+            child = int(answers.readline())
+            if delay is not None:
+                time.sleep(delay)
+                with suppress(ProcessLookupError):  # it was faster
+                    os.kill(child, signal.SIGKILL)
+            return int(answers.readline())
+
+        def fresh() -> None:
+            for path in out.parent.glob(f"{out.name}*"):
+                path.unlink()
+
+        usual = 0.0
+        for _ in range(2):  # the first run is slower
+            fresh()
+            start = time.monotonic()
+            assert run(None) == 0
+            usual = time.monotonic() - start
+        kills = 0
+        while kills < KILLS:
+            if out.exists() and not (out.parent / f".{out.name}.parts").exists():  # finished: once more
+                assert out.read_bytes() == whole.read_bytes()
+                fresh()
+            kills += run(rng.uniform(0.1, 0.7) * usual) == -signal.SIGKILL
+        assert run(None) == 0
+        asked.close()
+    assert out.read_bytes() == whole.read_bytes()
+    assert names(out.parent) == [out.name, f"{out.name}.json"]
+
+
+# outputs of any length
+
+
+STATUS = Path("/proc/self/status")
+BOUND = """
+import sys
+from pathlib import Path
+from steepslope.cli.main import main
+code = main(sys.argv[1:])
+lines = Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
+sys.exit(code)
+"""
+
+
+def peak(out: str, *given: str) -> float:
+    """Return the largest memory in MiB of a command in a process of its own.
+
+    What getrusage tells is at least that of the parent, which it was before it became another program.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", BOUND, "predict", "--out", out, *given]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return int(found.stdout) / 1024
+
+
+def long_outputs(home: Path, rows: int) -> ClassifierOutputs:
+    """Write outputs of ten classes with features to a folder, and their logits to a .parquet file."""
+    rng, labels = np.random.default_rng(0), np.random.default_rng(1).integers(10, size=rows)
+    centres = np.random.default_rng(2).normal(size=(10, 64)).astype(np.float32)
+    logits = rng.standard_normal((rows, 10), dtype=np.float32)
+    logits[np.arange(rows), labels] += 2
+    features = centres[labels] + rng.standard_normal((rows, 64), dtype=np.float32)
+    outputs = ClassifierOutputs(logits, labels, features)
+    outputs.save(home / "folder")
+    outputs.changed(features=None).save(home / "logits.parquet")
+    return outputs
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not STATUS.exists(), reason="Linux tells the peak there")
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """With 200,000 rows; a million take the same."""
+    long_outputs(tmp_path, 200_000)
+    fit_set = long_outputs(tmp_path / "fit", 3_000).subset(slice(0, 3_000))
+    for name, rows in {"fit": slice(0, 1_000), "reference": slice(1_000, 2_000), "rest": slice(2_000, 3_000)}.items():
+        fit_set.subset(rows).changed(ids=[f"{name}/{row}" for row in range(1_000)]).save(tmp_path / f"{name}.npz")
+    known = f"--outputs {tmp_path}/fit.npz --reference {tmp_path}/reference.npz"
+    assert main(f"fit --fused --budget free {known} --out {tmp_path}/oracle".split()) == 0
+    for name in ("mcp", str(tmp_path / "oracle")):
+        words = f"calibrate --oracle {name} --outputs {tmp_path}/rest.npz --max-risk 0.3 --out {tmp_path}/gate"
+        assert main([*words.split(), "--replace"]) == 0
+        for source in ("folder", "logits.parquet") if name == "mcp" else ("folder",):
+            out = tmp_path / "found.parquet"
+            given = ("--gate", str(tmp_path / "gate"), "--outputs", str(tmp_path / source), "--replace")
+            assert peak(str(out), *given) < 1024
+            assert pq.read_metadata(out).num_rows == 200_000
+            out.unlink()

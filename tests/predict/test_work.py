@@ -1,0 +1,177 @@
+"""Parts that an actor makes of what is sent to it are those of one machine; no cluster is started here."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from steepslope.cli.gates import source_of
+from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
+from steepslope.outputs.reading import ReadingOptions
+from steepslope.predict.cluster import Actor, Equipment, Notices, packed, tasks, unpacked
+from steepslope.predict.options import PredictOptions
+from steepslope.predict.parts import FromImages
+from tests.cli.predictions import BACKBONE
+from tests.images import opened, write_shard
+
+ray = pytest.importorskip("ray")
+ROWS, BROKEN = 20, 13
+IN_PARTS = PredictOptions(shard_rows=8, batch_size=4)
+NAMES = [f"{row % 2}/ü {row:02d}.png" for row in range(ROWS)]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home, data = tmp_path_factory.mktemp("photos"), opened("digits:test")
+    for row, name in enumerate(NAMES):
+        (home / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.asarray(data.image(row))).save(home / name)
+    write_shard(home / "all.tar", {name: (home / name).read_bytes() for name in NAMES})
+    (home / "all.csv").write_text("\n".join(["path", *NAMES]), encoding="utf-8")
+    return home
+
+
+def images_of(gate: Path, spec: str, options: PredictOptions = IN_PARTS, **given: Any) -> FromImages:
+    named = {"classifier": None, "auxiliary": None, "groups": None, "backbones": (), **given}
+    source, _ = source_of(gate, spec, None, **named, options=options, reading=ReadingOptions())
+    assert isinstance(source, FromImages)
+    return source
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what would be sent through Ray's object store pass through pickle."""
+    monkeypatch.setattr(ray, "get", pickle.loads)
+
+
+def sent(images: FromImages) -> list[dict[str, Any]]:
+    """Return what an actor makes of all parts, sent one by one, the last first."""
+    actor = Actor(pickle.dumps(Equipment(images.gate, images.live, images.source, images.options)))
+    parts = [pickle.dumps(part) for part in tasks(images, images.missing_shards(Path()))]
+    found = [actor({"task": [part]}) for part in reversed(parts)]
+    return [{name: values[0] for name, values in one.items()} for one in reversed(found)]
+
+
+def require_same(images: FromImages) -> None:
+    here = list(images.missing(Path()))
+    there = [(Path(row["name"]), unpacked(row["table"])) for row in sent(images)]
+    assert [path for path, _ in there] == [path for path, _ in here]
+    assert len(here) == -(-len(images.data) // IN_PARTS.shard_rows)
+    for (_, one), (_, other) in zip(here, there, strict=True):
+        assert other.schema == one.schema
+        assert other.equals(one)
+
+
+@pytest.mark.usefixtures("no_cluster")
+@pytest.mark.parametrize("kind", ["mcp", "temperature", "columns", "free", "predicted"])
+def test_every_kind_of_gate(kind: str, gates: Path, photos: Path) -> None:
+    require_same(images_of(gates / kind, f"images:{photos}"))
+
+
+@pytest.mark.usefixtures("no_cluster")
+@pytest.mark.parametrize("spec", ["imagefolder:{}", "wds:{}/all.tar", "paths:{}/all.csv", "digits:test"])
+def test_every_source_of_images(spec: str, gates: Path, photos: Path) -> None:
+    require_same(images_of(gates / "mcp", spec.format(photos)))
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_a_second_backbone_and_shifted_images(gates: Path, photos: Path) -> None:
+    spec = f"corrupt:gaussian_noise:3/images:{photos}"
+    pytest.importorskip("imagecorruptions")
+    require_same(images_of(gates / "auxiliary", spec, auxiliary=BACKBONE))
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
+    """Each part is sent with the groups of its images alone; one that has none is named."""
+    sites = "".join(f"{name},{'01'[row % 2]}\n" for row, name in enumerate(opened("digits:test").ids))
+    (tmp_path / "sites.csv").write_text(f"id,group\n{sites}")
+    by = f"--by {tmp_path}/sites.csv --outputs {gates}/outputs/test --max-risk 0.3"
+    assert main(f"calibrate --oracle mcp {by} --out {tmp_path}/gate".split()) == 0
+    (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},{name[0]}\n" for name in NAMES))
+    images = images_of(tmp_path / "gate", f"images:{photos}", groups=f"{tmp_path}/groups.csv")
+    require_same(images)
+    parts = tasks(images, images.missing_shards(Path()))
+    assert [len(part.groups or {}) for part in parts] == [8, 8, 4]
+    (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},0\n" for name in NAMES[:-1]))
+    images = images_of(tmp_path / "gate", f"images:{photos}", groups=f"{tmp_path}/groups.csv")
+    assert "expected a group for each id, found none" in "".join(row["error"] for row in sent(images))
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_passes_with_dropout_are_drawn_by_the_row_in_the_whole(photos: Path, tmp_path: Path) -> None:
+    net = "module:tests.nets:tiny_convolutions"
+    transform = "--image-size 8 --mean 0.5 --std 0.5 --evidence dropout --passes 3 --batch-size 4"
+    (tmp_path / "classes.txt").write_text("0\n1\n2\n")
+    words = f"extract --classifier {net} --data imagefolder:{photos} --classes {tmp_path}/classes.txt {transform}"
+    assert main(f"{words} --out {tmp_path}/outputs".split()) == 0
+    words = f"calibrate --oracle mc_dropout --outputs {tmp_path}/outputs --max-risk 0.9 --out {tmp_path}/gate"
+    assert main(words.split()) == 0
+    require_same(images_of(tmp_path / "gate", f"images:{photos}", classifier=net))
+
+
+@pytest.fixture
+def damaged(photos: Path, tmp_path: Path) -> Path:
+    for row, name in enumerate(NAMES):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"" if row == BROKEN else (photos / name).read_bytes())
+    return tmp_path
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_an_image_that_cannot_be_read(gates: Path, damaged: Path) -> None:
+    images = images_of(gates / "free", f"images:{damaged}")
+    with pytest.raises(SteepslopeError) as raised:
+        list(images.missing(Path()))
+    errors = [row["error"] for row in sent(images)]
+    assert [error for error in errors if error] == [str(raised.value)]
+    assert NAMES[BROKEN] in str(raised.value)
+    require_same(images_of(gates / "free", f"images:{damaged}", PredictOptions(shard_rows=8, on_error="keep")))
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_what_an_actor_cannot_run_is_told_with_each_part(
+    gates: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notice comes back once; nets that cannot run are no reason to start the actor again and again."""
+
+    def failing(_: FromImages, notice: Any) -> Any:
+        notice("PyTorch runs the classifier")
+        raise SteepslopeError("cannot run")
+
+    monkeypatch.setattr(FromImages, "engines", failing)
+    found = sent(images_of(gates / "free", f"images:{photos}"))
+    assert [(row["error"], row["table"]) for row in found] == [("cannot run", b"")] * 3
+    assert sorted(row["notice"] for row in found) == ["", "", "PyTorch runs the classifier"]
+
+
+def test_data_sets_that_one_machine_alone_can_read_are_refused(gates: Path) -> None:
+    class Whole:
+        def __len__(self) -> int:
+            return 1
+
+    images = images_of(gates / "mcp", "digits:test")
+    whole: Any = Whole()
+    with pytest.raises(SteepslopeError, match="engine: expected images in files"):
+        tasks(FromImages(images.gate, images.live, whole, "hf:x", images.options), {Path("0"): [[0]]})
+
+
+def test_tables_are_packed_as_they_are(gates: Path, photos: Path) -> None:
+    _, table = next(images_of(gates / "free", f"images:{photos}").missing(Path()))
+    assert unpacked(packed(table)).schema == table.schema
+    assert unpacked(packed(table.slice(0, 0))).equals(table.slice(0, 0))
+
+
+def test_users_are_told_once() -> None:
+    lines: list[str] = []
+    notices = Notices(2, lines.append)
+    for name, notice in [("a", "PyTorch runs"), ("b", "PyTorch runs"), ("a", ""), ("c", ""), ("c", ""), ("d", "")]:
+        notices.pass_on({"actor": name, "notice": notice})
+    died = "an actor died, and was started again; its parts are made once more"
+    assert lines == ["PyTorch runs", died, died]

@@ -1,0 +1,25 @@
+"""A small evaluation that tests of evaluation and of the report share: MCP beside a score of pure noise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from steepslope.metrics import Groups
+from steepslope.outputs import ClassifierOutputs
+from steepslope.report.confidences import Scored, score_predictions
+from steepslope.report.evaluation import Evaluation
+from steepslope.report.rows import table_rows
+
+
+def with_scores(outputs: ClassifierOutputs, *others: Scored, bootstrap: int = 5, title: str = "") -> Evaluation:
+    """Evaluate MCP and other scores, in full: with groups and the paper's variants."""
+    scored = [*score_predictions([], outputs), *others]
+    assert outputs.labels is not None
+    rows = table_rows(scored, outputs, groups=Groups(outputs.labels), paper=True, bootstrap=bootstrap)
+    return Evaluation(outputs, scored, rows, title, lambda some: [f"row/{row}" for row in some])
+
+
+def with_noise(outputs: ClassifierOutputs, bootstrap: int = 100, title: str = "") -> Evaluation:
+    """Evaluate MCP and a score that knows nothing."""
+    noise = np.random.default_rng(0).normal(size=len(outputs))
+    return with_scores(outputs, Scored("noise", None, noise, "logit"), bootstrap=bootstrap, title=title)

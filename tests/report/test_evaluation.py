@@ -1,0 +1,217 @@
+"""Rows hold what the metrics give, and sentences are true."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.metrics import METRICS, Groups, aupr_success, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
+from steepslope.metrics.measures import table_metrics
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.report.confidences import Scored, score_predictions
+from steepslope.report.evaluation import Evaluation, evaluate_predictions, verdicts
+from steepslope.report.rows import table_rows
+from steepslope.report.tables import cut_grid, difference_grid
+from tests.conftest import make_outputs
+from tests.report.samples import with_noise, with_scores
+
+
+@pytest.fixture
+def evaluation(outputs: ClassifierOutputs) -> Evaluation:
+    return with_noise(outputs)
+
+
+def test_rows_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
+    row, is_correct = evaluation.rows[1].as_json(), evaluation.predictions.is_correct
+    mcp, noise = (one.confidence for one in evaluation.scored)
+    others = {"score", "loss", "n", "delta_auc_vs_mcp", "vs_mcp", "vs_best_single", "replicates_lacking_a_class"}
+    assert set(row) == METRICS.keys() | others | {"handed_over", "standardised", "fit_rows"}
+    assert (row["handed_over"], row["standardised"], row["fit_rows"]) == (None, False, 0)
+    assert row["vs_mcp"].keys() == METRICS.keys()
+    assert row["vs_mcp"]["aurc"]["p"] <= 1
+    assert row["auc"]["value"] == auroc(noise, is_correct)
+    assert row["tnr"]["value"] == tnr(noise, is_correct, 0.0)
+    difference = compare(noise, mcp, is_correct, bootstrap=100)["auc"]
+    assert row["delta_auc_vs_mcp"] == {bound: difference[bound] for bound in ("value", "low", "high")}
+    assert json.loads(json.dumps(row)) == row
+
+
+def test_details_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
+    noise = evaluation.rows[1].details_as_json()
+    confidence, is_correct = evaluation.scored[1].confidence, evaluation.predictions.is_correct
+    assert noise["risk_at_coverage"][80]["value"] == risk_at_coverage(confidence, is_correct, 0.8)
+    assert noise["coverage_at_risk"][10]["value"] == coverage_at_risk(confidence, is_correct, 0.1)
+    assert noise["confusion"]["trusted_wrong"] == np.sum(~is_correct & (confidence > 0))
+    assert noise["cuts"]["0.750"]["tnr"] == tnr(confidence, is_correct, np.log(3))
+    assert [one["group"] for one in noise["groups"]] == ["0", "1", "2", "3"]
+    assert sum(one["n"] for one in noise["groups"]) == len(confidence)
+    assert noise["paper"]["aupr_error"] == aupr_success(confidence.astype(np.float32), ~is_correct)
+    assert json.loads(json.dumps(noise))["score"] == "noise"
+
+
+def test_cuts_follow_the_alphas_of_a_steep_slope_oracle(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    Oracle(alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
+    unseen = make_outputs(seed=1)
+    rows = evaluate_predictions(unseen, [str(tmp_path / "ss")], bootstrap=0).rows
+    assert [list(row.cuts) for row in rows] == [[0.5, 5 / 7]] * 2
+
+
+def test_each_steep_slope_oracle_is_shown_at_its_own_cut(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    """The first one's cut once stood for that of all."""
+    alphas = {"mild": (2, 5), "steep": (1, 9), "even": (3, 3), "alike": (4, 10)}
+    for name, (alpha_pos, alpha_neg) in alphas.items():
+        Oracle(alpha_pos=alpha_pos, alpha_neg=alpha_neg, epochs=1).fit(outputs).save(tmp_path / name)
+    unseen = make_outputs(seed=1)
+    evaluation = evaluate_predictions(unseen, [str(tmp_path / name) for name in alphas], bootstrap=0)
+    assert [list(row.cuts) for row in evaluation.rows] == [[0.5, 5 / 7, 0.9]] * 5
+    assert [row.natural_cut for row in evaluation.rows] == [None, 5 / 7, 0.9, 0.5, 5 / 7]
+    for row, one in zip(evaluation.rows, evaluation.scored, strict=True):
+        for cut, rates in row.cuts.items():
+            assert rates["tnr"] == tnr(one.confidence, unseen.is_correct, np.log(cut / (1 - cut)))
+    grid = cut_grid(evaluation.rows)
+    assert [title for title in grid.columns if "TNR" in title] == [f"TNR at p > {cut}" for cut in (0.5, 0.714, 0.9)]
+    assert "(mild at 0.714, steep at 0.9, even at 0.5, alike at 0.714)" in grid.note
+    assert evaluation.rows[2].details_as_json()["natural_cut"] == 0.9
+
+
+def test_without_groups_and_paper_there_are_none(outputs: ClassifierOutputs) -> None:
+    (row,) = evaluate_predictions(outputs, [], bootstrap=0).rows
+    assert (row.groups, row.paper) == ([], {})
+
+
+def test_a_score_that_only_ranks_has_no_cuts(outputs: ClassifierOutputs) -> None:
+    ranks = Scored("ranks", None, np.arange(400.0) * 100, "rank")
+    (row,) = table_rows([ranks], outputs, groups=Groups(outputs.predictions), paper=True, bootstrap=10)
+    json_row = row.as_json()
+    assert json_row["tpr"]["value"] is json_row["tnr"]["value"] is json_row["delta_auc_vs_mcp"]["value"] is None
+    assert (row.confusion, row.cuts, row.groups) == (None, {}, [])
+    assert "tnr" not in row.paper
+    assert 0 < ranks.unit_confidence.min() < ranks.unit_confidence.max() == 1
+
+
+def test_lacking_replicates_are_counted() -> None:
+    predictions = Confidences(np.arange(10.0), np.array([True] * 9 + [False]))
+    (row,) = table_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=500)
+    expected = 500 * 0.9**10
+    assert row.lacking == pytest.approx(expected, abs=4 * np.sqrt(expected))
+
+
+def test_without_errors_json_has_nulls(outputs: ClassifierOutputs) -> None:
+    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
+    (row,) = with_scores(right, bootstrap=10).rows
+    assert row.as_json()["auc"] == {"value": None, "low": None, "high": None}
+
+
+def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs) -> None:
+    (mcp,) = score_predictions([], outputs)
+    rows = table_rows([Scored("other", None, mcp.confidence, "logit"), mcp], outputs, bootstrap=0)
+    assert [row.vs_mcp is None for row in rows] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"),
+    [(3.0, "ranks better than MCP"), (-3.0, "does NOT beat MCP"), (0.0, "no significant difference")],
+)
+def test_verdicts_say_who_wins(outputs: ClassifierOutputs, shift: float, words: str) -> None:
+    mcp = score_predictions([], outputs)[0]
+    noise = 0.01 * np.random.default_rng(0).normal(size=len(outputs))
+    other = Scored("other", None, mcp.confidence + shift * outputs.is_correct + noise, "logit")
+    (sentence,) = verdicts(with_scores(outputs, other, bootstrap=200).rows)
+    assert words in sentence
+
+
+def test_verdicts_say_what_cannot_be_compared(outputs: ClassifierOutputs) -> None:
+    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
+    assert verdicts(with_noise(right, 5).rows) == [
+        "noise cannot be compared with MCP: AUC needs both errors and correct predictions."
+    ]
+    (sentence,) = verdicts(with_noise(outputs, 0).rows)
+    assert "without resamples it is not known if by luck" in sentence
+    alone = Confidences(np.array([0.2, 0.9]), np.array([False, True]))
+    rows = evaluate_predictions(alone, [], bootstrap=5).rows
+    assert verdicts(rows) == ["confidence cannot be compared with MCP: that needs logits."]
+
+
+def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 200) -> Evaluation:
+    """Evaluate MCP, pure noise, a score that knows a little more than MCP, and an oracle that knows ``shift`` more."""
+    mcp = score_predictions([], outputs)[0].confidence
+    generator = np.random.default_rng(0)
+    noise, small, other = generator.normal(size=(3, len(outputs)))
+    good = mcp + 0.3 * outputs.is_correct + 0.1 * small
+    single = [Scored("noise", None, noise, "rank"), Scored("good", None, good, "rank")] if others else []
+    oracle = Scored("fused", "steep_slope", good + shift * outputs.is_correct + 0.01 * other, "logit")
+    return with_scores(outputs, *single, oracle, bootstrap=bootstrap)
+
+
+def test_an_oracle_is_compared_with_the_best_single_score(outputs: ClassifierOutputs) -> None:
+    evaluation = with_oracle(outputs, 0.5)
+    rows = [row.as_json() for row in evaluation.rows]
+    assert [row["score"] for row in rows] == ["mcp", "noise", "good", "fused"]
+    assert min(rows[:3], key=lambda row: row["aurc"]["value"])["score"] == "good"
+    assert [row["vs_best_single"] for row in rows[:3]] == [None] * 3
+    found = rows[3]["vs_best_single"]
+    confidence = {one.name: one.confidence for one in evaluation.scored}
+    expected = compare(confidence["fused"], confidence["good"], outputs.is_correct, bootstrap=200)
+    assert found == {"score": "good", "auc": expected["auc"], "aurc": expected["aurc"]}
+    assert json.loads(json.dumps(rows)) == rows
+
+
+@pytest.mark.parametrize(
+    ("shift", "bootstrap", "words"),
+    [
+        (3.0, 200, r"better by AUC \(\+\d.*points.*\), better by AURC \(-.*thousandths, 95 % interval -.* to -.*\)\.$"),
+        (-3.0, 200, r"clearly BELOW it by AUC \(-.* to -.*\), clearly BELOW it by AURC \(\+.* to \+.*\)\.$"),
+        (0.0, 200, r"no significant difference by AUC \(.*\), no significant difference by AURC \(.*\)\.$"),
+        (3.0, 0, r"AUC \+.* points, without resamples it is not known if by luck, AURC -.* thousandths, without"),
+    ],
+)
+def test_verdicts_name_the_best_single_score(
+    outputs: ClassifierOutputs, shift: float, bootstrap: int, words: str
+) -> None:
+    sentences = verdicts(with_oracle(outputs, shift, bootstrap=bootstrap).rows)
+    assert [sentence.split()[0] for sentence in sentences][:4] == ["noise", "good", "fused", "fused"]
+    assert re.search("^fused against good, the best single score by AURC: " + words, sentences[3])
+
+
+def test_mcp_may_be_the_best_single_score_but_not_the_only_one(outputs: ClassifierOutputs) -> None:
+    alone = with_oracle(outputs, 1.0, others=False)
+    assert [row.vs_best_single for row in alone.rows] == [None, None]
+    assert len(verdicts(alone.rows)) == 1
+    mcp = score_predictions([], outputs)[0].confidence
+    others = [Scored("worse", None, -mcp, "rank"), Scored("fused", "focal", mcp + outputs.is_correct, "logit")]
+    rows = with_scores(outputs, *others).rows
+    assert rows[2].as_json()["vs_best_single"]["score"] == "mcp"
+    assert verdicts(rows)[2].startswith("fused against mcp, the best single score by AURC: better by AUC")
+
+
+def test_without_errors_no_best_single_score_is_named(outputs: ClassifierOutputs) -> None:
+    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
+    rows = with_oracle(right, 1.0).rows
+    assert rows[3].as_json()["vs_best_single"]["auc"] == {"value": None, "low": None, "high": None, "p": None}
+    assert not any("best single score" in sentence for sentence in verdicts(rows))
+
+
+def test_the_number_of_comparisons_is_told_with_holms_verdict(outputs: ClassifierOutputs) -> None:
+    """Of three scores one truly ranks better; two are MCP with a little noise."""
+    mcp = score_predictions([], outputs)[0].confidence
+    rng = np.random.default_rng(0)
+    same = [Scored(f"same {one}", None, mcp + 0.01 * rng.normal(size=len(mcp)), "logit") for one in range(2)]
+    better = Scored("better", None, mcp + 3.0 * outputs.is_correct, "logit")
+    evaluation = with_scores(outputs, *same, better, bootstrap=400)
+    last = verdicts(evaluation.rows)[-1]
+    assert last.startswith("3 comparisons with MCP: without any true difference about 0.15 of the intervals")
+    assert last.endswith("these differ: better.")
+    note = difference_grid(evaluation.rows).note
+    assert f"{3 * len(table_metrics())} comparisons with MCP" in note
+    assert len(verdicts(with_noise(outputs).rows)) == 1
+
+
+def test_without_resamples_no_comparison_is_counted(outputs: ClassifierOutputs) -> None:
+    rows = with_scores(outputs, *(Scored(name, None, np.arange(400.0), "logit") for name in "ab"), bootstrap=0).rows
+    assert len(verdicts(rows)) == 2
+    assert "comparisons" not in difference_grid(rows).note

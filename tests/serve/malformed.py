@@ -1,0 +1,225 @@
+"""Requests that are wrong, one a kind: each has to be answered with 4xx."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tests.serve.models import encoded
+
+INFER, PREDICT = "/v2/models/gate/infer", "/predict"
+MAX_BODY = 100_000  # bytes, of the servers that get these requests
+LIMITS = "--max-json 0.09 --max-body 0.095367431640625 --max-rows 64 --max-megapixels 0.02 --body-seconds 2"
+OPTIONS: dict[str, Any] = {
+    "max_json": 0.09, "max_body": MAX_BODY / 2**20, "max_rows": 64, "max_megapixels": 0.02, "body_seconds": 2
+}  # fmt: skip
+LENGTH = "Inference-Header-Content-Length"
+PIXELS = [1, 2, 3] * 4
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong request, and the status that it is answered with."""
+
+    status: int
+    body: bytes = b""
+    path: str = INFER
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
+
+
+def tensor(**changes: Any) -> dict[str, Any]:
+    """Return a tensor of one image of 2×2 pixels, with changes; None takes a field away."""
+    given = {"name": "images", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": PIXELS, **changes}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def asked(*tensors: Any, **fields: Any) -> bytes:
+    """Return a request as JSON; NaN stays NaN."""
+    return json.dumps({"inputs": list(tensors), **fields}).encode()
+
+
+def of_json(status: int, *tensors: Any, **fields: Any) -> Wrong:
+    return Wrong(status, asked(*tensors, **fields))
+
+
+def binary(status: int, data: bytes, size: Any, header: Any = None, **changes: Any) -> Wrong:
+    head = asked(tensor(data=None, parameters={"binary_data_size": size}, **changes))
+    return Wrong(status, head + data, headers={LENGTH: str(len(head) if header is None else header)})
+
+
+def picture(status: int, body: bytes, kind: str = "image/png", query: str = "") -> Wrong:
+    return Wrong(status, body, PREDICT + query, {"Content-Type": kind})
+
+
+def form(status: int, *parts: tuple[str, bytes], boundary: str = "xyz", end: bytes = b"--xyz--\r\n") -> Wrong:
+    head = 'Content-Disposition: form-data; name="{}"; filename="a"\r\n\r\n'
+    body = b"".join(b"--xyz\r\n" + head.format(name).encode() + content + b"\r\n" for name, content in parts)
+    return Wrong(status, body + end, PREDICT, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a PNG file of zeros, whose bytes are few however large it is."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+DOT = encoded(np.zeros((4, 4, 3), np.uint8))
+DRAWING, PHOTO = (
+    encoded(np.random.default_rng(0).integers(256, size=(40, 40, 3), dtype=np.uint8), kind) for kind in ("PNG", "JPEG")
+)
+TWO = [0.5] * 3 + [1.5] * 9
+
+WRONG: dict[str, Wrong] = {
+    "no body": Wrong(400),
+    "no JSON": Wrong(400, b"hello"),
+    "half of JSON": Wrong(400, asked(tensor())[:-9]),
+    "no UTF-8": Wrong(400, b'{"inputs": "\xff\xfe"}'),
+    "JSON of a list": Wrong(400, b"[]"),
+    "JSON of a number": Wrong(400, b"7"),
+    "JSON null": Wrong(400, b"null"),
+    "an empty object": Wrong(400, b"{}"),
+    "brackets without end": Wrong(400, b'{"inputs":' + b"[" * 40_000),
+    "deep brackets": Wrong(400, b'{"inputs":' + b"[" * 40_000 + b"]" * 40_000 + b"}"),
+    "deep data": Wrong(400, asked(tensor(data="@")).replace(b'"@"', b"[" * 900 + b"1" + b"]" * 900)),
+    "a number of 5,000 digits": Wrong(400, asked(tensor(data="@")).replace(b'"@"', b"[" + b"9" * 5000 + b"]")),
+    "no inputs": of_json(400),
+    "inputs that are no list": Wrong(400, b'{"inputs": 3}'),
+    "an input that is a number": of_json(400, 3),
+    "an input without name": of_json(400, tensor(name=None)),
+    "an input without shape": of_json(400, tensor(shape=None)),
+    "an input without datatype": of_json(400, tensor(datatype=None)),
+    "an input without data": of_json(400, tensor(data=None)),
+    "an unknown input": of_json(400, tensor(name="image")),
+    "a name of 90,000 letters": of_json(400, tensor(name="x" * 90_000)),
+    "a datatype of 90,000 letters": of_json(400, tensor(datatype="x" * 90_000)),
+    "a parameter of 90,000 letters": of_json(400, tensor(), parameters={"x" * 90_000: {}}),
+    "a binary size of 90,000 letters": of_json(400, tensor(parameters={"binary_data_size": "x" * 90_000}, data=None)),
+    "a flag of 90,000 letters": of_json(400, tensor(), parameters={"binary_data_output": "x" * 90_000}),
+    "an output of 90,000 letters": of_json(400, tensor(), outputs=[{"name": "x" * 90_000}]),
+    "an input twice": of_json(400, tensor(), tensor()),
+    "100 inputs": of_json(400, *[tensor()] * 100),
+    "an unknown datatype": of_json(400, tensor(datatype="INT7")),
+    "another datatype": of_json(400, tensor(datatype="FP32")),
+    "a datatype in small letters": of_json(400, tensor(datatype="uint8")),
+    "an empty shape": of_json(400, tensor(shape=[])),
+    "a negative size": of_json(400, tensor(shape=[-1, 2, 2, 3])),
+    "a size of text": of_json(400, tensor(shape=["1", 2, 2, 3])),
+    "a size of a half": of_json(400, tensor(shape=[1, 2, 2, 1.5])),
+    "a size of true": of_json(400, tensor(shape=[True, 2, 2, 3])),
+    "a huge size": of_json(400, tensor(shape=[10**30, 2, 2, 3])),
+    "sizes whose product is huge": of_json(400, tensor(shape=[2**31, 2**31, 2**31, 3])),
+    "three sizes": of_json(400, tensor(shape=[2, 2, 3])),
+    "one channel": of_json(400, tensor(shape=[3, 2, 2, 1])),
+    "no rows": of_json(400, tensor(shape=[0, 2, 2, 3], data=[])),
+    "images of no pixels": of_json(400, tensor(shape=[1, 0, 2, 3], data=[])),
+    "more data than the shape": of_json(400, tensor(data=[*PIXELS, 1])),
+    "fewer data than the shape": of_json(400, tensor(data=PIXELS[1:])),
+    "data nested otherwise": of_json(400, tensor(data=[PIXELS[:6], PIXELS[6:]])),
+    "ragged data": of_json(400, tensor(data=[[1, 2, 3], [4]])),
+    "text among data": of_json(400, tensor(data=[*PIXELS[1:], "a"])),
+    "null among data": of_json(400, tensor(data=[*PIXELS[1:], None])),
+    "an object among data": of_json(400, tensor(data=[*PIXELS[1:], {}])),
+    "data of text": of_json(400, tensor(data="abc")),
+    "data of an object": of_json(400, tensor(data={"a": 1})),
+    "data that is a number": of_json(400, tensor(data=1)),
+    "data of booleans": of_json(400, tensor(data=[True] * 12)),
+    "a pixel of 256": of_json(400, tensor(data=[*PIXELS[1:], 256])),
+    "a pixel of -1": of_json(400, tensor(data=[*PIXELS[1:], -1])),
+    "a pixel of 2 to the power of 70": of_json(400, tensor(data=[*PIXELS[1:], 2**70])),
+    "pixels of halves": of_json(400, tensor(data=TWO)),
+    "NaN": of_json(400, tensor(data=[*PIXELS[1:], float("nan")])),
+    "Infinity": of_json(400, tensor(data=[*PIXELS[1:], float("inf")])),
+    "65 rows": of_json(413, tensor(shape=[65, 1, 1, 3], data=[0] * 195)),
+    "an image of too many pixels": of_json(413, tensor(shape=[1, 2, 20_001, 3], data="@")),
+    "an id that is a number": of_json(400, tensor(), id=7),
+    "parameters that are a list": of_json(400, tensor(), parameters=[1]),
+    "a parameter that is an object": of_json(400, tensor(), parameters={"a": {}}),
+    "binary_data_output of text": of_json(400, tensor(), parameters={"binary_data_output": "yes"}),
+    "an unknown output": of_json(400, tensor(), outputs=[{"name": "logits"}]),
+    "an output twice": of_json(400, tensor(), outputs=[{"name": "label"}] * 2),
+    "an output without name": of_json(400, tensor(), outputs=[{}]),
+    "outputs of text": of_json(400, tensor(), outputs="label"),
+    "binary_data of text": of_json(400, tensor(), outputs=[{"name": "label", "parameters": {"binary_data": "yes"}}]),
+    "a classification": of_json(400, tensor(), outputs=[{"name": "label", "parameters": {"classification": 2}}]),
+    "shared memory": of_json(400, tensor(parameters={"shared_memory_region": "a"})),
+    "binary data that is cut off": binary(400, bytes(11), 12),
+    "binary data that goes on": binary(400, bytes(13), 12),
+    "a binary size that is no product": binary(400, bytes(11), 11),
+    "a binary size of text": binary(400, bytes(12), "12"),
+    "a binary size of true": binary(400, bytes(1), True, shape=[1, 1, 1, 1]),
+    "a negative binary size": binary(400, bytes(12), -12),
+    "binary data and data": Wrong(
+        400, asked(tensor(parameters={"binary_data_size": 12})) + bytes(12),
+        headers={LENGTH: str(len(asked(tensor(parameters={"binary_data_size": 12}))))},
+    ),
+    "a header length of text": binary(400, bytes(12), 12, "abc"),
+    "a negative header length": binary(400, bytes(12), 12, "-1"),
+    "a header length beyond the body": binary(400, bytes(12), 12, 100_000),
+    "a header length in the middle of the JSON": binary(400, bytes(12), 12, 9),
+    "a header length with a sign": binary(400, bytes(12), 12, "+9"),
+    "a body that is too large": Wrong(413, bytes(MAX_BODY + 1)),
+    "JSON that is too large": of_json(413, tensor(), id="x" * 95_000),
+    "a compressed body": Wrong(415, zlib.compress(asked(tensor())), headers={"Content-Encoding": "gzip"}),
+    "a body of a form": Wrong(415, b"a=1", headers={"Content-Type": "application/x-www-form-urlencoded"}),
+    "a body of XML": Wrong(415, b"<a/>", headers={"Content-Type": "application/xml"}),
+    "GET for infer": Wrong(405, method="GET"),
+    "DELETE of the model": Wrong(405, path="/v2/models/gate", method="DELETE"),
+    "POST for health": Wrong(405, path="/v2/health/live"),
+    "another model": Wrong(404, asked(tensor()), "/v2/models/other/infer"),
+    "another version": Wrong(404, asked(tensor()), "/v2/models/gate/versions/2/infer"),
+    "another route": Wrong(404, path="/v2/repository/index"),
+    "a path upwards": Wrong(404, path="/v2/../../etc/passwd", method="GET"),
+    "no image": picture(415, b""),
+    "text as an image": picture(415, b"hello"),
+    "a PDF": picture(415, b"%PDF-1.4\n1 0 obj"),
+    "EPS, which would be run": picture(415, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
+    "SVG": picture(415, b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
+    "half of a PNG": picture(422, DRAWING[: len(DRAWING) // 2]),
+    "the first 30 bytes of a PNG": picture(415, DRAWING[:30]),
+    "half of a JPEG": picture(422, PHOTO[: len(PHOTO) // 2]),
+    "a PNG with a wrong checksum": picture(415, DRAWING[:30] + bytes([DRAWING[30] ^ 255]) + DRAWING[31:]),
+    "a bomb of 40,000 × 40,000": picture(413, png(40_000, 40_000)),
+    "a bomb of 10,000 × 10,000": picture(413, png(10_000, 10_000)),
+    "an image of 201 × 100": picture(413, png(201, 100)),
+    "an image of floats": picture(422, encoded(Image.new("F", (4, 4)), "TIFF"), "image/tiff"),
+    "an image as JSON": picture(415, b"{}", "application/json"),
+    "an image as text": picture(415, DOT, "text/plain"),
+    "an image that is too large a body": picture(413, DOT + bytes(MAX_BODY)),
+    "top of 0": picture(422, DOT, query="?top=0"),
+    "top of text": picture(422, DOT, query="?top=many"),
+    "a form without boundary": Wrong(400, b"a", PREDICT, {"Content-Type": "multipart/form-data"}),
+    "a form of another boundary": form(400, ("file", DOT), boundary="abc"),
+    "a form without file": form(400, ("image", DOT)),
+    "a form of two files": form(400, ("file", DOT), ("file", DOT)),
+    "a form that is cut off": form(400, ("file", DOT), end=b""),
+    "a form of 100 parts": form(400, *[("file", DOT)] * 100),
+    "a form of text": form(415, ("file", b"hello")),
+    "an empty form": form(400),
+}  # fmt: skip
+WRONG["an image of too many pixels"] = binary(413, bytes(60_003), 60_003, shape=[1, 1, 20_001, 3])
+RAW: dict[str, bytes] = {
+    "no HTTP": b"hello\r\n\r\n",
+    "bytes": bytes(range(256)),
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "a length of text": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: abc\r\n\r\n",
+    "a negative length": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
+    "two lengths": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "a chunk of no length": b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n",
+    "a header without colon": b"GET / HTTP/1.1\r\nHost a\r\n\r\n",
+    "chunks over the limit": b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"8000\r\n" + bytes(0x8000) + b"\r\n" + b"8000\r\n" + bytes(0x8000) + b"\r\n"
+    + b"8000\r\n" + bytes(0x8000) + b"\r\n" + b"8000\r\n" + bytes(0x8000) + b"\r\n0\r\n\r\n",
+    "a length over the limit, and no body": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
+}  # fmt: skip

@@ -1,0 +1,154 @@
+"""Tiny exported gates, as the export's contract has them, the same computation in NumPy, and ways to serve them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from fastapi.testclient import TestClient
+from numpy.typing import NDArray
+from onnx import TensorProto as T, helper
+from PIL import Image
+
+from steepslope.export.file import ExportedGate
+from steepslope.serve.answers import Answers
+from steepslope.serve.app import make_app
+from steepslope.serve.metrics import Watch
+from steepslope.serve.options import ServeOptions
+from steepslope.serve.served import Served, ServedFile
+
+SIDE = 600  # of the matrices of a slow model
+CLASSES, THRESHOLD, SCALE, SHARP, FURTHER = ("red", "green", "blue"), 1.0, 4.0, 8.0, 5
+CERTIFICATE = {"aim": "risk", "threshold": THRESHOLD, "accepts_all": False, "max_risk": 0.05, "delta": 0.05}
+CARD = {
+    "version": 1, "part": "all", "threshold": THRESHOLD, "thresholds": None, "classes": list(CLASSES),
+    "certificates": [CERTIFICATE], "words": "Of these, at most 5 % are wrong.", "coverage": 0.5, "gate": "0" * 64,
+}  # fmt: skip
+GIVEN = {
+    "label": T.INT64, "probability": T.DOUBLE, "p_correct": T.DOUBLE, "trust_logit": T.DOUBLE, "accepted": T.BOOL
+}  # fmt: skip
+
+
+def _constant(name: str, value: object, kind: int) -> Any:
+    array = np.asarray(value)
+    return helper.make_tensor(name, kind, array.shape, array.ravel())
+
+
+def write_model(path: Path, takes: list[Any], nodes: list[Any], metadata: Mapping[str, str], hands_over: bool) -> Path:
+    """Write a file that takes what makes ``logits`` (N, K) by some nodes, and gives what a gate gives."""
+    constants = [
+        _constant("scale", SCALE, T.DOUBLE), _constant("cut", THRESHOLD, T.DOUBLE), _constant("half", 0.5, T.DOUBLE),
+        _constant("last", [1], T.INT64), _constant("sizes", [SIDE, SIDE], T.INT64), _constant("zero", 0.0, T.FLOAT),
+        _constant("full", 255.0, T.FLOAT), _constant("sharp", SHARP, T.FLOAT),
+    ]  # fmt: skip
+    steps = [
+        helper.make_node("ArgMax", ["logits"], ["label"], axis=1, keepdims=0),
+        helper.make_node("Cast", ["logits"], ["wide"], to=T.DOUBLE),
+        helper.make_node("Softmax", ["wide"], ["softmax"], axis=1),
+        helper.make_node("ReduceMax", ["softmax", "last"], ["probability"], keepdims=0),
+        helper.make_node("Mul", ["probability", "scale"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "cut"], ["trust_logit"]),
+        helper.make_node("Sigmoid", ["trust_logit"], ["p_correct"]),
+        helper.make_node("GreaterOrEqual", ["trust_logit", "cut"], ["accepted"]),
+        helper.make_node("Mul", ["probability", "half"], ["handed_over"]),
+    ]
+    given = GIVEN | ({"handed_over": T.DOUBLE} if hands_over else {})
+    outputs = [helper.make_tensor_value_info(name, kind, ["N"]) for name, kind in given.items()]
+    graph = helper.make_graph([*nodes, *steps[: len(steps) - (not hands_over)]], "gate", takes, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, dict(metadata))
+    onnx.save(model, path)
+    return path
+
+
+def _slowly(steps: int) -> list[Any]:
+    """Return nodes that add 0 to the logits after some products of matrices of zeros, which start with the input."""
+    nodes = [
+        helper.make_node("ReduceMin", ["sharpened"], ["least"], keepdims=0),
+        helper.make_node("Mul", ["least", "zero"], ["nothing"]),
+        helper.make_node("Expand", ["nothing", "sizes"], ["product0"]),
+    ]
+    for step in range(steps):
+        nodes.append(helper.make_node("MatMul", [f"product{step}"] * 2, [f"product{step + 1}"]))
+    nodes.append(helper.make_node("ReduceMax", [f"product{steps}"], ["zeros"], keepdims=0))
+    return [*nodes, helper.make_node("Add", ["sharpened", "zeros"], ["logits"])]
+
+
+def image_gate(folder: Path, card: Mapping[str, Any] = CARD, hands_over: bool = False, steps: int = 0) -> Path:
+    """Write a gate that takes images (N, H, W, 3): the logits of red, green and blue are eight times their means.
+
+    ``steps`` are products of large matrices that change nothing, and take some milliseconds each.
+    """
+    nodes = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=T.FLOAT),
+        helper.make_node("Div", ["pixels", "full"], ["shares"]),
+        helper.make_node("Transpose", ["shares"], ["channels_first"], perm=[0, 3, 1, 2]),
+        helper.make_node("GlobalAveragePool", ["channels_first"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["means"]),
+        helper.make_node("Mul", ["means", "sharp"], ["logits" if steps == 0 else "sharpened"]),
+    ]
+    nodes += _slowly(steps) if steps else []
+    takes = [helper.make_tensor_value_info("images", T.UINT8, ["N", "H", "W", 3])]
+    return write_model(folder / "images.onnx", takes, nodes, {"steepslope": json.dumps(card)}, hands_over)
+
+
+def array_gate(folder: Path) -> Path:
+    """Write a gate that takes features (N, 3), its logits, and auxiliary (N, 5), whose largest is added to each."""
+    nodes = [
+        helper.make_node("ReduceMax", ["auxiliary", "last"], ["most"], keepdims=1),
+        helper.make_node("Add", ["features", "most"], ["logits"]),
+    ]
+    takes = [
+        helper.make_tensor_value_info("features", T.FLOAT, ["N", 3]),
+        helper.make_tensor_value_info("auxiliary", T.FLOAT, ["N", FURTHER]),
+    ]
+    card = {**CARD, "part": "gate"}
+    return write_model(folder / "arrays.onnx", takes, nodes, {"steepslope": json.dumps(card)}, False)
+
+
+def decided(logits: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return what a tiny gate gives of some logits (N, 3)."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    probability = (powers / powers.sum(axis=1, keepdims=True)).max(axis=1)
+    trust_logit = SCALE * probability - THRESHOLD
+    return {
+        "label": logits.argmax(axis=1), "probability": probability, "p_correct": 1 / (1 + np.exp(-trust_logit)),
+        "trust_logit": trust_logit, "accepted": trust_logit >= THRESHOLD,
+    }  # fmt: skip
+
+
+def of_images(images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Return what the gate of :func:`image_gate` gives of images (N, H, W, 3)."""
+    return decided(images.astype(np.float32).mean(axis=(1, 2)) / 255 * SHARP)
+
+
+def drawn(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Return random pixels, each image mostly of one colour."""
+    rng = np.random.default_rng(seed)
+    tint = rng.integers(256, size=(shape[0], 1, 1, 3))
+    return (rng.integers(256, size=(*shape, 3)) * 0.3 + tint * 0.7).astype(np.uint8)
+
+
+def encoded(image: Image.Image | NDArray[np.uint8], kind: str = "PNG", **options: Any) -> bytes:
+    """Return an image as the bytes of a file."""
+    file = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def file_served(path: Path, max_batch: int = 32) -> ServedFile:
+    """Return an exported gate as a server has it."""
+    return ServedFile(ExportedGate.open(path, threads=1), max_batch)
+
+
+@contextmanager
+def client_of(served: Served, watch: Watch | None = None, **options: Any) -> Iterator[TestClient]:
+    """Serve a model in this process."""
+    with TestClient(make_app(Answers(served, ServeOptions(**options), watch)), raise_server_exceptions=False) as client:
+        yield client

@@ -1,0 +1,235 @@
+"""The routes: what they answer of a model, which limits hold together, and what is counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.exceptions import HTTPException
+
+from steepslope.export.file import Arrays
+from steepslope.serve.bodies import Room
+from steepslope.serve.served import Rows, ServedFile
+from tests.serve.malformed import INFER, PREDICT, asked, tensor
+from tests.serve.models import (
+    CARD,
+    CLASSES,
+    array_gate,
+    client_of,
+    decided,
+    drawn,
+    encoded,
+    file_served,
+    image_gate,
+    of_images,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Slow(ServedFile):
+    """An exported gate that waits until it may run."""
+
+    may_run: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
+        assert self.may_run.wait(20)
+        return super().run(parts, top)
+
+
+@dataclass(eq=False)
+class Noted:
+    """What watches: it writes down what it is shown, and raises its alarm at the third prediction."""
+
+    shown: list[tuple[NDArray[Any], NDArray[Any], Any]] = field(default_factory=list)
+
+    @property
+    def alarm(self) -> bool:
+        return sum(len(one[0]) for one in self.shown) >= 3
+
+    def update(self, p_correct: NDArray[Any], accepted: NDArray[Any], probability: NDArray[Any]) -> None:
+        self.shown.append((p_correct, accepted, probability))
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with client_of(file_served(image_gate(tmp_path_factory.mktemp("gate")))) as found:
+        yield found
+
+
+def metrics_of(client: TestClient) -> dict[str, float]:
+    """Return the metrics without labels, and the counts by route and status."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    samples = [one for family in families for one in family.samples]
+    return {" ".join([one.name, *one.labels.values()]): one.value for one in samples}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/metrics", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/gate", "/v2/models/gate/ready"]
+)
+def test_head_is_get_without_body(path: str, client: TestClient) -> None:
+    head, whole = client.head(path), client.get(path)
+    assert head.status_code == whole.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    if path != "/metrics":
+        assert int(head.headers["content-length"]) == len(whole.content)
+
+
+def test_a_version_has_the_routes_of_its_model(client: TestClient) -> None:
+    prefix = "/v2/models/gate/versions/1"
+    assert client.get(prefix).json() == client.get("/v2/models/gate").json()
+    assert client.get(f"{prefix}/ready").json() == {"name": "gate", "ready": True}
+    assert client.post(f"{prefix}/infer", content=asked(tensor())).json()["model_version"] == "1"
+    assert client.get("/v2/models/gate/versions/2").status_code == 404
+    assert "the model of this server is gate" in client.get("/v2/models/other").json()["error"]
+
+
+def test_the_same_image_has_the_same_answer_on_both_routes(client: TestClient) -> None:
+    images = drawn(1, 9, 7)
+    expected = {name: array[0] for name, array in of_images(images).items()}
+    whole = client.post(INFER, content=asked(tensor(shape=images.shape, data=images.ravel().tolist()), id="a"))
+    assert whole.json()["id"] == "a"
+    by_name = {one["name"]: one["data"][0] for one in whole.json()["outputs"]}
+    for found in (
+        client.post(PREDICT, content=encoded(images[0]), headers={"Content-Type": "image/png"}),
+        client.post(PREDICT, content=encoded(images[0])),
+        client.post(PREDICT, files={"file": ("a.png", encoded(images[0]), "image/png")}),
+        client.post(PREDICT, files={"file": ("a.png", encoded(images[0]))}, data={"note": "mine"}),
+    ):
+        answer = found.json()
+        assert answer["label"] == CLASSES[expected["label"]]
+        assert answer["decision"] == ("accept" if expected["accepted"] else "review")
+        assert "top" not in answer
+        assert "handed_over" not in answer
+        for name in ("probability", "p_correct", "trust_logit", "accepted"):
+            assert answer[name] == pytest.approx(expected[name], rel=1e-6)
+            assert by_name[name] == answer[name]
+    assert client.post(f"{PREDICT}?top=5", content=encoded(images[0])).json()["top"][0]["label"] == answer["label"]
+
+
+def test_arrays_go_to_a_gate_that_takes_arrays(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    features, auxiliary = (rng.normal(size=(6, width)).astype(np.float32) for width in (3, 5))
+    given = [
+        {"name": name, "datatype": "FP32", "shape": array.shape, "data": array.tolist()}
+        for name, array in {"features": features, "auxiliary": auxiliary}.items()
+    ]
+    with client_of(file_served(array_gate(tmp_path), max_batch=4)) as client:
+        found = client.post(INFER, content=asked(*given, outputs=[{"name": "p_correct"}])).json()["outputs"]
+        (one,) = found
+        expected = decided(features + auxiliary.max(axis=1, keepdims=True))
+        np.testing.assert_allclose(one["data"], expected["p_correct"], rtol=1e-5)
+        assert client.post(PREDICT, content=encoded(drawn(1, 3, 3)[0])).status_code == 404
+        given[0]["data"] = [1e300] * 18
+        assert client.post(INFER, content=asked(*given)).json() == {
+            "error": "features: expected finite numbers, found NaN or infinite ones"
+        }
+        assert client.post(INFER, content=asked(given[1])).status_code == 400
+
+
+def test_a_model_that_breaks_is_a_500_and_the_server_lives(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Breaks(ServedFile):
+        def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
+            raise ZeroDivisionError
+
+    with client_of(Breaks(file_served(image_gate(tmp_path)).exported, 4)) as client:
+        found = client.post(INFER, content=asked(tensor()))
+        assert (found.status_code, found.json()) == (500, {"error": "the server failed; its log tells why"})
+        assert client.get("/v2/health/live").status_code == 200
+
+
+def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_path: Path) -> None:
+    served = Slow(file_served(image_gate(tmp_path)).exported, 4)
+    with client_of(served, max_waiting=3) as client, ThreadPoolExecutor(3) as pool:
+        sent = [pool.submit(client.post, INFER, content=asked(tensor())) for _ in range(3)]
+        room: Room = client.app.state.answers.room  # type: ignore[attr-defined]
+        while room.requests < 3 or room.coming:
+            assert client.get("/v2/health/ready").json() == {"ready": True}
+        for path in (INFER, PREDICT):
+            found = client.post(path, content=asked(tensor()))
+            assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+            assert found.json() == {"error": "3 requests are under way: try again later"}
+        served.may_run.set()
+        assert [one.result().status_code for one in sent] == [200] * 3
+        assert client.post(INFER, content=asked(tensor())).status_code == 200
+        assert (room.requests, room.taken, room.coming) == (0, 0, 0)
+
+
+def test_memory_is_shared_by_all_requests(tmp_path: Path) -> None:
+    with client_of(file_served(image_gate(tmp_path)), max_memory=1) as client:
+        image = encoded(drawn(1, 700, 700)[0], "JPEG", quality=20)
+        assert len(image) < 200_000
+        found = client.post(PREDICT, content=image)  # 1.47 MB of pixels
+        assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+        assert client.post(PREDICT, content=encoded(drawn(1, 9, 9)[0])).status_code == 200
+
+
+def test_seats_give_back_what_they_took() -> None:
+    room = Room(2, 100)
+    with room.seat() as first:
+        first.take(60)
+        with pytest.raises(HTTPException), room.seat() as second:
+            second.take(41)
+        with room.seat() as second:
+            second.take(40)
+            first.arrived()
+            first.arrived()
+            assert (room.requests, room.taken, room.coming) == (2, 100, 1)
+            with pytest.raises(HTTPException, match="2 requests are under way"), room.seat():
+                pass
+    assert (room.requests, room.taken, room.coming) == (0, 0, 0)
+
+
+def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
+    watch, images = Noted(), drawn(2, 4, 4, seed=3)
+    expected = of_images(images)
+    given = tensor(shape=images.shape, data=images.ravel().tolist())
+    with client_of(file_served(image_gate(tmp_path, hands_over=True)), watch) as client:
+        assert metrics_of(client)["steepslope_alarm"] == 0
+        assert client.post(INFER, content=asked(given)).status_code == 200
+        assert client.post(INFER, content=b"{").status_code == 400
+        assert not watch.alarm
+        assert client.post(PREDICT, content=encoded(images[0])).status_code == 200
+        found = metrics_of(client)
+    assert found["steepslope_alarm"] == 1
+    assert found["steepslope_predictions_total"] == 3
+    accepted = [*expected["accepted"], expected["accepted"][0]]
+    assert found["steepslope_accepted_total"] == sum(accepted)
+    assert found["steepslope_accepted_fraction"] == pytest.approx(np.mean(accepted))
+    handed_over = np.array([*expected["probability"], expected["probability"][0]]) / 2
+    assert found["steepslope_handed_over_fraction"] == pytest.approx(handed_over.mean(), rel=1e-6)
+    assert found["steepslope_batch_rows_count"] == 2
+    assert found["steepslope_batch_rows_sum"] == 3
+    assert found["steepslope_requests_total infer 200"] == found["steepslope_requests_total infer 400"] == 1
+    assert found["steepslope_requests_total predict 200"] == 1
+    assert found["steepslope_request_seconds_count infer"] == 2
+    np.testing.assert_allclose(np.concatenate([one[0] for one in watch.shown])[:2], expected["p_correct"], rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate([one[2] for one in watch.shown]), 2 * handed_over, rtol=1e-6)
+
+
+def test_without_what_watches_there_is_no_alarm(client: TestClient) -> None:
+    assert metrics_of(client)["steepslope_alarm"] == 0
+
+
+def test_metadata_are_the_cards(client: TestClient) -> None:
+    assert client.get("/v2/models/gate").json()["parameters"] == CARD
+    about = client.get("/").json()
+    assert (about["name"], about["model"], about["accepts_any"]) == ("steepslope", "gate", True)
+    assert PREDICT in about["routes"]
+
+
+def test_several_images_of_several_sizes_at_once_get_their_own_answers(client: TestClient) -> None:
+    several = [drawn(1, 3 + number % 3, 4, seed=number)[0] for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(lambda image: client.post(PREDICT, content=encoded(image)).json(), several)]
+    for image, answer in zip(several, found, strict=True):
+        assert answer["p_correct"] == pytest.approx(of_images(image[None])["p_correct"][0], rel=1e-6)

@@ -1,0 +1,131 @@
+"""What arrives together is run together; each request gets its own rows; a bad one spoils no other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.export.file import Arrays
+from steepslope.serve.batching import Batcher
+from steepslope.serve.served import Rows
+
+
+@dataclass(eq=False)
+class Doubles:
+    """A model that doubles numbers, as soon as it may run; it refuses −1, breaks at −2, and writes down its batches."""
+
+    may_run: threading.Event = field(default_factory=threading.Event)
+    batches: list[list[int]] = field(default_factory=list)
+    tops: list[int] = field(default_factory=list)
+
+    def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
+        self.may_run.wait(20)
+        self.batches.append([len(one["x"]) for one in parts])
+        self.tops.append(top)
+        if any((one["x"] == -1).any() for one in parts):
+            raise SteepslopeError("expected no -1")
+        if any((one["x"] == -2).any() for one in parts):
+            raise ZeroDivisionError
+        return [Rows({"x": 2 * one["x"]}) for one in parts]
+
+
+def batcher_of(model: Doubles, coming: int = 0, wait: float = 0.0, seen: Any = lambda found, seconds: None) -> Batcher:
+    return Batcher(model, 4, wait, lambda: coming, seen)  # type: ignore[arg-type]
+
+
+def x(*values: float) -> dict[str, np.ndarray[Any, Any]]:
+    return {"x": np.array(values)}
+
+
+def test_jobs_that_wait_are_run_together_up_to_the_limit() -> None:
+    model = Doubles()
+    batcher = batcher_of(model)
+    first = batcher.submit(x(0), 1)
+    while batcher.waiting.qsize():
+        time.sleep(0.001)  # the thread has taken it, and waits
+    others = [batcher.submit(x(*range(count)), count, top) for count, top in ((1, 1), (2, 3), (2, 1), (7, 1), (1, 2))]
+    model.may_run.set()
+    batcher.close()
+    assert model.batches == [[1], [1, 2], [2], [7], [1]]
+    assert model.tops == [1, 3, 1, 1, 2]
+    assert first.result().outputs["x"].tolist() == [0]
+    for count, one in zip((1, 2, 2, 7, 1), others, strict=True):
+        assert one.result().outputs["x"].tolist() == [2 * value for value in range(count)]
+
+
+def test_a_bad_job_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    model = Doubles()
+    batcher = batcher_of(model)
+    batcher.submit(x(0), 1)
+    while batcher.waiting.qsize():
+        time.sleep(0.001)
+    good, refused, broken, late = (batcher.submit(x(value), 1) for value in (5, -1, -2, 7))
+    with caplog.at_level(logging.ERROR):
+        model.may_run.set()
+        batcher.close()
+    assert good.result().outputs["x"].tolist() == [10]
+    assert late.result().outputs["x"].tolist() == [14]
+    assert isinstance(refused.exception(), SteepslopeError)
+    assert isinstance(broken.exception(), ZeroDivisionError)
+    assert [one.message for one in caplog.records] == ["a request failed"]  # of the one that is not the client's fault
+
+
+def test_an_answer_of_nan_is_refused_and_infinity_is_the_largest_number() -> None:
+    model = Doubles()
+    model.may_run.set()
+    batcher = batcher_of(model)
+    infinite, unknown = batcher.submit(x(np.inf, 1), 2), batcher.submit(x(np.nan), 1)
+    batcher.close()
+    assert infinite.result().outputs["x"].tolist() == [np.finfo(np.float64).max, 2]
+    assert "NaN" in str(unknown.exception())
+
+
+@pytest.mark.parametrize(("coming", "batches"), [(1, [[1, 1]]), (0, [[1], [1]])])
+def test_a_batch_waits_only_while_others_are_being_read(coming: int, batches: list[list[int]]) -> None:
+    model = Doubles()
+    model.may_run.set()
+    batcher = batcher_of(model, coming, wait=2.0)
+    batcher.submit(x(0), 1)
+    while batcher.waiting.qsize():
+        time.sleep(0.001)
+    time.sleep(0.05)
+    batcher.submit(x(0), 1)
+    batcher.close()
+    assert model.batches == batches
+
+
+def test_what_fails_to_watch_changes_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    model, told = Doubles(), []
+    model.may_run.set()
+
+    def seen(found: Sequence[Rows], seconds: float) -> None:
+        told.append((len(found), seconds >= 0))
+        raise OSError("disk full")
+
+    with caplog.at_level(logging.ERROR):
+        batcher = batcher_of(model, seen=seen)
+        assert batcher.submit(x(3), 1).result(20).outputs["x"].tolist() == [6]
+        assert batcher.submit(x(4), 1).result(20).outputs["x"].tolist() == [8]
+        batcher.close()
+    assert told == [(1, True), (1, True)]
+    assert {one.message for one in caplog.records} == {"what watches the decisions failed"}
+
+
+def test_closing_runs_what_is_queued() -> None:
+    model = Doubles()
+    batcher = batcher_of(model)
+    jobs = [batcher.submit(x(value), 1) for value in range(20)]
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    model.may_run.set()
+    closing.join(20)
+    assert [job.result(0).outputs["x"].tolist() for job in jobs] == [[2 * value] for value in range(20)]
+    batcher.close()  # a second time does nothing

@@ -1,0 +1,59 @@
+"""A gate that export wrote behind the server: what the gate's folder answers, for tensors and for image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from steepslope.export.exporting import export_gate
+from steepslope.export.file import ExportedGate
+from steepslope.gate import Gate
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP
+from steepslope.serve.gate_folder import ServedGate
+from steepslope.serve.served import ServedFile
+from tests.export.rows import rows_of
+from tests.images import opened
+from tests.serve.models import client_of, encoded
+
+COUNT = 40
+INFER = "/v2/models/gate/infer"
+
+
+@pytest.mark.parametrize("kind", ["free", "predicted", "mcp", "rejecting"])
+def test_a_file_answers_as_the_folder_does(kind: str, gates: Path, tmp_path: Path) -> None:
+    data, folder = opened("digits:test"), gates / kind
+    if kind == "rejecting":
+        folder, origin = tmp_path / kind, Gate.load(gates / "mcp").origin
+        Gate.of(MCP(), ClassifierOutputs.load(gates / "outputs" / "test"), 0.05, reject=0.2, origin=origin).save(folder)
+    images = np.stack([np.asarray(data.image(row)) for row in range(COUNT)])[..., None]
+    tensor = {"name": "images", "datatype": "UINT8", "shape": images.shape, "data": images.ravel().tolist()}
+    export_gate(Gate.load(folder)).save(tmp_path / "gate.onnx")
+    file = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16)
+    with client_of(file) as ours, client_of(ServedGate.open(folder)) as theirs:
+        both = [client.post(INFER, json={"inputs": [tensor]}).json()["outputs"] for client in (ours, theirs)]
+        found, expected = ({one["name"]: one["data"] for one in some} for some in both)
+        assert found.keys() == expected.keys()
+        assert found.get("rejected") == expected.get("rejected")
+        assert ("rejected" in found) == (kind == "rejecting")
+        assert (found["label"], found["accepted"]) == (expected["label"], expected["accepted"])
+        np.testing.assert_allclose(found["trust_logit"], expected["trust_logit"], rtol=1e-4, atol=1e-4)
+        picture = encoded(Image.fromarray(images[3, ..., 0]), "PNG")
+        one, other = (
+            client.post("/predict", content=picture, headers={"Content-Type": "image/png"}).json()
+            for client in (ours, theirs)
+        )
+        assert (one["label"], one["decision"]) == (other["label"], other["decision"])
+
+
+def test_a_file_rejects_where_its_gate_does(tmp_path: Path) -> None:
+    gate, rows = Gate.of(MCP(), rows_of(2_000), 0.05, reject=0.2), rows_of(200, seed=1)
+    export_gate(gate, "gate").save(tmp_path / "gate.onnx")
+    served = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16)
+    (found,) = served.run([{"logits": np.asarray(rows.logits)}], 1)
+    assert found.decision is not None
+    assert found.decision.tolist() == gate.decide(rows).decision.tolist()
+    assert "reject" in found.decision

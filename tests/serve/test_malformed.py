@@ -1,0 +1,125 @@
+"""Whatever is wrong with a request, the answer is 4xx and tells why, and the server goes on."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given, strategies as st
+
+from steepslope.serve.app import LONGEST
+from tests.serve.live import Live, running
+from tests.serve.malformed import (
+    INFER,
+    LIMITS,
+    OPTIONS,
+    PREDICT,
+    RAW,
+    WRONG,
+    asked,
+    binary,
+    form,
+    of_json,
+    picture,
+    tensor,
+)
+from tests.serve.models import client_of, drawn, encoded, file_served, image_gate
+from tests.serve.odd_images import ODD
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    served = file_served(image_gate(tmp_path_factory.mktemp("gate")))
+    with client_of(served, **OPTIONS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with running(image_gate(tmp_path_factory.mktemp("live")), LIMITS) as found:
+        yield found
+        assert found.stopped() == 0
+
+
+def test_there_are_at_least_sixty() -> None:
+    assert len(WRONG) + len(RAW) >= 60
+    assert all(400 <= one.status < 500 for one in WRONG.values())
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_request_is_refused_with_the_reason(case: str, client: TestClient) -> None:
+    wrong = WRONG[case]
+    found = client.request(wrong.method, wrong.path, content=wrong.body, headers=dict(wrong.headers))
+    assert found.status_code == wrong.status, found.text
+    assert [*found.json()] == ["error"]
+    message = found.json()["error"]
+    assert message
+    assert "\n" not in message
+    assert len(message) <= LONGEST
+    assert client.post(INFER, content=asked(tensor())).status_code == 200
+
+
+VALID = {
+    **{name: picture(200, data) for name, data in ODD.items()},
+    "JSON": of_json(200, tensor(), id="a", outputs=[{"name": "label"}]),
+    "binary": binary(200, bytes(12), 12),
+    "form": form(200, ("file", ODD["TIFF"])),
+}
+
+
+@given(case=st.sampled_from([*VALID]), place=st.floats(0, 1), length=st.integers(0, 9), instead=st.binary(max_size=9))
+def test_damaged_requests_are_the_clients_fault(
+    case: str, place: float, length: int, instead: bytes, client: TestClient
+) -> None:
+    body = VALID[case].body
+    start = int(place * len(body))
+    damaged = body[:start] + instead + body[start + length :]
+    found = client.post(VALID[case].path, content=damaged, headers=dict(VALID[case].headers))
+    assert found.status_code in (200, 400, 413, 415, 422), found.text
+
+
+def test_a_server_lives_through_all_of_them(live: Live) -> None:
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    for case, wrong in WRONG.items():
+        connection.request(wrong.method, wrong.path, wrong.body, dict(wrong.headers))
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == wrong.status, case
+    connection.request("POST", PREDICT, encoded(drawn(1, 4, 4)[0]), {"Content-Type": "image/png"})
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert live.process.poll() is None
+
+
+@pytest.mark.parametrize("case", RAW)
+def test_what_is_no_request_is_refused(case: str, live: Live) -> None:
+    assert live.raw(RAW[case]).startswith(b"HTTP/1.1 4"), case
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    connection.request("GET", "/v2/health/ready")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_body_that_does_not_come_is_given_up(live: Live) -> None:
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    connection.putrequest("POST", PREDICT)
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b"half")
+    assert connection.getresponse().status == 408
+    connection.close()
+
+
+def test_clients_that_go_away_leave_no_trace(live: Live) -> None:
+    """Some go in the middle of a body, some before the answer, some without a word."""
+    body = encoded(drawn(1, 9, 9)[0])
+    head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    for number in range(90):
+        with socket.create_connection(live.address, 20) as leaving:
+            leaving.sendall((head + body[:50], head + body, b"")[number % 3])
+    connection = http.client.HTTPConnection(*live.address, timeout=30)
+    connection.request("POST", PREDICT, body)
+    assert connection.getresponse().status == 200
+    connection.close()

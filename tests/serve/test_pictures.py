@@ -1,0 +1,97 @@
+"""From the bytes of a file to pixels: as a viewer shows the image, whatever its kind, and never more than the limit."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.exceptions import HTTPException
+
+from steepslope.serve.bodies import known_formats, picture_of, pixels_of
+from tests.serve.malformed import png
+from tests.serve.models import encoded
+from tests.serve.odd_images import COLOUR, DEEP, ODD, palette
+
+FORMATS = known_formats()
+
+
+def pixels(data: bytes, channels: int = 3) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = pixels_of(picture_of(data, 100_000, FORMATS), channels)
+    assert found.shape[0] == 1
+    assert found.dtype == np.uint8
+    return np.asarray(found[0])
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_every_kind_is_decoded(case: str) -> None:
+    with Image.open(io.BytesIO(ODD[case])) as image:
+        width, height = image.size
+    for channels in (1, 3):
+        assert sorted(pixels(ODD[case], channels).shape[:2]) == sorted((height, width))
+
+
+# What EXIF's numbers mean, from the standard: of row 0 and column 0 as they are stored, where a viewer shows them.
+UPRIGHT = {
+    1: COLOUR, 2: COLOUR[:, ::-1], 3: COLOUR[::-1, ::-1], 4: COLOUR[::-1], 5: COLOUR.swapaxes(0, 1),
+    6: np.rot90(COLOUR, -1), 7: COLOUR[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(COLOUR),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_a_turned_image_is_shown_upright(orientation: int) -> None:
+    np.testing.assert_array_equal(pixels(ODD[f"turned by EXIF, {orientation}"]), UPRIGHT[orientation])
+
+
+def test_16_bits_are_the_upper_8() -> None:
+    np.testing.assert_array_equal(pixels(ODD["16-bit grey"]), np.repeat((DEEP >> 8)[..., None], 3, axis=2))
+
+
+def test_what_is_transparent_is_white() -> None:
+    image = palette()
+    shown = np.asarray(image.convert("RGB")).copy()
+    shown[np.asarray(image) == 3] = 255
+    np.testing.assert_array_equal(pixels(ODD["a palette with a transparent colour"]), shown)
+    alpha = COLOUR[..., :1] / 255
+    blended = COLOUR * alpha + 255 * (1 - alpha)
+    np.testing.assert_allclose(pixels(ODD["half transparent"]), blended, atol=1)
+
+
+def test_of_an_animation_the_first_frame_is_taken() -> None:
+    found = pixels(ODD["an animation"]).astype(int)
+    assert np.abs(found - COLOUR).mean() < 20  # of 256 colours
+    assert found.max() > 0
+
+
+def test_a_bomb_takes_no_memory() -> None:
+    data = png(80_000, 1_000)
+    tracemalloc.start()
+    with pytest.raises(HTTPException) as raised:
+        picture_of(data, 1_000_000, FORMATS)
+    assert raised.value.status_code == 413
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_the_limit_is_exact() -> None:
+    data = encoded(np.zeros((20, 50, 3), np.uint8))
+    assert picture_of(data, 1000, FORMATS).size == (50, 20)
+    with pytest.raises(HTTPException, match="at most 999 pixels, found 50×20"):
+        picture_of(data, 999, FORMATS)
+
+
+def test_what_runs_other_programs_is_not_read() -> None:
+    assert not {"EPS", "WMF", "FPX", "MIC", "PDF"} & {*FORMATS}
+    assert {"JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"} <= {*FORMATS}
+
+
+def test_other_channels_have_to_be_in_the_file() -> None:
+    rgba = np.dstack([COLOUR, COLOUR[..., 0]])
+    found = pixels_of(picture_of(encoded(rgba), 1000, FORMATS), 4)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[0], rgba / 255, rtol=1e-6)
+    with pytest.raises(HTTPException, match="expected an image of 4 channels, found RGB"):
+        pixels_of(picture_of(encoded(COLOUR), 1000, FORMATS), 4)

@@ -1,0 +1,117 @@
+"""A monitor behind the server: it sees every decision, and its file survives the server."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
+from steepslope.export.exporting import export_gate
+from steepslope.export.file import ExportedGate
+from steepslope.gate import Gate
+from steepslope.gate.storage import digest_of_gate
+from steepslope.monitor import Monitor
+from steepslope.serve.gate_folder import ServedGate
+from steepslope.serve.served import ServedFile
+from steepslope.serve.watching import Watching
+from tests.serve.live import running
+from tests.serve.models import client_of
+
+NOISE = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 1), dtype=np.uint8)
+INFER = "/v2/models/gate/infer"
+
+
+def asked(images: NDArray[np.uint8]) -> dict[str, object]:
+    tensor = {"name": "images", "datatype": "UINT8", "shape": images.shape, "data": images.ravel().tolist()}
+    return {"inputs": [tensor]}
+
+
+def test_an_alarm_is_raised_on_noise_and_outlives_the_server(gates: Path, tmp_path: Path) -> None:
+    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.json"
+    watch = Watching.open(state, served.card.gate, served.gate)
+    with client_of(served, watch) as client:
+        assert "steepslope_alarm 0.0" in client.get("/metrics").text
+        for start in range(0, len(NOISE), 200):
+            assert client.post(INFER, json=asked(NOISE[start : start + 200])).status_code == 200
+        assert "steepslope_alarm 1.0" in client.get("/metrics").text
+    watch.close()
+    decisions, expected = Gate.load(gates / "free").predict(NOISE[..., 0]), Monitor.of(Gate.load(gates / "free"))
+    expected.update(decisions.p_correct, decisions.accepted, decisions.probability)
+    again = Watching.open(state, served.card.gate, served.gate)
+    assert again.alarm
+    assert again.monitor.rows == len(NOISE)
+    assert again.monitor.alarms == expected.alarms
+
+
+def test_a_file_is_watched_by_a_state_that_the_command_began(gates: Path, tmp_path: Path) -> None:
+    export_gate(Gate.load(gates / "free"), digest=digest_of_gate(gates / "free")).save(tmp_path / "gate.onnx")
+    file, state = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16), tmp_path / "watch.json"
+    with pytest.raises(SteepslopeError, match=r"watch.json: expected a state, .* steepslope monitor --gate DIR"):
+        Watching.open(state, file.card.gate, file.gate)
+    assert main(f"monitor --gate {gates}/free --state {state}".split()) == 0
+    watch = Watching.open(state, file.card.gate, file.gate)
+    with client_of(file, watch) as client:
+        assert client.post(INFER, json=asked(NOISE[:7])).status_code == 200
+    assert watch.monitor.rows == 7
+
+
+def test_the_state_of_others_is_refused(gates: Path, tmp_path: Path) -> None:
+    state, gate = tmp_path / "watch.json", Gate.load(gates / "free")
+    Watching.open(state, digest_of_gate(gates / "free"), gate).close()
+    with pytest.raises(SteepslopeError, match=r"watch.json: expected the state of the gate that is served"):
+        Watching.open(state, digest_of_gate(gates / "mcp"), Gate.load(gates / "mcp"))
+    out, counted = tmp_path / "found.csv", tmp_path / "counted.json"
+    assert main(f"predict --gate {gates}/free --data digits:test --out {out}".split()) == 0
+    assert main(f"monitor --gate {gates}/free --predictions {out} --state {counted}".split()) in (0, 3)
+    with pytest.raises(SteepslopeError, match="found one with predictions of files: name another"):
+        Watching.open(counted, digest_of_gate(gates / "free"), gate)
+
+
+def test_the_command_shows_the_state_of_a_server_and_leaves_it_to_it(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.json"
+    show, out = f"monitor --gate {gates}/free --state {state}", tmp_path / "found.csv"
+    assert main(f"predict --gate {gates}/free --data digits:test --out {out}".split()) == 0
+    watch = Watching.open(state, served.card.gate, served.gate)
+    with client_of(served, watch) as client:
+        assert client.post(INFER, json=asked(NOISE[:7])).status_code == 200
+        while watch.monitor.rows < 7:  # a request is answered before it is counted
+            time.sleep(0.01)
+        watch.write()
+        before = state.read_bytes()
+        capsys.readouterr()
+        assert main(show.split()) == 0  # while the server runs
+        assert capsys.readouterr().out.startswith("7 predictions")
+        assert main(f"{show} --predictions {out}".split()) == 2
+        assert "another run works in this folder" in capsys.readouterr().err
+        with pytest.raises(SteepslopeError, match="another run works"):
+            Watching.open(state, served.card.gate, served.gate)
+    watch.close()
+    for option in (f"--predictions {out}", f"--labels {out}"):
+        assert main(f"{show} {option}".split()) == 2
+        assert "expected a state of files, found one without ids, such as a server's" in capsys.readouterr().err
+    assert state.read_bytes() == before
+    again = Watching.open(state, served.card.gate, served.gate)
+    assert again.monitor.rows == 7
+    again.close()
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_writes_the_state(gates: Path, tmp_path: Path) -> None:
+    import httpx
+
+    picture = io.BytesIO()
+    Image.fromarray(NOISE[0, ..., 0]).save(picture, "PNG")
+    with running(gates / "free", f"--monitor {tmp_path}/watch.json") as live:
+        for _ in range(3):
+            assert httpx.post(f"{live.url}/predict", content=picture.getvalue()).status_code == 200
+        assert live.stopped() == 0
+    assert Monitor.load(tmp_path / "watch.json").rows == 3

@@ -1,0 +1,251 @@
+"""The model card: its numbers are the report's and the certificate's, its code runs, and it hides nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.packed import tensor_shapes
+from steepslope.gate import Gate
+from steepslope.gate.certificate import ASSUMES
+from steepslope.metrics.measures import METRICS, table_metrics
+from steepslope.oracle import Oracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.predict.options import CardOptions
+from steepslope.scores import SCORES
+from steepslope.share.model_card import model_card
+from steepslope.share.sharing import GATE, ORACLE, Shared
+from tests.conftest import make_complete, make_outputs
+
+Card = Callable[..., Any]  # returns a card as the Hub's library reads it
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def card_of(tmp_path: Path) -> Card:
+    def made(
+        name: Path, kind: str = GATE, place: str = "hub:me/mine", for_monitor: bool = False, **options: Any
+    ) -> Any:
+        shutil.rmtree(tmp_path / "packed", ignore_errors=True)
+        (tmp_path / "packed").mkdir()
+        shared = Shared.of(str(name), kind, for_monitor=for_monitor)
+        shared.pack(tmp_path / "packed")
+        return ModelCard(model_card(shared, tmp_path / "packed", place, CardOptions(**options)))
+
+    return made
+
+
+def section(card: Any, title: str) -> str:
+    text: str = card.text
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def code(card: Any, language: str) -> str:
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", card.text, re.DOTALL)
+    return blocks[0]
+
+
+def test_its_numbers_are_those_of_the_report(demo: Path, card_of: Card) -> None:
+    card = card_of(demo / "seed0" / "gate", report=str(demo), row="fused", dataset="digits", license="mit")
+    rows = {row["score"]: row for row in json.loads((demo / "metrics.json").read_text(encoding="utf-8"))}
+    results = {one.metric_type: one for one in card.data.eval_results or []}
+    assert [*results] == ["accuracy", *table_metrics()]
+    for name, result in results.items():
+        assert result.metric_value == rows["fused"][name]["value"]
+        assert (result.dataset_name, result.metric_name) == ("digits", METRICS[name].title)
+    assert (card.data.license, card.data.library_name, card.data.model_name) == ("mit", "steepslope", "mine")
+    assert "pipeline_tag" not in yaml.safe_load(card.content.split("---")[1])  # it classifies nothing
+    text = section(card, "How good it is")
+    table = {line.split(" | ")[0][2:]: line.strip("| ").split(" | ")[1:] for line in text.splitlines() if "↑ |" in line}
+    for name, metric in table_metrics().items():
+        if metric.heading in table:
+            shown = [float(cell.split(" ")[0]) for cell in table[metric.heading]]
+            values = [rows["fused"][name], rows["mcp"][name], rows["fused"]["vs_mcp"][name]]
+            assert shown == pytest.approx([metric.scale * one["value"] for one in values], abs=0.051)
+            assert f"[{metric.scale * values[1]['low']:.1f}, " in table[metric.heading][1]
+    wrong = round(rows["fused"]["n"] * (1 - rows["fused"]["accuracy"]["value"]))
+    assert f"{rows['fused']['n']:,} labelled predictions, {wrong:,} of them wrong (data set: digits)" in text
+    assert "It ranks better than MCP (+" in text
+    assert "compares 5 scores with MCP" in text
+
+
+def test_it_promises_what_the_certificate_does(demo: Path, card_of: Card) -> None:
+    gate = Gate.load(demo / "seed0" / "gate")
+    text = section(card_of(demo / "seed0" / "gate"), "What it promises")
+    assert gate.certificates[0].words() in text
+    assert all(one in text for one in ASSUMES)
+    assert "neither about a single one" in text
+
+
+def test_it_tells_what_it_is_for_and_hides_where_it_was_made(demo: Path, card_of: Card) -> None:
+    card = card_of(demo / "seed0" / "gate")
+    net = Gate.load(demo / "seed0" / "gate").origin.classifier
+    assert net is not None
+    assert f"`checkpoint:classifier`, digest `{net.digest}`" in section(card, "What it is for")
+    assert "**The classifier is not included**" in card.text
+    assert str(demo) not in card.content
+    assert "No evaluation was given" in card.text
+    assert card.data.eval_results is None
+
+
+def test_it_tells_what_of_the_rows_is_inside(demo: Path, card_of: Card) -> None:
+    gate = Gate.load(demo / "seed0" / "gate")
+    reference = ClassifierOutputs.load(demo / "seed0" / "outputs" / "train")
+    text = section(card_of(demo / "seed0" / "gate"), "What is inside of the rows it learnt from")
+    assert gate.judge is not None
+    assert gate.judge.oracle is not None
+    assert gate.judge.oracle.record_ is not None
+    own = gate.judge.oracle.fitted_.states["neighbors"]["points"]  # type: ignore[attr-defined]
+    assert len(own) >= len(reference)
+    assert f"**Features of {len(own):,} rows**, {own.shape[1]} numbers each" in text
+    assert f"**Hashes** of 64 bits of the {len(gate.judge.oracle.record_.rows):,} rows" in text
+    assert f"**Confidences** of the {len(gate.of_errors):,} calibration rows" in text
+    assert "**Paths** of the machine" in text
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_features_inside_a_score_are_told(name: str, tmp_path: Path, card_of: Card) -> None:
+    """They are those arrays of what it learnt that have a row for each of 300 rows."""
+    score = SCORES[name]().fit(make_complete(300, seed=2))
+    Gate.of(score, make_complete(900, seed=3), 0.3).save(tmp_path / "gate")
+    text = section(card_of(tmp_path / "gate"), "What is inside of the rows it learnt from")
+    by_row = [key for key, one in score.state().items() if 300 in one.shape]
+    assert ("**Features of 300 rows**" in text) == bool(by_row)
+    assert all(f"`score:{key}`" in text for key in by_row)
+
+
+@pytest.mark.parametrize("for_monitor", [False, True])
+@pytest.mark.parametrize("kind", ["mcp", "temperature", "columns", "free", "auxiliary", "predicted"])
+def test_each_array_is_on_a_line_of_the_card(
+    kind: str, for_monitor: bool, gates: Path, card_of: Card, tmp_path: Path
+) -> None:
+    """By its name, if it has a number for each of some rows, else by its file."""
+    text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
+    gate, shapes = Gate.load(gates / kind), tensor_shapes(tmp_path / "packed")
+    oracle = None if gate.judge is None else gate.judge.oracle
+    counts = {gate.n, len(gate.of_errors), *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
+    counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}
+    assert any(name.startswith("judged:") for name in shapes) == for_monitor
+    for name, shape in shapes.items():
+        by_row = any(size in counts for size in shape)
+        assert f"`{name}`" in text or (not by_row and f"`{name.partition(':')[0]}:`" in text), (name, shape)
+    assert ("Left out is what the gate makes of each" in text) != for_monitor
+
+
+def test_its_code_runs_on_images(gates: Path, home: Path, card_of: Card, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "image.png")
+    card = card_of(gates / "free", place=str(gates / "free"))
+    python = code(card, "python").replace("checkpoint:CLASSIFIER", f"checkpoint:{home / 'classifier'}")
+    names: dict[str, Any] = {}
+    exec(compile(python.replace('"IMAGE"', repr(str(tmp_path / "image.png"))), "README.md", "exec"), names)
+    assert len(names["decisions"]) == 1
+    assert f"--gate {gates / 'free'} --classifier checkpoint:CLASSIFIER --data images:FOLDER" in code(card, "sh")
+
+
+def test_it_asks_for_each_net_that_lies_elsewhere_and_hides_where(gates: Path, card_of: Card, tmp_path: Path) -> None:
+    gate = Gate.load(gates / "auxiliary")
+    origin = gate.origin
+    assert origin.auxiliary is not None
+    second = replace(origin.auxiliary, spec="timm:resnet18?weights=/home/somebody/own.pt")
+    replace(gate, origin=replace(origin, auxiliary=second)).save(tmp_path / "gate")
+    card = card_of(tmp_path / "gate", place="mine")
+    assert "--classifier checkpoint:CLASSIFIER --auxiliary 'timm:resnet18?weights=AUXILIARY' --data" in code(card, "sh")
+    assert 'classifier="checkpoint:CLASSIFIER", auxiliary="timm:resnet18?weights=AUXILIARY")' in code(card, "python")
+    assert "`AUXILIARY` is where it lies" in card.text
+    assert "`timm:resnet18?weights=own.pt`" in card.text
+    assert "somebody" not in card.text
+
+
+def test_its_code_runs_on_outputs(tmp_path: Path, card_of: Card) -> None:
+    make_outputs(50, seed=4).save(tmp_path / "new.npz")
+    Oracle(epochs=1).fit(make_outputs(600)).save(tmp_path / "oracle")
+    Gate.of(Oracle.load(tmp_path / "oracle"), make_outputs(900, seed=3), 0.3).save(tmp_path / "gate")
+    for kind, found in ((GATE, "decisions"), (ORACLE, "trust_logit")):
+        card = card_of(tmp_path / kind, kind, str(tmp_path / kind))
+        names: dict[str, Any] = {}
+        exec(compile(code(card, "python").replace("OUTPUTS", str(tmp_path / "new.npz")), "README.md", "exec"), names)
+        assert len(names[found]) == 50
+        assert "with logits, features of that classifier" in section(card, "How to use it")
+        assert "Classifier: not recorded" in section(card, "What it is for")
+    assert section(card, "What it promises").strip().startswith("Nothing: an oracle ranks.")
+
+
+def test_its_code_runs_on_confidences(tmp_path: Path, card_of: Card) -> None:
+    draw = np.random.default_rng(0)
+    confidence = draw.random(2_000)
+    groups = np.where(confidence < 0.5, "<b>", "ü")
+    Gate.calibrate(confidence, draw.random(2_000) < 0.5, 0.01, groups=groups).save(tmp_path / "gate")
+    card = card_of(tmp_path / "gate", place=str(tmp_path / "gate"))
+    names: dict[str, Any] = {"confidence": confidence, "groups": groups}
+    exec(compile(code(card, "python"), "README.md", "exec"), names)
+    assert not names["accepted"].any()
+    promises = section(card, "What it promises")
+    assert "nothing can be promised" in promises
+    assert "accepts nothing where nothing is promised" in promises
+    assert ASSUMES[0] not in promises
+    assert "<b>" not in card.text
+
+
+def test_it_says_so_where_mcp_is_not_beaten(demo: Path, card_of: Card) -> None:
+    card = card_of(demo / "seed0" / "oracles" / "CE", ORACLE, report=str(demo))  # found by its folder's name
+    assert "**It does not beat MCP**: no significant difference (-" in section(card, "How good it is")
+
+
+def changed(demo: Path, folder: Path, **changes: Any) -> str:
+    rows = json.loads((demo / "metrics.json").read_text(encoding="utf-8"))
+    rows = [{**row, **changes} if row["score"] == "fused" else row for row in rows]
+    folder.mkdir()
+    (folder / "metrics.json").write_text(json.dumps(rows), encoding="utf-8")
+    return str(folder)
+
+
+def test_what_makes_the_numbers_doubtful_is_said(demo: Path, card_of: Card, tmp_path: Path) -> None:
+    worse = changed(demo, tmp_path / "a", delta_auc_vs_mcp={"value": -0.2, "low": -0.3, "high": -0.1}, fit_rows=1_234)
+    text = section(card_of(demo / "seed0" / "gate", report=worse, row="fused"), "How good it is")
+    assert "**It ranks worse than MCP** (-20.0 AUC points, 95 % interval -30.0 to -10.0)" in text
+    assert "**1,234 of these rows are those it was fitted on: the numbers are too good.**" in text
+    assert "(data set: not named)" in text
+    unknown = changed(demo, tmp_path / "b", delta_auc_vs_mcp={"value": 0.1, "low": None, "high": None})
+    text = section(card_of(demo / "seed0" / "gate", report=unknown, row="fused"), "How good it is")
+    assert "Whether it ranks better than MCP was not measured." in text
+
+
+def test_the_row_of_a_score_is_that_of_mcp_itself(gates: Path, demo: Path, card_of: Card) -> None:
+    text = section(card_of(gates / "mcp", report=str(demo)), "How good it is")
+    assert "| MCP, by which it ranks |" in text
+    assert "no better than that" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"report": "no"}, "expected a report's metrics, but they cannot be read"),
+        ({"report": "DEMO"}, "which score is what is shared? Give --row with one of mcp, CE, Focal, TCP, SS, fused"),
+        ({"report": "DEMO", "row": "fusde"}, "did you mean 'fused'"),
+        ({"report": "DEMO", "row": "CE"}, "of the loss steep_slope, found cross_entropy in CE"),
+        ({"row": "CE"}, "row: expected --report with it, found none"),
+        ({"dataset": "digits"}, "dataset: expected --report with it, found none"),
+    ],
+)
+def test_wrong_options_are_one_line(options: dict[str, str], words: str, demo: Path, card_of: Card) -> None:
+    given = {name: str(demo) if value == "DEMO" else value for name, value in options.items()}
+    with pytest.raises(SteepslopeError, match=re.escape(words)) as error:
+        card_of(demo / "seed0" / "gate", **given)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,208 @@
+"""What is shared comes back without a difference, whatever its kind, and takes nothing along that is not its own."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.classifiers.specs import load_classifier
+from steepslope.data.transforms import Transform
+from steepslope.errors import SteepslopeError
+from steepslope.files.hub import as_folder
+from steepslope.finetuning.prepare import take_weights
+from steepslope.gate import Gate
+from steepslope.gate.storage import JUDGED, digest_of_gate
+from steepslope.oracle import FusedOracle, ImageOracle, Oracle
+from steepslope.oracle.on_images import build_net
+from steepslope.oracle.storage import LOADERS, names_oracle, oracle_folder
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import SCORES
+from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths, write_packed
+from tests.conftest import make_complete
+from tests.images import folder_of, opened
+
+RECIPE: dict[str, Any] = {"loss": "steep_slope", "hidden": [8], "head": "hyperplane", "seed": 0}
+GATES = ("mcp", "temperature", "columns", "free", "auxiliary", "predicted")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
+
+
+def packed_of(name: Path, kind: str, out: Path, for_monitor: bool = False) -> Path:
+    out.mkdir()
+    Shared.of(str(name), kind, for_monitor=for_monitor).pack(out)
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("for_monitor", [False, True])
+@pytest.mark.parametrize("kind", GATES)
+def test_a_gate_decides_as_before(kind: str, for_monitor: bool, gates: Path, tmp_path: Path) -> None:
+    """What it makes of each calibration row stays at home, unless a monitor is to have it."""
+    packed = packed_of(gates / kind, GATE, tmp_path / "packed", for_monitor)
+    outputs = ClassifierOutputs.load(gates / "outputs" / "test")
+    expected = Gate.load(gates / kind).decide(outputs, top=3).table()
+    assert Gate.load(packed).decide(outputs, top=3).table().equals(expected)
+    assert digest_of_gate(packed) == digest_of_gate(gates / kind)
+    unpacked, theirs = contents(as_folder(packed, "gate.json")), contents(gates / kind)
+    assert JUDGED in theirs
+    stays = {".lock"} if for_monitor else {".lock", JUDGED}
+    assert unpacked == {name: content for name, content in theirs.items() if name not in stays}
+    assert (Gate.load(packed).judged is not None) == for_monitor
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_gate_of_every_score_decides_as_before(name: str, tmp_path: Path) -> None:
+    Gate.of(SCORES[name]().fit(make_complete(300, seed=2)), make_complete(900, seed=3), 0.3).save(tmp_path / "gate")
+    unseen = make_complete(200, seed=4)
+    again = Gate.load(packed_of(tmp_path / "gate", GATE, tmp_path / "packed"))
+    assert again.decide(unseen).table().equals(Gate.load(tmp_path / "gate").decide(unseen).table())
+
+
+def test_a_gate_of_confidences_alone_decides_as_before(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    confidence = draw.random(2_000)
+    groups = np.where(draw.random(2_000) < 0.5, "a|b", "ü")
+    gate = Gate.calibrate(
+        confidence, draw.random(2_000) < 0.7 + 0.3 * confidence, (0.2, 0.1), reject=0.2, groups=groups
+    )
+    gate.save(tmp_path / "gate")
+    again = Gate.load(packed_of(tmp_path / "gate", GATE, tmp_path / "packed"))
+    np.testing.assert_array_equal(again.decisions(confidence, groups), gate.decisions(confidence, groups))
+    np.testing.assert_array_equal(again.selects(confidence, 0.1), gate.selects(confidence, 0.1))
+    assert again.words() == gate.words()
+
+
+def columns(tmp_path: Path) -> Path:
+    Oracle(epochs=1, inputs="features,neighbors,trust_score").fit(
+        make_complete(300, seed=2), make_complete(400, seed=5)
+    ).save(tmp_path / "oracle")
+    return tmp_path / "oracle"
+
+
+def fused(tmp_path: Path) -> Path:
+    FusedOracle(budget="free").fit(make_complete(300, seed=2)).save(tmp_path / "oracle")
+    return tmp_path / "oracle"
+
+
+def on_images(tmp_path: Path) -> Path:
+    backbone = load_classifier("net:digits-net?classes=4")
+    transform = Transform(backbone.transform.size, (0.5,), (0.25,), "squash")
+    net = build_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
+    oracle = ImageOracle(net, backbone.spec, transform, 4, RECIPE)
+    oracle.save(tmp_path / "oracle", {"made": {"backbone": backbone.spec}})
+    return tmp_path / "oracle"
+
+
+MAKERS = {"columns": columns, "fused": fused, "images": on_images}
+
+
+@pytest.mark.parametrize("kind", ["columns", pytest.param("fused", marks=pytest.mark.slow), "images"])
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+def test_an_oracle_judges_as_before(kind: str, tmp_path: Path) -> None:
+    assert {*MAKERS} == {*LOADERS}
+    folder, unseen = MAKERS[kind](tmp_path), make_complete(24, seed=4)
+    packed = packed_of(folder, ORACLE, tmp_path / "packed")
+    ours, theirs = Oracle.load(folder), Oracle.load(packed)
+    if kind == "images":
+        images = opened(f"imagefolder:{folder_of(tmp_path / 'images', 8)}")
+        ours, theirs = ours.on(images), theirs.on(images)
+        unseen = ClassifierOutputs(unseen.logits, ids=images.ids)
+    np.testing.assert_array_equal(theirs.trust_logit(unseen), ours.trust_logit(unseen))
+    assert contents(oracle_folder(packed)) == contents(folder)
+    assert names_oracle(str(packed))
+
+
+def test_files_that_are_not_its_own_stay_at_home(tmp_path: Path) -> None:
+    folder = columns(tmp_path)
+    for name in ("history.csv", "secrets.json", "other.safetensors"):
+        (folder / name).write_text("{}", encoding="utf-8")
+    shared = Shared.of(str(folder), ORACLE)
+    assert set(shared.files) == {"oracle.json", "oracle.safetensors", "evidence.safetensors", "fit_rows.safetensors"}
+
+
+def test_calibration_rows_that_are_not_there_cannot_be_shared(gates: Path, tmp_path: Path) -> None:
+    packed = packed_of(gates / "mcp", GATE, tmp_path / "packed")
+    with pytest.raises(SteepslopeError, match=r"packed: for_monitor: expected a gate with judged\.safetensors, found"):
+        Shared.of(str(packed), GATE, for_monitor=True)
+    with pytest.raises(SteepslopeError, match="for_monitor: expected a gate with"):
+        Shared.of(str(gates / "columns-oracle"), ORACLE, for_monitor=True)
+
+
+def test_what_was_packed_can_be_shared_again(gates: Path, tmp_path: Path) -> None:
+    first = packed_of(gates / "free", GATE, tmp_path / "first")
+    second = packed_of(first, GATE, tmp_path / "second")
+    assert contents(first) == contents(second)
+
+
+def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
+    """An oracle whose backbone is code of one's own is not even packed unless the code is named."""
+    backbone = load_classifier("module:tests.nets:tiny_convolutions")
+    transform = Transform((16, 16), (0.5,) * 3, (0.25,) * 3)
+    net = build_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
+    ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")
+    with pytest.raises(SteepslopeError, match="its backbone is code of your own: allow it by its spec"):
+        Shared.of(str(tmp_path / "oracle"), ORACLE)
+    (tmp_path / "packed").mkdir()
+    Shared.of(str(tmp_path / "oracle"), ORACLE, [backbone.spec]).pack(tmp_path / "packed", [backbone.spec])
+    with pytest.raises(SteepslopeError, match="its backbone is code of your own"):
+        Oracle.load(tmp_path / "packed")
+    assert Oracle.load(tmp_path / "packed", [backbone.spec]).is_image_oracle
+
+
+def test_training_can_begin_with_a_packed_oracle(tmp_path: Path) -> None:
+    packed = packed_of(on_images(tmp_path), ORACLE, tmp_path / "packed")
+    known, fresh = ImageOracle.load(packed), ImageOracle.load(packed)
+    for parameter in fresh.net.parameters():
+        parameter.data.zero_()
+    assert take_weights(fresh, packed) == take_weights(known, tmp_path / "oracle")
+    for one, other in zip(fresh.net.parameters(), known.net.parameters(), strict=True):
+        np.testing.assert_array_equal(one.detach(), other.detach())
+
+
+def test_local_paths() -> None:
+    cards = {
+        "gate.json": {
+            "classifier": {"spec": "checkpoint:/home/me/net"},
+            "made": {"outputs": "runs/test", "out": "~/x"},
+        },
+        "oracle/oracle.json": {"made": {"content of /data/a b": "12", "reference": ["C:\\data", "plain", "a/b"]}},
+    }
+    assert local_paths({"cards": cards}) == ["/data/a b", "/home/me/net", "C:\\data", "~/x"]
+    relative = {"classifier": {"spec": "checkpoint:runs/net"}, "made": {"outputs": "o", "content of o": "12"}}
+    relative["made"] |= {"data": "corrupt:fog:3/images:photos", "reference": "images:s3://lake/a", "loss": "focal"}
+    assert local_paths({"cards": {"gate.json": relative}}) == ["o", "photos", "runs/net", "s3://lake/a"]
+    assert local_paths({}) == []
+
+
+def test_nothing_else_is_overwritten(gates: Path, tmp_path: Path) -> None:
+    packed = packed_of(gates / "mcp", GATE, tmp_path / "packed")
+    (packed / "README.md").write_text("# A gate", encoding="utf-8")
+    out = tmp_path / "out"
+    assert write_packed(packed, out, replace=False)
+    assert contents(out) == contents(packed)
+    assert not write_packed(packed, out, replace=False)
+    (packed / "README.md").write_text("# Another card", encoding="utf-8")
+    with pytest.raises(SteepslopeError, match="holds another packed gate or oracle, or another card: choose another"):
+        write_packed(packed, out, replace=False)
+    assert write_packed(packed, out, replace=True)
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(SteepslopeError, match=r"out: holds other files, such as notes\.txt"):
+        write_packed(packed, out, replace=True)
+    with pytest.raises(SteepslopeError, match="holds other files"):
+        write_packed(packed, gates / "mcp", replace=True)
+    with pytest.raises(SteepslopeError, match="expected a folder to write to, found a file"):
+        write_packed(packed, out / "notes.txt", replace=True)
+    shutil.rmtree(out)
+    out.mkdir()
+    assert write_packed(packed, out, replace=False)

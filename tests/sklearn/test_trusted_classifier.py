@@ -1,0 +1,387 @@
+"""A classifier that is trusted behaves as scikit-learn's do, and keeps what it promises."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from scipy.sparse import csr_matrix
+from scipy.stats import binom
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, KFold, ShuffleSplit
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import sklearn
+from steepslope import TrustedClassifier
+from steepslope.errors import NothingPromisedWarning, SteepslopeError
+from tests.sklearn.problems import WORDS, NoisyHalves, table, texts
+
+FOREST = RandomForestClassifier(n_estimators=5, random_state=0)
+FEW = pytest.mark.filterwarnings("ignore::steepslope.errors.NothingPromisedWarning")
+
+
+@parametrize_with_checks([TrustedClassifier(LogisticRegression())])  # type: ignore[untyped-decorator]
+def test_it_keeps_the_contract_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([TrustedClassifier(FOREST), TrustedClassifier(LinearSVC())])  # type: ignore[untyped-decorator]
+def test_others_keep_it_too(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_forest_is_trusted(classes: int) -> None:
+    X, y = table(900, classes=classes)
+    model = TrustedClassifier(FOREST, max_risk=0.12).fit(X[:600], y[:600])
+    labels, accepted = model.decide(X[600:])
+    assert_array_equal(labels, model.predict(X[600:]))
+    assert_array_equal(labels, model.predict_proba(X[600:]).argmax(axis=1))
+    wrong = labels != y[600:]
+    assert accepted.any()
+    assert wrong[accepted].mean() < wrong[~accepted].mean()
+    assert_array_equal(accepted, model.trust_logit(X[600:]) >= model.gate_.threshold)
+    probable = model.p_correct(X[600:])
+    assert ((probable >= 0) & (probable <= 1)).all()
+    assert abs(probable.mean() - (~wrong).mean()) < 0.1
+
+
+def test_a_row_is_decided_as_if_it_were_alone() -> None:
+    X, y = table(400)
+    model = TrustedClassifier(FOREST, max_risk=0.2).fit(X[:300], y[:300])
+    alone = [model.trust_logit(row[None])[0] for row in X[300:320]]
+    np.testing.assert_allclose(alone, model.trust_logit(X[300:])[:20], rtol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_gate_and_a_pickle_the_same_decisions() -> None:
+    X, y = table(400)
+    one, other = (TrustedClassifier(GaussianNB(), 0.2, random_state=3).fit(X, y) for _ in range(2))
+    assert one.oracle_ is not None
+    assert one.gate_.threshold == other.gate_.threshold
+    again = pickle.loads(pickle.dumps(one))
+    assert_array_equal(again.trust_logit(X), one.trust_logit(X))
+    assert_array_equal(again.decide(X).accepted, one.decide(X).accepted)
+
+
+def test_parameters_are_those_of_scikit_learn() -> None:
+    model = clone(TrustedClassifier(LogisticRegression(C=3), max_risk=0.1, cv=4))
+    assert model.get_params()["estimator__C"] == 3
+    model.set_params(estimator__C=2, delta=0.1, random_state=np.random.RandomState(0))
+    assert (model.estimator.C, model.delta, model.max_risk, model.cv) == (2, 0.1, 0.1, 4)
+
+
+@FEW
+def test_a_grid_is_searched_over_both_of_its_parts() -> None:
+    words, labels = texts(240)
+    model = make_pipeline(CountVectorizer(), TrustedClassifier(LogisticRegression()))
+    grid = {"trustedclassifier__estimator__C": [0.1, 1.0], "trustedclassifier__max_risk": [0.3, 0.5]}
+
+    def coverage(pipeline: Any, X: Any, _: Any) -> float:
+        return float(pipeline[-1].decide(pipeline[:-1].transform(X)).accepted.mean())
+
+    search = GridSearchCV(model, grid, scoring=coverage, cv=2).fit(words, labels)
+    assert search.best_params_["trustedclassifier__max_risk"] == 0.5
+    assert len(search.cv_results_["params"]) == 4
+
+
+@pytest.mark.parametrize(
+    "names", [["no", "yes"], [False, True], [10, 3], np.array(["no", "yes"], dtype=object)], ids=str
+)
+def test_labels_keep_their_type(names: Any) -> None:
+    X, codes = table(240)
+    y = np.asarray(names)[codes]
+    rows = csr_matrix(X)
+    model = TrustedClassifier(LogisticRegression(), max_risk=0.3).fit(rows, y)
+    labels, _ = model.decide(rows)
+    assert labels.dtype == y.dtype
+    assert_array_equal(model.classes_, np.unique(y))
+    assert_array_equal(labels, model.predict(rows))
+
+
+def test_frames_keep_their_names() -> None:
+    X, codes = table(300)
+    frame = pd.DataFrame(X, columns=["length", "width", "height"]).assign(is_new=codes == 0)
+    model = TrustedClassifier(GaussianNB(), max_risk=0.3).fit(frame, pd.Series(codes).map({0: "ant", 1: "bee"}))
+    assert_array_equal(model.feature_names_in_, list(frame.columns))
+    assert model.n_features_in_ == 4
+    assert set(model.predict(frame)) == {"ant", "bee"}
+    assert model.reader_.standardiser is not None
+    with pytest.raises(ValueError, match="feature names"):
+        model.decide(frame[frame.columns[::-1]])
+
+
+def test_what_is_missing_is_no_obstacle() -> None:
+    X, y = table(300)
+    frame = pd.DataFrame(X, columns=["length", "width", "height"]).assign(
+        count=pd.array([1, None] * 150, dtype="Int64")
+    )
+    frame.iloc[::7, 0] = np.nan
+    model = TrustedClassifier(HistGradientBoostingClassifier(max_iter=5), max_risk=0.3).fit(frame, y)
+    assert model.reader_.standardiser is not None
+    assert np.isfinite(model.trust_logit(frame)).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "inner"),
+    [
+        (csr_matrix, LogisticRegression()),
+        (lambda X: np.where(X > 0, "a", "b").astype(object), make_pipeline(OneHotEncoder(), LogisticRegression())),
+    ],
+    ids=["sparse", "words"],
+)
+def test_an_oracle_of_other_inputs_sees_what_the_classifier_makes_of_them(
+    kind: Callable[[Any], Any], inner: Any
+) -> None:
+    X, y = table(300, classes=3)
+    model = TrustedClassifier(inner, 0.5).fit(kind(X), y)
+    assert model.reader_.standardiser is None
+    assert model.oracle_ is not None
+    assert model.decide(kind(X)).accepted.any()
+
+
+def test_texts_are_classified() -> None:
+    words, labels = texts(600)
+    model = TrustedClassifier(make_pipeline(CountVectorizer(), LogisticRegression()), max_risk=0.2)
+    found, accepted = model.fit(words[:400], labels[:400]).decide(words[400:])
+    wrong = found != labels[400:]
+    assert_array_equal(model.classes_, sorted(WORDS))
+    assert accepted.any()
+    assert wrong[accepted].mean() < wrong.mean()
+
+
+def test_decision_values_do_where_there_are_no_probabilities() -> None:
+    for classes in (2, 3):
+        X, y = table(300, classes=classes)
+        model = TrustedClassifier(LinearSVC(), max_risk=0.3).fit(X, y)
+        assert not hasattr(model, "predict_proba")
+        assert_array_equal(model.decision_function(X), model.estimator_.decision_function(X))
+        assert model.decide(X).accepted.any()
+    assert not hasattr(TrustedClassifier(GaussianNB()).fit(X, y), "decision_function")
+
+
+def test_a_frozen_classifier_is_not_fitted_again() -> None:
+    X, y = table(900)
+    first = GaussianNB().fit(X[:300], y[:300])
+    model = TrustedClassifier(FrozenEstimator(first), max_risk=0.2).fit(X[300:], y[300:])
+    assert model.estimator_.estimator is first
+    assert_array_equal(model.predict(X), first.predict(X))
+    assert model.oracle_ is not None
+    assert model.gate_.n == 150
+
+
+def test_labels_that_a_frozen_classifier_does_not_know_are_errors() -> None:
+    X, y = table(600)
+    first = GaussianNB().fit(X[:200], y[:200])
+    y[::10] = 2
+    model = TrustedClassifier(FrozenEstimator(first), max_risk=0.3).fit(X[200:], y[200:])
+    assert_array_equal(model.classes_, [0, 1])
+    assert len(model.gate_.of_errors) >= 10
+
+
+def test_rare_classes_do_no_harm() -> None:
+    X, y = table(300, classes=2)
+    y[:1], y[1:3] = 7, 8  # classes of one and of two rows: not in all folds
+    model = TrustedClassifier(GaussianNB(), max_risk=0.3).fit(X, y)
+    assert {0, 1} <= set(model.classes_) <= {0, 1, 7, 8}
+    assert model.oracle_ is not None
+
+
+@FEW
+def test_classes_of_one_row_count_as_errors() -> None:
+    """As often as a row held back is of a class that the classifier does not know, so is a row to come."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=1_200)
+    X = rng.normal(size=(1_200, 4)) + 6 * np.eye(3, 4)[y]
+    rare = rng.random(1_200) < 0.15
+    y[rare] = np.arange(100, 100 + rare.sum())
+    model = TrustedClassifier(GaussianNB(), max_risk=0.05).fit(X, y)
+    assert model.gate_.of_errors.size / model.gate_.n == pytest.approx(0.15, abs=0.06)
+    assert model.gate_.coverage < 0.5
+
+
+@FEW
+def test_where_no_oracle_can_be_had_mcp_ranks() -> None:
+    X, y = table(240)
+    far = X + 50 * y[:, None]  # no clone errs
+    assert TrustedClassifier(GaussianNB()).fit(far, y).oracle_ is None
+    rare = TrustedClassifier(LogisticRegression()).fit(X, np.arange(240) == 0)
+    assert rare.oracle_ is None
+    one = TrustedClassifier(DecisionTreeClassifier()).fit(X, np.ones(240))
+    assert one.oracle_ is None
+    assert one.decide(X).accepted.all()
+    certain = TrustedClassifier(LogisticRegression(max_iter=1_000)).fit(far, y)
+    assert certain.oracle_ is None
+    np.testing.assert_allclose(certain.trust_logit(X), np.abs(certain.decision_function(X)), rtol=1e-6)
+
+
+def test_a_threshold_of_ones_own_is_kept_to() -> None:
+    """Rows that are given a class that is not the most probable one are trusted less than others."""
+    X, y = table(600)
+    model = TrustedClassifier(FixedThresholdClassifier(GaussianNB(), threshold=0.2), max_risk=0.3).fit(X, y)
+    labels = model.decide(X).labels
+    assert_array_equal(labels, model.predict(X))
+    unlikely = model.predict_proba(X)[np.arange(600), labels] < 0.5
+    assert unlikely.any()
+    assert model.trust_logit(X)[unlikely].mean() < model.trust_logit(X)[~unlikely].mean()
+
+
+def test_where_nothing_can_be_promised_nothing_is_accepted() -> None:
+    X, y = table(100)
+    model = TrustedClassifier(GaussianNB(), max_risk=0.01).fit(X, y)
+    with pytest.warns(NothingPromisedWarning, match="nothing is accepted: 25 rows are too few for 1 %"):
+        labels, accepted = model.decide(X)
+    assert not accepted.any()
+    assert_array_equal(labels, model.predict(X))
+    assert "Nothing can be promised" in model.gate_.words()
+
+
+class Weighed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Remember all weights that classifiers of this kind are fitted with."""
+
+    seen: list[Any] = []  # noqa: RUF012
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Weighed:
+        self.seen.append((X[:, 0], sample_weight))
+        self.model_ = GaussianNB().fit(X, y, sample_weight)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return self.model_.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        return self.model_.predict_proba(X)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "routed"])
+def routing(request: pytest.FixtureRequest) -> Iterator[bool]:
+    Weighed.seen.clear()
+    with sklearn.config_context(enable_metadata_routing=request.param):
+        yield request.param
+
+
+def test_weights_go_to_every_fit_of_the_classifier(routing: bool) -> None:
+    X, y = table(240)
+    weights = np.exp(X[:, 0])
+    inner = Weighed().set_fit_request(sample_weight=True) if routing else Weighed()
+    model = TrustedClassifier(inner, max_risk=0.3).fit(X, y, sample_weight=weights)
+    assert [len(part) for part, _ in Weighed.seen] == [180] + [144] * 5
+    for first_column, part in Weighed.seen:
+        np.testing.assert_allclose(part, np.exp(first_column))
+    assert model.gate_.own[0].n == 60
+
+
+def test_weights_go_through_a_pipeline_of_ones_own() -> None:
+    X, y = table(240)
+    weights = np.exp(X[:, 0])
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = TrustedClassifier(Weighed().set_fit_request(sample_weight=True), max_risk=0.3)
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
+        Weighed.seen.clear()
+        pipeline.fit(X, y, sample_weight=weights)
+        assert all(part is not None for _, part in Weighed.seen)
+        with pytest.raises(ValueError, match="sample_weight"):
+            TrustedClassifier(Weighed()).fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"max_risk": 0}, "max_risk: expected a number from 1e-09 to .* found 0"),
+        ({"delta": 1.0}, "delta: expected a number"),
+        ({"calibration_size": 1.5}, "calibration_size: expected a number from 1e-09 .* found 1.5"),
+        ({"cv": 1}, "cv: expected a whole number >= 2, found 1"),
+        ({"cv": "five"}, "cv: expected a whole number >= 2, found 'five'"),
+        ({"cv": ShuffleSplit(2)}, "cv: expected folds that hold each row once, found others"),
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused(changed: dict[str, Any], message: str) -> None:
+    X, y = table(60)
+    with pytest.raises(SteepslopeError, match=message):
+        TrustedClassifier(GaussianNB(), **changed).fit(X, y)
+
+
+def test_several_labels_a_row_are_refused() -> None:
+    assert not get_tags(TrustedClassifier(FOREST)).classifier_tags.multi_label
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        TrustedClassifier(FOREST).fit(np.zeros((8, 2)), np.eye(8)[:, :2])
+
+
+def test_folds_may_be_ones_own() -> None:
+    X, y = table(240)
+    assert TrustedClassifier(GaussianNB(), 0.3, cv=KFold(3)).fit(X, y).oracle_ is not None
+
+
+def test_a_classifier_that_gives_labels_alone_is_refused() -> None:
+    class Labels(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+        def fit(self, X: Any, y: Any) -> Labels:
+            self.classes_ = np.unique(y)
+            return self
+
+        def predict(self, X: Any) -> Any:
+            return np.full(len(X), self.classes_[0])
+
+    with pytest.raises(SteepslopeError, match="estimator: expected a classifier with predict_proba or decision_functi"):
+        TrustedClassifier(Labels()).fit(*table(60))
+
+
+def _violations(draws: int, n: int, max_risk: float, delta: float, as_inputs: Callable[[Any], Any]) -> tuple[int, int]:
+    """Return in how many draws the true risk of what is accepted is above that promised, and how often any is."""
+    problem, grid, violated, promised = NoisyHalves(), NoisyHalves.grid(), 0, 0
+    for draw in range(draws):
+        X, y = problem.draw(n, np.random.default_rng(draw))
+        model = TrustedClassifier(LogisticRegression(), max_risk, delta, calibration_size=0.5, random_state=draw)
+        labels, accepted = model.fit(as_inputs(X), y).decide(as_inputs(grid))
+        violated += problem.risk(grid, labels, accepted) > max_risk
+        promised += bool(accepted.any())
+    return violated, promised
+
+
+@FEW
+@pytest.mark.parametrize(
+    ("draws", "as_inputs"),
+    [(80, csr_matrix), pytest.param(40, np.asarray, marks=pytest.mark.slow)],
+    ids=["mcp", "oracle"],
+)
+def test_the_promise_holds(draws: int, as_inputs: Callable[[Any], Any]) -> None:
+    """The true risk is known; more violations than these have a probability below 1e-3 if delta is kept."""
+    delta = 0.2
+    violated, promised = _violations(draws, 400, 0.15, delta, as_inputs)
+    assert violated <= binom.ppf(1 - 1e-3, draws, delta)
+    assert promised > draws / 2
+
+
+@pytest.mark.parametrize("other", [StandardScaler(), LinearRegression()], ids=str)
+def test_what_is_no_classifier_is_refused(other: Any) -> None:
+    X, y = table(60)
+    with pytest.raises(SteepslopeError, match=rf"estimator: expected a classifier, found {type(other).__name__}"):
+        TrustedClassifier(other).fit(X, y)
+
+
+def test_rows_of_which_none_can_be_held_back_are_refused() -> None:
+    with pytest.raises(SteepslopeError, match=r"X: expected rows to calibrate on .* found n_samples=2"):
+        TrustedClassifier(GaussianNB()).fit(np.eye(2), [0, 1])
+
+
+def test_labels_in_another_order_than_the_rows_are_refused() -> None:
+    X, y = table(60)
+    frame, labels = pd.DataFrame(X), pd.Series(y)
+    with pytest.raises(SteepslopeError, match="y: expected the index of the X, found it in another order"):
+        TrustedClassifier(GaussianNB()).fit(frame.sample(frac=1, random_state=0), labels)

@@ -10,8 +10,8 @@ from scipy.stats import binom
 from steepslope.monitor import monitor as monitoring, signals
 from steepslope.monitor.bounds import Bets
 from steepslope.monitor.monitor import COVERAGE
+from steepslope.monitor.running_mean import Track
 from steepslope.monitor.signals import Calibration, Signal
-from steepslope.monitor.track import Track
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()

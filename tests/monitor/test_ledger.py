@@ -10,8 +10,8 @@ from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.monitor import ledger
-from steepslope.monitor.files import Batch, Predicted
 from steepslope.monitor.ledger import Ledger, hashes_of
+from steepslope.monitor.predictions import Batch, Predicted
 
 
 def batch(ids: list[int], p_correct: float = 0.5, label: str = "cat") -> Batch:

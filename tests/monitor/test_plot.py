@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.monitor.plot import LEAST, monitor_figure, recent, require_picture
-from steepslope.monitor.track import UNIT, Point
+from steepslope.monitor.running_mean import UNIT, Point
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()

@@ -50,9 +50,9 @@ def monitor(
     json
         Print the state as one JSON document in place of sentences.
     """
-    from steepslope.cli.monitors import print_json, watched
+    from steepslope.monitor.counting import print_json, watched
     from steepslope.monitor.plot import require_picture, write_plot
-    from steepslope.monitor.words import sentences
+    from steepslope.monitor.sentences import sentences
 
     if plot is not None:
         require_picture(plot)

@@ -59,7 +59,7 @@ def serve(
             notice("warning: this gate accepts nothing; see why above")
         address, watch = address_of(bound), None
         if monitor is not None:
-            from steepslope.serve.watching import watching
+            from steepslope.serve.monitoring import watching
 
             watch = watching(monitor, served, notice)
         ready = f"serving {options.name} on {address} (docs: {address}/docs)"

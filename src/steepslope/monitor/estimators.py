@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.gate.judged_rows import JudgedRows
-from steepslope.monitor.files import Judged
+from steepslope.monitor.predictions import Judged
 
 Floats = NDArray[np.float64]
 NONE_REACHES = 2.0  # a threshold of probabilities

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.monitor.files import Batch
+from steepslope.monitor.predictions import Batch
 
 KEPT = 1_000_000  # rows that are remembered; each takes 23 characters of the file
 UNKNOWN = -1

@@ -17,10 +17,10 @@ from steepslope.gate.aims import INSIDE
 from steepslope.gate.judged_rows import JudgedRows
 from steepslope.monitor.bounds import Bets, mean_interval
 from steepslope.monitor.estimators import Estimator, estimators_of, learnt_estimators
-from steepslope.monitor.files import Predicted, booleans
+from steepslope.monitor.predictions import Predicted, booleans
+from steepslope.monitor.running_mean import UNIT, Track
 from steepslope.monitor.signals import SIGNALS, Calibration, Signal, as_json, signals_from, signals_of
 from steepslope.monitor.storage import read_state, write_state
-from steepslope.monitor.track import UNIT, Track
 
 OVERCONFIDENCE, RISK, COVERAGE, LABELS = "overconfidence", "risk", "coverage", "labels"
 AGAIN = "calibrate it anew, or give --calibration with labelled outputs (in Python: rows)"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import staged_folder
 from steepslope.monitor.monitor import COVERAGE, OVERCONFIDENCE, RISK, Monitor
-from steepslope.monitor.track import UNIT, Point
+from steepslope.monitor.running_mean import UNIT, Point
 from steepslope.report.style import (
     BLACK,
     BLUE,

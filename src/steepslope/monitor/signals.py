@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from steepslope.gate.judged_rows import JudgedRows
 from steepslope.monitor.bounds import distance, mean_upper_bound, risk_upper_bound
 from steepslope.monitor.estimators import known_probability
-from steepslope.monitor.files import Judged
+from steepslope.monitor.predictions import Judged
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -26,8 +26,8 @@ from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.conversion import require_one_order
 from steepslope.scores import MCP
-from steepslope.sklearn.held_back import folds_of, held_back, out_of_fold, require_folds, rows_of
 from steepslope.sklearn.responses import UNKNOWN, Reader, Responses, codes_of
+from steepslope.sklearn.splits import folds_of, held_back, out_of_fold, require_folds, rows_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -19,8 +19,8 @@ from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import Monitor
 from steepslope.serve.gate_folder import ServedGate
+from steepslope.serve.monitoring import Watching
 from steepslope.serve.served import ServedFile
-from steepslope.serve.watching import Watching
 from tests.serve.live import running
 from tests.serve.models import client_of
 

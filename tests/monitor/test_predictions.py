@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.monitor.files import no_classes, read_labels, read_predictions, require_classes
+from steepslope.monitor.predictions import no_classes, read_labels, read_predictions, require_classes
 
 TABLE = pa.table(
     {

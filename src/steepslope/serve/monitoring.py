@@ -15,8 +15,8 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.files.progress import Notice
 from steepslope.gate import Gate
 from steepslope.monitor.monitor import Monitor
+from steepslope.monitor.sentences import silences
 from steepslope.monitor.storage import locked_state, read_state, write_state
-from steepslope.monitor.words import silences
 from steepslope.serve.served import Served
 
 SECONDS = 10.0  # at most, by which the file lags behind

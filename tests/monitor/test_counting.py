@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.monitor import ledger, watch as watching
-from steepslope.monitor.files import Batch, read_predictions
+from steepslope.monitor import counting as watching, ledger
+from steepslope.monitor.counting import Watch
 from steepslope.monitor.ledger import Ledger
-from steepslope.monitor.watch import Watch
-from steepslope.monitor.words import sentences
+from steepslope.monitor.predictions import Batch, read_predictions
+from steepslope.monitor.sentences import sentences
 from tests.monitor.problems import gate, monitor_of, stream
 
 GATE = gate()

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.monitor.bounds import Bets
-from steepslope.monitor.track import MOST_POINTS, UNIT, Track
+from steepslope.monitor.running_mean import MOST_POINTS, UNIT, Track
 
 
 def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 from steepslope.gate.binomial import as_percent
 from steepslope.monitor.bounds import mean_interval
+from steepslope.monitor.counting import Watch
 from steepslope.monitor.monitor import COVERAGE, LABELS, OVERCONFIDENCE, Monitor
-from steepslope.monitor.track import Track
-from steepslope.monitor.watch import Watch
+from steepslope.monitor.running_mean import Track
 
 MOST_STRANGE = 3  # labels that are no class, by name
 

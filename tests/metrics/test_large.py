@@ -12,7 +12,7 @@ from steepslope.metrics import curves, intervals
 from steepslope.metrics.curves import Ranking, rank_rows
 from steepslope.metrics.intervals import resample, resample_all
 from steepslope.metrics.measures import Measure, measures_at
-from steepslope.report.rows import COVERAGES, RISKS
+from steepslope.report.evaluation import COVERAGES, RISKS
 from tests.metrics.references import Bools, Floats
 
 N = 900

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steepslope.metrics.sums import MOST, Sums
+from steepslope.metrics.curves import MOST, Sums
 
 
 @pytest.mark.parametrize("most", [1, 3, MOST, MOST + 1, 255])

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.curves import RiskCoverage, risk_coverage_curve
+from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
 from steepslope.paper.figures import SweepPanel, loss_graphs, risk_coverage_grid, sweep
 from steepslope.report.style import PAGE_WIDTH
 from tests.report.readable import LONG, assert_readable, texts

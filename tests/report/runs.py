@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.metrics import evaluate
-from steepslope.report.comparison import Run, RunScore
+from steepslope.report.runs import Run, RunScore
 
 
 def run_of(name: str, is_correct: NDArray[np.bool_], scores: dict[str, NDArray[np.float64]], **known: Any) -> Run:

@@ -7,8 +7,7 @@ import numpy as np
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored, score_predictions
-from steepslope.report.evaluation import Evaluation
-from steepslope.report.rows import table_rows
+from steepslope.report.evaluation import Evaluation, table_rows
 
 
 def with_scores(outputs: ClassifierOutputs, *others: Scored, bootstrap: int = 5, title: str = "") -> Evaluation:

@@ -13,8 +13,18 @@ from scipy.stats import norm
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import METRICS, aurc, auroc
 from steepslope.metrics.measures import measures_at
-from steepslope.report.comparison import Comparison, Contrast, Run, compare_runs, why_unpaired
-from steepslope.report.comparison_words import AURC_COUNTS, cautions, headline, listed, sentences
+from steepslope.report.comparison import (
+    AURC_COUNTS,
+    Comparison,
+    Contrast,
+    cautions,
+    compare_runs,
+    headline,
+    listed,
+    sentences,
+    why_unpaired,
+)
+from steepslope.report.runs import Run
 from tests.report.runs import drawn, run_of
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from steepslope.metrics import METRICS, Metric, Ranking, auroc
-from steepslope.report.comparison import Comparison, compare_runs
+from steepslope.report.comparison import AURC_COUNTS, Comparison, compare_runs
 from steepslope.report.comparison_page import as_json, difference_grid, run_grid, terminal_grid, terminal_styles, text
-from steepslope.report.comparison_words import AURC_COUNTS
 from steepslope.report.tables import terminal_titles
 from tests.report.runs import drawn, run_of
 

@@ -14,8 +14,8 @@ from steepslope.metrics.measures import table_metrics
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import Scored, score_predictions
-from steepslope.report.evaluation import Evaluation, evaluate_predictions, verdicts
-from steepslope.report.rows import table_rows
+from steepslope.report.evaluation import Evaluation, evaluate_predictions, table_rows
+from steepslope.report.sentences import verdicts
 from steepslope.report.tables import cut_grid, difference_grid
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores

@@ -14,7 +14,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import HandedOver, Resources, score_predictions
-from steepslope.report.evaluation import evaluate_predictions, handed_over, verdicts
+from steepslope.report.evaluation import evaluate_predictions
+from steepslope.report.sentences import handed_over, verdicts
 from tests.conftest import make_complete
 
 FACTORS, OFFSETS = np.array([3, 0.2, 1, 2, 1, 5, 1, 0.5]), np.arange(8) - 2.0

@@ -8,8 +8,8 @@ import pytest
 from steepslope.metrics import fpr_at_tpr
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored, score_predictions
-from steepslope.report.rows import table_rows
-from steepslope.report.screen import headline, leader, remarks
+from steepslope.report.evaluation import table_rows
+from steepslope.report.sentences import headline, leader, remarks
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 

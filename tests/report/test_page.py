@@ -15,10 +15,9 @@ from steepslope.cli.main import main
 from steepslope.metrics import e_aurc, naurc
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import Scored, score_predictions
-from steepslope.report.evaluation import Evaluation
+from steepslope.report.evaluation import Evaluation, table_rows
 from steepslope.report.grid import markdown, terminal
 from steepslope.report.page import page, write_report
-from steepslope.report.rows import table_rows
 from steepslope.report.tables import main_grid, terminal_titles
 from tests.report.samples import with_noise, with_scores
 

@@ -12,7 +12,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.report.confidences import score_predictions
-from steepslope.report.page import read_run
+from steepslope.report.runs import read_run
 from tests.conftest import make_outputs
 
 

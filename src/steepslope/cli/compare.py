@@ -50,7 +50,7 @@ def compare(
     from steepslope.files.folders import locked
     from steepslope.report.comparison import compare_runs, require_comparable
     from steepslope.report.comparison_page import COMPARISON
-    from steepslope.report.page import read_run
+    from steepslope.report.runs import read_run
     from steepslope.report.web.shell import library
 
     called, shown = names_of_runs(dir, names), shown_folders(dir)

@@ -22,12 +22,12 @@ from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.tables import column_names, read_groups
 from steepslope.outputs.texts import EMPTY
-from steepslope.report.comparison import Comparison
+from steepslope.report.comparison import Comparison, headline, sentences
 from steepslope.report.comparison_page import headings, terminal_grid, terminal_styles, write_comparison
-from steepslope.report.comparison_words import headline, sentences
 from steepslope.report.confidences import Predictions
 from steepslope.report.evaluation import Evaluation
-from steepslope.report.page import read_metrics, write_report
+from steepslope.report.page import write_report
+from steepslope.report.runs import read_metrics
 from steepslope.report.screen import screen_of, show_evaluation, show_grid, show_legend, show_lines
 from steepslope.report.tables import LABEL, terminal_titles
 from steepslope.report.web.gallery import NO_SOURCES, Sources

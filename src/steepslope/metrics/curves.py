@@ -1,4 +1,7 @@
-"""One sort of the predictions by confidence, from whose counts come every metric and the risk-coverage curve."""
+"""Sums of the first counts of a long array of small ones, at those places alone where they are asked for.
+
+One sort of the predictions by confidence, from whose counts come every metric and the risk-coverage curve.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,53 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError
-from steepslope.metrics.sums import Sums
 from steepslope.numerics.blocks import blocks
+
+WORD = 8  # bytes
+SHIFT = 3  # of a place, to the number of its word
+ONES = np.uint64(0x0101010101010101)
+LAST_BYTE = np.uint64(8 * (WORD - 1))
+MOST = 255 // WORD  # so that the sum of a word's counts is a byte
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """The sums of the first 0, 1, … of n counts: those inside words of eight, and those before each word.
+
+    One multiplication adds up the eight bytes of a word, so that only an eighth of all sums is made one by one. Where a
+    count is too large for that, each place is a word of its own.
+    """
+
+    inside: NDArray[np.uint8]
+    before: NDArray[np.float64]
+    shift: int
+
+    @classmethod
+    def of(cls, counts: NDArray[np.uint8], rows: NDArray[np.intp]) -> Sums:
+        """Return the sums of the counts of some rows, in the order of these (n,).
+
+        >>> sums = Sums.of(np.array([3, 0, 1, 2], dtype=np.uint8), np.array([2, 0, 3]))
+        >>> sums.take(np.arange(4)).tolist(), sums.at(2)
+        ([0.0, 1.0, 4.0, 6.0], 4)
+        """
+        n = len(rows)
+        padded = np.zeros((n // WORD + 1) * WORD, dtype=np.uint8)
+        np.take(counts, rows, out=padded[1 : n + 1], mode="clip")  # other modes take into a copy
+        if counts.max(initial=0) > MOST:
+            return cls(np.zeros(n + 1, dtype=np.uint8), np.cumsum(padded[: n + 1], dtype=np.float64), 0)
+        words = padded.view("<u8") * ONES
+        before = np.zeros(len(words))
+        np.cumsum(words[:-1] >> LAST_BYTE, out=before[1:])
+        return cls(words.astype("<u8", copy=False).view(np.uint8), before, SHIFT)
+
+    def take(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the sums of the first so many counts, in the shape of the places."""
+        return self.before.take(places >> self.shift) + self.inside.take(places)
+
+    def at(self, place: int) -> int:
+        """Return the sum of the first so many counts."""
+        return int(self.before[place >> self.shift]) + int(self.inside[place])
+
 
 Floats = NDArray[np.float64]
 AT_ONCE = 100_000  # up to so many groups are added in one sum, and copies of a row share a threshold
@@ -350,35 +398,6 @@ def checked(confidence: ArrayLike, is_correct: ArrayLike) -> tuple[Floats, NDArr
     if np.isnan(values).any():
         raise SteepslopeError(f"confidence: expected numbers, found NaN in row {int(np.isnan(values).argmax())}")
     return values, correct.astype(np.bool_)
-
-
-@dataclass(frozen=True, eq=False)
-class RiskCoverage:
-    """Selective risk against coverage, both in (0, 1], at each distinct threshold, most confident first."""
-
-    coverage: Floats
-    risk: Floats
-    threshold: Floats
-
-    @classmethod
-    def of(cls, ranking: Ranking) -> RiskCoverage:
-        """Read the curve off a ranking."""
-        return cls(ranking.accepted / ranking.n, ranking.risk_above, ranking.threshold)
-
-    def thinned(self, points: int) -> RiskCoverage:
-        """Return about ``points`` evenly spaced points of the curve, the ends included: enough to draw it."""
-        kept = np.unique(np.linspace(0, len(self.risk) - 1, points).astype(int))
-        return RiskCoverage(self.coverage[kept], self.risk[kept], self.threshold[kept])
-
-
-def risk_coverage_curve(confidence: ArrayLike, is_correct: ArrayLike) -> RiskCoverage:
-    """Return the fraction of errors among the predictions with a confidence ≥ each distinct threshold.
-
-    >>> curve = risk_coverage_curve([0.9, 0.8, 0.8, 0.1], [True, True, False, False])
-    >>> curve.coverage, curve.risk.round(3)
-    (array([0.25, 0.75, 1.  ]), array([0.   , 0.333, 0.5  ]))
-    """
-    return RiskCoverage.of(rank_rows(confidence, is_correct).ranking())
 
 
 def harmonic_numbers(n: int) -> Floats:

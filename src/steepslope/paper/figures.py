@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.losses import cross_entropy, focal, steep_slope
-from steepslope.metrics.curves import RiskCoverage
+from steepslope.metrics.selective import RiskCoverage
 from steepslope.report.style import GREY, LINE_HEIGHT, PAGE_WIDTH, SMALL, Line, legend_below, lines, styled, wrapped
 
 Floats = NDArray[np.float64]

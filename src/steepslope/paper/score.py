@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.files.folders import read_json, staged_folder, write_json
-from steepslope.metrics.curves import RiskCoverage, rank_rows
+from steepslope.metrics.curves import rank_rows
 from steepslope.metrics.intervals import compare
+from steepslope.metrics.selective import RiskCoverage
 from steepslope.outputs import ClassifierOutputs
 from steepslope.paper.columns import MCP
 from steepslope.paper.experiment import BEST
@@ -19,7 +20,7 @@ from steepslope.paper.lab import Case, Lab
 from steepslope.paper.methods import KINDS, METHODS, Wanted, inner, kept_as
 from steepslope.paper.step import Cost, Step, slug
 from steepslope.report.confidences import BASELINE, Scored
-from steepslope.report.rows import nan_to_none, table_rows
+from steepslope.report.evaluation import nan_to_none, table_rows
 
 ROW, ARRAYS = "row.json", "confidence.npz"
 DIGITS = 5  # of numbers in rows: their intervals are wider by far

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from steepslope.gate import Gate
 from steepslope.gate.binomial import as_percent
 from steepslope.predict.prediction_file import Summary
-from steepslope.report.evaluation import looks_unlike
+from steepslope.report.sentences import looks_unlike
 
 FAR = 4.0  # standard errors by which coverage may differ by luck
 UNUSUAL = 0.05  # and by how much it has to differ to matter

@@ -1,20 +1,13 @@
-"""What people look at: the tables of an evaluation, its figures, and the HTML page.
+"""What people look at: the tables of an evaluation, the HTML page, and several evaluations side by side.
 
-``page.py`` writes ``metrics.json``, ``details.json``, ``table.md``, ``rows.parquet`` and ``report.html``, whose parts
-are in ``web/``. ``headline.py`` has the sentence that all begins with, and what it rests on; ``summary.py`` the page's
-first table, with a definition of each column. ``tables.py`` has the main table and those below it: differences to MCP,
-risk at a coverage, the confusion, the cut η of the steep slope loss, separability, the paper's variants;
-``group_tables.py`` those of classes, groups and confusions. ``grid.py`` renders a table in Markdown or for a terminal,
-``typeset.py`` as LaTeX or comma-separated values; ``screen.py`` prints the main table with colours, and lines of words.
-``row_table.py`` writes a line a prediction, ``search_table.py`` a line a pair of slopes that were searched.
-``stored.py`` reads what a report's folder holds, ``comparison.py`` sets several side by side, and
-``comparison_page.py`` writes what comes of it.
+The way from names of scores to a page is one line: ``confidences.py`` (names of scores and folders of oracles to
+confidences), ``evaluation.py`` (confidences to a row for each score), ``sentences.py`` (what the rows mean),
+``tables.py`` (rows to tables), ``page.py`` (all of it as the files of a report; its parts for a browser are in ``web/``).
 
-``columns.py`` has the columns of the tables of experiments, and what stands in their cells; ``results.py`` writes a
-folder of such tables and figures, with a page of all; ``published.py`` compares them with the numbers that the paper
-prints.
+``grid.py`` is a table of cells, and renders it in Markdown or for a terminal; ``screen.py`` prints the main table with
+colours, and sentences. ``row_table.py`` writes a line for each prediction. ``runs.py`` reads again what a report's
+folder holds, ``comparison.py`` compares several of these, and ``comparison_page.py`` writes what comes of it.
 
-``figures.py`` draws the figures of papers that compare losses, from plain arrays: the losses themselves, risk against
-coverage in several panels, sweeps of a setting; ``outcomes.py`` the histograms of confidences by outcome. ``style.py``
-has the colours, lines and sizes of these, and writes them as PNG and SVG.
+``stability.py`` fits an oracle again on halves of its rows. ``style.py`` has the colours, lines and sizes of figures,
+and writes them as PNG and SVG.
 """

@@ -2,92 +2,27 @@
 
 Where the rows are the same, differences are paired: both sides are resampled alike. Where they are not, as of two
 months, both are resampled on their own, and the difference is called unpaired.
+
+What a comparison of several evaluations means, in sentences.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.metrics.curves import RankedRows, rank_rows
 from steepslope.metrics.intervals import Difference, Resampled, resample
 from steepslope.metrics.measures import METRICS, measures_at
-from steepslope.metrics.selective import SCALES
-from steepslope.report.evaluation import clearly
+from steepslope.metrics.selective import SCALES, holm
+from steepslope.oracle.base import FEW_ERRORS
+from steepslope.report.runs import Run, Text
+from steepslope.report.sentences import by_luck, clearly, compared
 
-Text = NDArray[Any]
-Places = NDArray[np.intp]
 VERDICTS = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
 UNKNOWN, UNDEFINED = "not known without resamples", "not defined"
-
-
-@dataclass(frozen=True, eq=False)
-class RunScore:
-    """The confidences that a score gave in one run, (n,), on the scale that ranks, and its loss if it is an oracle."""
-
-    confidence: NDArray[np.float64]
-    scale: str
-    loss: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One evaluation, as its report's folder holds it.
-
-    ``rows`` are those of ``metrics.json``, a mapping a score. ``is_correct`` (n,) and the confidences of ``scores`` are
-    in the same order, as are ``ids``, ``labels`` and ``clusters``: None where they are not known. ``folder`` is what
-    results show of where the report was read, if it was.
-    """
-
-    name: str
-    rows: Sequence[Mapping[str, Any]]
-    is_correct: NDArray[np.bool_]
-    scores: Mapping[str, RunScore]
-    ids: Text | None = None
-    labels: Text | None = None
-    clusters: NDArray[Any] | None = None
-    folder: str = ""
-
-    def __len__(self) -> int:
-        return len(self.is_correct)
-
-    @cached_property
-    def order(self) -> Places:
-        """The places of the rows, (n,), in the order of their ids; as they are without ids.
-
-        So the order in which a file has its rows decides nothing.
-        """
-        return np.arange(len(self)) if self.ids is None else np.argsort(self.ids, kind="stable")
-
-    @cached_property
-    def best(self) -> str:
-        """The name of the score of least AURC among those that were not fitted on these rows, unless all were."""
-        rows = [row for row in self.rows if row["score"] not in self.fit_rows] or self.rows
-        known = {row["score"]: row["aurc"]["value"] for row in rows if row["aurc"]["value"] is not None}
-        return str(min(known, key=lambda name: known[name]) if known else rows[0]["score"])
-
-    @cached_property
-    def fit_rows(self) -> dict[str, int]:
-        """On how many of these rows a score was fitted, by its name; scores that saw none are not in it."""
-        return {row["score"]: row["fit_rows"] for row in self.rows if row.get("fit_rows")}
-
-    def ranked(self, score: str) -> RankedRows:
-        """Return the rows sorted by a score's confidence; their own order is that of the ids."""
-        return rank_rows(self.scores[score].confidence[self.order], self.is_correct[self.order])
-
-    @cached_property
-    def clusters_in_order(self) -> NDArray[Any] | None:
-        """The clusters in the order of the ids, (n,)."""
-        return None if self.clusters is None else self.clusters[self.order]
-
-    @property
-    def errors(self) -> int:
-        """The number of wrong predictions."""
-        return int(np.sum(~self.is_correct))
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,3 +220,116 @@ def _are_numbers(labels: Text) -> bool:
 
 def _in_order(run: Run, values: Text | None) -> Text:
     return np.asarray(values)[run.order]
+
+
+JUDGED_BY = ("aurc", "auc")  # in this order
+UNCOMPARED = "cannot be compared: AURC and AUC are not defined"
+HEADLINED = {"aurc": "AURC", "accuracy": "accuracy", "auc": "AUC"}
+BY = {
+    UNKNOWN: "not known, without resamples, to differ in",
+    UNDEFINED: "without a defined difference in",
+    **{word: f"{word.lower()} by" for word in VERDICTS.values()},
+}
+AURC_COUNTS = "AURC counts the errors too, so fewer errors lower it. AUC measures the ranking alone."
+
+
+def listed(words: Sequence[str], last: str = " and ") -> str:
+    """Return words with commas, and another link before the last.
+
+    >>> listed(["may", "june", "july"])
+    'may, june and july'
+    """
+    return last.join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def headline(comparison: Comparison) -> str:
+    """Return what the comparison comes to: how each run's best score is beside the baseline's.
+
+    Runs of which the same is clear stand together.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    for rival in comparison.rivals:
+        found.setdefault(tuple(map(rival.best.word, HEADLINED)), []).append(rival.run.name)
+    parts = [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {_clear(words)}" for words, names in found.items()]
+    return f"Beside {comparison.baseline.name}, by each run's best score: {'; '.join(parts)}."
+
+
+def _clear(words: Sequence[str]) -> str:
+    """Return what is clear by each of the headline's metrics; those of which the same is stand together."""
+    pairs = list(zip(HEADLINED.values(), words, strict=True))
+    titles = {word: [title for title, one in pairs if one == word] for word in words}
+    return listed([f"{BY[word]} {listed(some)}" for word, some in titles.items()], ", and ")
+
+
+def cautions(comparison: Comparison) -> list[str]:
+    """Return what makes the comparison doubtful, of each run and then of how rows are paired, without full stops."""
+    unsure = [one for one in comparison.rivals if one.guessed or not one.paired]
+    return [*_doubts(comparison.runs), *(_pairing(one, comparison.baseline) for one in unsure)]
+
+
+def _doubts(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield which scores were fitted on the rows they are judged on, and which runs have few errors to judge by."""
+    for run in runs:
+        for score, seen in run.fit_rows.items():
+            rows = f"{seen:,} of these {len(run):,} rows"
+            yield f"{score} of {run.name} was fitted on {rows}, so its numbers are better than they will be on others"
+        rare, side = min((run.errors, "error"), (len(run) - run.errors, "correct prediction"))
+        if rare < FEW_ERRORS:
+            few = f"only {rare} {side}{'' if rare == 1 else 's'}"
+            yield f"{run.name} has {few}: below about {FEW_ERRORS}, all its numbers depend on luck"
+
+
+def _pairing(rival: Rival, baseline: Run) -> str:
+    """Return the sentence on how the rows of two runs relate."""
+    both, rows = f"{rival.run.name} and {baseline.name}", f"{len(rival.run):,} rows"
+    if not rival.paired:
+        return f"{both} are not known to have the same rows ({rival.why_unpaired}): differences are unpaired"
+    if rival.guessed:
+        why = "they have no ids, but as many rows with the same labels in the same order"
+        return f"{both} are taken for the same {rows}: {why}; differences are paired"
+    return f"{both} have the same {rows}: differences are paired"
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """Return what the comparison means: what warns, how rows relate to the baseline's, and what is clear."""
+    warnings = [f"WARNING: {doubt}." for doubt in _doubts(comparison.runs)]
+    lines = [line for rival in comparison.rivals for line in _of_rival(rival, comparison.baseline)]
+    return [*warnings, *lines, *_luck(comparison), AURC_COUNTS]
+
+
+def _of_rival(rival: Rival, baseline: Run) -> list[str]:
+    pairing = f"{'WARNING: ' if rival.guessed else ''}{_pairing(rival, baseline)}."
+    accuracy = compared("accuracy", rival.best.differences["accuracy"], VERDICTS)  # of all scores the same
+    beside = f"{rival.run.name} against {baseline.name}: {accuracy}."
+    return [pairing, beside, *(verdict(one, rival, baseline) for one in rival.contrasts)]
+
+
+def verdict(contrast: Contrast, rival: Rival, baseline: Run) -> str:
+    """Return the sentence on one difference: what is clear by AURC and by AUC."""
+    ours, theirs = rival.run.fit_rows, baseline.fit_rows
+    unseen = (ours or theirs) and contrast.score not in ours and contrast.baseline_score not in theirs
+    among = " among those not fitted on these rows" if unseen else ""
+    best = f" (the best of each by AURC{among})" if contrast.of_best else ""
+    unpaired = "" if rival.paired else ", unpaired"
+    defined = [name for name in JUDGED_BY if not np.isnan(contrast.differences[name]["value"])]
+    parts = ", ".join(compared(name, contrast.differences[name], VERDICTS) for name in defined)
+    return f"{rival.run.name} against {baseline.name}{unpaired}, {contrast.title}{best}: {parts or UNCOMPARED}."
+
+
+def _luck(comparison: Comparison) -> list[str]:
+    """Return a sentence on how many intervals would exclude 0 by luck, and what remains after Holm's correction."""
+    tested = {
+        f"{rival.run.name} {one.title} by {METRICS[name].title}": one.differences[name]["p"]
+        for rival in comparison.rivals for one in rival.contrasts for name in JUDGED_BY
+    }  # fmt: skip
+    known = {what: p for what, p in tested.items() if not np.isnan(p)}
+    if len(known) < 2:
+        return []
+    corrected = holm(np.array(list(known.values())))
+    kept = [what for what, p in zip(known, corrected, strict=True) if p < 0.05]
+    found = "none differs" if not kept else f"these differ: {', '.join(kept)}"
+    if len(known) * 2 / (comparison.bootstrap + 1) >= 0.05:
+        found += f" ({comparison.bootstrap:,} resamples are too few for so many comparisons)"
+    return [
+        f"{by_luck(len(known), comparison.baseline.name)}; after Holm's correction for their number (p < .05) {found}."
+    ]

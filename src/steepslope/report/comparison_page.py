@@ -12,19 +12,29 @@ import pyarrow as pa
 
 from steepslope.files.artifact import MADE, Result
 from steepslope.files.folders import staged_folder, write_json
-from steepslope.metrics.curves import RiskCoverage
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
 from steepslope.metrics.measures import METRICS, Metric, table_metrics
-from steepslope.report.comparison import Comparison, Contrast, Rival, Run
-from steepslope.report.comparison_words import AURC_COUNTS, HEADLINED, cautions, headline, sentences
+from steepslope.metrics.selective import RiskCoverage
+from steepslope.report.comparison import (
+    AURC_COUNTS,
+    HEADLINED,
+    Comparison,
+    Contrast,
+    Rival,
+    cautions,
+    headline,
+    sentences,
+)
 from steepslope.report.confidences import BASELINE
+from steepslope.report.evaluation import nan_to_none
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, markdown, shortest_tails
-from steepslope.report.rows import nan_to_none
-from steepslope.report.screen import COLOURS, Remark
+from steepslope.report.row_table import as_csv
+from steepslope.report.runs import Run
+from steepslope.report.screen import COLOURS
+from steepslope.report.sentences import Remark
 from steepslope.report.tables import DELTA, definitions, difference_cell, terminal_titles
 from steepslope.report.web import charts
-from steepslope.report.web.downloads import as_csv
-from steepslope.report.web.page_charts import BEST, dots, run_curves
+from steepslope.report.web.charts import BEST, dots, run_curves
 from steepslope.report.web.shell import web_page
 
 TITLE = "Runs side by side"

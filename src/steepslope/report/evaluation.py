@@ -1,20 +1,267 @@
-"""One evaluation, which the report reads: predictions, confidences and rows; and what they mean, in sentences."""
+"""From confidences to rows: a score's metrics, their intervals and differences to MCP, and what a gate would do.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+One evaluation, which the report reads: predictions, confidences and rows; and what they mean, in sentences.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.metrics.groups import Groups, holm
-from steepslope.metrics.intervals import BOUNDS, Difference
-from steepslope.metrics.measures import METRICS, PERCENT, Metric
-from steepslope.report.confidences import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
-from steepslope.report.rows import Row, table_rows
+from steepslope.metrics.curves import Ranking, rank_rows
+from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample_all, values_of
+from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
+from steepslope.metrics.paper import PAPER_METRICS, cut_of, float32_sigmoid
+from steepslope.metrics.selective import (
+    Confusion,
+    GroupRisk,
+    Groups,
+    OperatingPoint,
+    RiskCoverage,
+    confusion_of,
+    group_risks,
+    threshold_at_risk_of,
+)
+from steepslope.outputs import ClassifierOutputs
+from steepslope.report.confidences import (
+    BASELINE,
+    NOTHING,
+    HandedOver,
+    Predictions,
+    Resources,
+    Scored,
+    score_predictions,
+)
+from steepslope.theory import decision_probability
+
+COVERAGES = tuple(OperatingPoint("coverage", percent) for percent in range(50, 100, 5))
+RISKS = tuple(OperatingPoint("risk", percent) for percent in (1, 2, 5, 10))
+PAPER_CUT = decision_probability(1.0, 3.0)
+CURVE_POINTS = 2_000
+VS_BEST = ("auc", "aurc")
+AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
+Drawn = Resampled[str | OperatingPoint]
+
+
+@dataclass(frozen=True, eq=False)
+class BestSingle:
+    """The best of the single scores in a table, by AURC, and an oracle's paired differences to it, by metric."""
+
+    score: str
+    differences: dict[str, Difference]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the score's name, and the differences under the metrics' names; what is undefined is null."""
+        return {"score": self.score, **{name: nan_to_none(one) for name, one in self.differences.items()}}
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """All that is known of one score's confidences: the metrics, and what a gate would do.
+
+    ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``vs_best_single`` compares an
+    oracle with the best single score, None where there is none but MCP. ``lacking`` is the number of bootstrap
+    replicates without an error, or without a correct prediction; ``units`` is the number of rows, or of clusters,
+    that hold an error, or a correct prediction, whichever is smaller; ``clusters`` that of the clusters which were
+    resampled, None where rows were. ``risk_at_coverage``, ``coverage_at_risk`` and ``threshold_at_risk``, from which
+    confidence on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each
+    probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
+    ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are
+    empty where they were not wanted. ``handed_over``, ``standardised``, ``fit_rows`` and ``natural_cut`` are those of
+    :class:`Scored`.
+    """
+
+    name: str
+    loss: str | None
+    n: int
+    metrics: dict[str, Estimate]
+    vs_mcp: dict[str, Difference] | None
+    lacking: int
+    units: int
+    clusters: int | None
+    risk_at_coverage: dict[int, Estimate]
+    coverage_at_risk: dict[int, Estimate]
+    threshold_at_risk: dict[int, float]
+    confusion: Confusion | None
+    cuts: dict[float, dict[str, float]]
+    curve: RiskCoverage
+    separability: dict[str, float]
+    groups: list[GroupRisk]
+    paper: dict[str, float]
+    vs_best_single: BestSingle | None = None
+    handed_over: HandedOver | None = None
+    standardised: bool = False
+    fit_rows: int = 0
+    natural_cut: float | None = None
+
+    @property
+    def delta_auc(self) -> Difference:
+        """The paired difference of the AUC to MCP's."""
+        undefined = Difference(value=np.nan, low=np.nan, high=np.nan, p=np.nan)
+        return undefined if self.vs_mcp is None else self.vs_mcp["auc"]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as ``metrics.json`` holds it; what is undefined is null."""
+        estimates: dict[str, Estimate] = {**self.metrics, "delta_auc_vs_mcp": self.delta_auc}
+        return {
+            "score": self.name,
+            "loss": self.loss,
+            "n": self.n,
+            **{name: nan_to_none({key: one[key] for key in BOUNDS}) for name, one in estimates.items()},
+            "replicates_lacking_a_class": self.lacking,
+            "vs_mcp": {name: nan_to_none(one) for name, one in (self.vs_mcp or {}).items()},
+            "vs_best_single": None if self.vs_best_single is None else self.vs_best_single.as_json(),
+            "handed_over": None if self.handed_over is None else self.handed_over.part,
+            "standardised": self.standardised,
+            "fit_rows": self.fit_rows,
+        }
+
+    def details_as_json(self) -> dict[str, Any]:
+        """Return the row as ``details.json`` holds it; what is undefined is null."""
+        return {
+            "score": self.name,
+            "risk_at_coverage": {key: nan_to_none(one) for key, one in self.risk_at_coverage.items()},
+            "coverage_at_risk": {key: nan_to_none(one) for key, one in self.coverage_at_risk.items()},
+            "threshold_at_risk": {key: json_number(one) for key, one in self.threshold_at_risk.items()},
+            "confusion": self.confusion,
+            "natural_cut": self.natural_cut,
+            "cuts": {f"{cut:.3f}": nan_to_none(one) for cut, one in self.cuts.items()},
+            "separability": nan_to_none(self.separability),
+            "groups": [nan_to_none(asdict(one)) for one in self.groups],
+            "paper": nan_to_none(self.paper),
+        }
+
+
+def nan_to_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with None for NaN, which JSON does not have."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
+def json_number(value: float) -> float | str | None:
+    """Return what JSON can hold of a number: None for NaN, and text for what is infinite.
+
+    >>> json_number(0.5), json_number(float("nan")), json_number(float("-inf"))
+    (0.5, None, '-inf')
+    """
+    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+
+
+def table_rows(
+    scored: Sequence[Scored],
+    predictions: Predictions,
+    *,
+    groups: Groups | None = None,
+    paper: bool = False,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    clusters: ArrayLike | None = None,
+) -> list[Row]:
+    """Evaluate all on the same resamples of the rows; if MCP is the first, the others are compared with it.
+
+    Oracles are also compared with the best single score among those given.
+
+    TPR and TNR are also taken at the cuts of :func:`cuts_of`. ``groups`` and ``paper`` add the groups and the paper's
+    variants. Whole ``clusters``, labels (n,), are resampled where they are given.
+    """
+    cuts = cuts_of(scored)
+    separability = {name: metric.function for name, metric in SEPARABILITY.items()}
+    rows: list[Row] = []
+    drawn: list[Drawn] = []
+    baseline: Drawn | None = None
+    for one, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
+        arrays = one.confidence, predictions.is_correct
+        baseline = resampled if one.name == BASELINE else baseline
+        estimates = resampled.estimates()
+        served = None if one.only_ranks else groups
+        differences = None if baseline is None else resampled.minus(baseline)
+        row = Row(
+            name=one.name,
+            loss=one.loss,
+            n=ranking.n,
+            metrics={name: estimates[name] for name in METRICS},
+            vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
+            lacking=resampled.lacking,
+            units=resampled.units,
+            clusters=resampled.clusters,
+            risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
+            coverage_at_risk={point.percent: estimates[point] for point in RISKS},
+            threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
+            confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
+            cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
+            curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
+            separability=values_of(separability, *arrays),
+            groups=[] if served is None else group_risks(*arrays, served.codes, one.cut(), names=served.names),
+            paper=_paper_values(one, predictions) if paper else {},
+            handed_over=one.handed_over,
+            standardised=one.standardised,
+            fit_rows=one.fit_rows,
+            natural_cut=one.natural_cut,
+        )
+        rows.append(row)
+        drawn.append(resampled)
+    return _with_best_single(rows, drawn)
+
+
+def _resampled(
+    scored: Sequence[Scored], predictions: Predictions, bootstrap: int, seed: int, clusters: ArrayLike | None
+) -> Iterator[tuple[Scored, Ranking, Drawn]]:
+    """Yield each with its ranking and resamples, which are drawn once for so many scores as are ranked at once."""
+    for start in range(0, len(scored), AT_ONCE):
+        some = scored[start : start + AT_ONCE]
+        tables = [(rank_rows(one.confidence, predictions.is_correct), _measures(one)) for one in some]
+        for one, resampled in zip(some, resample_all(tables, bootstrap, seed, clusters), strict=True):
+            rows, _ = tables.pop(0)  # what is not kept gives its memory to the next
+            yield one, rows.ranking(), resampled
+
+
+def cuts_of(scored: Sequence[Scored]) -> list[float]:
+    """Return the probabilities at which all are cut: ½, and where any oracle's loss cuts, to three decimals.
+
+    The steep slope loss cuts at η = α⁻/(α⁺+α⁻). Where no oracle has a cut of its own, there is that of α⁺ = 1, α⁻ = 3.
+    """
+    natural = [one.natural_cut for one in scored if one.natural_cut is not None] or [PAPER_CUT]
+    return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
+
+
+def _with_best_single(rows: list[Row], drawn: Sequence[Drawn]) -> list[Row]:
+    """Compare oracles, which have a loss, with the single score of least AURC; not if MCP is the only one."""
+    single = [place for place, row in enumerate(rows) if row.loss is None]
+    if not any(rows[place].name != BASELINE for place in single):
+        return rows
+    best = min(single, key=lambda place: rows[place].metrics["aurc"]["value"])
+
+    def compared(place: int) -> BestSingle:
+        differences = drawn[place].minus(drawn[best])
+        return BestSingle(rows[best].name, {name: differences[name] for name in VS_BEST})
+
+    return [row if row.loss is None else replace(row, vs_best_single=compared(i)) for i, row in enumerate(rows)]
+
+
+def _measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
+    """Return the metrics by name, and the risk or coverage of each operating point by that point."""
+    measures = dict[str | OperatingPoint, Measure](measures_at(scored.cut(), scored.cut()).items())
+    measures.update((point, point.measure) for point in (*COVERAGES, *RISKS))
+    return measures
+
+
+def _rates(ranking: Ranking, threshold: float) -> dict[str, float]:
+    return values_of({name: METRICS[name].at(threshold, threshold) for name in ("tpr", "tnr")}, ranking)
+
+
+def _paper_values(scored: Scored, predictions: Predictions) -> dict[str, float]:
+    """Return the paper's variants, on float32 sigmoids where the score is a logit; TNR where there is a cut."""
+    confidence = float32_sigmoid(scored.confidence) if scored.scale == "logit" else scored.confidence
+    cut = np.nan
+    if isinstance(predictions, ClassifierOutputs) and scored.scale != "rank":
+        cut = cut_of(scored.loss, predictions.num_classes)
+    functions = {name: one.at(cut, cut) for name, one in PAPER_METRICS.items() if not (one.threshold and np.isnan(cut))}
+    return values_of(functions, confidence, predictions.is_correct)
+
 
 Ids = Callable[[NDArray[np.int64]], list[str]]
-UNUSUAL = 0.05
-WORDS = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
 
 
 def row_numbers(rows: NDArray[np.int64]) -> list[str]:
@@ -65,118 +312,3 @@ def evaluate_predictions(
         scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed, clusters=clusters
     )
     return Evaluation(predictions, scored, rows, title, ids, clusters, "" if groups is None else groups.by)
-
-
-def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck."""
-    if rows[0].name != BASELINE:
-        return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
-    parts = fitted_here, verdict, verdict_on_best, standardised, handed_over
-    sentences = [part(row) for row in rows[1:] for part in parts]
-    return [*filter(None, sentences), *_luck_among(rows[1:])]
-
-
-def _luck_among(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence on how many of several comparisons would seem significant by luck, and which really are."""
-    compared = [row for row in rows if not np.isnan(row.delta_auc["p"])]
-    if len(compared) < 2:
-        return []
-    corrected = holm(np.array([row.delta_auc["p"] for row in compared]))
-    kept = [row.name for row, p in zip(compared, corrected, strict=True) if p < 0.05]
-    return [
-        f"{by_luck(len(compared))}; after Holm's correction for their number (p < .05) "
-        f"{'none differs' if not kept else 'these differ: ' + ', '.join(kept)}."
-    ]
-
-
-def by_luck(comparisons: int, rival: str = "MCP") -> str:
-    """Return how many of some comparisons with a rival would be called significant if there were no difference.
-
-    >>> by_luck(7)
-    '7 comparisons with MCP: without any true difference about 0.35 of the intervals would exclude 0 by luck'
-    """
-    lucky = f"about {comparisons / 20:.2g} of the intervals would exclude 0 by luck"
-    return f"{comparisons} comparisons with {rival}: without any true difference {lucky}"
-
-
-def verdict(row: Row) -> str:
-    """Return the sentence on one row; a difference counts if its interval excludes 0."""
-    delta = row.delta_auc
-    value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)
-    points = f"{value} AUC points, 95 % interval {low} to {high}"
-    if np.isnan(delta["value"]):
-        return f"{row.name} cannot be compared with MCP: AUC needs both errors and correct predictions."
-    if np.isnan(delta["low"]):
-        return f"{row.name} differs from MCP by {value} AUC points; without resamples it is not known if by luck."
-    if delta["low"] > 0:
-        return f"{row.name} ranks better than MCP ({points})."
-    if delta["high"] < 0:
-        return f"{row.name} does NOT beat MCP: it ranks worse ({points})."
-    return f"{row.name} does not beat MCP: no significant difference ({points})."
-
-
-def verdict_on_best(row: Row) -> str:
-    """Return the sentence on an oracle against the best single score; none where there is but MCP, or no AUC."""
-    best = row.vs_best_single
-    if best is None or any(np.isnan(one["value"]) for one in best.differences.values()):
-        return ""
-    parts = ", ".join(compared(name, one) for name, one in best.differences.items())
-    return f"{row.name} against {best.score}, the best single score by AURC: {parts}."
-
-
-def fitted_here(row: Row) -> str:
-    """Return a warning on what was fitted on some of the rows; none for others."""
-    if not row.fit_rows:
-        return ""
-    seen = f"{row.fit_rows:,} of these {row.n:,} rows"
-    return f"WARNING: {row.name} was fitted on {seen}, so its numbers are better than they will be on others."
-
-
-def standardised(row: Row) -> str:
-    """Return the sentence on an oracle whose auxiliary features were standardised anew; none for others."""
-    if not row.standardised:
-        return ""
-    return f"{row.name} sees auxiliary features that were standardised anew on these {row.n:,} rows."
-
-
-def handed_over(row: Row) -> str:
-    """Return the sentence on how many rows an oracle hands over; none where it never does.
-
-    Rows count by how far they are handed over.
-    """
-    if row.handed_over is None:
-        return ""
-    part, usual = row.handed_over.part, row.handed_over.usual
-    hands = f"{row.name} hands {100 * part:.0f} % of its rows over to what needs no second backbone"
-    if usual is None:
-        return f"{hands}."
-    look = "unlike" if looks_unlike(part, usual) else "like"
-    return f"{hands} (its fit set: {100 * usual:.0f} %): these images look {look} those it was fitted on."
-
-
-def looks_unlike(part: float, usual: float) -> bool:
-    """Return whether rows look unlike the fit set's by the mean of how far they are handed over, both in [0, 1].
-
-    They do where that is more than twice what is usual and 5 points: less can be the luck of few rows.
-    """
-    return part > 2 * usual + UNUSUAL
-
-
-def clearly(metric: Metric, difference: Difference) -> int:
-    """Return 1 if a difference is clearly for the better by its metric, -1 if for the worse, 0 if it may be luck.
-
-    It is clear if its interval excludes 0; where that is undefined, nothing is.
-    """
-    low, high = difference["low"], difference["high"]
-    sign = int(low > 0) - int(high < 0)
-    return sign if metric.higher_is_better else -sign
-
-
-def compared(name: str, difference: Difference, words: Mapping[int, str] = WORDS) -> str:
-    """Return what is clear of a metric's difference, by one of the ``words`` for better, unclear and worse."""
-    metric = METRICS[name]
-    value, low, high = (f"{metric.scale * difference[bound]:+.1f}" for bound in BOUNDS)
-    unit = "points" if metric.scale == PERCENT else "thousandths"
-    if np.isnan(difference["low"]):
-        return f"{metric.title} {value} {unit}, without resamples it is not known if by luck"
-    return f"{words[clearly(metric, difference)]} by {metric.title} ({value} {unit}, 95 % interval {low} to {high})"

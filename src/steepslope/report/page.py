@@ -5,106 +5,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
-from steepslope.errors import SteepslopeError, explained
 from steepslope.files.artifact import MADE, Result
 from steepslope.files.folders import staged_folder, write_json
-from steepslope.metrics.intervals import BOUNDS
-from steepslope.metrics.measures import METRICS
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.comparison import Run, RunScore
-from steepslope.report.evaluation import Evaluation, verdicts
-from steepslope.report.grid import Grid, markdown, shortest_tails
-from steepslope.report.row_table import ABOUT, ROWS, write_report_rows
-from steepslope.report.screen import Remark, headline, leader, remarks
-from steepslope.report.tables import class_grids, definitions, detail_grids, heading, main_grid, summary_grid
+from steepslope.report.evaluation import Evaluation
+from steepslope.report.grid import Grid, markdown
+from steepslope.report.row_table import ROWS, metrics_csv, packed_rows, write_report_rows
+from steepslope.report.sentences import Remark, heading, headline, leader, remarks, verdicts
+from steepslope.report.tables import class_grids, definitions, detail_grids, main_grid, summary_grid
 from steepslope.report.web import charts
-from steepslope.report.web.downloads import metrics_csv, packed_rows
+from steepslope.report.web.charts import page_charts
 from steepslope.report.web.gallery import NO_SOURCES, Sources, gallery
-from steepslope.report.web.page_charts import page_charts
 from steepslope.report.web.page_scores import page_scores, promises
 from steepslope.report.web.shell import web_page
-
-METRICS_FILE = "metrics.json"
-EARLIER = "expected the rows of a report, but an earlier version made it: evaluate again with --replace"
-UNDEFINED = dict.fromkeys(BOUNDS)
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a report's ``metrics.json``, one a score; what is undefined is None.
-
-    Raises
-    ------
-    SteepslopeError
-        If there is none, or it is no list of rows.
-    """
-    path = folder / METRICS_FILE
-    with explained("expected a report's metrics, but they cannot be read", path, (OSError, ValueError)):
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    if not (isinstance(rows, list) and rows and all(isinstance(row, dict) and "score" in row for row in rows)):
-        raise SteepslopeError("expected a report's metrics, a list with a row for each score", path)
-    return rows
-
-
-def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
-    """Return the run whose report a folder holds; metrics that the report does not have are undefined.
-
-    ``shown`` is what results show of the folder, by default its path. Scores that are paths get the shortest tails
-    that tell them apart.
-
-    Raises
-    ------
-    SteepslopeError
-        If the folder holds no report, or one without its rows, as earlier versions made them, or a file is damaged.
-    """
-    if not (folder / METRICS_FILE).is_file():
-        found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
-        raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
-    rows = [{**dict.fromkeys((*METRICS, "delta_auc_vs_mcp"), UNDEFINED), **row} for row in read_metrics(folder)]
-    path = folder / ROWS
-    if not path.is_file():
-        raise SteepslopeError(EARLIER, path)
-    with explained("cannot be read as the rows of a report", path, (OSError, ValueError, KeyError, pa.ArrowException)):
-        table = pq.read_table(path)
-        about = json.loads((table.schema.metadata or {})[ABOUT])["scores"]
-        if [one["score"] for one in about] != [row["score"] for row in rows]:
-            found = ", ".join(one["score"] for one in about)
-            raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {found}", path)
-        return _run(name, rows, table, about, str(folder) if shown is None else shown)
-
-
-def _run(name: str, rows: list[dict[str, Any]], table: Any, about: list[Mapping[str, Any]], folder: str) -> Run:
-    names = shortest_tails([one["score"] for one in about])
-    scores = [RunScore(table[one["confidence"]].to_numpy(), one["scale"], one["loss"]) for one in about]
-    ids = table["id"]
-    numbered = pc.equal(ids, pa.array(np.arange(len(table))).cast(pa.string()))
-    return Run(
-        name=name,
-        rows=[{**row, "score": score} for row, score in zip(rows, names, strict=True)],
-        is_correct=table["is_correct"].to_numpy(),
-        scores=dict(zip(names, scores, strict=True)),
-        ids=None if pc.all(numbered).as_py() else _texts(ids),
-        labels=_texts(table["label"]) if "label" in table.column_names else None,
-        clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
-        folder=folder,
-    )
-
-
-def _texts(column: Any) -> NDArray[Any]:
-    """Return a column as text, (n,), whatever labels are: names of classes or numbers."""
-    texts: NDArray[Any] = column.cast(pa.string()).to_numpy()
-    return texts
-
 
 REPORT = Result("a report", ("metrics.json", "details.json", "table.md", ROWS, "report.html"), card="made.json")
 SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "downloads.js", "page.js")

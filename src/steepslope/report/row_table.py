@@ -1,10 +1,17 @@
 """A table with a line for each prediction: what it is, and every score's confidence in it.
 
 A report always holds it as ``rows.parquet``; ``evaluate --rows`` writes it beside the columns of the user's own table.
+
+What a page lets its reader keep: metrics and rows, as comma-separated values.
 """
 
+from __future__ import annotations
+
+import base64
+import gzip
+import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -19,13 +26,14 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.folders import read_json, staged_folder
+from steepslope.metrics.measures import METRICS
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs, tables
 from steepslope.outputs.folder import IDS, MANIFEST
 from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions
 from steepslope.report.confidences import Scored
-from steepslope.report.evaluation import Evaluation
+from steepslope.report.evaluation import Evaluation, Row
 
 ROWS = "rows.parquet"  # of a report
 ABOUT = b"steepslope"  # the key of the metadata, as JSON: of each score its columns, its loss and its scale
@@ -238,3 +246,44 @@ def _beside(columns: dict[str, Any], own: Any, options: ReadingOptions) -> Any:
         names.append(_free(own_name, taken, GIVEN))
         values.append(value)
     return pa.RecordBatch.from_arrays(values, names=names)
+
+
+ROWS_ROOM = 2**20  # bytes of the rows in a page, compressed
+MOST_ROWS = 50_000  # of which the size is tried
+
+
+def metrics_csv(rows: Sequence[Row]) -> str:
+    """Return every metric of every score as comma-separated values, a line each, undefined ones empty."""
+    lines = [
+        (row.name, name, *(None if value != value else value for value in (one["value"], one["low"], one["high"])))
+        for row in rows
+        for name, one in row.metrics.items()
+        if name in METRICS
+    ]
+    columns = dict(zip(("score", "metric", "value", "low", "high"), zip(*lines, strict=True), strict=True))
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    return as_csv(table).decode()
+
+
+def packed_rows(evaluation: Evaluation) -> str | None:
+    """Return all rows as comma-separated values, gzipped, in base64; None where they are too many for a page.
+
+    Where there is no room for all digits of the confidences, they have seven, which float32 has.
+    """
+    n = len(evaluation.predictions)
+    if n > MOST_ROWS:
+        return None
+    table = pa.table({"id": pa.array(evaluation.ids(np.arange(n))), **evaluation_columns(evaluation, slice(0, n))})
+    fewer = [pa.float32() if field.type == pa.float64() else field.type for field in table.schema]
+    for digits in (table, table.cast(pa.schema(zip(table.column_names, fewer, strict=True)), safe=False)):
+        packed = gzip.compress(as_csv(digits), 6, mtime=0)
+        if len(packed) <= ROWS_ROOM:
+            return base64.b64encode(packed).decode()
+    return None
+
+
+def as_csv(table: Any) -> bytes:
+    """Return a :class:`pyarrow.Table` as comma-separated values."""
+    buffer = io.BytesIO()
+    pc.write_csv(table, buffer)
+    return buffer.getvalue()

@@ -11,24 +11,17 @@ from itertools import chain
 
 import numpy as np
 
-from steepslope.metrics.groups import GroupRisk, group_risks
 from steepslope.metrics.intervals import Difference
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Metric, table_metrics
 from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.metrics.selective import GroupRisk, group_risks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Scored
-from steepslope.report.evaluation import Evaluation, by_luck, clearly
+from steepslope.report.evaluation import Evaluation, Row
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
-from steepslope.report.rows import Row
+from steepslope.report.sentences import by_luck, clearly
 
 DELTA = "ΔAUC to MCP"
-
-
-def heading(rows: Sequence[Row]) -> str:
-    """Return the line above the main table: what is common to all rows."""
-    accuracy = rows[0].metrics["accuracy"]["value"]
-    errors = round(rows[0].n * (1 - accuracy))
-    return f"{rows[0].n:,} predictions, {errors:,} wrong (accuracy {100 * accuracy:.2f} %)"
 
 
 def headings() -> list[str]:

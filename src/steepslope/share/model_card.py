@@ -23,7 +23,8 @@ from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.predict.options import CardOptions
 from steepslope.report.confidences import BASELINE
 from steepslope.report.grid import Cell, Grid, estimate_cell, markdown
-from steepslope.report.page import METRICS_FILE, REPORT, read_metrics
+from steepslope.report.page import REPORT
+from steepslope.report.runs import METRICS_FILE, read_metrics
 from steepslope.share.card_facts import about, inside, limits, plain, python_code, shell_lines, usage_note
 from steepslope.share.sharing import Shared, local_paths
 

@@ -11,9 +11,8 @@ import pytest
 from steepslope.metrics import confusion
 from steepslope.outputs import Confidences
 from steepslope.report.confidences import Scored
-from steepslope.report.evaluation import Evaluation, row_numbers
+from steepslope.report.evaluation import Evaluation, row_numbers, table_rows
 from steepslope.report.page import page
-from steepslope.report.rows import table_rows
 
 N = 1_000_000
 

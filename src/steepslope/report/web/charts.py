@@ -3,13 +3,24 @@
 A chart names the data that the page gives it: ``curves``, a row for each score and operating point; ``bands``, the
 intervals of the risk; ``now``, the operating point that the reader has chosen; ``certified``, certified thresholds.
 Colours are the page's own, by name, so that a chart is light or dark as the page is.
+
+All charts of a page, by their names in it, with the title of each.
+
+The charts of several runs side by side: a metric of every run and score, and one risk-coverage curve a run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from steepslope.oracle.search import Search
+from steepslope.report.evaluation import Evaluation
+from steepslope.report.web.page_scores import ESTIMATES, UNITS, estimates, reliability
 
 Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -170,10 +181,10 @@ def _edges(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linspace(low, low + spread, BINS + 1))
 
 
-def reliability(name: str, series: Mapping[str, Sequence[Mapping[str, float]]], kinds: Sequence[str]) -> Spec:
+def reliability_chart(name: str, series: Mapping[str, Sequence[Mapping[str, float]]], kinds: Sequence[str]) -> Spec:
     """Return how often predictions of some probability are correct, with intervals, a series for each estimate.
 
-    ``kinds`` are the estimates that there may be, which have the same colours in all charts. Rows have ``predicted``,
+    ``kinds`` are the estimates that there may be, which have the same colours in all  Rows have ``predicted``,
     ``observed``, ``low`` and ``high``, in [0, 1].
     """
     rows = [{"series": name, **row} for name, found in series.items() for row in found]
@@ -257,3 +268,107 @@ def chart(title: str, layers: Sequence[Spec], uses: Sequence[str] = (), height: 
         "usermeta": {"uses": list(uses), "own": own},
         "layer": list(layers),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class PageCharts:
+    """Specifications by name, and the titles of those that are many, by name."""
+
+    specs: Mapping[str, Spec]
+    histograms: Mapping[str, str]
+    reliabilities: Mapping[str, str]
+    sweeps: Mapping[str, str]
+    estimates: Mapping[str, Mapping[str, str]]
+
+
+def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageCharts:
+    """Return all charts; ``searches`` for slopes are known by the names of the oracles that they found."""
+    names = [one.name for one in evaluation.scored]
+    correct, independent = evaluation.predictions.is_correct, evaluation.rows[0].clusters is None
+    lines = {
+        "risk-coverage": risk_coverage(
+            names, highest_risk((row.curve.coverage, row.curve.risk) for row in evaluation.rows)
+        ),
+        "roc": roc(names),
+        "precision-recall": precision_recall(names),
+    }
+    histograms = {
+        f"histogram-{place}": histogram(one.name, one.confidence, correct, UNITS[one.scale])
+        for place, one in enumerate(evaluation.scored)
+    }
+    judged = {
+        f"reliability-{place}": {
+            kind: reliability(p, correct, independent) for kind, p in estimates(one, correct).items()
+        }
+        for place, one in enumerate(evaluation.scored)
+    }
+    of_names = {
+        f"reliability-{place}": reliability_chart(names[place], judged[f"reliability-{place}"], ESTIMATES)
+        for place in range(len(names))
+        if judged[f"reliability-{place}"]
+    }
+    sweeps = {f"sweep-{place}": one for place, one in enumerate(_sweeps(searches))}
+    kinds = [kind for kind in ESTIMATES if any(kind in series for series in judged.values())]
+    return PageCharts(
+        specs={**lines, **histograms, **of_names, **{key: spec for key, (_, spec) in sweeps.items()}},
+        histograms={f"histogram-{place}": name for place, name in enumerate(names)},
+        reliabilities={key: names[int(key.rpartition("-")[2])] for key in of_names},
+        sweeps={key: title for key, (title, _) in sweeps.items()},
+        estimates={kind: {"color": color(ESTIMATES.index(kind) + 1), "dash": "1 0"} for kind in kinds},
+    )
+
+
+def _sweeps(searches: Mapping[str, Search]) -> Iterator[tuple[str, Spec]]:
+    """Yield title and chart of each step of each search."""
+    for name, search in searches.items():
+        for field, symbol, trials in (
+            ("alpha_neg", "α⁻", search.alpha_neg_trials),
+            ("alpha_pos", "α⁺", search.alpha_pos_trials),
+        ):
+            title = f"{name}: {symbol}, the other slope frozen; {getattr(search, field):g} was chosen"
+            rows = [{field: getattr(one, field), "TPR": one.tpr, "TNR": one.tnr, "AUC": one.auc} for one in trials]
+            yield title, sweep(title, [_without_nan(row) for row in rows], field, symbol)
+
+
+def _without_nan(row: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if value != value else value for name, value in row.items()}
+
+
+BEST = "the best of each run"  # in place of a score's name
+LINE, LEAST_HEIGHT = 16, 120  # pixels
+
+
+def dots(runs: Sequence[str], scores: Sequence[str]) -> Spec:
+    """Return a dot and an interval for each run and score, of the metric that is chosen in the page.
+
+    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, ``low``, ``high``, and ``interval`` in words.
+    """
+    places = {
+        "y": {"field": "run", "type": "nominal", "sort": list(runs), "title": None,
+              "axis": {"labelLimit": 240, "grid": True, "tickBand": "extent"}},
+        "yOffset": {"field": "score", "type": "nominal", "sort": list(scores)},
+        **by_score(scores),
+    }  # fmt: skip
+    del places["strokeDash"]
+    tips = [{"field": name, "type": "nominal"} for name in ("run", "score", "interval")]
+    tips.insert(2, {"field": "value", "type": "quantitative", "format": ".2f"})
+    axis = {"zero": False, "nice": True}
+    interval = {
+        "data": {"name": "dots"},
+        "mark": {"type": "rule", "strokeWidth": 1.5},
+        "encoding": {"x": quantity("low", "", axis, {}), "x2": {"field": "high"}, **places},
+    }
+    dot = {
+        "data": {"name": "dots"},
+        "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
+        "encoding": {"x": quantity("value", "", axis, {}), **places, "tooltip": tips},
+    }
+    height = max(LEAST_HEIGHT, LINE * len(runs) * (len(scores) + 1))
+    return chart("A metric of every run and score", [interval, dot], uses=("dots",), height=height)
+
+
+def run_curves(runs: Sequence[str], curves: Sequence[Mapping[str, Any]]) -> Spec:
+    """Return selective risk against coverage, a line a run, of the score that is chosen in the page."""
+    highest = highest_risk((one["coverage"], one["risk"]) for one in curves)
+    titles = "coverage", "selective risk"
+    return line_chart(runs, "Selective risk at each coverage", "coverage", "risk", titles, highest)

@@ -1,6 +1,6 @@
 """The monitor's alarms for several classifiers of the same images, each with an oracle and a gate of its own.
 
-Run ``python -m benchmarks.monitor_classifiers --help``.
+Run ``python -m benchmarks.studies.monitor_classifiers --help``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.kept_rows import Row, kept_rows
-from benchmarks.monitor_delays import Bench
-from benchmarks.monitor_tables import ALL_SHIFTS, ERROR, METHODS, Rows, caught_by, error_of, kinds_of
-from benchmarks.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, streams
-from benchmarks.monitoring import ORDERS, RISKS, shifts_of
+from benchmarks.studies.monitor_delays import Bench
+from benchmarks.studies.monitor_tables import ALL_SHIFTS, ERROR, METHODS, Rows, caught_by, error_of, kinds_of
+from benchmarks.studies.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, streams
+from benchmarks.studies.monitoring import ORDERS, RISKS, shifts_of
 from steepslope.cli.parser import run
 from steepslope.files.folders import staged_folder, write_json
 from steepslope.monitor import ESTIMATORS
@@ -80,4 +80,4 @@ def _tables(rows: Rows) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run(monitor_classifiers, sys.argv[1:], "python -m benchmarks.monitor_classifiers"))
+    sys.exit(run(monitor_classifiers, sys.argv[1:], "python -m benchmarks.studies.monitor_classifiers"))

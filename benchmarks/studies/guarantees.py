@@ -1,6 +1,7 @@
 """How much can be promised, and how often a promise breaks: our gate beside others, where the truth is known.
 
-Run ``python -m benchmarks.guarantees --help``. MAPIE gets its columns where it can be imported; it is no dependency.
+Run ``python -m benchmarks.studies.guarantees --help``. MAPIE, which is no dependency, gets its columns
+where it can be imported.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
-from benchmarks.guarantee_world import OTHERS, WORLDS, World, true_risk
 from benchmarks.kept_rows import Row, kept_rows, write_results
+from benchmarks.studies.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
+from benchmarks.studies.guarantee_world import OTHERS, WORLDS, World, true_risk
 from steepslope.checks import require, whole
 from steepslope.cli.parser import run
 from steepslope.paper.columns import grouped
@@ -144,4 +145,4 @@ def _number(value: float, aside: str = "") -> Cell:
 
 
 if __name__ == "__main__":
-    sys.exit(run(guarantees, sys.argv[1:], "python -m benchmarks.guarantees"))
+    sys.exit(run(guarantees, sys.argv[1:], "python -m benchmarks.studies.guarantees"))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept_rows import Row, kept_rows
-from benchmarks.monitor_world import WORLDS, World
+from benchmarks.studies.monitor_world import WORLDS, World
 from steepslope.cli.parser import run
 from steepslope.gate import Gate
 from steepslope.monitor import SIGNALS, Monitor
@@ -93,4 +93,4 @@ def false_alarms(work: str, runs: int = 1_000) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(false_alarms, sys.argv[1:], "python -m benchmarks.monitor_false_alarms"))
+    sys.exit(run(false_alarms, sys.argv[1:], "python -m benchmarks.studies.monitor_false_alarms"))

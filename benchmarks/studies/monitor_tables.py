@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.monitor_delays import CLEAN_ROWS, SHIFTED_ROWS
-from benchmarks.monitor_false_alarms import DELTA
-from benchmarks.monitor_world import WORLDS
-from benchmarks.monitored_streams import CLEAN
+from benchmarks.studies.monitor_delays import CLEAN_ROWS, SHIFTED_ROWS
+from benchmarks.studies.monitor_false_alarms import DELTA
+from benchmarks.studies.monitor_world import WORLDS
+from benchmarks.studies.monitored_streams import CLEAN
 from steepslope.monitor import ESTIMATORS
 from steepslope.paper.columns import grouped
 from steepslope.report.grid import Cell, Grid, markdown

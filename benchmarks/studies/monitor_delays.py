@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 from benchmarks.kept_rows import Row
-from benchmarks.monitored_streams import Stream
+from benchmarks.studies.monitored_streams import Stream
 from steepslope.gate import Gate
 from steepslope.gate.judged_rows import JudgedRows
 from steepslope.monitor import Monitor

@@ -1,6 +1,7 @@
 """The monitor, measured: false alarms, delays, harmless shifts, and estimates of accuracy, on simulated and real rows.
 
-Run ``python -m benchmarks.monitoring --help``. MAPIE gets its columns where it can be imported; it is no dependency.
+Run ``python -m benchmarks.studies.monitoring --help``. MAPIE, which is no dependency, gets its columns
+where it can be imported.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept_rows import ROWS, TABLE, Row, kept_rows
-from benchmarks.monitor_delays import CANDIDATES, SEEDS, Bench, alarms, delays, mapie_alarms, truth, turning
-from benchmarks.monitor_false_alarms import summaries
-from benchmarks.monitor_figures import accuracy_figure, harm_figure
-from benchmarks.monitor_tables import tables
-from benchmarks.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, Stream, shift_names, streams
+from benchmarks.studies.monitor_delays import CANDIDATES, SEEDS, Bench, alarms, delays, mapie_alarms, truth, turning
+from benchmarks.studies.monitor_false_alarms import summaries
+from benchmarks.studies.monitor_figures import accuracy_figure, harm_figure
+from benchmarks.studies.monitor_tables import tables
+from benchmarks.studies.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, Stream, shift_names, streams
 from steepslope.cli.parser import run
 from steepslope.files.folders import staged_folder, write_json
 from steepslope.gate.judged_rows import JudgedRows
@@ -125,4 +126,4 @@ def _write(out: Path, measured: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(monitoring, sys.argv[1:], "python -m benchmarks.monitoring"))
+    sys.exit(run(monitoring, sys.argv[1:], "python -m benchmarks.studies.monitoring"))

@@ -2,7 +2,7 @@
 
 The way from names of scores to a page is one line: ``confidences.py`` (names of scores and folders of oracles to
 confidences), ``evaluation.py`` (confidences to a row for each score), ``sentences.py`` (what the rows mean),
-``tables.py`` (rows to tables), ``page.py`` (all of it as the files of a report; its parts for a browser are in ``web/``).
+``tables.py`` (rows to tables), ``page.py`` (all of it as a report's files; what a browser needs is in ``web/``).
 
 ``grid.py`` is a table of cells, and renders it in Markdown or for a terminal; ``screen.py`` prints the main table with
 colours, and sentences. ``row_table.py`` writes a line for each prediction. ``runs.py`` reads again what a report's

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,9 @@ from PIL import Image
 from steepslope.cli.main import main
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor, storage
-from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.cli.predictions import predicted, refused
 from tests.conftest import make_outputs
-from tests.test_earlier_versions import EARLIER
 
 LABELLED, NEW = make_outputs(4_000), make_outputs(3_000, seed=1)
 
@@ -229,30 +228,30 @@ def test_a_state_that_is_none_is_refused(
     assert (tmp_path / "state.json").read_text() == content
 
 
-def test_a_gate_of_an_earlier_version_takes_labelled_outputs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def bare(home: Path, tmp_path: Path) -> Path:
+    """Return the folder of a gate as it is shared, without its calibration rows."""
+    replace(Gate.load(home / "gate"), judged=None).save(tmp_path / "bare")
+    return tmp_path / "bare"
+
+
+def test_a_gate_without_its_rows_takes_labelled_outputs(
+    bare: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["monitor", "--gate", str(EARLIER / "gate"), "--state", str(tmp_path / "state.json")]
+    words = ["monitor", "--gate", str(bare), "--state", str(tmp_path / "state.json")]
     assert main(words) == 2
-    refused(
-        capsys,
-        "expected a gate that knows its calibration rows, found one of an earlier version, or shared without them: "
-        "calibrate it anew, or give",
-    )
-    assert main([*words, "--calibration", str(EARLIER / "outputs")]) == 0
-    rows = ClassifierOutputs.load(EARLIER / "outputs")
+    refused(capsys, "expected a gate that knows its calibration rows", "calibrate it anew, or give")
+    assert main([*words, "--calibration", str(home / "labelled")]) == 0
     found = state_of(tmp_path / "state.json")
-    assert found["on"] == "overconfidence"
-    assert found["coverage"] == Gate.load(EARLIER / "gate").decide(rows).coverage
+    assert found["coverage"] == Gate.load(bare).decide(LABELLED).coverage
 
 
 def test_a_state_keeps_to_the_calibration_rows_that_it_was_made_with(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bare: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = ClassifierOutputs.load(EARLIER / "outputs")
-    rows.subset(np.arange(len(rows) // 2)).save(tmp_path / "half")
-    words = ["monitor", "--gate", str(EARLIER / "gate"), "--state", str(tmp_path / "state.json"), "--calibration"]
-    assert [main([*words, str(EARLIER / "outputs")]) for _ in range(2)] == [0, 0]
+    LABELLED.subset(np.arange(len(LABELLED) // 2)).save(tmp_path / "half")
+    words = ["monitor", "--gate", str(bare), "--state", str(tmp_path / "state.json"), "--calibration"]
+    assert [main([*words, str(home / "labelled")]) for _ in range(2)] == [0, 0]
     capsys.readouterr()
     assert main([*words, str(tmp_path / "half")]) == 2
     refused(capsys, f"made with other calibration rows than {tmp_path / 'half'}: begin another state")

@@ -13,11 +13,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE
-from steepslope.evidence.columns import columns, fit_states
 from steepslope.evidence.fitting import all_parts, evidence_of
 from steepslope.evidence.folds import FOLDS, Errors, fold_of
-from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.states import State
+from steepslope.evidence.values import columns, fit_states, opinions_of
 from steepslope.metrics import auroc
 from steepslope.numerics.linear import fit_softmax, fit_standardised_softmax, scale_of
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool

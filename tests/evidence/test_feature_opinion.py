@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, log_softmax, logit
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.feature_opinion import (
+from steepslope.evidence.probes import (
     check_feature_opinion,
     feature_opinion_columns,
     feature_opinions,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from steepslope.numerics.matrices import principal_components
+from steepslope.numerics.linear import principal_components
 
 
 @pytest.mark.parametrize(("rows", "width", "count", "kept"), [(200, 10, 3, 3), (200, 10, 64, 10), (5, 10, 64, 4)])

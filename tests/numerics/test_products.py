@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from steepslope.numerics.matrices import affine
+from steepslope.numerics.linear import affine
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -12,7 +12,7 @@ import torch
 from scipy.special import log_softmax, softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.evidence.columns import columns
+from steepslope.evidence.values import columns
 from steepslope.files.folders import read_json, write_json
 from steepslope.heads import HEADS
 from steepslope.losses import LOSSES, parameters_of

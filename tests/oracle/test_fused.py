@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from steepslope.cli.main import main
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.opinions import opinions_of
+from steepslope.evidence.values import opinions_of
 from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.oracle import Oracle

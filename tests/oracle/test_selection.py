@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.opinions import opinions_of
+from steepslope.evidence.values import opinions_of
 from steepslope.metrics import auroc
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle.selection import LEAST_WEIGHT, MCP_ALONE, STRENGTHS, Opinions, Pool, _with_weight, best_pool

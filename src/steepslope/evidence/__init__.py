@@ -1,11 +1,10 @@
 """What an oracle sees: columns, and opinions on classes, computed from classifier outputs, by name.
 
-``registry``: all kinds by name. One kind a file: ``logits``, ``neighbors``, ``feature_opinion`` (a net on the
-classifier's features), ``views``, ``dropout``, ``second_opinion`` (a probe on an auxiliary backbone), ``joint_opinion``
-(on both nets' features), ``scores`` (post-hoc scores as columns). ``states``: what a kind is and learns. ``columns``
-and ``opinions``: the values of chosen kinds. ``fitting``: those of a fit set, where no row sees its own label;
-``folds``: how its rows are dealt; ``fit_set``: the same for a fused oracle, with references from other folds and
-augmented ``copies``. ``storage``: what was learnt, on disk.
+``states``: what a kind of evidence is, and what it learns. ``classifier``: what the classifier itself thinks, of the
+image, of its views and with dropout. ``neighbors``: the nearest references. ``probes``: probes and small nets on the
+features of one net or of both. ``registry``: all kinds by name, and every score as one. ``values``: the columns and
+opinions of chosen kinds. ``fitting``: those of a fit set, where no row sees its own label; ``folds``: how its rows are
+dealt; ``fit_set``: the same for a fused oracle, with references from other folds and augmented copies.
 """
 
 from typing import TYPE_CHECKING

@@ -22,9 +22,9 @@ from steepslope.data.augmentation import augmented_rows
 from steepslope.errors import SteepslopeError, located
 from steepslope.evidence.fitting import all_parts, require_other_rows
 from steepslope.evidence.folds import FOLDS, fold_of
-from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import Evidence, State, references
+from steepslope.evidence.values import opinions_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.scores import MCP

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.evidence.columns import fit_states, parts_of
 from steepslope.evidence.folds import ERRORS, FOLDS, Errors, fold_of
-from steepslope.evidence.registry import FORMER_NAMES, kind_of
+from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import NO_STATE, State
+from steepslope.evidence.values import fit_states, parts_of
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs
@@ -128,7 +128,6 @@ def grouped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, State]:
     states: dict[str, dict[str, NDArray[Any]]] = {}
     for name, array in arrays.items():
         evidence, _, key = name.partition("/")
-        evidence = FORMER_NAMES.get(evidence, evidence)
         if key:
             states.setdefault(evidence, {})[key] = array
     return dict(states)

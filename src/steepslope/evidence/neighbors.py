@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.states import Floats, State, references, require_arrays
+from steepslope.numerics.linear import affine, principal_components
 from steepslope.numerics.log_space import log_probabilities
-from steepslope.numerics.matrices import affine, principal_components
 from steepslope.numerics.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import EPSILON, RANK, log_distance_ratio

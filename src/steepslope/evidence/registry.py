@@ -1,4 +1,7 @@
-"""Every kind of evidence by name: a new one is a file with its functions, and an entry here."""
+"""Post-hoc scores as evidence: one column each, by what the score itself declares of its needs and its state.
+
+Every kind of evidence by name: a new one is a file with its functions, and an entry here.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -15,20 +18,41 @@ from steepslope.evidence.classifier import (
     view_columns,
     view_opinions,
 )
-from steepslope.evidence.feature_opinion import (
+from steepslope.evidence.neighbors import COUNTS, check_neighbors, fit_neighbors, neighbor_columns, neighbor_opinions
+from steepslope.evidence.probes import (
+    INPUTS,
     check_feature_opinion,
+    check_joint,
+    check_probe,
     feature_opinion_columns,
     feature_opinions,
     fit_feature_opinion,
+    fit_joint,
+    fit_probe,
+    joint_columns,
+    joint_opinions,
+    opinion_columns,
+    second_opinions,
 )
-from steepslope.evidence.joint_opinion import INPUTS, check_joint, fit_joint, joint_columns, joint_opinions
-from steepslope.evidence.neighbors import COUNTS, check_neighbors, fit_neighbors, neighbor_columns, neighbor_opinions
-from steepslope.evidence.scores import evidence_of
-from steepslope.evidence.second_opinion import check_probe, fit_probe, opinion_columns, second_opinions
-from steepslope.evidence.states import Evidence, Learning, State
+from steepslope.evidence.states import Evidence, Floats, Learning, State, references
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import SCORES
+from steepslope.scores import SCORES, Score
+
+
+def evidence_of(score: type[Score]) -> Evidence:
+    """Return a score as a kind of evidence."""
+
+    def fit(outputs: ClassifierOutputs) -> State:
+        return score().fit(references(outputs) if score.fits_on == "reference" else outputs).state()
+
+    def column(outputs: ClassifierOutputs, rows: slice, state: State) -> Floats:
+        part = outputs.subset(rows)
+        fitted = score().fit(part) if score.fits_on == "nothing" else score.restored(state, part.num_classes)
+        return fitted.confidence(part)[:, None]
+
+    learning = None if score.fits_on == "nothing" else Learning(fit, score.restored, score.fits_on, score.at_least)
+    return Evidence(column, score.arrays, learning, least_classes=score.least_classes)
 
 
 def feature_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[Any]:
@@ -62,7 +86,6 @@ EVIDENCE: dict[str, Evidence] = {
     "joint_opinion": Evidence(joint_columns, INPUTS, _JOINT, joint_opinions),
     "familiar_opinion": Evidence(joint_columns, INPUTS, replace(_JOINT, familiar=True), joint_opinions),
 }
-FORMER_NAMES: dict[str, str] = {"foreign_neighbors": "auxiliary_neighbors"}  # in oracles of earlier versions
 
 
 def kinds() -> dict[str, Evidence]:

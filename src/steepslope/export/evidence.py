@@ -14,10 +14,10 @@ from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.classifier import TOP
-from steepslope.evidence.joint_opinion import INPUTS
 from steepslope.evidence.neighbors import COUNTS, PRIOR, PROJECTION, RATIO_LIMIT, STEEPNESS
-from steepslope.evidence.opinions import CANDIDATES, FAR
+from steepslope.evidence.probes import INPUTS
 from steepslope.evidence.states import State
+from steepslope.evidence.values import CANDIDATES, FAR
 from steepslope.export.log_space import is_class, log_odds_of, top_log_odds
 from steepslope.export.neighbors import References, as_tensor
 from steepslope.export.scores import GRAPHS, Arrays, log_distance_ratio

@@ -14,8 +14,7 @@ from steepslope.export.log_space import is_class, log_complements, log_entropy, 
 from steepslope.export.neighbors import References, as_tensor, constant, lengths, unit_rows
 from steepslope.numerics.neighbors import Index
 from steepslope.scores import Score
-from steepslope.scores.confusions import TINY, RelU
-from steepslope.scores.fitted import MaxLogitPNorm, TemperatureScaledMCP
+from steepslope.scores.fitted import TINY, MaxLogitPNorm, RelU, TemperatureScaledMCP
 from steepslope.scores.gaussians import MahalanobisRatio
 from steepslope.scores.logits import GEN, GEN_GAMMA, GEN_MOST, MCP, Doctor, Energy, Entropy, Margin, MaxLogit
 from steepslope.scores.neighbors import EPSILON, KNNDensityRatio, KNNDistance, TrustScore

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from steepslope.files.seeding import seeded, single_thread
-from steepslope.numerics.linear import standardised
-from steepslope.numerics.matrices import affine
+from steepslope.numerics.linear import affine, standardised
 
 
 def cosine(done: float, whole: float = 1.0) -> float:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from steepslope.checks import listed
 from steepslope.errors import SteepslopeError, reason_of, require_known
-from steepslope.evidence.columns import columns, parts_of
 from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of, flattened, load_states
-from steepslope.evidence.registry import FORMER_NAMES, kind_of
+from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import State
+from steepslope.evidence.values import columns, parts_of
 from steepslope.files.folders import field as json_field, positive, staged_folder, write_json
 from steepslope.files.weights import load_weights, save_arrays, save_weights
 from steepslope.heads import HEADS
@@ -189,12 +189,12 @@ class Oracle(BaseOracle):
         num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))
         settings = json_field(card, "settings", dict, path)
         try:
-            inputs = [FORMER_NAMES.get(name, name) for name in settings.get("inputs", ["features"])]
-            oracle = cls(**{**settings, "inputs": inputs})
+            oracle = cls(**settings)
             net = OracleNet(width, oracle.settings.hidden, oracle.settings.head).double()
         except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # such as a width that no memory holds
             raise SteepslopeError(reason_of(error), path) from error
         load_weights(net, folder / WEIGHTS)
+        inputs = oracle.settings.inputs
         learning = any(kind_of(name).learning is not None for name in inputs)
         states = load_states(folder / STATES, inputs, num_classes) if learning else {}
         oracle.fitted_ = FittedOracle(net.eval(), num_classes, states)

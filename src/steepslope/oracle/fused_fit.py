@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.evidence.fitting import all_parts, flattened, grouped, load_states
-from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State, arrays_fit
+from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field, positive, staged_folder, write_json
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.numerics.opinion_pool import OpinionPool

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.opinions import opinions_of
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State
+from steepslope.evidence.values import opinions_of
 from steepslope.numerics.linear import fit_calibration
 from steepslope.oracle.fused_fit import FusedFit, mixed
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.states import State, arrays_fit, references
 from steepslope.numerics.blocks import blocks, read_rows
-from steepslope.numerics.linear import fit_standardised_softmax, scale_of
-from steepslope.numerics.matrices import affine, principal_components
+from steepslope.numerics.linear import affine, fit_standardised_softmax, principal_components, scale_of
 from steepslope.numerics.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
 

@@ -18,9 +18,9 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.data.class_names import ClassNames
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.decoding import decoded, unreadable
-from steepslope.data.imagefolder import open_remote_folder
+from steepslope.data.image_files import open_remote_folder
 from steepslope.data.images import Divisible
+from steepslope.data.transforms import decoded, unreadable
 from steepslope.data.urls import Listed
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
@@ -82,7 +82,7 @@ def test_each_file_is_looked_at_once_however_many_classes_there_are(monkeypatch:
 
     names = [f"class{folder:03d}/{number}.png" for folder in range(300) for number in range(20)]
     files = [Listed(name, Name(name), 1) for name in names]
-    monkeypatch.setattr("steepslope.data.imagefolder.files_below", lambda url: files)
+    monkeypatch.setattr("steepslope.data.image_files.files_below", lambda url: files)
     found = open_remote_folder("memory://of-many", ClassNames())
     assert found.ids == names
     assert found.labels is not None

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Images, Labels, Picture
-from steepslope.data.shifted import Shifted, Size, recipes_of, transform_of
-from steepslope.data.transforms import Transform
+from steepslope.data.shifted import Shifted, Size, recipes_of
+from steepslope.data.transforms import Transform, decoded_batches, transform_of
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.auxiliary import Unlabelled
 from tests.images import folder_of, opened

@@ -13,7 +13,7 @@ import torchvision.datasets
 
 from steepslope.data.benchmark_sets import TORCHVISION
 from steepslope.data.datasets import parse_dataset
-from steepslope.data.imagefolder import ImageFiles
+from steepslope.data.image_files import ImageFiles
 from steepslope.errors import SteepslopeError
 from tests.conftest import write_idx
 from tests.images import PIXELS, png

@@ -13,7 +13,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
-from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions, tables
+from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions, table_files as tables
 from steepslope.outputs.confidences import load_predictions
 from steepslope.outputs.formats import ids_of
 from tests.conftest import make_outputs

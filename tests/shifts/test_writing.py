@@ -15,10 +15,10 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.data.class_names import ClassNames
-from steepslope.data.imagefolder import CARD
+from steepslope.data.image_files import CARD
 from steepslope.data.images import SHEET, Images
-from steepslope.data.shifted import Shifted, transform_of
-from steepslope.data.transforms import Transform
+from steepslope.data.shifted import Shifted
+from steepslope.data.transforms import Transform, transform_of
 from steepslope.errors import SteepslopeError
 from steepslope.shifts.corruptions import Corruption
 from steepslope.shifts.options import WritingOptions

@@ -24,8 +24,8 @@ from steepslope.classifiers.nets import (
     save_checkpoint,
 )
 from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
-from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Images
+from steepslope.data.transforms import decoded_batches
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.artifact import require_made
 from steepslope.files.progress import Notice, bar, silent

@@ -26,7 +26,7 @@ from steepslope.oracle.storage import CARD, names_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.reading import TABLES, ReadingOptions
 from steepslope.outputs.row_hashes import shared_rows
-from steepslope.outputs.tables import read_groups
+from steepslope.outputs.table_files import read_groups
 from steepslope.outputs.texts import EMPTY
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions

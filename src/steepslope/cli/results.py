@@ -20,7 +20,7 @@ from steepslope.oracle.storage import is_image_oracle, names_oracle, require_all
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
-from steepslope.outputs.tables import column_names, read_groups
+from steepslope.outputs.table_files import column_names, read_groups
 from steepslope.outputs.texts import EMPTY
 from steepslope.report.comparison import Comparison, headline, sentences
 from steepslope.report.comparison_page import headings, terminal_grid, terminal_styles, write_comparison

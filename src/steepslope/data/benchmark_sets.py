@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.class_names import ClassNames, wordnet_labels
-from steepslope.data.imagefolder import ImageFiles, existing_folder, open_local_folder
+from steepslope.data.image_files import ImageFiles, existing_folder, open_local_folder
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError, explained, require_known
 

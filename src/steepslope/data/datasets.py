@@ -21,9 +21,15 @@ from steepslope.data.benchmark_sets import (
 )
 from steepslope.data.class_names import ClassNames
 from steepslope.data.hub_data import look_at_hub, open_hub
-from steepslope.data.imagefolder import look_at_image_folder, look_at_images, open_image_folder, open_images
+from steepslope.data.image_files import (
+    look_at_image_folder,
+    look_at_images,
+    look_at_path_table,
+    open_image_folder,
+    open_images,
+    open_path_table,
+)
 from steepslope.data.images import Dataset, Divisible, Images
-from steepslope.data.path_table import look_at_path_table, open_path_table
 from steepslope.data.shifted import Shifted, ShiftSpec
 from steepslope.data.webdataset_data import look_at_shards, open_shards
 from steepslope.errors import SteepslopeError, require_known, without_secrets

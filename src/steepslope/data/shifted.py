@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.images import ALL, Dataset, Divisible, Labels, Picture, labels_at
-from steepslope.data.transforms import Transform
 
 Size = tuple[int, int]  # height and width
 
@@ -159,11 +158,3 @@ def recipes_of(data: Any) -> list[dict[str, Any]]:
     own = [data.shift.recipe] if isinstance(data, Shifted) else []
     inner = getattr(data, "data", None)
     return own + (recipes_of(inner) if hasattr(inner, "image") else [])
-
-
-def transform_of(data: Dataset, transform: Transform) -> Transform:
-    """Return the transform for a data set: images that were brought to its size already are taken as they are.
-
-    Another crop would enlarge what was shifted at the size at which the classifier sees it.
-    """
-    return transform.changed(resize="exact") if brought_to(data) == transform.size else transform

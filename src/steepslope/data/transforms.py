@@ -1,24 +1,32 @@
-"""From an image file's pixels to what a classifier takes."""
+"""From an image file's pixels to what a classifier takes, and rows of a data set as batches of tensors.
+
+A row that cannot be read is data, a reason in words: an exception that left a worker process would arrive wrapped in
+that process's traceback.
+"""
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from torch.utils.data import DataLoader
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
 from steepslope.checks import Check, choice, number, require, whole
-from steepslope.data.images import Picture, as_colour, as_grey
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.data.images import Dataset, Picture, as_colour, as_grey
+from steepslope.data.shifted import brought_to
+from steepslope.errors import SteepslopeError, reason_of, require_known
 from steepslope.files.folders import read_json
 
 Resize = Literal["crop", "squash", "exact"]
+T = TypeVar("T")
 Fitted = TypeVar("Fitted", Image.Image, torch.Tensor)
 LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601, as PIL makes images grey
 WIDEST = 4  # sides at most this ratio apart are enough for a central square crop
@@ -166,3 +174,79 @@ def _less_wide(image: Fitted) -> Fitted:
     height, width = tv.get_size(image)
     cut: Fitted = tv.center_crop(image, [min(height, WIDEST * width), min(width, WIDEST * height)])
     return cut
+
+
+def transform_of(data: Dataset, transform: Transform) -> Transform:
+    """Return the transform for a data set: images that were brought to its size already are taken as they are.
+
+    Another crop would enlarge what was shifted at the size at which the classifier sees it.
+    """
+    return transform.changed(resize="exact") if brought_to(data) == transform.size else transform
+
+
+def decoded(data: Dataset, row: int, use: Callable[[Picture], T]) -> T | str:
+    """Return what ``use`` makes of a row's image, or what is wrong with it."""
+    try:
+        return use(data.image(row))
+    except SteepslopeError as error:
+        return str(error)
+    except Exception as error:  # decoders have many kinds for damaged and for hostile files
+        reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error))
+        return f"cannot be read as an image ({reason})"
+
+
+def unreadable(data: Dataset, row: int, reason: str) -> SteepslopeError:
+    """Return the error that names an image and what is wrong with it."""
+    return SteepslopeError(reason, str(data.ids[row]))
+
+
+class Batch(NamedTuple):
+    """Decoded rows with their images (m, C, H, W), if there are any, and why others could not be decoded."""
+
+    rows: list[int]
+    images: torch.Tensor | None
+    failed: list[tuple[int, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
+    """Rows of a data set as tensors (C, H, W), or as the reason why an image cannot be read."""
+
+    data: Dataset
+    transform: Transform
+
+    def __getitem__(self, row: int) -> tuple[int, torch.Tensor | str]:
+        return row, decoded(self.data, row, self.transform)
+
+
+def batch_loader(
+    data: Dataset, transform: Transform, batches: list[list[int]], workers: int = 0, pin_memory: bool = False
+) -> Iterator[Batch]:
+    """Decode batches of rows in their order; worker processes, if any, go on decoding across the ends of batches."""
+    rows = Decoded(data, transform_of(data, transform))
+    loader = DataLoader(rows, batch_sampler=batches, collate_fn=_collate, num_workers=workers, pin_memory=pin_memory)
+    return iter(loader)
+
+
+def decoded_batches(
+    data: Dataset, rows: NDArray[np.int64], transform: Transform, size: int, workers: int = 0
+) -> Iterator[torch.Tensor]:
+    """Yield the images of some rows, in their order, (m, C, H, W) with m <= size.
+
+    Raises
+    ------
+    SteepslopeError
+        If an image cannot be read; the message names the first.
+    """
+    parts = [rows[start : start + size].tolist() for start in range(0, len(rows), size)]
+    for batch in batch_loader(data, transform, parts, workers):
+        for row, reason in batch.failed:
+            raise unreadable(data, row, reason)
+        assert batch.images is not None
+        yield batch.images
+
+
+def _collate(items: list[tuple[int, torch.Tensor | str]]) -> Batch:
+    good = [(row, image) for row, image in items if not isinstance(image, str)]
+    failed = [(row, reason) for row, reason in items if isinstance(reason, str)]
+    return Batch([row for row, _ in good], torch.stack([image for _, image in good]) if good else None, failed)

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
-from steepslope.data.decoding import Batch, batch_loader, unreadable
 from steepslope.data.images import Dataset, labels_at
 from steepslope.data.shifted import recipes_of
+from steepslope.data.transforms import Batch, batch_loader, unreadable
 from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import ESTIMATES, Engine
 from steepslope.extraction.options import ExtractionOptions

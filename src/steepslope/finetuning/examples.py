@@ -14,9 +14,8 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from steepslope.data.decoding import decoded, unreadable
 from steepslope.data.images import Dataset, Picture, in_pil
-from steepslope.data.transforms import Transform
+from steepslope.data.transforms import Transform, decoded, unreadable
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.request import Finetuning
 from steepslope.losses import LossSettings

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import architecture
-from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
-from steepslope.data.shifted import transform_of
+from steepslope.data.transforms import decoded_batches, transform_of
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.extraction.machines import together
 from steepslope.files.weights import load_weights

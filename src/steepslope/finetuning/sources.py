@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.data.class_names import read_classes
-from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, labels_at, require_labels
-from steepslope.data.transforms import read_transform
+from steepslope.data.transforms import decoded_batches, read_transform
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.images import HOLDOUT, images_of

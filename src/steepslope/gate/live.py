@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from steepslope.classifiers.backbones import live_classifier, module_source_digest
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.decoding import decoded, unreadable
 from steepslope.data.images import ALL, Picture
-from steepslope.data.transforms import Transform
+from steepslope.data.transforms import Transform, decoded, unreadable
 from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import Engine
 from steepslope.extraction.machines import single_device

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.certify import numbers
-from steepslope.outputs.tables import batches, column_names
+from steepslope.outputs.table_files import batches, column_names
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

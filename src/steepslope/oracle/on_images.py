@@ -16,9 +16,8 @@ from torch.nn.functional import interpolate
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.decoding import decoded_batches
 from steepslope.data.images import Dataset, rows_by_id
-from steepslope.data.transforms import Transform
+from steepslope.data.transforms import Transform, decoded_batches
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import field, positive, staged_folder, write_json
 from steepslope.files.seeding import seeded

@@ -1,12 +1,11 @@
 """The outputs of a frozen classifier on a data set, in memory and on disk: the arrays from which all later steps work.
 
-``arrays``: the schema of all arrays, one literal. ``classifier_outputs``: the class that users hold. ``confidences``:
-predictions of which only a confidence is known. ``formats``: which reader and writer a path gets; ``folder``: folders
-with their manifest, and whether two come from one classifier. ``tables``: CSV and Parquet files; ``reading``: what can
-be said of those that others made; ``columns``: which columns hold what; ``class_columns``: those of the logits;
-``column_names``: how columns are called; ``texts``: columns of text. ``conversion``: frames, tensors and lists become
-arrays; ``streaming``: outputs of any length, in blocks; ``labels``: labels by name; ``probabilities``: those in place
-of logits; ``row_hashes``: rows are known again.
+``arrays``: the schema of all arrays, one literal, and how frames, tensors and lists become arrays.
+``classifier_outputs``: the class that users hold. ``confidences``: predictions of which only a confidence is known.
+``formats``: which reader and writer a path gets; ``folder``: folders with their manifest, and whether two come from one
+classifier. ``table_files``: CSV and Parquet files; ``reading``: what can be said of those that others made;
+``columns``: which columns hold what; ``texts``: columns of text. ``streaming``: outputs of any length, in blocks;
+``labels``: labels by name; ``probabilities``: those in place of logits; ``row_hashes``: rows are known again.
 """
 
 from typing import TYPE_CHECKING

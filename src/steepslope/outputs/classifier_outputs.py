@@ -15,8 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
 from steepslope.outputs import formats
-from steepslope.outputs.arrays import ARRAYS, OF_COPIES, Arrays, checked, checked_all, checked_classes
-from steepslope.outputs.conversion import column_names, require_one_order
+from steepslope.outputs.arrays import (
+    ARRAYS,
+    OF_COPIES,
+    Arrays,
+    checked,
+    checked_all,
+    checked_classes,
+    column_names,
+    require_one_order,
+)
 from steepslope.outputs.labels import class_values, coded
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field, read_json, staged_folder, write_json
-from steepslope.outputs import tables
+from steepslope.outputs import table_files as tables
 from steepslope.outputs.arrays import ARRAYS, CLASSES, FORMER_NAMES, OF_COPIES, STRINGS, Arrays
 
 MANIFEST = "manifest.json"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.files.folders import read_json, staged_folder
-from steepslope.outputs import folder, tables
+from steepslope.outputs import folder, table_files as tables
 from steepslope.outputs.arrays import ARRAYS, CLASSES, FORMER_NAMES, Arrays
 from steepslope.outputs.columns import found_columns, listed
 from steepslope.outputs.labels import read_classes

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
 from steepslope.files.folders import field, read_json
-from steepslope.outputs.conversion import as_array
+from steepslope.outputs.arrays import as_array
 
 CLASSES_ADVICE = "expected numbers from 0, or text beside classes=, the names of the classes in the logits' order"
 

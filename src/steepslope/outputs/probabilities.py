@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.numerics.blocks import blocks
-from steepslope.outputs.arrays import require_finite
-from steepslope.outputs.conversion import as_array, floats
+from steepslope.outputs.arrays import as_array, floats, require_finite
 
 TOLERANCE = 0.01  # of a row's sum: of rounded numbers, and of bfloat16
 LARGEST = 2.0**-24  # the smallest probability that float16 holds

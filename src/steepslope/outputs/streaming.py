@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.numerics.blocks import read_rows
-from steepslope.outputs import folder, formats, tables
+from steepslope.outputs import folder, formats, table_files as tables
 from steepslope.outputs.arrays import CLASSES, Arrays
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions

@@ -17,7 +17,7 @@ from PIL import Image
 from steepslope.classifiers.nets import CARD
 from steepslope.classifiers.training import ClassifierTraining, recipe_for, train_classifier
 from steepslope.data.datasets import SPLIT_SEED, parse_dataset
-from steepslope.data.imagefolder import CARD as SHIFT_CARD
+from steepslope.data.image_files import CARD as SHIFT_CARD
 from steepslope.data.images import Divisible
 from steepslope.data.shifted import Shift, Shifted, ShiftSpec
 from steepslope.errors import SteepslopeError, located, require_known

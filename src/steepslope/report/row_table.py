@@ -28,7 +28,7 @@ from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.folders import read_json, staged_folder
 from steepslope.metrics.measures import METRICS
 from steepslope.numerics.blocks import blocks
-from steepslope.outputs import ClassifierOutputs, tables
+from steepslope.outputs import ClassifierOutputs, table_files as tables
 from steepslope.outputs.folder import IDS, MANIFEST
 from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions

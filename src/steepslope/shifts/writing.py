@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch.utils.data import DataLoader, Dataset as TorchDataset
 
-from steepslope.data.decoding import decoded, unreadable
-from steepslope.data.imagefolder import CARD, ShiftCard
+from steepslope.data.image_files import CARD, ShiftCard
 from steepslope.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture
 from steepslope.data.shifted import Shifted
+from steepslope.data.transforms import decoded, unreadable
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.folders import locked, read_json, require_same, staged_folder, write_json
 from steepslope.files.progress import Notice, bar, silent

@@ -24,7 +24,7 @@ from steepslope.gate import Gate, threshold_sequence
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.conversion import require_one_order
+from steepslope.outputs.arrays import require_one_order
 from steepslope.scores import MCP
 from steepslope.sklearn.responses import UNKNOWN, Reader, Responses, codes_of
 from steepslope.sklearn.splits import folds_of, held_back, out_of_fold, require_folds, rows_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.compare import names_of_runs
+from steepslope.cli.evaluate import names_of_runs
 from steepslope.cli.main import main
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs

@@ -13,7 +13,6 @@ import vl_convert
 from PIL import Image
 
 from steepslope.cli.main import main
-from steepslope.cli.report_sources import report_sources, searches
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.images import ImageFinder
 from steepslope.gate import Gate
@@ -21,6 +20,7 @@ from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report import evaluation
 from steepslope.report.page import page
+from steepslope.report.sources import report_sources, searches
 from steepslope.scores import SCORES
 from steepslope.shifts.specs import parse_data
 from tests.conftest import make_outputs

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.results import clusters_of, groups_of
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.groups import clusters_of, groups_of
 from tests.conftest import make_outputs
 
 N = 40

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepslope.cli.gates import source_of
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.reading import ReadingOptions
 from steepslope.predict.cluster import Actor, Equipment, Notices, packed, tasks, unpacked
 from steepslope.predict.options import PredictOptions
 from steepslope.predict.parts import FromImages
+from steepslope.predict.source import source_of
 from tests.cli.predictions import BACKBONE
 from tests.images import opened, write_shard
 

@@ -1,11 +1,25 @@
 """`steepslope calibrate`."""
 
-from pathlib import Path
+from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.artifact import made_by
 from steepslope.files.progress import console
 from steepslope.gate.aims import Aims
 from steepslope.outputs.reading import ReadingOptions, require_files
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from steepslope.files.progress import Notice
+    from steepslope.gate.judge import Judge
+    from steepslope.outputs import ClassifierOutputs
 
 
 def calibrate(
@@ -54,7 +68,6 @@ def calibrate(
         Replace a gate that the folder holds already, calibrated otherwise or on other outputs.
     """
     made = made_by("calibrate", locals())
-    from steepslope.cli.gates import groups_for, judge_for, unseen
     from steepslope.files.folders import locked
     from steepslope.gate import Gate, Origin
     from steepslope.gate.storage import GATE
@@ -81,3 +94,68 @@ def calibrate(
         gate.save(out, made)
     print(gate.words())
     console().print(f"{out}: gate calibrated on {len(rows):,} predictions")
+
+
+def judge_for(
+    name: str,
+    rows: ClassifierOutputs,
+    path: Path,
+    held_out: ClassifierOutputs | None,
+    reference: ClassifierOutputs | None,
+    backbones: Sequence[str],
+) -> Judge:
+    """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
+    from steepslope.evidence.fitting import in_both
+    from steepslope.finetuning.images import open_images
+    from steepslope.gate.judge import Judge
+    from steepslope.oracle import Oracle
+    from steepslope.oracle.storage import CARD, names_oracle, require_runnable
+    from steepslope.outputs.row_hashes import shared_rows
+    from steepslope.report.confidences import Resources, fit_set_of
+    from steepslope.scores import SCORES
+
+    if names_oracle(name):
+        require_runnable([name], backbones)
+        oracle = Oracle.load(name, backbones)
+        if oracle.is_image_oracle:
+            oracle = oracle.on(open_images(rows, path, None))
+        with located(f"oracle {name}"):
+            return Judge.of(oracle, rows.num_classes)
+    if Path(name).exists() or "/" in name:
+        raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
+    require_known("score", name, SCORES)
+    fit_set = fit_set_of(name, rows, Resources(held_out, reference))
+    shared = 0 if held_out is None else shared_rows(rows, held_out)
+    if shared and held_out is not None:
+        raise SteepslopeError(
+            f"expected other rows than those to calibrate on, found {in_both(shared, rows, held_out)}", "fit"
+        )
+    with located(name):
+        return Judge.of(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
+
+
+def unseen(
+    rows: ClassifierOutputs, groups: NDArray[np.str_] | None, seen: NDArray[np.bool_], notice: Notice
+) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
+    """Return the rows, and their groups, that an oracle was not fitted on; raise if there are none."""
+    kept = np.flatnonzero(~seen)
+    if len(kept) == 0:
+        expected = "expected rows that the oracle was not fitted on (fit --hold-back leaves some)"
+        raise SteepslopeError(f"{expected}, found none among {len(rows):,}", "outputs")
+    notice(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
+    return rows.subset(kept), None if groups is None else groups[kept]
+
+
+def groups_for(by: str | None, rows: ClassifierOutputs, path: Path, reading: ReadingOptions) -> NDArray[np.str_] | None:
+    """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
+    from steepslope.gate.decisions import PREDICTED, class_names
+    from steepslope.outputs.groups import groups_of
+
+    if by is None or by == PREDICTED:
+        return None
+    if by in ("label", reading.label_column):
+        expected = "expected groups that are known when an image comes, such as predicted or a column"
+        raise SteepslopeError(f"{expected}, found the true class", "by")
+    found = groups_of(by, rows, path, reading)
+    assert found is not None
+    return class_names(np.asarray(found.codes), None if found.names is None else tuple(found.names))

@@ -46,9 +46,8 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False, json: boo
 
 def _run(folder: Path, seed: int, as_json: bool) -> None:
     from steepslope.classifiers.training import recipe_for, train_classifier
+    from steepslope.cli.evaluate import publish
     from steepslope.cli.fit import show_fused
-    from steepslope.cli.report_sources import report_sources
-    from steepslope.cli.results import publish
     from steepslope.data.datasets import parse_dataset
     from steepslope.extraction.extraction import extract_to_folder
     from steepslope.losses import PAPER_LOSSES
@@ -57,6 +56,7 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.row_table import RowNames
+    from steepslope.report.sources import report_sources
     from steepslope.report.web.shell import library
 
     library()  # is ready when the page is

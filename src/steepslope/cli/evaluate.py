@@ -1,17 +1,25 @@
-"""`steepslope evaluate`."""
+"""`steepslope evaluate` and `steepslope compare`: a report, and several side by side."""
 
 from __future__ import annotations
 
+import json as json_format
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from steepslope.files.artifact import made_by
+from steepslope.errors import SteepslopeError
+from steepslope.files.artifact import MADE, made_by, stamp_of
+from steepslope.files.folders import read_json
 from steepslope.files.progress import console
 from steepslope.outputs.reading import ReadingOptions, require_files
+from steepslope.report.grid import shortest_tails
 
 if TYPE_CHECKING:
+    from steepslope.report.comparison import Comparison
     from steepslope.report.confidences import Resources
+    from steepslope.report.evaluation import Evaluation
+    from steepslope.report.web.gallery import Sources
 
 
 def evaluate(
@@ -97,13 +105,14 @@ def evaluate(
         Print one JSON document in place of the table: the folder for the results, and the rows of metrics.json.
     """
     made = made_by("evaluate", locals())
-    from steepslope.cli.report_sources import report_sources
-    from steepslope.cli.results import clusters_of, groups_of, print_complete, publish, require_runnable
     from steepslope.files.folders import locked
+    from steepslope.oracle.storage import require_runnable
     from steepslope.outputs import load_predictions
+    from steepslope.outputs.groups import clusters_of, groups_of
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
     from steepslope.report.row_table import RowNames, require_free, require_writable, write_rows
+    from steepslope.report.sources import report_sources
     from steepslope.report.web.shell import library
 
     path = Path(outputs)
@@ -168,3 +177,154 @@ def as_title(path: Path) -> str:
     'june/test.parquet'
     """
     return Path(*path.absolute().parts[-2:]).as_posix()
+
+
+def compare(
+    dir: tuple[str, ...],
+    /,
+    out: str = "runs/compare",
+    names: tuple[str, ...] = (),
+    baseline: str | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    replace: bool = False,
+    json: bool = False,
+) -> None:
+    """Set reports side by side, of models, losses or months, and write compare.json, compare.md and compare.html.
+
+    Where two reports are of the same rows, in any order, their differences are paired: both are resampled alike. Where
+    they are not, the differences are unpaired, and their intervals are wider. The result says which kind each is, and
+    why.
+
+    Parameters
+    ----------
+    dir
+        Folders of two or more reports that evaluate or demo made.
+    out
+        Folder for the results.
+    names
+        Names of the runs, one for each folder, with commas between them; by default their folders' names, with as much
+        of the path before these as tells them apart.
+    baseline
+        Name of the run that all others are compared with; by default the first.
+    bootstrap
+        Number of resamples for the intervals of the differences; 0 leaves the intervals out.
+    seed
+        Seed of the resamples.
+    replace
+        Replace a comparison that the folder holds already, made with other options or of other reports.
+    json
+        Print one JSON document in place of the table: the folder for the results, and what compare.json holds.
+    """
+    made = made_by("compare", {**locals(), "dir": ()})
+    from steepslope.files.folders import locked
+    from steepslope.report.comparison import compare_runs, require_comparable
+    from steepslope.report.comparison_page import COMPARISON
+    from steepslope.report.runs import read_run
+    from steepslope.report.web.shell import library
+
+    called, shown = names_of_runs(dir, names), shown_folders(dir)
+    require_comparable(called, baseline)
+    runs = [read_run(Path(folder), *words) for folder, *words in zip(dir, called, shown, strict=True)]
+    stamps = {f"content of {name}": stamp_of(Path(folder)) for folder, name in zip(dir, called, strict=True)}
+    made |= {"dir": list(shown), **stamps}
+    with locked(out):
+        if COMPARISON.is_complete(out, made, replace):
+            if json:
+                print_comparison(Path(out))
+            console().print(f"{out}: already complete")
+            return
+        library()  # is ready when the page is
+        publish_comparison(compare_runs(runs, baseline, bootstrap=bootstrap, seed=seed), Path(out), made, json)
+
+
+def names_of_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a name for each folder: those that are given, or else what tells the folders' paths apart.
+
+    >>> names_of_runs(("runs/may/report", "runs/june/report"), ())
+    ('may/report', 'june/report')
+    """
+    if names:
+        if len(names) != len(folders):
+            raise SteepslopeError(f"expected a name for each of {len(folders)} folders, found {len(names)}", "names")
+        return names
+    paths = _resolved(folders)
+    twice = next((folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1), None)
+    if twice is not None:
+        raise SteepslopeError("expected each report once, or a name for each (--names), found it twice", twice)
+    return tuple(shortest_tails(paths))
+
+
+def shown_folders(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Return folders as they are given, but of absolute paths the shortest tails that tell them apart.
+
+    Results are passed on, and absolute paths reveal the machine and its user.
+
+    >>> shown_folders(("runs/may", "/home/someone/runs/june"))
+    ('runs/may', 'june')
+    """
+    paths = _resolved(folders)
+    distinct = list(dict.fromkeys(paths))
+    tails = dict(zip(distinct, shortest_tails(distinct), strict=True))
+    given = zip(folders, paths, strict=True)
+    return tuple(tails[path] if Path(folder).is_absolute() else folder for folder, path in given)
+
+
+def _resolved(folders: tuple[str, ...]) -> list[str]:
+    """Return absolute paths, without the first slash: no tail of them is absolute."""
+    return [str(Path(folder).resolve()).lstrip("/") for folder in folders]
+
+
+def publish(
+    evaluation: Evaluation, out: Path, made: Mapping[str, Any], sources: Sources, as_json: bool = False
+) -> None:
+    """Write the report, and print the table with what it means in words, or the rows as JSON."""
+    from steepslope.report.page import write_report
+    from steepslope.report.screen import screen_of, show_evaluation
+
+    write_report(evaluation, out, made, sources)
+    if as_json:
+        print_report(out)
+        return
+    screen = screen_of()
+    show_evaluation(evaluation.rows, screen)
+    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+def print_complete(out: Path, as_json: bool) -> None:
+    """Tell that a report is there already, and print its rows where JSON is wanted."""
+    if as_json:
+        print_report(out)
+    console().print(f"{out}: already complete")
+
+
+def print_report(out: Path) -> None:
+    """Print the rows of a report's metrics.json as one JSON document on standard output, with nothing beside it."""
+    from steepslope.report.runs import read_metrics
+
+    print(json_format.dumps({"out": str(out), "rows": read_metrics(out)}))
+
+
+def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any], as_json: bool = False) -> None:
+    """Write the comparison, and print the table with what it means in words, or all of it as JSON."""
+    from steepslope.report.comparison import headline, sentences
+    from steepslope.report.comparison_page import headings, terminal_grid, terminal_styles, write_comparison
+    from steepslope.report.screen import screen_of, show_grid, show_legend, show_lines
+    from steepslope.report.tables import terminal_titles
+
+    write_comparison(comparison, out, made)
+    if as_json:
+        print_comparison(out)
+        return
+    screen = screen_of()
+    show_lines([headline(comparison), *headings(comparison)], screen)
+    show_grid(terminal_grid(comparison), terminal_titles(), screen, terminal_styles(comparison))
+    show_legend(f"Green: clearly better than the same score of {comparison.baseline.name}. Red: clearly worse.", screen)
+    show_lines(sentences(comparison), screen)
+    screen.print(f"page: {out / 'compare.html'}", soft_wrap=True)
+
+
+def print_comparison(out: Path) -> None:
+    """Print what compare.json holds as one JSON document on standard output, with nothing beside it."""
+    content = read_json(out / "compare.json", "a comparison")
+    print(json_format.dumps({"out": str(out), **{name: value for name, value in content.items() if name != MADE}}))

@@ -1,10 +1,17 @@
-"""`steepslope export`."""
+"""`steepslope export` and `steepslope push`: a gate or an oracle as one file, and as a folder that is shared."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.hub import HUB, Repository, require_repository, upload
 from steepslope.files.progress import console
+from steepslope.predict.options import CardOptions, ShareOptions
+
+if TYPE_CHECKING:
+    from steepslope.share.sharing import Shared
 
 
 def export(
@@ -44,8 +51,8 @@ def export(
     replace
         Replace a file that is there.
     """
-    from steepslope.cli.exports import exported_from
     from steepslope.export.agreement import require_agreement
+    from steepslope.export.exporting import exported_from
 
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
@@ -59,3 +66,85 @@ def export(
     for line in exported.summary():
         print(line)
     console().print(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB; trust logits differ by {gap:.1g} at most")
+
+
+def push(
+    card: CardOptions,
+    sharing: ShareOptions,
+    gate: str | None = None,
+    oracle: str | None = None,
+    to: str | None = None,
+    out: str | None = None,
+    backbones: tuple[str, ...] = (),
+    replace: bool = False,
+) -> None:
+    """Share a gate or an oracle: as a folder in the layout of the Hugging Face Hub, and on the Hub itself.
+
+    The folder has config.json, model.safetensors and README.md, a model card. Wherever a gate or an oracle is named, it
+    can be named in its place, and so can hub:user/name or hub:user/name@revision. The classifier is not shared.
+    Features of reference rows are: read the card before you make it public.
+
+    Parameters
+    ----------
+    card
+        What the model card tells beside what is shared.
+    sharing
+        Who can read it, and how much of the calibration rows it has.
+    gate
+        Folder of a gate (calibrate).
+    oracle
+        Folder of a fitted oracle, in place of a gate.
+    to
+        Repository on the Hub to upload to, user/name; a private one is made where there is none. Log in first (hf auth
+        login).
+    out
+        Folder for the packed files; without --to, nothing leaves this machine.
+    backbones
+        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+    replace
+        Replace another packed gate or oracle in --out. A repository keeps all that was pushed, as revisions.
+    """
+    from steepslope.share.sharing import GATE, ORACLE, Shared
+
+    if (gate is None) == (oracle is None):
+        raise SteepslopeError(f"expected --gate or --oracle, found {'neither' if gate is None else 'both'}")
+    if to is None and out is None:
+        raise SteepslopeError("expected --to, a repository, or --out, a folder, found neither")
+    if sharing.public and to is None:
+        raise SteepslopeError("expected --to with it, found none", "public")
+    repository = None if to is None else require_repository(to)
+    kind = ORACLE if gate is None else GATE
+    shared = Shared.of(gate or oracle or "", kind, backbones, sharing.for_monitor)
+    _share(shared, card, repository, None if out is None else Path(out), sharing.public, backbones, replace)
+
+
+def _share(
+    shared: Shared,
+    card: CardOptions,
+    repository: Repository | None,
+    out: Path | None,
+    public: bool,
+    backbones: tuple[str, ...],
+    replace: bool,
+) -> None:
+    """Pack it, write its card, copy both where they are wanted, and upload them."""
+    from tempfile import TemporaryDirectory
+
+    from steepslope.files.packed_config import read_config
+    from steepslope.share.model_card import model_card
+    from steepslope.share.sharing import README, local_paths, write_packed
+
+    notice = console().print
+    with TemporaryDirectory() as made:
+        packed = Path(made)
+        shared.pack(packed, backbones)
+        place = Path(str(out)).name if repository is None else f"{HUB}{repository.name}"
+        (packed / README).write_text(model_card(shared, packed, place, card), encoding="utf-8")
+        if out is not None:
+            written = write_packed(packed, out, replace)
+            notice(f"{out}: {shared.kind} packed" if written else f"{out}: already complete")
+        for path in local_paths(read_config(packed)):
+            notice(f"config.json holds a path of this machine: {path}")
+        if repository is not None:
+            commit = upload(packed, repository, not public, f"A {shared.kind}, packed by steepslope")
+            notice(f"{place}@{commit}: {shared.kind} uploaded")

@@ -1,18 +1,29 @@
-"""`steepslope fit`."""
+"""`steepslope fit` and `steepslope search`: an oracle on cached outputs, with given slopes or the best ones."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, replace as changed
-from typing import Any
+from dataclasses import asdict, fields, replace as changed
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from steepslope.checks import number, require
-from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import made_by
+from steepslope.errors import SteepslopeError, located
+from steepslope.files.artifact import MADE, made_by
+from steepslope.files.folders import staged_folder, write_json
 from steepslope.files.progress import console
-from steepslope.oracle.settings import Budget, FusedSettings, OracleSettings
+from steepslope.oracle.settings import Budget, ColumnSettings, FusedSettings, OracleSettings
 from steepslope.outputs.reading import ReadingOptions, require_files
+
+if TYPE_CHECKING:
+    from steepslope.oracle import Oracle
+    from steepslope.oracle.search import Search
+    from steepslope.outputs import ClassifierOutputs
+
 
 ADVICE = (
     "extract --augment 2 keeps those of changed images, which are nearer to what an oracle meets where images look "
@@ -151,3 +162,152 @@ def _fused(settings: OracleSettings, budget: Budget | None) -> dict[str, Any]:
             raise SteepslopeError(found, name.replace("_", "-"))
     chosen = {} if budget is None else {"budget": budget}
     return {name: getattr(settings, name) for name in shared} | chosen
+
+
+def search(
+    outputs: str,
+    out: str,
+    settings: ColumnSettings,
+    reading: ReadingOptions,
+    valid: str | None = None,
+    negatives: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0, 8.0),
+    positives: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0),
+    alpha_pos: float = 1.0,
+    criterion: str = "balanced",
+    reference: str | None = None,
+    replace: bool = False,
+) -> None:
+    """Find the slopes of the steep slope loss on held-out rows: first for wrong, then for correct predictions.
+
+    An oracle is fitted with each pair of slopes, and the one with the best pair is kept.
+
+    Parameters
+    ----------
+    outputs
+        Folder or file of outputs (.npz, .csv, .parquet) to fit on, best of rows new to the classifier.
+    out
+        Folder for the result: search.json, table.md, and the chosen oracle in its subfolder oracle.
+    settings
+        The oracles' inputs, head and training.
+    reading
+        How files of outputs are read.
+    valid
+        Outputs of held-out rows, other than those of outputs and reference, by which the slopes are chosen. By default,
+        a fifth of the outputs, drawn by the seed, is held back for that.
+    negatives
+        Slopes to try for wrong predictions (alpha-neg).
+    positives
+        Slopes to try for correct predictions (alpha-pos), with the best slope for wrong ones.
+    alpha_pos
+        Slope for correct predictions while that for wrong ones is searched for.
+    criterion
+        What is best: balanced, the mean of TPR and TNR where a trust logit above 0 means trust, or a metric by its
+        name in metrics.json, such as auc, aurc or tnr. Of equally good slopes the smallest is chosen.
+    reference
+        The classifier's training outputs, for inputs that look up neighbours or learn from labels.
+    replace
+        Replace a search that the folder holds already, done with other settings or on other outputs.
+    """
+    made = made_by("search", locals())
+    from steepslope.files.folders import locked
+    from steepslope.oracle import Oracle
+    from steepslope.oracle.search import SEARCH, search as search_slopes
+    from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.folder import require_one_classifier
+
+    build = partial(Oracle, "steep_slope", **asdict(settings))
+    build()  # an unknown input or head is found before anything is read
+    require_files(reading, outputs, valid, reference)
+    require_one_classifier(outputs, valid, reference)
+    rows = ClassifierOutputs.load(outputs, reading, labelled=True)
+    known = None if reference is None else ClassifierOutputs.load(reference, reading)
+    fit_set, held_out = _parts(rows, None if valid is None else Path(valid), reading, settings.seed)
+    if valid is not None:
+        _require_new(held_out, valid, {outputs: rows} if known is None else {outputs: rows, str(reference): known})
+    oracles: dict[tuple[float, float], Oracle] = {}
+
+    def trust_logit_of(alpha_pos: float, alpha_neg: float) -> Any:
+        oracle = oracles[alpha_pos, alpha_neg] = build(alpha_pos=alpha_pos, alpha_neg=alpha_neg)
+        with naming(outputs, reference):
+            oracle.fit(fit_set, known)
+        with located(valid or outputs):
+            return oracle.trust_logit(held_out)
+
+    with locked(out):
+        if SEARCH.is_complete(out, made, replace):
+            console().print(f"{out}: already complete")
+            return
+        found = search_slopes(
+            trust_logit_of, held_out.is_correct,
+            negatives=negatives, positives=positives, alpha_pos=alpha_pos, criterion=criterion,
+        )  # fmt: skip
+        _write(Path(out), found, oracles[found.alpha_pos, found.alpha_neg], held_out, made)
+    _show(found, held_out, Path(out))
+
+
+def _parts(
+    rows: ClassifierOutputs, valid: Path | None, reading: ReadingOptions, seed: int
+) -> tuple[ClassifierOutputs, ClassifierOutputs]:
+    """Return the rows to fit on and the held-out ones: those of ``valid``, or a fifth of all, of errors and others."""
+    from steepslope.evidence.folds import fold_of
+    from steepslope.outputs import ClassifierOutputs
+
+    if valid is not None:
+        held_out = ClassifierOutputs.load(valid, reading, labelled=True)
+        with located(valid):
+            held_out.require_labels()
+        return rows, held_out
+    held_back = fold_of(rows.is_correct, seed) == 0
+    return rows.subset(~held_back), rows.subset(held_back)
+
+
+def _require_new(held_out: ClassifierOutputs, valid: str, others: dict[str, ClassifierOutputs]) -> None:
+    """Raise if held-out rows are among rows that something is fitted to."""
+    from steepslope.outputs.row_hashes import shared_rows
+
+    for path, other in others.items():
+        shared = shared_rows(held_out, other)
+        if shared:
+            why = "slopes are chosen by rows that nothing was fitted to"
+            raise SteepslopeError(f"expected other rows than those of {path}, found {shared:,} of them: {why}", valid)
+
+
+def _write(out: Path, found: Search, oracle: Oracle, held_out: ClassifierOutputs, made: dict[str, Any]) -> None:
+    """Write the search, its table and the chosen oracle together; earlier ones stay until these are complete."""
+    from steepslope.oracle.search import CARD, ORACLE, TABLE
+    from steepslope.paper.search_table import search_grid
+    from steepslope.report.grid import markdown
+
+    assert oracle.record_ is not None
+    oracle.record_ = changed(oracle.record_, made=made)
+    counts = {"held_out_rows": len(held_out), "held_out_errors": _errors(held_out)}
+    with staged_folder(out, last=CARD) as staging:
+        oracle.save(staging / ORACLE)
+        (staging / TABLE).write_text(
+            f"{markdown(search_grid(found))}\n\n{_summary(found, held_out)}\n", encoding="utf-8"
+        )
+        write_json(staging / CARD, {**found.as_json(), **counts, MADE: made})
+
+
+def _show(found: Search, held_out: ClassifierOutputs, out: Path) -> None:
+    """Print the table, the chosen slopes, and where the oracle is."""
+    from rich.console import Console
+
+    from steepslope.oracle.search import ORACLE
+    from steepslope.paper.search_table import search_grid
+    from steepslope.report.grid import terminal
+
+    screen, grid = Console(highlight=False, markup=False), search_grid(found)
+    screen.print(terminal(grid, grid.columns, screen.width), crop=False)
+    for line in (_summary(found, held_out), f"oracle: {out / ORACLE}"):
+        screen.print(line, soft_wrap=True)
+
+
+def _summary(found: Search, held_out: ClassifierOutputs) -> str:
+    slopes = f"alpha_pos {found.alpha_pos:g}, alpha_neg {found.alpha_neg:g}"
+    rows = f"{len(held_out):,} held-out predictions, {_errors(held_out):,} of them wrong"
+    return f"Chosen by {found.criterion}: {slopes} (on {rows})."
+
+
+def _errors(outputs: ClassifierOutputs) -> int:
+    return len(outputs) - int(outputs.is_correct.sum())

@@ -6,22 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from steepslope.cli.calibrate import calibrate
-from steepslope.cli.compare import compare
 from steepslope.cli.demo import demo
-from steepslope.cli.evaluate import evaluate
-from steepslope.cli.export import export
-from steepslope.cli.extract import extract
+from steepslope.cli.evaluate import compare, evaluate
+from steepslope.cli.export import export, push
+from steepslope.cli.extract import extract, train_classifier
 from steepslope.cli.finetune import finetune, plan
-from steepslope.cli.fit import fit
-from steepslope.cli.monitor import monitor
+from steepslope.cli.fit import fit, search
 from steepslope.cli.parser import run
 from steepslope.cli.predict import predict
-from steepslope.cli.push import push
 from steepslope.cli.reproduce import reproduce
-from steepslope.cli.search import search
-from steepslope.cli.serve import serve
+from steepslope.cli.serve import monitor, serve
 from steepslope.cli.shift import SHIFT
-from steepslope.cli.train_classifier import train_classifier
 
 COMMANDS: dict[str, Any] = {
     "demo": demo,

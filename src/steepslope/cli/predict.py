@@ -55,8 +55,8 @@ def predict(
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
-    from steepslope.cli.gates import decide, on_engine, require_for_cluster, source_of
     from steepslope.predict.prediction_file import require_file
+    from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
 
     require_file(out, outputs, groups, reading.classes)
     if (data is None) == (outputs is None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,11 @@ from steepslope.files.folders import staged_folder
 from steepslope.gate import Gate
 from steepslope.gate.judge import Judge
 from steepslope.gate.live import AUXILIARY, LiveNets
+from steepslope.gate.storage import digest_of_gate
+from steepslope.oracle import BaseOracle, FusedOracle, Oracle
 from steepslope.oracle.handover import NOISE
 from steepslope.oracle.on_images import ImageOracle
+from steepslope.oracle.storage import require_runnable
 
 NO_PROMISE = "Trust logits alone: nothing is promised."
 EXAMPLE_ROWS = 3
@@ -177,3 +181,32 @@ def _typed(value: Any) -> str:
     kind = value.type.tensor_type
     sizes = ", ".join(one.dim_param or str(one.dim_value) for one in kind.shape.dim)
     return f"{value.name} {onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)} ({sizes})"
+
+
+def exported_from(
+    gate: str | None,
+    oracle: str | None,
+    part: Part,
+    classifier: str | None,
+    auxiliary: str | None,
+    backbones: Sequence[str],
+) -> Exported:
+    """Return the model of the gate, or of the oracle, in a folder."""
+    if part != "all" or gate is None:
+        given = [name for name, spec in (("classifier", classifier), ("auxiliary", auxiliary)) if spec is not None]
+        if given:
+            raise SteepslopeError("expected none, since this file holds no nets", given[0])
+    if gate is None:
+        assert oracle is not None
+        require_runnable([oracle], backbones)
+        return export_oracle(_judge_of(Oracle.load(oracle, backbones)))
+    loaded = Gate.load(gate, backbones=backbones)
+    live = LiveNets.of(loaded, classifier, auxiliary) if part == "all" and loaded.judge is not None else None
+    return export_gate(loaded, part, live, digest_of_gate(gate))
+
+
+def _judge_of(oracle: BaseOracle) -> Judge:
+    if not isinstance(oracle, Oracle | FusedOracle):
+        raise SteepslopeError("an oracle on images can only be exported with its nets: give a gate of it", "oracle")
+    assert oracle.fitted_ is not None
+    return Judge.of(oracle, oracle.fitted_.num_classes)

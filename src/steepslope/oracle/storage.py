@@ -4,7 +4,7 @@ Every kind of oracle has a card; its ``kind`` decides which class reads the orac
 its folder, which may be packed, or by ``hub:user/name``.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +57,11 @@ def require_allowed(folder: str | Path, backbones: Collection[str]) -> None:
     if spec.startswith(CODE) and spec not in backbones:
         found = f"its backbone is code of your own: allow it by its spec, {spec} (--backbones)"
         raise SteepslopeError(found, Path(folder) / CARD)
+
+
+def require_runnable(scores: Sequence[str], backbones: Sequence[str]) -> list[Path]:
+    """Return the folders of oracles among some scores; raise for one on images whose code may not be run."""
+    oracles = [Path(name) for name in scores if names_oracle(name)]
+    for folder in filter(is_image_oracle, oracles):
+        require_allowed(folder, backbones)
+    return oracles

@@ -4,8 +4,9 @@
 ``classifier_outputs``: the class that users hold. ``confidences``: predictions of which only a confidence is known.
 ``formats``: which reader and writer a path gets; ``folder``: folders with their manifest, and whether two come from one
 classifier. ``table_files``: CSV and Parquet files; ``reading``: what can be said of those that others made;
-``columns``: which columns hold what; ``texts``: columns of text. ``streaming``: outputs of any length, in blocks;
-``labels``: labels by name; ``probabilities``: those in place of logits; ``row_hashes``: rows are known again.
+``columns``: which columns hold what; ``groups``: groups and clusters of rows; ``texts``: columns of text.
+``streaming``: outputs of any length, in blocks; ``labels``: labels by name; ``probabilities``: those in place of
+logits; ``row_hashes``: rows are known again.
 """
 
 from typing import TYPE_CHECKING

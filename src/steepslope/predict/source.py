@@ -1,4 +1,4 @@
-"""What commands with gates have in common: what is judged by, groups, what is decided on. It imports torch plainly."""
+"""What a gate decides on, images or outputs, by what a command names; and the decisions written where it says."""
 
 import json
 from collections.abc import Sequence
@@ -7,25 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from steepslope.cli.results import groups_of, require_runnable
 from steepslope.data.class_names import ClassNames
-from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.evidence.fitting import in_both
+from steepslope.errors import SteepslopeError
 from steepslope.files.folders import digest_of
-from steepslope.files.progress import Notice, console
-from steepslope.finetuning.images import open_images
+from steepslope.files.progress import console
 from steepslope.gate import Gate
-from steepslope.gate.decisions import PREDICTED, class_names, require_explainable
-from steepslope.gate.judge import Judge
+from steepslope.gate.decisions import PREDICTED, require_explainable
 from steepslope.gate.live import LiveNets
 from steepslope.gate.storage import digest_of_gate
-from steepslope.oracle import Oracle
-from steepslope.oracle.storage import CARD, names_oracle
-from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.reading import TABLES, ReadingOptions
-from steepslope.outputs.row_hashes import shared_rows
 from steepslope.outputs.table_files import read_groups
 from steepslope.outputs.texts import EMPTY
 from steepslope.predict.cluster import FromCluster
@@ -33,62 +24,7 @@ from steepslope.predict.options import ClusterOptions, PredictOptions
 from steepslope.predict.parts import FromImages, FromOutputs, Source
 from steepslope.predict.prediction_file import STDOUT, predict_to_file, predict_to_stdout
 from steepslope.predict.verdict import verdicts
-from steepslope.report.confidences import Resources, fit_set_of
-from steepslope.scores import SCORES
 from steepslope.shifts.specs import parse_data
-
-
-def judge_for(
-    name: str,
-    rows: ClassifierOutputs,
-    path: Path,
-    held_out: ClassifierOutputs | None,
-    reference: ClassifierOutputs | None,
-    backbones: Sequence[str],
-) -> Judge:
-    """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
-    if names_oracle(name):
-        require_runnable([name], backbones)
-        oracle = Oracle.load(name, backbones)
-        if oracle.is_image_oracle:
-            oracle = oracle.on(open_images(rows, path, None))
-        with located(f"oracle {name}"):
-            return Judge.of(oracle, rows.num_classes)
-    if Path(name).exists() or "/" in name:
-        raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
-    require_known("score", name, SCORES)
-    fit_set = fit_set_of(name, rows, Resources(held_out, reference))
-    shared = 0 if held_out is None else shared_rows(rows, held_out)
-    if shared and held_out is not None:
-        raise SteepslopeError(
-            f"expected other rows than those to calibrate on, found {in_both(shared, rows, held_out)}", "fit"
-        )
-    with located(name):
-        return Judge.of(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
-
-
-def unseen(
-    rows: ClassifierOutputs, groups: NDArray[np.str_] | None, seen: NDArray[np.bool_], notice: Notice
-) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
-    """Return the rows, and their groups, that an oracle was not fitted on; raise if there are none."""
-    kept = np.flatnonzero(~seen)
-    if len(kept) == 0:
-        expected = "expected rows that the oracle was not fitted on (fit --hold-back leaves some)"
-        raise SteepslopeError(f"{expected}, found none among {len(rows):,}", "outputs")
-    notice(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
-    return rows.subset(kept), None if groups is None else groups[kept]
-
-
-def groups_for(by: str | None, rows: ClassifierOutputs, path: Path, reading: ReadingOptions) -> NDArray[np.str_] | None:
-    """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
-    if by is None or by == PREDICTED:
-        return None
-    if by in ("label", reading.label_column):
-        expected = "expected groups that are known when an image comes, such as predicted or a column"
-        raise SteepslopeError(f"{expected}, found the true class", "by")
-    found = groups_of(by, rows, path, reading)
-    assert found is not None
-    return class_names(np.asarray(found.codes), None if found.names is None else tuple(found.names))
 
 
 def source_of(

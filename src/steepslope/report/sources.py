@@ -1,7 +1,4 @@
-"""What the page of a report shows beside numbers: images by their ids, the nearest training rows, searches for slopes.
-
-It imports torch plainly, so commands import it inside their functions.
-"""
+"""What a report's page shows beside numbers: images by their ids, nearest training rows, searches for slopes."""
 
 import re
 from collections.abc import Sequence
@@ -10,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from steepslope.cli.search import CARD
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.folders import read_json
 from steepslope.finetuning.images import ImageFinder, data_of
-from steepslope.oracle.search import Search, best_of
+from steepslope.oracle.search import CARD, Search, best_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.formats import ids_of
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions

@@ -183,7 +183,7 @@ def test_links_and_targets_of_make_are_there(page: str) -> None:
 
 
 def test_numbers_that_the_paper_is_expected_to_give_are_its_own() -> None:
-    from steepslope.paper.published import published
+    from steepslope.paper.tables import published
 
     text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
     expected = dict(re.findall(r"`steepslope reproduce (table\d --preset \S+)` \| (.+?) \|", text))

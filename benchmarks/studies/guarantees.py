@@ -23,7 +23,7 @@ from benchmarks.studies.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.studies.guarantee_world import OTHERS, WORLDS, World, true_risk
 from steepslope.checks import require, whole
 from steepslope.cli.parser import run
-from steepslope.paper.columns import grouped
+from steepslope.paper.tables import grouped
 from steepslope.report.grid import Cell, Grid, markdown
 
 SIZES, RISKS, DELTAS = (200, 1_000, 10_000), (0.01, 0.02, 0.05, 0.1), (0.05, 0.1)

@@ -17,7 +17,7 @@ from benchmarks.studies.monitoring import ORDERS, RISKS, shifts_of
 from steepslope.cli.parser import run
 from steepslope.files.folders import staged_folder, write_json
 from steepslope.monitor import ESTIMATORS
-from steepslope.paper.columns import grouped
+from steepslope.paper.tables import grouped
 from steepslope.report.grid import Cell, Grid, markdown
 
 ROWS, TABLE = "classifiers.json", "classifiers.md"

@@ -12,7 +12,7 @@ from benchmarks.studies.monitor_false_alarms import DELTA
 from benchmarks.studies.monitor_world import WORLDS
 from benchmarks.studies.monitored_streams import CLEAN
 from steepslope.monitor import ESTIMATORS
-from steepslope.paper.columns import grouped
+from steepslope.paper.tables import grouped
 from steepslope.report.grid import Cell, Grid, markdown
 
 Row = Mapping[str, Any]

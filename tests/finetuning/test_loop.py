@@ -25,9 +25,8 @@ from steepslope.files import weights as run_state
 from steepslope.files.folders import LOCK
 from steepslope.files.seeding import single_thread
 from steepslope.finetuning import loop as module
-from steepslope.finetuning.history import HISTORY
 from steepslope.finetuning.learner import set_modes
-from steepslope.finetuning.loop import LAST, UNFINISHED, Run
+from steepslope.finetuning.loop import HISTORY, LAST, UNFINISHED, Run
 from steepslope.finetuning.prepare import validation_score
 from steepslope.metrics import auroc
 from steepslope.oracle.on_images import ImageOracle

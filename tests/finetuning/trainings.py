@@ -13,8 +13,8 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from steepslope.cli.main import main
-from steepslope.finetuning.history import HISTORY
 from steepslope.finetuning.launch import stages_of
+from steepslope.finetuning.loop import HISTORY
 from steepslope.finetuning.prepare import Training, prepare
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.finetuning.sources import open_sources

@@ -11,13 +11,11 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.paper import experiment as module
-from steepslope.paper.columns import COLUMNS, MCP
-from steepslope.paper.experiment import BEST, FOLDER, ORDER, Experiment, experiment_names, read_experiment
+from steepslope.paper.experiment import FOLDER, ORDER, Experiment, experiment_names, read_experiment
 from steepslope.paper.methods import KINDS, METHODS, kept_as, method_of
 from steepslope.paper.preset import Preset, preset_names, read_preset
-from steepslope.paper.published import published
-from steepslope.paper.showable import require_showable
-from steepslope.paper.views import VIEWS
+from steepslope.paper.tables import BEST, COLUMNS, MCP, published
+from steepslope.paper.views import VIEWS, require_possible
 
 PAPER = ["table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4",
          "appendix-d", "appendix-e", "appendix-f", "appendix-g", "appendix-h"]  # fmt: skip
@@ -39,10 +37,10 @@ def known_presets() -> list[Preset]:
 @pytest.mark.parametrize("name", experiment_names())
 def test_all_that_a_file_names_is_known(name: str) -> None:
     one = read_experiment(name)
-    require_showable(one)
+    require_possible(one)
     for preset in known_presets():
         if preset.groups.get(one.pairs):
-            require_showable(one, preset)
+            require_possible(one, preset)
     assert one.name == name
     assert one.title
     assert {*one.views} <= {*VIEWS}

@@ -10,7 +10,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.measures import METRICS
 from steepslope.metrics.paper import PAPER_METRICS
-from steepslope.paper.columns import COLUMNS, MCP, arrows, cell, column, grouped, interval_cell, mean_cell
+from steepslope.paper.tables import COLUMNS, MCP, arrows, cell, column, grouped, interval_cell, mean_cell
 from steepslope.report.grid import UNDEFINED
 
 Row = dict[str, Any]

@@ -20,7 +20,7 @@ from steepslope.data.datasets import SPLIT_SEED
 from steepslope.paper.experiment import experiment_names, read_experiment
 from steepslope.paper.methods import METHODS, kept_as
 from steepslope.paper.preset import read_preset
-from steepslope.paper.step import slug
+from steepslope.paper.steps import slug
 
 pytestmark = pytest.mark.slow
 SEEDS = (0, 1)

@@ -14,7 +14,7 @@ import torch
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
-from steepslope.finetuning.history import HISTORY
+from steepslope.finetuning.loop import HISTORY
 from steepslope.numerics import small_net
 from steepslope.outputs import ClassifierOutputs
 from tests.paper.plans import plan_of

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.patches import StepPatch
 
 from steepslope.errors import SteepslopeError
-from steepslope.paper.outcomes import EDGES, OUTCOMES, OutcomePanel, outcomes
+from steepslope.paper.figures import EDGES, OUTCOMES, OutcomePanel, outcomes
 from steepslope.report.style import PAGE_WIDTH
 from tests.report.readable import LONG, assert_readable, texts
 

@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from steepslope.paper import plan as planning
-from steepslope.paper.preset import read_preset
-from steepslope.paper.trainings import preset as training_preset
+from steepslope.paper.preset import read_preset, training_settings
 from tests.paper.plans import Plan, plan_of
 
 # All sixteen trainings on ImageNet: paper, Section 4; where it is silent, the authors' code.
@@ -120,7 +119,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def untried(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take it that each net sees 1,000 images a second."""
-    monkeypatch.setattr(planning, "images_per_second", lambda lab, name: 1000.0)
+    monkeypatch.setattr(planning, "images_per_second", lambda workspace, name: 1000.0)
 
 
 @pytest.mark.parametrize("preset", CHECKS)
@@ -180,7 +179,7 @@ def test_nets_agree_with_the_trainings() -> None:
     names = {"vit": "vit", "rsn": "resnet"}
     assert [(pair.oracle, pair.classifier) for pair in preset.pairs] == [*PAIRS]
     for pair in preset.pairs:
-        training = training_preset(f"imagenet-{names[pair.oracle]}-{names[pair.classifier]}")
+        training = training_settings(f"imagenet-{names[pair.oracle]}-{names[pair.classifier]}")
         assert pair.training == training
         for role in ("oracle", "classifier"):
             net = preset.nets[getattr(pair, role)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,9 @@ from steepslope.cli.main import main
 from steepslope.cli.parser import with_preset
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.request import FinetuneRequest
-from steepslope.paper import trainings as presets
+from steepslope.paper import preset as presets
 
-PRESETS = sorted(path.stem for path in Path(presets.__file__).parent.glob("*.yaml"))
+PRESETS = sorted(path.stem for path in presets.TRAININGS.glob("*.yaml"))
 
 
 def test_presets_have_the_papers_numbers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,7 +45,7 @@ def test_presets_have_the_papers_numbers(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_fashion_mnist_shortens_mnist() -> None:
     """Apart from epochs, their rates and frozen dropout, all is the same."""
-    long, short = presets.preset("mnist"), presets.preset("fashion-mnist")
+    long, short = presets.training_settings("mnist"), presets.training_settings("fashion-mnist")
     differing = [
         {key for key in {*one, *other} if one.get(key) != other.get(key)}
         for one, other in zip(long.pop("stages"), short.pop("stages"), strict=True)
@@ -58,7 +57,7 @@ def test_fashion_mnist_shortens_mnist() -> None:
 def test_each_pair_has_the_slopes_of_its_classifier() -> None:
     for classifier, slopes in {"net": (0.5, 3), "lite0": (0.5, 1.5)}.items():
         for oracle in ("net", "lite0"):
-            settings = presets.preset(f"fashion-mnist-{oracle}-{classifier}")
+            settings = presets.training_settings(f"fashion-mnist-{oracle}-{classifier}")
             assert (settings["alpha_pos"], settings["alpha_neg"]) == slopes
 
 
@@ -76,7 +75,9 @@ def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         main([command, "--help"])
     shown = "".join(capsys.readouterr().out.split())
-    usual = presets.presets_of(set(presets.preset("mnist-classifier" if command == "train-classifier" else "mnist")))
+    usual = presets.trainings_of(
+        set(presets.training_settings("mnist-classifier" if command == "train-classifier" else "mnist"))
+    )
     assert "--presetNAME" in shown
     assert all(name in shown for name in usual)
 
@@ -92,6 +93,6 @@ def test_a_plan_takes_the_number_of_images_from_its_preset(capsys: pytest.Captur
 
 
 def test_every_preset_knows_its_images() -> None:
-    names = [name for name in presets.presets_of(FinetuneRequest.__dataclass_fields__) if "classifier" not in name]
+    names = [name for name in presets.trainings_of(FinetuneRequest.__dataclass_fields__) if "classifier" not in name]
     assert names
     assert all((presets.training_images(name) or 0) >= 45_000 for name in names)

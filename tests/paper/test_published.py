@@ -13,8 +13,8 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.measures import METRICS
 from steepslope.metrics.paper import PAPER_METRICS
-from steepslope.paper import published as module
-from steepslope.paper.published import COLUMNS, comparison, published, spread
+from steepslope.paper import tables as module
+from steepslope.paper.tables import COMPARED, comparison, published, spread
 from steepslope.report.grid import Grid, markdown
 
 TABLES = ("table1", "table2", "table3")
@@ -173,7 +173,7 @@ def test_a_line_for_each_printed_number_with_rows() -> None:
     assert list(tnr.values())[3:7] == ["TNR ↑", "37.00 ± 0.00", "3", "38.27 ± 2.48"]
     assert list(auc.values())[7:] == ["+0.26", "yes", "yes (≤ 0.97)"]
     assert list(tnr.values())[7:] == ["-1.27", "yes", "yes (≤ 8.73)"]
-    assert list(auc) == COLUMNS
+    assert list(auc) == COMPARED
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_line_for_each_printed_number_with_rows() -> None:
 )
 def test_both_rules(auc: float | None, seeds: int, verdicts: list[str]) -> None:
     (line,) = lines_of(comparison("table1", [row("SS", seed, paper_auroc=auc) for seed in range(seeds)], NAMES))
-    assert [line[name] for name in COLUMNS[-3:]] == verdicts
+    assert [line[name] for name in COMPARED[-3:]] == verdicts
     assert line["seeds"] == str(seeds)
 
 
@@ -203,7 +203,7 @@ def test_our_own_deviation_excuses_nothing() -> None:
 def test_one_undefined_seed_leaves_the_mean_open() -> None:
     rows = [row("SS", 0, paper_auroc=0.7), row("SS", 1, paper_auroc=None)]
     (line,) = lines_of(comparison("table1", rows, NAMES))
-    assert [line[name] for name in COLUMNS[4:]] == ["–", "2", "73.68 ± 0.27", "–", "–", "–"]
+    assert [line[name] for name in COMPARED[4:]] == ["–", "2", "73.68 ± 0.27", "–", "–", "–"]
 
 
 def test_a_deviation_printed_as_zero_may_be_as_high_as_it_is_rounded() -> None:

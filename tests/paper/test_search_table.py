@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from steepslope.oracle.search import Search, Trial
-from steepslope.paper.search_table import NOTE, search_grid
+from steepslope.paper.tables import SEARCH_NOTE, search_grid
 from steepslope.report.grid import markdown
 
 
@@ -22,6 +22,6 @@ def test_every_trial_has_a_line_and_each_step_a_choice() -> None:
             "| α⁺ | 2 | 0.5 | 300.0 | 1.500 | 100.0 | 0.0 | 75.0 |",
             "| α⁺ ◄ chosen | 1 | 0.5 | 100.0 | 0.250 | 90.0 | – | 80.0 |",
             "",
-            NOTE,
+            SEARCH_NOTE,
         ]
     )

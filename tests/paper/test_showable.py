@@ -10,7 +10,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.paper.experiment import Experiment
 from steepslope.paper.methods import METHODS
 from steepslope.paper.preset import read_preset
-from steepslope.paper.showable import require_showable
+from steepslope.paper.views import require_possible
 
 DIGITS = read_preset("digits")
 
@@ -54,9 +54,9 @@ HISTOGRAMS = Experiment(name="own", title="T", views=("histograms",), pairs="fir
     ],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_refused(experiment: Experiment, changes: dict[str, Any], message: str) -> None:
-    require_showable(experiment, DIGITS)
+    require_possible(experiment, DIGITS)
     with pytest.raises(SteepslopeError) as error:
-        require_showable(Experiment(**{**vars(experiment), **changes}), DIGITS)
+        require_possible(Experiment(**{**vars(experiment), **changes}), DIGITS)
     assert str(error.value).startswith(f"own: {message}")
 
 
@@ -64,9 +64,9 @@ def test_what_cannot_be_shown_is_refused(experiment: Experiment, changes: dict[s
 def test_a_sweep_needs_what_is_swept(name: str) -> None:
     preset = DIGITS.changed(sweep={key: value for key, value in DIGITS.sweep.items() if key != name})
     with pytest.raises(SteepslopeError, match=rf"^own: preset digits: sweep: expected {name} for the view sweep"):
-        require_showable(SWEEP, preset)
-    require_showable(SWEEP)  # not known without a preset
+        require_possible(SWEEP, preset)
+    require_possible(SWEEP)  # not known without a preset
 
 
 def test_settings_of_losses_may_be_what_they_are_drawn_from() -> None:
-    require_showable(Experiment(**{**vars(LOSSES), "settings": {"alphas": [[1, 3], [2, 5.5]], "gamma": 0}}))
+    require_possible(Experiment(**{**vars(LOSSES), "settings": {"alphas": [[1, 3], [2, 5.5]], "gamma": 0}}))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from steepslope.errors import SteepslopeError
-from steepslope.paper.task_graph import devices, devices_at_hand, run_tasks
+from steepslope.paper.steps import devices, devices_at_hand, run_tasks
 
 NEEDS = {"table": ["ss", "mcp"], "ss": ["outputs"], "mcp": ["outputs"], "outputs": ["net"], "net": []}
 

@@ -12,16 +12,14 @@ from matplotlib.figure import Figure
 from steepslope.files.folders import read_json, write_json
 from steepslope.oracle.search import Search, Trial
 from steepslope.paper import views as module
-from steepslope.paper.experiment import Experiment
+from steepslope.paper.experiment import Experiment, sweeps_of
 from steepslope.paper.figures import SweepPanel, sweep as drawn_sweep
-from steepslope.paper.lab import Lab
 from steepslope.paper.methods import METHODS
 from steepslope.paper.oracle_steps import SEARCH
-from steepslope.paper.plan import sweeps_of
 from steepslope.paper.preset import Preset, read_preset
 from steepslope.paper.results import Drawing
-from steepslope.paper.showable import require_showable
-from steepslope.paper.views import Findings, matrix, of_the_paper, sweep, write
+from steepslope.paper.views import Findings, matrix, of_the_paper, require_possible, sweep, write
+from steepslope.paper.workspace import Workspace
 from steepslope.report.grid import Grid
 
 DIGITS = read_preset("digits")
@@ -34,7 +32,7 @@ def lines(*names: str) -> dict[str, Any]:
 
 def findings(tmp_path: Path, experiment: Experiment, rows: list[dict[str, Any]], preset: Preset = DIGITS) -> Findings:
     """Return an experiment whose steps are done, with rows that are given."""
-    found = Findings(experiment, Lab(preset, tmp_path / "work"))
+    found = Findings(experiment, Workspace(preset, tmp_path / "work"))
     found.__dict__["rows"] = rows  # in the place of those in the work folder
     return found
 
@@ -92,7 +90,7 @@ def test_a_mean_is_a_dash_where_a_value_is_undefined(tmp_path: Path) -> None:
 def test_a_matrix_of_what_has_no_differences_has_no_arrows(tmp_path: Path) -> None:
     experiment = Experiment(**{**vars(MATRIX), "columns": ("average_kl",)})
     rows = [{**one, "average_kl": {"value": 1.5}} for one in ROWS]
-    require_showable(experiment, DIGITS)
+    require_possible(experiment, DIGITS)
     grid = matrix_of(findings(tmp_path, experiment, rows))
     assert [cell.aside for line in grid.rows for cell in line] == [""] * 12
     assert grid.rows[-1][3].text == "**1.50 ± 0.00**"
@@ -117,7 +115,7 @@ def swept(tmp_path: Path, searches: list[Search], monkeypatch: pytest.MonkeyPatc
     seeds = tuple(range(len(searches)))
     preset = DIGITS.changed(seeds=seeds, sweep={**DIGITS.sweep, "seeds": len(seeds)})
     found = findings(tmp_path, SWEEP, [], preset)
-    for step, one in zip(sweeps_of(SWEEP, found.lab), searches, strict=True):
+    for step, one in zip(sweeps_of(SWEEP, found.work), searches, strict=True):
         step.folder.mkdir(parents=True)
         write_json(step.folder / SEARCH, one.as_json())
     drawn: list[SweepPanel] = []

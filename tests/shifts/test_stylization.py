@@ -14,8 +14,8 @@ from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError
 from steepslope.shifts.pixels import as_floats
 from steepslope.shifts.specs import parse_data
-from steepslope.shifts.stylization import Stylization, StylizeSpec
-from steepslope.shifts.stylizer import Stylizer, as_rgb, stylized
+from steepslope.shifts.stylization import Stylization, StylizeSpec, as_rgb, stylized
+from steepslope.shifts.stylizer import Stylizer
 
 
 @pytest.fixture

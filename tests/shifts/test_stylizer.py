@@ -15,19 +15,8 @@ from torch.nn import functional
 from steepslope.classifiers.specs import load_classifier
 from steepslope.errors import SteepslopeError
 from steepslope.files.seeding import seeded
-from steepslope.shifts.stylizer import (
-    CARD,
-    WEIGHTS,
-    DecoderPlan,
-    Stylizer,
-    adain,
-    as_grey,
-    as_rgb,
-    continued,
-    decoder_layers,
-    planned_decoder,
-    stylized,
-)
+from steepslope.shifts.stylization import as_grey, as_rgb, continued, stylized
+from steepslope.shifts.stylizer import CARD, WEIGHTS, DecoderPlan, Stylizer, adain, decoder_layers, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
 
 

@@ -19,7 +19,8 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.weights import load_state
 from steepslope.shifts import stylizer_training
 from steepslope.shifts.options import StylizerTraining
-from steepslope.shifts.stylizer import CARD, Stylizer, planned_decoder, stylized
+from steepslope.shifts.stylization import stylized
+from steepslope.shifts.stylizer import CARD, Stylizer, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
 from steepslope.shifts.stylizer_training import STATE, stylizer_losses, train_stylizer
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.stylizer import Stylizer, stylized
-from steepslope.shifts.vgg_stylizer import import_vgg_stylizer, vgg_stylizer
+from steepslope.shifts.stylization import stylized
+from steepslope.shifts.stylizer import Stylizer, import_vgg_stylizer, vgg_stylizer
 
 # number of the layer, channels before and after; as the two published files have them
 VGG = [(2, 3, 64), (5, 64, 64), (9, 64, 128), (12, 128, 128), (16, 128, 256), (19, 256, 256), (22, 256, 256)]

@@ -45,7 +45,7 @@ def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2, pr
     """
     from steepslope.files.progress import console
     from steepslope.finetuning.launch import plan_stages
-    from steepslope.paper.trainings import training_images
+    from steepslope.paper.preset import training_images
 
     if images is None and request.data is None and preset is not None:
         images = training_images(preset)

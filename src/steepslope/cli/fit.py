@@ -275,7 +275,7 @@ def _require_new(held_out: ClassifierOutputs, valid: str, others: dict[str, Clas
 def _write(out: Path, found: Search, oracle: Oracle, held_out: ClassifierOutputs, made: dict[str, Any]) -> None:
     """Write the search, its table and the chosen oracle together; earlier ones stay until these are complete."""
     from steepslope.oracle.search import CARD, ORACLE, TABLE
-    from steepslope.paper.search_table import search_grid
+    from steepslope.paper.tables import search_grid
     from steepslope.report.grid import markdown
 
     assert oracle.record_ is not None
@@ -294,7 +294,7 @@ def _show(found: Search, held_out: ClassifierOutputs, out: Path) -> None:
     from rich.console import Console
 
     from steepslope.oracle.search import ORACLE
-    from steepslope.paper.search_table import search_grid
+    from steepslope.paper.tables import search_grid
     from steepslope.report.grid import terminal
 
     screen, grid = Console(highlight=False, markup=False), search_grid(found)

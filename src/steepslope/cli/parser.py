@@ -32,7 +32,7 @@ from jsonargparse import ArgumentParser
 
 from steepslope.checks import listed
 from steepslope.errors import FewErrorsWarning, SteepslopeError, explained, reason_of, require_known
-from steepslope.paper.trainings import preset_file, presets_of
+from steepslope.paper.preset import training_file, trainings_of
 
 MODULE, REGISTRY = "steepslope.losses", "LOSSES"
 
@@ -357,7 +357,7 @@ def positional(command: Command) -> list[str]:
 
 
 def has_presets(parser: Parser) -> bool:
-    """Return whether a parser takes the presets of ``steepslope.paper.trainings`` as configs."""
+    """Return whether a parser takes the presets of ``steepslope.paper.preset`` as configs."""
     return any(PRESET in action.option_strings and action.metavar == "NAME" for action in parser._actions)
 
 
@@ -385,7 +385,7 @@ def parser_of(command: Command, prog: str) -> Parser:
             for option in loss_options():
                 default = argparse.SUPPRESS if option.default is None else option.default
                 parser.add_argument(f"--{option.name}", type=float, default=default, help=option.help)
-    presets = [] if takes_own else presets_of(action.dest for action in parser._actions)
+    presets = [] if takes_own else trainings_of(action.dest for action in parser._actions)
     if presets:
         parser.add_argument(PRESET, metavar="NAME", help=f"Options that hold unless given: {', '.join(presets)}.")
     return parser
@@ -401,7 +401,7 @@ def _instance(kind: Any, values: Any) -> Any:
 def with_preset(words: list[str]) -> list[str]:
     """Put a preset's file, as a config, before all options, so that these take precedence."""
     name, others = preset_in(words)
-    return words if name is None else ["--config", str(preset_file(name)), *others]
+    return words if name is None else ["--config", str(training_file(name)), *others]
 
 
 def preset_in(words: list[str]) -> tuple[str | None, list[str]]:

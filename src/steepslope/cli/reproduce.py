@@ -12,7 +12,7 @@ from steepslope.files.progress import say
 
 if TYPE_CHECKING:
     from steepslope.paper.experiment import Experiment
-    from steepslope.paper.lab import Lab
+    from steepslope.paper.workspace import Workspace
 
 
 def reproduce(
@@ -70,37 +70,36 @@ def reproduce(
         Also show the paper's numbers, the differences, and whether ours lie within their spread.
     """
     from steepslope.files.folders import require_no_file
-    from steepslope.paper.experiment import ALL, experiment_names, read_experiment
-    from steepslope.paper.lab import Lab
-    from steepslope.paper.plan import plan_lines, run, steps_of
+    from steepslope.paper.experiment import ALL, experiment_names, read_experiment, steps_of
     from steepslope.paper.preset import read_preset
-    from steepslope.paper.showable import require_showable
-    from steepslope.paper.task_graph import devices_at_hand
+    from steepslope.paper.steps import devices_at_hand, plan_lines, run
+    from steepslope.paper.views import require_possible
+    from steepslope.paper.workspace import Workspace
 
     chosen = read_preset(preset, changes_of(set)).changed(
         data=data, test_data=test_data, seeds=seeds, styles=styles, trained_stylizer=stylizer
     )
     folder = require_no_file(out or f"runs/reproduce/{chosen.name}")
     require("jobs", jobs, optional(whole(1)))
-    lab = Lab(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
+    workspace = Workspace(chosen, Path(work) if work else folder / "work", say, require("workers", workers, whole(0)))
     names = experiment_names() if experiment == ALL else [experiment]
     experiments = [read_experiment(name) for name in names]
     if experiment == ALL:
         experiments = [one for one in experiments if one.source and (not one.lines or chosen.groups.get(one.pairs))]
     for one in experiments:
-        require_showable(one, chosen)
-    steps = steps_of(experiments, lab, whole=dry_run)
+        require_possible(one, chosen)
+    steps = steps_of(experiments, workspace, whole=dry_run)
     if dry_run:
-        for line in plan_lines(steps, lab):
+        for line in plan_lines(steps, workspace):
             print(line)
         return
     if not all(step.is_complete for step in steps):
-        lab.require_images()
-    run(steps, lab, jobs or devices_at_hand())
-    show(experiments, lab, folder, compare)
+        workspace.require_images()
+    run(steps, workspace, jobs or devices_at_hand())
+    show(experiments, workspace, folder, compare)
 
 
-def show(experiments: Sequence[Experiment], lab: Lab, out: Path, compare: bool) -> None:
+def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
     from rich.console import Console
 
@@ -109,7 +108,7 @@ def show(experiments: Sequence[Experiment], lab: Lab, out: Path, compare: bool) 
 
     screen = Console(highlight=False, markup=False)
     for one in experiments:
-        for grid in write(Findings(one, lab), out, compare):
+        for grid in write(Findings(one, workspace), out, compare):
             screen.print(f"\n{grid.title}", soft_wrap=True)
             screen.print(terminal(grid, list(grid.columns), screen.width), crop=False)
     screen.print(f"tables, figures and a page with all: {out}/index.html", soft_wrap=True)

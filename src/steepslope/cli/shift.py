@@ -197,7 +197,7 @@ def import_stylizer(encoder: str, decoder: str, out: str) -> None:
         Folder for the stylizer.
     """
     from steepslope.files.folders import locked
-    from steepslope.shifts.vgg_stylizer import import_vgg_stylizer
+    from steepslope.shifts.stylizer import import_vgg_stylizer
 
     with locked(out):
         import_vgg_stylizer(encoder, decoder, out)

@@ -1,9 +1,8 @@
 """Oracles trained on images, as in the paper.
 
-``recipe`` is how to train and ``request`` on what, both free of torch. ``launch`` checks a request and carries out its
-stages: ``sources`` opens what it names, and ``images`` finds those of outputs; ``prepare`` makes a training of that,
-with the score by which an epoch is selected, and ``loop`` takes its steps and keeps the state of a killed one. A
-training has ``examples`` (images or their features, the rows of each step, and what the oracle is taught of them) and a
-``learner`` (frozen layers, modes, optimizer, learning rate and momentum). ``history`` is its course, and ``cost``
-estimates time and memory beforehand.
+``request.py`` says how to train and on what, free of torch. ``launch.py`` checks a request, opens it and trains its
+stages one after another, or estimates what each would cost. ``sources.py`` opens nets and images, and ``images.py``
+finds the images of outputs. ``prepare.py`` makes a training of these, and ``loop.py`` takes its steps, writes its
+history and keeps the state of a killed one. ``examples.py`` has what the oracle sees at each step and is taught of it,
+``learner.py`` what of it learns: frozen layers, modes, optimizer, learning rate and momentum.
 """

@@ -1,7 +1,4 @@
-"""How an oracle is trained on images; free of torch, so that the command line can read it.
-
-What an oracle is trained on, as the command line gives it; free of torch, so that it can be read quickly.
-"""
+"""How an oracle is trained on images, and on what; free of torch, so that the command line can read it."""
 
 import math
 from dataclasses import dataclass, fields

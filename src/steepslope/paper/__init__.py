@@ -1,7 +1,12 @@
-"""Tables and figures as data: the paper's and ours, a YAML file in ``catalogue/`` each, on the presets of ``workflow``.
+"""The paper's tables and figures, and ours, made anew by ``steepslope reproduce``. Nothing but ``cli`` imports this.
 
-``experiment.py`` reads one. ``methods.py`` has where the confidences of a line come from, in ``METHODS``; ``score.py``
-keeps them, with a row of metrics. ``plan.py`` finds what has to be done, does what is not done, and tells what it will
-cost. ``views.py`` makes tables and figures of what was found, by ``VIEWS``, and ``gate_views.py`` those of gates;
-``showable.py`` refuses before any work what these could not show.
+Everything that may be added is data. A table or figure is a YAML file in ``catalogue/``, which ``experiment.py`` reads.
+What it runs on is one in ``presets/``, and how nets are trained one in ``trainings/``; ``preset.py`` reads both, by
+``yaml_files.py``. The paper's own numbers lie in ``published/``.
+
+``steps.py`` has the graph of steps: each makes one folder of the ``workspace.py``, once, and a plan tells the cost of
+those that are left. ``output_steps.py`` are the steps to nets, shifted images and outputs, ``oracle_steps.py`` those to
+oracles, and ``methods.py`` those to the confidences and metrics of a line, by ``METHODS``. ``views.py`` shows them by
+``VIEWS``: ``tables.py`` has columns and cells, ``figures.py`` the drawings, ``gate_views.py`` what gates promise.
+``results.py`` writes all of it as files for papers and browsers.
 """

@@ -1,13 +1,17 @@
 """A table or figure as data, a YAML file in ``catalogue/``: which lines, on which images, in which columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.paper.columns import MCP
-from steepslope.paper.lab import ADVERSARIAL, STYLIZED, TEST
-from steepslope.paper.methods import Method, method_of
+from steepslope.paper.methods import KINDS, Method, Wanted, method_of, score_step
+from steepslope.paper.oracle_steps import sweep_step
+from steepslope.paper.steps import Step, in_order
+from steepslope.paper.tables import MCP
+from steepslope.paper.workspace import ADVERSARIAL, STYLIZED, TEST, Case, Workspace
 from steepslope.paper.yaml_files import built, read_yaml
 from steepslope.shifts.corruptions import PAPER_CORRUPTIONS
 from steepslope.shifts.distortions import DISTORTIONS
@@ -16,7 +20,6 @@ from steepslope.shifts.specs import parse_data
 FOLDER = Path(__file__).parent / "catalogue"
 ALL = "all"
 ORDER = ("table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4")  # then the others by name
-BEST = "best single score"
 ALL_OF = {"corrupt": (PAPER_CORRUPTIONS, range(1, 6)), "distort": (tuple(DISTORTIONS), range(2))}
 LISTS = ("paper", "beside", "where", "views", "columns")  # fields of an experiment's file
 KNOWN_IMAGES = (TEST, STYLIZED, ADVERSARIAL)
@@ -115,3 +118,31 @@ def _require_images(where: str) -> None:
         parse_data(f"{where}/digits")  # the data play no part
     else:
         require_known("set of images", where, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))
+
+
+def wanted_of(experiment: Experiment, work: Workspace) -> list[Wanted]:
+    """Return the lines of an experiment, for each pair and set of images, of each seed.
+
+    Lines that a classifier cannot have are left out, and where all seeds share a score, it is there once.
+    """
+    preset, found = work.preset, []
+    pairs = preset.group(experiment.pairs) if experiment.lines else ()
+    for pair, where, (name, method) in product(pairs, experiment.where, experiment.lines.items()):
+        net, kind = preset.nets[pair.classifier], KINDS[method["kind"]]
+        seeds = preset.seeds if kind.learns or net.is_seeded else preset.seeds[:1]
+        cases = [Case(pair.oracle, pair.classifier, where, seed) for seed in seeds]
+        found += [Wanted(name, method, pair, case) for case in cases if not kind.lacks(method, net)]
+    return found
+
+
+def steps_of(experiments: Sequence[Experiment], work: Workspace, whole: bool = False) -> list[Step]:
+    """Return the steps to some experiments, each after those that it needs; see :func:`in_order`."""
+    scores = [score_step(work, wanted) for one in experiments for wanted in wanted_of(one, work)]
+    return in_order([*scores, *(step for one in experiments for step in sweeps_of(one, work))], whole)
+
+
+def sweeps_of(experiment: Experiment, work: Workspace) -> list[Step]:
+    """Return the sweeps of an experiment that shows one."""
+    seeds = work.preset.seeds[: work.preset.sweep.get("seeds", len(work.preset.seeds))]
+    pairs = work.preset.group(experiment.pairs) if "sweep" in experiment.views else ()
+    return [sweep_step(work, pair, seed) for pair in pairs for seed in seeds]

@@ -1,7 +1,4 @@
-"""What a gate promises on some rows and keeps on others: counts over many splits, and on images that have shifted.
-
-What gates promise and keep, and what they warn of on shifted images, as tables.
-"""
+"""What a gate promises on some rows and keeps on others, and of what it warns on images that have shifted."""
 
 from __future__ import annotations
 
@@ -19,11 +16,10 @@ from steepslope.gate.decisions import class_names
 from steepslope.gate.judge import Judge
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.paper.columns import grouped, mean_cell
-from steepslope.paper.lab import HOLDOUT, TEST, TRAIN, Lab
-from steepslope.paper.methods import Wanted
+from steepslope.paper.methods import Wanted, confidences, row_of
 from steepslope.paper.oracle_steps import fused_step
-from steepslope.paper.score import confidences, row_of
+from steepslope.paper.tables import grouped, mean_cell
+from steepslope.paper.workspace import HOLDOUT, TEST, TRAIN, Workspace
 from steepslope.predict.prediction_file import Summary
 from steepslope.predict.verdict import WARNINGS
 from steepslope.report.confidences import Resources, fit_set_of
@@ -174,39 +170,39 @@ is a promise where the lower 95 % bound of the risk of what is accepted is above
 not. Of how many a warning is given, without labels."""
 
 
-def judge_of(lab: Lab, wanted: Wanted, score: str) -> Judge:
+def judge_of(work: Workspace, wanted: Wanted, score: str) -> Judge:
     """Return a line's judge: a fused oracle, or a score, whose thresholds come from held-out rows."""
     case = wanted.case
-    held_out, train = (lab.own_outputs(case.classifier, case.seed, name) for name in (HOLDOUT, TRAIN))
+    held_out, train = (work.own_outputs(case.classifier, case.seed, name) for name in (HOLDOUT, TRAIN))
     if wanted.method["kind"] == "fused":
-        folder = fused_step(lab, case.classifier, wanted.method["budget"], case.seed).folder
+        folder = fused_step(work, case.classifier, wanted.method["budget"], case.seed).folder
         return Judge.of(Oracle.load(folder), held_out.num_classes)
-    test = lab.own_outputs(case.classifier, case.seed, TEST)
+    test = work.own_outputs(case.classifier, case.seed, TEST)
     model = SCORES[score]().fit(fit_set_of(score, test, Resources(held_out, train)))
     return Judge.of(model, held_out.num_classes, held_out)
 
 
-def judged(lab: Lab, wanted: Wanted, folder: Path) -> Judged:
+def judged(work: Workspace, wanted: Wanted, folder: Path) -> Judged:
     """Return what a line's judge thinks of a set of images."""
-    case, judge = wanted.case, judge_of(lab, wanted, row_of(folder)["is"])
-    outputs = lab.outputs(case.classifier, case.seed, lab.place(case), wanted.method.get("budget", ""))
+    case, judge = wanted.case, judge_of(work, wanted, row_of(folder)["is"])
+    outputs = work.outputs(case.classifier, case.seed, work.place(case), wanted.method.get("budget", ""))
     handed_over = None if judge.oracle is None else judge.oracle.handed_over(outputs)
     scored, is_correct = confidences(folder)
     return Judged(judge, scored.confidence, is_correct, class_names(outputs.predictions, outputs.classes), handed_over)
 
 
-def gates(lab: Lab, scores: Scores, title: str) -> Iterator[tuple[str, Grid]]:
+def gates(work: Workspace, scores: Scores, title: str) -> Iterator[tuple[str, Grid]]:
     """Show what gates keep on halves of the test images, then what they warn of on all other sets of images."""
     rows: list[Row] = []
     shifted: list[Row] = []
     for (name, pair, seed), some in _by_line(scores).items():
-        found = {wanted.case.where: judged(lab, wanted, folder) for wanted, folder in some}
+        found = {wanted.case.where: judged(work, wanted, folder) for wanted, folder in some}
         promises = [(risk, ALL) for risk in RISKS] + [(MAX_RISK, PREDICTED), (MAX_RISK, BATCH)]
         about = {"line": name, "pair": pair, "seed": seed}
         rows += [{**about, **kept(found[TEST], risk, by)} for risk, by in promises]
         known, _ = next(halves(len(found[TEST])))
         gate = found[TEST].subset(known).gate(MAX_RISK)
-        new = np.flatnonzero(~np.isin(lab.drawn(len(found[TEST]), lab.preset.rows), known))
+        new = np.flatnonzero(~np.isin(work.drawn(len(found[TEST]), work.preset.rows), known))
         batches = {where: one.subset(new) for where, one in found.items() if where != TEST}
         shifted += [{**about, "where": where, **shifted_row(one, gate, MAX_RISK)} for where, one in batches.items()]
     yield "", kept_grid(rows, title)

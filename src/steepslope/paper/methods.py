@@ -1,4 +1,4 @@
-"""Where the confidences of a table's line come from: a score, or an oracle and how it is made.
+"""Where the confidences of a table's line come from: a score, or an oracle and how it is made; and its metrics.
 
 A new line is an entry in ``METHODS``, or stands in an experiment's own file: its ``kind``, one in ``KINDS``, and the
 settings of that.
@@ -12,18 +12,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import digest_of, read_json, staged_folder, write_json
 from steepslope.losses import LOSSES, PAPER_LOSSES, LossSettings, parameters_of
 from steepslope.metrics import aurc
+from steepslope.metrics.curves import rank_rows
+from steepslope.metrics.intervals import compare
+from steepslope.metrics.selective import RiskCoverage
 from steepslope.outputs import ClassifierOutputs
-from steepslope.paper.lab import AUXILIARY, HOLDOUT, TRAIN, Case, Lab
 from steepslope.paper.oracle_steps import features_step, fused_step, oracle_step
 from steepslope.paper.output_steps import output_steps
 from steepslope.paper.preset import Net, Pair
-from steepslope.paper.step import Step, frozen
-from steepslope.report.confidences import Resources, Scored, score_predictions
+from steepslope.paper.steps import Cost, Step, frozen, slug
+from steepslope.paper.tables import BEST, MCP
+from steepslope.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
+from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
+from steepslope.report.evaluation import nan_to_none, table_rows
 from steepslope.scores import SCORES, Score
 from steepslope.theory import focal_confidence
 
@@ -51,8 +57,8 @@ class Kind(NamedTuple):
     its setting ``line``, and has been scored before.
     """
 
-    needs: Callable[[Lab, Wanted], list[Step]]
-    scored: Callable[[Lab, Wanted], Scored] | None
+    needs: Callable[[Workspace, Wanted], list[Step]]
+    scored: Callable[[Workspace, Wanted], Scored] | None
     required: tuple[str, ...] = ()
     allowed: tuple[str, ...] | None = ()
     sees_images: bool = False
@@ -62,40 +68,40 @@ class Kind(NamedTuple):
     values: Callable[[], Mapping[str, Collection[str]]] = dict
 
 
-def _seen(lab: Lab, case: Case) -> ClassifierOutputs:
-    return lab.own_outputs(case.classifier, case.seed, lab.place(case))
+def _seen(work: Workspace, case: Case) -> ClassifierOutputs:
+    return work.own_outputs(case.classifier, case.seed, work.place(case))
 
 
-def _score_needs(lab: Lab, wanted: Wanted) -> list[Step]:
+def _score_needs(work: Workspace, wanted: Wanted) -> list[Step]:
     learns = SCORES[wanted.method["score"]].fits_on != "nothing"
-    return output_steps(lab, wanted.case, [wanted.case.where, *((HOLDOUT, TRAIN) if learns else ())])
+    return output_steps(work, wanted.case, [wanted.case.where, *((HOLDOUT, TRAIN) if learns else ())])
 
 
-def _by_score(lab: Lab, case: Case, score: str) -> Scored:
-    sets = {name: lab.own_outputs(case.classifier, case.seed, name)
+def _by_score(work: Workspace, case: Case, score: str) -> Scored:
+    sets = {name: work.own_outputs(case.classifier, case.seed, name)
             for name in (HOLDOUT, TRAIN) if SCORES[score].fits_on != "nothing"}  # fmt: skip
     resources = Resources(sets.get(HOLDOUT), sets.get(TRAIN))
-    return score_predictions([score], _seen(lab, case), resources)[-1]
+    return score_predictions([score], _seen(work, case), resources)[-1]
 
 
-def best_step(lab: Lab, case: Case) -> Step:
+def best_step(work: Workspace, case: Case) -> Step:
     """Return the step that finds a classifier's score of least AURC on held-out rows, whose arrays these have."""
-    folder = lab.folder("best", case.classifier, case.seed)
+    folder = work.folder("best", case.classifier, case.seed)
     about = f"find the best single score of {case.classifier} on held-out rows"
     run = partial(find_best, classifier=case.classifier, seed=case.seed)
-    return Step(folder, CHOSEN, about, run, tuple(output_steps(lab, case, [HOLDOUT, TRAIN])))
+    return Step(folder, CHOSEN, about, run, tuple(output_steps(work, case, [HOLDOUT, TRAIN])))
 
 
-def find_best(lab: Lab, classifier: str, seed: int) -> None:
+def find_best(work: Workspace, classifier: str, seed: int) -> None:
     """Find it by the mean AURC of both halves of the held-out rows; scores that learn on such see the other half."""
-    held_out, train = (lab.own_outputs(classifier, seed, name) for name in (HOLDOUT, TRAIN))
+    held_out, train = (work.own_outputs(classifier, seed, name) for name in (HOLDOUT, TRAIN))
     order = np.random.default_rng(seed).permutation(len(held_out))
     halves = [held_out.subset(np.sort(part)) for part in np.array_split(order, 2)]
     possible = {name: kind for name, kind in SCORES.items() if {*kind.arrays} <= {*held_out.arrays}}
     both = (halves[0], halves[1]), (halves[1], halves[0])
     risks = {name: float(np.mean([_risk(kind, known, new, train) for known, new in both]))
              for name, kind in possible.items()}  # fmt: skip
-    with staged_folder(lab.folder("best", classifier, seed), last=CHOSEN) as staging:
+    with staged_folder(work.folder("best", classifier, seed), last=CHOSEN) as staging:
         known = {name: risk for name, risk in risks.items() if math.isfinite(risk)}
         write_json(staging / CHOSEN, {"score": min(known, key=lambda name: known[name]), "aurc": known})
 
@@ -112,18 +118,18 @@ def _risk(kind: type[Score], known: ClassifierOutputs, new: ClassifierOutputs, t
     return aurc(fitted.confidence(new), new.is_correct)
 
 
-def _best_needs(lab: Lab, wanted: Wanted) -> list[Step]:
-    return [best_step(lab, wanted.case), *output_steps(lab, wanted.case, [wanted.case.where])]
+def _best_needs(work: Workspace, wanted: Wanted) -> list[Step]:
+    return [best_step(work, wanted.case), *output_steps(work, wanted.case, [wanted.case.where])]
 
 
-def _best_scored(lab: Lab, wanted: Wanted) -> Scored:
-    found = read_json(best_step(lab, wanted.case).folder / CHOSEN, "the choice of a score")
-    return _by_score(lab, wanted.case, found["score"])
+def _best_scored(work: Workspace, wanted: Wanted) -> Scored:
+    found = read_json(best_step(work, wanted.case).folder / CHOSEN, "the choice of a score")
+    return _by_score(work, wanted.case, found["score"])
 
 
-def _by_oracle(lab: Lab, case: Case, folder: Path, outputs: ClassifierOutputs) -> Scored:
-    backbones = [lab.spec(name, case.seed) for name in lab.preset.nets]
-    images = lambda _: lab.images(case.classifier, case.seed, lab.place(case))  # noqa: E731
+def _by_oracle(work: Workspace, case: Case, folder: Path, outputs: ClassifierOutputs) -> Scored:
+    backbones = [work.spec(name, case.seed) for name in work.preset.nets]
+    images = lambda _: work.images(case.classifier, case.seed, work.place(case))  # noqa: E731
     return score_predictions([str(folder)], outputs, Resources(open_images=images, backbones=backbones))[-1]
 
 
@@ -136,7 +142,7 @@ def kept_as(name: str, method: Method) -> str:
     return name if method == METHODS.get(name) else f"{name} {digest_of(method)[:8]}"
 
 
-def _image_step(lab: Lab, wanted: Wanted) -> Step:
+def _image_step(work: Workspace, wanted: Wanted) -> Step:
     stage = "stage" in wanted.method
     if stage:
         stages = [one["name"] for one in wanted.pair.training.get("stages", ())]
@@ -148,16 +154,16 @@ def _image_step(lab: Lab, wanted: Wanted) -> Step:
     name = kept_as(wanted.name, wanted.method)
     if stage:  # those of all stages are one
         name = f"in stages {digest_of(changes)[:8]}" if changes else "in stages"
-    return oracle_step(lab, wanted.pair, name, frozen(changes), wanted.case.seed)
+    return oracle_step(work, wanted.pair, name, frozen(changes), wanted.case.seed)
 
 
-def _image_needs(lab: Lab, wanted: Wanted) -> list[Step]:
-    return [_image_step(lab, wanted), *output_steps(lab, wanted.case, [wanted.case.where])]
+def _image_needs(work: Workspace, wanted: Wanted) -> list[Step]:
+    return [_image_step(work, wanted), *output_steps(work, wanted.case, [wanted.case.where])]
 
 
-def _image_scored(lab: Lab, wanted: Wanted) -> Scored:
-    folder = _image_step(lab, wanted).folder / wanted.method.get("stage", "")
-    return _by_oracle(lab, wanted.case, folder, _seen(lab, wanted.case))
+def _image_scored(work: Workspace, wanted: Wanted) -> Scored:
+    folder = _image_step(work, wanted).folder / wanted.method.get("stage", "")
+    return _by_oracle(work, wanted.case, folder, _seen(work, wanted.case))
 
 
 def inner(wanted: Wanted) -> Wanted:
@@ -180,30 +186,35 @@ def _cut(wanted: Wanted, found: Scored) -> Scored:
     return replace(found, confidence=found.confidence - np.log(sigmoid / (1 - sigmoid)))
 
 
-def _features_step(lab: Lab, wanted: Wanted) -> Step:
+def _features_step(work: Workspace, wanted: Wanted) -> Step:
     settings = {name: value for name, value in wanted.method.items() if name not in ("kind", "split")}
     split, case = wanted.method.get("split", TRAIN), wanted.case
     name = kept_as(wanted.name, wanted.method)
-    return features_step(lab, case.classifier, name, frozen({**lab.preset.features, **settings}), split, case.seed)
+    return features_step(work, case.classifier, name, frozen({**work.preset.features, **settings}), split, case.seed)
 
 
-def _fused_needs(lab: Lab, wanted: Wanted) -> list[Step]:
+def _features_scored(work: Workspace, wanted: Wanted) -> Scored:
+    return _by_oracle(work, wanted.case, _features_step(work, wanted).folder, _seen(work, wanted.case))
+
+
+def _fused_needs(work: Workspace, wanted: Wanted) -> list[Step]:
     budget, case = wanted.method["budget"], wanted.case
-    seen = output_steps(lab, case, [case.where], auxiliary=budget == AUXILIARY)
-    return [fused_step(lab, case.classifier, budget, case.seed), *seen]
+    seen = output_steps(work, case, [case.where], auxiliary=budget == AUXILIARY)
+    return [fused_step(work, case.classifier, budget, case.seed), *seen]
 
 
-def _fused_scored(lab: Lab, wanted: Wanted) -> Scored:
+def _fused_scored(work: Workspace, wanted: Wanted) -> Scored:
     case = wanted.case
-    folder = fused_step(lab, case.classifier, wanted.method["budget"], case.seed).folder
+    folder = fused_step(work, case.classifier, wanted.method["budget"], case.seed).folder
     return _by_oracle(
-        lab, case, folder, lab.outputs(case.classifier, case.seed, lab.place(case), wanted.method["budget"])
+        work, case, folder, work.outputs(case.classifier, case.seed, work.place(case), wanted.method["budget"])
     )
 
 
 KINDS: dict[str, Kind] = {
     "score": Kind(
-        _score_needs, lambda lab, wanted: _by_score(lab, wanted.case, wanted.method["score"]), ("score",), learns=False,
+        _score_needs, lambda work, wanted: _by_score(work, wanted.case, wanted.method["score"]), ("score",),
+        learns=False,
         lacks=lambda method, net: "no dropout" if method["score"] == DROPOUT and not net.passes else "",
         values=lambda: {"score": SCORES},
     ),
@@ -212,12 +223,12 @@ KINDS: dict[str, Kind] = {
         _image_needs, _image_scored, allowed=None, sees_images=True, values=lambda: {"loss": LOSSES}
     ),
     "cut": Kind(
-        lambda lab, wanted: [], None, ("line",), sees_images=True, changes=_cut,
+        lambda work, wanted: [], None, ("line",), sees_images=True, changes=_cut,
         values=lambda: {"line": [name for name, method in METHODS.items() if method["kind"] == "images"]},
     ),
     "features": Kind(
-        lambda lab, wanted: [_features_step(lab, wanted), *output_steps(lab, wanted.case, [wanted.case.where])],
-        lambda lab, wanted: _by_oracle(lab, wanted.case, _features_step(lab, wanted).folder, _seen(lab, wanted.case)),
+        lambda work, wanted: [_features_step(work, wanted), *output_steps(work, wanted.case, [wanted.case.where])],
+        _features_scored,
         allowed=None, values=lambda: {"split": (TRAIN, HOLDOUT), "loss": LOSSES},
     ),
     "fused": Kind(
@@ -267,3 +278,99 @@ def _require_settings(name: str, settings: Method, kind: Kind) -> None:
     for one, known in kind.values().items():
         if one in settings:
             require_known(f"{one} of line {name!r}:", settings[one], known)
+
+
+ROW, ARRAYS = "row.json", "confidence.npz"
+DIGITS = 5  # of numbers in rows: their intervals are wider by far
+
+
+def score_step(work: Workspace, wanted: Wanted) -> Step:
+    """Return the step that scores a line, after MCP and the best single score, with which it is compared."""
+    name, case, kind = wanted.name, wanted.case, KINDS[wanted.method["kind"]]
+    if not kind.sees_images:
+        shared = not (kind.learns or work.preset.nets[case.classifier].is_seeded)
+        case = Case(None, case.classifier, case.where, work.preset.seeds[0] if shared else case.seed)
+    wanted = wanted._replace(case=case)  # what it needs is shared as it is
+    folder = work.folder("scores", case.classifier, case.seed) / work.place(case) / (case.oracle or "")
+    about = f"score {name}{f' of {case.oracle}' if case.oracle else ''} on {case.classifier}, {case.where}"
+    changed = [] if kind.changes is None else [score_step(work, inner(wanted))]
+    needs = *kind.needs(work, wanted), *rivals(work, wanted), *changed
+    costs = (Cost(wanted.pair.oracle, case.where),) if kind.sees_images and not changed else ()
+    out = folder / slug(kept_as(name, wanted.method))
+    return Step(out, ROW, about, partial(score, wanted=wanted), needs, costs)
+
+
+def rivals(work: Workspace, wanted: Wanted) -> list[Step]:
+    """Return the scores that a line is compared with."""
+    names = {MCP: [], BEST: [MCP]}.get(wanted.name, [MCP, BEST])
+    return [score_step(work, wanted._replace(name=name, method=METHODS[name])) for name in names]
+
+
+def score(work: Workspace, wanted: Wanted) -> None:
+    """Keep the confidences of a line, and its row of metrics."""
+    case = wanted.case
+    outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
+    scored = _scored(work, wanted)
+    others = [confidences(step.folder)[0] for step in rivals(work, wanted)]
+    row = measured(replace(scored, name=wanted.name), others, outputs, case.seed, work.preset.resamples)
+    about = {"seed": case.seed, "oracle": case.oracle, "classifier": case.classifier, "where": case.where}
+    with staged_folder(score_step(work, wanted).folder, last=ROW) as staging:
+        np.savez_compressed(staging / ARRAYS, confidence=scored.confidence, is_correct=outputs.is_correct)
+        write_json(staging / ROW, {**about, "is": scored.name, "scale": scored.scale, **row})
+
+
+def _scored(work: Workspace, wanted: Wanted) -> Scored:
+    kind = KINDS[wanted.method["kind"]]
+    if kind.changes is not None:
+        return kind.changes(wanted, confidences(score_step(work, inner(wanted)).folder)[0])
+    assert kind.scored is not None
+    return kind.scored(work, wanted)
+
+
+def row_of(folder: Path) -> dict[str, Any]:
+    """Return the row of a line that was scored."""
+    return read_json(folder / ROW, "a row of an experiment")
+
+
+def confidences(folder: Path) -> tuple[Scored, NDArray[np.bool_]]:
+    """Return its confidences, and which predictions are correct."""
+    row = row_of(folder)
+    with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+        name = BASELINE if row["score"] == MCP else row["score"]
+        return Scored(name, row["loss"], arrays["confidence"], row["scale"]), arrays["is_correct"]
+
+
+def curve_of(folder: Path) -> RiskCoverage:
+    """Return its risk-coverage curve."""
+    scored, is_correct = confidences(folder)
+    return RiskCoverage.of(rank_rows(scored.confidence, is_correct).ranking())
+
+
+def measured(
+    scored: Scored, others: list[Scored], outputs: ClassifierOutputs, seed: int, resamples: int
+) -> dict[str, Any]:
+    """Return a line's metrics with intervals, its paired differences, and the paper's variants as ``paper_…``."""
+    own = replace(scored, name=BASELINE) if scored.name == MCP else scored
+    row = table_rows([*others[:1], own], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
+    against = [(own.confidence, one.confidence) for one in others[1:]]  # the best single score, if any
+    found = [compare(*both, outputs.is_correct, bootstrap=resamples, seed=seed) for both in against]
+    to_best = {name: one[name] for one in found for name in ("auc", "aurc")}
+    estimates = {
+        **row.metrics,
+        **{f"delta_{name}": one for name, one in (row.vs_mcp or {}).items()},
+        **{f"best_{name}": one for name, one in to_best.items()},
+    }
+    points = {**row.separability, **{f"paper_{name}": value for name, value in row.paper.items()}}
+    numbers = {**estimates, **{name: {"value": value} for name, value in points.items()}}
+    return {
+        "score": scored.name,
+        "loss": scored.loss,
+        "n": row.n,
+        **{name: _rounded(one) for name, one in numbers.items()},
+    }
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an estimate with few digits; what is undefined is null."""
+    known = nan_to_none({name: values[name] for name in ("value", "low", "high") if name in values})
+    return {name: value if value is None else round(value, DIGITS) for name, value in known.items()}

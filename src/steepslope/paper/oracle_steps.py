@@ -14,142 +14,142 @@ from steepslope.oracle import Oracle
 from steepslope.oracle.base import loss_of
 from steepslope.oracle.search import Search, search
 from steepslope.oracle.storage import CARD
-from steepslope.paper.lab import AUXILIARY, COPIES, HOLDOUT, TRAIN, Case, Lab
 from steepslope.paper.output_steps import net_steps, output_steps, rows_step
 from steepslope.paper.preset import Pair
-from steepslope.paper.step import Cost, Settings, Step, frozen, slug, told
+from steepslope.paper.steps import Cost, Settings, Step, frozen, slug, told
+from steepslope.paper.workspace import AUXILIARY, COPIES, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.shifts.pixels import device_at_hand
 
 SEARCH = "search.json"
 FROZEN = 1.0  # α⁺ while α⁻ is searched
 
 
-def settings_of(lab: Lab, pair: Pair, changes: Settings) -> dict[str, Any]:
+def settings_of(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any]:
     """Return all that decides an oracle but nets, data and seed: options of finetune."""
     roles = {"oracle": pair.oracle, **({"classifier": pair.classifier} if pair.is_live else {})}
     inputs = {
-        f"{role}_{key}": value for role, net in roles.items() for key, value in lab.preset.nets[net].input.items()
+        f"{role}_{key}": value for role, net in roles.items() for key, value in work.preset.nets[net].input.items()
     }
     settings = {**pair.training, **dict(changes), **inputs}
     return {name: value for name, value in settings.items() if name not in roles}
 
 
-def oracle_step(lab: Lab, pair: Pair, name: str, changes: Settings, seed: int) -> Step:
+def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed: int) -> Step:
     """Return the step that trains an oracle on images by a pair's settings, with changes; all stages are one."""
-    folder = lab.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
+    folder = work.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
-        loss_of(FinetuneRequest.of(**settings_of(lab, pair, changes), oracle=pair.oracle, outputs=pair.classifier))
+        loss_of(FinetuneRequest.of(**settings_of(work, pair, changes), oracle=pair.oracle, outputs=pair.classifier))
     stages = pair.training.get("stages", ())
-    if pair.is_live and (pair.fit_rows or lab.preset.nets[pair.classifier].probe):
+    if pair.is_live and (pair.fit_rows or work.preset.nets[pair.classifier].probe):
         raise SteepslopeError("expected neither fit_rows nor a probe where the classifier is run live", pair.title)
     live = f" ({pair.classifier} run live)" if pair.is_live else ""
-    about = f"train oracle {pair.title} {name}{live}: {told(settings_of(lab, pair, changes))}"
-    needs = net_steps(lab, pair.oracle, seed)
+    about = f"train oracle {pair.title} {name}{live}: {told(settings_of(work, pair, changes))}"
+    needs = net_steps(work, pair.oracle, seed)
     if pair.is_live:
-        needs += net_steps(lab, pair.classifier, seed)
+        needs += net_steps(work, pair.classifier, seed)
     else:
         held_out = [HOLDOUT] if pair.selects else []
-        needs += output_steps(lab, Case(None, pair.classifier, TRAIN, seed), held_out)
-        needs += [rows_step(lab, pair.classifier, pair.fit_rows, seed)]
+        needs += output_steps(work, Case(None, pair.classifier, TRAIN, seed), held_out)
+        needs += [rows_step(work, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
     run = partial(train_oracle, pair=pair, changes=changes, seed=seed, out=folder)
-    return Step(folder, last, about, run, tuple(needs), costs_of(lab, pair, changes))
+    return Step(folder, last, about, run, tuple(needs), costs_of(work, pair, changes))
 
 
-def costs_of(lab: Lab, pair: Pair, changes: Settings) -> tuple[Cost, ...]:
+def costs_of(work: Workspace, pair: Pair, changes: Settings) -> tuple[Cost, ...]:
     """Return what such an oracle costs; its backbone is run once where a stage trains the new layers alone.
 
     A live classifier is run as often as the images are augmented.
     """
     given = {"classifier": ""} if pair.is_live else {"outputs": "", "valid": ""}
-    recipes = FinetuneRequest.of(oracle="", **given, **settings_of(lab, pair, changes)).recipes.values()
+    recipes = FinetuneRequest.of(oracle="", **given, **settings_of(work, pair, changes)).recipes.values()
     times = sum(1 if one.features_stay else one.epochs for one in recipes)
     trained = sum(one.epochs for one in recipes if one.trainable == "all")
     oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)
     return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)
 
 
-def train_oracle(lab: Lab, pair: Pair, changes: Settings, seed: int, out: Path) -> None:
+def train_oracle(work: Workspace, pair: Pair, changes: Settings, seed: int, out: Path) -> None:
     """Train an oracle on images, or go on with its training."""
-    given = settings_of(lab, pair, changes)
-    given |= {"oracle": lab.spec(pair.oracle, seed), "data": str(lab.data), "seed": seed, "workers": lab.workers}
+    given = settings_of(work, pair, changes)
+    given |= {"oracle": work.spec(pair.oracle, seed), "data": str(work.data), "seed": seed, "workers": work.workers}
     if pair.is_live:
-        given["classifier"] = lab.spec(pair.classifier, seed)
+        given["classifier"] = work.spec(pair.classifier, seed)
     else:
-        given["outputs"] = str(rows_step(lab, pair.classifier, pair.fit_rows, seed).folder)
+        given["outputs"] = str(rows_step(work, pair.classifier, pair.fit_rows, seed).folder)
     if pair.selects and not pair.is_live:
-        given["valid"] = str(lab.extracted(pair.classifier, seed, HOLDOUT))
-    train_stages(FinetuneRequest.of(**given), out, lab.notice)
+        given["valid"] = str(work.extracted(pair.classifier, seed, HOLDOUT))
+    train_stages(FinetuneRequest.of(**given), out, work.notice)
 
 
-def features_step(lab: Lab, classifier: str, name: str, settings: Settings, split: str, seed: int) -> Step:
+def features_step(work: Workspace, classifier: str, name: str, settings: Settings, split: str, seed: int) -> Step:
     """Return the step that fits an oracle on the classifier's own features of a split."""
-    folder = lab.folder("on-features", classifier, seed) / slug(name)
+    folder = work.folder("on-features", classifier, seed) / slug(name)
     about = f"fit oracle on features of {classifier}, {split} rows, {name}: {told(dict(settings))}"
     with located(f"oracle on features of {classifier}, {name}"):
         Oracle(**dict(settings), seed=seed)
-    needs = output_steps(lab, Case(None, classifier, split, seed), [split])
+    needs = output_steps(work, Case(None, classifier, split, seed), [split])
     run = partial(fit_on_features, name=classifier, settings=settings, split=split, seed=seed, out=folder)
     return Step(folder, CARD, about, run, tuple(needs))
 
 
-def fit_on_features(lab: Lab, name: str, settings: Settings, split: str, seed: int, out: Path) -> None:
+def fit_on_features(work: Workspace, name: str, settings: Settings, split: str, seed: int, out: Path) -> None:
     """Fit an oracle on the features of a split."""
-    Oracle(**dict(settings), seed=seed).fit(lab.own_outputs(name, seed, split)).save(out)
+    Oracle(**dict(settings), seed=seed).fit(work.own_outputs(name, seed, split)).save(out)
 
 
-def fused_step(lab: Lab, classifier: str, budget: str, seed: int) -> Step:
+def fused_step(work: Workspace, classifier: str, budget: str, seed: int) -> Step:
     """Return the step that fits the fused oracle of a budget on held-out rows."""
-    ends = ("", COPIES) if lab.preset.copies else ("",)
+    ends = ("", COPIES) if work.preset.copies else ("",)
     splits = [f"{name}{end}" for name in (HOLDOUT, TRAIN) for end in ends]
-    needs = output_steps(lab, Case(None, classifier, TRAIN, seed), splits, auxiliary=budget == AUXILIARY)
-    copies = ", and an augmented copy of each" if lab.preset.copies else ""
+    needs = output_steps(work, Case(None, classifier, TRAIN, seed), splits, auxiliary=budget == AUXILIARY)
+    copies = ", and an augmented copy of each" if work.preset.copies else ""
     about = f"fit fused oracle of {classifier}, budget {budget}: on held-out rows{copies}"
     run = partial(fit_fused, name=classifier, budget=budget, seed=seed)
-    return Step(lab.folder("fused", classifier, seed) / budget, CARD, about, run, tuple(needs))
+    return Step(work.folder("fused", classifier, seed) / budget, CARD, about, run, tuple(needs))
 
 
-def fit_fused(lab: Lab, name: str, budget: str, seed: int) -> None:
+def fit_fused(work: Workspace, name: str, budget: str, seed: int) -> None:
     """Fit the fused oracle of a budget."""
-    held_out, known = (lab.to_fit(name, seed, split, budget) for split in (HOLDOUT, TRAIN))
-    Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(lab.folder("fused", name, seed) / budget)
+    held_out, known = (work.to_fit(name, seed, split, budget) for split in (HOLDOUT, TRAIN))
+    Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(work.folder("fused", name, seed) / budget)
 
 
-def sweep_step(lab: Lab, pair: Pair, seed: int) -> Step:
+def sweep_step(work: Workspace, pair: Pair, seed: int) -> Step:
     """Return the step that searches the slopes of steep slope in the paper's order: α⁻ with α⁺ frozen, then α⁺."""
-    sweep = lab.preset.sweep
+    sweep = work.preset.sweep
     for key in ("negatives", "positives", "criterion"):
         require_known("setting of the sweep, which lacks", key, sweep)
-    folder = lab.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
-    one = tried(lab, pair, FROZEN, FROZEN, seed)
+    folder = work.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
+    one = tried(work, pair, FROZEN, FROZEN, seed)
     count = len({*sweep["positives"]} - {FROZEN})  # beside those of α⁻, which are steps of their own
     costs = tuple(cost.many(count) for cost in one.costs)
-    first = [tried(lab, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
-    needs = *first, *output_steps(lab, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
+    first = [tried(work, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
+    needs = *first, *output_steps(work, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
     about = f"sweep steep slope of {pair.title} on held-out rows: {told(sweep)}"
     return Step(folder, SEARCH, about, partial(sweep_slopes, pair=pair, seed=seed), needs, costs)
 
 
-def tried(lab: Lab, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:
+def tried(work: Workspace, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:
     """Return the step that trains the oracle of two slopes."""
     changes = {"loss": "steep_slope", "alpha_pos": alpha_pos, "alpha_neg": alpha_neg}
-    return oracle_step(lab, pair, f"SS pos {alpha_pos:g} neg {alpha_neg:g}", frozen(changes), seed)
+    return oracle_step(work, pair, f"SS pos {alpha_pos:g} neg {alpha_neg:g}", frozen(changes), seed)
 
 
-def sweep_slopes(lab: Lab, pair: Pair, seed: int) -> None:
+def sweep_slopes(work: Workspace, pair: Pair, seed: int) -> None:
     """Train an oracle for each pair of slopes, and choose by held-out rows."""
-    outputs = lab.own_outputs(pair.classifier, seed, HOLDOUT)
-    images = lab.images(pair.classifier, seed, HOLDOUT)
+    outputs = work.own_outputs(pair.classifier, seed, HOLDOUT)
+    images = work.images(pair.classifier, seed, HOLDOUT)
     device = str(device_at_hand())
 
     def trust_logit_of(alpha_pos: float, alpha_neg: float) -> NDArray[Any]:
-        step = tried(lab, pair, alpha_pos, alpha_neg, seed)
+        step = tried(work, pair, alpha_pos, alpha_neg, seed)
         if not step.is_complete:
-            step.run(lab)
-        oracle = Oracle.load(step.folder, [lab.spec(pair.oracle, seed)])
-        return oracle.on(images, lab.workers, device).trust_logit(outputs)
+            step.run(work)
+        oracle = Oracle.load(step.folder, [work.spec(pair.oracle, seed)])
+        return oracle.on(images, work.workers, device).trust_logit(outputs)
 
-    chosen = {name: lab.preset.sweep[name] for name in ("negatives", "positives", "criterion")}
+    chosen = {name: work.preset.sweep[name] for name in ("negatives", "positives", "criterion")}
     found: Search = search(trust_logit_of, outputs.is_correct, alpha_pos=FROZEN, **chosen)
-    with staged_folder(sweep_step(lab, pair, seed).folder, last=SEARCH) as staging:
+    with staged_folder(sweep_step(work, pair, seed).folder, last=SEARCH) as staging:
         write_json(staging / SEARCH, found.as_json())

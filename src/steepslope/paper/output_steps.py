@@ -1,9 +1,4 @@
-"""The step that trains a small net as a classifier.
-
-The steps that shift the test images: a stylizer, and the shifted images on disk.
-
-The steps to a classifier's outputs: extraction, a linear probe, and the rows that oracles learn from.
-"""
+"""The steps to a classifier's outputs: nets are trained, images shifted, outputs extracted, probes fitted."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -29,8 +24,8 @@ from steepslope.files.weights import save_arrays
 from steepslope.numerics.linear import fit_standardised_softmax
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
-from steepslope.paper.lab import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Lab
-from steepslope.paper.step import Cost, Step, told
+from steepslope.paper.steps import Cost, Step, told
+from steepslope.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
 from steepslope.shifts.options import RecolorOptions, StylizerTraining
 from steepslope.shifts.recolor import Recoloring
 from steepslope.shifts.specs import parse_data
@@ -40,9 +35,9 @@ from steepslope.shifts.stylizer_training import train_stylizer
 from steepslope.shifts.writing import write_shifted
 
 
-def net_steps(lab: Lab, name: str, seed: int) -> list[Step]:
+def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
     """Return the steps before a net can be run as a backbone: none where its weights are there."""
-    settings = lab.preset.nets[name].train
+    settings = work.preset.nets[name].train
     if not settings:
         return []
     known = {"net", "holdout", "split_seed", *(one.name for one in fields(ClassifierTraining) if one.name != "seed")}
@@ -52,26 +47,26 @@ def net_steps(lab: Lab, name: str, seed: int) -> list[Step]:
         epochs = recipe_for(settings.get("net", ""), epochs=settings.get("epochs")).epochs
     cost = Cost(name, TRAIN, epochs, trained=epochs)
     about = f"train classifier {name}: {told(settings)}"
-    return [Step(lab.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), costs=(cost,))]
+    return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), costs=(cost,))]
 
 
-def train_net(lab: Lab, name: str, seed: int) -> None:
+def train_net(work: Workspace, name: str, seed: int) -> None:
     """Train it."""
-    settings, out = dict(lab.preset.nets[name].train), lab.folder("nets", name, seed)
+    settings, out = dict(work.preset.nets[name].train), work.folder("nets", name, seed)
     net, holdout, split_seed = (settings.pop(key, default) for key, default in
                                 (("net", ""), ("holdout", None), ("split_seed", SPLIT_SEED)))  # fmt: skip
     recipe = recipe_for(net, **settings, seed=seed)
-    _, accuracy = train_classifier(net, lab.preset.data, out, recipe, holdout, split_seed, replace=False)
-    lab.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
+    _, accuracy = train_classifier(net, work.preset.data, out, recipe, holdout, split_seed, replace=False)
+    work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
 
 
 CONTENT = 2_000  # training images that a stylizer is trained on
 PHOTOGRAPHS = ("china", "flower")  # those that come with scikit-learn
 
 
-def shift_steps(lab: Lab, case: Case) -> list[Step]:
+def shift_steps(work: Workspace, case: Case) -> list[Step]:
     """Return the step that makes the images of a case; none for splits and their copies."""
-    where, preset = case.where, lab.preset
+    where, preset = case.where, work.preset
     if where.removesuffix(COPIES) in SPLITS:
         return []
     attacks = where == ADVERSARIAL
@@ -82,44 +77,44 @@ def shift_steps(lab: Lab, case: Case) -> list[Step]:
     rows = f"{preset.rows:,} of the" if preset.rows else "all"
     about = f"shift {rows} test images: {where}{f' against {name}' if attacks else ''} {told(settings)}".rstrip()
     if not attacks and where != STYLIZED:
-        _in_words(lab, where).look()  # whether what it needs is installed
-    needs = [*net_steps(lab, name, seed), *([stylizer_step(lab)] if where == STYLIZED else [])]
+        _in_words(work, where).look()  # whether what it needs is installed
+    needs = [*net_steps(work, name, seed), *([stylizer_step(work)] if where == STYLIZED else [])]
     steps = int(settings.get("steps", RecolorOptions().steps))
     costs = (Cost(name, where, steps, trained=steps),) if attacks else ()
-    run = partial(write_shift, where=where, name=name, seed=seed, place=lab.place(case))
-    return [Step(lab.shifted(lab.place(case)), SHIFT_CARD, about, run, tuple(needs), costs)]
+    run = partial(write_shift, where=where, name=name, seed=seed, place=work.place(case))
+    return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs), costs)]
 
 
-def write_shift(lab: Lab, where: str, name: str, seed: int, place: str) -> None:
+def write_shift(work: Workspace, where: str, name: str, seed: int, place: str) -> None:
     """Shift test images, against a classifier where they are attacked."""
-    test = lab.sets(name, seed)[TEST]
+    test = work.sets(name, seed)[TEST]
     assert isinstance(test, Divisible)
-    some = test.subset(lab.drawn(len(test), lab.preset.rows))
+    some = test.subset(work.drawn(len(test), work.preset.rows))
     write_shifted(
-        Shifted(some, _shift(lab, where, name, seed)), f"{lab.data}:{TEST}", lab.shifted(place), notice=lab.notice
+        Shifted(some, _shift(work, where, name, seed)), f"{work.data}:{TEST}", work.shifted(place), notice=work.notice
     )
 
 
-def _shift(lab: Lab, where: str, name: str, seed: int) -> Shift:
-    preset = lab.preset
+def _shift(work: Workspace, where: str, name: str, seed: int) -> Shift:
+    preset = work.preset
     if where == ADVERSARIAL:
-        return Recoloring(lab.net(name, seed), RecolorOptions(**preset.recolor))
+        return Recoloring(work.net(name, seed), RecolorOptions(**preset.recolor))
     if where == STYLIZED:
-        stylizer = str(stylizer_step(lab).folder)
-        return StylizeSpec(stylizer, styles_of(lab), side=preset.side, crop=preset.crop).look().load()
-    return _in_words(lab, where).load()
+        stylizer = str(stylizer_step(work).folder)
+        return StylizeSpec(stylizer, styles_of(work), side=preset.side, crop=preset.crop).look().load()
+    return _in_words(work, where).load()
 
 
-def _in_words(lab: Lab, where: str) -> ShiftSpec:
+def _in_words(work: Workspace, where: str) -> ShiftSpec:
     """Return a shift that is named by its spec, such as corrupt:fog:5."""
-    crop = f"?crop={lab.preset.crop}" if lab.preset.crop else ""
+    crop = f"?crop={work.preset.crop}" if work.preset.crop else ""
     return parse_data(f"{where}{crop}/digits").shifts[0]  # the data play no part
 
 
-def stylizer_step(lab: Lab) -> Step:
+def stylizer_step(work: Workspace) -> Step:
     """Return the step that trains a stylizer, or the one that has made what is given."""
-    preset = lab.preset
-    folder = Path(preset.trained_stylizer or lab.work / "stylizer")
+    preset = work.preset
+    folder = Path(preset.trained_stylizer or work.root / "stylizer")
     if preset.trained_stylizer and not (folder / STYLIZER_CARD).exists():
         raise SteepslopeError(f"expected the folder of a stylizer with {STYLIZER_CARD}, found none", folder)
     if preset.styles:
@@ -127,99 +122,99 @@ def stylizer_step(lab: Lab) -> Step:
     about = f"train a stylizer, styles {preset.styles or 'two photographs'}: {told(preset.stylizer)}"
     require_known("net of the stylizer:", preset.stylizer.get("net"), preset.nets)
     names = dict.fromkeys([preset.pairs[0].classifier, preset.stylizer["net"]])
-    needs = [step for name in names for step in net_steps(lab, name, preset.seeds[0])]
+    needs = [step for name in names for step in net_steps(work, name, preset.seeds[0])]
     return Step(folder, STYLIZER_CARD, about, train, tuple(needs))
 
 
-def train(lab: Lab) -> None:
+def train(work: Workspace) -> None:
     """Train a stylizer on training images, in the styles of a folder, or of scikit-learn's two photographs."""
-    settings, preset = dict(lab.preset.stylizer), lab.preset
-    backbone = lab.net(settings.pop("net"), preset.seeds[0])
-    images = lab.sets(preset.pairs[0].classifier, preset.seeds[0])[TRAIN]
+    settings, preset = dict(work.preset.stylizer), work.preset
+    backbone = work.net(settings.pop("net"), preset.seeds[0])
+    images = work.sets(preset.pairs[0].classifier, preset.seeds[0])[TRAIN]
     assert isinstance(images, Divisible)
-    content = images.subset(lab.drawn(len(images), min(CONTENT, len(images))))
-    styles = parse_dataset(style_data(styles_of(lab))).open()
-    train_stylizer(backbone, content, styles, stylizer_step(lab).folder, StylizerTraining(**settings), lab.notice)
+    content = images.subset(work.drawn(len(images), min(CONTENT, len(images))))
+    styles = parse_dataset(style_data(styles_of(work))).open()
+    train_stylizer(backbone, content, styles, stylizer_step(work).folder, StylizerTraining(**settings), work.notice)
 
 
-def styles_of(lab: Lab) -> str:
+def styles_of(work: Workspace) -> str:
     """Return the folder of styles, after writing the photographs to one where none is given."""
-    folder, last = lab.work / "styles", f"{PHOTOGRAPHS[-1]}.png"
-    if lab.preset.styles is None and not (folder / last).exists():
+    folder, last = work.root / "styles", f"{PHOTOGRAPHS[-1]}.png"
+    if work.preset.styles is None and not (folder / last).exists():
         with staged_folder(folder, last=last) as staging:
             for name in PHOTOGRAPHS:
                 Image.fromarray(sklearn.datasets.load_sample_image(f"{name}.jpg")).save(staging / f"{name}.png")
-    return lab.preset.styles or str(folder)
+    return work.preset.styles or str(folder)
 
 
 PROBED = 0.8  # of the training rows
 PENALTY = 1e-3
 
 
-def output_steps(lab: Lab, case: Case, wheres: Sequence[str], auxiliary: bool = False) -> list[Step]:
+def output_steps(work: Workspace, case: Case, wheres: Sequence[str], auxiliary: bool = False) -> list[Step]:
     """Return the steps to a classifier's outputs on some sets of images, with those of its auxiliary net if wanted."""
-    own = lab.preset.nets[case.classifier]
+    own = work.preset.nets[case.classifier]
     names = [case.classifier, *([own.auxiliary] if auxiliary and own.auxiliary else [])]
-    steps = [extract_step(lab, name, replace(case, where=where)) for where in wheres for name in names]
-    return [*([probe_step(lab, case.classifier, case.seed)] if own.probe else []), *steps]
+    steps = [extract_step(work, name, replace(case, where=where)) for where in wheres for name in names]
+    return [*([probe_step(work, case.classifier, case.seed)] if own.probe else []), *steps]
 
 
-def extract_step(lab: Lab, name: str, case: Case) -> Step:
+def extract_step(work: Workspace, name: str, case: Case) -> Step:
     """Return the step that runs a net over the images of a case; seeds share what does not depend on them."""
-    net, preset, where = lab.preset.nets[name], lab.preset, case.where
+    net, preset, where = work.preset.nets[name], work.preset, case.where
     seed = case.seed if net.train else preset.seeds[0]
     images = case if where == ADVERSARIAL else Case(None, "", where, seed)
     learns = where == TRAIN or where.endswith(COPIES)  # passes with dropout are of images that are judged
     passes = 0 if learns else net.passes
     about = f"extract {name} on {where}{f', {passes} passes with dropout' if passes else ''}: "
-    place = lab.place(images)
+    place = work.place(images)
     run = partial(extract_images, name=name, seed=seed, place=place, passes=passes)
-    needs = *net_steps(lab, name, seed), *shift_steps(lab, images)
+    needs = *net_steps(work, name, seed), *shift_steps(work, images)
     costs = (Cost(name, where, 1 + passes),)
-    return Step(lab.extracted(name, seed, place), MANIFEST, about + told(net.input or {"input": "its own"}), run,
+    return Step(work.extracted(name, seed, place), MANIFEST, about + told(net.input or {"input": "its own"}), run,
                 needs, costs)  # fmt: skip
 
 
-def extract_images(lab: Lab, name: str, seed: int, place: str, passes: int) -> None:
+def extract_images(work: Workspace, name: str, seed: int, place: str, passes: int) -> None:
     """Run a net over a set of images, and keep its outputs."""
-    net, out, images = lab.preset.nets[name], lab.extracted(name, seed, place), lab.images(name, seed, place)
+    net, out, images = (work.preset.nets[name], work.extracted(name, seed, place), work.images(name, seed, place))
     evidence = ("features", "noise", *(["dropout"] if passes else []))
     options = ExtractionOptions(
-        evidence=evidence, passes=passes or 2, batch_size=net.batch_size, features=net.features, workers=lab.workers
+        evidence=evidence, passes=passes or 2, batch_size=net.batch_size, features=net.features, workers=work.workers
     )
-    is_backbone = lab.preset.is_backbone(name)
+    is_backbone = work.preset.is_backbone(name)
     data = Unlabelled(images, np.arange(len(images))) if is_backbone else images
     describe = summary_of_features if is_backbone else summary
-    extract(lab.net(name, seed), {out: (place, data)}, options, describe, lab.notice)
+    extract(work.net(name, seed), {out: (place, data)}, options, describe, work.notice)
 
 
-def probe_step(lab: Lab, name: str, seed: int) -> Step:
+def probe_step(work: Workspace, name: str, seed: int) -> Step:
     """Return the step that fits a linear classifier on the features of a frozen net."""
     about = f"fit a linear probe on {name}: {PROBED:.0%} of the training rows, L2 penalty {PENALTY:g}"
-    needs = (extract_step(lab, name, Case(None, "", TRAIN, seed)),)
-    return Step(lab.folder("nets", name, seed), PROBE, about, partial(fit_probe, name=name, seed=seed), needs)
+    needs = (extract_step(work, name, Case(None, "", TRAIN, seed)),)
+    return Step(work.folder("nets", name, seed), PROBE, about, partial(fit_probe, name=name, seed=seed), needs)
 
 
-def fit_probe(lab: Lab, name: str, seed: int) -> None:
+def fit_probe(work: Workspace, name: str, seed: int) -> None:
     """Fit a linear classifier to the first rows of a permutation that the seed draws."""
-    outputs, images = ClassifierOutputs.load(lab.extracted(name, seed, TRAIN)), lab.images(name, seed, TRAIN)
-    rows, labels = lab.fit_rows(name, seed, round(PROBED * len(outputs))), np.asarray(images.labels)
+    outputs, images = (ClassifierOutputs.load(work.extracted(name, seed, TRAIN)), work.images(name, seed, TRAIN))
+    rows, labels = work.fit_rows(name, seed, round(PROBED * len(outputs))), np.asarray(images.labels)
     features = np.asarray(outputs.require_features()[rows], dtype=np.float32)
     count = len(images.classes or ()) or int(labels.max()) + 1
     weights, bias = fit_standardised_softmax(features, labels[rows], count, PENALTY)
-    with staged_folder(lab.folder("nets", name, seed), last=PROBE) as staging:
+    with staged_folder(work.folder("nets", name, seed), last=PROBE) as staging:
         save_arrays({"weights": weights, "bias": bias.astype(np.float32)}, staging / PROBE)
 
 
-def rows_step(lab: Lab, classifier: str, count: int | None, seed: int) -> Step:
+def rows_step(work: Workspace, classifier: str, count: int | None, seed: int) -> Step:
     """Return the step that writes the outputs of the rows that a pair's oracles are trained on."""
     about = f"draw {'all' if count is None else f'{count:,}'} of the training rows of {classifier}"
-    needs = output_steps(lab, Case(None, classifier, TRAIN, seed), [TRAIN])
-    folder = lab.folder("fit-rows", classifier, seed) / str(count or "all")
+    needs = output_steps(work, Case(None, classifier, TRAIN, seed), [TRAIN])
+    folder = work.folder("fit-rows", classifier, seed) / str(count or "all")
     return Step(folder, MANIFEST, about, partial(write_rows, name=classifier, count=count, seed=seed), tuple(needs))
 
 
-def write_rows(lab: Lab, name: str, count: int | None, seed: int) -> None:
+def write_rows(work: Workspace, name: str, count: int | None, seed: int) -> None:
     """Write the outputs of some training rows, without features, which oracles on images do not see."""
-    some = lab.own_outputs(name, seed, TRAIN).subset(lab.fit_rows(name, seed, count))
-    some.changed(features=None).save(lab.folder("fit-rows", name, seed) / str(count or "all"))
+    some = work.own_outputs(name, seed, TRAIN).subset(work.fit_rows(name, seed, count))
+    some.changed(features=None).save(work.folder("fit-rows", name, seed) / str(count or "all"))

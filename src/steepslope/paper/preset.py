@@ -1,6 +1,12 @@
-"""On what an experiment runs: data, nets, pairs of oracle and classifier, seeds; a YAML file in ``presets/`` each."""
+"""On what an experiment runs: data, nets, pairs of oracle and classifier, seeds; a YAML file in ``presets/`` each.
 
-from collections.abc import Mapping
+A training is a YAML file in ``trainings/``, whose comments name the source of each number. Those for
+``train-classifier`` end in ``-classifier``. All others are for ``finetune`` and ``plan``, and are named after the data,
+or after the data, the oracle and the classifier: ``imagenet-vit-resnet``. The command line takes the file of
+``--preset NAME`` as a config.
+"""
+
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,10 +16,10 @@ import yaml
 
 from steepslope.checks import SEED, Check, choice, each, optional, require_all, whole
 from steepslope.errors import SteepslopeError, explained, located, require_known
-from steepslope.paper.trainings import preset as training_preset
 from steepslope.paper.yaml_files import built, read_yaml, set_at
 
 FOLDER = Path(__file__).parent / "presets"
+TRAININGS = Path(__file__).parent / "trainings"
 INPUT = ("size", "mean", "std", "resize")
 GROUPS = ("pairs", "recipe")
 NET_CHECKS: dict[str, Check] = {
@@ -226,8 +232,59 @@ def _with_trainings(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_training(content: Any, key: str) -> Any:
-    """Return an entry with the settings of a preset of ``steepslope.paper.trainings`` in place of its name."""
+    """Return an entry with the settings of a preset of ``steepslope.paper.preset`` in place of its name."""
     if not isinstance(content, Mapping) or not content.get(key):
         return content
     value = content[key]
-    return {**content, key: training_preset(value) if isinstance(value, str) else deepcopy(value)}
+    return {**content, key: training_settings(value) if isinstance(value, str) else deepcopy(value)}
+
+
+IMAGES = {"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000, "imagenet": 1_281_167}  # training images
+
+
+def training_file(name: str) -> Path:
+    """Return the file of a preset.
+
+    Raises
+    ------
+    SteepslopeError
+        If there is none of that name.
+    """
+    known = _files()
+    require_known("preset", name, known)
+    return known[name]
+
+
+def training_settings(name: str) -> dict[str, Any]:
+    """Return the settings of a preset.
+
+    >>> training_settings("mnist-classifier")["optimizer"]
+    'sgd'
+    """
+    settings: dict[str, Any] = yaml.safe_load(training_file(name).read_text(encoding="utf-8"))
+    return settings
+
+
+def training_images(name: str) -> int | None:
+    """Return how many images a preset trains on: those of its data, less those that its classifier holds out.
+
+    >>> training_images("mnist"), training_images("imagenet-vit-vit")
+    (54000, 1281167)
+    """
+    known = _files()
+    require_known("preset", name, known)
+    data = next((one for one in IMAGES if name == one or name.startswith(f"{one}-")), None)
+    if data is None:
+        return None
+    classifier = f"{data}-classifier"
+    return IMAGES[data] - (int(training_settings(classifier)["holdout"]) if classifier in known else 0)
+
+
+def trainings_of(options: Iterable[str]) -> list[str]:
+    """Return the names of the presets that set nothing but these options."""
+    known = set(options)
+    return [name for name in sorted(_files()) if set(training_settings(name)) <= known]
+
+
+def _files() -> dict[str, Path]:
+    return {path.stem: path for path in TRAININGS.glob("*.yaml")}

@@ -1,9 +1,7 @@
-"""A table as LaTeX for a paper, and as comma-separated values for other programs.
+"""A folder of tables and figures: Markdown, LaTeX, CSV, PNG and SVG, the rows behind them, and one page with all.
 
 In a cell, a title or a note, ``**text**`` is bold. A row whose first cell is bold and whose other cells are empty is
 the heading of the rows below it.
-
-A folder of tables and figures: Markdown, LaTeX, CSV, PNG and SVG, the rows behind them, and one page with all.
 """
 
 import csv

@@ -1,4 +1,7 @@
-"""What an experiment shows of its scores: tables as grids, and figures. A new view is a function and an entry."""
+"""What an experiment shows: tables and figures. A new view is a function and an entry in ``VIEWS``.
+
+What an experiment needs for its views is checked before hours of work, not after.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,21 +11,39 @@ from pathlib import Path
 
 import numpy as np
 
+from steepslope.checks import Check, require
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.folders import read_json
+from steepslope.losses import parameters_of
 from steepslope.oracle.search import Search, Trial
-from steepslope.paper.columns import COLUMNS, MCP, Row, cell, column, grouped, interval_cell, mean_cell
-from steepslope.paper.experiment import BEST, Experiment, experiment_names
-from steepslope.paper.figures import SweepPanel, loss_graphs, risk_coverage_grid, sweep as drawn_sweep
+from steepslope.paper.experiment import Experiment, experiment_names, sweeps_of, wanted_of
+from steepslope.paper.figures import (
+    OutcomePanel,
+    SweepPanel,
+    loss_graphs,
+    outcomes,
+    risk_coverage_grid,
+    sweep as drawn_sweep,
+)
 from steepslope.paper.gate_views import gates as of_gates
-from steepslope.paper.lab import TEST, Case, Lab, title_of
-from steepslope.paper.methods import KINDS, Wanted
+from steepslope.paper.methods import KINDS, Wanted, confidences, curve_of, row_of, score_step
 from steepslope.paper.oracle_steps import SEARCH
-from steepslope.paper.outcomes import OutcomePanel, outcomes
-from steepslope.paper.plan import sweeps_of, wanted_of
-from steepslope.paper.preset import Pair
-from steepslope.paper.published import comparison
+from steepslope.paper.preset import Pair, Preset
 from steepslope.paper.results import Drawing, write_page, write_results
-from steepslope.paper.score import confidences, curve_of, row_of, score_step
+from steepslope.paper.tables import (
+    BEST,
+    COLUMNS,
+    MCP,
+    Row,
+    cell,
+    column,
+    comparison,
+    grouped,
+    interval_cell,
+    mean_cell,
+    published,
+)
+from steepslope.paper.workspace import TEST, Case, Workspace, title_of
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 
 OURS = " *"  # after the name of a line that the paper's table does not have
@@ -37,12 +58,12 @@ class Findings:
     """An experiment whose steps are done."""
 
     experiment: Experiment
-    lab: Lab
+    work: Workspace
 
     @cached_property
     def scores(self) -> list[tuple[Wanted, Path]]:
         """The lines, for each pair, set of images and seed, and the folders of their confidences."""
-        return [(one, score_step(self.lab, one).folder) for one in wanted_of(self.experiment, self.lab)]
+        return [(one, score_step(self.work, one).folder) for one in wanted_of(self.experiment, self.work)]
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -51,13 +72,13 @@ class Findings:
 
     def first_seed(self, pair: Pair, where: str) -> dict[str, Path]:
         """Return the folders of the first seed's confidences, by line."""
-        case = Case(pair.oracle, pair.classifier, where, self.lab.preset.seeds[0])
+        case = Case(pair.oracle, pair.classifier, where, self.work.preset.seeds[0])
         return {one.name: folder for one, folder in self.scores if (one.pair, one.case) == (pair, case)}
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs of the experiment."""
-        return self.lab.preset.group(self.experiment.pairs) if self.experiment.lines else ()
+        return self.work.preset.group(self.experiment.pairs) if self.experiment.lines else ()
 
     def title(self, line: str) -> str:
         """Return the name of a line, marked where it is not the paper's."""
@@ -66,7 +87,7 @@ class Findings:
     @property
     def note(self) -> str:
         """What is to be known of all tables of the experiment."""
-        seeds = self.lab.preset.seeds
+        seeds = self.work.preset.seeds
         over = f"mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else f"of seed {seeds[0]}"
         has_differences = any(name.startswith(("delta_", "best_")) for name in self.experiment.columns)
         return _joined(
@@ -77,13 +98,13 @@ class Findings:
 
     def figure_note(self, names: Collection[str]) -> str:
         """Return what is to be known of a figure of some lines, which is of the first seed."""
-        first, *others = self.lab.preset.seeds
+        first, *others = self.work.preset.seeds
         which = f"Of seed {first}, the first of {len(others) + 1}." if others else f"Of seed {first}."
         return _joined(which, *self._remarks("figure", names))
 
     def _remarks(self, what: str, names: Collection[str]) -> list[str]:
         """Return what is to be known of a table or figure because of its lines, its experiment and its preset."""
-        preset, experiment = self.lab.preset, self.experiment
+        preset, experiment = self.work.preset, self.experiment
         lacking = {f"{name} of {pair.classifier}, which has {reason}"
                    for pair in self.pairs for name, method in experiment.lines.items() if name in names
                    if (reason := KINDS[method["kind"]].lacks(method, preset.nets[pair.classifier]))}  # fmt: skip
@@ -206,7 +227,7 @@ def losses(found: Findings) -> Shown:
 
 def sweep(found: Findings) -> Shown:
     """Show loss, TPR and TNR on held-out rows against α⁻, then against α⁺ at the α⁻ that the first seed chose."""
-    files = [step.folder / SEARCH for step in sweeps_of(found.experiment, found.lab)]
+    files = [step.folder / SEARCH for step in sweeps_of(found.experiment, found.work)]
     searches = [Search.of_json(read_json(file, "a search of slopes"), file) for file in files]
     first = searches[0]
     alike = [one for one in searches if one.alpha_neg == first.alpha_neg]
@@ -232,7 +253,7 @@ def _sweep_panels(
 
 def _sweep_note(found: Findings, count: int, alike: int) -> str:
     """Return what a sweep of so many seeds shows, of which so many chose the α⁻ of the first."""
-    preset, (pair,) = found.lab.preset, found.lab.preset.group(found.experiment.pairs)
+    preset, (pair,) = found.work.preset, found.work.preset.group(found.experiment.pairs)
     first = preset.seeds[0]
     if count == 1:
         of, choice = f"Of seed {first}", "the dashed line is its choice"
@@ -245,7 +266,7 @@ def _sweep_note(found: Findings, count: int, alike: int) -> str:
 
 def gates(found: Findings) -> Shown:
     """Show what gates promise, keep and warn of."""
-    yield from of_gates(found.lab, found.scores, found.experiment.title)
+    yield from of_gates(found.work, found.scores, found.experiment.title)
 
 
 VIEWS: dict[str, Callable[[Findings], Shown]] = {
@@ -265,7 +286,7 @@ def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
     With ``compare`` there is also a table of its numbers beside the paper's, where the paper prints such; if no number
     can be compared, a table without rows, which is not written, says so in its title.
     """
-    experiment, preset = found.experiment, found.lab.preset
+    experiment, preset = found.experiment, found.work.preset
     shown = {f"{experiment.name}{end}": one for view in experiment.views for end, one in VIEWS[view](found)}
     compared = _compared(found) if compare and experiment.published is not None else []
     shown |= {f"{experiment.name}-compared": grid for grid in compared if grid.rows}
@@ -278,7 +299,7 @@ def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
 
 def _compared(found: Findings) -> list[Grid]:
     """Return the table of our numbers beside the paper's, or one without rows that says that there is nothing."""
-    experiment, preset = found.experiment, found.lab.preset
+    experiment, preset = found.experiment, found.work.preset
     assert experiment.published is not None
     rows = [{**row, "where": of_the_paper(row["where"])} for row in found.rows]
     data = "" if preset.is_paper_data else preset.name
@@ -300,3 +321,84 @@ def _kept(row: Row, columns: Sequence[str]) -> Row:
     """Return what a file of rows keeps of one: what it is of, the accuracy, the areas, and what tables show."""
     names = ("score", "is", "seed", "oracle", "classifier", "where", "loss", "n", "accuracy", "auc", "aurc")
     return {name: row[name] for name in dict.fromkeys((*names, "delta_auc", "best_auc", *columns)) if name in row}
+
+
+GATED = ("score", "best", "fused")  # kinds of lines that can have a gate
+OF_ONE_PAIR = ("matrix", "sweep", "gates")  # views whose tables and figures have no room for several
+SWEPT = ("negatives", "positives", "criterion")  # what a preset's sweep needs
+SLOPE = parameters_of("steep_slope")["alpha_pos"][1]
+SETTINGS: dict[str, dict[str, Check]] = {
+    "losses": {
+        "alphas": Check(
+            f"a list of pairs, each {SLOPE.expected}",
+            lambda value: (
+                isinstance(value, list)
+                and all(isinstance(one, list) and len(one) == 2 and all(map(SLOPE.allows, one)) for one in value)
+            ),
+        ),
+        "gamma": parameters_of("focal")["gamma"][1],
+    },
+    "histograms": {
+        "lines": Check("a list of at least one line", lambda value: isinstance(value, list) and len(value) > 0)
+    },
+}  # by view, what may stand in an experiment's settings
+
+
+def require_possible(experiment: Experiment, preset: Preset | None = None) -> None:
+    """Raise unless all that an experiment is to show is known: before hours of work, not after.
+
+    What depends on where it runs, such as the number of pairs, is looked at if there is a preset.
+
+    Raises
+    ------
+    SteepslopeError
+        If a view, column, setting or table of the paper is unknown, or a view lacks what it needs.
+    """
+    with located(experiment.name):
+        for view in experiment.views:
+            require_known("view", view, VIEWS)
+        for name in experiment.columns:
+            column(name)
+        if "matrix" in experiment.views and not (experiment.columns and MCP in experiment.lines):
+            raise SteepslopeError(f"expected a column and the line {MCP} for the view matrix", "columns")
+        _require_settings(experiment)
+        if "gates" in experiment.views:
+            _require_gates(experiment)
+        if experiment.published is not None:
+            published(experiment.published)
+        if preset is not None:
+            _require_preset(experiment, preset)
+
+
+def _require_settings(experiment: Experiment) -> None:
+    """Raise unless each setting is one of a view, with a value that it may have."""
+    known = {name: check for view in experiment.views for name, check in SETTINGS.get(view, {}).items()}
+    for name, value in experiment.settings.items():
+        require_known(f"setting of the view {', '.join(experiment.views)}:", name, known)
+        require(name, value, known[name])
+    if "histograms" in experiment.views:
+        for name in experiment.settings.get("lines", ()):
+            require_known("line of the view histograms:", name, experiment.lines)
+
+
+def _require_gates(experiment: Experiment) -> None:
+    """Raise unless there are clean images, of which promises are made, and lines that can have a gate."""
+    if TEST not in experiment.where:
+        raise SteepslopeError(f"expected {TEST} among the sets of images for the view gates", "where")
+    for name, method in experiment.lines.items():
+        if method["kind"] not in GATED:
+            raise SteepslopeError(
+                f"expected a line of kind {', '.join(GATED)} for the view gates, found {method['kind']}", name
+            )
+
+
+def _require_preset(experiment: Experiment, preset: Preset) -> None:
+    """Raise unless the preset has what the views need: one pair for some, and what is swept."""
+    for view in experiment.views:
+        pairs = preset.group(experiment.pairs) if view in OF_ONE_PAIR else ()
+        if len(pairs) > 1:
+            found = ", ".join(pair.title for pair in pairs)
+            raise SteepslopeError(f"expected one pair for the view {view}, found {found}", f"pairs: {experiment.pairs}")
+    for name in SWEPT if "sweep" in experiment.views else ():
+        if name not in preset.sweep:
+            raise SteepslopeError(f"expected {name} for the view sweep, found none", f"preset {preset.name}: sweep")

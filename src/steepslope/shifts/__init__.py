@@ -1,10 +1,9 @@
 """Shifted images: what a classifier meets when the domain changes, as the paper's Table 3 and Table A1 have it.
 
-A shift turns a data set into another of the same rows, labels and ids. ``specs``: shifts in data specs, and the
-registry ``SHIFTS``. ``corruptions``: the 19 of ImageNet-C. ``distortions``: further kinds; ``by_kind`` has what both
-share. ``stylization``: styles of other images, by a ``stylizer`` (AdaIN: ``stylizer_encoder``, its settings
-``stylizer_options``, its training ``stylizer_training`` on ``crops``, and published weights ``vgg_stylizer``).
-``recoloring``: colours on which a classifier errs, by ``recolor`` (its settings ``recolor_options``), which moves a
-``colour_map`` in CIELUV (``luv``). ``writing``: a shifted data set on disk, with ``options`` and a ``contact_sheet``.
-``pixels``: images of any kind as arrays; ``devices``: where nets run.
+A shift turns a data set into another of the same rows, labels and ids. ``specs.py`` reads shifts in data specs, by the
+registry ``SHIFTS``. ``corruptions.py`` has the 19 of ImageNet-C, and what all shifts of a kind and a severity share;
+``distortions.py`` has further kinds. ``stylization.py`` gives images the style of others by a ``stylizer.py`` (AdaIN),
+whose net is a ``stylizer_encoder.py`` with a decoder from ``stylizer_training.py``. ``recolor.py`` finds colours on
+which a classifier errs, by a ``colour_map.py`` in CIELUV. ``writing.py`` writes a shifted data set to disk.
+``options.py`` has what can be chosen, free of torch; ``pixels.py`` reads images of any kind as arrays.
 """

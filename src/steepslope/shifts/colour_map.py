@@ -1,11 +1,8 @@
-"""CIELUV scaled to [0, 1], in which colour maps are bounded, and the way back into what a screen can show.
+"""Maps of colours, one an image: knots on a grid, between which a colour moves by what is interpolated.
 
-``kornia.color`` converts; it takes sRGB as images have it, and measures against the white of D65. Grey needs lightness
-alone, and therefore no kornia.
-
-Maps of colours, one an image: knots on a grid, between which a colour moves by what is interpolated.
-
-A colour image has a grid of knots over CIELUV; a grey one has a curve over lightness.
+A colour image has a grid of knots over CIELUV, scaled to [0, 1] and bounded by what a screen can show; a grey one has a
+curve over lightness. ``kornia.color`` converts; it takes sRGB as images have it, and measures against the white of D65.
+Grey needs lightness alone, and therefore no kornia.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,9 @@
-"""Shifts that have a kind and a severity, and change each image for itself: what corruptions and distortions share.
-
-The 19 corruptions of ImageNet-C (Hendrycks & Dietterich, 2019), for images of any size and number of channels.
+"""The 19 corruptions of ImageNet-C (Hendrycks & Dietterich, 2019), for images of any size and number of channels.
 
 Colour images of 32 pixels and more a side go to the package as they are, so that they equal its own. What it has no
 code for is brought to such: smaller images are continued beyond their borders, grey ones repeated, and other channels
-taken one by one. Severities are those of ImageNet-C, in pixels, so small images suffer more.
+taken one by one. Severities are those of ImageNet-C, in pixels, so small images suffer more. ``ShiftByKind`` is what
+all shifts have that change each image for itself, by a kind and a severity.
 """
 
 import contextlib

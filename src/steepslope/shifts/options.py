@@ -1,9 +1,4 @@
-"""What can be chosen about writing shifted images; free of torch, so that the command line can read it.
-
-What can be chosen about recolouring; free of torch, so that the command line can read it.
-
-What can be chosen about the training of a stylizer; free of torch, so that the command line can read it.
-"""
+"""What can be chosen about shifts; free of torch, so that the command line can read it."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,9 +1,4 @@
-"""Where the nets of shifts run.
-
-Images of any kind as arrays (H, W, C), and back, at their own size or cropped as ImageNet-C was.
-
-Square crops of photos and styles, at random: what a stylizer is trained on, and where styles are taken from.
-"""
+"""Images of any kind as arrays (H, W, C), and back; random crops of them; and where the nets of shifts run."""
 
 from collections.abc import Callable
 from functools import lru_cache

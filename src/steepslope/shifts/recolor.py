@@ -3,8 +3,6 @@
 ReColorAdv of Laidlaw & Feizi, "Functional Adversarial Attacks", NeurIPS 2019, against the classifier alone. It departs
 from the authors' code in three ways: colours stay within the bound and within sRGB at once, at every pixel; the best
 version of each image is kept, whereas their code returns the last; LUV is scaled such that all of sRGB is in [0, 1].
-
-Recolouring against a classifier as a shift: what it sees is what it errs on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

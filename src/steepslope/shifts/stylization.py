@@ -1,7 +1,8 @@
-"""Stylisation as a shift: each image in the style of another, drawn by its id."""
+"""Images in the style of others, and stylisation as a shift: each image's style is drawn by its id."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,16 +11,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from steepslope.checks import SEED, Check, number, optional, require_all, whole
+from steepslope.checks import SEED, Check, number, optional, require, require_all, whole
 from steepslope.data.datasets import DATASETS, parse_dataset
 from steepslope.data.images import Dataset, Labels, Picture
 from steepslope.data.shifted import Size
+from steepslope.data.transforms import LUMA
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import versions_of
 from steepslope.files.seeding import seed_of
 from steepslope.shifts.pixels import Reader, as_floats, cropped, cut, device_at_hand, style_reader
-from steepslope.shifts.stylizer import CARD, Stylizer, as_grey, as_rgb, stylized
+from steepslope.shifts.stylizer import CARD, Stylizer, adain
+from steepslope.shifts.stylizer_encoder import RGB
 
+MARGIN = 2  # places of the deepest maps around an image: encoders pad with zeros, which would be seen as a frame
 LONGEST = 8  # times the side: a line of pixels would fill the memory
 STYLIZATION_CHECKS: dict[str, Check] = {
     "alpha": number(0, 1),
@@ -174,3 +178,105 @@ def _resized(images: Tensor, height: int, width: int) -> Tensor:
     if images.shape[2:] == (height, width):
         return images
     return interpolate(images, (height, width), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return content in the style of other images, each in that of its own.
+
+    The maps that are decoded are (1 − alpha) · content + alpha · AdaIN (Eq. 14 of the paper). With 0, and in its own
+    style, an image is reconstructed. Images are continued by reflection, by two places of the deepest maps and to
+    multiples of the reduction, and cropped again at the end. All is computed on the device of the stylizer.
+
+    Parameters
+    ----------
+    stylizer
+        The encoder and the decoder.
+    content
+        RGB images in [0, 1], floats (n, 3, H, W), of any size; see :func:`as_rgb` for grey ones.
+    styles
+        RGB images in [0, 1], floats (n or 1, 3, h, w), of any size; one serves all.
+    alpha
+        Strength in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        RGB images in [0, 1], float32 (n, 3, H, W), on the device of the content.
+
+    Raises
+    ------
+    SteepslopeError
+        If images or alpha are not as described.
+    """
+    require("alpha", alpha, number(0, 1))
+    require_images("content", content)
+    require_images("styles", styles)
+    if len(styles) not in (1, len(content)):
+        raise SteepslopeError(f"expected 1 or {len(content)} images, found {len(styles)}", "styles")
+    device = stylizer.encoder.mean.device
+    with torch.no_grad():
+        around = partial(continued, multiple=stylizer.reduction, margin=MARGIN * stylizer.reduction)
+        larger, (top, left) = around(content.to(device, torch.float32))
+        maps = stylizer.encode(larger)[-1]
+        if alpha > 0:
+            of_style = stylizer.encode(around(styles.to(device, torch.float32))[0])[-1]
+            maps = (1 - alpha) * maps + alpha * adain(maps, of_style)
+        height, width = content.shape[2:]
+        images = stylizer.decode(maps)[:, :, top : top + height, left : left + width]
+    return images.clamp(0, 1).to(content.device)
+
+
+def require_images(name: str, images: Tensor) -> None:
+    """Raise unless a tensor holds RGB images of floats in [0, 1], (n, 3, H, W), none of them empty."""
+    if images.ndim != 4 or images.shape[1] != RGB or 0 in images.shape or not images.is_floating_point():
+        found = f"{images.dtype} of shape {tuple(images.shape)}"
+        raise SteepslopeError(f"expected RGB images of floats (n, {RGB}, H, W), found {found}", name)
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        raise SteepslopeError(f"expected pixels in [0, 1], found {low:g} to {high:g}", name)
+
+
+def continued(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple[int, int]]:
+    """Continue images by reflection on all sides, as often as it takes, to sides that are multiples of a number.
+
+    Parameters
+    ----------
+    images
+        Floats (n, C, H, W).
+    multiple
+        What the sides become multiples of, >= 1.
+    margin
+        Least number of pixels that are added on each side, >= 0.
+
+    Returns
+    -------
+    tuple
+        The images (n, C, H', W'), and the row and column at which the original begins.
+    """
+    places = [_reflected(side, multiple, margin) for side in images.shape[2:]]
+    (rows, top), (columns, left) = ((place.to(images.device), start) for place, start in places)
+    return images.index_select(2, rows).index_select(3, columns), (top, left)
+
+
+def _reflected(side: int, multiple: int, margin: int) -> tuple[Tensor, int]:
+    """Return the place in 0…side−1 of each pixel of the longer side, and where the original begins."""
+    longer = -(-(side + 2 * margin) // multiple) * multiple
+    start = (longer - side) // 2
+    period = max(1, 2 * (side - 1))
+    folded = (torch.arange(longer) - start) % period
+    return torch.minimum(folded, period - folded) if side > 1 else torch.zeros_like(folded), start
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Return grey images (n, 1, H, W) as RGB (n, 3, H, W); RGB images are returned as they are."""
+    return images.expand(-1, RGB, -1, -1) if images.shape[1] == 1 else images
+
+
+def as_grey(images: Tensor) -> Tensor:
+    """Return RGB images (n, 3, H, W) as grey (n, 1, H, W), weighted as Pillow weights them.
+
+    >>> as_grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()
+    0.29899999499320984
+    """
+    weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(1, RGB, 1, 1)
+    return (images * weights).sum(1, keepdim=True)

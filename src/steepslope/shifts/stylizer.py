@@ -1,14 +1,15 @@
-"""Images in the style of other images, by adaptive instance normalisation (AdaIN, Huang & Belongie 2017).
+"""A stylizer: an encoder gives the feature maps of images, and a decoder turns such maps back into images.
 
-An encoder gives the feature maps of both images. Those of the content take on the mean and deviation of each channel
-that the style has (Eq. 8), and a decoder turns them back into an image. A stylizer is a folder with all its weights.
+Between them, the maps of the content take on the mean and deviation of each channel that the style has: adaptive
+instance normalisation (AdaIN, Huang & Belongie 2017, Eq. 8). A stylizer is a folder with all its weights. The weights
+that people have for PyTorch, ``vgg_normalised.pth`` and ``decoder.pth`` of the repository naoto0804/pytorch-AdaIN, are
+state dicts whose layers' numbers are their names; the encoder normalises its input in a 1 × 1 convolution.
 """
 
 import hashlib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -17,17 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from steepslope.checks import Check, number, require
-from steepslope.data.transforms import LUMA
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import digest_of, field, positive, read_json, staged_folder, write_json
 from steepslope.files.weights import load_weights, save_weights
 from steepslope.shifts.options import REDUCTIONS
-from steepslope.shifts.stylizer_encoder import RGB, Encoder, EncoderPlan, rebuilt_encoder
+from steepslope.shifts.stylizer_encoder import RGB, VGG, VGG_POINTS, Encoder, EncoderPlan, rebuilt_encoder
 
 CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"
 EPSILON = 1e-5  # added to variances, so that a flat channel does not divide by zero
-MARGIN = 2  # places of the deepest maps around an image: encoders pad with zeros, which would be seen as a frame
 LIBRARIES = ("torch", "timm", "torchvision")
 
 
@@ -251,103 +250,70 @@ def _listed(content: Mapping[str, Any], name: str, check: Check, path: Path) -> 
     return tuple(require(f"{path}: {name}", value, check) for value in values)
 
 
-def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return content in the style of other images, each in that of its own.
+ENCODER = EncoderPlan(VGG, VGG_POINTS, (64, 128, 256, 512), 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+DECODER = DecoderPlan((256, 128, 64), (4, 2, 2))
 
-    The maps that are decoded are (1 − alpha) · content + alpha · AdaIN (Eq. 14 of the paper). With 0, and in its own
-    style, an image is reconstructed. Images are continued by reflection, by two places of the deepest maps and to
-    multiples of the reduction, and cropped again at the end. All is computed on the device of the stylizer.
+
+def vgg_stylizer(encoder: str | Path, decoder: str | Path) -> Stylizer:
+    """Load the two files of published AdaIN weights.
 
     Parameters
     ----------
-    stylizer
-        The encoder and the decoder.
-    content
-        RGB images in [0, 1], floats (n, 3, H, W), of any size; see :func:`as_rgb` for grey ones.
-    styles
-        RGB images in [0, 1], floats (n or 1, 3, h, w), of any size; one serves all.
-    alpha
-        Strength in [0, 1].
+    encoder
+        State dict of VGG-19's layers 0 to 30 (to relu4_1); further layers, as in ``vgg_normalised.pth``, are left out.
+    decoder
+        State dict of the decoder's layers 0 to 28, as in ``decoder.pth``.
 
     Returns
     -------
-    Tensor
-        RGB images in [0, 1], float32 (n, 3, H, W), on the device of the content.
+    Stylizer
+        On the CPU, of reduction 8; :meth:`~steepslope.shifts.stylizer.Stylizer.save` makes it a folder.
 
     Raises
     ------
     SteepslopeError
-        If images or alpha are not as described.
+        If a file cannot be read without running code, or holds other weights.
     """
-    require("alpha", alpha, number(0, 1))
-    require_images("content", content)
-    require_images("styles", styles)
-    if len(styles) not in (1, len(content)):
-        raise SteepslopeError(f"expected 1 or {len(content)} images, found {len(styles)}", "styles")
-    device = stylizer.encoder.mean.device
-    with torch.no_grad():
-        around = partial(continued, multiple=stylizer.reduction, margin=MARGIN * stylizer.reduction)
-        larger, (top, left) = around(content.to(device, torch.float32))
-        maps = stylizer.encode(larger)[-1]
-        if alpha > 0:
-            of_style = stylizer.encode(around(styles.to(device, torch.float32))[0])[-1]
-            maps = (1 - alpha) * maps + alpha * adain(maps, of_style)
-        height, width = content.shape[2:]
-        images = stylizer.decode(maps)[:, :, top : top + height, left : left + width]
-    return images.clamp(0, 1).to(content.device)
+    facts = {"imported": {"encoder": Path(encoder).name, "decoder": Path(decoder).name}}
+    stylizer = Stylizer(rebuilt_encoder(ENCODER), DECODER, facts)
+    _fill(stylizer.encoder.net, Path(encoder), more=True)
+    _fill(stylizer.decoder, Path(decoder))
+    return stylizer.eval()
 
 
-def require_images(name: str, images: Tensor) -> None:
-    """Raise unless a tensor holds RGB images of floats in [0, 1], (n, 3, H, W), none of them empty."""
-    if images.ndim != 4 or images.shape[1] != RGB or 0 in images.shape or not images.is_floating_point():
-        found = f"{images.dtype} of shape {tuple(images.shape)}"
-        raise SteepslopeError(f"expected RGB images of floats (n, {RGB}, H, W), found {found}", name)
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        raise SteepslopeError(f"expected pixels in [0, 1], found {low:g} to {high:g}", name)
+def import_vgg_stylizer(encoder: str | Path, decoder: str | Path, out: str | Path) -> Stylizer:
+    """Load the two files as :func:`vgg_stylizer` does, and save them as a stylizer's folder, which holds none yet."""
+    if (Path(out) / CARD).exists():
+        raise SteepslopeError("holds a stylizer already: choose another folder", out)
+    stylizer = vgg_stylizer(encoder, decoder)
+    stylizer.save(out)
+    return stylizer
 
 
-def continued(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple[int, int]]:
-    """Continue images by reflection on all sides, as often as it takes, to sides that are multiples of a number.
-
-    Parameters
-    ----------
-    images
-        Floats (n, C, H, W).
-    multiple
-        What the sides become multiples of, >= 1.
-    margin
-        Least number of pixels that are added on each side, >= 0.
-
-    Returns
-    -------
-    tuple
-        The images (n, C, H', W'), and the row and column at which the original begins.
-    """
-    places = [_reflected(side, multiple, margin) for side in images.shape[2:]]
-    (rows, top), (columns, left) = ((place.to(images.device), start) for place, start in places)
-    return images.index_select(2, rows).index_select(3, columns), (top, left)
+def _fill(layers: nn.Module, path: Path, more: bool = False) -> None:
+    """Load a file of weights into layers that it fits exactly, but for further ones if there may be ``more``."""
+    state, own = _read(path), layers.state_dict()
+    kept = {name: weight for name, weight in state.items() if name in own or not more}
+    for name in {**own, **kept}:
+        expected, found = _shape(own.get(name)), _shape(kept.get(name))
+        if expected != found:
+            raise SteepslopeError(f"expected published AdaIN weights: {name}: {expected}, found {found}", path)
+        if not kept[name].isfinite().all():
+            raise SteepslopeError(f"expected finite weights, found others in {name}", path)
+    layers.load_state_dict(kept)
 
 
-def _reflected(side: int, multiple: int, margin: int) -> tuple[Tensor, int]:
-    """Return the place in 0…side−1 of each pixel of the longer side, and where the original begins."""
-    longer = -(-(side + 2 * margin) // multiple) * multiple
-    start = (longer - side) // 2
-    period = max(1, 2 * (side - 1))
-    folded = (torch.arange(longer) - start) % period
-    return torch.minimum(folded, period - folded) if side > 1 else torch.zeros_like(folded), start
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise SteepslopeError("no such file", path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and pickle raise many kinds, with advice to load what could run code
+        raise SteepslopeError("expected a file of PyTorch weights, found another or a damaged one", path) from error
+    if not isinstance(state, Mapping):
+        raise SteepslopeError(f"expected a state dict, found {type(state).__name__}", path)
+    return dict(state)
 
 
-def as_rgb(images: Tensor) -> Tensor:
-    """Return grey images (n, 1, H, W) as RGB (n, 3, H, W); RGB images are returned as they are."""
-    return images.expand(-1, RGB, -1, -1) if images.shape[1] == 1 else images
-
-
-def as_grey(images: Tensor) -> Tensor:
-    """Return RGB images (n, 3, H, W) as grey (n, 1, H, W), weighted as Pillow weights them.
-
-    >>> as_grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()
-    0.29899999499320984
-    """
-    weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(1, RGB, 1, 1)
-    return (images * weights).sum(1, keepdim=True)
+def _shape(weight: Tensor | None) -> str:
+    return str(tuple(weight.shape)) if isinstance(weight, Tensor) else "none"

@@ -1,6 +1,4 @@
-"""A contact sheet: originals above, and what shifts made of them below, in one small picture.
-
-Shifted images on disk: a folder a class, with what was done, and a contact sheet, beside them.
+"""Shifted images on disk: a folder a class, with what was done, and a contact sheet, beside them.
 
 Each image is written by an atomic rename, so a killed run goes on after those that are there, and ends in the same
 bytes. ``shift.json`` comes last: its presence means that all images are there.

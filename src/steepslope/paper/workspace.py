@@ -53,11 +53,11 @@ def title_of(where: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Lab:
+class Workspace:
     """A preset, and the folder where all that is made of it lies."""
 
     preset: Preset
-    work: Path
+    root: Path
     notice: Notice = silent
     workers: int = 0  # processes that decode images
     _nets: dict[tuple[str, int | None], Classifier] = field(default_factory=dict, init=False, repr=False)
@@ -72,7 +72,7 @@ class Lab:
 
     def folder(self, kind: str, name: str, seed: int | None) -> Path:
         """Return the folder of a kind of results of a net, such as its outputs."""
-        return self.work / kind / (name if seed is None else f"{name}-{seed}")
+        return self.root / kind / (name if seed is None else f"{name}-{seed}")
 
     def spec(self, name: str, seed: int) -> str:
         """Return the classifier spec of a net; of one that is trained here, its checkpoint."""
@@ -171,7 +171,7 @@ class Lab:
 
     def shifted(self, place: str) -> Path:
         """Return the folder of shifted images."""
-        return self.work / "shifted" / place
+        return self.root / "shifted" / place
 
     def extracted(self, name: str, seed: int, place: str) -> Path:
         """Return the folder of a net's outputs; of a probed net, those of the net itself."""

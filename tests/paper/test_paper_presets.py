@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from steepslope.paper import plan as planning
+from steepslope.paper import steps as planning
 from steepslope.paper.preset import read_preset, training_settings
 from tests.paper.plans import Plan, plan_of
 

@@ -64,7 +64,7 @@ def test_each_pair_has_the_slopes_of_its_classifier() -> None:
 def test_what_is_given_beside_a_preset_comes_after_it() -> None:
     words = with_preset(["--loss", "focal", "--preset", "mnist", "--out", "x"])
     assert words[0] == "--config"
-    assert words[1].endswith("presets/mnist.yaml")
+    assert words[1].endswith("trainings/mnist.yaml")
     assert words[2:] == ["--loss", "focal", "--out", "x"]
     with pytest.raises(SteepslopeError, match="did you mean 'mnist'"):
         with_preset(["--preset", "mnits"])

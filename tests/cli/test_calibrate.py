@@ -113,7 +113,7 @@ CASES: list[tuple[str, str]] = [
     ("--outputs HOME/rows.npz --delta 0", "delta: expected"),
     ("--outputs HOME/rows.npz --coverage 0.5 --costs 10,1", "costs: expected a coverage or costs, found both"),
     ("--outputs HOME/rows.npz --costs 1,10", "costs: expected the cost of an error"),
-    ("--outputs HOME/rows.npz --by camera", "has no columns; give a .csv or .parquet file with a column named group"),
+    ("--outputs HOME/rows.npz --by camera", "expected a .csv or .parquet file with a column 'camera'"),
     ("--outputs HOME/table.csv --by camra", "'camra': did you mean 'camera'"),
     ("--outputs HOME/table.csv --by label", "by: expected groups that are known when an image comes"),
     (

@@ -40,19 +40,6 @@ def test_features_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "already complete, 288 auxiliary features of 8 images" in capsys.readouterr().err
 
 
-def test_new_features_win_over_those_of_an_earlier_version(tmp_path: Path) -> None:
-    """Those lie in a subfolder of the former name, which a new extraction leaves alone."""
-    photos, out = folder_of(tmp_path / "photos", 2), tmp_path / "out"
-    assert extract_folder(photos, out) == 0
-    assert auxiliary(f"imagefolder:{photos}", out) == 0
-    new = np.array(ClassifierOutputs.load(out).require("auxiliary"))
-    (out / "auxiliary").rename(out / "foreign")
-    np.save(out / "foreign" / "features.npy", new + 1)
-    np.testing.assert_array_equal(ClassifierOutputs.load(out).require("auxiliary"), new + 1)
-    assert auxiliary(f"imagefolder:{photos}", out) == 0
-    np.testing.assert_array_equal(ClassifierOutputs.load(out).require("auxiliary"), new)
-
-
 def test_features_of_three_splits(home: Path, tmp_path: Path) -> None:
     """A classifier with its own hold-out: each part gets the rows that it holds, and a fused oracle takes them."""
     out = tmp_path / "outputs"

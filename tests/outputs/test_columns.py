@@ -10,8 +10,8 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.columns import Layout, found_columns, layout_of, natural
+from steepslope.outputs.labels import Texts, labels_of
 from steepslope.outputs.reading import ReadingOptions
-from steepslope.outputs.texts import Texts, labels
 
 
 def layout(names: str, **options: Any) -> Layout:
@@ -159,7 +159,7 @@ def texts(*rows: str) -> Texts:
 def test_labels_are_names_or_places(
     rows: tuple[str, ...], classes: tuple[str, ...] | None, counts: bool, expected: list[int]
 ) -> None:
-    assert labels(texts(*rows), "label", classes, counts).tolist() == expected
+    assert labels_of(texts(*rows), "label", classes, counts).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_label_that_is_no_class_is_named_with_its_row(
     rows: tuple[str, ...], classes: tuple[str, ...] | None, counts: bool, message: str
 ) -> None:
     with pytest.raises(SteepslopeError) as caught:
-        labels(texts(*rows), "label", classes, counts)
+        labels_of(texts(*rows), "label", classes, counts)
     assert message in str(caught.value)
 
 

@@ -11,7 +11,9 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import joined
 from steepslope.oracle import Oracle
-from steepslope.outputs import ClassifierOutputs, load_predictions
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.predictions import predictions_of
+from steepslope.outputs.table import read_table
 from steepslope.scores import SCORES
 from tests.conftest import make_outputs
 
@@ -84,7 +86,7 @@ def test_files_keep_what_there_is(labelled: ClassifierOutputs, tmp_path: Path, f
 def test_predictions_to_evaluate_need_labels(unlabelled: ClassifierOutputs, tmp_path: Path, format_: str) -> None:
     unlabelled.save(tmp_path / format_)
     with pytest.raises(SteepslopeError, match=MISSING) as raised:
-        load_predictions(tmp_path / format_)
+        predictions_of(read_table(tmp_path / format_))
     assert str(raised.value).startswith(str(tmp_path / format_))
 
 

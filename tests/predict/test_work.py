@@ -12,7 +12,6 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.reading import ReadingOptions
 from steepslope.predict.cluster import Actor, Equipment, Notices, packed, tasks, unpacked
 from steepslope.predict.options import PredictOptions
 from steepslope.predict.parts import FromImages
@@ -39,7 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def images_of(gate: Path, spec: str, options: PredictOptions = IN_PARTS, **given: Any) -> FromImages:
     named = {"classifier": None, "auxiliary": None, "groups": None, "backbones": (), **given}
-    source, _ = source_of(gate, spec, None, **named, options=options, reading=ReadingOptions())
+    source, _ = source_of(gate, spec, None, **named, options=options)
     assert isinstance(source, FromImages)
     return source
 

@@ -15,7 +15,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.row_table import RowNames
+from steepslope.outputs.table import read_table
 from tests.conftest import make_outputs
 
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -207,8 +207,8 @@ def test_many_ids_are_those_of_few(form: str, has_ids: bool, tmp_path: Path) -> 
     outputs.save(tmp_path / form)
     rows = np.arange(n)[::-1]
     expected = ids[rows].tolist() if has_ids else [str(row) for row in rows]
-    assert RowNames(tmp_path / form)(rows) == expected
-    assert RowNames(tmp_path / form)(rows[:10]) == expected[:10]
+    assert read_table(tmp_path / form).ids_of(rows) == expected
+    assert read_table(tmp_path / form).ids_of(rows[:10]) == expected[:10]
 
 
 def test_rows_do_not_take_the_place_of_the_reports_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

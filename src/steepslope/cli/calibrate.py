@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from steepslope.files.progress import Notice
     from steepslope.gate.judge import Judge
     from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.table import Table
 
 
 def calibrate(
@@ -73,18 +74,19 @@ def calibrate(
     from steepslope.gate.storage import GATE
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.folder import require_one_classifier
+    from steepslope.outputs.table import read_table
 
     require_files(reading, outputs, fit, reference)
     require_one_classifier(outputs, fit, reference)
-    rows = ClassifierOutputs.load(outputs, reading, labelled=True)
-    rows.require_labels()
+    table = read_table(Path(outputs), reading, (by,))
+    rows = ClassifierOutputs.of_table(table.require_labels())
     held_out, known = (None if path is None else ClassifierOutputs.load(path, reading) for path in (fit, reference))
     with locked(out):
         if GATE.is_complete(out, made, replace):
             console().print(f"{out}: already complete")
             return
         judge = judge_for(oracle, rows, Path(outputs), held_out, known, backbones)
-        groups, seen = groups_for(by, rows, Path(outputs), reading), judge.fitted_on(rows)
+        groups, seen = groups_for(by, rows, table), judge.fitted_on(rows)
         if seen.any():
             rows, groups = unseen(rows, groups, seen, console().print)
         gate = Gate.of(
@@ -146,16 +148,16 @@ def unseen(
     return rows.subset(kept), None if groups is None else groups[kept]
 
 
-def groups_for(by: str | None, rows: ClassifierOutputs, path: Path, reading: ReadingOptions) -> NDArray[np.str_] | None:
+def groups_for(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:
     """Return the group of each prediction, (n,), as the option names it; None where there are none or the predicted."""
     from steepslope.gate.decisions import PREDICTED, class_names
-    from steepslope.outputs.groups import groups_of
+    from steepslope.outputs.predictions import groups_of
 
     if by is None or by == PREDICTED:
         return None
-    if by in ("label", reading.label_column):
+    if by in ("label", table.source.get("labels")):
         expected = "expected groups that are known when an image comes, such as predicted or a column"
         raise SteepslopeError(f"{expected}, found the true class", "by")
-    found = groups_of(by, rows, path, reading)
+    found = groups_of(by, rows, table)
     assert found is not None
     return class_names(np.asarray(found.codes), None if found.names is None else tuple(found.names))

@@ -53,9 +53,9 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups
     from steepslope.oracle import Oracle
+    from steepslope.outputs.table import read_table
     from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import evaluate_predictions
-    from steepslope.report.row_table import RowNames
     from steepslope.report.sources import report_sources
     from steepslope.report.web.shell import library
 
@@ -73,14 +73,14 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     console().print("fused:")
     show_fused(fused.fitted_)
     names = [str(path) for path in [*oracles, work / "oracles" / "fused"]]
-    ids = RowNames(work / "outputs" / "test")
+    ids = read_table(work / "outputs" / "test").ids_of
     title, groups = "Which digits to trust", Groups(test.require_labels(), test.classes, "label")
     gate, others = _calibrated(fused, test, work, seed)
     resources = Resources(gates={str(work / "gate"): gate})
     evaluation = evaluate_predictions(test, names, resources, groups=groups, seed=seed, title=title, ids=ids)
     evaluation = changed(evaluation, cautions=[CAUTION])
     train = work / "outputs" / "train"
-    sources = report_sources(test, work / "outputs" / "test", reference=outputs[train], reference_path=train)
+    sources = report_sources(test, work / "outputs" / "test", ids, reference=outputs[train], reference_path=train)
     publish(evaluation, folder, MADE_BY_DEMO, sources, as_json)
     _decide(gate, others, work, as_json)
 

@@ -107,11 +107,11 @@ def evaluate(
     made = made_by("evaluate", locals())
     from steepslope.files.folders import locked
     from steepslope.oracle.storage import require_runnable
-    from steepslope.outputs import load_predictions
-    from steepslope.outputs.groups import clusters_of, groups_of
+    from steepslope.outputs.predictions import clusters_of, groups_of, predictions_of
+    from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
-    from steepslope.report.row_table import RowNames, require_free, require_writable, write_rows
+    from steepslope.report.row_table import require_free, require_writable, write_rows
     from steepslope.report.sources import report_sources
     from steepslope.report.web.shell import library
 
@@ -121,27 +121,28 @@ def evaluate(
         require_writable(Path(rows), path, Path(out))
     resources = _resources(path, data, fit, reference, reading, gates, backbones, standardise, allow_fit_rows)
     oracles = require_runnable(scores, backbones)
-    predictions = load_predictions(path, bool(fit or reference or oracles or gates), reading)
+    table = read_table(path, reading, (groups, cluster))
+    predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
     with locked(out):
         if REPORT.is_complete(out, made, replace) and (rows is None or Path(rows).exists()):
             print_complete(Path(out), json)
             return
         if rows is not None:
             require_free(Path(rows), replace)
-        grouped = groups_of(groups, predictions, path, reading)
-        clusters = clusters_of(cluster, predictions, path, reading)
+        grouped = groups_of(groups, predictions, table)
+        clusters = clusters_of(cluster, table)
         sources = report_sources(
-            predictions, path, data=data, images=images, reading=reading, reference=resources.reference,
+            predictions, path, table.ids_of, data=data, images=images, reference=resources.reference,
             reference_path=reference, oracles=oracles,
         )  # fmt: skip
         library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
-            clusters=clusters, title=f"Trust in {as_title(path)}", ids=RowNames(path, reading),
+            clusters=clusters, title=f"Trust in {as_title(path)}", ids=table.ids_of,
         )  # fmt: skip
         publish(evaluation, Path(out), made, sources, json)
         if rows is not None:
-            write_rows(evaluation, Path(rows), path, reading)
+            write_rows(evaluation, Path(rows), table)
             console().print(f"rows: {rows}")
 
 

@@ -1,5 +1,6 @@
 """`steepslope predict`."""
 
+from functools import partial
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError
@@ -55,6 +56,8 @@ def predict(
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
+    from steepslope.outputs.predictions import groups_by_id
+    from steepslope.outputs.table import TableBlocks
     from steepslope.predict.prediction_file import require_file
     from steepslope.predict.source import decide, on_engine, require_for_cluster, source_of
 
@@ -63,5 +66,7 @@ def predict(
         raise SteepslopeError(f"expected --data or --outputs, found {'neither' if data is None else 'both'}")
     require_files(reading, outputs)
     require_for_cluster(cluster, outputs, out)
-    source, key = source_of(Path(gate), data, outputs, classifier, auxiliary, groups, backbones, options, reading)
+    rows = None if outputs is None else TableBlocks(Path(outputs), reading)
+    read_groups = partial(groups_by_id, options=reading)
+    source, key = source_of(Path(gate), data, rows, classifier, auxiliary, groups, backbones, options, read_groups)
     decide(on_engine(source, cluster), key, out, replace)

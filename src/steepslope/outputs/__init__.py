@@ -1,12 +1,11 @@
 """The outputs of a frozen classifier on a data set, in memory and on disk: the arrays from which all later steps work.
 
 ``arrays``: the schema of all arrays, one literal, and how frames, tensors and lists become arrays.
-``classifier_outputs``: the class that users hold. ``confidences``: predictions of which only a confidence is known.
-``formats``: which reader and writer a path gets; ``folder``: folders with their manifest, and whether two come from one
-classifier. ``table_files``: CSV and Parquet files; ``reading``: what can be said of those that others made;
-``columns``: which columns hold what; ``groups``: groups and clusters of rows; ``texts``: columns of text.
-``streaming``: outputs of any length, in blocks; ``labels``: labels by name; ``probabilities``: those in place of
-logits; ``row_hashes``: rows are known again.
+``classifier_outputs``: the class that users hold. ``predictions``: what can be evaluated, also a confidence alone, with
+groups and clusters. ``table``: a file or folder of predictions, opened once, whole or in blocks. ``reading``: what can
+be said of files that others made. ``columns``: which columns hold what. ``table_files``: CSV and Parquet files.
+``folder``: folders with their manifest, and whether two come from one classifier. ``labels``: labels by name, and
+columns of text. ``probabilities``: those in place of logits. ``row_hashes``: rows are known again.
 """
 
 from typing import TYPE_CHECKING
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
         over_logits as over_logits,
         require_classes as require_classes,
     )
-    from steepslope.outputs.confidences import Confidences as Confidences, load_predictions as load_predictions
+    from steepslope.outputs.predictions import Confidences as Confidences
     from steepslope.outputs.reading import ReadingOptions as ReadingOptions
 
 _IN = {
     "arrays": ["ARRAYS"],
     "classifier_outputs": ["ClassifierOutputs", "logit_blocks", "over_logits", "require_classes"],
-    "confidences": ["Confidences", "load_predictions"],
+    "predictions": ["Confidences"],
     "reading": ["ReadingOptions"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)

@@ -160,7 +160,6 @@ ARRAYS: dict[str, Array] = {
 OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
 CLASSES = "classes"  # so files call the names of the classes, (K,) strings
 LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
-FORMER_NAMES: dict[str, str] = {"auxiliary": "foreign"}  # in files of earlier versions
 
 
 def checked_all(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
-from steepslope.outputs import formats
 from steepslope.outputs.arrays import (
     ARRAYS,
     OF_COPIES,
@@ -28,6 +27,7 @@ from steepslope.outputs.arrays import (
 from steepslope.outputs.labels import class_values, coded
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
 from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
+from steepslope.outputs.table import Table, naming, read_table, write
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64
 
@@ -281,7 +281,7 @@ class ClassifierOutputs:
 
         All but .csv files hold the names of the classes.
         """
-        formats.write(Path(path), self.arrays, self.classes)
+        write(Path(path), self.arrays, self.classes)
 
     @classmethod
     def load(
@@ -290,27 +290,20 @@ class ClassifierOutputs:
         """Read a folder (memory-mapped) or an .npz, .csv or .parquet file; errors name the path.
 
         The options say how files that others made are read. A file whose logits look like probabilities is refused,
-        unless they are to be taken ``as_logits``, and a table without labels if it must be ``labelled``.
+        unless they are to be taken ``as_logits``, and one without labels if it must be ``labelled``.
         """
-        place = Path(path)
-        with formats.naming(place):
-            found = formats.read(place, options=options, labelled=labelled)
-            outputs = cls.from_file(found, AS_WRITTEN if place.is_dir() else options, as_logits or place.is_dir())
-            return outputs.of_classifier(formats.classifier_of(place))
+        table = read_table(Path(path), replace(options, as_logits=True) if as_logits else options)
+        return cls.of_table(table.require_labels() if labelled else table)
 
     @classmethod
-    def from_file(
-        cls, found: Mapping[str, NDArray[Any]], options: ReadingOptions = AS_WRITTEN, as_logits: bool = False
-    ) -> ClassifierOutputs:
-        """Return the outputs of the arrays that a file holds; labels may be text that names classes."""
-        arrays, classes = formats.required(dict(found))
-        if "labels" in arrays and arrays["labels"].dtype.kind in "US":
-            arrays["labels"] = coded(arrays["labels"], classes)
-        if options.probabilities:
-            arrays["logits"] = logits_of(arrays["logits"])
-        elif not (as_logits or options.as_logits):
-            require_no_probabilities(arrays["logits"])
-        return cls.of(arrays, classes)
+    def of_table(cls, table: Table, ids: bool = True) -> ClassifierOutputs:
+        """Return the outputs in a table, if they are wanted with their ids; raise if it holds no logits."""
+        with naming(table.path):
+            arrays = table.with_ids() if ids else table.arrays
+            if "logits" not in arrays:
+                raise SteepslopeError(f"expected logits, found only {', '.join(sorted(table.arrays)) or 'nothing'}")
+            outputs = cls.of({name: arrays[name] for name in ARRAYS if name in arrays}, table.classes)
+        return outputs.of_classifier(table.classifier)
 
 
 def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> None:

@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.outputs.arrays import ARRAYS, STRINGS
-from steepslope.outputs.labels import read_classes
+from steepslope.outputs.labels import listed, read_classes
 from steepslope.outputs.reading import AS_WRITTEN, OF_CLASSES, ReadingOptions
 
-SHOWN = 20
 SEPARATORS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # by how they are written as an option
 
 
@@ -38,16 +37,6 @@ def numbered(names: Collection[str], prefix: str) -> list[str]:
         missing = min(set(range(len(numbers))) - set(numbers))
         raise SteepslopeError(f"columns {prefix}_0, {prefix}_1, …: {prefix}_{missing} is missing")
     return [f"{prefix}_{k}" for k in numbers]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names on one line, no more than so many; blanks at an end are made visible.
-
-    >>> listed(["a", " b"]), listed(["c"] * 1000)[-16:]
-    ("a, ' b'", '… (1,000 in all)')
-    """
-    shown = [name if name == name.strip() != "" else repr(name) for name in names[:SHOWN]]
-    return ", ".join(shown) + (f", … ({len(names):,} in all)" if len(names) > SHOWN else "")
 
 
 def found_columns(names: Sequence[str]) -> str:

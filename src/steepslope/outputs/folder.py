@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field, read_json, staged_folder, write_json
-from steepslope.outputs import table_files as tables
-from steepslope.outputs.arrays import ARRAYS, CLASSES, FORMER_NAMES, OF_COPIES, STRINGS, Arrays
+from steepslope.outputs.arrays import ARRAYS, CLASSES, OF_COPIES, STRINGS, Arrays
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -59,30 +58,24 @@ def manifest_of(
     }
 
 
-def read(folder: Path, ids: bool) -> Arrays:
-    """Map the arrays of a folder, and read the ids if they are wanted and there."""
+def read(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, Any]:
+    """Map the arrays of a folder; return them, the names of the classes or None, and a column of ids or None."""
     path = folder / MANIFEST
     manifest = read_json(path, "a complete folder of classifier outputs")
     if manifest.get("version") != VERSION:
         raise SteepslopeError(f"expected version {VERSION} of the format, found {manifest.get('version')!r}", path)
     described = field(manifest, "arrays", dict, path)
-    stored = {name: next((file for file in _names(name) if file in described), None) for name in ARRAYS}
-    arrays = {name: _mapped(folder, file, described[file], path) for name, file in stored.items() if file is not None}
-    subfolder = next((folder / name for name in _names(AUXILIARY) if (folder / name / MANIFEST).exists()), None)
-    if subfolder is not None:
-        arrays[AUXILIARY] = _auxiliary_features(subfolder, folder)
+    arrays = {name: _mapped(folder, name, described[name], path) for name in ARRAYS if name in described}
+    if (folder / AUXILIARY / MANIFEST).exists():
+        arrays[AUXILIARY] = _auxiliary_features(folder / AUXILIARY, folder)
     if (folder / AUGMENTED / MANIFEST).exists():
         arrays |= _of_copies(folder / AUGMENTED, folder)
-    if CLASSES in manifest:
-        arrays[CLASSES] = np.array(field(manifest, CLASSES, list, path), dtype=np.str_)
-    if ids and field(manifest, "ids", bool, path):
-        arrays["ids"] = tables.read_ids(folder / IDS)
-    return arrays
+    classes = tuple(map(str, field(manifest, CLASSES, list, path))) if CLASSES in manifest else None
+    return arrays, classes, _ids(folder) if field(manifest, "ids", bool, path) else None
 
 
-def _names(name: str) -> list[str]:
-    """Return the name of an array, and the one that it had in earlier versions."""
-    return [name, *([FORMER_NAMES[name]] if name in FORMER_NAMES else [])]
+def _ids(folder: Path) -> Any:
+    return pq.read_table(folder / IDS, columns=["id"])["id"]
 
 
 def _mapped(folder: Path, name: str, described: dict[str, Any], manifest: Path) -> NDArray[Any]:
@@ -97,7 +90,7 @@ def _mapped(folder: Path, name: str, described: dict[str, Any], manifest: Path) 
 def _auxiliary_features(subfolder: Path, folder: Path) -> NDArray[Any]:
     if ids_of_folder(subfolder) != ids_of_folder(folder):
         raise SteepslopeError(f"expected the images of {folder}, in the same order, found others", subfolder)
-    return read(subfolder, ids=False)["features"]
+    return read(subfolder)[0]["features"]
 
 
 def _of_copies(subfolder: Path, folder: Path) -> Arrays:
@@ -108,7 +101,7 @@ def _of_copies(subfolder: Path, folder: Path) -> Arrays:
     if names != copy_ids(originals, copies):
         expected = f"copies #1 to #A of each image of {folder}, in the same order"
         raise SteepslopeError(f"expected {expected}, found others: delete this folder and extract again", subfolder)
-    found = {f"{OF_COPIES}{name}": array for name, array in read(subfolder, ids=False).items()}
+    found = {f"{OF_COPIES}{name}": array for name, array in read(subfolder)[0].items()}
     shape = (len(originals), copies)
     return {name: array.reshape(*shape, *array.shape[1:]) for name, array in found.items() if name in ARRAYS}
 
@@ -126,7 +119,8 @@ def ids_of_folder(folder: Path) -> list[str]:
     """Return all ids of a folder of outputs, in order."""
     if not field(read_json(folder / MANIFEST, "classifier outputs"), "ids", bool, folder / MANIFEST):
         raise SteepslopeError("expected outputs with ids, found none", folder)
-    return list(tables.read_ids(folder / IDS))
+    ids: list[str] = _ids(folder).to_pylist()
+    return ids
 
 
 def extraction_of(folder: Path) -> dict[str, Any]:

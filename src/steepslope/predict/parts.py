@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,9 +23,9 @@ from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
 from steepslope.gate.live import AUXILIARY, LiveNets
-from steepslope.outputs.reading import ReadingOptions
-from steepslope.outputs.streaming import stream
-from steepslope.outputs.texts import EMPTY
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.labels import EMPTY
+from steepslope.outputs.table import Table, TableBlocks
 from steepslope.predict.options import PredictOptions
 
 ENDING = ".parquet"
@@ -126,28 +126,35 @@ class FromOutputs:
     """The decisions on the rows of a folder or file of outputs; a part is a block of rows."""
 
     gate: Gate
-    path: Path
-    reading: ReadingOptions
+    rows: TableBlocks
     options: PredictOptions
     groups: GroupOf | None = None
     column: str | None = None
 
     def key(self) -> dict[str, Any]:
         """Return what decides the rows, beside gate and options."""
-        return {"outputs": stamp_of(self.path), "reading": asdict(self.reading), "column": self.column}
+        return {"outputs": stamp_of(self.rows.path), **self.rows.as_json()}
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the parts that are not in the folder yet, with their rows."""
         with bar() as progress:
-            task = progress.add_task(f"judging {self.path}", total=None)
-            for number, block in enumerate(stream(self.path, self.reading, self.column)):
+            task = progress.add_task(f"judging {self.rows.path}", total=None)
+            for number, block in enumerate(self.rows):
                 path = folder / f"{number:010d}{ENDING}"
                 if not path.exists():
-                    ids = block.outputs.require("ids")
-                    groups = _named(block.column) if self.groups is None else groups_by_id(self.groups, ids)
-                    found = self.gate.decide(block.outputs, groups, top=self.options.top, explain=self.options.explain)
+                    outputs, groups = ClassifierOutputs.of_table(block), self._groups_of(block)
+                    found = self.gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain)
                     yield path, found.table()
-                progress.advance(task, len(block.outputs))
+                progress.advance(task, len(block))
+
+    def _groups_of(self, block: Table) -> NDArray[np.str_] | None:
+        """Return the group of each row, (m,), by its id or from a column; None where there are none."""
+        if self.groups is not None:
+            return groups_by_id(self.groups, block.ids.to_pylist())
+        if self.column is None:
+            return None
+        codes, names = block.groups(self.column, EMPTY)
+        return np.array(names)[codes]
 
     def all(self, folder: Path) -> list[Path]:
         """Return the files of all parts, in order."""
@@ -171,12 +178,7 @@ class Source(Protocol):
         """Return the files of all parts, in order."""
 
 
-def _named(column: NDArray[Any] | None) -> NDArray[np.str_] | None:
-    """Return the groups in a column by the names that they have where a gate is calibrated: that of empty cells."""
-    return None if column is None else np.where(column == "", EMPTY, column).astype(np.str_)
-
-
-def groups_by_id(groups: GroupOf, ids: NDArray[Any]) -> NDArray[np.str_]:
+def groups_by_id(groups: GroupOf, ids: Iterable[Any]) -> NDArray[np.str_]:
     """Return the group of each row, (m,); raise for an id that has none."""
     missing = [str(name) for name in ids if str(name) not in groups]
     if missing:

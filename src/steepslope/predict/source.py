@@ -1,12 +1,10 @@
 """What a gate decides on, images or outputs, by what a command names; and the decisions written where it says."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from steepslope.data.class_names import ClassNames
 from steepslope.errors import SteepslopeError
@@ -16,9 +14,9 @@ from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED, require_explainable
 from steepslope.gate.live import LiveNets
 from steepslope.gate.storage import digest_of_gate
-from steepslope.outputs.reading import TABLES, ReadingOptions
-from steepslope.outputs.table_files import read_groups
-from steepslope.outputs.texts import EMPTY
+from steepslope.outputs.predictions import groups_by_id
+from steepslope.outputs.reading import TABLES
+from steepslope.outputs.table import TableBlocks
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
 from steepslope.predict.parts import FromImages, FromOutputs, Source
@@ -30,26 +28,27 @@ from steepslope.shifts.specs import parse_data
 def source_of(
     folder: Path,
     data: str | None,
-    outputs: str | None,
+    rows: TableBlocks | None,
     classifier: str | None,
     auxiliary: str | None,
     groups: str | None,
     backbones: Sequence[str],
     options: PredictOptions,
-    reading: ReadingOptions,
+    read_groups: Callable[[Path], dict[str, str]] = groups_by_id,
 ) -> tuple[Source, dict[str, Any]]:
     """Return what a gate is to decide on, and all that decides the decisions, as JSON holds it."""
     gate = Gate.load(folder, backbones=backbones)
     require_explainable(gate, options.explain)
-    column, by_id = _groups_by(gate, groups, outputs, reading)
+    column, by_id = _groups_by(gate, groups, rows is not None, read_groups)
     source: Source
     if data is None:
-        assert outputs is not None
+        assert rows is not None
         if classifier is not None or auxiliary is not None:
             raise SteepslopeError("expected none with --outputs, which need no net", "classifier")
-        if not Path(outputs).exists():
-            raise SteepslopeError("no such file or folder", outputs)
-        source = FromOutputs(gate, Path(outputs), reading, options, by_id, column)
+        if not rows.path.exists():
+            raise SteepslopeError("no such file or folder", rows.path)
+        read = rows if column is None else replace(rows, further=(column,))
+        source = FromOutputs(gate, read, options, by_id, column)
     else:
         spec = parse_data(data).look()
         live = LiveNets.of(gate, classifier, auxiliary)
@@ -93,7 +92,7 @@ def decide(source: Source, key: dict[str, Any], out: str, replace: bool) -> None
 
 
 def _groups_by(
-    gate: Gate, groups: str | None, outputs: str | None, reading: ReadingOptions
+    gate: Gate, groups: str | None, of_outputs: bool, read_groups: Callable[[Path], dict[str, str]]
 ) -> tuple[str | None, dict[str, str] | None]:
     """Return the column of the outputs that has the groups, or the group of each id; None where there are none."""
     if not gate.has_groups or gate.by == PREDICTED:
@@ -102,13 +101,8 @@ def _groups_by(
         return None, None
     named = groups or gate.by or ""
     if not named.endswith(TABLES):
-        if outputs is None:
+        if not of_outputs:
             expected = f"expected a .csv or .parquet file with columns id and group, as the gate is by {gate.by}"
             raise SteepslopeError(f"{expected}, found {'none' if groups is None else named}", "groups")
         return named, None
-    ids, names = read_groups(Path(named), reading.id_column or "id", reading)
-    codes, groups_named = read_groups(Path(named), "group", reading, EMPTY)
-    if len(names) < len(ids):
-        twice = names[int(np.bincount(ids).argmax())]
-        raise SteepslopeError(f"expected each id once, found {twice!r} more than once", named)
-    return None, {names[one]: groups_named[code] for one, code in zip(ids, codes, strict=True)}
+    return None, read_groups(Path(named))

@@ -12,8 +12,6 @@ import gzip
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,19 +23,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
-from steepslope.files.folders import read_json, staged_folder
+from steepslope.files.folders import staged_folder
 from steepslope.metrics.measures import METRICS
 from steepslope.numerics.blocks import blocks
-from steepslope.outputs import ClassifierOutputs, table_files as tables
-from steepslope.outputs.folder import IDS, MANIFEST
-from steepslope.outputs.formats import ids_of
-from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.reading import TABLES
+from steepslope.outputs.table import Table
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation, Row
 
 ROWS = "rows.parquet"  # of a report
 ABOUT = b"steepslope"  # the key of the metadata, as JSON: of each score its columns, its loss and its scale
-FEW = 1_000  # ids that are looked up one by one
 OWN = ("id", "label", "prediction", "is_correct", "cluster")  # names that no score's column has
 TRUSTED = "_trusted"
 SCORE = "score_"  # before the name of a score that has the name of another column
@@ -107,35 +103,6 @@ def _about(scored: Iterable[Scored]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, eq=False)
-class RowNames:
-    """The ids of rows of outputs, or the rows' numbers where these have no ids: of a few, or of many block by block.
-
-    A column of ids is read once, when many are wanted, and kept as packed text.
-    """
-
-    path: Path
-    options: ReadingOptions = AS_WRITTEN
-
-    def __call__(self, rows: NDArray[np.int64]) -> list[str]:
-        """Return the names of some rows, (len(rows),)."""
-        if len(rows) <= FEW or self.column is None:
-            return ids_of(self.path, rows, self.options)
-        names: list[str] = self.column.take(pa.array(rows)).to_pylist()
-        return names
-
-    @cached_property
-    def column(self) -> Any:
-        """The column of ids as :class:`pyarrow.ChunkedArray`; None where there is none, or in an .npz file."""
-        if self.path.is_dir():
-            known = read_json(self.path / MANIFEST, "classifier outputs").get("ids")
-            return tables.text_column(self.path / IDS, "id") if known else None
-        column = self.options.id_column or "id"
-        if self.path.suffix.lower() not in TABLES or column not in tables.column_names(self.path, self.options):
-            return None
-        return tables.text_column(self.path, column, self.options)
-
-
 def require_writable(path: Path, inputs: Path, out: Path) -> None:
     """Raise unless rows can go to this file, beside a report in the folder ``out``."""
     if path.suffix.lower() not in TABLES:
@@ -154,55 +121,49 @@ def require_free(path: Path, replace: bool) -> None:
         raise SteepslopeError("there is such a file already: choose another, or give --replace", path)
 
 
-def write_rows(evaluation: Evaluation, path: Path, source: Path, options: ReadingOptions = AS_WRITTEN) -> None:
+def write_rows(evaluation: Evaluation, path: Path, source: Table) -> None:
     """Write a line for each prediction to a .csv or .parquet file, all or nothing.
 
     ``id``; ``label`` and ``prediction``, by name where the classes have names; of each score its confidence, on the
     scale that ranks, and as ``…_trusted`` whether that is above the score's own threshold, if it has one. Then the
-    columns of ``source``, if that is a table, as they are; a name that is taken gets ``given_`` before it.
+    columns of the ``source`` of the predictions, if it has columns, as they are; a name that is taken gets ``given_``
+    before it.
     """
     with staged_folder(path.parent, last=path.name) as staging, located(path):
-        batches = _batches(evaluation, source, options)
+        batches = _batches(evaluation, source)
         first = next(batches)
         with (
             explained(
                 "a .csv file cannot hold a column of the outputs' file: give a .parquet file", kinds=pa.ArrowInvalid
             ),
-            _writer(staging / path.name, first.schema, options) as writer,
+            _writer(staging / path.name, first.schema, source.delimiter) as writer,
         ):
             for batch in chain([first], batches):
                 writer.write_batch(batch)
 
 
-def _writer(path: Path, schema: Any, options: ReadingOptions) -> Any:
+def _writer(path: Path, schema: Any, delimiter: str) -> Any:
     if path.suffix.lower() == ".parquet":
         return pq.ParquetWriter(path, schema)
-    return pc.CSVWriter(path, schema, write_options=pc.WriteOptions(delimiter=options.delimiter))
+    return pc.CSVWriter(path, schema, write_options=pc.WriteOptions(delimiter=delimiter))
 
 
-def _batches(evaluation: Evaluation, source: Path, options: ReadingOptions) -> Iterator[Any]:
+def _batches(evaluation: Evaluation, source: Table) -> Iterator[Any]:
     """Yield the lines, batch by batch, as a table has them."""
-    n = len(evaluation.predictions)
-    if source.suffix.lower() not in TABLES:
-        ids = evaluation.ids(np.arange(n))
-        yield from (
-            pa.record_batch({"id": pa.array(ids[rows]), **evaluation_columns(evaluation, rows)}) for rows in blocks(n)
-        )
+    if not source.columns:
+        for rows in blocks(len(source)):
+            yield pa.record_batch(_with_ids(evaluation, rows))
         return
     start = 0
-    for own in tables.batches_as_they_are(source, options):
-        rows = slice(start, start + own.num_rows)
-        columns = {"id": _ids(own, rows, options), **evaluation_columns(evaluation, rows)}
-        yield _beside(columns, own, options)
+    for user in source.as_it_is():
+        rows = slice(start, start + user.num_rows)
+        yield _beside(_with_ids(evaluation, rows), user, source)
         start = rows.stop
 
 
-def _ids(own: Any, rows: slice, options: ReadingOptions) -> Any:
-    """Return the names of some rows: their numbers where the table has no column of ids."""
-    column = options.id_column or "id"
-    if column in own.schema.names:
-        return own.column(column)
-    return pa.array([str(row) for row in range(rows.start, rows.stop)])
+def _with_ids(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
+    ids = evaluation.ids(np.arange(rows.start, rows.stop))
+    return {"id": pa.array(ids, pa.string()), **evaluation_columns(evaluation, rows)}
 
 
 def evaluation_columns(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
@@ -235,16 +196,15 @@ def _named(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> Any:
     return pa.array(labels) if classes is None else pa.array(classes).take(pa.array(labels))
 
 
-def _beside(columns: dict[str, Any], own: Any, options: ReadingOptions) -> Any:
+def _beside(columns: dict[str, Any], user: Any, source: Table) -> Any:
     """Return the columns and then the user's own, but for those that were read as the id, label or confidence."""
-    read = {"id": options.id_column, "label": options.label_column, "confidence": options.confidence_column}
-    repeated = {name for name, column in read.items() if column in (None, name) and name in columns}
+    read = {"id": "ids", "label": "labels", "confidence": "confidence"}
+    repeated = {column for column, name in read.items() if source.source.get(name) == column and column in columns}
     names, values, taken = list(columns), list(columns.values()), set(columns)
-    for own_name, value in zip(own.schema.names, own.columns, strict=True):
-        if own_name in repeated:
-            continue
-        names.append(_free(own_name, taken, GIVEN))
-        values.append(value)
+    for user_name, value in zip(user.schema.names, user.columns, strict=True):
+        if user_name not in repeated:
+            names.append(_free(user_name, taken, GIVEN))
+            values.append(value)
     return pa.RecordBatch.from_arrays(values, names=names)
 
 

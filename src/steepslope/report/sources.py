@@ -12,9 +12,8 @@ from steepslope.files.folders import read_json
 from steepslope.finetuning.images import ImageFinder, data_of
 from steepslope.oracle.search import CARD, Search, best_of
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.formats import ids_of
-from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.report.confidences import Predictions
+from steepslope.report.evaluation import Ids, row_numbers
 from steepslope.report.grid import shortest_tails
 from steepslope.report.web.gallery import FindImages, Place, Sources
 
@@ -28,42 +27,45 @@ ABSOLUTE = re.compile(
 def report_sources(
     predictions: Predictions,
     path: Path,
+    ids: Ids,
     *,
     data: str | None = None,
     images: bool = True,
-    reading: ReadingOptions = AS_WRITTEN,
     reference: ClassifierOutputs | None = None,
     reference_path: str | Path | None = None,
     oracles: Sequence[Path] = (),
 ) -> Sources:
-    """Return what cards show of predictions that were read from a path.
+    """Return what cards show of predictions that were read from a path, and whose rows have the names ``ids``.
 
     A data spec that is given has to have the first of the images. The one that a manifest names need not be there any
     more: then the report is without images, and says why. Other images may be missing. ``reference`` are training
     outputs, and ``reference_path`` is where they were read.
     """
-    found, why = _images(predictions, path, data, reading) if images else (None, NOT_WANTED)
+    found, why = _images(predictions, path, ids, data) if images else (None, NOT_WANTED)
     of_training = None
     if reference is not None and reference_path is not None and found is not None:
-        of_training, _ = _images(reference, Path(reference_path))
+        of_training, _ = _images(reference, Path(reference_path), _ids_in(reference))
     return Sources(found, why, reference, of_training, searches(oracles))
 
 
-def _images(
-    predictions: Predictions, path: Path, data: str | None = None, reading: ReadingOptions = AS_WRITTEN
-) -> tuple[FindImages | None, str]:
+def _images(predictions: Predictions, path: Path, ids: Ids, data: str | None = None) -> tuple[FindImages | None, str]:
     """Return what finds images by their ids, or why there are none."""
     if not isinstance(predictions, ClassifierOutputs):
         return None, "the predictions come with a confidence alone"
     try:
         finder = ImageFinder(data_of(path, data), predictions.classes)
-        first = ids_of(path, np.arange(min(1, len(predictions))), reading)
+        first = ids(np.arange(min(1, len(predictions))))
         finder.places(first) if data is None else finder(first)
     except Exception as error:  # a report needs no images: whatever a data set's own library raises is told in it
         if data is not None:
             raise
         return None, without_folders(reason_of(error))[:LONGEST]
     return partial(_places, finder), ""
+
+
+def _ids_in(outputs: ClassifierOutputs) -> Ids:
+    ids = outputs.ids
+    return row_numbers if ids is None else lambda rows: ids[rows].tolist()
 
 
 def _places(finder: ImageFinder, ids: Sequence[str]) -> Sequence[Place | None]:

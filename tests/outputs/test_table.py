@@ -1,4 +1,4 @@
-"""Streamed tables: many batches, late decimals, groups as codes, confidences alone."""
+"""Tables: many batches, late decimals, groups as codes, confidences alone, and blocks that are the whole."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
-from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions, table_files as tables
-from steepslope.outputs.confidences import load_predictions
-from steepslope.outputs.formats import ids_of
-from tests.conftest import make_outputs
+from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions
+from steepslope.outputs.predictions import predictions_of
+from steepslope.outputs.table import Table, TableBlocks, read_columns, read_table
+from tests.conftest import make_complete, make_outputs
 
 SUFFIXES = [".csv", ".parquet"]
 
@@ -58,7 +59,7 @@ def test_what_a_table_cannot_hold_is_named(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("truth", [[True, False, True], [1, 0, 1]])
 def test_a_confidence_alone_is_enough(suffix: str, truth: list[bool], tmp_path: Path) -> None:
     path = write(tmp_path / f"outputs{suffix}", {"confidence": [0.9, 0.2, 0.7], "is_correct": truth})
-    predictions = load_predictions(path)
+    predictions = predictions_of(read_table(path))
     assert isinstance(predictions, Confidences)
     assert predictions.is_correct.tolist() == [True, False, True]
     with pytest.raises(SteepslopeError, match="expected logits, found only confidence, is_correct"):
@@ -89,16 +90,17 @@ def test_evaluate_a_confidence_alone(suffix: str, tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_groups_come_as_codes(suffix: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"groups{suffix}", {"group": ["b", "a", "b", "c"] * 50})
-    codes, names = tables.read_groups(path, "group")
+    table = read_columns(path, ["group", "nosuch"])
+    codes, names = table.groups("group")
     assert [names[code] for code in codes[:4]] == ["b", "a", "b", "c"]
     with pytest.raises(SteepslopeError, match="did you mean 'group'"):
-        tables.read_groups(path, "groups")
+        table.groups("groups")
 
 
 @pytest.mark.parametrize("column", ["id_1", "label_2", "site"])
 @pytest.mark.parametrize("values", [["cat", "dog"], ["007", "7"]])
 def test_groups_of_any_column_stay_text(column: str, values: list[str], tmp_path: Path) -> None:
-    codes, names = tables.read_groups(write(tmp_path / "g.csv", {column: values}), column)
+    codes, names = read_columns(write(tmp_path / "g.csv", {column: values}), [column]).groups(column)
     assert [names[code] for code in codes] == values
 
 
@@ -107,15 +109,15 @@ def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
     outputs = make_outputs(300)
     rows = np.array([299, 0, 17])
     outputs.save(tmp_path / form)
-    assert ids_of(tmp_path / form, rows) == ["row/299", "row/0", "row/17"]
+    assert read_table(tmp_path / form).ids_of(rows) == ["row/299", "row/0", "row/17"]
     ClassifierOutputs(outputs.logits, outputs.labels).save(tmp_path / "bare" / form)
-    assert ids_of(tmp_path / "bare" / form, rows) == ["299", "0", "17"]
+    assert read_table(tmp_path / "bare" / form).ids_of(rows) == ["299", "0", "17"]
 
 
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ("nosuch", "has no columns; give a .csv or .parquet file"),
+        ("nosuch", "expected a .csv or .parquet file with a column 'nosuch', found"),
         ("{}/short.csv", "expected 60 groups, one a prediction, found 2"),
         ("{}/none.csv", "expected a value in each row, found none"),
         ("{}/other.csv", "unknown column"),
@@ -216,3 +218,90 @@ def test_options_of_numbers_and_classes_go_with_npz_files(tmp_path: Path) -> Non
         SteepslopeError, match="expected the classes dog, cat, as the outputs name them, found cat, dog"
     ):
         ClassifierOutputs.load(tmp_path / "folder", options)
+
+
+ROWS = 450
+
+
+def together(blocks: list[Table], name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    return np.concatenate([ClassifierOutputs.of_table(block).require(name) for block in blocks])
+
+
+@pytest.mark.parametrize("size", [1, 7, ROWS - 1, ROWS, 10_000])
+@pytest.mark.parametrize("ending", ["", ".npz"])
+def test_blocks_of_folders_and_archives(ending: str, size: int, tmp_path: Path) -> None:
+    outputs = make_complete(ROWS)
+    outputs.save(tmp_path / f"outputs{ending}")
+    blocks = [*TableBlocks(tmp_path / f"outputs{ending}", size=size)]
+    assert [len(block) for block in blocks] == [
+        len(some) for some in np.split(np.arange(ROWS), range(size, ROWS, size))
+    ]
+    assert not any("labels" in block.arrays for block in blocks)
+    for name in outputs.arrays.keys() - {"labels"}:
+        np.testing.assert_array_equal(together(blocks, name), outputs.require(name))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_blocks_of_tables(suffix: str, tmp_path: Path) -> None:
+    path, n = tmp_path / f"outputs{suffix}", 150_000
+    rng = np.random.default_rng(0)
+    logits, features = rng.normal(size=(n, 3)).round(4), rng.normal(size=(n, 2)).round(4)
+    ClassifierOutputs(logits, features=features, ids=[f"row {row}" for row in range(n)]).save(path)
+    blocks, whole = [*TableBlocks(path)], ClassifierOutputs.load(path)
+    assert len(blocks) > 1
+    for name in ("logits", "features", "ids"):
+        np.testing.assert_array_equal(together(blocks, name), whole.require(name))
+
+
+@pytest.mark.parametrize("ending", ["", ".npz", ".csv", ".parquet"])
+def test_rows_without_ids_have_their_numbers_and_classes_their_names(ending: str, tmp_path: Path) -> None:
+    make_outputs(30).changed(ids=None, labels=None).named("abcd").save(tmp_path / f"outputs{ending}")
+    blocks = [*TableBlocks(tmp_path / f"outputs{ending}", size=7)]
+    assert together(blocks, "ids").tolist() == [str(row) for row in range(30)]
+    assert {block.classes for block in blocks} == {None if ending == ".csv" else ("a", "b", "c", "d")}
+
+
+def test_the_classifier_is_known(gates: Path) -> None:
+    path = gates / "outputs" / "test"
+    assert {block.classifier for block in TableBlocks(path, size=100)} == {ClassifierOutputs.load(path).classifier}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_further_column_comes_as_text(suffix: str, tmp_path: Path) -> None:
+    columns = {
+        "logit_0": [0.5, 1.5, 2.5],
+        "logit_1": [1.0, 2.0, 3.0],
+        "camera": [7, None, 12],
+        "x": [True, None, False],
+    }
+    path = tmp_path / f"outputs{suffix}"
+    (pc.write_csv if suffix == ".csv" else pq.write_table)(pa.table(columns), path)
+    for name, expected in {"camera": ["7", "none", "12"], "x": ["true", "none", "false"]}.items():
+        for tables in ([*TableBlocks(path, further=(name,))], [read_table(path, further=(name,))]):
+            found = [table.groups(name, "none") for table in tables]
+            assert [names[code] for codes, names in found for code in codes] == expected
+    with pytest.raises(SteepslopeError, match="'camra': did you mean 'camera'"):
+        read_table(path, further=("camra",)).groups("camra")
+
+
+def test_only_tables_have_further_columns(tmp_path: Path) -> None:
+    make_outputs(30).save(tmp_path / "outputs.npz")
+    with pytest.raises(SteepslopeError, match=r"expected a \.csv or \.parquet file with a column 'camera'"):
+        read_table(tmp_path / "outputs.npz", further=("camera",)).groups("camera")
+
+
+def test_blocks_of_probabilities_do_not_look_at_labels(tmp_path: Path) -> None:
+    """What stands there need not be a class."""
+    table = pa.table({"p_a": [0.25, 0.5], "p_b": [0.75, 0.5], "label": ["zebra", "?"]})
+    pq.write_table(table, tmp_path / "p.parquet")
+    (block,) = TableBlocks(tmp_path / "p.parquet", ReadingOptions(logit_columns=("p_*",), probabilities=True))
+    np.testing.assert_allclose(np.exp(block.arrays["logits"]), [[0.25, 0.75], [0.5, 0.5]])
+    assert block.classes == ("a", "b")
+
+
+def test_a_bad_row_is_named_by_its_file(tmp_path: Path) -> None:
+    for name, expected in {"nan": "nan", "": "empty"}.items():
+        (tmp_path / "bad.csv").write_text(f"logit_0,logit_1\n1.5,2.5\n{name},1\n")
+        with pytest.raises(SteepslopeError, match=r"bad\.csv: .*") as caught:
+            [ClassifierOutputs.of_table(block) for block in TableBlocks(tmp_path / "bad.csv")]
+        assert expected in str(caught.value).lower()

@@ -1,0 +1,104 @@
+"""Predictions to evaluate: outputs, or a confidence alone; and their groups and clusters, from a column or a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError, located
+from steepslope.metrics import Groups
+from steepslope.metrics.curves import checked
+from steepslope.outputs.classifier_outputs import ClassifierOutputs
+from steepslope.outputs.labels import EMPTY, Texts
+from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions
+from steepslope.outputs.table import Table, naming, read_columns
+
+LABEL, PREDICTED = "label", "predicted"
+
+
+@dataclass(frozen=True, eq=False)
+class Confidences:
+    """Confidences (n,), higher for what is more trustworthy, and whether each prediction is correct, (n,)."""
+
+    confidence: NDArray[np.float64]
+    is_correct: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+
+Predictions = ClassifierOutputs | Confidences
+
+
+def predictions_of(table: Table, ids: bool = False) -> Predictions:
+    """Return the predictions in a table: outputs with labels, or ``confidence`` and ``is_correct`` without logits.
+
+    Outputs come without their ids unless these are wanted.
+    """
+    arrays = table.require_labels().arrays
+    if "logits" in arrays or "confidence" not in arrays:
+        return ClassifierOutputs.of_table(table, ids)
+    with naming(table.path):
+        if "is_correct" not in arrays:
+            raise SteepslopeError(f"expected is_correct, found only {', '.join(sorted(arrays))}")
+        return Confidences(*checked(arrays["confidence"], arrays["is_correct"]))
+
+
+def groups_of(named: str | None, predictions: Predictions, table: Table) -> Groups | None:
+    """Return the groups that ``--groups`` names; the labels if it names none and there are labels.
+
+    Empty cells of a column are a group of their own.
+    """
+    if isinstance(predictions, ClassifierOutputs) and named in (None, LABEL, PREDICTED):
+        labels = predictions.predictions if named == PREDICTED else predictions.require_labels()
+        return Groups(labels, predictions.classes, named or LABEL)
+    return None if named is None else _column(named, "group", table, EMPTY)
+
+
+def clusters_of(named: str | None, table: Table) -> NDArray[np.int32] | None:
+    """Return the cluster of each prediction, (n,), from the column or file that ``--cluster`` names."""
+    return None if named is None else _column(named, "cluster", table).codes
+
+
+def _column(named: str, usual: str, table: Table, empty: str | None = None) -> Groups:
+    """Return a column of the table, or the usual column of another file, which has a value a prediction.
+
+    Rows of another file go by their ids where it and the predictions have such, else by their places.
+    """
+    if not named.endswith(TABLES):
+        return Groups(*table.groups(named, empty), by=named)
+    source, id_column = Path(named), table.id_column
+    other = table.beside(source, (usual, id_column))
+    codes, names = other.groups(usual, empty)
+    if table.ids is not None and id_column in other.texts:
+        with located(source):
+            codes = codes[_rows_by_id(other.texts[id_column], id_column, table)]
+    elif len(codes) != len(table):
+        raise SteepslopeError(f"expected {len(table)} {usual}s, one a prediction, found {len(codes)}", source)
+    return Groups(codes, names, by=usual)
+
+
+def _rows_by_id(ids: Texts, column: str, table: Table) -> NDArray[np.int64]:
+    """Return the row of another file, whose ids these are, for each row of a table, (n,)."""
+    codes, names = ids.groups(column)
+    rows = {names[code]: row for row, code in enumerate(codes)}
+    wanted = table.ids.to_pylist()
+    missing = [name for name in wanted if name not in rows]
+    if missing:
+        found = f"expected a row for each prediction by column {column!r}, found none for {missing[0]!r}"
+        raise SteepslopeError(f"{found} ({len(missing):,} such); without that column rows go by their places")
+    if len(names) < len(codes):
+        twice = names[int(np.bincount(codes).argmax())]
+        raise SteepslopeError(f"column {column!r}: expected each id once, found {twice!r} twice")
+    return np.array([rows[name] for name in wanted], dtype=np.int64)
+
+
+def groups_by_id(path: Path, options: ReadingOptions = AS_WRITTEN) -> dict[str, str]:
+    """Return the group of each id, from the columns of ids and of groups of a file; an empty cell is a group."""
+    table = read_columns(path, (options.id_column or "id", "group"), options)
+    (ids, id_names), (codes, names) = table.groups(table.id_column), table.groups("group", EMPTY)
+    if len(id_names) < len(ids):
+        twice = id_names[int(np.bincount(ids).argmax())]
+        raise SteepslopeError(f"expected each id once, found {twice!r} more than once", path)
+    return {id_names[one]: names[code] for one, code in zip(ids, codes, strict=True)}

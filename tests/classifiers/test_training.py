@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import steepslope.classifiers.training
-from steepslope.classifiers.nets import NETS
-from steepslope.classifiers.training import STATE, ClassifierTraining, mirrored, recipe_for, train_classifier, turned
+from steepslope.classifiers.nets import NETS, STATE
+from steepslope.classifiers.training import ClassifierTraining, mirrored, recipe_for, train_classifier, turned
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.files.seeding import on_threads

@@ -20,9 +20,9 @@ from steepslope.files.weights import load_state
 from steepslope.shifts import stylizer_training
 from steepslope.shifts.options import StylizerTraining
 from steepslope.shifts.stylization import stylized
-from steepslope.shifts.stylizer import CARD, Stylizer, planned_decoder
+from steepslope.shifts.stylizer import CARD, STATE, Stylizer, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
-from steepslope.shifts.stylizer_training import STATE, stylizer_losses, train_stylizer
+from steepslope.shifts.stylizer_training import stylizer_losses, train_stylizer
 
 SHORT = StylizerTraining(steps=6, batch_size=2, crop=16, reduction=4, width=2, save_every=2, seed=3, device="cpu")
 
@@ -130,7 +130,7 @@ def test_the_state_of_another_training_is_refused_and_a_damaged_one_not_taken_up
         with pytest.raises(_KilledError):
             train_stylizer(backbone, content, styles, tmp_path / "other", replace(SHORT, seed=4))
     assert (tmp_path / "other" / STATE).exists()
-    with pytest.raises(SteepslopeError, match=r"holds another unfinished training .*: seed: expected 3, found 4"):
+    with pytest.raises(SteepslopeError, match=r"holds a stylizer, unfinished, with seed 4, not 3: "):
         train_stylizer(backbone, content, styles, tmp_path / "other", SHORT)
     assert (tmp_path / "other" / STATE).exists()
     (tmp_path / "damaged").mkdir()

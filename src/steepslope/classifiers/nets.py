@@ -14,7 +14,8 @@ from steepslope.checks import require, whole
 from steepslope.classifiers.classifier import UNKNOWN, Classifier, ClassifierCard, module_digest
 from steepslope.data.transforms import Transform
 from steepslope.errors import located, require_known
-from steepslope.files.folders import field, positive, read_json, staged_folder, write_json
+from steepslope.files.artifact import Artifact
+from steepslope.files.folders import field, positive, read_json, write_json
 from steepslope.files.queries import parse_query
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_weights, save_weights
@@ -108,6 +109,10 @@ NETS: dict[str, NetKind] = {
 
 CARD = "classifier.json"
 WEIGHTS = "classifier.safetensors"
+STATE = "unfinished.safetensors"
+CHECKPOINT = Artifact(  # by the fingerprint they are the same images under any name
+    "a classifier", CARD, made="", free=("data",), unfinished=("unfinished.json", STATE)
+)
 
 
 def checkpoint_classifier(net: Net, card: ClassifierCard, spec: str) -> Classifier:
@@ -133,7 +138,7 @@ def new_net(argument: str) -> Classifier:
 
 def save_checkpoint(net: Net, card: ClassifierCard, folder: Path) -> None:
     """Write the weights as safetensors and the card as JSON."""
-    with staged_folder(folder, last=CARD) as staging:
+    with CHECKPOINT.staged(folder) as staging:
         save_weights(net.state_dict(), staging / WEIGHTS)
         write_json(staging / CARD, asdict(card))
 

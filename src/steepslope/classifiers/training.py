@@ -15,25 +15,23 @@ from torch import Tensor
 from steepslope.checks import SEED, Check, choice, number, require_all, whole
 from steepslope.classifiers.classifier import Classifier, ClassifierCard
 from steepslope.classifiers.nets import (
-    CARD,
+    CHECKPOINT,
     NETS,
+    STATE,
     Net,
     checkpoint_classifier,
     load_checkpoint,
-    read_card,
     save_checkpoint,
 )
 from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
 from steepslope.data.images import Images
 from steepslope.data.transforms import decoded_batches
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.files.artifact import require_made
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import on_threads, seeded
 from steepslope.files.weights import load_state, restore_optimizer, save_state
 from steepslope.numerics.small_net import cosine
 
-STATE = "unfinished.safetensors"
 CHECKS: dict[str, Check] = {
     "epochs": whole(1),
     "batch_size": whole(1),
@@ -108,34 +106,20 @@ def train_classifier(
         data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=int(split_seed),
         training=asdict(recipe), classes=None if images.classes is None else list(images.classes),
     )  # fmt: skip
-    if not replace and is_trained(out, card):
-        notice(f"{out}: already complete")
-        classifier = load_checkpoint(str(out))
-    else:
-        classifier = _trained(card, recipe, images.subset(fitted), out)
+    with CHECKPOINT.making(out, asdict(card), replace, notice) as complete:
+        classifier = load_checkpoint(str(out)) if complete else _trained(card, recipe, images.subset(fitted), out)
     return classifier, accuracy(classifier, images.subset(held_out))
-
-
-def is_trained(out: Path, card: ClassifierCard) -> bool:
-    """Return whether the folder holds the classifier of this card; raise if it holds another."""
-    if not (out / CARD).exists():
-        return False
-    found, wanted = (asdict(one) for one in (read_card(out), card))
-    for one in (found, wanted):
-        one |= one.pop("training")
-        del one["data"]  # by the fingerprint they are the same images under any name
-    require_made(out, found, wanted, "a classifier")
-    return True
 
 
 def _trained(card: ClassifierCard, recipe: ClassifierTraining, images: Images, out: Path) -> Classifier:
     """Train, or go on with a killed training, and save the checkpoint."""
+    CHECKPOINT.begin(out, asdict(card))
     run = _Run(card, recipe)
     run.resume(out / STATE)
     with on_threads(NETS[card.net].threads):
         run.train(images, out / STATE)
     save_checkpoint(run.net, card, out)
-    (out / STATE).unlink()
+    CHECKPOINT.end(out)
     return checkpoint_classifier(run.net, card, f"checkpoint:{out}")
 
 
@@ -178,8 +162,7 @@ class _Run:
                 if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
                     raise SteepslopeError("the loss became NaN: a lower learning rate may help")
                 self.epochs_done += 1
-                about = {"run": asdict(self.card), "epochs": self.epochs_done}
-                save_state(state, self.net.state_dict(), self.optimizer, about)
+                save_state(state, self.net.state_dict(), self.optimizer, {"epochs": self.epochs_done})
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         mirror = mirrored(inputs) if self.recipe.flip else inputs
@@ -199,12 +182,12 @@ class _Run:
         return float(loss.detach())
 
     def resume(self, path: Path) -> None:
-        """Take up an unfinished run of exactly this card; without one that can be read, start anew."""
+        """Take up an unfinished run; without one that can be read, start anew."""
         try:
             state = load_state(path)
         except SteepslopeError:
             return
-        if state is None or state[2].get("run") != asdict(self.card):
+        if state is None:
             return
         weights, moments, about = state
         self.epochs_done = about["epochs"]

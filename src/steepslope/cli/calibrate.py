@@ -69,7 +69,6 @@ def calibrate(
         Replace a gate that the folder holds already, calibrated otherwise or on other outputs.
     """
     made = made_by("calibrate", locals())
-    from steepslope.files.folders import locked
     from steepslope.gate import Gate, Origin
     from steepslope.gate.storage import GATE
     from steepslope.outputs import ClassifierOutputs
@@ -81,9 +80,8 @@ def calibrate(
     table = read_table(Path(outputs), reading, (by,))
     rows = ClassifierOutputs.of_table(table.require_labels())
     held_out, known = (None if path is None else ClassifierOutputs.load(path, reading) for path in (fit, reference))
-    with locked(out):
-        if GATE.is_complete(out, made, replace):
-            console().print(f"{out}: already complete")
+    with GATE.making(out, made, replace, console().print) as complete:
+        if complete:
             return
         judge = judge_for(oracle, rows, Path(outputs), held_out, known, backbones)
         groups, seen = groups_for(by, rows, table), judge.fitted_on(rows)

@@ -36,11 +36,9 @@ def demo(out: str = "runs/demo", seed: int = 0, replace: bool = False, json: boo
     json
         Print one JSON document in place of the tables: the folder for the results, and the rows of metrics.json.
     """
-    from steepslope.files.folders import locked
     from steepslope.report.page import REPORT
 
-    with locked(out):
-        REPORT.is_complete(out, MADE_BY_DEMO, replace)  # an earlier demo's is made anew
+    with REPORT.making(out, MADE_BY_DEMO, replace):  # an earlier demo's is made anew
         _run(Path(out), seed, json)
 
 

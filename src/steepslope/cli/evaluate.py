@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import MADE, made_by, stamp_of
+from steepslope.files.artifact import MADE, made_by
+from steepslope.files.fingerprint import fingerprint
 from steepslope.files.folders import read_json
 from steepslope.files.progress import console
 from steepslope.outputs.reading import ReadingOptions, require_files
@@ -105,7 +106,6 @@ def evaluate(
         Print one JSON document in place of the table: the folder for the results, and the rows of metrics.json.
     """
     made = made_by("evaluate", locals())
-    from steepslope.files.folders import locked
     from steepslope.oracle.storage import require_runnable
     from steepslope.outputs.predictions import clusters_of, groups_of, predictions_of
     from steepslope.outputs.table import read_table
@@ -123,8 +123,8 @@ def evaluate(
     oracles = require_runnable(scores, backbones)
     table = read_table(path, reading, (groups, cluster))
     predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
-    with locked(out):
-        if REPORT.is_complete(out, made, replace) and (rows is None or Path(rows).exists()):
+    with REPORT.making(out, made, replace) as complete:
+        if complete and (rows is None or Path(rows).exists()):
             print_complete(Path(out), json)
             return
         if rows is not None:
@@ -218,7 +218,6 @@ def compare(
         Print one JSON document in place of the table: the folder for the results, and what compare.json holds.
     """
     made = made_by("compare", {**locals(), "dir": ()})
-    from steepslope.files.folders import locked
     from steepslope.report.comparison import compare_runs, require_comparable
     from steepslope.report.comparison_page import COMPARISON
     from steepslope.report.runs import read_run
@@ -227,13 +226,12 @@ def compare(
     called, shown = names_of_runs(dir, names), shown_folders(dir)
     require_comparable(called, baseline)
     runs = [read_run(Path(folder), *words) for folder, *words in zip(dir, called, shown, strict=True)]
-    stamps = {f"content of {name}": stamp_of(Path(folder)) for folder, name in zip(dir, called, strict=True)}
+    stamps = {f"content of {name}": fingerprint(Path(folder)) for folder, name in zip(dir, called, strict=True)}
     made |= {"dir": list(shown), **stamps}
-    with locked(out):
-        if COMPARISON.is_complete(out, made, replace):
+    with COMPARISON.making(out, made, replace, console().print) as complete:
+        if complete:
             if json:
                 print_comparison(Path(out))
-            console().print(f"{out}: already complete")
             return
         library()  # is ready when the page is
         publish_comparison(compare_runs(runs, baseline, bootstrap=bootstrap, seed=seed), Path(out), made, json)

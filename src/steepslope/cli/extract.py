@@ -134,7 +134,6 @@ def train_classifier(
         Replace a classifier that the folder holds already, trained in another way or on other images.
     """
     from steepslope.classifiers.training import recipe_for, train_classifier as train
-    from steepslope.files.folders import locked
     from steepslope.shifts.specs import parse_data
 
     if parse_data(data).shifts:
@@ -143,6 +142,5 @@ def train_classifier(
         net, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, flip=flip, rotate=rotate,
         optimizer=optimizer, momentum=momentum, weight_decay=weight_decay, schedule=schedule, seed=seed,
     )  # fmt: skip
-    with locked(out):
-        _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed, replace, console().print)
+    _, held_out_accuracy = train(net, data, Path(out), recipe, holdout, split_seed, replace, console().print)
     console().print(f"{out}: classifier with {100 * held_out_accuracy:.2f} % accuracy on its held-out rows")

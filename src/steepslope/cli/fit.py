@@ -75,7 +75,6 @@ def fit(
         Replace an oracle that the folder holds already, fitted with other settings or on other outputs.
     """
     made = made_by("fit", locals())
-    from steepslope.files.folders import locked
     from steepslope.oracle import FusedOracle, Oracle
     from steepslope.oracle.storage import ORACLE
     from steepslope.outputs import ClassifierOutputs
@@ -88,9 +87,8 @@ def fit(
     require_one_classifier(outputs, reference)
     fit_set = _without(ClassifierOutputs.load(outputs, reading, labelled=True), hold_back, settings.seed)
     known = None if reference is None else ClassifierOutputs.load(reference, reading)
-    with locked(out):
-        if ORACLE.is_complete(out, made, replace):
-            console().print(f"{out}: already complete")
+    with ORACLE.making(out, made, replace, console().print) as complete:
+        if complete:
             return
         with naming(outputs, reference):
             oracle.fit(fit_set, known)
@@ -209,7 +207,6 @@ def search(
         Replace a search that the folder holds already, done with other settings or on other outputs.
     """
     made = made_by("search", locals())
-    from steepslope.files.folders import locked
     from steepslope.oracle import Oracle
     from steepslope.oracle.search import SEARCH, search as search_slopes
     from steepslope.outputs import ClassifierOutputs
@@ -233,9 +230,8 @@ def search(
         with located(valid or outputs):
             return oracle.trust_logit(held_out)
 
-    with locked(out):
-        if SEARCH.is_complete(out, made, replace):
-            console().print(f"{out}: already complete")
+    with SEARCH.making(out, made, replace, console().print) as complete:
+        if complete:
             return
         found = search_slopes(
             trust_logit_of, held_out.is_correct,

@@ -170,7 +170,6 @@ def train_stylizer(
         Standard deviation of the backbone's input, in place of its own.
     """
     from steepslope.classifiers.specs import load_classifier
-    from steepslope.files.folders import locked
     from steepslope.shifts.specs import parse_data
     from steepslope.shifts.stylization import style_data
     from steepslope.shifts.stylizer_training import train_stylizer as train
@@ -179,8 +178,7 @@ def train_stylizer(
     for argument in (photos.argument, paintings.argument):
         require_elsewhere(out, argument)
     net = load_classifier(backbone).with_transform(mean=mean, std=std)
-    with locked(out):
-        train(net, photos.open(), paintings.open(), Path(out), options, console().print)
+    train(net, photos.open(), paintings.open(), Path(out), options, console().print)
     console().print(f"stylizer: {out}")
 
 

@@ -216,11 +216,11 @@ class Augmented:
         kind = self.kinds[draw.integers(len(self.kinds))]
         return augmented(ImageOps.exif_transpose(in_pil(self.data.image(original))), kind, draw)
 
-    def fingerprint(self, rows: slice = ALL) -> str:
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the originals' hash and ids, the recipe, and which of the first's copies these are."""
         start, stop, _ = rows.indices(len(self))
         first, last = start // self.copies, -(-stop // self.copies)
-        of_originals = [self.data.fingerprint(slice(first, last)), *self._names[first:last]]
+        of_originals = [self.data.fingerprint(slice(first, last), verify), *self._names[first:last]]
         of_copies = [self.recipe, start - first * self.copies, stop - start]
         return hashlib.sha256(repr((of_originals, of_copies)).encode()).hexdigest()
 

@@ -43,7 +43,7 @@ class HubImages:
             raise ValueError("no image")
         return decode_image(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"])
 
-    def fingerprint(self, rows: slice = ALL) -> str:
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the library's own fingerprint, the rows and their labels."""
         numbers, labels = list(range(*rows.indices(len(self)))), labels_at(self.labels, rows)
         return digest_of([self.table._fingerprint, self.column, numbers, None if labels is None else labels.tolist()])

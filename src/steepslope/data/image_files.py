@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +26,7 @@ from steepslope.data.class_names import ClassNames, in_order
 from steepslope.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_bytes, decode_file, labels_at
 from steepslope.data.urls import Listed, as_path, files_below, filesystem, is_url, read, with_suffix
 from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
+from steepslope.files.fingerprint import fingerprint
 from steepslope.files.folders import digest_of, field, read_json
 from steepslope.files.queries import parse_query
 
@@ -100,11 +102,11 @@ class RemoteFiles:
         one = self.files[row]
         return decode_bytes(read(self.url, one.path), one.name)
 
-    def fingerprint(self, rows: slice = ALL) -> str:
-        """Return the SHA-256 of the names, sizes and labels; it is that of the same files in a local folder."""
-        labels = labels_at(self.labels, rows)
-        names, sizes = [one.name for one in self.files[rows]], [one.size for one in self.files[rows]]
-        return digest_of([names, sizes, None if labels is None else labels.tolist()])
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return a hash of the names, the labels, and what the listing tells of each file, or its contents."""
+        files, labels = self.files[rows], labels_at(self.labels, rows)
+        seen = [sha256(read(self.url, one.path)).hexdigest() if verify else [one.size, one.version] for one in files]
+        return digest_of([[one.name for one in files], seen, None if labels is None else labels.tolist()])
 
     def subset(self, rows: NDArray[np.int64]) -> RemoteFiles:
         """Return the given rows, in the given order."""
@@ -175,11 +177,11 @@ class ImageFiles:
         """Decode one file completely."""
         return decode_file(self.folder / self.ids[row])
 
-    def fingerprint(self, rows: slice = ALL) -> str:
-        """Return the SHA-256 of the names, sizes and labels."""
-        sizes, labels = [size_of(self.folder / name) for name in self.ids[rows]], labels_at(self.labels, rows)
-        brought_to = [] if self.brought_to is None else [self.brought_to]
-        return digest_of([self.ids[rows], sizes, None if labels is None else labels.tolist(), *brought_to])
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return a hash of the names, the labels and the files' fingerprints."""
+        seen = [fingerprint_of_image(self.folder / name, verify) for name in self.ids[rows]]
+        labels, brought_to = labels_at(self.labels, rows), [] if self.brought_to is None else [self.brought_to]
+        return digest_of([self.ids[rows], seen, None if labels is None else labels.tolist(), *brought_to])
 
     def subset(self, rows: NDArray[np.int64]) -> ImageFiles:
         """Return the given rows, in the given order."""
@@ -277,12 +279,11 @@ def _no_images(folder: Path) -> SteepslopeError:
     return SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", folder)
 
 
-def size_of(path: Path) -> int:
-    """Return a file's size in bytes; −1 for a link to nothing, which is found when the image is read."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
+def fingerprint_of_image(path: Path, verify: bool) -> str:
+    """Return a file's fingerprint; "" for a link to nothing, which is found when the image is read."""
+    with suppress(SteepslopeError):
+        return fingerprint(path, contents=verify)
+    return ""
 
 
 def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[Path]:
@@ -320,19 +321,24 @@ class ListedImages:
         place = self.places[row]
         return decode_bytes(read(place, filesystem(place)[1]), place) if is_url(place) else decode_file(Path(place))
 
-    def fingerprint(self, rows: slice = ALL) -> str:
-        """Return the SHA-256 of the ids, labels, and sizes; of a URL in place of the size, which would take a request.
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return a hash of the ids, the labels and the files' fingerprints; of a URL itself, to save a request.
 
-        So it does not notice that another image lies at a URL.
+        So only ``verify`` notices that another image lies at a URL.
         """
-        sizes = [place if is_url(place) else size_of(Path(place)) for place in self.places[rows]]
-        labels = labels_at(self.labels, rows)
-        return digest_of([list(self.ids[rows]), sizes, None if labels is None else labels.tolist()])
+        seen, labels = [_seen(place, verify) for place in self.places[rows]], labels_at(self.labels, rows)
+        return digest_of([list(self.ids[rows]), seen, None if labels is None else labels.tolist()])
 
     def subset(self, rows: NDArray[np.int64]) -> ListedImages:
         """Return the given rows, in the given order."""
         places, ids = ([some[row] for row in rows] for some in (self.places, self.ids))
         return replace(self, places=places, ids=ids, labels=labels_at(self.labels, rows))
+
+
+def _seen(place: str, verify: bool) -> str:
+    if not is_url(place):
+        return fingerprint_of_image(Path(place), verify)
+    return sha256(read(place, filesystem(place)[1])).hexdigest() if verify else place
 
 
 def open_path_table(argument: str, names: ClassNames) -> ListedImages:

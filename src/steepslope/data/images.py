@@ -60,8 +60,12 @@ class Dataset(Protocol):
     def image(self, row: int) -> Picture:
         """Decode one image; an unreadable one raises OSError, ValueError or SyntaxError."""
 
-    def fingerprint(self, rows: slice = ALL) -> str:
-        """Return a hash that tells these rows from others, wherever the data set lies."""
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return a hash that tells these rows from others of the same names.
+
+        Of files, the sizes and times are seen (:mod:`steepslope.files.fingerprint`); with ``verify`` the contents, so
+        that the hash is the same wherever the data set lies. What lies in memory is always seen as it is.
+        """
 
 
 @runtime_checkable
@@ -88,7 +92,7 @@ class Images:
         """Return one image."""
         return Image.fromarray(self.pixels[row])
 
-    def fingerprint(self, rows: slice = ALL) -> str:
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of pixels and labels, in hex."""
         return hashlib.sha256(self.pixels[rows].tobytes() + self.labels[rows].tobytes()).hexdigest()
 

@@ -121,10 +121,10 @@ class Shifted:
             alone = (self._from_shift(rows[place : place + 1], images[place : place + 1]) for place in range(len(rows)))
             return [one for (one,) in alone]
 
-    def fingerprint(self, rows: slice = ALL) -> str:
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the originals' hash, their ids and the recipe."""
         names = [str(name) for name in self.ids[rows]]
-        content = json.dumps([self.data.fingerprint(rows), names, self.shift.recipe])
+        content = json.dumps([self.data.fingerprint(rows, verify), names, self.shift.recipe])
         return hashlib.sha256(content.encode()).hexdigest()
 
     def subset(self, rows: NDArray[np.int64]) -> "Shifted":

@@ -15,15 +15,20 @@ from steepslope.files.extras import require_extra
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LOCAL = "file://"
+VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 QUOTING = ("http://", "https://")  # whose listings have %20 for a space
 
 
 class Listed(NamedTuple):
-    """A file that a listing has: its path in the file system, its path below the folder, and its bytes, −1 unknown."""
+    """A file that a listing has: its path in the file system, its path below the folder, and its bytes, −1 unknown.
+
+    ``version`` changes with its contents, as far as the store tells: an ETag, or the time of the last change.
+    """
 
     path: str
     name: str
     size: int
+    version: str = ""
 
 
 def is_url(text: str) -> bool:
@@ -94,7 +99,8 @@ def with_suffix(files: Collection[Listed], suffixes: Collection[str], left_out: 
 
 def _listed(path: str, name: str, info: Any, url: str) -> Listed:
     size = info.get("size")
-    return Listed(path, unquote(name) if url.startswith(QUOTING) else name, -1 if size is None else int(size))
+    version = next((str(info[field]) for field in VERSIONS if info.get(field)), "")
+    return Listed(path, unquote(name) if url.startswith(QUOTING) else name, -1 if size is None else int(size), version)
 
 
 def _order(name: str) -> list[tuple[bool, str]]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,7 @@ from steepslope.data.images import ALL, SUFFIXES, Labels, decode_image, labels_a
 from steepslope.data.urls import as_path, filesystem, is_url, read
 from steepslope.errors import SteepslopeError, explained, without_secrets
 from steepslope.files.extras import require_extra
+from steepslope.files.fingerprint import fingerprint
 from steepslope.files.folders import digest_of
 
 
@@ -62,11 +64,17 @@ class ShardImages:
         sample = self.samples[row]
         return decode_image(io.BytesIO(_bytes_of(sample)))
 
-    def fingerprint(self, rows: slice = ALL) -> str:
-        """Return the SHA-256 of the keys, sizes and labels."""
-        labels = labels_at(self.labels, rows)
-        places = [(_folder_and_name(one.shard)[1], one.key, one.size) for one in self.samples[rows]]
-        return digest_of([places, None if labels is None else labels.tolist()])
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
+        """Return a hash of the keys, sizes, labels and the local shards' fingerprints, or the images' contents."""
+        samples, labels = self.samples[rows], labels_at(self.labels, rows)
+        places = [(_folder_and_name(one.shard)[1], one.key, one.size) for one in samples]
+        seen = (
+            [sha256(_bytes_of(one)).hexdigest() for one in samples]
+            if verify
+            else [fingerprint(Path(one), contents=False) for one in dict.fromkeys(one.shard for one in samples)
+                  if not is_url(one)]
+        )  # fmt: skip
+        return digest_of([places, seen, None if labels is None else labels.tolist()])
 
     def subset(self, rows: NDArray[np.int64]) -> ShardImages:
         """Return the given rows, in the given order, with their ids."""

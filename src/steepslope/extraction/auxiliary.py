@@ -54,11 +54,11 @@ class Unlabelled:
         """Decode one image."""
         return self.data.image(int(self.rows[row]))
 
-    def fingerprint(self, rows: slice = ALL) -> str:
+    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the hashes of all runs of neighbouring rows."""
         chosen = self.rows[rows]
         runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
-        digests = [self.data.fingerprint(slice(int(run[0]), int(run[-1]) + 1)) for run in runs if len(run)]
+        digests = [self.data.fingerprint(slice(int(run[0]), int(run[-1]) + 1), verify) for run in runs if len(run)]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -5,7 +5,6 @@ Killed at any moment and run again, an extraction goes on after its whole shards
 processes divide the shards among them; the first joins them.
 """
 
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,8 +25,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import SIDE, Engine, on_backend
 from steepslope.extraction.machines import alone_in, launched, together
 from steepslope.extraction.options import EVIDENCE_ARRAYS, OF_COPIES, ExtractionOptions
-from steepslope.extraction.shards import KEY, SHARDS, STOPPED, extraction_key, is_complete, join, plan, write_shards
-from steepslope.files.folders import staged_folder, write_json
+from steepslope.extraction.shards import OUTPUTS, SHARDS, SKIPPING, STOPPED, extraction_key, join, plan, write_shards
 from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import AUGMENTED, MANIFEST
@@ -162,7 +160,8 @@ def _extract_all(
         keys = {out: job.key(run) for out, job in jobs.items()}
     _require_one_task(fabric, keys)
     with together(fabric):
-        complete = {out: is_complete(out, key) for out, key in keys.items()}
+        kind = SKIPPING if options.on_error == "skip" else OUTPUTS
+        complete = {out: kind.is_complete(out, key) for out, key in keys.items()}
         jobs = {out: job.checked(classifier) for out, job in jobs.items()}
         engine = Engine.on(run, options, fabric)
     complete = fabric.broadcast(complete)
@@ -195,7 +194,8 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
         for out, key in keys.items():
             for name in (name for name in key if first[out][name] != key[name]):
                 found = f"{key[name]} and {first[out][name]}"
-                raise SteepslopeError(f"expected the same {name} in all processes, found {found}", out)
+                hint = " (--verify where each machine has its own copy)" if name == "fingerprint" else ""
+                raise SteepslopeError(f"expected the same {name} in all processes{hint}, found {found}", out)
 
 
 def _extract(engine: Engine, job: Job, out: Path, key: dict[str, Any], notice: Notice) -> None:
@@ -203,8 +203,7 @@ def _extract(engine: Engine, job: Job, out: Path, key: dict[str, Any], notice: N
     fabric, folder = engine.fabric, out / SHARDS
     with together(fabric):
         if fabric.is_global_zero:
-            with staged_folder(folder, last=KEY) as staging:
-                write_json(staging / KEY, key)
+            (SKIPPING if engine.options.on_error == "skip" else OUTPUTS).begin(out, key)
             (folder / STOPPED).unlink(missing_ok=True)
     with together(fabric):
         shards = plan(data, engine.options, folder)
@@ -220,7 +219,7 @@ def _extract(engine: Engine, job: Job, out: Path, key: dict[str, Any], notice: N
             skipped = join(shards, data, out, key, about, job.classes)
             if skipped:
                 notice(f"{out}: {skipped:,} images could not be read and are listed in {MANIFEST}")
-            shutil.rmtree(folder)
+            OUTPUTS.end(out)
 
 
 def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, int] | None) -> dict[str, Dataset]:

@@ -97,6 +97,9 @@ class ExtractionOptions(Machines):
     backend
         torch; onnx: ONNX Runtime on the CPU; auto: onnx on a machine without a GPU, for inputs of 64 pixels and more,
         where ONNX Runtime is installed and agrees with PyTorch, else torch.
+    verify
+        Know the images by their contents, which are read once more, and not by their sizes and times, so that a copy of
+        them counts as the same.
     """
 
     evidence: tuple[str, ...] = ("features", "noise")
@@ -111,6 +114,7 @@ class ExtractionOptions(Machines):
     shard_rows: int = 4096
     on_error: Literal["stop", "skip"] = "stop"
     backend: Literal["auto", "torch", "onnx"] = "auto"
+    verify: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,10 +4,8 @@ The key has all that decides the outputs; by it, a folder that holds others is t
 """
 
 import itertools
-import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,14 +21,19 @@ from steepslope.data.transforms import Batch, batch_loader, unreadable
 from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import ESTIMATES, Engine
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.files.folders import read_json, require_same, staged_folder, write_json
+from steepslope.files.artifact import DELETE, Artifact, as_json
+from steepslope.files.folders import staged_folder, write_json
 from steepslope.files.progress import bar
 from steepslope.outputs.folder import MANIFEST, VERSION, manifest_of, write_ids
 
 STOPPED = "stopped"  # by this file the processes tell each other that one of them failed
 SHARDS = ".shards"
 KEY = "key.json"
-OTHERS = "outputs of another extraction"
+OUTPUTS = Artifact(  # shards know their own rows, so an unfinished extraction goes on with repaired images
+    "outputs", MANIFEST, made="extraction", free=("classifier", "data", "shard_rows"),
+    unfinished=(f"{SHARDS}/{KEY}", SHARDS), mendable=("fingerprint",), remedy=DELETE,
+)  # fmt: skip
+SKIPPING = replace(OUTPUTS, mendable=("fingerprint", "on_error"))  # may go on after an image that has stopped it
 
 Parts = Sequence[tuple[Batch, dict[str, NDArray[Any]]]]  # batches without their images, and the arrays to keep
 Shards = dict[Path, list[list[int]]]  # the file of the outputs of some neighbouring rows -> these, cut into batches
@@ -42,7 +45,7 @@ def plan(data: Dataset, options: ExtractionOptions, folder: Path, ending: str = 
     size = options.batch_size
     for start in range(0, len(data), options.shard_rows):
         rows = range(len(data))[start : start + options.shard_rows]
-        digest = data.fingerprint(slice(rows.start, rows.stop))[:12]
+        digest = data.fingerprint(slice(rows.start, rows.stop), options.verify)[:12]
         batches = [list(rows[first : first + size]) for first in range(0, len(rows), size)]
         shards[folder / f"{start:010d}-{digest}{ending}"] = batches
     return shards
@@ -105,8 +108,8 @@ def join(
     shards: Shards,
     data: Dataset,
     out: Path,
-    key: dict[str, Any],
-    about: dict[str, Any],
+    key: Mapping[str, Any],
+    about: Mapping[str, Any],
     classes: Sequence[str] | None = None,
 ) -> int:
     """Stream the shards into one array each; return how many images could not be read.
@@ -118,7 +121,7 @@ def join(
         raise SteepslopeError(f"none of the {len(data)} images could be read", out)
     failed = zip(*(itertools.chain.from_iterable(_arrays(shards, name)) for name in ("failed", "reasons")), strict=True)
     skipped = [{"id": str(ids[row]), "reason": str(reason)} for row, reason in failed]
-    with staged_folder(out, last=MANIFEST) as staging:
+    with OUTPUTS.staged(out) as staging:
         labels = labels_at(data.labels, rows)
         arrays = {name: _arrays(shards, name) for name in _kept(shards)}
         arrays |= {} if labels is None else {"labels": iter([labels])}
@@ -166,7 +169,8 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
     key = {
         **({"shifts": shifts} if shifts else {}),
         "classifier": classifier.spec, "digest": classifier.digest, "transform": asdict(classifier.transform),
-        "data": source, "fingerprint": data.fingerprint(),
+        "data": source, "fingerprint": data.fingerprint(verify=options.verify),
+        **({"verify": True} if options.verify else {}),
         "evidence": options.evidence,
         "views": options.views if views else None, "noise": ESTIMATES if "noise" in options.evidence else None,
         "passes": [options.passes, options.batch_size] if dropout else None,
@@ -174,21 +178,4 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
         "precision": options.precision, "on_error": options.on_error, "shard_rows": options.shard_rows,
         "versions": {"outputs": str(VERSION), library: ".".join(version(library).split(".")[:2])},
     }  # fmt: skip
-    return dict(json.loads(json.dumps(key)))
-
-
-def is_complete(out: Path, key: Mapping[str, Any]) -> bool:
-    """Return whether the folder holds these outputs; refuse one that holds others, whole or in part.
-
-    An unfinished one may go on with repaired images, or skip those that stopped it: shards know their own rows.
-    """
-    if (out / MANIFEST).exists():
-        found = read_json(out / MANIFEST, "classifier outputs").get("extraction") or {}
-        require_same(out, OTHERS, found, key, free=("classifier", "data", "shard_rows"))
-        shutil.rmtree(out / SHARDS, ignore_errors=True)
-        return True
-    if (out / SHARDS / KEY).exists():
-        found = read_json(out / SHARDS / KEY, "an unfinished extraction")
-        skipping = ["on_error"] if key["on_error"] == "skip" else []
-        require_same(out, OTHERS, found, key, free=["classifier", "data", "fingerprint", *skipping])
-    return False
+    return as_json(key)

@@ -1,31 +1,197 @@
-"""Whether a folder's finished result may be replaced: not unless it is asked for, and not where it is the one wanted.
+"""Artifacts: what a command makes in a folder and keeps for others, such as outputs, an oracle, a gate or a report.
 
-A result keeps what made it, as JSON: the options of its command, and a stamp of each file or folder that they name.
+An artifact has a card, a JSON file with what made it: the options of its command, and fingerprints of what they name.
+One of its files is written last, so its presence means complete. The same command finds it complete, another is
+refused unless it is to replace it, a killed one goes on, and two at a time lock each other out.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError, without_secrets
-from steepslope.files.folders import digest_of, read_json
+from steepslope.files.fingerprint import fingerprint
+from steepslope.files.folders import LOCK, locked, read_json, staged_folder, write_json
 from steepslope.files.hub import commit_of, is_hub
 
-MADE = "made"  # what a result calls what made it
+MADE = "made"  # what a card calls what made the artifact
 NOT_DECISIVE = ("out", "rows", "replace", "json")  # options that do not decide what is made
-READ = ("manifest.json", "oracle.json", "*.npy", "*.parquet", "*.safetensors")  # what is read of a folder
-INSIDE = ("", "auxiliary", "foreign", "augmented")  # where in it
-REMEDY = "choose another folder, or give --replace"
+REPLACE = "choose another folder, or give --replace"
+DELETE = "choose another folder, or delete this one"
 SHORT = 40  # longer values are not shown
 
 
-def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides a result, as JSON holds it: a command's options, and stamps of the files that they name.
+@dataclass(frozen=True)
+class Artifact:
+    """A kind of artifact, by the names of its files in a folder.
 
-    A stamp changes with the names, sizes and times of what would be read; a copy made elsewhere is another file.
+    Parameters
+    ----------
+    what
+        What messages call it, such as "a gate".
+    card
+        JSON file with what made it.
+    made
+        Field of the card with that, such as training.made; "" where it is the card itself.
+    files
+        Files of which each shows that there is an artifact; the last is written last. By default the card alone.
+    free
+        Names in what made it that do not decide it.
+    unfinished
+        What an unfinished run leaves for the next: a JSON file with what it makes, then the files and folders with
+        what it has done. As long as none of these is there, the folder is free for others.
+    mendable
+        Names that may change before it is finished.
+    remedy
+        What messages advise where there is another artifact.
+    lock
+        File that is locked while it is made.
+    """
+
+    what: str
+    card: str
+    made: str = MADE
+    files: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    mendable: tuple[str, ...] = ()
+    remedy: str = REPLACE
+    lock: str = LOCK
+
+    @contextmanager
+    def making(
+        self,
+        folder: str | Path,
+        made: Mapping[str, Any],
+        replace: bool = False,
+        notice: Callable[[str], None] | None = None,
+    ) -> Iterator[bool]:
+        """Keep other runs out of a folder for the length of the block, which is told whether all is there already.
+
+        ``notice`` is told if so. See :meth:`is_complete` for errors; another run in the folder is one, too.
+        """
+        with locked(folder, self.lock):
+            complete = self.is_complete(folder, made, replace)
+            if complete and notice is not None:
+                notice(f"{folder}: already complete")
+            try:
+                yield complete
+            finally:
+                if self.unfinished and self._begun(Path(folder)) is None:
+                    self.end(folder)  # a run that has done nothing leaves nothing
+
+    def is_complete(self, folder: str | Path, made: Mapping[str, Any], replace: bool = False) -> bool:
+        """Return whether a folder holds the artifact that is wanted, and need not go on with it or replace it.
+
+        Raises
+        ------
+        SteepslopeError
+            If the folder holds another artifact, finished or not, that is not to be replaced.
+        """
+        target, wanted = Path(folder), as_json(made)
+        files = self.files or (self.card,)
+        if replace or self._is_begun(target, wanted):
+            return False
+        if not any((target / name).exists() for name in files):
+            self._require_same(target, self._begun(target), wanted, f"{self.what}, unfinished,", self.mendable)
+            return False
+        found = self._made(target / self.card)
+        if not found:
+            raise SteepslopeError(f"holds {self.what} already, made in a way that is not known: {self.remedy}", target)
+        self._require_same(target, found, wanted, f"{self.what} already,")
+        if self.unfinished and not (target / self.unfinished[0]).exists():
+            self.end(target)  # what a run left that was killed while it tidied up
+        return all((target / name).exists() for name in files)
+
+    def staged(self, folder: str | Path) -> AbstractContextManager[Path]:
+        """Give a staging folder whose files arrive together: the card first, the one that means complete last."""
+        return staged_folder(folder, last=(self.files or (self.card,))[-1], first=self.card)
+
+    def begin(self, folder: str | Path, made: Mapping[str, Any]) -> None:
+        """Write down what is being made, so that a killed run can go on; what another unfinished run left, goes."""
+        target, wanted = Path(folder), as_json(made)
+        if not self._is_begun(target, wanted):
+            self.end(target)
+        path = target / self.unfinished[0]
+        with staged_folder(path.parent, last=path.name) as staging:
+            write_json(staging / path.name, wanted)
+
+    def end(self, folder: str | Path) -> None:
+        """Remove what only an unfinished run needs."""
+        for name in self.unfinished:
+            path = Path(folder) / name
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _made(self, path: Path) -> dict[str, Any]:
+        content = read_json(path, self.what) if path.exists() else {}
+        for name in filter(None, self.made.split(".")):
+            content = content.get(name) or {}
+        return content
+
+    def _begun(self, folder: Path) -> dict[str, Any] | None:
+        """Return what an unfinished run makes; None where there is none, or it has done nothing yet."""
+        paths = [folder / name for name in self.unfinished]
+        if not paths or not paths[0].exists():
+            return None
+        if len(paths) > 1 and not any(_holds_work(path, paths[0]) for path in paths[1:]):
+            return None
+        return read_json(paths[0], f"{self.what}, unfinished")
+
+    def _is_begun(self, folder: Path, wanted: Mapping[str, Any]) -> bool:
+        found = self._begun(folder)
+        return found is not None and not difference(found, wanted, (*self.free, *self.mendable))
+
+    def _require_same(
+        self,
+        folder: Path,
+        found: Mapping[str, Any] | None,
+        wanted: Mapping[str, Any],
+        what: str,
+        mendable: tuple[str, ...] = (),
+    ) -> None:
+        shown = "" if found is None else difference(found, wanted, (*self.free, *mendable))
+        if shown:
+            raise SteepslopeError(f"holds {what} with {shown}: {self.remedy}", folder)
+
+
+def _holds_work(path: Path, key: Path) -> bool:
+    """Return whether a file is there, or a folder with files beside the key; files without an ending are signs."""
+    return path.is_file() or any(file.suffix and file != key for file in path.glob("*"))
+
+
+def as_json(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes an artifact as it comes back from JSON."""
+    content: dict[str, Any] = json.loads(json.dumps(made, default=str))
+    return content
+
+
+def difference(found: Mapping[str, Any], wanted: Mapping[str, Any], free: Iterable[str] = ()) -> str:
+    """Return in words what differs first, but for what is free; "" if nothing does.
+
+    >>> difference({"net": "a", "training": {"seed": 0}}, {"net": "a", "training": {"seed": 1}})
+    'seed 0, not 1'
+    """
+    for name in {**wanted, **found}:
+        old, new = found.get(name), wanted.get(name)
+        if name in free or old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            return difference(old, new)
+        short = max(len(repr(old)), len(repr(new))) <= SHORT
+        return f"{name} {old!r}, not {new!r}" if short else f"other {name}"
+    return ""
+
+
+def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides an artifact, as JSON holds it: a command's options, and what the files they name contain.
+
     Of what lies on the Hub, the commit is kept. URLs are kept without passwords and signatures.
 
     >>> made_by("fit", {"seed": 0, "hidden": (64, 32), "out": "runs/mine", "outputs": "no/such.npz"})
@@ -34,9 +200,9 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     flat = {"command": command, **_flat(options)}
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
     words = [*_words(decisive.values())]
-    stamps = {f"content of {word}": stamp_of(Path(word)) for word in words if _is_there(word)}
-    stamps |= {f"commit of {word}": commit_of(word) for word in words if is_hub(word)}
-    made: dict[str, Any] = _without_secrets(json.loads(json.dumps(decisive | stamps, default=str)))
+    contents = {f"content of {word}": fingerprint(Path(word)) for word in words if _is_there(word)}
+    commits = {f"commit of {word}": commit_of(word) for word in words if is_hub(word)}
+    made: dict[str, Any] = _without_secrets(as_json(decisive | contents | commits))
     return made
 
 
@@ -67,49 +233,5 @@ def _words(values: Iterable[Any]) -> Iterator[str]:
 
 def _is_there(word: str) -> bool:
     with suppress(OSError, ValueError):  # not every word can be a path
-        return word != "" and Path(word).exists()
+        return word != "" and (Path(word).is_file() or Path(word).is_dir())
     return False
-
-
-def stamp_of(path: Path) -> str:
-    """Return what changes with the names, sizes and times of a file, or of what is read of a folder."""
-    folders = [path / name for name in INSIDE]
-    files = [path] if path.is_file() else [file for folder in folders for kind in READ for file in folder.glob(kind)]
-    kept = {str(file.relative_to(path)): file.stat() for file in files}
-    return digest_of([[name, one.st_size, one.st_mtime_ns] for name, one in sorted(kept.items())])
-
-
-@dataclass(frozen=True)
-class Result:
-    """A kind of result: what it is, in words, its files (the last means finished), and the one with what made it."""
-
-    what: str
-    files: tuple[str, ...]
-    card: str
-
-    def is_complete(self, folder: str | Path, made: Mapping[str, Any], replace: bool) -> bool:
-        """Return whether a folder's finished result is the one that is wanted; not where it is to be replaced.
-
-        Raises
-        ------
-        SteepslopeError
-            If the folder holds another result that is not to be replaced.
-        """
-        target = Path(folder)
-        if replace or not any((target / name).exists() for name in self.files):
-            return False
-        found = read_json(target / self.card, self.what).get(MADE) if (target / self.card).exists() else None
-        if not found:
-            raise SteepslopeError(f"holds {self.what} already, made in a way that is not known: {REMEDY}", target)
-        require_made(target, found, made, self.what)
-        return (target / self.files[-1]).exists()
-
-
-def require_made(folder: Path, found: Mapping[str, Any], made: Mapping[str, Any], what: str) -> None:
-    """Raise unless a folder's result was made as is wanted; the message names what differs first."""
-    for name in {**made, **found}:
-        old, new = found.get(name), made.get(name)
-        if old != new:
-            short = max(len(repr(old)), len(repr(new))) <= SHORT
-            shown = f"{name} {old!r}, not {new!r}" if short else f"other {name}"
-            raise SteepslopeError(f"holds {what} already, with {shown}: {REMEDY}", folder)

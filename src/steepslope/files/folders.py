@@ -6,7 +6,7 @@ One run at a time in a folder: a lock that the operating system holds, so that a
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from steepslope.errors import SteepslopeError
 
 
 @contextmanager
-def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
+def staged_folder(folder: str | Path, last: str, first: str = "") -> Iterator[Path]:
     """Give a staging folder whose files move into ``folder`` together when the block ends without an error.
 
-    Of several files the one named ``last`` leaves first and arrives last, so its presence means a complete set. A
-    folder among them replaces one of its name. If the block fails, nothing in ``folder`` has changed. One process at a
-    time may write the same ``last``.
+    Of several files the one named ``last`` leaves first and arrives last, so its presence means a complete set; the one
+    named ``first`` arrives first. A folder among them replaces one of its name. If the block fails, nothing in
+    ``folder`` has changed. One process at a time may write the same ``last``.
     """
     target = require_no_file(folder)
     staging = target / f".partial-{last}"
@@ -34,7 +34,7 @@ def staged_folder(folder: str | Path, last: str) -> Iterator[Path]:
         raise SteepslopeError(f"cannot write here ({error.strerror})", target) from error
     try:
         yield staging
-        _move_all(staging, target, last)
+        _move_all(staging, target, first, last)
     except OSError as error:
         raise SteepslopeError(f"writing failed ({error.strerror or error})", target) from error
     finally:
@@ -49,8 +49,8 @@ def require_no_file(folder: str | Path) -> Path:
     return target
 
 
-def _move_all(staging: Path, target: Path, last: str) -> None:
-    files = sorted(staging.iterdir(), key=lambda path: path.name == last)
+def _move_all(staging: Path, target: Path, first: str, last: str) -> None:
+    files = sorted(staging.iterdir(), key=lambda path: (path.name == last, path.name != first))
     blocked = [path.name for path in files if path.is_file() and (target / path.name).is_dir()]
     if blocked:
         raise SteepslopeError("expected to write a file, found a folder", target / blocked[0])
@@ -108,46 +108,21 @@ def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], 
     return content[name]
 
 
-def require_same(
-    folder: Path,
-    what: str,
-    found: Mapping[str, Any],
-    expected: Mapping[str, Any],
-    free: Collection[str] = (),
-    remedy: str = "choose another folder or delete this one",
-) -> None:
-    """Raise unless what a folder records about its result is what is expected of it, but for what is ``free``.
-
-    ``remedy`` ends the message.
-
-    >>> require_same(Path("runs/mine"), "another training", {"seed": 0}, {"seed": 1})
-    Traceback (most recent call last):
-    steepslope.errors.SteepslopeError: runs/mine: holds another training and is not mixed with this one: seed: \
-expected 1, found 0; choose another folder or delete this one
-    """
-    for name in {**expected, **found}:
-        if name not in free and found.get(name) != expected.get(name):
-            raise SteepslopeError(
-                f"holds {what} and is not mixed with this one: {name}: expected {expected.get(name)}, "
-                f"found {found.get(name)}; {remedy}",
-                folder,
-            )
-
-
 def digest_of(content: object) -> str:
     """Return the SHA-256 of content that JSON can hold, in hex."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-LOCK = ".lock"  # the empty file stays: whoever removed it could let two runs in
+LOCK = ".lock"
 
 
 @contextmanager
-def locked(folder: str | Path) -> Iterator[None]:
-    """Keep other runs out of a folder for the length of the block; it is made if it is not there.
+def locked(folder: str | Path, name: str = LOCK) -> Iterator[None]:
+    """Keep other runs out of a folder, by the lock of a file there, for the length of the block.
 
-    A folder that cannot be written to is not locked, since no run can change it. A folder in which the block leaves
-    nothing is as it was before.
+    The folder is made if it is not there, and the empty file stays: whoever removed it could let two runs in, one that
+    holds the removed file and one that makes a new one. A folder that cannot be written to is not locked, since no run
+    can change it.
 
     Raises
     ------
@@ -155,30 +130,16 @@ def locked(folder: str | Path) -> Iterator[None]:
         If another run holds the folder.
     """
     target = Path(folder)
-    made = [path for path in (target, *target.parents) if not path.exists()]
-    lock = FileLock(target / LOCK)
-    try:
+    lock = FileLock(target / name)
+    with suppress(OSError):  # whatever writes says why it cannot
         target.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise SteepslopeError(
-            "another run works in this folder: wait for it, or choose another folder", folder
-        ) from None
-    except OSError:  # whatever writes says why it cannot
-        _clear(target, made)
-        yield
-        return
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise SteepslopeError(
+                "another run works in this folder: wait for it, or choose another folder", folder
+            ) from None
     try:
         yield
     finally:
         lock.release()
-        _clear(target, made)
-
-
-def _clear(folder: Path, made: list[Path]) -> None:
-    """Remove the lock's file where it is alone, and the folders that were made for it."""
-    with suppress(OSError):
-        if [path.name for path in folder.iterdir()] == [LOCK]:
-            (folder / LOCK).unlink()
-        for path in made:
-            path.rmdir()  # it fails where there is something in it

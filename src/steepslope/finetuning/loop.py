@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from steepslope.classifiers.classifier import takes_channels_last
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import together
-from steepslope.files.artifact import REMEDY
-from steepslope.files.folders import read_json, require_same, staged_folder
+from steepslope.files.artifact import Artifact
+from steepslope.files.folders import staged_folder
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_state, load_weights, restore_optimizer, save_state, save_weights
@@ -34,6 +34,7 @@ from steepslope.oracle.storage import CARD
 LOG_ROWS = 200
 UNFINISHED = "unfinished.safetensors"  # the state from which a killed training goes on
 BEST = "unfinished-best.safetensors"
+FINETUNED = Artifact("a fitted oracle", CARD, made="training", unfinished=("unfinished.json", UNFINISHED, BEST))
 LAST = "last"  # the folder of the last step's oracle, where another epoch's is kept
 HISTORY = "history.csv"
 HISTORY_COLUMNS = (
@@ -148,34 +149,21 @@ def finetune(
     """
     notice = notice if fabric.is_global_zero else silent
     with together(fabric):
-        if not replace_it:
-            _require_same(out, training.key)
-    done = fabric.broadcast((out / CARD).exists() and not replace_it)
-    if done:
+        complete = FINETUNED.is_complete(out, training.key, replace_it)
+    if fabric.broadcast(complete):
         notice(f"{out}: already complete")
-        if fabric.is_global_zero:
-            _remove_states(out)
         return ImageOracle.load(out, [training.oracle.backbone])
+    with together(fabric):
+        if fabric.is_global_zero:
+            FINETUNED.begin(out, training.key)
     run = Run(training, out, fabric)
     if run.resume():
         notice(f"{out}: goes on after step {run.progress.step:,} of {run.steps.total:,}")
-    elif fabric.is_global_zero:
-        _remove_states(out)  # another training's
     run.train()
     with together(fabric):
         if fabric.is_global_zero:
             _finish(training, out)
     return replace(training.oracle, net=training.oracle.net.cpu().eval())
-
-
-def _require_same(out: Path, key: dict[str, Any]) -> None:
-    found: dict[str, Any] | None = None
-    if (out / CARD).exists():
-        found = read_json(out / CARD, "a fitted oracle").get("training") or {}
-    elif (state := load_state(out / UNFINISHED)) is not None:
-        found = state[2].get("key") or {}
-    if found is not None:
-        require_same(out, "another training", found, key, remedy=REMEDY)
 
 
 def _finish(training: Training, out: Path) -> None:
@@ -186,13 +174,7 @@ def _finish(training: Training, out: Path) -> None:
         oracle.save(out / LAST, training.key)
         load_weights(net, out / BEST)
     oracle.save(out, training.key)
-    _remove_states(out)
-
-
-def _remove_states(out: Path) -> None:
-    """Delete what only an unfinished training needs."""
-    for name in (UNFINISHED, BEST):
-        (out / name).unlink(missing_ok=True)
+    FINETUNED.end(out)
 
 
 @dataclass
@@ -229,7 +211,7 @@ class Run:
     def resume(self) -> bool:
         """Take up where a killed run of the same training was saved; return whether there was one."""
         state = load_state(self.out / UNFINISHED)
-        if state is None or state[2].get("key") != self.training.key:
+        if state is None:
             return False
         weights, moments, about = state
         self.net.load_state_dict(weights)
@@ -247,7 +229,7 @@ class Run:
             if not tensor.isfinite().all():
                 raise self._not_finite(f"after step {self.progress.step}: {name}")
         precision = self.fabric.strategy.precision.state_dict()
-        about = self.progress.as_json() | {"key": self.training.key, "precision": precision}
+        about = self.progress.as_json() | {"precision": precision}
         with together(self.fabric):
             if self.fabric.is_global_zero:
                 save_state(self.out / UNFINISHED, weights, self.optimizer, about)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.files.artifact import MADE, Result
-from steepslope.files.folders import digest_of, field, positive, read_json, staged_folder, write_json
+from steepslope.files.artifact import MADE, Artifact
+from steepslope.files.folders import digest_of, field, positive, read_json, write_json
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate.aims import Aims
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from steepslope.gate.gate import Gate
 
 CARD, WORDS, ERRORS, JUDGED = "gate.json", "certificate.md", "errors.safetensors", "judged.safetensors"
-GATE = Result("a gate", (CARD,), card=CARD)
+GATE = Artifact("a gate", CARD)
 VERSION = 1
 DIGEST = "digest"
 EXPECTED = "a calibrated gate"
@@ -45,7 +45,7 @@ OPTIONAL = (JUDGED,)  # files that may be left out; where one is, it has to be t
 
 def write_gate(folder: Path, gate: Gate, made: Mapping[str, Any] | None = None) -> None:
     """Write all files, or none, the card last; an earlier gate there is replaced."""
-    with staged_folder(folder, last=CARD) as staging:
+    with GATE.staged(folder) as staging:
         judged = {"kind": CONFIDENCE} if gate.judge is None else gate.judge.write(staging)
         save_arrays({"of_errors": gate.of_errors}, staging / ERRORS)
         if gate.judged is not None:

@@ -16,7 +16,7 @@ from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of, flattened, load
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import State
 from steepslope.evidence.values import columns, parts_of
-from steepslope.files.folders import field as json_field, positive, staged_folder, write_json
+from steepslope.files.folders import field as json_field, positive, write_json
 from steepslope.files.weights import load_weights, save_arrays, save_weights
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
@@ -25,7 +25,17 @@ from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, Schedule, fit_net
 from steepslope.oracle.settings import OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, oracle_folder, read_card
+from steepslope.oracle.storage import (
+    CARD,
+    COLUMNS,
+    LOADERS,
+    ORACLE,
+    STATES,
+    WEIGHTS,
+    kind_of_card,
+    oracle_folder,
+    read_card,
+)
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -155,7 +165,7 @@ class Oracle(BaseOracle):
         """Write weights as safetensors and settings as JSON; an earlier oracle there is replaced."""
         fitted = self._fitted()
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
-        with staged_folder(folder, last=CARD) as staging:
+        with ORACLE.staged(folder) as staging:
             save_weights(fitted.net.state_dict(), staging / WEIGHTS)
             if fitted.states:
                 save_arrays(flattened(fitted.states), staging / STATES)

@@ -16,13 +16,13 @@ from steepslope.evidence.fitting import all_parts, flattened, grouped, load_stat
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State, arrays_fit
 from steepslope.evidence.values import opinions_of
-from steepslope.files.folders import field as json_field, positive, staged_folder, write_json
+from steepslope.files.folders import field as json_field, positive, write_json
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.handover import SHARE, Handover, Moments
 from steepslope.oracle.selection import LEVELS, OWN, Gain, Pool
-from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
+from steepslope.oracle.storage import CARD, FUSED, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 
 VERSION = 2  # of the card
@@ -122,7 +122,7 @@ def write_fit(folder: Path, fitted: FusedFit, settings: Mapping[str, Any], recor
         "gains": {name: asdict(one) for name, one in fitted.gains.items()}, "left_out": fitted.left_out,
         "usual_handover": fitted.usual_handover, "copies": fitted.copies,
     }  # fmt: skip
-    with staged_folder(folder, last=CARD) as staging:
+    with ORACLE.staged(folder) as staging:
         save_arrays(flattened({name: vars(pool.pool) for name, pool in pools.items()}), staging / WEIGHTS)
         save_arrays(flattened(states), staging / STATES)
         remembered = {} if record is None else record.write(staging)

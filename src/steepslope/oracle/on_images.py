@@ -19,7 +19,7 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import Transform, decoded_batches
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.files.folders import field, positive, staged_folder, write_json
+from steepslope.files.folders import field, positive, write_json
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_weights, save_weights
 from steepslope.heads import HEADS
@@ -27,7 +27,16 @@ from steepslope.losses import LossSettings, parameters_of
 from steepslope.oracle.base import BaseOracle
 from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.net import OracleNet
-from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, oracle_folder, read_card, require_allowed
+from steepslope.oracle.storage import (
+    CARD,
+    IMAGES,
+    ORACLE,
+    WEIGHTS,
+    kind_of_card,
+    oracle_folder,
+    read_card,
+    require_allowed,
+)
 from steepslope.outputs import ClassifierOutputs
 
 BATCH = 64
@@ -133,7 +142,7 @@ class ImageOracle(BaseOracle):
 
     def save(self, folder: str | Path, training: dict[str, Any] | None = None) -> None:
         """Write weights as safetensors, and as JSON a card with what decided its training; replace an earlier one."""
-        with staged_folder(folder, last=CARD) as staging:
+        with ORACLE.staged(folder) as staging:
             save_weights(self.net.state_dict(), staging / WEIGHTS)
             record = {} if self.record_ is None else self.record_.write(staging)
             write_json(staging / CARD, {**self.card(), "training": training or {}, **record})

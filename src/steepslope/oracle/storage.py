@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.artifact import Result
+from steepslope.files.artifact import Artifact
 from steepslope.files.folders import read_json
 from steepslope.files.hub import as_folder, is_hub
 
 CARD = "oracle.json"
 WEIGHTS = "oracle.safetensors"
 STATES = "evidence.safetensors"
-ORACLE = Result("a fitted oracle", (CARD,), card=CARD)
+ORACLE = Artifact("a fitted oracle", CARD)
 COLUMNS, FUSED, IMAGES = "columns", "fused", "images"  # the kinds
 LOADERS: dict[str, str] = {
     COLUMNS: "steepslope.oracle.columns:Oracle",

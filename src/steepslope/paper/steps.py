@@ -3,7 +3,6 @@
 A plan tells what steps have cost, and what those that are left will cost.
 """
 
-import json
 import os
 import threading
 import time
@@ -22,7 +21,8 @@ import torch
 
 from steepslope.classifiers.specs import load_classifier, without_weights
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import locked, read_json, require_same, staged_folder, write_json
+from steepslope.files.artifact import DELETE, Artifact
+from steepslope.files.folders import write_json
 from steepslope.paper.workspace import Workspace
 from steepslope.shifts.pixels import device_at_hand
 
@@ -213,6 +213,7 @@ def _end_with(parent: Any) -> None:
 
 
 CARD, TIMES = "preset.json", "times.csv"
+PRESET = Artifact("the work of a preset", CARD, made="", remedy=DELETE)
 TRIAL = 2  # images of noise, on a CPU
 ON_GPU = 32  # on a GPU
 WORK = 1  # to be raised when steps come to make something else: what was made before is not mixed with that
@@ -227,15 +228,12 @@ def run(steps: Sequence[Step], work: Workspace, jobs: int) -> None:
         If the work folder holds the work of another preset, or for whatever a step finds wrong.
     """
     bare = replace(work)  # without the nets that were loaded: it may be sent to processes
-    with locked(work.root):
+    made = {"steepslope": version("steepslope"), "work": WORK, **work.preset.as_json()}
+    with PRESET.making(work.root, made) as complete:
         needs = {step.folder: [one.folder for one in step.needs] for step in steps}
         tasks = {step.folder: partial(_timed, bare, replace(step, needs=())) for step in steps if not step.is_complete}
-        made = json.loads(json.dumps({"steepslope": version("steepslope"), "work": WORK, **work.preset.as_json()}))
-        if (work.root / CARD).exists():
-            found = read_json(work.root / CARD, "the preset of a work folder")
-            require_same(work.root, "the work of another preset", found, made)
-        else:
-            with staged_folder(work.root, last=CARD) as staging:
+        if not complete:
+            with PRESET.staged(work.root) as staging:
                 write_json(staging / CARD, made)
         run_tasks(needs, tasks, jobs)
 

@@ -41,6 +41,9 @@ class PredictOptions:
     backend
         torch; onnx: ONNX Runtime on the CPU; auto: onnx on a machine without a GPU, for inputs of 64 pixels and more,
         where ONNX Runtime is installed and agrees with PyTorch, else torch.
+    verify
+        Know the images by their contents, which are read once more, and not by their sizes and times, so that a copy of
+        them counts as the same.
     """
 
     top: int = 1
@@ -50,6 +53,7 @@ class PredictOptions:
     workers: int = 0
     shard_rows: int = 1024
     backend: Literal["auto", "torch", "onnx"] = "auto"
+    verify: bool = False
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)

@@ -18,7 +18,7 @@ from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.shards import Parts, Shards, plan, run_shards
-from steepslope.files.artifact import stamp_of
+from steepslope.files.fingerprint import fingerprint
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
@@ -53,7 +53,8 @@ class FromImages:
 
     def key(self) -> dict[str, Any]:
         """Return what decides the rows, beside gate and options."""
-        return {"data": self.source, FINGERPRINT: self.data.fingerprint()}
+        verify = self.options.verify
+        return {"data": self.source, FINGERPRINT: self.data.fingerprint(verify=verify), "verify": verify}
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the parts that are not in the folder yet, with their rows."""
@@ -92,7 +93,7 @@ class FromImages:
         given = self.options
         return replace(
             of_net, batch_size=given.batch_size, workers=given.workers, shard_rows=given.shard_rows,
-            backend=given.backend, on_error="skip" if given.on_error == "keep" else "stop",
+            backend=given.backend, verify=given.verify, on_error="skip" if given.on_error == "keep" else "stop",
         )  # fmt: skip
 
     def _rows(self, parts: Parts, others: Sequence[Parts]) -> Any:
@@ -133,7 +134,7 @@ class FromOutputs:
 
     def key(self) -> dict[str, Any]:
         """Return what decides the rows, beside gate and options."""
-        return {"outputs": stamp_of(self.rows.path), **self.rows.as_json()}
+        return {"outputs": fingerprint(self.rows.path), **self.rows.as_json()}
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the parts that are not in the folder yet, with their rows."""

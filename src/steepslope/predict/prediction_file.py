@@ -1,12 +1,11 @@
-"""Decisions as one file, written in parts: killed at any moment and run again, it ends in the same bytes.
+"""Decisions as one file, written in chunks: killed at any moment and run again, it ends in the same bytes.
 
-Parts lie in a hidden folder beside the file, each written by an atomic rename, and are joined at the end. A summary in
+Chunks lie in a hidden folder beside the file, each written by an atomic rename, and are joined at the end. A summary in
 JSON, written last, is named like the file.
 """
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -20,18 +19,17 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.files.folders import field, locked, read_json, require_same, staged_folder, write_json
+from steepslope.files.artifact import Artifact
+from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, REJECT
 from steepslope.outputs.folder import IDS
-from steepslope.predict.parts import ENDING, ERROR, FINGERPRINT, Source
+from steepslope.predict.parts import ERROR, FINGERPRINT, Source
 
 STDOUT = "-"
 ENDINGS = (".csv", ".parquet")
 KEY = "key.json"
 LABEL = "label"
-OTHER = "predictions of another gate, data or options"
-REMEDY = "choose another file, or give --replace"
 
 
 @dataclass(frozen=True)
@@ -72,33 +70,42 @@ def predict_to_file(
 ) -> Summary:
     """Write the decisions to a .csv or .parquet file, or find them there; return what they come to.
 
-    ``key`` is what decides them; parts of an unfinished run with the same key are kept.
+    ``key`` is what decides them; chunks of an unfinished run with the same key are kept.
 
     Raises
     ------
     SteepslopeError
         If there is such a file, of another key, that is not to be replaced.
     """
-    card, folder = out.with_name(f"{out.name}.json"), out.with_name(f".{out.name}.parts")
-    with locked(folder):
-        if out.exists() and not replace and not _is_unfinished(folder, key):
-            found = _complete(out, card, key)
-            if not (folder / KEY).exists():  # with a key, they are parts of another run, which may go on
-                shutil.rmtree(folder)  # what a run left that was killed while it tidied up
+    kind = predictions(out)
+    card, folder = out.with_name(kind.card), out.with_name(kind.unfinished[1])
+    with kind.making(out.parent, key, replace) as complete:
+        if complete:
             notice(f"{out}: already complete")
-            return found
-        _prepare(folder, key, replace)
-        _write_parts(source, folder, notice)
-        with staged_folder(out.parent, last=card.name) as staging, located(out):  # no file lies beside another's card
+            return Summary.read(read_json(card, "a summary of predictions"), card)
+        kind.begin(out.parent, key)
+        with closing(source.missing(folder, notice)) as chunks:
+            for path, table in chunks:
+                with staged_folder(folder, last=path.name) as staging:
+                    pq.write_table(table, staging / path.name)
+        with kind.staged(out.parent) as staging, located(out):  # no file lies beside another's card
             summary = _join(source.all(folder), staging / out.name)
             write_json(staging / card.name, {"key": dict(key), **asdict(summary)})
-        (folder / KEY).unlink()
-        shutil.rmtree(folder)
+        kind.end(out.parent)
     return summary
 
 
+def predictions(out: Path) -> Artifact:
+    """Return the artifact that a file of decisions is; what tells chunks apart are the rows that they are of."""
+    card, folder = f"{out.name}.json", f".{out.name}.chunks"
+    return Artifact(
+        f"predictions in {out.name}", card, made="key", files=(out.name, card), unfinished=(f"{folder}/{KEY}", folder),
+        mendable=(FINGERPRINT,), remedy="choose another file, or give --replace", lock=f".{out.name}.lock",
+    )  # fmt: skip
+
+
 def predict_to_stdout(source: Source, notice: Notice = silent) -> Summary:
-    """Write the decisions to standard output as CSV, part by part."""
+    """Write the decisions to standard output as CSV, chunk by chunk."""
     summary, writer = Summary(), None
     for table in _of_one_schema(table for _, table in source.missing(Path(), notice)):
         writer = writer or pc.CSVWriter(sys.stdout.buffer, table.schema)
@@ -131,59 +138,15 @@ def require_file(out: str, *read: str | None) -> None:
         raise SteepslopeError("expected another file than those that are read, which it would replace", out)
 
 
-def _is_unfinished(folder: Path, key: Mapping[str, Any]) -> bool:
-    """Return whether the folder holds parts of this very run, though images may have been repaired since.
-
-    Parts of images know by their names which rows they are of.
-    """
-    if not (folder / KEY).exists():
-        return False
-    found = read_json(folder / KEY, "unfinished predictions")
-    return {**found, FINGERPRINT: None} == {**key, FINGERPRINT: None}
-
-
-def _prepare(folder: Path, key: Mapping[str, Any], replace: bool) -> None:
-    """Make the folder ready for this run, whose parts are kept; those of another are removed, if that is wanted."""
-    if not _is_unfinished(folder, key):
-        if (folder / KEY).exists() and not replace:
-            found = read_json(folder / KEY, "unfinished predictions")
-            require_same(folder, f"unfinished {OTHER}", found, key, [FINGERPRINT], "delete it, or give --replace")
-        for path in folder.glob(f"*{ENDING}"):
-            path.unlink()
-    with staged_folder(folder, last=KEY) as staging:
-        write_json(staging / KEY, dict(key))
-
-
-def _write_parts(source: Source, folder: Path, notice: Notice) -> None:
-    """Write the parts that are missing; a run that fails before the first leaves nothing that others would meet."""
-    try:
-        with closing(source.missing(folder, notice)) as parts:
-            for path, table in parts:
-                with staged_folder(folder, last=path.name) as staging:
-                    pq.write_table(table, staging / path.name)
-    finally:
-        if not any(folder.glob(f"*{ENDING}")):
-            (folder / KEY).unlink(missing_ok=True)
-
-
-def _complete(out: Path, card: Path, key: Mapping[str, Any]) -> Summary:
-    """Return what a finished file comes to; raise if it is of another key."""
-    if not card.exists():
-        raise SteepslopeError(f"there is such a file already, made in a way that is not known: {REMEDY}", out)
-    found = read_json(card, "a summary of predictions")
-    require_same(out, OTHER, found.get("key") or {}, key, remedy=REMEDY)
-    return Summary.read(found, card)
-
-
 def _join(paths: list[Path], path: Path) -> Summary:
-    """Write the parts to one file, table by table."""
+    """Write the chunks to one file, table by table."""
     if not paths:
         raise SteepslopeError("expected predictions to write, found none")
-    schema = max((pq.read_schema(part) for part in paths), key=len)  # parts without a single image have few columns
+    schema = max((pq.read_schema(chunk) for chunk in paths), key=len)  # chunks without a single image have few columns
     summary = Summary()
     with _writer(path, schema) as writer:
-        for part in paths:
-            table = _with_columns(pq.read_table(part), schema)
+        for chunk in paths:
+            table = _with_columns(pq.read_table(chunk), schema)
             writer.write_table(table)
             summary = summary.plus(table)
     return summary

@@ -55,7 +55,7 @@ def source_of(
         names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
         images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
         source = FromImages(gate, live, images, str(spec), options, by_id)
-    chosen = {name: value for name, value in asdict(options).items() if name != "workers"}
+    chosen = {name: value for name, value in asdict(options).items() if name not in ("workers", "verify")}
     key = {"gate": digest_of_gate(folder), **source.key(), **chosen, "groups": digest_of(by_id)}
     return source, dict(json.loads(json.dumps(key)))
 

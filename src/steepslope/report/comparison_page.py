@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from steepslope.files.artifact import MADE, Result
-from steepslope.files.folders import staged_folder, write_json
+from steepslope.files.artifact import MADE, Artifact
+from steepslope.files.folders import write_json
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
 from steepslope.metrics.measures import METRICS, Metric, table_metrics
 from steepslope.metrics.selective import RiskCoverage
@@ -187,7 +187,7 @@ def difference_cells(differences: Mapping[str, Difference]) -> Iterator[Cell]:
         yield cell if np.isnan(p) else cell._replace(aside=f"{cell.aside} p {p:.3f}")
 
 
-COMPARISON = Result("a comparison", ("compare.json", "compare.md", "compare.html"), card="compare.json")
+COMPARISON = Artifact("a comparison", "compare.json", files=("compare.json", "compare.md", "compare.html"))
 SCRIPTS = ("tables.js", "charts.js", "downloads.js", "compare.js")
 CONTENTS = {"runs": "Runs and scores", "metrics": "A metric, run by run", "curves": "Risk and coverage",
             "differences": "Differences"}  # fmt: skip
@@ -202,7 +202,7 @@ DEFINITIONS = {
 
 def write_comparison(comparison: Comparison, out: str | Path, made: Mapping[str, Any] | None = None) -> None:
     """Write all files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
-    with staged_folder(out, last=COMPARISON.files[-1]) as staging:
+    with COMPARISON.staged(out) as staging:
         write_json(staging / COMPARISON.card, {**as_json(comparison), MADE: dict(made or {})})
         (staging / "compare.md").write_text(text(comparison), encoding="utf-8")
         (staging / "compare.html").write_text(page(comparison), encoding="utf-8")

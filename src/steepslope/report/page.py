@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steepslope.files.artifact import MADE, Result
-from steepslope.files.folders import staged_folder, write_json
+from steepslope.files.artifact import MADE, Artifact
+from steepslope.files.folders import write_json
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.evaluation import Evaluation
 from steepslope.report.grid import Grid, markdown
@@ -23,7 +23,7 @@ from steepslope.report.web.gallery import NO_SOURCES, Sources, gallery
 from steepslope.report.web.page_scores import page_scores, promises
 from steepslope.report.web.shell import web_page
 
-REPORT = Result("a report", ("metrics.json", "details.json", "table.md", ROWS, "report.html"), card="made.json")
+REPORT = Artifact("a report", "made.json", files=("metrics.json", "details.json", "table.md", ROWS, "report.html"))
 SCRIPTS = ("tables.js", "charts.js", "point.js", "gallery.js", "downloads.js", "page.js")
 SHOWN_GROUPS = 30  # in Markdown
 
@@ -32,7 +32,7 @@ def write_report(
     evaluation: Evaluation, out: str | Path, made: Mapping[str, Any] | None = None, sources: Sources = NO_SOURCES
 ) -> None:
     """Write the files together, with what ``made`` them; earlier ones stay until the new ones are complete."""
-    with staged_folder(out, last=REPORT.files[-1]) as staging:
+    with REPORT.staged(out) as staging:
         write_json(staging / REPORT.card, {MADE: dict(made or {})})
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])

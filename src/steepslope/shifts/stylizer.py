@@ -19,13 +19,18 @@ from torch import Tensor, nn
 
 from steepslope.checks import Check, number, require
 from steepslope.errors import SteepslopeError, located
-from steepslope.files.folders import digest_of, field, positive, read_json, staged_folder, write_json
+from steepslope.files.artifact import DELETE, Artifact
+from steepslope.files.folders import digest_of, field, positive, read_json, write_json
 from steepslope.files.weights import load_weights, save_weights
 from steepslope.shifts.options import REDUCTIONS
 from steepslope.shifts.stylizer_encoder import RGB, VGG, VGG_POINTS, Encoder, EncoderPlan, rebuilt_encoder
 
 CARD = "stylizer.json"
 WEIGHTS = "stylizer.safetensors"
+STATE = "unfinished.safetensors"
+STYLIZER = Artifact(  # by their digest an encoder's weights are the same under any name
+    "a stylizer", CARD, made="training.made", free=("encoder",), unfinished=("unfinished.json", STATE), remedy=DELETE
+)
 EPSILON = 1e-5  # added to variances, so that a flat channel does not divide by zero
 LIBRARIES = ("torch", "timm", "torchvision")
 
@@ -176,7 +181,7 @@ class Stylizer(nn.Module):
             "versions": versions,
             "training": self.training_facts,
         }
-        with staged_folder(folder, last=CARD) as staging:
+        with STYLIZER.staged(folder) as staging:
             save_weights(self.state_dict(), staging / WEIGHTS)
             write_json(staging / CARD, card)
 

@@ -20,18 +20,15 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import MADE
-from steepslope.files.folders import read_json, require_same
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_state, restore_optimizer, save_state
 from steepslope.numerics.small_net import warm_cosine
 from steepslope.shifts.options import FREE, StylizerTraining
 from steepslope.shifts.pixels import Reader, content_reader, cut, style_reader
-from steepslope.shifts.stylizer import CARD, Stylizer, adain, moments, planned_decoder
+from steepslope.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, moments, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
 
-STATE = "unfinished.safetensors"
-FREE_NAMES = ("encoder",)  # by their digest they are the same weights under any name
 MEMORY = 0.99  # of the moving average of the losses
 
 
@@ -69,9 +66,20 @@ def train_stylizer(
     """
     folder = Path(out)
     made = _made(backbone, content, styles, options)
-    if _is_complete(folder, made):
-        notice(f"{folder}: already complete")
-        return Stylizer.load(folder)
+    with STYLIZER.making(folder, made, notice=notice) as complete:
+        return Stylizer.load(folder) if complete else _trained(backbone, content, styles, folder, options, made)
+
+
+def _trained(
+    backbone: Classifier,
+    content: Dataset,
+    styles: Dataset,
+    folder: Path,
+    options: StylizerTraining,
+    made: dict[str, Any],
+) -> Stylizer:
+    """Train, or go on with a killed training, and save the stylizer."""
+    STYLIZER.begin(folder, made)
     device = _device(options.device)
     encoder = encoder_of(backbone, options.reduction)
     with seeded(options.seed):
@@ -80,7 +88,7 @@ def train_stylizer(
     pairs = partial(draw, (len(content), len(styles)), options)
     # convolutions are faster with the channels last, on CPUs and on GPUs
     stylizer.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(stylizer, options, made)
+    run = _Run(stylizer, options)
     run.resume(folder / STATE)
     run.train(
         lambda step: tuple(one.to(device, memory_format=torch.channels_last) for one in pairs(step)), folder / STATE
@@ -88,7 +96,7 @@ def train_stylizer(
     stylizer.training_facts = {MADE: made, "losses": run.losses}
     stylizer.eval().cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     stylizer.save(folder)
-    (folder / STATE).unlink(missing_ok=True)
+    STYLIZER.end(folder)
     return stylizer
 
 
@@ -100,15 +108,6 @@ def _made(backbone: Classifier, content: Dataset, styles: Dataset, options: Styl
     chosen = {name: value for name, value in asdict(options).items() if name not in FREE}
     images = {"content": content.fingerprint(), "styles": styles.fingerprint()}
     return {"encoder": backbone.spec, "encoder_digest": backbone.digest, **images, **chosen}
-
-
-def _is_complete(folder: Path, made: dict[str, Any]) -> bool:
-    """Return whether a folder holds the stylizer that is wanted; raise if it holds another."""
-    if not (folder / CARD).exists():
-        return False
-    found = dict(read_json(folder / CARD, "a stylizer").get("training", {}).get(MADE, {}))
-    require_same(folder, "another stylizer", found, made, FREE_NAMES)
-    return True
 
 
 def _device(name: str) -> torch.device:
@@ -157,7 +156,6 @@ class _Run:
 
     stylizer: Stylizer
     options: StylizerTraining
-    made: dict[str, Any]
     done: int = 0
     losses: dict[str, float] = field(default_factory=dict)
 
@@ -192,7 +190,7 @@ class _Run:
 
     def _save(self, state: Path) -> None:
         self._require_finite()
-        about = {"made": self.made, "steps": self.done, "losses": self.losses}
+        about = {"steps": self.done, "losses": self.losses}
         save_state(state, self.stylizer.decoder.state_dict(), self.optimizer, about)
 
     def _require_finite(self) -> None:
@@ -200,20 +198,13 @@ class _Run:
             raise SteepslopeError("the loss became NaN: a lower learning rate may help")
 
     def resume(self, path: Path) -> None:
-        """Take up an unfinished training; without one that can be read, start anew.
-
-        Raises
-        ------
-        SteepslopeError
-            If it was made in another way: what it has learnt would be lost.
-        """
+        """Take up an unfinished training; without one that can be read, start anew."""
         try:
             state = load_state(path)
         except SteepslopeError:
             return
         if state is None:
             return
-        require_same(path.parent, "another unfinished training", state[2].get("made") or {}, self.made, FREE_NAMES)
         weights, moments_of_adam, about = state
         self.done, self.losses = about["steps"], about["losses"]
         self.stylizer.decoder.load_state_dict(weights)

@@ -21,7 +21,8 @@ from steepslope.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture
 from steepslope.data.shifted import Shifted
 from steepslope.data.transforms import decoded, unreadable
 from steepslope.errors import SteepslopeError, reason_of
-from steepslope.files.folders import locked, read_json, require_same, staged_folder, write_json
+from steepslope.files.artifact import DELETE, Artifact
+from steepslope.files.folders import read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.shifts.options import WritingOptions
 from steepslope.shifts.pixels import as_bytes, as_picture, cropped
@@ -59,8 +60,10 @@ def _thumbnail(image: Picture) -> Image.Image:
 
 KEY = ".shifting.json"  # of an unfinished run
 SHOWN = 8  # images on a contact sheet
-OTHERS = "images of another shift"
 ABOUT = ("data", "skipped", "size", "folders", "classes")  # what does not decide the images, or follows from it
+SHIFTED = Artifact(
+    "shifted images", CARD, made="", free=ABOUT, unfinished=(KEY,), mendable=("on_error",), remedy=DELETE
+)
 
 
 def write_shifted(
@@ -96,23 +99,22 @@ def write_shifted(
     """
     options = options or WritingOptions()
     names = file_names(shifted, options.format) if names is None else names
-    with locked(out):
-        key = {**shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(),
-               "images": len(shifted), "format": options.format, "on_error": options.on_error}  # fmt: skip
-        if _is_complete(out, key, names):
+    key = {**shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(), "images": len(shifted),
+           "format": options.format, "on_error": options.on_error}  # fmt: skip
+    with SHIFTED.making(out, key) as complete:
+        if complete and _holds_all(out, names):
             notice(f"{out}: already complete")
             return
         if not (out / KEY).exists() and not (out / CARD).exists():
             _require_none(out, names)
-        with staged_folder(out, last=KEY) as staging:
-            write_json(staging / KEY, key)
+        SHIFTED.begin(out, key)
         try:
             failed = _write_all(shifted, out, names, options)
             for row, reason in failed.items() if options.on_error == "stop" else ():
                 raise unreadable(shifted, row, reason)
         except SteepslopeError:
             if not any(_is_written(out / name) for name in names):
-                (out / KEY).unlink()  # a folder without images is free for others
+                SHIFTED.end(out)  # a folder without images is free for others
             raise
         skipped = {str(shifted.ids[row]): reason for row, reason in sorted(failed.items())}
         if len(skipped) == len(shifted):
@@ -123,18 +125,10 @@ def write_shifted(
     notice(f"{out}: {len(shifted) - len(skipped):,} images{lost}")
 
 
-def _is_complete(out: Path, key: dict[str, Any], names: Sequence[str]) -> bool:
-    """Return whether the folder holds all these images; refuse one that holds others, whole or in part.
-
-    An unfinished run that an unreadable image has stopped may go on and skip it.
-    """
-    for name, free in ((CARD, ABOUT), (KEY, (*ABOUT, "on_error"))):
-        if (out / name).exists():
-            found = read_json(out / name, "shifted images")
-            require_same(out, OTHERS, found, key, free)
-            skipped = len(found.get("skipped", {}))
-            return name == CARD and sum(not _is_written(out / one) for one in names) <= skipped
-    return False
+def _holds_all(out: Path, names: Sequence[str]) -> bool:
+    """Return whether the folder still holds all images that could be read when it was made."""
+    skipped = len(read_json(out / CARD, SHIFTED.what).get("skipped", {}))
+    return sum(not _is_written(out / name) for name in names) <= skipped
 
 
 def _require_none(out: Path, names: Sequence[str]) -> None:
@@ -287,10 +281,10 @@ def _finish(shifted: Shifted, out: Path, names: Sequence[str], card: dict[str, A
     for left in out.rglob(".partial-*"):
         if left.is_file():
             left.unlink()
-    with staged_folder(out, last=CARD) as staging:
+    with SHIFTED.staged(out) as staging:
         sheet.save(staging / SHEET, optimize=True)
         write_json(staging / CARD, card)
-    (out / KEY).unlink(missing_ok=True)
+    SHIFTED.end(out)
 
 
 def _shown(shifted: Shifted, out: Path, names: Sequence[str]) -> dict[str, list[Picture]]:

@@ -1,0 +1,288 @@
+"""Each kind of artifact keeps one contract: complete, of other making, replaced, killed, locked and damaged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from steepslope.cli.main import main
+from steepslope.files.folders import LOCK, locked
+from steepslope.finetuning.loop import HISTORY
+from steepslope.numerics import small_net
+from tests.conftest import make_outputs, write_idx
+
+Change = Callable[[Path], None]  # other contents of the inputs, under the same names
+
+
+def _changed_bytes(path: Path, content: bytes) -> None:
+    """Give a file other bytes, as many, and the times that it had."""
+    before = path.stat()
+    assert len(content) == before.st_size
+    assert content != path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _other_arrays(inputs: Path, outputs: str = "outputs") -> None:
+    path = inputs / outputs / "logits.npy"
+    content = path.read_bytes()
+    _changed_bytes(path, content[:-80] + content[-40:] + content[-80:-40])
+
+
+def _other_idx(inputs: Path) -> None:
+    path = inputs / "idx" / "train-images-idx3-ubyte"
+    _changed_bytes(path, path.read_bytes()[:-8] + bytes(8))
+
+
+def _swapped_folders(inputs: Path) -> None:
+    for old, new in (("ant", "x"), ("bee", "ant"), ("x", "bee")):
+        (inputs / "photos" / old).rename(inputs / "photos" / new)
+
+
+def _other_pixels(inputs: Path) -> None:
+    for path in (inputs / "photos" / "ant").iterdir():
+        _changed_bytes(path, path.read_bytes()[:-64] + bytes(64))
+
+
+def _replaced_pixels(inputs: Path) -> None:
+    """Put other files in the place of images, with their sizes and times."""
+    for path in (inputs / "photos" / "ant").iterdir():
+        other = shutil.copy2(path, path.with_suffix(".tmp"))
+        _changed_bytes(Path(other), path.read_bytes()[:-64] + bytes(64))
+        Path(other).replace(path)
+
+
+def _other_report(inputs: Path) -> None:
+    path = inputs / "reports" / "b" / "metrics.json"
+    text = path.read_text()
+    place = text.index('"value": 0.') + len('"value": 0.')
+    _changed_bytes(path, (text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :]).encode())
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A command that makes an artifact of {i}, the inputs, in {o}; an option with another value; and its card there."""
+
+    card: str
+    other: str
+    command: str
+    changes: tuple[Change, ...] = (_other_arrays,)
+    inside: str = ""  # where in {o} the artifact is
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the command can be told to replace another artifact; else its folder has to be deleted."""
+        return self.command.split()[0] not in ("extract", "shift")
+
+    def words(self, inputs: Path, out: Path, *options: str) -> list[str]:
+        return [*self.command.format(i=inputs, o=out).split(), *options]
+
+
+PHOTOS = (_swapped_folders, _other_pixels, _replaced_pixels)
+OF_HOME = (partial(_other_arrays, outputs="home/outputs/train"),)
+PREDICT, TINY = "predict --gate {i}/gate --out {o}/p.csv", "module:tests.nets:tiny"
+KINDS: dict[str, Kind] = {
+    "oracle": Kind("oracle.json", "--seed 1", "fit --outputs {i}/outputs --epochs 1 --out {o}"),
+    "fused": Kind("oracle.json", "--seed 1", "fit --fused --budget free --outputs {i}/outputs --out {o}"),
+    "gate": Kind("gate.json", "--delta 0.1", "calibrate --outputs {i}/outputs --max-risk 0.3 --out {o}"),
+    "report": Kind("made.json", "--seed 1", "evaluate --outputs {i}/outputs --bootstrap 0 --out {o}"),
+    "comparison": Kind(
+        "compare.json", "--seed 1", "compare {i}/reports/a {i}/reports/b --bootstrap 0 --out {o}", (_other_report,)
+    ),
+    "search": Kind(
+        "search.json",
+        "--criterion auc",
+        "search --outputs {i}/outputs --epochs 1 --negatives 1,2 --positives 1 --out {o}",
+    ),
+    "outputs": Kind(
+        "manifest.json",
+        "--features float16",
+        f"extract --classifier {TINY} --data imagefolder:{{i}}/photos --shard-rows 5 --batch-size 5 --out {{o}}",
+        PHOTOS,
+    ),
+    "classifier": Kind(
+        "classifier.json",
+        "--seed 1",
+        "train-classifier --net digits-net --data idx:{i}/idx --epochs 2 --holdout 8 --out {o}",
+        (_other_idx,),
+    ),
+    "shifted images": Kind(
+        "shift.json",
+        "--seed 1",
+        "shift corrupt --kind fog --severity 3 --data imagefolder:{i}/photos --workers 0 --out {o}",
+        PHOTOS,
+        "fog/3",
+    ),
+    "stylizer": Kind(
+        "stylizer.json",
+        "--seed 1",
+        "shift train-stylizer --backbone module:tests.nets:tiny_convolutions --content imagefolder:{i}/photos "
+        "--crop 16 --styles imagefolder:{i}/photos --steps 3 --save-every 1 --batch-size 2 --reduction 2 --width 4 "
+        "--out {o}",
+        PHOTOS,
+    ),
+    "predictions of outputs": Kind("p.csv.json", "--top 2", f"{PREDICT} --outputs {{i}}/outputs"),
+    "predictions of images": Kind(
+        "p.csv.json",
+        "--top 2",
+        f"predict --gate {{i}}/gate-of-images --classifier {TINY} --data images:{{i}}/photos --out {{o}}/p.csv "
+        "--shard-rows 5 --batch-size 5",
+        PHOTOS,
+    ),
+    "finetuned": Kind(
+        "oracle.json",
+        "--seed 1",
+        "finetune --oracle checkpoint:{i}/home/classifier --data digits --outputs {i}/home/outputs/train "
+        "--epochs 1 --save-every 5 --batch-size 100 --out {o}",
+        OF_HOME,
+    ),
+}
+NAMES = pytest.mark.parametrize("name", KINDS)
+
+
+@pytest.fixture(autouse=True)
+def _short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the small nets of fused oracles learn for no time."""
+    monkeypatch.setattr(small_net, "LEAST_STEPS", 30)
+    monkeypatch.setattr(small_net, "EPOCHS", 1)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
+    """Write what the commands read."""
+    folder, rng = tmp_path_factory.mktemp("material"), np.random.default_rng(0)
+    shutil.copytree(home, folder / "home")
+    make_outputs(240).save(folder / "outputs")
+    for name, seed in (("a", 1), ("b", 2)):
+        make_outputs(100, seed=seed).save(folder / f"{name}.npz")
+        assert main(f"evaluate --outputs {folder}/{name}.npz --bootstrap 0 --out {folder}/reports/{name}".split()) == 0
+    assert main(f"calibrate --outputs {folder}/a.npz --max-risk 0.4 --out {folder}/gate".split()) == 0
+    for name in ("ant", "bee", "cow"):
+        (folder / "photos" / name).mkdir(parents=True)
+        for index in range(4):
+            pixels = rng.integers(256, size=(16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{index}.bmp")
+    words = f"extract --classifier {TINY} --data imagefolder:{folder}/photos --out {folder}/of-photos"
+    assert main(words.split()) == 0
+    words = f"calibrate --outputs {folder}/of-photos --max-risk 0.9 --out {folder}/gate-of-images"
+    assert main(words.split()) == 0
+    (folder / "idx").mkdir()
+    for stem, n in (("train", 40), ("t10k", 20)):
+        write_idx(folder / "idx" / f"{stem}-images-idx3-ubyte", rng.integers(256, size=(n, 8, 8), dtype=np.uint8))
+        write_idx(folder / "idx" / f"{stem}-labels-idx1-ubyte", (np.arange(n) % 4).astype(np.uint8))
+    return folder
+
+
+@pytest.fixture
+def inputs(material: Path, tmp_path: Path) -> Path:
+    """Return a copy of what the commands read, which may be changed."""
+    return Path(shutil.copytree(material, tmp_path / "inputs"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of an artifact's files; locks and a training's speeds are not of it."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in (LOCK, HISTORY)}
+
+
+def lines_of_errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("steepslope: error: ")]
+
+
+@NAMES
+def test_the_same_is_complete_and_another_is_refused_or_replaced(
+    name: str, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind, home = KINDS[name], tmp_path / "out"
+    first, other = (kind.words(inputs, home, *options) for options in ((), kind.other.split()))
+    assert main(first) == 0
+    out = home / kind.inside
+    (out / "mine.txt").write_text("of the user")
+    before = contents(out)
+    capsys.readouterr()
+    assert main(first) == 0
+    assert ": already complete" in capsys.readouterr().err
+    assert main(other) == 2
+    (error,) = lines_of_errors(capsys)
+    option = kind.other.split()[0].removeprefix("--").replace("-", "_")
+    assert (" already, with " in error, option in error) == (True, True)
+    assert "--replace" in error if kind.replaces else "delete" in error
+    assert contents(out) == before
+    if kind.replaces:
+        assert main([*other, "--replace"]) == 0
+        assert contents(out) != before
+        assert (out / "mine.txt").read_text() == "of the user"
+        assert main(other) == 0
+    (out / kind.card).unlink()
+    assert main([*other, "--replace"] if kind.replaces else first) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, number) for name, kind in KINDS.items() for number in range(len(kind.changes))]
+)
+def test_other_contents_under_the_same_names_sizes_and_times_are_noticed(
+    name: str, number: int, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind, out = KINDS[name], tmp_path / "out"
+    assert main(kind.words(inputs, out)) == 0
+    before = contents(out)
+    kind.changes[number](inputs)
+    capsys.readouterr()
+    assert main(kind.words(inputs, out)) == 2
+    (error,) = lines_of_errors(capsys)
+    assert " already, with other " in error
+    assert contents(out) == before
+
+
+@NAMES
+def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_bytes(
+    name: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each move of a file into its place fails in turn, or some of them where there are many."""
+    kind, moves, real = KINDS[name], 0, Path.replace
+    stop: int | None = None
+
+    def counted(path: Path, target: Path) -> Path:
+        nonlocal moves
+        moves += 1
+        if moves == stop:
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", counted)
+    assert main(kind.words(inputs, tmp_path / "out")) == 0
+    whole, count = contents(tmp_path / "out"), moves
+    assert count > 0
+    for stop in sorted({1, 2, count // 2, count - 1, count} & {*range(1, count + 1)}):
+        shutil.rmtree(tmp_path / "out")
+        moves = 0
+        assert main(kind.words(inputs, tmp_path / "out")) == 130
+        assert main(kind.words(inputs, tmp_path / "out")) == 0
+        assert contents(tmp_path / "out") == whole, stop
+
+
+@NAMES
+def test_two_runs_lock_each_other_out_and_a_damaged_card_is_one_line(
+    name: str, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind, home = KINDS[name], tmp_path / "out"
+    out = home / kind.inside
+    with locked(out, ".p.csv.lock" if kind.card == "p.csv.json" else LOCK):
+        assert main(kind.words(inputs, home)) == 2
+    (error,) = lines_of_errors(capsys)
+    assert "another run works in this folder" in error
+    assert contents(out) == {}
+    assert main(kind.words(inputs, home)) == 0
+    (out / kind.card).write_bytes((out / kind.card).read_bytes()[:-20])
+    capsys.readouterr()
+    assert main(kind.words(inputs, home)) == 2
+    (error,) = lines_of_errors(capsys)
+    assert str(out / kind.card) in error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -143,20 +142,6 @@ def test_one_line_and_nothing_lost(
     assert {path: path.read_bytes() for path in stored.rglob("*") if path.is_file() and path.name != ".lock"} == {
         path: content for path, content in before.items() if path.name != ".lock"
     }
-
-
-def test_the_same_is_not_made_twice_and_another_replaces(
-    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert calibrate(stored, tmp_path / "gate", "--outputs HOME/rows.npz --max-risk 0.3") == 0
-    card = (tmp_path / "gate" / "gate.json").read_text()
-    capsys.readouterr()
-    assert calibrate(stored, tmp_path / "gate", "--outputs HOME/rows.npz --max-risk 0.3") == 0
-    assert "already complete" in capsys.readouterr().err
-    assert (tmp_path / "gate" / "gate.json").read_text() == card
-    assert calibrate(stored, tmp_path / "gate", "--outputs HOME/rows.npz --max-risk 0.4 --replace") == 0
-    assert Gate.load(tmp_path / "gate").own[0].max_risk == 0.4
-    assert json.loads(card)["certificates"][0]["max_risk"] == 0.3
 
 
 def test_rows_of_another_classifier_are_refused(

@@ -136,24 +136,6 @@ def test_fitted_rows_and_the_usual_folder(
     assert (tmp_path / "runs" / "compare" / "compare.md").read_text().count("◄ FITTED ON 300 OF THESE ROWS") == 4
 
 
-def test_a_comparison_is_complete_replaced_or_refused(
-    reports: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = f"compare {reports[0]} {reports[1]} --bootstrap 20 --out {tmp_path}/out".split()
-    assert main(words) == 0
-    first = (tmp_path / "out" / "compare.json").read_bytes()
-    assert main(words) == 0
-    assert "already complete" in capsys.readouterr().err
-    assert main([*words, "--seed", "1"]) == 2
-    assert "holds a comparison already, with seed 0, not 1" in capsys.readouterr().err
-    assert (tmp_path / "out" / "compare.json").read_bytes() == first
-    assert main([*words, "--seed", "1", "--replace"]) == 0
-    assert (tmp_path / "out" / "compare.json").read_bytes() != first
-    evaluated(model(3), tmp_path / "a", reports[0], "--replace")
-    assert main([*words, "--seed", "1"]) == 2
-    assert "other content of" in capsys.readouterr().err
-
-
 def test_months_have_other_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Differences of these are unpaired, by intervals that are wider."""
     first = evaluated(model(1), tmp_path / "a", tmp_path / "may")

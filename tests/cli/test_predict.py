@@ -204,7 +204,7 @@ def test_a_broken_image_stops_and_goes_on_once_repaired(
         assert predict(gates / "free", tmp_path / "found.csv", *words) == 2
         refused(capsys, f"{row:03d}.png: cannot be read as an image")
         assert not (tmp_path / "found.csv").exists()
-        assert len([*(tmp_path / ".found.csv.parts").glob("*.parquet")]) == parts
+        assert len([*(tmp_path / ".found.csv.chunks").glob("*.parquet")]) == parts
         shutil.copy(photos / "flat" / f"{row:03d}.png", broken)
     assert predict(gates / "free", tmp_path / "found.csv", *words) == 0
     words[1] = f"images:{photos}/flat"

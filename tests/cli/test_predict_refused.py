@@ -7,12 +7,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow.csv as pc
 import pytest
 from safetensors.numpy import save_file
 
 from steepslope.cli.main import main
-from steepslope.files.folders import locked
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import BACKBONE, ROWS, predict, refused
 
@@ -111,35 +109,6 @@ def test_outputs_of_another_classifier(gates: Path, tmp_path: Path, capsys: pyte
         refused(capsys, "digest", "bbbbbbbbbbbb")
 
 
-def test_another_or_unfinished_file_is_not_replaced_unasked(
-    gates: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, words = tmp_path / "found.csv", ["--data", f"images:{photos}/flat"]
-    assert predict(gates / "free", out, *words) == 0
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    capsys.readouterr()
-    assert predict(gates / "free", out, *words) == 0
-    assert "already complete" in capsys.readouterr().err
-    others: list[tuple[str, list[str], str]] = [
-        ("mcp", words, "gate: expected"),
-        ("free", ["--data", "digits:test"], "data: expected digits:test, found images:"),
-        ("free", ["--outputs", str(gates / "outputs" / "test")], "found"),
-        ("free", [*words, "--top", "2"], "top: expected 2, found 1"),
-        ("free", [*words, "--explain"], "explain: expected True, found False"),
-    ]
-    for kind, given, expected in others:
-        assert predict(gates / kind, out, *given) == 2
-        refused(capsys, "found.csv: holds predictions of another gate, data or options", expected, "or give --replace")
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert predict(gates / "free", out, *words, "--top", "2", "--replace") == 0
-    assert "label_2" in pc.read_csv(out).column_names
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["found.csv", "found.csv.json"]
-    (tmp_path / "found.csv.json").unlink()
-    capsys.readouterr()
-    assert predict(gates / "free", out, *words, "--top", "2") == 2
-    refused(capsys, "found.csv: there is such a file already, made in a way that is not known")
-
-
 def test_workers_and_places_change_nothing(gates: Path, photos: Path, tmp_path: Path, home: Path) -> None:
     words = ["--data", f"images:{photos}/flat", "--shard-rows", "8"]
     assert predict(gates / "free", tmp_path / "a.parquet", *words) == 0
@@ -147,15 +116,6 @@ def test_workers_and_places_change_nothing(gates: Path, photos: Path, tmp_path: 
     assert predict(gates / "free", tmp_path / "b.parquet", *words, *given) == 0
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert predict(gates / "free", tmp_path / "a.parquet", *words, *given) == 0  # already complete
-
-
-def test_two_runs_at_once(gates: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--data", f"images:{photos}/flat"]
-    with locked(tmp_path / ".found.csv.parts"):
-        assert predict(gates / "free", tmp_path / "found.csv", *words) == 2
-        refused(capsys, "another run works")
-        assert predict(gates / "free", tmp_path / "other.csv", *words) == 0
-    assert predict(gates / "free", tmp_path / "found.csv", *words) == 0
 
 
 def test_a_moved_checkpoint_is_given_anew(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

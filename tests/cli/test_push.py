@@ -95,7 +95,7 @@ def test_decisions_of_two_revisions_are_not_mixed(
     assert main(predict) == 0
     assert main(["push", "--gate", str(gates / "mcp"), "--to", "me/digits"]) == 0
     hub.snapshot.cache_clear()
-    refused(predict, "holds predictions of another gate, data or options and is not mixed with this one: gate", capsys)
+    refused(predict, "holds predictions in decisions.csv already, with other gate", capsys)
     assert main([*predict[:2], f"hub:me/digits@{[*repos['me/digits'].commits][1]}", *predict[3:]]) == 0
 
 

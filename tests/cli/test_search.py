@@ -104,22 +104,6 @@ def test_the_lowest_aurc_is_chosen(files: Path) -> None:
         assert values[slope] == min(values.values())
 
 
-def test_a_search_is_not_replaced_unasked(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fits = command(files, "--negatives", "3", "--positives", "1")
-    assert main(fits) == 0
-    kept = (files / "out" / "search.json").read_bytes()
-    capsys.readouterr()
-    assert main(fits) == 0
-    assert capsys.readouterr().err == f"{files}/out: already complete\n"
-    assert main([*fits, "--alpha-pos", "2"]) == 2
-    expected = "holds a search already, with alpha_pos 1.0, not 2.0: choose another folder, or give --replace"
-    assert capsys.readouterr().err == f"steepslope: error: {files}/out: {expected}\n"
-    assert (files / "out" / "search.json").read_bytes() == kept
-    assert main([*fits, "--alpha-pos", "2", "--replace"]) == 0
-    assert json.loads((files / "out" / "search.json").read_text())["alpha_neg_trials"][0]["alpha_pos"] == 2
-    assert sorted(path.name for path in (files / "out").iterdir()) == [".lock", "oracle", "search.json", "table.md"]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -86,6 +86,6 @@ def test_the_work_of_another_preset_is_not_mixed(
     assert main(words) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "holds the work of another preset and is not mixed with this one: features: expected" in error
+    assert "holds the work of a preset already, with epochs " in error
     assert {path: path.read_bytes() for path in (once / "out" / "work").rglob("*.json")} == before
     assert not (tmp_path / "run" / "out").exists()

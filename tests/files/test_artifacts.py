@@ -221,8 +221,24 @@ def test_the_same_is_complete_and_another_is_refused_or_replaced(
         assert contents(out) != before
         assert (out / "mine.txt").read_text() == "of the user"
         assert main(other) == 0
-    (out / kind.card).unlink()
-    assert main([*other, "--replace"] if kind.replaces else first) == 0
+        (out / kind.card).unlink()
+        assert main([*other, "--replace"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("report", "report.html"), ("comparison", "compare.html"), ("predictions of outputs", "p.csv")]
+)
+def test_files_of_unknown_making_are_kept(
+    name: str, file: str, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind, out = KINDS[name], tmp_path / "out"
+    out.mkdir()
+    (out / file).write_text("of the user")
+    assert main(kind.words(inputs, out)) == 2
+    (error,) = lines_of_errors(capsys)
+    assert " already, made in a way that is not known: choose another " in error
+    assert (out / file).read_text() == "of the user"
+    assert main(kind.words(inputs, out, "--replace")) == 0
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Origin
 from steepslope.gate.live import LiveNets
 from steepslope.outputs import ClassifierOutputs
+from steepslope.predict.chunks import FromImages, Made
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
-from steepslope.predict.parts import FromImages, Made
 
 PARTS, GOAL = 24, 0.9
 

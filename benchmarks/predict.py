@@ -24,8 +24,8 @@ from steepslope.gate import Gate, Origin
 from steepslope.gate.live import LiveNets
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.predict.chunks import FromImages
 from steepslope.predict.options import PredictOptions
-from steepslope.predict.parts import FromImages
 from steepslope.predict.prediction_file import predict_to_file
 
 FIT_ROWS, BATCH, ROUNDS, GOAL = 2_000, 32, 7, 0.95

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from steepslope.paper.gate_views import ALL, HEADINGS, PREDICTED, kept_grid, warned_grid
-from steepslope.predict.verdict import WARNINGS
+from steepslope.predict.warnings import WARNINGS
 from steepslope.report.grid import markdown
 
 Row = dict[str, Any]

@@ -12,9 +12,9 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
+from steepslope.predict.chunks import FromImages
 from steepslope.predict.cluster import Actor, Equipment, Notices, packed, tasks, unpacked
 from steepslope.predict.options import PredictOptions
-from steepslope.predict.parts import FromImages
 from steepslope.predict.source import source_of
 from tests.cli.predictions import BACKBONE
 from tests.images import opened, write_shard
@@ -172,5 +172,5 @@ def test_users_are_told_once() -> None:
     notices = Notices(2, lines.append)
     for name, notice in [("a", "PyTorch runs"), ("b", "PyTorch runs"), ("a", ""), ("c", ""), ("c", ""), ("d", "")]:
         notices.pass_on({"actor": name, "notice": notice})
-    died = "an actor died, and was started again; its parts are made once more"
+    died = "an actor died, and was started again; its chunks are made once more"
     assert lines == ["PyTorch runs", died, died]

@@ -35,7 +35,7 @@ OUTPUTS = Artifact(  # shards know their own rows, so an unfinished extraction g
 )  # fmt: skip
 SKIPPING = replace(OUTPUTS, mendable=("fingerprint", "on_error"))  # may go on after an image that has stopped it
 
-Parts = Sequence[tuple[Batch, dict[str, NDArray[Any]]]]  # batches without their images, and the arrays to keep
+Batches = Sequence[tuple[Batch, dict[str, NDArray[Any]]]]  # batches without their images, and the arrays to keep
 Shards = dict[Path, list[list[int]]]  # the file of the outputs of some neighbouring rows -> these, cut into batches
 
 
@@ -55,15 +55,15 @@ def write_shards(shards: Shards, engine: Engine, data: Dataset, source: str) -> 
     """Run the engine over the shards that are not there yet, as far as they fall to this process."""
     fabric = engine.fabric
     mine = [path for path in [*shards][fabric.global_rank :: fabric.world_size] if not path.exists()]
-    for path, parts in run_shards({path: shards[path] for path in mine}, engine, data, source):
-        write_shard(path, parts)
+    for path, batches in run_shards({path: shards[path] for path in mine}, engine, data, source):
+        write_shard(path, batches)
         if (path.parent / STOPPED).exists():
             return
 
 
 def run_shards(
     shards: Shards, engine: Engine, data: Dataset, source: str, shown: bool = True, first: int = 0
-) -> Iterator[tuple[Path, Parts]]:
+) -> Iterator[tuple[Path, Batches]]:
     """Yield, shard by shard, its file and what the engine makes of its batches; a bar, if shown, counts the images.
 
     ``first`` is the number that the data set's first row has in the whole, where it is a part of one.
@@ -90,16 +90,16 @@ def _run(batch: Batch, engine: Engine, data: Dataset, source: str, first: int) -
     return batch._replace(images=None), arrays
 
 
-def write_shard(path: Path, parts: Parts) -> None:
+def write_shard(path: Path, batches: Batches) -> None:
     """Write what the engine made of a shard's batches, all or nothing."""
-    failed = [one for batch, _ in parts for one in batch.failed]
+    failed = [one for batch, _ in batches for one in batch.failed]
     arrays: dict[str, NDArray[Any]] = {
-        "rows": np.array([row for batch, _ in parts for row in batch.rows], dtype=np.int64),
+        "rows": np.array([row for batch, _ in batches for row in batch.rows], dtype=np.int64),
         "failed": np.array([row for row, _ in failed], dtype=np.int64),
         "reasons": np.array([reason for _, reason in failed], dtype=np.str_),
     }
-    for name in next((some for _, some in parts if some), {}):
-        arrays[name] = np.concatenate([some[name] for _, some in parts if some])
+    for name in next((some for _, some in batches if some), {}):
+        arrays[name] = np.concatenate([some[name] for _, some in batches if some])
     with staged_folder(path.parent, last=path.name) as staging:
         np.savez(staging / path.name, allow_pickle=False, **arrays)
 
@@ -125,7 +125,7 @@ def join(
         labels = labels_at(data.labels, rows)
         arrays = {name: _arrays(shards, name) for name in _kept(shards)}
         arrays |= {} if labels is None else {"labels": iter([labels])}
-        described = {name: _write_npy(staging / f"{name}.npy", parts, len(rows)) for name, parts in arrays.items()}
+        described = {name: _write_npy(staging / f"{name}.npy", blocks, len(rows)) for name, blocks in arrays.items()}
         write_ids([str(ids[row]) for row in rows], staging)
         manifest = manifest_of(described, has_ids=True, classes=classes)
         write_json(staging / MANIFEST, {**manifest, **about, "extraction": key, "skipped": skipped})
@@ -149,15 +149,15 @@ def _arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
         yield from found
 
 
-def _write_npy(path: Path, parts: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:
+def _write_npy(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[str, Any]:
     """Write blocks of rows as one array; through a mapping, a full disk would end the process without a word."""
-    first = next(parts)
+    first = next(blocks)
     shape = (rows, *first.shape[1:])
     header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for part in itertools.chain([first], parts):
-            file.write(np.ascontiguousarray(part).data)
+        for block in itertools.chain([first], blocks):
+            file.write(np.ascontiguousarray(block).data)
     return {"dtype": str(first.dtype), "shape": list(shape)}
 
 

@@ -1,4 +1,4 @@
-"""What goes to an actor and what comes back, and the actor: a gate and its nets, loaded once, that make parts.
+"""What goes to an actor and what comes back, and the actor: a gate and its nets, loaded once, that make chunks.
 
 The decisions on a data set's images, made by actors of a cluster; this process alone writes.
 """
@@ -22,17 +22,17 @@ from steepslope.extraction.shards import Shards
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
 from steepslope.gate.live import LiveNets
+from steepslope.predict.chunks import FromImages, GroupOf, Made
 from steepslope.predict.cluster_session import session
 from steepslope.predict.options import ClusterOptions, PredictOptions
-from steepslope.predict.parts import FromImages, GroupOf, Made
 
-Row = dict[str, Any]  # of Ray Data's tables, which hold one part a row
+Row = dict[str, Any]  # of Ray Data's tables, which hold one chunk a row
 Block = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Equipment:
-    """What an actor needs for any part: gate, nets and options; ``source`` is the data set's name, for errors."""
+    """What an actor needs for any chunk: gate, nets and options; ``source`` is the data set's name, for errors."""
 
     gate: Gate
     live: LiveNets
@@ -42,7 +42,7 @@ class Equipment:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One part: its images alone, the number of the first in the whole data set, their batches, and their groups."""
+    """One chunk: its images alone, the number of the first in the whole data set, their batches, and their groups."""
 
     name: str
     first: int
@@ -52,12 +52,12 @@ class Task:
 
 
 def tasks(images: FromImages, shards: Shards) -> list[Task]:
-    """Return a task a part, with neighbouring rows of a data set of which parts can be taken.
+    """Return a task a chunk, with neighbouring rows of a data set that can be cut.
 
     Raises
     ------
     SteepslopeError
-        If parts of the data set cannot be sent alone.
+        If the data set cannot be cut.
     """
     data = images.data
     if not isinstance(data, Divisible):
@@ -68,11 +68,11 @@ def tasks(images: FromImages, shards: Shards) -> list[Task]:
 
 def _task(images: FromImages, data: Divisible, path: Path, batches: list[list[int]]) -> Task:
     first, last = batches[0][0], batches[-1][-1]
-    part = data.subset(np.arange(first, last + 1))
+    chunk = data.subset(np.arange(first, last + 1))
     groups = None
     if images.groups is not None:
-        groups = {name: images.groups[name] for name in map(str, part.ids) if name in images.groups}
-    return Task(path.name, first, part, [[row - first for row in batch] for batch in batches], groups)
+        groups = {name: images.groups[name] for name in map(str, chunk.ids) if name in images.groups}
+    return Task(path.name, first, chunk, [[row - first for row in batch] for batch in batches], groups)
 
 
 class Actor:
@@ -96,7 +96,7 @@ class Actor:
             self.error = error
 
     def __call__(self, block: Block) -> Block:
-        """Make the parts of a block, which has one."""
+        """Make the chunks of a block, which has one."""
         made = [self._made(pickle.loads(content)) for content in block["task"]]
         return {name: [one[name] for one in made] for name in made[0]}
 
@@ -127,7 +127,7 @@ def unpacked(content: bytes) -> Any:
         return reader.read_all()
 
 
-IN_FLIGHT = 2  # parts an actor: while it makes one, the next is on its way
+IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
 
 
 class Notices:
@@ -139,23 +139,23 @@ class Notices:
         self.actors: set[str] = set()
 
     def pass_on(self, row: Row) -> None:
-        """Tell what comes with the rows of a part, unless it was told before."""
+        """Tell what comes with the rows of a chunk, unless it was told before."""
         self.actors.add(row["actor"])
         for line in row["notice"].splitlines():
             if line not in self.lines:
                 self.notice(line)
             self.lines.add(line)
         if len(self.actors) > self.most:
-            self.notice("an actor died, and was started again; its parts are made once more")
+            self.notice("an actor died, and was started again; its chunks are made once more")
             self.most = len(self.actors)
 
 
 @dataclass(frozen=True, eq=False)
 class FromCluster:
-    """The parts of ``images``, each made by some actor, in the order in which they are done.
+    """The chunks of ``images``, each made by some actor, in the order in which they are done.
 
-    An actor that dies is started again, and its parts are made once more: a part is what comes back of it, so none
-    comes twice, and which actor made it, or how often it was tried, changes nothing.
+    An actor that dies is started again, and its chunks are made once more. A chunk counts once its actor
+    has returned it, so none comes twice, and which actor made it, or how often it was tried, changes nothing.
     """
 
     images: FromImages
@@ -171,29 +171,29 @@ class FromCluster:
         return self.images.key()
 
     def all(self, folder: Path) -> list[Path]:
-        """Return the files of all parts, in order."""
+        """Return the files of all chunks, in order."""
         return self.images.all(folder)
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
-        """Yield the parts that are not in the folder yet, with their rows."""
-        parts = tasks(self.images, self.images.missing_shards(folder))
-        if not parts:
+        """Yield the chunks that are not in the folder yet, with their rows."""
+        chunks = tasks(self.images, self.images.missing_shards(folder))
+        if not chunks:
             return
-        sizes = {part.name: len(part.data) for part in parts}
+        sizes = {chunk.name: len(chunk.data) for chunk in chunks}
         with session(self.cluster) as room, bar() as progress:
             task = progress.add_task(f"extracting {self.images.source}", total=sum(sizes.values()))
-            actors = min(self.cluster.actors or room, len(parts))
+            actors = min(self.cluster.actors or room, len(chunks))
             notices = Notices(actors, notice)
-            for row in self._rows(parts, actors):
+            for row in self._rows(chunks, actors):
                 notices.pass_on(row)
                 if row["error"]:
                     raise SteepslopeError(row["error"])
                 yield folder / row["name"], unpacked(row["table"])
                 progress.advance(task, sizes[row["name"]])
 
-    def _rows(self, parts: list[Task], actors: int) -> Iterator[Row]:
-        """Yield what the actors make of the parts."""
-        found = iter(self._data_set(parts, actors).iter_rows())
+    def _rows(self, chunks: list[Task], actors: int) -> Iterator[Row]:
+        """Yield what the actors make of the chunks."""
+        found = iter(self._data_set(chunks, actors).iter_rows())
         while True:
             with explained("the cluster failed", "engine ray", longest=300):
                 row = next(found, None)
@@ -201,14 +201,14 @@ class FromCluster:
                 return
             yield row
 
-    def _data_set(self, parts: list[Task], actors: int) -> Any:
-        """Return Ray Data's plan, which begins when it is read: a block a part, and a call of an actor a block."""
+    def _data_set(self, chunks: list[Task], actors: int) -> Any:
+        """Return Ray Data's plan, which begins when it is read: a block a chunk, and a call of an actor a block."""
         import ray
 
         images, options = self.images, self.cluster
         with explained("the gate and its nets cannot be sent to actors", "engine ray", longest=300):
             equipment = ray.put(Equipment(images.gate, images.live, images.source, images.options))
-        rows = [{"task": pickle.dumps(part)} for part in parts]
+        rows = [{"task": pickle.dumps(chunk)} for chunk in chunks]
         ray.data.DataContext.get_current().enable_progress_bars = False
         data_set = ray.data.from_items(rows, override_num_blocks=len(rows))
         with warnings.catch_warnings():  # without a limit, an image that kills its process would do so for ever

@@ -37,7 +37,7 @@ class PredictOptions:
     workers
         Processes that decode images; 0 decodes in this one.
     shard_rows
-        Images a part; a killed run loses at most the part that it was in.
+        Images a chunk; a killed run loses at most the chunk that it was in.
     backend
         torch; onnx: ONNX Runtime on the CPU; auto: onnx on a machine without a GPU, for inputs of 64 pixels and more,
         where ONNX Runtime is installed and agrees with PyTorch, else torch.
@@ -129,7 +129,7 @@ class ClusterOptions:
     gpus
         GPUs an actor; 0.5 lets two share one.
     retries
-        How often a part is tried again where its actor dies.
+        How often a chunk is tried again where its actor dies.
     code
         Folder of Python modules that actors shall be able to import, such as that of a classifier module:…; it is sent
         to them.

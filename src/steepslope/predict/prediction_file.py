@@ -24,7 +24,7 @@ from steepslope.files.folders import field, read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, silent
 from steepslope.gate.decisions import ACCEPT, REJECT
 from steepslope.outputs.folder import IDS
-from steepslope.predict.parts import ERROR, FINGERPRINT, Source
+from steepslope.predict.chunks import ERROR, FINGERPRINT, Source
 
 STDOUT = "-"
 ENDINGS = (".csv", ".parquet")

@@ -17,11 +17,11 @@ from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs.predictions import groups_by_id
 from steepslope.outputs.reading import TABLES
 from steepslope.outputs.table import TableBlocks
+from steepslope.predict.chunks import FromImages, FromOutputs, Source
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
-from steepslope.predict.parts import FromImages, FromOutputs, Source
 from steepslope.predict.prediction_file import STDOUT, predict_to_file, predict_to_stdout
-from steepslope.predict.verdict import verdicts
+from steepslope.predict.warnings import sentences
 from steepslope.shifts.specs import parse_data
 
 
@@ -70,7 +70,7 @@ def require_for_cluster(cluster: ClusterOptions, outputs: str | None, out: str) 
     if outputs is not None:
         raise SteepslopeError("expected --data with ray: outputs are judged on one machine", "engine")
     if out == STDOUT:
-        raise SteepslopeError("expected a file to write to with ray, since its parts come in any order", "out")
+        raise SteepslopeError("expected a file to write to with ray, since its chunks come in any order", "out")
 
 
 def on_engine(source: Source, cluster: ClusterOptions) -> Source:
@@ -85,7 +85,7 @@ def decide(source: Source, key: dict[str, Any], out: str, replace: bool) -> None
         summary = predict_to_stdout(source, notice)
     else:
         summary = predict_to_file(source, Path(out), key, replace, notice)
-    for line in verdicts(source.gate, summary):
+    for line in sentences(source.gate, summary):
         notice(line)
     if out != STDOUT:
         notice(f"decisions: {out}")

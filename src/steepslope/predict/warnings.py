@@ -12,16 +12,16 @@ FAR = 4.0  # standard errors by which coverage may differ by luck
 UNUSUAL = 0.05  # and by how much it has to differ to matter
 
 
-def verdicts(gate: Gate, summary: Summary) -> list[str]:
+def sentences(gate: Gate, summary: Summary) -> list[str]:
     """Return a sentence on what was decided, and warnings where these predictions look unlike the calibration rows."""
     review = summary.rows - summary.accepted - summary.rejected
-    parts = [f"{summary.accepted:,} accepted ({as_percent(summary.accepted / max(1, summary.rows))})"]
-    parts += [f"{summary.rejected:,} rejected"] if gate.rejection is not None else []
-    parts.append(f"{review:,} to review")
-    parts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
+    counts = [f"{summary.accepted:,} accepted ({as_percent(summary.accepted / max(1, summary.rows))})"]
+    counts += [f"{summary.rejected:,} rejected"] if gate.rejection is not None else []
+    counts.append(f"{review:,} to review")
+    counts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
     warned = (warning(gate, summary) for warning in WARNINGS.values())
     nothing = "" if any(one.is_given for one in gate.own) else f"This gate accepts nothing: {gate.advice}."
-    return [f"{summary.rows:,} predictions: {', '.join(parts)}.", *filter(None, (nothing, *warned))]
+    return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *filter(None, (nothing, *warned))]
 
 
 def _of_coverage(gate: Gate, summary: Summary) -> str:

@@ -132,7 +132,7 @@ def test_a_file_system_that_takes_no_more(gates: Path, photos: Path, tmp_path: P
 SERVED = """
 import os, sys
 from steepslope.cli.main import main
-import steepslope.predict.parts, steepslope.predict.source
+import steepslope.predict.chunks, steepslope.predict.source
 words = sys.argv[2:]
 for line in sys.stdin:
     child = os.fork()

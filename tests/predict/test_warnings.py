@@ -8,7 +8,7 @@ import pytest
 
 from steepslope.gate import Gate
 from steepslope.predict.prediction_file import Summary
-from steepslope.predict.verdict import verdicts
+from steepslope.predict.warnings import sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
@@ -20,12 +20,12 @@ def gate() -> Gate:
 
 
 def test_counts_are_told(gate: Gate) -> None:
-    first, *others = verdicts(gate, Summary(2_000, 1_000, 0, 3))
+    first, *others = sentences(gate, Summary(2_000, 1_000, 0, 3))
     assert first == "2,000 predictions: 1,000 accepted (50 %), 1,000 to review, 3 of these could not be read."
     assert not others
     rejecting = Gate.of(MCP(), make_outputs(4_000), 0.05, reject=0.5)
-    assert "100 rejected, 900 to review." in verdicts(rejecting, Summary(2_000, 1_000, 100))[0]
-    assert verdicts(gate, Summary()) == ["0 predictions: 0 accepted (0 %), 0 to review."]
+    assert "100 rejected, 900 to review." in sentences(rejecting, Summary(2_000, 1_000, 100))[0]
+    assert sentences(gate, Summary()) == ["0 predictions: 0 accepted (0 %), 0 to review."]
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,19 @@ def test_counts_are_told(gate: Gate) -> None:
      (100, 1, True), (10**6, 480_000, False), (10**6, 440_000, True), (4_000, 0, True), (4_000, 4_000, True)],
 )  # fmt: skip
 def test_another_coverage_warns_where_it_is_no_luck(rows: int, accepted: int, warned: bool, gate: Gate) -> None:
-    found = verdicts(gate, Summary(rows, accepted))
+    found = sentences(gate, Summary(rows, accepted))
     assert len(found) == 1 + warned
     assert not warned or (found[1].startswith("WARNING: ") and "the promise may not hold" in found[1])
 
 
 def test_images_that_cannot_be_read_say_nothing_of_the_others(gate: Gate) -> None:
-    assert len(verdicts(gate, Summary(4_000, 1_000, 0, 2_000))) == 1
-    assert len(verdicts(gate, Summary(4_000, 0, 0, 4_000))) == 1
+    assert len(sentences(gate, Summary(4_000, 1_000, 0, 2_000))) == 1
+    assert len(sentences(gate, Summary(4_000, 0, 0, 4_000))) == 1
 
 
 def test_a_gate_that_accepts_nothing_gives_the_reason_and_warns_of_nothing() -> None:
     nothing = Gate.of(MCP(), make_outputs(400), 0.0001)
-    _, reason = verdicts(nothing, Summary(4_000, 0))
+    _, reason = sentences(nothing, Summary(4_000, 0))
     assert reason == f"This gate accepts nothing: {nothing.advice}."
 
 
@@ -57,7 +57,7 @@ def test_an_unusual_hand_over_warns(gates: Path) -> None:
     usual = gate.judge.oracle.usual_handover
     assert usual is not None
     accepted = round(gate.coverage * 1_000)
-    assert len(verdicts(gate, Summary(1_000, accepted, handed_over=usual))) == 1
-    found = verdicts(gate, Summary(1_000, accepted, handed_over=2 * usual + 0.06))
+    assert len(sentences(gate, Summary(1_000, accepted, handed_over=usual))) == 1
+    found = sentences(gate, Summary(1_000, accepted, handed_over=2 * usual + 0.06))
     assert "are handed over to what needs no second backbone" in found[1]
-    assert len(verdicts(gate, Summary(1_000, accepted))) == 1
+    assert len(sentences(gate, Summary(1_000, accepted))) == 1

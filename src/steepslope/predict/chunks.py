@@ -1,4 +1,4 @@
-"""A long table of decisions in parts: what the parts are, and how the images, or outputs, of each become its rows."""
+"""A long table of decisions in chunks: what the chunks are, and how the images, or outputs, of each become its rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.extraction.shards import Parts, Shards, plan, run_shards
+from steepslope.extraction.shards import Batches, Shards, plan, run_shards
 from steepslope.files.fingerprint import fingerprint
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
@@ -32,13 +32,13 @@ ENDING = ".parquet"
 ERROR = "error"
 FINGERPRINT = "fingerprint"  # of the images, in the key
 GroupOf = Mapping[str, str]  # id -> group
-Part = tuple[Path, Any]  # the file of a part, and its rows
-Made = Generator[Part]  # to be closed where it is not read to its end
+Chunk = tuple[Path, Any]  # the file of a chunk, and its rows
+Made = Generator[Chunk]  # to be closed where it is not read to its end
 
 
 @dataclass(frozen=True, eq=False)
 class FromImages:
-    """The decisions on the images of a data set, ``source``; a part is some neighbouring images.
+    """The decisions on the images of a data set, ``source``; a chunk is some neighbouring images.
 
     ``first`` is the number that the data set's first row has in the whole, where it is a part of one.
     """
@@ -57,13 +57,13 @@ class FromImages:
         return {"data": self.source, FINGERPRINT: self.data.fingerprint(verify=verify), "verify": verify}
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
-        """Yield the parts that are not in the folder yet, with their rows."""
+        """Yield the chunks that are not in the folder yet, with their rows."""
         shards = self.missing_shards(folder)
         if shards:
             yield from self.made(shards, self.engines(notice))
 
     def missing_shards(self, folder: Path) -> Shards:
-        """Return the parts that are not in the folder yet, with their images in batches."""
+        """Return the chunks that are not in the folder yet, with their images in batches."""
         return {path: some for path, some in self._plan(folder).items() if not path.exists()}
 
     def engines(self, notice: Notice = silent) -> list[Engine]:
@@ -74,16 +74,16 @@ class FromImages:
         return [_engine(net, self._options(options), fabric, notice) for net, options in nets]
 
     def made(self, shards: Shards, engines: Sequence[Engine]) -> Made:
-        """Yield parts with their rows, as the nets make them; a bar counts the images."""
+        """Yield chunks with their rows, as the nets make them; a bar counts the images."""
         runs = [
             run_shards(shards, engine, self.data, self.source, shown=engine is engines[0], first=self.first)
             for engine in engines
         ]
-        for (path, parts), *others in zip(*runs, strict=True):
-            yield path, self._rows(parts, [one for _, one in others])
+        for (path, batches), *others in zip(*runs, strict=True):
+            yield path, self._rows(batches, [one for _, one in others])
 
     def all(self, folder: Path) -> list[Path]:
-        """Return the files of all parts, in order."""
+        """Return the files of all chunks, in order."""
         return list(self._plan(folder))
 
     def _plan(self, folder: Path) -> Shards:
@@ -96,11 +96,11 @@ class FromImages:
             backend=given.backend, verify=given.verify, on_error="skip" if given.on_error == "keep" else "stop",
         )  # fmt: skip
 
-    def _rows(self, parts: Parts, others: Sequence[Parts]) -> Any:
-        """Return the rows of a part: those of its images, and of those that a net could not be given, in order."""
-        failed = {row: reason for one in (*others, parts) for batch, _ in one for row, reason in batch.failed}
-        rows = [row for row in _read(parts) if row not in failed]
-        tables = [self._decided(rows, parts, others)] if rows else []
+    def _rows(self, batches: Batches, others: Sequence[Batches]) -> Any:
+        """Return the rows of a chunk: those of its images, and of those that a net could not be given, in order."""
+        failed = {row: reason for one in (*others, batches) for batch, _ in one for row, reason in batch.failed}
+        rows = [row for row in _read(batches) if row not in failed]
+        tables = [self._decided(rows, batches, others)] if rows else []
         if failed:
             tables.append(_unreadable([str(self.data.ids[row]) for row in failed], list(failed.values())))
         together = pa.concat_tables(tables, promote_options="default")
@@ -110,8 +110,8 @@ class FromImages:
             together = together.append_column(ERROR, pa.nulls(len(together), pa.string()))
         return together.take(pa.array(order))
 
-    def _decided(self, rows: list[int], parts: Parts, others: Sequence[Parts]) -> Any:
-        arrays = _joined(parts, rows)
+    def _decided(self, rows: list[int], batches: Batches, others: Sequence[Batches]) -> Any:
+        arrays = _joined(batches, rows)
         for one in others:
             arrays[AUXILIARY] = _joined(one, rows)["features"]
         ids = self.data.ids
@@ -124,7 +124,7 @@ class FromImages:
 
 @dataclass(frozen=True, eq=False)
 class FromOutputs:
-    """The decisions on the rows of a folder or file of outputs; a part is a block of rows."""
+    """The decisions on the rows of a folder or file of outputs; a chunk is a block of rows."""
 
     gate: Gate
     rows: TableBlocks
@@ -137,7 +137,7 @@ class FromOutputs:
         return {"outputs": fingerprint(self.rows.path), **self.rows.as_json()}
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
-        """Yield the parts that are not in the folder yet, with their rows."""
+        """Yield the chunks that are not in the folder yet, with their rows."""
         with bar() as progress:
             task = progress.add_task(f"judging {self.rows.path}", total=None)
             for number, block in enumerate(self.rows):
@@ -158,12 +158,12 @@ class FromOutputs:
         return np.array(names)[codes]
 
     def all(self, folder: Path) -> list[Path]:
-        """Return the files of all parts, in order."""
+        """Return the files of all chunks, in order."""
         return sorted(folder.glob(f"*{ENDING}"))
 
 
 class Source(Protocol):
-    """What decisions come from, in parts."""
+    """What decisions come from, in chunks."""
 
     @property
     def gate(self) -> Gate:
@@ -173,10 +173,10 @@ class Source(Protocol):
         """Return what decides the rows, beside gate and options."""
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
-        """Yield the parts that are not in the folder yet, in any order, with their rows."""
+        """Yield the chunks that are not in the folder yet, in any order, with their rows."""
 
     def all(self, folder: Path) -> list[Path]:
-        """Return the files of all parts, in order."""
+        """Return the files of all chunks, in order."""
 
 
 def groups_by_id(groups: GroupOf, ids: Iterable[Any]) -> NDArray[np.str_]:
@@ -191,14 +191,14 @@ def _engine(classifier: Classifier, options: ExtractionOptions, fabric: Any, not
     return Engine.on(on_backend(classifier, options, fabric, notice), options, fabric)
 
 
-def _read(parts: Parts) -> list[int]:
-    return [row for batch, _ in parts for row in batch.rows]
+def _read(batches: Batches) -> list[int]:
+    return [row for batch, _ in batches for row in batch.rows]
 
 
-def _joined(parts: Parts, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
+def _joined(batches: Batches, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the arrays of some of the rows; one net may take an image that another cannot."""
-    names, kept = next(some for _, some in parts if some), np.isin(_read(parts), rows)
-    return {name: np.concatenate([some[name] for _, some in parts if some])[kept] for name in names}
+    names, kept = next(some for _, some in batches if some), np.isin(_read(batches), rows)
+    return {name: np.concatenate([some[name] for _, some in batches if some])[kept] for name in names}
 
 
 def _unreadable(ids: Sequence[str], reasons: Sequence[str]) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.predict import cluster_session as sessions
-from steepslope.predict.cluster_session import _room, _WithoutRay, session
+from steepslope.predict import cluster as sessions
+from steepslope.predict.cluster import _room, _WithoutRay, session
 from steepslope.predict.options import ClusterOptions
 
 

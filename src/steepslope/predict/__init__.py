@@ -3,5 +3,5 @@
 ``options``: what can be chosen, free of torch. ``source``: what is decided on. ``chunks``: images or outputs become
 rows of decisions, chunk by chunk; ``prediction_file``: these become one file, and go on where they were killed;
 ``warnings``: what the fraction of accepted predictions means for the promise. ``cluster``: the same chunks by the
-actors of a Ray cluster; ``cluster_session``: a cluster for the length of a block.
+actors of a Ray cluster, which lasts as long as a run.
 """

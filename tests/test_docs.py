@@ -72,12 +72,28 @@ def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: 
 
 
 def test_a_scikit_learn_classifier_is_trusted() -> None:
-    section = (DOCS / "gate.md").read_text(encoding="utf-8").split("## scikit-learn")[1]
+    text = (DOCS / "scikit-learn.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    exec(compile(re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0], "gate.md", "exec"), names)
+    exec(compile(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], "scikit-learn.md", "exec"), names)
     wrong, accepted = names["labels"] != names["y_new"], names["accepted"]
     assert accepted.mean() > 0.5
     assert wrong[accepted].mean() < 0.05 < wrong.mean()
+
+
+def test_the_first_example_prints_what_stands_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The second one runs on arrays, of which the first rows teach, the next count, and the others are new."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 100
+    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(first, "README.md", "exec"), {})
+    assert capsys.readouterr().out == re.findall(r"```\n\n```\n(.*?)```", text, re.DOTALL)[0]
+    draw = np.random.default_rng(0)
+    labels = draw.integers(5, size=9_000)
+    features = draw.normal(size=(9_000, 8)) + 1.5 * np.eye(5, 8)[labels]
+    names: dict[str, Any] = {"logits": features[:, :5] * 1.5, "labels": labels, "features": features}
+    exec(compile(second, "README.md", "exec"), names)
+    assert names["decisions"].accepted.mean() > 0.3
+    assert 1 - names["new"].is_correct[names["decisions"].accepted].mean() < 0.06
 
 
 def test_a_grey_net_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +150,9 @@ def test_a_csv_owners_one_command_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert {one["group"]: one["n"] for one in details["groups"]} == {"a": 20, "(empty)": 10, "b": 10}
 
 
-def test_the_map_in_the_readme_is_the_tree() -> None:
+def test_the_map_of_the_code_is_the_tree() -> None:
     """It names every package and module, in an order in which no one imports what stands below it."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1]
+    section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Where things are")[1]
     (block,) = re.findall(r"```\n(.*?)```", section, re.DOTALL)
     shown = [line.split()[0] for line in block.splitlines()]
     source = ROOT / "src" / "steepslope"

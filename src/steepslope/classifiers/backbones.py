@@ -10,20 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors.torch import load_file
-from timm.data import resolve_model_data_config
 from torch import Tensor, nn
-from torchvision import models
 
 from steepslope.classifiers.classifier import Classifier, channels_of, module_digest, unknown_transform
 from steepslope.classifiers.nets import Net, TwoParts
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.files.extras import optional_library
 from steepslope.files.queries import parse_query
 from steepslope.files.seeding import seeded
+
+timm, models = optional_library("timm", "images"), optional_library("torchvision.models", "images")
 
 
 def timm_classifier(argument: str) -> Classifier:
@@ -37,7 +37,7 @@ def timm_classifier(argument: str) -> Classifier:
     rate = {"drop_rate": _rate(options["dropout"], f"timm:{argument}: dropout")} if "dropout" in options else {}
     model = _create(lambda: timm.create_model(name, pretrained=weights is None, **rate), f"timm:{name}")
     _load(model, weights)
-    config = resolve_model_data_config(model)
+    config = timm.data.resolve_model_data_config(model)
     _, height, width = config["input_size"]
     mean, std, crop, interpolation = (config[key] for key in ("mean", "std", "crop_pct", "interpolation"))
     resize: Resize = "squash" if config["crop_mode"] == "squash" else "crop"

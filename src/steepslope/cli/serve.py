@@ -134,13 +134,17 @@ def monitor(
         Print the state as one JSON document in place of sentences.
     """
     from steepslope.monitor.counting import print_json, watched
-    from steepslope.monitor.plot import require_picture, write_plot
     from steepslope.monitor.sentences import sentences
 
     if plot is not None:
+        require_extra("matplotlib", "plots", "--plot")
+        from steepslope.monitor.plot import require_picture
+
         require_picture(plot)
     watch = watched(Path(gate), Path(state), [Path(file) for file in predictions], labels, calibration, delta, signal)
     if plot is not None:
+        from steepslope.monitor.plot import write_plot
+
         write_plot(watch.monitor, Path(plot))
     if json:
         print_json(watch.monitor)

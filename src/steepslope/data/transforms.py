@@ -16,16 +16,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as tv
 
 from steepslope.checks import Check, choice, number, require, whole
 from steepslope.data.images import Dataset, Picture, as_colour, as_grey
 from steepslope.data.shifted import brought_to
 from steepslope.errors import SteepslopeError, reason_of, require_known
+from steepslope.files.extras import optional_library
 from steepslope.files.folders import read_json
 
+tv = optional_library("torchvision.transforms.v2.functional", "images")
+
 Resize = Literal["crop", "squash", "exact"]
+INTERPOLATIONS = "nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos"
 T = TypeVar("T")
 Fitted = TypeVar("Fitted", Image.Image, torch.Tensor)
 LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601, as PIL makes images grey
@@ -84,7 +86,7 @@ class Transform:
             if found != [height, width]:
                 raise SteepslopeError(f"expected an image of {width}×{height} pixels, found {found[1]}×{found[0]}")
             return image
-        mode = InterpolationMode(self.interpolation)
+        mode = tv.InterpolationMode(self.interpolation)
         if self.resize == "squash":
             fitted: Fitted = tv.resize(image, [height, width], mode, antialias=True)
         else:
@@ -137,7 +139,7 @@ FIELDS: dict[str, Check] = {
     "std": Check("a list of numbers > 0, one a channel", _numbers(1e-12)),
     "resize": choice(*get_args(Resize)),
     "crop_share": number(1e-3, 1),
-    "interpolation": choice(*(mode.value for mode in InterpolationMode)),
+    "interpolation": choice(*INTERPOLATIONS),
 }
 
 

@@ -8,28 +8,34 @@ one pixel of 28. What comes in from outside repeats or mirrors the border.
 Run a frozen classifier, by PyTorch or ONNX Runtime, on a batch of images, and return the evidence that is kept.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.transforms.v2 import functional as tv
 
 from steepslope.classifiers.classifier import Classifier, takes_channels_last
 from steepslope.classifiers.onnx_net import as_onnx
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.options import ExtractionOptions
+from steepslope.files.extras import optional_library
 from steepslope.files.progress import Notice, silent
 from steepslope.files.seeding import seeded
 from steepslope.numerics.blocks import blocks
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+tv = optional_library("torchvision.transforms.v2.functional", "images")
 
 ESTIMATES = ("mean", "median")  # the columns of noise_of
 SIDE = 3  # of the mask

@@ -5,15 +5,16 @@ Killed at any moment and run again, an extraction goes on after its whole shards
 processes divide the shards among them; the first joins them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from lightning_fabric import Fabric
 from scipy.optimize import linear_sum_assignment
 
 from steepslope.classifiers.classifier import Classifier
@@ -29,6 +30,9 @@ from steepslope.extraction.shards import OUTPUTS, SHARDS, SKIPPING, STOPPED, ext
 from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import AUGMENTED, MANIFEST
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
 Copies = Mapping[Path, tuple[str, Augmented]]

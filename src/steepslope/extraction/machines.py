@@ -1,22 +1,27 @@
 """The processes of a run: how they are launched on devices, and how they fail together."""
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch.distributed.distributed_c10d import _set_pg_timeout
 
 from steepslope.errors import SteepslopeError, explained, reason_of
 from steepslope.extraction.options import Machines
+from steepslope.files.extras import optional_library
 from steepslope.files.folders import locked
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+fabrics = optional_library("lightning_fabric", "images")
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 JOIN = timedelta(minutes=10)  # for all processes to come
@@ -44,7 +49,7 @@ def single_device(precision: str = "32") -> Fabric:
     """Return this process's device, for images in memory; nothing is launched."""
     _require_possible(precision)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    return Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
+    return fabrics.Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])
 
 
 def _require_possible(precision: str) -> None:
@@ -60,8 +65,8 @@ def _launch(machines: Machines, accelerator: str) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision: Any = PRECISIONS[machines.precision]
     with explained(UNAVAILABLE, CHOICES, longest=200):
-        strategy = DDPStrategy(timeout=JOIN) if plain and devices * nodes > 1 else machines.strategy
-        fabric = Fabric(
+        strategy = fabrics.strategies.DDPStrategy(timeout=JOIN) if plain and devices * nodes > 1 else machines.strategy
+        fabric: Fabric = fabrics.Fabric(
             accelerator=accelerator, strategy=strategy, devices=devices, num_nodes=nodes, precision=precision
         )
     _require_master(fabric, nodes)
@@ -71,7 +76,9 @@ def _launch(machines: Machines, accelerator: str) -> Fabric:
 
 def _require_master(fabric: Fabric, nodes: int) -> None:
     """Raise if machines would each wait at a place of their own, since nothing tells them of one another."""
-    alone = isinstance(getattr(fabric.strategy, "cluster_environment", None), LightningEnvironment)
+    alone = isinstance(
+        getattr(fabric.strategy, "cluster_environment", None), fabrics.plugins.environments.LightningEnvironment
+    )
     missing = [name for name in MASTER if name not in os.environ]
     if nodes > 1 and alone and missing:
         raise SteepslopeError(

@@ -22,6 +22,26 @@ def require_extra(module: str, extra: str, need: str) -> Any:
         raise SteepslopeError(f"{need} needs {module}: pip install 'steepslope[{extra}]'") from error
 
 
+class _Optional:
+    """A library of an extra that is imported when something of it is first used."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        self._module, self._extra = module, extra
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(require_extra(self._module, self._extra, "this"), name)
+
+
+def optional_library(module: str, extra: str) -> Any:
+    """Return a library of an extra, to be imported on first use; an error then names the extra if it is not installed.
+
+    >>> optional_library("no_such_library", "data").read
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: this needs no_such_library: pip install 'steepslope[data]'
+    """
+    return _Optional(module, extra)
+
+
 def versions_of(libraries: Iterable[str]) -> dict[str, str]:
     """Return the major and minor versions of those of some libraries that are installed.
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -32,6 +31,8 @@ from steepslope.oracle.storage import CODE
 from steepslope.outputs import ClassifierOutputs
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
     from steepslope.gate.gate import Gate
 
 

@@ -8,22 +8,23 @@ from torch's generator. Severities in pixels are those of images of 28 pixels a 
 import io
 import math
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, conv2d, grid_sample, interpolate, max_pool2d, pad
-from torchvision.transforms.v2 import InterpolationMode, functional as tv
 
 from steepslope.checks import whole
 from steepslope.errors import SteepslopeError
+from steepslope.files.extras import optional_library
 from steepslope.files.seeding import seeded, single_thread
 from steepslope.shifts.corruptions import Bytes, ShiftByKind
 
+tv = optional_library("torchvision.transforms.v2.functional", "images")
+BILINEAR = "bilinear"
+
 Change = Callable[[Tensor, float], Tensor]
-BILINEAR = InterpolationMode.BILINEAR
 SIDE = 28  # of the images for which severities in pixels were set
 LIBRARIES = ("numpy", "pillow", "torch", "torchvision")
 
@@ -76,7 +77,9 @@ def _defocus(images: Tensor, radius: float) -> Tensor:
 
 def _zoom_blur(images: Tensor, most: float) -> Tensor:
     factors = torch.linspace(1, most, 6).tolist()
-    return torch.stack([tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR) for factor in factors]).mean(0)
+    return torch.stack(
+        [tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR) for factor in factors]
+    ).mean(0)
 
 
 def _small(images: Tensor, side: float) -> list[int]:
@@ -145,7 +148,9 @@ def _perspective(images: Tensor, strength: float) -> Tensor:
         return images
     inset = round(strength * width)
     corners = [[0, 0], [width, 0], [width, height], [0, height]]
-    moved: Tensor = tv.perspective(images, corners, [[inset, 0], [width - inset, 0], *corners[2:]], BILINEAR)
+    moved: Tensor = tv.perspective(
+        images, corners, [[inset, 0], [width - inset, 0], *corners[2:]], BILINEAR
+    )
     return moved
 
 
@@ -233,10 +238,13 @@ def _partly_flipped(images: Tensor, edge: float) -> Tensor:
 DISTORTIONS: dict[str, tuple[Change, tuple[float, float]]] = {
     "noise": (lambda images, deviation: images + deviation * torch.randn_like(images), (0.1, 0.25)),
     "blur": (_gaussian_blur, (0.8, 1.2)),
-    "contrast": (tv.adjust_contrast, (0.6, 0.4)),
-    "rotate": (partial(tv.rotate, interpolation=BILINEAR), (10, 20)),
+    "contrast": (lambda images, factor: tv.adjust_contrast(images, factor), (0.6, 0.4)),
+    "rotate": (lambda images, angle: tv.rotate(images, angle, BILINEAR), (10, 20)),
     "erase": (_erase, (0.15, 0.25)),
-    "scale": (lambda images, factor: tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR), (0.75, 1.25)),
+    "scale": (
+        lambda images, factor: tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR),
+        (0.75, 1.25),
+    ),
     "invert": (lambda images, strength: (1 - strength) * images + strength * (1 - images), (0.75, 1.0)),
     "motion": (_motion, (3, 5)),
     "defocus": (_defocus, (1.0, 2.0)),

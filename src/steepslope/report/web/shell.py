@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -24,6 +25,7 @@ from steepslope.errors import SteepslopeError
 ASSETS = files("steepslope.report.web") / "assets"
 BUNDLE = """import sys, vl_convert
 sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode())"""
+NO_CHARTS = """function vegaEmbed() { throw new Error("made without pip install 'steepslope[charts]'"); }"""
 READ_DATA = '"use strict";\nconst report = JSON.parse(document.getElementById("data").textContent);\n'
 
 
@@ -86,12 +88,16 @@ def _asset(name: str) -> Markup:
 def library() -> Future[str]:
     """Start to put Vega, Vega-Lite and vega-embed into one script, which defines ``vegaEmbed``; a page waits for it.
 
+    Without vl-convert, which the extra charts brings, the page says in the place of each chart what it lacks.
+
     It takes two seconds and 100 MiB of another process: whoever has other work to do before the page calls this first.
     """
     return ThreadPoolExecutor(1).submit(_bundled)
 
 
 def _bundled() -> str:
+    if find_spec("vl_convert") is None:
+        return NO_CHARTS
     done = subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, check=False, encoding="utf-8")
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -77,9 +77,7 @@ def _defocus(images: Tensor, radius: float) -> Tensor:
 
 def _zoom_blur(images: Tensor, most: float) -> Tensor:
     factors = torch.linspace(1, most, 6).tolist()
-    return torch.stack(
-        [tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR) for factor in factors]
-    ).mean(0)
+    return torch.stack([tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR) for factor in factors]).mean(0)
 
 
 def _small(images: Tensor, side: float) -> list[int]:
@@ -148,9 +146,7 @@ def _perspective(images: Tensor, strength: float) -> Tensor:
         return images
     inset = round(strength * width)
     corners = [[0, 0], [width, 0], [width, height], [0, height]]
-    moved: Tensor = tv.perspective(
-        images, corners, [[inset, 0], [width - inset, 0], *corners[2:]], BILINEAR
-    )
+    moved: Tensor = tv.perspective(images, corners, [[inset, 0], [width - inset, 0], *corners[2:]], BILINEAR)
     return moved
 
 
@@ -241,10 +237,7 @@ DISTORTIONS: dict[str, tuple[Change, tuple[float, float]]] = {
     "contrast": (lambda images, factor: tv.adjust_contrast(images, factor), (0.6, 0.4)),
     "rotate": (lambda images, angle: tv.rotate(images, angle, BILINEAR), (10, 20)),
     "erase": (_erase, (0.15, 0.25)),
-    "scale": (
-        lambda images, factor: tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR),
-        (0.75, 1.25),
-    ),
+    "scale": (lambda images, factor: tv.affine(images, 0, [0, 0], factor, [0.0, 0.0], BILINEAR), (0.75, 1.25)),
     "invert": (lambda images, strength: (1 - strength) * images + strength * (1 - images), (0.75, 1.0)),
     "motion": (_motion, (3, 5)),
     "defocus": (_defocus, (1.0, 2.0)),

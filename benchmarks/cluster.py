@@ -23,7 +23,6 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Origin
-from steepslope.gate.live import LiveNets
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.chunks import FromImages, Made
 from steepslope.predict.cluster import FromCluster
@@ -52,8 +51,8 @@ def _compared(classifier: Classifier, pictures: Pictures, name: str) -> Comparis
         start = time.perf_counter()
         extract_to_folder(classifier, spec, home / "outputs", kept)
         extracted = pictures.count / (time.perf_counter() - start)
-        gate = random_gate(classifier, ClassifierOutputs.load(home / "outputs"), Origin.of_folder(home / "outputs"))
-        live = replace(LiveNets.of(gate, classifier), options=kept)
+        gate = random_gate(classifier, ClassifierOutputs.load(home / "outputs"), Origin.from_folder(home / "outputs"))
+        live = replace(gate.load_nets(classifier), options=kept)
         here = FromImages(gate, live, spec.open(), str(spec), options)
         theirs = seconds_an_image(here.missing)
         ours = seconds_an_image(FromCluster(here, ClusterOptions(engine="ray", actors=cores)).missing)

@@ -19,8 +19,8 @@ from steepslope.export.graphs import joined
 from steepslope.export.nets import LOGITS, net_piece, prepared
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Gate
-from steepslope.gate.judge import Judge
-from steepslope.gate.live import LiveNets
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.nets import GateNets
 
 ROUNDS, SIDE = 100, 256
 
@@ -29,12 +29,12 @@ def _session(model: Any) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-def _gate(classifier: Classifier) -> tuple[Gate, LiveNets]:
+def _gate(classifier: Classifier) -> tuple[Gate, GateNets]:
     """Return a gate of the free budget at its most expensive, on 50,000 references; what it learnt does not matter."""
     draw = np.random.default_rng(0)
     plain = Gate.calibrate(draw.normal(size=5_000), draw.random(5_000) < 0.9, 0.2, of_log_odds=True)
-    live = LiveNets(classifier, None, ExtractionOptions(evidence=("features",)))
-    return replace(plain, judge=Judge.of(random_fused(WIDTH, CLASSES), CLASSES)), live
+    live = GateNets(classifier, None, ExtractionOptions(evidence=("features",)))
+    return replace(plain, source=ConfidenceSource.from_model(random_fused(WIDTH, CLASSES), CLASSES)), live
 
 
 def _against_classifier(batch: int) -> Comparison:

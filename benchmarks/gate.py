@@ -20,8 +20,7 @@ from steepslope.extraction.machines import launched
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle
-from steepslope.oracle.fused_fit import FusedFit
-from steepslope.oracle.selection import Pool
+from steepslope.oracle.fusing import FusedFit, Pool
 
 BATCH, ROUNDS, FIT_ROWS, WIDTH, CLASSES = 32, 40, 5_000, 1280, 1000
 FREE_INPUTS: dict[str, int] = {"logits": 1, "neighbors": 3, "feature_opinion": 1}  # with as many opinions each

@@ -21,7 +21,6 @@ from steepslope.data.datasets import parse_dataset
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Gate, Origin
-from steepslope.gate.live import LiveNets
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.chunks import FromImages
@@ -76,8 +75,8 @@ def _compared(classifier: Classifier, pictures: Pictures, name: str) -> Comparis
             extract_to_folder(classifier, spec, home / "outputs", kept)
 
         extract()
-        gate = random_gate(classifier, ClassifierOutputs.load(home / "outputs"), Origin.of_folder(home / "outputs"))
-        live = replace(LiveNets.of(gate, classifier), options=kept)
+        gate = random_gate(classifier, ClassifierOutputs.load(home / "outputs"), Origin.from_folder(home / "outputs"))
+        live = replace(gate.load_nets(classifier), options=kept)
 
         def predict() -> None:
             source = FromImages(gate, live, spec.open(), str(spec), given)

@@ -30,7 +30,7 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.export.exporting import export_gate
 from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate, Origin
-from steepslope.gate.origin import NetRecord
+from steepslope.gate.confidence_source import NetRecord
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 from scipy.stats import binom
 
-from steepslope.gate.binomial import tail
+from steepslope.gate.certificate import tail
 from steepslope.gate.certify import Above, first_rows, split_rows, threshold_sequence
 
 Floats = NDArray[np.float64]
@@ -39,20 +39,20 @@ class Draw:
     @cached_property
     def above(self) -> Above:
         """The counts above each threshold of that sequence."""
-        return Above.of(self.confidence, self.is_correct, self.thresholds)
+        return Above.from_rows(self.confidence, self.is_correct, self.thresholds)
 
     @cached_property
     def without_others(self) -> tuple[Floats, Above]:
         """A sequence that some of the rows fix, and the counts of the remaining rows."""
         fixing, counted = split_rows(len(self.confidence), self.seed)
         sequence = threshold_sequence(self.confidence[fixing])
-        return sequence, Above.of(self.confidence[counted], self.is_correct[counted], sequence)
+        return sequence, Above.from_rows(self.confidence[counted], self.is_correct[counted], sequence)
 
     @cached_property
     def distinct(self) -> tuple[Floats, Above]:
         """The rows' own confidences, highest first, each once a row, (n,), and the counts above them."""
         sequence = -np.sort(-self.confidence)
-        return sequence, Above.of(self.confidence, self.is_correct, sequence)
+        return sequence, Above.from_rows(self.confidence, self.is_correct, sequence)
 
 
 Rival = Callable[[Draw, float, float], float]  # from a draw, a risk and delta to a threshold; ∞ accepts nothing

@@ -19,7 +19,7 @@ from scipy.stats import ks_2samp
 from benchmarks.kept_rows import Row
 from benchmarks.studies.monitored_streams import Stream
 from steepslope.gate import Gate
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor import Monitor
 
 DELTA = 0.05
@@ -43,10 +43,10 @@ class Bench:
         gate = Gate.calibrate(calibration.trust_logit, calibration.is_correct, max_risk, DELTA, of_log_odds=True)
         return cls(gate, calibration)
 
-    def judged(self, stream: Stream) -> JudgedRows:
+    def judged(self, stream: Stream) -> CalibrationRows:
         """Return what the gate thinks of a stream."""
         accepted = self.gate.accepts(stream.trust_logit)
-        return JudgedRows(self.gate.p_correct(stream.trust_logit), stream.is_correct, accepted, stream.probability)
+        return CalibrationRows(self.gate.p_correct(stream.trust_logit), stream.is_correct, accepted, stream.probability)
 
     def monitor(self) -> Monitor:
         """Return the gate's monitor, before any prediction."""
@@ -102,7 +102,7 @@ def mapie_alarm(bench: Bench, is_correct: NDArray[np.bool_], rows: NDArray[np.in
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        risk = bench.gate.own[0].max_risk
+        risk = bench.gate.promises[0].max_risk
         monitoring = RiskMonitoring(risk="accuracy", test_level=DELTA, threshold=risk, warn=False)
         monitoring.update(np.ones(len(is_correct), np.int64), is_correct.astype(np.int64))
     above = np.flatnonzero(monitoring.online_risk_lower_bound_sequence_history > risk)
@@ -142,19 +142,19 @@ def truth(bench: Bench, stream: Stream) -> Row:
     }  # fmt: skip
 
 
-Candidate = Callable[[JudgedRows], float]
+Candidate = Callable[[CalibrationRows], float]
 
 
-def _accepted_mean(values: NDArray[np.float64], rows: JudgedRows) -> float:
+def _accepted_mean(values: NDArray[np.float64], rows: CalibrationRows) -> float:
     return float(values[rows.accepted].mean()) if rows.accepted.any() else 0.0
 
 
-def _own(rows: JudgedRows) -> NDArray[np.float64]:
+def _own(rows: CalibrationRows) -> NDArray[np.float64]:
     assert rows.probability is not None
     return rows.probability
 
 
-def _doubted(rows: JudgedRows) -> float:
+def _doubted(rows: CalibrationRows) -> float:
     return _accepted_mean((rows.p_correct < SURE).astype(np.float64), rows)
 
 

@@ -34,7 +34,7 @@ def one_run(world: World, n: int, length: int, seed: int) -> Row:
     """Calibrate on n rows, which fix the thresholds and the map too, and monitor a stream that is drawn alike."""
     rows = world.draw(n, 2 * seed + 1)
     gate = Gate.calibrate(rows.trust_logit, rows.is_correct, world.max_risk, DELTA, of_log_odds=True, seed=seed)
-    if not gate.own[0].is_given:
+    if not gate.promises[0].is_given:
         return {"seed": seed, "promised": False}
     monitor = Monitor.of(gate, DELTA, rows=rows.judged(gate), on="overconfidence")
     stream = world.draw(length, 2 * seed + 2)

@@ -122,7 +122,7 @@ def kinds_of(rows: Rows, risk: float) -> dict[str, Rows]:
 
 
 def _low(row: Row) -> float:
-    from steepslope.gate.binomial import interval
+    from steepslope.gate.certificate import interval
 
     return interval(row["errors"], row["accepted"])[0]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from steepslope.gate import Gate
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -25,10 +25,10 @@ class Rows:
     probability: Floats
     is_correct: Bools
 
-    def judged(self, gate: Gate) -> JudgedRows:
+    def judged(self, gate: Gate) -> CalibrationRows:
         """Return what a gate thinks of them."""
         accepted = gate.accepts(self.trust_logit)
-        return JudgedRows(gate.p_correct(self.trust_logit), self.is_correct, accepted, self.probability)
+        return CalibrationRows(gate.p_correct(self.trust_logit), self.is_correct, accepted, self.probability)
 
 
 @dataclass(frozen=True)

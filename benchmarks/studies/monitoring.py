@@ -22,7 +22,7 @@ from benchmarks.studies.monitor_tables import tables
 from benchmarks.studies.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, Stream, shift_names, streams
 from steepslope.cli.parser import run
 from steepslope.files.folders import staged_folder, write_json
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor import SIGNALS
 from steepslope.report.style import write_png
 from steepslope.shifts.distortions import CHOSEN_ON
@@ -89,7 +89,7 @@ def shifts_of(bench: Bench, found: Mapping[str, Stream]) -> list[Row]:
         each = [alarms(bench, turning(found[CLEAN], stream, seed)) for seed in range(ORDERS)]
         counts = {method: sum(one[method] is not None for one in each) for method in each[0]}
         about = {"shift": name, "group": "clean" if name == CLEAN else group_of(name)}
-        rows.append({**about, "max_risk": bench.gate.own[0].max_risk, **truth(bench, stream), "alarms": counts})
+        rows.append({**about, "max_risk": bench.gate.promises[0].max_risk, **truth(bench, stream), "alarms": counts})
     return rows
 
 
@@ -108,7 +108,7 @@ def _candidates(bench: Bench, found: Mapping[str, Stream], risk: float) -> list[
     return rows
 
 
-def _wrong(rows: JudgedRows) -> int:
+def _wrong(rows: CalibrationRows) -> int:
     """Return how many of the accepted are wrong."""
     return int((~rows.is_correct[rows.accepted]).sum())
 

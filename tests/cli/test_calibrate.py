@@ -11,7 +11,7 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.gate import Gate
-from steepslope.gate.judge import Judge
+from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
 from tests.conftest import make_complete, make_outputs
@@ -48,10 +48,10 @@ def test_a_gate_of_every_score(name: str, stored: Path, tmp_path: Path) -> None:
     words = f"--oracle {name} --outputs HOME/rows.npz --fit HOME/fit.npz --reference HOME/reference.npz --max-risk 0.3"
     assert calibrate(stored, tmp_path, words) == 0
     gate, rows = Gate.load(tmp_path), ClassifierOutputs.load(stored / "rows.npz")
-    assert gate.judge is not None
-    assert gate.judge.name == name
+    assert gate.source is not None
+    assert gate.source.name == name
     assert gate.n == 500
-    assert gate.decide(rows).accepted.sum() == sum(one.accepted for one in gate.own)
+    assert gate.decide(rows).accepted.sum() == sum(one.accepted for one in gate.promises)
 
 
 def test_it_is_that_of_python(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,12 +61,12 @@ def test_it_is_that_of_python(stored: Path, tmp_path: Path, capsys: pytest.Captu
     assert calibrate(stored, tmp_path / "a", f"--outputs HOME/rows.npz {aims}") == 0
     expected = Gate.of(MCP(), rows, (0.2, 0.3), 0.1, reject=0.6, seed=3)
     assert Gate.load(tmp_path / "a").certificates == expected.certificates
-    assert capsys.readouterr().out == expected.words() + "\n"
-    assert (tmp_path / "a" / "certificate.md").read_text() == expected.words() + "\n"
+    assert capsys.readouterr().out == expected.sentences() + "\n"
+    assert (tmp_path / "a" / "certificate.md").read_text() == expected.sentences() + "\n"
     assert calibrate(stored, tmp_path / "b", "--outputs HOME/rows.npz --fit HOME/fit.npz") == 0
-    spaced = Gate.of(Judge.of(MCP(), 4, fit_set), rows)
+    spaced = Gate.of(ConfidenceSource.from_model(MCP(), 4, fit_set), rows)
     assert Gate.load(tmp_path / "b").certificates == spaced.certificates
-    assert sum(one.n for one in spaced.own) == 500  # none are used up to space the thresholds
+    assert sum(one.n for one in spaced.promises) == 500  # none are used up to space the thresholds
 
 
 @pytest.mark.parametrize("by", ["predicted", "camera", "FOLDER/groups.csv"])
@@ -79,7 +79,7 @@ def test_groups(by: str, stored: Path, tmp_path: Path) -> None:
     gate = Gate.load(tmp_path / "gate")
     assert gate.by == named
     assert set(gate.thresholds) == (set("0123") if by == "predicted" else set("ab"))
-    assert {one.delta for one in gate.own} == {0.05 / len(gate.own)}
+    assert {one.delta for one in gate.promises} == {0.05 / len(gate.promises)}
 
 
 def test_nothing_can_be_promised(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

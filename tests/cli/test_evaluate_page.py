@@ -196,8 +196,8 @@ def test_gates_are_marked_at_the_score_that_they_rank_by(tmp_path: Path) -> None
     assert [one["name"] for one in data["scores"]] == ["mcp", "of-oracle"]
     for score, confidence in zip(data["scores"], (SCORES["mcp"]().confidence(outputs), None), strict=True):
         gate = Gate.load(tmp_path / ("of-mcp" if confidence is not None else "of-oracle"))
-        assert gate.judge is not None
-        accepted = [gate.at(risk).accepts(gate.judge.confidence(outputs)).mean() for risk in (0.2, 0.27)]
+        assert gate.source is not None
+        accepted = [gate.at(risk).accepts(gate.source.confidence(outputs)).mean() for risk in (0.2, 0.27)]
         assert [one["coverage"] for one in score["certified"]] == pytest.approx(accepted)
         assert [one["label"] for one in score["certified"]] == [
             f"certified: risk ≤ {risk} % (δ 2.5 %)" for risk in (20, 27)

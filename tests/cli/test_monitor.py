@@ -231,7 +231,7 @@ def test_a_state_that_is_none_is_refused(
 @pytest.fixture
 def bare(home: Path, tmp_path: Path) -> Path:
     """Return the folder of a gate as it is shared, without its calibration rows."""
-    replace(Gate.load(home / "gate"), judged=None).save(tmp_path / "bare")
+    replace(Gate.load(home / "gate"), calibration_rows=None).save(tmp_path / "bare")
     return tmp_path / "bare"
 
 

@@ -77,10 +77,12 @@ def test_a_fused_oracle_is_the_same_and_is_kept(sets: Any, tmp_path: Any) -> Non
 
 def test_the_hand_over_and_standardising_are_the_same(sets: Any) -> None:
     fit_set, reference, unseen = sets
-    weights = [Handover.of(move(fit_set), move(reference), None).weight(move(unseen)) for move in (_same, moved)]
+    weights = [
+        Handover.from_outputs(move(fit_set), move(reference), None).weight(move(unseen)) for move in (_same, moved)
+    ]
     np.testing.assert_allclose(weights[1], weights[0], atol=1e-3)
-    restored = Moments.of(moved(fit_set)).restored_on(moved(unseen, 2 * FAR)).require("auxiliary") - FAR
-    expected = Moments.of(fit_set).restored_on(unseen).require("auxiliary")
+    restored = Moments.from_outputs(moved(fit_set)).restored_on(moved(unseen, 2 * FAR)).require("auxiliary") - FAR
+    expected = Moments.from_outputs(fit_set).restored_on(unseen).require("auxiliary")
     np.testing.assert_allclose(restored, expected, atol=1e-5)
 
 

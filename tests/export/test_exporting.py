@@ -22,7 +22,7 @@ from steepslope.export.agreement import require_agreement
 from steepslope.export.exporting import export_gate
 from steepslope.export.file import KEY, ExportedGate
 from steepslope.gate import Gate
-from steepslope.gate.live import LiveNets
+from steepslope.gate.nets import GateNets
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from tests.export.rows import rows_of, run
@@ -85,7 +85,7 @@ def test_metadata_hold_the_promise_and_the_names() -> None:
     model = export_gate(gate, "gate", digest="0123").model
     about = {one.key: json.loads(one.value) for one in model.metadata_props}["steepslope"]
     assert about["classes"] == ["ant", "bee", "cat", "dog", "é"]
-    assert about["words"] == gate.words() == model.doc_string
+    assert about["words"] == gate.sentences() == model.doc_string
     assert about["certificates"] == json.loads(json.dumps([one.as_json() for one in gate.certificates]))
     assert (about["threshold"], about["gate"], about["part"], about["version"]) == (gate.threshold, "0123", "gate", 1)
 
@@ -97,7 +97,7 @@ def pixels() -> NDArray[np.uint8]:
     return np.stack([np.asarray(data.image(row)) for row in range(120)])
 
 
-def same_on_images(gate: Gate, pixels: NDArray[np.uint8], live: LiveNets | None = None) -> set[str]:
+def same_on_images(gate: Gate, pixels: NDArray[np.uint8], live: GateNets | None = None) -> set[str]:
     """Check a file from images to decisions against the gate, on grey images; return the names of its outputs."""
     model = export_gate(gate, live=live).model
     channels = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
@@ -125,7 +125,7 @@ def test_images_that_are_resized_decide_the_same(gates: Path) -> None:
     transform = {**gate.origin.classifier.transform, "resize": "crop", "crop_share": 0.8}
     record = replace(gate.origin.classifier, transform=transform)
     resizing = replace(gate, origin=replace(gate.origin, classifier=record)).on()
-    assert resizing.live is not None
+    assert resizing.nets is not None
     for size in ((30, 21), (8, 40), (100, 17)):
         same_on_images(resizing, draw.integers(0, 256, (5, *size), dtype=np.uint8))
 
@@ -144,10 +144,10 @@ def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_a_classifier_that_is_a_file_becomes_part_of_the_whole(gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = Gate.load(gates / "free").on()
-    assert gate.live is not None
-    classifier = gate.live.classifier
+    assert gate.nets is not None
+    classifier = gate.nets.classifier
     net = as_onnx(classifier.net, classifier.noise(4), "net.onnx")
-    live = replace(gate.live, classifier=replace(classifier, net=net))
+    live = replace(gate.nets, classifier=replace(classifier, net=net))
     same_on_images(gate, pixels, live)
     half = net_in_half_precision(net)
     found = export_gate(gate, live=replace(live, classifier=replace(classifier, net=half)))
@@ -199,7 +199,7 @@ def test_a_file_that_decides_otherwise_is_not_written(gates: Path) -> None:
         require_agreement(changed)
     gate = exported.gate
     assert gate is not None
-    strict = replace(gate, certificates=(replace(gate.own[0], threshold=np.inf, advice="none"),))
+    strict = replace(gate, certificates=(replace(gate.promises[0], threshold=np.inf, advice="none"),))
     with pytest.raises(SteepslopeError, match="finds another accepted than the gate"):
         require_agreement(replace(exported, gate=strict))
 
@@ -212,7 +212,7 @@ def test_the_command(
     told = capsys.readouterr().out
     assert "inputs: images uint8 (N, " in told
     assert "outputs: label int64 (N), probability float64 (N), p_correct float64 (N)" in told
-    assert Gate.load(gates / "free").own[0].words() in told
+    assert Gate.load(gates / "free").promises[0].sentences() in told
     found, expected = run(onnx.load(out), {"images": pixels[..., None]}), Gate.load(gates / "free").predict(pixels)
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
     assert main(f"export --oracle {gates}/free-oracle --out {tmp_path}/oracle.onnx".split()) == 0

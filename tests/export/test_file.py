@@ -51,7 +51,7 @@ def test_the_card_of_a_gate_is_read_as_it_is_written(kind: str, gates: Path) -> 
     gate = Gate.load(gates / kind)
     card = GateCard.of(gate, digest_of_gate(gates / kind))
     assert GateCard.read(json.dumps(card.as_json()), Path("file.onnx")) == card
-    assert card.words == gate.words()
+    assert card.words == gate.sentences()
     assert card.threshold == (None if gate.has_groups else gate.threshold)
     assert (card.thresholds is None) != gate.has_groups
     assert card.coverage == gate.coverage

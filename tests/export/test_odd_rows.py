@@ -14,7 +14,7 @@ from steepslope.errors import FewErrorsWarning
 from steepslope.export.evidence import REFUSED
 from steepslope.export.exporting import export_gate, export_oracle
 from steepslope.gate import Gate
-from steepslope.gate.judge import Judge
+from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
@@ -31,7 +31,7 @@ def repeated(rows: ClassifierOutputs, count: int, labels: NDArray[np.int64] | No
     return ClassifierOutputs.of({**arrays, **({} if labels is None else {"labels": labels})})
 
 
-def same(judge: Judge, rows: ClassifierOutputs, tolerance: float = 1e-6) -> None:
+def same(judge: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 1e-6) -> None:
     found, expected = run(export_oracle(judge).model, rows.arrays)["trust_logit"], judge.confidence(rows)
     size = np.maximum(1, np.abs(expected))
     np.testing.assert_allclose(found / size, expected / size, rtol=0, atol=tolerance)
@@ -40,13 +40,13 @@ def same(judge: Judge, rows: ClassifierOutputs, tolerance: float = 1e-6) -> None
 @pytest.mark.parametrize("name", ["trust_score", "knn_distance", "mahalanobis_ratio"])
 def test_references_that_are_the_query_itself_many_times_over(name: str) -> None:
     labels = np.arange(len(SIX) * 60) % 5
-    judge = Judge.of(SCORES[name]().fit(repeated(SIX, 60, labels)), 5)
+    judge = ConfidenceSource.from_model(SCORES[name]().fit(repeated(SIX, 60, labels)), 5)
     same(judge, SIX, 1e-5)
 
 
 def test_one_point_is_all_references() -> None:
     one = repeated(SIX.subset(slice(0, 1)), 200, np.arange(200) % 5)
-    judge = Judge.of(SCORES["trust_score"]().fit(one), 5)
+    judge = ConfidenceSource.from_model(SCORES["trust_score"]().fit(one), 5)
     expected = judge.confidence(SIX.subset(slice(0, 1)))
     assert expected.tolist() == [0.0]
     same(judge, SIX.subset(slice(0, 1)))
@@ -55,13 +55,13 @@ def test_one_point_is_all_references() -> None:
 def test_held_out_rows_that_are_the_query_itself() -> None:
     fit = repeated(SIX, 60)
     wrong = fit.changed(labels=np.where(np.arange(len(fit)) % 3 == 0, (fit.predictions + 1) % 5, fit.predictions))
-    same(Judge.of(SCORES["knn_density_ratio"]().fit(wrong), 5), SIX)
+    same(ConfidenceSource.from_model(SCORES["knn_density_ratio"]().fit(wrong), 5), SIX)
 
 
 def test_neighbours_of_a_fused_oracle_that_are_the_query_itself_give_numbers() -> None:
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
         oracle = Oracle(inputs="neighbors,logits", epochs=2).fit(rows_of(300, seed=21), repeated(SIX, 75))
-    found = run(export_oracle(Judge.of(oracle, 5)).model, SIX.arrays)["trust_logit"]
+    found = run(export_oracle(ConfidenceSource.from_model(oracle, 5)).model, SIX.arrays)["trust_logit"]
     assert np.isfinite(found).all()
 
 
@@ -70,7 +70,10 @@ def test_neighbours_of_a_fused_oracle_that_are_the_query_itself_give_numbers() -
 def test_logits_that_are_all_alike_or_far_apart(name: str, scale: float) -> None:
     score, rows = SCORES[name](), rows_of(60, seed=22)
     fitted = score.fit(rows_of(400, seed=23)) if score.fits_on == "errors" else score
-    same(Judge.of(fitted, 5), rows.changed(logits=(scale * np.asarray(rows.logits)).astype(np.float32)))
+    same(
+        ConfidenceSource.from_model(fitted, 5),
+        rows.changed(logits=(scale * np.asarray(rows.logits)).astype(np.float32)),
+    )
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])

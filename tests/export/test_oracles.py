@@ -12,7 +12,7 @@ from steepslope.evidence.registry import EVIDENCE, kinds
 from steepslope.export.evidence import COLUMNS, OPINIONS, REFUSED
 from steepslope.export.exporting import export_oracle
 from steepslope.export.scores import GRAPHS
-from steepslope.gate.judge import Judge
+from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
@@ -24,7 +24,7 @@ OF_BOTH_NETS = ("auxiliary_neighbors", "joint_opinion", "familiar_opinion")
 REFERENCE, FIT, NEW = rows_of(600, seed=1), rows_of(400, seed=2), rows_of(300, seed=3)
 
 
-def judged(judge: Judge, rows: ClassifierOutputs, tolerance: float = 1e-9) -> None:
+def judged(judge: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 1e-9) -> None:
     """Check that the graph's trust logits are the judge's own, relative to their size where that is above 1."""
     found = run(export_oracle(judge).model, rows.arrays)["trust_logit"]
     expected = judge.confidence(rows)
@@ -34,10 +34,10 @@ def judged(judge: Judge, rows: ClassifierOutputs, tolerance: float = 1e-9) -> No
     )
 
 
-def fitted(name: str, num_classes: int = 5) -> Judge:
+def fitted(name: str, num_classes: int = 5) -> ConfidenceSource:
     score = SCORES[name]()
     source = {"nothing": NEW, "errors": FIT, "reference": REFERENCE}[score.fits_on]
-    return Judge.of(score.fit(source), num_classes)
+    return ConfidenceSource.from_model(score.fit(source), num_classes)
 
 
 def test_all_scores_and_evidence_have_a_graph_or_a_reason_for_none() -> None:
@@ -53,14 +53,14 @@ def test_scores_are_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("score", [Doctor("beta"), Margin("softmax")])
 def test_scores_of_other_kinds_are_the_same(score: Any) -> None:
-    judged(Judge.of(score, 5), NEW)
+    judged(ConfidenceSource.from_model(score, 5), NEW)
 
 
 @pytest.mark.parametrize("name", ["mcp", "margin", "entropy", "doctor", "gen", "rel_u"])
 def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
     sharp = NEW.changed(logits=(40 * np.asarray(NEW.logits)).astype(np.float32))
     score = SCORES[name]()
-    judged(Judge.of(score if score.fits_on == "nothing" else score.fit(FIT), 5), sharp, 1e-9)
+    judged(ConfidenceSource.from_model(score if score.fits_on == "nothing" else score.fit(FIT), 5), sharp, 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
 def test_oracles_on_columns_are_the_same(inputs: str) -> None:
     needed = {"joint_opinion": "features,auxiliary_neighbors,", "familiar_opinion": "features,auxiliary_neighbors,"}
     oracle = Oracle(inputs=needed.get(inputs, "") + inputs, hidden=8, epochs=3).fit(FIT, REFERENCE)
-    judged(Judge.of(oracle, 5), NEW, 1e-5)
+    judged(ConfidenceSource.from_model(oracle, 5), NEW, 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_oracles_on_columns_are_the_same(inputs: str) -> None:
         *(pytest.param(*one, marks=SLOW) for one in product([2, 5, 15], ["free", "auxiliary"]) if one != (5, "free")),
     ],
 )
-def test_fused_oracles_are_the_same(budget: str, num_classes: int) -> None:
+def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
     reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((900, 4), (500, 5), (300, 6)))
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
         oracle = Oracle.fused(budget=budget).fit(fit, reference)
-    judge = Judge.of(oracle, num_classes)
+    judge = ConfidenceSource.from_model(oracle, num_classes)
     judged(judge, new, 1e-4)
     handed_over, found = oracle.handed_over(new), run(export_oracle(judge).model, new.arrays)
     assert (handed_over is None) == ("handed_over" not in found)
@@ -97,7 +97,7 @@ def test_references_of_very_unequal_classes_are_the_same() -> None:
     rows = np.concatenate(
         [np.flatnonzero(REFERENCE.labels == label)[:count] for label, count in enumerate((99, 60, 7, 1, 0))]
     )
-    judge = Judge.of(SCORES["trust_score"]().fit(REFERENCE.subset(rows)), 5)
+    judge = ConfidenceSource.from_model(SCORES["trust_score"]().fit(REFERENCE.subset(rows)), 5)
     judged(judge, NEW, 1e-6)
 
 
@@ -108,4 +108,4 @@ def test_what_needs_the_image_again_is_refused_with_the_way_out(name: str) -> No
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
         oracle = Oracle(inputs=name, epochs=1).fit(rows)
     with pytest.raises(SteepslopeError, match=f"{name}: cannot be exported, since it .*--budget free"):
-        export_oracle(Judge.of(oracle, 5))
+        export_oracle(ConfidenceSource.from_model(oracle, 5))

@@ -48,7 +48,7 @@ def test_stages_share_what_is_opened_and_give_notice(
 
     monkeypatch.setattr(sources, "load_classifier", counted)
     net = f"checkpoint:{home / 'classifier'}"
-    request = FinetuneRequest.of(
+    request = FinetuneRequest.from_flat(
         oracle="net:digits-net?classes=10", oracle_mean=0.5, oracle_std=0.5, classifier=net, data="digits",
         batch_size=250, stages=[{"name": "a"}, {"name": "b", "alpha_neg": 2}],
     )  # fmt: skip

@@ -21,7 +21,7 @@ def test_every_check_allows_the_default_and_names_what_it_does_not(name: str) ->
     assert CHECKS[name].allows(getattr(Finetuning(), name))
     for wrong in (-1, "steep", None, float("nan")):
         with pytest.raises(SteepslopeError, match=f"^{name}: expected .*, found {wrong!r}"):
-            Finetuning.of(**{name: wrong})
+            Finetuning.from_flat(**{name: wrong})
 
 
 def test_what_is_not_checked_is_a_flag_or_known_below() -> None:
@@ -33,17 +33,17 @@ def test_what_is_not_checked_is_a_flag_or_known_below() -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_card_holds_the_parameters_of_its_loss_alone(loss: str) -> None:
     given = {name: 0.5 for one in LOSSES for name in parameters_of(one)}
-    request = FinetuneRequest.of(oracle="a", outputs="b", loss=loss, hidden=[3, 2], **given)
+    request = FinetuneRequest.from_flat(oracle="a", outputs="b", loss=loss, hidden=[3, 2], **given)
     card = stages_of(request)[""].as_json()
     assert {name for name in given if name in card} == set(parameters_of(loss))
     assert card["hidden"] == [3, 2]
-    assert Finetuning.of(**card).as_json() == card  # as presets and cards are read
+    assert Finetuning.from_flat(**card).as_json() == card  # as presets and cards are read
     defaults = {name: default for name, (default, _) in parameters_of(loss).items()}
     assert loss_of(Finetuning(loss=loss)).parameters == defaults
 
 
 def test_a_stage_changes_some_parameters_and_keeps_others() -> None:
-    recipe = Finetuning.of(alpha_pos=2, alpha_neg=5).changed({"alpha_pos": 1, "epochs": 3})
+    recipe = Finetuning.from_flat(alpha_pos=2, alpha_neg=5).changed({"alpha_pos": 1, "epochs": 3})
     assert (recipe.parameters, recipe.epochs) == ({"alpha_pos": 1, "alpha_neg": 5}, 3)
 
 
@@ -59,11 +59,11 @@ def test_a_stage_changes_some_parameters_and_keeps_others() -> None:
 )
 def test_losses_and_their_parameters_are_checked_below(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        loss_of(Finetuning.of(**settings))
+        loss_of(Finetuning.from_flat(**settings))
 
 
 def test_a_request_takes_one_number_or_one_per_channel() -> None:
-    request = FinetuneRequest.of(oracle="a", outputs="b", oracle_mean=[0.1, 0.2, 0.3], oracle_std=0.5)
+    request = FinetuneRequest.from_flat(oracle="a", outputs="b", oracle_mean=[0.1, 0.2, 0.3], oracle_std=0.5)
     assert request.oracle_input == Input(mean=(0.1, 0.2, 0.3), std=0.5)
 
 

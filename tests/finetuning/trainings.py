@@ -79,7 +79,7 @@ def trained(home: Path, out: Path, *options: str, live: bool = False) -> bytes:
 def training_of(home: Path, **changes: Any) -> Training:
     """Prepare a training in this process."""
     given = {"oracle": f"checkpoint:{home / 'classifier'}", "data": "digits", "outputs": str(home / "outputs/train")}
-    request, fabric = FinetuneRequest.of(**{**given, **changes}), Fabric(accelerator="cpu", devices=1)
+    request, fabric = FinetuneRequest.from_flat(**{**given, **changes}), Fabric(accelerator="cpu", devices=1)
     return prepare(open_sources(request, fabric), stages_of(request)[""], fabric)
 
 

@@ -81,4 +81,4 @@ def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) ->
 
 def test_the_smallest_delta_can_be_divided() -> None:
     found = Gate.calibrate(np.arange(200) / 200, np.ones(200, bool), 0.5, 1e-9, groups=np.arange(200) % 2)
-    assert found.own[0].delta == 0.5e-9
+    assert found.promises[0].delta == 0.5e-9

@@ -1,29 +1,47 @@
-"""All promises of a gate: groups, several risks, coverage, costs, and what is rejected."""
+"""All promises of a gate, P(correct), and what it remembers of its calibration rows."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from steepslope.errors import SteepslopeError
-from steepslope.gate import Aims, threshold_sequence
-from steepslope.gate.binomial import tail
-from steepslope.gate.calibration import CalibrationRows, all_certificates, group_names
+from steepslope.files.folders import digest_of
+from steepslope.files.weights import load_arrays, save_arrays
+from steepslope.gate import Aims, Gate, threshold_sequence
+from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates, group_names
+from steepslope.gate.certificate import tail
 from steepslope.gate.certify import TAKEN, certify
-from steepslope.gate.probability import ProbabilityMap
+from steepslope.gate.storage import CALIBRATION_ROWS
+from steepslope.scores import MCP
+from tests.conftest import make_outputs
 from tests.gate.references import distinct_rows
 
 THRESHOLDS = threshold_sequence(np.linspace(0, 1, 100), 80)
 
 
-def _rows(n: int = 3_000, groups: int = 0) -> CalibrationRows:
+class Rows(NamedTuple):
+    """Confidences, whether each prediction is correct, and groups, (n,) each."""
+
+    confidence: NDArray[np.float64]
+    is_correct: NDArray[np.bool_]
+    groups: NDArray[np.str_] | None = None
+
+
+def _rows(n: int = 3_000, groups: int = 0) -> Rows:
     confidence, is_correct = distinct_rows(n, 5)
     names = np.array(["cats", "dogs", "emus"])[np.random.default_rng(1).integers(groups, size=n)] if groups else None
-    return CalibrationRows(confidence, is_correct, names)
+    return Rows(confidence, is_correct, names)
 
 
 def test_a_single_promise_has_the_whole_delta() -> None:
-    (found,), rejection = all_certificates(_rows(), THRESHOLDS, Aims(), 0)
+    (found,), rejection = all_certificates(*_rows(), THRESHOLDS, Aims(), 0)
     assert rejection is None
     assert found == certify(_rows().confidence, _rows().is_correct, THRESHOLDS, 0.05, 0.05)
 
@@ -32,27 +50,26 @@ def test_a_single_promise_has_the_whole_delta() -> None:
     ("groups", "risks", "reject"), [(3, (0.05,), None), (2, (0.1, 0.02), 0.5), (0, (0.1, 0.2), 0.3)]
 )
 def test_promises_share_delta(groups: int, risks: tuple[float, ...], reject: float | None) -> None:
-    found, rejection = all_certificates(_rows(groups=groups), THRESHOLDS, Aims(max_risk=risks, reject=reject), 0)
+    found, rejection = all_certificates(*_rows(groups=groups), THRESHOLDS, Aims(max_risk=risks, reject=reject), 0)
     everything = [*found, *([] if rejection is None else [rejection])]
     assert sum(one.delta for one in everything) == pytest.approx(0.05)
     assert len({one.delta for one in everything}) == 1
-    assert [(one.max_risk, one.group) for one in found] == [
-        (risk, name) for risk in risks for name in _rows(groups=groups).names
-    ]
+    names = ["cats", "dogs", "emus"][:groups] if groups else [None]
+    assert [(one.max_risk, one.group) for one in found] == [(risk, name) for risk in risks for name in names]
 
 
 def test_a_group_is_calibrated_on_its_own_rows() -> None:
     rows = _rows(groups=3)
-    found, _ = all_certificates(rows, THRESHOLDS, Aims(delta=0.06), 0)
+    found, _ = all_certificates(*rows, THRESHOLDS, Aims(delta=0.06), 0)
     for one in found:
         mine = rows.groups == one.group
         assert one == certify(rows.confidence[mine], rows.is_correct[mine], THRESHOLDS, 0.05, 0.02, one.group)
-    assert sum(one.n for one in found) == len(rows)
+    assert sum(one.n for one in found) == 3_000
 
 
 @pytest.mark.parametrize("coverage", [0.001, 0.3, 0.5, 1.0])
 def test_coverage_is_the_nearest_there_is(coverage: float) -> None:
-    (found,), _ = all_certificates(_rows(), THRESHOLDS, Aims(coverage=coverage), 0)
+    (found,), _ = all_certificates(*_rows(), THRESHOLDS, Aims(coverage=coverage), 0)
     there = [(_rows().confidence >= threshold).mean() for threshold in THRESHOLDS]
     assert abs(found.coverage - coverage) == pytest.approx(min(abs(one - coverage) for one in there))
     assert (found.aim, found.max_risk, found.is_given) == ("coverage", None, True)
@@ -62,17 +79,17 @@ def test_coverage_is_the_nearest_there_is(coverage: float) -> None:
 
 def test_labels_do_not_choose_a_coverage() -> None:
     rows = _rows()
-    other = CalibrationRows(rows.confidence, ~rows.is_correct)
-    thresholds = {all_certificates(one, THRESHOLDS, Aims(coverage=0.4), 0)[0][0].threshold for one in (rows, other)}
+    other = Rows(rows.confidence, ~rows.is_correct)
+    thresholds = {all_certificates(*one, THRESHOLDS, Aims(coverage=0.4), 0)[0][0].threshold for one in (rows, other)}
     assert len(thresholds) == 1
 
 
 def test_costs_are_counted_on_rows_that_did_not_choose_the_threshold() -> None:
     rows = _rows(4_001, groups=2)
-    found, _ = all_certificates(rows, THRESHOLDS, Aims(costs=(100, 5)), 7)
+    found, _ = all_certificates(*rows, THRESHOLDS, Aims(costs=(100, 5)), 7)
     order = np.random.default_rng(7).permutation(4_001)
     learnt, counted = order[:2_001], order[2_001:]
-    probability = ProbabilityMap.of(rows.confidence[learnt], rows.is_correct[learnt])
+    probability = ProbabilityMap.from_rows(rows.confidence[learnt], rows.is_correct[learnt])
     assert {one.threshold for one in found} == {probability.inverse(0.95)}
     for one in found:
         accepted = (rows.confidence[counted] >= one.threshold) & (rows.groups[counted] == one.group)  # type: ignore[index]
@@ -81,15 +98,13 @@ def test_costs_are_counted_on_rows_that_did_not_choose_the_threshold() -> None:
 
 
 def test_costs_of_one_row() -> None:
-    (found,), _ = all_certificates(
-        CalibrationRows(np.array([0.5]), np.array([True])), THRESHOLDS, Aims(costs=(9, 1)), 0
-    )
+    (found,), _ = all_certificates(np.array([0.5]), np.array([True]), None, THRESHOLDS, Aims(costs=(9, 1)), 0)
     assert (found.n, found.accepted, found.risk_bound) == (0, 0, 1)
 
 
 def test_what_is_rejected_is_wrong_as_often_as_promised() -> None:
     rows = _rows(20_000)
-    (accepted,), found = all_certificates(rows, THRESHOLDS, Aims(max_risk=(0.001,), reject=0.4), 0)
+    (accepted,), found = all_certificates(*rows, THRESHOLDS, Aims(max_risk=(0.001,), reject=0.4), 0)
     assert found is not None
     rejected = rows.confidence <= found.threshold
     assert found.aim == "rejection"
@@ -105,7 +120,7 @@ def test_what_is_rejected_is_wrong_as_often_as_promised() -> None:
 @pytest.mark.parametrize("max_risk", [0.03, 0.05, 0.1, 0.9])
 def test_what_is_accepted_is_not_rejected_and_not_promised_to_be(max_risk: float) -> None:
     rows = _rows(20_000)
-    accepted, found = all_certificates(rows, THRESHOLDS, Aims(max_risk=(max_risk, 0.01), reject=0.4), 0)
+    accepted, found = all_certificates(*rows, THRESHOLDS, Aims(max_risk=(max_risk, 0.01), reject=0.4), 0)
     assert found is not None
     lowest = min(one.threshold for one in accepted)
     rejected = rows.confidence <= found.threshold
@@ -117,8 +132,8 @@ def test_what_is_accepted_is_not_rejected_and_not_promised_to_be(max_risk: float
 def test_rejection_of_nothing_and_of_all() -> None:
     confidence, thresholds = np.linspace(0, 1, 500), THRESHOLDS
     right, wrong = np.ones(500, np.bool_), np.zeros(500, np.bool_)
-    _, none = all_certificates(CalibrationRows(confidence, right), thresholds, Aims(reject=0.9), 0)
-    _, every = all_certificates(CalibrationRows(confidence, wrong), thresholds, Aims(reject=0.9), 0)
+    _, none = all_certificates(confidence, right, None, thresholds, Aims(reject=0.9), 0)
+    _, every = all_certificates(confidence, wrong, None, thresholds, Aims(reject=0.9), 0)
     assert none is not None
     assert every is not None
     assert (none.threshold, none.accepted) == (-np.inf, 0)
@@ -131,11 +146,156 @@ def test_names_of_groups() -> None:
     names = group_names([3, 1, 3], 3)
     assert names is not None
     assert names.tolist() == ["3", "1", "3"]
-    assert CalibrationRows(np.zeros(3), np.ones(3, np.bool_), names).names == ["1", "3"]
-    assert CalibrationRows(np.zeros(3), np.ones(3, np.bool_)).names == [None]
 
 
 @pytest.mark.parametrize("groups", [[1, 2], [[1, 2, 3]], "cats", []])
 def test_another_number_of_groups_is_named(groups: object) -> None:
     with pytest.raises(SteepslopeError, match=r"^groups: expected one group a prediction, \(3,\), found shape"):
         group_names(groups, 3)  # type: ignore[arg-type]
+
+
+PATH = Path("gate.json")
+
+
+def _drawn(n: int = 20_000) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(1, 2, n)
+    return odds, rng.random(n) < expit(0.7 * odds - 0.4)
+
+
+@pytest.mark.parametrize("of_log_odds", [True, False])
+def test_slope_and_offset_are_found(of_log_odds: bool) -> None:
+    odds, is_correct = _drawn()
+    found = ProbabilityMap.from_rows(odds, is_correct, of_log_odds)
+    np.testing.assert_allclose(found(odds), expit(0.7 * odds - 0.4), atol=0.02)
+
+
+def test_confidences_from_0_to_1_are_taken_for_probabilities() -> None:
+    odds, is_correct = _drawn()
+    found = ProbabilityMap.from_rows(expit(odds), is_correct)
+    assert found.is_unit
+    np.testing.assert_allclose(found(expit(odds)), expit(0.7 * odds - 0.4), atol=0.02)
+    assert not ProbabilityMap.from_rows(expit(odds), is_correct, of_log_odds=True).is_unit
+    assert not ProbabilityMap.from_rows(expit(odds) + 0.01, is_correct).is_unit
+
+
+def test_scale_and_shift_do_not_matter() -> None:
+    odds, is_correct = _drawn(2_000)
+    plain, scaled = ProbabilityMap.from_rows(odds, is_correct), ProbabilityMap.from_rows(1e6 * odds - 3, is_correct)
+    np.testing.assert_allclose(scaled(1e6 * odds - 3), plain(odds), atol=1e-4)
+
+
+def test_mean_probability_is_the_accuracy() -> None:
+    odds, is_correct = _drawn()
+    assert ProbabilityMap.from_rows(odds, is_correct)(odds).mean() == pytest.approx(is_correct.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("of_log_odds", [True, False])
+@pytest.mark.parametrize("transform", [lambda x: x, expit])
+def test_inverse(of_log_odds: bool, transform: Any) -> None:
+    odds, is_correct = _drawn(2_000)
+    found = ProbabilityMap.from_rows(transform(odds), is_correct, of_log_odds)
+    for probability in (0.2, 0.5, 0.9):
+        assert found(np.array([found.inverse(probability)]))[0] == pytest.approx(probability)
+
+
+@pytest.mark.parametrize("confidence", [[0.5], [0.0, 1.0], [-np.inf, np.inf], [3.0] * 400, [0.5] * 400])
+@pytest.mark.parametrize("right", [True, False])
+def test_extremes_stay_probabilities_in_order(confidence: list[float], right: bool) -> None:
+    found = ProbabilityMap.from_rows(np.array(confidence), np.full(len(confidence), right))
+    values = found(np.array([-np.inf, 0, 0.2, 0.5, 1, 3, np.inf]))
+    assert ((values >= 0) & (values <= 1)).all()
+    assert (np.diff(values) >= 0).all()
+
+
+def test_a_confidence_that_is_upside_down_is_not_turned_round() -> None:
+    odds, is_correct = _drawn(2_000)
+    assert ProbabilityMap.from_rows(-odds, is_correct).slope > 0
+
+
+def test_json_round_trip() -> None:
+    for confidence in (_drawn(500)[0], expit(_drawn(500)[0])):
+        found = ProbabilityMap.from_rows(confidence, _drawn(500)[1])
+        assert ProbabilityMap.from_json(json.loads(json.dumps(found.as_json())), PATH) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"slope": 0}, "expected a slope and scale > 0"),
+        ({"scale": -1.0}, "expected a slope and scale > 0"),
+        ({"offset": float("inf")}, "expected a slope and scale > 0"),
+        ({"centre": "0"}, "field 'centre'"),
+        ({"is_unit": 1}, "field 'is_unit'"),
+    ],
+)
+def test_bad_json_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^gate.json: {message}"):
+        ProbabilityMap.from_json({**ProbabilityMap(1, 0).as_json(), **change}, PATH)
+
+
+@pytest.mark.parametrize("by", [None, "predicted"])
+def test_they_are_what_the_gate_decides(by: str | None, tmp_path: Path) -> None:
+    outputs = make_outputs(2_000)
+    gate = Gate.of(MCP(), outputs, max_risk=0.4, by=by)
+    decisions = gate.decide(outputs)
+    assert gate.calibration_rows is not None
+    np.testing.assert_array_equal(gate.calibration_rows.accepted, decisions.accepted)
+    np.testing.assert_array_equal(gate.calibration_rows.p_correct, decisions.p_correct)
+    np.testing.assert_array_equal(gate.calibration_rows.is_correct, outputs.is_correct)
+    assert gate.calibration_rows.probability is not None
+    np.testing.assert_allclose(
+        gate.calibration_rows.probability, softmax(outputs.logits, axis=1).max(axis=1), rtol=1e-6
+    )
+    gate.save(tmp_path)
+    again = Gate.load(tmp_path).calibration_rows
+    assert again is not None
+    assert {name: array.tolist() for name, array in again.arrays().items()} == {
+        name: array.tolist() for name, array in gate.calibration_rows.arrays().items()
+    }
+
+
+def test_a_gate_of_confidences_alone_knows_no_probability(tmp_path: Path) -> None:
+    gate = Gate.calibrate(np.arange(500) / 500, np.arange(500) > 30, 0.05)
+    gate.save(tmp_path)
+    assert set(load_arrays(tmp_path / CALIBRATION_ROWS)) == {"p_correct", "is_correct", "accepted"}
+    assert len(Gate.load(tmp_path).calibration_rows or ()) == 500
+
+
+def test_the_rows_of_another_risk_are_not_taken_for_its_own() -> None:
+    gate = Gate.calibrate(np.arange(1_000) / 1_000, np.arange(1_000) % 20 > 0, (0.1, 0.2))
+    assert gate.calibration_rows is not None
+    assert gate.at(0.2).calibration_rows is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"p_correct": np.full(3, 1.5)},
+        {"p_correct": np.full(3, 0.5, np.float32)},
+        {"accepted": np.ones(2, np.bool_)},
+        {"further": np.ones(3)},
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(change: dict[str, Any], tmp_path: Path) -> None:
+    rows = CalibrationRows(np.full(3, 0.5), np.ones(3, np.bool_), np.ones(3, np.bool_), np.full(3, 0.5))
+    with pytest.raises(SteepslopeError, match=r"judged: expected p_correct, is_correct, .* rows \(n,\), found p_corr"):
+        CalibrationRows.from_arrays(rows.arrays() | change, tmp_path / "judged")
+
+
+def test_a_file_that_is_not_the_gates_own_is_refused(tmp_path: Path) -> None:
+    Gate.calibrate(np.arange(500) / 500, np.arange(500) > 30, 0.05).save(tmp_path)
+    arrays = load_arrays(tmp_path / CALIBRATION_ROWS)
+    save_arrays(arrays | {"accepted": ~arrays["accepted"]}, tmp_path / CALIBRATION_ROWS)
+    with pytest.raises(SteepslopeError, match="expected the gate's own file, found another"):
+        Gate.load(tmp_path)
+
+
+def test_a_gate_without_them_replaces_one_with_them(tmp_path: Path) -> None:
+    gate = Gate.calibrate(np.arange(1_000) / 1_000, np.arange(1_000) % 20 > 0, (0.1, 0.2))
+    gate.save(tmp_path)
+    gate.at(0.2).save(tmp_path)
+    assert not (tmp_path / CALIBRATION_ROWS).exists()
+    card = json.loads((tmp_path / "gate.json").read_text())
+    assert card["digest"] == digest_of({name: card[name] for name in card if name not in ("digest", "made")})
+    assert Gate.load(tmp_path).calibration_rows is None

@@ -1,16 +1,128 @@
-"""The threshold of largest coverage that can be promised, against a loop in fractions."""
+"""Sequences of thresholds, the one of largest coverage that can be promised, and one batch."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from numpy.typing import NDArray
 
-from steepslope.gate.binomial import rows_needed, tail
-from steepslope.gate.certify import Above, certify, threshold_sequence
+from steepslope.errors import SteepslopeError
+from steepslope.gate.certificate import rows_needed, tail
+from steepslope.gate.certify import (
+    Above,
+    certify,
+    checked_sequence,
+    conformal_p_values,
+    first_rows,
+    numbers,
+    selected,
+    split_rows,
+    threshold_sequence,
+)
 from tests.gate.references import Rows, distinct_rows, rows_with_ties, slow_threshold
+
+
+@given(st.lists(st.floats(allow_nan=False), max_size=50), st.integers(2, 40))
+def test_sequences_fall_from_the_highest_confidence_to_everything(values: list[float], most: int) -> None:
+    found = threshold_sequence(values, most)
+    assert 1 <= len(found) <= most
+    assert (np.diff(found) < 0).all()
+    assert found[-1] == -np.inf
+    assert np.isfinite(found[:-1]).all()
+    if values:
+        assert found[0] == np.finfo(np.float64).min / 2 or found[0] <= np.max(values)  # −∞ counts as that
+        np.testing.assert_array_equal(checked_sequence(found), found)
+
+
+def test_steps_are_even_in_coverage_not_in_confidence() -> None:
+    confidence = np.random.default_rng(0).random(10_001) ** 9
+    coverage = [(confidence >= threshold).mean() for threshold in threshold_sequence(confidence, 101)[:-1]]
+    np.testing.assert_allclose(coverage, np.linspace(0, 1, 100), atol=2e-4)
+
+
+@given(st.permutations(range(30)))
+def test_order_does_not_matter_to_a_sequence(order: list[int]) -> None:
+    values = np.linspace(0, 3, 30) ** 3
+    np.testing.assert_array_equal(threshold_sequence(values[order], 12), threshold_sequence(values, 12))
+
+
+def test_few_distinct_confidences_are_thresholds_once() -> None:
+    found = threshold_sequence(np.repeat([0.25, 0.5], [400, 400]))
+    assert {0.5, 0.25, -np.inf} <= set(found.tolist())
+    assert threshold_sequence(np.full(400, 0.5)).tolist() == [0.5, -np.inf]
+
+
+def test_infinite_confidences_stay_above_and_below_finite_thresholds() -> None:
+    found = threshold_sequence([-np.inf, 0.0, np.inf], most=4)
+    assert found[0] <= np.finfo(np.float64).max
+    assert found.tolist()[1:] == [0.0, found[2], -np.inf]
+    assert -np.inf < found[2] < 0
+
+
+def test_any_plain_sequence_is_taken_without_infinity() -> None:
+    assert checked_sequence([np.inf, 3, 2, 2, -np.inf]).tolist() == [3, 2, 2, -np.inf]
+    assert checked_sequence(0.5).tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ([0.1, 0.2], "thresholds: expected the highest first, found 0.2 after 0.1"),
+        ([0.3, np.nan], "thresholds: expected numbers .* none of them NaN, found NaN in row 1"),
+        ([[0.3]], "thresholds: expected numbers .* found shape \\(1, 1\\)"),
+        ([], "thresholds: expected at least one below ∞, found 0 in all"),
+        ([np.inf], "thresholds: expected at least one below ∞, found 1 in all"),
+        (["high"], "thresholds: expected numbers .* 'high'"),
+        (None, "thresholds: expected numbers .* NaN"),
+        ([[1], [1, 2]], "thresholds: expected numbers"),
+    ],
+)
+def test_bad_sequences_are_named(thresholds: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^{message}") as caught:
+        checked_sequence(thresholds)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("confidence", [[np.nan], [[0.1, 0.2]], ["a"]])
+def test_bad_confidences_make_no_sequence(confidence: Any) -> None:
+    with pytest.raises(SteepslopeError, match=r"^confidence: expected numbers"):
+        threshold_sequence(confidence)
+
+
+@pytest.mark.parametrize("most", [1, 0, 2.5, None])
+def test_a_sequence_has_at_least_two(most: Any) -> None:
+    with pytest.raises(SteepslopeError, match=r"^most: expected a whole number >= 2"):
+        threshold_sequence([0.5], most)
+
+
+def test_one_number_is_an_array() -> None:
+    assert numbers(3, "confidence").tolist() == [3.0]
+    assert numbers([True, False], "confidence").dtype == np.float64
+
+
+@given(st.integers(0, 2_000), st.integers(0, 5))
+def test_a_split_uses_each_row_once(n: int, seed: int) -> None:
+    fixing, counted = split_rows(n, seed)
+    assert sorted([*fixing, *counted]) == list(range(n))
+    assert len(fixing) <= n / 2
+    assert n < 400 or len(fixing) == round(2 * n**0.5)
+    assert np.array_equal(fixing, split_rows(n, seed)[0])
+
+
+def test_a_split_is_drawn() -> None:
+    assert not np.array_equal(split_rows(1_000, 0)[0], split_rows(1_000, 1)[0])
+
+
+@given(st.integers(1, 20_000), st.sampled_from([0.01, 0.05, 0.3]), st.sampled_from([0.01, 0.1]))
+def test_the_first_threshold_bears_as_many_errors_as_half_of_the_rows_allow(n: int, risk: float, delta: float) -> None:
+    found = first_rows(n, risk, delta)
+    allowed = [errors for errors in range(4) if rows_needed(risk, delta, errors) <= n / 2]
+    assert found == rows_needed(risk, delta, max(allowed, default=0))
+
 
 EVERYTHING = np.array([-np.inf])
 
@@ -46,7 +158,7 @@ def test_threshold_by_a_loop_where_the_sequence_starts_twice(seed: int) -> None:
 def test_counts_are_of_whole_ties(rows: Rows) -> None:
     confidence, is_correct = rows
     thresholds = np.array([np.finfo(np.float64).max, 3, 1, 0.9, 0.7, 0.5, 0, -2, -np.inf])
-    above = Above.of(confidence, is_correct, thresholds)
+    above = Above.from_rows(confidence, is_correct, thresholds)
     for place, threshold in enumerate(thresholds):
         accepted = confidence >= threshold
         assert above.accepted[place] == accepted.sum()
@@ -174,5 +286,59 @@ def test_no_rows_promise_nothing() -> None:
 @given(rows_with_ties(), st.sampled_from([0.02, 0.1, 0.5]))
 def test_any_passes_where_there_is_a_last_one(rows: Rows, risk: float) -> None:
     for thresholds in (threshold_sequence([0, 0.5, 0.7, 0.9]), np.array([0.8])):
-        above = Above.of(*rows, thresholds)
+        above = Above.from_rows(*rows, thresholds)
         assert above.any_passes(risk, 0.1) == (above.last_passing(risk, 0.1) is not None)
+
+
+P_VALUES = st.lists(st.sampled_from([0.01, 0.02, 0.04, 0.06, 0.3, 0.5, 1.0]), max_size=12)
+
+
+@given(rows_with_ties(), st.lists(st.sampled_from([-np.inf, -2, 0.1, 0.3, 0.5, 0.7, 0.9, np.inf]), max_size=8))
+def test_p_values_by_counting(rows: Rows, batch: list[float]) -> None:
+    confidence, is_correct = rows
+    n, of_errors = len(confidence), np.sort(confidence[~is_correct])
+    counted = [(1 + sum(wrong >= value for wrong in of_errors)) / (n + 1) for value in batch]
+    np.testing.assert_allclose(conformal_p_values(np.array(batch, dtype=np.float64), of_errors, n), counted)
+
+
+@given(P_VALUES, st.sampled_from([0.05, 0.2]))
+def test_selection_by_its_definition(p_values: list[float], risk: float) -> None:
+    m = len(p_values)
+    passing = [k for k in range(1, m + 1) if sorted(p_values)[k - 1] <= risk * (k / m)]
+    kept = sorted(range(m), key=lambda i: p_values[i])[: max(passing, default=0)]
+    found = selected(np.array(p_values), risk)
+    assert set(np.flatnonzero(found)) >= set(kept)
+    assert found.sum() == len(kept)  # ties with the last that passes would pass too
+
+
+@given(P_VALUES, st.randoms(use_true_random=False))
+def test_order_of_the_batch_does_not_matter(p_values: list[float], random: object) -> None:
+    values = np.array(p_values)
+    order = np.random.default_rng(random.getrandbits(32)).permutation(len(values))  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(selected(values[order], 0.2), selected(values, 0.2)[order])
+
+
+def test_empty_batches_and_calibration_rows_without_errors() -> None:
+    assert selected(np.zeros(0), 0.05).shape == (0,)
+    assert conformal_p_values(np.array([0.2, -np.inf]), np.zeros(0), n=19).tolist() == [0.05, 0.05]
+    assert selected(np.full(3, 0.05), 0.05).all()
+
+
+def _fraction_of_errors(rng: np.random.Generator, levels: int | None) -> float:
+    """Draw rows to calibrate on and a batch, and return how much of what is selected of that is wrong."""
+
+    def rows(n: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        confidence, is_correct = distinct_rows(n, int(rng.integers(2**31)))
+        return confidence if levels is None else np.ceil(confidence * levels) / levels, is_correct
+
+    (calibration, right), (batch, batch_right) = rows(100), rows(60)
+    kept = selected(conformal_p_values(batch, np.sort(calibration[~right]), 100), 0.05)
+    return float((kept & ~batch_right).sum() / max(1, kept.sum()))
+
+
+@pytest.mark.parametrize("levels", [None, 5])
+def test_expected_risk_of_a_batch_is_kept(levels: int | None) -> None:
+    rng = np.random.default_rng(0)
+    found = [_fraction_of_errors(rng, levels) for _ in range(1_000)]
+    assert np.mean(found) <= 0.05 + 3 * np.std(found) / np.sqrt(len(found))
+    assert np.mean(found) > 0.01  # what is promised is used

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.gate.binomial import as_percent
+from steepslope.gate.certificate import as_percent
 from steepslope.gate.certify import certify, split_rows
 from tests.gate.references import Rows, distinct_rows, rows_with_ties
 
@@ -57,7 +57,7 @@ def test_any_rows_make_a_gate(rows: Rows, are_given: bool) -> None:
     probabilities = gate.p_correct(rows[0])
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
     assert set(gate.decisions(rows[0])) <= {"accept", "review", "reject"}
-    assert gate.words().startswith(("Of all predictions", "Nothing can be promised"))
+    assert gate.sentences().startswith(("Of all predictions", "Nothing can be promised"))
 
 
 def test_where_nothing_is_promised_not_even_infinity_is_accepted_or_rejected() -> None:
@@ -90,7 +90,7 @@ def test_several_risks_are_promised_together() -> None:
     assert strict.coverage < gate.coverage < loose.coverage
     assert strict.risk_bound <= 0.02
     assert strict.at(0.05).threshold == gate.threshold
-    assert "All 3 promises hold together with a confidence of 0.94." in gate.words()
+    assert "All 3 promises hold together with a confidence of 0.94." in gate.sentences()
 
 
 def test_a_risk_that_was_not_promised_is_named() -> None:
@@ -107,7 +107,7 @@ def test_groups_have_thresholds_of_their_own() -> None:
     for name, threshold in gate.thresholds.items():
         mine = np.isin(NAMES, [str(name)])
         np.testing.assert_array_equal(accepted[mine], ROWS[0][mine] >= threshold)
-    assert gate.risk_bound == max(one.risk_bound for one in gate.own)
+    assert gate.risk_bound == max(one.risk_bound for one in gate.promises)
     assert gate.at(0.1).coverage > gate.coverage
     with pytest.raises(SteepslopeError, match=r"^threshold: this gate has one for each of its groups"):
         _ = gate.threshold
@@ -124,7 +124,7 @@ def test_a_group_of_few_rows_gets_advice() -> None:
     assert gate.advice.startswith("rare: 20 rows are too few")
     assert not gate.accepts([1.0, np.inf], ["rare", "rare"]).any()
     assert gate.accepts([1.0], ["usual"]).all()
-    assert "rare: nothing can be promised: 20 rows" in gate.words()
+    assert "rare: nothing can be promised: 20 rows" in gate.sentences()
     assert gate.risk_bound <= 0.05  # of the other group
 
 
@@ -151,7 +151,7 @@ def test_a_coverage_in_place_of_a_risk() -> None:
     gate = _gate(coverage=0.5)
     assert gate.coverage == pytest.approx(0.5, abs=0.02)
     assert gate.risk_bound > (gate.accepts(ROWS[0]) & ~ROWS[1]).sum() / gate.accepts(ROWS[0]).sum()
-    assert f"at most {as_percent(gate.risk_bound, 2, math.ceil)}" in gate.words()
+    assert f"at most {as_percent(gate.risk_bound, 2, math.ceil)}" in gate.sentences()
 
 
 def test_costs_in_place_of_a_risk() -> None:
@@ -160,7 +160,7 @@ def test_costs_in_place_of_a_risk() -> None:
     (one,) = gate.certificates
     cost = (20 * one.errors + one.n - one.accepted) / one.n
     all_accepted = 20 * (~ROWS[1]).mean()
-    assert f"Cost of a prediction: {cost:.4g}; accepting all {all_accepted:.4g}, reviewing all 1." in gate.words()
+    assert f"Cost of a prediction: {cost:.4g}; accepting all {all_accepted:.4g}, reviewing all 1." in gate.sentences()
     assert cost < min(1, all_accepted)
     assert _gate(costs=(100, 1)).threshold > gate.threshold
 
@@ -172,13 +172,13 @@ def test_rejections() -> None:
     assert (~ROWS[1])[decisions == "reject"].mean() >= 0.5
     np.testing.assert_array_equal(decisions == "accept", gate.accepts(ROWS[0]))
     assert ROWS[0][decisions == "reject"].max() < ROWS[0][decisions == "review"].min()
-    assert "are rejected. Of these, at most 50 % are right" in gate.words()
-    assert "All 2 promises hold together with a confidence of 0.95." in gate.words()
+    assert "are rejected. Of these, at most 50 % are right" in gate.sentences()
+    assert "All 2 promises hold together with a confidence of 0.95." in gate.sentences()
     assert "reject" not in _gate().decisions(ROWS[0])
 
 
 def test_words_end_with_what_they_assume() -> None:
-    lines = _gate().words().splitlines()
+    lines = _gate().sentences().splitlines()
     assert lines[1] == "This assumes that"
     assert len(lines) == 5
     assert "drawn as the calibration rows were" in lines[2]
@@ -235,6 +235,6 @@ def test_a_bad_risk_of_a_batch_is_named() -> None:
 def test_the_advice_of_many_groups_names_the_first_and_how_many_others_there_are() -> None:
     rows = np.arange(8_000)
     gate = Gate.calibrate(rows / 8_000, rows % 2 > 0, 0.05, groups=rows % 1_000)
-    assert len(gate.own) == 1_000
+    assert len(gate.promises) == 1_000
     assert gate.advice.endswith("; 997 other groups likewise")
     assert len(gate.advice) < 600

@@ -92,7 +92,7 @@ def test_a_promise_is_kept_in_many_draws(name: str) -> None:
     thresholds = threshold_sequence(source.draw(2_000, rng)[0])
     risks = [_risk_above(source, one) for one in thresholds]
     for _ in range(10_000):
-        last = Above.of(*source.draw(800, rng), thresholds).last_passing(0.05, 0.1)
+        last = Above.from_rows(*source.draw(800, rng), thresholds).last_passing(0.05, 0.1)
         broken.append(last is not None and risks[last] > 0.05 + 1e-6)
     assert_kept(broken, 0.1)
 

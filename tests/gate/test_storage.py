@@ -13,6 +13,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import digest_of
 from steepslope.gate import Gate
+from steepslope.gate.storage import CALIBRATION_ROWS
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
 
@@ -52,11 +53,11 @@ def test_a_gate_of_confidences_alone_comes_back(tmp_path: Path) -> None:
     gate = Gate.calibrate(confidence, rng.random(2_000) < 0.7 + 0.3 * confidence, 0.1, reject=0.2, coverage=0.5)
     gate.save(tmp_path)
     again = Gate.load(tmp_path)
-    assert (again.threshold, again.rejection, again.judge) == (gate.threshold, gate.rejection, None)
+    assert (again.threshold, again.rejection, again.source) == (gate.threshold, gate.rejection, None)
     np.testing.assert_array_equal(again.p_correct(confidence), gate.p_correct(confidence))
     with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score of its own, found one"):
         again.decide(make_outputs())
-    with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score, found one"):
+    with pytest.raises(SteepslopeError, match="gate: expected a gate with an oracle or a score of its own"):
         again.predict(np.zeros((8, 8), np.uint8))
 
 
@@ -118,13 +119,13 @@ def test_a_certificate_edited_by_hand_is_refused(
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"version": 2}, "expected version 1 of the format, found 2"),
+        ({"version": 1}, "expected version 2 of the format, found 1"),
         ({"certificates": []}, "expected a certificate, found none"),
         ({"classes": "abc"}, "field 'classes'"),
         ({"rows": 0}, "field 'rows'"),
         ({"probability": {"slope": 0.0}}, "probability|offset"),
         ({"aims": {"risk": 1}}, "expected aims"),
-        ({"judge": {}}, "the field 'kind' is missing"),
+        ({"source": {}}, "the field 'kind' is missing"),
     ],
 )
 def test_cards_of_others_are_named(change: dict[str, object], expected: str, gates: Path, tmp_path: Path) -> None:
@@ -140,16 +141,16 @@ def test_cards_of_others_are_named(change: dict[str, object], expected: str, gat
 
 def test_what_it_makes_of_its_calibration_rows_may_be_left_out_but_not_changed(gates: Path, tmp_path: Path) -> None:
     shutil.copytree(gates / "free", tmp_path / "gate")
-    outputs, judged = ClassifierOutputs.load(gates / "outputs" / "test"), tmp_path / "gate" / "judged.safetensors"
-    judged.write_bytes((gates / "mcp" / judged.name).read_bytes())
-    with pytest.raises(SteepslopeError, match=r"judged\.safetensors: expected the gate's own file, found another"):
+    outputs, rows = ClassifierOutputs.load(gates / "outputs" / "test"), tmp_path / "gate" / CALIBRATION_ROWS
+    rows.write_bytes((gates / "mcp" / CALIBRATION_ROWS).read_bytes())
+    with pytest.raises(SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the gate's own file, found another"):
         Gate.load(tmp_path / "gate")
-    judged.unlink()
+    rows.unlink()
     gate = Gate.load(tmp_path / "gate")
-    assert gate.judged is None
+    assert gate.calibration_rows is None
     assert gate.decide(outputs, top=2).table().equals(Gate.load(gates / "free").decide(outputs, top=2).table())
-    judged.mkdir()
-    with pytest.raises(SteepslopeError, match=r"judged\.safetensors: expected the gate's own file, found none"):
+    rows.mkdir()
+    with pytest.raises(SteepslopeError, match=f"{CALIBRATION_ROWS}: expected the gate's own file, found none"):
         Gate.load(tmp_path / "gate")
 
 

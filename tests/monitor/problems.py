@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from steepslope.gate import Gate
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor import Monitor
 
 
@@ -21,10 +21,10 @@ class Stream:
     probability: NDArray[np.float64]
     is_correct: NDArray[np.bool_]
 
-    def judged(self, gate: Gate) -> JudgedRows:
+    def judged(self, gate: Gate) -> CalibrationRows:
         """Return what a gate thinks of them."""
         accepted = gate.accepts(self.trust_logit)
-        return JudgedRows(gate.p_correct(self.trust_logit), self.is_correct, accepted, self.probability)
+        return CalibrationRows(gate.p_correct(self.trust_logit), self.is_correct, accepted, self.probability)
 
 
 def stream(n: int, seed: int, lower: float = 0.0, sure: float = 0.0) -> Stream:
@@ -45,7 +45,7 @@ def monitor_of(found: Gate, on: str | None = None, n: int = 2_000, seed: int = 0
     return Monitor.of(found, rows=stream(n, seed).judged(found), on=on)
 
 
-def feed(monitor: Monitor, found: Gate, rows: Stream) -> JudgedRows:
+def feed(monitor: Monitor, found: Gate, rows: Stream) -> CalibrationRows:
     """Give predictions to a monitor, and return what the gate thinks of them."""
     judged = rows.judged(found)
     monitor.update(judged.p_correct, judged.accepted, judged.probability)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.estimators import ESTIMATORS, DifferenceOfConfidences, learnt_estimators
 
 
-def rows_of(n: int, seed: int = 0) -> JudgedRows:
+def rows_of(n: int, seed: int = 0) -> CalibrationRows:
     rng = np.random.default_rng(seed)
     p_correct = rng.beta(5, 1, n)
-    return JudgedRows(p_correct, rng.random(n) < p_correct, p_correct > 0.5, np.sqrt(p_correct))
+    return CalibrationRows(p_correct, rng.random(n) < p_correct, p_correct > 0.5, np.sqrt(p_correct))
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -33,7 +33,7 @@ def test_what_is_learnt_on_rows_is_exact_on_them(name: str) -> None:
 
 def test_the_extremes() -> None:
     rows = rows_of(50)
-    wrong = JudgedRows(rows.p_correct, np.zeros(50, np.bool_), rows.accepted, rows.probability)
+    wrong = CalibrationRows(rows.p_correct, np.zeros(50, np.bool_), rows.accepted, rows.probability)
     assert ESTIMATORS["atc"].of(wrong).statistic(rows).sum() == 0
     assert DifferenceOfConfidences(-0.9).estimate(0.5) == 0
     assert DifferenceOfConfidences(0.9).estimate(0.5) == 1
@@ -42,5 +42,5 @@ def test_the_extremes() -> None:
 def test_only_those_learn_whose_columns_are_there() -> None:
     rows = rows_of(50)
     assert list(learnt_estimators(rows)) == list(ESTIMATORS)
-    alone = JudgedRows(rows.p_correct, rows.is_correct, rows.accepted)
+    alone = CalibrationRows(rows.p_correct, rows.is_correct, rows.accepted)
     assert list(learnt_estimators(alone)) == ["mean_p_correct", "atc_p_correct"]

@@ -76,7 +76,7 @@ def false_alarms(n: int, length: int, runs: int) -> tuple[int, int]:
     found = []
     for seed in range(runs):
         one = gate(n, seed)
-        if not one.own[0].is_given:
+        if not one.promises[0].is_given:
             continue
         monitor, rows = monitor_of(one, None, n, seed), stream(length, seed + 10_000)
         monitor.label(rows.is_correct, feed(monitor, one, rows).accepted)

@@ -169,7 +169,7 @@ def test_groups_are_monitored_together() -> None:
     groups = np.arange(6_000) % 3
     found = Gate.calibrate(rows.trust_logit, rows.is_correct, 0.1, of_log_odds=True, groups=groups)
     plain = Gate.calibrate(rows.trust_logit, rows.is_correct, 0.1, of_log_odds=True)
-    judged, wide, narrow = found.judged, Monitor.of(found), Monitor.of(plain)
+    judged, wide, narrow = found.calibration_rows, Monitor.of(found), Monitor.of(plain)
     assert judged is not None
     wide.update(judged.p_correct, judged.accepted)
     assert wide.alarm is None

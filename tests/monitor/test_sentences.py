@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steepslope.gate.binomial import as_percent
+from steepslope.gate.certificate import as_percent
 from steepslope.monitor import Monitor
 from steepslope.monitor.counting import Watch
 from steepslope.monitor.sentences import alarms, sentences

@@ -7,15 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.bounds import mean_upper_bound
 from steepslope.monitor.signals import SIGNALS, TOLERANCE, Calibration, EstimatedRisk, LostCoverage, Overconfidence
 
 
-def rows_of(n: int, seed: int = 0, wrong: float = 0.1) -> JudgedRows:
+def rows_of(n: int, seed: int = 0, wrong: float = 0.1) -> CalibrationRows:
     rng = np.random.default_rng(seed)
     p_correct = rng.beta(9, 1, n)
-    return JudgedRows(p_correct, rng.random(n) > wrong, p_correct >= 0.7, rng.beta(12, 1, n))
+    return CalibrationRows(p_correct, rng.random(n) > wrong, p_correct >= 0.7, rng.beta(12, 1, n))
 
 
 @pytest.mark.parametrize("name", SIGNALS)
@@ -31,7 +31,7 @@ def test_every_signal_is_a_mean_of_what_it_counts_below_its_limit(name: str) -> 
 
 
 def test_estimated_risk_and_overconfidence_by_hand() -> None:
-    rows = JudgedRows(np.array([0.9, 0.4, 0.8]), np.ones(3, np.bool_), np.array([True, False, True]),
+    rows = CalibrationRows(np.array([0.9, 0.4, 0.8]), np.ones(3, np.bool_), np.array([True, False, True]),
                       np.array([0.95, 0.9, 0.1]))  # fmt: skip
     np.testing.assert_allclose(EstimatedRisk(0.0, 0.4, 0.0, 0.0).scaled(rows), [0.25, 0.5])
     np.testing.assert_allclose(Overconfidence(-0.25, 0.75, 0.0, 0.0).scaled(rows), [0.3, 0.75, 0.0])

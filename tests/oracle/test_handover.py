@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from steepslope.errors import SteepslopeError
-from steepslope.oracle.fused_fit import mixed
-from steepslope.oracle.handover import Handover
+from steepslope.oracle.handover import Handover, mixed
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete, make_outputs
 
@@ -41,7 +40,7 @@ def fit_set() -> ClassifierOutputs:
 
 @pytest.fixture(scope="module")
 def handover(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> Handover:
-    return Handover.of(fit_set, reference, None)
+    return Handover.from_outputs(fit_set, reference, None)
 
 
 def statistics_of(rows: NDArray[Any], known: NDArray[Any], count: int = 50) -> NDArray[np.float64]:
@@ -86,7 +85,7 @@ def test_familiar_rows_stay_and_far_ones_go(handover: Handover, fit_set: Classif
 
 
 def test_without_a_reference_the_fit_set_says_what_is_usual(fit_set: ClassifierOutputs) -> None:
-    alone = Handover.of(fit_set, fit_set, None)
+    alone = Handover.from_outputs(fit_set, fit_set, None)
     assert len(alone.points) == 300
     assert alone.weight(fit_set).mean() < 0.15
     assert (alone.weight(fit_set.changed(auxiliary=fit_set.require("auxiliary") + 5)) == 1).all()
@@ -97,7 +96,7 @@ def test_what_looks_like_a_copy_is_handed_over(fit_set: ClassifierOutputs, refer
     shift = np.zeros(60, dtype=np.float32)
     shift[7] = 0.6
     copies = reference.changed(auxiliary=reference.require("auxiliary") + shift)
-    plain, aware = Handover.of(fit_set, reference, None), Handover.of(fit_set, reference, copies)
+    plain, aware = Handover.from_outputs(fit_set, reference, None), Handover.from_outputs(fit_set, reference, copies)
     both = np.concatenate([reference.require("auxiliary"), copies.require("auxiliary")]).astype(np.float64)
     scaled = (both - both.mean(axis=0)) / both.std(axis=0)
     # Two opposite columns of weights under one ridge are one column under half of it.
@@ -119,7 +118,7 @@ def test_who_is_heard_at_what_weight() -> None:
 def test_noise_counts_where_the_fit_set_has_it(reference: ClassifierOutputs) -> None:
     """Drawn evenly from 1 to 2: usual from 1.05 to 1.95, and far from 0.45 less and more on."""
     noisy = of_features(300, 2, noise=2)
-    guarded = Handover.of(noisy, reference, None)
+    guarded = Handover.from_outputs(noisy, reference, None)
     assert guarded.limits.shape == (2, 7)
     np.testing.assert_allclose(guarded.limits[:, 5:], [[1.05] * 2, [1.95] * 2], atol=0.03)
     plain = noisy.changed(noise=np.full((300, 2), 1.5))
@@ -130,27 +129,27 @@ def test_noise_counts_where_the_fit_set_has_it(reference: ClassifierOutputs) -> 
         guarded.weight(plain.changed(noise=None))
     with pytest.raises(SteepslopeError, match="noise: expected the 2 estimates of the fit set, found 1"):
         guarded.weight(plain.changed(noise=np.ones((300, 1))))
-    without = Handover.of(noisy.changed(noise=None), reference, None)
+    without = Handover.from_outputs(noisy.changed(noise=None), reference, None)
     np.testing.assert_array_equal(without.weight(plain.changed(noise=np.full((300, 2), 99.0))), without.weight(plain))
 
 
 def test_a_constant_statistic_never_hands_over() -> None:
     """Noise that was the same in all of the fit set has no usual width."""
     fit_set = of_features(300, 2).changed(noise=np.zeros((300, 1)))
-    guarded, plain = (Handover.of(one, one, None) for one in (fit_set, fit_set.changed(noise=None)))
+    guarded, plain = (Handover.from_outputs(one, one, None) for one in (fit_set, fit_set.changed(noise=None)))
     np.testing.assert_array_equal(guarded.weight(fit_set.changed(noise=np.ones((300, 1)))), plain.weight(fit_set))
 
 
 def test_fewer_rows_than_columns_will_do() -> None:
-    few = Handover.of(of_features(30, 1), of_features(30, 1), None)
+    few = Handover.from_outputs(of_features(30, 1), of_features(30, 1), None)
     assert few.basis.shape == (60, 29)
     assert np.isfinite(few.weight(of_features(50, 2))).all()
-    fewer = Handover.of(of_features(8, 1), of_features(8, 1), None)
+    fewer = Handover.from_outputs(of_features(8, 1), of_features(8, 1), None)
     assert fewer.weight(of_features(50, 2)).shape == (50,)
 
 
 def test_it_is_stored_and_restored(handover: Handover) -> None:
-    again, new = Handover.restored(handover.state), of_features(200, 3)
+    again, new = Handover.from_arrays(handover.state), of_features(200, 3)
     np.testing.assert_array_equal(again.weight(new), handover.weight(new))
 
 
@@ -172,7 +171,7 @@ def test_it_is_stored_and_restored(handover: Handover) -> None:
 )
 def test_damaged_arrays_are_named(damage: dict[str, Any], handover: Handover) -> None:
     with pytest.raises(SteepslopeError, match=r"hand-over: expected .* found"):
-        Handover.restored({**handover.state, **damage})
+        Handover.from_arrays({**handover.state, **damage})
 
 
 def test_missing_arrays_are_named(handover: Handover) -> None:
@@ -180,7 +179,7 @@ def test_missing_arrays_are_named(handover: Handover) -> None:
         with pytest.raises(
             SteepslopeError, match="hand-over: expected basis, centre, points, direction, limits, found"
         ):
-            Handover.restored({key: array for key, array in handover.state.items() if key != name})
+            Handover.from_arrays({key: array for key, array in handover.state.items() if key != name})
 
 
 def test_other_features_are_named(handover: Handover) -> None:

@@ -127,7 +127,7 @@ def test_a_search_survives_json() -> None:
     found = search(recording([]), np.ones(6, dtype=np.bool_), negatives=(1, 2), positives=(1,), criterion="tpr")
     content = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert (content["alpha_pos"], content["alpha_neg"], content["alpha_neg_trials"][0]["tnr"]) == (1, 1, None)
-    again = Search.of_json(content, Path("search.json"))
+    again = Search.from_json(content, Path("search.json"))
     assert again.as_json() == found.as_json()
     assert (again.alpha_pos, again.alpha_neg, again.criterion) == (1, 1, "tpr")
 
@@ -140,5 +140,5 @@ def test_json_of_something_else_is_refused() -> None:
         ({"alpha_pos_trials": ["x"]}, "search.json: expected a trial as a JSON object, found 'x'"),
     ):
         with pytest.raises(SteepslopeError) as error:
-            Search.of_json({**content, **changes}, Path("search.json"))
+            Search.from_json({**content, **changes}, Path("search.json"))
         assert str(error.value).startswith(message)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steepslope.gate.judge import Judge
+from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.paper import gate_views as module
 from steepslope.paper.gate_views import ALL, BATCH, PREDICTED, SPLITS, Judged, caught, halves, kept, shifted_row
 from steepslope.scores import MCP
@@ -18,9 +18,9 @@ RISK = 0.15  # which can be promised of each class of the small outputs
 
 
 def judged(n: int = 4_000, seed: int = 0) -> Judged:
-    """Judge rows by MCP, with thresholds from others."""
+    """ConfidenceSource rows by MCP, with thresholds from others."""
     fit_set = make_outputs(1_000, seed=seed + 1)
-    return Judged.of(Judge.of(MCP(), 4, fit_set), make_outputs(n, seed=seed))
+    return Judged.of(ConfidenceSource.from_model(MCP(), 4, fit_set), make_outputs(n, seed=seed))
 
 
 def test_halves_are_all_rows_once_and_differ() -> None:

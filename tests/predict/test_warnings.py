@@ -52,9 +52,9 @@ def test_a_gate_that_accepts_nothing_gives_the_reason_and_warns_of_nothing() -> 
 
 def test_an_unusual_hand_over_warns(gates: Path) -> None:
     gate = Gate.load(gates / "auxiliary")
-    assert gate.judge is not None
-    assert gate.judge.oracle is not None
-    usual = gate.judge.oracle.usual_handover
+    assert gate.source is not None
+    assert gate.source.oracle is not None
+    usual = gate.source.oracle.usual_handover
     assert usual is not None
     accepted = round(gate.coverage * 1_000)
     assert len(sentences(gate, Summary(1_000, accepted, handed_over=usual))) == 1

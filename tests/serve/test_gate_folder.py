@@ -97,17 +97,17 @@ def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDA
 def test_what_is_promised_stands_in_the_metadata(client: TestClient, gates: Path) -> None:
     gate = Gate.load(gates / "free")
     found = client.get("/v2/models/gate").json()["parameters"]
-    assert found["words"] == gate.words()
+    assert found["words"] == gate.sentences()
     assert found["threshold"] == gate.threshold
     assert found["certificates"] == [one.as_json() for one in gate.certificates]
-    assert client.get("/").json()["promise"] == gate.words()
+    assert client.get("/").json()["promise"] == gate.sentences()
 
 
 def test_a_gate_that_accepts_nothing_is_served_and_says_so(
     home: Path, tmp_path: Path, pixels: NDArray[np.uint8]
 ) -> None:
     outputs = ClassifierOutputs.load(home / "outputs" / "test").subset(slice(0, 40))
-    Gate.of(MCP(), outputs, 0.001, origin=Origin.of_folder(home / "outputs" / "test")).save(tmp_path / "gate")
+    Gate.of(MCP(), outputs, 0.001, origin=Origin.from_folder(home / "outputs" / "test")).save(tmp_path / "gate")
     with client_of(ServedGate.open(tmp_path / "gate")) as client:
         assert not client.get("/").json()["accepts_any"]
         found = client.post("/predict", content=encoded(pixels[0])).json()

@@ -87,7 +87,7 @@ def test_its_numbers_are_those_of_the_report(demo: Path, card_of: Card) -> None:
 def test_it_promises_what_the_certificate_does(demo: Path, card_of: Card) -> None:
     gate = Gate.load(demo / "seed0" / "gate")
     text = section(card_of(demo / "seed0" / "gate"), "What it promises")
-    assert gate.certificates[0].words() in text
+    assert gate.certificates[0].sentences() in text
     assert all(one in text for one in ASSUMES)
     assert "neither about a single one" in text
 
@@ -107,13 +107,13 @@ def test_it_tells_what_of_the_rows_is_inside(demo: Path, card_of: Card) -> None:
     gate = Gate.load(demo / "seed0" / "gate")
     reference = ClassifierOutputs.load(demo / "seed0" / "outputs" / "train")
     text = section(card_of(demo / "seed0" / "gate"), "What is inside of the rows it learnt from")
-    assert gate.judge is not None
-    assert gate.judge.oracle is not None
-    assert gate.judge.oracle.record_ is not None
-    own = gate.judge.oracle.fitted_.states["neighbors"]["points"]  # type: ignore[attr-defined]
+    assert gate.source is not None
+    assert gate.source.oracle is not None
+    assert gate.source.oracle.record_ is not None
+    own = gate.source.oracle.fitted_.states["neighbors"]["points"]  # type: ignore[attr-defined]
     assert len(own) >= len(reference)
     assert f"**Features of {len(own):,} rows**, {own.shape[1]} numbers each" in text
-    assert f"**Hashes** of 64 bits of the {len(gate.judge.oracle.record_.rows):,} rows" in text
+    assert f"**Hashes** of 64 bits of the {len(gate.source.oracle.record_.rows):,} rows" in text
     assert f"**Confidences** of the {len(gate.of_errors):,} calibration rows" in text
     assert "**Paths** of the machine" in text
 
@@ -137,10 +137,10 @@ def test_each_array_is_on_a_line_of_the_card(
     """By its name, if it has a number for each of some rows, else by its file."""
     text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
     gate, shapes = Gate.load(gates / kind), tensor_shapes(tmp_path / "packed")
-    oracle = None if gate.judge is None else gate.judge.oracle
+    oracle = None if gate.source is None else gate.source.oracle
     counts = {gate.n, len(gate.of_errors), *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
     counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}
-    assert any(name.startswith("judged:") for name in shapes) == for_monitor
+    assert any(name.startswith("calibration_rows:") for name in shapes) == for_monitor
     for name, shape in shapes.items():
         by_row = any(size in counts for size in shape)
         assert f"`{name}`" in text or (not by_row and f"`{name.partition(':')[0]}:`" in text), (name, shape)

@@ -16,7 +16,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.hub import as_folder
 from steepslope.finetuning.prepare import take_weights
 from steepslope.gate import Gate
-from steepslope.gate.storage import JUDGED, digest_of_gate
+from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
 from steepslope.oracle import FusedOracle, ImageOracle, Oracle
 from steepslope.oracle.on_images import build_net
 from steepslope.oracle.storage import LOADERS, names_oracle, oracle_folder
@@ -55,10 +55,10 @@ def test_a_gate_decides_as_before(kind: str, for_monitor: bool, gates: Path, tmp
     assert Gate.load(packed).decide(outputs, top=3).table().equals(expected)
     assert digest_of_gate(packed) == digest_of_gate(gates / kind)
     unpacked, theirs = contents(as_folder(packed, "gate.json")), contents(gates / kind)
-    assert JUDGED in theirs
-    stays = {".lock"} if for_monitor else {".lock", JUDGED}
+    assert CALIBRATION_ROWS in theirs
+    stays = {".lock"} if for_monitor else {".lock", CALIBRATION_ROWS}
     assert unpacked == {name: content for name, content in theirs.items() if name not in stays}
-    assert (Gate.load(packed).judged is not None) == for_monitor
+    assert (Gate.load(packed).calibration_rows is not None) == for_monitor
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -80,7 +80,7 @@ def test_a_gate_of_confidences_alone_decides_as_before(tmp_path: Path) -> None:
     again = Gate.load(packed_of(tmp_path / "gate", GATE, tmp_path / "packed"))
     np.testing.assert_array_equal(again.decisions(confidence, groups), gate.decisions(confidence, groups))
     np.testing.assert_array_equal(again.selects(confidence, 0.1), gate.selects(confidence, 0.1))
-    assert again.words() == gate.words()
+    assert again.sentences() == gate.sentences()
 
 
 def columns(tmp_path: Path) -> Path:
@@ -133,7 +133,9 @@ def test_files_that_are_not_its_own_stay_at_home(tmp_path: Path) -> None:
 
 def test_calibration_rows_that_are_not_there_cannot_be_shared(gates: Path, tmp_path: Path) -> None:
     packed = packed_of(gates / "mcp", GATE, tmp_path / "packed")
-    with pytest.raises(SteepslopeError, match=r"packed: for_monitor: expected a gate with judged\.safetensors, found"):
+    with pytest.raises(
+        SteepslopeError, match=r"packed: for_monitor: expected a gate with calibration_rows\.safetensors, found"
+    ):
         Shared.of(str(packed), GATE, for_monitor=True)
     with pytest.raises(SteepslopeError, match="for_monitor: expected a gate with"):
         Shared.of(str(gates / "columns-oracle"), ORACLE, for_monitor=True)

@@ -248,7 +248,7 @@ def test_where_nothing_can_be_promised_nothing_is_accepted() -> None:
         labels, accepted = model.decide(X)
     assert not accepted.any()
     assert_array_equal(labels, model.predict(X))
-    assert "Nothing can be promised" in model.gate_.words()
+    assert "Nothing can be promised" in model.gate_.sentences()
 
 
 class Weighed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -284,7 +284,7 @@ def test_weights_go_to_every_fit_of_the_classifier(routing: bool) -> None:
     assert [len(part) for part, _ in Weighed.seen] == [180] + [144] * 5
     for first_column, part in Weighed.seen:
         np.testing.assert_allclose(part, np.exp(first_column))
-    assert model.gate_.own[0].n == 60
+    assert model.gate_.promises[0].n == 60
 
 
 def test_weights_go_through_a_pipeline_of_ones_own() -> None:

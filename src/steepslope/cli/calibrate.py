@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from steepslope.files.progress import Notice
-    from steepslope.gate.judge import Judge
+    from steepslope.gate.confidence_source import ConfidenceSource
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.table import Table
 
@@ -88,11 +88,11 @@ def calibrate(
         if seen.any():
             rows, groups = unseen(rows, groups, seen, console().print)
         gate = Gate.of(
-            judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=Origin.of_folder(Path(outputs)),
+            judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=Origin.from_folder(Path(outputs)),
             seed=seed, coverage=aims.coverage, costs=aims.costs, reject=aims.reject,
         )  # fmt: skip
         gate.save(out, made)
-    print(gate.words())
+    print(gate.sentences())
     console().print(f"{out}: gate calibrated on {len(rows):,} predictions")
 
 
@@ -103,11 +103,11 @@ def judge_for(
     held_out: ClassifierOutputs | None,
     reference: ClassifierOutputs | None,
     backbones: Sequence[str],
-) -> Judge:
+) -> ConfidenceSource:
     """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
     from steepslope.evidence.fitting import in_both
     from steepslope.finetuning.images import open_images
-    from steepslope.gate.judge import Judge
+    from steepslope.gate.confidence_source import ConfidenceSource
     from steepslope.oracle import Oracle
     from steepslope.oracle.storage import CARD, names_oracle, require_runnable
     from steepslope.outputs.row_hashes import shared_rows
@@ -120,7 +120,7 @@ def judge_for(
         if oracle.is_image_oracle:
             oracle = oracle.on(open_images(rows, path, None))
         with located(f"oracle {name}"):
-            return Judge.of(oracle, rows.num_classes)
+            return ConfidenceSource.from_model(oracle, rows.num_classes)
     if Path(name).exists() or "/" in name:
         raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
     require_known("score", name, SCORES)
@@ -131,7 +131,7 @@ def judge_for(
             f"expected other rows than those to calibrate on, found {in_both(shared, rows, held_out)}", "fit"
         )
     with located(name):
-        return Judge.of(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
+        return ConfidenceSource.from_model(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
 
 
 def unseen(

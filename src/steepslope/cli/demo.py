@@ -89,7 +89,7 @@ def _calibrated(oracle: Any, test: Any, work: Path, seed: int) -> tuple[Any, Any
 
     order = np.random.default_rng(seed).permutation(len(test))
     counted, others = test.subset(order[:CALIBRATION_ROWS]), test.subset(order[CALIBRATION_ROWS:])
-    gate = Gate.of(oracle, counted, MAX_RISK, origin=Origin.of_folder(work / "outputs" / "test"), seed=seed)
+    gate = Gate.of(oracle, counted, MAX_RISK, origin=Origin.from_folder(work / "outputs" / "test"), seed=seed)
     gate.save(work / "gate")
     return gate, others
 
@@ -109,7 +109,7 @@ def _decide(gate: Any, others: Any, work: Path, as_json: bool) -> None:
         words = (others.require("ids")[row], names[row], *numbers, found.decision[row], right)
         lines.append([Cell(str(word)) for word in words])
     screen = screen_of(errors=as_json)
-    show_lines(["", "A gate:", *gate.words().splitlines(), "", f"Ten of {len(found)} other digits:"], screen)
+    show_lines(["", "A gate:", *gate.sentences().splitlines(), "", f"Ten of {len(found)} other digits:"], screen)
     titles = "image", "label", "P(correct)", "trust logit", "decision", "truth"
     show_grid(Grid("", titles, lines), titles, screen)
     screen.print(f"gate: {work / 'gate'} (steepslope predict --gate {work / 'gate'} --data digits:test --out FILE)",

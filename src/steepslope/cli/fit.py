@@ -159,7 +159,8 @@ def _fused(settings: OracleSettings, budget: Budget | None) -> dict[str, Any]:
             found = f"expected none beside --fused, found {getattr(settings, name)!r}"
             raise SteepslopeError(found, name.replace("_", "-"))
     chosen = {} if budget is None else {"budget": budget}
-    return {name: getattr(settings, name) for name in shared} | chosen
+    own = {name: getattr(settings, name) for name in shared - {"parameters"}}
+    return {**own, **settings.parameters, **chosen}
 
 
 def search(

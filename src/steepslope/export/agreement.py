@@ -16,8 +16,8 @@ from steepslope.export.gates import GROUP, groups_of
 from steepslope.export.oracles import HANDED_OVER, TRUST
 from steepslope.files.extras import require_extra
 from steepslope.gate import Decisions, Gate
+from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import REJECT
-from steepslope.gate.judge import Judge
 from steepslope.outputs import ClassifierOutputs
 
 ROWS = 8
@@ -104,14 +104,14 @@ def expected_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any
     if IMAGES in given:
         assert gate is not None
         images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
-        return _of_decisions(replace(gate, live=exported.live).predict(images, groups))
+        return _of_decisions(replace(gate, nets=exported.live).predict(images, groups))
     arrays = {name: array for name, array in given.items() if name != GROUP}
     if gate is None:
         return _of_oracle(judge, ClassifierOutputs.of(arrays))
     return _of_decisions(gate.decide(ClassifierOutputs.of(arrays, gate.classes), groups))
 
 
-def _of_oracle(judge: Judge, rows: ClassifierOutputs) -> dict[str, NDArray[Any]]:
+def _of_oracle(judge: ConfidenceSource, rows: ClassifierOutputs) -> dict[str, NDArray[Any]]:
     handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
     return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
 

@@ -23,13 +23,14 @@ from steepslope.export.oracles import FEATURES, LOGITS, OWN_NET, JudgeGraph
 from steepslope.export.preprocessing import source_channels
 from steepslope.files.folders import staged_folder
 from steepslope.gate import Gate
-from steepslope.gate.judge import Judge
-from steepslope.gate.live import AUXILIARY, LiveNets
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.nets import GateNets
 from steepslope.gate.storage import digest_of_gate
 from steepslope.oracle import BaseOracle, FusedOracle, Oracle
 from steepslope.oracle.handover import NOISE
 from steepslope.oracle.on_images import ImageOracle
 from steepslope.oracle.storage import require_runnable
+from steepslope.outputs.folder import AUXILIARY
 
 NO_PROMISE = "Trust logits alone: nothing is promised."
 EXAMPLE_ROWS = 3
@@ -40,9 +41,9 @@ class Exported:
     """A model as ONNX has it, with what it was made from: a gate, or a judge alone, and its nets, if it has them."""
 
     model: Any
-    judge: Judge
+    judge: ConfidenceSource
     gate: Gate | None
-    live: LiveNets | None
+    live: GateNets | None
 
     def summary(self) -> list[str]:
         """Return what it takes and gives, a line each, and the promise."""
@@ -51,7 +52,7 @@ class Exported:
             f"{name}: {', '.join(map(_typed, some))}"
             for name, some in (("inputs", graph.input), ("outputs", graph.output))
         ]
-        return [*lines, *([] if self.gate is None else [self.gate.words()])]
+        return [*lines, *([] if self.gate is None else [self.gate.sentences()])]
 
     def save(self, path: Path) -> None:
         """Write the file, or nothing."""
@@ -59,7 +60,7 @@ class Exported:
             onnx.save_model(self.model, staging / path.name)
 
 
-def export_gate(gate: Gate, part: Part = "all", live: LiveNets | None = None, digest: str | None = None) -> Exported:
+def export_gate(gate: Gate, part: Part = "all", live: GateNets | None = None, digest: str | None = None) -> Exported:
     """Return a gate as an ONNX model.
 
     Parameters
@@ -80,7 +81,7 @@ def export_gate(gate: Gate, part: Part = "all", live: LiveNets | None = None, di
     SteepslopeError
         If the gate is one of confidences alone, or needs what a graph cannot hold; the reason is given.
     """
-    judge = gate.judge
+    judge = gate.source
     if judge is None:
         found = "found one of confidences alone: what it decides is confidence >= its threshold"
         raise SteepslopeError(f"expected a gate with an oracle or a score, {found}", "gate")
@@ -90,11 +91,11 @@ def export_gate(gate: Gate, part: Part = "all", live: LiveNets | None = None, di
         if OWN_NET in graph.widths:
             raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
         return Exported(_finished(_alone(graph, inside), judge, inside, part, digest), judge, inside, None)
-    nets = live or gate.live or LiveNets.of(gate)
+    nets = live or gate.nets or gate.load_nets()
     return Exported(_finished(_whole(graph, gate, nets), judge, gate, part, digest), judge, gate, nets)
 
 
-def export_oracle(judge: Judge) -> Exported:
+def export_oracle(judge: ConfidenceSource) -> Exported:
     """Return an oracle, or a score, alone: from the arrays that outputs hold to trust logits."""
     model = _alone(JudgeGraph.of(judge), None)
     return Exported(_finished(model, judge, None, "oracle", None), judge, None, None)
@@ -123,7 +124,7 @@ def _example(name: str, graph: JudgeGraph) -> Tensor:
     return torch.randn(EXAMPLE_ROWS, graph.widths[name], generator=torch.Generator().manual_seed(0))
 
 
-def _whole(graph: JudgeGraph, gate: Gate, live: LiveNets) -> Any:
+def _whole(graph: JudgeGraph, gate: Gate, live: GateNets) -> Any:
     """Return the model from images to decisions: each net with its preprocessing, and the gate on what they give."""
     if gate.origin.precision != "32":
         expected = "expected a gate whose calibration outputs were extracted in precision 32"
@@ -133,7 +134,7 @@ def _whole(graph: JudgeGraph, gate: Gate, live: LiveNets) -> Any:
     if AUXILIARY in graph.widths:
         assert live.auxiliary is not None
         nets[AUXILIARY] = live.auxiliary
-    oracle = None if gate.judge is None else gate.judge.oracle
+    oracle = None if gate.source is None else gate.source.oracle
     transforms = [one.transform for one in nets.values()]
     if isinstance(oracle, ImageOracle):
         transforms.append(oracle.transform)
@@ -152,7 +153,7 @@ def _whole(graph: JudgeGraph, gate: Gate, live: LiveNets) -> Any:
     return joined([*parts, decides], inputs, names)
 
 
-def _require_same_widths(graph: JudgeGraph, live: LiveNets) -> None:
+def _require_same_widths(graph: JudgeGraph, live: GateNets) -> None:
     for name, net in ((FEATURES, live.classifier), (AUXILIARY, live.auxiliary)):
         if name not in graph.widths or net is None:
             continue
@@ -162,7 +163,7 @@ def _require_same_widths(graph: JudgeGraph, live: LiveNets) -> None:
             raise SteepslopeError(f"expected {graph.widths[name]} {name}, as the oracle takes, found {found}", net.spec)
 
 
-def _finished(model: Any, judge: Judge, gate: Gate | None, part: Part, digest: str | None) -> Any:
+def _finished(model: Any, judge: ConfidenceSource, gate: Gate | None, part: Part, digest: str | None) -> Any:
     """Put into the model's metadata what somebody needs to know who has the file alone."""
     card = GateCard(part, None, None, None, (), NO_PROMISE, 0.0, digest or "")
     about = {**card.as_json(), "judge": judge.name}
@@ -201,12 +202,12 @@ def exported_from(
         require_runnable([oracle], backbones)
         return export_oracle(_judge_of(Oracle.load(oracle, backbones)))
     loaded = Gate.load(gate, backbones=backbones)
-    live = LiveNets.of(loaded, classifier, auxiliary) if part == "all" and loaded.judge is not None else None
+    live = loaded.load_nets(classifier, auxiliary) if part == "all" and loaded.source is not None else None
     return export_gate(loaded, part, live, digest_of_gate(gate))
 
 
-def _judge_of(oracle: BaseOracle) -> Judge:
+def _judge_of(oracle: BaseOracle) -> ConfidenceSource:
     if not isinstance(oracle, Oracle | FusedOracle):
         raise SteepslopeError("an oracle on images can only be exported with its nets: give a gate of it", "oracle")
     assert oracle.fitted_ is not None
-    return Judge.of(oracle, oracle.fitted_.num_classes)
+    return ConfidenceSource.from_model(oracle, oracle.fitted_.num_classes)

@@ -85,7 +85,7 @@ class GateCard:
         finite = {group: one if math.isfinite(one) else None for group, one in gate.thresholds.items()}
         groups = {str(group): one for group, one in finite.items()} if gate.has_groups else None
         certificates = tuple(one.as_json() for one in gate.certificates)
-        return cls(part, finite.get(None), groups, gate.classes, certificates, gate.words(), gate.coverage, digest)
+        return cls(part, finite.get(None), groups, gate.classes, certificates, gate.sentences(), gate.coverage, digest)
 
     @property
     def accepts_any(self) -> bool:

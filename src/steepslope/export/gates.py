@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from steepslope.export.neighbors import constant
 from steepslope.export.oracles import FEATURES, LOGITS, TRUST, JudgeGraph
 from steepslope.gate import Gate
+from steepslope.gate.calibration import TINY, ProbabilityMap
 from steepslope.gate.decisions import PREDICTED, class_names
-from steepslope.gate.probability import TINY, ProbabilityMap
 
 GROUP = "group"
 OUTPUTS = ("label", "probability", "p_correct", "trust_logit", "accepted")
@@ -58,8 +58,8 @@ def takes_groups(gate: Gate | None) -> bool:
 def groups_of(gate: Gate) -> list[str]:
     """Return the names of the groups in the order of their numbers: of predicted classes, that of the classes."""
     if gate.by == PREDICTED:
-        assert gate.judge is not None
-        return [str(name) for name in class_names(np.arange(gate.judge.num_classes), gate.classes)]
+        assert gate.source is not None
+        return [str(name) for name in class_names(np.arange(gate.source.num_classes), gate.classes)]
     return [str(name) for name in gate.thresholds]
 
 

@@ -17,12 +17,11 @@ from steepslope.evidence.states import State
 from steepslope.export.evidence import JOINT, columns_of, opinions_of, require_exportable, width_of_columns, widths_of
 from steepslope.export.neighbors import References, as_tensor, constant
 from steepslope.export.scores import GRAPHS, Arrays
-from steepslope.gate.judge import Judge
+from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.numerics.neighbors import Index
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.fused_fit import FusedFit
+from steepslope.oracle.fusing import FusedFit, Pool
 from steepslope.oracle.handover import AUXILIARY, NEIGHBOR, NOISE, OF_FEATURES, ROUNDING, SHARE, TINY, Handover
-from steepslope.oracle.selection import Pool
 
 
 def handover_weight(handover: Handover) -> Callable[[Arrays], Tensor]:
@@ -71,7 +70,7 @@ class JudgeGraph:
     widths: Mapping[str, int]
 
     @classmethod
-    def of(cls, judge: Judge) -> JudgeGraph:
+    def of(cls, judge: ConfidenceSource) -> JudgeGraph:
         """Return the graph of an oracle or a score; raise for what it cannot hold."""
         model, classes = judge.model, {LOGITS: judge.num_classes}
         if judge.oracle is not None and judge.oracle.is_image_oracle:

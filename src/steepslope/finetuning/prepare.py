@@ -26,7 +26,7 @@ from steepslope.finetuning.request import Finetuning
 from steepslope.finetuning.sources import BATCH, FitSet, Sources, digest_of
 from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
-from steepslope.oracle.base import check_errors, loss_of
+from steepslope.oracle.base import loss_of, require_errors
 from steepslope.oracle.on_images import ImageOracle, build_net
 from steepslope.oracle.storage import WEIGHTS, oracle_folder, read_card
 from steepslope.outputs import ClassifierOutputs
@@ -94,7 +94,7 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     fabric.to_device(oracle.net)
     known = fit_set.known_outputs(workers) if recipe.features_stay else fit_set.outputs
     if known is not None:
-        check_errors(known)
+        require_errors(known)
     # a live classifier is run once over the images as they are, only to count its errors
     counted = fit_set.known_outputs(workers) if loss.needs_counts and known is None else known
     source, targets = _source(oracle, recipe, fit_set, workers), _targets(known, fit_set, loss, fabric)

@@ -21,7 +21,7 @@ from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.images import HOLDOUT, images_of
 from steepslope.finetuning.request import FinetuneRequest, Input
-from steepslope.oracle.fit_record import FitRecord
+from steepslope.oracle.base import FitRecord
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.folder import require_one_classifier

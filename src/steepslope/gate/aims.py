@@ -64,7 +64,7 @@ class Aims:
             raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, costs))}", "costs")
 
     @classmethod
-    def read(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Return the aims that JSON holds."""
         lists: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in content.items()

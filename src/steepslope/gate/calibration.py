@@ -1,51 +1,117 @@
-"""All certificates of a gate: for each risk and each group one, and one for what is rejected; they share delta."""
+"""What a gate learns from its calibration rows: its certificates, P(correct), and what it remembers of the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import field
 from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
-from steepslope.gate.certify import Above, certify, checked_sequence, split_rows, threshold_sequence
-from steepslope.gate.probability import ProbabilityMap
+from steepslope.gate.certify import Above, certify
+from steepslope.numerics.linear import fit_calibration
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
+NUMBERS = ("slope", "offset", "centre", "scale")
+ARRAYS = {"p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64}
+
+
+@dataclass(frozen=True)
+class ProbabilityMap:
+    """P(correct) = sigmoid(slope · (x − centre) / scale + offset) of a confidence x, of its log-odds if ``is_unit``."""
+
+    slope: float
+    offset: float
+    centre: float = 0.0
+    scale: float = 1.0
+    is_unit: bool = False
+
+    @classmethod
+    def from_rows(cls, confidence: Floats, is_correct: Bools, of_log_odds: bool = False) -> ProbabilityMap:
+        """Learn the map (Platt, 1999) on rows (n,).
+
+        Log-odds are changed little where rows are few; confidences in [0, 1] are turned into log-odds; any others are
+        standardised.
+
+        >>> found = ProbabilityMap.from_rows(np.repeat([0.2, 0.9], 500), np.arange(1000) % 10 < np.repeat([3, 8], 500))
+        >>> found(np.array([0.2, 0.9])).round(2)
+        array([0.3, 0.8])
+        """
+        is_unit = not of_log_odds and bool(((confidence >= 0) & (confidence <= 1)).all())
+        inputs = cls(1.0, 0.0, is_unit=is_unit)._inputs(confidence)
+        centre, scale = (0.0, 1.0) if of_log_odds or is_unit else (float(inputs.mean()), float(inputs.std()) or 1.0)
+        slope, offset = fit_calibration((inputs - centre) / scale, is_correct)
+        return cls(slope, offset, centre, scale, is_unit)
+
+    def __call__(self, confidence: Floats) -> Floats:
+        """Return the probability that each prediction is correct, (n,), in [0, 1]."""
+        return np.asarray(expit(self.slope * (self._inputs(confidence) - self.centre) / self.scale + self.offset))
+
+    def inverse(self, probability: float) -> float:
+        """Return the confidence that stands for a probability in (0, 1)."""
+        inputs = (float(logit(probability)) - self.offset) / self.slope * self.scale + self.centre
+        return float(expit(inputs)) if self.is_unit else inputs
+
+    def _inputs(self, confidence: Floats) -> Floats:
+        if self.is_unit:
+            return np.asarray(logit(np.clip(confidence, TINY, 1 - TINY)))
+        limits = np.finfo(np.float32)
+        return np.clip(confidence, limits.min, limits.max).astype(np.float64)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return its numbers by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: Path) -> ProbabilityMap:
+        """Return the map that JSON holds."""
+        numbers = {name: float(field(content, name, (int, float), path)) for name in NUMBERS}
+        if not (np.isfinite([*numbers.values()]).all() and numbers["slope"] > 0 and numbers["scale"] > 0):
+            raise SteepslopeError(f"expected a slope and scale > 0, found {numbers}", path)
+        return cls(**numbers, is_unit=field(content, "is_unit", bool, path))
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationRows:
-    """Confidences (n,), whether each prediction is correct (n,), and the names of groups with the rows of each.
+    """What a gate makes of labelled rows (n,): P(correct), which are correct, and which it accepts.
 
-    Without groups, all rows are one of the name None.
+    Predictions to come are compared with them. ``probability`` (n,) is the classifier's own of each predicted class;
+    None where a gate knows confidences alone.
     """
 
-    confidence: Floats
+    p_correct: Floats
     is_correct: Bools
-    groups: NDArray[np.str_] | None = None
+    accepted: Bools
+    probability: Floats | None = None
 
     def __len__(self) -> int:
-        return len(self.confidence)
+        return len(self.p_correct)
 
-    def subset(self, rows: NDArray[Any]) -> CalibrationRows:
-        """Return some rows, by numbers or as a mask."""
-        groups = None if self.groups is None else self.groups[rows]
-        return CalibrationRows(self.confidence[rows], self.is_correct[rows], groups)
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name, without those that are not known."""
+        return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
 
-    @property
-    def names(self) -> list[str | None]:
-        """The names of the groups that occur."""
-        return [None] if self.groups is None else [str(name) for name in np.unique(self.groups)]
-
-    def of(self, name: str | None) -> CalibrationRows:
-        """Return the rows of a group; all of the group None."""
-        return self if name is None or self.groups is None else self.subset(self.groups == name)
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], path: Path) -> CalibrationRows:
+        """Return the rows that a file holds; raise unless its arrays are of one length and of their types."""
+        expected = {name: kind for name, kind in ARRAYS.items() if name in arrays or name != "probability"}
+        fits = {name: array.dtype for name, array in arrays.items()} == expected and all(
+            array.shape == (len(arrays["p_correct"]),) and ((array >= 0) & (array <= 1)).all()
+            for array in arrays.values()
+        )
+        if not fits:
+            found = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
+            raise SteepslopeError(f"expected {', '.join(expected)} of calibration rows (n,), found {found}", path)
+        return cls(**arrays)
 
 
 def group_names(groups: ArrayLike | None, n: int) -> NDArray[np.str_] | None:
@@ -59,82 +125,78 @@ def group_names(groups: ArrayLike | None, n: int) -> NDArray[np.str_] | None:
 
 
 def all_certificates(
-    rows: CalibrationRows, thresholds: Floats, aims: Aims, seed: int, of_log_odds: bool = False
+    confidence: Floats,
+    is_correct: Bools,
+    groups: NDArray[np.str_] | None,
+    thresholds: Floats,
+    aims: Aims,
+    seed: int,
+    of_log_odds: bool = False,
 ) -> tuple[tuple[Certificate, ...], Certificate | None]:
-    """Return the certificates of what is accepted, risk by risk and group by group, and of what is rejected."""
-    names = rows.names
-    count = len(aims.risks) * len(names) + (aims.reject is not None)
-    delta = aims.delta / count
+    """Return the certificates of what is accepted, risk by risk and group by group, and of what is rejected.
+
+    They are counted on rows (n,), with ``groups`` (n,) or None where all are one, and share the aims' delta.
+    """
+    members: dict[str | None, Bools] = {None: np.ones(len(confidence), dtype=np.bool_)}
+    if groups is not None:
+        members = {str(name): groups == name for name in np.unique(groups)}
+    delta = aims.delta / (len(aims.risks) * len(members) + (aims.reject is not None))
     if aims.costs is not None:
-        accepted = tuple(_by_costs(rows, names, aims, delta, seed, of_log_odds))
+        accepted = tuple(_by_costs(confidence, is_correct, members, aims.least_probability, delta, seed, of_log_odds))
     elif aims.coverage is not None:
-        accepted = tuple(_by_coverage(rows.of(name), thresholds, aims.coverage, delta, name) for name in names)
-    else:
-        parts = {name: rows.of(name) for name in names}
         accepted = tuple(
-            certify(part.confidence, part.is_correct, thresholds, risk, delta, name)
+            _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
+            for name, rows in members.items()
+        )
+    else:
+        accepted = tuple(
+            certify(confidence[rows], is_correct[rows], thresholds, risk, delta, name)
             for risk in aims.max_risk
-            for name, part in parts.items()
+            for name, rows in members.items()
         )
     if aims.reject is None:
         return accepted, None
-    lowest = min(one.threshold for one in accepted)
-    return accepted, _rejection(rows, thresholds, lowest, aims.reject, delta)
+    lowest = min(certificate.threshold for certificate in accepted)
+    return accepted, _rejection(confidence, is_correct, thresholds, lowest, 1 - aims.reject, delta)
 
 
 def _by_coverage(
-    rows: CalibrationRows, thresholds: Floats, coverage: float, delta: float, name: str | None
+    confidence: Floats, is_correct: Bools, thresholds: Floats, coverage: float, delta: float, name: str | None
 ) -> Certificate:
     """Return the certificate of the threshold whose coverage is the nearest, whatever the labels are."""
-    above = Above.of(rows.confidence, rows.is_correct, thresholds)
-    place = int(np.abs(above.accepted - coverage * len(rows)).argmin())
-    counts = int(above.accepted[place]), int(above.errors[place])
-    return Certificate("coverage", float(thresholds[place]), len(rows), *counts, delta, None, name)
+    above = Above.from_rows(confidence, is_correct, thresholds)
+    place = int(np.abs(above.accepted - coverage * above.n).argmin())
+    return above.certificate("coverage", place, float(thresholds[place]), delta, None, name)
 
 
 def _by_costs(
-    rows: CalibrationRows, names: Sequence[str | None], aims: Aims, delta: float, seed: int, of_log_odds: bool
+    confidence: Floats,
+    is_correct: Bools,
+    members: Mapping[str | None, Bools],
+    least_probability: float,
+    delta: float,
+    seed: int,
+    of_log_odds: bool,
 ) -> Iterator[Certificate]:
     """Yield certificates of the confidence from which accepting costs less: learnt on a half, counted on the other."""
-    order = np.random.default_rng(seed).permutation(len(rows))
-    half = (len(rows) + 1) // 2
-    learnt, counted = rows.subset(order[:half]), rows.subset(order[half:])
-    probability = ProbabilityMap.of(learnt.confidence, learnt.is_correct, of_log_odds)
-    threshold = probability.inverse(aims.least_probability)
-    for name in names:
-        part = counted.of(name)
-        above = Above.of(part.confidence, part.is_correct, np.array([threshold]))
-        yield Certificate(
-            "costs", threshold, len(part), int(above.accepted[0]), int(above.errors[0]), delta, None, name
-        )
+    order = np.random.default_rng(seed).permutation(len(confidence))
+    half = (len(confidence) + 1) // 2
+    learnt, counted = order[:half], order[half:]
+    threshold = ProbabilityMap.from_rows(confidence[learnt], is_correct[learnt], of_log_odds).inverse(least_probability)
+    for name, rows in members.items():
+        group = counted[rows[counted]]
+        above = Above.from_rows(confidence[group], is_correct[group], np.array([threshold]))
+        yield above.certificate("costs", 0, threshold, delta, None, name)
 
 
-def _rejection(rows: CalibrationRows, thresholds: Floats, lowest: float, wrong: float, delta: float) -> Certificate:
-    """Return the certificate of what is rejected: at most 1 − ``wrong`` of it is right. It is the gate upside down.
+def _rejection(
+    confidence: Floats, is_correct: Bools, thresholds: Floats, lowest: float, most_right: float, delta: float
+) -> Certificate:
+    """Return the certificate of what is rejected: at most ``most_right`` of it is right. It is the gate upside down.
 
     All of it lies below the ``lowest`` threshold from which on predictions are accepted.
     """
     upside_down = np.append(-thresholds[np.isfinite(thresholds)][::-1], -np.inf)
     possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
-    found = certify(
-        -rows.confidence, ~rows.is_correct, upside_down, 1 - wrong, delta, aim="rejection", possible=possible
-    )
-    counts = found.accepted, found.errors
-    return Certificate("rejection", -found.threshold, found.n, *counts, delta, found.max_risk, None, found.advice)
-
-
-def calibrated(
-    rows: CalibrationRows, aims: Aims, thresholds: ArrayLike | None, of_log_odds: bool, seed: int
-) -> Mapping[str, Any]:
-    """Return what a gate holds, by name, from its calibration rows; see :meth:`~steepslope.gate.Gate.calibrate`."""
-    if thresholds is None:
-        fixing, counted = split_rows(len(rows), seed)
-        sequence, kept = threshold_sequence(rows.confidence[fixing]), rows.subset(counted)
-    else:
-        sequence, kept = checked_sequence(thresholds), rows
-    certificates, rejection = all_certificates(kept, sequence, aims, seed, of_log_odds)
-    return {
-        "certificates": certificates, "rejection": rejection, "aims": aims, "n": len(rows),
-        "probability": ProbabilityMap.of(rows.confidence, rows.is_correct, of_log_odds),
-        "of_errors": np.sort(rows.confidence[~rows.is_correct]),
-    }  # fmt: skip
+    found = certify(-confidence, ~is_correct, upside_down, most_right, delta, aim="rejection", possible=possible)
+    return replace(found, threshold=-found.threshold)

@@ -1,17 +1,28 @@
-"""What is promised of the predictions that a gate accepts, in numbers, in words, and as JSON."""
+"""What is promised of the predictions that a gate accepts, in numbers, in sentences, and as JSON.
+
+Tails and bounds are exact: those of the binomial distribution of a count of errors.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta, binom
+
+from steepslope.checks import Check, number, require, whole
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import field
-from steepslope.gate.binomial import as_percent, interval, risk_bound
 
+MOST_ROWS = 10**9
+MOST_DIGITS = 9  # of a percentage
+PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and starts divide delta
 Aim = Literal["risk", "coverage", "costs", "rejection"]
 ASSUMES = (
     "the predictions to come are drawn as the calibration rows were, independently of one another: "
@@ -19,11 +30,84 @@ ASSUMES = (
     "the classifier, the confidence and the threshold stay as they are",
     "nothing was fitted, chosen or looked at on the calibration rows",
 )
+ASSUMPTIONS = "\n".join(["This assumes that", *(f"- {one};" for one in ASSUMES[:-1]), f"- {ASSUMES[-1]}."])
 EVERYTHING, NOTHING = -math.inf, math.inf
 EXACT = 6  # digits of the percentage that is promised
 ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
-WHOLE = {"n": int, "accepted": int, "errors": int}
-NUMBERS = {"delta": (int, float)}
+
+
+def tail(errors: ArrayLike, accepted: ArrayLike, risk: float) -> NDArray[np.float64]:
+    """Return the probability of so few errors, or fewer, among so many rows if each is wrong with ``risk``.
+
+    It is the p-value of the claim that the risk is at most that; 1 of no rows.
+
+    >>> tail([0, 1], [59, 59], 0.05).round(3)
+    array([0.048, 0.199])
+    """
+    return np.asarray(binom.cdf(errors, accepted, risk))
+
+
+def risk_bound(errors: int, accepted: int, delta: float) -> float:
+    """Return the least risk that so few errors exclude with confidence 1 − delta (Clopper & Pearson, 1934); 1 of none.
+
+    >>> round(risk_bound(0, 59, 0.05), 4), risk_bound(0, 0, 0.05)
+    (0.0495, 1.0)
+    """
+    return 1.0 if errors >= accepted else float(beta.ppf(1 - delta, errors + 1, accepted - errors))
+
+
+def interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a fraction by Clopper & Pearson (1934).
+
+    >>> interval(0, 0), tuple(round(bound, 3) for bound in interval(8, 10))
+    ((0.0, 1.0), (0.444, 0.975))
+    """
+    side = (1 - level) / 2
+    low = 0.0 if successes == 0 else float(beta.ppf(side, successes, n - successes + 1))
+    return low, risk_bound(successes, n, side)
+
+
+@cache
+def rows_needed(risk: float, delta: float, errors: int = 0) -> int:
+    """Return how many accepted rows it takes to promise a risk, although so many of them are wrong.
+
+    Without errors it is m₀ = ⌈ln delta / ln(1 − risk)⌉: with fewer rows nothing can be promised.
+
+    >>> [rows_needed(risk, delta=0.05) for risk in (0.05, 0.02, 0.01)], rows_needed(0.05, 0.05, errors=3)
+    ([59, 149, 299], 153)
+    """
+    require("max_risk", risk, PROBABILITY)
+    require("delta", delta, PROBABILITY)
+    require("errors", errors, whole(0, MOST_ROWS))
+    low, high = errors, max(1, 2 * errors)
+    while high < MOST_ROWS and tail(errors, high, risk) > delta:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if tail(errors, middle, risk) > delta else (low, middle)
+    return high
+
+
+def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] = round) -> str:
+    """Write a fraction in percent, without zeros at its end, and with as many digits as tell it from 0 and from 1.
+
+    ``side`` is where it is rounded to: ``math.ceil`` keeps an upper bound one.
+
+    >>> as_percent(0.02), as_percent(0.0154), as_percent(0.00002), as_percent(0.99999)
+    ('2 %', '1.5 %', '0.002 %', '99.999 %')
+    >>> from math import ceil, floor
+    >>> as_percent(0.0154, side=ceil), as_percent(0.07, side=ceil), as_percent(0.9858, side=floor)
+    ('1.6 %', '7 %', '98.5 %')
+    """
+    while 0 < fraction < 1 and digits < MOST_DIGITS and _rounded(100 * fraction, digits, side) in (0, 100):
+        digits += 1
+    text = f"{_rounded(100 * fraction, digits, side):.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def _rounded(value: float, digits: int, side: Callable[[float], float]) -> float:
+    """Return a number with so many digits, up or down, but for what floats themselves are off by."""
+    return round(value, digits) if side is round else side(round(value * 10.0**digits, 4)) / 10.0**digits
 
 
 @dataclass(frozen=True)
@@ -82,7 +166,7 @@ class Certificate:
         """The upper bound of the risk, in [0, 1]; 1 where nothing is accepted."""
         return risk_bound(self.errors, self.accepted, self.delta)
 
-    def words(self) -> str:
+    def sentences(self) -> str:
         """Return the promise, what it was measured on, or why there is none, in sentences."""
         rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
         if not self.is_given:
@@ -103,35 +187,31 @@ class Certificate:
 
     def as_json(self) -> dict[str, Any]:
         """Return all numbers, as JSON holds them: a threshold that is not finite as null."""
-        finite = math.isfinite(self.threshold)
         return {
             "aim": self.aim, "group": self.group, "max_risk": self.max_risk, "delta": self.delta,
-            "threshold": self.threshold if finite else None, "accepts_all": self.threshold == self._all,
+            "threshold": self.threshold if math.isfinite(self.threshold) else None,
+            "accepts_all": self.threshold == (NOTHING if self.aim == "rejection" else EVERYTHING),
             "n": self.n, "accepted": self.accepted, "errors": self.errors, "coverage": self.coverage,
             "coverage_interval": list(self.coverage_interval), "risk_bound": self.risk_bound, "advice": self.advice,
         }  # fmt: skip
 
-    @property
-    def _all(self) -> float:
-        return NOTHING if self.aim == "rejection" else EVERYTHING
-
     @classmethod
-    def of(cls, content: Mapping[str, Any], path: Path) -> Certificate:
+    def from_json(cls, content: Mapping[str, Any], path: Path) -> Certificate:
         """Return the certificate that JSON holds; raise unless its numbers follow from its counts."""
         aim = field(content, "aim", str, path)
-        require_known(f"aim in {path}:", aim, ("risk", "coverage", "costs", "rejection"))
-        whole = {name: field(content, name, kind, path) for name, kind in WHOLE.items()}
+        require_known(f"aim in {path}:", aim, get_args(Aim))
+        n, accepted, errors = (field(content, name, int, path) for name in ("n", "accepted", "errors"))
         delta, advice = float(field(content, "delta", (int, float), path)), field(content, "advice", str, path)
-        optional = (int, float, type(None))
-        threshold, max_risk = (field(content, name, optional, path) for name in ("threshold", "max_risk"))
+        threshold, max_risk = (
+            field(content, name, (int, float, type(None)), path) for name in ("threshold", "max_risk")
+        )
         group = field(content, "group", (str, type(None)), path)
         if threshold is None:
             everything = NOTHING if aim == "rejection" else EVERYTHING
             threshold = everything if field(content, "accepts_all", bool, path) else -everything
-        counts = whole["n"], whole["accepted"], whole["errors"]
-        found = cls(aim, float(threshold), *counts, delta, max_risk, group, advice)
-        found._require_consistent(content, path)
-        return found
+        certificate = cls(aim, float(threshold), n, accepted, errors, delta, max_risk, group, advice)
+        certificate._require_consistent(content, path)
+        return certificate
 
     def _require_consistent(self, content: Mapping[str, Any], path: Path) -> None:
         counts = 0 <= self.errors <= self.accepted <= self.n and 0 < self.delta < 1 and not math.isnan(self.threshold)
@@ -139,8 +219,8 @@ class Certificate:
             abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
             for name in ("coverage", "risk_bound")
         )
-        kept = not self.is_given or self.max_risk is None or self.risk_bound <= self.max_risk + ROUNDING
-        if not (same and kept):
+        holds = not self.is_given or self.max_risk is None or self.risk_bound <= self.max_risk + ROUNDING
+        if not (same and holds):
             raise SteepslopeError(
                 f"expected a certificate whose bound follows from its counts, found {self.errors} errors of "
                 f"{self.accepted} accepted of {self.n} rows, bound {content.get('risk_bound')}: calibrate again",

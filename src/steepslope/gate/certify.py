@@ -1,12 +1,13 @@
-"""Thresholds that are fixed before the labels of the calibration rows are seen, and tested from the highest down.
+"""From confidences and errors on calibration rows to the threshold of largest coverage that can be promised.
 
-Fixed-sequence testing (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021): each threshold is tested at the
-level at which the sequence starts, as long as all before it have passed, so however many there are costs nothing.
+Fixed-sequence testing (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021): thresholds are fixed before the
+labels are seen, and tested from the highest down. Each is tested at the level at which the sequence starts, as long as
+all before it have passed, so it costs nothing to test many.
 
-From confidences and errors on calibration rows to the threshold of largest coverage that can be promised.
-
-An expected fraction of errors among what is accepted of one batch: conformal selection (Jin & Candès, 2023).
+For one batch, conformal selection (Jin & Candès, 2023) promises an expected fraction of errors instead.
 """
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass
@@ -16,13 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError, explained
-from steepslope.gate.binomial import as_percent, rows_needed, tail
-from steepslope.gate.certificate import EXACT, NOTHING, Aim, Certificate
+from steepslope.gate.certificate import EXACT, NOTHING, Aim, Certificate, as_percent, rows_needed, tail
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Counts = NDArray[np.int64]
 THRESHOLDS = 400  # more gain nothing (LOG.md)
 BORNE = 3  # errors that the first threshold has to bear: with fewer, one unlucky row ends the sequence (LOG.md)
 LEAST_SPLIT = 10
+STEP = 1.05  # by which risks and numbers of rows are tried for advice
+MOST_STEPS = 120
+TAKEN = "too few predictions lie below all that are accepted, or too many of those are right"
+EARLY = 3 / 8  # of the rows: where the first start would accept more, there is no second (LOG.md)
 
 
 def numbers(values: ArrayLike, place: str) -> Floats:
@@ -94,13 +100,6 @@ def first_rows(n: int, risk: float, delta: float) -> int:
     return rows_needed(risk, delta)
 
 
-Counts = NDArray[np.int64]
-STEP = 1.05  # by which risks and numbers of rows are tried for advice
-MOST_STEPS = 120
-TAKEN = "too few predictions lie below all that are accepted, or too many of those are right"
-EARLY = 3 / 8  # of the rows: where the first start would accept more, there is no second (LOG.md)
-
-
 @dataclass(frozen=True, eq=False)
 class Above:
     """How many of n calibration rows each threshold of a sequence accepts, and how many of these are wrong, (t,)."""
@@ -110,16 +109,21 @@ class Above:
     errors: Counts
 
     @classmethod
-    def of(
-        cls, confidence: NDArray[np.float64], is_correct: NDArray[np.bool_], thresholds: NDArray[np.float64]
-    ) -> "Above":
+    def from_rows(cls, confidence: Floats, is_correct: Bools, thresholds: Floats) -> Above:
         """Count rows with a confidence of at least each threshold; ties are accepted as a whole."""
         order = np.argsort(-confidence, kind="stable")
         accepted = np.searchsorted(-confidence[order], -thresholds, side="right").astype(np.int64)
         wrong = np.concatenate([[0], np.cumsum(~is_correct[order], dtype=np.int64)])
         return cls(len(confidence), accepted, wrong[accepted])
 
-    def times(self, factor: float) -> "Above":
+    def certificate(
+        self, aim: Aim, place: int, threshold: float, delta: float, max_risk: float | None, group: str | None
+    ) -> Certificate:
+        """Return the certificate of one threshold of the sequence, by its place."""
+        counts = int(self.accepted[place]), int(self.errors[place])
+        return Certificate(aim, threshold, self.n, *counts, delta, max_risk, group)
+
+    def times(self, factor: float) -> Above:
         """Return the counts as so many times as many rows would have them, at the same rates."""
         scaled = (np.round(factor * counts).astype(np.int64) for counts in (self.accepted, self.errors))
         return Above(round(factor * self.n), *scaled)
@@ -161,9 +165,9 @@ class Above:
 
 
 def certify(
-    confidence: NDArray[np.float64],
-    is_correct: NDArray[np.bool_],
-    thresholds: NDArray[np.float64],
+    confidence: Floats,
+    is_correct: Bools,
+    thresholds: Floats,
     max_risk: float,
     delta: float,
     group: str | None = None,
@@ -181,14 +185,13 @@ def certify(
     >>> found.threshold, found.accepted, found.errors, round(found.risk_bound, 4)
     (-0.54, 541, 4, 0.0168)
     """
-    above = Above.of(confidence, is_correct, thresholds)
+    above = Above.from_rows(confidence, is_correct, thresholds)
     last = above.last_passing(max_risk, delta, possible)
     if last is None:
         is_taken = above.last_passing(max_risk, delta) is not None
         advice = TAKEN if is_taken else _advice(above, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
-    counts = int(above.accepted[last]), int(above.errors[last])
-    return Certificate(aim, float(thresholds[last]), above.n, *counts, delta, max_risk, group)
+    return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
 
 
 def _advice(above: Above, risk: float, delta: float, aim: Aim) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +13,6 @@ from scipy.special import softmax
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs, logit_blocks
-from steepslope.outputs.arrays import require_same_names
-
-if TYPE_CHECKING:
-    from steepslope.gate.gate import Gate
 
 Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
@@ -48,6 +44,36 @@ class Decisions:
     classes: tuple[str, ...] | None = None
     handed_over: Floats | None = None
     explained: dict[str, Floats] = field(default_factory=dict)
+
+    @classmethod
+    def from_confidences(
+        cls,
+        outputs: ClassifierOutputs,
+        confidence: Floats,
+        p_correct: Floats,
+        decision: NDArray[np.str_],
+        *,
+        top: int = 1,
+        classes: tuple[str, ...] | None = None,
+        handed_over: Floats | None = None,
+        explained: dict[str, Floats] | None = None,
+    ) -> Self:
+        """Return what was decided of each row of some outputs, (m,) each, with its ``top`` most probable classes."""
+        labels, probabilities = most_probable(outputs, top)
+        return cls(
+            labels=labels[:, 0],
+            probability=probabilities[:, 0],
+            p_correct=p_correct,
+            trust_logit=confidence,
+            accepted=decision == ACCEPT,
+            decision=decision,
+            top_labels=labels,
+            top_probability=probabilities,
+            ids=outputs.ids,
+            classes=outputs.classes or classes,
+            handed_over=handed_over,
+            explained=explained or {},
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,56 +109,6 @@ class Decisions:
         return pa.array(labels) if self.classes is None else pa.array(self.names(labels), pa.string())
 
 
-def decide(
-    gate: Gate, outputs: ClassifierOutputs, groups: ArrayLike | None = None, top: int = 1, explain: bool = False
-) -> Decisions:
-    """Return what the gate decides of outputs; see :meth:`~steepslope.gate.Gate.decide`."""
-    judge = gate.judge
-    if judge is None:
-        found = "found one of confidences alone: give them to accepts, or make it with Gate.of"
-        raise SteepslopeError(f"expected a gate with an oracle or a score of its own, {found}", "gate")
-    require_same_classifier(gate, outputs)
-    confidence = judge.confidence(outputs)
-    groups = groups_by(gate.by, groups, outputs, gate.classes)
-    labels, probabilities = most_probable(outputs, top)
-    oracle = judge.oracle
-    require_explainable(gate, explain)
-    parts = oracle.explain(outputs) if explain and oracle is not None else {}
-    decision = gate.decisions(confidence, groups)
-    return Decisions(
-        labels[:, 0],
-        probabilities[:, 0],
-        gate.p_correct(confidence),
-        confidence,
-        decision == ACCEPT,
-        decision,
-        labels,
-        probabilities,
-        outputs.ids,
-        outputs.classes or gate.classes,
-        None if oracle is None else oracle.handed_over(outputs),
-        parts,
-    )
-
-
-def require_same_classifier(gate: Gate, outputs: ClassifierOutputs) -> None:
-    """Raise if outputs are of other classes than the gate was calibrated for, or known to be of another classifier."""
-    assert gate.judge is not None
-    if outputs.num_classes != gate.judge.num_classes:
-        expected = f"expected {gate.judge.num_classes} classes, as the gate was calibrated for"
-        raise SteepslopeError(f"{expected}, found {outputs.num_classes}", "outputs")
-    require_same_names("the gate", gate.classes, outputs.classes)
-    gate.origin.require_classifier(outputs.classifier)
-
-
-def require_explainable(gate: Gate, explain: bool = True) -> None:
-    """Raise if trust logits are to be split by evidence, and the gate's oracle, or score, cannot do that."""
-    oracle = None if gate.judge is None else gate.judge.oracle
-    if explain and (oracle is None or not oracle.explains):
-        expected = "expected an oracle whose trust logit can be split: a fused one, or one without hidden layers"
-        raise SteepslopeError(f"{expected}, found another", "explain")
-
-
 def groups_by(
     by: str | None, groups: ArrayLike | None, outputs: ClassifierOutputs, classes: tuple[str, ...] | None
 ) -> ArrayLike | None:
@@ -140,11 +116,11 @@ def groups_by(
 
     Other outputs may have names where those to calibrate on had none: then a group goes by its number, still.
     """
-    if by == PREDICTED:
-        if groups is not None:
-            raise SteepslopeError("expected none, since the predicted classes are the groups, found some", "groups")
-        return class_names(outputs.predictions, classes)
-    return groups
+    if by != PREDICTED:
+        return groups
+    if groups is not None:
+        raise SteepslopeError("expected none, since the predicted classes are the groups, found some", "groups")
+    return class_names(outputs.predictions, classes)
 
 
 def class_names(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from steepslope.checks import SEED, require, whole
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
-from steepslope.gate.calibration import CalibrationRows, calibrated, group_names
-from steepslope.gate.certificate import ASSUMES, Certificate
-from steepslope.gate.certify import conformal_p_values, numbers, selected, threshold_sequence
-from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, decide, groups_by, most_probable
-from steepslope.gate.judge import Judge, judge_of
-from steepslope.gate.judged_rows import JudgedRows
-from steepslope.gate.origin import UNKNOWN, Origin
-from steepslope.gate.probability import ProbabilityMap
+from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates, group_names
+from steepslope.gate.certificate import ASSUMPTIONS, Certificate
+from steepslope.gate.certify import (
+    checked_sequence,
+    conformal_p_values,
+    numbers,
+    selected,
+    split_rows,
+    threshold_sequence,
+)
+from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
+from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_by, most_probable
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import require_same_names
 from steepslope.scores import Score
 
 if TYPE_CHECKING:
-    from steepslope.gate.live import Given, LiveNets
+    from steepslope.gate.nets import GateNets, Given
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -44,10 +50,11 @@ class Gate:
 
     ``certificates`` are of what is accepted, a risk and a group each; ``rejection`` that of what is rejected.
     ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
-    ``n`` to calibrate on, (e,), in ascending order. ``judge`` is the gate's oracle or score, None where it is of
+    ``n`` to calibrate on, (e,), in ascending order. ``source`` is the gate's oracle or score, None where it is of
     confidences alone; ``by`` names what its groups are: ``predicted``, the predicted classes, or others. ``classes``
     are the names of the classes, and ``origin`` tells which classifier made the predictions, as far as it is known.
-    ``judged`` is what it thinks of its calibration rows, None in gates that earlier versions wrote.
+    ``calibration_rows`` is what it makes of the rows to calibrate on, None where a copy leaves them out, and for
+    another of several risks (:meth:`at`). ``nets`` are its nets, None until they are loaded.
     """
 
     certificates: tuple[Certificate, ...]
@@ -56,12 +63,12 @@ class Gate:
     n: int
     aims: Aims
     rejection: Certificate | None = None
-    judge: Judge | None = None
+    source: ConfidenceSource | None = None
     by: str | None = None
     classes: tuple[str, ...] | None = None
     origin: Origin = UNKNOWN
-    judged: JudgedRows | None = None
-    live: LiveNets | None = None
+    calibration_rows: CalibrationRows | None = None
+    nets: GateNets | None = None
 
     @classmethod
     def calibrate(
@@ -74,7 +81,7 @@ class Gate:
         *,
         groups: ArrayLike | None = None,
         coverage: float | None = None,
-        costs: tuple[float, float] | None = None,
+        costs: tuple[float, ...] | None = None,
         reject: float | None = None,
         of_log_odds: bool = False,
         seed: int = 0,
@@ -120,23 +127,36 @@ class Gate:
         aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
         require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
-        rows = CalibrationRows(values, correct, group_names(groups, len(values)))
-        gate = cls(**calibrated(rows, aims, thresholds, of_log_odds, seed))
-        return replace(gate, judged=JudgedRows.of(gate, rows))
+        names = group_names(groups, len(values))
+        if thresholds is None:
+            fixing, counted = split_rows(len(values), seed)
+            sequence = threshold_sequence(values[fixing])
+        else:
+            sequence, counted = checked_sequence(thresholds), np.arange(len(values))
+        members = None if names is None else names[counted]
+        certificates, rejection = all_certificates(
+            values[counted], correct[counted], members, sequence, aims, seed, of_log_odds
+        )
+        probability = ProbabilityMap.from_rows(values, correct, of_log_odds)
+        gate = cls(certificates, probability, np.sort(values[~correct]), len(values), aims, rejection)
+        rows = CalibrationRows(gate.p_correct(values), correct, gate.accepts(values, names))
+        return replace(gate, calibration_rows=rows)
 
     @classmethod
     def of(
         cls,
-        model: BaseOracle | Score | Judge,
+        model: BaseOracle | Score | ConfidenceSource,
         outputs: ClassifierOutputs,
         max_risk: float | tuple[float, ...] = 0.05,
         delta: float = 0.05,
         *,
         by: str | None = None,
         groups: ArrayLike | None = None,
-        origin: Origin | None = None,
+        coverage: float | None = None,
+        costs: tuple[float, ...] | None = None,
+        reject: float | None = None,
+        origin: Origin = UNKNOWN,
         seed: int = 0,
-        **aims: Any,
     ) -> Self:
         """Return the gate of an oracle or a score, calibrated on outputs that nothing was fitted on.
 
@@ -149,12 +169,12 @@ class Gate:
             An oracle, or a score that is fitted where it has to be.
         outputs
             Outputs with labels, of rows that neither the classifier nor the oracle was fitted on.
-        max_risk, delta, aims
+        max_risk, delta, coverage, costs, reject
             As in :class:`~steepslope.gate.Aims`.
         by
             ``predicted``: a threshold for each predicted class, without ``groups``. With these, (n,), their name.
         origin
-            The classifier, as an extraction recorded it (``Origin.of_folder``), so that the gate can run it.
+            The classifier, as an extraction recorded it (``Origin.from_folder``), so that the gate can run it.
         seed
             Seed of what is drawn.
 
@@ -172,19 +192,31 @@ class Gate:
         >>> round(gate.coverage, 2), round(decisions.coverage, 2)
         (0.97, 0.98)
         """
-        judge = judge_of(model, outputs)
+        source = (
+            model if isinstance(model, ConfidenceSource) else ConfidenceSource.from_model(model, outputs.num_classes)
+        )
+        source.require_new(outputs)
         groups = groups_by(by, groups, outputs, outputs.classes)
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
-        given = Aims(max_risk=max_risk, delta=delta, **aims)  # type: ignore[arg-type]
-        rows = CalibrationRows(judge.confidence(outputs), outputs.is_correct, group_names(groups, len(outputs)))
-        thresholds = None if judge.reference is None else threshold_sequence(judge.reference)
-        held = calibrated(rows, given, thresholds, judge.of_log_odds, seed)
+        origin.require_classifier(outputs.classifier)
+        gate = cls.calibrate(
+            source.confidence(outputs),
+            outputs.is_correct,
+            max_risk,
+            delta,
+            None if source.reference is None else threshold_sequence(source.reference),
+            groups=groups,
+            coverage=coverage,
+            costs=costs,
+            reject=reject,
+            of_log_odds=source.of_log_odds,
+            seed=seed,
+        )
+        assert gate.calibration_rows is not None
+        rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])
         named = by if by is not None or groups is None else "group"
-        known = origin or UNKNOWN
-        known.require_classifier(outputs.classifier)
-        gate = cls(**held, judge=judge, by=named, classes=outputs.classes, origin=known)
-        return replace(gate, judged=JudgedRows.of(gate, rows, most_probable(outputs, 1)[1][:, 0]))
+        return replace(gate, source=source, by=named, classes=outputs.classes, origin=origin, calibration_rows=rows)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -207,7 +239,38 @@ class Gate:
         SteepslopeError
             If the outputs are another classifier's or of other classes, or lack an array.
         """
-        return decide(self, outputs, groups, require("top", top, whole(1)), explain)
+        require("top", top, whole(1))
+        source = self.require_source()
+        self.require_outputs(outputs)
+        if explain:
+            source.require_explainable()
+        confidence, oracle = source.confidence(outputs), source.oracle
+        return Decisions.from_confidences(
+            outputs,
+            confidence,
+            self.p_correct(confidence),
+            self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes)),
+            top=top,
+            classes=self.classes,
+            handed_over=None if oracle is None else oracle.handed_over(outputs),
+            explained=oracle.explain(outputs) if explain and oracle is not None else None,
+        )
+
+    def require_outputs(self, outputs: ClassifierOutputs) -> None:
+        """Raise if outputs are of other classes than it was calibrated for, or known to be another classifier's."""
+        source = self.require_source()
+        if outputs.num_classes != source.num_classes:
+            expected = f"expected {source.num_classes} classes, as the gate was calibrated for"
+            raise SteepslopeError(f"{expected}, found {outputs.num_classes}", "outputs")
+        require_same_names("the gate", self.classes, outputs.classes)
+        self.origin.require_classifier(outputs.classifier)
+
+    def require_source(self) -> ConfidenceSource:
+        """Return its oracle or score; raise where it is of confidences alone."""
+        if self.source is None:
+            found = "found one of confidences alone: give them to accepts, or make it with Gate.of"
+            raise SteepslopeError(f"expected a gate with an oracle or a score of its own, {found}", "gate")
+        return self.source
 
     def predict(
         self, images: Any, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -229,16 +292,15 @@ class Gate:
         SteepslopeError
             If the gate does not know its classifier, or an image cannot be used.
         """
-        from steepslope.gate.live import LiveNets, Pictures, in_memory
-
-        live = self.live or LiveNets.of(self)
-        given = in_memory(images, live.classifier.transform.channels)
-        seeing = self.seeing(given) if isinstance(given, Pictures) else self
-        return seeing.decide(live.outputs_of(given), groups, top=top, explain=explain)
+        nets = self.nets or self.load_nets()
+        given = nets.in_memory(images)
+        seeing = self if isinstance(given, Tensor) else self.seeing(given)
+        return seeing.decide(nets.outputs_of(given), groups, top=top, explain=explain)
 
     def save(self, folder: str | Path, made: Mapping[str, Any] | None = None) -> None:
         """Write a folder with all that decisions need but the classifier's weights; an earlier gate is replaced."""
-        write_gate(Path(folder), self, made)
+        stored = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "nets"}
+        write_gate(Path(folder), self.sentences(), made, **stored)
 
     @classmethod
     def load(
@@ -259,25 +321,29 @@ class Gate:
 
     def on(self, classifier: Given = None, auxiliary: Given = None) -> Self:
         """Return the same gate with its nets loaded, as :meth:`load` does it."""
-        from steepslope.gate.live import LiveNets
+        return replace(self, nets=self.load_nets(classifier, auxiliary))
 
-        return replace(self, live=LiveNets.of(self, classifier, auxiliary))
+    def load_nets(self, classifier: Given = None, auxiliary: Given = None) -> GateNets:
+        """Return its classifier, and its auxiliary backbone where it needs one, as :meth:`load` loads them."""
+        from steepslope.gate.nets import GateNets  # with timm, which what decides on outputs can do without
+
+        return GateNets.load(self.origin, self.require_source().arrays, self.classes, classifier, auxiliary)
 
     def seeing(self, images: Dataset) -> Self:
         """Return the same gate with the images of what it will judge, for an oracle that needs them."""
-        return self if self.judge is None else replace(self, judge=self.judge.seeing(images))
+        return self if self.source is None else replace(self, source=self.source.seeing(images))
 
     def at(self, max_risk: float) -> Self:
         """Return the gate of another of the risks that were promised together."""
-        found = [one for one in self.certificates if one.max_risk == max_risk]
-        if not found:
-            known = ", ".join(f"{one}" for one in dict.fromkeys(one.max_risk for one in self.certificates))
-            raise SteepslopeError(f"expected a risk that was promised: {known}, found {max_risk}", "max_risk")
-        others = [one for one in self.certificates if one.max_risk != max_risk]
-        return replace(self, certificates=(*found, *others), judged=None)  # it accepts others of these rows
+        chosen = [certificate for certificate in self.certificates if certificate.max_risk == max_risk]
+        if not chosen:
+            promised = ", ".join(map(str, dict.fromkeys(certificate.max_risk for certificate in self.certificates)))
+            raise SteepslopeError(f"expected a risk that was promised: {promised}, found {max_risk}", "max_risk")
+        others = [certificate for certificate in self.certificates if certificate.max_risk != max_risk]
+        return replace(self, certificates=(*chosen, *others), calibration_rows=None)  # it accepts others of these rows
 
     @property
-    def own(self) -> tuple[Certificate, ...]:
+    def promises(self) -> tuple[Certificate, ...]:
         """The certificates of the gate's own risk, one a group."""
         return tuple(one for one in self.certificates if one.max_risk == self.certificates[0].max_risk)
 
@@ -289,24 +355,24 @@ class Gate:
     @property
     def thresholds(self) -> dict[str | None, float]:
         """The threshold of each group; of all predictions under None, where there are no groups."""
-        return {one.group: one.threshold for one in self.own}
+        return {one.group: one.threshold for one in self.promises}
 
     @property
     def threshold(self) -> float:
         """The confidence from which on (>=) predictions are accepted; ∞ where nothing can be promised."""
         if self.has_groups:
             raise SteepslopeError("this gate has one for each of its groups: see thresholds", "threshold")
-        return self.own[0].threshold
+        return self.promises[0].threshold
 
     @property
     def coverage(self) -> float:
         """The fraction of calibration rows that are accepted, in [0, 1]."""
-        return sum(one.accepted for one in self.own) / max(1, sum(one.n for one in self.own))
+        return sum(one.accepted for one in self.promises) / max(1, sum(one.n for one in self.promises))
 
     @property
     def risk_bound(self) -> float:
         """The upper bound of the risk of what is accepted, in [0, 1]; of groups, the highest; 1 if none is accepted."""
-        return max((one.risk_bound for one in self.own if one.accepted), default=1.0)
+        return max((one.risk_bound for one in self.promises if one.accepted), default=1.0)
 
     @property
     def advice(self) -> str:
@@ -314,7 +380,7 @@ class Gate:
 
         Of many groups, the first are named.
         """
-        given = [one for one in self.own if one.advice]
+        given = [one for one in self.promises if one.advice]
         parts = [one.advice if one.group is None else f"{one.group}: {one.advice}" for one in given[:MOST_ADVICE]]
         others = len(given) - len(parts)
         return "; ".join([*parts, *([f"{others:,} other groups likewise"] if others else [])])
@@ -356,25 +422,21 @@ class Gate:
         """Return the probability that each prediction is correct, (m,), in [0, 1]: an estimate, nothing promised."""
         return self.probability(_numbers(confidence))
 
-    def words(self) -> str:
+    def sentences(self) -> str:
         """Return what is promised, a line each, and what that assumes."""
-        rejection = [] if self.rejection is None else [self.rejection.words()]
-        lines = [*(one.words() for one in self.certificates), *rejection, *self._costs()]
-        shared = len(self.certificates) + len(rejection)
-        if shared > 1:
-            lines.append(f"All {shared} promises hold together with a confidence of {1 - self.aims.delta:g}.")
-        return "\n".join(
-            [*lines, "This assumes that", *(f"- {one}{';' if one is not ASSUMES[-1] else '.'}" for one in ASSUMES)]
-        )
-
-    def _costs(self) -> list[str]:
-        if self.aims.costs is None:
-            return []
-        error, review = self.aims.costs
-        n, accepted, errors = (sum(getattr(one, name) for one in self.own) for name in ("n", "accepted", "errors"))
-        cost = (errors * error + (n - accepted) * review) / max(1, n)
-        accepting = len(self.of_errors) / self.n * error
-        return [f"Cost of a prediction: {cost:.4g}; accepting all {accepting:.4g}, reviewing all {review:.4g}."]
+        given = [*self.certificates, *([] if self.rejection is None else [self.rejection])]
+        lines = [certificate.sentences() for certificate in given]
+        if self.aims.costs is not None:
+            error, review = self.aims.costs
+            n, accepted, errors = (
+                sum(getattr(one, name) for one in self.promises) for name in ("n", "accepted", "errors")
+            )
+            cost = (errors * error + (n - accepted) * review) / max(1, n)
+            all_of_them = f"accepting all {len(self.of_errors) / self.n * error:.4g}, reviewing all {review:.4g}"
+            lines.append(f"Cost of a prediction: {cost:.4g}; {all_of_them}.")
+        if len(given) > 1:
+            lines.append(f"All {len(given)} promises hold together with a confidence of {1 - self.aims.delta:g}.")
+        return "\n".join([*lines, ASSUMPTIONS])
 
 
 def _numbers(confidence: ArrayLike) -> Floats:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import ledger
 from steepslope.monitor.ledger import ACCEPTED, CORRECT, LABELLED, UNKNOWN, Ledger, hashes_of, labels_of
@@ -203,13 +203,13 @@ def _agree(one: Monitor, other: Monitor) -> bool:
     return all(np.allclose(astuple(one.signals[name]), astuple(other.signals[name]), 1e-4, 1e-6) for name in both)
 
 
-def _rows(gate: Gate, calibration: str | None) -> JudgedRows | None:
+def _rows(gate: Gate, calibration: str | None) -> CalibrationRows | None:
     """Return labelled outputs as a gate judges them; None where none are given."""
     if calibration is None:
         return None
     outputs = ClassifierOutputs.load(calibration, labelled=True)
     decisions = gate.decide(outputs)
-    return JudgedRows(decisions.p_correct, outputs.is_correct, decisions.accepted, decisions.probability)
+    return CalibrationRows(decisions.p_correct, outputs.is_correct, decisions.accepted, decisions.probability)
 
 
 def require_own(file: Path, gate: Path) -> None:

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.predictions import Judged
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Estimator(ABC):
 
     @classmethod
     @abstractmethod
-    def of(cls, rows: JudgedRows) -> Self:
+    def of(cls, rows: CalibrationRows) -> Self:
         """Learn from labelled calibration rows."""
 
     @abstractmethod
@@ -48,7 +48,7 @@ class MeanPCorrect(Estimator):
     needs_probability = False
 
     @classmethod
-    def of(cls, rows: JudgedRows) -> Self:
+    def of(cls, rows: CalibrationRows) -> Self:
         """Return the estimator."""
         return cls(0.0)
 
@@ -63,14 +63,14 @@ class AverageThresholdedConfidence(Estimator):
     The fraction of rows with a confidence of at least a threshold, from which on as many calibration rows lie as are
     correct. The confidence is the classifier's own probability.
 
-    >>> rows = JudgedRows(np.ones(4), np.arange(4) > 0, np.ones(4, np.bool_), np.array([0.6, 0.7, 0.8, 0.9]))
+    >>> rows = CalibrationRows(np.ones(4), np.arange(4) > 0, np.ones(4, np.bool_), np.array([0.6, 0.7, 0.8, 0.9]))
     >>> found = AverageThresholdedConfidence.of(rows)
     >>> found.learnt, found.statistic(rows).mean()
     (0.7, np.float64(0.75))
     """
 
     @classmethod
-    def of(cls, rows: JudgedRows) -> Self:
+    def of(cls, rows: CalibrationRows) -> Self:
         """Learn the threshold."""
         confidence, errors = np.sort(cls.confidence(rows)), int((~rows.is_correct).sum())
         return cls(float(confidence[errors]) if errors < len(confidence) else NONE_REACHES)
@@ -103,7 +103,7 @@ class DifferenceOfConfidences(Estimator):
     """
 
     @classmethod
-    def of(cls, rows: JudgedRows) -> Self:
+    def of(cls, rows: CalibrationRows) -> Self:
         """Learn by how much the accuracy lies above the mean probability."""
         return cls(float(rows.is_correct.mean() - known_probability(rows).mean()))
 
@@ -124,7 +124,7 @@ ESTIMATORS: dict[str, type[Estimator]] = {
 }
 
 
-def learnt_estimators(rows: JudgedRows) -> dict[str, Estimator]:
+def learnt_estimators(rows: CalibrationRows) -> dict[str, Estimator]:
     """Return all estimators that can learn from some rows, by name."""
     return {
         name: kind.of(rows)

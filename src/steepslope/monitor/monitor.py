@@ -14,7 +14,7 @@ from steepslope.checks import require
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.gate import Gate
 from steepslope.gate.aims import INSIDE
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.bounds import Bets, mean_interval
 from steepslope.monitor.estimators import Estimator, estimators_of, learnt_estimators
 from steepslope.monitor.predictions import Predicted, booleans
@@ -61,7 +61,7 @@ class Monitor:
         gate: Gate,
         delta: float = 0.05,
         *,
-        rows: JudgedRows | None = None,
+        rows: CalibrationRows | None = None,
         on: str | None = None,
         digest: str | None = None,
     ) -> Self:
@@ -99,8 +99,8 @@ class Monitor:
         require("delta", delta, INSIDE)
         known = _rows_of(gate, rows)
         level = delta / 4
-        signals = signals_of(Calibration(known, _promised(gate), _most(gate), len(gate.own), level / 2))
-        found = on or (OVERCONFIDENCE if gate.judge is not None and gate.judge.oracle is not None else RISK)
+        signals = signals_of(Calibration(known, _promised(gate), _most(gate), len(gate.promises), level / 2))
+        found = on or (OVERCONFIDENCE if gate.source is not None and gate.source.oracle is not None else RISK)
         require_known("signal", found, SIGNALS)
         if found not in signals:
             raise SteepslopeError("expected rows with the classifier's own probability, found none", found)
@@ -250,21 +250,21 @@ class Monitor:
 
 def _promised(gate: Gate) -> float:
     """Return the risk that a gate promises, or the upper bound of its risk where its aim is another."""
-    risk = gate.own[0].max_risk
+    risk = gate.promises[0].max_risk
     return gate.risk_bound if risk is None else risk
 
 
 def _most(gate: Gate) -> float:
     """Return the highest estimated risk of a row that a gate can accept."""
-    lowest = [one.threshold for one in gate.own if one.is_given]
+    lowest = [one.threshold for one in gate.promises if one.is_given]
     return max(1 - float(gate.p_correct([threshold])[0]) for threshold in lowest)
 
 
-def _rows_of(gate: Gate, rows: JudgedRows | None) -> JudgedRows:
+def _rows_of(gate: Gate, rows: CalibrationRows | None) -> CalibrationRows:
     """Return the calibration rows to compare with; raise where there is nothing to compare, or to monitor."""
-    if not any(one.is_given for one in gate.own):
+    if not any(one.is_given for one in gate.promises):
         raise SteepslopeError(f"expected a gate that accepts predictions, found one that cannot: {gate.advice}", "gate")
-    known = gate.judged if rows is None else rows
+    known = gate.calibration_rows if rows is None else rows
     if known is None:
         found = "found one of an earlier version, or shared without them"
         raise SteepslopeError(f"expected a gate that knows its calibration rows, {found}: {AGAIN}", "gate")

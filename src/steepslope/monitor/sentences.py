@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from steepslope.gate.binomial import as_percent
+from steepslope.gate.certificate import as_percent
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import Watch
 from steepslope.monitor.monitor import COVERAGE, LABELS, OVERCONFIDENCE, Monitor

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.gate.judged_rows import JudgedRows
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.bounds import distance, mean_upper_bound, risk_upper_bound
 from steepslope.monitor.estimators import known_probability
 from steepslope.monitor.predictions import Judged
@@ -37,7 +37,7 @@ class Calibration:
     is the probability that the limit may be too low.
     """
 
-    rows: JudgedRows
+    rows: CalibrationRows
     promised: float
     most: float
     groups: int

@@ -1,12 +1,13 @@
 """Oracles: from what is known of a prediction to the logit of trusting it.
 
-``settings``: what can be chosen. ``base``: what all oracles have. ``columns``: the oracle on columns; ``net``: its
-net and how that is fitted. ``fused``: the oracle on all opinions; ``fusing``: how it is fitted; ``selection``: which
-opinions count; ``budget``: what each budget gains; ``fused_fit``: what fitting leaves, and its files; ``handover``:
-where an auxiliary backbone is less to be trusted; ``standardising``: its features where all rows are shifted alike.
-``on_images``: the paper's oracle, which sees the image (``steepslope.finetuning`` trains it). ``search``: the slopes of
-the steep slope loss, found on held-out rows. ``fit_record``: what an oracle remembers of its rows and classifier.
-``storage``: the card and files of an oracle on disk, and which class loads which kind.
+- ``settings``: what can be chosen; free of torch.
+- ``base``: what all oracles have, and what each remembers of the rows it was fitted on.
+- ``columns``: the oracle on columns; ``net``: its net, and how that is trained.
+- ``fused``: the oracle on all opinions; ``fusing``: how it is fitted, with a pool for each budget.
+- ``handover``: where an auxiliary backbone is less to be trusted, and its features where all rows are shifted alike.
+- ``on_images``: the paper's oracle, which sees the image (``steepslope.finetuning`` trains it).
+- ``search``: the slopes of the steep slope loss, found on held-out rows.
+- ``storage``: the names of an oracle's files, and which class reads which kind.
 """
 
 from typing import TYPE_CHECKING

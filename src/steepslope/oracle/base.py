@@ -1,30 +1,132 @@
-"""What all oracles have in common: a trust logit and what follows from it, a loss, and errors to learn from."""
+"""What all oracles have: a trust logit and what follows from it, a loss, settings, and a record of their fit set."""
 
+from __future__ import annotations
+
+import inspect
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field as member, fields, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.data.images import Dataset
 from steepslope.errors import FewErrorsWarning, SteepslopeError, require_known
+from steepslope.evidence.fitting import flattened
+from steepslope.evidence.states import State
+from steepslope.files.artifact import MADE
+from steepslope.files.folders import field, write_json
+from steepslope.files.weights import load_arrays, save_arrays, save_weights
 from steepslope.losses import LOSSES, LossSettings, parameters_of
-from steepslope.oracle.fit_record import FitRecord
 from steepslope.oracle.settings import LossOptions
+from steepslope.oracle.storage import CARD, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.outputs.arrays import CLASSES, require_same_names
+from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50
+FIT_ROWS = "fit_rows.safetensors"
+RECORD = "fit_set"  # its place in the card
+HASHES = "hashes"
+PERCENTILES = "trust_logit_percentiles"
+AGAIN = "copy the oracle's folder as a whole, or fit it again"
+
+
+@dataclass(frozen=True, eq=False)
+class FitRecord:
+    """The rows of a fit set, the digest of their classifier, None where it is not known, and what made the oracle.
+
+    The rows are 64-bit hashes, by which rows that are evaluated are found among them. ``classes`` are the names of the
+    classes by label, None where they have none. ``made`` is empty where it was made in Python; see
+    :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
+    as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
+    rows are seen. None where they are not known.
+    """
+
+    rows: RowHashes
+    classifier: str | None = None
+    made: Mapping[str, Any] = member(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    percentiles: tuple[float, ...] | None = None
+
+    @classmethod
+    def from_outputs(cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64]) -> FitRecord:
+        """Return the record of the outputs that an oracle is fitted on, with their trust logits (n,)."""
+        percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
+        return cls(RowHashes.of(outputs), outputs.classifier, classes=outputs.classes, percentiles=percentiles)
+
+    def shared_with(self, outputs: ClassifierOutputs) -> int:
+        """Return how many of these outputs are rows of the fit set; 0 where rows with ids meet rows without."""
+        if self.rows.told_by == "ids" and outputs.ids is None:
+            return 0
+        return self.rows.shared_with(RowHashes.of(outputs, self.rows.told_by))
+
+    def seen(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+        """Return which of these outputs are rows of the fit set, (n,), as :meth:`shared_with` counts them."""
+        return self.rows.known(outputs) if self.shared_with(outputs) else np.zeros(len(outputs), dtype=np.bool_)
+
+    def require_classifier(self, outputs: ClassifierOutputs) -> None:
+        """Raise if the outputs are known to be another classifier's, or of classes of other names or order."""
+        require_same_names("the oracle", self.classes, outputs.classes)
+        if self.classifier is not None and outputs.classifier not in (None, self.classifier):
+            raise SteepslopeError(
+                f"expected outputs of the classifier that it was fitted for (digest {self.classifier[:12]}), found "
+                f"those of another ({str(outputs.classifier)[:12]}): fit an oracle on that one's outputs",
+                "the oracle",
+            )
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write the hashes, and return what the card holds of the record."""
+        save_arrays({HASHES: self.rows.hashes}, folder / FIT_ROWS)
+        card: dict[str, Any] = {
+            "rows": len(self.rows), "told_by": self.rows.told_by, "digest": self.rows.digest,
+            "classifier": self.classifier,
+        }  # fmt: skip
+        if self.classes is not None:
+            card[CLASSES] = list(self.classes)
+        if self.percentiles is not None:
+            card[PERCENTILES] = list(self.percentiles)
+        return {RECORD: card, MADE: dict(self.made)}
+
+    @classmethod
+    def read(cls, folder: Path, card: Mapping[str, Any], path: Path) -> FitRecord | None:
+        """Read what :meth:`write` wrote; None of an oracle that remembers no rows."""
+        if RECORD not in card:
+            return None
+        record = field(card, RECORD, dict, path)
+        told_by, classifier = field(record, "told_by", str, path), field(record, "classifier", (str, type(None)), path)
+        require_known(f"told_by in {path}:", told_by, ("ids", "values"))
+        hashes = load_arrays(folder / FIT_ROWS).get(HASHES, np.empty(0))
+        if hashes.dtype != np.uint64 or hashes.ndim != 1:
+            raise SteepslopeError(f"expected the hashes of rows, found others: {AGAIN}", folder / FIT_ROWS)
+        rows = RowHashes(told_by, hashes)
+        if rows.digest != record.get("digest"):
+            raise SteepslopeError(
+                f"expected the rows of the digest in {path.name}, found others: {AGAIN}", folder / FIT_ROWS
+            )
+        classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
+        percentiles = _percentiles(field(record, PERCENTILES, list, path), path) if PERCENTILES in record else None
+        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles)
+
+
+def _percentiles(values: list[Any], path: Path) -> tuple[float, ...]:
+    found = np.asarray(values)
+    numbers = found.shape == (101,) and found.dtype.kind in "fi"
+    if not numbers or not np.isfinite(found).all() or (np.diff(found) < 0).any():
+        raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
+    return tuple(found.tolist())
 
 
 class BaseOracle(ABC):
     """An oracle: its trust logit z ranks predictions, and those with z > 0 are trusted.
 
-    ``loss_settings`` are the loss that it was fitted with, and its parameters. ``explains`` is whether :meth:`explain`
-    can split its trust logits, ``is_image_oracle`` whether it needs the images. ``record_`` is what is remembered of
-    the fit set, None where it was fitted before that was kept.
+    ``loss_settings`` are the loss that it was fitted with, and its parameters; ``loss`` is its name. ``explains`` is
+    whether :meth:`explain` can split its trust logits, ``is_image_oracle`` whether it needs the images. ``record_`` is
+    what is remembered of the fit set, None of an oracle that was trained on images whose rows are not known.
     """
 
     loss_settings: LossSettings
@@ -58,11 +160,11 @@ class BaseOracle(ABC):
     @property
     @abstractmethod
     def arrays(self) -> tuple[str, ...]:
-        """The arrays that outputs must hold to be judged, such as logits and features."""
+        """The arrays that outputs must hold, such as logits and features."""
 
     @property
     def usual_handover(self) -> float | None:
-        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never or not known."""
+        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never."""
         return None
 
     def handed_over(self, outputs: ClassifierOutputs) -> NDArray[np.float64] | None:
@@ -70,7 +172,7 @@ class BaseOracle(ABC):
         return None
 
     def standardised(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
-        """Return the outputs as they are to be judged where all rows are shifted alike: the same, but for some."""
+        """Return the outputs with what shifts all rows alike undone; the same, but for a fused oracle."""
         return outputs
 
     def on(self, images: Dataset, workers: int = 0, device: str | None = None) -> Self:
@@ -100,17 +202,75 @@ class BaseOracle(ABC):
         if self.record_ is not None:
             self.record_.require_classifier(outputs)
 
+    def _write(
+        self,
+        folder: str | Path,
+        card: Mapping[str, Any],
+        weights: Mapping[str, Tensor],
+        states: Mapping[str, State] | None = None,
+    ) -> None:
+        """Write weights, what the evidence learnt, the record of the fit set and, last, the card."""
+        with ORACLE.staged(folder) as staging:
+            save_weights(weights, staging / WEIGHTS)
+            if states:
+                save_arrays(flattened(states), staging / STATES)
+            record = {} if self.record_ is None else self.record_.write(staging)
+            write_json(staging / CARD, {**card, **record})
+
+
+class ConfigurableOracle(BaseOracle):
+    """An oracle with settings, which scikit-learn can clone and change as those of its own estimators.
+
+    A subclass names all settings, and all parameters of the losses, in the signature of its ``__init__``, and gives
+    them to :meth:`_configure`. ``options`` is the class that checks the settings.
+    """
+
+    options: ClassVar[type[LossOptions]]
+
+    def _configure(self, given: Mapping[str, Any]) -> None:
+        """Keep settings as they were given, and check them; what was fitted with others is forgotten.
+
+        ``given`` are the arguments of ``__init__``, with parameters of further losses under ``loss_parameters``.
+        """
+        flat = {name: value for name, value in given.items() if name not in ("self", "loss_parameters")}
+        self._given = {**flat, **given.get("loss_parameters", {})}
+        settings = self.options.from_flat(**self._given)
+        self.loss_settings = loss_of(settings)
+        self.settings: Any = replace(settings, parameters=self.loss_settings.parameters)
+        self.fitted_: Any = None
+        self.record_ = None
+
+    def _fitted(self) -> Any:
+        """Return what fitting left; raise where there is nothing."""
+        if self.fitted_ is None:
+            raise SteepslopeError("this oracle is not fitted: call fit(outputs) or Oracle.load(folder) first")
+        return self.fitted_
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return all settings by name, as they were given."""
+        return dict(self._given)
+
+    def set_params(self, **params: Any) -> Self:
+        """Change some settings; then the oracle has to be fitted anew."""
+        self._configure({**self._given, **params})
+        return self
+
+    def __repr__(self) -> str:
+        defaults = {name: one.default for name, one in inspect.signature(type(self)).parameters.items()}
+        changed = {name: value for name, value in self._given.items() if value != defaults.get(name)}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
 
 def loss_of(settings: LossOptions) -> LossSettings:
     """Return the loss of some settings; a parameter that no loss has is answered with the closest setting."""
-    own = {one.name for one in fields(settings)} - {"parameters"}
-    known = own | {name for loss in LOSSES for name in parameters_of(loss)}
+    names = {one.name for one in fields(settings)} - {"parameters"}
+    names |= {name for loss in LOSSES for name in parameters_of(loss)}
     for name in settings.parameters:
-        require_known("setting", name, known)
+        require_known("setting", name, names)
     return LossSettings(settings.loss, settings.parameters)
 
 
-def check_errors(outputs: ClassifierOutputs) -> None:
+def require_errors(outputs: ClassifierOutputs) -> None:
     """Raise unless there are errors beside correct predictions."""
     errors = int(len(outputs) - outputs.is_correct.sum())
     if errors in (0, len(outputs)):
@@ -131,8 +291,3 @@ def warn_of_few(outputs: ClassifierOutputs) -> None:
             FewErrorsWarning,
             stacklevel=3,
         )
-
-
-def not_fitted() -> SteepslopeError:
-    """Return the error of an oracle that has not been fitted."""
-    return SteepslopeError("this oracle is not fitted: call fit(outputs) or Oracle.load(folder) first")

@@ -1,7 +1,7 @@
 """The oracle on columns: from what is known of a prediction, through a small net, to the logit of trusting it."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Self
@@ -10,32 +10,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepslope.checks import listed
 from steepslope.errors import SteepslopeError, reason_of, require_known
-from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of, flattened, load_states
+from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of, load_states
+from steepslope.evidence.folds import Errors
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import State
 from steepslope.evidence.values import columns, parts_of
-from steepslope.files.folders import field as json_field, positive, write_json
-from steepslope.files.weights import load_weights, save_arrays, save_weights
+from steepslope.files.folders import field as json_field, positive
+from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
-from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
-from steepslope.oracle.fit_record import FitRecord
+from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_few
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.net import OracleNet, Rows, Schedule, fit_net
+from steepslope.oracle.net import OracleNet, Rows, fit_net
 from steepslope.oracle.settings import OracleSettings
-from steepslope.oracle.storage import (
-    CARD,
-    COLUMNS,
-    LOADERS,
-    ORACLE,
-    STATES,
-    WEIGHTS,
-    kind_of_card,
-    oracle_folder,
-    read_card,
-)
+from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, oracle_folder, read_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -54,43 +43,96 @@ class FittedOracle:
         return len(self.net.mean)
 
 
-class Oracle(BaseOracle):
+class Oracle(ConfigurableOracle):
     """Learn from a classifier's errors which of its predictions to trust.
 
     Parameters
     ----------
     loss
         A name in ``steepslope.losses.LOSSES``: cross_entropy, focal, true_class_probability, steep_slope or
-        class_balanced.
-    settings
-        Parameters of the loss by name, such as ``alpha_pos=1.0, alpha_neg=3.0``, and those of
-        :class:`~steepslope.oracle.settings.OracleSettings`: ``inputs, head, hidden, epochs, batch_size, learning_rate,
-        weight_decay, errors, seed``. ``inputs`` and ``hidden`` may be one value, several, or text with commas.
+        class_balanced. ``alpha_pos`` to ``beta`` are parameters of losses; those of other losses are left out.
+    alpha_pos, alpha_neg
+        Slopes of the steep slope loss for correct and for wrong predictions, > 0.
+    gamma
+        Exponent of the focal loss, >= 0.
+    beta
+        How much the class-balanced loss weighs the rarer class, in [0, 1).
+    inputs
+        What the oracle sees, one kind of evidence, several, or text with commas: features, logits, neighbors,
+        feature_opinion, views, dropout, auxiliary_neighbors, second_opinion, joint_opinion, familiar_opinion, or a
+        score such as trust_score.
+    head
+        The last step: hyperplane (signed distance, paper Eq. 7) or linear.
+    hidden
+        Widths of ReLU layers before the head, one, several, or text with commas; none makes the oracle linear.
+    epochs
+        Passes over the fit set; by default as many as make about 3,000 steps.
+    batch_size
+        Predictions in a step.
+    learning_rate
+        Highest learning rate of the cycle (AdamW).
+    weight_decay
+        Weight decay of AdamW.
+    errors
+        Where references come from: ``holdout``, from the classifier's training outputs, while the fit set is new to it;
+        ``crossfit``, from the fit set itself, each fifth of it seen from the others; ``train``, the same, where the fit
+        set are the training outputs, as in the paper.
+    seed
+        Seed of all that is drawn, such as folds and initial weights; the same seed gives the same oracle.
+    loss_parameters
+        Parameters of losses that were added to ``LOSSES``.
 
-    >>> oracle = Oracle(loss="steep_slope", alpha_neg=5, inputs="features,logits", hidden=64)
+    Raises
+    ------
+    SteepslopeError
+        If a loss, head, input or setting is unknown or out of range.
+
+    Examples
+    --------
+    >>> oracle = Oracle(alpha_neg=5, inputs="features,logits", hidden=64)
+    >>> oracle
+    Oracle(alpha_neg=5, inputs='features,logits', hidden=64)
     >>> oracle.loss_settings.parameters, oracle.settings.inputs, oracle.settings.hidden
     ({'alpha_pos': 1.0, 'alpha_neg': 5}, ('features', 'logits'), (64,))
+    >>> draw = np.random.default_rng(0)
+    >>> labels = draw.integers(3, size=600)
+    >>> outputs = ClassifierOutputs(draw.normal(size=(600, 3)) + 2 * np.eye(3)[labels], labels)
+    >>> trusted = Oracle(inputs="logits", epochs=20).fit(outputs).trusts(outputs)
+    >>> bool(outputs.is_correct[trusted].mean() > outputs.is_correct.mean())
+    True
     """
 
-    def __init__(self, loss: str = "steep_slope", **settings: Any) -> None:
-        for name, kind in (("inputs", str), ("hidden", int)):
-            if name in settings:
-                try:
-                    settings[name] = listed(settings[name], kind)
-                except ValueError:
-                    raise SteepslopeError(f"expected whole numbers, found {settings[name]!r}", name) from None
-        given = OracleSettings.of(loss=loss, **settings)
-        self.loss_settings = loss_of(given)
-        self.settings = replace(given, parameters=self.loss_settings.parameters)
+    options = OracleSettings
+    settings: OracleSettings
+    fitted_: FittedOracle | None
+    fused = FusedOracle  # the best default: an oracle on all evidence that the outputs hold
+
+    def __init__(
+        self,
+        loss: str = "steep_slope",
+        *,
+        alpha_pos: float = 1.0,
+        alpha_neg: float = 3.0,
+        gamma: float = 2.0,
+        beta: float = 0.999,
+        inputs: str | Sequence[str] = ("features",),
+        head: str = "hyperplane",
+        hidden: int | str | Sequence[int] = (),
+        epochs: int | None = None,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.1,
+        errors: Errors = "holdout",
+        seed: int = 0,
+        **loss_parameters: float,
+    ) -> None:
+        self._configure(locals())
+
+    def _configure(self, given: Mapping[str, Any]) -> None:
+        super()._configure(given)
         require_known("head", self.settings.head, HEADS)
         for name in self.settings.inputs:
             kind_of(name)
-        self.fitted_: FittedOracle | None = None
-
-    @staticmethod
-    def fused(loss: str = "steep_slope", seed: int = 0, **settings: Any) -> FusedOracle:
-        """Return the best default: an oracle on all evidence that the outputs hold."""
-        return FusedOracle(loss=loss, seed=seed, **settings)
 
     @property
     def explains(self) -> bool:
@@ -99,7 +141,7 @@ class Oracle(BaseOracle):
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """The arrays that outputs must hold to be judged: those of its inputs."""
+        """The arrays that outputs must hold: those of its inputs."""
         needed = (array for name in self.settings.inputs for array in kind_of(name).arrays)
         return tuple(dict.fromkeys(["logits", *needed]))
 
@@ -113,15 +155,13 @@ class Oracle(BaseOracle):
         SteepslopeError
             If no prediction is wrong, or none correct, or the outputs lack an input.
         """
-        check_errors(outputs)
+        require_errors(outputs)
         require_same_names("reference", outputs.classes, None if reference is None else reference.classes)
         read, states = self._reader(outputs, reference)
-        width, one = read(slice(0, 1)).shape[1], self.settings
         rows = Rows(len(outputs), read, self.loss_settings.target(outputs))
-        schedule = Schedule(one.epochs, one.batch_size, one.learning_rate, one.weight_decay, one.seed)
-        net = fit_net(lambda: OracleNet(width, one.hidden, one.head), rows, self.loss_settings.bind(outputs), schedule)
+        net = fit_net(rows, self.loss_settings.bind(outputs), self.settings)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
-        self.record_ = FitRecord.of(outputs, self.trust_logit(outputs))
+        self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs))
         warn_of_few(outputs)
         return self
 
@@ -163,16 +203,10 @@ class Oracle(BaseOracle):
 
     def save(self, folder: str | Path) -> None:
         """Write weights as safetensors and settings as JSON; an earlier oracle there is replaced."""
-        fitted = self._fitted()
+        fitted: FittedOracle = self._fitted()
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
-        with ORACLE.staged(folder) as staging:
-            save_weights(fitted.net.state_dict(), staging / WEIGHTS)
-            if fitted.states:
-                save_arrays(flattened(fitted.states), staging / STATES)
-            record = {} if self.record_ is None else self.record_.write(staging)
-            write_json(
-                staging / CARD, {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape, **record}
-            )
+        card = {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape}
+        self._write(folder, card, fitted.net.state_dict(), fitted.states)
 
     @staticmethod
     def load(folder: str | Path, backbones: Collection[str] = ()) -> BaseOracle:
@@ -184,11 +218,11 @@ class Oracle(BaseOracle):
         No file decides which code is run: if the oracle's backbone is code of one's own, ``module:…``, it
         must be one of ``backbones``.
         """
-        own = oracle_folder(folder)
-        card = read_card(own)
-        kind = kind_of_card(card)
-        require_known(f"kind of oracle in {own / CARD}:", kind, LOADERS)
-        oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(own, card, backbones)
+        local = oracle_folder(folder)
+        card = read_card(local)
+        kind = kind_of_card(card, local)
+        require_known(f"kind of oracle in {local / CARD}:", kind, LOADERS)
+        oracle: BaseOracle = resolve_name(LOADERS[kind]).from_card(local, card, backbones)
         return oracle
 
     @classmethod
@@ -204,20 +238,14 @@ class Oracle(BaseOracle):
         except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # such as a width that no memory holds
             raise SteepslopeError(reason_of(error), path) from error
         load_weights(net, folder / WEIGHTS)
-        inputs = oracle.settings.inputs
-        learning = any(kind_of(name).learning is not None for name in inputs)
-        states = load_states(folder / STATES, inputs, num_classes) if learning else {}
+        learns = any(kind_of(name).learning is not None for name in oracle.settings.inputs)
+        states = load_states(folder / STATES, oracle.settings.inputs, num_classes) if learns else {}
         oracle.fitted_ = FittedOracle(net.eval(), num_classes, states)
         oracle.record_ = FitRecord.read(folder, card, path)
         return oracle
 
-    def _fitted(self) -> FittedOracle:
-        if self.fitted_ is None:
-            raise not_fitted()
-        return self.fitted_
-
     def _checked(self, outputs: ClassifierOutputs) -> FittedOracle:
-        fitted = self._fitted()
+        fitted: FittedOracle = self._fitted()
         self._require_fitted_for(outputs, fitted.num_classes)
         width = columns(outputs, self.settings.inputs, slice(0, 1), fitted.states).shape[1]
         if width != fitted.width:

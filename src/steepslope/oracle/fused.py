@@ -1,29 +1,37 @@
 """The fused oracle: a logarithmic pool of the opinions that a budget pays for, fitted on the fit data alone."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.evidence.fitting import flattened, grouped, load_states
 from steepslope.evidence.registry import EVIDENCE
-from steepslope.files.folders import field as json_field
-from steepslope.oracle.base import BaseOracle, check_errors, loss_of, not_fitted, warn_of_few
-from steepslope.oracle.fit_record import FitRecord
-from steepslope.oracle.fused_fit import HANDOVER, FusedFit, read_fit, write_fit
-from steepslope.oracle.fusing import fit_fused
-from steepslope.oracle.settings import FusedSettings
-from steepslope.oracle.storage import CARD
+from steepslope.evidence.states import State, arrays_fit
+from steepslope.files.folders import field as json_field, positive
+from steepslope.files.weights import load_arrays
+from steepslope.numerics.opinion_pool import OpinionPool
+from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_few
+from steepslope.oracle.fusing import LEVELS, OWN, FusedFit, Gain, Pool, fit_fused, inputs_of
+from steepslope.oracle.handover import Handover, Moments
+from steepslope.oracle.settings import Budget, FusedSettings
+from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
 
+VERSION = 2  # of the card
+HANDOVER, MOMENTS = "handover", "moments"
 Floats = NDArray[np.float64]
 
 
-class FusedOracle(BaseOracle):
+class FusedOracle(ConfigurableOracle):
     """Learn which predictions to trust from all evidence that a budget pays for.
 
     The classifier, nets and probes, and the labels of neighbours have opinions on the classes: log-probabilities. A
@@ -41,19 +49,62 @@ class FusedOracle(BaseOracle):
     Parameters
     ----------
     loss
-        A name in ``steepslope.losses.LOSSES``.
-    settings
-        Parameters of the loss by name, such as ``alpha_neg=3.0``, and ``budget``, ``errors`` and ``seed`` of
-        :class:`~steepslope.oracle.settings.FusedSettings`.
+        A name in ``steepslope.losses.LOSSES``; ``alpha_pos`` to ``beta`` are parameters of losses, those of other
+        losses are left out.
+    alpha_pos, alpha_neg
+        Slopes of the steep slope loss for correct and for wrong predictions, > 0.
+    gamma
+        Exponent of the focal loss, >= 0.
+    beta
+        How much the class-balanced loss weighs the rarer class, in [0, 1).
+    budget
+        What a prediction may cost: ``free``, no forward pass beside the classifier's; ``auxiliary``, a second backbone
+        as well; ``all``, everything that the outputs hold; ``auto``, the cheapest of these that is as good as the best
+        on the fit set.
+    errors
+        ``holdout``: beside the other folds of the fit set, the classifier's training outputs are references, where they
+        are given; ``crossfit``: the other folds alone, so there must be none.
+    seed
+        Seed of all that is drawn, such as folds; the same seed gives the same oracle.
+    loss_parameters
+        Parameters of losses that were added to ``LOSSES``.
+
+    Raises
+    ------
+    SteepslopeError
+        If a loss or setting is unknown or out of range.
+
+    Examples
+    --------
+    >>> draw = np.random.default_rng(0)
+    >>> labels = draw.integers(3, size=600)
+    >>> outputs = ClassifierOutputs(draw.normal(size=(600, 3)) + 2 * np.eye(3)[labels], labels)
+    >>> oracle = FusedOracle(budget="free", alpha_neg=5.0)
+    >>> oracle
+    FusedOracle(alpha_neg=5.0, budget='free')
+    >>> bool(oracle.fit(outputs).trusts(outputs).mean() < outputs.is_correct.mean())
+    True
     """
 
+    options = FusedSettings
+    settings: FusedSettings
+    fitted_: FusedFit | None
     explains = True
 
-    def __init__(self, loss: str = "steep_slope", **settings: Any) -> None:
-        given = FusedSettings.of(loss=loss, **settings)
-        self.loss_settings = loss_of(given)
-        self.settings = replace(given, parameters=self.loss_settings.parameters)
-        self.fitted_: FusedFit | None = None
+    def __init__(
+        self,
+        loss: str = "steep_slope",
+        *,
+        alpha_pos: float = 1.0,
+        alpha_neg: float = 3.0,
+        gamma: float = 2.0,
+        beta: float = 0.999,
+        budget: Budget = "auto",
+        errors: Literal["holdout", "crossfit"] = "holdout",
+        seed: int = 0,
+        **loss_parameters: float,
+    ) -> None:
+        self._configure(locals())
 
     def fit(self, outputs: ClassifierOutputs, reference: ClassifierOutputs | None = None) -> Self:
         """Fit on the outputs in which errors are seen; ``reference`` are the classifier's training outputs.
@@ -66,11 +117,11 @@ class FusedOracle(BaseOracle):
             If no prediction is wrong, or none correct, a row is in both fit set and reference, or the budget names what
             the outputs do not hold.
         """
-        check_errors(outputs)
+        require_errors(outputs)
         if self.settings.errors == "crossfit" and reference is not None:
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
-        self.fitted_, held_out = fit_fused(outputs, reference, self.settings)
-        self.record_ = FitRecord.of(outputs, held_out - self._offset)
+        self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed)
+        self.record_ = FitRecord.from_outputs(outputs, held_out - self._offset)
         warn_of_few(outputs)
         return self
 
@@ -87,16 +138,15 @@ class FusedOracle(BaseOracle):
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """The arrays that outputs must hold to be judged: those of all opinions in its pools, and of the hand-over."""
-        if self.fitted_ is None:
-            raise not_fitted()
-        needed = [array for name in self.fitted_.inputs for array in EVIDENCE[name].arrays]
-        handover = () if self.fitted_.handover is None else self.fitted_.handover.arrays
+        """The arrays that outputs must hold: those of all opinions in its pools, and of the hand-over."""
+        fitted: FusedFit = self._fitted()
+        needed = [array for name in fitted.inputs for array in EVIDENCE[name].arrays]
+        handover = () if fitted.handover is None else fitted.handover.arrays
         return tuple(dict.fromkeys(["logits", *needed, *handover]))
 
     @property
     def usual_handover(self) -> float | None:
-        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never or not known."""
+        """The mean of :meth:`handed_over` on the fit set, in [0, 1]; None where that is never."""
         return None if self.fitted_ is None else self.fitted_.usual_handover
 
     def handed_over(self, outputs: ClassifierOutputs) -> Floats | None:
@@ -119,7 +169,6 @@ class FusedOracle(BaseOracle):
         Examples
         --------
         >>> import warnings
-        >>> import numpy as np
         >>> draw = np.random.default_rng(0)
         >>> labels = draw.integers(3, size=600)
         >>> logits, auxiliary = (draw.normal(size=(600, 3)) + k * np.eye(3)[labels] for k in (2, 3))
@@ -130,12 +179,8 @@ class FusedOracle(BaseOracle):
         >>> bool(np.allclose(again, oracle.trust_logit(outputs), atol=1e-2))
         True
         """
-        fitted = self._checked(outputs)
-        if fitted.handover is None:
-            return outputs
-        if fitted.moments is None:
-            raise SteepslopeError("the oracle lacks the fit set's mean and deviation: fit it again", "standardise")
-        return fitted.moments.restored_on(outputs)
+        moments = self._checked(outputs).moments
+        return outputs if moments is None else moments.restored_on(outputs)
 
     def explain(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence adds to the trust logit: name -> (n,); together they are the logit.
@@ -164,24 +209,90 @@ class FusedOracle(BaseOracle):
         return math.log(self.cut / (1 - self.cut))
 
     def _checked(self, outputs: ClassifierOutputs) -> FusedFit:
-        if self.fitted_ is None:
-            raise not_fitted()
-        self._require_fitted_for(outputs, self.fitted_.num_classes)
-        return self.fitted_
+        fitted: FusedFit = self._fitted()
+        self._require_fitted_for(outputs, fitted.num_classes)
+        return fitted
 
     def save(self, folder: str | Path) -> None:
         """Write weights and what evidence learnt as safetensors, settings as JSON; replace an earlier oracle."""
-        if self.fitted_ is None:
-            raise not_fitted()
-        write_fit(Path(folder), self.fitted_, self.settings.as_json(), self.record_)
+        fitted: FusedFit = self._fitted()
+        pools = {"pool": fitted.pool} if fitted.fallback is None else {"pool": fitted.pool, "fallback": fitted.fallback}
+        card = {
+            "budget": fitted.budget, "slope": fitted.slope, "offset": fitted.offset, "num_classes": fitted.num_classes,
+            **{name: {"inputs": pool.inputs, "widths": pool.widths} for name, pool in pools.items()},
+            "gains": {name: asdict(gain) for name, gain in fitted.gains.items()}, "left_out": fitted.left_out,
+            "usual_handover": fitted.usual_handover, "copies": fitted.copies,
+        }  # fmt: skip
+        arrays = flattened({name: vars(pool.pool) for name, pool in pools.items()})
+        weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        states = dict(fitted.states)
+        if fitted.handover is not None and fitted.moments is not None:
+            states |= {HANDOVER: vars(fitted.handover), MOMENTS: vars(fitted.moments)}
+        about = {"kind": FUSED, "version": VERSION, "settings": self.settings.as_json(), "fitted": card}
+        self._write(folder, about, weights, states)
 
     @classmethod
     def from_card(cls, folder: Path, card: dict[str, Any], _: Collection[str] = ()) -> Self:
         """Return the oracle that :meth:`save` wrote, from its card and the files beside it."""
-        fitted = read_fit(folder, card)
+        path = folder / CARD
+        if card.get("version") != VERSION:
+            raise SteepslopeError("a fused oracle of another version, whose rules are others: fit it again", path)
+        fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)
         try:
-            oracle = cls(**json_field(card, "settings", dict, folder / CARD))
+            oracle = cls(**json_field(card, "settings", dict, path))
         except (ValueError, TypeError) as error:
-            raise SteepslopeError(str(error), folder / CARD) from error
-        oracle.fitted_, oracle.record_ = fitted, FitRecord.read(folder, card, folder / CARD)
+            raise SteepslopeError(str(error), path) from error
+        oracle.fitted_, oracle.record_ = fitted, FitRecord.read(folder, card, path)
         return oracle
+
+
+def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
+    slope, offset = (float(json_field(card, name, (int, float), path)) for name in ("slope", "offset"))
+    if not (math.isfinite(offset) and 0 < slope < math.inf):
+        raise SteepslopeError(f"expected a finite offset and slope > 0, found {offset} and {slope}", path)
+    budget, num_classes = json_field(card, "budget", str, path), positive(card, "num_classes", path)
+    require_known(f"budget in {path}:", budget, LEVELS)
+    weights = grouped(load_arrays(folder / WEIGHTS))
+    pool = _read_pool(json_field(card, "pool", dict, path), weights.get("pool", {}), path)
+    fallback = handover = moments = usual = None
+    if "fallback" in card:
+        fallback = _read_pool(json_field(card, "fallback", dict, path), weights.get("fallback", {}), path)
+        usual = float(json_field(card, "usual_handover", (int, float), path))
+        if not 0 <= usual <= 1:
+            raise SteepslopeError(f"expected usual_handover from 0 to 1, found {usual}", path)
+        arrays = grouped(load_arrays(folder / STATES))
+        with located(folder / STATES):
+            handover = Handover.from_arrays(arrays.get(HANDOVER, {}))
+            moments = Moments.from_arrays(arrays.get(MOMENTS, {}))
+    gains = json_field(card, "gains", dict, path)
+    return FusedFit(
+        budget=budget,
+        pool=pool,
+        fallback=fallback,
+        handover=handover,
+        states=load_states(folder / STATES, inputs_of(pool, fallback), num_classes),
+        slope=slope,
+        offset=offset,
+        num_classes=num_classes,
+        gains={name: Gain.from_json(json_field(gains, name, dict, path), path) for name in gains},
+        left_out=json_field(card, "left_out", dict, path),
+        usual_handover=usual,
+        moments=moments,
+        copies=json_field(card, "copies", dict, path),
+    )
+
+
+def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
+    inputs, widths = (tuple(json_field(card, name, list, path)) for name in ("inputs", "widths"))
+    for name in inputs:
+        require_known(f"input in {path}:", str(name), [name for name, kind in EVIDENCE.items() if kind.opinions])
+    counted = all(isinstance(width, int) and width >= 1 for width in widths) and len(widths) == len(inputs)
+    if len(set(inputs)) < len(inputs) or not counted or not inputs or inputs[0] != OWN:
+        raise SteepslopeError(f"expected {OWN} and other inputs with their widths, found {inputs} and {widths}", path)
+    count = sum(widths)
+    if not arrays_fit(weights, {"weights": (count,), "others": (1,)}, "float64"):
+        found = ", ".join(f"{name} {array.shape}" for name, array in weights.items()) or "nothing"
+        raise SteepslopeError(f"expected {count} weights and others (1,), found {found}", path.with_name(WEIGHTS))
+    if (weights["weights"] < 0).any():  # they are finite, or would not have been read
+        raise SteepslopeError("expected weights >= 0, found others", path.with_name(WEIGHTS))
+    return Pool(inputs, widths, OpinionPool(**weights))

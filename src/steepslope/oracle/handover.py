@@ -1,15 +1,13 @@
-"""Auxiliary features moved back to the mean and deviation of the fit set, where all that is judged is shifted alike.
-
-A camera that is darker changes each feature of all images by about the same offset and factor, which the mean and
-deviation of a batch undo: the adaptation of batch statistics of Schneider et al. (2020) and Nado et al. (2020), at the
-features. A batch in which some classes are lacking has another mean for that reason alone, which does harm.
-
-When an auxiliary backbone is less to be trusted: its features of an image lie far from all that it was fitted on.
+"""Where an auxiliary backbone is less to be trusted: its features of an image lie far from all that it was fitted on.
 
 Then opinions that need no second backbone take over most of the log-odds. Far is what lies beyond the usual by any of:
 how much the features look like those of augmented copies, by a linear classifier; the distance to the tenth neighbour
 and the length in whitened principal components; the length that these leave unexplained; the mean activation; and
 estimates of the image's noise.
+
+Where all rows are shifted alike, as by a darker camera, each feature changes by about the same offset and factor. The
+mean and deviation of a batch undo that: the adaptation of batch statistics of Schneider et al. (2020) and Nado et al.
+(2020), at the features. A batch that lacks some classes has another mean for that reason alone, which does harm.
 """
 
 from __future__ import annotations
@@ -28,67 +26,8 @@ from steepslope.numerics.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
 
 Floats = NDArray[np.float64]
-LEAST_ROWS = 64
-AUXILIARY = "auxiliary"
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """``mean`` and ``deviation`` of each of a fit set's auxiliary features, (e,) each."""
-
-    mean: Floats
-    deviation: Floats
-
-    @classmethod
-    def of(cls, outputs: ClassifierOutputs) -> Moments:
-        """Return those of some outputs, (n, e); read in blocks."""
-        columns = outputs.require(AUXILIARY)
-        parts = list(blocks(len(columns)))
-        mean = sum(_block(columns, rows).sum(axis=0) for rows in parts) / len(columns)
-        squares = sum(np.square(_block(columns, rows) - mean).sum(axis=0) for rows in parts)
-        return cls(np.asarray(mean), np.sqrt(np.asarray(squares) / len(columns)))
-
-    def restored_on(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
-        """Return outputs whose auxiliary features have this mean and deviation; a constant one becomes the mean.
-
-        Raises
-        ------
-        SteepslopeError
-            If there are fewer than 64 rows, or another number of features.
-        """
-        if len(outputs) < LEAST_ROWS:
-            found = f"expected {LEAST_ROWS} rows or more, with the fit set's mix of classes, found {len(outputs)}"
-            raise SteepslopeError(found, "standardise")
-        columns = outputs.require(AUXILIARY)
-        if columns.shape[1] != len(self.mean):
-            raise SteepslopeError(f"expected {len(self.mean)} columns, found {columns.shape[1]}", AUXILIARY)
-        own = Moments.of(outputs)
-        factor = self.deviation / scale_of(own.mean, own.deviation, columns.dtype)
-        changed = np.empty(columns.shape, dtype=np.result_type(columns, np.float32))
-        for rows in blocks(len(columns)):
-            changed[rows] = (_block(columns, rows) - own.mean) * factor + self.mean
-        return outputs.changed(auxiliary=changed)
-
-    @property
-    def state(self) -> State:
-        """The arrays to be stored."""
-        return dict(vars(self))
-
-    @classmethod
-    def stored(cls, arrays: State) -> Moments:
-        """Return the moments of stored arrays; raise for some that are none."""
-        fits = arrays_fit(arrays, {"mean": (None,), "deviation": (None,)}, "float64")
-        if not fits or not all(np.isfinite(array).all() for array in arrays.values()):
-            raise SteepslopeError(f"expected finite mean and deviation, found {', '.join(arrays) or 'nothing'}")
-        if arrays["mean"].shape != arrays["deviation"].shape or (arrays["deviation"] < 0).any():
-            raise SteepslopeError("expected as many means as deviations, none negative, found others")
-        return cls(**arrays)
-
-
-def _block(columns: NDArray[np.floating], rows: slice) -> Floats:
-    return np.asarray(read_rows(columns, rows), dtype=np.float64)
-
-
+AUXILIARY, NOISE = "auxiliary", "noise"
+LEAST_ROWS = 64  # to be standardised
 COMPONENTS = 50
 COMPONENT_ROWS = 20_000  # from which the components are taken
 POINTS = 5_000
@@ -99,25 +38,26 @@ SHARE = 0.75  # of the log-odds that is handed over at most
 TINY = 1e-12
 PENALTY = 1e-3
 ROUNDING = 1e-4  # of the squared length: less than that in what components leave unexplained is rounding
-AUXILIARY, NOISE = "auxiliary", "noise"
 
 
 @dataclass(frozen=True, eq=False)
 class Handover:
     """``basis`` (e, c) and ``centre`` (e,) of whitened components, ``points`` (m, c) there, ``limits`` (2, s).
 
-    The centre is float64, for features far from 0; earlier versions kept it in float32. ``direction`` (e,) is the one
-    in which augmented copies differ most from what they are copies of.
+    The centre is float64, for features far from 0. ``direction`` (e,) is the one in which augmented copies differ most
+    from what they are copies of.
     """
 
     basis: NDArray[np.float32]
-    centre: NDArray[np.floating[Any]]
+    centre: Floats
     points: NDArray[np.float32]
     direction: NDArray[np.float32]
     limits: Floats
 
     @classmethod
-    def of(cls, outputs: ClassifierOutputs, known: ClassifierOutputs, copies: ClassifierOutputs | None) -> Handover:
+    def from_outputs(
+        cls, outputs: ClassifierOutputs, known: ClassifierOutputs, copies: ClassifierOutputs | None
+    ) -> Handover:
         """Learn what is usual from ``known`` rows and their copies, and between which limits the fit set lies."""
         rows = np.asarray(references(known, COMPONENT_ROWS).require(AUXILIARY), dtype=np.float64)
         centre, directions, variances = principal_components(rows, COMPONENTS)
@@ -179,7 +119,7 @@ class Handover:
         return dict(vars(self))
 
     @classmethod
-    def restored(cls, arrays: State) -> Handover:
+    def from_arrays(cls, arrays: State) -> Handover:
         """Return the hand-over of stored arrays; raise for some that are none."""
         shapes = {name: array.shape for name, array in arrays.items()}
         try:
@@ -196,6 +136,11 @@ class Handover:
         return found
 
 
+def mixed(odds: Floats, fallback: Floats, weight: Floats) -> Floats:
+    """Hand some of the log-odds over, by weights in [0, 1], (n,) each."""
+    return odds + SHARE * weight * (fallback - odds)
+
+
 def _direction(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
     """Return the direction (e,) from rows to augmented copies; none, where there are no copies."""
     if copies is None or AUXILIARY not in copies.arrays:
@@ -205,3 +150,60 @@ def _direction(rows: Floats, copies: ClassifierOutputs | None) -> Floats:
     is_copy = np.repeat([0, 1], [len(rows), len(changed)])
     weights, _ = fit_standardised_softmax(both, is_copy, 2, PENALTY)
     return np.asarray(weights[:, 1] - weights[:, 0], dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """``mean`` and ``deviation`` of each of a fit set's auxiliary features, (e,) each."""
+
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def from_outputs(cls, outputs: ClassifierOutputs) -> Moments:
+        """Return those of some outputs, (n, e); read in blocks."""
+        columns = outputs.require(AUXILIARY)
+        parts = list(blocks(len(columns)))
+        mean = sum(_block(columns, rows).sum(axis=0) for rows in parts) / len(columns)
+        squares = sum(np.square(_block(columns, rows) - mean).sum(axis=0) for rows in parts)
+        return cls(np.asarray(mean), np.sqrt(np.asarray(squares) / len(columns)))
+
+    def restored_on(self, outputs: ClassifierOutputs) -> ClassifierOutputs:
+        """Return outputs whose auxiliary features have this mean and deviation; a constant one becomes the mean.
+
+        Raises
+        ------
+        SteepslopeError
+            If there are fewer than 64 rows, or another number of features.
+        """
+        if len(outputs) < LEAST_ROWS:
+            found = f"expected {LEAST_ROWS} rows or more, with the fit set's mix of classes, found {len(outputs)}"
+            raise SteepslopeError(found, "standardise")
+        columns = outputs.require(AUXILIARY)
+        if columns.shape[1] != len(self.mean):
+            raise SteepslopeError(f"expected {len(self.mean)} columns, found {columns.shape[1]}", AUXILIARY)
+        own = Moments.from_outputs(outputs)
+        factor = self.deviation / scale_of(own.mean, own.deviation, columns.dtype)
+        changed = np.empty(columns.shape, dtype=np.result_type(columns, np.float32))
+        for rows in blocks(len(columns)):
+            changed[rows] = (_block(columns, rows) - own.mean) * factor + self.mean
+        return outputs.changed(auxiliary=changed)
+
+    @property
+    def state(self) -> State:
+        """The arrays to be stored."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: State) -> Moments:
+        """Return the moments of stored arrays; raise for some that are none."""
+        fits = arrays_fit(arrays, {"mean": (None,), "deviation": (None,)}, "float64")
+        if not fits or not all(np.isfinite(array).all() for array in arrays.values()):
+            raise SteepslopeError(f"expected finite mean and deviation, found {', '.join(arrays) or 'nothing'}")
+        if arrays["mean"].shape != arrays["deviation"].shape or (arrays["deviation"] < 0).any():
+            raise SteepslopeError("expected as many means as deviations, none negative, found others")
+        return cls(**arrays)
+
+
+def _block(columns: NDArray[np.floating], rows: slice) -> Floats:
+    return np.asarray(read_rows(columns, rows), dtype=np.float64)

@@ -20,6 +20,7 @@ from steepslope.heads import Head
 from steepslope.numerics.blocks import blocks
 from steepslope.numerics.linear import scale_of
 from steepslope.numerics.small_net import warm_cosine
+from steepslope.oracle.settings import ColumnSettings
 
 TARGET_STEPS = 3_000
 PIECE_ROWS = 1_024  # read from a file at once
@@ -104,45 +105,31 @@ class Rows:
         return columns, torch.from_numpy(np.concatenate([self.target[rows] for rows in chosen]))
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """AdamW with a one-cycle cosine; without ``epochs``, as many as make about 3,000 steps, at least one."""
+def fit_net(rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings) -> OracleNet:
+    """Build a net from the seed, standardise it on the rows and minimise the mean loss.
 
-    epochs: int | None
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    seed: int
-
-    def epochs_for(self, n: int) -> int:
-        """Return the number of passes over n rows."""
-        return self.epochs or max(1, round(TARGET_STEPS / math.ceil(n / self.batch_size)))
-
-
-def fit_net(
-    build: Callable[[], OracleNet], rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], schedule: Schedule
-) -> OracleNet:
-    """Build a net from the seed, standardise it on the rows and minimise the mean loss."""
-    with seeded(schedule.seed), single_thread():
-        net = build()
+    The optimizer is AdamW with a one-cycle cosine; without ``epochs``, there are as many as make about 3,000 steps.
+    """
+    with seeded(settings.seed), single_thread():
+        net = OracleNet(rows.read(slice(0, 1)).shape[1], settings.hidden, settings.head)
         net.standardise(rows)
-        _minimise(net, rows, loss, schedule)
+        _minimise(net, rows, loss, settings)
     if not all(bool(weight.isfinite().all()) for weight in net.parameters()):
         raise SteepslopeError("the loss became NaN: a lower learning rate or smaller alphas may help")
     return net.eval()
 
 
-def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], schedule: Schedule) -> None:
-    epochs = schedule.epochs_for(rows.n)
+def _minimise(net: OracleNet, rows: Rows, loss: Callable[[Tensor, Tensor], Tensor], settings: ColumnSettings) -> None:
+    epochs = settings.epochs or max(1, round(TARGET_STEPS / math.ceil(rows.n / settings.batch_size)))
     sizes = [block.stop - block.start for block in blocks(rows.n, BLOCK_ROWS)]
-    steps = epochs * sum(math.ceil(size / schedule.batch_size) for size in sizes)
+    steps = epochs * sum(math.ceil(size / settings.batch_size) for size in sizes)
     optimizer = torch.optim.AdamW(
-        net.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+        net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine((step + 1) / steps))
     with bar() as progress:
         task = progress.add_task("fitting", total=steps)
-        for columns, target in _batches(net, rows, schedule.batch_size, epochs):
+        for columns, target in _batches(net, rows, settings.batch_size, epochs):
             optimizer.zero_grad()
             mean_loss = loss(net.trust_logit(columns), target).mean()
             mean_loss.backward()  # type: ignore[no-untyped-call]

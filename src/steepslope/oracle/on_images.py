@@ -19,24 +19,14 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import Transform, decoded_batches
 from steepslope.errors import SteepslopeError, require_known
-from steepslope.files.folders import field, positive, write_json
+from steepslope.files.folders import field, positive
 from steepslope.files.seeding import seeded
-from steepslope.files.weights import load_weights, save_weights
+from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, parameters_of
-from steepslope.oracle.base import BaseOracle
-from steepslope.oracle.fit_record import FitRecord
+from steepslope.oracle.base import BaseOracle, FitRecord
 from steepslope.oracle.net import OracleNet
-from steepslope.oracle.storage import (
-    CARD,
-    IMAGES,
-    ORACLE,
-    WEIGHTS,
-    kind_of_card,
-    oracle_folder,
-    read_card,
-    require_allowed,
-)
+from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, oracle_folder, read_card, require_allowed
 from steepslope.outputs import ClassifierOutputs
 
 BATCH = 64
@@ -142,28 +132,21 @@ class ImageOracle(BaseOracle):
 
     def save(self, folder: str | Path, training: dict[str, Any] | None = None) -> None:
         """Write weights as safetensors, and as JSON a card with what decided its training; replace an earlier one."""
-        with ORACLE.staged(folder) as staging:
-            save_weights(self.net.state_dict(), staging / WEIGHTS)
-            record = {} if self.record_ is None else self.record_.write(staging)
-            write_json(staging / CARD, {**self.card(), "training": training or {}, **record})
+        self._write(folder, {**self.card(), "training": training or {}}, self.net.state_dict())
 
     def card(self) -> dict[str, Any]:
         """Return what the JSON file holds."""
         return {
-            "kind": IMAGES,
-            "backbone": self.backbone,
-            "transform": asdict(self.transform),
-            "size": list(self.net.size),
-            "num_classes": self.num_classes,
-            "recipe": dict(self.recipe),
-        }
+            "kind": IMAGES, "backbone": self.backbone, "transform": asdict(self.transform),
+            "size": list(self.net.size), "num_classes": self.num_classes, "recipe": dict(self.recipe),
+        }  # fmt: skip
 
     @classmethod
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
         """Read what :meth:`save` wrote; see :meth:`steepslope.oracle.Oracle.load`."""
         own = oracle_folder(folder)
         card = read_card(own)
-        if kind_of_card(card) != IMAGES:
+        if kind_of_card(card, own) != IMAGES:
             raise SteepslopeError("expected an oracle on images, found one on outputs", own / CARD)
         return cls.from_card(own, card, backbones)
 

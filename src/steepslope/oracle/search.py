@@ -74,7 +74,7 @@ class Trial:
         return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def of_json(cls, content: Any, place: Path) -> Trial:
+    def from_json(cls, content: Any, place: Path) -> Trial:
         """Return the trial that :meth:`as_json` gave; an error names the place and the field."""
         if not isinstance(content, Mapping):
             raise SteepslopeError(f"expected a trial as a JSON object, found {content!r}", place)
@@ -110,12 +110,12 @@ class Search:
         return chosen | {name: [trial.as_json() for trial in trials] for name, trials in steps.items()}
 
     @classmethod
-    def of_json(cls, content: Mapping[str, Any], place: Path) -> Search:
+    def from_json(cls, content: Mapping[str, Any], place: Path) -> Search:
         """Return the search that :meth:`as_json` gave; an error names the place, such as a file, and the field."""
         criterion = field(content, "criterion", str, place)
         require_known(f"criterion in {place}:", criterion, CRITERIA)
         steps = [field(content, name, list, place) for name in ("alpha_neg_trials", "alpha_pos_trials")]
-        return cls(criterion, *(tuple(Trial.of_json(trial, place) for trial in trials) for trials in steps))
+        return cls(criterion, *(tuple(Trial.from_json(trial, place) for trial in trials) for trials in steps))
 
 
 def search(

@@ -1,21 +1,22 @@
 """What can be chosen about an oracle; free of torch, so that the command line can read it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self, get_args
 
-from steepslope.checks import SEED, Check, choice, each, number, optional, require_all, whole
+from steepslope.checks import SEED, Check, choice, each, listed, number, optional, require_all, whole
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.folds import ERRORS, Errors
 
 AUTO = "auto"
 Budget = Literal["auto", "free", "auxiliary", "all"]
-CHECKS: dict[str, Check] = {"errors": choice(*ERRORS), "seed": SEED}
 FUSED_CHECKS: dict[str, Check] = {
-    "errors": choice("holdout", "crossfit"),
-    "seed": SEED,
-    "budget": choice(AUTO, "free", "auxiliary", "all"),
-}
+    "errors": choice("holdout", "crossfit"), "seed": SEED, "budget": choice(*get_args(Budget)),
+}  # fmt: skip
+COLUMN_CHECKS: dict[str, Check] = {
+    "errors": choice(*ERRORS), "seed": SEED, "hidden": each(whole(1)), "epochs": optional(whole(1)),
+    "batch_size": whole(1), "learning_rate": number(1e-12), "weight_decay": number(0),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,26 +35,20 @@ class LossOptions:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, **flat: Any) -> Self:
+    def from_flat(cls, **flat: Any) -> Self:
         """Return the options of flat settings: what is no field is a parameter of the loss; lists become tuples."""
-        return cls(**cls._nested(flat))
+        others = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
+        own: dict[str, Any] = {one.name: others.pop(one.name) for one in fields(cls) if one.name in others}
+        return cls(**{**own, "parameters": {**own.get("parameters", {}), **others}})
 
     def changed(self, flat: Mapping[str, Any]) -> Self:
         """Return the same with some flat settings changed; parameters of the loss that are not among them stay."""
-        changes = self._nested(flat)
-        return replace(self, **changes | {"parameters": {**self.parameters, **changes["parameters"]}})
-
-    @classmethod
-    def _nested(cls, flat: Mapping[str, Any]) -> dict[str, Any]:
-        names = {one.name for one in fields(cls)} & flat.keys()
-        own = {name: tuple(flat[name]) if isinstance(flat[name], list) else flat[name] for name in names}
-        others = {name: value for name, value in flat.items() if name not in names}
-        return own | {"parameters": {**flat.get("parameters", {}), **others}}
+        return self.from_flat(**{**self.as_json(), **flat})
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings flat, as :meth:`of` takes them and JSON holds them."""
-        parts = asdict(self)
-        flat = {"loss": parts.pop("loss"), **parts.pop("parameters"), **parts}
+        """Return the settings flat, as :meth:`from_flat` takes them and JSON holds them."""
+        nested = asdict(self)
+        flat = {"loss": nested.pop("loss"), **nested.pop("parameters"), **nested}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in flat.items()}
 
 
@@ -121,21 +116,18 @@ class ColumnSettings:
     weight_decay: float = 0.1
 
     def __post_init__(self) -> None:
-        require_all(self, {**CHECKS, **COLUMN_CHECKS})
+        for name, kind in (("inputs", str), ("hidden", int)):
+            try:
+                object.__setattr__(self, name, listed(getattr(self, name), kind))
+            except ValueError:
+                raise SteepslopeError(f"expected whole numbers, found {getattr(self, name)!r}", name) from None
+        require_all(self, COLUMN_CHECKS)
         if not self.inputs or len(set(self.inputs)) < len(self.inputs):
-            found = ", ".join(self.inputs) or "none"
-            raise SteepslopeError(f"expected at least one, each once, found {found}", "inputs")
+            raise SteepslopeError(
+                f"expected at least one, each once, found {', '.join(self.inputs) or 'none'}", "inputs"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OracleSettings(ColumnSettings, LossOptions):
     """How an oracle on columns is built and fitted, and by which loss."""
-
-
-COLUMN_CHECKS: dict[str, Check] = {
-    "hidden": each(whole(1)),
-    "epochs": optional(whole(1)),
-    "batch_size": whole(1),
-    "learning_rate": number(1e-12),
-    "weight_decay": number(0),
-}

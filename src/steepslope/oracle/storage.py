@@ -10,7 +10,7 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import Artifact
-from steepslope.files.folders import read_json
+from steepslope.files.folders import field, read_json
 from steepslope.files.hub import as_folder, is_hub
 
 CARD = "oracle.json"
@@ -41,14 +41,14 @@ def read_card(folder: str | Path, expected: str = "a fitted oracle") -> dict[str
     return read_json(oracle_folder(folder) / CARD, expected)
 
 
-def kind_of_card(card: dict[str, Any]) -> str:
-    """Return the kind of oracle that a card is of; oracles on columns had no kind at first."""
-    return str(card.get("kind", COLUMNS))
+def kind_of_card(card: dict[str, Any], folder: str | Path) -> str:
+    """Return the kind of oracle that the card in a folder is of."""
+    return str(field(card, "kind", str, Path(folder) / CARD))
 
 
 def is_image_oracle(folder: str | Path) -> bool:
     """Return whether the oracle in a folder is one on images."""
-    return kind_of_card(read_card(folder)) == IMAGES
+    return kind_of_card(read_card(folder), folder) == IMAGES
 
 
 def require_allowed(folder: str | Path, backbones: Collection[str]) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.gate.binomial import interval
+from steepslope.gate.certificate import interval
+from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import class_names
-from steepslope.gate.judge import Judge
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.paper.methods import Wanted, confidences, row_of
@@ -40,15 +40,15 @@ class Judged:
     ``handed_over`` (n,) is how far each row was handed over, None where its oracle never does.
     """
 
-    judge: Judge
+    judge: ConfidenceSource
     confidence: NDArray[np.float64]
     is_correct: NDArray[np.bool_]
     predicted: NDArray[np.str_]
     handed_over: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, judge: Judge, outputs: ClassifierOutputs) -> Judged:
-        """Judge all rows of some outputs."""
+    def of(cls, judge: ConfidenceSource, outputs: ClassifierOutputs) -> Judged:
+        """ConfidenceSource all rows of some outputs."""
         weights = None if judge.oracle is None else judge.oracle.handed_over(outputs)
         predicted = class_names(outputs.predictions, outputs.classes)
         return cls(judge, judge.confidence(outputs), outputs.is_correct, predicted, weights)
@@ -69,7 +69,7 @@ class Judged:
         found = Gate.calibrate(
             self.confidence, self.is_correct, max_risk, DELTA, thresholds, groups=groups, of_log_odds=of_log_odds
         )
-        return replace(found, judge=self.judge)
+        return replace(found, source=self.judge)
 
     def summary(self, gate: Gate) -> Summary:
         """Return what a run of predictions knows of these rows: nothing of labels."""
@@ -97,16 +97,16 @@ def kept(judged: Judged, max_risk: float, by: str = ALL) -> Row:
 
 def _of_all(known: Judged, new: Judged, max_risk: float) -> Row:
     gate = known.gate(max_risk)
-    return {"certified": gate.coverage, "promised": float(gate.own[0].is_given), **_accepted(new, gate.accepts)}
+    return {"certified": gate.coverage, "promised": float(gate.promises[0].is_given), **_accepted(new, gate.accepts)}
 
 
 def _of_classes(known: Judged, new: Judged, max_risk: float) -> Row:
     """Return the same of a gate with a threshold for each predicted class, and the class with most errors."""
     gate = known.gate(max_risk, by_class=True)
     accepted = gate.accepts(new.confidence, new.predicted)
-    parts = [accepted & (new.predicted == one.group) for one in gate.own if one.is_given]
+    parts = [accepted & (new.predicted == one.group) for one in gate.promises if one.is_given]
     risks = [float((~new.is_correct[part]).mean()) for part in parts if part.any()]
-    promised = float(sum(one.is_given for one in gate.own))
+    promised = float(sum(one.is_given for one in gate.promises))
     worst = {"worst_class": max(risks, default=None), "classes_above": float(sum(risk > max_risk for risk in risks))}
     return {"certified": gate.coverage, "promised": promised, **worst, **_accepted(new, lambda _: accepted)}
 
@@ -170,16 +170,16 @@ is a promise where the lower 95 % bound of the risk of what is accepted is above
 not. Of how many a warning is given, without labels."""
 
 
-def judge_of(work: Workspace, wanted: Wanted, score: str) -> Judge:
+def judge_of(work: Workspace, wanted: Wanted, score: str) -> ConfidenceSource:
     """Return a line's judge: a fused oracle, or a score, whose thresholds come from held-out rows."""
     case = wanted.case
     held_out, train = (work.own_outputs(case.classifier, case.seed, name) for name in (HOLDOUT, TRAIN))
     if wanted.method["kind"] == "fused":
         folder = fused_step(work, case.classifier, wanted.method["budget"], case.seed).folder
-        return Judge.of(Oracle.load(folder), held_out.num_classes)
+        return ConfidenceSource.from_model(Oracle.load(folder), held_out.num_classes)
     test = work.own_outputs(case.classifier, case.seed, TEST)
     model = SCORES[score]().fit(fit_set_of(score, test, Resources(held_out, train)))
-    return Judge.of(model, held_out.num_classes, held_out)
+    return ConfidenceSource.from_model(model, held_out.num_classes, held_out)
 
 
 def judged(work: Workspace, wanted: Wanted, folder: Path) -> Judged:

@@ -13,6 +13,7 @@ from steepslope.finetuning.request import FinetuneRequest
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import loss_of
 from steepslope.oracle.search import Search, search
+from steepslope.oracle.settings import Budget
 from steepslope.oracle.storage import CARD
 from steepslope.paper.output_steps import net_steps, output_steps, rows_step
 from steepslope.paper.preset import Pair
@@ -38,7 +39,9 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
     """Return the step that trains an oracle on images by a pair's settings, with changes; all stages are one."""
     folder = work.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
-        loss_of(FinetuneRequest.of(**settings_of(work, pair, changes), oracle=pair.oracle, outputs=pair.classifier))
+        loss_of(
+            FinetuneRequest.from_flat(**settings_of(work, pair, changes), oracle=pair.oracle, outputs=pair.classifier)
+        )
     stages = pair.training.get("stages", ())
     if pair.is_live and (pair.fit_rows or work.preset.nets[pair.classifier].probe):
         raise SteepslopeError("expected neither fit_rows nor a probe where the classifier is run live", pair.title)
@@ -62,7 +65,7 @@ def costs_of(work: Workspace, pair: Pair, changes: Settings) -> tuple[Cost, ...]
     A live classifier is run as often as the images are augmented.
     """
     given = {"classifier": ""} if pair.is_live else {"outputs": "", "valid": ""}
-    recipes = FinetuneRequest.of(oracle="", **given, **settings_of(work, pair, changes)).recipes.values()
+    recipes = FinetuneRequest.from_flat(oracle="", **given, **settings_of(work, pair, changes)).recipes.values()
     times = sum(1 if one.features_stay else one.epochs for one in recipes)
     trained = sum(one.epochs for one in recipes if one.trainable == "all")
     oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)
@@ -79,7 +82,7 @@ def train_oracle(work: Workspace, pair: Pair, changes: Settings, seed: int, out:
         given["outputs"] = str(rows_step(work, pair.classifier, pair.fit_rows, seed).folder)
     if pair.selects and not pair.is_live:
         given["valid"] = str(work.extracted(pair.classifier, seed, HOLDOUT))
-    train_stages(FinetuneRequest.of(**given), out, work.notice)
+    train_stages(FinetuneRequest.from_flat(**given), out, work.notice)
 
 
 def features_step(work: Workspace, classifier: str, name: str, settings: Settings, split: str, seed: int) -> Step:
@@ -98,7 +101,7 @@ def fit_on_features(work: Workspace, name: str, settings: Settings, split: str, 
     Oracle(**dict(settings), seed=seed).fit(work.own_outputs(name, seed, split)).save(out)
 
 
-def fused_step(work: Workspace, classifier: str, budget: str, seed: int) -> Step:
+def fused_step(work: Workspace, classifier: str, budget: Budget, seed: int) -> Step:
     """Return the step that fits the fused oracle of a budget on held-out rows."""
     ends = ("", COPIES) if work.preset.copies else ("",)
     splits = [f"{name}{end}" for name in (HOLDOUT, TRAIN) for end in ends]
@@ -109,7 +112,7 @@ def fused_step(work: Workspace, classifier: str, budget: str, seed: int) -> Step
     return Step(work.folder("fused", classifier, seed) / budget, CARD, about, run, tuple(needs))
 
 
-def fit_fused(work: Workspace, name: str, budget: str, seed: int) -> None:
+def fit_fused(work: Workspace, name: str, budget: Budget, seed: int) -> None:
     """Fit the fused oracle of a budget."""
     held_out, known = (work.to_fit(name, seed, split, budget) for split in (HOLDOUT, TRAIN))
     Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(work.folder("fused", name, seed) / budget)

@@ -228,7 +228,7 @@ def losses(found: Findings) -> Shown:
 def sweep(found: Findings) -> Shown:
     """Show loss, TPR and TNR on held-out rows against α⁻, then against α⁺ at the α⁻ that the first seed chose."""
     files = [step.folder / SEARCH for step in sweeps_of(found.experiment, found.work)]
-    searches = [Search.of_json(read_json(file, "a search of slopes"), file) for file in files]
+    searches = [Search.from_json(read_json(file, "a search of slopes"), file) for file in files]
     first = searches[0]
     alike = [one for one in searches if one.alpha_neg == first.alpha_neg]
     panels = [

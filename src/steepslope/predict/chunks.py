@@ -22,8 +22,9 @@ from steepslope.files.fingerprint import fingerprint
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW
-from steepslope.gate.live import AUXILIARY, LiveNets
+from steepslope.gate.nets import GateNets
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import AUXILIARY
 from steepslope.outputs.labels import EMPTY
 from steepslope.outputs.table import Table, TableBlocks
 from steepslope.predict.options import PredictOptions
@@ -44,7 +45,7 @@ class FromImages:
     """
 
     gate: Gate
-    live: LiveNets
+    live: GateNets
     data: Dataset
     source: str
     options: PredictOptions

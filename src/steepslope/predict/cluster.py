@@ -30,7 +30,7 @@ from steepslope.extraction.shards import Shards
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
-from steepslope.gate.live import LiveNets
+from steepslope.gate.nets import GateNets
 from steepslope.predict.chunks import FromImages, GroupOf, Made
 from steepslope.predict.options import AUTO, ClusterOptions, PredictOptions
 
@@ -183,7 +183,7 @@ class Equipment:
     """What an actor needs for any chunk: gate, nets and options; ``source`` is the data set's name, for errors."""
 
     gate: Gate
-    live: LiveNets
+    live: GateNets
     source: str
     options: PredictOptions
 

@@ -11,8 +11,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import digest_of
 from steepslope.files.progress import console
 from steepslope.gate import Gate
-from steepslope.gate.decisions import PREDICTED, require_explainable
-from steepslope.gate.live import LiveNets
+from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs.predictions import groups_by_id
 from steepslope.outputs.reading import TABLES
@@ -38,7 +37,8 @@ def source_of(
 ) -> tuple[Source, dict[str, Any]]:
     """Return what a gate is to decide on, and all that decides the decisions, as JSON holds it."""
     gate = Gate.load(folder, backbones=backbones)
-    require_explainable(gate, options.explain)
+    if options.explain:
+        gate.require_source().require_explainable()
     column, by_id = _groups_by(gate, groups, rows is not None, read_groups)
     source: Source
     if data is None:
@@ -51,7 +51,7 @@ def source_of(
         source = FromOutputs(gate, read, options, by_id, column)
     else:
         spec = parse_data(data).look()
-        live = LiveNets.of(gate, classifier, auxiliary)
+        live = gate.load_nets(classifier, auxiliary)
         names = None if gate.classes is None else {name: label for label, name in enumerate(gate.classes)}
         images = spec.open(names=ClassNames(names, live.classifier.classes, live.classifier.num_classes))
         source = FromImages(gate, live, images, str(spec), options, by_id)

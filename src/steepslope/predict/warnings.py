@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from steepslope.gate import Gate
-from steepslope.gate.binomial import as_percent
+from steepslope.gate.certificate import as_percent
 from steepslope.predict.prediction_file import Summary
 from steepslope.report.sentences import looks_unlike
 
@@ -20,13 +20,13 @@ def sentences(gate: Gate, summary: Summary) -> list[str]:
     counts.append(f"{review:,} to review")
     counts += [f"{summary.failed:,} of these could not be read"] if summary.failed else []
     warned = (warning(gate, summary) for warning in WARNINGS.values())
-    nothing = "" if any(one.is_given for one in gate.own) else f"This gate accepts nothing: {gate.advice}."
+    nothing = "" if any(one.is_given for one in gate.promises) else f"This gate accepts nothing: {gate.advice}."
     return [f"{summary.rows:,} predictions: {', '.join(counts)}.", *filter(None, (nothing, *warned))]
 
 
 def _of_coverage(gate: Gate, summary: Summary) -> str:
     """Return a warning where another fraction is accepted than of the calibration rows; such a change is no luck."""
-    n, judged = sum(one.n for one in gate.own), summary.rows - summary.failed
+    n, judged = sum(one.n for one in gate.promises), summary.rows - summary.failed
     if not judged or not n:
         return ""
     found, usual = summary.accepted / judged, gate.coverage
@@ -42,7 +42,7 @@ def _of_coverage(gate: Gate, summary: Summary) -> str:
 
 def _of_handover(gate: Gate, summary: Summary) -> str:
     """Return a warning where the oracle hands over far more than usual, since images look unlike its fit set."""
-    usual = None if gate.judge is None or gate.judge.oracle is None else gate.judge.oracle.usual_handover
+    usual = None if gate.source is None or gate.source.oracle is None else gate.source.oracle.usual_handover
     found = summary.handed_over
     if found is None or usual is None or not looks_unlike(found, usual):
         return ""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evidence.fitting import in_both
 from steepslope.gate import Gate
-from steepslope.gate.decisions import require_same_classifier
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
 from steepslope.oracle import BaseOracle, Oracle
@@ -152,13 +151,13 @@ def _by_gate(
     folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Resources, taken: Collection[str]
 ) -> Scored:
     """Return what a gate ranks by, under the name of its folder, or its path where that name is taken."""
-    judge = gate.judge
+    judge = gate.source
     with located(f"gate {folder}"):
         if judge is None:
             raise SteepslopeError(
                 "expected a gate with an oracle or a score of its own, found one of confidences alone"
             )
-        require_same_classifier(gate, outputs)
+        gate.require_outputs(outputs)
         name = Path(folder).resolve().name
         label = next(one for one in (name, folder, f"{folder} ({len(taken)})") if one not in taken)
         if judge.oracle is None:

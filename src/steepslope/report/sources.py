@@ -99,7 +99,7 @@ def searches(oracles: Sequence[Path]) -> dict[str, Search]:
 def _search(card: Path) -> Search | None:
     """Return the search that a file holds; None where it holds none that chose slopes."""
     try:
-        found = Search.of_json(read_json(card, "a search"), card)
+        found = Search.from_json(read_json(card, "a search"), card)
         best_of(found.alpha_neg_trials, found.criterion)
         best_of(found.alpha_pos_trials, found.criterion)
     except (SteepslopeError, ArithmeticError):  # the latter of numbers that no float holds

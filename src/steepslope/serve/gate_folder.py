@@ -13,7 +13,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.export.file import COLOUR, GREY, IMAGES, Arrays, ArraySpec, GateCard
 from steepslope.gate import Decisions, Gate
 from steepslope.gate.decisions import PREDICTED, REJECT
-from steepslope.gate.live import LiveNets
+from steepslope.gate.nets import GateNets
 from steepslope.gate.storage import digest_of_gate
 from steepslope.serve.served import HANDED_OVER, REJECTED, Rows
 
@@ -45,16 +45,16 @@ class ServedGate:
             If the gate has no oracle or score, has groups that no image tells, or its nets cannot be had.
         """
         gate = Gate.load(folder, backbones=backbones)
-        if gate.judge is None:
+        if gate.source is None:
             expected = "expected a gate with an oracle or a score, which can judge an image"
             raise SteepslopeError(f"{expected}, found one of confidences alone", folder)
         if gate.has_groups and gate.by != PREDICTED:
             expected = "expected a gate without groups, or by predicted class"
             raise SteepslopeError(f"{expected}, found one by {gate.by}, which no image tells", folder)
         gate = gate.on(classifier, auxiliary)
-        assert gate.live is not None
-        channels = _channels(gate, gate.live)
-        probe = gate.predict([_blank(gate.live.classifier.transform.size, channels)])
+        assert gate.nets is not None
+        channels = _channels(gate, gate.nets)
+        probe = gate.predict([_blank(gate.nets.classifier.transform.size, channels)])
         has = {REJECTED: gate.rejection is not None, HANDED_OVER: probe.handed_over is not None}
         names = tuple(name for name in OUTPUTS if has.get(name, True))
         return cls(gate, GateCard.of(gate, digest_of_gate(folder)), channels, names)
@@ -73,8 +73,8 @@ class ServedGate:
     @property
     def most_classes(self) -> int:
         """How many of the most probable classes it can give."""
-        assert self.gate.judge is not None
-        return min(MOST_CLASSES, self.gate.judge.num_classes)
+        assert self.gate.source is not None
+        return min(MOST_CLASSES, self.gate.source.num_classes)
 
     def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
         """Return the rows of each request; images of all sizes are run together."""
@@ -89,9 +89,9 @@ class ServedGate:
         return Rows(given, found.decision, found.top_labels, found.top_probability)
 
 
-def _channels(gate: Gate, live: LiveNets) -> int:
+def _channels(gate: Gate, live: GateNets) -> int:
     """Return the channels of an image that every net of a gate can see: colour, if one of them sees it."""
-    oracle = None if gate.judge is None else gate.judge.oracle
+    oracle = None if gate.source is None else gate.source.oracle
     seen = [live.classifier.transform.channels]
     seen += [] if live.auxiliary is None else [live.auxiliary.transform.channels]
     seen += [oracle.transform.channels] if oracle is not None and oracle.is_image_oracle else []  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from steepslope.gate import Gate
-from steepslope.gate.origin import NetRecord
+from steepslope.gate.confidence_source import NetRecord
 from steepslope.oracle.handover import AUXILIARY
 from steepslope.oracle.storage import CODE
 from steepslope.share.sharing import GATE, Shared
@@ -15,7 +15,11 @@ from steepslope.share.sharing import GATE, Shared
 SHOWN = 20  # names of classes
 PLACE = re.compile(r"(?<=^checkpoint:).*|(?<=^onnx:).*|(?<=[?&]weights=)[^&]*[/.][^&]*")  # on somebody's machine
 POINTS, SQUARES = "points", "squares"  # arrays of an index of neighbours, which have a row for each reference
-ERRORS_ARRAY, HASHES_ARRAY, JUDGED_ARRAY = "errors:", "fit_rows:hashes", "judged:"  # where these stand in the names
+ERRORS_ARRAY, HASHES_ARRAY, CALIBRATION_ARRAY = (
+    "errors:",
+    "fit_rows:hashes",
+    "calibration_rows:",
+)  # where these stand in the names
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -40,7 +44,7 @@ def about(shared: Shared) -> str:
 def _ranking(shared: Shared) -> dict[str, str]:
     oracle, gate = shared.oracle, shared.gate
     if oracle is None:
-        judge = None if gate is None else gate.judge
+        judge = None if gate is None else gate.source
         return {"Ranks by": "a confidence that you bring" if judge is None else f"the score `{judge.name}`"}
     if oracle.is_image_oracle:
         seen = "the image, through a backbone of its own"
@@ -84,7 +88,7 @@ def shell_lines(shared: Shared, place: str) -> list[str]:
     install, gate = "pip install 'steepslope[hub]'", shared.gate
     if gate is None:
         return [install, f"steepslope evaluate --outputs OUTPUTS --scores {place} --out report"]
-    if gate.judge is None:
+    if gate.source is None:
         return [install]
     if gate.origin.classifier is None:
         return [install, f"steepslope predict --gate {place} --outputs OUTPUTS --out decisions.csv"]
@@ -101,7 +105,7 @@ def python_code(shared: Shared, place: str) -> str:
             lines[0] = f"from steepslope.data.datasets import parse_dataset\n{lines[0]}"
             lines.append('oracle = oracle.on(parse_dataset("images:FOLDER").open())')
         return "\n".join([*lines, f"trust_logit = oracle.trust_logit({load})  # (n,), higher: more to be trusted"])
-    if gate.judge is None:
+    if gate.source is None:
         named = ", groups" if gate.has_groups else ""
         call = f"accepted = gate.accepts(confidence{named})  # the same confidence as in its calibration, (n,)"
         return "\n".join(["from steepslope import Gate", "", f'gate = Gate.load("{place}")', call])
@@ -120,13 +124,13 @@ def _shown() -> list[str]:
 def usage_note(shared: Shared) -> str:
     """Return what a reader has to put in the place of what is written in capitals."""
     gate, oracle = shared.gate, shared.oracle
-    if gate is not None and gate.judge is None:
+    if gate is not None and gate.source is None:
         return "The confidence has to be computed as it was for the calibration rows, which is not recorded here."
     if gate is not None and gate.origin.classifier is not None:
         placed = [name.upper() for name, spec in own_specs(gate).items() if not spec.startswith(CODE)]
         where = "".join(f"; `{name}` is where it lies on your machine" for name in placed)
         return f"The digest of each net is compared before it is used{where}."
-    judge = None if gate is None else gate.judge
+    judge = None if gate is None else gate.source
     seen = judge if judge is not None else oracle
     arrays = "" if seen is None else ", ".join(seen.arrays)
     images = " The images are found by their ids." if oracle is not None and oracle.is_image_oracle else ""
@@ -139,7 +143,7 @@ def usage_note(shared: Shared) -> str:
 def own_specs(gate: Gate) -> dict[str, str]:
     """Return specs of the nets of which a gate's user has to say where they lie, or that their code may be run."""
     nets = {"classifier": gate.origin.classifier}
-    if gate.judge is not None and AUXILIARY in gate.judge.arrays:
+    if gate.source is not None and AUXILIARY in gate.source.arrays:
         nets[AUXILIARY] = gate.origin.auxiliary
     given = {name: net.spec for name, net in nets.items() if net is not None}
     return {
@@ -183,7 +187,7 @@ def inside(shared: Shared, shapes: Shapes, has_paths: bool) -> Iterator[str]:
             f"**Confidences** of the {len(shared.gate.of_errors):,} calibration rows that were wrong, without ids "
             f"({_named(shapes, ERRORS_ARRAY)})."
         )
-        yield _of_calibration(shared.gate, _named(shapes, JUDGED_ARRAY))
+        yield _of_calibration(shared.gate, _named(shapes, CALIBRATION_ARRAY))
     yield from _sums(shared, shapes)
     if has_paths:
         yield "**Paths** of the machine on which it was made, in `config.json`."
@@ -220,7 +224,10 @@ def _sums(shared: Shared, shapes: Shapes) -> Iterator[str]:
 
 def _is_by_row(name: str) -> bool:
     own = name.removeprefix("oracle/")
-    return own.startswith((ERRORS_ARRAY, HASHES_ARRAY, JUDGED_ARRAY)) or re.split("[/:]", name)[-1] in (POINTS, SQUARES)
+    return own.startswith((ERRORS_ARRAY, HASHES_ARRAY, CALIBRATION_ARRAY)) or re.split("[/:]", name)[-1] in (
+        POINTS,
+        SQUARES,
+    )
 
 
 def _in_array(name: str, shape: tuple[int, ...], shapes: Shapes) -> str:

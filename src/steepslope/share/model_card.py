@@ -78,7 +78,7 @@ def _name(shared: Shared, given: str | None, rows: Mapping[str, Any], folder: Pa
     if given is not None:
         require_known(f"row in {folder / METRICS_FILE}:", given, rows)
         return given
-    judge = None if shared.gate is None else shared.gate.judge
+    judge = None if shared.gate is None else shared.gate.source
     names = [Path(shared.name).resolve().name, shared.name, *([] if judge is None else [judge.name])]
     found = next((name for name in names if name in rows), None)
     if found is None:
@@ -127,7 +127,7 @@ def _body(shared: Shared, packed: Path, place: str, name: str, evaluated: Evalua
 
 
 def _promises(gate: Gate) -> list[str]:
-    return [plain(line) for line in gate.words().split("\nThis assumes that")[0].splitlines()]
+    return [plain(line) for line in gate.sentences().split("\nThis assumes that")[0].splitlines()]
 
 
 def _results(hub: Any, evaluated: Evaluated) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from steepslope.files.folders import require_no_file, staged_folder
 from steepslope.files.packed import pack, unpack
 from steepslope.files.packed_config import CONFIG, TENSORS, packed_kind
 from steepslope.gate import Gate
-from steepslope.gate.storage import JUDGED, digest_of_gate, gate_folder
+from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate, gate_folder
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.storage import oracle_folder
 
@@ -52,7 +52,7 @@ class Shared:
         """The oracle, or that of the gate; None of a gate that has none."""
         if not isinstance(self.model, Gate):
             return self.model
-        return None if self.model.judge is None else self.model.judge.oracle
+        return None if self.model.source is None else self.model.source.oracle
 
     @property
     def digest(self) -> str | None:
@@ -71,13 +71,13 @@ class Shared:
             If there is no such gate or oracle, or a gate for a monitor keeps nothing of its calibration rows.
         """
         model = _loaded(name, kind, backbones)
-        if for_monitor and (not isinstance(model, Gate) or model.judged is None):
-            raise SteepslopeError(f"for_monitor: expected a gate with {JUDGED}, found none", name)
+        if for_monitor and (not isinstance(model, Gate) or model.calibration_rows is None):
+            raise SteepslopeError(f"for_monitor: expected a gate with {CALIBRATION_ROWS}, found none", name)
         with tempfile.TemporaryDirectory() as written:
             model.save(written)
             found = (path for path in Path(written).rglob("*") if path.is_file())
             names = {path.relative_to(written).as_posix() for path in found}
-        files = tuple(sorted(names if for_monitor else names - {JUDGED}))
+        files = tuple(sorted(names if for_monitor else names - {CALIBRATION_ROWS}))
         return cls(name, model, FOLDERS[kind](name), files)  # what else lies there, such as a training's, is not shared
 
     def pack(self, out: Path, backbones: Collection[str] = ()) -> None:

@@ -85,7 +85,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         What ranks the predictions. None where fewer than five predictions of the folds are wrong, or right, or all
         classes but one have a single row: the classifier's own probability ranks them then (MCP).
     gate_ : Gate
-        The threshold and its promise; ``gate_.words()`` states it.
+        The threshold and its promise; ``gate_.sentences()`` states it.
     classes_ : ndarray (K,)
         The classes, as the classifier has them.
     n_features_in_ : int

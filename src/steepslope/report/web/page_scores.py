@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from steepslope.gate.binomial import as_percent, interval
-from steepslope.gate.certificate import Certificate
-from steepslope.gate.probability import ProbabilityMap
+from steepslope.gate.calibration import ProbabilityMap
+from steepslope.gate.certificate import Certificate, as_percent, interval
 from steepslope.metrics.curves import Floats, Ranking, rank_rows
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation
@@ -167,7 +166,7 @@ def fitted_map(scored: Scored, is_correct: Bools, rows: Bools) -> ProbabilityMap
     right = is_correct[chosen]
     if right.all() or not right.any():
         return None
-    return ProbabilityMap.of(scored.confidence[chosen], right, of_log_odds=scored.scale == "logit")
+    return ProbabilityMap.from_rows(scored.confidence[chosen], right, of_log_odds=scored.scale == "logit")
 
 
 def reliability(probability: Floats, is_correct: Bools, independent: bool = True) -> list[Mapping[str, float]]:
@@ -229,7 +228,7 @@ def _label(one: Certificate) -> str:
 def promises(evaluation: Evaluation) -> list[str]:
     """Return what all gates promise, or why they promise nothing, a line each."""
     gates = [(one.name, gate) for one in evaluation.scored for gate in one.gates]
-    return [f"{name}: {one.words()}" for name, gate in gates for one in gate.certificates]
+    return [f"{name}: {one.sentences()}" for name, gate in gates for one in gate.certificates]
 
 
 def _score(scored: Scored, is_correct: Any, independent: bool) -> dict[str, Any]:

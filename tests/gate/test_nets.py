@@ -21,7 +21,7 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate, Origin
-from steepslope.gate.live import LiveNets, pictures_of
+from steepslope.gate.nets import pictures_of
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.images import PIXELS, TINY, extract_folder, folder_of, opened
@@ -91,8 +91,8 @@ def test_one_image(pixels: NDArray[np.uint8], free: Gate, gates: Path) -> None:
 
 
 def test_tensors_are_taken_as_the_net_takes_them(pixels: NDArray[np.uint8], free: Gate, gates: Path) -> None:
-    assert free.live is not None
-    several = torch.stack([free.live.classifier.transform(Image.fromarray(one)) for one in pixels])
+    assert free.nets is not None
+    several = torch.stack([free.nets.classifier.transform(Image.fromarray(one)) for one in pixels])
     for form in (several, several.double(), list(several), tuple(several)):
         same(free.predict(form), of_outputs(gates, "free"))
     assert len(free.predict(several[0])) == 1
@@ -187,7 +187,7 @@ def test_a_checkpoint_that_moved(home: Path, tmp_path: Path) -> None:
     here, there, rows = tmp_path / "here", tmp_path / "there", tmp_path / "rows"
     shutil.copytree(home / "classifier", here)
     assert main(f"extract --classifier checkpoint:{here} --data digits:test --out {rows}".split()) == 0
-    Gate.of(MCP(), ClassifierOutputs.load(rows), 0.2, origin=Origin.of_folder(rows)).save(tmp_path / "gate")
+    Gate.of(MCP(), ClassifierOutputs.load(rows), 0.2, origin=Origin.from_folder(rows)).save(tmp_path / "gate")
     here.rename(there)
     gate, image = Gate.load(tmp_path / "gate"), np.zeros((8, 8), np.uint8)
     remedy = r"here.* \(where the same net lies elsewhere, give its spec as classifier\)"
@@ -203,7 +203,7 @@ def of_colour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Gate, Path]:
     photos = folder_of(home / "photos", 30)
     assert extract_folder(photos, home / "outputs") == 0
     outputs = ClassifierOutputs.load(home / "outputs")
-    gate = Gate.of(MCP(), outputs, 0.9, origin=Origin.of_folder(home / "outputs"))
+    gate = Gate.of(MCP(), outputs, 0.9, origin=Origin.from_folder(home / "outputs"))
     gate.save(home / "gate")
     return gate, home
 
@@ -241,7 +241,7 @@ def test_without_a_record_a_classifier_has_to_be_given(home: Path, gates: Path, 
 
 def test_what_is_kept_of_an_image(gates: Path) -> None:
     for kind, evidence in {"mcp": (), "free": ("features",)}.items():
-        assert LiveNets.of(Gate.load(gates / kind)).options.evidence == evidence
+        assert Gate.load(gates / kind).load_nets().options.evidence == evidence
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there fp16 is possible")

@@ -1,17 +1,15 @@
-"""A gate's nets, had again: by their recorded spec, or as they are given, if they are the recorded ones.
-
-A gate's own nets, loaded and ready: from images in memory, or rows of a data set, to the outputs that it judges.
-"""
+"""A gate's nets, loaded by their recorded spec or given by the caller, and run on images in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -25,17 +23,14 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import Engine
 from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import EVIDENCE_ARRAYS, NONE, ExtractionOptions
-from steepslope.gate.origin import NetRecord
+from steepslope.gate.confidence_source import NetRecord, Origin
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle.storage import CODE
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import AUXILIARY
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from steepslope.gate.gate import Gate
-
-
+BATCH = 64
+COLOURS = (1, 3, 4)  # channels that the last axis of an array can be
 Given = str | Classifier | nn.Module | None  # a spec, a classifier, a net from images to logits, or what is recorded
 
 
@@ -52,7 +47,7 @@ def load_net(record: NetRecord | None, given: Given, place: str) -> Classifier:
         raise SteepslopeError(f"{expected}, found others: give a Classifier, with its transform", place)
     transform = Transform.of(record.transform, Path(f"the transform of {record.spec}"))
     if isinstance(given, nn.Module):
-        return _live(record, given, transform, place)
+        return _callers_net(record, given, transform, place)
     if given is None and record.spec.startswith(CODE):
         raise SteepslopeError(f"{record.spec} is code of your own, which no file gets to run: name it yourself", place)
     net = given if isinstance(given, Classifier) else _by_spec(record, given, place)
@@ -62,15 +57,15 @@ def load_net(record: NetRecord | None, given: Given, place: str) -> Classifier:
 
 
 def _by_spec(record: NetRecord, given: str | None, place: str) -> Classifier:
-    if given is not None:
-        return load_classifier(given)
     try:
-        return load_classifier(record.spec)
+        return load_classifier(given or record.spec)
     except SteepslopeError as error:
+        if given is not None:
+            raise
         raise SteepslopeError(f"{error} (where the same net lies elsewhere, give its spec as {place})") from error
 
 
-def _live(record: NetRecord, net: nn.Module, transform: Transform, place: str) -> Classifier:
+def _callers_net(record: NetRecord, net: nn.Module, transform: Transform, place: str) -> Classifier:
     """Return a net of the caller's as the classifier; one of a module's is told with the module's source, too."""
     found = live_classifier(record.spec, net, transform)
     digests = [found.digest]
@@ -80,11 +75,6 @@ def _live(record: NetRecord, net: nn.Module, transform: Transform, place: str) -
         raise record.other(digests[-1], place)
     known = replace(found, digest=record.digest)  # else its own outputs would be taken for another's
     return known.with_transform(preprocessing=transform)
-
-
-BATCH = 64
-AUXILIARY = "auxiliary"
-COLOURS = (1, 3, 4)  # channels that the last axis of an array can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,23 +102,6 @@ class Pictures:
         return ""
 
 
-def in_memory(images: Any, channels: int) -> Pictures | Tensor:
-    """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set.
-
-    ``channels`` is how many the classifier takes.
-    """
-    several = [*images] if isinstance(images, list | tuple) else []
-    if several and all(isinstance(one, Tensor) for one in several):
-        with explained("expected tensors (C, H, W) of one shape", "images", (RuntimeError, TypeError)):
-            return torch.stack(several)
-    if isinstance(images, Tensor):
-        return images
-    pictures = Pictures(pictures_of(images, channels))
-    if len(pictures) == 0:
-        raise SteepslopeError("expected at least one, found none", "images")
-    return pictures
-
-
 def pictures_of(images: Any, channels: int = 3) -> list[Picture]:
     """Return one image or several, PIL's or arrays, as a list; a last axis of as many channels is that of one image.
 
@@ -144,13 +117,11 @@ def pictures_of(images: Any, channels: int = 3) -> list[Picture]:
         return [_picture(images)] if one else [_picture(one) for one in images]
     if not isinstance(images, Iterable) or isinstance(images, str):
         raise SteepslopeError(f"expected images, arrays or tensors, found {type(images).__name__}", "images")
-    return [one if isinstance(one, Image.Image) else _picture(_array(one)) for one in images]
-
-
-def _array(one: Any) -> NDArray[Any]:
-    if isinstance(one, np.ndarray):
-        return one
-    raise SteepslopeError(f"expected PIL images or arrays, found {type(one).__name__} among them", "images")
+    pictures = [*images]
+    for other in pictures:
+        if not isinstance(other, Image.Image | np.ndarray):
+            raise SteepslopeError(f"expected PIL images or arrays, found {type(other).__name__} among them", "images")
+    return [_picture(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
 
 
 def _picture(array: NDArray[Any]) -> Picture:
@@ -175,7 +146,7 @@ def _require_brightness(array: NDArray[Any]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class LiveNets:
+class GateNets:
     """The classifier and, where the gate needs one, the auxiliary backbone, with what is kept of each image."""
 
     classifier: Classifier
@@ -184,40 +155,63 @@ class LiveNets:
     classes: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, gate: Gate, classifier: Given = None, auxiliary: Given = None) -> LiveNets:
-        """Load a gate's nets, or take those that are given, which have to be the recorded ones."""
-        if gate.judge is None:
-            raise SteepslopeError("expected a gate with an oracle or a score, found one of confidences alone", "gate")
-        needed, origin = gate.judge.arrays, gate.origin
-        evidence = tuple(name for name in EVIDENCE_ARRAYS if name in needed)
+    def load(
+        cls,
+        origin: Origin,
+        arrays: Collection[str],
+        classes: tuple[str, ...] | None = None,
+        classifier: Given = None,
+        auxiliary: Given = None,
+    ) -> GateNets:
+        """Load the nets of an origin, or take those that are given, which have to be the recorded ones.
+
+        ``arrays`` are those that the gate's confidence source needs of outputs.
+        """
+        evidence = tuple(name for name in EVIDENCE_ARRAYS if name in arrays)
         recorded: dict[str, Any] = {
             "views": origin.views, "passes": origin.passes, "precision": origin.precision, "features": origin.features
         }  # fmt: skip
         known = {name: value for name, value in recorded.items() if value is not None}
         options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
         net = load_net(origin.classifier, classifier, "classifier")
-        second = load_net(origin.auxiliary, auxiliary, AUXILIARY) if AUXILIARY in needed else None
+        second = load_net(origin.auxiliary, auxiliary, AUXILIARY) if AUXILIARY in arrays else None
         if second is None and auxiliary is not None:
             raise SteepslopeError("expected none, since this gate needs no second backbone", AUXILIARY)
-        return cls(net, second, options, gate.classes)
+        return cls(net, second, options, classes)
 
     @property
     def of_auxiliary(self) -> ExtractionOptions:
         """What is kept of an image by the auxiliary backbone."""
         return ExtractionOptions(evidence=("features",), precision=self.options.precision, batch_size=BATCH)
 
+    def in_memory(self, images: Any) -> Pictures | Tensor:
+        """Return images as they were given, one or several: tensors as one, (m, C, H, W), all others as a data set."""
+        several = [*images] if isinstance(images, list | tuple) else []
+        if several and all(isinstance(image, Tensor) for image in several):
+            with explained("expected tensors (C, H, W) of one shape", "images", (RuntimeError, TypeError)):
+                return torch.stack(several)
+        if isinstance(images, Tensor):
+            return images
+        pictures = Pictures(pictures_of(images, self.classifier.transform.channels))
+        if len(pictures) == 0:
+            raise SteepslopeError("expected at least one, found none", "images")
+        return pictures
+
     def outputs_of(self, images: Pictures | Tensor) -> ClassifierOutputs:
         """Return the outputs of images in memory, without labels; see :meth:`steepslope.gate.Gate.predict`."""
         fabric = single_device(self.options.precision)
-        return self._of_tensors(images, fabric) if isinstance(images, Tensor) else self._of_pictures(images, fabric)
-
-    def _of_pictures(self, pictures: Pictures, fabric: Fabric) -> ClassifierOutputs:
-        arrays = _run(self.classifier, self.options, fabric, pictures)
+        if isinstance(images, Tensor):
+            batch = self._normalised(images)
+            return self.as_outputs(
+                _run(Engine.on(self.classifier, self.options, fabric), len(batch), lambda rows: batch[rows].float())
+            )
+        arrays = _run_on_pictures(self.classifier, self.options, fabric, images)
         if self.auxiliary is not None:
-            arrays[AUXILIARY] = _run(self.auxiliary, self.of_auxiliary, fabric, pictures)["features"]
-        return self.as_outputs({**arrays, "ids": pictures.ids})
+            arrays[AUXILIARY] = _run_on_pictures(self.auxiliary, self.of_auxiliary, fabric, images)["features"]
+        return self.as_outputs({**arrays, "ids": images.ids})
 
-    def _of_tensors(self, images: Tensor, fabric: Fabric) -> ClassifierOutputs:
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Return tensors as one batch; raise unless they are as the classifier takes them."""
         batch = images if images.ndim == 4 else images[None]
         transform = self.classifier.transform
         expected = (transform.channels, *transform.size)
@@ -229,28 +223,26 @@ class LiveNets:
         if not images.is_floating_point():
             normalised = "expected floats, normalised as the classifier takes them"
             raise SteepslopeError(f"{normalised}, found {images.dtype}: give an array", "images")
-        engine = Engine.on(self.classifier, self.options, fabric)
-        parts = [engine(batch[rows].float(), rows.start) for rows in blocks(len(batch), BATCH)]
-        return self.as_outputs({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        return batch
 
     def as_outputs(self, arrays: dict[str, NDArray[Any]]) -> ClassifierOutputs:
         """Return arrays by name as outputs of this classifier."""
         return ClassifierOutputs.of(arrays, self.classes).of_classifier(self.classifier.digest)
 
 
-def _run(
+def _run_on_pictures(
     classifier: Classifier, options: ExtractionOptions, fabric: Fabric, pictures: Pictures
 ) -> dict[str, NDArray[Any]]:
-    engine = Engine.on(classifier, options, fabric)
-    parts = []
-    for rows in blocks(len(pictures), BATCH):
-        batch = torch.stack([_transformed(pictures, row, classifier.transform) for row in range(rows.start, rows.stop)])
-        parts.append(engine(batch, rows.start))
+    def read(rows: slice) -> Tensor:
+        images = [decoded(pictures, row, classifier.transform) for row in range(rows.start, rows.stop)]
+        for row, image in enumerate(images, rows.start):
+            if isinstance(image, str):
+                raise unreadable(pictures, row, image).within("images")
+        return torch.stack(images)  # type: ignore[arg-type]
+
+    return _run(Engine.on(classifier, options, fabric), len(pictures), read)
+
+
+def _run(engine: Engine, n: int, read: Callable[[slice], Tensor]) -> dict[str, NDArray[Any]]:
+    parts = [engine(read(rows), rows.start) for rows in blocks(n, BATCH)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _transformed(pictures: Pictures, row: int, transform: Transform) -> Tensor:
-    found = decoded(pictures, row, transform)
-    if isinstance(found, str):
-        raise unreadable(pictures, row, found).within("images")
-    return found

@@ -11,7 +11,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.files.weights import save_arrays
 from steepslope.oracle import Oracle
-from steepslope.oracle.fit_record import FIT_ROWS, RECORD
+from steepslope.oracle.base import FIT_ROWS, RECORD
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs

@@ -1,0 +1,206 @@
+"""Where a gate's confidences come from: an oracle or a score, and the classifier whose predictions it ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.data.images import Dataset
+from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.files.folders import field, positive
+from steepslope.files.weights import load_arrays, save_arrays
+from steepslope.oracle import BaseOracle, Oracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.folder import AUXILIARY, extraction_of
+from steepslope.scores import SCORES, Score
+
+Floats = NDArray[np.float64]
+ORACLE, SCORE = "oracle", "score"  # the kinds
+STATE = "score.safetensors"
+LOG_ODDS = "logit"
+SHORT = 12  # characters of a digest that are shown
+
+
+@dataclass(frozen=True, eq=False)
+class ConfidenceSource:
+    """A fitted oracle, or a score that is fitted where it has to be, for a number of classes.
+
+    ``name`` is the score's in ``SCORES``, or oracle. ``reference`` are confidences of other rows than those that a gate
+    is calibrated on, (m,), from which its thresholds come; None where there are none.
+    """
+
+    name: str
+    model: BaseOracle | Score
+    num_classes: int
+    reference: tuple[float, ...] | None = None
+
+    @classmethod
+    def from_model(
+        cls, model: BaseOracle | Score, num_classes: int, fit_set: ClassifierOutputs | None = None
+    ) -> ConfidenceSource:
+        """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from."""
+        if isinstance(model, BaseOracle):
+            record = model.record_
+            return cls(ORACLE, model, num_classes, None if record is None else record.percentiles)
+        names = [name for name, kind in SCORES.items() if kind is type(model)]
+        if not names:
+            raise SteepslopeError(f"expected a score of SCORES or an oracle, found {type(model).__name__}", "model")
+        if fit_set is None:
+            return cls(names[0], model, num_classes)
+        percentiles = np.percentile(model.confidence(fit_set), np.arange(101)).tolist()
+        return cls(names[0], model, num_classes, tuple(percentiles))
+
+    @property
+    def oracle(self) -> BaseOracle | None:
+        """The oracle; None of a score."""
+        return self.model if isinstance(self.model, BaseOracle) else None
+
+    @property
+    def of_log_odds(self) -> bool:
+        """Whether its confidences are log-odds of being correct."""
+        return self.model.scale == LOG_ODDS
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The arrays that outputs must hold."""
+        return tuple(dict.fromkeys(["logits", *self.model.arrays]))
+
+    def seeing(self, images: Dataset) -> ConfidenceSource:
+        """Return the same source with its images, where it is an oracle on images."""
+        oracle = self.oracle
+        return self if oracle is None or not oracle.is_image_oracle else replace(self, model=oracle.on(images))
+
+    def confidence(self, outputs: ClassifierOutputs) -> Floats:
+        """Return the confidence of each prediction, (n,): an oracle's trust logit, or the score's."""
+        with located(self.name):
+            model = self.model
+            values = model.trust_logit(outputs) if isinstance(model, BaseOracle) else model.confidence(outputs)
+            if np.isnan(values).any():
+                row = int(np.isnan(values).argmax())
+                raise SteepslopeError(f"expected a confidence of each prediction, found NaN in row {row}")
+            return values
+
+    def fitted_on(self, outputs: ClassifierOutputs) -> NDArray[np.bool_]:
+        """Return which of these rows its oracle was fitted on, (n,), as far as is known."""
+        record = None if self.oracle is None else self.oracle.record_
+        return np.zeros(len(outputs), dtype=np.bool_) if record is None else record.seen(outputs)
+
+    def require_explainable(self) -> None:
+        """Raise unless its oracle can split trust logits by evidence."""
+        if self.oracle is None or not self.oracle.explains:
+            expected = "expected an oracle whose trust logit can be split: a fused one, or one without hidden layers"
+            raise SteepslopeError(f"{expected}, found another", "explain")
+
+    def require_new(self, outputs: ClassifierOutputs) -> None:
+        """Raise if its oracle was fitted on some of the rows that a gate is to be calibrated on."""
+        seen = int(self.fitted_on(outputs).sum())
+        if seen:
+            found = f"found {seen:,} of {len(outputs):,} rows on which the oracle was fitted"
+            raise SteepslopeError(f"expected rows that nothing was fitted on, {found}: it promises nothing", "outputs")
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write what it has learnt into a folder, an oracle into its subfolder; return what the card holds of it."""
+        if isinstance(self.model, BaseOracle):
+            self.model.save(folder / ORACLE)
+            return {"kind": ORACLE, "num_classes": self.num_classes}
+        state = self.model.state()
+        if state:
+            save_arrays(state, folder / STATE)
+        return {"kind": SCORE, "name": self.name, "num_classes": self.num_classes, "learnt": bool(state)}
+
+    @classmethod
+    def read(
+        cls, folder: Path, card: Mapping[str, Any], path: Path, backbones: Collection[str] = ()
+    ) -> ConfidenceSource:
+        """Read what :meth:`write` wrote."""
+        num_classes = positive(card, "num_classes", path)
+        if field(card, "kind", str, path) == ORACLE:
+            return cls.from_model(Oracle.load(folder / ORACLE, backbones), num_classes)
+        name = field(card, "name", str, path)
+        require_known(f"score in {path}:", name, SCORES)
+        state = load_arrays(folder / STATE) if field(card, "learnt", bool, path) else {}
+        with located(folder / STATE):
+            return cls(name, SCORES[name].restored(state, num_classes), num_classes)
+
+
+@dataclass(frozen=True)
+class NetRecord:
+    """A net's spec, the digest that tells it from others, and the transform of its input as JSON holds it."""
+
+    spec: str
+    digest: str
+    transform: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, recorded: Mapping[str, Any], path: Path) -> NetRecord | None:
+        """Return the record in a manifest's extraction, or in a card; None where there is none."""
+        if "digest" not in recorded:
+            return None
+        name = "classifier" if "classifier" in recorded else "spec"
+        spec, digest = (str(field(recorded, one, str, path)) for one in (name, "digest"))
+        return cls(spec, digest, field(recorded, "transform", dict, path))
+
+    def other(self, digest: str, place: str) -> SteepslopeError:
+        """Return the error of another net than this, with the digest that was found."""
+        return SteepslopeError(
+            f"expected the net that the gate was calibrated for (digest {self.digest[:SHORT]}), found another "
+            f"({digest[:SHORT]}): calibrate a gate for that one",
+            place,
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The nets of calibration outputs, and how these were extracted; None, or nothing, where it is not recorded.
+
+    ``views`` and ``passes`` are those of the evidence of these names.
+    """
+
+    classifier: NetRecord | None = None
+    auxiliary: NetRecord | None = None
+    views: tuple[str, ...] | None = None
+    passes: int | None = None
+    precision: str = "32"
+    features: str | None = None
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Origin:
+        """Return what the manifests of a folder of outputs record; nothing of files."""
+        made = extraction_of(folder)
+        path = folder / "manifest.json"
+        views, passes = made.get("views"), made.get("passes")
+        return cls(
+            NetRecord.from_json(made, path),
+            NetRecord.from_json(extraction_of(folder / AUXILIARY), folder / AUXILIARY / "manifest.json"),
+            None if views is None else tuple(views),
+            None if passes is None else int(passes[0]),
+            str(made.get("precision", "32")),
+            made.get("features"),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, as JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: Path) -> Origin:
+        """Return what JSON holds."""
+        nets = (content.get(name) for name in ("classifier", "auxiliary"))
+        classifier, auxiliary = (None if one is None else NetRecord.from_json(one, path) for one in nets)
+        views = content.get("views")
+        named = None if views is None else tuple(map(str, views))
+        precision, features = str(content.get("precision", "32")), content.get("features")
+        return cls(classifier, auxiliary, named, content.get("passes"), precision, features)
+
+    def require_classifier(self, digest: str | None) -> None:
+        """Raise if outputs are known to be another classifier's."""
+        if self.classifier is not None and digest not in (None, self.classifier.digest):
+            raise self.classifier.other(str(digest), "outputs")
+
+
+UNKNOWN = Origin()

@@ -118,8 +118,8 @@ class ConfidenceSource:
         cls, folder: Path, card: Mapping[str, Any], path: Path, backbones: Collection[str] = ()
     ) -> ConfidenceSource:
         """Read what :meth:`write` wrote."""
-        num_classes = positive(card, "num_classes", path)
-        if field(card, "kind", str, path) == ORACLE:
+        kind, num_classes = field(card, "kind", str, path), positive(card, "num_classes", path)
+        if kind == ORACLE:
             return cls.from_model(Oracle.load(folder / ORACLE, backbones), num_classes)
         name = field(card, "name", str, path)
         require_known(f"score in {path}:", name, SCORES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import shutil
@@ -14,7 +13,9 @@ import numpy as np
 import pytest
 
 from steepslope.classifiers.specs import load_classifier
+from steepslope.cli.extract import train_classifier
 from steepslope.cli.main import COMMANDS, main
+from steepslope.cli.parser import options_of
 from steepslope.losses import LOSSES
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
@@ -241,12 +242,6 @@ def test_a_bug_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert capsys.readouterr().err == ("steepslope: internal error: ZeroDivisionError: by zero (--debug shows where)\n")
 
 
-def test_print_config_prints_the_config(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["fit", "--outputs", "x", "--out", "y", "--print_config"])
-    assert "alpha_neg: 3.0" in capsys.readouterr().out
-
-
 def test_debug_shows_where(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no such file or folder"):
         main(["--debug", "evaluate", "--outputs", str(tmp_path / "no"), "--out", str(tmp_path)])
@@ -303,23 +298,9 @@ def test_outputs_of_two_classifiers_are_not_mixed(
     assert main([*report, *unsaid]) == 0
 
 
-def test_flags_need_no_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of every command, and with dashes, whether or not they may be left unsaid."""
-    flags = {}
-    groups = {name: {name: one} if callable(one) else one.commands for name, one in COMMANDS.items()}
-    every = {
-        (name if name == one else f"{name} {one}"): kind for name, some in groups.items() for one, kind in some.items()
-    }
-    for command, function in every.items():
-        with pytest.raises(SystemExit):
-            main([*command.split(), "--help"])
-        flags[command] = re.findall(r"\[--([a-z-]+) \[\{true,false", capsys.readouterr().out)
-        hints = inspect.signature(function).parameters.values()
-        named = {one.name.replace("_", "-") for one in hints if one.annotation in ("bool", "bool | None")}
-        assert named <= set(flags[command])
-    assert flags["fit"] == ["fused", "replace", "probabilities", "as-logits"]
-    assert "flip" in flags["train-classifier"]
-    assert {"flip", "tensorboard", "compile"} <= set(flags["finetune"])
+def test_flags_need_no_value(tmp_path: Path) -> None:
+    flags = {option.spelt for option in options_of(train_classifier) if option.hint in (bool, bool | None)}
+    assert flags == {"--flip", "--replace"}
     small = ["train-classifier", "--net", "digits-net", "--data", "digits", "--epochs", "1", "--flip"]
     assert main([*small, "--out", str(tmp_path)]) == 0
     card = json.loads((tmp_path / "classifier.json").read_text())

@@ -22,7 +22,7 @@ from benchmarks.kept_rows import Row, kept_rows, write_results
 from benchmarks.studies.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.studies.guarantee_world import OTHERS, WORLDS, World, true_risk
 from steepslope.checks import require, whole
-from steepslope.cli.parser import run
+from steepslope.cli.main import run
 from steepslope.paper.tables import grouped
 from steepslope.report.grid import Cell, Grid, markdown
 

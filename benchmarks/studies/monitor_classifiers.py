@@ -14,7 +14,7 @@ from benchmarks.studies.monitor_delays import Bench
 from benchmarks.studies.monitor_tables import ALL_SHIFTS, ERROR, METHODS, Rows, caught_by, error_of, kinds_of
 from benchmarks.studies.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, streams
 from benchmarks.studies.monitoring import ORDERS, RISKS, shifts_of
-from steepslope.cli.parser import run
+from steepslope.cli.main import run
 from steepslope.files.folders import staged_folder, write_json
 from steepslope.monitor import ESTIMATORS
 from steepslope.paper.tables import grouped

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.kept_rows import Row, kept_rows
 from benchmarks.studies.monitor_world import WORLDS, World
-from steepslope.cli.parser import run
+from steepslope.cli.main import run
 from steepslope.gate import Gate
 from steepslope.monitor import SIGNALS, Monitor
 

@@ -20,7 +20,7 @@ from benchmarks.studies.monitor_false_alarms import summaries
 from benchmarks.studies.monitor_figures import accuracy_figure, harm_figure
 from benchmarks.studies.monitor_tables import tables
 from benchmarks.studies.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, Stream, shift_names, streams
-from steepslope.cli.parser import run
+from steepslope.cli.main import run
 from steepslope.files.folders import staged_folder, write_json
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor import SIGNALS

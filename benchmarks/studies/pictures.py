@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from steepslope.cli.parser import run
+from steepslope.cli.main import run
 from steepslope.data.datasets import parse_dataset
 
 TRAINED_ON = ("rocket", "camera", "hubble_deep_field", "coins", "moon", "brick", "grass", "gravel", "retina",

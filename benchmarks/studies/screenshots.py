@@ -5,12 +5,14 @@ Needs Debian's ``chromium``, and playwright from the dev extra.
 
 import io
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
 from PIL import Image
 from playwright.sync_api import sync_playwright
+
+from steepslope.cli.main import run
 
 WIDTH = 1180
 LAST = "[data-chart=risk-coverage]"  # the chart that is the last in the picture
@@ -51,4 +53,4 @@ def _write(screenshot: bytes, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    jsonargparse.auto_cli(screenshots)
+    sys.exit(run(screenshots, sys.argv[1:], "screenshots"))

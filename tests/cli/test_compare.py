@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.cli.evaluate import names_of_runs
 from steepslope.cli.main import main
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.report.comparison import names_of_runs
 from tests.conftest import make_outputs
 
 

@@ -8,13 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import MADE, made_by
 from steepslope.files.fingerprint import fingerprint
 from steepslope.files.folders import read_json
 from steepslope.files.progress import console
 from steepslope.outputs.reading import ReadingOptions, require_files
-from steepslope.report.grid import shortest_tails
 
 if TYPE_CHECKING:
     from steepslope.report.comparison import Comparison
@@ -218,7 +216,7 @@ def compare(
         Print one JSON document in place of the table: the folder for the results, and what compare.json holds.
     """
     made = made_by("compare", {**locals(), "dir": ()})
-    from steepslope.report.comparison import compare_runs, require_comparable
+    from steepslope.report.comparison import compare_runs, names_of_runs, require_comparable, shown_folders
     from steepslope.report.comparison_page import COMPARISON
     from steepslope.report.runs import read_run
     from steepslope.report.web.shell import library
@@ -235,43 +233,6 @@ def compare(
             return
         library()  # is ready when the page is
         publish_comparison(compare_runs(runs, baseline, bootstrap=bootstrap, seed=seed), Path(out), made, json)
-
-
-def names_of_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a name for each folder: those that are given, or else what tells the folders' paths apart.
-
-    >>> names_of_runs(("runs/may/report", "runs/june/report"), ())
-    ('may/report', 'june/report')
-    """
-    if names:
-        if len(names) != len(folders):
-            raise SteepslopeError(f"expected a name for each of {len(folders)} folders, found {len(names)}", "names")
-        return names
-    paths = _resolved(folders)
-    twice = next((folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1), None)
-    if twice is not None:
-        raise SteepslopeError("expected each report once, or a name for each (--names), found it twice", twice)
-    return tuple(shortest_tails(paths))
-
-
-def shown_folders(folders: tuple[str, ...]) -> tuple[str, ...]:
-    """Return folders as they are given, but of absolute paths the shortest tails that tell them apart.
-
-    Results are passed on, and absolute paths reveal the machine and its user.
-
-    >>> shown_folders(("runs/may", "/home/someone/runs/june"))
-    ('runs/may', 'june')
-    """
-    paths = _resolved(folders)
-    distinct = list(dict.fromkeys(paths))
-    tails = dict(zip(distinct, shortest_tails(distinct), strict=True))
-    given = zip(folders, paths, strict=True)
-    return tuple(tails[path] if Path(folder).is_absolute() else folder for folder, path in given)
-
-
-def _resolved(folders: tuple[str, ...]) -> list[str]:
-    """Return absolute paths, without the first slash: no tail of them is absolute."""
-    return [str(Path(folder).resolve()).lstrip("/") for folder in folders]
 
 
 def publish(

@@ -1,9 +1,17 @@
-"""The command line: one dict of commands."""
+"""The command line: one dict of commands, and how each ends: with its exit code, or with one line on what is wrong."""
 
-import gc
+import argparse
+import os
+import re
+import select
+import shlex
 import sys
-from collections.abc import Sequence
-from typing import Any
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from io import TextIOWrapper
+from typing import Any, NoReturn
 
 from steepslope.cli.calibrate import calibrate
 from steepslope.cli.demo import demo
@@ -12,16 +20,21 @@ from steepslope.cli.export import export, push
 from steepslope.cli.extract import extract, train_classifier
 from steepslope.cli.finetune import finetune, plan
 from steepslope.cli.fit import fit, search
-from steepslope.cli.parser import run
+from steepslope.cli.parser import Command, Parser, call, documented
 from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
 from steepslope.cli.serve import monitor, serve
-from steepslope.cli.shift import SHIFT
+from steepslope.cli.shift import corrupt, import_stylizer, recolor, stylize, train_stylizer
+from steepslope.errors import FewErrorsWarning, SteepslopeError, reason_of, require_known
 
-COMMANDS: dict[str, Any] = {
+COMMANDS: dict[str, Command] = {
     "demo": demo,
     "train-classifier": train_classifier,
-    "shift": SHIFT,
+    "shift corrupt": corrupt,
+    "shift stylize": stylize,
+    "shift train-stylizer": train_stylizer,
+    "shift import-stylizer": import_stylizer,
+    "shift recolor": recolor,
     "extract": extract,
     "fit": fit,
     "search": search,
@@ -37,19 +50,97 @@ COMMANDS: dict[str, Any] = {
     "monitor": monitor,
     "reproduce": reproduce,
 }
+CLOSED = 141  # the exit code of a process that the signal of a closed pipe ends
+NO_MEMORY = re.compile(r"(?i)out of memory|(can't|cannot|failed to|unable to) allocate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 after one line on standard error on what is wrong."""
-    return run(COMMANDS, list(sys.argv[1:] if arguments is None else arguments), "steepslope")
+    return run(COMMANDS, sys.argv[1:] if arguments is None else arguments, "steepslope")
 
 
-def program() -> int:
-    """Do the same as a process of its own, which ends a second earlier: what it imported is not collected."""
-    code = main()
-    gc.freeze()
-    return code
+def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: str) -> int:
+    """Run the function, or the one of several by name, that the words name; return the exit code.
+
+    It is the function's own; 2 after an error, 130 after Ctrl+C, 141 where nobody reads the output any more.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? in its place
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", FewErrorsWarning)
+            warnings.showwarning = _show_warning
+            code = _find_and_call(commands, words, prog)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return code
+    except KeyboardInterrupt:
+        again = shlex.join([*prog.split(), *words])
+        print(f"steepslope: interrupted; earlier results are as they were; to go on: {again}", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if _is_no_longer_read(error):
+            return CLOSED
+        if debug:
+            raise
+        print(f"steepslope: {_told(error)}", file=sys.stderr)
+        return 2
 
 
-if __name__ == "__main__":
-    sys.exit(program())
+def _find_and_call(commands: Command | Mapping[str, Command], words: Sequence[str], prog: str) -> int:
+    if "" in words:
+        raise SteepslopeError(f"an empty value was given after {' '.join(words[: words.index('')]) or 'steepslope'}")
+    if callable(commands):
+        return call(commands, words, prog)
+    if not words or words[0].startswith("-"):
+        _show_commands(commands, words, prog)
+    name = words[0]
+    require_known("command", name, dict.fromkeys(one.split()[0] for one in commands))
+    inner = {one.partition(" ")[2]: command for one, command in commands.items() if one.startswith(f"{name} ")}
+    return _find_and_call(inner or commands[name], words[1:], f"{prog} {name}")
+
+
+def _show_commands(commands: Mapping[str, Command], words: Sequence[str], prog: str) -> NoReturn:
+    """Answer ``--help`` and ``--version``; raise where neither is given."""
+    width = max(map(len, commands)) + 2
+    lines = [f"  {name:{width}}{documented(one.__doc__)[0].splitlines()[0]}" for name, one in commands.items()]
+    parser = Parser(
+        prog=prog,
+        usage=f"{prog} COMMAND [options]",
+        description="Tell which predictions of a frozen classifier to trust.",
+        epilog="\n".join(["commands:", *lines, "", f"`{prog} COMMAND --help` shows the options of one."]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{prog} {version('steepslope')}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.parse_known_args(words)
+    raise SteepslopeError(f"expected a command: {', '.join(commands)} (see {prog} --help)")
+
+
+def _is_no_longer_read(error: Exception) -> bool:
+    """Return whether an error is that of a standard output whose reader, such as head, has closed it; drop the rest."""
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    with suppress(OSError, ValueError, AttributeError):  # of an output without a descriptor
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own end would complain
+            return True
+    return False
+
+
+def _told(error: Exception) -> str:
+    reason = reason_of(error)
+    if isinstance(error, MemoryError) or NO_MEMORY.search(reason):
+        return f"error: not enough memory ({reason})"
+    if isinstance(error, SteepslopeError | OSError):
+        return f"error: {reason}"
+    return f"internal error: {type(error).__name__}: {reason} (--debug shows where)"
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"steepslope: warning: {message}", file=sys.stderr)

@@ -1,427 +1,283 @@
-"""The losses' parameters as the command line offers them, read from the source: to import it is to import torch.
+"""From words on the command line to the call of a function: its options and its help, and errors in one line.
 
-From words on the command line to a call: options from type hints, presets, and errors in one line.
-
-A function is a command. Its parameters are options, and those that are option classes (frozen dataclasses) give one
-option a field. Parameters before a ``/`` are given alone, a tuple as several words. Lists are written with commas. A
-class with a field ``parameters`` gives the losses' parameters.
+A function is a command. Its parameters are options, and its docstring is the help. A parameter that is an option class
+(a frozen dataclass) gives one option for each field, in a group of their own. Parameters before a ``/`` are given
+without a name. The field ``parameters`` of an option class stands for the parameters of the losses. Defaults give way
+to the file of ``--preset``, this one to the files of ``--config``, and these to the words.
 """
 
 import argparse
 import ast
 import inspect
-import json
-import os
-import re
-import select
-import shlex
-import sys
-import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
-from importlib.metadata import version
+from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
+from functools import cache
 from importlib.util import find_spec
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
+from re import MULTILINE, findall
+from types import UnionType
+from typing import Any, Literal, NamedTuple, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import yaml
-from docstring_parser import parse
-from jsonargparse import ArgumentParser
 
-from steepslope.checks import listed
-from steepslope.errors import FewErrorsWarning, SteepslopeError, explained, reason_of, require_known
+from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.paper.preset import training_file, trainings_of
+from steepslope.paper.yaml_files import read_yaml
 
-MODULE, REGISTRY = "steepslope.losses", "LOSSES"
+Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
+PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
 
 
-class LossOption(NamedTuple):
-    """A parameter of a loss: its name, meaning, and default, None where losses differ in it."""
+class Option(NamedTuple):
+    """An option: its name in Python, its type, its default (MISSING where it is required), and what help says of it.
+
+    ``group`` is the heading below which help shows it, "" for the command's own. ``is_word``: given without its name.
+    """
 
     name: str
-    default: float | None
+    hint: Any
+    default: Any
     help: str
+    group: str = ""
+    is_word: bool = False
+
+    @property
+    def spelt(self) -> str:
+        """The option as it is typed."""
+        return self.name.upper() if self.is_word else f"--{self.name.replace('_', '-')}"
+
+    @property
+    def element(self) -> Any:
+        """The type of the elements of a list; None where the option is no list."""
+        kind = _without_none(self.hint)
+        return get_args(kind)[0] if get_origin(kind) is tuple else None
+
+    def add_to(self, parser: argparse._ActionsContainer, has_words: bool) -> None:
+        """Add the option to a parser that collects its words."""
+        kind = _without_none(self.hint)
+        settings: dict[str, Any] = {"help": self._shown(), "metavar": self.name.upper()}
+        if self.is_word:
+            parser.add_argument(self.name, nargs="+" if self.element else None, **settings)
+            return
+        if self.element:  # beside words without a name, only commas tell where a list ends
+            settings |= {"action": "append"} if has_words else {"action": "extend", "nargs": "+"}
+        elif kind is bool:  # --flip means --flip true
+            settings |= {"nargs": "?", "const": "true", "metavar": "{true,false}"}
+        elif get_origin(kind) is Literal:
+            settings["metavar"] = f"{{{','.join(map(str, get_args(kind)))}}}"
+        parser.add_argument(self.spelt, dest=self.name, **settings)
+
+    def _shown(self) -> str:
+        """Return the help, with the default as one types it."""
+        default = self.default
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default)) or "none"
+        elif isinstance(default, bool):
+            default = str(default).lower()
+        shown = "required" if default is MISSING else f"default: {default}"
+        return (self.help if default is None or self.is_word else f"{self.help} ({shown})").replace("%", "%%")
 
 
-def loss_options() -> list[LossOption]:
-    """Return the numeric keyword arguments of all losses in the registry, each name once.
+def options_of(command: Command) -> list[Option]:
+    """Return the options of a command; that of a preset, which is None by default, is left out."""
+    hints, texts = get_type_hints(command), documented(command.__doc__)[1]
+    options: list[Option] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if is_dataclass(hints[name]):
+            options += _fields_of(hints[name], texts[name].rstrip("."))
+        elif (name, parameter.default) != ("preset", None):
+            default = MISSING if parameter.default is parameter.empty else parameter.default
+            is_word = parameter.kind is parameter.POSITIONAL_ONLY
+            options.append(Option(name, hints[name], default, texts.get(name, ""), is_word=is_word))
+    return options
+
+
+def _fields_of(kind: Any, group: str) -> Iterator[Option]:
+    hints = get_type_hints(kind)
+    texts = {name: text for base in reversed(kind.__mro__) for name, text in documented(base.__doc__)[1].items()}
+    for field in fields(kind):
+        if field.name == PARAMETERS:
+            yield from (option._replace(group=group) for option in loss_options())
+        else:
+            yield Option(field.name, hints[field.name], field.default, texts.get(field.name, ""), group)
+
+
+def documented(docstring: str | None) -> tuple[str, dict[str, str]]:
+    """Return what a docstring says before its parameters, and of each of these.
+
+    >>> documented(loss_options.__doc__)[0].split(",")[0]
+    'Return the numeric keyword arguments of all losses'
+    """
+    text, _, section = inspect.cleandoc(docstring or "").partition("\n\nParameters\n----------\n")
+    found = findall(r"^(\w+)\n((?:(?: .*)?\n)+)", f"{section}\n", MULTILINE)
+    return text, {name: " ".join(lines.split()) for name, lines in found}
+
+
+@cache
+def loss_options() -> list[Option]:
+    """Return the numeric keyword arguments of all losses, each name once.
+
+    They are read from the source: to import it is to import torch.
 
     >>> [option.name for option in loss_options()]
     ['gamma', 'alpha_pos', 'alpha_neg', 'beta']
     """
-    spec = find_spec(MODULE)
-    assert spec is not None
-    assert spec.origin is not None
-    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
-    functions = {one.name: one for one in body if isinstance(one, ast.FunctionDef)}
-    found: dict[str, LossOption] = {}
-    for option in (one for name in _registered(body) for one in _options_of(functions[name])):
-        first = found.setdefault(option.name, option)
-        if first.default != option.default:
-            found[option.name] = first._replace(default=None)
-    return list(found.values())
+    spec = find_spec("steepslope.losses")
+    options: dict[str, Option] = {}
+    for function in ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8")).body:
+        if isinstance(function, ast.FunctionDef):
+            texts = documented(ast.get_docstring(function))[1]
+            for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+                if isinstance(default, ast.Constant) and isinstance(default.value, int | float):
+                    text = texts.get(argument.arg, f"Parameter of the loss {function.name}.")
+                    options.setdefault(argument.arg, Option(argument.arg, float, float(default.value), text))
+    return list(options.values())
 
 
-def _registered(body: list[ast.stmt]) -> list[str]:
-    """Return the names of the functions in the registry, a literal dict."""
-    (registry,) = (
-        one.value
-        for one in body
-        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and one.target.id == REGISTRY
-    )
-    assert isinstance(registry, ast.Dict)
-    return [value.id for value in registry.values if isinstance(value, ast.Name)]
+def converted(hint: Any, value: Any) -> Any:
+    """Return a word, or what YAML holds, as a value of a type; raise if it is none.
 
-
-def _options_of(function: ast.FunctionDef) -> Iterator[LossOption]:
-    described = {one.arg_name: one.description for one in parse(ast.get_docstring(function) or "").params}
-    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
-        if isinstance(default, ast.Constant) and isinstance(default.value, int | float):
-            text = described.get(argument.arg) or f"Parameter of the loss {function.name}."
-            yield LossOption(argument.arg, float(default.value), " ".join(text.split()))
-
-
-Command = Callable[..., int | None]  # what it returns is the exit code; None is 0
-
-
-@dataclass(frozen=True)
-class Group:
-    """Commands that share a name before their own, as ``shift corrupt``, and what they are for, in a sentence."""
-
-    summary: str
-    commands: Mapping[str, Command]
-
-
-Commands = Mapping[str, Command | Group]
-PURPOSE = "Tell which predictions of a frozen classifier to trust."
-PRESET = "--preset"
-CLOSED = 141  # the exit code of a process that the signal of a closed pipe ends
-PARAMETERS = "parameters"  # the field of option classes that holds the parameters of a loss
-
-
-class ShownList(tuple[Any, ...]):
-    """A default that help shows as it is typed: with commas, or ``none``."""
-
-    def __str__(self) -> str:
-        return ",".join(map(str, self)) or "none"
-
-
-class ListOf:
-    """From text with commas, a YAML list, or one value, to a tuple; ``none`` is empty.
-
-    >>> ListOf(int)("64,32"), ListOf(str)(["a", "b"]), ListOf(float)(0.5), ListOf(int)("none"), ListOf(int)(None)
-    ((64, 32), ('a', 'b'), (0.5,), (), None)
+    >>> converted(int, "3"), converted(bool | None, True), converted(tuple[float, ...], [1, "2"])
+    (3, True, (1.0, 2.0))
+    >>> converted(Literal["adam", "sgd"], "adamw")
+    Traceback (most recent call last):
+    steepslope.errors.SteepslopeError: expected adam or sgd, found 'adamw'
     """
+    kind = _without_none(hint)
+    arguments = get_args(kind)
+    if kind is not hint and value in (None, "null"):
+        return None
+    if get_origin(kind) is tuple:
+        return tuple(converted(arguments[0], one) for one in (value if isinstance(value, list) else elements([value])))
+    if kind in (int, float):
+        return _number(kind, value)
+    if kind is str or get_origin(kind) is dict:
+        if isinstance(value, (str, int, float) if kind is str else dict):
+            return str(value) if kind is str else value
+        raise SteepslopeError(f"expected {'text' if kind is str else 'names and values'}, found {value!r}")
+    choices = {"true": True, "false": False} if kind is bool else {str(choice): choice for choice in arguments}
+    name = str(value).lower() if kind is bool else str(value)
+    if name not in choices:
+        raise SteepslopeError(f"expected {' or '.join(choices)}, found {value!r}")
+    return choices[name]
 
-    def __init__(self, element: type) -> None:
-        self.element, self.__name__ = element, f"list of {element.__name__}"
 
-    def __repr__(self) -> str:
-        return self.__name__
+def _number(kind: type[int] | type[float], value: Any) -> float:
+    """Return a finite number from text or a number."""
+    number = math.nan
+    with suppress(ValueError, TypeError, OverflowError):
+        number = kind(value)
+    if isinstance(value, bool) or not math.isfinite(number) or (isinstance(value, float) and number != value):
+        raise SteepslopeError(f"expected {'a whole number' if kind is int else 'a number'}, found {value!r}")
+    return number
 
-    def __call__(self, value: Any) -> tuple[Any, ...] | None:
-        """Convert a value; what is no list of such is a ValueError."""
-        if value == "none":
-            return ()
-        if isinstance(value, str) and value.startswith("["):
+
+def _without_none(hint: Any) -> Any:
+    """Return the first of the types of a union, that of a list in one of a list and its element; others as they are."""
+    return get_args(hint)[0] if get_origin(hint) in (Union, UnionType) else hint
+
+
+def elements(words: Sequence[Any]) -> list[Any]:
+    """Return the elements of a list from its words: with commas between them, unless a word is the name of a file.
+
+    >>> elements(["a,b", "c"]), elements(["[1, 2]"]), elements(["none"]), elements([0.5])
+    (['a', 'b', 'c'], [1, 2], [], [0.5])
+    """
+    found: list[Any] = []
+    for word in words:
+        if not isinstance(word, str) or Path(word).exists():
+            found.append(word)
+        elif word.startswith("["):
             with explained("expected a list in brackets", kinds=yaml.YAMLError):
-                value = yaml.safe_load(value)
-        return None if value is None else listed(value, self._one)
-
-    def _one(self, value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, (str, int, self.element)):
-            raise ValueError(f"expected {self.__name__}, found {value!r}")
-        return self.element(value)
-
-
-class Parser(ArgumentParser):
-    """A parser with dashes in its options, lists with commas, and errors of one line.
-
-    ``text_lists`` are the options that are lists of text.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.text_lists: set[str] = set()
-        super().__init__(*args, **options)
-
-    def add_argument(self, *names: Any, **options: Any) -> Any:
-        """Add an option, spelt with dashes; jsonargparse itself needs its --print_config as it is."""
-        kind = options.get("type", getattr(options.get("action"), "_typehint", None))
-        if kind in (bool, bool | None):  # --flip means --flip true
-            options |= {"nargs": "?", "const": True}
-        element = _element(kind)
-        if element in (str, int, float):
-            options.pop("action", None)
-            options["type"] = ListOf(element)
-        if isinstance(options.get("default"), tuple):
-            options["default"] = ShownList(options["default"])
-        own = [name for name in names if isinstance(name, str) and not name.startswith("--print_config")]
-        spelt = [name.replace("_", "-") if name in own and name.startswith("--") else name for name in names]
-        if element is str:
-            self.text_lists.update(spelt)
-        return super().add_argument(*spelt, **options)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise for :func:`run` to print."""
-        words = plainly(re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split())))
-        missing, _, names = words.partition("required: ")
-        if names:
-            alone = {action.dest for action in self._actions if not action.option_strings}
-            named = (name.upper() if name in alone else _as_option(name) for name in names.split(", "))
-            words = f"{missing}required: {', '.join(named)}"
-        raise SteepslopeError(f"{words} (see {self.prog} --help)") from ex
-
-
-EXPECTED = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
-UNION = re.compile(r'Parser key "([\w.]+)":.*? Subtypes: \[(.*), NoneType\].* Given value: (.*)')
-SINGLE = re.compile(r'Parser key "([\w.]+)": Expected an? (?:typing\.)?(\w+|Literal\[.*\])\. Got value: (.*)')
-
-
-def plainly(message: str) -> str:
-    """Return what jsonargparse says of a value of the wrong type in the words of all other errors.
-
-    >>> plainly('Parser key "seed": Expected a int. Got value: 1.5')
-    "--seed: expected a whole number, found '1.5'"
-    """
-    found = UNION.fullmatch(message) or SINGLE.fullmatch(message)
-    if not found:
-        return message
-    name, kind, value = found.groups()
-    words = " or ".join(re.findall(r"'([^']*)'", kind)) if "Literal" in kind else EXPECTED.get(kind, kind)
-    return f"{_as_option(name)}: expected {words}, found {value!r}"
-
-
-def _element(kind: Any) -> type | None:
-    """Return the type of a tuple's elements, of a hint ``tuple[T, ...]`` or that or None; else None."""
-    found = [get_args(one)[0] for one in (kind, *get_args(kind)) if get_origin(one) is tuple]
-    return found[0] if found else None
-
-
-def run(commands: Command | Commands, words: list[str], prog: str) -> int:
-    """Run the function, or the one of several by name, that the words name; return the exit code.
-
-    It is the function's own; 2 after an error, 130 after Ctrl+C, 141 where nobody reads the output any more.
-    """
-    for stream in (sys.stdout, sys.stderr):  # a terminal without ‰ or Δ shows ? in its place
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("default", FewErrorsWarning)
-            warnings.showwarning = _show_warning
-            return _flushed(_parse_and_call(commands, words, prog))
-    except KeyboardInterrupt:
-        again = shlex.join([*prog.split(), *words])
-        print(f"steepslope: interrupted; earlier results are as they were; to go on: {again}", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if _is_no_longer_read(error):
-            return CLOSED
-        if debug:
-            raise
-        print(f"steepslope: {_told(error)}", file=sys.stderr)
-        return 2
-
-
-def _flushed(code: int) -> int:
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    return code
-
-
-def _is_no_longer_read(error: Exception) -> bool:
-    """Return whether an error is that of a standard output whose reader, such as head, has closed it; drop the rest."""
-    if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
-        return False
-    poll = select.poll()
-    with suppress(OSError, ValueError, AttributeError):  # of an output without a descriptor
-        poll.register(sys.stdout.fileno(), select.POLLOUT)
-        if any(event & select.POLLERR for _, event in poll.poll(0)):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own end would complain
-            return True
-    return False
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, (SteepslopeError, OSError, MemoryError)):
-        return f"error: {reason_of(error)}"
-    return f"internal error: {type(error).__name__}: {reason_of(error)} (--debug shows where)"
-
-
-def _parse_and_call(commands: Command | Commands, words: list[str], prog: str, purpose: str = PURPOSE) -> int:
-    if "" in words:
-        raise SteepslopeError(f"an empty value was given after {' '.join(words[: words.index('')]) or 'steepslope'}")
-    if not isinstance(commands, Mapping):
-        return call(commands, words, prog)
-    if not words or words[0].startswith("-"):
-        _show_commands(commands, words, prog, purpose)
-    require_known("command", words[0], commands)
-    found = commands[words[0]]
-    prog = f"{prog} {words[0]}"
-    if isinstance(found, Group):
-        return _parse_and_call(found.commands, words[1:], prog, found.summary)
-    return call(found, words[1:], prog)
-
-
-def _summary(command: Command | Group) -> str:
-    return command.summary if isinstance(command, Group) else parse(command.__doc__ or "").short_description or ""
-
-
-def _show_commands(commands: Commands, words: list[str], prog: str, purpose: str) -> NoReturn:
-    summaries = {name: _summary(command) for name, command in commands.items()}
-    width = max(map(len, summaries)) + 2
-    listed_commands = "\n".join(f"  {name:{width}}{summary}" for name, summary in summaries.items())
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        usage=f"{prog} COMMAND [options]",
-        description=purpose,
-        epilog=f"commands:\n{listed_commands}\n\n`{prog} COMMAND --help` shows the options of one.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"{prog} {version('steepslope')}")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.parse_known_args(words)
-    raise SteepslopeError(f"expected a command: {', '.join(commands)} (see {prog} --help)")
-
-
-def call(command: Command, words: list[str], prog: str) -> int:
-    """Parse the words and call the command; return its exit code."""
-    options, alone = option_classes(command), positional(command)
-    parser = parser_of(command, prog)
-    words = words if alone else with_lists(words, parser.text_lists)
-    from_file = has_presets(parser)
-    values = parser.parse_args(with_preset(words) if from_file else words)
-    hints = [name for name in get_type_hints(command) if name not in (*options, *alone, "return")]
-    given = {name: preset_in(words)[0] if from_file and name == "preset" else values[name] for name in hints}
-    code = command(
-        *(tuple(one) if isinstance(one := values[name], list) else one for name in alone),
-        **given,
-        **{name: _instance(kind, values) for name, kind in options.items()},
-    )
-    return code or 0
-
-
-def with_lists(words: list[str], text_lists: Collection[str]) -> list[str]:
-    """Join the several words that a shell makes of a pattern, after an option that is a list of text, to one list.
-
-    Words are split at commas, unless there is a file of that name. An option that is given again adds to its list.
-
-    >>> with_lists(["--files", "a.csv", "b.csv", "--seed", "1"], {"--files"})
-    ['--files', '["a.csv", "b.csv"]', '--seed', '1']
-    >>> with_lists(["--files=a.csv", "b.csv,c.csv"], {"--files"}), with_lists(["--files", "a,b"], {"--files"})
-    (['--files', '["a.csv", "b.csv", "c.csv"]'], ['--files', 'a,b'])
-    >>> with_lists(["--files", "a,b", "--seed", "1", "--files", "[c]"], {"--files"})
-    ['--files', '["a", "b", "c"]', '--seed', '1']
-    """
-    found: list[str] = []
-    lists: dict[str, tuple[int, list[str]]] = {}  # the place of each list, and its words so far
-    place = 0
-    while place < len(words):
-        name, is_one_word, first = words[place].partition("=")
-        place += 1
-        if name not in text_lists:
-            found.append(words[place - 1])
-            continue
-        given = [first] if is_one_word else []
-        while place < len(words) and not words[place].startswith("-"):
-            given.append(words[place])
-            place += 1
-        if given and name in lists:
-            lists[name][1].extend(given)
-        elif given:
-            lists[name] = (len(found) + 1, given)
-            found += [name, ""]
-        else:
-            found.append(name)
-    for at, given in lists.values():
-        found[at] = _one_word(given)
+                found += yaml.safe_load(word)
+        elif word != "none":
+            found += [part.strip() for part in word.split(",") if part.strip()]
     return found
 
 
-def _one_word(words: Sequence[str]) -> str:
-    """Return the words of a list as one; a single one that is no file, such as none, is it already."""
-    if len(words) == 1 and not Path(words[0]).exists():
-        return words[0]
-    parts = [(word,) if Path(word).exists() else ListOf(str)(word) or () for word in words]
-    return json.dumps([part for some in parts for part in some])
+class Parser(argparse.ArgumentParser):
+    """A parser that only collects the words of each option, and whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the error."""
+        raise SteepslopeError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+
+    def words_of(self, words: Sequence[str]) -> dict[str, Any]:
+        """Return the words of each option that is given."""
+        found, others = self.parse_known_args(words)
+        if others:
+            known = [name for action in self._actions for name in action.option_strings]
+            close = get_close_matches(others[0].partition("=")[0], known, n=1)
+            self.error(f"unrecognized arguments: {' '.join([*others, *(f'(did you mean {one}?)' for one in close)])}")
+        return vars(found)
 
 
-def positional(command: Command) -> list[str]:
-    """Return the parameters that are given as words alone, in their order."""
-    parameters = inspect.signature(command).parameters.values()
-    return [one.name for one in parameters if one.kind is one.POSITIONAL_ONLY]
-
-
-def has_presets(parser: Parser) -> bool:
-    """Return whether a parser takes the presets of ``steepslope.paper.preset`` as configs."""
-    return any(PRESET in action.option_strings and action.metavar == "NAME" for action in parser._actions)
-
-
-def option_classes(command: Command) -> dict[str, Any]:
-    """Return the parameters of a command that are option classes, by name."""
-    return {name: kind for name, kind in get_type_hints(command).items() if is_dataclass(kind)}
-
-
-def parser_of(command: Command, prog: str) -> Parser:
+def parser_of(command: Command, options: Sequence[Option], prog: str) -> Parser:
     """Return the parser of a command's options."""
-    described = parse(command.__doc__ or "")
-    description = "\n".join(filter(None, (described.short_description, described.long_description)))
-    parser = Parser(prog=prog, description=description)
-    parser.add_argument("--config", action="config", help="YAML file of options.")
-    options, alone = option_classes(command), positional(command)
-    for name in alone:
-        words = next(one.description for one in described.params if one.arg_name == name)
-        several = {"nargs": "+"} if _element(get_type_hints(command)[name]) else {}
-        parser.add_argument(name, metavar=name.upper(), help=words, **several)
-    takes_own = "preset" in get_type_hints(command) and get_type_hints(command)["preset"] is str
-    parser.add_function_arguments(command, as_group=False, skip={*options, *alone, *([] if takes_own else ["preset"])})
-    for kind in options.values():
-        parser.add_class_arguments(kind, as_group=False, skip={PARAMETERS})
-        if PARAMETERS in {one.name for one in fields(kind)}:
-            for option in loss_options():
-                default = argparse.SUPPRESS if option.default is None else option.default
-                parser.add_argument(f"--{option.name}", type=float, default=default, help=option.help)
-    presets = [] if takes_own else trainings_of(action.dest for action in parser._actions)
-    if presets:
-        parser.add_argument(PRESET, metavar="NAME", help=f"Options that hold unless given: {', '.join(presets)}.")
+    words = [option.spelt for option in options if option.is_word]
+    required = [f"{one.spelt} {one.name.upper()}" for one in options if one.default is MISSING and not one.is_word]
+    parser = Parser(
+        prog, " ".join([prog, *words, *required, "[options]"]), documented(command.__doc__)[0].replace("%", "%%"),
+        allow_abbrev=False, argument_default=argparse.SUPPRESS,
+    )  # fmt: skip
+    parser.add_argument("--config", metavar="FILE", action="append", help="YAML file of options.")
+    parser.add_argument("--print-config", action="store_true", help="Print all options as such a file, and end.")
+    groups: dict[str, argparse._ActionsContainer] = {"": parser}
+    for option in options:
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(option.group)
+        option.add_to(groups[option.group], has_words=bool(words))
     return parser
 
 
-def _instance(kind: Any, values: Any) -> Any:
-    given = {one.name: values[one.name] for one in fields(kind) if one.name != PARAMETERS}
-    if PARAMETERS in {one.name for one in fields(kind)}:
-        given[PARAMETERS] = {one.name: values[one.name] for one in loss_options() if one.name in values}
+def call(command: Command, words: Sequence[str], prog: str) -> int:
+    """Parse the words and call the command; return its exit code."""
+    options = options_of(command)
+    presets = trainings_of(option.name for option in options)
+    if presets:
+        options.append(Option("preset", str | None, None, f"Options that hold unless given: {', '.join(presets)}."))
+    lists = {option.spelt for option in options if option.element is str}
+    words = [part for word in words for part in (word.split("=", 1) if word.partition("=")[0] in lists else [word])]
+    given = parser_of(command, options, prog).words_of(words)
+    values = {option.name: option.default for option in options if option.default is not MISSING}
+    preset = [training_file(given["preset"])] if presets and "preset" in given else []
+    for file in [*preset, *given.get("config", [])]:
+        values |= _settings_in(Path(file), options)
+    for option in options:
+        if option.name in given:
+            with located(option.spelt):
+                value = given[option.name]
+                values[option.name] = converted(option.hint, elements(value) if option.element else value)
+    if "print_config" in given:
+        shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        print(yaml.safe_dump(shown, sort_keys=False), end="")
+        return 0
+    missing = [option.spelt for option in options if option.name not in values]
+    if missing:
+        raise SteepslopeError(f"the following arguments are required: {', '.join(missing)} (see {prog} --help)")
+    kinds = {name: kind for name, kind in get_type_hints(command).items() if name != "return"}
+    return command(*(_of(kind, values) if is_dataclass(kind) else values[name] for name, kind in kinds.items())) or 0
+
+
+def _settings_in(file: Path, options: Sequence[Option]) -> dict[str, Any]:
+    """Return the values of options that a YAML file holds."""
+    hints = {option.name: option.hint for option in options if not option.is_word}
+    values = {}
+    for key, value in read_yaml(file).items():
+        name = str(key).replace("-", "_")
+        with located(file):
+            require_known("option", name, hints)
+            with located(str(key)):
+                values[name] = converted(hints[name], value)
+    return values
+
+
+def _of(kind: Any, values: Mapping[str, Any]) -> Any:
+    """Return an option class with the values of its fields."""
+    given = {field.name: values[field.name] for field in fields(kind) if field.name != PARAMETERS}
+    if len(given) < len(fields(kind)):
+        given[PARAMETERS] = {option.name: values[option.name] for option in loss_options()}
     return kind(**given)
-
-
-def with_preset(words: list[str]) -> list[str]:
-    """Put a preset's file, as a config, before all options, so that these take precedence."""
-    name, others = preset_in(words)
-    return words if name is None else ["--config", str(training_file(name)), *others]
-
-
-def preset_in(words: list[str]) -> tuple[str | None, list[str]]:
-    """Return the preset that some words name, and the other words.
-
-    >>> preset_in(["--loss", "focal", "--preset=mnist"])
-    ('mnist', ['--loss', 'focal'])
-    """
-    words = [part for word in words for part in (word.split("=", 1) if word.startswith(f"{PRESET}=") else [word])]
-    if PRESET not in words:
-        return None, words
-    place = words.index(PRESET)
-    if place + 1 == len(words):
-        raise SteepslopeError("expected a name after it", PRESET)
-    return words[place + 1], [*words[:place], *words[place + 2 :]]
-
-
-def _as_option(name: str) -> str:
-    return "--" + name.rpartition(".")[2].replace("_", "-")
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"steepslope: warning: {message}", file=sys.stderr)

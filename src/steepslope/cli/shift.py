@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from steepslope.cli.parser import Group
 from steepslope.errors import SteepslopeError
 from steepslope.files.progress import console
 from steepslope.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
@@ -267,15 +266,3 @@ def recolor(
     known.agreed(images.classes, str(spec))
     shift.classifier.check_labels(images.labels, str(spec))
     written(Shifted(images, shift), data, Path(out), options)
-
-
-SHIFT = Group(
-    "Turn a data set into one of another domain: corrupted, stylised or recoloured.",
-    {
-        "corrupt": corrupt,
-        "stylize": stylize,
-        "train-stylizer": train_stylizer,
-        "import-stylizer": import_stylizer,
-        "recolor": recolor,
-    },
-)

@@ -8,6 +8,7 @@ What a comparison of several evaluations means, in sentences.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from steepslope.metrics.intervals import Difference, Resampled, resample
 from steepslope.metrics.measures import METRICS, measures_at
 from steepslope.metrics.selective import SCALES, holm
 from steepslope.oracle.base import FEW_ERRORS
+from steepslope.report.grid import shortest_tails
 from steepslope.report.runs import Run, Text
 from steepslope.report.sentences import by_luck, clearly, compared
 
@@ -333,3 +335,40 @@ def _luck(comparison: Comparison) -> list[str]:
     return [
         f"{by_luck(len(known), comparison.baseline.name)}; after Holm's correction for their number (p < .05) {found}."
     ]
+
+
+def names_of_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a name for each folder: those that are given, or else what tells the folders' paths apart.
+
+    >>> names_of_runs(("runs/may/report", "runs/june/report"), ())
+    ('may/report', 'june/report')
+    """
+    if names:
+        if len(names) != len(folders):
+            raise SteepslopeError(f"expected a name for each of {len(folders)} folders, found {len(names)}", "names")
+        return names
+    paths = _resolved(folders)
+    twice = next((folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1), None)
+    if twice is not None:
+        raise SteepslopeError("expected each report once, or a name for each (--names), found it twice", twice)
+    return tuple(shortest_tails(paths))
+
+
+def shown_folders(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Return folders as they are given, but of absolute paths the shortest tails that tell them apart.
+
+    Results are passed on, and absolute paths reveal the machine and its user.
+
+    >>> shown_folders(("runs/may", "/home/someone/runs/june"))
+    ('runs/may', 'june')
+    """
+    paths = _resolved(folders)
+    distinct = list(dict.fromkeys(paths))
+    tails = dict(zip(distinct, shortest_tails(distinct), strict=True))
+    given = zip(folders, paths, strict=True)
+    return tuple(tails[path] if Path(folder).is_absolute() else folder for folder, path in given)
+
+
+def _resolved(folders: tuple[str, ...]) -> list[str]:
+    """Return absolute paths, without the first slash: no tail of them is absolute."""
+    return [str(Path(folder).resolve()).lstrip("/") for folder in folders]

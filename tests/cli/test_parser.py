@@ -1,0 +1,168 @@
+"""The parser: lists in every spelling, files of options, and errors that name the option as it is typed."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steepslope.cli.main import COMMANDS, run
+from steepslope.cli.parser import loss_options, options_of
+from steepslope.losses import LOSSES, parameters_of
+
+SEEN: list[tuple[Any, ...]] = []
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes.
+
+    Parameters
+    ----------
+    widths
+        Some widths.
+    """
+
+    widths: tuple[int, ...] = ()
+
+
+def command(
+    sizes: Sizes,
+    names: tuple[str, ...] = ("a",),
+    mean: tuple[float, ...] | None = None,
+    flag: bool = False,
+    seed: int | None = 0,
+) -> None:
+    """Keep what is given.
+
+    Parameters
+    ----------
+    sizes
+        An option class.
+    names
+        Some names.
+    mean
+        50 % of some numbers.
+    """
+    SEEN.append((sizes.widths, names, mean, flag, seed))
+
+
+def with_words(word: tuple[str, ...], /, preset: str = "small", sizes: tuple[int, ...] = ()) -> None:
+    """Keep what is given, some words alone.
+
+    Parameters
+    ----------
+    word
+        Names of tables.
+    preset
+        A preset of the command's own.
+    """
+    SEEN.append((word, preset, sizes))
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write files of options and of odd names into the folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    Path("good.yaml").write_text("widths: 64,32\nnames: [b, c]\nmean: 0.5\n")
+    Path("bad.yaml").write_text("widths: [64.5]\n")
+    Path("unknown.yaml").write_text("wdths: 3\n")
+    Path("a,b.csv").touch()
+    SEEN.clear()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", ((), ("a",), None, False, 0)),
+        ("--widths 64,32 --names b,c --mean 0.5,1", ((64, 32), ("b", "c"), (0.5, 1.0), False, 0)),
+        ("--widths=64 --names=007 --mean=0.5", ((64,), ("007",), (0.5,), False, 0)),
+        ("--widths [64,32] --names [b,c] --mean [0.5]", ((64, 32), ("b", "c"), (0.5,), False, 0)),
+        ("--widths 64 32 --names none --flag", ((64, 32), (), None, True, 0)),
+        ("--mean -0.5 1 --seed -3 --flag false", ((), ("a",), (-0.5, 1.0), False, -3)),
+        ("--mean=-1e-3 --seed null", ((), ("a",), (-0.001,), False, None)),
+        ("--names a,b c --seed 1 --names [d]", ((), ("a", "b", "c", "d"), None, False, 1)),
+        ("--names a,b.csv c.csv", ((), ("a,b.csv", "c.csv"), None, False, 0)),  # there is a file of the first name
+        ("--names=a,b.csv c,d", ((), ("a,b.csv", "c", "d"), None, False, 0)),
+        ("--config good.yaml", ((64, 32), ("b", "c"), (0.5,), False, 0)),
+        ("--widths 8 --flag true --config good.yaml", ((8,), ("b", "c"), (0.5,), True, 0)),
+    ],
+)
+def test_options_in_every_spelling(words: str, expected: tuple[Any, ...]) -> None:
+    assert run(command, words.split(), "prog") == 0
+    assert [expected] == SEEN
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("table1", (("table1",), "small", ())),
+        ("table1 table2 --preset large --sizes 1,2", (("table1", "table2"), "large", (1, 2))),
+        ("--preset=mnist a,b", (("a,b",), "mnist", ())),  # no preset of trainings, which would be a file of options
+    ],
+)
+def test_parameters_before_a_slash_are_words_alone(words: str, expected: tuple[Any, ...]) -> None:
+    assert run(with_words, words.split(), "prog") == 0
+    assert [expected] == SEEN
+
+
+@pytest.mark.parametrize(
+    ("function", "words", "message"),
+    [
+        (command, "--widths 64.5", "--widths: expected a whole number, found '64.5'"),
+        (command, "--widths [true]", "--widths: expected a whole number, found True"),
+        (command, "--widths [64", "--widths: expected a list in brackets"),
+        (command, "--names --flag", "--names: expected at least one argument"),
+        (command, "--mean nan", "--mean: expected a number, found 'nan'"),
+        (command, "--flag maybe", "--flag: expected true or false, found 'maybe'"),
+        (command, "--sede 1", "unrecognized arguments: --sede 1 (did you mean --seed?) (see prog --help)"),
+        (command, "--config bad.yaml", "bad.yaml: widths: expected a whole number, found 64.5"),
+        (command, "--config unknown.yaml", "unknown.yaml: unknown option 'wdths': did you mean 'widths'?"),
+        (command, "--config none.yaml", "none.yaml: expected a YAML file, found none"),
+        (command, "--seed ''", "an empty value was given after --seed"),
+        (with_words, "", "the following arguments are required: WORD (see prog --help)"),
+        (with_words, "--wrod table1", "unrecognized arguments: --wrod"),
+    ],
+)
+def test_what_is_wrong_is_named_as_it_is_typed(
+    function: Any, words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(function, shlex.split(words), "prog") == 2
+    assert message in capsys.readouterr().err
+    assert not SEEN
+
+
+def test_help_shows_options_in_groups_and_defaults_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    for function, expected in (
+        (command, ("An option class: --widths WIDTHS [WIDTHS ...] Some widths. (default: none)", "50 % of some")),
+        (command, ("Some names. (default: a)", "--flag [{true,false}] (default: false)", "[options] Keep what")),
+        (with_words, ("prog WORD [options]", "Names of tables.", "--preset PRESET A preset of the command's own.")),
+    ):
+        with pytest.raises(SystemExit):
+            run(function, ["--help"], "prog")
+        text = " ".join(capsys.readouterr().out.split())
+        assert all(one in text for one in expected), text
+
+
+def test_a_printed_config_is_a_config(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, ["--names", "q,r", "--print-config"], "prog") == 0
+    Path("printed.yaml").write_text(capsys.readouterr().out)
+    assert run(command, ["--config", "printed.yaml", "--seed", "2"], "prog") == 0
+    assert SEEN == [((), ("q", "r"), None, False, 2)]
+
+
+def test_losses_agree_on_the_defaults_of_parameters_that_they_share() -> None:
+    """And help names each; the parser reads them from the source."""
+    defaults = {(name, default) for loss in LOSSES for name, (default, _) in parameters_of(loss).items()}
+    assert {(option.name, option.default) for option in loss_options()} == defaults
+    assert {name for name, _ in defaults} <= {option.name for option in options_of(COMMANDS["fit"])}
+
+
+def test_every_option_of_every_command_is_documented_once() -> None:
+    for name, function in COMMANDS.items():
+        options = options_of(function)
+        assert len({option.name for option in options}) == len(options), name
+        assert [option.name for option in options if not option.help] == [], name

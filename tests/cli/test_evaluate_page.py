@@ -21,6 +21,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report import evaluation
 from steepslope.report.page import page
 from steepslope.report.sources import report_sources, searches
+from steepslope.report.web.gallery import Sources
 from steepslope.scores import SCORES
 from steepslope.shifts.specs import parse_data
 from tests.conftest import make_outputs
@@ -142,6 +143,11 @@ def test_images_are_found_in_the_split_with_the_most_of_them() -> None:
         finder(wanted)
 
 
+def sources_in(folder: Path) -> Sources:
+    outputs = ClassifierOutputs.load(folder / "outputs")
+    return report_sources(outputs, folder / "outputs", lambda rows: outputs.require("ids")[rows].tolist())
+
+
 class WordlessError(Exception):
     """What a library raises without a word."""
 
@@ -153,7 +159,7 @@ def test_exceptions_without_text_are_told_by_their_names(folder: Path, monkeypat
         raise WordlessError
 
     monkeypatch.setattr(ImageFinder, "places", fail)
-    found = report_sources(ClassifierOutputs.load(folder / "outputs"), folder / "outputs")
+    found = sources_in(folder)
     assert (found.images, found.no_images) == (None, "WordlessError")
 
 
@@ -161,7 +167,7 @@ def test_images_that_cannot_be_looked_up_any_more_do_not_end_the_report(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named(folder, f"imagefolder:{folder / 'images'}")
-    found = report_sources(ClassifierOutputs.load(folder / "outputs"), folder / "outputs")
+    found = sources_in(folder)
     monkeypatch.setattr(ImageFinder, "places", lambda *_: 1 // 0)
     assert found.images is not None
     assert found.images(["a", "b"]) == [None, None]

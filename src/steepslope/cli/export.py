@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.extras import require_extra
 from steepslope.files.hub import HUB, Repository, require_repository, upload
 from steepslope.files.progress import console
 from steepslope.predict.options import CardOptions, ShareOptions
 
 if TYPE_CHECKING:
     from steepslope.share.sharing import Shared
+
+LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
 
 
 def export(
@@ -29,6 +32,8 @@ def export(
     The file holds the preprocessing, the classifier and what else the gate needs. Its inputs are images uint8 (N, H, W,
     C); its outputs label, probability, p_correct, trust_logit and accepted, (N,) each. The promise, the thresholds and
     the names of the classes stand in its metadata. Before it is written, it has to decide as the gate does.
+
+    Needs: pip install 'steepslope[onnx]'.
 
     Parameters
     ----------
@@ -51,6 +56,8 @@ def export(
     replace
         Replace a file that is there.
     """
+    for library in LIBRARIES:
+        require_extra(library, "onnx", "export")
     from steepslope.export.agreement import require_agreement
     from steepslope.export.exporting import exported_from
 
@@ -83,6 +90,8 @@ def push(
     The folder has config.json, model.safetensors and README.md, a model card. Wherever a gate or an oracle is named, it
     can be named in its place, and so can hub:user/name or hub:user/name@revision. The classifier is not shared.
     Features of reference rows are: read the card before you make it public.
+
+    Needs: pip install 'steepslope[hub]'.
 
     Parameters
     ----------

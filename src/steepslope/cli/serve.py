@@ -32,6 +32,8 @@ def serve(
     Runs until SIGTERM or Ctrl+C; then answers all requests that it has accepted, and ends with exit code 0. The routes
     are documented at /docs; /metrics is for Prometheus.
 
+    Needs: pip install 'steepslope[serve]'.
+
     Parameters
     ----------
     gate

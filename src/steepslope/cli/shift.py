@@ -26,6 +26,8 @@ def corrupt(
     Killed and run again, it goes on. An image becomes the same whatever the order and the number of processes. On the
     fly, without writing: the data spec corrupt:KIND:SEVERITY/SPEC, with ?seed=1&crop=224 before the / where wanted.
 
+    Needs: pip install 'steepslope[shifts]'.
+
     Parameters
     ----------
     data
@@ -220,6 +222,8 @@ def recolor(
     Killed and run again, it goes on. Images have the size of the classifier's input. On the fly, without writing and
     without rounding to 8 bits: the data spec recolor:CLASSIFIER/SPEC, with ?bound=0.03&steps=300&mean=0.5 and the like
     before the / where wanted.
+
+    Needs: pip install 'steepslope[shifts]'.
 
     Parameters
     ----------

@@ -250,7 +250,8 @@ def call(command: Command, words: Sequence[str], prog: str) -> int:
         if option.name in given:
             with located(option.spelt):
                 value = given[option.name]
-                values[option.name] = converted(option.hint, elements(value) if option.element else value)
+                is_list = option.element is not None and not option.is_word
+                values[option.name] = converted(option.hint, elements(value) if is_list else value)
     if "print_config" in given:
         shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         print(yaml.safe_dump(shown, sort_keys=False), end="")
@@ -258,8 +259,9 @@ def call(command: Command, words: Sequence[str], prog: str) -> int:
     missing = [option.spelt for option in options if option.name not in values]
     if missing:
         raise SteepslopeError(f"the following arguments are required: {', '.join(missing)} (see {prog} --help)")
-    kinds = {name: kind for name, kind in get_type_hints(command).items() if name != "return"}
-    return command(*(_of(kind, values) if is_dataclass(kind) else values[name] for name, kind in kinds.items())) or 0
+    hints = get_type_hints(command)
+    names = inspect.signature(command).parameters
+    return command(*(_of(hints[name], values) if is_dataclass(hints[name]) else values[name] for name in names)) or 0
 
 
 def _settings_in(file: Path, options: Sequence[Option]) -> dict[str, Any]:

@@ -302,3 +302,19 @@ def test_two_runs_lock_each_other_out_and_a_damaged_card_is_one_line(
     assert main(kind.words(inputs, home)) == 2
     (error,) = lines_of_errors(capsys)
     assert str(out / kind.card) in error
+
+
+def test_a_copy_of_images_counts_as_the_same_where_contents_are_verified(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = KINDS["outputs"]
+    shutil.copytree(inputs / "photos", tmp_path / "copy" / "photos")
+    for options, code in (((), 2), (("--verify",), 0)):
+        out = tmp_path / f"out{code}"
+        assert main(kind.words(inputs, out, *options)) == 0
+        assert main(kind.words(tmp_path / "copy", out, *options)) == code
+        assert ("already complete" in capsys.readouterr().err) == (code == 0)
+    _other_pixels(tmp_path / "copy")
+    assert main(kind.words(tmp_path / "copy", tmp_path / "out0", "--verify")) == 2
+    (error,) = lines_of_errors(capsys)
+    assert "with other fingerprint" in error

@@ -279,7 +279,7 @@ def test_standard_output_is_the_file(
     shown = capfdbinary.readouterr()
     assert shown.out == (tmp_path / "found.csv").read_bytes()
     assert b"797 predictions: " in shown.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["found.csv", "found.csv.json"]
+    assert sorted(path.name for path in tmp_path.glob("f*")) == ["found.csv", "found.csv.json"]
 
 
 @pytest.mark.parametrize("bad", [(), (0, 1, 2, 3), (3, 20, 21), tuple(range(ROWS))])

@@ -58,7 +58,7 @@ def test_a_second_run_is_refused_until_the_first_ends_or_is_killed(tmp_path: Pat
     out = tmp_path / "a" / "b"
     with locked(out):
         (out / "result").write_text("mine")
-        with pytest.raises(SteepslopeError, match=f"^{out}: another run works in this folder: wait for it"):
+        with pytest.raises(SteepslopeError, match=f"^{out}: another run works here: wait for it"):
             locked(out).__enter__()
         with locked(out, "another.lock"):
             pass

@@ -91,7 +91,7 @@ def test_the_command_shows_the_state_of_a_server_and_leaves_it_to_it(
         assert main(show.split()) == 0  # while the server runs
         assert capsys.readouterr().out.startswith("7 predictions")
         assert main(f"{show} --predictions {out}".split()) == 2
-        assert "another run works in this folder" in capsys.readouterr().err
+        assert "another run works here" in capsys.readouterr().err
         with pytest.raises(SteepslopeError, match="another run works"):
             Watching.open(state, served.card.gate, served.gate)
     watch.close()

@@ -118,9 +118,9 @@ LOCK = ".lock"
 
 @contextmanager
 def locked(folder: str | Path, name: str = LOCK) -> Iterator[None]:
-    """Keep other runs out of a folder, by the lock of a file there, for the length of the block.
+    """Keep other runs out of a folder, or of the file that ``.NAME.lock`` is for, for the length of the block.
 
-    The folder is made if it is not there, and the empty file stays: whoever removed it could let two runs in, one that
+    The folder is made if it is not there, and the empty lock stays: whoever removed it could let two runs in, one that
     holds the removed file and one that makes a new one. A folder that cannot be written to is not locked, since no run
     can change it.
 
@@ -136,9 +136,8 @@ def locked(folder: str | Path, name: str = LOCK) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise SteepslopeError(
-                "another run works in this folder: wait for it, or choose another folder", folder
-            ) from None
+            place = target if name == LOCK else target / name.removeprefix(".").removesuffix(LOCK)
+            raise SteepslopeError("another run works here: wait for it, or choose another place", place) from None
     try:
         yield
     finally:

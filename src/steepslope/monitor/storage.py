@@ -25,7 +25,7 @@ def write_state(path: Path, monitor: Mapping[str, Any], counted: Mapping[str, An
 
 def locked_state(path: Path) -> AbstractContextManager[None]:
     """Return what keeps others from writing a state, such as a server that holds it as long as it runs."""
-    return locked(path.with_name(f".{path.name}.lock"))
+    return locked(path.parent, f".{path.name}.lock")
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:

@@ -49,7 +49,8 @@ def single_device(precision: str = "32") -> Fabric:
     """Return this process's device, for images in memory; nothing is launched."""
     _require_possible(precision)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    return fabrics.Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])
+    fabric: Fabric = fabrics.Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])
+    return fabric
 
 
 def _require_possible(precision: str) -> None:

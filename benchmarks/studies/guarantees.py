@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.kept_rows import Row, kept_rows, write_results
 from benchmarks.studies.guarantee_rivals import MAPIE, RIVALS, Draw, Rival
 from benchmarks.studies.guarantee_world import OTHERS, WORLDS, World, true_risk
+from benchmarks.studies.kept_rows import Row, kept_rows, write_results
 from steepslope.checks import require, whole
 from steepslope.cli.main import run
 from steepslope.paper.tables import grouped

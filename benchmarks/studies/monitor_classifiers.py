@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from benchmarks.kept_rows import Row, kept_rows
+from benchmarks.studies.kept_rows import Row, kept_rows
 from benchmarks.studies.monitor_delays import Bench
 from benchmarks.studies.monitor_tables import ALL_SHIFTS, ERROR, METHODS, Rows, caught_by, error_of, kinds_of
 from benchmarks.studies.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, streams

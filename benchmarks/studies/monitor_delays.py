@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
-from benchmarks.kept_rows import Row
-from benchmarks.studies.monitored_streams import Stream
+from benchmarks.studies.kept_rows import Row
+from benchmarks.studies.monitored_streams import NAMES, Stream
 from steepslope.gate import Gate
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor import Monitor
@@ -45,8 +45,7 @@ class Bench:
 
     def judged(self, stream: Stream) -> CalibrationRows:
         """Return what the gate thinks of a stream."""
-        accepted = self.gate.accepts(stream.trust_logit)
-        return CalibrationRows(self.gate.p_correct(stream.trust_logit), stream.is_correct, accepted, stream.probability)
+        return stream.judged(self.gate)
 
     def monitor(self) -> Monitor:
         """Return the gate's monitor, before any prediction."""
@@ -58,8 +57,7 @@ def turning(clean: Stream, shifted: Stream, seed: int) -> Stream:
     rng = np.random.default_rng(seed)
     before, after = rng.permutation(len(clean))[:CLEAN_ROWS], rng.integers(len(shifted), size=SHIFTED_ROWS)
     parts = [clean.subset(before), shifted.subset(after)]
-    names = ("trust_logit", "probability", "is_correct", "predicted")
-    return Stream(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Stream(*(np.concatenate([getattr(part, name) for part in parts]) for name in NAMES))
 
 
 def alarms(bench: Bench, stream: Stream) -> Found:

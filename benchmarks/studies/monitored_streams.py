@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from steepslope.files.folders import staged_folder
 from steepslope.files.weights import load_arrays, save_arrays
+from steepslope.gate import Gate
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.shifts.distortions import CHOSEN_ON, DISTORTIONS
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ class Stream:
     trust_logit: NDArray[np.float64]
     probability: NDArray[np.float64]
     is_correct: NDArray[np.bool_]
-    predicted: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.is_correct)
@@ -43,8 +44,13 @@ class Stream:
         """Return some rows, by numbers."""
         return Stream(*(getattr(self, name)[rows] for name in NAMES))
 
+    def judged(self, gate: Gate) -> CalibrationRows:
+        """Return what a gate thinks of them."""
+        accepted = gate.accepts(self.trust_logit)
+        return CalibrationRows(gate.p_correct(self.trust_logit), self.is_correct, accepted, self.probability)
 
-NAMES = ("trust_logit", "probability", "is_correct", "predicted")
+
+NAMES = ("trust_logit", "probability", "is_correct")
 
 
 def shift_names() -> list[str]:
@@ -90,7 +96,7 @@ def _made(made: Path, data: str, work: Path, name: str, rows: int) -> Stream:
 
     probability = softmax(np.asarray(outputs.logits, dtype=np.float64), axis=1).max(axis=1)
     trust_logit = Oracle.load(made / "fused").trust_logit(outputs)
-    return Stream(trust_logit, probability, outputs.is_correct, outputs.predictions.astype(np.int64))
+    return Stream(trust_logit, probability, outputs.is_correct)
 
 
 def _shifted(made: Path, data: str, work: Path, name: str, rows: int) -> ClassifierOutputs:

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.kept_rows import ROWS, TABLE, Row, kept_rows
+from benchmarks.studies.kept_rows import ROWS, TABLE, Row, kept_rows
 from benchmarks.studies.monitor_delays import CANDIDATES, SEEDS, Bench, alarms, delays, mapie_alarms, truth, turning
 from benchmarks.studies.monitor_false_alarms import summaries
-from benchmarks.studies.monitor_figures import accuracy_figure, harm_figure
-from benchmarks.studies.monitor_tables import tables
+from benchmarks.studies.monitor_tables import accuracy_figure, harm_figure, tables
 from benchmarks.studies.monitored_streams import CALIBRATION, CLEAN, REPORTED, SEVERITIES, Stream, shift_names, streams
 from steepslope.cli.main import run
 from steepslope.files.folders import staged_folder, write_json

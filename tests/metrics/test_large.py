@@ -84,7 +84,9 @@ def test_copies_of_a_lone_row_follow_each_other(kind: str) -> None:
     copy = np.arange(N) - np.searchsorted(rows, rows)
     apart = confidence[rows] - np.where(size[group[rows]] == 1, 1e-9 * copy, 0)
     curves_of = rank_rows(apart, is_correct[rows]).ranking()
-    expected = np.sum(curves_of.correct * curves_of.correct_above / np.maximum(curves_of.accepted, 1))
+    expected = np.sum(
+        np.diff(curves_of.correct_above, prepend=0) * curves_of.correct_above / np.maximum(curves_of.accepted, 1)
+    )
     found = rank_rows(confidence, is_correct).ranking(times(rows)).precision_sum
     assert found == pytest.approx(expected, rel=1e-12)
 

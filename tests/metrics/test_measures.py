@@ -24,32 +24,10 @@ from tests.metrics import references
 from tests.metrics.references import Bools, Floats
 
 Function = Callable[[Any, Any], float]
-REFERENCES: dict[str, Function] = {
-    "accuracy": references.accuracy,
-    "auc": references.auroc,
-    "fpr_at_95tpr": references.fpr_at_95tpr,
-    "aupr_error": references.aupr_error,
-    "aupr_success": references.aupr_success,
-    "tpr": references.tpr,
-    "tnr": references.tnr,
-    "aurc": references.aurc,
-    "augrc": references.augrc,
-    "e_aurc": references.e_aurc,
-    "naurc": references.naurc,
-}
-PUBLIC: dict[str, Function] = {
-    "accuracy": metrics.accuracy,
-    "auc": metrics.auroc,
-    "fpr_at_95tpr": metrics.fpr_at_tpr,
-    "aupr_error": metrics.aupr_error,
-    "aupr_success": metrics.aupr_success,
-    "tpr": partial(metrics.tpr, threshold=0),
-    "tnr": partial(metrics.tnr, threshold=0),
-    "aurc": metrics.aurc,
-    "augrc": metrics.augrc,
-    "e_aurc": metrics.e_aurc,
-    "naurc": metrics.naurc,
-}
+CALLED = {"auc": "auroc", "fpr_at_95tpr": "fpr_at_tpr"}  # in Python, where that differs from tables
+PUBLIC: dict[str, Function] = {name: getattr(metrics, CALLED.get(name, name)) for name in METRICS}
+PUBLIC |= {name: partial(getattr(metrics, name), threshold=0) for name in ("tpr", "tnr")}
+REFERENCES: dict[str, Function] = {name: getattr(references, {"auc": "auroc"}.get(name, name)) for name in METRICS}
 NEED_BOTH = ["auc", "aupr_success", "aupr_error", "fpr_at_95tpr", "e_aurc", "naurc"]
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -74,10 +52,6 @@ def large(n: int = 3000, seed: int = 0) -> tuple[Floats, Bools]:
     rng = np.random.default_rng(seed)
     confidence = rng.normal(size=n).round(1)
     return confidence, rng.random(n) < 1 / (1 + np.exp(-2 - confidence))
-
-
-def test_each_metric_has_a_reference_and_a_public_function() -> None:
-    assert list(METRICS) == list(REFERENCES) == list(PUBLIC)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -160,6 +134,7 @@ def test_aupr_error_is_aupr_success_seen_from_the_other_side() -> None:
 
 
 def test_a_perfect_ranking() -> None:
+    assert metrics.auroc([np.inf, 0.0, -np.inf], [True, True, False]) == 1
     is_correct = np.arange(100) < 80
     confidence = -np.arange(100.0)
     assert metrics.auroc(confidence, is_correct) == 1
@@ -203,10 +178,6 @@ def test_one_class_leaves_what_is_defined() -> None:
         metrics.tnr([0.1, 0.9], ones[:2])
     with pytest.raises(UndefinedMetricError, match="at least one correct prediction"):
         metrics.tpr([0.1, 0.9], ~ones[:2])
-
-
-def test_infinite_confidences_rank_at_the_ends() -> None:
-    assert metrics.auroc([np.inf, 0.0, -np.inf], [True, True, False]) == 1
 
 
 def test_all_tied_is_chance() -> None:

@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.stats import fisher_exact
 
 from steepslope import metrics
 from steepslope.errors import SteepslopeError
+from steepslope.metrics.selective import holm
 from tests.metrics.references import Bools, Floats, tie_orders
 from tests.metrics.test_measures import large, predictions
 
@@ -47,3 +49,47 @@ def test_numbers_out_of_range_are_named(coverage: float) -> None:
         metrics.coverage_at_risk([0.1], [True], coverage - 0.05)
     with pytest.raises(SteepslopeError, match="tpr: expected a number from"):
         metrics.fpr_at_tpr([0.1, 0.2], [True, False], tpr=coverage)
+
+
+def test_a_group_with_more_errors_is_listed() -> None:
+    rng = np.random.default_rng(0)
+    groups = rng.choice(["north", "south", "west"], size=3000)
+    confidence = rng.random(3000)
+    is_correct = rng.random(3000) < np.where(groups == "south", 0.8, 0.95)
+    rows = {row.group: row for row in metrics.group_risks(confidence, is_correct, groups, 0.3)}
+    assert [name for name, row in rows.items() if row.worse] == ["south"]
+    inside, trusted = groups == "south", confidence > 0.3
+    south = rows["south"]
+    assert south.n == inside.sum()
+    assert south.accuracy == np.mean(is_correct[inside])
+    assert south.coverage == np.mean(trusted[inside])
+    assert south.risk == np.mean(~is_correct[inside & trusted])
+    counts = [[np.sum(inside & trusted & ~is_correct), np.sum(inside & trusted & is_correct)]]
+    counts += [[np.sum(~inside & trusted & ~is_correct), np.sum(~inside & trusted & is_correct)]]
+    assert south.p == pytest.approx(3 * fisher_exact(counts, alternative="greater").pvalue)
+
+
+def test_equal_groups_are_seldom_listed() -> None:
+    """Under no difference the share of tables with any mark must not exceed five in a hundred, by Holm."""
+    rng = np.random.default_rng(0)
+    listed = [
+        any(row.worse for row in metrics.group_risks(np.ones(300), rng.random(300) < 0.8, rng.integers(5, size=300)))
+        for _ in range(200)
+    ]
+    assert np.mean(listed) < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_groups_with_names_and_without_trust() -> None:
+    rows = metrics.group_risks([0.9, 0.1], [True, False], [0, 2], names=["a", "b", "c"])
+    assert [(row.group, row.coverage) for row in rows] == [("a", 1.0), ("c", 0.0)]
+    assert math.isnan(rows[1].risk)
+    with pytest.raises(SteepslopeError, match="groups: expected 2 rows"):
+        metrics.group_risks([0.9, 0.1], [True, False], [1])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_monotone_and_bounded_by_bonferroni(p: list[float]) -> None:
+    corrected = holm(np.array(p))
+    assert (corrected >= np.array(p)).all()
+    assert (corrected <= np.minimum(1, len(p) * np.array(p)) + 1e-15).all()
+    assert (np.diff(corrected[np.argsort(p)]) >= 0).all()

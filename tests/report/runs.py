@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.metrics import evaluate
+from steepslope.report.evaluation import nan_to_none
 from steepslope.report.runs import Run, RunScore
 
 
 def run_of(name: str, is_correct: NDArray[np.bool_], scores: dict[str, NDArray[np.float64]], **known: Any) -> Run:
     """Return a run of confidences on the scale of the logit; its rows hold the metrics without intervals."""
-    found = {one: evaluate(z, is_correct, positive_threshold=0, negative_threshold=0, bootstrap=0)
-             for one, z in scores.items()}  # fmt: skip
     nothing = {"value": None, "low": None, "high": None}
-    rows = [
-        {"score": one, "loss": None, "n": len(is_correct), "delta_auc_vs_mcp": nothing,
-         **{key: {bound: None if x != x else x for bound, x in value.items()} for key, value in metrics.items()}}
-        for one, metrics in found.items()
-    ]  # fmt: skip
-    return Run(name, rows, is_correct, {one: RunScore(z, "logit") for one, z in scores.items()}, **known)
+    made = {}
+    for score, z in scores.items():
+        metrics = evaluate(z, is_correct, positive_threshold=0, negative_threshold=0, bootstrap=0)
+        row = {"score": score, "loss": None, "n": len(is_correct), "delta_auc_vs_mcp": nothing}
+        made[score] = RunScore(score, z, "logit", row | {key: nan_to_none(value) for key, value in metrics.items()})
+    return Run(name, is_correct, made, **known)
+
+
+def fitted_on(run: Run, **seen: int) -> Run:
+    """Return a run of which some scores were fitted on so many of its rows."""
+    scores = {name: replace(one, row={**one.row, "fit_rows": seen.get(name, 0)}) for name, one in run.scores.items()}
+    return replace(run, scores=scores)
 
 
 def drawn(

@@ -25,7 +25,7 @@ from steepslope.report.comparison import (
     why_unpaired,
 )
 from steepslope.report.runs import Run
-from tests.report.runs import drawn, run_of
+from tests.report.runs import drawn, fitted_on, run_of
 
 
 def shuffled(run: Run, seed: int = 3) -> Run:
@@ -286,16 +286,12 @@ def test_words_in_a_list() -> None:
     assert [listed(list("abc")[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
 
 
-def fitted(run: Run, seen: dict[str, int]) -> Run:
-    return replace(run, rows=[{**row, "fit_rows": seen.get(row["score"], 0)} for row in run.rows])
-
-
 def test_what_was_fitted_on_these_rows_is_told_and_is_not_the_best() -> None:
     a, b = drawn("a"), drawn("b", model=2)
     best, second = sorted(b.scores, key=lambda name: aurc(b.scores[name].confidence, b.is_correct))[:2]
-    assert (b.best, fitted(b, {best: 7}).best) == (best, second)
-    assert fitted(b, dict.fromkeys(b.scores, 7)).best == best
-    comparison = compare_runs([fitted(a, {"noise": 1200}), fitted(b, {best: 7})], bootstrap=20)
+    assert (b.best, fitted_on(b, **{best: 7}).best) == (best, second)
+    assert fitted_on(b, **dict.fromkeys(b.scores, 7)).best == best
+    comparison = compare_runs([fitted_on(a, noise=1200), fitted_on(b, **{best: 7})], bootstrap=20)
     rows = "was fitted on {} of these 300 rows, so its numbers are better than they will be on others"
     told = [f"noise of a {rows.format('1,200')}", f"{best} of b {rows.format(7)}"]
     assert cautions(comparison) == told

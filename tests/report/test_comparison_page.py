@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
+import numpy as np
 import pyarrow.csv as pc
 import pytest
 from pyarrow import BufferReader
 
-from steepslope.metrics import METRICS
-from steepslope.report.comparison import Comparison, compare_runs
-from steepslope.report.comparison_page import page
-from tests.report.runs import drawn
+from steepslope.metrics import METRICS, Metric, Ranking, auroc
+from steepslope.report.comparison import AURC_COUNTS, Comparison, compare_runs
+from steepslope.report.comparison_page import (
+    as_json,
+    difference_grid,
+    page,
+    run_grid,
+    terminal_grid,
+    terminal_styles,
+    text,
+)
+from steepslope.report.tables import terminal_titles
+from tests.report.runs import drawn, fitted_on, run_of
 
 
 @pytest.fixture(scope="module")
-def comparison() -> Comparison:
+def months() -> Comparison:
     runs = [drawn("</script><b>may"), drawn("june", model=2), drawn("july", model=3, seed=4, prefix="new")]
     return compare_runs(runs, bootstrap=20)
 
 
 @pytest.fixture(scope="module")
-def html(comparison: Comparison) -> str:
-    return page(comparison)
+def html(months: Comparison) -> str:
+    return page(months)
 
 
 def test_the_page_needs_nothing_from_outside(html: str) -> None:
@@ -39,13 +48,13 @@ def test_the_page_needs_nothing_from_outside(html: str) -> None:
 
 def test_what_makes_it_doubtful_stands_at_its_head() -> None:
     runs = [drawn("may", ids=False), drawn("june", model=2, ids=False), drawn("july", n=90, model=3, seed=4)]
-    runs[1] = replace(runs[1], rows=[{**row, "fit_rows": 30} for row in runs[1].rows])
+    runs[1] = fitted_on(runs[1], **dict.fromkeys(runs[1].scores, 30))
     html = page(compare_runs(runs, bootstrap=5))
     warned = re.findall(r'<li class="warns"><strong>Caution:</strong> (.*?)</li>', html)
     fitted = "of june was fitted on 30 of these 300 rows, so its numbers are better than they will be on others"
     assert warned[:3] == [f"{score} {fitted}" for score in runs[1].scores]
     assert warned[3:] == [
-        f"july has only {runs[2].errors} errors: below about 50, all its numbers depend on luck",
+        f"july has only {runs[2].wrong} errors: below about 50, all its numbers depend on luck",
         "june and may are taken for the same 300 rows: they have no ids, but as many rows with the same labels in the "
         "same order; differences are paired",
         "july and may are not known to have the same rows (only july has ids): differences are unpaired",
@@ -53,7 +62,7 @@ def test_what_makes_it_doubtful_stands_at_its_head() -> None:
     assert html.count("<small>◄ FITTED ON 30 OF THESE ROWS</small>") >= 3
 
 
-def test_its_data_are_those_of_the_tables(comparison: Comparison, html: str) -> None:
+def test_its_data_are_those_of_the_tables(months: Comparison, html: str) -> None:
     found = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
     data = json.loads(found[0])
     assert list(data["values"]) == list(data["metrics"]) == list(METRICS)
@@ -61,7 +70,7 @@ def test_its_data_are_those_of_the_tables(comparison: Comparison, html: str) -> 
     assert all(row["value"] <= 100 for row in data["values"]["auc"])
     assert [one["best"] for one in data["curves"]].count(True) == 3
     assert all(one["coverage"][-1] == 1 and len(one["coverage"]) <= 201 for one in data["curves"])
-    contrasts = sum(len(rival.contrasts) for rival in comparison.rivals)
+    contrasts = sum(len(rival.contrasts) for rival in months.rivals)
     for name, lines in (("metrics", 9), ("differences", contrasts)):
         table = pc.read_csv(BufferReader(data["files"][name].encode()))
         assert table.num_rows == lines * len(METRICS)
@@ -74,3 +83,111 @@ def test_every_heading_that_is_not_plain_is_defined(html: str) -> None:
     headings = re.findall(r'<button type="button"( data-definition[^>]*)?>([^<]*)</button></th>', html)
     assert len(headings) > 2 * len(METRICS)
     assert [name for defined, name in headings if not defined] == []
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    runs = [drawn("a"), drawn("b|<b>", model=2, strength=0.2), drawn("c", model=3, seed=4, n=200, prefix="new")]
+    return compare_runs(runs, bootstrap=100)
+
+
+def test_tables_are_square_and_complete(comparison: Comparison) -> None:
+    runs, differences, shown = run_grid(comparison), difference_grid(comparison), terminal_grid(comparison)
+    for grid in (runs, differences, shown):
+        assert {len(row) for row in grid.rows} == {len(grid.columns)}
+    assert [(row[0].text, row[1].text) for row in runs.rows] == [
+        (run.name, score) for run in comparison.runs for score in run.scores
+    ]
+    assert all(metric.heading in runs.columns and metric.heading in differences.columns for metric in METRICS.values())
+    assert list(shown.columns) == terminal_titles()
+    hows = {(row[0].text, row[3].text) for row in differences.rows}
+    assert hows == {("b|<b>", "paired"), ("c", "unpaired")}
+    place = list(runs.columns).index("AUC ↑")
+    areas = [100 * auroc(z.confidence, run.is_correct) for run in comparison.runs for z in run.scores.values()]
+    assert [row[place].text for row in runs.rows] == [f"{area:.1f}" for area in areas]
+
+
+def test_json_has_all_and_no_nan(comparison: Comparison) -> None:
+    found = json.loads(json.dumps(as_json(comparison), allow_nan=False, default=np.generic.item))
+    assert found["baseline"] == "a"
+    assert [(run["run"], run["n"], run.get("paired")) for run in found["runs"]] == [
+        ("a", 300, None), ("b|<b>", 300, True), ("c", 200, False)
+    ]  # fmt: skip
+    assert found["runs"][2]["why_unpaired"] == "0 ids in common of 300 and 200"
+    assert [run["errors"] for run in found["runs"]] == [int((~run.is_correct).sum()) for run in comparison.runs]
+    assert len(found["rows"]) == 9
+    for line in found["differences"]:
+        assert set(METRICS) <= set(line)
+        sign = (line["auc"]["low"] > 0) - (line["auc"]["high"] < 0)
+        assert line["verdicts"]["auc"] == {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}[sign]
+    accuracy = [run["accuracy"] for run in found["runs"]]
+    assert found["differences"][0]["accuracy"]["value"] == pytest.approx(accuracy[1] - accuracy[0])
+
+
+def test_colours_are_those_of_the_verdicts(comparison: Comparison) -> None:
+    styles = terminal_styles(comparison)
+    grid = terminal_grid(comparison)
+    assert [len(line) for line in styles] == [len(row) for row in grid.rows]
+    by_name = {row[0].text: line for row, line in zip(grid.rows, styles, strict=True)}
+    assert set(by_name["a mcp"]) == {""}
+    weak = next(one for one in comparison.rivals[0].contrasts if one.score == one.baseline_score == "mcp")
+    place = terminal_titles().index("AUC")
+    assert (weak.sign("auc"), by_name["b|<b> mcp"][place]) == (-1, "red")
+
+
+def test_markdown_begins_with_the_verdict(comparison: Comparison) -> None:
+    shown = text(comparison)
+    assert shown.startswith(
+        "# Runs side by side\n\nBeside a, by each run's best score: b|&lt;b> is clearly worse by AURC and AUC, and not"
+    )
+    assert AURC_COUNTS in difference_grid(comparison).note
+    tables = [line for line in shown.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in tables} == {17, 16}
+    assert "## Differences to a" in shown
+
+
+def test_a_metric_that_is_added_appears_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def toy(ranking: Ranking) -> float:
+        return ranking.n_wrong / 1000
+
+    before = [drawn("a", n=60)]
+    monkeypatch.setitem(METRICS, "toy", Metric(toy, "Toy", "A toy.", "TOY", scale=1000, higher_is_better=False))
+    after = [drawn("b", n=60, model=2), drawn("c", n=60, model=3)]
+    comparison = compare_runs(after, bootstrap=20)
+    wrong = [run.wrong for run in after]
+    assert [row["toy"]["value"] for row in as_json(comparison)["rows"][::3]] == [one / 1000 for one in wrong]
+    assert as_json(comparison)["differences"][0]["toy"]["value"] == pytest.approx((wrong[1] - wrong[0]) / 1000)
+    assert text(comparison).count("| Toy ×1000 ↓ |") == 2
+    assert "TOY‰" in terminal_grid(comparison).columns
+    assert "toy" not in before[0].scores["mcp"].row
+
+
+def test_without_errors_nothing_is_nan() -> None:
+    right = np.ones(20, dtype=np.bool_)
+    comparison = compare_runs([run_of(name, right, {"mcp": np.arange(20.0)}) for name in ("a", "b")], bootstrap=10)
+    json.dumps(as_json(comparison), allow_nan=False, default=np.generic.item)
+    assert "nan" not in text(comparison)
+    assert [line["verdicts"]["auc"] for line in as_json(comparison)["differences"]] == ["not defined"]
+
+
+def test_what_was_fitted_on_these_rows_is_marked_wherever_it_stands() -> None:
+    a, b = drawn("a"), drawn("b", model=2)
+    b = fitted_on(b, noise=1200)
+    told = "◄ FITTED ON 1,200 OF THESE ROWS"
+    for runs, column in (([a, b], 1), ([b, a], 2)):
+        comparison = compare_runs(runs, bootstrap=5)
+        marked = [(row[0].text, row[1].text) for row in run_grid(comparison).rows if told in row[1].aside]
+        assert marked == [("b", "noise")]
+        rows = difference_grid(comparison).rows
+        assert [(row[1].text, row[2].text) for row in rows if told in row[column].aside] == [("noise", "noise")]
+        assert text(comparison).count(told) == 2
+        assert "WARNING: noise of b was fitted on 1,200 of these 300 rows" in text(comparison)
+        assert as_json(comparison)["cautions"][0].startswith("noise of b was fitted on 1,200")
+
+
+def test_rows_that_are_paired_without_ids_are_marked() -> None:
+    runs = [drawn("a", ids=False), drawn("b", model=2, ids=False), drawn("c", model=3)]
+    comparison = compare_runs(runs, bootstrap=5)
+    assert {str(row[3]) for row in difference_grid(comparison).rows} == {"paired (without ids)", "unpaired"}
+    assert [run.get("paired_by_ids") for run in as_json(comparison)["runs"]] == [None, False, None]
+    assert "WARNING: b and a are taken for the same 300 rows: they have no ids" in text(comparison)

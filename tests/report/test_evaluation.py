@@ -15,7 +15,7 @@ from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import Scored, score_predictions
 from steepslope.report.evaluation import Evaluation, evaluate_predictions, table_rows
-from steepslope.report.sentences import verdicts
+from steepslope.report.sentences import sentences
 from steepslope.report.tables import cut_grid, difference_grid
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
@@ -117,24 +117,24 @@ def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs)
     ("shift", "words"),
     [(3.0, "ranks better than MCP"), (-3.0, "does NOT beat MCP"), (0.0, "no significant difference")],
 )
-def test_verdicts_say_who_wins(outputs: ClassifierOutputs, shift: float, words: str) -> None:
+def test_sentences_say_who_wins(outputs: ClassifierOutputs, shift: float, words: str) -> None:
     mcp = score_predictions([], outputs)[0]
     noise = 0.01 * np.random.default_rng(0).normal(size=len(outputs))
     other = Scored("other", None, mcp.confidence + shift * outputs.is_correct + noise, "logit")
-    (sentence,) = verdicts(with_scores(outputs, other, bootstrap=200).rows)
+    (sentence,) = sentences(with_scores(outputs, other, bootstrap=200).rows)
     assert words in sentence
 
 
-def test_verdicts_say_what_cannot_be_compared(outputs: ClassifierOutputs) -> None:
+def test_sentences_say_what_cannot_be_compared(outputs: ClassifierOutputs) -> None:
     right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
-    assert verdicts(with_noise(right, 5).rows) == [
+    assert sentences(with_noise(right, 5).rows) == [
         "noise cannot be compared with MCP: AUC needs both errors and correct predictions."
     ]
-    (sentence,) = verdicts(with_noise(outputs, 0).rows)
+    (sentence,) = sentences(with_noise(outputs, 0).rows)
     assert "without resamples it is not known if by luck" in sentence
     alone = Confidences(np.array([0.2, 0.9]), np.array([False, True]))
     rows = evaluate_predictions(alone, [], bootstrap=5).rows
-    assert verdicts(rows) == ["confidence cannot be compared with MCP: that needs logits."]
+    assert sentences(rows) == ["confidence cannot be compared with MCP: that needs logits."]
 
 
 def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 200) -> Evaluation:
@@ -170,30 +170,30 @@ def test_an_oracle_is_compared_with_the_best_single_score(outputs: ClassifierOut
         (3.0, 0, r"AUC \+.* points, without resamples it is not known if by luck, AURC -.* thousandths, without"),
     ],
 )
-def test_verdicts_name_the_best_single_score(
+def test_sentences_name_the_best_single_score(
     outputs: ClassifierOutputs, shift: float, bootstrap: int, words: str
 ) -> None:
-    sentences = verdicts(with_oracle(outputs, shift, bootstrap=bootstrap).rows)
-    assert [sentence.split()[0] for sentence in sentences][:4] == ["noise", "good", "fused", "fused"]
-    assert re.search("^fused against good, the best single score by AURC: " + words, sentences[3])
+    lines = sentences(with_oracle(outputs, shift, bootstrap=bootstrap).rows)
+    assert [line.split()[0] for line in lines][:4] == ["noise", "good", "fused", "fused"]
+    assert re.search("^fused against good, the best single score by AURC: " + words, lines[3])
 
 
 def test_mcp_may_be_the_best_single_score_but_not_the_only_one(outputs: ClassifierOutputs) -> None:
     alone = with_oracle(outputs, 1.0, others=False)
     assert [row.vs_best_single for row in alone.rows] == [None, None]
-    assert len(verdicts(alone.rows)) == 1
+    assert len(sentences(alone.rows)) == 1
     mcp = score_predictions([], outputs)[0].confidence
     others = [Scored("worse", None, -mcp, "rank"), Scored("fused", "focal", mcp + outputs.is_correct, "logit")]
     rows = with_scores(outputs, *others).rows
     assert rows[2].as_json()["vs_best_single"]["score"] == "mcp"
-    assert verdicts(rows)[2].startswith("fused against mcp, the best single score by AURC: better by AUC")
+    assert sentences(rows)[2].startswith("fused against mcp, the best single score by AURC: better by AUC")
 
 
 def test_without_errors_no_best_single_score_is_named(outputs: ClassifierOutputs) -> None:
     right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
     rows = with_oracle(right, 1.0).rows
     assert rows[3].as_json()["vs_best_single"]["auc"] == {"value": None, "low": None, "high": None, "p": None}
-    assert not any("best single score" in sentence for sentence in verdicts(rows))
+    assert not any("best single score" in sentence for sentence in sentences(rows))
 
 
 def test_the_number_of_comparisons_is_told_with_holms_verdict(outputs: ClassifierOutputs) -> None:
@@ -203,15 +203,15 @@ def test_the_number_of_comparisons_is_told_with_holms_verdict(outputs: Classifie
     same = [Scored(f"same {one}", None, mcp + 0.01 * rng.normal(size=len(mcp)), "logit") for one in range(2)]
     better = Scored("better", None, mcp + 3.0 * outputs.is_correct, "logit")
     evaluation = with_scores(outputs, *same, better, bootstrap=400)
-    last = verdicts(evaluation.rows)[-1]
+    last = sentences(evaluation.rows)[-1]
     assert last.startswith("3 comparisons with MCP: without any true difference about 0.15 of the intervals")
     assert last.endswith("these differ: better.")
     note = difference_grid(evaluation.rows).note
     assert f"{3 * len(table_metrics())} comparisons with MCP" in note
-    assert len(verdicts(with_noise(outputs).rows)) == 1
+    assert len(sentences(with_noise(outputs).rows)) == 1
 
 
 def test_without_resamples_no_comparison_is_counted(outputs: ClassifierOutputs) -> None:
     rows = with_scores(outputs, *(Scored(name, None, np.arange(400.0), "logit") for name in "ab"), bootstrap=0).rows
-    assert len(verdicts(rows)) == 2
+    assert len(sentences(rows)) == 2
     assert "comparisons" not in difference_grid(rows).note

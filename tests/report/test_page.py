@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from steepslope.cli.main import main
-from steepslope.metrics import e_aurc, naurc
+from steepslope.metrics import METRICS, Metric, Ranking, e_aurc, naurc
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import Scored, score_predictions
 from steepslope.report.evaluation import Evaluation, table_rows
 from steepslope.report.grid import markdown, terminal
 from steepslope.report.page import page, write_report
 from steepslope.report.tables import main_grid, terminal_titles
+from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 
 
@@ -81,6 +83,19 @@ def test_odd_names_are_shown_as_they_are(name: str, outputs: ClassifierOutputs, 
     assert name in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_names_are_no_html_where_markdown_is_rendered(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    names = ("<img src=x onerror=alert(1)>", "</td><script>", "[a](javascript:b)", "![a](http://b)")
+    odd = Scored("<b>|oracle", "focal", np.arange(400.0), "logit")
+    named = outputs.named(names)
+    evaluation = with_scores(named, odd)
+    write_report(evaluation, tmp_path)
+    tokens = MarkdownIt().enable("table").parse((tmp_path / "table.md").read_text())
+    parts = [part for token in tokens for part in token.children or [token]]
+    assert not {part.type for part in parts} & {"html_inline", "html_block", "link_open", "image"}
+    shown = "".join(part.content for part in parts)
+    assert all(name in shown for name in (*names, "<b>|oracle"))
+
+
 def test_classes_are_called_by_their_names(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     names = ("ant", "bee", "cow", "dog")
     outputs.named(names).save(tmp_path / "named")
@@ -89,3 +104,25 @@ def test_classes_are_called_by_their_names(outputs: ClassifierOutputs, tmp_path:
         assert main([*words, "--groups", groups, "--replace"]) == 0
         details = json.loads((tmp_path / "out" / "details.json").read_text())
         assert [group["group"] for group in details[0]["groups"]] == list(names)
+
+
+def test_an_entry_in_metrics_is_all_that_a_metric_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def toy(ranking: Ranking) -> float:
+        return ranking.n_wrong / 1000
+
+    monkeypatch.setitem(METRICS, "toy", Metric(toy, "Toy", "A toy.", "TOY", scale=1000, higher_is_better=False))
+    outputs = make_outputs(60)
+    outputs.save(tmp_path / "o.npz")
+    words = f"evaluate --outputs {tmp_path / 'o.npz'} --scores margin --bootstrap 5 --out {tmp_path / 'out'}"
+    assert main(words.split()) == 0
+    wrong = int((~outputs.is_correct).sum())
+    rows = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert [row["toy"]["value"] for row in rows] == [wrong / 1000] * 2
+    assert rows[1]["vs_mcp"]["toy"]["value"] == 0
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert table.count("| Toy ×1000 ↓ |") == 2  # in the main table, and among the differences
+    assert f"| {wrong}.0 [" in table
+    assert ">Toy ×1000 ↓</button>" in (tmp_path / "out" / "report.html").read_text()
+    assert "TOY" in capsys.readouterr().out

@@ -21,7 +21,7 @@ from tests.conftest import make_outputs
 CLASSES = ("ant", "bee", "cat", "dog")
 
 
-def evaluated(tmp_path: Path, outputs: Path, options: str, rows: str = "rows.csv") -> list[dict[str, Any]]:
+def evaluated(tmp_path: Path, outputs: Path, options: str = "", rows: str = "rows.csv") -> list[dict[str, Any]]:
     """Evaluate outputs, and return the lines of the rows."""
     words = f"evaluate --outputs {outputs} --bootstrap 0 --out {tmp_path}/out --rows {tmp_path}/{rows} {options}"
     assert main(words.split()) == 0
@@ -68,7 +68,7 @@ def test_confidences_and_decisions_are_those_of_the_table(form: str, tmp_path: P
 
 def test_thresholds_give_the_coverage_at_each_risk(tmp_path: Path) -> None:
     make_outputs(300).save(tmp_path / "outputs.npz")
-    lines = evaluated(tmp_path, tmp_path / "outputs.npz", "")
+    lines = evaluated(tmp_path, tmp_path / "outputs.npz")
     row = json.loads((tmp_path / "out" / "details.json").read_text())[0]
     confidence = np.array([float(line["mcp"]) for line in lines])
     is_correct = np.array([line["label"] == line["prediction"] for line in lines])
@@ -82,7 +82,7 @@ def test_thresholds_give_the_coverage_at_each_risk(tmp_path: Path) -> None:
 def test_no_threshold_where_nothing_can_be_accepted(tmp_path: Path) -> None:
     path = tmp_path / "alone.csv"
     path.write_text("confidence,is_correct\n0.9,no\n0.5,yes\n")
-    lines = evaluated(tmp_path, path, "")
+    lines = evaluated(tmp_path, path)
     assert [list(line.values()) for line in lines] == [["0", "0.9", "true", "no"], ["1", "0.5", "false", "yes"]]
     row = json.loads((tmp_path / "out" / "details.json").read_text())[0]
     assert set(row["threshold_at_risk"].values()) == {None}
@@ -95,7 +95,7 @@ def test_rows_of_many_batches_stay_together(tmp_path: Path) -> None:
     labels = np.arange(n) % 2
     ids = np.array([f"photo {row}" for row in range(n)])
     ClassifierOutputs(logits, labels, ids=ids).save(tmp_path / "outputs.csv")
-    lines = evaluated(tmp_path, tmp_path / "outputs.csv", "")
+    lines = evaluated(tmp_path, tmp_path / "outputs.csv")
     assert [line["id"] for line in lines] == ids.tolist()
     assert [int(line["label"]) for line in lines] == labels.tolist()
     margins = logits.max(axis=1) - logits.min(axis=1)
@@ -217,12 +217,3 @@ def test_rows_do_not_take_the_place_of_the_reports_own(tmp_path: Path, capsys: p
     assert main(words.split()) == 2
     assert "rows: expected another file than the report's own rows.parquet" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_a_report_of_before_there_were_rows_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_outputs(60).save(tmp_path / "o.npz")
-    words = f"evaluate --outputs {tmp_path}/o.npz --bootstrap 0 --out {tmp_path}/out".split()
-    assert main(words) == 0
-    (tmp_path / "out" / "rows.parquet").unlink()
-    assert main(words) == 0
-    assert "already complete" in capsys.readouterr().err

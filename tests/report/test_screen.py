@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from steepslope.cli.main import main
 from steepslope.metrics.measures import table_metrics
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored
+from steepslope.report.evaluation import Row
 from steepslope.report.screen import LEGEND, show_evaluation, show_lines, styles_of
 from tests.conftest import make_outputs
 from tests.report.samples import with_scores
@@ -28,20 +30,22 @@ from tests.report.samples import with_scores
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def printed(outputs: ClassifierOutputs, width: int, terminal: bool) -> str:
-    """Return what is printed of MCP, of a far better score and of one that knows nothing."""
+def rows_of(outputs: ClassifierOutputs) -> Sequence[Row]:
+    """Return the rows of MCP, of a far better score and of one that knows nothing."""
     noise = np.random.default_rng(0).normal(size=len(outputs))
     others = [Scored("good", None, noise + 3 * outputs.is_correct, "logit"), Scored("noise", None, noise, "logit")]
+    return with_scores(outputs, *others, bootstrap=200).rows
+
+
+def printed(outputs: ClassifierOutputs, width: int, terminal: bool) -> str:
     system: Any = "standard" if terminal else None
     screen = Console(file=StringIO(), width=width, force_terminal=terminal, color_system=system, highlight=False)
-    show_evaluation(with_scores(outputs, *others, bootstrap=200).rows, screen)
+    show_evaluation(rows_of(outputs), screen)
     return screen.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
 def test_better_is_green_worse_is_red_and_the_best_is_bold(outputs: ClassifierOutputs) -> None:
-    noise = np.random.default_rng(0).normal(size=len(outputs))
-    others = [Scored("good", None, noise + 3 * outputs.is_correct, "logit"), Scored("noise", None, noise, "logit")]
-    rows = with_scores(outputs, *others, bootstrap=200).rows
+    rows = rows_of(outputs)
     mcp, good, bad = styles_of(rows)
     assert {len(line) for line in (mcp, good, bad)} == {len(table_metrics()) + 2}
     for place, name in enumerate(table_metrics(), 1):

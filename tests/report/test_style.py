@@ -102,32 +102,23 @@ def test_a_no_break_space_is_none_to_break_at() -> None:
     assert wrapped(f"late {name}\N{NO-BREAK SPACE}*", text_width(f"late {name}")) == f"late\n{name}\N{NO-BREAK SPACE}*"
 
 
-@pytest.mark.parametrize("names", [1, 4, 9, 28])
-def test_a_legend_fits_below(names: int) -> None:
-    figure = picture(names)
-    assert_readable(figure)
-    assert len(figure.legends[0].get_texts()) == names
+SHORT, LINE = "MCP", "fused, auxiliary, steep slope"
 
 
-def test_a_legend_has_as_few_rows_as_its_names_allow() -> None:
-    short, long = "MCP", "fused, auxiliary, steep slope"
-    for names, columns in (([short] * 4, 4), ([short] * 5 + [long] * 2, 3), ([long] * 4, 2), ([LONG] * 3, 1)):
-        figure = picture(1)
-        (line,) = figure.axes[0].lines
-        figure.legends.clear()
-        with styled():
-            legend_below(figure, {f"{name} {index}": line for index, name in enumerate(names)})
-        assert figure.legends[0]._ncols == columns  # type: ignore[attr-defined]
-        assert_readable(figure)
-
-
-def test_a_legend_of_long_names_fits_below() -> None:
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [([SHORT], 1), ([SHORT] * 4, 4), ([SHORT] * 28, None), ([SHORT] * 5 + [LINE] * 2, 3), ([LINE] * 4, 2),
+     ([LONG] * 3, 1), ([f"{LONG}: {LONG}"] * 3, 1)],
+)  # fmt: skip
+def test_a_legend_fits_below_in_as_few_rows_as_its_names_allow(names: list[str], columns: int | None) -> None:
     figure = picture(1)
     (line,) = figure.axes[0].lines
     figure.legends.clear()
     with styled():
-        legend_below(figure, {f"{LONG}, {index}: {LONG}": line for index in range(3)})
+        legend_below(figure, {f"{name} {index}": line for index, name in enumerate(names)})
     assert_readable(figure)
+    assert len(figure.legends[0].get_texts()) == len(names)
+    assert columns in (None, figure.legends[0]._ncols)  # type: ignore[attr-defined]
 
 
 def test_overlapping_and_small_texts_are_found() -> None:

@@ -1,7 +1,4 @@
-"""Sums of the first counts of a long array of small ones, at those places alone where they are asked for.
-
-One sort of the predictions by confidence, from whose counts come every metric and the risk-coverage curve.
-"""
+"""One sort of the predictions by confidence, from whose counts come every metric and the risk-coverage curve."""
 
 from __future__ import annotations
 
@@ -63,6 +60,7 @@ class Sums:
 
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 AT_ONCE = 100_000  # up to so many groups are added in one sum, and copies of a row share a threshold
 BLOCK_GROUPS = 2**15  # of more groups so many are added at a time, which fit in the processor's cache
 
@@ -92,16 +90,6 @@ class Ranking:
     def threshold(self) -> Floats:
         """The distinct confidences, descending, (g,)."""
         return -self.distrust
-
-    @cached_property
-    def correct(self) -> Floats:
-        """Correct predictions at each threshold, (g,)."""
-        return np.diff(self.correct_above, prepend=0)
-
-    @cached_property
-    def wrong(self) -> Floats:
-        """Wrong predictions at each threshold, (g,)."""
-        return np.diff(self.wrong_above, prepend=0)
 
     @cached_property
     def wrong_so_far(self) -> Floats:

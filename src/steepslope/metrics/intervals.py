@@ -1,4 +1,4 @@
-"""From bootstrap replicates to the limits of an interval and to p: arithmetic on one value and its replicates.
+"""The bootstrap: every metric with an interval from resampled rows or clusters, paired differences, and p.
 
 A rate (accuracy, TPR, TNR, FPR, risk at coverage) is a fraction of counted rows, and gets the bias-corrected
 percentile interval (Efron 1987). An area (AUC, AUPR, AURC, AUGRC) is a mean over few errors, and is skew: it gets the
@@ -8,15 +8,14 @@ gets the percentile interval with levels widened to those of Student's t (Hester
 ``units`` is the number of independent rows or clusters of the rarer kind, errors or correct predictions: so many
 observations stand behind the standard deviation.
 
-The bootstrap: every metric with an interval from resampled rows or clusters, and paired differences.
-
-How replicates become limits and p stands in ``limits.py``.
+:func:`stability` tells the luck of the fit, where the bootstrap tells that of the test rows alone.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri, stdtr, stdtrit
 
 from steepslope.checks import SEED, number, require, whole
-from steepslope.errors import SteepslopeError, UndefinedMetricError
+from steepslope.errors import FewErrorsWarning, SteepslopeError, UndefinedMetricError
 from steepslope.metrics.curves import Floats, RankedRows, Ranking, rank_rows
 from steepslope.metrics.measures import METRICS, Measure, measures_at
 from steepslope.numerics.blocks import blocks
@@ -224,24 +223,38 @@ class Resampled(Generic[Key]):
 
     def estimates(self, level: float = 0.95) -> dict[Key, Estimate]:
         """Return values with their intervals."""
-        return {key: _estimate(value, *self._limits(key, value, level)) for key, value in self.values.items()}
+        require("level", level, LEVEL)
+        estimates = {}
+        for key, value in self.values.items():
+            replicates, (low, high) = _defined(self.replicates[key]), UNDEFINED
+            if not math.isnan(value) and len(replicates):
+                if _is_area(key):
+                    low, high = area_limits(value, replicates, level, self.units)
+                else:
+                    low, high = rate_levels(value, replicates).limits(replicates, level)
+            estimates[key] = Estimate(value=value, low=low, high=high)
+        return estimates
 
     def minus(self, other: Resampled[Key], level: float = 0.95) -> dict[Key, Difference]:
         """Return paired differences; both must come from the same rows, clusters, number of resamples and seed."""
+        require("level", level, LEVEL)
         differences = {}
         for key, value in self.values.items():
-            shift, shifts = value - other.values[key], self.replicates[key] - other.replicates[key]
-            differences[key] = _difference(shift, _defined(shifts), level, self.units if _is_area(key) else None)
+            shift, shifts = value - other.values[key], _defined(self.replicates[key] - other.replicates[key])
+            (low, high), p = UNDEFINED, math.nan
+            if not math.isnan(shift) and len(shifts):
+                levels = Levels(units=self.units) if _is_area(key) else rate_levels(shift, shifts)
+                (low, high), p = levels.limits(shifts, level), levels.p(shifts)
+            differences[key] = Difference(value=shift, low=low, high=high, p=p)
         return differences
 
-    def _limits(self, key: Key, value: float, level: float) -> tuple[float, float]:
-        require("level", level, LEVEL)
-        replicates = _defined(self.replicates[key])
-        if math.isnan(value) or len(replicates) == 0:
-            return UNDEFINED
-        if _is_area(key):
-            return area_limits(value, replicates, level, self.units)
-        return rate_levels(value, replicates).limits(replicates, level)
+
+def _is_area(key: Hashable) -> bool:
+    return key in METRICS and METRICS[key].is_area
+
+
+def _defined(replicates: Floats) -> Floats:
+    return replicates[~np.isnan(replicates)]
 
 
 def resample(
@@ -270,7 +283,8 @@ def resample_all(
 
     def drawn(block: int) -> list[list[tuple[bool, dict[Key, float]]]]:
         generator = np.random.default_rng([seed, block])
-        draws = (_times(n, codes, generator) for _ in range(sizes[block]))
+        draws = (_counts(n, generator) if codes is None else _counts(_count(codes), generator)[codes]
+                 for _ in range(sizes[block]))  # fmt: skip
         return [[_measured(rows.ranking(times), measures) for rows, measures in tables] for times in draws]
 
     found = [one for some in _in_threads(drawn, range(len(sizes)), n) for one in some]
@@ -289,9 +303,9 @@ def _gathered(
     codes: Codes | None,
 ) -> Resampled[Key]:
     replicates = {key: np.array([values[key] for _, values in found]) for key in measures}
-    lacking = sum(lacks for lacks, _ in found)
+    units = min(len(side) if codes is None else len(np.unique(codes[side])) for side in rows.sides)
     count = None if codes is None else _count(codes)
-    return Resampled(values_of(measures, rows.ranking()), replicates, lacking, _units(rows, codes), count)
+    return Resampled(values_of(measures, rows.ranking()), replicates, sum(lacks for lacks, _ in found), units, count)
 
 
 def _codes_of(clusters: ArrayLike, n: int) -> Codes:
@@ -308,11 +322,6 @@ def _count(codes: Codes) -> int:
     return int(codes.max()) + 1
 
 
-def _times(n: int, codes: Codes | None, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw n rows, or as many clusters as there are, with replacement; return how often each row was drawn, (n,)."""
-    return _counts(n, generator) if codes is None else _counts(_count(codes), generator)[codes]
-
-
 def _counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Return how often each of n numbers is among n draws.
 
@@ -323,10 +332,6 @@ def _counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     for rows in blocks(n, BLOCK_DRAWS):
         np.add.at(counts, generator.integers(n, size=rows.stop - rows.start), ONE)
     return counts
-
-
-def _units(rows: RankedRows, codes: Codes | None) -> int:
-    return min(len(side) if codes is None else len(np.unique(codes[side])) for side in rows.sides)
 
 
 def _in_threads(work: Callable[[int], Value], items: Iterable[int], n: int) -> list[Value]:
@@ -347,22 +352,52 @@ def values_of(functions: Mapping[Key, Callable[..., float]], *arguments: Any) ->
     return values
 
 
-def _is_area(key: Hashable) -> bool:
-    return key in METRICS and METRICS[key].is_area
+@dataclass(frozen=True)
+class Stability:
+    """One metric on test rows, with its interval, and its standard deviation and range over refits of the oracle.
+
+    The deviation estimates that of the fit to all rows. All are NaN where the metric is undefined.
+    """
+
+    estimate: Estimate
+    deviation: float
+    least: float
+    most: float
 
 
-def _defined(replicates: Floats) -> Floats:
-    return replicates[~np.isnan(replicates)]
+def stability(
+    trust_logit: Callable[[Codes], ArrayLike],
+    n: int,
+    is_correct: ArrayLike,
+    *,
+    refits: int = 10,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> dict[str, Stability]:
+    """Return how each metric on the same test rows varies where an oracle is fitted again on halves of its n rows.
 
-
-def _estimate(value: float, low: float, high: float) -> Estimate:
-    return Estimate(value=value, low=low, high=high)
-
-
-def _difference(value: float, shifts: Floats, level: float, units: int | None) -> Difference:
-    require("level", level, LEVEL)
-    if math.isnan(value) or len(shifts) == 0:
-        return Difference(value=value, low=math.nan, high=math.nan, p=math.nan)
-    levels = rate_levels(value, shifts) if units is None else Levels(units=units)
-    low, high = levels.limits(shifts, level)
-    return Difference(value=value, low=low, high=high, p=levels.p(shifts))
+    ``trust_logit`` fits an oracle on those of the n rows whose numbers it is given, and returns z of the test rows, of
+    which ``is_correct`` are right; TPR and TNR are taken at z = 0. Halves are drawn without replacement, since a row
+    drawn twice would be in two folds of an oracle that cross-validates. Halves of n rows vary around their mean by
+    (1/(n/2) − 1/n) σ² = σ²/n, as fits to n fresh rows do (the delete-half jackknife; Shao and Wu 1989).
+    """
+    refits, seed = require("refits", refits, whole(2)), require("seed", seed, SEED)
+    whole_set = evaluate(
+        trust_logit(np.arange(n)),
+        is_correct,
+        positive_threshold=0,
+        negative_threshold=0,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+    rng, values = np.random.default_rng(seed), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewErrorsWarning)  # half of the rows have half of the errors by design
+        for _ in range(refits):
+            z = trust_logit(np.sort(rng.permutation(n)[: n // 2]))
+            values.append(values_of(measures_at(0, 0), rank_rows(z, is_correct).ranking()))
+    over_refits = {name: np.array([one[name] for one in values]) for name in whole_set}
+    return {
+        name: Stability(whole_set[name], float(found.std(ddof=1)), float(found.min()), float(found.max()))
+        for name, found in over_refits.items()
+    }

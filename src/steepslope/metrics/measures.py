@@ -22,6 +22,9 @@ from steepslope.metrics.curves import Floats, Ranking, checked, harmonic_numbers
 Measure = Callable[[Ranking], float]
 PERCENT = 100
 FRACTION = number(1e-12, 1)  # in (0, 1]
+NO_CORRECT = "at least one correct prediction, but there is none in the predictions"
+NO_ERRORS = "at least one error, but there is none in the predictions"
+NO_THRESHOLD = "a threshold, but the score only ranks: its threshold is NaN"
 
 
 @dataclass(frozen=True)
@@ -100,15 +103,15 @@ def fpr_at_tpr_of(ranking: Ranking, tpr: float) -> float:
 
 def tpr_of(ranking: Ranking, threshold: float) -> float:
     """Return the fraction of the correct predictions with a confidence > ``threshold``."""
-    _require_correct(ranking)
-    _require_threshold(threshold)
+    require_defined(ranking.n_correct, NO_CORRECT)
+    require_defined(not math.isnan(threshold), NO_THRESHOLD)
     return ranking.above(threshold)[0] / ranking.n_correct
 
 
 def tnr_of(ranking: Ranking, threshold: float) -> float:
     """Return the fraction of the errors with a confidence ≤ ``threshold``."""
-    _require_errors(ranking)
-    _require_threshold(threshold)
+    require_defined(ranking.n_wrong, NO_ERRORS)
+    require_defined(not math.isnan(threshold), NO_THRESHOLD)
     return 1 - ranking.above(threshold)[1] / ranking.n_wrong
 
 
@@ -246,21 +249,9 @@ def require_defined(defined: float | bool, need: str) -> None:
         raise UndefinedMetricError(f"this metric needs {need}")
 
 
-def _require_threshold(threshold: float) -> None:
-    require_defined(not math.isnan(threshold), "a threshold, but the score only ranks: its threshold is NaN")
-
-
-def _require_correct(ranking: Ranking) -> None:
-    require_defined(ranking.n_correct, "at least one correct prediction, but there is none in the predictions")
-
-
-def _require_errors(ranking: Ranking) -> None:
-    require_defined(ranking.n_wrong, "at least one error, but there is none in the predictions")
-
-
 def _require_both(ranking: Ranking) -> None:
-    _require_correct(ranking)
-    _require_errors(ranking)
+    require_defined(ranking.n_correct, NO_CORRECT)
+    require_defined(ranking.n_wrong, NO_ERRORS)
 
 
 class Gaussian(NamedTuple):
@@ -316,34 +307,22 @@ def kl(a: Gaussian, b: Gaussian) -> float:
 
 
 lower_is_better = partial(Metric, higher_is_better=False)
-_risk = partial(lower_is_better, scale=1000, is_area=True)
+_area = partial(Metric, is_area=True)
+_risk = partial(_area, higher_is_better=False, scale=1000)
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy_of, "Acc", "The fraction of predictions that are correct.", in_table=False),
-    "auc": Metric(
-        auroc_of,
-        "AUC",
-        "How often a correct prediction has more confidence than a wrong one; ties count ½.",
-        is_area=True,
-    ),
+    "auc": _area(auroc_of, "AUC", "How often a correct prediction has more confidence than a wrong one; ties count ½."),
     "fpr_at_95tpr": lower_is_better(
         partial(fpr_at_tpr_of, tpr=0.95),
         "FPR-95%-TPR",
         "The fraction of errors still trusted where 95 % of the correct are.",
         "FPR95",
     ),
-    "aupr_error": Metric(
-        aupr_error_of,
-        "AUPR-Error",
-        "The average precision of finding errors by low confidence.",
-        "AUPR-E",
-        is_area=True,
+    "aupr_error": _area(
+        aupr_error_of, "AUPR-Error", "The average precision of finding errors by low confidence.", "AUPR-E"
     ),
-    "aupr_success": Metric(
-        aupr_success_of,
-        "AUPR-Success",
-        "The average precision of finding the correct by high confidence.",
-        "AUPR-S",
-        is_area=True,
+    "aupr_success": _area(
+        aupr_success_of, "AUPR-Success", "The average precision of finding the correct by high confidence.", "AUPR-S"
     ),
     "tpr": Metric(
         tpr_of, "TPR", "The fraction of the correct with a confidence above the threshold.", threshold="positive"

@@ -1,49 +1,30 @@
-"""Several evaluations side by side: whether their rows are the same, and how far each differs from one of them.
+"""Several evaluations side by side: whether their rows are the same, how far each differs from one of them, in words.
 
 Where the rows are the same, differences are paired: both sides are resampled alike. Where they are not, as of two
 months, both are resampled on their own, and the difference is called unpaired.
-
-What a comparison of several evaluations means, in sentences.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.metrics.intervals import Difference, Resampled, resample
 from steepslope.metrics.measures import METRICS, measures_at
-from steepslope.metrics.selective import SCALES, holm
+from steepslope.metrics.selective import SCALES
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.report.grid import shortest_tails
-from steepslope.report.runs import Run, Text
-from steepslope.report.sentences import by_luck, clearly, compared
+from steepslope.report.runs import Run, Texts
+from steepslope.report.sentences import clearly, compared, fitted_on, luck
 
-VERDICTS = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
+CLEAR = {1: "clearly better", 0: "not clearly different", -1: "clearly WORSE"}
 UNKNOWN, UNDEFINED = "not known without resamples", "not defined"
-
-
-@dataclass(frozen=True, eq=False)
-class Draws:
-    """What a run is resampled with: the seed, and the clusters (n,) in the order of the ids, if there are any."""
-
-    run: Run
-    bootstrap: int
-    seed: int
-    clusters: NDArray[Any] | None
-    found: dict[str, Resampled[str]] = field(default_factory=dict, init=False)
-
-    def of(self, score: str) -> Resampled[str]:
-        """Return every metric of a score on the rows and on resamples of them, or of the clusters; drawn once."""
-        if score not in self.found:
-            cut = SCALES[self.run.scores[score].scale].cut(0.5)
-            ranked, measures = self.run.ranked(score), measures_at(cut, cut)
-            self.found[score] = resample(ranked, measures, self.bootstrap, self.seed, self.clusters)
-        return self.found[score]
+JUDGED_BY = ("aurc", "auc")  # in this order
+HEADLINED = {"aurc": "AURC", "accuracy": "accuracy", "auc": "AUC"}
+AURC_COUNTS = "AURC counts the errors too, so fewer errors lower it. AUC measures the ranking alone."
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +50,7 @@ class Contrast:
         """Return what is clear by a metric, or why nothing is: without resamples, or without a difference."""
         if np.isnan(self.differences[metric]["value"]):
             return UNDEFINED
-        return UNKNOWN if np.isnan(self.differences[metric]["low"]) else VERDICTS[self.sign(metric)]
+        return UNKNOWN if np.isnan(self.differences[metric]["low"]) else CLEAR[self.sign(metric)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +107,26 @@ def compare_runs(
     names = [run.name for run in runs]
     require_comparable(names, baseline)
     first = runs[0] if baseline is None else runs[names.index(baseline)]
-    own = Draws(first, bootstrap, seed, first.clusters_in_order)
-    others = [(place, run) for place, run in enumerate(runs) if run is not first]
-    return Comparison(runs, first, [_rival(run, own, place) for place, run in others], bootstrap)
+
+    @cache
+    def drawn(run: Run, score: str, seed: int, clustered: Run) -> Resampled[str]:
+        """Return every metric of a score on its run's rows, and on resamples of them or of another run's clusters."""
+        cut = SCALES[run.scores[score].scale].cut(0.5)
+        clusters = None if clustered.clusters is None else clustered.clusters[clustered.order]
+        return resample(run.ranked(score), measures_at(cut, cut), bootstrap, seed, clusters)
+
+    def rival(run: Run, place: int) -> Rival:
+        why, best = why_unpaired(first, run), (run.best, first.best)
+        ours = theirs = seed, first if run.clusters is None else run
+        if why:  # the same draws would hit the same places of unrelated rows
+            ours = int(np.random.default_rng([seed, place + 1]).integers(2**31)), run
+            theirs = seed, first
+        pairs = dict.fromkeys([*((name, name) for name in run.scores if name in first.scores), best])
+        drawn_pairs = {(a, b): (drawn(run, a, *ours), drawn(first, b, *theirs)) for a, b in pairs}
+        contrasts = [Contrast(*pair, difference(*both), pair == best) for pair, both in drawn_pairs.items()]
+        return Rival(run, why, contrasts)
+
+    return Comparison(runs, first, [rival(run, i) for i, run in enumerate(runs) if run is not first], bootstrap)
 
 
 def require_comparable(names: Sequence[str], baseline: str | None) -> None:
@@ -141,26 +139,6 @@ def require_comparable(names: Sequence[str], baseline: str | None) -> None:
     require_known("baseline", names[0] if baseline is None else baseline, names)
 
 
-def _rival(run: Run, baseline: Draws, place: int) -> Rival:
-    """Compare a run with the baseline, on the same resamples where the rows are the same."""
-    first = baseline.run
-    why = why_unpaired(first, run)
-    if why:  # the same draws would hit the same places of unrelated rows
-        seed = int(np.random.default_rng([baseline.seed, place + 1]).integers(2**31))
-        draws = Draws(run, baseline.bootstrap, seed, run.clusters_in_order)
-    else:
-        clusters = first.clusters_in_order if run.clusters is None else run.clusters_in_order
-        draws = Draws(run, baseline.bootstrap, baseline.seed, clusters)
-        baseline = baseline if clusters is baseline.clusters else replace(baseline, clusters=clusters)
-    best = run.best, first.best
-    pairs = dict.fromkeys([*((name, name) for name in run.scores if name in first.scores), best])
-    contrasts = [
-        Contrast(one, other, difference(draws.of(one), baseline.of(other)), (one, other) == best)
-        for one, other in pairs
-    ]
-    return Rival(run, why, contrasts)
-
-
 def difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
     """Return each metric of A less that of B, with interval and p.
 
@@ -171,7 +149,7 @@ def difference(a: Resampled[str], b: Resampled[str]) -> dict[str, Difference]:
 
 
 def why_unpaired(a: Run, b: Run) -> str:
-    """Return why the rows of two runs are not the same, in words; nothing where they are.
+    """Return why the rows of two runs are not the same; nothing where they are.
 
     They are where both have the same ids, each once, in any order, with the same labels. Without ids, rows are taken
     for the same where both have as many with the same labels in the same order, unless that order is by class.
@@ -186,8 +164,7 @@ def _other_places(a: Run, b: Run) -> str:
         return f"there are {len(a):,} and {len(b):,} rows, without ids"
     if a.labels is None or b.labels is None:
         return "neither ids nor labels tell whether the rows are the same"
-    labels = np.asarray(a.labels)
-    blocks, classes = 1 + np.sum(labels[1:] != labels[:-1]), len(set(labels.tolist()))
+    blocks, classes = 1 + np.sum(a.labels[1:] != a.labels[:-1]), len(set(a.labels.tolist()))
     by_class = "without ids, labels in order of their classes do not tell whether the rows are the same"
     unsure = f"{by_class}: evaluate both with ids" if blocks <= classes else ""  # other rows have that order too
     return _other_labels(a, b, "rows") or unsure
@@ -196,9 +173,9 @@ def _other_places(a: Run, b: Run) -> str:
 def _other_ids(a: Run, b: Run) -> str:
     for run in (a, b):
         ids = _in_order(run, run.ids)
-        twice = ids[1:][ids[1:] == ids[:-1]]
-        if len(twice):
-            return f"the id {str(twice[0])!r} is there more than once in {run.name}"
+        repeated = ids[1:][ids[1:] == ids[:-1]]
+        if len(repeated):
+            return f"the id {str(repeated[0])!r} is there more than once in {run.name}"
     ours, theirs = _in_order(a, a.ids), _in_order(b, b.ids)
     if not np.array_equal(ours, theirs):
         common = len(np.intersect1d(ours, theirs, assume_unique=True))
@@ -216,23 +193,33 @@ def _other_labels(a: Run, b: Run, what: str) -> str:
     return f"labels differ for {differ:,} {what} of {len(a):,}" if differ else ""
 
 
-def _are_numbers(labels: Text) -> bool:
+def _are_numbers(labels: Texts) -> bool:
     return all(str(label).isdecimal() for label in set(labels.tolist()))
 
 
-def _in_order(run: Run, values: Text | None) -> Text:
+def _in_order(run: Run, values: Texts | None) -> Texts:
     return np.asarray(values)[run.order]
 
 
-JUDGED_BY = ("aurc", "auc")  # in this order
-UNCOMPARED = "cannot be compared: AURC and AUC are not defined"
-HEADLINED = {"aurc": "AURC", "accuracy": "accuracy", "auc": "AUC"}
-BY = {
-    UNKNOWN: "not known, without resamples, to differ in",
-    UNDEFINED: "without a defined difference in",
-    **{word: f"{word.lower()} by" for word in VERDICTS.values()},
-}
-AURC_COUNTS = "AURC counts the errors too, so fewer errors lower it. AUC measures the ranking alone."
+def headline(comparison: Comparison) -> str:
+    """Return what the comparison comes to: how each run's best score is beside the baseline's.
+
+    Runs of which the same is clear stand together.
+    """
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for rival in comparison.rivals:
+        alike.setdefault(tuple(map(rival.best.word, HEADLINED)), []).append(rival.run.name)
+    parts = [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {_clear(words)}" for words, names in alike.items()]
+    return f"Beside {comparison.baseline.name}, by each run's best score: {'; '.join(parts)}."
+
+
+def _clear(words: Sequence[str]) -> str:
+    """Return what is clear by each of the headline's metrics; those of which the same is stand together."""
+    lead = {UNKNOWN: "not known, without resamples, to differ in", UNDEFINED: "without a defined difference in"}
+    titles: dict[str, list[str]] = {}
+    for title, word in zip(HEADLINED.values(), words, strict=True):
+        titles.setdefault(lead.get(word, f"{word.lower()} by"), []).append(title)
+    return listed([f"{by} {listed(some)}" for by, some in titles.items()], ", and ")
 
 
 def listed(words: Sequence[str], last: str = " and ") -> str:
@@ -244,25 +231,6 @@ def listed(words: Sequence[str], last: str = " and ") -> str:
     return last.join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-def headline(comparison: Comparison) -> str:
-    """Return what the comparison comes to: how each run's best score is beside the baseline's.
-
-    Runs of which the same is clear stand together.
-    """
-    found: dict[tuple[str, ...], list[str]] = {}
-    for rival in comparison.rivals:
-        found.setdefault(tuple(map(rival.best.word, HEADLINED)), []).append(rival.run.name)
-    parts = [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {_clear(words)}" for words, names in found.items()]
-    return f"Beside {comparison.baseline.name}, by each run's best score: {'; '.join(parts)}."
-
-
-def _clear(words: Sequence[str]) -> str:
-    """Return what is clear by each of the headline's metrics; those of which the same is stand together."""
-    pairs = list(zip(HEADLINED.values(), words, strict=True))
-    titles = {word: [title for title, one in pairs if one == word] for word in words}
-    return listed([f"{BY[word]} {listed(some)}" for word, some in titles.items()], ", and ")
-
-
 def cautions(comparison: Comparison) -> list[str]:
     """Return what makes the comparison doubtful, of each run and then of how rows are paired, without full stops."""
     unsure = [one for one in comparison.rivals if one.guessed or not one.paired]
@@ -272,10 +240,8 @@ def cautions(comparison: Comparison) -> list[str]:
 def _doubts(runs: Sequence[Run]) -> Iterator[str]:
     """Yield which scores were fitted on the rows they are judged on, and which runs have few errors to judge by."""
     for run in runs:
-        for score, seen in run.fit_rows.items():
-            rows = f"{seen:,} of these {len(run):,} rows"
-            yield f"{score} of {run.name} was fitted on {rows}, so its numbers are better than they will be on others"
-        rare, side = min((run.errors, "error"), (len(run) - run.errors, "correct prediction"))
+        yield from (fitted_on(f"{score} of {run.name}", seen, len(run)) for score, seen in run.fit_rows.items())
+        rare, side = min((run.wrong, "error"), (len(run) - run.wrong, "correct prediction"))
         if rare < FEW_ERRORS:
             few = f"only {rare} {side}{'' if rare == 1 else 's'}"
             yield f"{run.name} has {few}: below about {FEW_ERRORS}, all its numbers depend on luck"
@@ -295,46 +261,27 @@ def _pairing(rival: Rival, baseline: Run) -> str:
 def sentences(comparison: Comparison) -> list[str]:
     """Return what the comparison means: what warns, how rows relate to the baseline's, and what is clear."""
     warnings = [f"WARNING: {doubt}." for doubt in _doubts(comparison.runs)]
-    lines = [line for rival in comparison.rivals for line in _of_rival(rival, comparison.baseline)]
-    return [*warnings, *lines, *_luck(comparison), AURC_COUNTS]
-
-
-def _of_rival(rival: Rival, baseline: Run) -> list[str]:
-    pairing = f"{'WARNING: ' if rival.guessed else ''}{_pairing(rival, baseline)}."
-    accuracy = compared("accuracy", rival.best.differences["accuracy"], VERDICTS)  # of all scores the same
-    beside = f"{rival.run.name} against {baseline.name}: {accuracy}."
-    return [pairing, beside, *(verdict(one, rival, baseline) for one in rival.contrasts)]
-
-
-def verdict(contrast: Contrast, rival: Rival, baseline: Run) -> str:
-    """Return the sentence on one difference: what is clear by AURC and by AUC."""
-    ours, theirs = rival.run.fit_rows, baseline.fit_rows
-    unseen = (ours or theirs) and contrast.score not in ours and contrast.baseline_score not in theirs
-    among = " among those not fitted on these rows" if unseen else ""
-    best = f" (the best of each by AURC{among})" if contrast.of_best else ""
-    unpaired = "" if rival.paired else ", unpaired"
-    defined = [name for name in JUDGED_BY if not np.isnan(contrast.differences[name]["value"])]
-    parts = ", ".join(compared(name, contrast.differences[name], VERDICTS) for name in defined)
-    return f"{rival.run.name} against {baseline.name}{unpaired}, {contrast.title}{best}: {parts or UNCOMPARED}."
-
-
-def _luck(comparison: Comparison) -> list[str]:
-    """Return a sentence on how many intervals would exclude 0 by luck, and what remains after Holm's correction."""
+    lines = [line for rival in comparison.rivals for line in _on_a_rival(rival, comparison.baseline)]
     tested = {
         f"{rival.run.name} {one.title} by {METRICS[name].title}": one.differences[name]["p"]
         for rival in comparison.rivals for one in rival.contrasts for name in JUDGED_BY
     }  # fmt: skip
-    known = {what: p for what, p in tested.items() if not np.isnan(p)}
-    if len(known) < 2:
-        return []
-    corrected = holm(np.array(list(known.values())))
-    kept = [what for what, p in zip(known, corrected, strict=True) if p < 0.05]
-    found = "none differs" if not kept else f"these differ: {', '.join(kept)}"
-    if len(known) * 2 / (comparison.bootstrap + 1) >= 0.05:
-        found += f" ({comparison.bootstrap:,} resamples are too few for so many comparisons)"
-    return [
-        f"{by_luck(len(known), comparison.baseline.name)}; after Holm's correction for their number (p < .05) {found}."
-    ]
+    return [*warnings, *lines, *luck(tested, comparison.baseline.name, comparison.bootstrap), AURC_COUNTS]
+
+
+def _on_a_rival(rival: Rival, baseline: Run) -> Iterator[str]:
+    yield f"{'WARNING: ' if rival.guessed else ''}{_pairing(rival, baseline)}."
+    accuracy = compared("accuracy", rival.best.differences["accuracy"], CLEAR)  # of all scores the same
+    beside = f"{rival.run.name} against {baseline.name}"
+    yield f"{beside}: {accuracy}."
+    ours, theirs, unpaired = rival.run.fit_rows, baseline.fit_rows, "" if rival.paired else ", unpaired"
+    for one in rival.contrasts:
+        unseen = (ours or theirs) and one.score not in ours and one.baseline_score not in theirs
+        among = " among those not fitted on these rows" if unseen else ""
+        best = f" (the best of each by AURC{among})" if one.of_best else ""
+        defined = [name for name in JUDGED_BY if not np.isnan(one.differences[name]["value"])]
+        clear = ", ".join(compared(name, one.differences[name], CLEAR) for name in defined)
+        yield f"{beside}{unpaired}, {one.title}{best}: {clear or 'cannot be compared: AURC and AUC are not defined'}."
 
 
 def names_of_runs(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,8 +54,7 @@ TELLS_NOTHING = (
 )
 
 
-@dataclass(frozen=True)
-class HandedOver:
+class HandedOver(NamedTuple):
     """How far rows are handed over to what needs no second backbone, on average, in [0, 1].
 
     ``part`` is that of the rows that are judged, ``usual`` that of the oracle's fit set, None where it is not known.

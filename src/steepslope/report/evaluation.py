@@ -1,12 +1,9 @@
-"""From confidences to rows: a score's metrics, their intervals and differences to MCP, and what a gate would do.
-
-One evaluation, which the report reads: predictions, confidences and rows; and what they mean, in sentences.
-"""
+"""From names of scores to rows: metrics with intervals, differences to MCP, and what a gate would do."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,16 +43,11 @@ AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 by
 Drawn = Resampled[str | OperatingPoint]
 
 
-@dataclass(frozen=True, eq=False)
-class BestSingle:
+class BestSingle(NamedTuple):
     """The best of the single scores in a table, by AURC, and an oracle's paired differences to it, by metric."""
 
     score: str
     differences: dict[str, Difference]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the score's name, and the differences under the metrics' names; what is undefined is null."""
-        return {"score": self.score, **{name: nan_to_none(one) for name, one in self.differences.items()}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +77,22 @@ class Row:
     risk_at_coverage: dict[int, Estimate]
     coverage_at_risk: dict[int, Estimate]
     threshold_at_risk: dict[int, float]
-    confusion: Confusion | None
-    cuts: dict[float, dict[str, float]]
     curve: RiskCoverage
     separability: dict[str, float]
-    groups: list[GroupRisk]
     paper: dict[str, float]
+    confusion: Confusion | None = None
+    cuts: dict[float, dict[str, float]] = field(default_factory=dict)
+    groups: list[GroupRisk] = field(default_factory=list)
     vs_best_single: BestSingle | None = None
     handed_over: HandedOver | None = None
     standardised: bool = False
     fit_rows: int = 0
     natural_cut: float | None = None
+
+    @property
+    def wrong(self) -> int:
+        """The number of wrong predictions."""
+        return round(self.n * (1 - self.metrics["accuracy"]["value"]))
 
     @property
     def delta_auc(self) -> Difference:
@@ -106,6 +103,7 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """Return the row as ``metrics.json`` holds it; what is undefined is null."""
         estimates: dict[str, Estimate] = {**self.metrics, "delta_auc_vs_mcp": self.delta_auc}
+        best = self.vs_best_single
         return {
             "score": self.name,
             "loss": self.loss,
@@ -113,11 +111,12 @@ class Row:
             **{name: nan_to_none({key: one[key] for key in BOUNDS}) for name, one in estimates.items()},
             "replicates_lacking_a_class": self.lacking,
             "vs_mcp": {name: nan_to_none(one) for name, one in (self.vs_mcp or {}).items()},
-            "vs_best_single": None if self.vs_best_single is None else self.vs_best_single.as_json(),
+            "vs_best_single": None if best is None else {
+                "score": best.score, **{name: nan_to_none(one) for name, one in best.differences.items()}},
             "handed_over": None if self.handed_over is None else self.handed_over.part,
             "standardised": self.standardised,
             "fit_rows": self.fit_rows,
-        }
+        }  # fmt: skip
 
     def details_as_json(self) -> dict[str, Any]:
         """Return the row as ``details.json`` holds it; what is undefined is null."""
@@ -167,41 +166,40 @@ def table_rows(
     variants. Whole ``clusters``, labels (n,), are resampled where they are given.
     """
     cuts = cuts_of(scored)
-    separability = {name: metric.function for name, metric in SEPARABILITY.items()}
     rows: list[Row] = []
     drawn: list[Drawn] = []
-    baseline: Drawn | None = None
     for one, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
-        arrays = one.confidence, predictions.is_correct
-        baseline = resampled if one.name == BASELINE else baseline
-        estimates = resampled.estimates()
-        served = None if one.only_ranks else groups
-        differences = None if baseline is None else resampled.minus(baseline)
+        drawn.append(resampled)
+        arrays, estimates = (one.confidence, predictions.is_correct), resampled.estimates()
+        to_mcp = resampled.minus(drawn[0]) if scored[0].name == BASELINE else None
         row = Row(
             name=one.name,
             loss=one.loss,
             n=ranking.n,
             metrics={name: estimates[name] for name in METRICS},
-            vs_mcp=None if differences is None else {name: differences[name] for name in METRICS},
+            vs_mcp=None if to_mcp is None else {name: to_mcp[name] for name in METRICS},
             lacking=resampled.lacking,
             units=resampled.units,
             clusters=resampled.clusters,
             risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
             coverage_at_risk={point.percent: estimates[point] for point in RISKS},
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
-            confusion=None if one.only_ranks else confusion_of(ranking, one.cut()),
-            cuts={} if one.only_ranks else {cut: _rates(ranking, one.cut(cut)) for cut in cuts},
             curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
-            separability=values_of(separability, *arrays),
-            groups=[] if served is None else group_risks(*arrays, served.codes, one.cut(), names=served.names),
+            separability=values_of({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
             paper=_paper_values(one, predictions) if paper else {},
             handed_over=one.handed_over,
             standardised=one.standardised,
             fit_rows=one.fit_rows,
             natural_cut=one.natural_cut,
         )
+        if not one.only_ranks:
+            row = replace(
+                row,
+                confusion=confusion_of(ranking, one.cut()),
+                cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts},
+                groups=[] if groups is None else group_risks(*arrays, groups.codes, one.cut(), names=groups.names),
+            )
         rows.append(row)
-        drawn.append(resampled)
     return _with_best_single(rows, drawn)
 
 
@@ -228,16 +226,15 @@ def cuts_of(scored: Sequence[Scored]) -> list[float]:
 
 def _with_best_single(rows: list[Row], drawn: Sequence[Drawn]) -> list[Row]:
     """Compare oracles, which have a loss, with the single score of least AURC; not if MCP is the only one."""
-    single = [place for place, row in enumerate(rows) if row.loss is None]
-    if not any(rows[place].name != BASELINE for place in single):
+    singles = {row.name: place for place, row in enumerate(rows) if row.loss is None}
+    if not singles.keys() - {BASELINE}:
         return rows
-    best = min(single, key=lambda place: rows[place].metrics["aurc"]["value"])
-
-    def compared(place: int) -> BestSingle:
-        differences = drawn[place].minus(drawn[best])
-        return BestSingle(rows[best].name, {name: differences[name] for name in VS_BEST})
-
-    return [row if row.loss is None else replace(row, vs_best_single=compared(i)) for i, row in enumerate(rows)]
+    best = min(singles, key=lambda name: rows[singles[name]].metrics["aurc"]["value"])
+    for place, row in enumerate(rows):
+        if row.loss is not None:
+            found = drawn[place].minus(drawn[singles[best]])
+            rows[place] = replace(row, vs_best_single=BestSingle(best, {name: found[name] for name in VS_BEST}))
+    return rows
 
 
 def _measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
@@ -286,6 +283,10 @@ class Evaluation:
     clusters: ArrayLike | None = None
     grouped_by: str = ""
     cautions: Sequence[str] = ()
+
+    def scored_as(self, name: str) -> Scored:
+        """Return the confidences of the score with this name."""
+        return next(one for one in self.scored if one.name == name)
 
 
 def evaluate_predictions(

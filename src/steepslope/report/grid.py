@@ -1,9 +1,7 @@
-"""Names that are short enough to be shown, and still tell what they name apart.
-
-A table of cells, and its two renderings: Markdown, and a terminal's.
-"""
+"""A table of cells, and its two renderings: Markdown, and a terminal's, where long names are shortened."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -128,9 +126,19 @@ def markdown(grid: Grid) -> str:
     """Return the table in Markdown, under a heading if it has a title."""
     texts = [[str(cell) for cell in row] for row in grid.rows]
     lines = [list(grid.columns), ["---"] + ["---:"] * (len(grid.columns) - 1), *texts]
-    escaped = [[text.replace("|", "\\|") for text in line] for line in lines]
+    escaped = [[plain(text).replace("|", "\\|") for text in line] for line in lines]
     table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
-    return "\n\n".join(part for part in (f"## {grid.title}" if grid.title else "", table, grid.note) if part)
+    title = f"## {plain(grid.title)}" if grid.title else ""
+    return "\n\n".join(part for part in (title, table, plain(grid.note)) if part)
+
+
+def plain(text: str) -> str:
+    r"""Return text on one line, of which Markdown makes no HTML: names of classes and scores are anybody's.
+
+    >>> plain("<img src=x>, p < .05,\n[here](http://x)")
+    '&lt;img src=x>, p < .05, [here]\\(http://x)'
+    """
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"\s*[\r\n]+\s*", " ", text)).replace("](", r"]\(")
 
 
 def terminal(

@@ -1,7 +1,4 @@
-"""Reading again what a report's folder holds: ``metrics.json`` and ``rows.parquet``.
-
-``metrics.json``, ``details.json``, ``table.md``, ``rows.parquet`` and ``report.html``: what `evaluate` leaves.
-"""
+"""A report, as `evaluate` leaves it: metrics.json, details.json, table.md, rows.parquet and report.html."""
 
 from __future__ import annotations
 
@@ -12,13 +9,12 @@ from typing import Any
 from steepslope.files.artifact import MADE, Artifact
 from steepslope.files.folders import write_json
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.evaluation import Evaluation
-from steepslope.report.grid import Grid, markdown
-from steepslope.report.row_table import ROWS, metrics_csv, packed_rows, write_report_rows
-from steepslope.report.sentences import Remark, heading, headline, leader, remarks, verdicts
+from steepslope.report.evaluation import Evaluation, nan_to_none
+from steepslope.report.grid import Grid, markdown, plain
+from steepslope.report.row_table import ROWS, as_csv, packed_rows, write_report_rows
+from steepslope.report.sentences import Remark, heading, headline, leader, remarks, sentences
 from steepslope.report.tables import class_grids, definitions, detail_grids, main_grid, summary_grid
 from steepslope.report.web import charts
-from steepslope.report.web.charts import page_charts
 from steepslope.report.web.gallery import NO_SOURCES, Sources, gallery
 from steepslope.report.web.page_scores import page_scores, promises
 from steepslope.report.web.shell import web_page
@@ -37,17 +33,17 @@ def write_report(
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
         write_report_rows(evaluation, staging / ROWS)
-        groups = _class_grids(evaluation)
+        groups = class_grids(evaluation, evaluation.scored_as(leader(evaluation.rows).name))
         (staging / "table.md").write_text(text(evaluation, groups), encoding="utf-8")
         (staging / "report.html").write_text(page(evaluation, sources, groups), encoding="utf-8")
 
 
-def text(evaluation: Evaluation, groups: Sequence[Grid] | None = None) -> str:
-    """Return the report as Markdown; ``groups`` are its tables of classes and groups, if they are made already."""
+def text(evaluation: Evaluation, groups: Sequence[Grid] = ()) -> str:
+    """Return the report as Markdown; ``groups`` are its tables of classes and groups."""
     rows = evaluation.rows
-    words = "\n".join(f"- {line}" for line in verdicts(rows))
-    grids = [*detail_grids(rows), *map(_shortened, _class_grids(evaluation) if groups is None else groups)]
-    parts = [headline(rows), heading(rows), markdown(main_grid(rows)), words, *map(markdown, grids)]
+    lines = "\n".join(f"- {plain(line)}" for line in sentences(rows))
+    grids = [*detail_grids(rows), *map(_shortened, groups)]
+    parts = [plain(headline(rows)), heading(rows), markdown(main_grid(rows)), lines, *map(markdown, grids)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -57,66 +53,36 @@ def _shortened(grid: Grid) -> Grid:
     return grid._replace(rows=grid.rows[:SHOWN_GROUPS], note=note)
 
 
-def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] | None = None) -> str:
+def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] = ()) -> str:
     """Return the report as one HTML page without outside parts; ``groups`` are as :func:`text` takes them."""
-    rows, names = evaluation.rows, [one.name for one in evaluation.scored]
+    rows, names, predictions = evaluation.rows, [one.name for one in evaluation.scored], evaluation.predictions
     best = names.index(leader(rows).name)
-    chosen = page_charts(evaluation, sources.sweeps)
-    packed, scores = packed_rows(evaluation), page_scores(evaluation)
-    found = gallery(evaluation, best, sources)
+    shown, scores = charts.page_charts(evaluation, sources.sweeps), page_scores(evaluation)
+    packed = packed_rows(evaluation)
+    cards, summary, grids = gallery(evaluation, best, sources), summary_grid(rows), detail_grids(rows)
+    metrics = [
+        {"score": row.name, "metric": name, **nan_to_none(one)} for row in rows for name, one in row.metrics.items()
+    ]
     data = {
         **scores,
         "leader": best,
-        "charts": chosen.specs,
-        **found.data,
-        "classes": _classes(evaluation),
-        "files": {"metrics": metrics_csv(rows), "rows": packed},
+        "charts": shown.specs,
+        **cards.data,
+        "classes": [*predictions.class_names] if isinstance(predictions, ClassifierOutputs) else [],
+        "files": {"metrics": as_csv(metrics), "rows": packed},
     }
-    summary, grids = summary_grid(rows), detail_grids(rows)
-    groups = _class_grids(evaluation) if groups is None else groups
-    return web_page(
-        "page.html",
-        title=evaluation.title or "Which predictions to trust",
-        headline=headline(rows),
-        remarks=[*remarks(rows), *(Remark(one, warns=True) for one in evaluation.cautions)],
-        data=data,
-        scripts=SCRIPTS,
-        contents=_contents(chosen, bool(groups)),
-        definitions=definitions([summary, *groups, *grids]),
-        summary=summary,
-        names=names,
-        lines=charts.looks(names),
-        verdicts=verdicts(rows),
-        groups=groups,
-        grids=grids,
-        promises=promises(evaluation),
-        certified=any(one["certified"] for one in scores["scores"]),
-        independent=rows[0].clusters is None,
-        gallery=found,
-        has_rows=packed is not None,
-        shown=chosen,
-    )
-
-
-def _classes(evaluation: Evaluation) -> list[str]:
-    predictions = evaluation.predictions
-    return [*predictions.class_names] if isinstance(predictions, ClassifierOutputs) else []
-
-
-def _contents(shown: Any, has_groups: bool) -> dict[str, str]:
-    return {
-        "scores": "Scores",
-        "point": "Operating point",
-        "confidences": "Confidences",
+    contents = {
+        "scores": "Scores", "point": "Operating point", "confidences": "Confidences",
         **({"probability": "P(correct)"} if shown.reliabilities else {}),
-        **({"slopes": "Slopes"} if shown.sweeps else {}),
-        "gallery": "Gallery",
-        **({"groups": "Classes and groups"} if has_groups else {}),
-        "further": "Further tables",
+        **({"slopes": "Slopes"} if shown.sweeps else {}), "gallery": "Gallery",
+        **({"groups": "Classes and groups"} if groups else {}), "further": "Further tables",
         "definitions": "Definitions",
-    }
-
-
-def _class_grids(evaluation: Evaluation) -> list[Grid]:
-    names = [one.name for one in evaluation.scored]
-    return class_grids(evaluation, evaluation.scored[names.index(leader(evaluation.rows).name)])
+    }  # fmt: skip
+    return web_page(
+        "page.html", title=evaluation.title or "Which predictions to trust", headline=headline(rows), data=data,
+        remarks=[*remarks(rows), *(Remark(one, warns=True) for one in evaluation.cautions)], scripts=SCRIPTS,
+        contents=contents, definitions=definitions([summary, *groups, *grids]), summary=summary, names=names,
+        lines=charts.looks(names), sentences=sentences(rows), groups=groups, grids=grids, gallery=cards, shown=shown,
+        promises=promises(evaluation), certified=any(one["certified"] for one in scores["scores"]),
+        independent=rows[0].clusters is None, has_rows=packed is not None,
+    )  # fmt: skip

@@ -1,8 +1,7 @@
 """A table with a line for each prediction: what it is, and every score's confidence in it.
 
-A report always holds it as ``rows.parquet``; ``evaluate --rows`` writes it beside the columns of the user's own table.
-
-What a page lets its reader keep: metrics and rows, as comma-separated values.
+A page holds the lines, or the metrics, as comma-separated values too. A report always holds them as
+``rows.parquet``; ``evaluate --rows`` writes them beside the columns of the user's own table.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import base64
 import gzip
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,13 +23,12 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.folders import staged_folder
-from steepslope.metrics.measures import METRICS
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.reading import TABLES
 from steepslope.outputs.table import Table
 from steepslope.report.confidences import Scored
-from steepslope.report.evaluation import Evaluation, Row
+from steepslope.report.evaluation import Evaluation
 
 ROWS = "rows.parquet"  # of a report
 ABOUT = b"steepslope"  # the key of the metadata, as JSON: of each score its columns, its loss and its scale
@@ -212,19 +210,6 @@ ROWS_ROOM = 2**20  # bytes of the rows in a page, compressed
 MOST_ROWS = 50_000  # of which the size is tried
 
 
-def metrics_csv(rows: Sequence[Row]) -> str:
-    """Return every metric of every score as comma-separated values, a line each, undefined ones empty."""
-    lines = [
-        (row.name, name, *(None if value != value else value for value in (one["value"], one["low"], one["high"])))
-        for row in rows
-        for name, one in row.metrics.items()
-        if name in METRICS
-    ]
-    columns = dict(zip(("score", "metric", "value", "low", "high"), zip(*lines, strict=True), strict=True))
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    return as_csv(table).decode()
-
-
 def packed_rows(evaluation: Evaluation) -> str | None:
     """Return all rows as comma-separated values, gzipped, in base64; None where they are too many for a page.
 
@@ -236,14 +221,18 @@ def packed_rows(evaluation: Evaluation) -> str | None:
     table = pa.table({"id": pa.array(evaluation.ids(np.arange(n))), **evaluation_columns(evaluation, slice(0, n))})
     fewer = [pa.float32() if field.type == pa.float64() else field.type for field in table.schema]
     for digits in (table, table.cast(pa.schema(zip(table.column_names, fewer, strict=True)), safe=False)):
-        packed = gzip.compress(as_csv(digits), 6, mtime=0)
+        packed = gzip.compress(_csv(digits), 6, mtime=0)
         if len(packed) <= ROWS_ROOM:
             return base64.b64encode(packed).decode()
     return None
 
 
-def as_csv(table: Any) -> bytes:
-    """Return a :class:`pyarrow.Table` as comma-separated values."""
+def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return lines of the same names as comma-separated values, None empty."""
+    return _csv(pa.Table.from_pylist(list(lines))).decode()
+
+
+def _csv(table: Any) -> bytes:
     buffer = io.BytesIO()
     pc.write_csv(table, buffer)
     return buffer.getvalue()

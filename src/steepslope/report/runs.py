@@ -1,7 +1,9 @@
-"""A run: one evaluation, as its report's folder holds it, read again for comparisons."""
+"""A run: one evaluation, as its report's folder holds it, read again to be compared with others."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,50 +16,79 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.metrics.curves import RankedRows, rank_rows
-from steepslope.metrics.intervals import BOUNDS
+from steepslope.metrics.curves import Bools, Floats, RankedRows, rank_rows
+from steepslope.metrics.intervals import BOUNDS, Estimate
 from steepslope.metrics.measures import METRICS
 from steepslope.report.grid import shortest_tails
 from steepslope.report.row_table import ABOUT, ROWS
 
-Text = NDArray[Any]
-
-
-Places = NDArray[np.intp]
+METRICS_FILE = "metrics.json"
+Texts = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class RunScore:
-    """The confidences that a score gave in one run, (n,), on the scale that ranks, and its loss if it is an oracle."""
+    """What one score gave in a run: confidences (n,), on the scale that ranks, and its row of ``metrics.json``."""
 
-    confidence: NDArray[np.float64]
+    name: str
+    confidence: Floats
     scale: str
-    loss: str | None = None
+    row: Mapping[str, Any]
+
+    @property
+    def loss(self) -> str | None:
+        """The loss, if the score is an oracle's."""
+        return self.row["loss"]  # type: ignore[no-any-return]
+
+    @property
+    def fit_rows(self) -> int:
+        """On how many of the run's rows the score was fitted."""
+        return int(self.row.get("fit_rows", 0))
+
+    @cached_property
+    def metrics(self) -> dict[str, Estimate]:
+        """Every metric, NaN where it is undefined or where the report does not have it."""
+        return {name: _estimate(self.row.get(name)) for name in METRICS}
+
+    @property
+    def delta_auc(self) -> Estimate:
+        """The difference of the AUC to MCP's, within the run."""
+        return _estimate(self.row.get("delta_auc_vs_mcp"))
+
+
+def _estimate(stored: Mapping[str, float | None] | None) -> Estimate:
+    """Return an estimate as JSON holds it, with NaN for null."""
+    value, low, high = (np.nan if (number := (stored or {}).get(bound)) is None else number for bound in BOUNDS)
+    return Estimate(value=value, low=low, high=high)
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """One evaluation, as its report's folder holds it.
 
-    ``rows`` are those of ``metrics.json``, a mapping a score. ``is_correct`` (n,) and the confidences of ``scores`` are
-    in the same order, as are ``ids``, ``labels`` and ``clusters``: None where they are not known. ``folder`` is what
-    results show of where the report was read, if it was.
+    ``is_correct`` (n,) and the confidences of ``scores``, which are known by their names, are in the same order, as are
+    ``ids``, ``labels`` and ``clusters``: None where they are not known. ``folder`` is what results show of where the
+    report was read, if it was.
     """
 
     name: str
-    rows: Sequence[Mapping[str, Any]]
-    is_correct: NDArray[np.bool_]
+    is_correct: Bools
     scores: Mapping[str, RunScore]
-    ids: Text | None = None
-    labels: Text | None = None
+    ids: Texts | None = None
+    labels: Texts | None = None
     clusters: NDArray[Any] | None = None
     folder: str = ""
 
     def __len__(self) -> int:
         return len(self.is_correct)
 
+    @property
+    def wrong(self) -> int:
+        """The number of wrong predictions."""
+        return int(np.sum(~self.is_correct))
+
     @cached_property
-    def order(self) -> Places:
+    def order(self) -> NDArray[np.intp]:
         """The places of the rows, (n,), in the order of their ids; as they are without ids.
 
         So the order in which a file has its rows decides nothing.
@@ -67,37 +98,18 @@ class Run:
     @cached_property
     def best(self) -> str:
         """The name of the score of least AURC among those that were not fitted on these rows, unless all were."""
-        rows = [row for row in self.rows if row["score"] not in self.fit_rows] or self.rows
-        known = {row["score"]: row["aurc"]["value"] for row in rows if row["aurc"]["value"] is not None}
-        return str(min(known, key=lambda name: known[name]) if known else rows[0]["score"])
+        scores = [score for score in self.scores.values() if not score.fit_rows] or list(self.scores.values())
+        aurc = {score.name: score.metrics["aurc"]["value"] for score in scores}
+        return min(aurc, key=lambda name: np.nan_to_num(aurc[name], nan=np.inf))
 
     @cached_property
     def fit_rows(self) -> dict[str, int]:
         """On how many of these rows a score was fitted, by its name; scores that saw none are not in it."""
-        return {row["score"]: row["fit_rows"] for row in self.rows if row.get("fit_rows")}
+        return {name: score.fit_rows for name, score in self.scores.items() if score.fit_rows}
 
     def ranked(self, score: str) -> RankedRows:
         """Return the rows sorted by a score's confidence; their own order is that of the ids."""
         return rank_rows(self.scores[score].confidence[self.order], self.is_correct[self.order])
-
-    @cached_property
-    def clusters_in_order(self) -> NDArray[Any] | None:
-        """The clusters in the order of the ids, (n,)."""
-        return None if self.clusters is None else self.clusters[self.order]
-
-    @property
-    def errors(self) -> int:
-        """The number of wrong predictions."""
-        return int(np.sum(~self.is_correct))
-
-
-METRICS_FILE = "metrics.json"
-
-
-EARLIER = "expected the rows of a report, but an earlier version made it: evaluate again with --replace"
-
-
-UNDEFINED = dict.fromkeys(BOUNDS)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -125,42 +137,33 @@ def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
     Raises
     ------
     SteepslopeError
-        If the folder holds no report, or one without its rows, as earlier versions made them, or a file is damaged.
+        If the folder holds no report, or one without its rows, or a file is damaged.
     """
     if not (folder / METRICS_FILE).is_file():
         found = "but there is no such folder" if not folder.exists() else f"but it has no {METRICS_FILE}"
         raise SteepslopeError(f"expected the report of evaluate or demo, {found}", folder)
-    rows = [{**dict.fromkeys((*METRICS, "delta_auc_vs_mcp"), UNDEFINED), **row} for row in read_metrics(folder)]
-    path = folder / ROWS
-    if not path.is_file():
-        raise SteepslopeError(EARLIER, path)
+    rows, path = read_metrics(folder), folder / ROWS
     with explained("cannot be read as the rows of a report", path, (OSError, ValueError, KeyError, pa.ArrowException)):
         table = pq.read_table(path)
         about = json.loads((table.schema.metadata or {})[ABOUT])["scores"]
         if [one["score"] for one in about] != [row["score"] for row in rows]:
             found = ", ".join(one["score"] for one in about)
             raise SteepslopeError(f"expected the scores of {METRICS_FILE}, found {found}", path)
-        return _run(name, rows, table, about, str(folder) if shown is None else shown)
+        names, ids = shortest_tails([row["score"] for row in rows]), table["id"]
+        numbered = pc.all(pc.equal(ids, pa.array(np.arange(len(table))).cast(pa.string()))).as_py()
+        return Run(
+            name=name,
+            is_correct=table["is_correct"].to_numpy(),
+            scores={score: RunScore(score, table[one["confidence"]].to_numpy(), one["scale"], {**row, "score": score})
+                    for score, one, row in zip(names, about, rows, strict=True)},
+            ids=None if numbered else _texts(ids),
+            labels=_texts(table["label"]) if "label" in table.column_names else None,
+            clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
+            folder=str(folder) if shown is None else shown,
+        )  # fmt: skip
 
 
-def _run(name: str, rows: list[dict[str, Any]], table: Any, about: list[Mapping[str, Any]], folder: str) -> Run:
-    names = shortest_tails([one["score"] for one in about])
-    scores = [RunScore(table[one["confidence"]].to_numpy(), one["scale"], one["loss"]) for one in about]
-    ids = table["id"]
-    numbered = pc.equal(ids, pa.array(np.arange(len(table))).cast(pa.string()))
-    return Run(
-        name=name,
-        rows=[{**row, "score": score} for row, score in zip(rows, names, strict=True)],
-        is_correct=table["is_correct"].to_numpy(),
-        scores=dict(zip(names, scores, strict=True)),
-        ids=None if pc.all(numbered).as_py() else _texts(ids),
-        labels=_texts(table["label"]) if "label" in table.column_names else None,
-        clusters=table["cluster"].to_numpy() if "cluster" in table.column_names else None,
-        folder=folder,
-    )
-
-
-def _texts(column: Any) -> NDArray[Any]:
+def _texts(column: Any) -> Texts:
     """Return a column as text, (n,), whatever labels are: names of classes or numbers."""
-    texts: NDArray[Any] = column.cast(pa.string()).to_numpy()
+    texts: Texts = column.cast(pa.string()).to_numpy()
     return texts

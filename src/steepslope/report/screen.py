@@ -15,7 +15,7 @@ from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.report.confidences import BASELINE
 from steepslope.report.evaluation import Row
 from steepslope.report.grid import Grid, terminal
-from steepslope.report.sentences import clearly, heading, headline, verdicts
+from steepslope.report.sentences import clearly, heading, headline, sentences
 from steepslope.report.tables import main_grid, terminal_titles
 
 BETTER, WORSE, BEST = "green", "red", "bold"
@@ -38,7 +38,7 @@ def show_evaluation(rows: Sequence[Row], screen: Console) -> None:
     show_grid(main_grid(rows), terminal_titles(), screen, styles_of(rows))
     if len(rows) > 1:
         show_legend(LEGEND, screen)
-    show_lines(verdicts(rows), screen)
+    show_lines(sentences(rows), screen)
 
 
 def show_legend(line: str, screen: Console) -> None:

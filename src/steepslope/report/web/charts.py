@@ -1,25 +1,23 @@
 """The charts of a page, as Vega-Lite specifications: plain data, which the page's script fills and the reader moves.
 
 A chart names the data that the page gives it: ``curves``, a row for each score and operating point; ``bands``, the
-intervals of the risk; ``now``, the operating point that the reader has chosen; ``certified``, certified thresholds.
-Colours are the page's own, by name, so that a chart is light or dark as the page is.
-
-All charts of a page, by their names in it, with the title of each.
-
-The charts of several runs side by side: a metric of every run and score, and one risk-coverage curve a run.
+intervals of the risk; ``now``, the operating point that the reader has chosen; ``certified``, certified thresholds;
+``dots``, a metric of each run and score. Colours are the page's own, by name, so that a chart is light or dark as the
+page is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from steepslope.metrics.curves import Bools, Floats
 from steepslope.oracle.search import Search
-from steepslope.report.evaluation import Evaluation
+from steepslope.report.evaluation import Evaluation, nan_to_none
 from steepslope.report.web.page_scores import ESTIMATES, UNITS, estimates, reliability
 
 Spec = dict[str, Any]
@@ -31,7 +29,62 @@ BINS = 40
 FIRST_SHOWN = 0.1  # of coverage, before which risks jump
 LEAST_AXIS, ROOM_ABOVE = 0.01, 1.15  # of the axis of risks
 PERCENT = {"format": ".0%"}
-UNIT = {"domain": [0, 1], "nice": False}
+BEST = "the best of each run"  # in place of a score's name
+LINE, LEAST_HEIGHT = 16, 120  # pixels
+RISK_TITLE, RISK_AXES = "Selective risk at each coverage", ("coverage", "selective risk")
+
+
+@dataclass(frozen=True, eq=False)
+class PageCharts:
+    """Specifications by name, and the titles of those that are many, by name; ``estimates`` are a legend's lines."""
+
+    specs: dict[str, Spec]
+    histograms: dict[str, str] = field(default_factory=dict)
+    reliabilities: dict[str, str] = field(default_factory=dict)
+    sweeps: dict[str, str] = field(default_factory=dict)
+    estimates: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageCharts:
+    """Return all charts; ``searches`` for slopes are known by the names of the oracles that they found."""
+    names, correct = [one.name for one in evaluation.scored], evaluation.predictions.is_correct
+    highest = highest_risk((row.curve.coverage, row.curve.risk) for row in evaluation.rows)
+    roc = "errors trusted (FPR)", "correct predictions trusted (TPR)"
+    found = "errors found (recall)", "errors among what is held back (precision)"
+    charts = PageCharts({
+        "risk-coverage": risk_coverage(names, highest),
+        "roc": line_chart(names, "ROC", "fpr", "tpr", roc),
+        "precision-recall": line_chart(names, "Precision and recall of errors", "recall", "precision", found),
+    })  # fmt: skip
+    for place, one in enumerate(evaluation.scored):
+        charts.specs[key := f"histogram-{place}"] = histogram(one.name, one.confidence, correct, UNITS[one.scale])
+        charts.histograms[key] = one.name
+        independent = evaluation.rows[0].clusters is None
+        series = {kind: reliability(p, correct, independent) for kind, p in estimates(one, correct).items()}
+        if series:
+            charts.specs[key := f"reliability-{place}"] = reliability_chart(one.name, series)
+            charts.reliabilities[key] = one.name
+            charts.estimates.update({kind: {"color": _of_estimate(kind), "dash": "1 0"} for kind in series})
+    for place, (title, spec) in enumerate(_sweeps(searches)):
+        charts.specs[key := f"sweep-{place}"], charts.sweeps[key] = spec, title
+    return charts
+
+
+def risk_coverage(names: Sequence[str], highest: float) -> Spec:
+    """Return selective risk against coverage, with the chosen score's interval; ``highest`` ends the axis of risks."""
+    x, y = quantity("coverage", "coverage", _from(0)), quantity("low", "selective risk", _from(0, highest))
+    band = layer(
+        "area", {"x": x, "y": y, "y2": {"field": "high"}}, "bands", opacity=0.18, color="var(--text)", clip=True
+    )
+    rule = layer("rule", {"x": x, "tooltip": {"field": "label"}}, "certified", strokeDash=[3, 3], color="var(--text)")
+    uses = ("curves", "now", "bands", "certified")
+    return line_chart(names, RISK_TITLE, "coverage", "risk", RISK_AXES, highest, [band, rule], uses)
+
+
+def run_curves(runs: Sequence[str], curves: Sequence[Mapping[str, Any]]) -> Spec:
+    """Return selective risk against coverage, a line a run, of the score that is chosen in the page."""
+    highest = highest_risk((one["coverage"], one["risk"]) for one in curves)
+    return line_chart(runs, RISK_TITLE, "coverage", "risk", RISK_AXES, highest)
 
 
 def highest_risk(curves: Iterable[tuple[ArrayLike, ArrayLike]]) -> float:
@@ -42,29 +95,9 @@ def highest_risk(curves: Iterable[tuple[ArrayLike, ArrayLike]]) -> float:
     >>> round(highest_risk([([0.01, 0.5, 1], [1.0, 0.1, 0.2])]), 2), highest_risk([])
     (0.23, 0.01)
     """
-    highest = LEAST_AXIS / ROOM_ABOVE
-    for coverage, risk in curves:
-        shown = np.asarray(risk)[np.asarray(coverage) >= FIRST_SHOWN]
-        highest = max(highest, float(np.max(shown, initial=0)))
-    return min(1.0, ROOM_ABOVE * highest)
-
-
-def color(place: int) -> str:
-    """Return the page's name of the colour of a score."""
-    return f"var(--c{place % COLORS})"
-
-
-def dash(place: int) -> list[float]:
-    """Return the dashes of a score's line: scores that share a colour differ in these."""
-    return DASHES[place // COLORS % len(DASHES)]
-
-
-def looks(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the colour and dashes of each line, by its name, as a legend shows them."""
-    dashes = (" ".join(f"{length:g}" for length in dash(place)) for place in range(len(names)))
-    return {
-        name: {"color": color(place), "dash": one} for place, (name, one) in enumerate(zip(names, dashes, strict=True))
-    }
+    shown = (np.asarray(risk)[np.asarray(coverage) >= FIRST_SHOWN] for coverage, risk in curves)
+    highest = max((float(np.max(risks, initial=0)) for risks in shown), default=0.0)
+    return min(1.0, max(LEAST_AXIS, ROOM_ABOVE * highest))
 
 
 def line_chart(
@@ -82,98 +115,46 @@ def line_chart(
     ``x`` and ``y`` are fractions that ``curves`` and ``now`` hold, ``y`` up to the ``highest``; the line of the chosen
     score is the widest. ``extra`` layers, with what they ``use``, lie below the lines.
     """
-    axes = {"x": quantity(x, titles[0], UNIT), "y": quantity(y, titles[1], {"domain": [0, highest], "nice": False})}
-    chosen = {"condition": {"test": "datum.score === chosen", "value": 2.6}, "value": 1.2}
-    lines = {
-        "data": {"name": "curves"},
-        "mark": {"type": "line", "clip": True},
-        "encoding": {
-            **axes,
-            "order": {"field": "place", "type": "quantitative"},
-            **by_score(names),
-            "strokeWidth": chosen,
-        },
-    }
-    point = {
-        "data": {"name": "now"},
-        "mark": {"type": "point", "filled": True, "size": 90, "color": "var(--text)", "clip": True},
-        "encoding": {**axes, "tooltip": tooltip(x, y)},
-    }
+    axes = {"x": quantity(x, titles[0], _from(0)), "y": quantity(y, titles[1], _from(0, highest))}
+    width = {"condition": {"test": "datum.score === chosen", "value": 2.6}, "value": 1.2}
+    order = {"field": "place", "type": "quantitative"}
+    lines = layer("line", {**axes, "order": order, **by_score(names), "strokeWidth": width}, "curves", clip=True)
+    tips = {**axes, "tooltip": tooltip(x, y)}
+    point = layer("point", tips, "now", filled=True, size=90, color="var(--text)", clip=True)
     return chart(title, [*extra, lines, point], uses=uses)
 
 
-def risk_coverage(names: Sequence[str], highest: float) -> Spec:
-    """Return selective risk against coverage, with the chosen score's interval; ``highest`` ends the axis of risks."""
-    scale = {"domain": [0, highest], "nice": False}
-    band = {
-        "data": {"name": "bands"},
-        "mark": {"type": "area", "opacity": 0.18, "color": "var(--text)", "clip": True},
-        "encoding": {"x": quantity("coverage", "coverage", UNIT), "y": quantity("low", "selective risk", scale),
-                     "y2": {"field": "high"}},
-    }  # fmt: skip
-    certified = {
-        "data": {"name": "certified"},
-        "mark": {"type": "rule", "strokeDash": [3, 3], "color": "var(--text)"},
-        "encoding": {"x": quantity("coverage", "coverage", UNIT), "tooltip": {"field": "label"}},
-    }
-    title, uses = "Selective risk at each coverage", ("curves", "now", "bands", "certified")
-    return line_chart(
-        names, title, "coverage", "risk", ("coverage", "selective risk"), highest, [band, certified], uses
-    )
-
-
-def roc(names: Sequence[str]) -> Spec:
-    """Return the ROC curve: correct predictions that are trusted against errors that are."""
-    axes = ("errors trusted (FPR)", "correct predictions trusted (TPR)")
-    return line_chart(names, "ROC", "fpr", "tpr", axes)
-
-
-def precision_recall(names: Sequence[str]) -> Spec:
-    """Return precision against recall of the errors, which are found by low confidence."""
-    axes = ("errors found (recall)", "errors among what is held back (precision)")
-    return line_chart(names, "Precision and recall of errors", "recall", "precision", axes)
-
-
-def histogram(name: str, confidence: NDArray[np.float64], is_correct: NDArray[np.bool_], unit: str) -> Spec:
+def histogram(name: str, confidence: Floats, is_correct: Bools, unit: str) -> Spec:
     """Return how confidences of correct and wrong predictions lie, each in percent of its side, on their own scale.
 
     What lies beyond the middle 99.8 % is counted in the bins at the ends.
     """
     edges = _edges(confidence)
     inside = confidence.clip(edges[0], edges[-1])
-    sides = {"correct": inside[is_correct], "wrong": inside[~is_correct]}
     rows = [
         {"side": side, "from": float(low), "to": float(high), "part": round(float(part), 5)}
-        for side, values in sides.items()
+        for side, values in {"correct": inside[is_correct], "wrong": inside[~is_correct]}.items()
         if len(values)
         for low, high, part in zip(edges, edges[1:], np.histogram(values, edges)[0] / len(values), strict=False)
     ]
-    sided = {"field": "side", "scale": {"domain": ["correct", "wrong"], "range": ["var(--right)", "var(--wrong)"]},
-             "legend": None}  # fmt: skip
+    colors = {"domain": ["correct", "wrong"], "range": ["var(--right)", "var(--wrong)"]}
     encoding = {
-        "x": quantity("from", unit, {"domain": [edges[0], edges[-1]], "nice": False}, axis={}),
-        "x2": {"field": "to"},
-        "y": quantity("part", "of its side", stack=None),
-        "y2": {"datum": 0},
-    }
-    bars = {
-        "data": {"values": rows},
-        "mark": {"type": "bar", "opacity": 0.45},
-        "encoding": encoding | {"fill": sided, "tooltip": [
+        "x": quantity("from", unit, _from(edges[0], edges[-1]), axis={}), "x2": {"field": "to"},
+        "y": quantity("part", "of its side", stack=None), "y2": {"datum": 0},
+        "fill": {"field": "side", "scale": colors, "legend": None},
+        "tooltip": [
             {"field": "side", "title": "side"}, {"field": "from", "format": ".4~g", "title": "from"},
             {"field": "to", "format": ".4~g", "title": "to"},
             {"field": "part", "format": ".1%", "title": "of its side"},
-        ]},
+        ],
     }  # fmt: skip
-    rule = {
-        "data": {"name": "now"},
-        "mark": {"type": "rule", "color": "var(--text)", "strokeWidth": 1.5, "clip": True},
-        "encoding": {"x": {"field": "threshold", "type": "quantitative"}},
-    }
-    return chart(f"Confidences of correct and wrong predictions, {name}", [bars, rule], ("now",), 150, own=name)
+    threshold = {"x": {"field": "threshold", "type": "quantitative"}}
+    rule = layer("rule", threshold, "now", color="var(--text)", strokeWidth=1.5, clip=True)
+    title = f"Confidences of correct and wrong predictions, {name}"
+    return chart(title, [layer("bar", encoding, rows, opacity=0.45), rule], ("now",), 150, own=name)
 
 
-def _edges(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+def _edges(confidence: Floats) -> Floats:
     """Return the edges of bins around the middle 99.8 % of confidences, (BINS + 1,)."""
     finite = confidence[np.isfinite(confidence)]
     low, high = np.quantile(finite, [0.001, 0.999]) if len(finite) else (0.0, 1.0)
@@ -181,76 +162,120 @@ def _edges(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linspace(low, low + spread, BINS + 1))
 
 
-def reliability_chart(name: str, series: Mapping[str, Sequence[Mapping[str, float]]], kinds: Sequence[str]) -> Spec:
+def reliability_chart(name: str, series: Mapping[str, Sequence[Mapping[str, float]]]) -> Spec:
     """Return how often predictions of some probability are correct, with intervals, a series for each estimate.
 
-    ``kinds`` are the estimates that there may be, which have the same colours in all  Rows have ``predicted``,
-    ``observed``, ``low`` and ``high``, in [0, 1].
+    Rows have ``predicted``, ``observed``, ``low`` and ``high``, in [0, 1].
     """
-    rows = [{"series": name, **row} for name, found in series.items() for row in found]
+    rows = [{"series": kind, **row} for kind, found in series.items() for row in found]
     least = min([0.9, *(min(row["predicted"], row["low"]) for found in series.values() for row in found)])
-    scale = {"domain": [max(0.0, least - 0.02), 1], "nice": False}
+    scale, counted = _from(max(0.0, least - 0.02)), "correct, as counted"
+    colors = {"domain": [*ESTIMATES], "range": [*map(_of_estimate, ESTIMATES)]}
     encoding = {
         "x": quantity("predicted", "P(correct), as estimated", scale),
-        "y": quantity("observed", "correct, as counted", scale),
-        "color": {"field": "series", "legend": None,
-                  "scale": {"domain": [*kinds], "range": [color(place + 1) for place in range(len(kinds))]}},
-    }  # fmt: skip
-    ideal = {
-        "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
-        "mark": {"type": "line", "color": "var(--quiet)", "strokeDash": [3, 3], "strokeWidth": 1, "clip": True},
-        "encoding": {"x": quantity("x", "", scale), "y": quantity("y", "", scale)},
+        "color": {"field": "series", "legend": None, "scale": colors},
     }
-    bars = {"mark": {"type": "rule", "clip": True}, "encoding": {
-        **encoding, "y": quantity("low", "correct, as counted", scale), "y2": {"field": "high"}}}  # fmt: skip
-    points = {
-        "mark": {"type": "line", "point": {"size": 40}, "clip": True, "strokeWidth": 1},
-        "encoding": encoding | {"tooltip": tooltip("predicted", "observed", "low", "high")},
-    }
-    values = {"data": {"values": rows}}
-    title = f"P(correct) as it is estimated, and as it is counted, {name}"
-    return chart(title, [ideal, values | bars, values | points], height=240)
+    observed, limits = quantity("observed", counted, scale), quantity("low", counted, scale)
+    tips = tooltip("predicted", "observed", "low", "high")
+    diagonal = {"x": quantity("x", "", scale), "y": quantity("y", "", scale)}
+    ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
+    layers = [
+        layer("line", diagonal, ends, color="var(--quiet)", strokeDash=[3, 3], strokeWidth=1, clip=True),
+        layer("rule", {**encoding, "y": limits, "y2": {"field": "high"}}, rows, clip=True),
+        layer("line", {**encoding, "y": observed, "tooltip": tips}, rows, point={"size": 40}, clip=True, strokeWidth=1),
+    ]
+    return chart(f"P(correct) as it is estimated, and as it is counted, {name}", layers, height=240)
 
 
-def sweep(title: str, rows: Sequence[Mapping[str, float | None]], field: str, axis: str) -> Spec:
-    """Return TPR, TNR and AUC against a slope of the steep slope loss, one of its two as the ``field`` names it."""
+def _of_estimate(kind: str) -> str:
+    return color(ESTIMATES.index(kind) + 1)
+
+
+def _sweeps(searches: Mapping[str, Search]) -> Iterator[tuple[str, Spec]]:
+    """Yield title and chart of each step of each search: TPR, TNR and AUC against one of the two slopes."""
     names = ["TPR", "TNR", "AUC"]
-    lines = {
-        "data": {"values": list(rows)},
-        "transform": [{"fold": names, "as": ["metric", "value"]}],
-        "mark": {"type": "line", "point": {"size": 40}},
-        "encoding": {
-            "x": quantity(field, axis, axis={}),
-            "y": quantity("value", "on the held-out rows"),
-            "color": {"field": "metric", "scale": {"domain": names, "range": [color(place) for place in range(3)]},
-                      "legend": {"orient": "top", "title": None}},
-        },
+    colors = {"domain": names, "range": [*map(color, range(3))]}
+    for name, search in searches.items():
+        for slope, symbol, trials in (
+            ("alpha_neg", "α⁻", search.alpha_neg_trials), ("alpha_pos", "α⁺", search.alpha_pos_trials),
+        ):  # fmt: skip
+            rows = [{slope: getattr(one, slope), "TPR": one.tpr, "TNR": one.tnr, "AUC": one.auc} for one in trials]
+            encoding = {
+                "x": quantity(slope, symbol, axis={}), "y": quantity("value", "on the held-out rows"),
+                "color": {"field": "metric", "scale": colors, "legend": {"orient": "top", "title": None}},
+            }  # fmt: skip
+            lines = layer("line", encoding, [nan_to_none(row) for row in rows], point={"size": 40})
+            title = f"{name}: {symbol}, the other slope frozen; {getattr(search, slope):g} was chosen"
+            yield (
+                title,
+                chart(title, [{**lines, "transform": [{"fold": names, "as": ["metric", "value"]}]}], height=200),
+            )
+
+
+def dots(runs: Sequence[str], scores: Sequence[str]) -> Spec:
+    """Return a dot and an interval for each run and score, of the metric that is chosen in the page.
+
+    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, ``low``, ``high``, and ``interval`` in words.
+    """
+    places = {
+        "y": {"field": "run", "type": "nominal", "sort": list(runs), "title": None,
+              "axis": {"labelLimit": 240, "grid": True, "tickBand": "extent"}},
+        "yOffset": {"field": "score", "type": "nominal", "sort": list(scores)},
+        "color": by_score(scores)["color"],
     }  # fmt: skip
-    return chart(title, [lines], height=200)
+    tips = [{"field": name, "type": "nominal"} for name in ("run", "score", "interval")]
+    tips.insert(2, {"field": "value", "type": "quantitative", "format": ".2f"})
+    low, value = (quantity(name, "", {"zero": False, "nice": True}, {}) for name in ("low", "value"))
+    interval = layer("rule", {"x": low, "x2": {"field": "high"}, **places}, "dots", strokeWidth=1.5)
+    dot = layer("point", {"x": value, **places, "tooltip": tips}, "dots", filled=True, size=50, opacity=1)
+    height = max(LEAST_HEIGHT, LINE * len(runs) * (len(scores) + 1))
+    return chart("A metric of every run and score", [interval, dot], uses=("dots",), height=height)
 
 
-def quantity(
-    field: str, title: str, scale: Spec | None = None, axis: Spec | None = None, **further: Any
-) -> dict[str, Any]:
+def layer(mark: str, encoding: Spec, data: str | Sequence[Mapping[str, Any]], **look: Any) -> Spec:
+    """Return a layer of marks; ``data`` are its rows, or the name of those that the page gives."""
+    source = {"name": data} if isinstance(data, str) else {"values": list(data)}
+    return {"data": source, "mark": {"type": mark, **look}, "encoding": encoding}
+
+
+def quantity(name: str, title: str, scale: Spec | None = None, axis: Spec | None = None, **further: Any) -> Spec:
     """Return how a number is shown along an axis: a fraction in percent, unless ``axis`` says otherwise."""
     found = {"title": title, **(PERCENT if axis is None else axis)}
-    return {"field": field, "type": "quantitative", "axis": found, "scale": scale or {"nice": True}, **further}
+    return {"field": name, "type": "quantitative", "axis": found, "scale": scale or {"nice": True}, **further}
 
 
-def by_score(names: Sequence[str]) -> dict[str, Any]:
+def _from(low: float, high: float = 1) -> Spec:
+    return {"domain": [low, high], "nice": False}
+
+
+def by_score(names: Sequence[str]) -> Spec:
     """Return the colours and dashes of scores; the page has the legend."""
-    domain = list(names)
-    colors = {"domain": domain, "range": [color(place) for place in range(len(domain))]}
-    dashes = {"domain": domain, "range": [dash(place) for place in range(len(domain))]}
+    ranges = {"color": [*map(color, range(len(names)))], "strokeDash": [*map(dash, range(len(names)))]}
+    shown = {"field": "score", "type": "nominal", "legend": None}
+    return {channel: {**shown, "scale": {"domain": [*names], "range": each}} for channel, each in ranges.items()}
+
+
+def looks(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the colour and dashes of each line, by its name, as a legend shows them."""
     return {
-        "color": {"field": "score", "type": "nominal", "scale": colors, "legend": None},
-        "strokeDash": {"field": "score", "type": "nominal", "scale": dashes, "legend": None},
+        name: {"color": color(place), "dash": " ".join(f"{length:g}" for length in dash(place))}
+        for place, name in enumerate(names)
     }
+
+
+def color(place: int) -> str:
+    """Return the page's name of the colour of a score."""
+    return f"var(--c{place % COLORS})"
+
+
+def dash(place: int) -> list[float]:
+    """Return the dashes of a score's line: scores that share a colour differ in these."""
+    return DASHES[place // COLORS % len(DASHES)]
 
 
 def tooltip(*fields: str) -> list[dict[str, str]]:
     """Return what is shown of a point under the pointer, in percent."""
-    return [{"field": field, "type": "quantitative", "format": ".2%"} for field in fields]
+    return [{"field": name, "type": "quantitative", "format": ".2%"} for name in fields]
 
 
 def chart(title: str, layers: Sequence[Spec], uses: Sequence[str] = (), height: int = HEIGHT, own: str = "") -> Spec:
@@ -268,107 +293,3 @@ def chart(title: str, layers: Sequence[Spec], uses: Sequence[str] = (), height: 
         "usermeta": {"uses": list(uses), "own": own},
         "layer": list(layers),
     }
-
-
-@dataclass(frozen=True, eq=False)
-class PageCharts:
-    """Specifications by name, and the titles of those that are many, by name."""
-
-    specs: Mapping[str, Spec]
-    histograms: Mapping[str, str]
-    reliabilities: Mapping[str, str]
-    sweeps: Mapping[str, str]
-    estimates: Mapping[str, Mapping[str, str]]
-
-
-def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageCharts:
-    """Return all charts; ``searches`` for slopes are known by the names of the oracles that they found."""
-    names = [one.name for one in evaluation.scored]
-    correct, independent = evaluation.predictions.is_correct, evaluation.rows[0].clusters is None
-    lines = {
-        "risk-coverage": risk_coverage(
-            names, highest_risk((row.curve.coverage, row.curve.risk) for row in evaluation.rows)
-        ),
-        "roc": roc(names),
-        "precision-recall": precision_recall(names),
-    }
-    histograms = {
-        f"histogram-{place}": histogram(one.name, one.confidence, correct, UNITS[one.scale])
-        for place, one in enumerate(evaluation.scored)
-    }
-    judged = {
-        f"reliability-{place}": {
-            kind: reliability(p, correct, independent) for kind, p in estimates(one, correct).items()
-        }
-        for place, one in enumerate(evaluation.scored)
-    }
-    of_names = {
-        f"reliability-{place}": reliability_chart(names[place], judged[f"reliability-{place}"], ESTIMATES)
-        for place in range(len(names))
-        if judged[f"reliability-{place}"]
-    }
-    sweeps = {f"sweep-{place}": one for place, one in enumerate(_sweeps(searches))}
-    kinds = [kind for kind in ESTIMATES if any(kind in series for series in judged.values())]
-    return PageCharts(
-        specs={**lines, **histograms, **of_names, **{key: spec for key, (_, spec) in sweeps.items()}},
-        histograms={f"histogram-{place}": name for place, name in enumerate(names)},
-        reliabilities={key: names[int(key.rpartition("-")[2])] for key in of_names},
-        sweeps={key: title for key, (title, _) in sweeps.items()},
-        estimates={kind: {"color": color(ESTIMATES.index(kind) + 1), "dash": "1 0"} for kind in kinds},
-    )
-
-
-def _sweeps(searches: Mapping[str, Search]) -> Iterator[tuple[str, Spec]]:
-    """Yield title and chart of each step of each search."""
-    for name, search in searches.items():
-        for field, symbol, trials in (
-            ("alpha_neg", "α⁻", search.alpha_neg_trials),
-            ("alpha_pos", "α⁺", search.alpha_pos_trials),
-        ):
-            title = f"{name}: {symbol}, the other slope frozen; {getattr(search, field):g} was chosen"
-            rows = [{field: getattr(one, field), "TPR": one.tpr, "TNR": one.tnr, "AUC": one.auc} for one in trials]
-            yield title, sweep(title, [_without_nan(row) for row in rows], field, symbol)
-
-
-def _without_nan(row: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: None if value != value else value for name, value in row.items()}
-
-
-BEST = "the best of each run"  # in place of a score's name
-LINE, LEAST_HEIGHT = 16, 120  # pixels
-
-
-def dots(runs: Sequence[str], scores: Sequence[str]) -> Spec:
-    """Return a dot and an interval for each run and score, of the metric that is chosen in the page.
-
-    The page gives it ``dots``: rows with ``run``, ``score``, ``value``, ``low``, ``high``, and ``interval`` in words.
-    """
-    places = {
-        "y": {"field": "run", "type": "nominal", "sort": list(runs), "title": None,
-              "axis": {"labelLimit": 240, "grid": True, "tickBand": "extent"}},
-        "yOffset": {"field": "score", "type": "nominal", "sort": list(scores)},
-        **by_score(scores),
-    }  # fmt: skip
-    del places["strokeDash"]
-    tips = [{"field": name, "type": "nominal"} for name in ("run", "score", "interval")]
-    tips.insert(2, {"field": "value", "type": "quantitative", "format": ".2f"})
-    axis = {"zero": False, "nice": True}
-    interval = {
-        "data": {"name": "dots"},
-        "mark": {"type": "rule", "strokeWidth": 1.5},
-        "encoding": {"x": quantity("low", "", axis, {}), "x2": {"field": "high"}, **places},
-    }
-    dot = {
-        "data": {"name": "dots"},
-        "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
-        "encoding": {"x": quantity("value", "", axis, {}), **places, "tooltip": tips},
-    }
-    height = max(LEAST_HEIGHT, LINE * len(runs) * (len(scores) + 1))
-    return chart("A metric of every run and score", [interval, dot], uses=("dots",), height=height)
-
-
-def run_curves(runs: Sequence[str], curves: Sequence[Mapping[str, Any]]) -> Spec:
-    """Return selective risk against coverage, a line a run, of the score that is chosen in the page."""
-    highest = highest_risk((one["coverage"], one["risk"]) for one in curves)
-    titles = "coverage", "selective risk"
-    return line_chart(runs, "Selective risk at each coverage", "coverage", "risk", titles, highest)

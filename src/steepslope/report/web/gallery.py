@@ -1,9 +1,8 @@
-"""Small pictures of images, as text that a page holds.
-
-The predictions that are worth a look: the most trusted errors, and the least trusted correct ones.
+"""The predictions that are worth a look: the most trusted errors, and the least trusted correct ones.
 
 Which rows these are is chosen for each score, and among them some of each class and of each pair of label and
-prediction, so that a reader who looks for one class finds it. A card tells what is known of a row.
+prediction, so that a reader who looks for one class finds it. A card tells what is known of a row; its picture is
+small, and is text that the page holds.
 """
 
 from __future__ import annotations
@@ -20,88 +19,27 @@ from PIL import Image
 
 from steepslope.data.images import Dataset, in_pil
 from steepslope.gate.decisions import most_probable
+from steepslope.metrics.curves import Bools, Floats
 from steepslope.numerics.neighbors import nearest_rows
 from steepslope.oracle.search import Search
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Predictions, Scored
 from steepslope.report.evaluation import Evaluation
 
-SIZE = 96  # pixels of the longer side
+SIZE, NEAREST_SIZE = 96, 48  # pixels of the longer side
 LOSSLESS = 40  # up to this size a PNG is small, and shows each pixel
 QUALITY = 75
 WIDE = ("I", "F")  # modes of more than 8 bits, by their first letter
 NOT_FOUND, UNREADABLE, NO_ROOM = "image not found", "image cannot be read", "no room for the image"
-Place = tuple[Dataset, int]  # of an image: a data set and a row in it
-
-
-def thumbnails(places: Iterable[Place | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:
-    """Yield the ``image`` at each place as a data URI, or as ``no_image`` why there is none; all take ``room`` at most.
-
-    The room is counted in bytes. The first image that does not fit is the last that is tried.
-    """
-    for place in places:
-        text = "" if place is None or room <= 0 else thumbnail(*place, size)
-        if place is None:
-            yield {"no_image": NOT_FOUND}
-        elif text is None:
-            yield {"no_image": UNREADABLE}
-        elif text and len(text) <= room:
-            room -= len(text)
-            yield {"image": text}
-        else:
-            room = 0
-            yield {"no_image": NO_ROOM}
-
-
-def thumbnail(data: Dataset, row: int, size: int = SIZE) -> str | None:
-    """Return the data URI of one image at most ``size`` pixels high and wide; None if it cannot be read or shown."""
-    try:
-        picture = _shown(in_pil(data.image(row)))
-        picture.thumbnail((size, size))
-        return data_uri(picture)
-    except Exception:  # of a damaged file, each decoder raises its own; a report needs no images
-        return None
-
-
-def _shown(picture: Image.Image) -> Image.Image:
-    """Return the image in 8 bits of grey or colour, on white where it is transparent."""
-    if picture.mode.startswith(WIDE):
-        return Image.fromarray(_stretched(np.asarray(picture, dtype=np.float64)))
-    if picture.mode in ("1", "L"):
-        return picture.convert("L")
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    return picture.convert("RGB")
-
-
-def _stretched(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Spread values from their least to their largest over 8 bits."""
-    low, high = float(values.min()), float(values.max())
-    return ((values - low) * (255 / (high - low if high > low else 1))).astype(np.uint8)
-
-
-def data_uri(picture: Image.Image) -> str:
-    """Return an image as the text of a data URI: a PNG if it is tiny, else a WebP.
-
-    >>> data_uri(Image.new("L", (1, 1)))[:22]
-    'data:image/png;base64,'
-    """
-    kind = "png" if max(picture.size) <= LOSSLESS else "webp"
-    buffer = io.BytesIO()
-    picture.save(buffer, format=kind, **({"optimize": True} if kind == "png" else {"quality": QUALITY}))
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
 OVERALL = 24  # of each kind, for each score, where there is room
 OF_A_CLASS = 4  # of each kind, for the score that the report is about
 CARDS = 400
 TOP = 3
 NEAREST = 3
-NEAREST_SIZE = 48  # pixels
 ROOM, NEAREST_ROOM = 3 * 2**19, 2**19  # bytes of all images, and of all references' images
 NO_LABEL = "–"
-Rows = NDArray[np.int64]
+Numbers = NDArray[np.int64]  # of rows
+Place = tuple[Dataset, int]  # of an image: a data set and a row in it
 FindImages = Callable[[Sequence[str]], Sequence[Place | None]]  # where images are, by id; None of one not found
 
 
@@ -146,140 +84,118 @@ class Gallery:
 def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURCES) -> Gallery:
     """Return the gallery of an evaluation whose report is about the score at the place ``leader``."""
     rows, of_each = chosen_rows(evaluation.predictions, evaluation.scored, leader)
-    found, references = cards(evaluation, rows, sources), list[dict[str, Any]]()
+    found = cards(evaluation, rows, sources)
     notes = [f"Without images: {sources.no_images}."] if sources.no_images else []
     missing = sum(card.get("no_image") == NOT_FOUND for card in found)
     if missing:
         notes.append(f"{missing} of {len(found)} images were not found by their ids.")
-    if sources.reference is not None:
-        unlike = _unlike(evaluation.predictions, sources.reference)
-        if unlike:
-            notes.append(f"Without the nearest training rows: {unlike}.")
-        else:
-            references = _add_nearest(found, evaluation, rows, sources)
+    references, why = _add_nearest(found, evaluation.predictions, rows, sources)
+    if why:
+        notes.append(f"Without the nearest training rows: {why}.")
     return Gallery(found, references, of_each, notes)
 
 
-def chosen_rows(predictions: Predictions, scored: Sequence[Scored], leader: int = 0) -> tuple[Rows, int]:
+def chosen_rows(predictions: Predictions, scored: Sequence[Scored], leader: int = 0) -> tuple[Numbers, int]:
     """Return the rows to show, (at most 400,), by their numbers, and how many of each kind every score has of them.
 
     The scores take turns, the leader first: the first of each kind for all scores, then the second. Where there is room
     left, some of each class follow.
     """
-    kinds = [tuple(_extremes(one.confidence, predictions.is_correct)) for one in scored]
-    tops = [rows[:OVERALL] for pair in (kinds[leader], *kinds[:leader], *kinds[leader + 1 :]) for rows in pair]
+    order = [leader, *(place for place in range(len(scored)) if place != leader)]
+    kinds = [_extremes(scored[place].confidence, predictions.is_correct) for place in order]
+    tops = [rows[:OVERALL] for pair in kinds for rows in pair]
     ranks = np.concatenate([np.arange(len(rows)) for rows in tops])
-    parts = [np.concatenate(tops)[np.argsort(ranks, kind="stable")]]
+    candidates = [np.concatenate(tops)[np.argsort(ranks, kind="stable")]]
     if isinstance(predictions, ClassifierOutputs):
         labels, predicted = predictions.require_labels(), predictions.predictions
         for codes in (labels, predicted, labels * predictions.num_classes + predicted):
-            parts += [_first_of_each(rows, codes) for rows in kinds[leader]]
-    chosen = _distinct(np.concatenate(parts))[:CARDS]
-    there = [np.isin(rows, chosen) for rows in tops]
+            candidates += [_first_of_each(rows, codes) for rows in kinds[0]]
+    rows = np.concatenate(candidates)
+    chosen = rows[np.sort(np.unique(rows, return_index=True)[1])][:CARDS]
+    there = [np.isin(top, chosen) for top in tops]
     return chosen, min((int(one.argmin()) for one in there if not one.all()), default=OVERALL)
 
 
-def _extremes(confidence: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> Iterator[Rows]:
-    """Yield the errors, most trusted first, and the correct predictions, least trusted first."""
+def _extremes(confidence: Floats, is_correct: Bools) -> tuple[Numbers, Numbers]:
+    """Return the errors, most trusted first, and the correct predictions, least trusted first."""
     order = np.argsort(confidence, kind="stable")
-    yield order[::-1][~is_correct[order[::-1]]]
-    yield order[is_correct[order]]
+    return order[::-1][~is_correct[order[::-1]]], order[is_correct[order]]
 
 
-def _first_of_each(rows: Rows, codes: NDArray[np.int64]) -> Rows:
+def _first_of_each(rows: Numbers, codes: Numbers) -> Numbers:
     """Return the first few rows of each code; the first of all codes come before the second of any."""
     here = codes[rows]
     by_code = np.argsort(here, kind="stable")
     starts = np.flatnonzero(np.diff(here[by_code], prepend=-1))
     place = np.empty(len(rows), dtype=np.int64)
     place[by_code] = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
-    kept = np.flatnonzero(place < OF_A_CLASS)
-    return rows[kept[np.argsort(place[kept], kind="stable")]][:CARDS]
+    first = np.flatnonzero(place < OF_A_CLASS)
+    return rows[first[np.argsort(place[first], kind="stable")]][:CARDS]
 
 
-def _distinct(rows: Rows) -> Rows:
-    return rows[np.sort(np.unique(rows, return_index=True)[1])]
-
-
-def cards(evaluation: Evaluation, rows: Rows, sources: Sources = NO_SOURCES) -> list[dict[str, Any]]:
+def cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_SOURCES) -> list[dict[str, Any]]:
     """Return what is known of some rows, as JSON holds it, a card each.
 
     ``id``, ``right``, ``confidence`` by score; ``label``, ``predicted`` and the most probable classes as ``top`` where
     there are logits; ``explained`` by score where its trust logit can be split; ``image``; the ``near`` references.
     """
-    found = [
-        {"id": name, "right": bool(right), "confidence": confidences}
-        for name, right, confidences in zip(
-            evaluation.ids(rows), evaluation.predictions.is_correct[rows], _confidences(evaluation, rows), strict=True
+    found: list[dict[str, Any]] = [
+        {"id": name, "right": bool(right), "confidence": [*map(float, confidences)]}
+        for name, right, *confidences in zip(
+            evaluation.ids(rows), evaluation.predictions.is_correct[rows],
+            *(np.nan_to_num(one.confidence[rows]) for one in evaluation.scored), strict=True,
         )
-    ]
-    for parts in (_classes(evaluation, rows), _explained(evaluation, rows), _images(evaluation, rows, sources)):
-        for card, part in zip(found, parts, strict=False):
-            card |= part
+    ]  # fmt: skip
+    images = () if sources.images is None else thumbnails(sources.images(evaluation.ids(rows)), ROOM)
+    for further in (_classes(evaluation.predictions, rows), _explained(evaluation, rows), images):
+        for card, more in zip(found, further, strict=False):
+            card |= more
     return found
 
 
-def _confidences(evaluation: Evaluation, rows: Rows) -> list[list[float]]:
-    columns = np.array([one.confidence[rows] for one in evaluation.scored])
-    return [list(line) for line in np.nan_to_num(columns).T.tolist()]
-
-
-def _classes(evaluation: Evaluation, rows: Rows) -> Iterator[dict[str, Any]]:
-    predictions = evaluation.predictions
+def _classes(predictions: Predictions, rows: Numbers) -> Iterator[dict[str, Any]]:
     if not isinstance(predictions, ClassifierOutputs):
         return
-    names = predictions.class_names
+    names, labels = predictions.class_names, predictions.require_labels()[rows]
     top, probabilities = most_probable(predictions.subset(rows), TOP)
-    labels = predictions.require_labels()[rows]
     for label, classes, values in zip(labels, top, probabilities, strict=True):
         best = [[names[one], round(float(value), 4)] for one, value in zip(classes, values, strict=True)]
         yield {"label": names[label], "predicted": names[classes[0]], "top": best}
 
 
-def _explained(evaluation: Evaluation, rows: Rows) -> Iterator[dict[str, Any]]:
+def _explained(evaluation: Evaluation, rows: Numbers) -> Iterator[dict[str, Any]]:
     parts = {one.name: one.explain(rows) for one in evaluation.scored if one.explain is not None}
     for place in range(len(rows)):
-        yield {
-            "explained": {
-                score: {evidence: round(float(values[place]), 2) for evidence, values in added.items()}
-                for score, added in parts.items()
-            }
-        }
-
-
-def _images(evaluation: Evaluation, rows: Rows, sources: Sources) -> Iterator[dict[str, str]]:
-    if sources.images is not None:
-        yield from thumbnails(sources.images(evaluation.ids(rows)), ROOM)
-
-
-def _unlike(predictions: Predictions, reference: ClassifierOutputs) -> str:
-    """Return why the predictions have no nearest references; nothing where they have some."""
-    features = predictions.features if isinstance(predictions, ClassifierOutputs) else None
-    if features is None:
-        return "the predictions come without features"
-    if reference.features is None:
-        return "the reference comes without features"
-    width, expected = features.shape[1], reference.features.shape[1]
-    return "" if width == expected else f"the reference has {expected} features a row, the predictions have {width}"
+        yield {"explained": {
+            score: {evidence: round(float(values[place]), 2) for evidence, values in added.items()}
+            for score, added in parts.items()
+        }}  # fmt: skip
 
 
 def _add_nearest(
-    found: Sequence[dict[str, Any]], evaluation: Evaluation, rows: Rows, sources: Sources
-) -> list[dict[str, Any]]:
-    """Give each card the places of its ``near`` references in the list of all such, and return that list."""
-    predictions, reference = evaluation.predictions, sources.reference
-    assert isinstance(predictions, ClassifierOutputs)
-    assert predictions.features is not None
-    assert reference is not None
-    assert reference.features is not None
-    near = [row[row >= 0].tolist() for row in nearest_rows(predictions.features[rows], reference.features, NEAREST)]
+    found: Sequence[dict[str, Any]], predictions: Predictions, rows: Numbers, sources: Sources
+) -> tuple[list[dict[str, Any]], str]:
+    """Give each card the places of its ``near`` references in a list of all such; return that, and why it is empty."""
+    reference = sources.reference
+    features = predictions.features if isinstance(predictions, ClassifierOutputs) else None
+    if reference is None:
+        return [], ""
+    if features is None:
+        return [], "the predictions come without features"
+    if reference.features is None:
+        return [], "the reference comes without features"
+    width, expected = features.shape[1], reference.features.shape[1]
+    if width != expected:
+        return [], f"the reference has {expected} features a row, the predictions have {width}"
     number: dict[int, int] = {}
-    for card, places in zip(found, near, strict=True):
-        card["near"] = [number.setdefault(place, len(number)) for place in places]
-    return _reference_cards(reference, np.array([*number], dtype=np.int64), sources.reference_images)
+    for card, near in zip(found, nearest_rows(features[rows], reference.features, NEAREST), strict=True):
+        card["near"] = [number.setdefault(place, len(number)) for place in near[near >= 0].tolist()]
+    return _reference_cards(reference, number, sources.reference_images), ""
 
 
-def _reference_cards(reference: ClassifierOutputs, places: Rows, find: FindImages | None) -> list[dict[str, Any]]:
+def _reference_cards(
+    reference: ClassifierOutputs, places: Iterable[int], find: FindImages | None
+) -> list[dict[str, Any]]:
     """Return id, label and image of some references, as far as they are known."""
     ids, labels, names = reference.ids, reference.labels, reference.class_names
     found = [
@@ -289,8 +205,62 @@ def _reference_cards(reference: ClassifierOutputs, places: Rows, find: FindImage
         }
         for place in places
     ]
-    if find is not None:
-        images = thumbnails(find([one["id"] for one in found]), NEAREST_ROOM, NEAREST_SIZE)
-        for one, image in zip(found, images, strict=True):
-            one |= image
+    images = () if find is None else thumbnails(find([one["id"] for one in found]), NEAREST_ROOM, NEAREST_SIZE)
+    for one, image in zip(found, images, strict=False):
+        one |= image
     return found
+
+
+def thumbnails(places: Iterable[Place | None], room: int, size: int = SIZE) -> Iterator[dict[str, str]]:
+    """Yield the ``image`` at each place as a data URI, or as ``no_image`` why there is none; all take ``room`` at most.
+
+    The room is counted in bytes. The first image that does not fit is the last that is tried.
+    """
+    for place in places:
+        text = "" if place is None or room <= 0 else thumbnail(*place, size)
+        if place is None:
+            yield {"no_image": NOT_FOUND}
+        elif text is None:
+            yield {"no_image": UNREADABLE}
+        elif text and len(text) <= room:
+            room -= len(text)
+            yield {"image": text}
+        else:
+            room = 0
+            yield {"no_image": NO_ROOM}
+
+
+def thumbnail(data: Dataset, row: int, size: int = SIZE) -> str | None:
+    """Return the data URI of one image at most ``size`` pixels high and wide; None if it cannot be read or shown."""
+    try:
+        picture = _shown(in_pil(data.image(row)))
+        picture.thumbnail((size, size))
+        return data_uri(picture)
+    except Exception:  # of a damaged file, each decoder raises its own; a report needs no images
+        return None
+
+
+def _shown(picture: Image.Image) -> Image.Image:
+    """Return the image in 8 bits of grey or colour, on white where it is transparent."""
+    if picture.mode.startswith(WIDE):
+        values = np.asarray(picture, dtype=np.float64)  # are spread from their least to their largest over 8 bits
+        low, high = float(values.min()), float(values.max())
+        return Image.fromarray(((values - low) * (255 / (high - low if high > low else 1))).astype(np.uint8))
+    if picture.mode in ("1", "L"):
+        return picture.convert("L")
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
+
+
+def data_uri(picture: Image.Image) -> str:
+    """Return an image as the text of a data URI: a PNG if it is tiny, else a WebP.
+
+    >>> data_uri(Image.new("L", (1, 1)))[:22]
+    'data:image/png;base64,'
+    """
+    kind = "png" if max(picture.size) <= LOSSLESS else "webp"
+    buffer = io.BytesIO()
+    picture.save(buffer, format=kind, **({"optimize": True} if kind == "png" else {"quality": QUALITY}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

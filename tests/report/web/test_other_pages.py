@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from steepslope.cli.main import main
 from steepslope.metrics import METRICS
 from steepslope.report.comparison import Comparison, compare_runs
 from steepslope.report.comparison_page import page
 from tests.report.runs import drawn
 from tests.report.web.conftest import Open, Opened
+from tests.report.web.test_browser import move
 
 pytestmark = pytest.mark.slow
 DOTS, LINES = "[data-chart=dots] .mark-symbol path", "[data-chart=curves] .mark-line path"
@@ -50,7 +53,9 @@ def test_nothing_is_asked_for_and_nothing_goes_wrong(file: Path, opened: Open) -
 def test_every_metric_has_its_dots(file: Path, opened: Open, comparison: Comparison) -> None:
     """They lie in the order of the values, whichever metric is chosen."""
     one = opened(file)
-    values = {name: [row[name]["value"] for run in comparison.runs for row in run.rows] for name in METRICS}
+    values = {
+        name: [one.metrics[name]["value"] for run in comparison.runs for one in run.scores.values()] for name in METRICS
+    }
     for name in METRICS:
         one.page.select_option("#metric", name)
         one.page.wait_for_timeout(100)
@@ -79,7 +84,7 @@ def test_tables_sort_and_are_downloaded(file: Path, opened: Open, comparison: Co
     with one.page.expect_download() as waiting:
         one.page.click("[data-download=metrics]")
     lines = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text())))
-    assert len(lines) == len(METRICS) * sum(len(run.rows) for run in comparison.runs)
+    assert len(lines) == len(METRICS) * sum(len(run.scores) for run in comparison.runs)
     assert {line["run"] for line in lines} == {run.name for run in comparison.runs}
 
 
@@ -94,3 +99,35 @@ def test_axe_finds_nothing_serious(file: Path, opened: Open, width: int, scheme:
     ]
     assert bad == []
     assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def opened_page(tmp_path: Path, opened: Open, heading: str, lines: Iterable[str]) -> Opened:
+    """Evaluate a file of comma-separated values, and open its page, on which nothing may go wrong."""
+    (tmp_path / "mine.csv").write_text("\n".join([heading, *lines]), encoding="utf-8")
+    words = ["evaluate", "--outputs", str(tmp_path / "mine.csv"), "--bootstrap", "20", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    one = opened(tmp_path / "out" / "report.html")
+    assert one.messages == []
+    return one
+
+
+def test_ids_and_names_of_a_file_that_end_a_script_are_text(tmp_path: Path, opened: Open) -> None:
+    bad = "</script><script>window.broken = 1</script><!--<script>"
+    lines = (f"{bad}{row},{row % 2},{row % 3},{row % 5}" for row in range(40))
+    one = opened_page(tmp_path, opened, "id,label,logit_0,logit_1", lines)
+    assert one.page.evaluate("window.broken === undefined")
+    assert one.page.locator(".card").first.get_attribute("data-id").startswith(bad)
+
+
+def test_confidences_alone_make_a_page(tmp_path: Path, opened: Open) -> None:
+    lines = (f"row {row},{row / 50},{row % 7 > 1}" for row in range(50))
+    one = opened_page(tmp_path, opened, "id,confidence,is_correct", lines)
+    assert "the predictions come with a confidence alone" in one.text("main")
+    numbers = move(one, "confidence", 0.5)
+    accepted = sum(row / 50 > numbers["threshold"] for row in range(50))
+    assert numbers["trusted_correct"] + numbers["trusted_wrong"] == accepted
+
+
+def test_without_errors_a_page_is_made(tmp_path: Path, opened: Open) -> None:
+    one = opened_page(tmp_path, opened, "label,logit_0,logit_1", (f"0,{1 + row},0" for row in range(20)))
+    assert "needs both errors and correct predictions" in one.text("header")

@@ -36,7 +36,7 @@ def test_a_run_is_what_was_evaluated(report: Path) -> None:
     assert run.labels is not None
     assert run.ids.tolist() == [f"row/{row}" for row in range(100)]
     assert run.labels.tolist() == [("ant", "bee", "cat", "dog")[label] for label in outputs.require_labels()]
-    assert (run.name, run.clusters, run.folder, run.errors) == ("mine", None, str(report), (~outputs.is_correct).sum())
+    assert (run.name, run.clusters, run.folder, run.wrong) == ("mine", None, str(report), (~outputs.is_correct).sum())
 
 
 def test_rows_without_ids_have_none(tmp_path: Path) -> None:
@@ -60,5 +60,5 @@ def test_what_is_no_report_is_named(report: Path, tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match=r"rows\.parquet: cannot be read as the rows of a report"):
         read_run(report, "mine")
     rows.unlink()
-    with pytest.raises(SteepslopeError, match="an earlier version made it: evaluate again with --replace"):
+    with pytest.raises(SteepslopeError, match=r"rows\.parquet: cannot be read as the rows of a report"):
         read_run(report, "mine")

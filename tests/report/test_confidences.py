@@ -1,8 +1,9 @@
-"""Rows that an oracle hands over, and auxiliary features that are standardised anew: in rows, words and files."""
+"""From names to confidences: which are found, how they are called, and what is refused."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,154 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
-from steepslope.report.confidences import HandedOver, Resources, score_predictions
+from steepslope.report.confidences import HandedOver, Resources, Scored, score_predictions
 from steepslope.report.evaluation import evaluate_predictions
-from steepslope.report.sentences import handed_over, verdicts
-from tests.conftest import make_complete
+from steepslope.report.sentences import handed_over, sentences
+from steepslope.report.web.page_scores import certified, page_scores, promises
+from steepslope.scores import MCP, SCORES, Score
+from tests.conftest import make_complete, make_outputs
+
+UNSEEN = make_outputs(seed=1)  # rows that no oracle here was fitted on
+
+
+def test_mcp_comes_first_once(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    for name in ("a/ss", "b/ss", "b/ce"):
+        Oracle(epochs=1).fit(outputs).save(tmp_path / name)
+    names = [str(tmp_path / name) for name in ("a/ss", "b/ss", "b/ce")]
+    scored = score_predictions(["mcp", *names, f"{names[2]}/", str(tmp_path / "b" / ".." / "b" / "ce")], UNSEEN)
+    assert [one.name for one in scored] == ["mcp", names[0], names[1], "ce"]
+    np.testing.assert_array_equal(scored[0].confidence, MCP().confidence(UNSEEN))
+    assert [one.loss for one in scored] == [None] + 3 * ["steep_slope"]
+
+
+def test_unknown_scores_are_named(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match="unknown score 'mpc': did you mean 'mcp'"):
+        score_predictions(["mpc"], outputs)
+    with pytest.raises(SteepslopeError, match="expected the folder of a fitted oracle"):
+        score_predictions([str(tmp_path)], outputs)
+    with pytest.raises(SteepslopeError, match="no/such: expected the folder of a fitted oracle"):
+        score_predictions(["no/such"], outputs)
+
+
+def test_only_a_loss_with_a_cut_of_its_own_has_a_natural_cut(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    Oracle(loss="steep_slope", alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
+    Oracle(loss="focal", epochs=1).fit(outputs).save(tmp_path / "focal")
+    scored = score_predictions([str(tmp_path / "focal"), str(tmp_path / "ss")], UNSEEN)
+    assert [one.natural_cut for one in scored] == [None, None, 5 / 7]
+
+
+def test_confidences_alone_are_their_only_score() -> None:
+    is_correct = np.array([True, False])
+    assert score_predictions([], Confidences(np.array([0.2, 0.9]), is_correct))[0].scale == "probability"
+    ranks = Confidences(np.array([0.2, 1.9]), is_correct)
+    assert score_predictions(["mcp"], ranks)[0].only_ranks
+    with pytest.raises(SteepslopeError, match="margin needs logits"):
+        score_predictions(["mcp", "margin"], ranks)
+
+
+@pytest.mark.parametrize(
+    ("name", "resources", "message"),
+    [
+        (
+            "temperature_scaled_mcp",
+            Resources(),
+            r"learns from the classifier: expected outputs of held-out rows \(--fit\)",
+        ),
+        ("trust_score", Resources(), r"learns from the classifier: expected its training outputs \(--reference\)"),
+        ("temperature_scaled_mcp", Resources(make_outputs(num_classes=5, seed=1)), "expected 4 classes to fit on"),
+        ("trust_score", Resources(reference=make_outputs()), "expected other rows, found 400 in both"),
+    ],
+)
+def test_what_a_score_that_learns_lacks_is_named(name: str, resources: Resources, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^{name}.*{message}"):
+        score_predictions([name], make_outputs(), resources)
+
+
+def test_an_error_inside_names_the_score_or_oracle_once(
+    outputs: ClassifierOutputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def undefined(self: Score, outputs: ClassifierOutputs) -> np.ndarray:
+        return np.full(len(outputs), np.nan)
+
+    monkeypatch.setattr(SCORES["margin"], "confidence", undefined)
+    with pytest.raises(
+        SteepslopeError, match=r"^margin: expected a confidence of each prediction, found NaN in row 0$"
+    ):
+        score_predictions(["margin"], outputs)
+    Oracle(epochs=1).fit(outputs).save(tmp_path / "o")
+    with pytest.raises(SteepslopeError, match=f"^oracle {tmp_path / 'o'}: "):
+        score_predictions([str(tmp_path / "o")], make_outputs(num_classes=5))
+
+
+def gate_of(name: str, **aims: object) -> Gate:
+    return Gate.of(SCORES[name](), make_outputs(900, seed=1), **({"max_risk": 0.25} | aims))  # type: ignore[arg-type]
+
+
+def attached(outputs: ClassifierOutputs, **gates: Gate) -> list[tuple[str, int]]:
+    folders = {name.replace("_", "/"): gate for name, gate in gates.items()}
+    found = score_predictions(["margin"], outputs, Resources(gates=folders))
+    return [(one.name, len(one.gates)) for one in found]
+
+
+def test_gates_of_one_score_are_attached_to_it(outputs: ClassifierOutputs) -> None:
+    assert attached(outputs, a_gate=gate_of("margin"), b_gate=gate_of("margin", max_risk=0.3)) == [
+        ("mcp", 0), ("margin", 2)]  # fmt: skip
+
+
+def test_each_score_has_a_name_of_its_own(outputs: ClassifierOutputs) -> None:
+    """Folders of gates are often called alike, and may be called like a score."""
+    gates = {"a_gate": gate_of("entropy"), "b_gate": gate_of("max_logit"), "c_mcp": gate_of("doctor")}
+    assert attached(outputs, **gates) == [("mcp", 0), ("margin", 0), ("gate", 1), ("b/gate", 1), ("c/mcp", 1)]
+
+
+def test_an_oracle_of_a_gate_is_evaluated_as_the_oracle_itself(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    oracle = Oracle(inputs=("logits",), head="hyperplane", epochs=3).fit(make_outputs(600, seed=2))
+    oracle.save(tmp_path / "oracle")
+    gate = Gate.of(oracle, make_outputs(900, seed=1), 0.3)
+    alone = score_predictions([], outputs, Resources(gates={"x/gate": gate}))[1]
+    beside = score_predictions([str(tmp_path / "oracle")], outputs, Resources(gates={"x/gate": gate}))
+    assert [one.name for one in beside] == ["mcp", "oracle"]
+    assert (alone.loss, alone.natural_cut, alone.scale) == (beside[1].loss, beside[1].natural_cut, beside[1].scale)
+    assert alone.explain is not None
+
+
+def test_thresholds_of_groups_are_not_certified_of_all(outputs: ClassifierOutputs) -> None:
+    evaluation = evaluate_predictions(
+        outputs, [], Resources(gates={"by": gate_of("mcp", by="predicted", max_risk=0.35)}), bootstrap=0
+    )
+    assert evaluation.scored[0].gates
+    assert certified(evaluation.scored[0]) == []
+    assert page_scores(evaluation)["scores"][0]["certified"] == []
+    assert len(promises(evaluation)) == 4
+
+
+def test_a_promise_is_never_rounded_down(outputs: ClassifierOutputs) -> None:
+    gate = gate_of("mcp", max_risk=0.2500001)
+    scored = Scored("mcp", None, SCORES["mcp"]().confidence(outputs), "logit", gates=(gate,))
+    ((label, threshold),) = certified(scored)
+    assert label == "certified: risk ≤ 25.01 % (δ 5 %)"
+    assert (scored.confidence > threshold).tolist() == gate.accepts(scored.confidence).tolist()
+    assert math.isfinite(threshold)
+
+
+def test_nothing_is_certified_where_nothing_is_promised(outputs: ClassifierOutputs) -> None:
+    gate = gate_of("mcp", max_risk=0.001)
+    evaluation = evaluate_predictions(outputs, [], Resources(gates={"strict": gate}), bootstrap=0)
+    assert certified(evaluation.scored[0]) == []
+    assert promises(evaluation)[0].startswith("mcp: Nothing can be promised")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_rows_are_accepted_at_the_last_point(seed: int) -> None:
+    outputs = make_outputs(200, seed=seed)
+    evaluation = evaluate_predictions(outputs, ["entropy"], bootstrap=0)
+    for one in page_scores(evaluation)["scores"]:
+        assert one["points"]["correct"][-1] + one["points"]["wrong"][-1] == 200
+        assert one["points"]["correct"][-1] == np.sum(outputs.is_correct)
+
 
 FACTORS, OFFSETS = np.array([3, 0.2, 1, 2, 1, 5, 1, 0.5]), np.arange(8) - 2.0
 
@@ -51,7 +194,7 @@ def test_the_part_handed_over_is_in_rows_and_words(folders: dict[str, str]) -> N
     assert (mcp["handed_over"], free["handed_over"]) == (None, None)
     assert auxiliary["handed_over"] == pytest.approx(weights.mean()) == pytest.approx(1, abs=0.05)
     assert [row["standardised"] for row in (mcp, auxiliary, free)] == [False] * 3
-    (sentence,) = (line for line in verdicts(evaluation.rows) if "hands" in line)
+    (sentence,) = (line for line in sentences(evaluation.rows) if "hands" in line)
     assert sentence.startswith(f"auxiliary hands {100 * weights.mean():.0f} % of its rows over to what needs no second")
     assert sentence.endswith("%): these images look unlike those it was fitted on.")
 

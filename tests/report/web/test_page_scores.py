@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from scipy.special import expit
 from scipy.stats import binomtest
+from sklearn.calibration import calibration_curve
 
 from steepslope.metrics import coverage_at_risk, fpr_at_tpr, risk_coverage_curve
-from steepslope.report.web.page_scores import OperatingPoints
+from steepslope.report.confidences import Scored
+from steepslope.report.web.page_scores import (
+    AS_IT_IS,
+    LEARNT,
+    OperatingPoints,
+    estimates,
+    operating_points,
+    reliability,
+)
 
 VALUES = st.sampled_from([-np.inf, -1e308, -2.0, -0.5, 0.0, 1e-300, 0.5, 0.5000000000000001, 3.0, 1e308, np.inf])
 ROWS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=60)
@@ -17,7 +27,7 @@ ROWS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=60)
 @given(ROWS, st.lists(st.floats(-5, 5), max_size=3))
 def test_counts_are_those_of_a_loop(rows: list[tuple[float, bool]], also: list[float]) -> None:
     confidence, is_correct = np.array([value for value, _ in rows]), np.array([right for _, right in rows])
-    points = OperatingPoints.of(confidence, is_correct, also)
+    points, _ = operating_points(confidence, is_correct, also)
     for threshold, correct, wrong in list(zip(points.threshold, points.correct, points.wrong, strict=True))[:-1]:
         above = [right for value, right in rows if value > threshold]
         assert (correct, wrong) == (sum(above), len(above) - sum(above))
@@ -34,27 +44,24 @@ def test_many_rows_have_few_points_and_these_lie_on_the_curve() -> None:
     rng = np.random.default_rng(0)
     is_correct = rng.random(30_000) < 0.95
     confidence = rng.normal(size=30_000) + 2 * is_correct
-    points = OperatingPoints.of(confidence, is_correct)
+    points, found = operating_points(confidence, is_correct)
     curve = risk_coverage_curve(confidence, is_correct)
     assert 400 < len(points) <= 615
-    stops = {
-        name: int(accepted)
-        for (name, place) in points.stops
-        for accepted in [points.correct[place] + points.wrong[place]]
-    }
+    places = {label: points.at(threshold) for label, threshold in found}
+    stops = {label: int(points.correct[place] + points.wrong[place]) for label, place in places.items()}
     for percent in (1, 2, 5):
         assert stops[f"risk ≤ {percent} % on these rows"] == round(
             30_000 * coverage_at_risk(confidence, is_correct, percent / 100)
         )
     for percent in (80, 90, 95):
         assert stops[f"coverage {percent} %"] == 300 * percent
-    place = dict(points.stops)["TPR 95 %"]
+    place = places["TPR 95 %"]
     assert points.wrong[place] / points.wrong[-1] == fpr_at_tpr(confidence, is_correct, tpr=0.95)
     accepted = points.correct + points.wrong
     assert np.diff(accepted).max() <= 80  # an even spacing by coverage
     assert np.diff(points.wrong).max() <= 9  # and by errors
-    places = accepted[1:] - 1  # all confidences are distinct
-    assert curve.risk[places] == pytest.approx(points.wrong[1:] / accepted[1:], abs=1e-12)
+    ranks = accepted[1:] - 1  # all confidences are distinct
+    assert curve.risk[ranks] == pytest.approx(points.wrong[1:] / accepted[1:], abs=1e-12)
     assert not np.isin(points.threshold, confidence).any()  # so that > and >= accept the same
 
 
@@ -64,3 +71,42 @@ def test_the_risk_has_its_exact_interval() -> None:
     for place, (wrong, accepted) in enumerate([(0, 0), (3, 43), (5, 5)]):
         expected = binomtest(wrong, accepted).proportion_ci(0.95, "exact") if accepted else (0, 1)
         assert (low[place], high[place]) == pytest.approx(tuple(expected))
+
+
+def test_groups_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.random(1000)
+    is_correct = rng.random(1000) < probability
+    found = reliability(probability, is_correct)
+    observed, predicted = calibration_curve(is_correct, probability, n_bins=10, strategy="quantile")
+    assert [one["observed"] for one in found] == pytest.approx(observed, abs=0.02)
+    assert [one["predicted"] for one in found] == pytest.approx(predicted, abs=0.01)
+    first = binomtest(round(100 * found[0]["observed"]), 100).proportion_ci(0.95, "exact")
+    assert (found[0]["low"], found[0]["high"]) == pytest.approx((first.low, first.high), abs=1e-4)
+
+
+def test_a_map_that_is_learnt_finds_the_probability() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.normal(1, 1.5, size=20_000)
+    is_correct = rng.random(20_000) < expit(truth)
+    learnt = estimates(Scored("x", None, truth * 3 + 4, "logit"), is_correct)[LEARNT]
+    assert np.abs(learnt - expit(truth)).max() < 0.03
+
+
+def test_pure_noise_is_not_called_predictive() -> None:
+    """Learnt on its own rows, a map of noise would seem to know something."""
+    rng = np.random.default_rng(2)
+    is_correct = rng.random(200) < 0.8
+    learnt = estimates(Scored("x", None, rng.normal(size=200), "logit"), is_correct)[LEARNT]
+    assert abs(np.corrcoef(learnt, is_correct)[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize(("scale", "kinds"), [("logit", [AS_IT_IS, LEARNT]), ("rank", [LEARNT])])
+def test_only_what_claims_to_be_a_probability_is_taken_for_one(scale: str, kinds: list[str]) -> None:
+    rng = np.random.default_rng(3)
+    found = estimates(Scored("x", None, rng.normal(size=300), scale), rng.random(300) < 0.7)
+    assert list(found) == kinds
+
+
+def test_without_errors_nothing_is_learnt() -> None:
+    assert estimates(Scored("x", None, np.arange(9.0), "rank"), np.ones(9, dtype=np.bool_)) == {}

@@ -1,0 +1,46 @@
+"""Every benchmark runs at a tiny size, and one that fails keeps neither the others nor their lines away."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from benchmarks.__main__ import main
+from benchmarks.registry import BENCHMARKS, Benchmark
+from benchmarks.timing import Comparison
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of rows and images that are far too few
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_runs_at_a_tiny_size(name: str) -> None:
+    if name.startswith("ray"):
+        pytest.importorskip("ray")
+    result = BENCHMARKS[name].run(**BENCHMARKS[name].tiny)
+    assert result.title
+    assert math.isfinite(result.ratio)
+    assert result.theirs > 0
+
+
+def test_what_fails_is_told_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> Comparison:
+        assert "| first: one |" in (tmp_path / "bench.md").read_text()  # what was measured is there already
+        raise ValueError("no\nluck")
+
+    works = Benchmark(lambda: Comparison("one", 1.0, 2.0, 1.5), {})
+    for name, one in (("first", works), ("broken", Benchmark(broken, {})), ("last", works)):
+        monkeypatch.setitem(BENCHMARKS, name, one)
+    assert main(["first", "broken", "last"], tmp_path / "bench.md") == 1
+    lines = (tmp_path / "bench.md").read_text().splitlines()
+    assert lines[2:] == [
+        "| first: one | 1 s | 2 s | 2 | ≥ 1.5 |",
+        "| broken: failed, ValueError: no luck | | | | |",
+        "| last: one | 1 s | 2 s | 2 | ≥ 1.5 |",
+    ]
+    assert capsys.readouterr().out.splitlines() == lines
+    assert main(["last"], tmp_path / "bench.md") == 0
+    with pytest.raises(SystemExit, match="unknown benchmark 'lst'"):
+        main(["lst"], tmp_path / "bench.md")

@@ -168,10 +168,12 @@ def table_rows(
     cuts = cuts_of(scored)
     rows: list[Row] = []
     drawn: list[Drawn] = []
+    baseline: Drawn | None = None
     for one, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
         drawn.append(resampled)
         arrays, estimates = (one.confidence, predictions.is_correct), resampled.estimates()
-        to_mcp = resampled.minus(drawn[0]) if scored[0].name == BASELINE else None
+        baseline = resampled if one.name == BASELINE else baseline
+        to_mcp = None if baseline is None else resampled.minus(baseline)
         row = Row(
             name=one.name,
             loss=one.loss,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -166,7 +167,24 @@ def test_every_package_names_its_files() -> None:
     for package in (ROOT / "src" / "steepslope").glob("*/__init__.py"):
         text = package.read_text(encoding="utf-8")
         unnamed = [path.stem for path in package.parent.glob("*.py") if not re.search(rf"\b{path.stem}\b", text)]
-        assert package.parent.name == "commands" or set(unnamed) <= {"__init__"}, package
+        assert set(unnamed) <= {"__init__"}, package
+
+
+def test_imports_inside_functions_are_of_what_is_optional_or_heavy() -> None:
+    """All others stand at the top of their files, where the order of the packages can be seen; commands import late."""
+    source = ROOT / "src" / "steepslope"
+    late = {
+        ast.unparse(line).split()[1]
+        for path in source.rglob("*.py")
+        if path.relative_to(source).parts[0] not in ("cli", "__main__.py")
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+        for line in ast.walk(function)
+        if isinstance(line, ast.Import | ast.ImportFrom)
+    }
+    extras = {"cv2", "ray", "torch.utils.tensorboard"}
+    heavy = {"sklearn", "sklearn.utils", "timm.data", "torchvision"}
+    assert late <= extras | heavy | {"steepslope.gate.nets"}
 
 
 def test_every_claim_of_the_paper_has_a_verdict_and_every_table_a_command() -> None:

@@ -35,6 +35,19 @@ def test_an_interrupt_among_the_imports_is_one_line() -> None:
     assert project["scripts"] == {"steepslope": "steepslope.__main__:program"}
 
 
+def test_an_interrupted_command_says_what_to_type(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def waits(out: str, seed: int = 0) -> None:
+        """Wait."""
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, "waits", waits)
+    assert main(["waits", "--out", "my runs/o", "--seed", "3"]) == 130
+    expected = "earlier results are as they were; to go on: steepslope waits --out 'my runs/o' --seed 3\n"
+    assert capsys.readouterr().err == f"steepslope: interrupted; {expected}"
+
+
 @pytest.mark.parametrize("allocate", [lambda: np.empty(2**55), lambda: torch.empty(2**55), lambda: bytearray(2**60)])
 def test_too_little_memory_is_one_line(
     allocate: Callable[[], object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

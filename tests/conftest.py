@@ -109,6 +109,11 @@ def idx_folder(tmp_path: Path) -> Path:
     return folder
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Return the files in a folder and below it, but for locks, which stay where a command was refused."""
+    return [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+
+
 def kill_once_there(command: list[str], state: Path) -> None:
     """Run a command, and kill it and its children as soon as the file of its state is there."""
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)

@@ -19,7 +19,7 @@ from steepslope.cli.parser import options_of
 from steepslope.losses import LOSSES
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import make_complete, make_outputs
+from tests.conftest import files_below, make_complete, make_outputs
 
 
 def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +139,7 @@ def test_bad_commands_say_so_in_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+    assert not files_below(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_fused_refuses_what_it_does_not_have(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert not (tmp_path / "oracle").exists()
+    assert not files_below(tmp_path / "oracle")
 
 
 @pytest.mark.parametrize(("budget", "shown"), [("free", ["free"]), ("auxiliary", ["free", "auxiliary"])])

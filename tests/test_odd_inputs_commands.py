@@ -14,7 +14,7 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import make_outputs
+from tests.conftest import files_below, make_outputs
 
 FIT = "fit --epochs 1 --out OUT --outputs HOME/"
 EVALUATE = "evaluate --bootstrap 0 --out OUT --outputs HOME/"
@@ -125,17 +125,13 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def _contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
-
-
 @pytest.mark.parametrize(
     ("words", "expected", "code"), CASES, ids=[" ".join(words.split()[-4:]) for words, *_ in CASES]
 )
 def test_one_line_and_nothing_lost(
     words: str, expected: str, code: int, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = _contents(stored)
+    before = {path: path.read_bytes() for path in files_below(stored)}
     capsys.readouterr()
     found = main(words.replace("HOME", str(stored)).replace("OUT", str(tmp_path / "out")).split())
     shown = capsys.readouterr()
@@ -144,5 +140,5 @@ def test_one_line_and_nothing_lost(
     if code:
         errors = [line for line in shown.err.splitlines() if not line.startswith("steepslope: warning: ")]
         assert [line.startswith("steepslope: error: ") for line in errors] == [True], shown.err
-        assert not (tmp_path / "out").exists()
-    assert _contents(stored) == before
+        assert not files_below(tmp_path)
+    assert {path: path.read_bytes() for path in files_below(stored)} == before

@@ -16,6 +16,7 @@ from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.oracle import Oracle
 from steepslope.scores import KNNDistance
+from tests.conftest import files_below
 
 TRAIN = "train-classifier --net digits-net --data digits --out OUT"
 PLAN = "plan --oracle net:digits-net --classifier checkpoint:HOME/classifier --images 100"
@@ -94,7 +95,7 @@ def test_an_odd_option_is_one_line(
     assert message in error
     assert error.startswith("steepslope: error: ")
     assert error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    assert not files_below(tmp_path)
 
 
 @pytest.mark.parametrize("words", RIGHT)

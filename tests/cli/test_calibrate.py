@@ -14,7 +14,7 @@ from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, SCORES
-from tests.conftest import make_complete, make_outputs
+from tests.conftest import files_below, make_complete, make_outputs
 
 
 @pytest.fixture(scope="module")
@@ -131,17 +131,15 @@ CASES: list[tuple[str, str]] = [
 def test_one_line_and_nothing_lost(
     words: str, expected: str, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {path: path.read_bytes() for path in stored.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in files_below(stored)}
     capsys.readouterr()
     assert calibrate(stored, tmp_path / "out", words) == 2
     error = capsys.readouterr().err
     assert error.startswith("steepslope: error: ")
     assert error.count("\n") == 1
     assert expected in error
-    assert not (tmp_path / "out").exists()
-    assert {path: path.read_bytes() for path in stored.rglob("*") if path.is_file() and path.name != ".lock"} == {
-        path: content for path, content in before.items() if path.name != ".lock"
-    }
+    assert not files_below(tmp_path)
+    assert {path: path.read_bytes() for path in files_below(stored)} == before
 
 
 def test_rows_of_another_classifier_are_refused(

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
 
+@pytest.mark.slow
 def test_the_tabular_examples_run() -> None:
     """They run one after the other; the oracle that has seen changed rows is the better one where pixels are noisy."""
     first, second = re.findall(r"```python\n(.*?)```", (DOCS / "oracles.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -97,6 +98,7 @@ def test_the_first_example_prints_what_stands_below_it(capsys: pytest.CaptureFix
     assert 1 - names["new"].is_correct[names["decisions"].accepted].mean() < 0.06
 
 
+@pytest.mark.slow
 def test_a_grey_net_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train what the page says was trained elsewhere, and run its module and its commands as they stand there."""
     section = (DOCS / "extraction.md").read_text(encoding="utf-8").split("### A grey net of one's own")[1]

@@ -63,7 +63,7 @@ CASES: list[tuple[str, str, int]] = [
     ),
     (EVALUATE + "empty", "empty: expected a complete folder of classifier outputs, but it has no manifest.json", 2),
     (EVALUATE + "fit.npz --bootstrap -1", "bootstrap: expected a whole number", 2),
-    (EVALUATE + "fit.npz --groups nation", "groups 'nation'", 2),
+    (EVALUATE + "fit.npz --groups nation", "column 'nation'", 2),
     (
         EVALUATE + "fit.npz --standardise",
         "standardise: expected an oracle that sees an auxiliary backbone's features",

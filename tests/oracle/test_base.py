@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.weights import save_arrays
 from steepslope.oracle import Oracle
-from steepslope.oracle.base import FIT_ROWS, RECORD
+from steepslope.oracle.base import FIT_ROWS
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_outputs
@@ -49,48 +51,29 @@ def test_another_classifiers_outputs_are_refused(fused: bool, tmp_path: Path) ->
         work(others)  # whose they are is not known
 
 
-def test_an_oracle_without_a_record_is_used_as_before(tmp_path: Path) -> None:
-    outputs = make_outputs().of_classifier(MINE)
-    card = json.loads((fitted(tmp_path, outputs) / CARD).read_text())
-    del card[RECORD]
-    (tmp_path / CARD).write_text(json.dumps(card))
-    oracle = Oracle.load(tmp_path)
-    assert oracle.rows_fitted_on(outputs) == 0
-    assert len(oracle.trust_logit(outputs.of_classifier(ANOTHERS))) == len(outputs)
-    oracle.save(tmp_path / "again")
-    assert RECORD not in json.loads((tmp_path / "again" / CARD).read_text())
-
-
-def _without_rows(folder: Path) -> None:
-    (folder / FIT_ROWS).unlink()
-
-
-def _with_other_rows(folder: Path) -> None:
-    save_arrays({"hashes": np.arange(400, dtype=np.uint64)}, folder / FIT_ROWS)
-
-
-def _with_floats(folder: Path) -> None:
-    save_arrays({"hashes": np.arange(400.0)}, folder / FIT_ROWS)
-
-
-def _told_by_luck(folder: Path) -> None:
+def _edited(folder: Path) -> None:
     text = (folder / CARD).read_text()
     (folder / CARD).write_text(text.replace('"told_by": "ids"', '"told_by": "luck"'))
+
+
+def _hashes(values: NDArray[Any]) -> Callable[[Path], None]:
+    return lambda folder: save_arrays({"hashes": values}, folder / FIT_ROWS)
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_without_rows, "fit_rows.safetensors: cannot be read"),
-        (_with_other_rows, "expected the rows of the digest in oracle.json, found others: copy the oracle's folder"),
-        (_with_floats, "fit_rows.safetensors: expected the hashes of rows, found others"),
-        (_told_by_luck, "unknown told_by in .*'luck'"),
+        (lambda folder: (folder / FIT_ROWS).unlink(), "fit_rows.safetensors: cannot be read"),
+        (
+            _hashes(np.arange(400, dtype=np.uint64)),
+            "expected the rows of the digest in oracle.json, found others: copy",
+        ),
+        (_hashes(np.arange(400.0)), "fit_rows.safetensors: expected the hashes of rows, found others"),
+        (_edited, "unknown told_by in .*'luck'"),
     ],
 )
-def test_a_damaged_record_is_named(damage: object, message: str, tmp_path: Path) -> None:
-    fitted(tmp_path, make_outputs())
-    assert callable(damage)
-    damage(tmp_path)
+def test_a_damaged_record_is_named(damage: Callable[[Path], None], message: str, tmp_path: Path) -> None:
+    damage(fitted(tmp_path, make_outputs()))
     with pytest.raises(SteepslopeError, match=message):
         Oracle.load(tmp_path)
 

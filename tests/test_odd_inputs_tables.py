@@ -149,3 +149,22 @@ def test_an_odd_table_is_read_rightly_or_refused_in_one_line(
         assert shown.err.count("\n") == 1
         assert shown.err.startswith("steepslope: error: ")
         assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), MemoryError("Unable to allocate 9 TiB"), RuntimeError("[...] can't allocate memory: 9 TiB")],
+)
+@pytest.mark.parametrize("command", ["evaluate", "fit"])
+def test_too_little_memory_is_one_line(
+    command: str, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lack(*_: object, **__: object) -> None:
+        raise error
+
+    (tmp_path / "o.csv").write_text("label,logit_0,logit_1\n0,1,2\n")
+    monkeypatch.setattr("steepslope.outputs.table.numbers_in", lack)
+    assert main([command, "--outputs", str(tmp_path / "o.csv"), "--out", str(tmp_path / "out")]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("steepslope: error: not enough memory")
+    assert printed.count("\n") == 1

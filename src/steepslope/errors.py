@@ -11,7 +11,7 @@ from pathlib import Path
 
 MANY = 50  # names are too many to list
 USER = re.compile(r"(?<=://)[^\s/?#'\"]*@")  # key:secret@ in a URL
-QUERY = re.compile(r"(?<!paths:)(https?://[^\s?'\"]*)\?[^\s'\"]*")  # its signature; that of a paths: spec names columns
+QUERY = re.compile(r"(?<!paths:)((?i:https?)://[^\s?'\"]*)\?[^\s'\"]*")  # its signature; of a paths: spec, columns
 Kinds = type[Exception] | tuple[type[Exception], ...]
 
 
@@ -20,6 +20,8 @@ def without_secrets(text: str) -> str:
 
     >>> without_secrets("images:s3://key:secret@lake/a"), without_secrets("https://host/a.png?sig=1 is gone")
     ('images:s3://lake/a', 'https://host/a.png is gone')
+    >>> without_secrets("HTTPS://host/a.png?sig=1")
+    'HTTPS://host/a.png'
     >>> without_secrets("paths:https://me:secret@host/a.csv?path=place")
     'paths:https://host/a.csv?path=place'
     """

@@ -1,12 +1,40 @@
-"""What is decoded, and what is refused."""
+"""What is decoded, of every kind as 8-bit colour or grey, and what is refused."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import skimage.data
+from PIL import EpsImagePlugin, Image
 
-from steepslope.data.images import decode_image
+from steepslope.cli.main import main
+from steepslope.data.images import as_colour, as_grey, decode_image
+from tests.images import extract_folder, folder_of
+
+
+def test_colours_are_what_a_viewer_shows() -> None:
+    grey16 = Image.fromarray(np.full((2, 2), 0x80FF, dtype=np.uint16))
+    assert np.asarray(as_colour(grey16)).tolist() == [[[128] * 3] * 2] * 2
+    clear = Image.new("RGBA", (1, 1), (255, 0, 0, 0))
+    assert np.asarray(as_colour(clear)).tolist() == [[[255, 255, 255]]]
+
+
+@pytest.mark.parametrize(("values", "expected"), [([0, 7, 255], [0, 7, 255]), ([0, 256, 65535], [0, 1, 255])])
+def test_whole_numbers_of_32_bits_are_taken_by_their_range(
+    values: list[int], expected: list[int], tmp_path: Path
+) -> None:
+    Image.fromarray(np.array([values], dtype=np.int32)).save(tmp_path / "a.tif")
+    assert np.asarray(as_grey(decode_image(tmp_path / "a.tif"))).tolist() == [expected]
+
+
+def test_grey_and_colour_become_each_other_as_in_pil() -> None:
+    image = Image.fromarray(skimage.data.cat()).resize((8, 8))
+    np.testing.assert_array_equal(np.asarray(as_grey(image)), np.asarray(image.convert("L")))
+    grey = image.convert("L")
+    np.testing.assert_array_equal(np.asarray(as_colour(grey)), np.asarray(grey.convert("RGB")))
+    np.testing.assert_array_equal(np.asarray(as_grey(as_colour(grey))), np.asarray(grey))
 
 
 def test_an_image_of_floats_is_refused(tmp_path: Path) -> None:
@@ -16,3 +44,32 @@ def test_an_image_of_floats_is_refused(tmp_path: Path) -> None:
         decode_image(tmp_path / "a.tif")
     Image.new("L", (4, 5), 7).save(tmp_path / "b.tif")
     assert decode_image(tmp_path / "b.tif").getpixel((0, 0)) == 7
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a Ghostscript on the path that leaves a file where it is started; return that file."""
+    program, started = tmp_path / "bin" / "gs", tmp_path / "started"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho 10 | tee -a {started}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    return started
+
+
+@pytest.mark.parametrize("command", ["extract", "predict"])
+def test_postscript_under_an_images_name_starts_no_process(
+    command: str, started: Path, gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = folder_of(tmp_path / "photos", 2)
+    Image.new("RGB", (10, 12)).save(photos / "bee" / "0001.png", "EPS")
+    if command == "extract":
+        assert extract_folder(photos, tmp_path / "out") == 2
+    else:
+        words = ["--gate", str(gates / "mcp"), "--data", f"images:{photos}", "--out", str(tmp_path / "out.csv")]
+        assert main(["predict", *words]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("steepslope: error: ")
+    assert "0001.png: cannot be read as an image (cannot identify image file" in error
+    assert not started.exists()

@@ -7,8 +7,9 @@ import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, BinaryIO, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,17 @@ from steepslope.errors import SteepslopeError
 
 
 def as_colour(image: Image.Image) -> Image.Image:
-    """Return any image as 8-bit RGB; what is transparent becomes white, and 16-bit grey is scaled down."""
+    """Return any image as 8-bit RGB; what is transparent becomes white, and 16-bit grey is scaled down.
+
+    Of 32-bit whole numbers no file tells the range: up to 255 they are taken as 8-bit, else as 16-bit.
+    """
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
     if image.mode.startswith("I"):  # PIL's own conversion would clip it to white
-        image = Image.fromarray((np.asarray(image).astype(np.int64) // 256).clip(0, 255).astype(np.uint8))
+        grey = np.asarray(image).astype(np.int64)
+        scale = 1 if image.mode == "I" and grey.max(initial=0) <= 255 else 256
+        image = Image.fromarray((grey // scale).clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
 
 
@@ -34,6 +40,7 @@ def as_grey(image: Image.Image) -> Image.Image:
 
 ALL = slice(None)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")  # that are opened
 ARRAYS = frozenset({".npy"})  # images of any number of channels, looked for where there are none of the above
 SHEET = "shift-contact-sheet.png"  # shows a folder's shifted images, and is none of them
 Labels = NDArray[np.int64]
@@ -163,9 +170,21 @@ def decode_bytes(content: bytes, name: str) -> Picture:
     return decode_array(stream) if PurePosixPath(name).suffix.lower() in ARRAYS else decode_image(stream)
 
 
+@cache
+def known_formats() -> tuple[str, ...]:
+    """Return those of :data:`FORMATS` that this PIL knows."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def open_image(file: Path | BinaryIO) -> Image.Image:
+    """Open an image in one of :data:`FORMATS`, whatever its name says; PIL would run Ghostscript on others."""
+    return Image.open(file, formats=known_formats())
+
+
 def decode_image(file: Path | io.BytesIO) -> Image.Image:
     """Decode an image completely, so that a truncated file is noticed here."""
-    with Image.open(file) as image:
+    with open_image(file) as image:
         if image.mode == "F":  # PIL would clip numbers of unknown range to whole ones from 0 to 255
             raise ValueError("expected whole numbers, found an image of floats: save it as .npy")
         image.load()

@@ -181,6 +181,6 @@ def write_png(figure: Figure, path: Path) -> None:
     buffer = BytesIO()
     with styled():
         figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    with Image.open(buffer) as picture:
+    with Image.open(buffer, formats=["PNG"]) as picture:
         few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
         few.save(path, optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))

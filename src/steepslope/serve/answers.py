@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from steepslope.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve.batching import Batcher
-from steepslope.serve.bodies import Room, Seat, file_of, known_formats, picture_of, pixels_of, read_body
+from steepslope.serve.bodies import Room, Seat, file_of, picture_of, pixels_of, read_body
 from steepslope.serve.metrics import Metrics, Watch
 from steepslope.serve.options import ServeOptions
 from steepslope.serve.protocol import (
@@ -52,7 +52,7 @@ class Answers:
 
     def __init__(self, served: Served, options: ServeOptions, watch: Watch | None = None) -> None:
         self.served, self.options = served, options
-        self.room, self.metrics, self.formats = Room.of(options), Metrics(watch), known_formats()
+        self.room, self.metrics = Room.of(options), Metrics(watch)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
         self.stopping = False
         self.batcher = Batcher(
@@ -109,7 +109,7 @@ class Answers:
 
     def _picture(self, body: bytes, kind: str, content_type: str) -> Arrays:
         data = file_of(body, content_type) if kind == FORM else body
-        return {IMAGES: pixels_of(picture_of(data, self.options.pixels, self.formats), channels_of(self.served))}
+        return {IMAGES: pixels_of(picture_of(data, self.options.pixels), channels_of(self.served))}
 
     def _response(self, question: Question, rows: Rows) -> Response:
         head = {"model_name": self.options.name, "model_version": VERSION}

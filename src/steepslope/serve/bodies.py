@@ -24,7 +24,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from steepslope.data.images import as_colour, as_grey
+from steepslope.data.images import as_colour, as_grey, known_formats, open_image
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.export.file import COLOUR, GREY
 from steepslope.serve.options import MEBI, ServeOptions
@@ -182,17 +182,10 @@ async def read_body(request: Request, seat: Seat, options: ServeOptions) -> byte
     return b"".join(parts)
 
 
-FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def known_formats() -> tuple[str, ...]:
-    """Return those of the formats that are read which this PIL knows."""
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def picture_of(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Image.Image:
+def picture_of(data: bytes, max_pixels: int) -> Image.Image:
     """Decode an image; of an animation, its first frame.
 
     Raises
@@ -201,7 +194,7 @@ def picture_of(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Image.
         415 if it is no image of a known format, 413 if it has too many pixels, 422 if it cannot be decoded.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
+        with open_image(io.BytesIO(data)) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise HTTPException(413, f"expected an image of at most {max_pixels:,} pixels, found {width}×{height}")
@@ -214,7 +207,7 @@ def picture_of(data: bytes, max_pixels: int, formats: tuple[str, ...]) -> Image.
     except BOMB:
         raise HTTPException(413, f"expected an image of at most {max_pixels:,} pixels, found many more") from None
     except UnidentifiedImageError:
-        known = ", ".join(formats)
+        known = ", ".join(known_formats())
         raise HTTPException(415, f"expected an image ({known}), found {len(data):,} bytes of something else") from None
     except Exception as error:  # decoders have many kinds for damaged and for hostile files
         reason = re.sub(r"<_io.BytesIO object at \w+>", "from its bytes", reason_of(error, 160))

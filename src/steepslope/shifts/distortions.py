@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, conv2d, grid_sample, interpolate, max_pool2d, pad
 
 from steepslope.checks import whole
+from steepslope.data.images import open_image
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import optional_library
 from steepslope.files.seeding import seeded, single_thread
@@ -157,7 +158,7 @@ def _jpeg(images: Tensor, quality: float) -> Tensor:
 def _saved_as_jpeg(pixels: Bytes, quality: int) -> Bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "JPEG", quality=quality)
-    return np.atleast_3d(np.array(Image.open(file)))
+    return np.atleast_3d(np.array(open_image(file)))
 
 
 def _bytes_of(image: Tensor) -> Bytes:

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from steepslope.data.image_files import CARD, ShiftCard
-from steepslope.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture
+from steepslope.data.images import ARRAYS, SHEET, SUFFIXES, Dataset, Picture, open_image
 from steepslope.data.shifted import Shifted
 from steepslope.data.transforms import decoded, unreadable
 from steepslope.errors import SteepslopeError, reason_of
@@ -311,5 +311,5 @@ def read_written(path: Path) -> Picture:
     if not path.exists() or path.suffix == ".npy":
         array: Picture = np.load(path.with_suffix(".npy"), allow_pickle=False)
         return array
-    with Image.open(path) as image:
+    with open_image(path) as image:
         return image.copy()

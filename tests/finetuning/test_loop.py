@@ -259,7 +259,7 @@ def test_an_interrupted_write_leaves_what_was_there(
     options = ("--epochs", "2", "--flip", "true")
     assert main(["finetune", *words(home, tmp_path, *options)]) == 2
     assert "No space left" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK, HISTORY, UNFINISHED]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK, HISTORY, "unfinished.json", UNFINISHED]
     monkeypatch.undo()
     resumed = trained(home, tmp_path, *options)
     assert "goes on after step 13" in capsys.readouterr().err

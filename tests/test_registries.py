@@ -10,13 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 import steepslope
@@ -24,13 +23,18 @@ from steepslope.checks import number
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE
-from steepslope.evidence.states import Evidence
+from steepslope.evidence.states import Evidence, State
+from steepslope.export.agreement import require_agreement
+from steepslope.export.exporting import export_gate
+from steepslope.export.file import ExportedGate
+from steepslope.gate import Gate
 from steepslope.losses import LOSSES, cross_entropy
 from steepslope.metrics import auroc
-from steepslope.oracle import FusedOracle, Oracle
+from steepslope.oracle import BaseOracle, FusedOracle, Oracle
 from steepslope.outputs import ARRAYS, ClassifierOutputs
 from steepslope.outputs.arrays import INTEGERS, Array
 from steepslope.scores import SCORES, Score
+from steepslope.scores.score import Rows
 from tests.conftest import make_complete, make_outputs
 
 
@@ -105,6 +109,22 @@ def test_one_file_gives_a_loss_its_options_too(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "oracle" / "oracle.json").read_text())["settings"]["tau"] == 3
 
 
+def exported_alike(
+    model: BaseOracle | Score, calibration: ClassifierOutputs, unseen: ClassifierOutputs, path: Path
+) -> None:
+    """Export a gate of an oracle or a score; the file, read again, decides as the gate does."""
+    gate = Gate.of(model, calibration, 0.2)
+    exported = export_gate(gate, "gate")
+    require_agreement(exported)
+    exported.save(path)
+    file = ExportedGate.open(path)
+    found = file.run({one.name: np.asarray(unseen.require(one.name), dtype=one.dtype) for one in file.inputs})
+    expected = gate.decide(unseen)
+    np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(found["accepted"], expected.accepted)
+    assert 0 < expected.accepted.sum() < len(unseen)
+
+
 class Directed(Score):
     """The first feature, in the direction in which it is higher for correct predictions; learnt from errors."""
 
@@ -114,13 +134,12 @@ class Directed(Score):
     def __init__(self) -> None:
         self.direction_: float | None = None
 
-    def fit(self, outputs: ClassifierOutputs) -> Self:
+    def learn(self, outputs: ClassifierOutputs) -> None:
         self.direction_ = float(np.sign(auroc(outputs.require_features()[:, 0], outputs.is_correct) - 0.5))
-        return self
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
+    def formula(self, rows: Rows) -> Tensor:
         assert self.direction_ is not None
-        return np.asarray(self.direction_ * outputs.require_features()[:, 0], dtype=np.float64)
+        return 0.1 * self.direction_ * rows["features"][:, 0].double()
 
 
 def told_by_features(n: int, seed: int) -> ClassifierOutputs:
@@ -133,7 +152,7 @@ def told_by_features(n: int, seed: int) -> ClassifierOutputs:
 
 def test_a_learned_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCORES, "directed", Directed)
-    fit_set, unseen = told_by_features(500, 1), told_by_features(500, 2)
+    fit_set, unseen, calibration = (told_by_features(500, seed) for seed in (1, 2, 3))
     oracle = Oracle(inputs="directed", head="linear", epochs=60, learning_rate=0.03).fit(fit_set)
     oracle.save(tmp_path / "plain")
     np.testing.assert_array_equal(Oracle.load(tmp_path / "plain").trust_logit(unseen), oracle.trust_logit(unseen))
@@ -143,16 +162,29 @@ def test_a_learned_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [row["score"] for row in rows] == ["mcp", "directed", "plain"]
     assert min(row["auc"]["value"] for row in rows[1:]) > 0.99
     assert "| directed |" in table
+    score = Directed().fit(fit_set)
+    Gate.of(score, calibration, 0.2).save(tmp_path / "gate")
+    found = Gate.load(tmp_path / "gate").decide(unseen).trust_logit
+    np.testing.assert_array_equal(found, score.confidence(unseen))
+    exported_alike(score, calibration, unseen, tmp_path / "score.onnx")
+    exported_alike(oracle, calibration, unseen, tmp_path / "oracle.onnx")
 
 
-def bright_columns(outputs: ClassifierOutputs, rows: slice, _: Mapping[str, Any]) -> NDArray[Any]:
-    return outputs.require("brightness")[rows]
+def bright_columns(rows: Rows, _: State) -> Tensor:
+    return rows["brightness"]
+
+
+def bright_opinions(rows: Rows, _: State) -> Tensor:
+    """Think of the predicted class, in one of many opinions, that it is right where it is bright."""
+    predicted = rows["predictions"][:, None] == torch.arange(rows["logits"].shape[1])
+    is_bright = 3.3 * (rows["brightness"].double()[:, :1] - 1.5)
+    return torch.where(predicted, is_bright, 0.0).log_softmax(dim=1)[:, None]
 
 
 @pytest.mark.parametrize("file", ["fit", "fit.npz"])
 def test_evidence_with_a_new_array(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ARRAYS, "brightness", Array(("n", "b"), finite=True))
-    monkeypatch.setitem(EVIDENCE, "brightness", Evidence(bright_columns, ("brightness",)))
+    monkeypatch.setitem(EVIDENCE, "brightness", Evidence(bright_columns, ("brightness",), opinions=bright_opinions))
 
     def made(seed: int) -> ClassifierOutputs:
         outputs = make_outputs(400, seed=seed)
@@ -161,13 +193,18 @@ def test_evidence_with_a_new_array(file: str, tmp_path: Path, monkeypatch: pytes
     made(0).save(tmp_path / file)
     fit_set = ClassifierOutputs.load(tmp_path / file)
     assert fit_set.subset(slice(5)).require("brightness").shape == (5, 3)
-    Oracle(inputs="brightness", head="linear", epochs=60, learning_rate=0.03).fit(fit_set).save(tmp_path / "oracle")
-    rows, _ = table_of(made(1), tmp_path, "--scores", str(tmp_path / "oracle"))
-    assert rows[1]["auc"]["value"] == 1
+    plain = Oracle(inputs="brightness,logits", head="linear", epochs=60, learning_rate=0.03).fit(fit_set)
+    fused = Oracle.fused(budget="all").fit(fit_set)
+    for name, oracle in {"plain": plain, "fused": fused}.items():
+        oracle.save(tmp_path / name)
+        assert "brightness" in Oracle.load(tmp_path / name).arrays
+        exported_alike(oracle, made(2), made(1), tmp_path / f"{name}.onnx")
+    rows, _ = table_of(made(1), tmp_path, "--scores", f"{tmp_path / 'plain'},{tmp_path / 'fused'}")
+    assert min(row["auc"]["value"] for row in rows[1:]) > 0.999
     with pytest.raises(SteepslopeError, match="brightness: expected 400 rows like the logits, found 3"):
         fit_set.changed(brightness=np.ones((3, 1)))
     with pytest.raises(SteepslopeError, match="the outputs hold no brightness"):
-        Oracle.load(tmp_path / "oracle").trust_logit(make_outputs())
+        Oracle.load(tmp_path / "plain").trust_logit(make_outputs())
 
 
 @pytest.mark.parametrize("form", ["folder", "outputs.npz", "outputs.csv", "outputs.parquet"])

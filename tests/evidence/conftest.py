@@ -1,12 +1,17 @@
-"""Nets that learn for a few steps alone."""
+"""Nets that learn for a few steps alone, and what a formula of evidence gives of some rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from numpy.typing import NDArray
 
+from steepslope.evidence.states import State
 from steepslope.numerics import small_net
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.score import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +20,9 @@ def short_nets() -> Iterator[None]:
         patch.setattr(small_net, "LEAST_STEPS", 60)
         patch.setattr(small_net, "EPOCHS", 1)
         yield
+
+
+def computed(formula: Callable[..., Any], outputs: ClassifierOutputs, state: State, *arrays: str) -> NDArray[Any]:
+    """Return what a formula gives of all rows, by logits and further arrays."""
+    found: NDArray[Any] = formula(rows_of(outputs, ["logits", *arrays], slice(None)), state).numpy()
+    return found

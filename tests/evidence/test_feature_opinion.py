@@ -7,17 +7,13 @@ import pytest
 from scipy.special import expit, log_softmax, logit
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.probes import (
-    check_feature_opinion,
-    feature_opinion_columns,
-    feature_opinions,
-    fit_feature_opinion,
-)
+from steepslope.evidence.probes import check_feature_opinion, fit_feature_opinion
 from steepslope.evidence.states import State
+from steepslope.evidence.values import columns, opinions_of
 from steepslope.numerics import small_net
 from tests.conftest import make_complete
 
-ROWS = slice(3, 40)
+ROWS, NAMES = slice(3, 40), ["feature_opinion"]
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +29,22 @@ def test_it_follows_its_weights(state: State) -> None:
     )
     logits = inner @ state["outer"] + state["outer_bias"]
     expected = log_softmax(logits, axis=1)
-    np.testing.assert_allclose(feature_opinions(outputs, ROWS, state)[:, 0], expected, atol=1e-5)
-    columns = feature_opinion_columns(outputs, ROWS, state)
+    opinions, classes = opinions_of(outputs, NAMES, ROWS, {"feature_opinion": state})
+    np.testing.assert_allclose(opinions[:, 0], np.take_along_axis(expected, classes, axis=1), atol=1e-5)
+    found = columns(outputs, NAMES, ROWS, {"feature_opinion": state})
     p, predicted = np.exp(expected), outputs.predictions[ROWS]
     of_prediction = p[np.arange(len(p)), predicted]
-    np.testing.assert_allclose(expit(columns[:, 0]), of_prediction, atol=1e-6)
-    np.testing.assert_array_equal(columns[:, 1], p.argmax(axis=1) == predicted)
-    np.testing.assert_allclose(columns[:, 2], logit(p.max(axis=1)), atol=1e-4)
+    np.testing.assert_allclose(expit(found[:, 0]), of_prediction, atol=1e-6)
+    np.testing.assert_array_equal(found[:, 1], p.argmax(axis=1) == predicted)
+    np.testing.assert_allclose(found[:, 2], logit(p.max(axis=1)), atol=1e-4)
 
 
 def test_it_learns_from_labels_and_not_from_logits(state: State) -> None:
     """It knows the classes better than by chance, and the same without the classifier's logits."""
     outputs = make_complete(500, seed=2)
-    accuracy = (feature_opinions(outputs, slice(0, 500), state)[:, 0].argmax(axis=1) == outputs.labels).mean()
-    assert accuracy > 0.6
+    opinions, classes = opinions_of(outputs, NAMES, slice(0, 500), {"feature_opinion": state})
+    best = classes[np.arange(500), opinions[:, 0].argmax(axis=1)]
+    assert (best == outputs.labels).mean() > 0.6
     reference = make_complete(600, seed=1)
     again = fit_feature_opinion(reference.changed(logits=np.zeros_like(reference.logits)))
     for name, array in state.items():
@@ -71,6 +69,6 @@ def test_it_is_known_by_its_arrays(state: State) -> None:
 def test_other_features_are_named(state: State) -> None:
     outputs = make_complete(50, seed=2)
     with pytest.raises(SteepslopeError, match="features: expected 8 columns, found 5"):
-        feature_opinions(outputs.changed(features=outputs.require_features()[:, :5]), ROWS, state)
+        columns(outputs.changed(features=outputs.require_features()[:, :5]), NAMES, ROWS, {"feature_opinion": state})
     with pytest.raises(SteepslopeError, match="the outputs hold no features"):
-        feature_opinions(outputs.changed(features=None), ROWS, state)
+        columns(outputs.changed(features=None), NAMES, ROWS, {"feature_opinion": state})

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence import EVIDENCE, fit_set as module
@@ -16,7 +18,9 @@ from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.states import Evidence, Learning, State
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
+from steepslope.scores.score import Rows
 from tests.conftest import make_complete
+from tests.evidence.conftest import computed
 
 LEARNING = [name for name, kind in EVIDENCE.items() if kind.opinions is not None and kind.learning is not None]
 
@@ -37,11 +41,11 @@ def seen_numbers(outputs: ClassifierOutputs) -> State:
     return {"numbers": np.sort(outputs.require_features()[:, 0]), "rows": np.array([len(outputs)])}
 
 
-def was_seen(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
+def was_seen(rows: Rows, state: State) -> Tensor:
     """Return, as if it were an opinion on all classes, whether a row is among the references, and how many they are."""
-    seen = np.isin(outputs.require_features()[rows, 0], state["numbers"]).astype(np.float64)
-    both = np.column_stack([seen, np.full(len(seen), state["rows"][0] / 1e4)])
-    return np.repeat(both[:, :, None], outputs.num_classes, axis=2)
+    seen = torch.isin(rows["features"][:, 0], torch.from_numpy(state["numbers"])).double()
+    both = torch.stack([seen, torch.full_like(seen, state["rows"][0] / 1e4)], dim=1)
+    return both[:, :, None].expand(-1, -1, rows["logits"].shape[1])
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def test_copies_lie_in_the_fold_of_their_row(spy: Evidence) -> None:
 def test_the_spy_would_be_seen(spy: Evidence) -> None:
     """What learnt from all rows has seen each: the tests above can fail."""
     fit_set = FitSet.of(numbered(50), None, 3)
-    assert (was_seen(fit_set.rows, slice(0, 200), seen_numbers(fit_set.rows))[:, 0] == 1).all()
+    assert (computed(was_seen, fit_set.rows, seen_numbers(fit_set.rows), "features")[:, 0] == 1).all()
 
 
 def test_what_learns_slowly_learns_once_from_a_large_reference(spy: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +197,7 @@ def test_no_kind_knows_random_labels(name: str, short_nets: None) -> None:
     assert kind.opinions is not None
     assert state is not None
     classes = np.argsort(-outputs.logits, axis=1)
-    others = kind.opinions(outputs, slice(0, 500), state)
+    others = computed(kind.opinions, outputs, state, *kind.arrays)
     leaking = np.take_along_axis(others, classes[:, None], axis=2)
     own = (classes == labels[:, None])[:, None]
 

@@ -12,6 +12,7 @@ from steepslope.evidence.neighbors import COMPONENTS, check_neighbors, fit_neigh
 from steepslope.evidence.states import State
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import make_complete
+from tests.evidence.conftest import computed
 
 WIDTH = 90
 
@@ -35,7 +36,7 @@ def test_many_features_are_searched_in_components(state: State) -> None:
     tree = NearestNeighbors(n_neighbors=50).fit(components.transform(known.require_features()))
     nearest = tree.kneighbors(components.transform(outputs.require_features()), return_distance=False)
     same = known.require_labels()[nearest] == outputs.predictions[:, None]
-    found = neighbor_columns(outputs, slice(0, 100), state)
+    found = computed(neighbor_columns, outputs, state, "features")
     np.testing.assert_allclose(found[:, 1], same[:, :10].mean(axis=1), atol=1e-6)
     np.testing.assert_allclose(found[:, 3], same.mean(axis=1), atol=1e-6)
     assert state["points"].shape == (600, COMPONENTS)
@@ -46,9 +47,9 @@ def test_features_far_from_0_are_centred_in_their_float64(state: State) -> None:
     known, outputs = (
         one.changed(features=one.require_features().astype(np.float64)) for one in (wide(600, 1), wide(100, 2))
     )
-    near = neighbor_columns(outputs, slice(0, 100), fit_neighbors(known))
+    near = computed(neighbor_columns, outputs, fit_neighbors(known), "features")
     far_known, far = (one.changed(features=one.require_features() + 1e7) for one in (known, outputs))
-    np.testing.assert_allclose(neighbor_columns(far, slice(0, 100), fit_neighbors(far_known)), near, atol=1e-3)
+    np.testing.assert_allclose(computed(neighbor_columns, far, fit_neighbors(far_known), "features"), near, atol=1e-3)
 
 
 def test_few_features_are_searched_as_they_are() -> None:
@@ -56,8 +57,8 @@ def test_few_features_are_searched_as_they_are() -> None:
 
 
 def test_other_widths_and_damaged_states_are_refused(state: State) -> None:
-    with pytest.raises(SteepslopeError, match="features: expected 90 columns, as in the reference, found 8"):
-        neighbor_columns(make_complete(10), slice(0, 10), state)
+    with pytest.raises(SteepslopeError, match="features: expected 90 columns, found 8"):
+        computed(neighbor_columns, make_complete(10), state, "features")
     check_neighbors(state, 4)
     for damaged, classes, message in (
         (state, 5, "expected an index of references of 5 classes"),

@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.oracle import BaseOracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import Score
 
 WIDTH, OTHER = 12, 9  # features, and auxiliary ones
 
@@ -33,3 +36,8 @@ def run(model: Any, given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     feed = {one.name: given[one.name] for one in session.get_inputs()}
     return dict(zip([one.name for one in session.get_outputs()], session.run(None, feed), strict=True))
+
+
+def source_of(model: BaseOracle | Score, rows: ClassifierOutputs) -> ConfidenceSource:
+    """Return a model as a gate has it that takes such rows."""
+    return ConfidenceSource.from_model(model, rows.num_classes).taking(rows)

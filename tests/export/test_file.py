@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import ArraySpec, ExportedGate, GateCard, require_fitting
+from steepslope.export.file import ArraySpec, ExportedGate, GateCard, require_fitting, signed
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from tests.serve.models import CARD, CLASSES, array_gate, decided, drawn, image_gate, of_images
@@ -93,16 +93,40 @@ def test_other_metadata_are_refused(case: str) -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="expected an ONNX file, found none"):
         ExportedGate.open(tmp_path / "none.onnx")
-    (tmp_path / "text.onnx").write_text("hello")
-    with pytest.raises(SteepslopeError, match=r"text\.onnx: cannot be read as an ONNX file"):
-        ExportedGate.open(tmp_path / "text.onnx")
     model = onnx.load(image_gate(tmp_path))
     del model.metadata_props[:]
-    onnx.save(model, tmp_path / "bare.onnx")
-    with pytest.raises(
-        SteepslopeError, match="expected a file that steepslope export wrote, found an ONNX file without"
+    bare = model.SerializeToString()
+    for content, message in (
+        (b"hello", "expected a file that steepslope export wrote, with its SHA-256"),
+        (bare, "expected a file that steepslope export wrote, with its SHA-256"),
+        (signed(b"hello"), "cannot be read as an ONNX file"),
+        (signed(bare), "expected a file that steepslope export wrote, found an ONNX file without"),
     ):
-        ExportedGate.open(tmp_path / "bare.onnx")
+        (tmp_path / "other.onnx").write_bytes(content)
+        with pytest.raises(SteepslopeError, match=rf"other\.onnx: {message}"):
+            ExportedGate.open(tmp_path / "other.onnx")
+
+
+def test_a_bit_that_is_changed_anywhere_is_found(tmp_path: Path) -> None:
+    source = image_gate(tmp_path)
+    content = source.read_bytes()
+    assert len(onnx.load(source).metadata_props) == 2
+    for bit in np.random.default_rng(0).integers(0, 8 * len(content), 300):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << (bit % 8)
+        source.write_bytes(changed)
+        with pytest.raises(SteepslopeError, match="SHA-256"):
+            ExportedGate.open(source)
+
+
+def test_another_threshold_under_the_same_certificate_is_found(tmp_path: Path) -> None:
+    source = image_gate(tmp_path)
+    model = onnx.load(source)
+    cut = next(one for one in model.graph.initializer if one.name == "cut")
+    cut.double_data[:] = [-5.0]
+    onnx.save(model, source)
+    with pytest.raises(SteepslopeError, match="SHA-256"):
+        ExportedGate.open(source)
 
 
 def test_what_onnx_runtime_cannot_run_on_is_told_in_one_line(tmp_path: Path) -> None:

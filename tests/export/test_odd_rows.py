@@ -11,14 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.errors import FewErrorsWarning
-from steepslope.export.evidence import REFUSED
 from steepslope.export.exporting import export_gate, export_oracle
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
-from tests.export.rows import rows_of, run
+from tests.export.rows import rows_of, run, source_of
 
 SIX = rows_of(12, seed=20)
 
@@ -40,13 +39,13 @@ def same(judge: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 1e
 @pytest.mark.parametrize("name", ["trust_score", "knn_distance", "mahalanobis_ratio"])
 def test_references_that_are_the_query_itself_many_times_over(name: str) -> None:
     labels = np.arange(len(SIX) * 60) % 5
-    judge = ConfidenceSource.from_model(SCORES[name]().fit(repeated(SIX, 60, labels)), 5)
+    judge = source_of(SCORES[name]().fit(repeated(SIX, 60, labels)), SIX)
     same(judge, SIX, 1e-5)
 
 
 def test_one_point_is_all_references() -> None:
     one = repeated(SIX.subset(slice(0, 1)), 200, np.arange(200) % 5)
-    judge = ConfidenceSource.from_model(SCORES["trust_score"]().fit(one), 5)
+    judge = source_of(SCORES["trust_score"]().fit(one), SIX)
     expected = judge.confidence(SIX.subset(slice(0, 1)))
     assert expected.tolist() == [0.0]
     same(judge, SIX.subset(slice(0, 1)))
@@ -55,13 +54,13 @@ def test_one_point_is_all_references() -> None:
 def test_held_out_rows_that_are_the_query_itself() -> None:
     fit = repeated(SIX, 60)
     wrong = fit.changed(labels=np.where(np.arange(len(fit)) % 3 == 0, (fit.predictions + 1) % 5, fit.predictions))
-    same(ConfidenceSource.from_model(SCORES["knn_density_ratio"]().fit(wrong), 5), SIX)
+    same(source_of(SCORES["knn_density_ratio"]().fit(wrong), SIX), SIX)
 
 
 def test_neighbours_of_a_fused_oracle_that_are_the_query_itself_give_numbers() -> None:
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
         oracle = Oracle(inputs="neighbors,logits", epochs=2).fit(rows_of(300, seed=21), repeated(SIX, 75))
-    found = run(export_oracle(ConfidenceSource.from_model(oracle, 5)).model, SIX.arrays)["trust_logit"]
+    found = run(export_oracle(source_of(oracle, SIX)).model, SIX.arrays)["trust_logit"]
     assert np.isfinite(found).all()
 
 
@@ -70,10 +69,7 @@ def test_neighbours_of_a_fused_oracle_that_are_the_query_itself_give_numbers() -
 def test_logits_that_are_all_alike_or_far_apart(name: str, scale: float) -> None:
     score, rows = SCORES[name](), rows_of(60, seed=22)
     fitted = score.fit(rows_of(400, seed=23)) if score.fits_on == "errors" else score
-    same(
-        ConfidenceSource.from_model(fitted, 5),
-        rows.changed(logits=(scale * np.asarray(rows.logits)).astype(np.float32)),
-    )
+    same(source_of(fitted, SIX), rows.changed(logits=(scale * np.asarray(rows.logits)).astype(np.float32)))
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
@@ -92,9 +88,3 @@ def test_calibrations_close_to_doing_nothing_are_kept() -> None:
     gate = replace(gate, probability=replace(gate.probability, offset=1e-9, slope=1 + 1e-6, centre=-1e-10))
     found = run(export_gate(gate, "gate").model, SIX.arrays)["p_correct"]
     np.testing.assert_allclose(found, gate.decide(SIX).p_correct, rtol=1e-12)
-
-
-def test_every_score_is_here_or_refused() -> None:
-    of_logits = {name for name, one in SCORES.items() if one.arrays == ("logits",)}
-    of_features = {"trust_score", "knn_distance", "mahalanobis_ratio", "knn_density_ratio"}
-    assert {*SCORES} == of_logits | of_features | ({*REFUSED} & {*SCORES})

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.evidence.registry import EVIDENCE, kinds
-from steepslope.export.evidence import COLUMNS, OPINIONS, REFUSED
+from steepslope.evidence.registry import EVIDENCE
 from steepslope.export.exporting import export_oracle
-from steepslope.export.scores import GRAPHS
+from steepslope.export.gate_graph import REFUSED
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from steepslope.scores.logits import Doctor, Margin
-from tests.export.rows import rows_of, run
+from tests.export.rows import rows_of, run, source_of
 
 SLOW = pytest.mark.slow
 OF_BOTH_NETS = ("auxiliary_neighbors", "joint_opinion", "familiar_opinion")
@@ -34,33 +33,27 @@ def judged(judge: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 
     )
 
 
-def fitted(name: str, num_classes: int = 5) -> ConfidenceSource:
+def fitted(name: str) -> ConfidenceSource:
     score = SCORES[name]()
     source = {"nothing": NEW, "errors": FIT, "reference": REFERENCE}[score.fits_on]
-    return ConfidenceSource.from_model(score.fit(source), num_classes)
+    return source_of(score.fit(source), NEW)
 
 
-def test_all_scores_and_evidence_have_a_graph_or_a_reason_for_none() -> None:
-    scores = {name for name, score in SCORES.items() if score in GRAPHS}
-    assert {*COLUMNS, *REFUSED, *scores} == {*kinds()}
-    assert {*OPINIONS, *REFUSED} >= {name for name, kind in EVIDENCE.items() if kind.opinions is not None}
-
-
-@pytest.mark.parametrize("name", [name for name in SCORES if name not in REFUSED])
+@pytest.mark.parametrize("name", [name for name, score in SCORES.items() if not {*score.arrays} & {*REFUSED}])
 def test_scores_are_the_same(name: str) -> None:
     judged(fitted(name), NEW, 1e-6)
 
 
 @pytest.mark.parametrize("score", [Doctor("beta"), Margin("softmax")])
 def test_scores_of_other_kinds_are_the_same(score: Any) -> None:
-    judged(ConfidenceSource.from_model(score, 5), NEW)
+    judged(source_of(score, NEW), NEW)
 
 
 @pytest.mark.parametrize("name", ["mcp", "margin", "entropy", "doctor", "gen", "rel_u"])
 def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
     sharp = NEW.changed(logits=(40 * np.asarray(NEW.logits)).astype(np.float32))
     score = SCORES[name]()
-    judged(ConfidenceSource.from_model(score if score.fits_on == "nothing" else score.fit(FIT), 5), sharp, 1e-9)
+    judged(source_of(score if score.fits_on == "nothing" else score.fit(FIT), NEW), sharp, 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +64,7 @@ def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
 def test_oracles_on_columns_are_the_same(inputs: str) -> None:
     needed = {"joint_opinion": "features,auxiliary_neighbors,", "familiar_opinion": "features,auxiliary_neighbors,"}
     oracle = Oracle(inputs=needed.get(inputs, "") + inputs, hidden=8, epochs=3).fit(FIT, REFERENCE)
-    judged(ConfidenceSource.from_model(oracle, 5), NEW, 1e-5)
+    judged(source_of(oracle, NEW), NEW, 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +78,7 @@ def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
     reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((900, 4), (500, 5), (300, 6)))
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
         oracle = Oracle.fused(budget=budget).fit(fit, reference)
-    judge = ConfidenceSource.from_model(oracle, num_classes)
+    judge = source_of(oracle, new)
     judged(judge, new, 1e-4)
     handed_over, found = oracle.handed_over(new), run(export_oracle(judge).model, new.arrays)
     assert (handed_over is None) == ("handed_over" not in found)
@@ -97,7 +90,7 @@ def test_references_of_very_unequal_classes_are_the_same() -> None:
     rows = np.concatenate(
         [np.flatnonzero(REFERENCE.labels == label)[:count] for label, count in enumerate((99, 60, 7, 1, 0))]
     )
-    judge = ConfidenceSource.from_model(SCORES["trust_score"]().fit(REFERENCE.subset(rows)), 5)
+    judge = source_of(SCORES["trust_score"]().fit(REFERENCE.subset(rows)), NEW)
     judged(judge, NEW, 1e-6)
 
 
@@ -108,4 +101,4 @@ def test_what_needs_the_image_again_is_refused_with_the_way_out(name: str) -> No
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
         oracle = Oracle(inputs=name, epochs=1).fit(rows)
     with pytest.raises(SteepslopeError, match=f"{name}: cannot be exported, since it .*--budget free"):
-        export_oracle(ConfidenceSource.from_model(oracle, 5))
+        export_oracle(source_of(oracle, NEW))

@@ -1,4 +1,4 @@
-"""Standardised columns, and the minimiser that works on them."""
+"""Standardised columns, the minimiser that works on them, and principal components against scikit-learn's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 
-from steepslope.numerics.linear import minimise, standardised
+from steepslope.numerics.linear import minimise, principal_components, standardised
 from steepslope.numerics.small_net import cosine, warm_cosine
 
 
@@ -33,3 +34,14 @@ def test_the_minimum_respects_bounds(dtype: type) -> None:
 def test_rates_fall_along_half_a_cosine() -> None:
     assert [cosine(done, 4) for done in (0, 2, 4)] == pytest.approx([1, 0.5, 0])
     assert warm_cosine(0.1) == 1
+
+
+@pytest.mark.parametrize(("rows", "width", "count", "kept"), [(200, 10, 3, 3), (200, 10, 64, 10), (5, 10, 64, 4)])
+def test_components_are_those_of_scikit_learn(rows: int, width: int, count: int, kept: int) -> None:
+    values = np.random.default_rng(0).normal(size=(rows, width)) * np.arange(1, width + 1) + 1e4
+    mean, directions, variances = principal_components(values.astype(np.float32), count)
+    theirs = PCA(kept, svd_solver="full").fit(values)
+    assert directions.shape == (width, kept)
+    np.testing.assert_allclose(mean, theirs.mean_, rtol=1e-6)
+    np.testing.assert_allclose(variances[::-1], theirs.explained_variance_, rtol=1e-2)
+    np.testing.assert_allclose(np.abs(directions.T[::-1] @ theirs.components_.T), np.eye(kept), atol=2e-2)

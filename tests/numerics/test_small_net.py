@@ -64,7 +64,7 @@ def fitted() -> dict[str, NDArray[np.float32]]:
 
 def test_it_learns_what_no_line_can(fitted: dict[str, NDArray[np.float32]]) -> None:
     columns, labels = ring(1000, 1)
-    logits = small_net_logits(columns.astype(np.float64), fitted)
+    logits = small_net_logits(torch.from_numpy(columns), fitted).numpy()
     assert (logits.argmax(axis=1) == labels).mean() > 0.8  # a line reaches 0.5 or so
     assert logits.dtype == np.float64
 
@@ -77,7 +77,7 @@ def test_its_weights_are_for_columns_as_they_are(fitted: dict[str, NDArray[np.fl
         "outer_bias": (2,),
     }
     columns, _ = ring(5, 2)
-    found = small_net_logits(columns.astype(np.float64), fitted)
+    found = small_net_logits(torch.from_numpy(columns), fitted).numpy()
     for row, logits in zip(columns.astype(np.float64), found, strict=True):
         hidden = [max(0.0, float(row @ fitted["inner"][:, unit] + fitted["inner_bias"][unit])) for unit in range(WIDTH)]
         for label in range(2):
@@ -100,7 +100,7 @@ def test_the_same_rows_give_the_same_net_whatever_was_drawn_before(monkeypatch: 
 
 def test_a_class_without_rows_becomes_improbable() -> None:
     columns, labels = ring(300)
-    logits = small_net_logits(columns.astype(np.float64), fit_small_net(columns, labels, 3, WIDTH))
+    logits = small_net_logits(torch.from_numpy(columns), fit_small_net(columns, labels, 3, WIDTH)).numpy()
     assert (logits.argmax(axis=1) < 2).all()
 
 

@@ -157,14 +157,14 @@ def test_a_matrix_that_was_never_learnt_is_named(state: dict[str, Any], message:
     ("work", "message"),
     [
         (lambda: RelU(1.5), "weight: expected a number from 0 to 1, found 1.5"),
-        (lambda: RelU().confidence(make_outputs()), "rel_u is not fitted"),
+        (lambda: RelU().confidence(make_outputs()), "RelU is not fitted"),
         (
             lambda: RelU().fit(make_outputs()).confidence(make_outputs(num_classes=5)),
-            "rel_u: fitted for 4 classes, found 5",
+            "RelU: fitted for 4 classes, found 5",
         ),
         (
             lambda: RelU().fit(make_outputs().changed(labels=make_outputs().predictions)),
-            "rel_u: expected held-out rows with wrong and with correct predictions, found 0 wrong of 400",
+            "RelU: expected held-out rows with wrong and with correct predictions, found 0 wrong of 400",
         ),
     ],
 )

@@ -110,20 +110,20 @@ def test_a_state_that_was_never_learnt_is_named(change: dict[str, Any], message:
     ("work", "message"),
     [
         (lambda: KNNDensityRatio(k=0), "k: expected a whole number >= 1, found 0"),
-        (lambda: KNNDensityRatio().confidence(make_outputs()), "knn_density_ratio is not fitted"),
+        (lambda: KNNDensityRatio().confidence(make_outputs()), "KNNDensityRatio is not fitted"),
         (
             lambda: KNNDensityRatio().fit(make_outputs().changed(labels=make_outputs().predictions)),
-            "knn_density_ratio: expected held-out rows with wrong and with correct predictions, found 0 wrong of 400",
+            "KNNDensityRatio: expected held-out rows with wrong and with correct predictions, found 0 wrong of 400",
         ),
         (
             lambda: KNNDensityRatio().fit(make_outputs(num_classes=3)).confidence(make_outputs()),
-            "knn_density_ratio: fitted for 3 classes, found 4",
+            "KNNDensityRatio: fitted for 3 classes, found 4",
         ),
         (
             lambda: (
                 KNNDensityRatio().fit(make_outputs()).confidence(make_outputs().changed(features=np.ones((400, 4))))
             ),
-            "features: expected 6 columns, as in the reference, found 4",
+            "features: expected 6 columns, found 4",
         ),
         (lambda: KNNDensityRatio().fit(make_outputs().changed(features=None)), "the outputs hold no features"),
     ],

@@ -110,7 +110,7 @@ def broken(row: int) -> ClassifierOutputs:
 @pytest.mark.parametrize(
     ("work", "message"),
     [
-        (lambda: MahalanobisRatio().confidence(make_outputs()), "mahalanobis_ratio is not fitted"),
+        (lambda: MahalanobisRatio().confidence(make_outputs()), "MahalanobisRatio is not fitted"),
         (lambda: MahalanobisRatio().fit(broken(5)), "features: expected finite values, found others in row 5"),
         (
             lambda: MahalanobisRatio().fit(make_outputs()).confidence(broken(7)),
@@ -118,13 +118,13 @@ def broken(row: int) -> ClassifierOutputs:
         ),
         (
             lambda: MahalanobisRatio().fit(make_outputs(num_classes=3)).confidence(make_outputs()),
-            "mahalanobis_ratio: fitted for 3 classes, found 4",
+            "MahalanobisRatio: fitted for 3 classes, found 4",
         ),
         (
             lambda: (
                 MahalanobisRatio().fit(make_outputs()).confidence(make_outputs().changed(features=np.ones((400, 4))))
             ),
-            "features: expected 6 columns, as in the reference, found 4",
+            "features: expected 6 columns, found 4",
         ),
         (lambda: MahalanobisRatio().fit(make_outputs().changed(features=None)), "the outputs hold no features"),
     ],

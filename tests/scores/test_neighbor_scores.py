@@ -148,7 +148,6 @@ def test_one_far_reference_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     points = training.require_features().copy()
     points[0] = 1e4
     index = Index.build(points, training.require_labels(), 2)
-    index = Index(index.points, index.centre, index.starts)
     again: list[int] = []
     exact = neighbors._exact
 
@@ -198,13 +197,13 @@ def test_knn_distance_is_between_unit_vectors() -> None:
 @pytest.mark.parametrize(
     ("work", "message"),
     [
-        (lambda: TrustScore().confidence(make_outputs()), "trust_score is not fitted"),
-        (lambda: KNNDistance().confidence(make_outputs()), "knn_distance is not fitted"),
+        (lambda: TrustScore().confidence(make_outputs()), "TrustScore is not fitted"),
+        (lambda: KNNDistance().confidence(make_outputs()), "KNNDistance is not fitted"),
         (lambda: KNNDistance(k=0), "k: expected a whole number >= 1, found 0"),
         (lambda: KNNDistance(k=wrong(2.5)), "k: expected a whole number >= 1, found 2.5"),
         (
             lambda: TrustScore().fit(make_outputs(num_classes=3)).confidence(make_outputs()),
-            "trust_score: fitted for 3 classes, found 4",
+            "TrustScore: fitted for 3 classes, found 4",
         ),
         (
             lambda: TrustScore().fit(make_outputs()).confidence(broken(make_outputs(), 3)),
@@ -218,7 +217,7 @@ def test_knn_distance_is_between_unit_vectors() -> None:
         ),
         (
             lambda: TrustScore().fit(make_outputs()).confidence(ClassifierOutputs(np.eye(4), np.arange(4), np.eye(4))),
-            "features: expected 6 columns, as in the reference, found 4",
+            "features: expected 6 columns, found 4",
         ),
     ],
 )

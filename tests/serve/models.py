@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from onnx import TensorProto as T, helper
 from PIL import Image
 
-from steepslope.export.file import ExportedGate
+from steepslope.export.file import ExportedGate, signed
 from steepslope.serve.answers import Answers
 from steepslope.serve.app import make_app
 from steepslope.serve.metrics import Watch
@@ -63,7 +62,7 @@ def write_model(path: Path, takes: list[Any], nodes: list[Any], metadata: Mappin
     graph = helper.make_graph([*nodes, *steps[: len(steps) - (not hands_over)]], "gate", takes, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     helper.set_model_props(model, dict(metadata))
-    onnx.save(model, path)
+    path.write_bytes(signed(model.SerializeToString()))
     return path
 
 

@@ -1,69 +1,60 @@
-"""The classifier's own opinion: its most probable classes, whichever they are.
+"""What the classifier itself thinks: of the image, of its views, and where units of the net are dropped."""
 
-How the prediction stands when the image is changed a little.
+import torch
+from torch import Tensor
 
-How the prediction stands when units of the net are dropped.
-"""
-
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from steepslope.evidence.states import Floats, State
-from steepslope.numerics.log_space import log_odds_of, log_probabilities, top_log_odds
-from steepslope.outputs import ClassifierOutputs
+from steepslope.evidence.states import State
+from steepslope.numerics.log_space import log_odds_of, top_log_odds
+from steepslope.scores.score import Rows
 
 TOP = 10
 
 
-def logit_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[Any]:
+def feature_columns(rows: Rows, _: State) -> Tensor:
+    """Return the classifier's penultimate features, (m, d)."""
+    return rows["features"]
+
+
+def logit_columns(rows: Rows, _: State) -> Tensor:
     """Return the prediction's log-odds, and the top classes' logits and log-probabilities, each sorted.
 
     Shape (m, 1 + 2·min(K, 10)). Sorting makes the columns the same for any numbering of the classes.
     """
-    logits = np.asarray(outputs.logits[rows], dtype=np.float64)
-    count = min(TOP, logits.shape[1])
-    top = -np.sort(np.partition(-logits, count - 1, axis=1)[:, :count], axis=1)
-    log_total = np.log(np.exp(logits - top[:, :1]).sum(axis=1, keepdims=True)) + top[:, :1]
-    return np.column_stack([top_log_odds(logits), top, top - log_total])
+    logits = rows["logits"]
+    top = logits.topk(min(TOP, logits.shape[1]), dim=1).values
+    log_total = (logits - top[:, :1]).exp().sum(dim=1, keepdim=True).log() + top[:, :1]
+    return torch.cat([top_log_odds(logits)[:, None], top, top - log_total], dim=1)
 
 
-def logit_opinions(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[np.float64]:
+def logit_opinions(rows: Rows, _: State) -> Tensor:
     """Return the classifier's own log-probabilities, (m, 1, K)."""
-    return log_probabilities(np.asarray(outputs.logits[rows], dtype=np.float64))[:, None]
+    return rows["logits"].log_softmax(dim=1)[:, None]
 
 
-def view_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> Floats:
+def view_columns(rows: Rows, _: State) -> Tensor:
     """Return the predicted class's log-odds in each view, their mean, least and spread, and the fraction that agree.
 
     Shape (m, V + 4).
     """
-    return agreement_columns(np.asarray(outputs.require("views")[rows], dtype=np.float64), outputs.predictions[rows])
+    logits, predictions = rows["views"].double(), rows["predictions"]
+    odds = torch.stack([log_odds_of(view, predictions) for view in logits.unbind(dim=1)], dim=1)
+    agree = (logits.argmax(dim=2) == predictions[:, None]).double().mean(dim=1)
+    spread = odds.std(dim=1, correction=0)
+    return torch.cat([odds, torch.stack([odds.mean(dim=1), odds.amin(dim=1), spread, agree], dim=1)], dim=1)
 
 
-def agreement_columns(logits: NDArray[np.float64], predictions: NDArray[np.int64]) -> Floats:
-    """Return the columns of some opinions' logits (m, V, K) on the predictions (m,)."""
-    m, count, num_classes = logits.shape
-    odds = log_odds_of(logits.reshape(m * count, num_classes), np.repeat(predictions, count)).reshape(m, count)
-    agree = (logits.argmax(axis=2) == predictions[:, None]).mean(axis=1)
-    return np.column_stack([odds, odds.mean(axis=1), odds.min(axis=1), odds.std(axis=1), agree])
-
-
-def view_opinions(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[np.float64]:
+def view_opinions(rows: Rows, _: State) -> Tensor:
     """Return the log-probabilities in each view, (m, V, K)."""
-    logits = np.asarray(outputs.require("views")[rows], dtype=np.float64)
-    return log_probabilities(logits.reshape(-1, logits.shape[2])).reshape(logits.shape)
+    return rows["views"].double().log_softmax(dim=2)
 
 
-def dropout_columns(outputs: ClassifierOutputs, rows: slice, _: State) -> Floats:
+def dropout_columns(rows: Rows, _: State) -> Tensor:
     """Return the predicted class's log-odds under the mean of the passes, and its probability's spread, (m, 2)."""
-    passes = np.asarray(outputs.require("dropout")[rows], dtype=np.float64)
-    predictions = outputs.predictions[rows]
-    spread = passes[np.arange(len(passes)), 1, predictions]
-    return np.column_stack([log_odds_of(passes[:, 0], predictions), spread])
+    passes, predictions = rows["dropout"].double(), rows["predictions"]
+    spread = passes[:, 1].gather(1, predictions[:, None])[:, 0]
+    return torch.stack([log_odds_of(passes[:, 0], predictions), spread], dim=1)
 
 
-def dropout_opinions(outputs: ClassifierOutputs, rows: slice, _: State) -> NDArray[np.float64]:
+def dropout_opinions(rows: Rows, _: State) -> Tensor:
     """Return the log of the mean probabilities of the passes, (m, 1, K)."""
-    return np.asarray(outputs.require("dropout")[rows, :1], dtype=np.float64)
+    return rows["dropout"][:, :1].double()

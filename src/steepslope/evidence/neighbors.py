@@ -5,18 +5,18 @@ All columns are ratios and fractions. Absolute distances would tell more on fami
 grow with every change of the domain.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-from steepslope.errors import SteepslopeError
-from steepslope.evidence.states import Floats, State, references, require_arrays
-from steepslope.numerics.linear import affine, principal_components
-from steepslope.numerics.log_space import log_probabilities
-from steepslope.numerics.neighbors import Index
+from steepslope.evidence.states import State, references, require_arrays
+from steepslope.numerics.linear import principal_components
+from steepslope.numerics.log_space import is_class
+from steepslope.numerics.neighbors import Index, require_width
+from steepslope.numerics.tensors import on_arrays, tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import EPSILON, RANK, log_distance_ratio
+from steepslope.scores.score import Rows
 
 COUNTS = (10, 50)
 RATIO_LIMIT = 10.0  # a class without references is infinitely far
@@ -46,47 +46,47 @@ def check_neighbors(state: State, num_classes: int) -> None:
         require_arrays({name: array for name, array in state.items() if name in PROJECTION}, shapes)
 
 
-def neighbor_columns(outputs: ClassifierOutputs, rows: slice, state: State, array: str = "features") -> Floats:
+def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Tensor:
     """Return TrustScore's log-ratio of distances, and the fraction of the nearest with the predicted label.
 
     Shape (m, 1 + 2·2): each fraction, and its log-odds, smoothed by half a neighbour.
     """
-    predictions = outputs.predictions[rows]
-    distances, found = _nearest(outputs.require(array)[rows], state)
-    columns = [log_distance_ratio(distances, predictions).clip(-RATIO_LIMIT, RATIO_LIMIT)]
+    predictions = rows["predictions"]
+    distances, counted = _nearest(rows[array], state)
+    columns = [log_distance_ratio(distances, predictions).clamp(-RATIO_LIMIT, RATIO_LIMIT)]
+    own = is_class(predictions, distances.shape[1])
     for number, count in enumerate(COUNTS):
-        same = found[np.arange(len(found)), number, predictions]
-        columns += [same / count, np.log((same + 0.5) / (count - same + 0.5))]
-    return np.column_stack(columns)
+        same = torch.where(own, counted[:, number], 0.0).sum(dim=1)
+        columns += [same / count, ((same + 0.5) / (count - same + 0.5)).log()]
+    return torch.stack(columns, dim=1)
 
 
-def neighbor_opinions(outputs: ClassifierOutputs, rows: slice, state: State) -> NDArray[np.float64]:
+def neighbor_opinions(rows: Rows, state: State) -> Tensor:
     """Return the log of each class's fraction of the nearest, smoothed, and a softmax of its distance, (m, 3, K).
 
     A class d times as far as another is d⁻¹⁰ as likely; only relative distances count.
     """
-    distances, found = _nearest(outputs.require_features()[rows], state)
-    counts = np.array(COUNTS)[:, None]
-    fractions = np.log((found + PRIOR / outputs.num_classes) / (counts + PRIOR))
-    nearest = np.maximum(distances.min(axis=1, keepdims=True), EPSILON)
-    with np.errstate(invalid="ignore"):  # no class at all has two references
-        relative = np.log(np.maximum(distances, EPSILON) / nearest).clip(0, RATIO_LIMIT)
-    by_distance = log_probabilities(-STEEPNESS * np.nan_to_num(relative))
-    return np.concatenate([fractions, by_distance[:, None]], axis=1)
+    distances, counted = _nearest(rows["features"], state)
+    counts = torch.tensor(COUNTS, dtype=torch.float64)[:, None]
+    fractions = ((counted + PRIOR / distances.shape[1]) / (counts + PRIOR)).log()
+    nearest = distances.amin(dim=1, keepdim=True).clamp_min(EPSILON)
+    relative = (distances.clamp_min(EPSILON) / nearest).log().clamp(0, RATIO_LIMIT)
+    relative = torch.where(nearest < torch.inf, relative, 0.0)  # where no class at all has two references
+    return torch.cat([fractions, (-STEEPNESS * relative).log_softmax(dim=1)[:, None]], dim=1)
 
 
-def _nearest(queries: NDArray[Any], state: State) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _nearest(queries: Tensor, state: State) -> tuple[Tensor, Tensor]:
     """Return distances to the classes, (m, K), and how many of the nearest are of each, (m, 2, K)."""
     index = Index(**{name: array for name, array in state.items() if name not in PROJECTION})
-    return index.search(_projected(queries, state), RANK, COUNTS, quick=True)
+    found: tuple[Tensor, Tensor] = index.search(_projected(queries, state), RANK, COUNTS, quick=True)
+    return found
 
 
-def _projected(rows: NDArray[Any], state: State) -> NDArray[Any]:
+@on_arrays
+def _projected(rows: Tensor, state: State) -> Tensor:
     """Return rows in the principal components that a state has, or as they are."""
     if "directions" not in state:
         return rows
-    mean, directions = (state[name] for name in PROJECTION)
-    if rows.shape[1] != len(mean):
-        found = f"features: expected {len(mean)} columns, as in the reference, found {rows.shape[1]}"
-        raise SteepslopeError(found)
-    return affine(np.asarray(rows - mean, dtype=np.float32), directions)
+    mean, directions = (tensor(state[name]) for name in PROJECTION)
+    require_width(rows, len(mean))
+    return (rows - mean).float() @ directions

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.score import Rows, State as State
 
-Floats = NDArray[np.floating[Any]]
-State = Mapping[str, NDArray[Any]]
 NO_STATE: State = {}
 MOST_REFERENCES = 150_000
 
@@ -38,17 +37,18 @@ class Learning:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A kind of evidence: of a slice of rows, given what it learnt, ``columns`` (m, d).
+    """A kind of evidence: of some rows, given what it learnt, ``columns`` (m, d).
 
-    ``opinions`` are what it thinks of every class, as V log-probabilities each, (m, V, K), where it thinks so.
+    ``opinions`` are what it thinks of every class, as V log-probabilities each, float64 (m, V, K), where it thinks so.
     ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have. Columns are kept in
-    float32, but ``raw`` ones in the float64 that they may be given in, since they may lie far from 0.
+    float32, but ``raw`` ones in the float64 that they may be given in, since they may lie far from 0. Both functions
+    are formulas on tensors, and are traced for exported files, too; the rows always hold ``logits``.
     """
 
-    columns: Callable[[ClassifierOutputs, slice, State], Floats]
+    columns: Callable[[Rows, State], Tensor]
     arrays: tuple[str, ...] = ("logits",)
     learning: Learning | None = None
-    opinions: Callable[[ClassifierOutputs, slice, State], NDArray[np.float64]] | None = None
+    opinions: Callable[[Rows, State], Tensor] | None = None
     least_classes: int = 2
     raw: bool = False
 

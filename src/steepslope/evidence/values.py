@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.evidence.registry import kind_of
-from steepslope.evidence.states import NO_STATE, Floats, Learning, State
+from steepslope.evidence.states import NO_STATE, Learning, State
+from steepslope.numerics.tensors import highest_places
 from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.score import Rows, require_finite_rows, rows_of
 
 
 def fit_states(
@@ -69,33 +71,30 @@ def parts_of(
     outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
 ) -> list[NDArray[np.floating[Any]]]:
     """Return the columns of each input, (m, d) each; see :func:`columns`."""
-    parts = [_as_torch_takes(values_of(name, outputs, rows, states), kind_of(name).raw) for name in inputs]
-    for name, part in zip(inputs, parts, strict=True):
-        _require_finite(name, part, rows.start)
+    given = _rows_for(outputs, inputs, rows)
+    parts = []
+    for name in inputs:
+        with located(name):
+            part = columns_in(given, name, states.get(name, NO_STATE))
+        require_finite_rows(name, part, rows.start)
+        parts.append(part.numpy())
     return parts
 
 
-def values_of(name: str, outputs: ClassifierOutputs, rows: slice, states: Mapping[str, State]) -> Floats:
-    """Return an input's columns as they are; an error names the input."""
+def columns_in(rows: Rows, name: str, state: State) -> Tensor:
+    """Return an input's columns of some rows, (m, d): float32, or float64 where raw ones are."""
     kind = kind_of(name)
-    with located(name):
-        return kind.columns(outputs, rows, states.get(name, NO_STATE))
+    found = kind.columns(rows, state)
+    return found if kind.raw else found.float()
 
 
-def _require_finite(name: str, part: Floats, start: int) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspect = not np.isfinite(part.sum())  # the quickest sign that something may not be finite
-    bad = ~np.isfinite(part).all(axis=1) if suspect else np.zeros(0, dtype=bool)
-    if bad.any():
-        raise SteepslopeError(f"expected finite values, found others in row {start + int(bad.argmax())}", name)
-
-
-def _as_torch_takes(part: NDArray[Any], raw: bool) -> NDArray[np.floating[Any]]:
-    """Return float32, or raw float64, in rows, and not read-only."""
-    if part.dtype != np.float16:
-        return np.require(part, np.float64 if raw and part.dtype == np.float64 else np.float32, ["C", "W"])
-    half = torch.from_numpy(np.require(part, requirements=["C", "W"]))
-    return np.asarray(half.float().numpy())  # twenty times faster than numpy
+def _rows_for(outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice) -> dict[str, Tensor]:
+    found = rows_of(outputs, ["logits"], rows)
+    for name in inputs:
+        lacking = [array for array in kind_of(name).arrays if array not in found]
+        with located(name):
+            found |= rows_of(outputs, lacking, rows) if lacking else {}
+    return found
 
 
 CANDIDATES = 10
@@ -110,40 +109,28 @@ def opinions_of(
     Candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, one
     more candidate, numbered K, stands for all others together.
     """
-    classes = candidate_classes(outputs, rows)
-    return [*(_opinions(name, outputs, rows, states, classes) for name in inputs), classes]
+    given = _rows_for(outputs, inputs, rows)
+    classes = highest_places(given["logits"], CANDIDATES)
+    parts = []
+    for name in inputs:
+        with located(name):
+            part = opinions_in(given, name, states.get(name, NO_STATE), classes)
+        require_finite_rows(name, part, rows.start)
+        parts.append(part.numpy())
+    if outputs.num_classes > CANDIDATES:
+        classes = torch.nn.functional.pad(classes, (0, 1), value=outputs.num_classes)
+    return [*parts, classes.numpy()]
 
 
-def _opinions(
-    name: str, outputs: ClassifierOutputs, rows: slice, states: Mapping[str, State], classes: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def opinions_in(rows: Rows, name: str, state: State, classes: Tensor) -> Tensor:
+    """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C)."""
     opinions = kind_of(name).opinions
     if opinions is None:
         raise SteepslopeError("expected evidence with opinions on classes, found none", name)
-    with located(name), np.errstate(invalid="ignore", over="ignore"):  # what is not finite is named below
-        part = _of_candidates(opinions(outputs, rows, states.get(name, NO_STATE)), classes)
-    if not np.isfinite(part).all():
-        bad = int((~np.isfinite(part)).any(axis=(1, 2)).argmax())
-        raise SteepslopeError(f"expected finite values, found others in row {rows.start + bad}", name)
-    return part
-
-
-def candidate_classes(outputs: ClassifierOutputs, rows: slice) -> NDArray[np.int64]:
-    """Return the candidates' numbers, (m, C); see :func:`opinions_of`."""
-    logits = np.asarray(outputs.logits[rows], dtype=np.float64)
-    m, num_classes = logits.shape
-    classes = np.argsort(-logits, axis=1, kind="stable")[:, :CANDIDATES]
-    if num_classes <= CANDIDATES:
-        return classes
-    return np.column_stack([classes, np.full(m, num_classes)])
-
-
-def _of_candidates(opinions: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Pick the candidates' log-probabilities, (m, V, K) -> (m, V, C)."""
-    listed = classes[:, None, :CANDIDATES]
-    kept = np.take_along_axis(opinions, listed, axis=2)
-    if opinions.shape[2] > CANDIDATES:
-        others = opinions.copy()
-        np.put_along_axis(others, np.broadcast_to(listed, kept.shape), -np.inf, axis=2)
-        kept = np.concatenate([kept, logsumexp(others, axis=2, keepdims=True)], axis=2)
-    return np.where(kept < FAR, FAR - np.log1p(np.maximum(FAR - kept, 0)), kept)
+    of_all = opinions(rows, state)
+    listed = classes[:, None].expand(-1, of_all.shape[1], -1)
+    found = of_all.gather(2, listed)
+    if of_all.shape[2] > CANDIDATES:
+        others = of_all.scatter(2, listed, -torch.inf).logsumexp(dim=2, keepdim=True)
+        found = torch.cat([found, others], dim=2)
+    return torch.where(found < FAR, FAR - torch.log(1 + (FAR - found).clamp_min(0)), found)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError
 from steepslope.export.exporting import Exported
 from steepslope.export.file import IMAGES
-from steepslope.export.gates import GROUP, groups_of
-from steepslope.export.oracles import HANDED_OVER, TRUST
+from steepslope.export.gate_graph import GROUP, HANDED_OVER, TRUST, groups_of
 from steepslope.files.extras import require_extra
 from steepslope.gate import Decisions, Gate
 from steepslope.gate.confidence_source import ConfidenceSource

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
-from torch import Tensor
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.onnx_net import exported_model
 from steepslope.errors import SteepslopeError
-from steepslope.export.file import IMAGES, KEY, GateCard, Part
-from steepslope.export.gates import GROUP, GateGraph, groups_of
+from steepslope.export.file import IMAGES, KEY, GateCard, Part, signed
+from steepslope.export.gate_graph import FEATURES, GROUP, OWN_NET, GateGraph, groups_of, shapes_of
 from steepslope.export.graphs import Piece, joined, with_folded_constants
 from steepslope.export.nets import net_piece, noise_piece, oracle_net, prepared
-from steepslope.export.oracles import FEATURES, LOGITS, OWN_NET, JudgeGraph
 from steepslope.export.preprocessing import source_channels
 from steepslope.files.folders import staged_folder
 from steepslope.gate import Gate
@@ -31,6 +29,7 @@ from steepslope.oracle.handover import NOISE
 from steepslope.oracle.on_images import ImageOracle
 from steepslope.oracle.storage import require_runnable
 from steepslope.outputs.folder import AUXILIARY
+from steepslope.scores.score import LOGITS
 
 NO_PROMISE = "Trust logits alone: nothing is promised."
 EXAMPLE_ROWS = 3
@@ -55,9 +54,9 @@ class Exported:
         return [*lines, *([] if self.gate is None else [self.gate.sentences()])]
 
     def save(self, path: Path) -> None:
-        """Write the file, or nothing."""
+        """Write the file, with its SHA-256 in it, or nothing."""
         with staged_folder(path.parent, last=path.name) as staging:
-            onnx.save_model(self.model, staging / path.name)
+            (staging / path.name).write_bytes(signed(self.model.SerializeToString()))
 
 
 def export_gate(gate: Gate, part: Part = "all", live: GateNets | None = None, digest: str | None = None) -> Exported:
@@ -86,30 +85,32 @@ def export_gate(gate: Gate, part: Part = "all", live: GateNets | None = None, di
         found = "found one of confidences alone: what it decides is confidence >= its threshold"
         raise SteepslopeError(f"expected a gate with an oracle or a score, {found}", "gate")
     inside = None if part == "oracle" else gate
-    graph = JudgeGraph.of(judge)
     if part != "all":
-        if OWN_NET in graph.widths:
+        if OWN_NET in shapes_of(judge):
             raise SteepslopeError("an oracle on images can only be exported with its nets: --part all", "part")
-        return Exported(_finished(_alone(graph, inside), judge, inside, part, digest), judge, inside, None)
+        return Exported(_finished(_alone(judge, inside), judge, inside, part, digest), judge, inside, None)
     nets = live or gate.nets or gate.load_nets()
-    return Exported(_finished(_whole(graph, gate, nets), judge, gate, part, digest), judge, gate, nets)
+    return Exported(_finished(_whole(judge, gate, nets), judge, gate, part, digest), judge, gate, nets)
 
 
 def export_oracle(judge: ConfidenceSource) -> Exported:
     """Return an oracle, or a score, alone: from the arrays that outputs hold to trust logits."""
-    model = _alone(JudgeGraph.of(judge), None)
+    model = _alone(judge, None)
     return Exported(_finished(model, judge, None, "oracle", None), judge, None, None)
 
 
-def _alone(graph: JudgeGraph, gate: Gate | None) -> Any:
-    names, part = _gate_piece(graph, gate)
+def _alone(judge: ConfidenceSource, gate: Gate | None) -> Any:
+    names, part = _gate_piece(judge, gate)
     return joined([part], list(part.takes), names)
 
 
-def _gate_piece(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> tuple[list[str], Piece]:
+def _gate_piece(judge: ConfidenceSource, gate: Gate | None, halved: bool = False) -> tuple[list[str], Piece]:
     """Return the names of the outputs, and the piece that takes all arrays by their names."""
-    module = GateGraph(graph, gate, halved).eval()
-    examples = {name: _example(name, graph) for name in module.inputs}
+    module = GateGraph(judge, gate, halved).eval()
+    draw = torch.Generator().manual_seed(0)
+    examples = {name: torch.randn(EXAMPLE_ROWS, *shape, generator=draw) for name, shape in module.shapes.items()}
+    if GROUP in module.inputs:
+        examples[GROUP] = torch.zeros(EXAMPLE_ROWS, dtype=torch.int64)
     with torch.no_grad():
         module(examples)
     names = list(module.outputs)
@@ -118,49 +119,47 @@ def _gate_piece(graph: JudgeGraph, gate: Gate | None, halved: bool = False) -> t
     return names, Piece("gate", model, {name: name for name in module.inputs}, {name: name for name in names})
 
 
-def _example(name: str, graph: JudgeGraph) -> Tensor:
-    if name == GROUP:
-        return torch.zeros(EXAMPLE_ROWS, dtype=torch.int64)
-    return torch.randn(EXAMPLE_ROWS, graph.widths[name], generator=torch.Generator().manual_seed(0))
-
-
-def _whole(graph: JudgeGraph, gate: Gate, live: GateNets) -> Any:
+def _whole(judge: ConfidenceSource, gate: Gate, live: GateNets) -> Any:
     """Return the model from images to decisions: each net with its preprocessing, and the gate on what they give."""
     if gate.origin.precision != "32":
         expected = "expected a gate whose calibration outputs were extracted in precision 32"
         raise SteepslopeError(f"{expected}, found {gate.origin.precision}: a graph runs in float32", "gate")
-    _require_same_widths(graph, live)
+    shapes = shapes_of(judge)
+    _require_made_of_images(shapes, live)
     nets: dict[str, Classifier] = {"classifier": live.classifier}
-    if AUXILIARY in graph.widths:
+    if AUXILIARY in shapes:
         assert live.auxiliary is not None
         nets[AUXILIARY] = live.auxiliary
-    oracle = None if gate.source is None else gate.source.oracle
+    oracle = judge.oracle
     transforms = [one.transform for one in nets.values()]
     if isinstance(oracle, ImageOracle):
         transforms.append(oracle.transform)
     channels = source_channels(transforms)
     parts = [prepared(name, one.transform, channels) for name, one in nets.items()]
-    kept = {LOGITS: LOGITS, **({FEATURES: FEATURES} if FEATURES in graph.widths else {})}
+    kept = {LOGITS: LOGITS, **({FEATURES: FEATURES} if FEATURES in shapes else {})}
     parts += [
         net_piece(name, one, kept if name == "classifier" else {FEATURES: AUXILIARY}) for name, one in nets.items()
     ]
-    if NOISE in graph.widths:
+    if NOISE in shapes:
         parts.append(noise_piece("classifier", live.classifier.transform))
     if isinstance(oracle, ImageOracle):
         parts += [prepared("oracle", oracle.transform, channels), oracle_net(oracle, OWN_NET)]
-    names, decides = _gate_piece(graph, gate, live.options.features == "float16")
+    names, decides = _gate_piece(judge, gate, live.options.features == "float16")
     inputs = [IMAGES, *([GROUP] if GROUP in decides.takes else [])]
     return joined([*parts, decides], inputs, names)
 
 
-def _require_same_widths(graph: JudgeGraph, live: GateNets) -> None:
+def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], live: GateNets) -> None:
+    """Raise unless a graph makes all arrays from images, with as many features as the oracle takes."""
+    for name in shapes:
+        if name not in (LOGITS, FEATURES, AUXILIARY, NOISE, OWN_NET):
+            raise SteepslopeError("no graph makes it from images: export the gate alone (--part gate)", name)
     for name, net in ((FEATURES, live.classifier), (AUXILIARY, live.auxiliary)):
-        if name not in graph.widths or net is None:
-            continue
-        features, _ = net(net.noise(2))
-        found = None if features is None else features.shape[1]
-        if found != graph.widths[name]:
-            raise SteepslopeError(f"expected {graph.widths[name]} {name}, as the oracle takes, found {found}", net.spec)
+        if name in shapes and net is not None:
+            features, _ = net(net.noise(2))
+            found, (expected,) = None if features is None else features.shape[1], shapes[name]
+            if found != expected:
+                raise SteepslopeError(f"expected {expected} {name}, as the oracle takes, found {found}", net.spec)
 
 
 def _finished(model: Any, judge: ConfidenceSource, gate: Gate | None, part: Part, digest: str | None) -> Any:

@@ -6,6 +6,7 @@ The file takes ``images``, decoded and of one size, or arrays such as ``logits``
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 Part = Literal["all", "gate", "oracle"]
 Arrays = Mapping[str, NDArray[Any]]
 KEY, VERSION = "steepslope", 1  # of the metadata
+DIGEST = b"\x72\x4a\x0a\x06sha256\x12\x40"  # how protobuf writes a further entry of the metadata, before 64 characters
 IMAGES = "images"
 GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
 PARTS = ("all", "gate", "oracle")
+CHUNK = 2**20  # bytes
 NUMBER = (int, float, type(None))
 TYPES: dict[str, type[np.generic]] = {
     "tensor(bool)": np.bool_, "tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(float16)": np.float16,
@@ -123,6 +126,29 @@ class GateCard:
         )
 
 
+def signed(model: bytes) -> bytes:
+    r"""Return an ONNX model with the SHA-256 of all its bytes as a last entry of its metadata, ``sha256``.
+
+    >>> signed(b"model")[5:15]
+    b'rJ\n\x06sha256'
+    """
+    return model + DIGEST + hashlib.sha256(model).hexdigest().encode()
+
+
+def require_unchanged(source: Path) -> None:
+    """Raise unless a file ends with the SHA-256 of all before it, as :func:`signed` leaves it."""
+    with source.open("rb") as file:
+        size = max(0, source.stat().st_size - len(DIGEST) - 64)
+        digest = hashlib.sha256()
+        for start in range(0, size, CHUNK):
+            digest.update(file.read(min(CHUNK, size - start)))
+        found = file.read()
+    if not found.startswith(DIGEST):
+        raise SteepslopeError("expected a file that steepslope export wrote, with its SHA-256, found another", source)
+    if found[len(DIGEST) :] != digest.hexdigest().encode():
+        raise SteepslopeError("expected the content whose SHA-256 the file holds, found another: export anew", source)
+
+
 @dataclass(frozen=True, eq=False)
 class ExportedGate:
     """A gate in an ONNX file, run by ONNX Runtime on the CPU.
@@ -143,12 +169,13 @@ class ExportedGate:
         Raises
         ------
         SteepslopeError
-            If it is no ONNX file, or one of another origin.
+            If it is no file that ``export`` wrote, or a byte of it is another.
         """
         source = Path(path)
         onnxruntime = require_extra("onnxruntime", "onnx", "an exported gate")
         if not source.is_file():
             raise SteepslopeError("expected an ONNX file, found none", source)
+        require_unchanged(source)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow others down

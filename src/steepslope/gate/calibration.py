@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field
@@ -17,6 +19,7 @@ from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
 from steepslope.gate.certify import Above, certify
 from steepslope.numerics.linear import fit_calibration
+from steepslope.numerics.tensors import on_arrays
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -52,20 +55,24 @@ class ProbabilityMap:
         slope, offset = fit_calibration((inputs - centre) / scale, is_correct)
         return cls(slope, offset, centre, scale, is_unit)
 
-    def __call__(self, confidence: Floats) -> Floats:
+    @on_arrays
+    def __call__(self, confidence: Tensor) -> Tensor:
         """Return the probability that each prediction is correct, (n,), in [0, 1]."""
-        return np.asarray(expit(self.slope * (self._inputs(confidence) - self.centre) / self.scale + self.offset))
+        inputs: Tensor = self._inputs(confidence)
+        return (self.slope * (inputs - self.centre) / self.scale + self.offset).sigmoid()
 
     def inverse(self, probability: float) -> float:
         """Return the confidence that stands for a probability in (0, 1)."""
         inputs = (float(logit(probability)) - self.offset) / self.slope * self.scale + self.centre
         return float(expit(inputs)) if self.is_unit else inputs
 
-    def _inputs(self, confidence: Floats) -> Floats:
+    @on_arrays
+    def _inputs(self, confidence: Tensor) -> Tensor:
         if self.is_unit:
-            return np.asarray(logit(np.clip(confidence, TINY, 1 - TINY)))
-        limits = np.finfo(np.float32)
-        return np.clip(confidence, limits.min, limits.max).astype(np.float64)
+            inside = confidence.double().clamp_min(TINY).clamp_max(1 - TINY)
+            return inside.log() - (1 - inside).log()
+        limits = torch.finfo(torch.float32)
+        return confidence.double().clamp(limits.min, limits.max)
 
     def as_json(self) -> dict[str, Any]:
         """Return its numbers by name."""

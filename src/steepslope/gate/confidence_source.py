@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field as member, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,15 @@ class ConfidenceSource:
     """A fitted oracle, or a score that is fitted where it has to be, for a number of classes.
 
     ``name`` is the score's in ``SCORES``, or oracle. ``reference`` are confidences of other rows than those that a gate
-    is calibrated on, (m,), from which its thresholds come; None where there are none.
+    is calibrated on, (m,), from which its thresholds come; None where there are none. ``shapes`` are those of a row of
+    each array that it takes, by name, as far as they are known.
     """
 
     name: str
     model: BaseOracle | Score
     num_classes: int
     reference: tuple[float, ...] | None = None
+    shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
 
     @classmethod
     def from_model(
@@ -46,7 +48,8 @@ class ConfidenceSource:
         """Return the source of an oracle or a score; the score's ``fit_set`` is where its thresholds come from."""
         if isinstance(model, BaseOracle):
             record = model.record_
-            return cls(ORACLE, model, num_classes, None if record is None else record.percentiles)
+            known = (None, {}) if record is None else (record.percentiles, record.shapes)
+            return cls(ORACLE, model, num_classes, *known)
         names = [name for name, kind in SCORES.items() if kind is type(model)]
         if not names:
             raise SteepslopeError(f"expected a score of SCORES or an oracle, found {type(model).__name__}", "model")
@@ -59,6 +62,11 @@ class ConfidenceSource:
     def oracle(self) -> BaseOracle | None:
         """The oracle; None of a score."""
         return self.model if isinstance(self.model, BaseOracle) else None
+
+    def taking(self, outputs: ClassifierOutputs) -> ConfidenceSource:
+        """Return the same source, which knows the shapes of the arrays in such outputs."""
+        shapes = {name: outputs.require(name).shape[1:] for name in self.arrays if name in outputs.arrays}
+        return replace(self, shapes=shapes)
 
     @property
     def of_log_odds(self) -> bool:
@@ -105,13 +113,14 @@ class ConfidenceSource:
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write what it has learnt into a folder, an oracle into its subfolder; return what the card holds of it."""
+        known = {"num_classes": self.num_classes, "shapes": {name: list(shape) for name, shape in self.shapes.items()}}
         if isinstance(self.model, BaseOracle):
             self.model.save(folder / ORACLE)
-            return {"kind": ORACLE, "num_classes": self.num_classes}
+            return {"kind": ORACLE, **known}
         state = self.model.state()
         if state:
             save_arrays(state, folder / STATE)
-        return {"kind": SCORE, "name": self.name, "num_classes": self.num_classes, "learnt": bool(state)}
+        return {"kind": SCORE, "name": self.name, **known, "learnt": bool(state)}
 
     @classmethod
     def read(
@@ -119,13 +128,14 @@ class ConfidenceSource:
     ) -> ConfidenceSource:
         """Read what :meth:`write` wrote."""
         kind, num_classes = field(card, "kind", str, path), positive(card, "num_classes", path)
+        shapes = field(card, "shapes", dict, path)
         if kind == ORACLE:
-            return cls.from_model(Oracle.load(folder / ORACLE, backbones), num_classes)
+            return replace(cls.from_model(Oracle.load(folder / ORACLE, backbones), num_classes), shapes=shapes)
         name = field(card, "name", str, path)
         require_known(f"score in {path}:", name, SCORES)
         state = load_arrays(folder / STATE) if field(card, "learnt", bool, path) else {}
         with located(folder / STATE):
-            return cls(name, SCORES[name].restored(state, num_classes), num_classes)
+            return cls(name, SCORES[name].restored(state, num_classes), num_classes, shapes=shapes)
 
 
 @dataclass(frozen=True)

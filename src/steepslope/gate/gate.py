@@ -196,6 +196,7 @@ class Gate:
             model if isinstance(model, ConfidenceSource) else ConfidenceSource.from_model(model, outputs.num_classes)
         )
         source.require_new(outputs)
+        source = source.taking(outputs)
         groups = groups_by(by, groups, outputs, outputs.classes)
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
@@ -420,7 +421,8 @@ class Gate:
 
     def p_correct(self, confidence: ArrayLike) -> Floats:
         """Return the probability that each prediction is correct, (m,), in [0, 1]: an estimate, nothing promised."""
-        return self.probability(_numbers(confidence))
+        found: Floats = self.probability(_numbers(confidence))
+        return found
 
     def sentences(self) -> str:
         """Return what is promised, a line each, and what that assumes."""

@@ -1,13 +1,7 @@
-"""Products of matrices by PyTorch, whose threads all else here runs on.
+"""Solvers that are linear, on threads of PyTorch's: NumPy's keep spinning when a product is done (LOG.md).
 
-NumPy has threads of its own for them, which keep spinning when the product is done: what PyTorch does next then takes
-several times as long (LOG.md).
-
-Principal components: few numbers for a row that keep most of what tells rows apart.
-
-Linear models by L-BFGS, to convergence or for some iterations, and columns of mean 0 and deviation 1 for them.
-
-Log-odds that are calibrated: a slope and an offset, fitted to what was right (Platt, 1999).
+Principal components; columns of mean 0 and deviation 1; linear models by L-BFGS, to convergence or for some
+iterations; and log-odds that are calibrated by a slope and an offset, fitted to what was right (Platt, 1999).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,20 +17,6 @@ from torch import Tensor
 
 from steepslope.losses import cross_entropy
 from steepslope.numerics.blocks import blocks
-
-
-def affine(columns: NDArray[Any], weights: NDArray[Any], bias: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Return ``columns`` (m, w) by ``weights`` (w, K), plus a ``bias`` (K,): (m, K), in the type of the columns.
-
-    >>> affine(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.ones(1))
-    array([[12.]])
-    """
-    given = [np.ascontiguousarray(one) for one in (columns, weights, bias) if one is not None]  # in one order: on some
-    rows, *others = map(torch.from_numpy, given)  # machines another order of the same weights is rounded otherwise
-    first, *second = (one.to(rows.dtype) for one in others)
-    product: NDArray[Any] = torch.addmm(second[0], rows, first).numpy() if second else torch.mm(rows, first).numpy()
-    return product
-
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ computed again, term by term in float64. A chunk of queries by all references ta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
+from steepslope.numerics.bins import LEAST, SAME, SPARE, Bins
 from steepslope.numerics.blocks import blocks, read_rows
+from steepslope.numerics.tensors import in_graph, on_arrays, tensor
 
 Floats = NDArray[np.float64]
 CHUNK_ENTRIES = 7 * 2**20  # below 32 MiB, which stay with the process: new memory costs as much as a product
 EXACT_ENTRIES = 2**23  # in float64
 ROUNDING = 2e-6  # of a squared distance by float32 products, as a fraction of the squared lengths
 CAUTION = 1e-5  # the same for products as a library finds them, in whatever order it sums
-SAME = 1e-6  # distances this close, relatively, are ties
-LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
-SPARE = 8  # candidates beyond those wanted
 GROUP = 64  # columns whose least is found first
+LARGEST = float(np.finfo(np.float32).max)
 MANY = 32  # classes, beyond which distances to all of them are found at once
 Rows = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
 
@@ -40,29 +40,25 @@ def as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
     return np.asarray(rows, dtype=np.float64 if rows.dtype == np.float64 else np.float32)
 
 
-def unit_rows(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
+@on_arrays
+def unit_rows(rows: Tensor) -> Tensor:
     """Scale each row to length 1; a row of zeros stays."""
-    values = as_they_are(rows)
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.where(lengths > 0, lengths, 1))
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / torch.where(lengths > 0, lengths, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
     """Reference points float32 (m, d), centred and sorted by class; ``starts`` (K + 1,) cuts them into classes.
 
-    ``squares`` float32 (m,) are the points' squared lengths; without them, as stored by earlier versions, they are
-    computed anew.
+    ``squares`` float32 (m,) are the points' squared lengths. Searches take queries (n, d) as tensors or arrays, and
+    return such. In a graph they are those of :class:`~steepslope.numerics.bins.Bins`.
     """
 
     points: NDArray[np.float32]
     centre: NDArray[np.float32]
     starts: NDArray[np.int64]
-    squares: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
-
-    def __post_init__(self) -> None:
-        if len(self.squares) == 0 and isinstance(self.points, np.ndarray):
-            object.__setattr__(self, "squares", torch.from_numpy(self.points).square().sum(dim=-1).numpy())
+    squares: NDArray[np.float32]
 
     @classmethod
     def build(
@@ -78,7 +74,7 @@ class Index:
         for block in blocks(len(order)):
             points[block] = rows(features[order[block]]) - centre
         starts = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=num_classes))]).astype(np.int64)
-        return cls(points, centre, starts)
+        return cls(points, centre, starts, np.einsum("md,md->m", points, points))
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], num_classes: int) -> Index:
@@ -106,28 +102,56 @@ class Index:
         """The number of classes."""
         return len(self.starts) - 1
 
-    def between(self, start: int, stop: int) -> Index:
-        """Return the references from one place to another, as an index of one class."""
-        return Index(self.points[start:stop], self.centre, np.array([0, stop - start]))
-
-    def class_distances(self, queries: NDArray[Any], rank: int) -> Floats:
-        """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> (n, K).
+    def class_distances(self, queries: Any, rank: int) -> Any:
+        """Return the distance to the ``rank``-th nearest reference of each class, (n, d) -> float64 (n, K).
 
         It is infinite for a class with fewer references.
         """
         distances, _ = self.search(queries, rank, ())
         return distances
 
-    def kth_distance(self, queries: NDArray[Any], k: int, rows: Rows = as_they_are) -> Floats:
-        """Return the distance to the k-th nearest of all references, (n, d) -> (n,)."""
+    @on_arrays
+    def kth_distance(self, queries: Tensor, k: int) -> Tensor:
+        """Return the distance to the k-th nearest of all references, (n, d) -> float64 (n,)."""
         self._require_at_least(k)
-        points = torch.from_numpy(self.points)
-        chunks = self._chunks(queries, rows)
-        return np.concatenate([_at_rank(chunk, own, points, squared, k).numpy() for _, chunk, own, squared in chunks])
+        self._require_width(queries)
+        if in_graph():
+            return Bins.of(self.arrays, exact=True).kth_distance(queries, k)
+        points = tensor(self.points)
+        return torch.cat([_at_rank(chunk, own, points, squared, k) for _, chunk, own, squared in self._chunks(queries)])
 
-    def search(
-        self, queries: NDArray[Any], rank: int, counts: Sequence[int], quick: bool = False
-    ) -> tuple[Floats, Floats]:
+    def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
+        """Return the distance to the k-th nearest reference of the classes from ``first`` up to ``last``, (n,) each.
+
+        One reference at distance 0, which may be the query itself, is not counted. With fewer it is the largest
+        float32.
+        """
+        self._require_width(queries)
+        if in_graph():
+            return Bins.of(self.arrays, exact=True).kth_of_others(queries, k, first, last)
+        found = torch.empty(len(queries), dtype=torch.float64)
+        for start, stop in np.unique(torch.stack([first, last], dim=1).numpy(), axis=0).tolist():
+            rows = ((first == start) & (last == stop)).nonzero()[:, 0]
+            cuts = slice(*self.starts[[start, stop]])
+            part = Index(self.points[cuts], self.centre, np.array([0, cuts.stop - cuts.start]), self.squares[cuts])
+            found[rows] = part._kth_of_others(queries[rows], k)
+        return found
+
+    def _kth_of_others(self, queries: Tensor, k: int) -> Tensor:
+        distances = self._kth_or_largest(queries, k)
+        same = (self._kth_or_largest(queries, 1) == 0).nonzero()[:, 0]
+        if len(same):
+            distances[same] = self._kth_or_largest(queries[same], k + 1)
+        return distances
+
+    def _kth_or_largest(self, queries: Tensor, k: int) -> Tensor:
+        if k > len(self.points):
+            return torch.full((len(queries),), LARGEST, dtype=torch.float64)
+        found: Tensor = self.kth_distance(queries, k)
+        return found
+
+    @on_arrays
+    def search(self, queries: Tensor, rank: int, counts: Sequence[int], quick: bool = False) -> tuple[Tensor, Tensor]:
         """Return distances to classes, (n, K), and how many of the nearest are of each class, (n, len(counts), K).
 
         The distances are those of :meth:`class_distances`. Of ``counts`` nearest references, those tied at the last
@@ -135,17 +159,20 @@ class Index:
         in float32 are, and measures none again; all below a hundredth of the query's length are taken to be that, since
         the least of them are but rounding, which depends on what else is searched for at once.
         """
+        self._require_at_least(max(counts, default=0))
+        self._require_width(queries)
+        if in_graph():
+            return Bins.of(self.arrays, exact=not quick).search(queries, rank, counts)
         distances = np.full((len(queries), self.num_classes), np.inf)
         found = np.empty((len(queries), len(counts), self.num_classes))
-        self._require_at_least(max(counts, default=0))
-        for rows, chunk, own, squared in self._chunks(queries, as_they_are):
+        for rows, chunk, own, squared in self._chunks(queries):
             if counts:
                 found[rows] = self._counted(chunk, own, squared, counts, quick)
             if quick and self.num_classes > MANY:
                 distances[rows] = self._of_all_classes(own, squared, rank)
             else:
                 self._of_each_class(chunk, own, squared, rank, quick, distances[rows])
-        return distances, found
+        return torch.from_numpy(distances), torch.from_numpy(found)
 
     def _of_each_class(
         self, chunk: Tensor, own: Tensor, squared: Tensor, rank: int, quick: bool, distances: Floats
@@ -202,23 +229,18 @@ class Index:
                     result[rows, number] = _shared(all_distances, everything, count, total)
         return result
 
-    def _chunks(self, queries: NDArray[Any], rows: Rows) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    def _chunks(self, queries: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """Yield some queries' places, those (n, d), their squared lengths, float64 (n,), and squared distances (n, m).
 
         The latter are less each query's own square, which does not change the order.
         """
-        if queries.shape[1] != len(self.centre):
-            raise SteepslopeError(
-                f"features: expected {len(self.centre)} columns, as in the reference, found {queries.shape[1]}"
-            )
-        points, room = torch.from_numpy(self.points), torch.empty(0)
-        lengths, size = torch.from_numpy(self.squares), max(1, CHUNK_ENTRIES // max(self.points.shape))
+        points, lengths, centre = (tensor(one) for one in (self.points, self.squares, self.centre))
+        room, size = torch.empty(0), max(1, CHUNK_ENTRIES // max(self.points.shape))
         for part in blocks(len(queries), size):
-            centred = np.asarray(rows(queries[part]) - self.centre, dtype=np.float32)
-            if not np.isfinite(centred.sum()):
-                bad = part.start + int((~np.isfinite(centred)).any(axis=1).argmax())
+            chunk = (queries[part] - centre).float()
+            if not chunk.sum().isfinite():
+                bad = part.start + int((~chunk.isfinite()).any(dim=1).int().argmax())
                 raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
-            chunk = torch.from_numpy(centred)
             if len(room) < len(chunk):  # once, since new memory costs as much as a product
                 room = torch.empty((len(chunk), len(points)))
             squared = torch.addmm(lengths, chunk, points.T, alpha=-2, out=room[: len(chunk)])
@@ -227,6 +249,15 @@ class Index:
     def _require_at_least(self, count: int) -> None:
         if count > len(self.points):
             raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
+
+    def _require_width(self, queries: Tensor) -> None:
+        require_width(queries, len(self.centre))
+
+
+def require_width(rows: Tensor, width: int, name: str = "features") -> None:
+    """Raise unless rows (m, d) have as many columns as those that were learnt from."""
+    if rows.shape[1] != width:
+        raise SteepslopeError(f"expected {width} columns, found {rows.shape[1]}", name)
 
 
 def nearest_rows(queries: NDArray[Any], references: NDArray[Any], count: int) -> NDArray[np.int64]:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from torch import Tensor
 
 from steepslope.files.seeding import single_thread
 from steepslope.numerics.linear import minimise
+from steepslope.numerics.tensors import on_arrays, tensor
 
 Floats = NDArray[np.float64]
 
@@ -27,16 +28,18 @@ class OpinionPool:
     weights: Floats
     others: Floats
 
-    def utilities(self, opinions: NDArray[Any]) -> Floats:
+    @on_arrays
+    def utilities(self, opinions: Tensor) -> Tensor:
         """Return the candidates' unnormalised log-probabilities, (m, V, C) -> (m, C)."""
-        weighted = np.einsum("mvc,v->mc", opinions, self.weights, dtype=np.float64)
-        weighted[:, -1] += self.others[0]
-        return np.asarray(weighted)
+        last = torch.arange(opinions.shape[2]) == opinions.shape[2] - 1
+        weighted = (opinions.double() * tensor(self.weights)[:, None]).sum(dim=1)
+        return weighted + tensor(self.others) * last
 
-    def log_odds(self, opinions: NDArray[Any]) -> Floats:
-        """Return the log-odds that the first candidate, the prediction, is right, (m,)."""
-        utilities = self.utilities(opinions)
-        return np.asarray(utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1))
+    @on_arrays
+    def log_odds(self, opinions: Tensor) -> Tensor:
+        """Return the log-odds that the first candidate, the prediction, is right, (m, V, C) -> (m,)."""
+        utilities: Tensor = self.utilities(opinions)
+        return utilities[:, 0] - utilities[:, 1:].logsumexp(dim=1)
 
 
 def fit_opinion_pool(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from steepslope.files.seeding import seeded, single_thread
-from steepslope.numerics.linear import affine, standardised
+from steepslope.numerics.linear import standardised
+from steepslope.numerics.tensors import tensor
 
 
 def cosine(done: float, whole: float = 1.0) -> float:
@@ -95,7 +96,7 @@ def _batches(n: int) -> Iterator[torch.Tensor]:
         yield from torch.split(torch.randperm(n), BATCH)
 
 
-def small_net_logits(columns: NDArray[np.float64], arrays: Any) -> NDArray[np.float64]:
+def small_net_logits(columns: torch.Tensor, arrays: Any) -> torch.Tensor:
     """Return the logits of columns (m, w) by the weights that :func:`fit_small_net` returned, float64 (m, K)."""
-    hidden = np.maximum(affine(columns, arrays["inner"], arrays["inner_bias"]), 0)
-    return affine(hidden, arrays["outer"], arrays["outer_bias"])
+    inner, inner_bias, outer, outer_bias = (tensor(arrays[name]).double() for name in NAMES)
+    return (columns.double() @ inner + inner_bias).relu() @ outer + outer_bias

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field as member, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -25,7 +25,7 @@ from steepslope.losses import LOSSES, LossSettings, parameters_of
 from steepslope.oracle.settings import LossOptions
 from steepslope.oracle.storage import CARD, ORACLE, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs, require_classes
-from steepslope.outputs.arrays import CLASSES, require_same_names
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, require_same_names
 from steepslope.outputs.row_hashes import RowHashes
 
 FEW_ERRORS = 50
@@ -44,7 +44,7 @@ class FitRecord:
     classes by label, None where they have none. ``made`` is empty where it was made in Python; see
     :mod:`steepslope.files.artifact`. ``percentiles`` are the 0th to the 100th of the trust logits of the fit set, each
     as seen from the other folds where the oracle is cross-validated: thresholds for gates, fixed before any calibration
-    rows are seen. None where they are not known.
+    rows are seen. None where they are not known. ``shapes`` are those of a row of each array.
     """
 
     rows: RowHashes
@@ -52,12 +52,15 @@ class FitRecord:
     made: Mapping[str, Any] = member(default_factory=dict)
     classes: tuple[str, ...] | None = None
     percentiles: tuple[float, ...] | None = None
+    shapes: Mapping[str, Sequence[int]] = member(default_factory=dict)
 
     @classmethod
     def from_outputs(cls, outputs: ClassifierOutputs, trust_logit: NDArray[np.float64]) -> FitRecord:
         """Return the record of the outputs that an oracle is fitted on, with their trust logits (n,)."""
         percentiles = tuple(float(f"{value:.8g}") for value in np.percentile(trust_logit, np.arange(101)))
-        return cls(RowHashes.of(outputs), outputs.classifier, classes=outputs.classes, percentiles=percentiles)
+        shapes = {name: array.shape[1:] for name, array in outputs.arrays.items() if not name.startswith(OF_COPIES)}
+        rows, classes = RowHashes.of(outputs), outputs.classes
+        return cls(rows, outputs.classifier, classes=classes, percentiles=percentiles, shapes=shapes)
 
     def shared_with(self, outputs: ClassifierOutputs) -> int:
         """Return how many of these outputs are rows of the fit set; 0 where rows with ids meet rows without."""
@@ -84,7 +87,7 @@ class FitRecord:
         save_arrays({HASHES: self.rows.hashes}, folder / FIT_ROWS)
         card: dict[str, Any] = {
             "rows": len(self.rows), "told_by": self.rows.told_by, "digest": self.rows.digest,
-            "classifier": self.classifier,
+            "classifier": self.classifier, "shapes": {name: list(shape) for name, shape in self.shapes.items()},
         }  # fmt: skip
         if self.classes is not None:
             card[CLASSES] = list(self.classes)
@@ -110,7 +113,8 @@ class FitRecord:
             )
         classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
         percentiles = _percentiles(field(record, PERCENTILES, list, path), path) if PERCENTILES in record else None
-        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles)
+        shapes = field(record, "shapes", dict, path)
+        return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes)
 
 
 def _percentiles(values: list[Any], path: Path) -> tuple[float, ...]:

@@ -121,13 +121,13 @@ class FusedOracle(ConfigurableOracle):
         if self.settings.errors == "crossfit" and reference is not None:
             raise SteepslopeError("expected none with errors='crossfit': the fit set is its own reference", "reference")
         self.fitted_, held_out = fit_fused(outputs, reference, self.settings.budget, self.settings.seed)
-        self.record_ = FitRecord.from_outputs(outputs, held_out - self._offset)
+        self.record_ = FitRecord.from_outputs(outputs, held_out - self.offset)
         warn_of_few(outputs)
         return self
 
     def trust_logit(self, outputs: ClassifierOutputs) -> Floats:
         """Return z of each prediction, (n,): to rank by, and trusted where z > 0."""
-        return self._checked(outputs).log_odds(outputs) - self._offset
+        return self._checked(outputs).log_odds(outputs) - self.offset
 
     def p_correct(self, outputs: ClassifierOutputs) -> Floats:
         """Return the calibrated probability that each prediction is right, (n,), in [0, 1].
@@ -201,11 +201,11 @@ class FusedOracle(ConfigurableOracle):
         explained["others"] = fitted.slope * odds - parts.sum(axis=1)
         if fitted.handover is not None:
             explained[HANDOVER] = fitted.slope * (fitted.mixed(by_name, outputs) - odds)
-        return {**explained, "cut": np.full(len(outputs), fitted.offset - self._offset)}
+        return {**explained, "cut": np.full(len(outputs), fitted.offset - self.offset)}
 
     @property
-    def _offset(self) -> float:
-        """The log-odds at which the loss cuts."""
+    def offset(self) -> float:
+        """The log-odds of being right at which the loss cuts, and the trust logit is 0."""
         return math.log(self.cut / (1 - self.cut))
 
     def _checked(self, outputs: ClassifierOutputs) -> FusedFit:

@@ -95,7 +95,8 @@ class Pool:
 
     def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
         """Return the log-odds that each prediction is right, (n,)."""
-        return self.pool.log_odds(self.side_by_side(opinions))
+        odds: Floats = self.pool.log_odds(self.side_by_side(opinions))
+        return odds
 
 
 def inputs_of(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:

@@ -12,20 +12,26 @@ mean and deviation of a batch undo that: the adaptation of batch statistics of S
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.states import State, arrays_fit, references
 from steepslope.numerics.blocks import blocks, read_rows
-from steepslope.numerics.linear import affine, fit_standardised_softmax, principal_components, scale_of
-from steepslope.numerics.neighbors import Index
+from steepslope.numerics.linear import fit_standardised_softmax, principal_components, scale_of
+from steepslope.numerics.neighbors import Index, require_width
+from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.score import Rows, rows_of
 
 Floats = NDArray[np.float64]
+Values = TypeVar("Values", NDArray[np.float64], Tensor)
 AUXILIARY, NOISE = "auxiliary", "noise"
 LEAST_ROWS = 64  # to be standardised
 COMPONENTS = 50
@@ -66,7 +72,8 @@ class Handover:
         learnt = (basis, (some - centre) @ basis, _direction(rows, copies))
         singles = [array.astype(np.float32) for array in learnt]
         plain = cls(singles[0], centre, singles[1], singles[2], np.zeros((2, 0)))
-        return replace(plain, limits=np.quantile(plain._statistics(outputs), USUAL, axis=0))
+        arrays = tuple(name for name in (AUXILIARY, NOISE) if name in outputs.arrays)
+        return replace(plain, limits=np.quantile(plain._over(outputs, arrays, plain.statistics_of), USUAL, axis=0))
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -78,40 +85,40 @@ class Handover:
 
         The statistic that lies furthest out decides; looking less like a copy than usual does not count.
         """
-        statistics = self._statistics(outputs)
-        low, high = self.limits
-        if statistics.shape[1] != len(low):
-            expected, found = len(low) - OF_FEATURES, statistics.shape[1] - OF_FEATURES or "none"
-            raise SteepslopeError(f"expected the {expected} estimates of the fit set, found {found}", NOISE)
-        width = np.where(high > low, (high - low) / 2, np.inf)
-        below, above = (low - statistics) / width, (statistics - high) / width
-        below[:, 0] = 0
-        return np.asarray(np.maximum(below, above).max(axis=1).clip(0, 1))
+        expected = self.limits.shape[1] - OF_FEATURES
+        held = outputs.require(NOISE).shape[1] if NOISE in outputs.arrays else 0
+        if expected and held != expected:
+            raise SteepslopeError(f"expected the {expected} estimates of the fit set, found {held or 'none'}", NOISE)
+        return self._over(outputs, self.arrays, self.weight_of)
 
-    def _statistics(self, outputs: ClassifierOutputs) -> Floats:
-        """Return all statistics of each row, (n, s)."""
-        columns = outputs.require(AUXILIARY)
-        if columns.shape[1] != len(self.basis):
-            raise SteepslopeError(f"expected {len(self.basis)} columns, found {columns.shape[1]}", AUXILIARY)
+    def weight_of(self, rows: Rows) -> Tensor:
+        """Return the weights of :meth:`weight` for some rows, float64 (m,)."""
+        statistics, (low, high) = self.statistics_of(rows), tensor(self.limits)
+        width = torch.where(high > low, (high - low) / 2, torch.inf)
+        above_only = torch.arange(len(low)) == 0
+        below = torch.where(above_only, 0.0, (low - statistics) / width)
+        return torch.maximum(below, (statistics - high) / width).amax(dim=1).clamp(0, 1)
+
+    def statistics_of(self, rows: Rows) -> Tensor:
+        """Return all statistics of some rows, float64 (m, s)."""
+        features = rows[AUXILIARY]
+        require_width(features, len(self.basis), AUXILIARY)
+        basis, direction = tensor(self.basis), tensor(self.direction)
+        centred = (features - tensor(self.centre)).float()
+        inside = centred @ basis
+        scale = basis.square().sum(dim=0)  # 1 / variance of each component
+        length = centred.square().sum(dim=1)
+        unexplained = torch.maximum(length - (inside.square() / scale).sum(dim=1), ROUNDING * length)
         index = Index.build(self.points, np.zeros(len(self.points), dtype=np.int64), 1)
-        parts = [self._of_features(np.asarray(columns[rows]), index) for rows in blocks(len(outputs), 8_192)]
-        found = np.concatenate(parts)
-        if NOISE in outputs.arrays and (not self.limits.size or self.limits.shape[1] > found.shape[1]):
-            found = np.column_stack([found, np.asarray(outputs.require(NOISE), dtype=np.float64)])
-        return found
-
-    def _of_features(self, features: NDArray[np.floating[Any]], index: Index) -> Floats:
-        centred = np.asarray(features - self.centre, dtype=np.float32)
-        inside = affine(centred, self.basis)
-        scale = np.square(self.basis).sum(axis=0)  # 1 / variance of each component
-        length = np.square(centred).sum(axis=1)
-        unexplained = np.maximum(length - (np.square(inside) / scale).sum(axis=1), ROUNDING * length)
         distance = index.kth_distance(inside, min(NEIGHBOR, len(self.points)))
-        lengths = [distance, np.square(inside).sum(axis=1), unexplained]
-        logs = [np.log(np.maximum(one, TINY)) for one in lengths]
-        return np.column_stack(
-            [affine(centred, self.direction[:, None]), *logs, features.mean(axis=1, dtype=np.float64)]
-        )
+        logs = [one.clamp_min(TINY).log().double() for one in (distance, inside.square().sum(dim=1), unexplained)]
+        looks = (centred @ direction[:, None])[:, 0].double()
+        found = torch.stack([looks, *logs, features.double().mean(dim=1)], dim=1)
+        return torch.cat([found, rows[NOISE].double()], dim=1) if NOISE in rows else found
+
+    def _over(self, outputs: ClassifierOutputs, arrays: tuple[str, ...], formula: Callable[[Rows], Tensor]) -> Floats:
+        parts = [formula(rows_of(outputs, arrays, rows)).numpy() for rows in blocks(len(outputs), 8_192)]
+        return np.concatenate(parts)
 
     @property
     def state(self) -> State:
@@ -136,7 +143,7 @@ class Handover:
         return found
 
 
-def mixed(odds: Floats, fallback: Floats, weight: Floats) -> Floats:
+def mixed(odds: Values, fallback: Values, weight: Values) -> Values:
     """Hand some of the log-odds over, by weights in [0, 1], (n,) each."""
     return odds + SHARE * weight * (fallback - odds)
 

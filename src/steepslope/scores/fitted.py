@@ -1,22 +1,24 @@
-"""Scores that are fitted to the classifier's errors, in outputs of rows that it had not seen.
+"""Scores that learn from the classifier's errors, in outputs of rows that it had not seen.
 
-Which confusions of classes go with errors: a score that learns a matrix of them.
+A temperature, the power of a norm, or a matrix of which confusions go with errors.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
+from torch import Tensor
 
 from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.metrics import aurc
-from steepslope.numerics.log_space import log_probabilities, top_log_odds
-from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits, require_classes
+from steepslope.numerics.log_space import is_class, top_log_odds, without
+from steepslope.numerics.tensors import tensor
+from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits
 from steepslope.scores.logits import MCP
-from steepslope.scores.score import Score, State, require_array, require_both_sides, require_fitted
+from steepslope.scores.score import Rows, Score, State, require_array, require_both_sides
 
 LOG_TEMPERATURES = np.linspace(-4, 4, 65)
 TIE = 1e-12
@@ -39,31 +41,27 @@ class TemperatureScaledMCP(Score):
         require_known("criterion of the temperature", criterion, CRITERIA)
         self.criterion = criterion
         self.temperature_: float | None = None
-        self.num_classes_: int = 0
 
-    def fit(self, outputs: ClassifierOutputs) -> Self:
+    def learn(self, outputs: ClassifierOutputs) -> None:
         """Choose the temperature on outputs of rows new to the classifier."""
         self.temperature_ = float(np.exp(CRITERIA[self.criterion](outputs)))
-        self.num_classes_ = outputs.num_classes
-        return self
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the log-odds of the predicted class at that temperature, float64 (n,)."""
-        temperature = require_fitted("temperature_scaled_mcp", self.temperature_, "held-out outputs")
-        require_classes("temperature_scaled_mcp", outputs, self.num_classes_)
-        return _scaled(outputs, float(np.log(temperature)))
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the log-odds of the predicted class at that temperature, float64 (m,)."""
+        assert self.temperature_ is not None
+        return _scaled(rows["logits"], float(np.log(self.temperature_)))
 
 
-def _scaled(outputs: ClassifierOutputs, log_temperature: float) -> NDArray[np.float64]:
-    return over_logits(outputs, lambda logits: top_log_odds(logits * np.exp(-log_temperature)))
+def _scaled(logits: Tensor, log_temperature: float) -> Tensor:
+    return top_log_odds(logits * float(np.exp(-log_temperature)))
 
 
 def _by_likelihood(outputs: ClassifierOutputs) -> float:
     of_labels = np.asarray(outputs.logits[np.arange(len(outputs)), outputs.require_labels()], dtype=np.float64)
 
     def loss(log_temperature: float) -> float:
-        scale = np.exp(-log_temperature)
-        totals = over_logits(outputs, lambda logits: np.asarray(logsumexp(logits * scale, axis=1)))
+        scale = float(np.exp(-log_temperature))
+        totals = over_logits(outputs, lambda logits: (tensor(logits) * scale).logsumexp(dim=1).numpy())
         return float((totals - of_labels * scale).mean())
 
     bounds = LOG_TEMPERATURES[[0, -1]]
@@ -71,7 +69,10 @@ def _by_likelihood(outputs: ClassifierOutputs) -> float:
 
 
 def _by_aurc(outputs: ClassifierOutputs) -> float:
-    risks = np.array([aurc(_scaled(outputs, value), outputs.is_correct) for value in LOG_TEMPERATURES])
+    def risk(value: float) -> float:
+        return aurc(over_logits(outputs, lambda logits: _scaled(tensor(logits), value).numpy()), outputs.is_correct)
+
+    risks = np.array([risk(value) for value in LOG_TEMPERATURES.tolist()])
     best = LOG_TEMPERATURES[risks <= risks.min() + TIE]
     return float(best[np.abs(best).argmin()])
 
@@ -93,55 +94,49 @@ class MaxLogitPNorm(Score):
 
     def __init__(self) -> None:
         self.power_: int | None = None
-        self.num_classes_: int | None = None
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the power; −1 stands for MCP."""
         return {"power": np.array([-1.0 if self.power_ is None else float(self.power_)])}
 
-    @classmethod
-    def restored(cls, state: State, num_classes: int) -> Self:
-        """Return the score with this power."""
-        score = super().restored(state, num_classes)
+    def restore(self, state: State, num_classes: int) -> None:
+        """Take over a power."""
+        super().restore(state, num_classes)
         power = state["power"][0]
         if power not in range(-1, LARGEST_POWER + 1):
             raise SteepslopeError(f"expected a whole number from -1 to {LARGEST_POWER}, found {power}", "power")
-        score.power_ = None if power < 0 else int(power)
-        return score
+        self.power_ = None if power < 0 else int(power)
 
-    def fit(self, outputs: ClassifierOutputs) -> Self:
+    def learn(self, outputs: ClassifierOutputs) -> None:
         """Choose p on outputs of rows new to the classifier."""
-        if outputs.num_classes < self.least_classes:
-            raise SteepslopeError("expected at least 3 classes, found 2, where all predictions tie", "max_logit_pnorm")
-        risks = [aurc(_quotient(outputs, power), outputs.is_correct) for power in range(LARGEST_POWER + 1)]
+
+        def risk(power: int) -> float:
+            found = over_logits(outputs, lambda logits: _quotient(tensor(logits), power).numpy())
+            return aurc(found, outputs.is_correct)
+
+        risks = [risk(power) for power in range(LARGEST_POWER + 1)]
         best = int(np.argmin(risks))
         fallback = aurc(MCP().confidence(outputs), outputs.is_correct) <= risks[best]
-        self.power_, self.num_classes_ = (None if fallback else best), outputs.num_classes
-        return self
+        self.power_ = None if fallback else best
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the quotient of each prediction, or MCP's log-odds, float64 (n,)."""
-        num_classes = require_fitted("max_logit_pnorm", self.num_classes_, "held-out outputs")
-        require_classes("max_logit_pnorm", outputs, num_classes)
-        return MCP().confidence(outputs) if self.power_ is None else _quotient(outputs, self.power_)
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the quotient of each prediction, or MCP's log-odds, float64 (m,)."""
+        return MCP().formula(rows) if self.power_ is None else _quotient(rows["logits"], self.power_)
 
 
-def _quotient(outputs: ClassifierOutputs, power: int) -> NDArray[np.float64]:
-    def quotient(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        centred = logits - logits.mean(axis=1, keepdims=True)
-        largest = centred.max(axis=1)
-        if power == 0:
-            return np.asarray(largest)
-        scale = np.abs(centred).max(axis=1, keepdims=True)  # kept out of the powers, which could overflow
-        scale[scale == 0] = 1
-        norm = (np.abs(centred / scale) ** power).sum(axis=1) ** (1 / power)
-        return np.asarray(largest / scale[:, 0] / np.maximum(norm, np.finfo(np.float64).tiny))
-
-    return over_logits(outputs, quotient)
+def _quotient(logits: Tensor, power: int) -> Tensor:
+    centred = logits - logits.mean(dim=1, keepdim=True)
+    largest = centred.amax(dim=1)
+    if power == 0:
+        return largest
+    scale = centred.abs().amax(dim=1, keepdim=True)  # kept out of the powers, which could overflow
+    scale = torch.where(scale == 0, 1.0, scale)
+    norm = ((centred / scale).abs() ** power).sum(dim=1) ** (1 / power)
+    return largest / scale[:, 0] / norm.clamp_min(TINY)
 
 
 FOLDS = 5
-TINY = np.finfo(np.float64).tiny
+TINY = float(np.finfo(np.float64).tiny)
 Floats = NDArray[np.float64]
 
 
@@ -174,38 +169,33 @@ class RelU(Score):
         self.weight, self.fallback = weight, fallback
         self.distances_: Floats | None = None
 
-    def fit(self, outputs: ClassifierOutputs) -> Self:
+    def learn(self, outputs: ClassifierOutputs) -> None:
         """Learn D from outputs of rows new to the classifier, of which some must be wrong and some correct."""
-        require_both_sides("rel_u", outputs)
+        require_both_sides(outputs, "RelU")
         fold, equal = _fold_of(outputs.is_correct), _equal(outputs.num_classes)
         sums, counts = _products(outputs, fold)
         self.distances_ = _distances(sums, counts, self.weight)
         if self.fallback:
-            others = [np.arange(FOLDS) != one for one in range(FOLDS)]
+            others = [np.arange(FOLDS) != number for number in range(FOLDS)]
             parts = [_distances(sums[some], counts[some], self.weight) for some in others]
             self.distances_ = self.distances_ if _help(parts, equal, outputs, fold) else equal
-        return self
 
-    def confidence(self, outputs: ClassifierOutputs) -> Floats:
-        """Return −ln u of each prediction, float64 (n,)."""
-        distances = require_fitted("rel_u", self.distances_, "held-out outputs")
-        require_classes("rel_u", outputs, len(distances))
-        return _confidence(outputs, distances)
+    def formula(self, rows: Rows) -> Tensor:
+        """Return −ln u of each prediction, float64 (m,)."""
+        assert self.distances_ is not None
+        return -_log_uncertainty(rows["logits"], tensor(self.distances_))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return D."""
         return {} if self.distances_ is None else {"distances": self.distances_}
 
-    @classmethod
-    def restored(cls, state: State, num_classes: int) -> Self:
-        """Return the score with this D."""
-        score = cls()
+    def restore(self, state: State, num_classes: int) -> None:
+        """Take over a D."""
         found = require_array(state, "distances", (num_classes, num_classes))
         if (found < 0).any() or (found != found.T).any() or found.diagonal().any() or not found.any():
             expected = "a symmetric matrix >= 0 with a diagonal of zeros and an entry above 0"
             raise SteepslopeError(f"expected {expected}, found another", "distances")
-        score.distances_ = found
-        return score
+        self.distances_ = found
 
 
 def _fold_of(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -226,7 +216,7 @@ def _products(outputs: ClassifierOutputs, fold: NDArray[np.int64]) -> tuple[Floa
     part = 2 * fold + outputs.is_correct
     sums = np.zeros((2 * FOLDS, outputs.num_classes, outputs.num_classes))
     for rows in logit_blocks(outputs):
-        p = np.exp(log_probabilities(np.asarray(outputs.logits[rows], dtype=np.float64)))
+        p = tensor(outputs.logits[rows]).double().softmax(dim=1).numpy()
         for place in range(2 * FOLDS):
             chosen = p[part[rows] == place]
             sums[place] += chosen.T @ chosen
@@ -255,21 +245,20 @@ def _help(parts: list[Floats], equal: Floats, outputs: ClassifierOutputs, fold: 
 
 
 def _confidence(outputs: ClassifierOutputs, distances: Floats) -> Floats:
-    return over_logits(outputs, lambda logits: -_log_uncertainty(logits, distances))
+    return over_logits(outputs, lambda logits: -_log_uncertainty(tensor(logits), tensor(distances)).numpy())
 
 
-def _log_uncertainty(logits: Floats, distances: Floats) -> Floats:
+def _log_uncertainty(logits: Tensor, distances: Tensor) -> Tensor:
     """Return ln pᵀ D p, (m, K) -> (m,), from pairs with the largest p and pairs without.
 
     Both are sums of products by e to the runner-up's log-probability, once and twice, so that sure predictions do not
     underflow.
     """
-    log_p = log_probabilities(logits)
-    rows, top = np.arange(len(log_p)), log_p.argmax(axis=1)
-    log_top = log_p[rows, top]
-    log_p[rows, top] = -np.inf
-    runner_up = log_p.max(axis=1)
-    others = np.exp(log_p - runner_up[:, None])
-    with_top = np.maximum(2 * (distances[top] * others).sum(axis=1), TINY)
-    without = np.maximum(((others @ distances) * others).sum(axis=1), TINY)
-    return np.asarray(runner_up + np.logaddexp(log_top + np.log(with_top), runner_up + np.log(without)))
+    log_p = logits.log_softmax(dim=1)
+    top = is_class(log_p.argmax(dim=1), log_p.shape[1])
+    others = without(log_p, top)
+    runner_up = others.amax(dim=1)
+    relative = (others - runner_up[:, None]).exp()
+    with_top = (2 * ((top.double() @ distances) * relative).sum(dim=1)).clamp_min(TINY)
+    pairs = ((relative @ distances) * relative).sum(dim=1).clamp_min(TINY)
+    return runner_up + torch.logaddexp(log_p.amax(dim=1) + with_top.log(), runner_up + pairs.log())

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
 from steepslope.numerics.blocks import blocks, read_rows
-from steepslope.outputs import ClassifierOutputs, require_classes
+from steepslope.numerics.neighbors import require_width
+from steepslope.numerics.tensors import tensor
+from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import log_distance_ratio
-from steepslope.scores.score import Score, State, require_array, require_fitted
+from steepslope.scores.score import Rows, Score, State, require_array
 
 BLOCK_ROWS = 4_096
 LEAST_SHRINKAGE = 1e-6  # so that the covariance can be inverted where some features never change
@@ -30,12 +34,12 @@ class Gaussians:
     means: Floats
     counts: NDArray[np.int64]
 
-    def distances(self, features: Floats) -> Floats:
+    def distances(self, features: Tensor) -> Tensor:
         """Return the Mahalanobis distance to each class, (m, d) -> (m, K), infinite where one has no references."""
-        white = (features - self.centre) @ self.whitening
-        lengths = np.square(white).sum(axis=1)[:, None] + np.square(self.means).sum(axis=1)
-        squares = np.maximum(lengths - 2 * white @ self.means.T, 0)
-        return np.where(self.counts > 0, np.sqrt(squares), np.inf)
+        centre, whitening, means, counts = (tensor(array) for array in vars(self).values())
+        white = (features.double() - centre) @ whitening
+        squares = white.square().sum(dim=1)[:, None] + means.square().sum(dim=1) - 2 * white @ means.T
+        return torch.where(counts > 0, squares.clamp_min(0).sqrt(), torch.inf)
 
 
 class MahalanobisRatio(Score):
@@ -62,43 +66,30 @@ class MahalanobisRatio(Score):
     def __init__(self) -> None:
         self.gaussians_: Gaussians | None = None
 
-    def fit(self, outputs: ClassifierOutputs) -> Self:
+    def learn(self, outputs: ClassifierOutputs) -> None:
         """Learn means and covariance from the classifier's training outputs."""
         counts = np.bincount(outputs.require_labels(), minlength=outputs.num_classes)
         centre, means = _means(outputs, counts)
         whitening = np.linalg.inv(np.linalg.cholesky(_shrunk_covariance(outputs, centre + means))).T
         self.gaussians_ = Gaussians(centre, whitening, means @ whitening, counts)
-        return self
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the log of the quotient for each prediction, float64 (n,)."""
-        gaussians = require_fitted("mahalanobis_ratio", self.gaussians_, "the classifier's training outputs")
-        require_classes("mahalanobis_ratio", outputs, len(gaussians.means))
-        features, width = outputs.require_features(), len(gaussians.centre)
-        if features.shape[1] != width:
-            raise SteepslopeError(
-                f"expected {width} columns, as in the reference, found {features.shape[1]}", "features"
-            )
-        ratios = [
-            log_distance_ratio(gaussians.distances(block), outputs.predictions[rows])
-            for rows, block in _blocks(features)
-        ]
-        return np.concatenate(ratios)
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the log of the quotient for each prediction, float64 (m,)."""
+        assert self.gaussians_ is not None
+        require_width(rows["features"], len(self.gaussians_.centre))
+        return log_distance_ratio(self.gaussians_.distances(rows["features"]), rows["predictions"])
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the means, whitened, the map that whitens, and how many references each class has."""
         return {} if self.gaussians_ is None else dict(vars(self.gaussians_))
 
-    @classmethod
-    def restored(cls, state: State, num_classes: int) -> Self:
-        """Return the score with these Gaussians."""
-        score = cls()
+    def restore(self, state: State, num_classes: int) -> None:
+        """Take over Gaussians."""
         centre = require_array(state, "centre", (None,))
         whitening = require_array(state, "whitening", (len(centre), len(centre)))
         means = require_array(state, "means", (num_classes, len(centre)))
         counts = require_array(state, "counts", (num_classes,), "int64")
-        score.gaussians_ = Gaussians(centre, whitening, means, counts)
-        return score
+        self.gaussians_ = Gaussians(centre, whitening, means, counts)
 
 
 def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:

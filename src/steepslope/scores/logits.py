@@ -2,14 +2,13 @@
 
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import logsumexp
+import torch
+from torch import Tensor
 
-from steepslope.errors import SteepslopeError, require_known
-from steepslope.numerics.log_space import log_complements, log_entropy, log_odds_of, log_probabilities, top_log_odds
-from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits
-from steepslope.scores.score import Score
+from steepslope.errors import require_known
+from steepslope.numerics.log_space import is_class, log_complements, log_entropy, log_odds_of, top_log_odds, without
+from steepslope.numerics.tensors import log1p
+from steepslope.scores.score import Rows, Score
 
 
 class MCP(Score):
@@ -20,6 +19,7 @@ class MCP(Score):
     The log-odds rank as p does, but stay apart where p rounds to 1; their logistic function is p, and their
     natural threshold, 0, is p = ½.
 
+    >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[50.0, 0.0], [60.0, 0.0], [0.0, 1.0]], labels=[0, 0, 0])
     >>> MCP().fit(outputs).confidence(outputs)
     array([50., 60.,  1.])
@@ -27,22 +27,23 @@ class MCP(Score):
 
     scale = "logit"
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the log-odds of the predicted class, float64 (n,)."""
-        return over_logits(outputs, top_log_odds)
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the log-odds of the predicted class, float64 (m,)."""
+        return top_log_odds(rows["logits"])
 
 
 class MaxLogit(Score):
     """The largest logit as it is: Hendrycks et al., "Scaling Out-of-Distribution Detection …", 2022.
 
+    >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[2.0, 0.0], [9.0, 8.0]], labels=[0, 0])
     >>> MaxLogit().fit(outputs).confidence(outputs)
     array([2., 9.])
     """
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the largest logit, float64 (n,)."""
-        return over_logits(outputs, lambda logits: logits.max(axis=1))
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the largest logit, float64 (m,)."""
+        return rows["logits"].amax(dim=1)
 
 
 class Margin(Score):
@@ -51,6 +52,7 @@ class Margin(Score):
     Scheffer et al., "Active Hidden Markov Models …", 2001, for softmax. The logarithm ranks as the gap does, but stays
     apart where the gap rounds to 1.
 
+    >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[3.0, 1.0, 0.0], [50.0, 0.0, 0.0]], labels=[0, 0])
     >>> Margin().confidence(outputs)
     array([ 2., 50.])
@@ -62,24 +64,25 @@ class Margin(Score):
         require_known("space of the margin", space, MARGINS)
         self.space = space
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the margin of each prediction, float64 (n,), >= 0."""
-        return over_logits(outputs, MARGINS[self.space])
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the margin of each prediction, float64 (m,), >= 0."""
+        return MARGINS[self.space](rows["logits"])
 
 
-def _logit_margin(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    second, first = np.partition(logits, -2, axis=1)[:, -2:].T
-    return np.asarray(first - second)
+def _logit_margin(logits: Tensor) -> Tensor:
+    first, second = logits.topk(2, dim=1).values.unbind(dim=1)
+    return first - second
 
 
-def _softmax_margin(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def _softmax_margin(logits: Tensor) -> Tensor:
     """Return −ln(1 − (p₁ − p₂)): for small gaps from the gap, for large ones from (1 − p₁) + p₂."""
-    top = logits.argmax(axis=1)[:, None]
-    gap = _logit_margin(logits)
-    log_first = np.take_along_axis(log_probabilities(logits), top, axis=1)[:, 0]
-    log_rest = np.take_along_axis(log_complements(logits), top, axis=1)[:, 0]
-    fraction = -np.exp(log_first) * np.expm1(-gap)
-    return np.where(fraction < 0.5, -np.log1p(-np.minimum(fraction, 0.5)), -np.logaddexp(log_rest, log_first - gap))
+    gap, others = _logit_margin(logits), ~is_class(logits.argmax(dim=1), logits.shape[1])
+    log_first = without(logits.log_softmax(dim=1), others).amax(dim=1)
+    log_rest = without(log_complements(logits), others).amax(dim=1)
+    half = torch.tanh(gap / 2)
+    fraction = log_first.exp() * 2 * half / (1 + half)  # p₁ (1 − exp(−gap)), exact for small gaps
+    large = -torch.logaddexp(log_rest, log_first - gap)
+    return torch.where(fraction < 0.5, -log1p(-fraction.clamp_max(0.5)), large)
 
 
 MARGINS = {"logit": _logit_margin, "softmax": _softmax_margin}
@@ -88,14 +91,15 @@ MARGINS = {"logit": _logit_margin, "softmax": _softmax_margin}
 class Entropy(Score):
     """Shannon's entropy H of the softmax in nats, as −ln H: high where the classifier is sure, and never saturated.
 
+    >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[0.0, 0.0], [60.0, 0.0], [80.0, 0.0]], labels=[0, 0, 0])
     >>> Entropy().confidence(outputs).round(2)
     array([ 0.37, 55.89, 75.61])
     """
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return −ln H of each prediction, float64 (n,)."""
-        return over_logits(outputs, lambda logits: -log_entropy(logits))
+    def formula(self, rows: Rows) -> Tensor:
+        """Return −ln H of each prediction, float64 (m,)."""
+        return -log_entropy(rows["logits"])
 
 
 class Doctor(Score):
@@ -104,6 +108,7 @@ class Doctor(Score):
     Granese et al., "DOCTOR: A Simple Method for Detecting Misclassification Errors", 2021. D_β ranks exactly as MCP
     does.
 
+    >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[0.0, 0.0], [50.0, 0.0]], labels=[0, 0])
     >>> Doctor().confidence(outputs).round(2), Doctor("beta").confidence(outputs).round(2)
     (array([ 0.  , 49.31]), array([ 0., 50.]))
@@ -115,14 +120,14 @@ class Doctor(Score):
         require_known("variant of doctor", variant, VARIANTS)
         self.variant = variant
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return −ln D of each prediction, float64 (n,)."""
-        return over_logits(outputs, VARIANTS[self.variant])
+    def formula(self, rows: Rows) -> Tensor:
+        """Return −ln D of each prediction, float64 (m,)."""
+        return VARIANTS[self.variant](rows["logits"])
 
 
-def _alpha(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    log_p = log_probabilities(logits)
-    return np.asarray(logsumexp(2 * log_p, axis=1) - logsumexp(log_p + log_complements(logits), axis=1))
+def _alpha(logits: Tensor) -> Tensor:
+    log_p = logits.log_softmax(dim=1)
+    return (2 * log_p).logsumexp(dim=1) - (log_p + log_complements(logits)).logsumexp(dim=1)
 
 
 VARIANTS = {"alpha": _alpha, "beta": top_log_odds}
@@ -138,21 +143,19 @@ class GEN(Score):
     Liu et al., "GEN: Pushing the Limits of Softmax-Based Out-of-Distribution Detection", 2023, whose score is −G; the
     logarithm ranks as it does, but stays apart where p rounds to 1.
 
+    >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[0.0, 0.0], [50.0, 0.0], [90.0, 0.0]], labels=[0, 0, 0])
     >>> GEN().confidence(outputs).round(2)  # of two classes G is 2 (p (1 - p))^0.1
     array([-0.55,  4.31,  8.31])
     """
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return −ln G of each prediction, float64 (n,)."""
-        return over_logits(outputs, lambda logits: -_log_generalised_entropy(logits))
-
-
-def _log_generalised_entropy(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    terms = GEN_GAMMA * (log_probabilities(logits) + log_complements(logits))
-    if terms.shape[1] > GEN_MOST:  # p (1 - p) falls with p's place, so the largest terms are those of the largest p
-        terms = np.partition(terms, -GEN_MOST, axis=1)[:, -GEN_MOST:]
-    return np.asarray(logsumexp(terms, axis=1))
+    def formula(self, rows: Rows) -> Tensor:
+        """Return −ln G of each prediction, float64 (m,)."""
+        logits = rows["logits"]
+        terms = GEN_GAMMA * (logits.log_softmax(dim=1) + log_complements(logits))
+        if terms.shape[1] > GEN_MOST:  # p (1 - p) falls with p's place, so the largest terms are those of the largest p
+            terms = terms.topk(GEN_MOST, dim=1).values
+        return -terms.logsumexp(dim=1)
 
 
 class Energy(Score):
@@ -160,14 +163,15 @@ class Energy(Score):
 
     Liu et al., "Energy-based Out-of-distribution Detection", 2020.
 
+    >>> from steepslope.outputs import ClassifierOutputs
     >>> outputs = ClassifierOutputs(logits=[[0.0, 0.0]], labels=[0])
     >>> Energy().fit(outputs).confidence(outputs).round(3)
     array([0.693])
     """
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the log of the sum of exponentials, float64 (n,)."""
-        return over_logits(outputs, lambda logits: np.asarray(logsumexp(logits, axis=1)))
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the log of the sum of exponentials, float64 (m,)."""
+        return rows["logits"].logsumexp(dim=1)
 
 
 class MCDropout(Score):
@@ -185,13 +189,7 @@ class MCDropout(Score):
         self.measure = measure
         self.scale = "logit" if measure == "probability" else "rank"
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the confidence of each prediction, float64 (n,)."""
-        passes = outputs.require("dropout")
-        of_block = {"entropy": lambda log_mean, _: -log_entropy(log_mean), "probability": log_odds_of}[self.measure]
-        blocks = ((passes[rows, 0].astype(np.float64), outputs.predictions[rows]) for rows in logit_blocks(outputs))
-        confidence = np.concatenate([of_block(*block) for block in blocks])
-        if not np.isfinite(confidence).all():
-            row = int((~np.isfinite(confidence)).argmax())
-            raise SteepslopeError(f"expected finite values, found others in row {row}", "dropout")
-        return confidence
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the confidence of each prediction, float64 (m,)."""
+        log_mean = rows["dropout"][:, 0].double()
+        return -log_entropy(log_mean) if self.measure == "entropy" else log_odds_of(log_mean, rows["predictions"])

@@ -1,54 +1,58 @@
 """Scores that look up the nearest features, of training rows or of held-out ones: they learn an index."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
-from steepslope.numerics.neighbors import Index, as_they_are, unit_rows
-from steepslope.outputs import ClassifierOutputs, require_classes
-from steepslope.scores.score import Score, State, require_both_sides, require_fitted
+from steepslope.numerics.log_space import is_class
+from steepslope.numerics.neighbors import LARGEST, Index, as_they_are, unit_rows
+from steepslope.numerics.tensors import tensor
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores.score import Rows, Score, State, require_both_sides
+
+RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
+EPSILON = 1e-12
 
 
-class ReferenceScore(Score):
-    """A score on the nearest of the classifier's training features, scaled to length 1 where ``unit_length`` is set."""
+class IndexScore(Score):
+    """A score on the nearest features, by default of the classifier's training rows.
 
-    fits_on: ClassVar[Literal["reference"]] = "reference"
+    They are sorted by their labels, and scaled to length 1 where ``unit_length`` is set.
+    """
+
+    fits_on: ClassVar[Literal["errors", "reference"]] = "reference"
     arrays = ("features",)
     unit_length: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.index_: Index | None = None
 
-    def fit(self, outputs: ClassifierOutputs) -> Self:
+    def learn(self, outputs: ClassifierOutputs) -> None:
         """Take the classifier's training outputs as references, by their labels."""
         rows = unit_rows if self.unit_length else as_they_are
         self.index_ = Index.build(outputs.require_features(), outputs.require_labels(), outputs.num_classes, rows)
-        return self
 
-    def fitted(self, name: str) -> Index:
-        """Return the references; raise if there are none yet."""
-        return require_fitted(name, self.index_, "the classifier's training outputs")
+    @property
+    def index(self) -> Index:
+        """The references of a fitted score."""
+        assert self.index_ is not None
+        return self.index_
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the index's arrays."""
         return {} if self.index_ is None else self.index_.arrays
 
-    @classmethod
-    def restored(cls, state: State, num_classes: int) -> Self:
-        """Return the score with an index of these arrays."""
-        score = cls()
-        score.index_ = Index.of(state, num_classes)
-        return score
+    def restore(self, state: State, num_classes: int) -> None:
+        """Take over an index of these arrays."""
+        self.index_ = Index.of(state, num_classes)
 
 
-RANK = 2  # the distance to a class is that to its second nearest reference: a reference may be the query itself
-EPSILON = 1e-12
-
-
-class TrustScore(ReferenceScore):
+class TrustScore(IndexScore):
     """How much farther the closest other class is than the predicted one, in the classifier's features.
 
     Jiang et al., "To Trust Or Not To Trust A Classifier", 2018.
@@ -63,32 +67,26 @@ class TrustScore(ReferenceScore):
     array([1.5])
     """
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the log of the quotient for each prediction, float64 (n,)."""
-        index = self.fitted("trust_score")
-        require_classes("trust_score", outputs, index.num_classes)
-        distances = index.class_distances(outputs.require_features(), RANK)
-        return log_distance_ratio(distances, outputs.predictions)
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the log of the quotient for each prediction, float64 (m,)."""
+        return log_distance_ratio(self.index.class_distances(rows["features"], RANK), rows["predictions"])
 
 
-def log_distance_ratio(distances: NDArray[np.float64], predictions: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return ln(d(closest other class) / (d(predicted class) + 10⁻¹²)), (n, K) and (n,) -> (n,).
+def log_distance_ratio(distances: Tensor, predictions: Tensor) -> Tensor:
+    """Return ln(d(closest other class) / (d(predicted class) + 10⁻¹²)), (m, K) and (m,) -> (m,).
 
     Infinite distances count as the largest float32, so that the result is finite.
     """
-    rows = np.arange(len(distances))
-    own = distances[rows, predictions]
-    others = distances.copy()
-    others[rows, predictions] = np.inf
-    largest = float(np.finfo(np.float32).max)
-    closest = np.minimum(others.min(axis=1), largest)
-    return np.asarray(np.log(np.maximum(closest, EPSILON)) - np.log(np.minimum(own, largest) + EPSILON))
+    own = is_class(predictions, distances.shape[1])
+    closest = torch.where(own, torch.inf, distances).amin(dim=1).clamp(EPSILON, LARGEST)
+    nearest = torch.where(own, distances, torch.inf).amin(dim=1).clamp_max(LARGEST)
+    return closest.log() - (nearest + EPSILON).log()
 
 
 K = 50
 
 
-class KNNDistance(ReferenceScore):
+class KNNDistance(IndexScore):
     """Minus the distance to the k-th nearest training features, all scaled to length 1.
 
     Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", 2022.
@@ -101,21 +99,22 @@ class KNNDistance(ReferenceScore):
         super().__init__()
         self.k = require("k", k, whole(1))
 
-    def fit(self, outputs: ClassifierOutputs) -> Self:
+    def learn(self, outputs: ClassifierOutputs) -> None:
         """Take the classifier's training outputs as references."""
         if len(outputs) < self.k:
-            raise SteepslopeError(f"expected at least k = {self.k} references, found {len(outputs)}", "knn_distance")
-        return super().fit(outputs)
+            raise SteepslopeError(f"expected at least k = {self.k} references, found {len(outputs)}", "KNNDistance")
+        super().learn(outputs)
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return minus the distance of each prediction, float64 (n,), in [−2, 0]."""
-        return -self.fitted("knn_distance").kth_distance(outputs.require_features(), self.k, unit_rows)
+    def formula(self, rows: Rows) -> Tensor:
+        """Return minus the distance of each prediction, float64 (m,), in [−2, 0]."""
+        found: Tensor = -self.index.kth_distance(unit_rows(rows["features"]), self.k)
+        return found
 
 
 SIDE_K = 3
 
 
-class KNNDensityRatio(Score):
+class KNNDensityRatio(IndexScore):
     """How much farther the k-th nearest wrong held-out row is than the k-th nearest correct one of the same prediction.
 
     After Loftsgaarden & Quesenberry, "A Nonparametric Estimate of a Multivariate Density Function", 1965.
@@ -141,73 +140,37 @@ class KNNDensityRatio(Score):
         Which of the nearest rows of a side counts, >= 1; small, since errors are few.
     """
 
-    fits_on: ClassVar[Literal["errors"]] = "errors"
-    arrays = ("features",)
+    fits_on = "errors"
 
     def __init__(self, k: int = SIDE_K) -> None:
+        super().__init__()
         self.k = require("k", k, whole(1))
-        self.index_: Index | None = None
 
-    def fit(self, outputs: ClassifierOutputs) -> Self:
+    def learn(self, outputs: ClassifierOutputs) -> None:
         """Take outputs of rows new to the classifier as references, by side and prediction."""
-        require_both_sides("knn_density_ratio", outputs)
+        require_both_sides(outputs, "KNNDensityRatio")
         groups = outputs.predictions + outputs.num_classes * outputs.is_correct
         self.index_ = Index.build(outputs.require_features(), groups, 2 * outputs.num_classes)
-        return self
 
-    def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return ln r(wrong) − ln r(correct) of each prediction, float64 (n,)."""
-        index = require_fitted("knn_density_ratio", self.index_, "held-out outputs")
-        require_classes("knn_density_ratio", outputs, index.num_classes // 2)
-        features, confidence = outputs.require_features(), np.empty(len(outputs))
-        wrong, correct = np.diff(index.starts).reshape(2, -1)
-        enough = np.minimum(wrong, correct) > self.k  # so that k are left beside the query itself
-        group = np.where(enough[outputs.predictions], outputs.predictions, EVERY_CLASS)
-        for label in np.unique(group):
-            rows = np.flatnonzero(group == label)
-            sides = (_distance_to_others(side, features[rows], self.k) for side in _sides(index, int(label)))
-            far, near = (np.log(distances + EPSILON) for distances in sides)
-            confidence[rows] = far - near
-        return confidence
+    def formula(self, rows: Rows) -> Tensor:
+        """Return ln r(wrong) − ln r(correct) of each prediction, float64 (m,)."""
+        predictions, count = rows["predictions"], self.index.num_classes // 2
+        enough = np.diff(self.index.starts).reshape(2, -1).min(axis=0) > self.k  # so that k are left beside the query
+        alike = tensor(enough)[predictions]
+        logs = []
+        for side in (0, count):
+            first = torch.where(alike, predictions + side, side)
+            last = torch.where(alike, predictions + side + 1, side + count)
+            distances = self.index.kth_of_others(rows["features"], self.k, first, last)
+            logs.append((distances + EPSILON).log())
+        return logs[0] - logs[1]
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return the index's arrays."""
-        return {} if self.index_ is None else self.index_.arrays
-
-    @classmethod
-    def restored(cls, state: State, num_classes: int) -> Self:
-        """Return the score with an index of these arrays."""
-        score = cls()
-        score.index_ = Index.of(state, 2 * num_classes)
-        if not 0 < score.index_.starts[num_classes] < len(score.index_.points):
+    def restore(self, state: State, num_classes: int) -> None:
+        """Take over an index of these arrays."""
+        index = Index.of(state, 2 * num_classes)
+        if not 0 < index.starts[num_classes] < len(index.points):
             raise SteepslopeError("expected wrong and correct references, found those of one side", "starts")
         for name in ("points", "centre"):
             if not np.isfinite(state[name]).all():
                 raise SteepslopeError("expected finite values, found others", name)
-        return score
-
-
-EVERY_CLASS = -1
-
-
-def _sides(index: Index, label: int) -> tuple[Index, Index]:
-    """Return the wrong and the correct references that were given a class, or any class."""
-    classes = index.num_classes // 2
-    first, last = (0, classes) if label == EVERY_CLASS else (label, label + 1)
-    starts, stops = index.starts[[first, classes + first]], index.starts[[last, classes + last]]
-    return index.between(starts[0], stops[0]), index.between(starts[1], stops[1])
-
-
-def _distance_to_others(index: Index, features: NDArray[Any], k: int) -> NDArray[np.float64]:
-    """Return the distance to the k-th nearest reference, not counting one at distance 0, (m, d) -> (m,)."""
-    distances = _kth(index, features, k)
-    same = np.flatnonzero(index.kth_distance(features, 1) == 0)
-    if len(same):
-        distances[same] = _kth(index, features[same], k + 1)
-    return distances
-
-
-def _kth(index: Index, features: NDArray[Any], k: int) -> NDArray[np.float64]:
-    if k > len(index.points):
-        return np.full(len(features), float(np.finfo(np.float32).max))
-    return index.kth_distance(features, k)
+        self.index_ = index

@@ -1,84 +1,147 @@
-"""What every post-hoc score is: its needs and its scale as data, and two methods."""
+"""What every post-hoc score is: its needs and its scale as data, what it learns, and one formula."""
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from math import prod
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs import ClassifierOutputs
+from steepslope.numerics.blocks import BLOCK_ROWS, blocks, read_rows
+from steepslope.numerics.tensors import tensor
+from steepslope.outputs import ClassifierOutputs, require_classes
 
 State = Mapping[str, NDArray[Any]]
-CLASSES = "num_classes_"
-T = TypeVar("T")
+Rows = Mapping[str, Tensor]  # arrays of some rows by name, (m, …); logits are float64, predictions int64 (m,)
+LOGITS, PREDICTIONS = "logits", "predictions"
+BLOCK_ENTRIES = 2**22
+SOURCES = {"errors": "held-out outputs", "reference": "the classifier's training outputs"}
+
+
+def rows_of(outputs: ClassifierOutputs, names: Iterable[str], rows: slice) -> dict[str, Tensor]:
+    """Return the named arrays of some rows, and their predictions, as formulas take them."""
+    found = {name: tensor(read_rows(outputs.require(name), rows)) for name in names}
+    if LOGITS in found:
+        found[LOGITS] = found[LOGITS].double()
+    return {**found, PREDICTIONS: tensor(outputs.predictions[rows])}
 
 
 class Score(ABC):
     """A confidence read off a classifier's outputs.
 
-    A new score is one class and its entry in ``SCORES``. Oracles then take it as evidence, and store what it learnt.
+    A new score is one class and its entry in ``SCORES``. Oracles then take it as evidence, store what it learnt, and
+    are exported with it.
 
     ``scale`` is a name in ``steepslope.metrics.selective.SCALES``, which has what a probability of ½ is. ``fits_on`` is
     what the score learns from: ``nothing``, ``errors`` (outputs of rows that the classifier had not seen) or
     ``reference`` (its training outputs, at least ``at_least`` of them). ``arrays`` are what outputs must hold,
     ``least_classes`` how many classes they must have.
 
-    What a score learns are numbers, in attributes that end in ``_`` and that ``__init__`` sets to None; one that learns
-    arrays has a :meth:`state` and :meth:`restored` of its own, which checks them. ``num_classes_`` is the number of
-    classes that it was fitted for.
+    :meth:`learn` puts what a score learns into attributes that end in ``_`` and that ``__init__`` sets to None. Numbers
+    are stored by themselves; a score that learns arrays has a :meth:`state` and a :meth:`restore`, which checks them.
+    ``num_classes_`` is the number of classes that it was fitted for.
     """
 
     scale: str = "rank"
     fits_on: ClassVar[Literal["nothing", "errors", "reference"]] = "nothing"
-    arrays: ClassVar[tuple[str, ...]] = ("logits",)
+    arrays: ClassVar[tuple[str, ...]] = (LOGITS,)
     at_least: ClassVar[int] = 1
     least_classes: ClassVar[int] = 2
+    num_classes_: int | None = None
+
+    @abstractmethod
+    def formula(self, rows: Rows) -> Tensor:
+        """Return the confidence of some rows, float64 (m,), from the ``arrays`` and ``predictions``.
+
+        It is traced for exported files, too: no step may depend on values, and none go through NumPy but what was
+        learnt.
+        """
+
+    def learn(self, outputs: ClassifierOutputs) -> None:  # noqa: B027 (most learn nothing)
+        """Learn what the score needs from outputs."""
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
         """Learn what the score needs from outputs, and return the score itself."""
+        if outputs.num_classes < self.least_classes:
+            found = f"expected at least {self.least_classes} classes, found {outputs.num_classes}"
+            raise SteepslopeError(found, type(self).__name__)
+        self.learn(outputs)
+        if self.fits_on != "nothing":
+            self.num_classes_ = outputs.num_classes
         return self
 
-    @abstractmethod
     def confidence(self, outputs: ClassifierOutputs) -> NDArray[np.float64]:
-        """Return the confidence of each prediction, float64 (n,), higher for what is more trustworthy."""
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return what was learnt as named arrays, to be stored."""
-        learnt = {name[:-1]: value for name, value in vars(self).items() if name.endswith("_") and name != CLASSES}
-        return {name: np.array([value], dtype=np.float64) for name, value in learnt.items() if value is not None}
-
-    @classmethod
-    def restored(cls, state: State, num_classes: int) -> Self:
-        """Return the score that has learnt this state for a number of classes.
+        """Return the confidence of each prediction, float64 (n,), higher for what is more trustworthy.
 
         Raises
         ------
         SteepslopeError
-            If the score cannot have learnt it.
+            If the score is not fitted, or the outputs lack an array, have other columns or classes than those it was
+            fitted on, or a value is not finite.
         """
+        if self.fits_on != "nothing":
+            if self.num_classes_ is None:
+                raise SteepslopeError(f"{type(self).__name__} is not fitted: call fit({SOURCES[self.fits_on]}) first")
+            require_classes(type(self).__name__, outputs, self.num_classes_)
+        return torch.cat([self.formula(rows) for rows in self._blocks(outputs)]).numpy()
+
+    def _blocks(self, outputs: ClassifierOutputs) -> Iterator[Rows]:
+        """Yield the rows, so many at once that they need little memory; raise where a value is not finite."""
+        entries = sum(prod(outputs.require(name).shape[1:]) for name in self.arrays)
+        for block in blocks(len(outputs), max(1, min(BLOCK_ROWS, BLOCK_ENTRIES // entries))):
+            rows = rows_of(outputs, self.arrays, block)
+            for name in self.arrays:
+                if not rows[name].sum().isfinite():
+                    is_finite = rows[name].isfinite().flatten(1).all(dim=1)
+                    if not is_finite.all():
+                        found = (
+                            f"expected finite values, found others in row {block.start + int(is_finite.int().argmin())}"
+                        )
+                        raise SteepslopeError(found, name)
+            yield rows
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what was learnt as named arrays, to be stored."""
+        learnt = {name: vars(self)[f"{name}_"] for name in self._learnt()}
+        return {name: np.array([value], dtype=np.float64) for name, value in learnt.items() if value is not None}
+
+    def restore(self, state: State, num_classes: int) -> None:
+        """Take over what another such score has learnt; raise a SteepslopeError if it cannot have learnt it."""
+        if state.keys() != {*self._learnt()}:
+            expected = ", ".join(sorted(self._learnt()))
+            raise SteepslopeError(f"expected {expected}, found {', '.join(sorted(state))}")
+        for name in state:
+            setattr(self, f"{name}_", float(require_array(state, name, (1,))[0]))
+
+    def _learnt(self) -> list[str]:
+        return [name[:-1] for name in vars(self) if name.endswith("_") and name != "num_classes_"]
+
+    @classmethod
+    def restored(cls, state: State, num_classes: int) -> Self:
+        """Return the score that has learnt this state for a number of classes; raise if it cannot have learnt it."""
         score = cls()
-        expected = {name[:-1] for name in vars(score) if name.endswith("_") and name != CLASSES}
-        if state.keys() != expected:
-            raise SteepslopeError(f"expected {', '.join(sorted(expected))}, found {', '.join(sorted(state))}")
-        for name, array in state.items():
-            if array.shape != (1,) or array.dtype != np.float64 or not np.isfinite(array[0]):
-                raise SteepslopeError(f"expected one finite float64, found {array.dtype} of shape {array.shape}", name)
-            setattr(score, f"{name}_", array[0])
-        if hasattr(score, CLASSES):
-            setattr(score, CLASSES, num_classes)
+        score.restore(state, num_classes)
+        score.num_classes_ = num_classes
         return score
 
 
-def require_fitted(name: str, learnt: T | None, source: str) -> T:
-    """Return what a score has learnt; raise if it has learnt nothing yet from its ``source``."""
-    if learnt is None:
-        raise SteepslopeError(f"{name} is not fitted: call fit({source}) first")
-    return learnt
+def require_finite_rows(name: str, values: Tensor, start: int) -> None:
+    """Raise at the first row of some values (m, …) that holds NaN or infinity; the rows' numbers begin at ``start``."""
+    if values.sum().isfinite():  # the quickest sign that all may be finite
+        return
+    is_finite = values.isfinite().flatten(1).all(dim=1)
+    if not is_finite.all():
+        row = start + int(is_finite.int().argmin())
+        raise SteepslopeError(f"expected finite values, found others in row {row}", name)
 
 
-def require_both_sides(name: str, outputs: ClassifierOutputs) -> None:
+def require_both_sides(outputs: ClassifierOutputs, name: str) -> None:
     """Raise unless some of the predictions are wrong and some are correct."""
     wrong = int(np.sum(~outputs.is_correct))
     if wrong in (0, len(outputs)):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.classifiers.onnx_net import exported_model
-from steepslope.export.neighbors import References, blocks_of, second_least, two_least, width_of_bins
+from steepslope.numerics.bins import Bins, blocks_of, second_least, two_least, width_of_bins
 from steepslope.numerics.neighbors import Index
 from steepslope.scores.neighbors import RANK
 
@@ -50,7 +50,7 @@ def test_copies_are_as_far_whatever_else_is_searched_for_at_once() -> None:
         alone = [found.search(one[None], RANK, COUNTS, quick=True) for one in queries]
         for number, whole in enumerate(together):
             np.testing.assert_allclose(np.concatenate([one[number] for one in alone]), whole, rtol=1e-3)
-        graph = References.of(found).search(torch.from_numpy(queries), COUNTS)
+        graph = Bins.of(found.arrays).search(torch.from_numpy(queries), RANK, COUNTS)
         np.testing.assert_allclose(graph[0].numpy(), together[0], rtol=1e-3)
         np.testing.assert_allclose(graph[1].numpy(), together[1], atol=1e-9)
 
@@ -66,34 +66,34 @@ def _require_same(found: tuple[NDArray[np.float64], ...], index: Index, queries:
 def test_a_search_finds_what_the_index_does(name: str) -> None:
     index = _index(SIZES[name])
     queries = _queries(index)
-    found = References.of(index).search(torch.from_numpy(queries), COUNTS)
+    found = Bins.of(index.arrays).search(torch.from_numpy(queries), RANK, COUNTS)
     _require_same(tuple(one.numpy() for one in found), index, queries)
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_exact_distances_are_those_of_the_index(name: str) -> None:
     index = _index(SIZES[name])
-    queries, references = _queries(index), References.of(index, exact=True)
+    queries, references = _queries(index), Bins.of(index.arrays, exact=True)
     rows = torch.from_numpy(queries)
     np.testing.assert_allclose(
-        references.class_distances(rows).numpy(), index.class_distances(queries, RANK), rtol=1e-6
+        references.search(rows, RANK, ())[0].numpy(), index.class_distances(queries, RANK), rtol=1e-6
     )
     np.testing.assert_allclose(references.kth_distance(rows, 7).numpy(), index.kth_distance(queries, 7), rtol=1e-6)
 
 
 class _Search(torch.nn.Module):
-    def __init__(self, references: References) -> None:
+    def __init__(self, references: Bins) -> None:
         super().__init__()
         self.references = references
 
     def forward(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        return self.references.search(queries, COUNTS)
+        return self.references.search(queries, RANK, COUNTS)
 
 
 @pytest.mark.parametrize("copies", [0, 200])
 def test_a_file_goes_through_all_references_where_many_tie(copies: int) -> None:
     index = _index([150, 90, 400, 60], copies)
-    net, names = _Search(References.of(index)).eval(), ["distances", "counts"]
+    net, names = _Search(Bins.of(index.arrays)).eval(), ["distances", "counts"]
     example = torch.zeros(3, 6)
     session = onnxruntime.InferenceSession(exported_model(net, example, ["queries"], names, "test", optimize=False))
     queries = _queries(index)

@@ -9,7 +9,7 @@ and the first bins of its classes come first. Products are in float32, as in a q
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -19,8 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.numerics.neighbors import LEAST, SAME, SPARE, Index
+from steepslope.numerics.tensors import tensor
 
+SAME = 1e-6  # distances this close, relatively, are ties
+LEAST = 1e-4  # of a query's squared length: far above what float32 products make of the distance to a copy of it
+SPARE = 8  # candidates beyond those wanted
 WIDEST = 2**4  # of bins: wider ones leave more places empty
 ROOM = 1.25  # the most places for a reference, where bins can be narrower
 BLOCKS = 8  # at most: each costs some dozens of nodes
@@ -29,7 +32,7 @@ ROUNDING = 1e-14  # of a squared length, in float64
 
 
 @dataclass(frozen=True, eq=False)
-class References:
+class Bins:
     """Points, w times (B, d), in B bins of w places, by class, with squared lengths, infinite where a place is empty.
 
     Both are float32, or float64 where distances have to be exact. ``blocks`` are the numbers of bins of a class, and of
@@ -45,9 +48,9 @@ class References:
     owner: Tensor
 
     @classmethod
-    def of(cls, index: Index, exact: bool = False) -> References:
-        """Lay the references of an index out in bins."""
-        sizes = np.diff(index.starts)
+    def of(cls, index: Mapping[str, NDArray[Any]], exact: bool = False) -> Bins:
+        """Lay the references of an index, by the names of its arrays, out in bins."""
+        sizes = np.diff(index["starts"])
         width = width_of_bins(sizes)
         bins = np.maximum(1, -(-sizes // width))
         blocks, by_bins = blocks_of(bins), np.argsort(bins, kind="stable")
@@ -56,13 +59,13 @@ class References:
         number = np.concatenate([np.repeat(np.arange(most), count) for most, count in blocks])  # of a bin in its class
         place = number * width + np.arange(width)[:, None]
         there = place < sizes[owner]
-        chosen = np.where(there, index.starts[owner] + place, 0)
+        chosen = np.where(there, index["starts"][owner] + place, 0)
         kind = np.float64 if exact else np.float32
-        points = np.where(there[:, :, None], index.points[chosen], 0).astype(kind)
-        lengths_of = np.square(points).sum(axis=2) if exact else index.squares[chosen]
+        points = np.where(there[:, :, None], index["points"][chosen], 0).astype(kind)
+        lengths_of = np.square(points).sum(axis=2) if exact else index["squares"][chosen]
         squares = np.where(there, lengths_of, np.inf).astype(kind)
-        points_of, squares_of = (tuple(as_tensor(one) for one in some) for some in (points, squares))
-        centre, order, owner_of = map(as_tensor, (index.centre, np.argsort(by_bins), owner))
+        points_of, squares_of = (tuple(tensor(one) for one in some) for some in (points, squares))
+        centre, order, owner_of = map(tensor, (index["centre"], np.argsort(by_bins), owner))
         return cls(points_of, squares_of, centre, blocks, order, owner_of)
 
     @property
@@ -83,19 +86,27 @@ class References:
         own, squared = self.squared(queries)
         return lengths(own, self._nearest(squared, two_least(squared)[0], k)[0][:, -1])
 
-    def class_distances(self, queries: Tensor) -> Tensor:
-        """Return the distance to the ``RANK``-th, second, nearest of each class, float64 (m, K), ∞ if it has none."""
+    def kth_of_others(self, queries: Tensor, k: int, first: Tensor, last: Tensor) -> Tensor:
+        """Return the distance of :meth:`steepslope.numerics.neighbors.Index.kth_of_others`, float64 (m,)."""
         own, squared = self.squared(queries)
-        return self._class_distances(own, *two_least(squared))
+        labels = self.owner.repeat(len(self.points))
+        inside = (labels >= first[:, None]) & (labels < last[:, None])
+        some = torch.where(inside, torch.cat(squared, dim=1), torch.inf)
+        found = lengths(own[:, None], some.topk(min(k + 1, some.shape[1]), dim=1, largest=False).values)
+        found = torch.nn.functional.pad(found, (0, k + 1 - found.shape[1]), value=torch.inf)
+        return torch.where(found[:, 0] == 0, found[:, k], found[:, k - 1]).clamp_max(torch.finfo(torch.float32).max)
 
-    def search(self, queries: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def search(self, queries: Tensor, rank: int, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return distances to classes, float64 (m, K), and how many of the nearest are of each, (m, len(counts), K).
 
-        Of ``counts`` nearest, those tied at the last place split what is left of it.
+        The ``rank`` is 2: the distance is that to the second nearest of a class, ∞ if it has none. Of ``counts``
+        nearest, those tied at the last place split what is left of it; without any, none are counted.
         """
+        assert rank == 2
         own, squared = self.squared(queries)
         first, second = two_least(squared)
-        return self._class_distances(own, first, second), self._counted(own, squared, first, counts)
+        distances = self._class_distances(own, first, second)
+        return distances, self._counted(own, squared, first, counts) if counts else distances[:, None]
 
     def _class_distances(self, own: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """Return the distances to the second nearest of each class from the two least of each bin, (m, B) each."""
@@ -250,19 +261,3 @@ def lengths(own: Tensor, squared: Tensor) -> Tensor:
     if squared.dtype == torch.float64:
         return torch.where(whole <= ROUNDING * own, 0.0, whole).clamp_min(0).sqrt()
     return torch.maximum(whole, LEAST * own).sqrt()
-
-
-def unit_rows(rows: Tensor) -> Tensor:
-    """Scale each row to length 1; a row of zeros stays."""
-    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    return rows / torch.where(norms > 0, norms, 1.0)
-
-
-def constant(value: float) -> Tensor:
-    """Return a number as a tensor of float64; a bare one would be rounded to float32 in the graph."""
-    return torch.tensor(value, dtype=torch.float64)
-
-
-def as_tensor(array: Any) -> Tensor:
-    """Return a copy of an array as a tensor."""
-    return torch.from_numpy(np.array(array))

@@ -19,7 +19,7 @@ from steepslope.shifts.corruptions import CORRUPTIONS, NOISES, PAPER_CORRUPTIONS
 from steepslope.shifts.pixels import as_floats, cropped
 
 OWN_SEED = ("impulse_noise", "glass_blur")  # the package ignores NumPy's global seed there
-SHAPES = [(1, 1, 1), (28, 28, 1), (28, 28, 3), (20, 150, 3), (33, 90, 1), (40, 36, 6), (97, 64, 3)]
+SHAPES = [(1, 1, 1), (28, 28, 1), (20, 150, 3), (40, 36, 6)]
 
 
 def scene(*shape: int) -> NDArray[np.uint8]:
@@ -94,22 +94,6 @@ def images(n: int = 5) -> Images:
     return Images(pixels, np.arange(n) % 3, np.array([f"test/{row}" for row in range(n)]))
 
 
-@pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_an_image_becomes_the_same_in_any_order(kind: str) -> None:
-    """Nor does it matter what was drawn before, and what others draw is not disturbed."""
-    data = images()
-    forwards, backwards = (Shifted(data, Corruption(kind, 3, seed=1)) for _ in range(2))
-    first = [np.asarray(forwards.image(row)) for row in range(5)]
-    np.random.seed(9)  # noqa: NPY002
-    before = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
-    last = [np.asarray(backwards.image(row)) for row in reversed(range(5))]
-    after = np.random.get_state(legacy=False)["state"]["key"]  # noqa: NPY002
-    assert all(np.array_equal(one, other) for one, other in zip(first, reversed(last), strict=True))
-    assert np.array_equal(before, after)
-    part = Shifted(data.subset(np.array([3])), Corruption(kind, 3, seed=1))
-    assert np.array_equal(np.asarray(part.image(0)), first[3])
-
-
 def test_seeds_and_ids_decide() -> None:
     assert image_seed(0, "a") != image_seed(1, "a") != image_seed(1, "b")
     twice = images(2)
@@ -163,21 +147,6 @@ def test_arrays_are_read_by_their_shorter_axis_and_must_be_in_range() -> None:
     for wrong in (array + 1, array - 1, np.full_like(array, np.nan)):
         with pytest.raises(SteepslopeError, match=r"expected floats in \[0, 1\], found "):
             as_floats(wrong)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"kind": "fogg"}, "unknown corruption 'fogg': did you mean 'fog'"),
-        ({"severity": 6}, "severity: expected a whole number from 1 to 5, found 6"),
-        ({"severity": 0}, "severity: expected a whole number from 1 to 5, found 0"),
-        ({"seed": -1}, "seed: expected a whole number"),
-        ({"crop": 0}, "crop: expected a whole number >= 1, found 0"),
-    ],
-)
-def test_bad_settings_are_named(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        Corruption(**{"kind": "fog", "severity": 3, **settings})  # type: ignore[arg-type]
 
 
 def test_the_paper_has_fifteen_of_nineteen() -> None:

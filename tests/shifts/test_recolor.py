@@ -1,18 +1,29 @@
 """The attack: against nets whose best colour map is known, its promises on any net, and what it refuses."""
 
+from __future__ import annotations
+
+import shutil
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from steepslope.classifiers.classifier import Classifier
+from steepslope.classifiers.specs import load_classifier
+from steepslope.cli.main import main
+from steepslope.data.shifted import Shifted
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.colour_map import lightness_of, luv_of
+from steepslope.outputs import ClassifierOutputs
+from steepslope.shifts.colour_map import ColourMap, lightness_of, luv_of
 from steepslope.shifts.options import RecolorOptions
-from steepslope.shifts.recolor import margins_of, random_recolored, recolored
+from steepslope.shifts.recolor import Recoloring, RecolorSpec, margins_of, recolored, unnormalised
+from steepslope.shifts.specs import parse_data
+from tests.images import TINY, folder_of
 
 FEW = RecolorOptions(steps=12, learning_rate=0.01)
 
@@ -63,46 +74,48 @@ def test_against_brightness_every_grey_darkens_by_the_rate_a_step_up_to_the_boun
     images = 0.3 + 0.6 * pictures(1)
     options = RecolorOptions(steps=steps, learning_rate=0.01, smoothness=0)
     found = recolored(classifier_of(Brightness(), 1), images, torch.zeros(4, dtype=torch.int64), options)
-    darker = lightness_of(images) - lightness_of(found.images)
+    darker = lightness_of(images) - lightness_of(found)
     torch.testing.assert_close(darker, torch.full_like(darker, moved), atol=1e-4, rtol=0)
-    torch.testing.assert_close(found.margins, found.images.flatten(1).sum(dim=1))
 
 
 def test_against_brightness_colours_darken_where_srgb_lets_them() -> None:
     images = 0.3 + 0.4 * pictures(3)
     options = RecolorOptions(steps=10, learning_rate=0.01, smoothness=0)
     found = recolored(classifier_of(Brightness(), 3), images, torch.zeros(4, dtype=torch.int64), options)
-    darker = luv_of(images)[:, 0] - luv_of(found.images)[:, 0]
+    darker = luv_of(images)[:, 0] - luv_of(found)[:, 0]
     assert darker.mean() > 0.055
-    assert bool((found.images.sum(dim=1) < images.sum(dim=1)).all())
+    assert bool((found.sum(dim=1) < images.sum(dim=1)).all())
+
+
+def margins(classifier: Classifier, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Return the margins of images against some classes, by default those that are predicted of the first pictures."""
+    logits = [classifier.net(((one - 0.4) / 0.3).expand(-1, classifier.transform.channels, -1, -1))[1]
+              for one in (images, pictures(images.shape[1]))]  # fmt: skip
+    return margins_of(logits[0], logits[1].argmax(dim=1) if labels is None else labels)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("bound", [0.02, 0.06])
 def test_margins_fall_and_every_pixel_is_within_both_limits(channels: int, bound: float) -> None:
-    images = pictures(channels)
-    found = recolored(small(channels), images, options=replace(FEW, bound=bound, smoothness=0))
-    assert bool((found.margins < found.losses[0] - 0.2).all())
-    assert found.images.shape == images.shape
-    assert found.images.min() >= 0
-    assert found.images.max() <= 1
-    change = (colours_of(found.images) - colours_of(images)).abs().max()
+    """Without labels, they are those of the predicted classes."""
+    images, classifier = pictures(channels), small(channels)
+    found = recolored(classifier, images, None, replace(FEW, bound=bound, smoothness=0))
+    assert bool((margins(classifier, found) < margins(classifier, images) - 0.2).all())
+    assert found.shape == images.shape
+    assert found.min() >= 0
+    assert found.max() <= 1
+    change = (colours_of(found) - colours_of(images)).abs().max()
     assert 0.8 * bound < change <= bound + 1e-4
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_best_is_what_the_classifier_sees_and_never_gets_worse(channels: int) -> None:
+def test_the_best_is_no_worse_than_the_last_or_than_fewer_steps(channels: int) -> None:
     classifier, images = small(channels), pictures(channels)
     options = replace(FEW, learning_rate=0.05, smoothness=0.0)  # so fast that it overshoots
-    best = recolored(classifier, images, options=options)
-    logits = classifier.net((best.images - 0.4) / 0.3)[1]
-    torch.testing.assert_close(best.margins, margins_of(logits, best.labels), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(best.losses[-1], best.margins, atol=1e-4, rtol=1e-4)
-    assert best.losses.shape == (options.steps + 1, 4)
-    assert bool((best.losses.diff(dim=0) <= 0).all())
-    last = recolored(classifier, images, options=replace(options, keep="last"))
-    assert torch.equal(last.losses, best.losses)
-    assert bool((last.margins >= best.margins).all())
+    best, fewer, last = (recolored(classifier, images, None, one) for one in
+                         (options, replace(options, steps=5), replace(options, keep="last")))  # fmt: skip
+    assert bool((margins(classifier, best) <= margins(classifier, fewer) + 1e-4).all())
+    assert bool((margins(classifier, best) <= margins(classifier, last) + 1e-4).all())
 
 
 def test_the_best_is_that_of_the_lowest_margin_even_if_its_map_is_rough() -> None:
@@ -110,9 +123,7 @@ def test_the_best_is_that_of_the_lowest_margin_even_if_its_map_is_rough() -> Non
     options = RecolorOptions(steps=1, learning_rate=0.05, smoothness=1e5)  # any roughness costs more than it gains
     images, ramp = 0.3 + 0.4 * pictures(1), classifier_of(Ramp(), 1)
     found = recolored(ramp, images, labels, options)
-    as_it_was = margins_of(ramp.net(images)[1], labels)
-    assert bool((found.margins < as_it_was).all())
-    torch.testing.assert_close(found.losses[0], found.losses[1])
+    assert bool((margins_of(ramp.net(found)[1], labels) < margins_of(ramp.net(images)[1], labels)).all())
 
 
 def test_last_keeps_what_the_last_step_made() -> None:
@@ -120,8 +131,8 @@ def test_last_keeps_what_the_last_step_made() -> None:
     labels = torch.zeros(4, dtype=torch.int64)
     images, valley = torch.full((4, 1, 8, 8), 0.5), classifier_of(Valley(), 1)
     options = RecolorOptions(steps=1, learning_rate=0.06, smoothness=0)
-    assert torch.equal(recolored(valley, images, labels, options).images, images)
-    assert not torch.equal(recolored(valley, images, labels, replace(options, keep="last")).images, images)
+    assert torch.equal(recolored(valley, images, labels, options), images)
+    assert not torch.equal(recolored(valley, images, labels, replace(options, keep="last")), images)
 
 
 class Valley(Brightness):
@@ -142,83 +153,52 @@ class Ramp(Brightness):
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_bound_0_returns_the_images_to_the_bit(channels: int, keep: Any) -> None:
     images = pictures(channels)
-    found = recolored(small(channels), images, options=replace(FEW, bound=0, keep=keep))
-    assert torch.equal(found.images, images)
-    assert torch.equal(random_recolored(images, replace(FEW, bound=0), torch.Generator()), images)
+    assert torch.equal(recolored(small(channels), images, None, replace(FEW, bound=0, keep=keep)), images)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_image_does_not_depend_on_its_batch(channels: int) -> None:
     classifier, images = small(channels), pictures(channels)
-    together = recolored(classifier, images, options=FEW)
-    alone = recolored(classifier, images[2:3], options=FEW)
-    torch.testing.assert_close(alone.images, together.images[2:3], atol=2e-2, rtol=0)  # Adam enlarges rounding
-    torch.testing.assert_close(alone.losses, together.losses[:, 2:3], atol=1e-2, rtol=1e-3)
+    together, alone = (recolored(classifier, some, None, FEW) for some in (images, images[2:3]))
+    torch.testing.assert_close(alone, together[2:3], atol=2e-2, rtol=0)  # Adam enlarges rounding
 
 
-def test_the_net_is_left_as_it_was_and_runs_in_evaluation_mode() -> None:
-    classifier, images = small(3), pictures(3)
-    first = recolored(classifier, images, options=FEW)
+def test_the_net_and_the_caller_s_tensors_are_left_as_they_were() -> None:
+    """It runs in evaluation mode, and takes tensors that were made in inference mode."""
+    classifier, images, labels = small(3), pictures(3), torch.tensor([0, 1, 2, 0])
+    first = recolored(classifier, images, labels, FEW)
     net = classifier.net.train()
     body: Any = net.body
     body[1].eval()
     body[0].weight.requires_grad_(False)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     with torch.inference_mode():
-        found = recolored(classifier, images.clone(), first.labels.clone(), FEW)
-    assert torch.equal(found.images, first.images)
+        found = recolored(classifier, images.clone(), labels.clone(), FEW)
+    assert torch.equal(found, first)
+    assert not found.requires_grad
+    assert torch.equal(images, pictures(3))
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert [layer.training for layer in body] == [True, False, True, True, True, True]
     assert [weights.requires_grad for weights in body.parameters()] == [False, *[True] * 5]
     assert all(weights.grad is None for weights in net.parameters())
 
 
-def test_the_net_is_left_as_it_was_after_an_error_too() -> None:
-    classifier = small(3)
-    classifier.net.train()
-    with pytest.raises(SteepslopeError):
-        recolored(classifier, pictures(3), torch.full((4,), 3))
-    assert all(layer.training for layer in classifier.net.modules())
-    assert all(weights.requires_grad for weights in classifier.net.parameters())
-
-
-def test_the_caller_s_tensors_are_left_alone() -> None:
-    images, labels = pictures(1), torch.tensor([0, 1, 2, 0])
-    before = images.clone()
-    found = recolored(small(1), images, labels, FEW)
-    assert torch.equal(images, before)
-    assert torch.equal(found.labels, labels)
-    assert not found.images.requires_grad
-    assert not found.losses.requires_grad
-
-
-def test_without_labels_it_leads_away_from_the_predicted_class() -> None:
-    classifier, images = small(1), pictures(1)
-    predicted = classifier.net((images - 0.4) / 0.3)[1].argmax(dim=1)
-    found = recolored(classifier, images, options=FEW)
-    assert torch.equal(found.labels, predicted)
-    assert bool((found.losses[0] > 0).all())
+def test_a_net_without_finite_logits_is_refused_and_left_as_it_was() -> None:
+    broken = small(3)
+    broken.net.train()
+    with torch.no_grad():
+        next(broken.net.parameters()).fill_(torch.nan)
+    with pytest.raises(SteepslopeError, match=r"^tests:net: expected finite logits, found others in row 0$"):
+        recolored(broken, pictures(3), None, FEW)
+    assert all(layer.training for layer in broken.net.modules())
+    assert all(weights.requires_grad for weights in broken.net.parameters())
 
 
 def test_grey_images_stay_grey_for_a_colour_classifier() -> None:
     classifier, images = small(3), pictures(1)
-    found = recolored(classifier, images, options=FEW)
-    assert found.images.shape == images.shape
-    logits = classifier.net((found.images.expand(4, 3, 8, 8) - 0.4) / 0.3)[1]
-    torch.testing.assert_close(found.margins, margins_of(logits, found.labels), atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_random_maps_keep_both_limits_and_are_drawn_by_the_generator_alone(channels: int) -> None:
-    images, options = pictures(channels), RecolorOptions(bound=0.05)
-    first, again, other = (random_recolored(images, options, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert first.min() >= 0
-    assert first.max() <= 1
-    change = (colours_of(first) - colours_of(images)).abs()
-    assert change.max() <= 0.05 + 1e-4
-    assert change.mean() > 0.005
+    found = recolored(classifier, images, None, FEW)
+    assert found.shape == images.shape
+    assert bool((margins(classifier, found) < margins(classifier, images)).all())
 
 
 def test_margins_by_hand() -> None:
@@ -226,61 +206,15 @@ def test_margins_by_hand() -> None:
     assert margins_of(logits, torch.tensor([1, 0])).tolist() == [-2, 0]
 
 
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (pictures(3).double(), "images: expected float32 images (n, 1 or 3, H, W), n >= 1, found torch.float64 "),
-        (pictures(2), "images: expected float32 images (n, 1 or 3, H, W), n >= 1, found torch.float32 (4, 2, 8, 8)"),
-        (pictures(3)[:0], "images: expected float32 images (n, 1 or 3, H, W), n >= 1, found torch.float32 (0, "),
-        (pictures(3)[0], "images: expected float32 images (n, 1 or 3, H, W), n >= 1, found torch.float32 (3, 8, 8)"),
-        (pictures(3) * 2, "images: expected values in [0, 1], found 0…2"),
-        (pictures(3) - 0.5, "images: expected values in [0, 1], found -0.5…0.5"),
-        (pictures(3) * torch.nan, "images: expected values in [0, 1], found nan…nan"),
-        (pictures(3)[..., 1:], "images: expected 8 × 8 pixels, found 8 × 7"),
-    ],
-)
-def test_refuses_other_images(images: Tensor, message: str) -> None:
-    with pytest.raises(SteepslopeError) as error:
-        recolored(small(3), images, options=FEW)
-    assert str(error.value).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (torch.tensor([0, 1, 2, 3]), "labels: expected 0…2, found 3 in row 3"),
-        (torch.tensor([0, -1, 2, 1]), "labels: expected 0…2, found -1 in row 1"),
-        (torch.tensor([0, 1]), "labels: expected int64 (4,), one an image, found torch.int64 (2,)"),
-        (torch.zeros(4), "labels: expected int64 (4,), one an image, found torch.float32 (4,)"),
-    ],
-)
-def test_refuses_other_labels(labels: Tensor, message: str) -> None:
-    with pytest.raises(SteepslopeError) as error:
-        recolored(small(3), pictures(3), labels, FEW)
-    assert str(error.value) == message
-
-
-def test_refuses_classifiers_that_it_cannot_lead() -> None:
+def test_a_classifier_that_cannot_be_attacked_is_refused() -> None:
     onnx = small(3)
     onnx.net.runs_on = "onnxruntime"  # type: ignore[assignment]
-    broken = small(3)
-    with torch.no_grad():
-        next(broken.net.parameters()).fill_(torch.nan)
     for classifier, message in (
-        (replace(onnx, spec="onnx:FILE"), "onnx:FILE: expected a classifier with gradients, found one of onnxruntime"),
-        (broken, "tests:net: expected finite logits, found others in row 0"),
-        (small(1), "tests:net: expected a classifier of 3-channel images, found one of 1-channel images"),
+        (onnx, "expected a classifier with gradients to recolour against, found one without"),
+        (small(2), "expected grey or colour images, found 2 channels"),
     ):
-        with pytest.raises(SteepslopeError) as error:
-            recolored(classifier, pictures(3), options=FEW)
-        assert str(error.value) == message
-
-
-def test_refuses_images_elsewhere() -> None:
-    classifier = small(3)
-    classifier.net.to("meta")
-    with pytest.raises(SteepslopeError, match=r"^images: expected images on meta, as the classifier is, found cpu$"):
-        recolored(classifier, pictures(3), options=FEW)
+        with pytest.raises(SteepslopeError, match=f"^tests:net: {message}"):
+            Recoloring(classifier, FEW)
 
 
 @pytest.mark.parametrize(
@@ -305,3 +239,118 @@ def test_options_are_the_paper_s_and_frozen() -> None:
     assert (options.bound, options.steps, options.learning_rate, options.smoothness) == (0.06, 100, 1e-3, 0.05)
     with pytest.raises(FrozenInstanceError):
         options.bound = 1  # type: ignore[misc]
+
+
+def test_extraction_on_the_fly_sees_the_attack_unrounded(home: Path, tmp_path: Path) -> None:
+    """And finds an accuracy below that on the clean images, as images on disk do."""
+    classifier = f"checkpoint:{home}/classifier"
+    recolored = f"recolor:{classifier}?steps=40&learning_rate=0.003"
+    extract = ["extract", "--classifier", classifier, "--data", f"{recolored}/digits:test", "--out", f"{tmp_path}/fly"]
+    assert main(extract) == 0
+    words = f"shift recolor --data digits:test --classifier {classifier} --steps 40 --learning-rate 0.003"
+    assert main([*words.split(), "--format", "npy", "--out", f"{tmp_path}/images"]) == 0
+    again = ["extract", "--classifier", classifier, "--data", f"imagefolder:{tmp_path}/images", "--out"]
+    assert main([*again, f"{tmp_path}/disk"]) == 0
+    fly, disk = (ClassifierOutputs.load(tmp_path / name) for name in ("fly", "disk"))
+    clean = ClassifierOutputs.load(home / "outputs" / "test")
+    assert fly.is_correct.mean() < clean.is_correct.mean() - 0.03
+    assert disk.is_correct.mean() == fly.is_correct.mean()
+    assert fly.ids is not None
+    assert disk.ids is not None
+    place = {str(name): row for row, name in enumerate(fly.ids)}
+    rows = [place[str(name).split("/", 1)[1].removesuffix(".npy")] for name in disk.ids]
+    np.testing.assert_allclose(disk.logits, fly.logits[rows], atol=1e-4)
+
+
+def test_images_are_those_of_the_classifiers_input(tmp_path: Path, photos_folder: Path) -> None:
+    data = parse_data(f"recolor:{TINY}?image_size=20&mean=0.5&std=0.25&steps=2/images:{photos_folder}").look().open()
+    assert isinstance(data, Shifted)
+    assert data.shift.size == (20, 20)
+    assert {np.asarray(data.image(row)).shape for row in range(4)} == {(20, 20, 3)}
+
+
+def test_a_bound_of_0_is_the_image_as_the_classifier_sees_it(photos_folder: Path) -> None:
+    one = parse_data(f"recolor:{TINY}?image_size=20&mean=0&std=1&steps=2&bound=0/images:{photos_folder}").open()
+    net = load_classifier(TINY).with_transform(20, 0.0, 1.0)
+    plain = net.transform(parse_data(f"images:{photos_folder}").open().image(0))
+    assert np.array_equal(np.moveaxis(np.asarray(one.image(0)), 2, 0), plain.clamp(0, 1).numpy())
+
+
+def test_the_spec_is_its_own_text() -> None:
+    for text in (
+        "recolor:checkpoint:here/digits:test",
+        "recolor:timm:resnet18?weights=/a/b.pth&bound=0.03&steps=300&mean=0.5,0.5,0.4&image_size=64/images:there",
+        "recolor:torchvision:resnet50?keep=last/corrupt:fog:3/digits:test",
+    ):
+        assert str(parse_data(text)) == text
+    spec = parse_data("recolor:timm:resnet18?dropout=0.1&bound=0.03&weights=w.pth/digits").shifts[0]
+    assert isinstance(spec, RecolorSpec)
+    assert spec.classifier == "timm:resnet18?dropout=0.1&weights=w.pth"
+    assert spec.options == RecolorOptions(bound=0.03)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recolor:onnx:net.onnx", "onnx:net.onnx: expected a classifier with gradients to recolour against, found one"),
+        ("recolor:timm:resnet18?bound=2", "bound: expected a number from 0 to 1, found 2"),
+        ("recolor:timm:resnet18?steps=0", "steps: expected a whole number >= 1, found 0"),
+        ("recolor:timm:resnet18?keep=first", "keep: expected best or last, found 'first'"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        parse_data(f"{text}/digits:test").look()
+
+
+def test_labels_must_be_the_classifiers(home: Path) -> None:
+    shift = Recoloring(load_classifier(f"checkpoint:{home}/classifier").with_transform(), RecolorOptions(steps=1))
+    image = np.zeros((8, 8, 1), np.float32)
+    with pytest.raises(SteepslopeError, match=r"expected labels in 0…9, the classifier's classes, found 10"):
+        shift([image], ["a"], np.array([10]))
+
+
+def test_the_attack_lowers_accuracy_more_than_random_maps_of_the_same_bound(home: Path) -> None:
+    net = load_classifier(f"checkpoint:{home}/classifier").with_transform()
+    data = parse_data("digits:test").open()
+    assert data.labels is not None
+    images = torch.stack([unnormalised(net.transform)(data.image(row)) for row in range(300)])
+    labels, options = torch.from_numpy(data.labels[:300].copy()), RecolorOptions(learning_rate=0.003)
+    mean, std, colour_map = net.transform.mean[0], net.transform.std[0], ColourMap.of(images)
+
+    def accuracy(pixels: torch.Tensor) -> float:
+        return float((net((pixels - mean) / std)[1].argmax(axis=1) == labels.numpy()).mean())
+
+    def drawn(seed: int) -> torch.Tensor:
+        knots = torch.rand(colour_map.identity().shape, generator=torch.Generator().manual_seed(seed))
+        return colour_map((2 * knots - 1) * options.bound)
+
+    attacked = recolored(net, images, labels, options)
+    assert accuracy(attacked) < min(map(accuracy, [images, *map(drawn, range(5))])) - 0.03
+
+
+def test_what_decides_is_in_the_fingerprint(home: Path) -> None:
+    net = f"checkpoint:{home}/classifier"
+    texts = [f"recolor:{net}?{query}/digits:test" for query in ("bound=0.06", "bound=0.05", "steps=9", "mean=0.4")]
+    one = Recoloring(load_classifier("net:digits-net").with_transform(mean=0.3, std=0.3), RecolorOptions())
+    other = Shifted(parse_data("digits:test").open(), one)
+    assert len({other.fingerprint(), *(parse_data(text).open().fingerprint() for text in texts)}) == 5
+
+
+def test_auxiliary_features_are_of_the_same_shifted_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels of named classes lead the attack; a backbone without names, or another shift, would see other images."""
+    root = folder_of(tmp_path / "photos", 2, ("one", "two", "zero"))
+    (tmp_path / "names.txt").write_text("\n".join(("zero", "one", "two", *map(str, range(7)))))
+    inputs = "--image-size 12 --mean 0.5 --std 0.5"
+    shift = "recolor:module:tests.nets:ten_classes?image_size=12&mean=0.5&std=0.5&steps=2"
+    spec = f"{shift}/imagefolder:{root}"
+    extract = f"extract --classifier module:tests.nets:ten_classes {inputs} --out {tmp_path}/out"
+    assert main([*extract.split(), "--data", spec, "--classes", str(tmp_path / "names.txt")]) == 0
+    assert main([*extract.split(), "--data", spec, "--auxiliary"]) == 0
+    outputs = ClassifierOutputs.load(tmp_path / "out")
+    np.testing.assert_allclose(outputs.require("auxiliary"), outputs.require("features"), atol=1e-5)
+    for other in (f"imagefolder:{root}", f"{shift}&bound=0.01/imagefolder:{root}"):
+        shutil.rmtree(tmp_path / "out" / "auxiliary")
+        assert main([*extract.split(), "--data", other, "--auxiliary"]) == 2
+        assert "expected images shifted as those of the outputs (method recolor" in capsys.readouterr().err
+        (tmp_path / "out" / "auxiliary").mkdir()

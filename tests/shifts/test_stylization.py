@@ -14,7 +14,7 @@ from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError
 from steepslope.shifts.pixels import as_floats
 from steepslope.shifts.specs import parse_data
-from steepslope.shifts.stylization import Stylization, StylizeSpec, as_rgb, stylized
+from steepslope.shifts.stylization import Stylization, StylizeSpec, stylized
 from steepslope.shifts.stylizer import Stylizer
 
 
@@ -84,10 +84,6 @@ def test_crops_bring_all_images_to_one_size(spec: str, photos_folder: Path) -> N
     data = shifted(f"{spec}&crop=24", photos_folder)
     assert data.shift.size == (24, 24)
     assert {pixels(data, row).shape[:2] for row in range(4)} == {(24, 24)}
-
-
-def test_grey_is_repeated_as_colour() -> None:
-    assert as_rgb(torch.rand(1, 1, 4, 4)).shape == (1, 3, 4, 4)
 
 
 def test_the_spec_is_its_own_text_and_decides_the_fingerprint(spec: str, photos_folder: Path) -> None:

@@ -16,7 +16,16 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.errors import SteepslopeError
 from steepslope.files.seeding import seeded
 from steepslope.shifts.stylization import as_grey, as_rgb, continued, stylized
-from steepslope.shifts.stylizer import CARD, WEIGHTS, DecoderPlan, Stylizer, adain, decoder_layers, planned_decoder
+from steepslope.shifts.stylizer import (
+    CARD,
+    WEIGHTS,
+    DecoderPlan,
+    Stylizer,
+    adain,
+    decoder_layers,
+    import_vgg_stylizer,
+    planned_decoder,
+)
 from steepslope.shifts.stylizer_encoder import encoder_of
 
 
@@ -127,36 +136,6 @@ def test_continued_images_are_reflected_as_numpy_reflects(size: tuple[int, int])
     np.testing.assert_array_equal(found.numpy(), expected)
 
 
-@pytest.mark.parametrize(
-    ("content", "styles", "alpha", "message"),
-    [
-        (torch.rand(1, 1, 8, 8), torch.rand(1, 3, 8, 8), 1, r"content: expected RGB images of floats \(n, 3, H, W\)"),
-        (torch.rand(3, 8, 8), torch.rand(1, 3, 8, 8), 1, "content: expected RGB images"),
-        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.rand(1, 3, 8, 8), 1, "found torch.uint8 of shape"),
-        (torch.rand(1, 3, 8, 8), torch.rand(1, 3, 0, 8), 1, "styles: expected RGB images"),
-        (
-            torch.full((1, 3, 8, 8), 2.0),
-            torch.rand(1, 3, 8, 8),
-            1,
-            r"content: expected pixels in \[0, 1\], found 2 to 2",
-        ),
-        (
-            torch.rand(1, 3, 8, 8),
-            torch.full((1, 3, 8, 8), torch.nan),
-            1,
-            r"styles: expected pixels in \[0, 1\], found nan",
-        ),
-        (torch.rand(3, 3, 8, 8), torch.rand(2, 3, 8, 8), 1, "styles: expected 1 or 3 images, found 2"),
-        (torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), 1.5, "alpha: expected a number from 0 to 1, found 1.5"),
-    ],
-)
-def test_other_images_are_refused(
-    stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float, message: str
-) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        stylized(stylizer, content, styles, alpha)
-
-
 def test_grey_images_go_through_rgb() -> None:
     colours = (random_images(1, 3, 6, 6) * 255).round()
     pixels = colours[0].permute(1, 2, 0).numpy().astype(np.uint8)
@@ -197,18 +176,18 @@ def _edited(folder: Path, part: str | None, **changes: object) -> None:
     [
         (None, {"digest": "0" * 64}, "expected the weights of digest 000000000000…, found .*: the file is not the one"),
         (None, {"encoder": 3}, "field 'encoder': found 3 of an unexpected type"),
-        ("encoder", {"points": []}, "field 'points': expected at least one, found none"),
+        ("encoder", {"points": []}, "channels: expected 0 of them, at least one, found 3"),
         ("encoder", {"points": ["nowhere"], "channels": [3]}, "expected layers of the net as points, found 'nowhere'"),
-        ("encoder", {"channels": [16]}, "expected one width a point and a reduction of 2, 4, 8 or 16, found 3 points"),
-        ("encoder", {"reduction": 0}, "field 'reduction': expected a number >= 1, found 0"),
-        ("encoder", {"mean": [0.5]}, "expected a mean and a std of each of 3 channels, found 1 and 3"),
-        ("encoder", {"std": [0, 1, 1]}, "std: expected a number from 1e-12 to 1000000, found 0"),
+        ("encoder", {"channels": [16]}, "channels: expected 3 of them, at least one, found 1"),
+        ("encoder", {"reduction": 0}, "reduction: expected 2, 4, 8 or 16, found 0"),
+        ("encoder", {"mean": [0.5]}, "mean: expected 3 of them, at least one, found 1"),
+        ("encoder", {"std": [0, 1, 1]}, "std: expected a list, each a number from 1e-12 to 1000000, found"),
         ("encoder", {"architecture": "module:os:getcwd"}, "expected adain:vgg19, or a net of timm: or torchvision:"),
         ("encoder", {"architecture": "timm:resnet999"}, "unknown timm model 'resnet999'"),
-        ("decoder", {"widths": [8]}, "expected as many widths as convolutions, found 1 widths and 3 convolutions"),
-        ("decoder", {"widths": [8, 8], "convolutions": [2, 2]}, "expected 3 widths for a reduction of 8, found 2"),
+        ("decoder", {"widths": [8]}, "widths: expected 3 of them, at least one, found 1"),
+        ("decoder", {"widths": [8, 8], "convolutions": [2, 2]}, "widths: expected 3 of them, at least one, found 2"),
         ("decoder", {"widths": [16, 9, 4]}, "expected weights of this architecture"),
-        ("decoder", {"widths": [16, 8, "4"]}, "widths: expected a whole number from 1 to 4096, found '4'"),
+        ("decoder", {"widths": [16, 8, "4"]}, "widths: expected a list, each a whole number from 1 to 4096, found"),
     ],
 )
 def test_edited_cards_are_refused_in_one_line(
@@ -247,3 +226,132 @@ def test_missing_and_damaged_files_are_refused_in_one_line(stylizer: Stylizer, t
     (tmp_path / CARD).write_text("{")
     with pytest.raises(SteepslopeError, match=f"{CARD}: expected a stylizer, but it cannot be read"):
         Stylizer.load(tmp_path)
+
+
+# number of the layer, channels before and after; as the two published files have them
+VGG = [(2, 3, 64), (5, 64, 64), (9, 64, 128), (12, 128, 128), (16, 128, 256), (19, 256, 256), (22, 256, 256)]
+VGG += [(25, 256, 256), (29, 256, 512)]
+BEHIND = [(32, 512, 512), (35, 512, 512)]
+DECODER = [(1, 512, 256), (5, 256, 256), (8, 256, 256), (11, 256, 256), (14, 256, 128), (18, 128, 128), (21, 128, 64)]
+DECODER += [(25, 64, 64), (28, 64, 3)]
+State = dict[str, Tensor]
+
+
+def state_of(layers: list[tuple[int, int, int]], seed: int) -> State:
+    draw = torch.Generator().manual_seed(seed)
+    state: State = {}
+    for number, before, after in layers:
+        state[f"{number}.weight"] = torch.randn(after, before, 3, 3, generator=draw) * (2 / (9 * before)) ** 0.5
+        state[f"{number}.bias"] = 0.1 * torch.randn(after, generator=draw)
+    return state
+
+
+@pytest.fixture(scope="module")
+def vgg() -> State:
+    first = {"0.weight": torch.tensor([[0, 0, 3.0], [0, 2.0, 0], [4.0, 0, 0]]).view(3, 3, 1, 1)}
+    return first | {"0.bias": torch.tensor([0.1, -0.2, 0.3])} | state_of(VGG + BEHIND, 0)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> State:
+    return state_of(DECODER, 1)
+
+
+@pytest.fixture(scope="module")
+def files(vgg: State, decoder: State, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("published")
+    torch.save(vgg, folder / "vgg_normalised.pth")
+    torch.save(decoder, folder / "decoder.pth")
+    return folder / "vgg_normalised.pth", folder / "decoder.pth"
+
+
+def convolved(images: Tensor, state: State, number: int) -> Tensor:
+    padded = functional.pad(images, (1, 1, 1, 1), mode="reflect")
+    return functional.conv2d(padded, state[f"{number}.weight"], state[f"{number}.bias"])
+
+
+def maps_by_hand(images: Tensor, vgg: State) -> list[Tensor]:
+    """Return relu1_1, relu2_1, relu3_1 and relu4_1."""
+    now, found = functional.conv2d(images, vgg["0.weight"], vgg["0.bias"]), []
+    for number, before, after in VGG:
+        if number in (9, 16, 29):
+            now = functional.max_pool2d(now, 2)
+        now = convolved(now, vgg, number).relu()
+        if before != after:
+            found.append(now)
+    return found
+
+
+def decoded_by_hand(maps: Tensor, decoder: State) -> Tensor:
+    for number, _, after in DECODER:
+        maps = convolved(maps, decoder, number)
+        maps = maps if after == 3 else maps.relu()
+        if number in (1, 14, 21):
+            maps = maps.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return maps
+
+
+def test_layers_are_the_published_ones(files: tuple[Path, Path], vgg: State, decoder: State, tmp_path: Path) -> None:
+    stylizer = import_vgg_stylizer(*files, tmp_path / "made")
+    facts = {"imported": {"encoder": "vgg_normalised.pth", "decoder": "decoder.pth"}}
+    loaded = Stylizer.load(tmp_path / "made")
+    assert (loaded.digest, loaded.reduction, loaded.training_facts) == (stylizer.digest, 8, facts)
+    images, style = torch.rand(2, 3, 24, 32), torch.rand(1, 3, 32, 24)
+    expected = maps_by_hand(images, vgg)
+    for found, wanted in zip(stylizer.encode(images), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        found = stylizer.decode(expected[-1])
+    torch.testing.assert_close(found, decoded_by_hand(expected[-1], decoder), rtol=1e-4, atol=1e-4)
+
+    content, target = (
+        maps_by_hand(functional.pad(one, (16, 16, 16, 16), mode="reflect"), vgg)[-1]
+        for one in (images, style.repeat(2, 1, 1, 1))
+    )
+    wanted_std, std = (one.var((2, 3), correction=0, keepdim=True).add(1e-5).sqrt() for one in (target, content))
+    moved = (content - content.mean((2, 3), keepdim=True)) / std * wanted_std + target.mean((2, 3), keepdim=True)
+    by_hand = decoded_by_hand(moved, decoder)[:, :, 16:-16, 16:-16].clamp(0, 1)
+    torch.testing.assert_close(stylized(stylizer, images, style), by_hand, rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_that_ends_at_relu4_1_is_the_same(files: tuple[Path, Path], vgg: State, tmp_path: Path) -> None:
+    torch.save({name: one for name, one in vgg.items() if int(name.split(".")[0]) <= 30}, tmp_path / "short.pth")
+    encoders = enumerate([tmp_path / "short.pth", files[0]])
+    short, long = (import_vgg_stylizer(one, files[1], tmp_path / f"{number}") for number, one in encoders)
+    assert short.digest == long.digest
+
+
+class _Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, ("/nowhere",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, r"expected published AdaIN weights: 1\.weight: \(256, 512, 3, 3\), found none"),
+        ({"1.weight": torch.zeros(2)}, r"1\.weight: \(256, 512, 3, 3\), found \(2,\)"),
+        ("more", r"expected published AdaIN weights: 31\.weight: none, found \(1,\)"),
+        ("infinite", r"expected finite weights, found others in 28\.bias"),
+        ([1, 2], "expected a state dict, found list"),
+        (_Harmful(), "expected a file of PyTorch weights, found another or a damaged one"),
+    ],
+)
+def test_other_files_are_refused_in_one_line(
+    files: tuple[Path, Path], decoder: State, tmp_path: Path, content: object, message: str
+) -> None:
+    changed = {"more": {"31.weight": torch.zeros(1)}, "infinite": {"28.bias": torch.full((3,), torch.inf)}}
+    wrong = tmp_path / "wrong.pth"
+    torch.save(decoder | changed[content] if isinstance(content, str) else content, wrong)
+    with pytest.raises(SteepslopeError, match=message) as raised:
+        import_vgg_stylizer(files[0], wrong, tmp_path / "made")
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(f"{wrong}: ")
+    assert not (tmp_path / "made").exists()
+
+
+def test_missing_files_and_two_of_a_kind_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=r"none\.pth: no such file"):
+        import_vgg_stylizer(tmp_path / "none.pth", files[1], tmp_path / "made")
+    with pytest.raises(SteepslopeError, match=r"decoder\.pth: expected published AdaIN weights: 0\.weight: \(3, 3, 1"):
+        import_vgg_stylizer(files[1], files[1], tmp_path / "made")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.files.weights import load_state
 from steepslope.shifts import stylizer_training
-from steepslope.shifts.options import StylizerTraining
+from steepslope.shifts.options import STYLIZER_CHECKS, StylizerTraining
 from steepslope.shifts.stylization import stylized
 from steepslope.shifts.stylizer import CARD, STATE, Stylizer, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
@@ -200,3 +201,29 @@ def test_a_gpu_that_is_not_there_is_not_replaced(
 ) -> None:
     with pytest.raises(SteepslopeError, match="device: expected a GPU for cuda, found none"):
         train_stylizer(backbone, content, styles, tmp_path, replace(SHORT, device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps: expected a whole number >= 1, found 0"),
+        ({"batch_size": 2.5}, "batch_size: expected a whole number >= 1, found 2.5"),
+        ({"learning_rate": 0}, "learning_rate: expected a number from 1e-12 to 1, found 0"),
+        ({"style_weight": float("nan")}, "style_weight: expected a number from 0 to 1000000, found nan"),
+        ({"reduction": 3}, "reduction: expected 2, 4, 8 or 16, found 3"),
+        ({"crop": 102}, "crop: expected a multiple of the reduction, 4, at least twice as large, found 102"),
+        ({"crop": 16, "reduction": 16}, "crop: expected a multiple of the reduction, 16, at least twice as large"),
+        ({"device": "tpu"}, "device: expected auto or cpu or cuda, found 'tpu'"),
+        ({"seed": -1}, "seed: expected a whole number from 0 to 2147483647, found -1"),
+    ],
+)
+def test_other_values_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        StylizerTraining(**changes)
+
+
+def test_every_option_has_a_check_and_a_description() -> None:
+    described = (StylizerTraining.__doc__ or "").splitlines()
+    for name in vars(StylizerTraining()):
+        assert name in STYLIZER_CHECKS
+        assert f"    {name}" in described

@@ -5,6 +5,7 @@ from the authors' code in three ways: colours stay within the bound and within s
 version of each image is kept, whereas their code returns the last; LUV is scaled such that all of sRGB is in [0, 1].
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -20,38 +21,12 @@ from steepslope.data.shifted import Size
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import require_extra, versions_of
-from steepslope.shifts.colour_map import GREY_KNOTS, ColourMap, roughness
+from steepslope.shifts.colour_map import ColourMap, roughness
 from steepslope.shifts.options import RecolorOptions
 from steepslope.shifts.pixels import device_at_hand
 
-RANDOM_KNOTS = {COLOUR: (2, 2, 2), 1: GREY_KNOTS}  # by channels; the nearest to the attack in roughness
 
-
-@dataclass(frozen=True, eq=False)
-class Recolored:
-    """Recoloured images, and how they did.
-
-    Parameters
-    ----------
-    images
-        Float32 (n, C, H, W) in [0, 1].
-    labels
-        The class of each image that was attacked, int64 (n,).
-    margins
-        Logit of that class less the largest other, float32 (n,); negative where the classifier takes another.
-    losses
-        Lowest loss up to each step, float32 (steps + 1, n), the first being that of the images as they were.
-    """
-
-    images: Tensor
-    labels: Tensor
-    margins: Tensor
-    losses: Tensor
-
-
-def recolored(
-    classifier: Classifier, images: Tensor, labels: Tensor | None = None, options: RecolorOptions | None = None
-) -> Recolored:
+def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, options: RecolorOptions) -> Tensor:
     """Recolour images such that a classifier errs; all are attacked at once, each with a colour map of its own.
 
     Minimises the margin plus ``options.smoothness`` times the :func:`~steepslope.shifts.colour_map.roughness` of the
@@ -67,86 +42,48 @@ def recolored(
         Float32 (n, C, H, W) in [0, 1], of the size of the classifier's input, before normalisation. C is 1 or 3; grey
         ones are repeated for a colour classifier, and stay grey.
     labels
-        The classes to lead away from, int64 (n,); by default the predicted ones.
+        The classes to lead away from, int64 (n,); None takes the predicted ones.
     options
-        The bound, the steps and the like; by default those of the paper.
-
-    Raises
-    ------
-    SteepslopeError
-        If images or labels are not as described, or the classifier has no gradients or no finite logits.
-    """
-    if not classifier.trainable:
-        raise SteepslopeError(
-            f"expected a classifier with gradients, found one of {classifier.runs_on}", classifier.spec
-        )
-    _require_images(images)
-    _require_fitting(classifier, images)
-    with torch.inference_mode(mode=False), torch.enable_grad(), _frozen(classifier.net):
-        clean = images.detach()
-        with torch.no_grad():
-            logits = _logits(classifier, clean)
-        if not bool(logits.isfinite().all()):
-            row = int((~logits.isfinite()).any(dim=1).nonzero()[0])
-            raise SteepslopeError(f"expected finite logits, found others in row {row}", classifier.spec)
-        known = logits.argmax(dim=1) if labels is None else _checked_labels(labels, logits)
-        return _attacked(classifier, clean, known, options or RecolorOptions())
-
-
-def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: RecolorOptions) -> Recolored:
-    colour_map = ColourMap.of(images)
-    knots = colour_map.identity().requires_grad_()
-    optimizer = torch.optim.Adam([knots], options.learning_rate)
-    kept, kept_margins = images, torch.empty(0)
-    history: list[Tensor] = []
-    lowest = images.new_full((len(images),), torch.inf)
-    for step in range(options.steps + 1):
-        changed = colour_map(knots)
-        margins = margins_of(_logits(classifier, changed), labels)
-        losses = margins + options.smoothness * roughness(knots)
-        if step < options.steps:
-            optimizer.zero_grad()
-            losses.sum().backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            with torch.no_grad():
-                knots.clamp_(-options.bound, options.bound)
-        if step == 0 or options.keep == "last":
-            kept, kept_margins = changed.detach(), margins.detach()
-        else:
-            better = (margins < kept_margins).detach()
-            kept = torch.where(better.view(-1, 1, 1, 1), changed.detach(), kept)
-            kept_margins = torch.where(better, margins.detach(), kept_margins)
-        lowest = torch.minimum(losses.detach(), lowest)
-        history.append(lowest)
-    return Recolored(kept, labels, kept_margins, torch.stack(history))
-
-
-def random_recolored(images: Tensor, options: RecolorOptions, generator: torch.Generator) -> Tensor:
-    """Return images recoloured at random within the same bound, blind to any classifier: what to compare with.
-
-    Offsets are uniform within the bound at the 8 corners of LUV, or at the attack's own 16 knots for grey images. That
-    is as near as maps of this kind come to the roughness of the attack's: on the grid of the attack, a colour image's
-    would be a hundred times as rough, and show as noise.
-
-    Parameters
-    ----------
-    images
-        Float32 (n, C, H, W) in [0, 1], with C 1 or 3.
-    options
-        The bound; nothing else of them is used.
-    generator
-        What draws, on the CPU whatever the images' device.
+        The bound, the steps and the like.
 
     Returns
     -------
     Tensor
         Float32 (n, C, H, W) in [0, 1].
+
+    Raises
+    ------
+    SteepslopeError
+        If the classifier has no finite logits.
     """
-    _require_images(images)
-    shape = (*images.shape[:2], *RANDOM_KNOTS[images.shape[1]])
-    knots = (2 * torch.rand(shape, generator=generator) - 1) * options.bound
-    with torch.no_grad():
-        return ColourMap.of(images)(knots.to(images.device))
+    with torch.inference_mode(mode=False), torch.enable_grad(), _frozen(classifier.net):
+        clean = images.clone()  # one that was made in inference mode has no place in a graph
+        with torch.no_grad():
+            logits = _logits(classifier, clean)
+        if not bool(logits.isfinite().all()):
+            row = int((~logits.isfinite()).any(dim=1).nonzero()[0])
+            raise SteepslopeError(f"expected finite logits, found others in row {row}", classifier.spec)
+        return _attacked(classifier, clean, logits.argmax(dim=1) if labels is None else labels.clone(), options)
+
+
+def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: RecolorOptions) -> Tensor:
+    colour_map = ColourMap.of(images)
+    knots = colour_map.identity().requires_grad_()
+    optimizer = torch.optim.Adam([knots], options.learning_rate)
+    best, lowest = images, images.new_full((len(images),), torch.inf)
+    for step in range(options.steps + 1):
+        changed = colour_map(knots)
+        margins = margins_of(_logits(classifier, changed), labels)
+        if step < options.steps:
+            optimizer.zero_grad()
+            (margins + options.smoothness * roughness(knots)).sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            with torch.no_grad():
+                knots.clamp_(-options.bound, options.bound)
+        better = (margins.detach() < lowest) | (options.keep == "last")
+        best = torch.where(better.view(-1, 1, 1, 1), changed.detach(), best)
+        lowest = torch.where(better, margins.detach(), lowest)
+    return best
 
 
 def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
@@ -183,42 +120,6 @@ def _frozen(net: nn.Module) -> Iterator[None]:
             weights.requires_grad_(need)
 
 
-def _require_images(images: Tensor) -> None:
-    expected = "expected float32 images (n, 1 or 3, H, W), n >= 1"
-    if images.ndim != 4 or images.dtype != torch.float32 or images.shape[1] not in (1, COLOUR) or not images.numel():
-        raise SteepslopeError(f"{expected}, found {images.dtype} {tuple(images.shape)}", "images")
-    low, high = (float(value) for value in images.aminmax())
-    if not 0 <= low <= high <= 1:
-        raise SteepslopeError(f"expected values in [0, 1], found {low:g}…{high:g}", "images")
-
-
-def _require_fitting(classifier: Classifier, images: Tensor) -> None:
-    """Raise unless the classifier takes such images, where they are."""
-    size, channels = tuple(classifier.transform.size), classifier.transform.channels
-    found = tuple(images.shape[2:])
-    if found != size:
-        raise SteepslopeError(f"expected {size[0]} × {size[1]} pixels, found {found[0]} × {found[1]}", "images")
-    if images.shape[1] not in (1, channels) or channels not in (1, COLOUR):
-        message = f"expected a classifier of {images.shape[1]}-channel images, found one of {channels}-channel images"
-        raise SteepslopeError(message, classifier.spec)
-    device = next((weights.device for weights in classifier.net.parameters()), images.device)
-    if device != images.device:
-        raise SteepslopeError(f"expected images on {device}, as the classifier is, found {images.device}", "images")
-
-
-def _checked_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Return the labels on the device of the logits (n, K); raise unless they are classes, one a row."""
-    count, classes = logits.shape
-    if labels.shape != (count,) or labels.dtype != torch.int64:
-        found = f"{labels.dtype} {tuple(labels.shape)}"
-        raise SteepslopeError(f"expected int64 ({count},), one an image, found {found}", "labels")
-    outside = ((labels < 0) | (labels >= classes)).nonzero()
-    if len(outside):
-        row = int(outside[0])
-        raise SteepslopeError(f"expected 0…{classes - 1}, found {int(labels[row])} in row {row}", "labels")
-    return labels.to(logits.device).clone()  # one that was made in inference mode has no place in a graph
-
-
 LIBRARIES = ("torch", "kornia")
 
 
@@ -239,7 +140,7 @@ class Recoloring:
     Raises
     ------
     SteepslopeError
-        If the classifier has no gradients.
+        If the classifier has no gradients, or takes other images than grey or colour ones.
     """
 
     classifier: Classifier
@@ -247,7 +148,10 @@ class Recoloring:
 
     def __post_init__(self) -> None:
         require_gradients(self.classifier.spec, self.classifier.trainable)
-        if self.classifier.transform.channels != 1:
+        channels = self.classifier.transform.channels
+        if channels not in (1, COLOUR):
+            raise SteepslopeError(f"expected grey or colour images, found {channels} channels", self.classifier.spec)
+        if channels == COLOUR:
             require_extra("kornia", "shifts", "recolor")
 
     @property
@@ -269,7 +173,7 @@ class Recoloring:
     def recipe(self) -> dict[str, Any]:
         """What decides the recoloured images, as JSON holds it."""
         about = {"method": "recolor", "classifier": self.classifier.digest}
-        settings = {**asdict(self.options), "transform": _as_json(self.classifier.transform)}
+        settings = {**asdict(self.options), "transform": json.loads(json.dumps(asdict(self.classifier.transform)))}
         return {**about, **settings, "versions": versions_of(LIBRARIES)}
 
     def __call__(
@@ -285,18 +189,14 @@ class Recoloring:
         transform = transform.changed(resize="exact") if brought_to == transform.size else transform
         self.classifier.net.to(device)
         batch = torch.stack([transform(image) for image in images]).clamp(0, 1).to(device)
-        known = None if labels is None else torch.from_numpy(labels.copy()).to(device)
-        found = recolored(self.classifier, batch, known, self.options).images
-        return [image.permute(1, 2, 0).cpu().numpy() for image in found]
+        classes = None if labels is None else torch.from_numpy(labels.copy()).to(device)
+        changed = recolored(self.classifier, batch, classes, self.options)
+        return [image.permute(1, 2, 0).cpu().numpy() for image in changed]
 
 
 def unnormalised(transform: Transform) -> Transform:
     """Return the same transform without normalisation: its images are in [0, 1]."""
     return replace(transform, mean=(0.0,) * transform.channels, std=(1.0,) * transform.channels)
-
-
-def _as_json(transform: Transform) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(transform).items()}
 
 
 def require_gradients(spec: str, trainable: bool) -> None:

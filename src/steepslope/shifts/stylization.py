@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from steepslope.checks import SEED, Check, number, optional, require, require_all, whole
+from steepslope.checks import SEED, Check, number, optional, require_all, whole
 from steepslope.data.datasets import DATASETS, parse_dataset
 from steepslope.data.images import Dataset, Labels, Picture
 from steepslope.data.shifted import Size
@@ -202,17 +202,7 @@ def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float =
     -------
     Tensor
         RGB images in [0, 1], float32 (n, 3, H, W), on the device of the content.
-
-    Raises
-    ------
-    SteepslopeError
-        If images or alpha are not as described.
     """
-    require("alpha", alpha, number(0, 1))
-    require_images("content", content)
-    require_images("styles", styles)
-    if len(styles) not in (1, len(content)):
-        raise SteepslopeError(f"expected 1 or {len(content)} images, found {len(styles)}", "styles")
     device = stylizer.encoder.mean.device
     with torch.no_grad():
         around = partial(continued, multiple=stylizer.reduction, margin=MARGIN * stylizer.reduction)
@@ -224,16 +214,6 @@ def stylized(stylizer: Stylizer, content: Tensor, styles: Tensor, alpha: float =
         height, width = content.shape[2:]
         images = stylizer.decode(maps)[:, :, top : top + height, left : left + width]
     return images.clamp(0, 1).to(content.device)
-
-
-def require_images(name: str, images: Tensor) -> None:
-    """Raise unless a tensor holds RGB images of floats in [0, 1], (n, 3, H, W), none of them empty."""
-    if images.ndim != 4 or images.shape[1] != RGB or 0 in images.shape or not images.is_floating_point():
-        found = f"{images.dtype} of shape {tuple(images.shape)}"
-        raise SteepslopeError(f"expected RGB images of floats (n, {RGB}, H, W), found {found}", name)
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        raise SteepslopeError(f"expected pixels in [0, 1], found {low:g} to {high:g}", name)
 
 
 def continued(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple[int, int]]:

@@ -8,7 +8,7 @@ state dicts whose layers' numbers are their names; the encoder normalises its in
 
 import hashlib
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from steepslope.checks import Check, number, require
+from steepslope.checks import Check, each, number, require
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import DELETE, Artifact
-from steepslope.files.folders import digest_of, field, positive, read_json, write_json
+from steepslope.files.folders import digest_of, field, read_json, write_json
 from steepslope.files.weights import load_weights, save_weights
 from steepslope.shifts.options import REDUCTIONS
 from steepslope.shifts.stylizer_encoder import RGB, VGG, VGG_POINTS, Encoder, EncoderPlan, rebuilt_encoder
@@ -196,11 +196,12 @@ class Stylizer(nn.Module):
         """
         path = Path(folder) / CARD
         content = read_json(path, "a stylizer")
-        encoder, decoder = (_plan(content, name, path) for name in ("encoder", "decoder"))
         digest, training = field(content, "digest", str, path), field(content, "training", dict, path)
         with located(path):
-            plan = _encoder_plan(encoder, path)
-            stylizer = cls(rebuilt_encoder(plan), _decoder_plan(decoder, plan.reduction, path), training)
+            encoder = EncoderPlan(**_plan(content, "encoder", path))
+            decoder = DecoderPlan(**_plan(content, "decoder", path))
+            _require_fitting(encoder, decoder)
+            stylizer = cls(rebuilt_encoder(encoder), decoder, training)
         load_weights(stylizer, Path(folder) / WEIGHTS)
         if stylizer.digest != digest:
             found = f"expected the weights of digest {digest[:12]}…, found {stylizer.digest[:12]}…"
@@ -208,59 +209,46 @@ class Stylizer(nn.Module):
         return stylizer.eval()
 
 
-def _plan(content: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
-    plan: dict[str, Any] = field(content, name, dict, path)
-    return plan
-
-
-def _encoder_plan(content: Mapping[str, Any], path: Path) -> EncoderPlan:
-    """Return the encoder's plan of a card, each field checked."""
-    plan = EncoderPlan(
-        architecture=field(content, "architecture", str, path),
-        points=_listed(content, "points", _WORD, path),
-        channels=_listed(content, "channels", _SIZE, path),
-        reduction=positive(content, "reduction", path),
-        mean=_listed(content, "mean", number(-1e6, 1e6), path),
-        std=_listed(content, "std", number(1e-12, 1e6), path),
-    )
-    if len(plan.points) != len(plan.channels) or plan.reduction not in REDUCTIONS:
-        found = f"{len(plan.points)} points, {len(plan.channels)} channels and a reduction of {plan.reduction}"
-        raise SteepslopeError(f"expected one width a point and a reduction of 2, 4, 8 or 16, found {found}", path)
-    if (len(plan.mean), len(plan.std)) != (RGB, RGB):
-        found = f"{len(plan.mean)} and {len(plan.std)}"
-        raise SteepslopeError(f"expected a mean and a std of each of {RGB} channels, found {found}", path)
-    return plan
-
-
-def _decoder_plan(content: Mapping[str, Any], reduction: int, path: Path) -> DecoderPlan:
-    plan = DecoderPlan(_listed(content, "widths", _SIZE, path), _listed(content, "convolutions", _SIZE, path))
-    if len(plan.widths) != len(plan.convolutions):
-        found = f"{len(plan.widths)} widths and {len(plan.convolutions)} convolutions"
-        raise SteepslopeError(f"expected as many widths as convolutions, found {found}", path)
-    if 2 ** len(plan.widths) != reduction:
-        expected = f"{reduction.bit_length() - 1} widths for a reduction of {reduction}"
-        raise SteepslopeError(f"expected {expected}, found {len(plan.widths)}", path)
-    return plan
-
-
 _WORD = Check("a name", lambda value: isinstance(value, str) and value != "")
 _SIZE = Check("a whole number from 1 to 4096", lambda value: type(value) is int and 1 <= value <= 4096)
+_REDUCTION = Check("2, 4, 8 or 16", lambda value: value in REDUCTIONS)
+CARD_CHECKS: dict[str, dict[str, Check]] = {
+    "encoder": {
+        "architecture": _WORD, "points": each(_WORD), "channels": each(_SIZE), "reduction": _REDUCTION,
+        "mean": each(number(-1e6, 1e6)), "std": each(number(1e-12, 1e6)),
+    },
+    "decoder": {"widths": each(_SIZE), "convolutions": each(_SIZE)},
+}  # fmt: skip
 
 
-def _listed(content: Mapping[str, Any], name: str, check: Check, path: Path) -> tuple[Any, ...]:
-    """Return a list of a card as a tuple; raise if it is empty, or one of its values is not allowed."""
-    values: Sequence[Any] = field(content, name, list, path)
-    if not values:
-        raise SteepslopeError(f"field {name!r}: expected at least one, found none", path)
-    return tuple(require(f"{path}: {name}", value, check) for value in values)
+def _plan(content: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    """Return a plan of a card, each field checked."""
+    plan = field(content, name, dict, path)
+    values = {key: field(plan, key, object, path) for key in CARD_CHECKS[name]}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return {key: require(key, value, CARD_CHECKS[name][key]) for key, value in values.items()}
+
+
+def _require_fitting(encoder: EncoderPlan, decoder: DecoderPlan) -> None:
+    """Raise unless the lists of two plans are as long as each other and the reduction have them."""
+    levels = encoder.reduction.bit_length() - 1
+    for name, length, expected in (
+        ("channels", len(encoder.channels), len(encoder.points)),
+        ("mean", len(encoder.mean), RGB),
+        ("std", len(encoder.std), RGB),
+        ("widths", len(decoder.widths), levels),
+        ("convolutions", len(decoder.convolutions), levels),
+    ):
+        if length != expected or not length:
+            raise SteepslopeError(f"expected {expected} of them, at least one, found {length}", name)
 
 
 ENCODER = EncoderPlan(VGG, VGG_POINTS, (64, 128, 256, 512), 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 DECODER = DecoderPlan((256, 128, 64), (4, 2, 2))
 
 
-def vgg_stylizer(encoder: str | Path, decoder: str | Path) -> Stylizer:
-    """Load the two files of published AdaIN weights.
+def import_vgg_stylizer(encoder: str | Path, decoder: str | Path, out: str | Path) -> Stylizer:
+    """Save the two files of published AdaIN weights as a stylizer's folder, which holds none yet.
 
     Parameters
     ----------
@@ -268,30 +256,26 @@ def vgg_stylizer(encoder: str | Path, decoder: str | Path) -> Stylizer:
         State dict of VGG-19's layers 0 to 30 (to relu4_1); further layers, as in ``vgg_normalised.pth``, are left out.
     decoder
         State dict of the decoder's layers 0 to 28, as in ``decoder.pth``.
+    out
+        The folder.
 
     Returns
     -------
     Stylizer
-        On the CPU, of reduction 8; :meth:`~steepslope.shifts.stylizer.Stylizer.save` makes it a folder.
+        On the CPU, of reduction 8.
 
     Raises
     ------
     SteepslopeError
-        If a file cannot be read without running code, or holds other weights.
+        If a file cannot be read without running code, or holds other weights; or if the folder holds a stylizer.
     """
+    if (Path(out) / CARD).exists():
+        raise SteepslopeError("holds a stylizer already: choose another folder", out)
     facts = {"imported": {"encoder": Path(encoder).name, "decoder": Path(decoder).name}}
     stylizer = Stylizer(rebuilt_encoder(ENCODER), DECODER, facts)
     _fill(stylizer.encoder.net, Path(encoder), more=True)
     _fill(stylizer.decoder, Path(decoder))
-    return stylizer.eval()
-
-
-def import_vgg_stylizer(encoder: str | Path, decoder: str | Path, out: str | Path) -> Stylizer:
-    """Load the two files as :func:`vgg_stylizer` does, and save them as a stylizer's folder, which holds none yet."""
-    if (Path(out) / CARD).exists():
-        raise SteepslopeError("holds a stylizer already: choose another folder", out)
-    stylizer = vgg_stylizer(encoder, decoder)
-    stylizer.save(out)
+    stylizer.eval().save(out)
     return stylizer
 
 

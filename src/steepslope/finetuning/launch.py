@@ -25,7 +25,7 @@ from steepslope.finetuning.learner import freeze, optimizer_of
 from steepslope.finetuning.loop import finetune
 from steepslope.finetuning.prepare import new_oracle, prepare
 from steepslope.finetuning.request import FinetuneRequest, Finetuning
-from steepslope.finetuning.sources import classifier_net, open_fit_set, open_sources, oracle_net
+from steepslope.finetuning.sources import net_source, open_fit_set, open_sources
 from steepslope.heads import HEADS
 from steepslope.losses import LossSettings
 from steepslope.oracle.base import loss_of
@@ -69,7 +69,7 @@ def _problems_of_stage(request: FinetuneRequest, recipe: Finetuning, first: Fine
 def _problems(request: FinetuneRequest, recipes: Collection[Finetuning]) -> Iterator[str]:
     if request.valid is not None and all(recipe.select == "last" for recipe in recipes):
         yield "valid: expected none where no epoch is selected (--select)"
-    if request.outputs is not None and any(one is not None for one in request.classifier_input):
+    if request.outputs is not None and any(one is not None for one in request.inputs("classifier")):
         yield "classifier size, mean, std, resize, channels and preprocessing: expected none beside outputs"
     if request.outputs is not None and request.classes is not None:
         yield "classes: expected none beside outputs, which hold the labels"
@@ -78,10 +78,9 @@ def _problems(request: FinetuneRequest, recipes: Collection[Finetuning]) -> Iter
 
 
 def machines_of(request: FinetuneRequest) -> Machines:
-    """Return on what to run."""
-    precision = next(iter(request.recipes.values())).precision
-    nodes, strategy = request.num_nodes, request.strategy
-    return Machines(devices=request.devices, num_nodes=nodes, strategy=strategy, precision=precision)
+    """Return on what to run; the precision is the same in all stages."""
+    chosen = {name: getattr(request, name) for name in ("devices", "num_nodes", "strategy")}
+    return Machines(**chosen, precision=next(iter(request.recipes.values())).precision)
 
 
 def train_stages(request: FinetuneRequest, out: Path, notice: Notice = silent, replace_them: bool = False) -> None:
@@ -111,13 +110,14 @@ def plan_stages(request: FinetuneRequest, images: int | None = None, trial: int 
     images, trial = require("images", images, optional(whole(1))), require("trial", trial, whole(1))
     if images is None and request.data is None:
         raise SteepslopeError("plan: expected the number of images (--images) or the data (--data), found neither")
-    live = classifier_net(request)
+    live, backbone = (net_source(request, role) for role in ("classifier", "oracle"))
+    assert backbone is not None
     with launched(machines_of(request)) as fabric:
         rows = len(open_fit_set(request).rows) if images is None else images
         for name, recipe in stages.items():
             classifier = None if live is None else live.without_weights().load()
             recipe = replace(recipe, oracle_sees="image")
-            oracle = new_oracle(oracle_net(request).without_weights().load(), recipe, classifier)
+            oracle = new_oracle(backbone.without_weights().load(), recipe, classifier)
             lines = cost_lines(oracle, recipe, classifier, rows, fabric, trial)
             if fabric.is_global_zero:
                 yield from [f"stage {name}", *lines] if name else lines

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from steepslope.checks import SEED, Check, choice, each, number, require_all, whole
 from steepslope.errors import SteepslopeError
@@ -132,15 +132,7 @@ Resize = Literal["crop", "squash"]
 PerChannel = tuple[float, ...] | float
 
 
-class Input(NamedTuple):
-    """What to change of a net's own input; None changes nothing. ``preprocessing`` is a file with all of it."""
-
-    size: int | None = None
-    mean: PerChannel | None = None
-    std: PerChannel | None = None
-    resize: Resize | None = None
-    channels: int | None = None
-    preprocessing: str | None = None
+INPUT = ("size", "mean", "std", "resize", "channels", "preprocessing")  # what may be changed of a net's own input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,18 +252,6 @@ class FinetuneRequest(Finetuning):
         changes = [{key: value for key, value in stage.items() if key != NAME} for stage in self.stages]
         return {stage[NAME]: own.changed(some) for stage, some in zip(self.stages, changes, strict=True)} or {"": own}
 
-    @property
-    def oracle_input(self) -> Input:
-        """What to change of the oracle's own input."""
-        return Input(
-            self.oracle_size, self.oracle_mean, self.oracle_std, self.oracle_resize,
-            self.oracle_channels, self.oracle_preprocessing,
-        )  # fmt: skip
-
-    @property
-    def classifier_input(self) -> Input:
-        """What to change of the classifier's own input, likewise."""
-        return Input(
-            self.classifier_size, self.classifier_mean, self.classifier_std, self.classifier_resize,
-            self.classifier_channels, self.classifier_preprocessing,
-        )  # fmt: skip
+    def inputs(self, role: str) -> tuple[Any, ...]:
+        """Return what to change of the own input of the oracle, or of the classifier; None changes nothing."""
+        return tuple(getattr(self, f"{role}_{name}") for name in INPUT)

@@ -20,7 +20,7 @@ from steepslope.data.transforms import decoded_batches, read_transform
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import named_data
 from steepslope.finetuning.images import HOLDOUT, images_of
-from steepslope.finetuning.request import FinetuneRequest, Input
+from steepslope.finetuning.request import FinetuneRequest
 from steepslope.oracle.base import FitRecord
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
@@ -37,7 +37,7 @@ class NetSource:
     """A net that is loaded when it is needed: its spec, what to change of its input, and its role, as options begin."""
 
     spec: str
-    changes: Input
+    changes: tuple[Any, ...]
     role: str
 
     def load(self) -> Classifier:
@@ -51,21 +51,17 @@ class NetSource:
     def without_weights(self) -> NetSource:
         """Return the same architecture with random weights, where a spec can name those.
 
-        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", Input(), "oracle")
+        >>> net = NetSource("timm:resnet50?weights=mine.safetensors", (None,) * 6, "oracle")
         >>> net.without_weights().spec
         'timm:resnet50?weights=random'
         """
         return replace(self, spec=without_weights(self.spec))
 
 
-def oracle_net(request: FinetuneRequest) -> NetSource:
-    """Return the oracle's backbone."""
-    return NetSource(request.oracle, request.oracle_input, "oracle")
-
-
-def classifier_net(request: FinetuneRequest) -> NetSource | None:
-    """Return the live classifier; None where its outputs are given."""
-    return None if request.classifier is None else NetSource(request.classifier, request.classifier_input, "classifier")
+def net_source(request: FinetuneRequest, role: str) -> NetSource | None:
+    """Return the oracle's backbone, or the live classifier; None where its outputs are given."""
+    spec = getattr(request, role)
+    return None if spec is None else NetSource(spec, request.inputs(role), role)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +139,9 @@ def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
         fabric.to_device(fit_set.classifier.net)
     selects = any(recipe.select != "last" for recipe in request.recipes.values())
     validation = _open_validation(request, fit_set) if selects else None
-    return Sources(oracle_net(request), fit_set, validation, request.workers, request.tensorboard)
+    backbone = net_source(request, "oracle")
+    assert backbone is not None
+    return Sources(backbone, fit_set, validation, request.workers, request.tensorboard)
 
 
 def open_fit_set(request: FinetuneRequest) -> FitSet:
@@ -155,7 +153,7 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
         outputs = ClassifierOutputs.load(request.outputs)
         data, rows = images_of(outputs, spec, request.outputs)
         return FitSet(data, rows, outputs.num_classes, outputs=outputs)
-    live = classifier_net(request)
+    live = net_source(request, "classifier")
     assert live is not None
     classifier = live.load()
     if not classifier.trainable:

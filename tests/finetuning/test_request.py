@@ -11,7 +11,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.launch import stages_of
-from steepslope.finetuning.request import CHECKS, FinetuneRequest, Finetuning, Input
+from steepslope.finetuning.request import CHECKS, FinetuneRequest, Finetuning
 from steepslope.losses import LOSSES, parameters_of
 from steepslope.oracle.base import loss_of
 
@@ -64,7 +64,7 @@ def test_losses_and_their_parameters_are_checked_below(settings: dict[str, Any],
 
 def test_a_request_takes_one_number_or_one_per_channel() -> None:
     request = FinetuneRequest.from_flat(oracle="a", outputs="b", oracle_mean=[0.1, 0.2, 0.3], oracle_std=0.5)
-    assert request.oracle_input == Input(mean=(0.1, 0.2, 0.3), std=0.5)
+    assert request.inputs("oracle") == (None, (0.1, 0.2, 0.3), 0.5, None, None, None)
 
 
 def test_options_are_free_of_torch() -> None:

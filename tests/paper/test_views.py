@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from steepslope.errors import SteepslopeError
 from steepslope.files.folders import read_json, write_json
 from steepslope.oracle.search import Search, Trial
 from steepslope.paper import views as module
@@ -18,9 +19,9 @@ from steepslope.paper.methods import METHODS
 from steepslope.paper.oracle_steps import SEARCH
 from steepslope.paper.preset import Preset, read_preset
 from steepslope.paper.results import Drawing
-from steepslope.paper.views import Findings, matrix, of_the_paper, require_possible, sweep, write
+from steepslope.paper.views import VIEWS, Findings, Shown, matrix, of_the_paper, require_possible, sweep, write
 from steepslope.paper.workspace import Workspace
-from steepslope.report.grid import Grid
+from steepslope.report.grid import Cell, Grid
 
 DIGITS = read_preset("digits")
 FOG, SNOW = "corrupt:fog:5", "corrupt:snow:5"
@@ -201,3 +202,67 @@ def test_nothing_to_compare_is_told_in_one_line(where: str, changes: dict[str, A
     assert grid.rows == []
     assert not [*(tmp_path / "out").glob("own-compared.*")]
     assert [*read_json(tmp_path / "out" / "own.json", "rows")["tables"]] == ["own", "own-seeds"]
+
+
+GATES = Experiment(
+    name="own", title="T", views=("gates",), pairs="first", where=("test",), beside=lines("MCP", "fused, free")
+)
+LOSSES = Experiment(name="own", title="T", views=("losses",))
+
+
+@pytest.mark.parametrize(
+    ("experiment", "changes", "message"),
+    [
+        (MATRIX, {"pairs": "first-two"},
+         "pairs: first-two: expected one pair for the view matrix, found ⟨late, late⟩, ⟨late, early⟩"),
+        (GATES, {"pairs": "first-two"}, "pairs: first-two: expected one pair for the view gates, found ⟨late, late⟩"),
+        (SWEEP, {"pairs": "all"}, "pairs: all: expected one pair for the view sweep, found ⟨late, late⟩, ⟨late"),
+        (GATES, {"where": ("stylized",)}, "where: expected test among the sets of images for the view gates"),
+        (GATES, {"paper": lines("SS")},
+         "SS: expected a line of kind score, best, fused for the view gates, found images"),
+        (GATES, {"paper": lines("CE at the cut of SS")},
+         "CE at the cut of SS: expected a line of kind score, best, fused for the view gates, found cut"),
+        (LOSSES, {"settings": {"gama": 1}}, "unknown setting of the view losses: 'gama': did you mean 'gamma'?"),
+        (LOSSES, {"settings": {"gamma": -1}}, "gamma: expected a number from 0 to 100, found -1"),
+        (LOSSES, {"settings": {"gamma": "two"}}, "gamma: expected a number from 0 to 100, found 'two'"),
+        (LOSSES, {"settings": {"alphas": [1, 3]}},
+         "alphas: expected a list of pairs, each a number from 1e-06 to 80, found [1, 3]"),
+        (LOSSES, {"settings": {"alphas": [[1, 3], [2]]}}, "alphas: expected a list of pairs"),
+        (LOSSES, {"settings": {"alphas": [[0, 3]]}}, "alphas: expected a list of pairs"),
+        (HISTOGRAMS, {"settings": {"lines": ["CS"]}}, "unknown line of the view histograms: 'CS': Known: CE, SS"),
+        (HISTOGRAMS, {"settings": {"lines": "SS"}}, "lines: expected a list of at least one line, found 'SS'"),
+        (HISTOGRAMS, {"paper": {}}, "paper: expected at least one line for the view histograms, found none"),
+        (HISTOGRAMS, {"settings": {"gamma": 1}}, "unknown setting of the view histograms: 'gamma'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_shown_is_refused(experiment: Experiment, changes: dict[str, Any], message: str) -> None:
+    require_possible(experiment, DIGITS)
+    with pytest.raises(SteepslopeError) as error:
+        require_possible(Experiment(**{**vars(experiment), **changes}), DIGITS)
+    assert str(error.value).startswith(f"own: {message}")
+
+
+@pytest.mark.parametrize("name", ["negatives", "positives", "criterion"])
+def test_a_sweep_needs_what_is_swept(name: str) -> None:
+    preset = DIGITS.changed(sweep={key: value for key, value in DIGITS.sweep.items() if key != name})
+    with pytest.raises(SteepslopeError, match=rf"^own: preset digits: sweep: expected {name} for the view sweep"):
+        require_possible(SWEEP, preset)
+    require_possible(SWEEP)  # not known without a preset
+
+
+def test_settings_of_losses_may_be_what_they_are_drawn_from() -> None:
+    require_possible(Experiment(**{**vars(LOSSES), "settings": {"alphas": [[1, 3], [2, 5.5]], "gamma": 0}}))
+
+
+def test_a_new_view_is_a_function_and_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(found: Findings) -> Shown:
+        yield "-count", Grid("Count", ["rows"], [[Cell(str(len(found.rows)))]])
+
+    experiment = Experiment(**{**vars(MATRIX), "views": ("count",)})
+    with pytest.raises(SteepslopeError, match="unknown view 'count'"):
+        require_possible(experiment, DIGITS)
+    monkeypatch.setitem(VIEWS, "count", count)
+    require_possible(experiment, DIGITS)
+    (grid,) = write(findings(tmp_path, experiment, ROWS), tmp_path / "out")
+    assert [str(cell) for cell in grid.rows[0]] == [str(len(ROWS))]
+    assert (tmp_path / "out" / "own-count.md").is_file()

@@ -90,8 +90,7 @@ def reproduce(
         require_possible(one, chosen)
     steps = steps_of(experiments, workspace, whole=dry_run)
     if dry_run:
-        for line in plan_lines(steps, workspace):
-            print(line)
+        print("\n".join([*plan_lines(steps, workspace)]))  # all or none: what is wrong is found on the way
         return
     if not all(step.is_complete for step in steps):
         workspace.require_images()

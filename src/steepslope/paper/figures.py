@@ -15,9 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
 from steepslope.losses import cross_entropy, focal, steep_slope
-from steepslope.metrics.curves import checked
 from steepslope.metrics.selective import RiskCoverage
 from steepslope.report.style import (
     BLACK,
@@ -111,14 +109,7 @@ def risk_coverage_grid(panels: Mapping[str, Mapping[str, RiskCoverage]]) -> Figu
     ----------
     panels
         By the title of a panel, the curves by the name of their score.
-
-    Raises
-    ------
-    SteepslopeError
-        If there is no panel, or a panel without curves.
     """
-    if not panels or not all(panels.values()):
-        raise SteepslopeError("risk_coverage_grid: expected panels with at least one curve each, found none")
     looks = lines(name for curves in panels.values() for name in curves)
     figure, grid = _two_a_row(len(panels))
     handles: dict[str, Artist] = {}
@@ -170,25 +161,13 @@ class SweepPanel:
     xlabel: str
     ylabel: str
 
-    def __post_init__(self) -> None:
-        for name, values in self.series.items():
-            if values.ndim != 2 or values.shape[1] != len(self.x) or len(values) == 0:
-                raise SteepslopeError(f"expected (seeds, {len(self.x)}) values, found {values.shape}", name)
-
 
 @styled()
 def sweep(curves: Sequence[SweepPanel]) -> Figure:
     """Draw what a setting changes: a line for the mean over seeds, a band from the lowest to the highest (Fig. 4b, c).
 
     A dashed line shows the chosen value. A series looks alike in all panels.
-
-    Raises
-    ------
-    SteepslopeError
-        If there is no panel, or a panel without series.
     """
-    if not curves or not all(panel.series for panel in curves):
-        raise SteepslopeError("sweep: expected panels with at least one series each, found none")
     looks = lines(name for panel in curves for name in panel.series)
     figure, grid = _two_a_row(len(curves))
     handles: dict[str, Artist] = {}
@@ -250,6 +229,7 @@ def _fitted(text: str, axes: Axes, more: float = 0.0) -> str:
 
 BINS = 24  # even, so that ½ is an edge: no bin has trusted and other predictions
 EDGES = np.linspace(0, 1, BINS + 1)
+THRESHOLD = 0.5  # of a confidence that is trusted
 ROW_HEIGHT = 1.6  # inches of a panel without its title
 HEADROOM = 0.2  # the part of a panel above 100 %, where its rates stand
 
@@ -274,14 +254,6 @@ class OutcomePanel:
         Float (n,) in [0, 1].
     is_correct
         Bool (n,).
-    positive, negative
-        Correct predictions with a confidence > ``positive`` are true positives, wrong ones with a confidence ≤
-        ``negative`` true negatives.
-
-    Raises
-    ------
-    SteepslopeError
-        If the shapes differ, there are no rows, or a confidence is not in [0, 1].
 
     >>> panel = OutcomePanel("SS", np.array([0.9, 0.4, 0.2, 0.8]), np.array([True, True, False, False]))
     >>> {name: int(rows.sum()) for name, rows in panel.outcomes.items()}, panel.rates
@@ -291,23 +263,16 @@ class OutcomePanel:
     title: str
     confidence: Floats
     is_correct: NDArray[np.bool_]
-    positive: float = 0.5
-    negative: float = 0.5
-
-    def __post_init__(self) -> None:
-        values, _ = checked(self.confidence, self.is_correct)
-        if values.min() < 0 or values.max() > 1:
-            raise SteepslopeError(f"confidence: expected numbers in [0, 1], found {values.min():g} to {values.max():g}")
 
     @property
     def outcomes(self) -> dict[str, NDArray[np.bool_]]:
         """Which rows are TP, FN, TN and FP, each bool (n,); every row is one of them."""
-        trusted, distrusted = self.confidence > self.positive, self.confidence <= self.negative
+        trusted, wrong = self.confidence > THRESHOLD, ~self.is_correct
         return {
             "TP": self.is_correct & trusted,
             "FN": self.is_correct & ~trusted,
-            "TN": ~self.is_correct & distrusted,
-            "FP": ~self.is_correct & ~distrusted,
+            "TN": wrong & ~trusted,
+            "FP": wrong & trusted,
         }
 
     @property
@@ -330,16 +295,8 @@ def outcomes(panels: Sequence[Sequence[OutcomePanel]]) -> Figure:
     The vertical axis is logarithmic and begins at half a prediction, so that single errors are seen beside thousands
     of correct predictions. Correct predictions are filled, errors are hatched and drawn over them. The dashed line is
     the threshold; where wrong predictions have another, that is dotted.
-
-    Raises
-    ------
-    SteepslopeError
-        If there is no panel, or rows have unequal numbers of panels.
     """
-    widths = {len(row) for row in panels}
-    if len(widths) != 1 or 0 in widths:
-        raise SteepslopeError(f"outcomes: expected rows of equally many panels, found {[len(row) for row in panels]}")
-    (columns,) = widths
+    (columns,) = {len(row) for row in panels}
     room = (PAGE_WIDTH - 0.6) / columns - 0.2
     titles = [[wrapped(panel.title, room) for panel in row] for row in panels]
     deepest = [max(title.count("\n") + 1 for title in row) for row in titles]
@@ -364,18 +321,12 @@ def _panel(axes: Axes, panel: OutcomePanel) -> dict[str, Artist]:
     for name, (area, label) in OUTCOMES.items():
         look: dict[str, Any] = {"facecolor": area.fill, "edgecolor": area.color, "hatch": area.hatch, "linewidth": 0.8}
         handles[label] = axes.stairs(panel.heights(name), EDGES, fill=True, **look)
-    handles["threshold"] = _threshold(axes, panel.positive, "--")
-    if panel.negative != panel.positive:
-        handles["threshold for errors"] = _threshold(axes, panel.negative, ":")
+    # it ends below the rates
+    handles["threshold"] = axes.axvline(THRESHOLD, ymax=1 - HEADROOM, color=BLACK, linewidth=0.9, linestyle="--")
     rates = zip(("TPR", "TNR"), panel.rates, strict=True)
     text = "\n".join(f"{name} –" if np.isnan(rate) else f"{name} {100 * rate:.1f} %" for name, rate in rates)
     axes.text(0.03, 0.985, text, transform=axes.transAxes, va="top", fontsize=SMALL)
     return handles
-
-
-def _threshold(axes: Axes, value: float, dashes: str) -> Artist:
-    """Draw a line that ends below the rates."""
-    return axes.axvline(value, ymax=1 - HEADROOM, color=BLACK, linewidth=0.9, linestyle=dashes)
 
 
 def _share_axes(axes: Axes, floor: float) -> None:

@@ -15,7 +15,6 @@ from steepslope.gate.certificate import interval
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import class_names
 from steepslope.oracle import Oracle
-from steepslope.outputs import ClassifierOutputs
 from steepslope.paper.methods import Wanted, confidences, row_of
 from steepslope.paper.oracle_steps import fused_step
 from steepslope.paper.tables import grouped, mean_cell
@@ -35,23 +34,16 @@ ALL, PREDICTED, BATCH = "all", "predicted", "batch"  # what has a threshold of i
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a judge thinks of labelled outputs: confidences (n,), which are right (n,), and predicted classes (n,).
+    """What a source of confidences says of labelled outputs: confidences (n,), which are right (n,), and predicted classes (n,).
 
     ``handed_over`` (n,) is how far each row was handed over, None where its oracle never does.
     """
 
-    judge: ConfidenceSource
+    source: ConfidenceSource
     confidence: NDArray[np.float64]
     is_correct: NDArray[np.bool_]
     predicted: NDArray[np.str_]
     handed_over: NDArray[np.float64] | None = None
-
-    @classmethod
-    def of(cls, judge: ConfidenceSource, outputs: ClassifierOutputs) -> Judged:
-        """ConfidenceSource all rows of some outputs."""
-        weights = None if judge.oracle is None else judge.oracle.handed_over(outputs)
-        predicted = class_names(outputs.predictions, outputs.classes)
-        return cls(judge, judge.confidence(outputs), outputs.is_correct, predicted, weights)
 
     def __len__(self) -> int:
         return len(self.confidence)
@@ -59,17 +51,17 @@ class Judged:
     def subset(self, rows: Rows) -> Judged:
         """Return some rows, by numbers."""
         weights = None if self.handed_over is None else self.handed_over[rows]
-        return Judged(self.judge, self.confidence[rows], self.is_correct[rows], self.predicted[rows], weights)
+        return Judged(self.source, self.confidence[rows], self.is_correct[rows], self.predicted[rows], weights)
 
     def gate(self, max_risk: float, by_class: bool = False) -> Gate:
-        """Return the gate that is calibrated on all rows, with thresholds from the judge's fit set."""
-        reference, groups = self.judge.reference, self.predicted if by_class else None
+        """Return the gate that is calibrated on all rows, with thresholds from the source's fit set."""
+        reference, groups = self.source.reference, self.predicted if by_class else None
         thresholds = None if reference is None else threshold_sequence(reference)
-        of_log_odds = self.judge.of_log_odds
+        of_log_odds = self.source.of_log_odds
         found = Gate.calibrate(
             self.confidence, self.is_correct, max_risk, DELTA, thresholds, groups=groups, of_log_odds=of_log_odds
         )
-        return replace(found, source=self.judge)
+        return replace(found, source=self.source)
 
     def summary(self, gate: Gate) -> Summary:
         """Return what a run of predictions knows of these rows: nothing of labels."""
@@ -141,7 +133,7 @@ def shifted_row(judged: Judged, gate: Gate, max_risk: float) -> Row:
     risk = errors / summary.accepted if summary.accepted else 0.0
     low, _ = interval(errors, summary.accepted)
     warned = {name: bool(warning(gate, summary)) for name, warning in WARNINGS.items()}
-    oracle = judged.judge.oracle
+    oracle = judged.source.oracle
     return {
         "n": len(judged), "accuracy": float(judged.is_correct.mean()), "usual_coverage": gate.coverage,
         "coverage": summary.accepted / len(judged), "accepted": summary.accepted, "errors": errors, "risk": risk,
@@ -170,8 +162,8 @@ is a promise where the lower 95 % bound of the risk of what is accepted is above
 not. Of how many a warning is given, without labels."""
 
 
-def judge_of(work: Workspace, wanted: Wanted, score: str) -> ConfidenceSource:
-    """Return a line's judge: a fused oracle, or a score, whose thresholds come from held-out rows."""
+def source_of(work: Workspace, wanted: Wanted, score: str) -> ConfidenceSource:
+    """Return a line's source of confidences: a fused oracle, or a score, whose thresholds come from held-out rows."""
     case = wanted.case
     held_out, train = (work.own_outputs(case.classifier, case.seed, name) for name in (HOLDOUT, TRAIN))
     if wanted.method["kind"] == "fused":
@@ -183,12 +175,12 @@ def judge_of(work: Workspace, wanted: Wanted, score: str) -> ConfidenceSource:
 
 
 def judged(work: Workspace, wanted: Wanted, folder: Path) -> Judged:
-    """Return what a line's judge thinks of a set of images."""
-    case, judge = wanted.case, judge_of(work, wanted, row_of(folder)["is"])
+    """Return what a line's source says of a set of images."""
+    case, source = wanted.case, source_of(work, wanted, row_of(folder)["is"])
     outputs = work.outputs(case.classifier, case.seed, work.place(case), wanted.method.get("budget", ""))
-    handed_over = None if judge.oracle is None else judge.oracle.handed_over(outputs)
+    handed_over = None if source.oracle is None else source.oracle.handed_over(outputs)
     scored, is_correct = confidences(folder)
-    return Judged(judge, scored.confidence, is_correct, class_names(outputs.predictions, outputs.classes), handed_over)
+    return Judged(source, scored.confidence, is_correct, class_names(outputs.predictions, outputs.classes), handed_over)
 
 
 def gates(work: Workspace, scores: Scores, title: str) -> Iterator[tuple[str, Grid]]:

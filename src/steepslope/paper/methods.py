@@ -49,50 +49,57 @@ class Wanted(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of methods: the step that makes one, if any, what else it needs, and the confidences it gives.
+    """A kind of methods: the confidences that one gives, and the step that makes it, if any.
 
     ``required`` and ``allowed`` are its settings; None allows all. ``values`` has what some settings may be.
     ``sees_images`` is whether there is another for each oracle's backbone, ``learns`` whether the seed decides it.
-    ``lacks`` tells why a classifier cannot have it. Where it ``changes`` what another line gives, that line stands in
-    its setting ``line``, and has been scored before.
+    ``lacks`` tells why a classifier cannot have it.
     """
 
-    needs: Callable[[Workspace, Wanted], list[Step]]
-    scored: Callable[[Workspace, Wanted], Scored] | None
+    scored: Callable[[Workspace, Wanted], Scored]
+    step: Callable[[Workspace, Wanted], Step] | None = None
     required: tuple[str, ...] = ()
     allowed: tuple[str, ...] | None = ()
     sees_images: bool = False
     learns: bool = True
     lacks: Callable[[Method, Net], str] = lambda method, net: ""
-    changes: Callable[[Wanted, Scored], Scored] | None = None
     values: Callable[[], Mapping[str, Collection[str]]] = dict
 
 
-def _seen(work: Workspace, case: Case) -> ClassifierOutputs:
-    return work.own_outputs(case.classifier, case.seed, work.place(case))
+def _by_score(work: Workspace, wanted: Wanted) -> Scored:
+    case, score = wanted.case, wanted.method.get("score")
+    if score is None:
+        score = read_json(_best_step(work, wanted).folder / CHOSEN, "the choice of a score")["score"]
+    sets = {name: work.own_outputs(case.classifier, case.seed, name) for name in _splits_of(score)}
+    outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
+    return score_predictions([score], outputs, Resources(sets.get(HOLDOUT), sets.get(TRAIN)))[-1]
 
 
-def _score_needs(work: Workspace, wanted: Wanted) -> list[Step]:
-    learns = SCORES[wanted.method["score"]].fits_on != "nothing"
-    return output_steps(work, wanted.case, [wanted.case.where, *((HOLDOUT, TRAIN) if learns else ())])
+def _splits_of(score: str | None) -> tuple[str, ...]:
+    """Return the splits that a score learns from."""
+    return () if score is None or SCORES[score].fits_on == "nothing" else (HOLDOUT, TRAIN)
 
 
-def _by_score(work: Workspace, case: Case, score: str) -> Scored:
-    sets = {name: work.own_outputs(case.classifier, case.seed, name)
-            for name in (HOLDOUT, TRAIN) if SCORES[score].fits_on != "nothing"}  # fmt: skip
-    resources = Resources(sets.get(HOLDOUT), sets.get(TRAIN))
-    return score_predictions([score], _seen(work, case), resources)[-1]
+def _by_oracle(work: Workspace, wanted: Wanted) -> Scored:
+    case, method, step = wanted.case, wanted.method, KINDS[wanted.method["kind"]].step
+    assert step is not None
+    folder = step(work, wanted).folder / method.get("stage", "")
+    outputs = work.outputs(case.classifier, case.seed, work.place(case), method.get("budget", ""))
+    backbones = [work.spec(name, case.seed) for name in work.preset.nets]
+    images = lambda _: work.images(case.classifier, case.seed, work.place(case))  # noqa: E731
+    return score_predictions([str(folder)], outputs, Resources(open_images=images, backbones=backbones))[-1]
 
 
-def best_step(work: Workspace, case: Case) -> Step:
+def _best_step(work: Workspace, wanted: Wanted) -> Step:
     """Return the step that finds a classifier's score of least AURC on held-out rows, whose arrays these have."""
+    case = wanted.case
     folder = work.folder("best", case.classifier, case.seed)
     about = f"find the best single score of {case.classifier} on held-out rows"
     run = partial(find_best, classifier=case.classifier, seed=case.seed)
     return Step(folder, CHOSEN, about, run, tuple(output_steps(work, case, [HOLDOUT, TRAIN])))
 
 
-def find_best(work: Workspace, classifier: str, seed: int) -> None:
+def find_best(work: Workspace, out: Path, classifier: str, seed: int) -> None:
     """Find it by the mean AURC of both halves of the held-out rows; scores that learn on such see the other half."""
     held_out, train = (work.own_outputs(classifier, seed, name) for name in (HOLDOUT, TRAIN))
     order = np.random.default_rng(seed).permutation(len(held_out))
@@ -101,7 +108,7 @@ def find_best(work: Workspace, classifier: str, seed: int) -> None:
     both = (halves[0], halves[1]), (halves[1], halves[0])
     risks = {name: float(np.mean([_risk(kind, known, new, train) for known, new in both]))
              for name, kind in possible.items()}  # fmt: skip
-    with staged_folder(work.folder("best", classifier, seed), last=CHOSEN) as staging:
+    with staged_folder(out, last=CHOSEN) as staging:
         known = {name: risk for name, risk in risks.items() if math.isfinite(risk)}
         write_json(staging / CHOSEN, {"score": min(known, key=lambda name: known[name]), "aurc": known})
 
@@ -116,21 +123,6 @@ def _risk(kind: type[Score], known: ClassifierOutputs, new: ClassifierOutputs, t
     except SteepslopeError:
         return math.inf
     return aurc(fitted.confidence(new), new.is_correct)
-
-
-def _best_needs(work: Workspace, wanted: Wanted) -> list[Step]:
-    return [best_step(work, wanted.case), *output_steps(work, wanted.case, [wanted.case.where])]
-
-
-def _best_scored(work: Workspace, wanted: Wanted) -> Scored:
-    found = read_json(best_step(work, wanted.case).folder / CHOSEN, "the choice of a score")
-    return _by_score(work, wanted.case, found["score"])
-
-
-def _by_oracle(work: Workspace, case: Case, folder: Path, outputs: ClassifierOutputs) -> Scored:
-    backbones = [work.spec(name, case.seed) for name in work.preset.nets]
-    images = lambda _: work.images(case.classifier, case.seed, work.place(case))  # noqa: E731
-    return score_predictions([str(folder)], outputs, Resources(open_images=images, backbones=backbones))[-1]
 
 
 def kept_as(name: str, method: Method) -> str:
@@ -157,33 +149,25 @@ def _image_step(work: Workspace, wanted: Wanted) -> Step:
     return oracle_step(work, wanted.pair, name, frozen(changes), wanted.case.seed)
 
 
-def _image_needs(work: Workspace, wanted: Wanted) -> list[Step]:
-    return [_image_step(work, wanted), *output_steps(work, wanted.case, [wanted.case.where])]
-
-
-def _image_scored(work: Workspace, wanted: Wanted) -> Scored:
-    folder = _image_step(work, wanted).folder / wanted.method.get("stage", "")
-    return _by_oracle(work, wanted.case, folder, _seen(work, wanted.case))
-
-
-def inner(wanted: Wanted) -> Wanted:
-    """Return the line whose confidences another changes."""
+def _line_within(wanted: Wanted) -> Wanted:
+    """Return the line whose confidences another cuts elsewhere."""
     return wanted._replace(name=wanted.method["line"], method=METHODS[wanted.method["line"]])
 
 
-def _cut(wanted: Wanted, found: Scored) -> Scored:
+def _cut(work: Workspace, wanted: Wanted) -> Scored:
     """Return trust logits less the one that stands for the cut of the pair's slopes: they rank as before, cut at 0.
 
     The focal loss's best sigmoid is not the probability of being correct, but :func:`focal_confidence` of it.
     """
-    settings = {**wanted.pair.training, **inner(wanted).method}
-    given = {
-        name: settings[name] for name in {one for loss in LOSSES for one in parameters_of(loss)} if name in settings
-    }
-    cut = LossSettings("steep_slope", given).cut
-    gamma = LossSettings(settings["loss"], given).parameters.get("gamma", 0.0)  # 0 is cross entropy
+    within = _line_within(wanted)
+    scored, _ = confidences(score_step(work, within).folder)
+    settings = {**wanted.pair.training, **within.method}
+    names = {name for loss in LOSSES for name in parameters_of(loss)}
+    parameters = {name: settings[name] for name in names if name in settings}
+    cut = LossSettings("steep_slope", parameters).cut
+    gamma = LossSettings(settings["loss"], parameters).parameters.get("gamma", 0.0)  # 0 is cross entropy
     sigmoid = focal_confidence(cut, gamma)
-    return replace(found, confidence=found.confidence - np.log(sigmoid / (1 - sigmoid)))
+    return replace(scored, confidence=scored.confidence - np.log(sigmoid / (1 - sigmoid)))
 
 
 def _features_step(work: Workspace, wanted: Wanted) -> Step:
@@ -193,46 +177,25 @@ def _features_step(work: Workspace, wanted: Wanted) -> Step:
     return features_step(work, case.classifier, name, frozen({**work.preset.features, **settings}), split, case.seed)
 
 
-def _features_scored(work: Workspace, wanted: Wanted) -> Scored:
-    return _by_oracle(work, wanted.case, _features_step(work, wanted).folder, _seen(work, wanted.case))
-
-
-def _fused_needs(work: Workspace, wanted: Wanted) -> list[Step]:
-    budget, case = wanted.method["budget"], wanted.case
-    seen = output_steps(work, case, [case.where], auxiliary=budget == AUXILIARY)
-    return [fused_step(work, case.classifier, budget, case.seed), *seen]
-
-
-def _fused_scored(work: Workspace, wanted: Wanted) -> Scored:
-    case = wanted.case
-    folder = fused_step(work, case.classifier, wanted.method["budget"], case.seed).folder
-    return _by_oracle(
-        work, case, folder, work.outputs(case.classifier, case.seed, work.place(case), wanted.method["budget"])
-    )
-
-
 KINDS: dict[str, Kind] = {
     "score": Kind(
-        _score_needs, lambda work, wanted: _by_score(work, wanted.case, wanted.method["score"]), ("score",),
-        learns=False,
+        _by_score, required=("score",), learns=False,
         lacks=lambda method, net: "no dropout" if method["score"] == DROPOUT and not net.passes else "",
         values=lambda: {"score": SCORES},
     ),
-    "best": Kind(_best_needs, _best_scored, learns=False),
-    "images": Kind(
-        _image_needs, _image_scored, allowed=None, sees_images=True, values=lambda: {"loss": LOSSES}
-    ),
+    "best": Kind(_by_score, _best_step, learns=False),
+    "images": Kind(_by_oracle, _image_step, allowed=None, sees_images=True, values=lambda: {"loss": LOSSES}),
     "cut": Kind(
-        lambda work, wanted: [], None, ("line",), sees_images=True, changes=_cut,
+        _cut, lambda work, wanted: score_step(work, _line_within(wanted)), ("line",), sees_images=True,
         values=lambda: {"line": [name for name, method in METHODS.items() if method["kind"] == "images"]},
     ),
     "features": Kind(
-        lambda work, wanted: [_features_step(work, wanted), *output_steps(work, wanted.case, [wanted.case.where])],
-        _features_scored,
-        allowed=None, values=lambda: {"split": (TRAIN, HOLDOUT), "loss": LOSSES},
+        _by_oracle, _features_step, allowed=None, values=lambda: {"split": (TRAIN, HOLDOUT), "loss": LOSSES},
     ),
     "fused": Kind(
-        _fused_needs, _fused_scored, ("budget",),
+        _by_oracle,
+        lambda work, wanted: fused_step(work, wanted.case.classifier, wanted.method["budget"], wanted.case.seed),
+        ("budget",),
         lacks=lambda method, net: "no auxiliary net" if method["budget"] == AUXILIARY and not net.auxiliary else "",
         values=lambda: {"budget": BUDGETS},
     ),
@@ -293,11 +256,12 @@ def score_step(work: Workspace, wanted: Wanted) -> Step:
     wanted = wanted._replace(case=case)  # what it needs is shared as it is
     folder = work.folder("scores", case.classifier, case.seed) / work.place(case) / (case.oracle or "")
     about = f"score {name}{f' of {case.oracle}' if case.oracle else ''} on {case.classifier}, {case.where}"
-    changed = [] if kind.changes is None else [score_step(work, inner(wanted))]
-    needs = *kind.needs(work, wanted), *rivals(work, wanted), *changed
-    costs = (Cost(wanted.pair.oracle, case.where),) if kind.sees_images and not changed else ()
+    places = [case.where, *_splits_of(wanted.method.get("score"))]
+    needs = output_steps(work, case, places, auxiliary=wanted.method.get("budget") == AUXILIARY)
+    needs += [*([] if kind.step is None else [kind.step(work, wanted)]), *rivals(work, wanted)]
+    costs = (Cost(wanted.pair.oracle, case.where),) if wanted.method["kind"] == "images" else ()
     out = folder / slug(kept_as(name, wanted.method))
-    return Step(out, ROW, about, partial(score, wanted=wanted), needs, costs)
+    return Step(out, ROW, about, partial(score, wanted=wanted), tuple(needs), costs)
 
 
 def rivals(work: Workspace, wanted: Wanted) -> list[Step]:
@@ -306,25 +270,17 @@ def rivals(work: Workspace, wanted: Wanted) -> list[Step]:
     return [score_step(work, wanted._replace(name=name, method=METHODS[name])) for name in names]
 
 
-def score(work: Workspace, wanted: Wanted) -> None:
+def score(work: Workspace, out: Path, wanted: Wanted) -> None:
     """Keep the confidences of a line, and its row of metrics."""
     case = wanted.case
     outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
-    scored = _scored(work, wanted)
+    scored = KINDS[wanted.method["kind"]].scored(work, wanted)
     others = [confidences(step.folder)[0] for step in rivals(work, wanted)]
     row = measured(replace(scored, name=wanted.name), others, outputs, case.seed, work.preset.resamples)
     about = {"seed": case.seed, "oracle": case.oracle, "classifier": case.classifier, "where": case.where}
-    with staged_folder(score_step(work, wanted).folder, last=ROW) as staging:
+    with staged_folder(out, last=ROW) as staging:
         np.savez_compressed(staging / ARRAYS, confidence=scored.confidence, is_correct=outputs.is_correct)
         write_json(staging / ROW, {**about, "is": scored.name, "scale": scored.scale, **row})
-
-
-def _scored(work: Workspace, wanted: Wanted) -> Scored:
-    kind = KINDS[wanted.method["kind"]]
-    if kind.changes is not None:
-        return kind.changes(wanted, confidences(score_step(work, inner(wanted)).folder)[0])
-    assert kind.scored is not None
-    return kind.scored(work, wanted)
 
 
 def row_of(folder: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
         needs += output_steps(work, Case(None, pair.classifier, TRAIN, seed), held_out)
         needs += [rows_step(work, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
-    run = partial(train_oracle, pair=pair, changes=changes, seed=seed, out=folder)
+    run = partial(train_oracle, pair=pair, changes=changes, seed=seed)
     return Step(folder, last, about, run, tuple(needs), costs_of(work, pair, changes))
 
 
@@ -72,7 +72,7 @@ def costs_of(work: Workspace, pair: Pair, changes: Settings) -> tuple[Cost, ...]
     return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)
 
 
-def train_oracle(work: Workspace, pair: Pair, changes: Settings, seed: int, out: Path) -> None:
+def train_oracle(work: Workspace, out: Path, pair: Pair, changes: Settings, seed: int) -> None:
     """Train an oracle on images, or go on with its training."""
     given = settings_of(work, pair, changes)
     given |= {"oracle": work.spec(pair.oracle, seed), "data": str(work.data), "seed": seed, "workers": work.workers}
@@ -92,11 +92,11 @@ def features_step(work: Workspace, classifier: str, name: str, settings: Setting
     with located(f"oracle on features of {classifier}, {name}"):
         Oracle(**dict(settings), seed=seed)
     needs = output_steps(work, Case(None, classifier, split, seed), [split])
-    run = partial(fit_on_features, name=classifier, settings=settings, split=split, seed=seed, out=folder)
+    run = partial(fit_on_features, name=classifier, settings=settings, split=split, seed=seed)
     return Step(folder, CARD, about, run, tuple(needs))
 
 
-def fit_on_features(work: Workspace, name: str, settings: Settings, split: str, seed: int, out: Path) -> None:
+def fit_on_features(work: Workspace, out: Path, name: str, settings: Settings, split: str, seed: int) -> None:
     """Fit an oracle on the features of a split."""
     Oracle(**dict(settings), seed=seed).fit(work.own_outputs(name, seed, split)).save(out)
 
@@ -112,10 +112,10 @@ def fused_step(work: Workspace, classifier: str, budget: Budget, seed: int) -> S
     return Step(work.folder("fused", classifier, seed) / budget, CARD, about, run, tuple(needs))
 
 
-def fit_fused(work: Workspace, name: str, budget: Budget, seed: int) -> None:
+def fit_fused(work: Workspace, out: Path, name: str, budget: Budget, seed: int) -> None:
     """Fit the fused oracle of a budget."""
     held_out, known = (work.to_fit(name, seed, split, budget) for split in (HOLDOUT, TRAIN))
-    Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(work.folder("fused", name, seed) / budget)
+    Oracle.fused(seed=seed, budget=budget).fit(held_out, known).save(out)
 
 
 def sweep_step(work: Workspace, pair: Pair, seed: int) -> Step:
@@ -139,7 +139,7 @@ def tried(work: Workspace, pair: Pair, alpha_pos: float, alpha_neg: float, seed:
     return oracle_step(work, pair, f"SS pos {alpha_pos:g} neg {alpha_neg:g}", frozen(changes), seed)
 
 
-def sweep_slopes(work: Workspace, pair: Pair, seed: int) -> None:
+def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
     """Train an oracle for each pair of slopes, and choose by held-out rows."""
     outputs = work.own_outputs(pair.classifier, seed, HOLDOUT)
     images = work.images(pair.classifier, seed, HOLDOUT)
@@ -148,11 +148,11 @@ def sweep_slopes(work: Workspace, pair: Pair, seed: int) -> None:
     def trust_logit_of(alpha_pos: float, alpha_neg: float) -> NDArray[Any]:
         step = tried(work, pair, alpha_pos, alpha_neg, seed)
         if not step.is_complete:
-            step.run(work)
+            step.run(work, step.folder)
         oracle = Oracle.load(step.folder, [work.spec(pair.oracle, seed)])
         return oracle.on(images, work.workers, device).trust_logit(outputs)
 
     chosen = {name: work.preset.sweep[name] for name in ("negatives", "positives", "criterion")}
     found: Search = search(trust_logit_of, outputs.is_correct, alpha_pos=FROZEN, **chosen)
-    with staged_folder(sweep_step(work, pair, seed).folder, last=SEARCH) as staging:
+    with staged_folder(out, last=SEARCH) as staging:
         write_json(staging / SEARCH, found.as_json())

@@ -50,9 +50,9 @@ def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
     return [Step(work.folder("nets", name, seed), CARD, about, partial(train_net, name=name, seed=seed), costs=(cost,))]
 
 
-def train_net(work: Workspace, name: str, seed: int) -> None:
+def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Train it."""
-    settings, out = dict(work.preset.nets[name].train), work.folder("nets", name, seed)
+    settings = dict(work.preset.nets[name].train)
     net, holdout, split_seed = (settings.pop(key, default) for key, default in
                                 (("net", ""), ("holdout", None), ("split_seed", SPLIT_SEED)))  # fmt: skip
     recipe = recipe_for(net, **settings, seed=seed)
@@ -81,18 +81,16 @@ def shift_steps(work: Workspace, case: Case) -> list[Step]:
     needs = [*net_steps(work, name, seed), *([stylizer_step(work)] if where == STYLIZED else [])]
     steps = int(settings.get("steps", RecolorOptions().steps))
     costs = (Cost(name, where, steps, trained=steps),) if attacks else ()
-    run = partial(write_shift, where=where, name=name, seed=seed, place=work.place(case))
+    run = partial(write_shift, where=where, name=name, seed=seed)
     return [Step(work.shifted(work.place(case)), SHIFT_CARD, about, run, tuple(needs), costs)]
 
 
-def write_shift(work: Workspace, where: str, name: str, seed: int, place: str) -> None:
+def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) -> None:
     """Shift test images, against a classifier where they are attacked."""
     test = work.sets(name, seed)[TEST]
     assert isinstance(test, Divisible)
     some = test.subset(work.drawn(len(test), work.preset.rows))
-    write_shifted(
-        Shifted(some, _shift(work, where, name, seed)), f"{work.data}:{TEST}", work.shifted(place), notice=work.notice
-    )
+    write_shifted(Shifted(some, _shift(work, where, name, seed)), f"{work.data}:{TEST}", out, notice=work.notice)
 
 
 def _shift(work: Workspace, where: str, name: str, seed: int) -> Shift:
@@ -126,7 +124,7 @@ def stylizer_step(work: Workspace) -> Step:
     return Step(folder, STYLIZER_CARD, about, train, tuple(needs))
 
 
-def train(work: Workspace) -> None:
+def train(work: Workspace, out: Path) -> None:
     """Train a stylizer on training images, in the styles of a folder, or of scikit-learn's two photographs."""
     settings, preset = dict(work.preset.stylizer), work.preset
     backbone = work.net(settings.pop("net"), preset.seeds[0])
@@ -134,7 +132,7 @@ def train(work: Workspace) -> None:
     assert isinstance(images, Divisible)
     content = images.subset(work.drawn(len(images), min(CONTENT, len(images))))
     styles = parse_dataset(style_data(styles_of(work))).open()
-    train_stylizer(backbone, content, styles, stylizer_step(work).folder, StylizerTraining(**settings), work.notice)
+    train_stylizer(backbone, content, styles, out, StylizerTraining(**settings), work.notice)
 
 
 def styles_of(work: Workspace) -> str:
@@ -175,9 +173,9 @@ def extract_step(work: Workspace, name: str, case: Case) -> Step:
                 needs, costs)  # fmt: skip
 
 
-def extract_images(work: Workspace, name: str, seed: int, place: str, passes: int) -> None:
+def extract_images(work: Workspace, out: Path, name: str, seed: int, place: str, passes: int) -> None:
     """Run a net over a set of images, and keep its outputs."""
-    net, out, images = (work.preset.nets[name], work.extracted(name, seed, place), work.images(name, seed, place))
+    net, images = work.preset.nets[name], work.images(name, seed, place)
     evidence = ("features", "noise", *(["dropout"] if passes else []))
     options = ExtractionOptions(
         evidence=evidence, passes=passes or 2, batch_size=net.batch_size, features=net.features, workers=work.workers
@@ -195,14 +193,14 @@ def probe_step(work: Workspace, name: str, seed: int) -> Step:
     return Step(work.folder("nets", name, seed), PROBE, about, partial(fit_probe, name=name, seed=seed), needs)
 
 
-def fit_probe(work: Workspace, name: str, seed: int) -> None:
+def fit_probe(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Fit a linear classifier to the first rows of a permutation that the seed draws."""
     outputs, images = (ClassifierOutputs.load(work.extracted(name, seed, TRAIN)), work.images(name, seed, TRAIN))
     rows, labels = work.fit_rows(name, seed, round(PROBED * len(outputs))), np.asarray(images.labels)
     features = np.asarray(outputs.require_features()[rows], dtype=np.float32)
     count = len(images.classes or ()) or int(labels.max()) + 1
     weights, bias = fit_standardised_softmax(features, labels[rows], count, PENALTY)
-    with staged_folder(work.folder("nets", name, seed), last=PROBE) as staging:
+    with staged_folder(out, last=PROBE) as staging:
         save_arrays({"weights": weights, "bias": bias.astype(np.float32)}, staging / PROBE)
 
 
@@ -214,7 +212,7 @@ def rows_step(work: Workspace, classifier: str, count: int | None, seed: int) ->
     return Step(folder, MANIFEST, about, partial(write_rows, name=classifier, count=count, seed=seed), tuple(needs))
 
 
-def write_rows(work: Workspace, name: str, count: int | None, seed: int) -> None:
+def write_rows(work: Workspace, out: Path, name: str, count: int | None, seed: int) -> None:
     """Write the outputs of some training rows, without features, which oracles on images do not see."""
     some = work.own_outputs(name, seed, TRAIN).subset(work.fit_rows(name, seed, count))
-    some.changed(features=None).save(work.folder("fit-rows", name, seed) / str(count or "all"))
+    some.changed(features=None).save(out)

@@ -61,14 +61,15 @@ class Step:
     """A piece of work of one seed.
 
     It makes a ``folder``, into which the file ``last`` is written last, so that its presence means that it is done.
-    ``about`` tells what it does, with all settings, in the same words for all seeds. ``run`` does it, or goes on where
-    it was killed. ``needs`` are the steps before it; ``costs`` are those of each net that it runs, the main one first.
+    ``about`` tells what it does, with all settings, in the same words for all seeds. ``run`` does it in the folder that
+    it gets, or goes on where it was killed. ``needs`` are the steps before it; ``costs`` are those of each net that it
+    runs, the main one first.
     """
 
     folder: Path
     last: str
     about: str
-    run: Callable[[Workspace], None]
+    run: Callable[[Workspace, Path], None]
     needs: tuple["Step", ...] = ()
     costs: tuple[Cost, ...] = ()
 
@@ -240,7 +241,7 @@ def run(steps: Sequence[Step], work: Workspace, jobs: int) -> None:
 
 def _timed(work: Workspace, step: Step) -> None:
     start = time.perf_counter()
-    step.run(work)
+    step.run(work, step.folder)
     with (work.root / TIMES).open("a", encoding="utf-8") as file:
         file.write(f"{step.folder.relative_to(work.root)},{time.perf_counter() - start:.1f}\n")
 

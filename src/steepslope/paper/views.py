@@ -324,6 +324,7 @@ def _kept(row: Row, columns: Sequence[str]) -> Row:
 
 
 GATED = ("score", "best", "fused")  # kinds of lines that can have a gate
+OF_LINES = ("table", "matrix", "histograms", "risk_coverage", "gates")  # views that show scores
 OF_ONE_PAIR = ("matrix", "sweep", "gates")  # views whose tables and figures have no room for several
 SWEPT = ("negatives", "positives", "criterion")  # what a preset's sweep needs
 SLOPE = parameters_of("steep_slope")["alpha_pos"][1]
@@ -357,6 +358,8 @@ def require_possible(experiment: Experiment, preset: Preset | None = None) -> No
     with located(experiment.name):
         for view in experiment.views:
             require_known("view", view, VIEWS)
+            if view in OF_LINES and not experiment.lines:
+                raise SteepslopeError(f"expected at least one line for the view {view}, found none", "paper")
         for name in experiment.columns:
             column(name)
         if "matrix" in experiment.views and not (experiment.columns and MCP in experiment.lines):

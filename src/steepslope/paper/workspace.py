@@ -128,14 +128,16 @@ class Workspace:
         The preset also tells of data that would be downloaded to be counted.
         """
         train, test = self._counts
-        held_out, own = self.preset.holdout or usual_holdout(train), self.preset.nets[name].train.get("holdout")
-        where = where.removesuffix(COPIES)
-        if parse_dataset(self.preset.data).splits:
-            held_out = own or held_out
-            known = {TRAIN: train - held_out, HOLDOUT: held_out, TEST: test}
-        else:
-            known = {TRAIN: train, HOLDOUT: held_out, TEST: test - held_out}
-        return known.get(where, min(self.preset.rows or known[TEST], known[TEST]))
+        own, has_splits = self.preset.nets[name].train.get("holdout"), bool(parse_dataset(self.preset.data).splits)
+        held_out = (own if has_splits else None) or self.preset.holdout or usual_holdout(train)
+        source = train if has_splits else test
+        if not 0 < held_out < source:
+            place = f"nets.{name}.train.holdout" if own and has_splits else "holdout"
+            found = f"expected 1 to {source - 1:,} of the {source:,} images of {self.preset.data}, found {held_out:,}"
+            raise SteepslopeError(found, f"preset {self.preset.name}: {place}")
+        left = {TRAIN: train - held_out, TEST: test} if has_splits else {TRAIN: train, TEST: test - held_out}
+        sizes = {**left, HOLDOUT: held_out}
+        return sizes.get(where.removesuffix(COPIES), min(self.preset.rows or left[TEST], left[TEST]))
 
     def require_images(self) -> None:
         """Raise where there are no images of the data, before anything is loaded or trained."""

@@ -1,8 +1,9 @@
-"""The numbers of the paper, and the comparison of invented rows with them."""
+"""Cells of tables: means over seeds, differences, and what is undefined."""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,101 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.metrics.measures import METRICS
 from steepslope.metrics.paper import PAPER_METRICS
+from steepslope.oracle.search import Search, Trial
 from steepslope.paper import tables as module
-from steepslope.paper.tables import COMPARED, comparison, published, spread
-from steepslope.report.grid import Grid, markdown
+from steepslope.paper.tables import (
+    COLUMNS,
+    COMPARED,
+    MCP,
+    SEARCH_NOTE,
+    arrows,
+    cell,
+    column,
+    comparison,
+    grouped,
+    interval_cell,
+    mean_cell,
+    published,
+    search_grid,
+    spread,
+)
+from steepslope.report.grid import UNDEFINED, Grid, markdown
+
+Row = dict[str, Any]
+
+
+def row(score: str = "SS", **values: float | tuple[float | None, ...] | None) -> Row:
+    """Return a row as it is kept: a number alone, or with its interval."""
+    found: Row = {"score": score}
+    for name, value in values.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        found[name] = dict(zip(("value", "low", "high"), numbers, strict=False))
+    return found
+
+
+def test_every_metric_has_a_column_its_difference_and_the_papers_variant() -> None:
+    for name, metric in METRICS.items():
+        assert column(name).scale == column(f"delta_{name}").scale == metric.scale
+        assert (column(name).sign, column(f"delta_{name}").sign) == ("", "+")
+    assert all(f"paper_{name}" in COLUMNS for name in PAPER_METRICS)
+    assert column("delta_auc").heading == "ΔAUC to MCP"
+    assert column("best_auc").heading == "ΔAUC to best single"
+
+
+def test_an_unknown_column_has_its_closest_name() -> None:
+    with pytest.raises(SteepslopeError, match="unknown column 'acu': did you mean 'auc'"):
+        column("acu")
+
+
+def test_rows_are_grouped_in_the_order_in_which_they_come() -> None:
+    rows: list[Row] = [{"a": 2, "b": 0}, {"a": 1, "b": 0}, {"a": 2, "b": 1}]
+    assert grouped(rows, "a") == {2: [rows[0], rows[2]], 1: [rows[1]]}
+    assert [*grouped(rows, "a", "b")] == [(2, 0), (1, 0), (2, 1)]
+
+
+def test_means_over_seeds_have_the_deviation_of_a_sample() -> None:
+    values = [0.7, 0.8, 0.75]
+    shown = f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}"
+    assert str(mean_cell(list(values))) == shown == "75.0 ± 5.0"
+    assert str(mean_cell([0.7])) == "70.0"
+    assert str(mean_cell([0.7, None])) == "–"
+    assert str(mean_cell([2.0, 4.0], 1)) == "3.00 ± 1.41"
+    assert str(mean_cell([0.5], sign="+", digits=2)) == "+50.00"
+
+
+def test_a_difference_tells_in_how_many_seeds_it_is_clear() -> None:
+    rows = [row(delta_auc=(0.02, 0.01, 0.03)), row(delta_auc=(-0.04, -0.05, -0.01)), row(delta_auc=(0.0, -0.1, 0.1))]
+    assert str(cell(rows, "delta_auc")) == "-0.7 ± 3.1 (1 ↑ 1 ↓)"
+    assert arrows([one["delta_auc"] for one in rows]) == "(1 ↑ 1 ↓)"
+
+
+def test_mcp_has_no_difference_to_itself_and_what_is_undefined_is_a_dash() -> None:
+    assert cell([row(MCP, delta_auc=(0.0, 0.0, 0.0))], "delta_auc") is UNDEFINED
+    assert str(cell([row(MCP, auc=0.5)], "auc")) == "50.0"
+    assert cell([row()], "tnr") is UNDEFINED
+    assert cell([row(tnr=0.5), row(tnr=None)], "tnr") is UNDEFINED
+    assert cell([row(delta_tnr=(None, None, None))], "delta_tnr") is UNDEFINED
+
+
+def test_the_scale_of_a_column_is_that_of_its_metric() -> None:
+    assert str(cell([row(aurc=0.0123)], "aurc")) == "12.3"
+    assert str(cell([row(average_kl=1.5)], "average_kl")) == "1.50"
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "sign", "shown"),
+    [
+        ({"value": 0.5, "low": 0.4, "high": 0.6}, 100, "", "50.0 [40.0, 60.0]"),
+        ({"value": 0.5, "low": 0.4, "high": 0.6}, 100, "+", "+50.0 [+40.0, +60.0]"),
+        ({"value": 0.5}, 1, "", "0.50"),
+        ({"value": 0.5, "low": None, "high": None}, 100, "", "50.0"),
+        ({"value": None}, 100, "", "–"),
+        (None, 100, "", "–"),
+    ],
+)
+def test_intervals_stand_beside_their_value(value: Any, scale: float, sign: str, shown: str) -> None:
+    assert str(interval_cell(value, scale, sign)) == shown
+
 
 TABLES = ("table1", "table2", "table3")
 VARIANTS = ("fpr_at_95tpr", "auroc", "aupr_error")  # what the code of Tables 1 and 3 computes in its own way
@@ -75,7 +168,9 @@ CHECKSUMS: dict[str, dict[str, tuple[float, float]]] = {
 }
 
 
-def row(score: str, seed: int, oracle: str | None = "net", classifier: str = "net", **metrics: float | None) -> Any:
+def printed_row(
+    score: str, seed: int, oracle: str | None = "net", classifier: str = "net", **metrics: float | None
+) -> Any:
     """Return a row as experiments keep it."""
     place = {"oracle": oracle, "classifier": classifier, "where": "test", "score": score, "seed": seed}
     return place | {name: {"value": value, "low": None, "high": None} for name, value in metrics.items()}
@@ -150,7 +245,7 @@ def test_rates_of_errors_are_whole_numbers_of_errors(classifier: str, errors: in
 
 def test_every_file_names_its_source_and_is_complete_csv() -> None:
     for table in TABLES:
-        source, *lines = (Path(module.__file__).with_suffix("") / f"{table}.csv").read_text("utf-8").splitlines()
+        source, *lines = (Path(module.__file__).parent / "published" / f"{table}.csv").read_text("utf-8").splitlines()
         assert source.startswith(f"# source: paper (arXiv 2110.00054), Table {table[-1]}, in percent")
         assert all((f"paper_{name}" in source) == (table != "table2") for name in VARIANTS)
         assert "paper_tnr" in source
@@ -164,8 +259,8 @@ def test_unknown_table() -> None:
 
 def test_a_line_for_each_printed_number_with_rows() -> None:
     """Differences of +0.26 and −1.27 points to 73.68 ± 0.27 and 38.27 ± 2.48, of three seeds."""
-    rows = [row("SS", seed, paper_auroc=0.7394 + 0.001 * (seed - 1), tnr=0.37) for seed in range(3)]
-    rows += [row("MCP", 0, paper_auroc=0.9), row("SS", 0, "lite0", "lite0", aurc=0.1)]  # not in print
+    rows = [printed_row("SS", seed, paper_auroc=0.7394 + 0.001 * (seed - 1), tnr=0.37) for seed in range(3)]
+    rows += [printed_row("MCP", 0, paper_auroc=0.9), printed_row("SS", 0, "lite0", "lite0", aurc=0.1)]  # not in print
     auc, tnr = lines_of(comparison("table1", rows, NAMES))
     place = ["test", "⟨ViT, ViT⟩", "SS"]
     assert list(auc.values())[:3] == list(tnr.values())[:3] == place
@@ -189,19 +284,19 @@ def test_a_line_for_each_printed_number_with_rows() -> None:
     ],
 )
 def test_both_rules(auc: float | None, seeds: int, verdicts: list[str]) -> None:
-    (line,) = lines_of(comparison("table1", [row("SS", seed, paper_auroc=auc) for seed in range(seeds)], NAMES))
+    (line,) = lines_of(comparison("table1", [printed_row("SS", seed, paper_auroc=auc) for seed in range(seeds)], NAMES))
     assert [line[name] for name in COMPARED[-3:]] == verdicts
     assert line["seeds"] == str(seeds)
 
 
 def test_our_own_deviation_excuses_nothing() -> None:
-    rows = [row("SS", seed, paper_auroc=value) for seed, value in enumerate([0.5, 0.7, 0.9])]
+    rows = [printed_row("SS", seed, paper_auroc=value) for seed, value in enumerate([0.5, 0.7, 0.9])]
     (line,) = lines_of(comparison("table1", rows, NAMES))
     assert [line["ours"], line["difference"], line["within their spread"]] == ["70.00 ± 20.00", "-3.68", "no (≤ 0.97)"]
 
 
 def test_one_undefined_seed_leaves_the_mean_open() -> None:
-    rows = [row("SS", 0, paper_auroc=0.7), row("SS", 1, paper_auroc=None)]
+    rows = [printed_row("SS", 0, paper_auroc=0.7), printed_row("SS", 1, paper_auroc=None)]
     (line,) = lines_of(comparison("table1", rows, NAMES))
     assert [line[name] for name in COMPARED[4:]] == ["–", "2", "73.68 ± 0.27", "–", "–", "–"]
 
@@ -209,7 +304,7 @@ def test_one_undefined_seed_leaves_the_mean_open() -> None:
 def test_a_deviation_printed_as_zero_may_be_as_high_as_it_is_rounded() -> None:
     """0.00 ± 0.00 stands for up to 0.005: 0.01 points are within its spread, 0.03 are not."""
     for value, verdict in ((0.0001, "yes (≤ 0.02)"), (0.0003, "no (≤ 0.02)")):
-        rows = [row("TCP", seed, paper_tnr=value, tnr=0.5) for seed in range(3)]
+        rows = [printed_row("TCP", seed, paper_tnr=value, tnr=0.5) for seed in range(3)]
         (line,) = lines_of(comparison("table1", rows, NAMES))
         assert line["metric"] == "TNR, the paper's"
         assert line["within their spread"] == verdict
@@ -229,7 +324,10 @@ def test_further_runs_of_theirs_lie_within_their_spread_in_95_percent(seeds: int
 
 def test_table_2_has_data_in_the_place_of_classifiers_and_no_oracles() -> None:
     names = {"digits-net": "MNIST", "mcp": "MCP", "clean": "test"}
-    rows = [row("mcp", 0, oracle, "digits-net", auc=0.9663, aupr_error=0.3) | {"where": "clean"} for oracle in ("a",)]
+    rows = [
+        printed_row("mcp", 0, oracle, "digits-net", auc=0.9663, aupr_error=0.3) | {"where": "clean"}
+        for oracle in ("a",)
+    ]
     error, auc = lines_of(comparison("table2", rows, names))
     assert list(auc.values())[:5] == ["test", "MNIST", "MCP", "AUC ↑", "96.63"]
     assert list(auc.values())[5:] == ["1", "98.63", "-2.00", "–", "–"]
@@ -238,20 +336,20 @@ def test_table_2_has_data_in_the_place_of_classifiers_and_no_oracles() -> None:
 
 def test_nothing_to_compare() -> None:
     assert comparison("table1", [], NAMES) is None
-    assert comparison("table1", [row("SS", 0, paper_auroc=0.7)], {}) is None
-    assert comparison("table3", [row("SS", 0, paper_auroc=0.7)], NAMES) is None
-    assert comparison("table1", [row("SS", 0, aurc=0.7)], NAMES) is None
+    assert comparison("table1", [printed_row("SS", 0, paper_auroc=0.7)], {}) is None
+    assert comparison("table3", [printed_row("SS", 0, paper_auroc=0.7)], NAMES) is None
+    assert comparison("table1", [printed_row("SS", 0, aurc=0.7)], NAMES) is None
 
 
 def test_two_rows_for_one_number_and_seed_are_refused() -> None:
-    rows = [row("SS", 0, paper_auroc=0.7), row("SS", 0, "vit", paper_auroc=0.8)]
+    rows = [printed_row("SS", 0, paper_auroc=0.7), printed_row("SS", 0, "vit", paper_auroc=0.8)]
     with pytest.raises(SteepslopeError, match=r"^rows of ViT, SS: expected one a seed, found more$"):
         comparison("table1", rows, NAMES | {"vit": "ViT"})
     assert len(lines_of(comparison("table1", rows, NAMES))) == 1
 
 
 def test_the_note_says_when_the_data_are_others() -> None:
-    rows = [row("SS", 0, paper_auroc=0.7)]
+    rows = [printed_row("SS", 0, paper_auroc=0.7)]
     same, others = comparison("table1", rows, NAMES), comparison("table1", rows, NAMES, "Fashion-MNIST")
     assert same is not None
     assert others is not None
@@ -260,3 +358,21 @@ def test_the_note_says_when_the_data_are_others() -> None:
     assert "Fashion-MNIST" not in same.note
     assert others.rows == same.rows
     assert markdown(same).startswith("## Table 1: ours and the paper's\n\n| where | ⟨oracle, classifier⟩ | score |")
+
+
+def test_every_trial_has_a_line_and_each_step_a_choice() -> None:
+    """The criterion's column has its scale and direction; what is undefined is a dash."""
+    worse, better = (Trial(1, slope, value, 0.25, 0.9, math.nan, 0.8) for slope, value in ((1, 0.2), (0.5, 0.1)))
+    last = Trial(2, 0.5, 0.3, 1.5, 1, 0, 0.75)
+    assert markdown(search_grid(Search("aurc", (worse, better), (last, better)))) == "\n".join(
+        [
+            "| search for | α⁺ | α⁻ | by AURC ×1000 ↓ | loss | TPR | TNR | AUC |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            "| α⁻ | 1 | 1 | 200.0 | 0.250 | 90.0 | – | 80.0 |",
+            "| α⁻ ◄ chosen | 1 | 0.5 | 100.0 | 0.250 | 90.0 | – | 80.0 |",
+            "| α⁺ | 2 | 0.5 | 300.0 | 1.500 | 100.0 | 0.0 | 75.0 |",
+            "| α⁺ ◄ chosen | 1 | 0.5 | 100.0 | 0.250 | 90.0 | – | 80.0 |",
+            "",
+            SEARCH_NOTE,
+        ]
+    )

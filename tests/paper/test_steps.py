@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.paper.steps import devices, devices_at_hand, run_tasks
+from steepslope.paper.preset import read_preset
+from steepslope.paper.steps import TIMES, Step, devices, devices_at_hand, hours_of, plan_lines, run, run_tasks
+from steepslope.paper.workspace import Workspace
+from tests.conftest import kill_once_there
 
 NEEDS = {"table": ["ss", "mcp"], "ss": ["outputs"], "mcp": ["outputs"], "outputs": ["net"], "net": []}
 
@@ -94,10 +101,6 @@ def test_those_that_were_begun_end_before_the_error_is_raised(tmp_path: Path) ->
     assert {name for name, _ in found} <= {"fails", "goes-on"}
 
 
-def test_there_is_at_least_one_job() -> None:
-    assert devices_at_hand() >= 1
-
-
 @pytest.mark.parametrize(
     ("visible", "count", "expected"),
     [(None, 2, ["0", "1"]), ("4,5", 2, ["4", "5"]), ("GPU-8a,GPU-3b", 2, ["GPU-8a", "GPU-3b"]), ("4,99", 1, ["4"]),
@@ -136,3 +139,109 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path: Path) -> No
     with pytest.raises(SteepslopeError, match=r"^a process ended before its task, killed from outside .* goes on$"):
         run_tasks(NEEDS, tasks, 2)
     assert [name for name, what, _ in lines(tmp_path / "log") if what == "begins"] == ["net"]
+
+
+def step(workspace: Workspace, name: str) -> Step:
+    """Return a step that makes a file."""
+    folder = workspace.root / "steps" / name
+
+    def make(_: Workspace, out: Path) -> None:
+        out.mkdir(parents=True)
+        (out / "made").touch()
+
+    return Step(folder, "made", f"make {name}", make)
+
+
+def test_what_is_done_tells_how_long_it_took(tmp_path: Path) -> None:
+    workspace = Workspace(read_preset("digits"), tmp_path)
+    one, other = step(workspace, "one"), step(workspace, "other")
+    assert not [line for line in plan_lines([one, other], workspace) if "single processes" in line]
+    run([one], workspace, jobs=1)
+    assert 0 <= hours_of([one, other], workspace) < 0.01
+    (tmp_path / TIMES).write_text("steps/one,1800.0\nsteps/gone,7.0\n")
+    assert hours_of([one, other], workspace) == pytest.approx(0.5)
+    first, second, took, _ = plan_lines([one, other], workspace)
+    assert (first, second) == ("1 × make one (1 done)", "1 × make other")
+    assert took == "done: 0.50 hours of single processes, reading, shifting and fitting included"
+
+
+SMALL = """
+title: "Small"
+paper: [SS]
+beside: [MCP, best single score, "fused, free"]
+columns: [auc, tnr, delta_auc]
+"""
+
+
+def words_of(folder: Path, *more: str) -> list[str]:
+    """Return the command of a small experiment of one's own, in a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    (folder / "small.yaml").write_text(SMALL)
+    options = ["--preset", "digits", "--seeds", "0", "--set", "resamples=20", "--out", str(folder / "out"), *more]
+    return ["reproduce", str(folder / "small.yaml"), *options]
+
+
+def shown(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "out" / "small.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("once")
+    assert main(words_of(folder)) == 0
+    assert len(shown(folder)["rows"]) == 4 * 4  # lines of pairs
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "last", ["nets/early-0/classifier.json", "outputs/late-0/test/manifest.json", "oracles/late-late-0/ss/oracle.json"]
+)
+def test_a_killed_run_goes_on_to_the_same_rows(last: str, once: Path, tmp_path: Path) -> None:
+    state = tmp_path / "run" / "out" / "work" / last
+    assert (once / "out" / "work" / last).exists()
+    words = words_of(tmp_path / "run")
+    kill_once_there([sys.executable, "-m", "steepslope", *words], state)
+    assert not (tmp_path / "run" / "out" / "small.json").exists()
+    made = state.stat().st_mtime_ns
+    assert main(words) == 0
+    assert state.stat().st_mtime_ns == made
+    assert shown(tmp_path / "run") == shown(once)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_rows(once: Path, tmp_path: Path) -> None:
+    assert main(words_of(tmp_path / "run", "--jobs", "2")) == 0
+    assert shown(tmp_path / "run") == shown(once)
+    files = [{path.relative_to(folder) for path in (folder / "out").rglob("*")} for folder in (once, tmp_path / "run")]
+    assert files[0] == files[1]
+
+
+@pytest.mark.slow
+def test_seeds_are_added_to_those_that_are_there(once: Path, tmp_path: Path) -> None:
+    """The work of the first seed is used again, and its rows stay as they are."""
+    work = once / "out" / "work"
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("row.json")}
+    words = words_of(tmp_path / "run", "--work", str(work))
+    words[words.index("--seeds") + 1] = "0,1"
+    assert main(words) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    rows = shown(tmp_path / "run")["rows"]
+    assert [row for row in rows if row["seed"] == 0] == shown(once)["rows"]
+    assert len(rows) == 2 * len(shown(once)["rows"])
+
+
+@pytest.mark.slow
+def test_the_work_of_another_preset_is_not_mixed(
+    once: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = words_of(tmp_path / "run", "--work", str(once / "out" / "work"))
+    words[words.index("resamples=20")] = "resamples=20,features.epochs=3"
+    before = {path: path.read_bytes() for path in (once / "out" / "work").rglob("*.json")}
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "holds the work of a preset already, with epochs " in error
+    assert {path: path.read_bytes() for path in (once / "out" / "work").rglob("*.json")} == before
+    assert not (tmp_path / "run" / "out").exists()

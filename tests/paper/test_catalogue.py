@@ -27,7 +27,7 @@ pairs: first
 paper: [MCP]
 beside:
   - SS, shorter and flatter: {kind: images, loss: steep_slope, alpha_neg: 2, epochs: 1}
-  - Margin
+  - MCP again
 columns: [tnr]
 """
 
@@ -130,7 +130,7 @@ def test_a_new_table_is_one_file_and_a_new_line_an_entry(
     shutil.copytree(FOLDER, tmp_path / "catalogue")
     (tmp_path / "catalogue" / "mine.yaml").write_text(OWN)
     monkeypatch.setattr(module, "FOLDER", tmp_path / "catalogue")
-    monkeypatch.setitem(METHODS, "Margin", {"kind": "score", "score": "margin"})
+    monkeypatch.setitem(METHODS, "MCP again", {"kind": "score", "score": "mcp"})
     others = experiment_names()[len(ORDER) :]
     assert "mine" in others
     assert others == sorted(others)
@@ -143,9 +143,9 @@ def test_a_new_table_is_one_file_and_a_new_line_an_entry(
     assert content["preset"] == "digits"
     assert content["tables"]["mine"]["columns"] == ["score", "TNR ↑"]
     rows = {row["score"]: row for row in content["rows"]}
-    assert [*rows] == [MCP, "SS, shorter and flatter", "Margin"]
+    assert [*rows] == [MCP, "SS, shorter and flatter", "MCP again"]
     assert {(row["oracle"], row["classifier"], row["seed"]) for row in rows.values()} == {("late", "late", 0)}
-    for score, star in ((MCP, ""), ("SS, shorter and flatter", " *"), ("Margin", " *")):
+    for score, star in ((MCP, ""), ("SS, shorter and flatter", " *"), ("MCP again", " *")):
         number = f"{100 * rows[score]['tnr'][0]:.1f}"
         assert f"| {score}{star} | {number} |" in (out / "mine.md").read_text()
         assert all(number in (out / f"mine.{end}").read_text() for end in ("csv", "tex"))

@@ -34,7 +34,7 @@ ALL, PREDICTED, BATCH = "all", "predicted", "batch"  # what has a threshold of i
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a source of confidences says of labelled outputs: confidences (n,), which are right (n,), and predicted classes (n,).
+    """What a source says of labelled outputs: confidences (n,), which are right (n,), and predicted classes (n,).
 
     ``handed_over`` (n,) is how far each row was handed over, None where its oracle never does.
     """

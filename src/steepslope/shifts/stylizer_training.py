@@ -79,7 +79,6 @@ def _trained(
     made: dict[str, Any],
 ) -> Stylizer:
     """Train, or go on with a killed training, and save the stylizer."""
-    STYLIZER.begin(folder, made)
     device = _device(options.device)
     encoder = encoder_of(backbone, options.reduction)
     with seeded(options.seed):
@@ -89,6 +88,7 @@ def _trained(
     # convolutions are faster with the channels last, on CPUs and on GPUs
     stylizer.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = _Run(stylizer, options)
+    STYLIZER.begin(folder, made)  # after all that may be refused at once
     run.resume(folder / STATE)
     run.train(
         lambda step: tuple(one.to(device, memory_format=torch.channels_last) for one in pairs(step)), folder / STATE

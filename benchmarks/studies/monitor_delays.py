@@ -66,7 +66,7 @@ def alarms(bench: Bench, stream: Stream) -> Found:
     monitor.update(judged.p_correct, judged.accepted, stream.probability)
     used = np.flatnonzero(judged.accepted)
     monitor.label(stream.is_correct[used], judged.accepted[used], used + 1)
-    found: Found = {name: track.alarm for name, track in monitor.tracks.items()}
+    found: Found = {name: mean.alarm for name, mean in monitor.means.items()}
     return found | {"labels": monitor.labelled.alarm, "ks": ks_alarm(bench, stream)}
 
 

@@ -95,7 +95,7 @@ def one_run(world: World, n: int, length: int, seed: int) -> Row:
     judged = stream.judged(gate)
     monitor.update(judged.p_correct, judged.accepted, stream.probability)
     monitor.label(stream.is_correct, judged.accepted)
-    alarms: dict[str, Any] = {name: track.alarm is not None for name, track in monitor.tracks.items()}
+    alarms: dict[str, Any] = {name: mean.alarm is not None for name, mean in monitor.means.items()}
     return {
         "seed": seed, "promised": True, "true_risk": world.risk(gate), "labels": monitor.labelled.alarm is not None,
         "any": bool(monitor.alarms), **alarms,

@@ -19,7 +19,8 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.gate import Gate
-from steepslope.monitor import Monitor, storage
+from steepslope.monitor import Monitor
+from steepslope.monitor.state import State
 from steepslope.scores import MCP
 from tests.cli.predictions import predicted, refused
 from tests.conftest import make_outputs
@@ -47,7 +48,7 @@ def monitor(home: Path, state: Path, days: str = "012", *options: str) -> int:
 
 
 def state_of(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())["monitor"])
+    return Monitor.load(path).as_json()
 
 
 def write_labels(path: Path, rows: Any, wrong: int = 0) -> str:
@@ -63,38 +64,38 @@ def test_it_counts_what_is_there_and_says_how_things_stand(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert monitor(home, tmp_path / "state.json") == 0
+    assert monitor(home, tmp_path / "state.sqlite") == 0
     shown = capsys.readouterr()
     gate = Gate.load(home / "gate")
     decisions = gate.decide(NEW)
-    found = state_of(tmp_path / "state.json")
+    found = state_of(tmp_path / "state.sqlite")
     assert (found["rows"], found["accepted"]) == (3_000, int(decisions.accepted.sum()))
     assert shown.out.startswith("3,000 predictions, 3,000 of them new.\nAccepted: ")
     assert "No alarm. While predictions are drawn independently, as the calibration rows were, there is " in shown.out
-    monitor_found = Monitor.load(tmp_path / "state.json")
+    monitor_found = Monitor.load(tmp_path / "state.sqlite")
     assert monitor_found.mean("risk") == pytest.approx((1 - decisions.p_correct[decisions.accepted]).mean(), abs=1e-6)
 
 
 def test_whatever_the_order_of_runs_the_state_is_the_same(home: Path, tmp_path: Path) -> None:
-    monitor(home, tmp_path / "whole.json")
+    monitor(home, tmp_path / "whole.sqlite")
     for days in ("0", "0", "01", "", "12", "210"):
-        assert monitor(home, tmp_path / "parts.json", days) == 0
-    assert (tmp_path / "parts.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
-    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".lock"} == {"parts.json", "whole.json"}
+        assert monitor(home, tmp_path / "parts.sqlite", days) == 0
+    assert state_of(tmp_path / "parts.sqlite") == state_of(tmp_path / "whole.sqlite")
+    assert {path.name for path in tmp_path.iterdir()} == {"parts.sqlite", "whole.sqlite"}
 
 
 def test_a_csv_file_of_the_same_decisions_is_known(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monitor(home, tmp_path / "state.json", "0")
+    monitor(home, tmp_path / "state.sqlite", "0")
     capsys.readouterr()
-    words = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.json")]
+    words = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.sqlite")]
     assert main([*words, "--predictions", str(home / "all.csv")]) == 0
     assert "1,000 predictions, 0 of them new, 1,000 were known already." in capsys.readouterr().out
 
 
 def test_late_labels_raise_an_alarm_that_stays(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    state, accepted = tmp_path / "state.json", np.flatnonzero(Gate.load(home / "gate").decide(NEW).accepted)[::-1]
+    state, accepted = tmp_path / "state.sqlite", np.flatnonzero(Gate.load(home / "gate").decide(NEW).accepted)[::-1]
     monitor(home, state)
     few, more = accepted[:50], accepted[50:450]
     assert monitor(home, state, "", "--labels", write_labels(tmp_path / "few.csv", few)) == 0
@@ -113,9 +114,9 @@ def test_labels_of_rows_that_are_not_there_yet_wait_for_another_run(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = write_labels(tmp_path / "labels.csv", np.arange(900, 1_100))
-    monitor(home, tmp_path / "state.json", "0", "--labels", labels)
+    monitor(home, tmp_path / "state.sqlite", "0", "--labels", labels)
     assert "100 labels, 100 of them new, 100 are of no prediction that is known." in capsys.readouterr().out
-    monitor(home, tmp_path / "state.json", "1", "--labels", labels)
+    monitor(home, tmp_path / "state.sqlite", "1", "--labels", labels)
     assert "200 labels, 100 of them new, 100 were known already." in capsys.readouterr().out
 
 
@@ -123,9 +124,9 @@ def test_labels_in_a_column_of_the_predictions(home: Path, tmp_path: Path) -> No
     table = pq.read_table(home / "day0.parquet")
     truths = [str(label) if row % 2 else None for row, label in enumerate(NEW.predictions[:1_000])]
     pq.write_table(table.append_column("truth", pa.array(truths)), tmp_path / "day.parquet")
-    words = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.json")]
+    words = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.sqlite")]
     assert main([*words, "--predictions", str(tmp_path / "day.parquet"), "--labels", "truth"]) == 0
-    found = state_of(tmp_path / "state.json")
+    found = state_of(tmp_path / "state.sqlite")
     assert (found["labels"], found["correct"]) == (500, 500)
 
 
@@ -133,9 +134,9 @@ def test_json_and_figures(home: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     labels = write_labels(tmp_path / "labels.csv", np.arange(2_000))
     for name in ("plot.png", "plot.svg"):
         options = ["--plot", str(tmp_path / name), "--labels", labels, "--json"]
-        assert monitor(home, tmp_path / "state.json", "012", *options) == 0
+        assert monitor(home, tmp_path / "state.sqlite", "012", *options) == 0
     shown = json.loads(capsys.readouterr().out.split("\n}\n")[0] + "}")
-    assert shown["state"] == state_of(tmp_path / "state.json")
+    assert shown["state"] == state_of(tmp_path / "state.sqlite")
     assert (shown["alarm"], shown["alarms"]) == (None, {})
     low, high = shown["coverage_interval"]
     assert low < shown["state"]["accepted"] / 3_000 < high
@@ -147,16 +148,16 @@ def test_json_and_figures(home: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_failed_write_leaves_the_state_as_it_was(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = tmp_path / "state.json"
+    state = tmp_path / "state.sqlite"
     monitor(home, state, "0")
     before = state.read_bytes()
 
-    def fail(path: Path, content: Any) -> None:
-        path.write_text("{")
+    def fail(state: State, content: Any) -> None:
+        state.connection.execute("DELETE FROM monitor")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "write_json", fail)
+        patch.setattr(State, "write", fail)
         assert monitor(home, state, "01") == 2
     assert "No space left on device" in capsys.readouterr().err
     assert state.read_bytes() == before
@@ -167,7 +168,7 @@ def test_a_failed_write_leaves_the_state_as_it_was(
 def test_bad_input_is_told_in_one_line_and_changes_nothing(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = tmp_path / "state.json"
+    state = tmp_path / "state.sqlite"
     monitor(home, state, "0")
     before = state.read_bytes()
     pc.write_csv(pa.table({"id": ["row/1/3"], "label": ["cat"]}), tmp_path / "names.csv")
@@ -192,40 +193,39 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
 
 
 def test_what_a_state_was_made_with_need_not_be_given_again(home: Path, tmp_path: Path) -> None:
-    assert monitor(home, tmp_path / "state.json", "0", "--delta", "0.1", "--signal", "overconfidence") == 0
-    assert monitor(home, tmp_path / "state.json", "1") == 0
-    found = state_of(tmp_path / "state.json")
+    assert monitor(home, tmp_path / "state.sqlite", "0", "--delta", "0.1", "--signal", "overconfidence") == 0
+    assert monitor(home, tmp_path / "state.sqlite", "1") == 0
+    found = state_of(tmp_path / "state.sqlite")
     assert (found["delta"], found["on"], found["rows"]) == (0.1, "overconfidence", 2_000)
 
 
 def test_another_gate_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    monitor(home, tmp_path / "state.json", "0")
+    monitor(home, tmp_path / "state.sqlite", "0")
     Gate.of(MCP(), LABELLED, max_risk=0.2).save(tmp_path / "gate")
-    words = ["monitor", "--gate", str(tmp_path / "gate"), "--state", str(tmp_path / "state.json")]
+    words = ["monitor", "--gate", str(tmp_path / "gate"), "--state", str(tmp_path / "state.sqlite")]
     capsys.readouterr()
     assert main(words) == 2
-    refused(capsys, f"expected the state of the gate {tmp_path / 'gate'}, found another gate's: begin another")
-    words[-1] = str(tmp_path / "new.json")
+    refused(capsys, "expected the state of this gate, found another gate's: begin another")
+    words[-1] = str(tmp_path / "new.sqlite")
     assert main([*words, "--predictions", str(home / "day0.parquet")]) == 2
     refused(capsys, f"day0.parquet: expected predictions of the gate {tmp_path / 'gate'}, found another gate's")
-    assert not (tmp_path / "new.json").exists()
+    assert not (tmp_path / "new.sqlite").exists()
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("{", "expected the state of a monitor, but it cannot be read"),
-        ('{"version": 2}', "expected version 1 of the format, found 2"),
-        ('{"version": 1, "monitor": {}}', "was changed after it was written"),
+        ("{", "cannot be used as the state of a monitor"),
+        ("", "expected the state of a monitor, found another SQLite file"),
     ],
 )
 def test_a_state_that_is_none_is_refused(
     content: str, expected: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "state.json").write_text(content)
-    assert monitor(home, tmp_path / "state.json", "0") == 2
-    refused(capsys, str(tmp_path / "state.json"), expected)
-    assert (tmp_path / "state.json").read_text() == content
+    (tmp_path / "state.sqlite").write_text(content)
+    assert monitor(home, tmp_path / "state.sqlite", "0") == 2
+    refused(capsys, str(tmp_path / "state.sqlite"), expected)
+    assert (tmp_path / "state.sqlite").read_text() == content
 
 
 @pytest.fixture
@@ -238,11 +238,11 @@ def bare(home: Path, tmp_path: Path) -> Path:
 def test_a_gate_without_its_rows_takes_labelled_outputs(
     bare: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["monitor", "--gate", str(bare), "--state", str(tmp_path / "state.json")]
+    words = ["monitor", "--gate", str(bare), "--state", str(tmp_path / "state.sqlite")]
     assert main(words) == 2
     refused(capsys, "expected a gate that knows its calibration rows", "calibrate it anew, or give")
     assert main([*words, "--calibration", str(home / "labelled")]) == 0
-    found = state_of(tmp_path / "state.json")
+    found = state_of(tmp_path / "state.sqlite")
     assert found["coverage"] == Gate.load(bare).decide(LABELLED).coverage
 
 
@@ -250,28 +250,44 @@ def test_a_state_keeps_to_the_calibration_rows_that_it_was_made_with(
     bare: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     LABELLED.subset(np.arange(len(LABELLED) // 2)).save(tmp_path / "half")
-    words = ["monitor", "--gate", str(bare), "--state", str(tmp_path / "state.json"), "--calibration"]
+    words = ["monitor", "--gate", str(bare), "--state", str(tmp_path / "state.sqlite"), "--calibration"]
     assert [main([*words, str(home / "labelled")]) for _ in range(2)] == [0, 0]
     capsys.readouterr()
     assert main([*words, str(tmp_path / "half")]) == 2
-    refused(capsys, f"made with other calibration rows than {tmp_path / 'half'}: begin another state")
+    refused(capsys, "made with other calibration rows than these: begin another state")
 
 
 def test_files_may_be_named_one_by_one_and_the_output_may_be_cut_off(home: Path, tmp_path: Path) -> None:
     files = [f"--predictions {home / f'day{day}.parquet'}" for day in range(3)]
-    words = f"monitor --gate {home / 'gate'} --state {tmp_path / 'state.json'} {' '.join(files)} --json"
+    words = f"monitor --gate {home / 'gate'} --state {tmp_path / 'state.sqlite'} {' '.join(files)} --json"
     program = f"{sys.executable} -m steepslope {words}"
     shown = subprocess.run(
         ["bash", "-c", f"{program} | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=True
     )
-    assert state_of(tmp_path / "state.json")["rows"] == 3_000
+    assert state_of(tmp_path / "state.sqlite")["rows"] == 3_000
     assert shown.stdout == "141\n"
     assert "rror" not in shown.stderr
 
 
+def test_an_alarm_comes_before_a_figure_that_cannot_be_drawn(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, labels = tmp_path / "state.sqlite", write_labels(tmp_path / "labels.csv", np.arange(400), 200)
+    (tmp_path / "folder.png").mkdir()
+    assert monitor(home, state, "0", "--labels", labels, "--plot", str(tmp_path / "folder.png")) == 2
+    assert not state.exists()  # the place of the figure is checked before anything is counted
+    capsys.readouterr()
+    plot = f"--plot={labels}/plot.png"  # a file is no folder
+    assert monitor(home, state, "0", "--labels", labels, plot) == 3
+    shown = capsys.readouterr()
+    assert "ALARM at label" in shown.out
+    assert "plot: " in shown.err
+    assert monitor(home, tmp_path / "healthy.sqlite", "0", plot) == 2
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_an_earlier_state_and_nothing_counts_twice(home: Path, tmp_path: Path) -> None:
-    state = tmp_path / "state.json"
+    state = tmp_path / "state.sqlite"
     files = [str(home / f"day{day}.parquet") for day in "012"]
     words = ["-m", "steepslope", "monitor", "--gate", str(home / "gate"), "--state", str(state), "--predictions"]
     for wait in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0):
@@ -279,17 +295,17 @@ def test_a_kill_at_any_moment_leaves_an_earlier_state_and_nothing_counts_twice(h
         time.sleep(wait)
         process.kill()
         process.wait()
-        assert not state.exists() or state_of(state)["rows"] == 3_000
+        assert not state.exists() or state_of(state)["rows"] in (0, 3_000)
     assert monitor(home, state) == 0
     assert state_of(state)["rows"] == 3_000
-    monitor(home, tmp_path / "whole.json")
-    assert state.read_bytes() == (tmp_path / "whole.json").read_bytes()
+    monitor(home, tmp_path / "whole.sqlite")
+    assert state_of(state) == state_of(tmp_path / "whole.sqlite")
 
 
 def test_a_file_that_was_cut_off_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
-    words = f"monitor --gate {home}/gate --predictions {tmp_path}/cut.parquet --state {tmp_path}/state.json"
+    words = f"monitor --gate {home}/gate --predictions {tmp_path}/cut.parquet --state {tmp_path}/state.sqlite"
     assert main(words.split()) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"steepslope: error: {tmp_path}/cut.parquet: cannot be read as a Parquet file (")
-    assert not (tmp_path / "state.json").exists()
+    assert not (tmp_path / "state.sqlite").exists()

@@ -14,7 +14,7 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.files import hub
-from steepslope.files.folders import write_json
+from steepslope.monitor import Monitor
 from tests.files.hub_server import TOKEN, Repo, served
 
 
@@ -38,20 +38,21 @@ def decided(gate: str, gates: Path, out: Path) -> bytes:
     return out.read_bytes()
 
 
-def test_a_gate_is_named_by_its_packed_folder_and_on_the_hub(
+def test_a_gate_is_named_by_its_shared_folder_and_on_the_hub(
     gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    push = ["push", "--gate", str(gates / "free"), "--to", "me/digits", "--out", str(tmp_path / "packed")]
+    push = ["push", "--gate", str(gates / "free"), "--to", "me/digits", "--out", str(tmp_path / "shared")]
     assert main(push) == 0
     shown = capsys.readouterr().err
     assert f"hub:me/digits@{repos['me/digits'].head}: gate uploaded" in shown
-    assert "config.json holds a path of this machine: " in shown
-    names = (str(gates / "free"), str(tmp_path / "packed"), "hub:me/digits", f"hub:me/digits@{repos['me/digits'].head}")
+    assert "it holds a path of this machine: " in shown
+    names = (str(gates / "free"), str(tmp_path / "shared"), "hub:me/digits", f"hub:me/digits@{repos['me/digits'].head}")
     tables = [decided(name, gates, tmp_path / f"{number}.csv") for number, name in enumerate(names)]
     assert len({*tables}) == 1
     summaries = [json.loads((tmp_path / f"{number}.csv.json").read_text())["key"]["gate"] for number in range(4)]
     assert len({*summaries}) == 1
-    assert {"config.json", "model.safetensors", "README.md"} < {*repos["me/digits"].commits[repos["me/digits"].head]}
+    files = {"config.json", "README.md", "gate.json", "certificate.md", "oracle/oracle.json"}
+    assert files < {*repos["me/digits"].commits[repos["me/digits"].head]}
 
 
 def test_a_repository_is_private_unless_it_is_to_be_public(
@@ -70,20 +71,19 @@ def test_a_repository_is_private_unless_it_is_to_be_public(
 
 
 def test_a_monitor_of_what_was_shared_takes_labelled_outputs_unless_it_was_shared_for_that(
-    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
     for name, more in (("without", []), ("with", ["--for-monitor"])):
         assert main(["push", "--gate", str(gates / "free"), "--out", str(tmp_path / name), *more]) == 0
-    monitor = ["monitor", "--gate", str(tmp_path / "without"), "--state", str(tmp_path / "state.json")]
+    monitor = ["monitor", "--gate", str(tmp_path / "without"), "--state", str(tmp_path / "state.sqlite")]
     refused(monitor, "or give --calibration with labelled outputs", capsys)
     outputs = str(gates / "outputs" / "test")
     assert main([*monitor, "--calibration", outputs]) == 0
     both = [str(gates / "free"), str(tmp_path / "with")]
-    states = [tmp_path / "ours.json", tmp_path / "theirs.json"]
+    states = [tmp_path / "ours.sqlite", tmp_path / "theirs.sqlite"]
     for gate, state in zip(both, states, strict=True):
         assert main(["monitor", "--gate", gate, "--state", str(state)]) == 0
-    assert states[0].read_bytes() == states[1].read_bytes()
+    assert Monitor.load(states[0]) == Monitor.load(states[1])
 
 
 def test_decisions_of_two_revisions_are_not_mixed(
@@ -103,15 +103,15 @@ def test_an_oracle_is_evaluated_and_calibrated_by_its_name(
     gates: Path, repos: dict[str, Repo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     oracle, outputs = str(gates / "columns-oracle"), str(gates / "outputs" / "test")
-    assert main(["push", "--oracle", oracle, "--to", "hub:me/columns", "--out", str(tmp_path / "packed")]) == 0
+    assert main(["push", "--oracle", oracle, "--to", "hub:me/columns", "--out", str(tmp_path / "shared")]) == 0
     evaluate = ["evaluate", "--outputs", outputs, "--bootstrap", "0", "--images", "false", "--out"]
     rows = {}
-    for number, name in enumerate((oracle, str(tmp_path / "packed"), "hub:me/columns")):
+    for number, name in enumerate((oracle, str(tmp_path / "shared"), "hub:me/columns")):
         assert main([*evaluate, str(tmp_path / f"r{number}"), "--scores", name]) == 0
         rows[name] = json.loads((tmp_path / f"r{number}" / "metrics.json").read_text())[1]
         calibrate = ["calibrate", "--oracle", name, "--outputs", outputs, "--max-risk", "0.1"]
         assert main([*calibrate, "--out", str(tmp_path / f"g{number}")]) == 0
-    assert [row.pop("score") for row in rows.values()] == ["columns-oracle", "packed", "columns"]
+    assert [row.pop("score") for row in rows.values()] == ["columns-oracle", "shared", "columns"]
     assert len({json.dumps(row) for row in rows.values()}) == 1
     cards = [json.loads((tmp_path / f"g{number}" / "gate.json").read_text()) for number in range(3)]
     assert cards[0]["digest"] == cards[1]["digest"] == cards[2]["digest"]
@@ -153,25 +153,17 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_packed_folder_that_was_changed_is_refused(
-    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_shared_folder_that_was_changed_is_refused(
+    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A number is another in the config, in the config and its digest, or in the arrays."""
-    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
-    packed = tmp_path / "packed"
-    assert main(["push", "--gate", str(gates / "free"), "--out", str(packed)]) == 0
-    predict = ["predict", "--gate", str(packed), "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
-    assert main(predict) == 0  # so that it is in the cache
-    for name in ("config.json", "model.safetensors"):
-        content = (packed / name).read_bytes()
-        config = json.loads((packed / "config.json").read_text())
-        if name == "config.json":
-            config["cards"]["gate.json"]["certificates"][0]["errors"] -= 1
-            write_json(packed / name, config)
-        else:
-            (packed / name).write_bytes(content[:-8] + b"\0" * 8)
-        refused(predict, f"{name}: was changed after it was packed, or is cut: get it again", capsys)
-        (packed / name).write_bytes(content)
+    shared = tmp_path / "shared"
+    assert main(["push", "--gate", str(gates / "free"), "--out", str(shared)]) == 0
+    predict = ["predict", "--gate", str(shared), "--outputs", str(gates / "outputs" / "test"), "--out", "-"]
+    for name in ("gate.json", "oracle/evidence.safetensors"):
+        content = (shared / name).read_bytes()
+        (shared / name).write_bytes(content[:-8] + b"\0" * 8)
+        refused(predict, f"{name}: is missing, or was changed after it was shared: get it again", capsys)
+        (shared / name).write_bytes(content)
     assert main(predict) == 0
 
 
@@ -194,7 +186,7 @@ def test_other_processes_load_it_too(gates: Path, repos: dict[str, Repo], tmp_pa
     from huggingface_hub import constants
 
     own = {"HF_ENDPOINT": constants.ENDPOINT, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
-    environment = {**os.environ, **own, "STEEPSLOPE_CACHE": str(tmp_path / "own")}
+    environment = {**os.environ, **own}
     for words in (
         ["push", "--gate", str(gates / "free"), "--to", "me/digits"],
         ["predict", "--gate", "hub:me/digits", "--outputs", str(gates / "outputs" / "test"), "--out", "decisions.csv"],

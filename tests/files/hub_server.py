@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,9 +36,10 @@ class Repo:
     def head(self) -> str:
         return [*self.commits][-1]
 
-    def commit(self, files: dict[str, bytes]) -> str:
+    def commit(self, files: dict[str, bytes], deleted: Collection[str] = ()) -> str:
         """Add a commit, whose name follows from its place and content."""
-        everything = {**(self.commits[self.head] if self.commits else {}), **files}
+        before = self.commits[self.head] if self.commits else {}
+        everything = {**{name: content for name, content in before.items() if name not in deleted}, **files}
         names = [f"{name}{hashlib.sha1(content).hexdigest()}" for name, content in everything.items()]
         sha = hashlib.sha1(f"{len(self.commits)}{names}".encode()).hexdigest()
         self.commits[sha] = everything
@@ -94,8 +95,10 @@ class Handler(BaseHTTPRequestHandler):
                      for one in json.loads(body)["files"]]  # fmt: skip
             return self.answer(200, {"files": files})
         lines = [json.loads(line) for line in body.splitlines()]
-        added = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines[1:]}
-        sha = repo.commit(added)
+        added = {
+            one["value"]["path"]: base64.b64decode(one["value"]["content"]) for one in lines if one["key"] == "file"
+        }
+        sha = repo.commit(added, {one["value"]["path"] for one in lines if one["key"] == "deletedFile"})
         return self.answer(
             200,
             {
@@ -151,7 +154,7 @@ def served(folder: Path, token: str | None = TOKEN) -> Iterator[dict[str, Repo]]
 
 
 def speaking_to(patch: pytest.MonkeyPatch, endpoint: str, folder: Path, token: str | None = None) -> None:
-    """Let the client library speak to an address, with a cache and unpacked folders of one's own."""
+    """Let the client library speak to an address, with a cache of one's own."""
     template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     for name, value in {
         "ENDPOINT": endpoint,
@@ -163,5 +166,4 @@ def speaking_to(patch: pytest.MonkeyPatch, endpoint: str, folder: Path, token: s
     patch.delenv("HF_TOKEN", raising=False)
     if token is not None:
         patch.setenv("HF_TOKEN", token)
-    patch.setenv("STEEPSLOPE_CACHE", str(folder / "unpacked"))
     hub.snapshot.cache_clear()

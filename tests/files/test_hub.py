@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.files import hub
 from steepslope.files.artifact import made_by
-from steepslope.files.hub import Repository, commit_of, require_repository, snapshot, upload
+from steepslope.files.hub import Repository, as_folder, commit_of, require_repository, snapshot, upload, write_config
 from tests.files.hub_server import Repo, served, speaking_to
 
-PACKED = {"config.json": json.dumps({"library_name": "steepslope", "kind": "gate"}).encode(), "model.safetensors": b"x"}
+FILES = {"gate.json": b"{}", "oracle/oracle.safetensors": b"x"}
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -24,13 +25,25 @@ def repos(tmp_path: Path) -> Iterator[dict[str, Repo]]:
         yield found
 
 
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write files as they are shared, with their digests and a card."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / "config.json").unlink(missing_ok=True)
+    (folder / "README.md").unlink(missing_ok=True)
+    write_config(folder, "gate")
+    (folder / "README.md").write_text("# A gate", encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "packed"
-    made.mkdir()
-    for name, content in {**PACKED, "README.md": b"# A gate"}.items():
-        (made / name).write_bytes(content)
-    return made
+    return write(tmp_path / "shared", FILES)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("name", ["gate", "/gate", "me/", "me/a/b", "me/a b", "me/gate@", "hub:", "", "me/gate@ "])
@@ -56,21 +69,60 @@ def test_what_is_uploaded_is_downloaded(folder: Path, repos: dict[str, Repo]) ->
     commit = upload(folder, Repository("me/gate"), False, "A gate")
     assert [*repos["me/gate"].commits][1:] == [commit]  # one, after that which makes the repository
     assert not repos["me/gate"].private
-    found = snapshot("hub:me/gate")
-    assert {path.name: path.read_bytes() for path in found.iterdir()} == PACKED  # the card is not needed
+    found = contents(snapshot("hub:me/gate"))
+    config = json.loads(found.pop("config.json"))
+    assert found == FILES  # the card is not needed
+    assert config["library_name"] == "steepslope"
+    assert config["files"] == {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     assert commit_of("hub:me/gate") == commit == commit_of(f"hub:me/gate@{commit}")
 
 
 def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(folder: Path, repos: dict[str, Repo]) -> None:
     first = upload(folder, Repository("me/gate"), False, "A gate")
     assert commit_of("hub:me/gate") == first
-    (folder / "model.safetensors").write_bytes(b"another")
+    (folder / "gate.json").unlink()
+    write(folder, {"oracle/oracle.safetensors": b"another"})
     second = upload(folder, Repository("me/gate"), False, "Another gate")
     assert commit_of("hub:me/gate") == first
     hub.snapshot.cache_clear()  # as in the next process
     assert commit_of("hub:me/gate") == second != first
-    assert (snapshot("hub:me/gate") / "model.safetensors").read_bytes() == b"another"
-    assert (snapshot(f"hub:me/gate@{first}") / "model.safetensors").read_bytes() == b"x"
+    assert {*contents(snapshot("hub:me/gate"))} == {"config.json", "oracle/oracle.safetensors"}
+    assert "gate.json" not in repos["me/gate"].commits[second]
+    assert (snapshot(f"hub:me/gate@{first}") / "oracle" / "oracle.safetensors").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize(
+    "name", ["../gate.json", "/tmp/gate.json", "oracle/../../gate.json", "gate.py", "a\\b.json", "*"]
+)
+def test_no_other_file_is_read(name: str, folder: Path, repos: dict[str, Repo]) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["files"][name] = "0"
+    repos["me/evil"] = Repo()
+    repos["me/evil"].commit({**FILES, "config.json": json.dumps(config).encode(), "gate.py": b"raise"})
+    with pytest.raises(SteepslopeError, match="expected the files of a gate or oracle, found"):
+        snapshot("hub:me/evil")
+
+
+@pytest.mark.parametrize("changed", [{"gate.json": b"{ }"}, {"oracle/oracle.safetensors": b"y"}, {"gate.json": None}])
+def test_what_was_changed_is_refused(changed: dict[str, bytes | None], folder: Path, repos: dict[str, Repo]) -> None:
+    """On the Hub and in a folder on this machine."""
+    upload(folder, Repository("me/gate"), False, "A gate")
+    ((name, content),) = changed.items()
+    repo = repos["me/gate"]
+    repo.commit({} if content is None else {name: content}, [name])
+    (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
+    for place in ("hub:me/gate", folder):
+        with pytest.raises(SteepslopeError, match=rf"{name}: is missing, or was changed after it was shared") as error:
+            as_folder(place)
+        assert "\n" not in str(error.value)
+
+
+def test_other_folders_are_taken_as_they_are(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    for path in (folder, tmp_path / "no", tmp_path / "bert", tmp_path):
+        assert as_folder(path) == path
+    assert as_folder("mcp") == Path("mcp")
 
 
 def test_results_tell_two_revisions_apart(folder: Path, repos: dict[str, Repo]) -> None:
@@ -117,9 +169,9 @@ def test_what_others_made_is_neither_taken_nor_overwritten(
 ) -> None:
     repos["me/bert"] = Repo()
     head = repos["me/bert"].commit(content)
-    with pytest.raises(SteepslopeError, match="expected a repository with a packed gate or oracle"):
+    with pytest.raises(SteepslopeError, match="expected a repository with a gate or an oracle"):
         snapshot("hub:me/bert")
-    with pytest.raises(SteepslopeError, match="expected a new repository, or one of a packed gate or oracle, found "):
+    with pytest.raises(SteepslopeError, match="expected a new repository, or one of a shared gate or oracle, found "):
         upload(folder, Repository("me/bert"), False, "A gate")
     assert repos["me/bert"].head == head
 
@@ -141,6 +193,6 @@ def test_without_a_token_one_is_told_to_log_in(folder: Path, tmp_path: Path) -> 
         ):
             upload(folder, Repository("me/gate"), False, "A gate")
         repos["me/secret"] = Repo(private=True)
-        repos["me/secret"].commit(PACKED)
+        repos["me/secret"].commit(FILES)
         with pytest.raises(SteepslopeError, match="the Hub has no such repository, or not for you"):
             snapshot("hub:me/secret")

@@ -1,8 +1,8 @@
-"""Files into a monitor: what is new in them counts, and it is told what was not."""
+"""Files into a monitor's state: what is new in them counts, and it is told what was not."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, strategies as st
 
 from steepslope.errors import SteepslopeError
-from steepslope.monitor import counting as watching, ledger
-from steepslope.monitor.counting import Watch
-from steepslope.monitor.ledger import Ledger
-from steepslope.monitor.predictions import Batch, read_predictions
+from steepslope.monitor import Monitor, counting
+from steepslope.monitor.counting import FileCount
+from steepslope.monitor.predictions import Batch, Predicted
 from steepslope.monitor.sentences import sentences
+from steepslope.monitor.state import State, begin_state, hash_of, open_state
 from tests.monitor.problems import gate, monitor_of, stream
 
 GATE = gate()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    """Open a state in which nothing was counted."""
+    begin_state(tmp_path / "state.sqlite", {})
+    with open_state(tmp_path / "state.sqlite") as opened:
+        yield opened
+
+
+def count_of(classes: tuple[str, ...] | None = ("cat", "dog")) -> FileCount:
+    return FileCount(monitor_of(GATE), classes)
 
 
 def predictions(path: Path, rows: slice) -> Path:
@@ -36,51 +49,99 @@ def labels(path: Path, ids: list[int], truth: str) -> Path:
     return path
 
 
-def test_what_overlaps_counts_once(tmp_path: Path) -> None:
-    watch = Watch(monitor_of(GATE))
+def batch(ids: list[int], p_correct: float = 0.5, label: str = "cat") -> Batch:
+    rows = Predicted(np.full(len(ids), p_correct), np.ones(len(ids), np.bool_))
+    names = np.array([f"photo {one}" for one in ids], dtype=np.object_)
+    return Batch(names, np.full(len(ids), label, dtype=np.object_), rows)
+
+
+def counted(state: State, *batches: Batch) -> FileCount:
+    """Count batches that come as parts of one file."""
+    count = FileCount(Monitor.of(GATE))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "read_predictions", lambda path, truth: iter(batches))
+        count.count_predictions(state, Path("batches.csv"))
+    return count
+
+
+@given(parts=st.lists(st.lists(st.integers(0, 20), max_size=12), max_size=5))
+def test_each_id_is_counted_once_in_the_order_in_which_it_came(
+    parts: list[list[int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("state") / "state.sqlite"
+    begin_state(path, {})
+    with open_state(path) as state:
+        count = counted(state, *map(batch, parts))
+        expected = list(dict.fromkeys(one for ids in parts for one in ids))
+        assert (count.new, count.monitor.rows) == (len(expected), len(expected))
+        assert count.repeated == sum(map(len, parts)) - len(expected)
+        found = state.connection.execute("SELECT id FROM predictions ORDER BY row").fetchall()
+    assert [one for (one,) in found] == [hash_of(f"photo {one}") for one in expected]
+
+
+@pytest.mark.parametrize(
+    "others", [[batch([7, 2], p_correct=0.6)], [batch([7, 2], label="dog")], [batch([8]), batch([2], label="dog")]]
+)
+def test_an_id_of_another_prediction_is_refused(others: list[Batch], state: State) -> None:
+    words = r"batches\.csv: id: expected ids that tell predictions apart, .* found 'photo 2' with another"
+    with pytest.raises(SteepslopeError, match=words):
+        counted(state, batch([1, 2, 3]), *others)
+
+
+def test_two_predictions_of_one_id_at_once_are_refused(state: State) -> None:
+    first, second = batch([1, 2]), batch([2], p_correct=0.9)
+    rows = Predicted(np.append(first.rows.p_correct, second.rows.p_correct), np.ones(3, np.bool_))
+    both = Batch(np.append(first.ids, second.ids), np.append(first.labels, second.labels), rows)
+    with pytest.raises(SteepslopeError, match="found 'photo 2' with another prediction before"):
+        counted(state, both)
+
+
+def test_what_overlaps_counts_once(state: State, tmp_path: Path) -> None:
+    count = count_of()
     parts = (slice(0, 600), slice(400, 1_000), slice(0, 1_000))
-    watch.predictions([predictions(tmp_path / f"{part.start}-{part.stop}.parquet", part) for part in parts])
-    assert (watch.new, watch.repeated) == (1_000, 1_200)
-    assert watch.monitor.accepted == stream(1_000, 1).judged(GATE).accepted.sum()
+    for part in parts:
+        count.count_predictions(state, predictions(tmp_path / f"{part.start}.parquet", part))
+    assert (count.new, count.repeated) == (1_000, 1_200)
+    assert count.monitor.accepted == stream(1_000, 1).judged(GATE).accepted.sum()
 
 
-def test_of_two_labels_of_a_prediction_the_first_counts(tmp_path: Path) -> None:
-    watch = Watch(monitor_of(GATE), classes=("cat", "dog"))
-    watch.predictions([predictions(tmp_path / "predictions.parquet", slice(0, 1_000))])
-    watch.true_labels(labels(tmp_path / "labels.parquet", [5, 5, 3, 2_000], "cat"))
-    watch.true_labels(labels(tmp_path / "labels.parquet", [3, 4], "dog"))
-    assert (watch.labels, watch.labels_repeated, watch.labels_unknown) == (3, 2, 1)
-    assert (watch.monitor.labels, watch.monitor.correct) == (3, 2)
+def test_of_two_labels_of_a_prediction_the_first_counts(state: State, tmp_path: Path) -> None:
+    count = count_of()
+    count.count_predictions(state, predictions(tmp_path / "predictions.parquet", slice(0, 1_000)))
+    count.count_labels(state, labels(tmp_path / "labels.parquet", [5, 5, 3, 2_000], "cat"))
+    count.count_labels(state, labels(tmp_path / "labels.parquet", [3, 4], "dog"))
+    assert (count.labels, count.labels_repeated, count.labels_unknown) == (3, 2, 1)
+    assert (count.monitor.labels, count.monitor.correct) == (3, 2)
 
 
-def test_labels_that_contradict_and_labels_that_are_no_class_are_counted(tmp_path: Path) -> None:
-    watch = Watch(monitor_of(GATE), classes=("cat", "dog"))
-    watch.predictions([predictions(tmp_path / "predictions.parquet", slice(0, 1_000))])
-    watch.true_labels(labels(tmp_path / "labels.parquet", [1, 2, 3], "cat"))
-    watch.true_labels(labels(tmp_path / "labels.parquet", [3, 3], "dog"))
-    assert (watch.labels_repeated, watch.contradicting) == (2, 2)
+def test_labels_that_contradict_and_labels_that_are_no_class_are_counted(state: State, tmp_path: Path) -> None:
+    count = count_of()
+    count.count_predictions(state, predictions(tmp_path / "predictions.parquet", slice(0, 1_000)))
+    count.count_labels(state, labels(tmp_path / "labels.parquet", [1, 2, 3], "cat"))
+    count.count_labels(state, labels(tmp_path / "labels.parquet", [3, 3], "dog"))
+    assert (count.labels_repeated, count.contradicting) == (2, 2)
     table = pa.table({"id": [f"photo {row}" for row in range(8)], "label": ["cat"] * 5 + ["Cat", "Cat", "yak"]})
     pq.write_table(table, tmp_path / "labels.parquet")
-    watch.true_labels(tmp_path / "labels.parquet")
-    assert (watch.contradicting, watch.strange) == (2, {"Cat": 2, "yak": 1})
-    text = "\n".join(sentences(watch))
+    count.count_labels(state, tmp_path / "labels.parquet")
+    assert (count.contradicting, count.strange) == (2, {"Cat": 2, "yak": 1})
+    text = "\n".join(sentences(count))
     assert "2 labels contradict the one that was counted before; the first counts." in text
     assert "3 labels are no class, and count as errors: 'Cat' (2), 'yak' (1)." in text
 
 
 def test_whether_labels_are_classes_is_judged_by_the_whole_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part of a file in which all are new classes does not make the file wrong."""
-    watch = Watch(monitor_of(GATE), classes=("cat", "dog"))
+    count = count_of()
     path = predictions(tmp_path / "predictions.parquet", slice(0, 1_000))
-    watch.predictions([path])
-    monkeypatch.setattr(watching, "read_labels", in_parts([("photo 1", "yak"), ("photo 2", "cat")]))
-    watch.true_labels(path)
-    assert watch.labels == 2
-    monkeypatch.setattr(watching, "read_labels", in_parts([("photo 1", "yak"), ("photo 2", "gnu")]))
+    count.count_predictions(state, path)
+    monkeypatch.setattr(counting, "read_labels", in_parts([("photo 1", "yak"), ("photo 2", "cat")]))
+    count.count_labels(state, path)
+    assert count.labels == 2
+    monkeypatch.setattr(counting, "read_labels", in_parts([("photo 1", "yak"), ("photo 2", "gnu")]))
     with pytest.raises(SteepslopeError, match="expected labels as they are predicted"):
-        watch.true_labels(path)
+        count.count_labels(state, path)
 
 
 def in_parts(rows: list[tuple[str, str]]) -> Any:
@@ -90,60 +151,11 @@ def in_parts(rows: list[tuple[str, str]]) -> Any:
     )
 
 
-def test_what_is_forgotten_is_not_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "KEPT", 4)
-    watch = Watch(monitor_of(GATE), classes=("cat", "dog"))
-    days = [predictions(tmp_path / f"{start}.parquet", slice(start, start + 3)) for start in (0, 3, 6)]
-    watch.predictions(days)
-    watch = Watch(watch.monitor, Ledger.read(json.loads(json.dumps(watch.ledger.as_json()))), ("cat", "dog"))
-    assert (watch.monitor.rows, watch.ledger.forgotten) == (9, 5)
-    watch.predictions(days)
-    assert (watch.monitor.rows, watch.new, watch.repeated) == (9, 0, 9)
-    watch.true_labels(labels(tmp_path / "labels.parquet", list(range(9)), "cat"))
-    watch.predictions(days)
-    watch.true_labels(labels(tmp_path / "labels.parquet", list(range(9)), "cat"))
-    assert (watch.monitor.labels, watch.labels_unknown) == (4, 10)
-
-
-@pytest.mark.parametrize("parts", [1, 12])
-def test_a_file_that_grew_beyond_what_is_remembered_is_refused(
-    parts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger, "KEPT", 4)
-    watch = Watch(monitor_of(GATE))
-    path = tmp_path / "all.parquet"
-    watch.predictions([predictions(path, slice(0, 10))])
-    assert watch.monitor.rows == 10
-    grown = predictions(path, slice(0, 12))
-    whole = next(iter(read_predictions(grown)))
-    ends = [list(range(12))] if parts == 1 else [[row] for row in range(12)]
-    batches = [Batch(whole.ids[one], whole.labels[one], whole.rows.subset(np.array(one))) for one in ends]
-    monkeypatch.setattr(watching, "read_predictions", lambda path, truth: iter(batches))
-    with pytest.raises(SteepslopeError, match=r"expected known predictions before new ones, .* the latest 4 are"):
-        watch.predictions([grown])
-    latest = predictions(tmp_path / "latest.parquet", slice(7, 12))
-    monkeypatch.undo()
-    monkeypatch.setattr(ledger, "KEPT", 4)
-    other = Watch(monitor_of(GATE))
-    other.predictions([predictions(tmp_path / "others.parquet", slice(0, 10)), latest])
-    assert (other.monitor.rows, other.new) == (12, 12)
-
-
-def test_labels_tell_where_in_the_stream_they_are_of(tmp_path: Path) -> None:
-    watch = Watch(monitor_of(GATE), classes=("cat", "dog"))
-    watch.predictions([predictions(tmp_path / "predictions.parquet", slice(0, 1_000))])
+def test_labels_tell_where_in_the_stream_they_are_of(state: State, tmp_path: Path) -> None:
+    count = count_of()
+    count.count_predictions(state, predictions(tmp_path / "predictions.parquet", slice(0, 1_000)))
     accepted = np.flatnonzero(stream(1_000, 1).judged(GATE).accepted)[-40:]
-    watch.true_labels(labels(tmp_path / "labels.parquet", accepted.tolist(), "dog"))
-    assert watch.monitor.labelled.history[-1].row in (accepted + 1).tolist()
-    assert watch.monitor.alarms["labels"] == 1_000  # when it was raised
-    assert watch.monitor.labelled.alarm_count in range(1, 41)
-
-
-def test_an_error_names_the_file(tmp_path: Path) -> None:
-    watch = Watch(monitor_of(GATE), classes=("cat", "dog"))
-    path = predictions(tmp_path / "predictions.parquet", slice(0, 10))
-    table = pq.read_table(path).set_column(1, "label", pa.array(["dog"] * 10))
-    watch.predictions([path])
-    pq.write_table(table, tmp_path / "others.parquet")
-    with pytest.raises(SteepslopeError, match=r"others\.parquet: id: expected ids that tell predictions apart"):
-        watch.predictions([tmp_path / "others.parquet"])
+    count.count_labels(state, labels(tmp_path / "labels.parquet", accepted.tolist(), "dog"))
+    assert count.monitor.labelled.history[-1].row in (accepted + 1).tolist()
+    assert count.monitor.alarms["labels"] == 1_000  # when it was raised
+    assert count.monitor.labelled.alarm_count in range(1, 41)

@@ -10,7 +10,7 @@ from scipy.stats import binom
 from steepslope.monitor import monitor as monitoring, signals
 from steepslope.monitor.bounds import Bets
 from steepslope.monitor.monitor import COVERAGE
-from steepslope.monitor.running_mean import Track
+from steepslope.monitor.running_mean import RunningMean
 from steepslope.monitor.signals import Calibration, Signal
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
@@ -20,7 +20,7 @@ GATE = gate()
 def test_the_levels_of_all_alarms_are_delta_together() -> None:
     """One half by labels; a quarter by each signal: an eighth for its limit, and one for the stream."""
     monitor = monitor_of(GATE, "overconfidence")
-    levels = {name: monitor.tracks[name].level for name in (monitor.on, COVERAGE)}
+    levels = {name: monitor.means[name].level for name in (monitor.on, COVERAGE)}
     assert levels == {"overconfidence": 0.05 / 8, "coverage": 0.05 / 8}
     assert monitor.labelled.level == 0.05 / 2
 
@@ -43,7 +43,7 @@ def test_a_stream_whose_mean_is_the_limit_itself_raises_alarms_but_not_too_many(
     runs, rng = 400, np.random.default_rng([int(100 * limit), int(100 * level)])
     rows = np.arange(1, 3_001)
     alarms = sum(
-        Track(Bets(limit), level).after((rng.random(3_000) < limit).astype(np.float64), rows).alarm is not None
+        RunningMean(Bets(limit), level).after((rng.random(3_000) < limit).astype(np.float64), rows).alarm is not None
         for _ in range(runs)
     )
     assert 0 < alarms <= binom.ppf(0.999, runs, level)

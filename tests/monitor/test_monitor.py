@@ -11,8 +11,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
 from steepslope.monitor import SIGNALS, Monitor
-from steepslope.monitor.ledger import Ledger
-from steepslope.monitor.storage import write_state
+from steepslope.monitor.state import Counted, open_state
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
 GATE = gate()
@@ -92,17 +91,19 @@ def test_it_is_the_same_however_the_stream_is_cut_and_interrupted(tmp_path: Path
     monitor = monitor_of(GATE)
     for part in np.array_split(np.arange(7_000), [1, 2, 500, 3_111, 6_999]):
         monitor.update(judged.p_correct[part], judged.accepted[part], rows.probability[part])
-        monitor.save(tmp_path / "state.json")
-        monitor = Monitor.load(tmp_path / "state.json")
+        monitor.save(tmp_path / "state.sqlite")
+        monitor = Monitor.load(tmp_path / "state.sqlite")
     assert monitor == whole
     assert monitor.as_json() == whole.as_json()
 
 
 def test_a_file_that_knows_ids_is_not_written_over(tmp_path: Path) -> None:
-    state, monitor = tmp_path / "state.json", monitor_of(GATE)
-    write_state(state, monitor.as_json(), Ledger.empty().as_json())
+    state, monitor = tmp_path / "state.sqlite", monitor_of(GATE)
+    monitor.save(state)
+    with open_state(state) as opened:
+        opened.add([Counted(1, 2, 0.5, True, 1)])
     before = state.read_bytes()
-    with pytest.raises(SteepslopeError, match=r"state.json: expected a file of its own, found one of steepslope mon"):
+    with pytest.raises(SteepslopeError, match=r"state.sqlite: expected a file of its own, found one of steepslope mon"):
         Monitor.load(state).save(state)
     assert state.read_bytes() == before
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matplotlib.lines import Line2D
@@ -48,7 +50,12 @@ def test_parts_have_enough_rows() -> None:
     assert len(recent([])[0]) == 0
 
 
-def test_other_pictures_are_refused() -> None:
-    require_picture("a.PNG")
-    with pytest.raises(SteepslopeError, match=r"plot: expected a file that ends in .png or .svg, found 'a.jpg'"):
-        require_picture("a.jpg")
+def test_other_pictures_and_folders_are_refused(tmp_path: Path) -> None:
+    require_picture(Path("a.PNG"))
+    (tmp_path / "folder.png").mkdir()
+    for place, words in (
+        ("a.jpg", r"that ends in .png or .svg, found 'a.jpg'"),
+        (tmp_path / "folder.png", "to write to"),
+    ):
+        with pytest.raises(SteepslopeError, match=f"plot: expected a file {words}"):
+            require_picture(Path(place))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from steepslope.errors import SteepslopeError
-from steepslope.monitor.predictions import no_classes, read_labels, read_predictions, require_classes
+from steepslope.monitor.predictions import read_labels, read_predictions, strange_labels
 
 TABLE = pa.table(
     {
@@ -84,12 +85,11 @@ def test_labels_by_number_or_name_and_empty(ending: str, tmp_path: Path) -> None
 
 
 def test_labels_have_to_be_written_as_they_are_predicted() -> None:
-    assert list(no_classes(["yak", "cat", ""], ("cat", "dog"))) == ["yak"]
-    assert list(no_classes(["3", "cat", ""], None)) == ["cat"]
-    path = Path("labels.csv")
-    require_classes(2, {"yak": 1}, ("cat", "dog"), path)  # a yak may be new to the classifier
-    require_classes(0, {}, ("cat", "dog"), path)
+    path, names = Path("labels.csv"), ("cat", "dog")
+    assert strange_labels(Counter(yak=2, cat=1), names, path) == {"yak": 2}  # a yak may be new to the classifier
+    assert strange_labels(Counter({"3": 1, "cat": 1}), None, path) == {"cat": 1}
+    assert strange_labels(Counter(), names, path) == {}
     with pytest.raises(SteepslopeError, match=r"^labels.csv: expected labels .* such as 'cat', found '0'"):
-        require_classes(3, {"0": 1, "1": 2}, ("cat", "dog"), path)
+        strange_labels(Counter({"0": 1, "1": 2}), names, path)
     with pytest.raises(SteepslopeError, match="expected labels as they are predicted, a whole number, found 'cat'"):
-        require_classes(1, {"cat": 1}, None, path)
+        strange_labels(Counter(cat=1), None, path)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepslope.monitor.bounds import Bets
-from steepslope.monitor.running_mean import MOST_POINTS, UNIT, Track
+from steepslope.monitor.running_mean import MOST_POINTS, UNIT, RunningMean
 
 
 def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -21,39 +21,39 @@ def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64
 @pytest.mark.parametrize("cuts", [[1, 2, 700, 701, 1_300, 1_799], range(1, 1_800)])
 def test_it_is_the_same_however_it_is_cut(cuts: Sequence[int]) -> None:
     numbers, rows = values(1_800)
-    whole = Track(Bets(0.095), 0.05).after(numbers, rows)
-    cut = Track(Bets(0.095), 0.05)
+    whole = RunningMean(Bets(0.095), 0.05).after(numbers, rows)
+    cut = RunningMean(Bets(0.095), 0.05)
     for part in np.split(np.arange(1_800), cuts):
         cut = cut.after(numbers[part], rows[part])
     assert cut == whole
-    assert Track.read(json.loads(json.dumps(whole.as_json()))) == whole
+    assert RunningMean.read(json.loads(json.dumps(whole.as_json()))) == whole
 
 
 @pytest.mark.parametrize("n", [1, MOST_POINTS, MOST_POINTS + 1, 10 * MOST_POINTS + 3])
 def test_the_history_has_a_point_every_stride(n: int) -> None:
     numbers, rows = values(n)
-    track = Track(Bets(0.5), 0.05).after(numbers, rows)
-    assert len(track.history) == n // track.stride <= MOST_POINTS
-    assert track.stride == 1 or n // (track.stride // 2) > MOST_POINTS
+    mean = RunningMean(Bets(0.5), 0.05).after(numbers, rows)
+    assert len(mean.history) == n // mean.stride <= MOST_POINTS
+    assert mean.stride == 1 or n // (mean.stride // 2) > MOST_POINTS
     whole = np.cumsum(np.floor(numbers * UNIT).astype(np.int64))
-    for point in track.history:
+    for point in mean.history:
         assert (point.row, point.total) == (3 * point.n, whole[point.n - 1])
-    assert track.mean == pytest.approx(numbers.mean(), abs=1e-8)
+    assert mean.mean == pytest.approx(numbers.mean(), abs=1e-8)
 
 
 def test_an_alarm_stays_where_it_was() -> None:
-    track = Track(Bets(0.1), 0.05).after(np.ones(10), np.arange(101, 111))
+    mean = RunningMean(Bets(0.1), 0.05).after(np.ones(10), np.arange(101, 111))
     fortunes = np.exp(Bets(0.1).after(np.ones(10))[1])
-    assert track.alarm == 101 + int(np.argmax(fortunes >= 20))
-    assert track.after(np.zeros(500), np.arange(111, 611)).alarm == track.alarm
-    assert Track(Bets(0.1), 0.05).after(np.zeros(500), np.arange(500)).alarm is None
-    assert Track(Bets(0.1), 0.05).after(np.zeros(0), np.zeros(0, np.int64)).mean is None
+    assert mean.alarm == 101 + int(np.argmax(fortunes >= 20))
+    assert mean.after(np.zeros(500), np.arange(111, 611)).alarm == mean.alarm
+    assert RunningMean(Bets(0.1), 0.05).after(np.zeros(500), np.arange(500)).alarm is None
+    assert RunningMean(Bets(0.1), 0.05).after(np.zeros(0), np.zeros(0, np.int64)).mean is None
 
 
 @pytest.mark.parametrize("n", [100, 101, 900, 5_000])
 def test_the_latest_values_have_a_mean_of_their_own(n: int) -> None:
     numbers, rows = values(n)
-    found = Track(Bets(0.5), 0.05).after(numbers, rows).latest
+    found = RunningMean(Bets(0.5), 0.05).after(numbers, rows).latest
     if n == 100:  # they are all that there are
         assert found is None
         return

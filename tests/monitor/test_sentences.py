@@ -7,7 +7,7 @@ import pytest
 
 from steepslope.gate.certificate import as_percent
 from steepslope.monitor import Monitor
-from steepslope.monitor.counting import Watch
+from steepslope.monitor.counting import FileCount
 from steepslope.monitor.sentences import alarms, sentences
 from tests.monitor.problems import feed, gate, monitor_of, stream
 
@@ -15,13 +15,13 @@ GATE = gate()
 
 
 def test_before_the_first_prediction() -> None:
-    lines = sentences(Watch(monitor_of(GATE)))
+    lines = sentences(FileCount(monitor_of(GATE)))
     assert lines == [
         "0 predictions, 0 of them new.",
         "No alarm. While predictions are drawn independently, as the calibration rows were, there is ever a false one "
         "with a probability of at most 5 %.",
     ]
-    last = sentences(Watch(monitor_of(GATE, "overconfidence")))[-1]
+    last = sentences(FileCount(monitor_of(GATE, "overconfidence")))[-1]
     assert last.endswith("at most 5 %, by overconfidence as measured, not as proved.")
 
 
@@ -31,7 +31,7 @@ def test_an_alarm_that_cannot_be_raised_is_named() -> None:
     feed(monitor, GATE, stream(3_000, 2, lower=9))
     monitor.update(np.zeros(9_000), np.zeros(9_000, np.bool_), np.zeros(9_000))
     assert not monitor.alarms
-    lines = sentences(Watch(monitor))
+    lines = sentences(FileCount(monitor))
     assert sum(line.startswith(f"There can be no alarm by {name}: ") for line in lines for name in monitor.silent) == 2
     assert "limit 0 %" in next(line for line in lines if line.startswith("Accepted"))
     assert monitor_of(GATE).silent == []
@@ -40,9 +40,9 @@ def test_an_alarm_that_cannot_be_raised_is_named() -> None:
 def test_after_an_alarm_there_is_no_interval_of_what_was_before_it() -> None:
     monitor = monitor_of(GATE, "overconfidence")
     feed(monitor, GATE, stream(2_000, 1))
-    assert " to " in next(line for line in sentences(Watch(monitor)) if line.startswith("Accepted"))
+    assert " to " in next(line for line in sentences(FileCount(monitor)) if line.startswith("Accepted"))
     judged = feed(monitor, GATE, stream(2_000, 2, lower=2, sure=2))
-    line = next(line for line in sentences(Watch(monitor)) if line.startswith("Accepted"))
+    line = next(line for line in sentences(FileCount(monitor)) if line.startswith("Accepted"))
     assert " to " not in line
     latest = monitor.latest("coverage")
     assert latest is not None
@@ -54,7 +54,7 @@ def test_what_is_known_is_said() -> None:
     monitor = monitor_of(GATE, "overconfidence")
     judged = feed(monitor, GATE, stream(3_000, 2, lower=2, sure=2))
     monitor.label(np.arange(3_000) % 4 > 0, judged.accepted)
-    text = "\n".join(sentences(Watch(monitor, new=3_000, labels=3_000, labels_unknown=7)))
+    text = "\n".join(sentences(FileCount(monitor, new=3_000, labels=3_000, labels_unknown=7)))
     assert "3,000 labels, 3,000 of them new, 7 are of no prediction that is known." in text
     assert f"Accepted: {as_percent(judged.accepted.mean())}, of the latest " in text
     assert f"limit {as_percent(monitor.signals['overconfidence'].limit)}, of the calibration rows" in text

@@ -196,6 +196,8 @@ WRONG: dict[str, Wrong] = {
     "an image of floats": picture(422, encoded(Image.new("F", (4, 4)), "TIFF"), "image/tiff"),
     "an image as JSON": picture(415, b"{}", "application/json"),
     "an image as text": picture(415, DOT, "text/plain"),
+    "an image from another site": Wrong(403, DOT, PREDICT, {"Origin": "https://evil.example"}),
+    "an image from nowhere": Wrong(403, DOT, PREDICT, {"Origin": "null"}),
     "an image that is too large a body": picture(413, DOT + bytes(MAX_BODY)),
     "top of 0": picture(422, DOT, query="?top=0"),
     "top of text": picture(422, DOT, query="?top=many"),
@@ -217,6 +219,8 @@ RAW: dict[str, bytes] = {
     "a negative length": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
     "two lengths": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
     "a chunk of no length": b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n",
+    "two ways to tell its length": b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n",
     "a header without colon": b"GET / HTTP/1.1\r\nHost a\r\n\r\n",
     "chunks over the limit": b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     + b"8000\r\n" + bytes(0x8000) + b"\r\n" + b"8000\r\n" + bytes(0x8000) + b"\r\n"

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
+from PIL import ImageFile
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.exceptions import HTTPException
 
 from steepslope.export.file import Arrays
-from steepslope.serve.bodies import Room
+from steepslope.serve.bodies import Capacity
 from steepslope.serve.served import Rows, ServedFile
 from tests.serve.malformed import INFER, PREDICT, asked, tensor
 from tests.serve.models import (
@@ -151,8 +152,8 @@ def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_p
     served = Slow(file_served(image_gate(tmp_path)).exported, 4)
     with client_of(served, max_waiting=3) as client, ThreadPoolExecutor(3) as pool:
         sent = [pool.submit(client.post, INFER, content=asked(tensor())) for _ in range(3)]
-        room: Room = client.app.state.answers.room  # type: ignore[attr-defined]
-        while room.requests < 3 or room.coming:
+        capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
+        while capacity.requests < 3 or capacity.coming:
             assert client.get("/v2/health/ready").json() == {"ready": True}
         for path in (INFER, PREDICT):
             found = client.post(path, content=asked(tensor()))
@@ -161,32 +162,53 @@ def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_p
         served.may_run.set()
         assert [one.result().status_code for one in sent] == [200] * 3
         assert client.post(INFER, content=asked(tensor())).status_code == 200
-        assert (room.requests, room.taken, room.coming) == (0, 0, 0)
+        assert (capacity.requests, capacity.held, capacity.coming) == (0, 0, 0)
 
 
-def test_memory_is_shared_by_all_requests(tmp_path: Path) -> None:
-    with client_of(file_served(image_gate(tmp_path)), max_memory=1) as client:
-        image = encoded(drawn(1, 700, 700)[0], "JPEG", quality=20)
-        assert len(image) < 200_000
-        found = client.post(PREDICT, content=image)  # 1.47 MB of pixels
-        assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+def test_an_image_is_decoded_only_where_there_is_memory_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, decoded = encoded(drawn(1, 700, 700)[0], "JPEG", quality=20), list[str]()
+    load = ImageFile.ImageFile.load
+
+    def noted(self: ImageFile.ImageFile) -> Any:
+        decoded.append(str(self.format))
+        return load(self)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
+    assert len(image) < 200_000
+    with client_of(file_served(image_gate(tmp_path)), max_memory=4) as client:
+        found = client.post(PREDICT, content=image)  # decoding takes about 10 MB
+        assert (found.status_code, decoded) == (413, [])
         assert client.post(PREDICT, content=encoded(drawn(1, 9, 9)[0])).status_code == 200
+    with client_of(file_served(image_gate(tmp_path)), max_memory=16) as client:
+        capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
+        with capacity.claim() as other:
+            other.take(8 << 20)
+            decoded.clear()
+            found = client.post(PREDICT, content=image)
+            assert (found.status_code, found.headers["retry-after"], decoded) == (503, "1", [])
+        assert client.post(PREDICT, content=image).status_code == 200
+        assert (capacity.requests, capacity.held, capacity.coming) == (0, 0, 0)
 
 
-def test_seats_give_back_what_they_took() -> None:
-    room = Room(2, 100)
-    with room.seat() as first:
+def test_claims_give_back_what_they_took() -> None:
+    capacity = Capacity(2, 100)
+    with capacity.claim() as first, capacity.claim() as reading:
+        first.admit()
         first.take(60)
-        with pytest.raises(HTTPException), room.seat() as second:
+        with pytest.raises(HTTPException, match="hold all memory"), capacity.claim() as second:
             second.take(41)
-        with room.seat() as second:
-            second.take(40)
+        with pytest.raises(HTTPException, match="more memory than all requests may"):
+            first.take(101)
+        with capacity.claim() as second:
+            second.take(50 - 10)
+            second.give_back(10)
+            second.admit()  # whoever is still reading takes no place
             first.arrived()
             first.arrived()
-            assert (room.requests, room.taken, room.coming) == (2, 100, 1)
-            with pytest.raises(HTTPException, match="2 requests are under way"), room.seat():
-                pass
-    assert (room.requests, room.taken, room.coming) == (0, 0, 0)
+            assert (capacity.requests, capacity.held, capacity.coming) == (2, 90, 1)
+            with pytest.raises(HTTPException, match="2 requests are under way"):
+                reading.admit()
+    assert (capacity.requests, capacity.held, capacity.coming) == (0, 0, 0)
 
 
 def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:

@@ -98,14 +98,14 @@ def test_a_server_of_a_file_imports_no_torch(live: Live) -> None:
 
 
 def test_the_example_of_the_docs_runs(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(example.replace("127.0.0.1:8000", live.host), "serving.md", "exec"), {})
     assert capsys.readouterr().out.splitlines()[-1] == CARD["words"]
 
 
 def test_every_route_and_metric_and_option_is_documented(live: Live) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
     connection = http.client.HTTPConnection(*live.address, timeout=30)
     connection.request("GET", "/openapi.json")
     routes = json.loads(connection.getresponse().read())["paths"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -110,6 +113,53 @@ def test_a_body_that_does_not_come_is_given_up(live: Live) -> None:
     connection.endheaders(b"half")
     assert connection.getresponse().status == 408
     connection.close()
+
+
+def test_clients_that_send_a_byte_keep_nobody_out(tmp_path: Path) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n"
+    with running(image_gate(tmp_path), "--max-waiting 4 --body-seconds 2") as found, ExitStack() as slow:
+        for _ in range(4):
+            slow.enter_context(socket.create_connection(found.address, 20)).sendall(head + b"x")
+        body = encoded(drawn(1, 9, 9)[0])
+        request = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        for _ in range(8):
+            assert found.raw(request).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("part", [b"", b"GET / HT", b"GET /v2 HTTP/1.1\r\nHost: here\r\n\r\nGET / HT"])
+def test_headers_that_do_not_come_are_given_up(part: bytes, live: Live) -> None:
+    with socket.create_connection(live.address, 20) as connection:
+        started = time.monotonic()
+        connection.sendall(part)
+        while connection.recv(65536):
+            pass
+        assert 1 < time.monotonic() - started < 15
+
+
+def test_connections_are_bounded(tmp_path: Path) -> None:
+    with running(image_gate(tmp_path), "--max-connections 3") as found, ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(socket.create_connection(found.address, 20))
+        time.sleep(0.2)
+        assert found.raw(b"GET /v2 HTTP/1.1\r\nHost: here\r\n\r\n") == b""
+        held.close()
+        time.sleep(0.2)
+        assert found.raw(b"GET /v2 HTTP/1.1\r\nHost: here\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+def test_a_length_that_is_told_twice_ends_the_connection(live: Live) -> None:
+    with socket.create_connection(live.address, 20) as connection:
+        connection.sendall(RAW["two ways to tell its length"])
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_no_page_loads_what_others_serve(client: TestClient) -> None:
+    assert [client.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404, 404, 200]
+    own = client.post(PREDICT, content=encoded(drawn(1, 4, 4)[0]), headers={"Origin": "http://testserver"})
+    assert own.status_code == 200
 
 
 def test_clients_that_go_away_leave_no_trace(live: Live) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,9 @@ from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import Monitor
+from steepslope.monitor.state import open_state
 from steepslope.serve.gate_folder import ServedGate
-from steepslope.serve.monitoring import Watching
+from steepslope.serve.monitoring import SECONDS, ServedMonitor
 from steepslope.serve.served import ServedFile
 from tests.serve.live import running
 from tests.serve.models import client_of
@@ -34,17 +34,17 @@ def asked(images: NDArray[np.uint8]) -> dict[str, object]:
 
 
 def test_an_alarm_is_raised_on_noise_and_outlives_the_server(gates: Path, tmp_path: Path) -> None:
-    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.json"
-    watch = Watching.open(state, served.card.gate, served.gate)
+    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.sqlite"
+    watch = ServedMonitor.open(state, served.card.gate, served.gate)
     with client_of(served, watch) as client:
         assert "steepslope_alarm 0.0" in client.get("/metrics").text
         for start in range(0, len(NOISE), 200):
             assert client.post(INFER, json=asked(NOISE[start : start + 200])).status_code == 200
         assert "steepslope_alarm 1.0" in client.get("/metrics").text
-    watch.close()
+    watch.write()
     decisions, expected = Gate.load(gates / "free").predict(NOISE[..., 0]), Monitor.of(Gate.load(gates / "free"))
     expected.update(decisions.p_correct, decisions.accepted, decisions.probability)
-    again = Watching.open(state, served.card.gate, served.gate)
+    again = ServedMonitor.open(state, served.card.gate, served.gate)
     assert again.alarm
     assert again.monitor.rows == len(NOISE)
     assert again.monitor.alarms == expected.alarms
@@ -52,56 +52,52 @@ def test_an_alarm_is_raised_on_noise_and_outlives_the_server(gates: Path, tmp_pa
 
 def test_a_file_is_watched_by_a_state_that_the_command_began(gates: Path, tmp_path: Path) -> None:
     export_gate(Gate.load(gates / "free"), digest=digest_of_gate(gates / "free")).save(tmp_path / "gate.onnx")
-    file, state = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16), tmp_path / "watch.json"
-    with pytest.raises(SteepslopeError, match=r"watch.json: expected a state, .* steepslope monitor --gate DIR"):
-        Watching.open(state, file.card.gate, file.gate)
+    file, state = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16), tmp_path / "watch.sqlite"
+    with pytest.raises(SteepslopeError, match=r"watch.sqlite: expected a state, .* steepslope monitor --gate DIR"):
+        ServedMonitor.open(state, file.card.gate, file.gate)
     assert main(f"monitor --gate {gates}/free --state {state}".split()) == 0
-    watch = Watching.open(state, file.card.gate, file.gate)
+    watch = ServedMonitor.open(state, file.card.gate, file.gate)
     with client_of(file, watch) as client:
         assert client.post(INFER, json=asked(NOISE[:7])).status_code == 200
     assert watch.monitor.rows == 7
 
 
 def test_the_state_of_others_is_refused(gates: Path, tmp_path: Path) -> None:
-    state, gate = tmp_path / "watch.json", Gate.load(gates / "free")
-    Watching.open(state, digest_of_gate(gates / "free"), gate).close()
-    with pytest.raises(SteepslopeError, match=r"watch.json: expected the state of the gate that is served"):
-        Watching.open(state, digest_of_gate(gates / "mcp"), Gate.load(gates / "mcp"))
-    out, counted = tmp_path / "found.csv", tmp_path / "counted.json"
-    assert main(f"predict --gate {gates}/free --data digits:test --out {out}".split()) == 0
-    assert main(f"monitor --gate {gates}/free --predictions {out} --state {counted}".split()) in (0, 3)
-    with pytest.raises(SteepslopeError, match="found one with predictions of files: name another"):
-        Watching.open(counted, digest_of_gate(gates / "free"), gate)
+    state, gate = tmp_path / "watch.sqlite", Gate.load(gates / "free")
+    ServedMonitor.open(state, digest_of_gate(gates / "free"), gate)
+    with pytest.raises(SteepslopeError, match=r"watch.sqlite: expected the state of the gate that is served"):
+        ServedMonitor.open(state, digest_of_gate(gates / "mcp"), Gate.load(gates / "mcp"))
 
 
-def test_the_command_shows_the_state_of_a_server_and_leaves_it_to_it(
-    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.json"
+def test_servers_and_the_command_share_a_state(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.sqlite"
     show, out = f"monitor --gate {gates}/free --state {state}", tmp_path / "found.csv"
     assert main(f"predict --gate {gates}/free --data digits:test --out {out}".split()) == 0
-    watch = Watching.open(state, served.card.gate, served.gate)
-    with client_of(served, watch) as client:
-        assert client.post(INFER, json=asked(NOISE[:7])).status_code == 200
-        while watch.monitor.rows < 7:  # a request is answered before it is counted
-            time.sleep(0.01)
-        watch.write()
-        before = state.read_bytes()
-        capsys.readouterr()
-        assert main(show.split()) == 0  # while the server runs
-        assert capsys.readouterr().out.startswith("7 predictions")
-        assert main(f"{show} --predictions {out}".split()) == 2
-        assert "another run works here" in capsys.readouterr().err
-        with pytest.raises(SteepslopeError, match="another run works"):
-            Watching.open(state, served.card.gate, served.gate)
-    watch.close()
-    for option in (f"--predictions {out}", f"--labels {out}"):
-        assert main(f"{show} {option}".split()) == 2
-        assert "expected a state of files, found one without ids, such as a server's" in capsys.readouterr().err
-    assert state.read_bytes() == before
-    again = Watching.open(state, served.card.gate, served.gate)
-    assert again.monitor.rows == 7
-    again.close()
+    first, second = (ServedMonitor.open(state, served.card.gate, served.gate) for _ in range(2))
+    for watch, rows in ((first, 7), (second, 5)):
+        with client_of(served, watch) as client:
+            assert client.post(INFER, json=asked(NOISE[:rows])).status_code == 200
+    first.write()
+    capsys.readouterr()
+    assert main(show.split()) == 0
+    assert capsys.readouterr().out.startswith("7 predictions")
+    assert main(f"{show} --predictions {out}".split()) in (0, 3)
+    counted = Monitor.load(state).rows
+    second.write()
+    assert Monitor.load(state) == second.monitor
+    assert second.monitor.rows == counted + 5 > 12
+
+
+def test_what_cannot_be_written_now_is_written_later(gates: Path, tmp_path: Path) -> None:
+    watch = ServedMonitor.open(tmp_path / "watch.sqlite", digest_of_gate(gates / "free"), Gate.load(gates / "free"))
+    watch.written -= SECONDS
+    row = np.array([0.9]), np.array([True]), np.array([0.9])
+    with open_state(watch.path), pytest.raises(SteepslopeError, match="database is locked"):
+        watch.update(*row)
+    watch.update(*row)
+    assert (Monitor.load(watch.path).rows, watch.monitor.rows) == (0, 2)
+    watch.write()
+    assert Monitor.load(watch.path).rows == 2
 
 
 @pytest.mark.slow
@@ -110,8 +106,8 @@ def test_a_server_that_stops_writes_the_state(gates: Path, tmp_path: Path) -> No
 
     picture = io.BytesIO()
     Image.fromarray(NOISE[0, ..., 0]).save(picture, "PNG")
-    with running(gates / "free", f"--monitor {tmp_path}/watch.json") as live:
+    with running(gates / "free", f"--monitor {tmp_path}/watch.sqlite") as live:
         for _ in range(3):
             assert httpx.post(f"{live.url}/predict", content=picture.getvalue()).status_code == 200
         assert live.stopped() == 0
-    assert Monitor.load(tmp_path / "watch.json").rows == 3
+    assert Monitor.load(tmp_path / "watch.sqlite").rows == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.export.file import ArraySpec, ExportedGate
+from steepslope.serve import served as serving
 from steepslope.serve.metrics import Metrics
 from steepslope.serve.served import ServedFile, takes_images
 from tests.serve.models import array_gate, drawn, file_served, image_gate, of_images
@@ -23,10 +25,12 @@ class Counting:
 
     session: Any
     shapes: list[tuple[int, ...]] = field(default_factory=list)
+    released: list[bool] = field(default_factory=list)
 
-    def run(self, names: Sequence[str], arrays: Any) -> Any:
+    def run(self, names: Sequence[str], arrays: Any, options: Any = None) -> Any:
         self.shapes.append(arrays["images"].shape)
-        return self.session.run(names, arrays)
+        self.released.append(options is not None)
+        return self.session.run(names, arrays, options)
 
 
 def test_requests_of_one_size_are_run_together(tmp_path: Path) -> None:
@@ -64,3 +68,35 @@ def test_images_of_unknown_channels_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SteepslopeError, match=r"expected images .N, H, W, C. of a known number of channels"):
             ServedFile(replace(exported, inputs=(ArraySpec("images", np.uint8, shape),)), 4)
     assert not takes_images(file_served(array_gate(tmp_path)))
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_large_images_are_run_alone_and_their_memory_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = file_served(image_gate(tmp_path))
+    session = Counting(file.exported.session)
+    file = replace(file, exported=replace(file.exported, session=session))
+    monkeypatch.setattr(serving, "PIXELS", 200)
+    small, large = drawn(3, 10, 9), drawn(3, 30, 9)
+    found = file.run([{"images": small}, {"images": large}], 1)
+    assert session.shapes == [(2, 10, 9, 3), (1, 10, 9, 3), *[(1, 30, 9, 3)] * 3]
+    assert session.released == [False, False, True, True, True]
+    for images, rows in zip((small, large), found, strict=True):
+        np.testing.assert_allclose(rows.outputs["p_correct"], of_images(images)["p_correct"], rtol=1e-6)
+
+
+def test_memory_of_large_images_is_given_back(tmp_path: Path) -> None:
+    exported = file_served(image_gate(tmp_path)).exported
+    images = np.zeros((1, 3_000, 3_000, 3), np.uint8)
+    exported.run({"images": images}, release=True)
+    before = resident()
+    exported.run({"images": images})
+    kept = resident() - before
+    exported.run({"images": images}, release=True)
+    assert kept > 100 << 20
+    assert resident() - before < kept / 4

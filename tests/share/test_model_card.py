@@ -16,7 +16,6 @@ import yaml
 from huggingface_hub import ModelCard
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.packed import tensor_shapes
 from steepslope.gate import Gate
 from steepslope.gate.certificate import ASSUMES
 from steepslope.metrics.measures import METRICS, table_metrics
@@ -25,15 +24,10 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.options import CardOptions
 from steepslope.scores import SCORES
 from steepslope.share.model_card import model_card
-from steepslope.share.sharing import GATE, ORACLE, Shared
+from steepslope.share.sharing import GATE, ORACLE, Shared, tensor_shapes
 from tests.conftest import make_complete, make_outputs
 
 Card = Callable[..., Any]  # returns a card as the Hub's library reads it
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -41,11 +35,11 @@ def card_of(tmp_path: Path) -> Card:
     def made(
         name: Path, kind: str = GATE, place: str = "hub:me/mine", for_monitor: bool = False, **options: Any
     ) -> Any:
-        shutil.rmtree(tmp_path / "packed", ignore_errors=True)
-        (tmp_path / "packed").mkdir()
+        shutil.rmtree(tmp_path / "shared", ignore_errors=True)
+        (tmp_path / "shared").mkdir()
         shared = Shared.of(str(name), kind, for_monitor=for_monitor)
-        shared.pack(tmp_path / "packed")
-        return ModelCard(model_card(shared, tmp_path / "packed", place, CardOptions(**options)))
+        shared.copy(tmp_path / "shared")
+        return ModelCard(model_card(shared, tmp_path / "shared", place, CardOptions(**options)))
 
     return made
 
@@ -136,7 +130,7 @@ def test_each_array_is_on_a_line_of_the_card(
 ) -> None:
     """By its name, if it has a number for each of some rows, else by its file."""
     text = section(card_of(gates / kind, for_monitor=for_monitor), "What is inside of the rows it learnt from")
-    gate, shapes = Gate.load(gates / kind), tensor_shapes(tmp_path / "packed")
+    gate, shapes = Gate.load(gates / kind), tensor_shapes(tmp_path / "shared")
     oracle = None if gate.source is None else gate.source.oracle
     counts = {gate.n, len(gate.of_errors), *(shape[0] for name, shape in shapes.items() if name.endswith("points"))}
     counts |= set() if oracle is None or oracle.record_ is None else {len(oracle.record_.rows)}

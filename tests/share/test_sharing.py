@@ -13,16 +13,16 @@ import pytest
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
-from steepslope.files.hub import as_folder
+from steepslope.files.folders import write_json
 from steepslope.finetuning.prepare import take_weights
 from steepslope.gate import Gate
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
 from steepslope.oracle import FusedOracle, ImageOracle, Oracle
 from steepslope.oracle.on_images import build_net
-from steepslope.oracle.storage import LOADERS, names_oracle, oracle_folder
+from steepslope.oracle.storage import LOADERS, names_oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
-from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths, write_packed
+from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths, write_shared
 from tests.conftest import make_complete
 from tests.images import folder_of, opened
 
@@ -30,14 +30,9 @@ RECIPE: dict[str, Any] = {"loss": "steep_slope", "hidden": [8], "head": "hyperpl
 GATES = ("mcp", "temperature", "columns", "free", "auxiliary", "predicted")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path / "cache"))
-
-
-def packed_of(name: Path, kind: str, out: Path, for_monitor: bool = False) -> Path:
+def shared_of(name: Path, kind: str, out: Path, for_monitor: bool = False) -> Path:
     out.mkdir()
-    Shared.of(str(name), kind, for_monitor=for_monitor).pack(out)
+    Shared.of(str(name), kind, for_monitor=for_monitor).copy(out)
     return out
 
 
@@ -49,23 +44,24 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", GATES)
 def test_a_gate_decides_as_before(kind: str, for_monitor: bool, gates: Path, tmp_path: Path) -> None:
     """What it makes of each calibration row stays at home, unless a monitor is to have it."""
-    packed = packed_of(gates / kind, GATE, tmp_path / "packed", for_monitor)
+    shared = shared_of(gates / kind, GATE, tmp_path / "shared", for_monitor)
     outputs = ClassifierOutputs.load(gates / "outputs" / "test")
     expected = Gate.load(gates / kind).decide(outputs, top=3).table()
-    assert Gate.load(packed).decide(outputs, top=3).table().equals(expected)
-    assert digest_of_gate(packed) == digest_of_gate(gates / kind)
-    unpacked, theirs = contents(as_folder(packed, "gate.json")), contents(gates / kind)
+    assert Gate.load(shared).decide(outputs, top=3).table().equals(expected)
+    assert digest_of_gate(shared) == digest_of_gate(gates / kind)
+    found, theirs = contents(shared), contents(gates / kind)
     assert CALIBRATION_ROWS in theirs
     stays = {".lock"} if for_monitor else {".lock", CALIBRATION_ROWS}
-    assert unpacked == {name: content for name, content in theirs.items() if name not in stays}
-    assert (Gate.load(packed).calibration_rows is not None) == for_monitor
+    assert found.pop("config.json")
+    assert found == {name: content for name, content in theirs.items() if name not in stays}
+    assert (Gate.load(shared).calibration_rows is not None) == for_monitor
 
 
 @pytest.mark.parametrize("name", SCORES)
 def test_a_gate_of_every_score_decides_as_before(name: str, tmp_path: Path) -> None:
     Gate.of(SCORES[name]().fit(make_complete(300, seed=2)), make_complete(900, seed=3), 0.3).save(tmp_path / "gate")
     unseen = make_complete(200, seed=4)
-    again = Gate.load(packed_of(tmp_path / "gate", GATE, tmp_path / "packed"))
+    again = Gate.load(shared_of(tmp_path / "gate", GATE, tmp_path / "shared"))
     assert again.decide(unseen).table().equals(Gate.load(tmp_path / "gate").decide(unseen).table())
 
 
@@ -77,7 +73,7 @@ def test_a_gate_of_confidences_alone_decides_as_before(tmp_path: Path) -> None:
         confidence, draw.random(2_000) < 0.7 + 0.3 * confidence, (0.2, 0.1), reject=0.2, groups=groups
     )
     gate.save(tmp_path / "gate")
-    again = Gate.load(packed_of(tmp_path / "gate", GATE, tmp_path / "packed"))
+    again = Gate.load(shared_of(tmp_path / "gate", GATE, tmp_path / "shared"))
     np.testing.assert_array_equal(again.decisions(confidence, groups), gate.decisions(confidence, groups))
     np.testing.assert_array_equal(again.selects(confidence, 0.1), gate.selects(confidence, 0.1))
     assert again.sentences() == gate.sentences()
@@ -112,15 +108,15 @@ MAKERS = {"columns": columns, "fused": fused, "images": on_images}
 def test_an_oracle_judges_as_before(kind: str, tmp_path: Path) -> None:
     assert {*MAKERS} == {*LOADERS}
     folder, unseen = MAKERS[kind](tmp_path), make_complete(24, seed=4)
-    packed = packed_of(folder, ORACLE, tmp_path / "packed")
-    ours, theirs = Oracle.load(folder), Oracle.load(packed)
+    shared = shared_of(folder, ORACLE, tmp_path / "shared")
+    ours, theirs = Oracle.load(folder), Oracle.load(shared)
     if kind == "images":
         images = opened(f"imagefolder:{folder_of(tmp_path / 'images', 8)}")
         ours, theirs = ours.on(images), theirs.on(images)
         unseen = ClassifierOutputs(unseen.logits, ids=images.ids)
     np.testing.assert_array_equal(theirs.trust_logit(unseen), ours.trust_logit(unseen))
-    assert contents(oracle_folder(packed)) == contents(folder)
-    assert names_oracle(str(packed))
+    assert {name: one for name, one in contents(shared).items() if name != "config.json"} == contents(folder)
+    assert names_oracle(str(shared))
 
 
 def test_files_that_are_not_its_own_stay_at_home(tmp_path: Path) -> None:
@@ -132,79 +128,88 @@ def test_files_that_are_not_its_own_stay_at_home(tmp_path: Path) -> None:
 
 
 def test_calibration_rows_that_are_not_there_cannot_be_shared(gates: Path, tmp_path: Path) -> None:
-    packed = packed_of(gates / "mcp", GATE, tmp_path / "packed")
+    shared = shared_of(gates / "mcp", GATE, tmp_path / "shared")
     with pytest.raises(
-        SteepslopeError, match=r"packed: for_monitor: expected a gate with calibration_rows\.safetensors, found"
+        SteepslopeError, match=r"shared: for_monitor: expected a gate with calibration_rows\.safetensors, found"
     ):
-        Shared.of(str(packed), GATE, for_monitor=True)
+        Shared.of(str(shared), GATE, for_monitor=True)
     with pytest.raises(SteepslopeError, match="for_monitor: expected a gate with"):
         Shared.of(str(gates / "columns-oracle"), ORACLE, for_monitor=True)
 
 
-def test_what_was_packed_can_be_shared_again(gates: Path, tmp_path: Path) -> None:
-    first = packed_of(gates / "free", GATE, tmp_path / "first")
-    second = packed_of(first, GATE, tmp_path / "second")
+def test_what_was_shared_can_be_shared_again(gates: Path, tmp_path: Path) -> None:
+    first = shared_of(gates / "free", GATE, tmp_path / "first")
+    second = shared_of(first, GATE, tmp_path / "second")
     assert contents(first) == contents(second)
 
 
 def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
-    """An oracle whose backbone is code of one's own is not even packed unless the code is named."""
+    """An oracle whose backbone is code of one's own is not even shared unless the code is named."""
     backbone = load_classifier("module:tests.nets:tiny_convolutions")
     transform = Transform((16, 16), (0.5,) * 3, (0.25,) * 3)
     net = build_net(replace(backbone, transform=transform), RECIPE["hidden"], "hyperplane", 0).eval()
     ImageOracle(net, backbone.spec, transform, 4, RECIPE).save(tmp_path / "oracle")
     with pytest.raises(SteepslopeError, match="its backbone is code of your own: allow it by its spec"):
         Shared.of(str(tmp_path / "oracle"), ORACLE)
-    (tmp_path / "packed").mkdir()
-    Shared.of(str(tmp_path / "oracle"), ORACLE, [backbone.spec]).pack(tmp_path / "packed", [backbone.spec])
+    (tmp_path / "shared").mkdir()
+    Shared.of(str(tmp_path / "oracle"), ORACLE, [backbone.spec]).copy(tmp_path / "shared")
     with pytest.raises(SteepslopeError, match="its backbone is code of your own"):
-        Oracle.load(tmp_path / "packed")
-    assert Oracle.load(tmp_path / "packed", [backbone.spec]).is_image_oracle
+        Oracle.load(tmp_path / "shared")
+    assert Oracle.load(tmp_path / "shared", [backbone.spec]).is_image_oracle
 
 
-def test_training_can_begin_with_a_packed_oracle(tmp_path: Path) -> None:
-    packed = packed_of(on_images(tmp_path), ORACLE, tmp_path / "packed")
-    known, fresh = ImageOracle.load(packed), ImageOracle.load(packed)
+def test_training_can_begin_with_a_shared_oracle(tmp_path: Path) -> None:
+    shared = shared_of(on_images(tmp_path), ORACLE, tmp_path / "shared")
+    known, fresh = ImageOracle.load(shared), ImageOracle.load(shared)
     for parameter in fresh.net.parameters():
         parameter.data.zero_()
-    assert take_weights(fresh, packed) == take_weights(known, tmp_path / "oracle")
+    assert take_weights(fresh, shared) == take_weights(known, tmp_path / "oracle")
     for one, other in zip(fresh.net.parameters(), known.net.parameters(), strict=True):
         np.testing.assert_array_equal(one.detach(), other.detach())
 
 
-def test_local_paths() -> None:
-    cards = {
-        "gate.json": {
-            "classifier": {"spec": "checkpoint:/home/me/net"},
-            "made": {"outputs": "runs/test", "out": "~/x"},
-        },
-        "oracle/oracle.json": {"made": {"content of /data/a b": "12", "reference": ["C:\\data", "plain", "a/b"]}},
+def test_local_paths(tmp_path: Path) -> None:
+    def paths_of(card: dict[str, Any]) -> list[str]:
+        write_json(tmp_path / "oracle.json", card)
+        return local_paths(tmp_path)
+
+    made = {
+        "outputs": "runs/test",
+        "out": "~/x",
+        "content of /data/a b": "12",
+        "reference": ["C:\\data", "plain", "a/b"],
     }
-    assert local_paths({"cards": cards}) == ["/data/a b", "/home/me/net", "C:\\data", "~/x"]
-    relative = {"classifier": {"spec": "checkpoint:runs/net"}, "made": {"outputs": "o", "content of o": "12"}}
-    relative["made"] |= {"data": "corrupt:fog:3/images:photos", "reference": "images:s3://lake/a", "loss": "focal"}
-    assert local_paths({"cards": {"gate.json": relative}}) == ["o", "photos", "runs/net", "s3://lake/a"]
-    assert local_paths({}) == []
+    card = {"classifier": {"spec": "checkpoint:/home/me/net"}, "made": made}
+    assert paths_of(card) == ["/data/a b", "/home/me/net", "C:\\data", "~/x"]
+    made = {"outputs": "o", "content of o": "12", "data": "corrupt:fog:3/images:photos", "loss": "focal"}
+    card = {"spec": "checkpoint:runs/net", "made": {**made, "reference": "images:s3://lake/a"}}
+    assert paths_of(card) == ["o", "photos", "runs/net", "s3://lake/a"]
+    assert paths_of({}) == []
 
 
 def test_nothing_else_is_overwritten(gates: Path, tmp_path: Path) -> None:
-    packed = packed_of(gates / "mcp", GATE, tmp_path / "packed")
-    (packed / "README.md").write_text("# A gate", encoding="utf-8")
+    shared = shared_of(gates / "mcp", GATE, tmp_path / "shared")
+    (shared / "README.md").write_text("# A gate", encoding="utf-8")
     out = tmp_path / "out"
-    assert write_packed(packed, out, replace=False)
-    assert contents(out) == contents(packed)
-    assert not write_packed(packed, out, replace=False)
-    (packed / "README.md").write_text("# Another card", encoding="utf-8")
-    with pytest.raises(SteepslopeError, match="holds another packed gate or oracle, or another card: choose another"):
-        write_packed(packed, out, replace=False)
-    assert write_packed(packed, out, replace=True)
+    assert write_shared(shared, out, replace=False)
+    assert contents(out) == contents(shared)
+    assert not write_shared(shared, out, replace=False)
+    (shared / "README.md").write_text("# Another card", encoding="utf-8")
+    with pytest.raises(SteepslopeError, match="holds another shared gate or oracle, or another card: choose another"):
+        write_shared(shared, out, replace=False)
+    assert write_shared(shared, out, replace=True)
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(SteepslopeError, match=r"out: holds other files, such as notes\.txt"):
-        write_packed(packed, out, replace=True)
+        write_shared(shared, out, replace=True)
     with pytest.raises(SteepslopeError, match="holds other files"):
-        write_packed(packed, gates / "mcp", replace=True)
+        write_shared(shared, gates / "mcp", replace=True)
     with pytest.raises(SteepslopeError, match="expected a folder to write to, found a file"):
-        write_packed(packed, out / "notes.txt", replace=True)
+        write_shared(shared, out / "notes.txt", replace=True)
+    (out / "notes.txt").unlink()
+    other = shared_of(gates / "free", GATE, tmp_path / "other")
+    assert write_shared(other, out, replace=True)
+    assert write_shared(shared, out, replace=True)
+    assert contents(out) == contents(shared)  # nothing of the other stays
     shutil.rmtree(out)
     out.mkdir()
-    assert write_packed(packed, out, replace=False)
+    assert write_shared(shared, out, replace=False)

@@ -204,7 +204,7 @@ def test_rare_classes_do_no_harm() -> None:
 
 @FEW
 def test_classes_of_one_row_count_as_errors() -> None:
-    """As often as a row held back is of a class that the classifier does not know, so is a row to come."""
+    """As often as a row held out is of a class that the classifier does not know, so is a row to come."""
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=1_200)
     X = rng.normal(size=(1_200, 4)) + 6 * np.eye(3, 4)[y]
@@ -375,7 +375,7 @@ def test_what_is_no_classifier_is_refused(other: Any) -> None:
         TrustedClassifier(other).fit(X, y)
 
 
-def test_rows_of_which_none_can_be_held_back_are_refused() -> None:
+def test_rows_of_which_none_can_be_held_out_are_refused() -> None:
     with pytest.raises(SteepslopeError, match=r"X: expected rows to calibrate on .* found n_samples=2"):
         TrustedClassifier(GaussianNB()).fit(np.eye(2), [0, 1])
 

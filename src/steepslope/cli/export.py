@@ -87,9 +87,10 @@ def push(
 ) -> None:
     """Share a gate or an oracle: as a folder in the layout of the Hugging Face Hub, and on the Hub itself.
 
-    The folder has config.json, model.safetensors and README.md, a model card. Wherever a gate or an oracle is named, it
-    can be named in its place, and so can hub:user/name or hub:user/name@revision. The classifier is not shared.
-    Features of reference rows are: read the card before you make it public.
+    The folder has the files of the gate or oracle as they are, their digests in config.json, and a model card,
+    README.md. Wherever a gate or an oracle is named, it can be named in its place, and so can hub:user/name or
+    hub:user/name@revision. The classifier is not shared. Features of reference rows are: read the card before you make
+    it public.
 
     Needs: pip install 'steepslope[hub]'.
 
@@ -107,11 +108,11 @@ def push(
         Repository on the Hub to upload to, user/name; a private one is made where there is none. Log in first (hf auth
         login).
     out
-        Folder for the packed files; without --to, nothing leaves this machine.
+        Folder for the files; without --to, nothing leaves this machine.
     backbones
         Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     replace
-        Replace another packed gate or oracle in --out. A repository keeps all that was pushed, as revisions.
+        Replace another shared gate or oracle in --out. A repository keeps all that was pushed, as revisions.
     """
     from steepslope.share.sharing import GATE, ORACLE, Shared
 
@@ -124,36 +125,29 @@ def push(
     repository = None if to is None else require_repository(to)
     kind = ORACLE if gate is None else GATE
     shared = Shared.of(gate or oracle or "", kind, backbones, sharing.for_monitor)
-    _share(shared, card, repository, None if out is None else Path(out), sharing.public, backbones, replace)
+    _share(shared, card, repository, None if out is None else Path(out), sharing.public, replace)
 
 
 def _share(
-    shared: Shared,
-    card: CardOptions,
-    repository: Repository | None,
-    out: Path | None,
-    public: bool,
-    backbones: tuple[str, ...],
-    replace: bool,
+    shared: Shared, card: CardOptions, repository: Repository | None, out: Path | None, public: bool, replace: bool
 ) -> None:
-    """Pack it, write its card, copy both where they are wanted, and upload them."""
+    """Write its folder with its card, copy that where it is wanted, and upload it."""
     from tempfile import TemporaryDirectory
 
-    from steepslope.files.packed_config import read_config
     from steepslope.share.model_card import model_card
-    from steepslope.share.sharing import README, local_paths, write_packed
+    from steepslope.share.sharing import README, local_paths, write_shared
 
     notice = console().print
     with TemporaryDirectory() as made:
-        packed = Path(made)
-        shared.pack(packed, backbones)
+        folder = Path(made)
+        shared.copy(folder)
         place = Path(str(out)).name if repository is None else f"{HUB}{repository.name}"
-        (packed / README).write_text(model_card(shared, packed, place, card), encoding="utf-8")
+        (folder / README).write_text(model_card(shared, folder, place, card), encoding="utf-8")
         if out is not None:
-            written = write_packed(packed, out, replace)
-            notice(f"{out}: {shared.kind} packed" if written else f"{out}: already complete")
-        for path in local_paths(read_config(packed)):
-            notice(f"config.json holds a path of this machine: {path}")
+            written = write_shared(folder, out, replace)
+            notice(f"{out}: {shared.kind} written" if written else f"{out}: already complete")
+        for path in local_paths(folder):
+            notice(f"it holds a path of this machine: {path}")
         if repository is not None:
-            commit = upload(packed, repository, not public, f"A {shared.kind}, packed by steepslope")
+            commit = upload(folder, repository, not public, f"A {shared.kind} by steepslope")
             notice(f"{place}@{commit}: {shared.kind} uploaded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def serve(
     """Answer over HTTP which predictions may be used: Open Inference Protocol V2, and /predict for an image.
 
     Runs until SIGTERM or Ctrl+C; then answers all requests that it has accepted, and ends with exit code 0. The routes
-    are documented at /docs; /metrics is for Prometheus.
+    are documented at /openapi.json; /metrics is for Prometheus.
 
     Needs: pip install 'steepslope[serve]'.
 
@@ -48,8 +49,8 @@ def serve(
     backbones
         Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     monitor
-        JSON file of an alarm on harm, as the command monitor keeps it: it sees every decision, and is a metric. Begun
-        where it is not there.
+        State of an alarm on harm, as the command monitor keeps it: it sees every decision, and is a metric. Begun where
+        it is not there.
     """
     for library in LIBRARIES:
         require_extra(library, "serve", "serve")
@@ -64,15 +65,18 @@ def serve(
             notice("warning: this gate accepts nothing; see why above")
         address, watch = address_of(bound), None
         if monitor is not None:
-            from steepslope.serve.monitoring import watching
+            from steepslope.monitor.sentences import silent_alarms
+            from steepslope.serve.monitoring import ServedMonitor
 
-            watch = watching(monitor, served, notice)
-        ready = f"serving {options.name} on {address} (docs: {address}/docs)"
+            watch = ServedMonitor.open(monitor, served.card.gate, served.gate)
+            for line in silent_alarms(watch.monitor):
+                notice(line)
+        ready = f"serving {options.name} on {address} (routes: {address}/openapi.json)"
         try:
             run_server(Answers(served, options, watch), bound, lambda: notice(ready))
         finally:
             if watch is not None:
-                watch.close()
+                watch.write()
 
 
 def _served(
@@ -112,7 +116,8 @@ def monitor(
     gate
         Folder of the gate (calibrate).
     state
-        JSON file of what is known so far, made where it is not there. Delete it to begin anew, as after a calibration.
+        SQLite file of what is known so far, made where it is not there. Delete it to begin anew, as after a
+        calibration.
     predictions
         Files of its decisions (predict), .csv or .parquet, in the order in which they were made. A prediction that was
         counted before, by its id, is not counted again.
@@ -121,8 +126,7 @@ def monitor(
         and label, or a column of the predictions. Draw at random which of the accepted get a label: to label the least
         sure, or complaints first, raises alarms although the promise holds.
     calibration
-        Labelled outputs to compare with, which the gate judges, where it is of an earlier version and does not know its
-        own calibration rows.
+        Labelled outputs to compare with, which the gate judges, where it was shared without its own calibration rows.
     delta
         Probability, in (0, 1), of a false alarm at any time, while predictions are drawn independently, as the
         calibration rows were; by default 0.05, fixed when the state is made.
@@ -135,22 +139,29 @@ def monitor(
     json
         Print the state as one JSON document in place of sentences.
     """
-    from steepslope.monitor.counting import print_json, watched
+    from steepslope.monitor.counting import count_files
     from steepslope.monitor.sentences import sentences
 
     if plot is not None:
         require_extra("matplotlib", "plots", "--plot")
         from steepslope.monitor.plot import require_picture
 
-        require_picture(plot)
-    watch = watched(Path(gate), Path(state), [Path(file) for file in predictions], labels, calibration, delta, signal)
+        require_picture(Path(plot))
+    files = [Path(file) for file in predictions]
+    count = count_files(Path(gate), Path(state), files, labels, calibration, delta, signal)
+    if json:
+        print(dumps(count.monitor.standing(), indent=1))
+    else:
+        print("\n".join(sentences(count)))
+    console().print(f"state: {state}")
+    alarm = bool(count.monitor.alarms)
     if plot is not None:
         from steepslope.monitor.plot import write_plot
 
-        write_plot(watch.monitor, Path(plot))
-    if json:
-        print_json(watch.monitor)
-    else:
-        print("\n".join(sentences(watch)))
-    console().print(f"state: {state}")
-    return ALARM if watch.monitor.alarms else 0
+        try:
+            write_plot(count.monitor, Path(plot))
+        except (OSError, SteepslopeError) as error:
+            if not alarm:
+                raise
+            console().print(f"plot: {error}")  # an alarm's exit code comes first
+    return ALARM if alarm else 0

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -189,13 +190,15 @@ class ExportedGate:
         inputs, outputs = (_specs(nodes, source) for nodes in (session.get_inputs(), session.get_outputs()))
         return cls(source, session, inputs, outputs, GateCard.read(metadata[KEY], source))
 
-    def run(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    def run(self, arrays: Arrays, release: bool = False) -> dict[str, NDArray[Any]]:
         """Return all outputs, each (n, …), by name.
 
         Parameters
         ----------
         arrays
             The inputs by name, each (n, …) and of the input's own type, such as ``images`` uint8 (n, H, W, C).
+        release
+            Whether to give all memory back afterwards; else ONNX Runtime keeps it, which makes the next run faster.
 
         Raises
         ------
@@ -204,8 +207,16 @@ class ExportedGate:
         """
         require_fitting(arrays, self.inputs)
         with explained("cannot run on these arrays", self.source, longest=160):
-            found = self.session.run([one.name for one in self.outputs], dict(arrays))
+            found = self.session.run(
+                [one.name for one in self.outputs], dict(arrays), _releasing() if release else None
+            )
         return dict(zip((one.name for one in self.outputs), found, strict=True))
+
+
+def _releasing() -> Any:
+    options = import_module("onnxruntime").RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 def require_fitting(arrays: Arrays, specs: tuple[ArraySpec, ...]) -> None:

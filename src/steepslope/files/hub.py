@@ -1,17 +1,14 @@
 """Repositories on the Hugging Face Hub, by name: what is downloaded is one revision, what is uploaded one commit.
 
-The folder that a name stands for: one on this machine, as it is or packed, or one on the Hugging Face Hub.
+A repository is the folder of a gate or an oracle as it is, with ``config.json``, which has the digests of its files.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -19,14 +16,15 @@ from typing import Any, NamedTuple
 
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.extras import require_extra
-from steepslope.files.packed import unpack
-from steepslope.files.packed_config import CONFIG, LIBRARY, TENSORS, packed_kind
+from steepslope.files.folders import field, read_json, write_json
 from steepslope.files.progress import console
 
 HUB = "hub:"
+LIBRARY, CONFIG = "steepslope", "config.json"
+FILE = re.compile(r"(oracle/)?[a-z_]+\.(json|md|safetensors)")  # no other is read, wherever a name comes from
 LONGEST = 200  # characters of the Hub's own words that are shown
 LOG_IN = "log in with a token that may do this (hf auth login, or HF_TOKEN)"
-NOT_PACKED = "expected a repository with a packed gate or oracle (steepslope push)"
+NOT_SHARED = "expected a repository with a gate or an oracle (steepslope push)"
 NAME = re.compile(r"[^/@\s]+/[^/@\s]+")
 
 
@@ -60,23 +58,27 @@ def is_hub(name: str | Path) -> bool:
 
 @cache  # in one process a name stands for one revision, whatever is pushed meanwhile
 def snapshot(name: str) -> Path:
-    """Return the folder in the Hub's cache with a repository's packed files; its own name is the commit.
+    """Return the folder in the Hub's cache with a repository's files; its own name is the commit.
 
     Where the Hub cannot be reached, the cache is taken as it is, and a notice tells which commit that is.
 
     Raises
     ------
     SteepslopeError
-        If there is no such repository or revision, nothing is cached offline, or it holds nothing that was packed.
+        If there is no such repository or revision, nothing is cached offline, or it is none of a gate or
+        an oracle, or was changed.
     """
     repository, hub = Repository.of(name), _library(name)
     with hub_errors(name, repository):
         reason = _unreachable(hub, repository)
         known = {"revision": repository.revision, "local_files_only": reason is not None}
-        folder = Path(hub.hf_hub_download(repository.name, CONFIG, **known)).parent
-        if packed_kind(folder) is None:
-            raise SteepslopeError(NOT_PACKED, name)
-        hub.hf_hub_download(repository.name, TENSORS, **{**known, "revision": folder.name})
+        folder = Path(hub.hf_hub_download(repository.name, CONFIG, **known)).parent  # which the Hub counts
+        files = shared_files(folder)
+        if files is None:
+            raise SteepslopeError(NOT_SHARED, name)
+        known["revision"] = folder.name
+        hub.snapshot_download(repository.name, allow_patterns=[*files], **known)
+        require_unchanged(folder)
         if reason is not None:
             console().print(f"{name}: the Hub was not reached ({reason}): commit {folder.name} is taken from the cache")
         return folder
@@ -105,7 +107,7 @@ def upload(folder: Path, repository: Repository, private: bool, message: str) ->
     Raises
     ------
     SteepslopeError
-        If it may not be written to, is public where a private one is wanted, or holds what this package did not pack.
+        If it may not be written to, is public where a private one is wanted, or holds what this package did not share.
     """
     place = f"{HUB}{repository.name}"
     hub = _library(place)
@@ -114,8 +116,10 @@ def upload(folder: Path, repository: Repository, private: bool, message: str) ->
         if not api.repo_exists(repository.name):
             api.create_repo(repository.name, private=private, exist_ok=True)
         _require_own(hub, api.repo_info(repository.name), private, place)
-        files = [hub.CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
-        return str(api.create_commit(repository.name, files, commit_message=message).oid)
+        made = api.upload_folder(
+            repo_id=repository.name, folder_path=folder, commit_message=message, delete_patterns="*"
+        )
+        return str(made.oid)
 
 
 def _require_own(hub: Any, found: Any, private: bool, place: str) -> None:
@@ -126,12 +130,12 @@ def _require_own(hub: Any, found: Any, private: bool, place: str) -> None:
     files = {one.rfilename for one in found.siblings or ()} - {".gitattributes", "README.md"}
     if not files:
         return
-    kind = None
     if CONFIG in files:
-        kind = packed_kind(Path(hub.hf_hub_download(found.id, CONFIG, revision=found.sha)).parent)
-    if kind is None:
-        shown = ", ".join(sorted(files)[:3])
-        raise SteepslopeError(f"expected a new repository, or one of a packed gate or oracle, found {shown}", place)
+        folder = Path(hub.hf_hub_download(found.id, CONFIG, revision=found.sha)).parent
+        if shared_files(folder) is not None:
+            return
+    shown = ", ".join(sorted(files)[:3])
+    raise SteepslopeError(f"expected a new repository, or one of a shared gate or oracle, found {shown}", place)
 
 
 def require_repository(text: str) -> Repository:
@@ -171,7 +175,7 @@ def _words(error: Exception, errors: Any, repository: Repository) -> str:
     if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
         return "the Hub cannot be reached, and its cache on this machine does not hold this repository and revision"
     if isinstance(error, errors.EntryNotFoundError):
-        return NOT_PACKED
+        return NOT_SHARED
     if isinstance(error, errors.HFValidationError):
         return f"no name that the Hub takes ({reason_of(error, LONGEST)})"
     if status is None:
@@ -179,69 +183,60 @@ def _words(error: Exception, errors: Any, repository: Repository) -> str:
     return f"the Hub refuses this ({reason_of(error, LONGEST)})"
 
 
-CACHE = "STEEPSLOPE_CACHE"
-
-
-def as_folder(name: str | Path, card: str) -> Path:
-    """Return the folder on this machine with the files of a gate or an oracle, whose card is ``gate.json`` say.
-
-    A folder that holds the card is returned as it is, and so is one that holds nothing of ours. One that is packed, or
-    ``hub:user/name@revision``, is unpacked into a cache (:func:`cache_folder`), once for each content.
+def as_folder(name: str | Path) -> Path:
+    """Return the folder on this machine that a name stands for: itself, or the snapshot of ``hub:user/name@revision``.
 
     Raises
     ------
     SteepslopeError
-        If what is packed is of another kind, was changed, or cannot be had from the Hub.
+        If it was shared and changed since then, or cannot be had from the Hub.
     """
-    folder = snapshot(str(name)) if is_hub(name) else Path(name)
-    if (folder / card).exists():
-        return folder
-    kind, wanted = packed_kind(folder), Path(card).stem
-    if kind is None:
-        return folder
-    if kind != wanted:
-        raise SteepslopeError(f"expected a packed {wanted}, found a packed {kind}", name)
-    return _unpacked(folder, card)
+    if is_hub(name):
+        return snapshot(str(name))
+    require_unchanged(Path(name))
+    return Path(name)
 
 
-def cache_folder() -> Path:
-    """Return where packed folders are unpacked: ``$STEEPSLOPE_CACHE``, or steepslope in the user's cache folder."""
-    own = os.environ.get(CACHE)
-    if own:
-        return Path(own)
-    usual = os.environ.get("XDG_CACHE_HOME")
-    return (Path(usual) if usual else Path.home() / ".cache") / "steepslope"
+def write_config(folder: Path, kind: str) -> None:
+    """Write the ``config.json`` of a folder that is shared: the library, by which the Hub counts, and all digests."""
+    write_json(folder / CONFIG, {"library_name": LIBRARY, "kind": kind, "files": digests_in(folder)})
 
 
-def _unpacked(folder: Path, card: str) -> Path:
-    """Return the unpacked folder, which is complete as soon as it is there, whoever else unpacks at the same time."""
-    target = cache_folder() / _digest(folder)
-    if (target / card).exists():
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-    except OSError as error:
-        reason = f"cannot unpack {folder} here ({error.strerror}): name another folder in ${CACHE}"
-        raise SteepslopeError(reason, target.parent) from error
-    try:
-        unpack(folder, staging)
-        with suppress(OSError):  # another process was faster
-            staging.rename(target)
-    except OSError as error:
-        raise SteepslopeError(f"cannot unpack {folder} here ({error.strerror})", target.parent) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+def digests_in(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file in a folder, by its name, in order."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): digest_of_file(path) for path in paths}
 
 
-def _digest(folder: Path) -> str:
-    """Return the SHA-256 of a packed folder's files, in hex."""
-    digest = hashlib.sha256()
-    for name in (CONFIG, TENSORS):
-        try:
-            with (folder / name).open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise SteepslopeError(f"expected a packed folder's file ({error.strerror})", folder / name) from error
-    return digest.hexdigest()
+def shared_files(folder: Path) -> dict[str, str] | None:
+    """Return the SHA-256 of each file of a shared folder by its name; None where this package has shared nothing.
+
+    Raises
+    ------
+    SteepslopeError
+        If its ``config.json`` names what is no file of a gate or an oracle.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return None
+    config = read_json(path, "a shared gate or oracle")
+    if config.get("library_name") != LIBRARY:
+        return None
+    files: dict[str, str] = field(config, "files", dict, path)
+    for name in files:
+        if not FILE.fullmatch(name):
+            raise SteepslopeError(f"expected the files of a gate or oracle, found {name!r}", path)
+    return files
+
+
+def require_unchanged(folder: Path) -> None:
+    """Raise unless a folder that was shared holds the files that were; any other folder passes."""
+    for name, digest in (shared_files(folder) or {}).items():
+        if not (folder / name).is_file() or digest_of_file(folder / name) != digest:
+            raise SteepslopeError("is missing, or was changed after it was shared: get it again", folder / name)
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -309,7 +309,7 @@ class Gate:
     ) -> Self:
         """Read what :meth:`save` wrote; an error names the file and the field.
 
-        ``folder`` may also be one that ``steepslope push`` packed, or the name of a repository on the Hugging Face Hub,
+        ``folder`` may also be one that ``steepslope push`` wrote, or the name of a repository on the Hugging Face Hub,
         ``hub:user/name`` or ``hub:user/name@revision``.
 
         The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a

@@ -80,8 +80,8 @@ def write_gate(
 
 
 def gate_folder(name: str | Path) -> Path:
-    """Return the folder of a gate by its name: as it is, packed, or on the Hub; see :func:`as_folder`."""
-    return as_folder(name, CARD)
+    """Return the folder of a gate by its name: a folder, or one on the Hub; see :func:`as_folder`."""
+    return as_folder(name)
 
 
 def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""A gate at work, watched: alarms on harm with labels and without.
+"""Alarms on harm by a gate at work, with labels and without.
 
-``rows``: predictions to come; ``signals``: what stands for harm where labels are not there, and its limits;
-``estimators``: accuracy without labels. ``bets``: evidence that a mean has risen; ``bounds``: bounds and intervals of
-means; ``track``: a mean that is watched. ``monitor``: the monitor; ``storage``: its state in one file. ``ledger``:
-which rows have been counted; ``files``: predictions and labels from files; ``watch``: these into the monitor;
-``words``: how it stands, in sentences; ``plot``: as a figure.
+``bounds``: bets that a mean has risen, bounds and intervals of means. ``running_mean``: a mean over a stream, with its
+bets and its history. ``signals``: what stands for harm where labels are not there, and its limits. ``estimators``:
+accuracy without labels. ``predictions``: predictions and labels, from arrays and from files. ``monitor``: all that is
+known of a gate's predictions. ``state``: that in one SQLite file. ``counting``: files into a state. ``sentences``: how
+a gate stands, in sentences. ``plot``: as a figure.
 """
 
 from typing import TYPE_CHECKING

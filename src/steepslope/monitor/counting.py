@@ -1,46 +1,43 @@
-"""Files of predictions and labels into a monitor: each row once, however they are cut and however often they come.
+"""Files of predictions and labels into a monitor's state: each row once, however they are cut and often they come.
 
-What stands behind `steepslope monitor`: its state, anew or from its file. It imports torch plainly.
+It imports torch plainly.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.folders import read_json
 from steepslope.gate import Gate
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.storage import digest_of_gate
-from steepslope.monitor import ledger
-from steepslope.monitor.ledger import ACCEPTED, CORRECT, LABELLED, UNKNOWN, Ledger, hashes_of, labels_of
 from steepslope.monitor.monitor import Monitor
-from steepslope.monitor.predictions import Batch, Texts, no_classes, read_labels, read_predictions, require_classes
-from steepslope.monitor.storage import locked_state, read_state, write_state
+from steepslope.monitor.predictions import Batch, Texts, columns_of, read_labels, read_predictions, strange_labels
+from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.reading import TABLES
 
+DELTA = 0.05
+
 
 @dataclass
-class Watch:
-    """A monitor and what it has counted; and of this run, how many rows were new, and what became of labels.
+class FileCount:
+    """A monitor, and what one run has counted into it and its state.
 
-    ``new``, ``repeated``: predictions. ``labels``, ``labels_repeated``, ``labels_unknown``: labels that were counted,
-    had been before, and are of no prediction that is remembered. ``contradicting``: those of the repeated that make
-    right of wrong, or wrong of right. ``strange``: how often each label was given that is no class. ``classes`` are
-    the names of the gate's classes.
+    ``new``, ``repeated``: predictions that were counted in this run, and that had been before. ``labels``,
+    ``labels_repeated``, ``labels_unknown``: labels that were counted, that had been before, and that are of no
+    prediction which was counted. ``contradicting``: how many of the repeated labels make right of wrong, or wrong of
+    right. ``strange``: how often each label came that is no class. ``classes``: the names of the gate's classes.
     """
 
     monitor: Monitor
-    ledger: Ledger = field(default_factory=Ledger.empty)
     classes: tuple[str, ...] | None = None
     new: int = 0
     repeated: int = 0
@@ -50,184 +47,172 @@ class Watch:
     contradicting: int = 0
     strange: Counter[str] = field(default_factory=Counter)
 
-    def predictions(self, files: Sequence[Path], truth: str | None = None) -> None:
-        """Count the predictions in some files, in order, and the true labels in a column, if one is named.
-
-        A file that was counted before is known even where its predictions are forgotten.
+    def count_predictions(self, state: State, path: Path, truth: str | None = None) -> None:
+        """Count the predictions in a file, in order, and the true labels in its column ``truth``.
 
         Raises
         ------
         SteepslopeError
-            If a file cannot be read or holds another prediction of a known id, or if predictions that are not known
-            precede known ones although some are forgotten: they may have been counted.
+            If the file cannot be read or holds another prediction of an id that was counted.
         """
-        for path in files:
-            self._file(path, truth)
-
-    def _file(self, path: Path, truth: str | None) -> None:
-        before, new, given, strange = self.ledger, self.new, 0, Counter[str]()
-        digest = None
-        for batch in read_predictions(path, truth):
-            digest = digest or _digest_of(path)
-            with located(path):
-                if self.ledger.forgotten and digest in self.ledger.files:
-                    self.repeated += len(batch.rows)
-                else:
-                    self._count(batch, before, self.new > new)
+        with self._classes_checked(path) as truths:
+            for batch in read_predictions(path, truth):
+                with located(path):
+                    self._count(state, batch)
                 if batch.truths is not None:
-                    self._label(batch.ids, batch.truths)
-                    given += int((batch.truths != "").sum())
-                    strange.update(no_classes(batch.truths, self.classes))
-        self._judge(given, strange, path)
-        if digest:
-            self.ledger = self.ledger.with_file(digest)
+                    self._label(state, batch.ids, batch.truths)
+                    truths.update(batch.truths)
 
-    def true_labels(self, path: Path) -> None:
-        """Count the labels in a file, each where its prediction is known."""
-        given, strange = 0, Counter[str]()
-        for ids, truths in read_labels(path):
-            self._label(ids, truths)
-            given += int((truths != "").sum())
-            strange.update(no_classes(truths, self.classes))
-        self._judge(given, strange, path)
+    def count_labels(self, state: State, path: Path) -> None:
+        """Count the labels in a file, each where its prediction was counted."""
+        with self._classes_checked(path) as found:
+            for ids, truths in read_labels(path):
+                self._label(state, ids, truths)
+                found.update(truths)
 
-    def _judge(self, given: int, strange: Counter[str], path: Path) -> None:
-        require_classes(given, strange, self.classes, path)
-        self.strange += strange
+    @contextmanager
+    def _classes_checked(self, path: Path) -> Iterator[Counter[str]]:
+        """Give a counter for the true labels of a file; raise at the end if none of them is a class."""
+        truths = Counter[str]()
+        yield truths
+        del truths[""]
+        self.strange += strange_labels(truths, self.classes, path)
 
-    def _count(self, batch: Batch, before: Ledger, has_new: bool) -> None:
-        """Count a batch of a file; ``before`` was the ledger before it; ``has_new``: rows of it have been counted."""
-        found = Ledger.of(batch)
-        new = self.ledger.new(found, batch.ids)
-        earlier = np.flatnonzero(before.places(found.ids) != UNKNOWN)
-        if before.forgotten and len(earlier) and (has_new or (len(new) and new[0] < earlier[-1])):
-            why = f"only the latest {ledger.KEPT:,} are remembered, so those before it may have been counted"
-            expected = "expected known predictions before new ones"
-            raise SteepslopeError(f"{expected}, found {batch.ids[earlier[-1]]!r}, which is known; {why}", "id")
-        rows = batch.rows.subset(new)
-        self.monitor.update(rows.p_correct, rows.accepted, rows.probability)
-        self.ledger = self.ledger.plus(found.subset(new))
-        self.new += len(new)
-        self.repeated += len(batch.rows) - len(new)
+    def _count(self, state: State, batch: Batch) -> None:
+        rows = batch.rows
+        columns = (map(hash_of, batch.ids), map(hash_of, batch.labels), rows.p_correct.astype(np.float32).tolist())
+        found = [*zip(*columns, rows.accepted.tolist(), strict=True)]
+        counted = state.counted(id_ for id_, *_ in found)
+        fresh: list[Counted] = []
+        numbers = []
+        for number, facts in enumerate(found):
+            prediction = Counted(*facts, self.monitor.rows + len(fresh) + 1)
+            before = counted.setdefault(prediction.id, prediction)
+            if before is prediction:
+                fresh.append(prediction)
+                numbers.append(number)
+            elif not before.is_same(prediction):
+                expected = "expected ids that tell predictions apart, over all files"
+                raise SteepslopeError(f"{expected}, found {batch.ids[number]!r} with another prediction before", "id")
+        new = rows.subset(np.array(numbers, np.int64))
+        self.monitor.update(new.p_correct, new.accepted, new.probability)
+        state.add(fresh)
+        self.new += len(fresh)
+        self.repeated += len(rows) - len(fresh)
 
-    def _label(self, ids: Texts, truths: Texts) -> None:
-        given = np.flatnonzero(truths != "")
-        places = self.ledger.places(hashes_of(ids[given]))
-        known = np.flatnonzero(places != UNKNOWN)
-        is_correct = labels_of(truths[given][known]) == self.ledger.labels[places[known]]
-        first = np.sort(np.unique(places[known], return_index=True)[1])
-        fresh: NDArray[np.int64] = first[(self.ledger.flags[places[known][first]] & LABELLED) == 0]
-        where = places[known][fresh]
-        accepted = (self.ledger.flags[where] & ACCEPTED) > 0
-        self.monitor.label(is_correct[fresh], accepted, self.ledger.forgotten + where + 1)
-        self.ledger = self.ledger.labelled(where, is_correct[fresh])
-        held = (self.ledger.flags[places[known]] & CORRECT) > 0
-        self.contradicting += int((held != is_correct).sum())
+    def _label(self, state: State, ids: Texts, truths: Texts) -> None:
+        found = [(hash_of(id_), truth) for id_, truth in zip(ids, truths, strict=True) if truth]
+        counted = state.counted(id_ for id_, _ in found)
+        fresh: dict[int, bool] = {}
+        for id_, truth in found:
+            prediction = counted.get(id_)
+            if prediction is None:
+                self.labels_unknown += 1
+                continue
+            is_correct = hash_of(truth) == prediction.label
+            before = fresh.get(id_, prediction.is_correct)
+            if before is None:
+                fresh[id_] = is_correct
+            else:
+                self.labels_repeated += 1
+                self.contradicting += before != is_correct
+        labelled = [counted[id_] for id_ in fresh]
+        accepted = np.array([prediction.accepted for prediction in labelled], np.bool_)
+        rows = np.array([prediction.row for prediction in labelled], np.int64)
+        self.monitor.label(np.array([*fresh.values()], np.bool_), accepted, rows)
+        state.label(fresh)
         self.labels += len(fresh)
-        self.labels_repeated += len(known) - len(fresh)
-        self.labels_unknown += len(given) - len(known)
 
 
-def _digest_of(path: Path) -> str:
-    """Return a digest of a file's bytes, 16 characters."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-DELTA = 0.05
-
-
-def watched(
+def count_files(
     gate: Path,
     state: Path,
-    predictions: Sequence[Path],
-    labels: str | None,
-    calibration: str | None,
-    delta: float | None,
-    signal: str | None,
-) -> Watch:
-    """Count predictions and labels, write the state, and return what is known; if something is wrong, write nothing."""
-    is_file = labels is not None and Path(labels).suffix.lower() in TABLES
-    if labels is not None and not is_file and not predictions:
+    predictions: Sequence[Path] = (),
+    labels: str | None = None,
+    calibration: str | None = None,
+    delta: float | None = None,
+    signal: str | None = None,
+) -> FileCount:
+    """Count files into a state, which is made where there is none; if anything is wrong, the state stays as it was.
+
+    Parameters
+    ----------
+    gate, state
+        The gate's folder and the state's file.
+    predictions
+        Files that ``predict`` wrote, in the order in which the predictions were made.
+    labels
+        A file of true labels, or a column of the predictions.
+    calibration
+        Labelled outputs in place of the rows that the gate was calibrated on.
+    delta, signal
+        As of :meth:`Monitor.of`; a state that is there keeps its own.
+    """
+    truth, file_of_labels = _labels(labels, bool(predictions))
+    for file in predictions:
+        _require_made_by(gate, file)
+        columns_of(file, truth)  # before a state is made
+    model, digest = Gate.load(gate), digest_of_gate(gate)
+    rows = None if calibration is None else _judged(model, calibration)
+    if not state.exists():
+        with located(gate):
+            made = Monitor.of(model, DELTA if delta is None else delta, rows=rows, on=signal, digest=digest)
+        begin_state(state, made.as_json())
+    changes = bool(predictions or labels)
+    with open_state(state, write=changes) as opened:
+        monitor = Monitor.read(opened.content, state)
+        with located(state):
+            _require_settings(monitor, digest, delta, signal)
+            if rows is not None:
+                _require_rows(monitor, Monitor.of(model, monitor.delta, rows=rows, on=monitor.on))
+        count = FileCount(monitor, model.classes)
+        for file in predictions:
+            count.count_predictions(opened, file, truth)
+        if file_of_labels is not None:
+            count.count_labels(opened, file_of_labels)
+        if changes:
+            opened.write(monitor.as_json())
+    return count
+
+
+def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path | None]:
+    """Return the column of true labels in predictions, and the file of true labels, of which one or both are None."""
+    if labels is None:
+        return None, None
+    if Path(labels).suffix.lower() in TABLES:
+        return None, Path(labels)
+    if not has_predictions:
         expected = f"expected a file that ends in {' or '.join(TABLES)}, or a column of predictions that are given too"
         raise SteepslopeError(f"{expected}, found {labels!r}", "labels")
-    for file in predictions:
-        require_own(file, gate)
-    if state.exists() and not predictions and labels is None:
-        return opened(gate, state, calibration, delta, signal)  # which a server may be writing
-    with locked_state(state):
-        watch = opened(gate, state, calibration, delta, signal)
-        if watch.monitor.rows and not len(watch.ledger) and (predictions or labels):
-            raise SteepslopeError(
-                "expected a state of files, found one without ids, such as a server's: name another", state
-            )
-        watch.predictions(predictions, None if is_file else labels)
-        if labels is not None and is_file:
-            watch.true_labels(Path(labels))
-        write_state(state, watch.monitor.as_json(), watch.ledger.as_json() if watch.monitor.rows else None)
-    return watch
+    return labels, None
 
 
-def opened(folder: Path, state: Path, calibration: str | None, delta: float | None, signal: str | None) -> Watch:
-    """Return the monitor of a gate with what it has counted, from its file if that is there.
-
-    Raises
-    ------
-    SteepslopeError
-        If the state is another gate's, or was made with other settings.
-    """
-    gate, digest = Gate.load(folder), digest_of_gate(folder)
-    if not state.exists():
-        with located(folder):
-            monitor = Monitor.of(
-                gate, DELTA if delta is None else delta, rows=_rows(gate, calibration), on=signal, digest=digest
-            )
-        return Watch(monitor, classes=gate.classes)
-    content, counted = read_state(state)
-    monitor = Monitor.read(content)
-    if monitor.gate != digest:
-        raise SteepslopeError(f"expected the state of the gate {folder}, found another gate's: begin another", state)
-    settings = {"delta": (monitor.delta, delta), "signal": (monitor.on, signal)}
-    for name, (found, given) in settings.items():
-        if given not in (None, found):
-            raise SteepslopeError(f"made with {name} {found}, found {given}: begin another state", state)
-    rows = _rows(gate, calibration)
-    if rows is not None and not _agree(monitor, Monitor.of(gate, monitor.delta, rows=rows, on=monitor.on)):
-        raise SteepslopeError(f"made with other calibration rows than {calibration}: begin another state", state)
-    return Watch(monitor, Ledger.read(counted), gate.classes)
+def _require_made_by(gate: Path, file: Path) -> None:
+    """Raise if, by the summary beside a file of predictions, another gate made them."""
+    card = file.with_name(f"{file.name}.json")
+    digest = (read_json(card, "a summary of predictions").get("key") or {}).get("gate") if card.exists() else None
+    if digest not in (None, digest_of_gate(gate)):
+        raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
 
 
-def _agree(one: Monitor, other: Monitor) -> bool:
-    """Return whether two monitors were made with the same calibration rows, but for an oracle's own rounding."""
-    both = one.signals.keys() & other.signals.keys()
-    return all(np.allclose(astuple(one.signals[name]), astuple(other.signals[name]), 1e-4, 1e-6) for name in both)
-
-
-def _rows(gate: Gate, calibration: str | None) -> CalibrationRows | None:
-    """Return labelled outputs as a gate judges them; None where none are given."""
-    if calibration is None:
-        return None
+def _judged(gate: Gate, calibration: str) -> CalibrationRows:
+    """Return labelled outputs as a gate judges them."""
     outputs = ClassifierOutputs.load(calibration, labelled=True)
     decisions = gate.decide(outputs)
     return CalibrationRows(decisions.p_correct, outputs.is_correct, decisions.accepted, decisions.probability)
 
 
-def require_own(file: Path, gate: Path) -> None:
-    """Raise if, by the summary beside a file of predictions, another gate made them."""
-    card = file.with_name(f"{file.name}.json")
-    made = (read_json(card, "a summary of predictions").get("key") or {}).get("gate") if card.exists() else None
-    if made is not None and made != digest_of_gate(gate):
-        raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
+def _require_settings(monitor: Monitor, digest: str, delta: float | None, signal: str | None) -> None:
+    """Raise if a state is another gate's, or was made with other settings than those that are given."""
+    if monitor.gate != digest:
+        raise SteepslopeError("expected the state of this gate, found another gate's: begin another state")
+    for name, before, wanted in (("delta", monitor.delta, delta), ("signal", monitor.on, signal)):
+        if wanted not in (None, before):
+            raise SteepslopeError(f"made with {name} {before}, found {wanted}: begin another state")
 
 
-def print_json(monitor: Monitor) -> None:
-    """Print all that is known as one JSON document: the state, and what follows from it."""
-    follows = {
-        "alarm": monitor.alarm, "alarms": monitor.alarms, "accuracy": monitor.accuracy,
-        "coverage_interval": list(monitor.coverage_interval),
-        "means": {name: monitor.mean(name) for name in monitor.signals},
-        "intervals": {name: list(monitor.interval(name)) for name in monitor.signals},
-        "latest": {name: monitor.latest(name) for name in monitor.signals}, "silent": monitor.silent,
-        "labelled_risk": monitor.labelled.mean, "labelled_interval": list(monitor.labelled.interval(monitor.delta)),
-    }  # fmt: skip
-    print(json.dumps({**follows, "state": monitor.as_json()}, indent=1))
+def _require_rows(monitor: Monitor, other: Monitor) -> None:
+    """Raise unless two monitors were made with the same calibration rows, but for an oracle's own rounding."""
+    for name in monitor.signals.keys() & other.signals.keys():
+        if not np.allclose(astuple(monitor.signals[name]), astuple(other.signals[name]), 1e-4, 1e-6):
+            raise SteepslopeError("made with other calibration rows than these: begin another state")

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from steepslope.checks import require
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.gate import Gate
 from steepslope.gate.aims import INSIDE
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.bounds import Bets, mean_interval
 from steepslope.monitor.estimators import Estimator, estimators_of, learnt_estimators
 from steepslope.monitor.predictions import Predicted, booleans
-from steepslope.monitor.running_mean import UNIT, Track
+from steepslope.monitor.running_mean import UNIT, RunningMean
 from steepslope.monitor.signals import SIGNALS, Calibration, Signal, as_json, signals_from, signals_of
-from steepslope.monitor.storage import read_state, write_state
+from steepslope.monitor.state import begin_state, open_state
 
 OVERCONFIDENCE, RISK, COVERAGE, LABELS = "overconfidence", "risk", "coverage", "labels"
 AGAIN = "calibrate it anew, or give --calibration with labelled outputs (in Python: rows)"
@@ -36,7 +36,8 @@ class Monitor:
     alarm by labels, false where the promise holds, a quarter each for those on the signal ``on`` and on coverage. By
     overconfidence this is measured, not proved (docs/monitoring.md).
     ``rows``, ``accepted``: how many predictions there were, and were accepted. ``labels``, ``correct``: of how many the
-    label came, and how many of these were correct. ``known``: predictions with the classifier's own probability.
+    label came, and how many of these were correct. ``with_probability``: predictions with the
+    classifier's own probability.
     """
 
     gate: str | None
@@ -46,12 +47,12 @@ class Monitor:
     on: str
     signals: dict[str, Signal]
     estimators: dict[str, Estimator]
-    tracks: dict[str, Track]
-    labelled: Track
+    means: dict[str, RunningMean]
+    labelled: RunningMean
     totals: dict[str, int]
     rows: int = 0
     accepted: int = 0
-    known: int = 0
+    with_probability: int = 0
     labels: int = 0
     correct: int = 0
 
@@ -105,10 +106,10 @@ class Monitor:
         if found not in signals:
             raise SteepslopeError("expected rows with the classifier's own probability, found none", found)
         estimators = learnt_estimators(known)
-        tracks = {name: Track(Bets(signal.scaled_limit), level / 2) for name, signal in signals.items()}
+        means = {name: RunningMean(Bets(signal.scaled_limit), level / 2) for name, signal in signals.items()}
         return cls(
-            digest, _promised(gate), float(known.accepted.mean()), delta, found, signals, estimators, tracks,
-            Track(Bets(_promised(gate)), delta / 2), dict.fromkeys(estimators, 0),
+            digest, _promised(gate), float(known.accepted.mean()), delta, found, signals, estimators, means,
+            RunningMean(Bets(_promised(gate)), delta / 2), dict.fromkeys(estimators, 0),
         )  # fmt: skip
 
     def update(self, p_correct: ArrayLike, accepted: ArrayLike, probability: ArrayLike | None = None) -> None:
@@ -137,13 +138,13 @@ class Monitor:
         for name, signal in self.signals.items():
             if knows or not signal.needs_probability:
                 places = self.rows + 1 + np.flatnonzero(signal.counted(rows))
-                self.tracks[name] = self.tracks[name].after(signal.scaled(rows), places)
+                self.means[name] = self.means[name].after(signal.scaled(rows), places)
         for name, estimator in self.estimators.items():
             if knows or not estimator.needs_probability:
                 self.totals[name] += int(np.floor(estimator.statistic(rows) * UNIT).astype(np.int64).sum())
         self.rows += len(rows)
         self.accepted += int(rows.accepted.sum())
-        self.known += len(rows) if knows else 0
+        self.with_probability += len(rows) if knows else 0
 
     def label(self, is_correct: ArrayLike, accepted: ArrayLike, rows: ArrayLike | None = None) -> None:
         """Take the labels of predictions that :meth:`update` was given: whether each was correct, and accepted, (m,).
@@ -164,7 +165,7 @@ class Monitor:
     @property
     def alarms(self) -> dict[str, int]:
         """How many predictions there were when each alarm was raised, by what it was on: a signal, or ``labels``."""
-        found = {name: self.tracks[name].alarm for name in (self.on, COVERAGE)} | {LABELS: self.labelled.alarm}
+        found = {name: self.means[name].alarm for name in (self.on, COVERAGE)} | {LABELS: self.labelled.alarm}
         return {name: row for name, row in found.items() if row is not None}
 
     @property
@@ -184,17 +185,17 @@ class Monitor:
 
     def mean(self, name: str) -> float | None:
         """Return the mean of a signal so far; None of no rows."""
-        found = self.tracks[name].mean
+        found = self.means[name].mean
         return None if found is None else self.signals[name].unscaled(found)
 
     def latest(self, name: str) -> float | None:
         """Return the mean of a signal's latest values, a tenth of all but at least 100; None of fewer."""
-        found = self.tracks[name].latest
+        found = self.means[name].latest
         return None if found is None else self.signals[name].unscaled(found[1])
 
     def interval(self, name: str) -> tuple[float, float]:
         """Return the interval of a signal's mean, which holds at all times together, as long as nothing changes."""
-        low, high = self.tracks[name].interval(self.delta)
+        low, high = self.means[name].interval(self.delta)
         return self.signals[name].unscaled(low), self.signals[name].unscaled(high)
 
     @property
@@ -202,50 +203,81 @@ class Monitor:
         """The estimates of the classifier's accuracy on all predictions, by the names of ``ESTIMATORS``."""
         found: dict[str, float | None] = {}
         for name, estimator in self.estimators.items():
-            n = self.known if estimator.needs_probability else self.rows
+            n = self.with_probability if estimator.needs_probability else self.rows
             found[name] = estimator.estimate(self.totals[name] / UNIT / n) if n else None
         return found
 
+    def standing(self) -> dict[str, Any]:
+        """Return all that is known as JSON holds it: the state, and what follows from it."""
+        return {
+            "alarm": self.alarm, "alarms": self.alarms, "accuracy": self.accuracy,
+            "coverage_interval": list(self.coverage_interval),
+            "means": {name: self.mean(name) for name in self.signals},
+            "intervals": {name: list(self.interval(name)) for name in self.signals},
+            "latest": {name: self.latest(name) for name in self.signals}, "silent": self.silent,
+            "labelled_risk": self.labelled.mean, "labelled_interval": list(self.labelled.interval(self.delta)),
+            "state": self.as_json(),
+        }  # fmt: skip
+
     def as_json(self) -> dict[str, Any]:
         """Return the state as JSON holds it."""
-        plain = ("gate", "promised", "coverage", "delta", "on", "rows", "accepted", "known", "labels", "correct")
+        plain = (
+            "gate",
+            "promised",
+            "coverage",
+            "delta",
+            "on",
+            "rows",
+            "accepted",
+            "with_probability",
+            "labels",
+            "correct",
+        )
         return {name: getattr(self, name) for name in plain} | {
             "totals": self.totals,
             "signals": as_json(self.signals),
             "estimators": {name: one.learnt for name, one in self.estimators.items()},
-            "tracks": {name: track.as_json() for name, track in self.tracks.items()},
+            "means": {name: mean.as_json() for name, mean in self.means.items()},
             "labelled": self.labelled.as_json(),
         }
 
     @classmethod
-    def read(cls, content: Mapping[str, Any]) -> Self:
-        """Return the monitor that JSON holds."""
-        made = {
-            "signals": signals_from(content["signals"]),
-            "estimators": estimators_of(content["estimators"]),
-            "tracks": {name: Track.read(track) for name, track in content["tracks"].items()},
-            "labelled": Track.read(content["labelled"]),
-            "totals": dict(content["totals"]),
-        }
-        return cls(**{**content, **made})
+    def read(cls, content: Mapping[str, Any], place: str | Path = "state") -> Self:
+        """Return the monitor that JSON holds; an error names the place where that was."""
+        wrong = (AttributeError, KeyError, TypeError, ValueError)
+        with explained("expected what a monitor knows, found something else", place, wrong, longest=160):
+            return cls(**{
+                **content,
+                "signals": signals_from(content["signals"]),
+                "estimators": estimators_of(content["estimators"]),
+                "means": {name: RunningMean.read(mean) for name, mean in content["means"].items()},
+                "labelled": RunningMean.read(content["labelled"]),
+                "totals": dict(content["totals"]),
+            })  # fmt: skip
 
     def save(self, path: str | Path) -> None:
-        """Write the state to one JSON file, or leave the earlier one as it is.
+        """Write the state to one SQLite file, or leave the earlier one as it is.
 
         Raises
         ------
         SteepslopeError
-            If the file is one in which ``steepslope monitor`` remembers the predictions that it counted: they would be
-            lost, and counted again.
+            If the file is none of a monitor, or one in which ``steepslope monitor`` remembers the predictions that it
+            counted: they would be counted again.
         """
-        if Path(path).is_file() and read_state(Path(path))[1] is not None:
-            raise SteepslopeError("expected a file of its own, found one of steepslope monitor: name another", path)
-        write_state(Path(path), self.as_json())
+        target = Path(path)
+        if not target.exists():
+            begin_state(target, self.as_json())
+            return
+        with open_state(target) as state:
+            if state.has_predictions:
+                raise SteepslopeError("expected a file of its own, found one of steepslope monitor: name another", path)
+            state.write(self.as_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what :meth:`save`, or the command, wrote; an error tells what is wrong with the file."""
-        return cls.read(read_state(Path(path))[0])
+        with open_state(Path(path), write=False) as state:
+            return cls.read(state.content, path)
 
 
 def _promised(gate: Gate) -> float:

@@ -38,10 +38,12 @@ HIGHEST = 2.5  # of the evidence that is shown, in what makes an alarm
 DASHED = (0, (5, 1.5))
 
 
-def require_picture(path: str) -> None:
-    """Raise unless a figure can go to a file of this name."""
-    if Path(path).suffix.lower() not in ENDINGS:
-        raise SteepslopeError(f"expected a file that ends in .png or .svg, found {path!r}", "plot")
+def require_picture(path: Path) -> None:
+    """Raise unless a figure can be written to a file of this name."""
+    if path.suffix.lower() not in ENDINGS:
+        raise SteepslopeError(f"expected a file that ends in .png or .svg, found {str(path)!r}", "plot")
+    if path.is_dir():
+        raise SteepslopeError(f"expected a file to write to, found the folder {path}", "plot")
 
 
 def write_plot(monitor: Monitor, path: Path) -> None:
@@ -59,7 +61,7 @@ def monitor_figure(monitor: Monitor) -> Figure:
     """Draw, over the rows, means of parts of the stream, the intervals and limits of the whole, and the alarms."""
     figure = Figure(figsize=(PAGE_WIDTH, 4.6), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
-    knows = monitor.known > 0 and OVERCONFIDENCE in monitor.signals
+    knows = monitor.with_probability > 0 and OVERCONFIDENCE in monitor.signals
     if knows:
         _signal(panels[0], monitor, OVERCONFIDENCE)
     _signal(panels[1], monitor, RISK)
@@ -79,9 +81,9 @@ def monitor_figure(monitor: Monitor) -> Figure:
 
 
 def _signal(axes: Axes, monitor: Monitor, name: str) -> None:
-    signal, track = monitor.signals[name], monitor.tracks[name]
+    signal, mean = monitor.signals[name], monitor.means[name]
     axes.set_title(f"{signal.title}, %")
-    rows, means = recent(track.history)
+    rows, means = recent(mean.history)
     shown = PERCENT * (signal.low + means * (signal.high - signal.low))
     axes.step(rows, shown, color=BLUE, label="estimated, of parts")
     low, high = (PERCENT * bound for bound in monitor.interval(name))
@@ -99,7 +101,7 @@ def _labels(axes: Axes, monitor: Monitor) -> None:
 
 def _coverage(axes: Axes, monitor: Monitor) -> None:
     axes.set_title("accepted, %")
-    history = monitor.tracks[RISK].history  # whose values are those of accepted rows
+    history = monitor.means[RISK].history  # whose values are those of accepted rows
     rows, means = recent([Point(point.row, point.row, point.n * UNIT, 0.0) for point in history])
     axes.step(rows, PERCENT * means, color=BLUE)
     low, high = (PERCENT * bound for bound in monitor.coverage_interval)
@@ -111,14 +113,14 @@ def _coverage(axes: Axes, monitor: Monitor) -> None:
 
 def _evidence(axes: Axes, monitor: Monitor) -> None:
     axes.set_title("evidence of harm; from 1 on an alarm")
-    tracks = {
-        monitor.on: (monitor.tracks[monitor.on], BLUE, "-"),
-        "coverage": (monitor.tracks[COVERAGE], ORANGE, DASHED),
+    means = {
+        monitor.on: (monitor.means[monitor.on], BLUE, "-"),
+        "coverage": (monitor.means[COVERAGE], ORANGE, DASHED),
         "labels": (monitor.labelled, GREEN, ":"),
     }
-    for name, (track, color, dashes) in tracks.items():
-        order = sorted(track.history)
-        shown = [min(point.evidence / track.needed, HIGHEST) for point in order]
+    for name, (mean, color, dashes) in means.items():
+        order = sorted(mean.history)
+        shown = [min(point.evidence / mean.needed, HIGHEST) for point in order]
         axes.plot([point.row for point in order], shown, color=color, linestyle=dashes, label=f"evidence by {name}")
     axes.axhline(1, color=BLACK, linestyle=DASHED, linewidth=0.9)
     axes.set_ylim(-2, HIGHEST)

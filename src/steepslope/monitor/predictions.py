@@ -5,10 +5,11 @@ Predictions and labels from files, batch by batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.compute as compute
 from numpy.typing import ArrayLike, NDArray
 
 from steepslope.errors import SteepslopeError, located
+from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certify import numbers
 from steepslope.outputs.table_files import batches, column_names
 
@@ -23,25 +25,13 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-class Judged(Protocol):
-    """Predictions that a gate has judged, of calibration rows or to come, (n,) each."""
-
-    @property
-    def p_correct(self) -> Floats:
-        """P(correct)."""
-
-    @property
-    def accepted(self) -> Bools:
-        """Which are accepted."""
-
-    @property
-    def probability(self) -> Floats | None:
-        """The classifier's own probability of the predicted class; None where it is not known."""
-
-
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """Predictions to come, (m,) each, in the order in which they were made; see :class:`Judged`."""
+    """Predictions to come, (m,) each, in the order in which they were made.
+
+    ``p_correct`` is P(correct). ``probability`` is the classifier's own of the predicted class; None where it is not
+    known.
+    """
 
     p_correct: Floats
     accepted: Bools
@@ -68,6 +58,9 @@ class Predicted:
         return Predicted(self.p_correct[rows], self.accepted[rows], own)
 
 
+Judged = CalibrationRows | Predicted  # what a gate has decided on: calibration rows, or predictions to come
+
+
 def probabilities(values: ArrayLike, place: str) -> Floats:
     """Return numbers (m,); raise at a place unless each is from 0 to 1."""
     found = numbers(values, place)
@@ -87,7 +80,6 @@ def booleans(values: ArrayLike, place: str) -> Bools:
 
 NUMBER, TEXT, TRUTH = pa.float64(), pa.string(), pa.bool_()
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
-OWN = {"probability": NUMBER}
 Texts = NDArray[np.object_]
 
 
@@ -104,6 +96,17 @@ class Batch:
     truths: Texts | None = None
 
 
+def columns_of(path: Path, truth: str | None = None) -> dict[str, Any]:
+    """Return the types of the columns that are read of a file of predictions; raise if one is missing."""
+    names = column_names(path)
+    needed = {**NEEDED, **({truth: TEXT} if truth else {})}
+    missing = [name for name in needed if name not in names]
+    if missing:
+        found = f"found no {', '.join(missing)} among {', '.join(names)}"
+        raise SteepslopeError(f"expected predictions with {', '.join(needed)}, {found}", path)
+    return needed | ({"probability": NUMBER} if "probability" in names else {})
+
+
 def read_predictions(path: Path, truth: str | None = None) -> Iterator[Batch]:
     """Yield the predictions of a .csv or .parquet file as ``predict`` writes it, without those that could not be made.
 
@@ -114,18 +117,12 @@ def read_predictions(path: Path, truth: str | None = None) -> Iterator[Batch]:
     SteepslopeError
         If a column is missing, or holds something else.
     """
-    names = column_names(path)
-    wanted = {**NEEDED, **({truth: TEXT} if truth else {})}
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        found = f"found no {', '.join(missing)} among {', '.join(names)}"
-        raise SteepslopeError(f"expected predictions with {', '.join(wanted)}, {found}", path)
-    own = {name: kind for name, kind in OWN.items() if name in names}
-    for batch in batches(path, {**wanted, **own}):
+    columns = columns_of(path, truth)
+    for batch in batches(path, columns):
         table = pa.Table.from_batches([batch])
         judged = table.filter(compute.is_valid(table["p_correct"]))  # of images that could not be read, nothing is
         with located(path):
-            probability = _numbers(judged, "probability") if own else None
+            probability = _numbers(judged, "probability") if "probability" in columns else None
             rows = Predicted.of(_numbers(judged, "p_correct"), _truths(judged, "accepted"), probability)
             truths = None if truth is None else _texts(judged, truth, empty=True)
             yield Batch(_texts(judged, "id"), _texts(judged, "label"), rows, truths)
@@ -142,24 +139,21 @@ def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
             yield _texts(table, "id"), _texts(table, "label", empty=True)
 
 
-def no_classes(truths: Iterable[str], classes: tuple[str, ...] | None) -> Iterator[str]:
-    """Yield the labels that are no class: not among the names where classes have names, else no whole numbers."""
-    for label in truths:
-        if label and not (label in classes if classes else label.isdigit()):
-            yield label
-
-
-def require_classes(given: int, strange: Mapping[str, int], classes: tuple[str, ...] | None, place: Path) -> None:
-    """Raise if none of the ``given`` true labels of a file is a class; ``strange`` counts those that are none.
+def strange_labels(truths: Counter[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
+    """Return how often each true label came that is no class, of those of a file; raise if none is a class.
 
     Labels are names where classes have names, else numbers. Some that are no class may be of what the classifier does
     not know; they count as errors.
     """
-    if given and sum(strange.values()) == given:
+    strange = Counter[str]()
+    for label, times in truths.items():
+        if not (label in classes if classes else label.isdigit()):
+            strange[label] = times
+    if strange and strange == truths:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
-        raise SteepslopeError(
-            f"expected labels as they are predicted, {expected}, found {next(iter(strange))!r}", place
-        )
+        found = next(iter(strange))
+        raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {found!r}", place)
+    return strange
 
 
 def _numbers(table: Any, name: str) -> NDArray[np.float64]:

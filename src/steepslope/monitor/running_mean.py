@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.monitor.bounds import Bets, mean_interval
+from steepslope.monitor.bounds import SIZES, Bets, mean_interval
 
 Floats = NDArray[np.float64]
 UNIT = 2**30  # values are summed as whole numbers of these parts, so that a sum has no rounding
-LEAST = 100  # values that are a part of their own
+LEAST = 100  # values that have a mean of their own
 MOST_POINTS = 400  # of the history; then every second is dropped
 
 
@@ -28,8 +28,8 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Track:
-    """A mean of values in [0, 1] that is to stay below a limit.
+class RunningMean:
+    """The mean of values in [0, 1] so far, which is to stay below a limit.
 
     ``bets`` are those against it; ``level`` is the probability of a false alarm; ``total`` is the sum of all values in
     whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, and ``alarm_count`` after how
@@ -46,7 +46,7 @@ class Track:
     history: tuple[Point, ...] = ()
     alarm_count: int | None = None
 
-    def after(self, values: Floats, rows: NDArray[np.int64], now: int | None = None) -> Track:
+    def after(self, values: Floats, rows: NDArray[np.int64], now: int | None = None) -> RunningMean:
         """Return the track after further values (m,), in [0, 1], each with its row of the stream, (m,), from 1 on.
 
         ``now`` is the latest row of the stream where values come late, such as labels: an alarm is raised there.
@@ -71,7 +71,7 @@ class Track:
         if len(marked):
             history = (*history, *new)
         highest = max(self.highest, float(evidence.max()))
-        return Track(bets, self.level, int(totals[-1]), alarm, highest, stride, history, alarm_count)
+        return RunningMean(bets, self.level, int(totals[-1]), alarm, highest, stride, history, alarm_count)
 
     @property
     def needed(self) -> float:
@@ -112,10 +112,12 @@ class Track:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
-        """Return the track that JSON holds."""
+        """Return the mean that JSON holds; raise a ``ValueError`` for numbers that no stream has."""
         logs = tuple(-math.inf if one is None else float(one) for one in content["logs"])
+        limit, level, count = content["limit"], content["level"], content["count"]
+        if not (0 < limit < 1 and 0 < level < 1 and count >= 0 and len(logs) == len(SIZES)):
+            raise ValueError("expected a limit and a level in (0, 1) and as many bets as there are sizes")
         return cls(
-            Bets(content["limit"], content["count"], logs), content["level"], content["total"], content["alarm"],
-            content["highest"], content["stride"], tuple(Point(*point) for point in content["history"]),
-            content["alarm_count"],
+            Bets(limit, count, logs), level, content["total"], content["alarm"], content["highest"], content["stride"],
+            tuple(Point(*point) for point in content["history"]), content["alarm_count"],
         )  # fmt: skip

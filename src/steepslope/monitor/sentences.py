@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator
 
 from steepslope.gate.certificate import as_percent
 from steepslope.monitor.bounds import mean_interval
-from steepslope.monitor.counting import Watch
+from steepslope.monitor.counting import FileCount
 from steepslope.monitor.monitor import COVERAGE, LABELS, OVERCONFIDENCE, Monitor
-from steepslope.monitor.running_mean import Track
+from steepslope.monitor.running_mean import RunningMean
 
 MOST_STRANGE = 3  # labels that are no class, by name
 
 
-def sentences(watch: Watch) -> list[str]:
+def sentences(count: FileCount) -> list[str]:
     """Return what was counted, how the gate stands, and whether there is an alarm, a line each."""
-    monitor = watch.monitor
-    return [*_counted(watch), *_standing(monitor), *_accuracy(monitor), *silences(monitor), *alarms(monitor)]
+    monitor = count.monitor
+    return [*_counted(count), *_standing(monitor), *_accuracy(monitor), *silent_alarms(monitor), *alarms(monitor)]
 
 
-def silences(monitor: Monitor) -> list[str]:
+def silent_alarms(monitor: Monitor) -> list[str]:
     """Return a line a signal by which there can be no alarm."""
     why = "these calibration rows set no limit below the highest value that there is; more of them would"
     return [f"There can be no alarm by {name}: {why}." for name in monitor.silent]
@@ -56,20 +56,20 @@ def _least(monitor: Monitor) -> float:
     return 1 - monitor.signals[COVERAGE].limit
 
 
-def _counted(watch: Watch) -> Iterator[str]:
-    monitor = watch.monitor
-    known = f", {watch.repeated:,} were known already" if watch.repeated else ""
-    yield f"{monitor.rows:,} predictions, {watch.new:,} of them new{known}."
-    if watch.labels or watch.labels_repeated or watch.labels_unknown:
-        others = f", {watch.labels_repeated:,} were known already" if watch.labels_repeated else ""
-        lost = f", {watch.labels_unknown:,} are of no prediction that is known" if watch.labels_unknown else ""
-        yield f"{monitor.labels:,} labels, {watch.labels:,} of them new{others}{lost}."
-    if watch.contradicting:
-        yield f"{watch.contradicting:,} labels contradict the one that was counted before; the first counts."
-    if watch.strange:
-        names = ", ".join(f"{name!r} ({count:,})" for name, count in watch.strange.most_common(MOST_STRANGE))
-        more = ", …" if len(watch.strange) > MOST_STRANGE else ""
-        yield f"{sum(watch.strange.values()):,} labels are no class, and count as errors: {names}{more}."
+def _counted(count: FileCount) -> Iterator[str]:
+    monitor = count.monitor
+    known = f", {count.repeated:,} were known already" if count.repeated else ""
+    yield f"{monitor.rows:,} predictions, {count.new:,} of them new{known}."
+    if count.labels or count.labels_repeated or count.labels_unknown:
+        others = f", {count.labels_repeated:,} were known already" if count.labels_repeated else ""
+        lost = f", {count.labels_unknown:,} are of no prediction that is known" if count.labels_unknown else ""
+        yield f"{monitor.labels:,} labels, {count.labels:,} of them new{others}{lost}."
+    if count.contradicting:
+        yield f"{count.contradicting:,} labels contradict the one that was counted before; the first counts."
+    if count.strange:
+        names = ", ".join(f"{name!r} ({times:,})" for name, times in count.strange.most_common(MOST_STRANGE))
+        more = ", …" if len(count.strange) > MOST_STRANGE else ""
+        yield f"{sum(count.strange.values()):,} labels are no class, and count as errors: {names}{more}."
 
 
 def _standing(monitor: Monitor) -> Iterator[str]:
@@ -77,14 +77,14 @@ def _standing(monitor: Monitor) -> Iterator[str]:
         return
     least, usual = as_percent(_least(monitor)), as_percent(monitor.coverage)
     found = _since(monitor, monitor.accepted / monitor.rows, monitor.coverage_interval)
-    latest = _latest(monitor.tracks[COVERAGE], lambda value: 1 - value)
+    latest = _latest(monitor.means[COVERAGE], lambda value: 1 - value)
     yield f"Accepted: {found}{latest}; limit {least}, of the calibration rows {usual}."
     for name, signal in monitor.signals.items():
         mean = monitor.mean(name)
         if mean is not None and name != COVERAGE:
             about = f"limit {as_percent(signal.limit)}, of the calibration rows {as_percent(signal.usual)}"
             shown = signal.title[0].upper() + signal.title[1:]
-            latest = _latest(monitor.tracks[name], signal.unscaled)
+            latest = _latest(monitor.means[name], signal.unscaled)
             yield f"{shown}: {_since(monitor, mean, monitor.interval(name))}{latest}; {about}."
     risk = monitor.labelled.mean
     if risk is not None:
@@ -110,8 +110,8 @@ def _since(monitor: Monitor, value: float, interval: tuple[float, float]) -> str
     return as_percent(value) if monitor.alarms else f"{as_percent(value)} ({low} to {high})"
 
 
-def _latest(track: Track, unscaled: Callable[[float], float] = float) -> str:
-    if track.latest is None:
+def _latest(mean: RunningMean, unscaled: Callable[[float], float] = float) -> str:
+    if mean.latest is None:
         return ""
-    count, mean = track.latest
-    return f", of the latest {count:,}: {as_percent(unscaled(mean))}"
+    count, value = mean.latest
+    return f", of the latest {count:,}: {as_percent(unscaled(value))}"

@@ -212,7 +212,7 @@ class Oracle(ConfigurableOracle):
     def load(folder: str | Path, backbones: Collection[str] = ()) -> BaseOracle:
         """Read an oracle of any kind; an error names the file and the field.
 
-        ``folder`` is one that :meth:`save` wrote, one that ``steepslope push`` packed, or the name of a repository on
+        ``folder`` is one that :meth:`save` wrote, one that ``steepslope push`` wrote, or the name of a repository on
         the Hugging Face Hub, ``hub:user/name`` or ``hub:user/name@revision``.
 
         No file decides which code is run: if the oracle's backbone is code of one's own, ``module:…``, it

@@ -1,7 +1,7 @@
 """An oracle on disk: a card in JSON, written last, with weights and what the evidence learnt beside it.
 
 Every kind of oracle has a card; its ``kind`` decides which class reads the oracle (``LOADERS``). An oracle is named by
-its folder, which may be packed, or by ``hub:user/name``.
+its folder, or by ``hub:user/name``.
 """
 
 from collections.abc import Collection, Sequence
@@ -27,8 +27,8 @@ CODE = "module:"  # what specs of one's own code begin with
 
 
 def oracle_folder(name: str | Path) -> Path:
-    """Return the folder of an oracle by its name: as it is, packed, or on the Hub; see :func:`as_folder`."""
-    return as_folder(name, CARD)
+    """Return the folder of an oracle by its name: a folder, or one on the Hub; see :func:`as_folder`."""
+    return as_folder(name)
 
 
 def names_oracle(name: str) -> bool:

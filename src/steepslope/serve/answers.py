@@ -7,20 +7,21 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from fastapi import Query
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from steepslope.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve.batching import Batcher
-from steepslope.serve.bodies import Room, Seat, file_of, picture_of, pixels_of, read_body
+from steepslope.serve.bodies import Capacity, Claim, file_of, pixels_of, read_body
 from steepslope.serve.metrics import Metrics, Watch
 from steepslope.serve.options import ServeOptions
 from steepslope.serve.protocol import (
+    ImageDecision,
     LikelyClass,
-    Verdict,
     arrays_of,
     parse_request,
     response_of,
@@ -52,11 +53,11 @@ class Answers:
 
     def __init__(self, served: Served, options: ServeOptions, watch: Watch | None = None) -> None:
         self.served, self.options = served, options
-        self.room, self.metrics = Room.of(options), Metrics(watch)
+        self.capacity, self.metrics = Capacity.of(options), Metrics(watch)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
         self.stopping = False
         self.batcher = Batcher(
-            served, options.max_batch, options.max_wait / 1000, lambda: self.room.coming, self.metrics.of_batch
+            served, options.max_batch, options.max_wait / 1000, lambda: self.capacity.coming, self.metrics.of_batch
         )
 
     def close(self) -> None:
@@ -65,35 +66,36 @@ class Answers:
         self.readers.shutdown()
 
     async def infer(self, request: Request) -> Response:
-        """Answer an inference request of the protocol."""
+        """Decide on arrays, by the Open Inference Protocol V2, as JSON or with binary data behind it."""
         _require_media(request, (JSON, BYTES))
-        with self.room.seat() as seat:
-            body = await read_body(request, seat, self.options)
+        with self.capacity.claim() as claim:
+            body = await read_body(request, claim, self.options)
+            claim.admit()
             text, binary = split_body(body, request.headers.get(HEADER_LENGTH))
             if len(text) > self.options.json_bytes:
                 raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes: use binary data")
-            seat.take(PARSED * len(text))
+            claim.take(PARSED * len(text))
             is_large = len(body) > LARGE
             question = await self._beside(self._question, text, binary) if is_large else self._question(text, binary)
-            rows = await self._run(question.arrays, question.rows, 1, seat)
+            rows = await self._run(question.arrays, question.rows, 1, claim)
             return self._response(question, rows)
 
-    async def predict(self, request: Request, top: int | None) -> Verdict:
-        """Answer with the decision on an encoded image."""
+    async def predict(self, request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> ImageDecision:
+        """Decide on an image, which is the body, or the part named file of a form."""
         kind = _require_media(request, (BYTES, FORM, "image/"))
-        with self.room.seat() as seat:
-            body = await read_body(request, seat, self.options)
-            arrays = await self._beside(self._picture, body, kind, request.headers.get("content-type", ""))
-            seat.take(arrays[IMAGES].nbytes)
-            rows = await self._run(arrays, 1, min(top or 1, self.served.most_classes), seat)
-            return self._verdict(rows, top)
+        with self.capacity.claim() as claim:
+            body = await read_body(request, claim, self.options)
+            claim.admit()
+            arrays = await self._beside(self._picture, body, kind, request.headers.get("content-type", ""), claim)
+            rows = await self._run(arrays, 1, min(top or 1, self.served.most_classes), claim)
+            return self._decision(rows, top)
 
     async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run what takes long in another thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
 
-    async def _run(self, arrays: Arrays, rows: int, top: int, seat: Seat) -> Rows:
-        seat.arrived()  # before it is queued: a batch never waits for a request that is in it
+    async def _run(self, arrays: Arrays, rows: int, top: int, claim: Claim) -> Rows:
+        claim.arrived()  # before it is queued: a batch never waits for a request that is in it
         return await asyncio.wrap_future(self.batcher.submit(arrays, rows, top))
 
     def _question(self, text: bytes, binary: bytes) -> Question:
@@ -107,9 +109,9 @@ class Answers:
         require_usable(arrays)
         return Question(request.id, arrays, rows, wanted_outputs(request, self.served.outputs))
 
-    def _picture(self, body: bytes, kind: str, content_type: str) -> Arrays:
+    def _picture(self, body: bytes, kind: str, content_type: str, claim: Claim) -> Arrays:
         data = file_of(body, content_type) if kind == FORM else body
-        return {IMAGES: pixels_of(picture_of(data, self.options.pixels), channels_of(self.served))}
+        return {IMAGES: pixels_of(data, channels_of(self.served), self.options.pixels, claim)}
 
     def _response(self, question: Question, rows: Rows) -> Response:
         head = {"model_name": self.options.name, "model_version": VERSION}
@@ -119,7 +121,7 @@ class Answers:
             return Response(body, media_type=JSON)
         return Response(body, headers={HEADER_LENGTH: str(length)}, media_type=BYTES)
 
-    def _verdict(self, rows: Rows, top: int | None) -> Verdict:
+    def _decision(self, rows: Rows, top: int | None) -> ImageDecision:
         assert rows.decision is not None
         assert rows.top_labels is not None
         assert rows.top_probability is not None
@@ -128,7 +130,7 @@ class Answers:
             LikelyClass(label=self._name(label), probability=probability)
             for label, probability in zip(rows.top_labels[0].tolist(), rows.top_probability[0].tolist(), strict=True)
         ]
-        return Verdict(
+        return ImageDecision(
             label=self._name(given["label"]),
             probability=given["probability"],
             p_correct=given["p_correct"],

@@ -1,7 +1,4 @@
-"""What holds for every request: HEAD as GET, counts and seconds, and connections that end where the server stops.
-
-The routes of a server, their documentation, and how what goes wrong is told.
-"""
+"""The routes of a server, what holds for every request, and how what goes wrong is told."""
 
 from __future__ import annotations
 
@@ -9,12 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
+from urllib.parse import urlsplit
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,28 +25,28 @@ from steepslope.serve.bodies import FIELD
 from steepslope.serve.protocol import (
     About,
     Failure,
+    ImageDecision,
     InferResponse,
     Live,
     ModelMetadata,
     ModelReady,
     Ready,
     ServerMetadata,
-    Verdict,
     described,
     infer_schema,
 )
 from steepslope.serve.served import takes_images
 
-if TYPE_CHECKING:
-    from steepslope.serve.answers import Answers
-
-
 GIVEN_UP = "the server stopped before this was answered"
 UNKNOWN = "unknown"  # the route of a request for which there is none
 
 
-class Edge:
-    """ASGI middleware around all routes."""
+class Guard:
+    """ASGI middleware around all routes.
+
+    It refuses what a proxy or a browser could be abused for, answers HEAD as GET, counts requests and their seconds,
+    and ends connections where the server stops.
+    """
 
     def __init__(self, app: ASGIApp, answers: Answers) -> None:
         self.app, self.answers = app, answers
@@ -61,6 +59,7 @@ class Edge:
         started, status = time.perf_counter(), 0
         is_head = scope["method"] == "HEAD"
         seen = {**scope, "method": "GET"} if is_head else scope
+        app = _refusal(Headers(scope=scope), scope["method"]) or self.app
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -73,13 +72,24 @@ class Edge:
             await send(message)
 
         try:
-            await self.app(seen, receive, answer)
+            await app(seen, receive, answer)
         except asyncio.CancelledError:  # the time for stopping is over
             if not status:
                 await JSONResponse({"error": GIVEN_UP}, 503)(seen, receive, answer)
         finally:
             route = getattr(seen.get("endpoint"), "__name__", UNKNOWN)
             self.answers.metrics.of_request(route, status or 500, time.perf_counter() - started)
+
+
+def _refusal(headers: Headers, method: str) -> Response | None:
+    """Return the answer to a request that a proxy could read otherwise, or that another site makes a browser send."""
+    if "content-length" in headers and "transfer-encoding" in headers:
+        message = "expected Content-Length or Transfer-Encoding, found both"
+        return _failure(400, message, {"Connection": "close"})  # what follows may be a second request
+    origin = headers.get("origin")
+    if method == "POST" and origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        return _failure(403, f"expected a request of this server's own pages, found one of {origin}")
+    return None
 
 
 NAME = "steepslope"
@@ -90,6 +100,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     408: {"description": "The body did not come in time.", "model": Failure},
     413: {"description": "The body, image or number of rows is too large.", "model": Failure},
     415: {"description": "The body is of a type that is not known.", "model": Failure},
+    403: {"description": "The page of another site sent the request.", "model": Failure},
     422: {"description": "The body cannot be used.", "model": Failure},
     503: {"description": "Too many requests are under way.", "model": Failure},
 }
@@ -104,11 +115,14 @@ def make_app(answers: Answers) -> FastAPI:
         yield
         answers.close()
 
-    words = f"Model {answers.options.name}. {answers.served.card.words}"
-    app = FastAPI(title="steepslope serve", version=__version__, description=words, lifespan=lifespan)
+    about_it = f"Model {answers.options.name}. {answers.served.card.words}"
+    app = FastAPI(
+        title="steepslope serve", version=__version__, description=about_it, lifespan=lifespan,
+        docs_url=None, redoc_url=None,  # their pages run scripts of other sites
+    )  # fmt: skip
     app.state.answers = answers
     app.include_router(_routes(answers))
-    app.add_middleware(Edge, answers=answers)
+    app.add_middleware(Guard, answers=answers)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(SteepslopeError, _bad_input)
@@ -128,20 +142,21 @@ def _routes(answers: Answers) -> APIRouter:
         router.add_api_route(prefix, model_metadata, response_model=ModelMetadata)
         router.add_api_route(f"{prefix}/ready", model_ready, response_model=ModelReady, responses=NOT_READY)
         router.add_api_route(
-            f"{prefix}/infer", infer, methods=["POST"], response_class=Response, openapi_extra=_infer_body(answers),
+            f"{prefix}/infer", answers.infer, methods=["POST"], response_class=Response,
+            openapi_extra=_infer_body(answers),
             responses={**REFUSALS, 200: {"model": InferResponse, "content": {BYTES: {}}}},
         )  # fmt: skip
     if takes_images(answers.served):
         router.add_api_route(
-            "/predict", predict, methods=["POST"], response_model=Verdict, response_model_exclude_none=True,
-            openapi_extra=PREDICT_BODY, responses=REFUSALS,
+            "/predict", answers.predict, methods=["POST"], response_model=ImageDecision,
+            response_model_exclude_none=True, openapi_extra=PREDICT_BODY, responses=REFUSALS,
         )  # fmt: skip
     return router
 
 
 def _answers(request: Request) -> Answers:
-    found: Answers = request.app.state.answers
-    return found
+    answers: Answers = request.app.state.answers
+    return answers
 
 
 async def about(request: Request) -> About:
@@ -191,16 +206,6 @@ async def model_metadata(request: Request) -> ModelMetadata:
         "inputs": [described(one) for one in served.inputs], "outputs": [described(one) for one in served.outputs],
         "parameters": served.card.as_json(),
     })  # fmt: skip
-
-
-async def infer(request: Request) -> Response:
-    """Decide on arrays, by the Open Inference Protocol V2, as JSON or with binary data behind it."""
-    return await _answers(request).infer(request)
-
-
-async def predict(request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> Verdict:
-    """Decide on an image, which is the body, or the part named file of a form."""
-    return await _answers(request).predict(request, top)
 
 
 PICTURE = {"type": "string", "format": "binary"}

@@ -1,8 +1,6 @@
-"""The file in a form (multipart/form-data), in memory.
+"""The bodies of requests: read, never more at once than the server can hold, taken out of a form, and decoded.
 
-How requests are admitted, and how their bodies are read: never more at once than the server can hold.
-
-The bytes of a request as the image that a model takes; what is too large is refused before it is decoded.
+What is too large is refused before it is decoded.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,8 +33,8 @@ MANY = 16  # parts are more than a form with one image has
 
 
 @dataclass(eq=False)
-class _Parts:
-    """What a parser has found so far: the disposition and content of each part, and whether the end was there."""
+class _Form:
+    """What a parser has found so far: the name and content of each part of a form, and whether its end was there."""
 
     names: list[bytes] = field(default_factory=list)
     contents: list[bytearray] = field(default_factory=list)
@@ -72,7 +71,7 @@ def file_of(body: bytes, content_type: str) -> bytes:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise SteepslopeError("expected a boundary in its Content-Type, found none", "form")
-    found = _Parts()
+    found = _Form()
     callbacks = {
         "on_part_begin": found.begin, "on_part_data": found.data, "on_header_field": found.header_name,
         "on_header_value": found.header_value, "on_header_end": found.header_end, "on_end": found.end,
@@ -95,62 +94,77 @@ LATER = {"Retry-After": "1"}
 
 
 @dataclass(eq=False)
-class Room:
-    """How many requests may be under way, and how many bytes they may hold together.
+class Capacity:
+    """How many requests may be under way, and how many bytes all that are read may hold together.
 
-    ``requests`` and ``taken`` are what there is now; ``coming`` are the requests that are not queued yet.
+    ``requests`` and ``held`` are what there is now; ``coming`` are the requests under way that are not queued yet.
     """
 
     max_requests: int
     max_bytes: int
     requests: int = 0
-    taken: int = 0
+    held: int = 0
     coming: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def of(cls, options: ServeOptions) -> Room:
-        """Return the room that the options give."""
+    def of(cls, options: ServeOptions) -> Capacity:
+        """Return the capacity that the options give."""
         return cls(options.max_waiting, options.max_memory * MEBI)
 
     @contextmanager
-    def seat(self) -> Iterator[Seat]:
-        """Give a request a seat until it is answered; 503 if there is none."""
-        if self.requests >= self.max_requests:
-            raise HTTPException(503, f"{self.requests} requests are under way: try again later", LATER)
-        self.requests += 1
-        self.coming += 1
-        seat = Seat(self)
+    def claim(self) -> Iterator[Claim]:
+        """Give a request its claim until it is answered."""
+        claim = Claim(self)
         try:
-            yield seat
+            yield claim
         finally:
-            seat.arrived()
-            self.requests -= 1
-            self.taken -= seat.taken
+            claim.arrived()
+            self.requests -= claim.is_admitted
+            claim.give_back(claim.held)
 
 
 @dataclass(eq=False)
-class Seat:
-    """A request that was admitted, and the bytes that it holds."""
+class Claim:
+    """What one request takes of the capacity: bytes, and a place among those under way as soon as its body is there."""
 
-    room: Room
-    taken: int = 0
-    is_coming: bool = True
+    capacity: Capacity
+    held: int = 0
+    is_admitted: bool = False
+    is_coming: bool = False
 
     def take(self, count: int) -> None:
-        """Hold so many bytes more; 503 if there are not as many left."""
-        if self.room.taken + count > self.room.max_bytes:
-            raise HTTPException(503, "the requests under way hold all memory: try again later", LATER)
-        self.room.taken += count
-        self.taken += count
+        """Hold so many bytes more, in whatever thread; 413 if they are too many at any time, 503 if they are now."""
+        capacity = self.capacity
+        if count > capacity.max_bytes:
+            raise HTTPException(413, "it takes more memory than all requests may: see --max-memory")
+        with capacity.lock:
+            if capacity.held + count > capacity.max_bytes:
+                raise HTTPException(503, "the requests under way hold all memory: try again later", LATER)
+            capacity.held += count
+            self.held += count
+
+    def give_back(self, count: int) -> None:
+        """Hold so many bytes less, in whatever thread."""
+        with self.capacity.lock:
+            self.capacity.held -= count
+            self.held -= count
+
+    def admit(self) -> None:
+        """Take a place among the requests under way; 503 if there is none."""
+        if self.capacity.requests >= self.capacity.max_requests:
+            raise HTTPException(503, f"{self.capacity.requests} requests are under way: try again later", LATER)
+        self.capacity.requests += 1
+        self.capacity.coming += 1
+        self.is_admitted = self.is_coming = True
 
     def arrived(self) -> None:
         """Tell that the request was read, and is about to be queued, or will not be."""
-        if self.is_coming:
-            self.is_coming = False
-            self.room.coming -= 1
+        self.capacity.coming -= self.is_coming
+        self.is_coming = False
 
 
-async def read_body(request: Request, seat: Seat, options: ServeOptions) -> bytes:
+async def read_body(request: Request, claim: Claim, options: ServeOptions) -> bytes:
     """Return the body of a request.
 
     Raises
@@ -173,7 +187,7 @@ async def read_body(request: Request, seat: Seat, options: ServeOptions) -> byte
                 size += len(part)
                 if size > options.body_bytes:
                     raise too_large
-                seat.take(len(part))
+                claim.take(len(part))
                 parts.append(part)
     except TimeoutError:
         raise HTTPException(408, f"expected the whole body within {options.body_seconds:g} s") from None
@@ -182,26 +196,35 @@ async def read_body(request: Request, seat: Seat, options: ServeOptions) -> byte
     return b"".join(parts)
 
 
+DECODING = 20  # bytes a pixel while an image is decoded: its own, those of converted copies, and the array's
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def picture_of(data: bytes, max_pixels: int) -> Image.Image:
-    """Decode an image; of an animation, its first frame.
+def pixels_of(data: bytes, channels: int, max_pixels: int, claim: Claim | None = None) -> NDArray[Any]:
+    """Decode an image, turned upright, as a model takes it, (1, H, W, C): uint8, or floats in [0, 1].
+
+    Of an animation it is the first frame. The memory that decoding takes is claimed before.
 
     Raises
     ------
     HTTPException
-        415 if it is no image of a known format, 413 if it has too many pixels, 422 if it cannot be decoded.
+        415 if it is no image of a known format, 413 if it has too many pixels, 422 if it cannot be decoded, 503 if
+        there is no memory left for it.
+
+    >>> file = io.BytesIO()
+    >>> Image.new("1", (3, 2), 1).save(file, "PNG")
+    >>> pixels_of(file.getvalue(), 3, max_pixels=6).shape
+    (1, 2, 3, 3)
     """
     try:
         with open_image(io.BytesIO(data)) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise HTTPException(413, f"expected an image of at most {max_pixels:,} pixels, found {width}×{height}")
-            if image.mode == "F":
-                raise HTTPException(422, "expected an image of whole numbers, found floats: use infer")
-            image.load()
-            return image.copy()
+            needed = DECODING * _pixels_in(image, max_pixels)
+            if claim is not None:
+                claim.take(needed)
+            pixels = _decoded(image, channels)
+        if claim is not None:
+            claim.give_back(needed - pixels.nbytes)
+        return pixels
     except HTTPException:
         raise
     except BOMB:
@@ -214,12 +237,17 @@ def picture_of(data: bytes, max_pixels: int) -> Image.Image:
         raise HTTPException(422, f"cannot be decoded as an image ({reason})") from None
 
 
-def pixels_of(image: Image.Image, channels: int) -> NDArray[Any]:
-    """Return an image, turned upright, as a model takes it, (1, H, W, C): uint8, or floats in [0, 1].
+def _pixels_in(image: Image.Image, max_pixels: int) -> int:
+    """Return how many pixels an image has; raise if it has too many, or is of floats."""
+    width, height = image.size
+    if width * height > max_pixels:
+        raise HTTPException(413, f"expected an image of at most {max_pixels:,} pixels, found {width}×{height}")
+    if image.mode == "F":
+        raise HTTPException(422, "expected an image of whole numbers, found floats: use infer")
+    return width * height
 
-    >>> pixels_of(Image.new("1", (3, 2), 1), 3).shape
-    (1, 2, 3, 3)
-    """
+
+def _decoded(image: Image.Image, channels: int) -> NDArray[Any]:
     upright = ImageOps.exif_transpose(image)
     if channels in (GREY, COLOUR):
         pixels = np.asarray(as_grey(upright) if channels == GREY else as_colour(upright))

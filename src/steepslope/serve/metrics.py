@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,28 +31,12 @@ class Watch(Protocol):
         """Take the decisions on the next m predictions, (m,) each."""
 
 
-@dataclass(eq=False)
-class Recent:
-    """The mean of the last values."""
-
-    values: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-
-    def add(self, values: NDArray[Any]) -> None:
-        """Add the values of further predictions."""
-        self.values.extend(values.tolist())
-
-    def mean(self) -> float:
-        """Return the mean, 0 of none."""
-        values = list(self.values)
-        return sum(values) / max(1, len(values))
-
-
 class Metrics:
     """All metrics of one server, in a registry of its own."""
 
     def __init__(self, watch: Watch | None = None) -> None:
         self.watch, self.registry = watch, CollectorRegistry()
-        self.accepted, self.handed_over = Recent(), Recent()
+        self.accepted, self.handed_over = (deque[float](maxlen=RECENT) for _ in range(2))
         one = self.registry
         of_requests = "steepslope_request_seconds", "Seconds from request to answer"
         self.latency = Histogram(*of_requests, ["route"], buckets=SECONDS, registry=one)
@@ -61,15 +45,14 @@ class Metrics:
         self.running = Histogram("steepslope_batch_seconds", "Seconds of a batch", buckets=SECONDS, registry=one)
         self.predictions = Counter("steepslope_predictions", "Predictions that were decided on", registry=one)
         self.accepts = Counter("steepslope_accepted", "Predictions that were accepted", registry=one)
-        recent = f"of the last {RECENT:,} predictions"
-        self._gauge("steepslope_accepted_fraction", f"Fraction {recent} that was accepted", self.accepted.mean)
-        self._gauge(
-            "steepslope_handed_over_fraction", f"How far the oracle handed over, mean {recent}", self.handed_over.mean
-        )
-        self._gauge("steepslope_alarm", "1 if the alarm was raised", lambda: float(watch is not None and watch.alarm))
-
-    def _gauge(self, name: str, words: str, value: Any) -> None:
-        Gauge(name, words, registry=self.registry).set_function(value)
+        of_last = f"of the last {RECENT:,} predictions"
+        for name, words, values in (
+            ("accepted", f"Fraction {of_last} that was accepted", self.accepted),
+            ("handed_over", f"How far the oracle handed over, mean {of_last}", self.handed_over),
+        ):
+            Gauge(f"steepslope_{name}_fraction", words, registry=one).set_function(partial(_mean, values))
+        alarm = Gauge("steepslope_alarm", "1 if the alarm was raised", registry=one)
+        alarm.set_function(lambda: float(watch is not None and watch.alarm))
 
     def of_batch(self, found: Sequence[Rows], seconds: float) -> None:
         """Count a batch that was run, and show its decisions to what watches them."""
@@ -81,9 +64,9 @@ class Metrics:
         accepted, handed_over = outputs["accepted"], outputs.get(HANDED_OVER)
         self.predictions.inc(len(accepted))
         self.accepts.inc(int(accepted.sum()))
-        self.accepted.add(accepted)
+        self.accepted.extend(accepted.tolist())
         if handed_over is not None:
-            self.handed_over.add(handed_over)
+            self.handed_over.extend(handed_over.tolist())
         if self.watch is not None:
             self.watch.update(outputs["p_correct"], accepted, outputs["probability"])
 
@@ -95,3 +78,9 @@ class Metrics:
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
+
+
+def _mean(values: deque[float]) -> float:
+    """Return the mean of the last values, which another thread may add to; 0 of none."""
+    latest = list(values)
+    return sum(latest) / max(1, len(latest))

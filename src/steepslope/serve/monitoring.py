@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -12,27 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
-from steepslope.files.progress import Notice
 from steepslope.gate import Gate
 from steepslope.monitor.monitor import Monitor
-from steepslope.monitor.sentences import silences
-from steepslope.monitor.storage import locked_state, read_state, write_state
-from steepslope.serve.served import Served
+from steepslope.monitor.state import WAIT, begin_state, open_state
 
 SECONDS = 10.0  # at most, by which the file lags behind
+Decisions = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]
 
 
 @dataclass(eq=False)
-class Watching:
-    """What watches the decisions of one server; :meth:`close` writes its state and lets others write it.
+class ServedMonitor:
+    """A monitor of the decisions of one server; :meth:`write` adds them to its state, which others may change too.
 
-    The file is written every few seconds. It remembers no ids, since requests have none: labels that come later cannot
-    find their predictions. While a server runs, no other process can write its state.
+    The state remembers no ids of them, since requests have none: labels that come later cannot find them.
     """
 
     monitor: Monitor
-    state: Path
-    lock: ExitStack = field(default_factory=ExitStack)
+    path: Path
+    unwritten: list[Decisions] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -42,15 +38,21 @@ class Watching:
         Raises
         ------
         SteepslopeError
-            If the state is another gate's, or holds predictions of files, or if there is neither state nor gate, or if
-            another process holds the state.
+            If the state is another gate's, or if there is neither state nor gate.
         """
         path = Path(state)
-        with ExitStack() as lock:
-            lock.enter_context(locked_state(path))
-            found = cls(_monitor(path, digest, gate), path)
-            found.write()
-            found.lock = lock.pop_all()
+        if not path.exists():
+            if gate is None:
+                expected = "expected a state, since an ONNX file does not know its calibration rows"
+                made = "steepslope monitor --gate DIR --state FILE makes one"
+                raise SteepslopeError(f"{expected}, found none: {made}", path)
+            with located("monitor"):
+                begin_state(path, Monitor.of(gate, digest=digest).as_json())
+        monitor = Monitor.load(path)
+        if monitor.gate != digest:
+            raise SteepslopeError("expected the state of the gate that is served, found another gate's", path)
+        found = cls(monitor, path)
+        found.write()  # so that a file which cannot be written is told at once
         return found
 
     @property
@@ -63,43 +65,18 @@ class Watching:
     ) -> None:
         """Take the decisions on the next m predictions, (m,) each."""
         self.monitor.update(p_correct, accepted, probability)
+        self.unwritten.append((p_correct, accepted, probability))
         if time.monotonic() - self.written >= SECONDS:
-            self.write()
+            self.write(wait=0)  # answers do not wait for another process
 
-    def write(self) -> None:
-        """Write what is known to the file."""
-        self.written = time.monotonic()  # a file that cannot be written is tried again after some seconds
-        write_state(self.state, self.monitor.as_json())
-
-    def close(self) -> None:
-        """Write what is known to the file, and release it."""
-        with self.lock:
-            self.write()
-
-
-def watching(state: str, served: Served, notice: Notice) -> Watching:
-    """Return what watches a server's decisions; ``notice`` is told which alarms cannot be raised."""
-    watch = Watching.open(state, served.card.gate, served.gate)
-    for line in silences(watch.monitor):
-        notice(line)
-    return watch
-
-
-def _monitor(path: Path, digest: str, gate: Gate | None) -> Monitor:
-    if path.exists():
-        return _read(path, digest)
-    if gate is None:
-        expected = "expected a state, since an ONNX file does not know its calibration rows"
-        raise SteepslopeError(f"{expected}, found none: steepslope monitor --gate DIR --state FILE makes one", path)
-    with located("monitor"):
-        return Monitor.of(gate, digest=digest)
-
-
-def _read(path: Path, digest: str) -> Monitor:
-    content, counted = read_state(path)
-    monitor = Monitor.read(content)
-    if monitor.gate != digest:
-        raise SteepslopeError("expected the state of the gate that is served, found another gate's", path)
-    if counted is not None and monitor.rows:
-        raise SteepslopeError("expected a state of its own, found one with predictions of files: name another", path)
-    return monitor
+    def write(self, wait: float = WAIT) -> None:
+        """Add what came since the last time to the file; what cannot be written now is tried again later."""
+        self.written = time.monotonic()
+        with open_state(self.path, wait=wait) as state:
+            monitor = Monitor.read(state.content, self.path)
+            if monitor.gate != self.monitor.gate:
+                raise SteepslopeError("expected the state of the gate that is served, found another gate's", self.path)
+            for decisions in self.unwritten:
+                monitor.update(*decisions)
+            state.write(monitor.as_json())
+        self.monitor, self.unwritten = monitor, []

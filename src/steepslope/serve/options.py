@@ -23,7 +23,9 @@ CHECKS: dict[str, Check] = {
     "max_megapixels": number(0.001, 89),  # more is a decompression bomb to PIL
     "max_waiting": whole(1),
     "max_memory": whole(1),
+    "max_connections": whole(1),
     "body_seconds": number(0.1, 3600),
+    "drain_seconds": number(0, 3600),
     "stop_seconds": whole(1),
 }
 
@@ -55,9 +57,14 @@ class ServeOptions:
     max_waiting
         Most requests that are under way at once; further ones are answered with 503.
     max_memory
-        Most memory, in MiB, that the requests under way take together; further ones are answered with 503.
+        Most memory, in MiB, for the bodies and decoded images of all requests together; further ones are answered with
+        503. The model takes more: as much as for one image of the largest size, or for a batch.
+    max_connections
+        Most connections at once; further ones are closed.
     body_seconds
-        Seconds within which a request's body has to arrive.
+        Seconds within which a request's headers, and then its body, have to arrive.
+    drain_seconds
+        Seconds for which a server that was told to stop, and is not ready any more, goes on accepting connections.
     stop_seconds
         Seconds that a server that was told to stop gives the requests that it has accepted.
     """
@@ -73,7 +80,9 @@ class ServeOptions:
     max_megapixels: float = 32
     max_waiting: int = 256
     max_memory: int = 2048
+    max_connections: int = 1024
     body_seconds: float = 30
+    drain_seconds: float = 0.5
     stop_seconds: int = 60
 
     def __post_init__(self) -> None:

@@ -152,7 +152,7 @@ class LikelyClass(Body):
     probability: float
 
 
-class Verdict(Body):
+class ImageDecision(Body):
     """What to do with the prediction of an image.
 
     ``label`` is the class's name, or its number where classes have none; ``probability`` is the classifier's own;

@@ -5,6 +5,7 @@ An exported gate behind the server, run by ONNX Runtime; nothing here imports to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 DECIDING = ("label", "probability", "p_correct", "trust_logit", "accepted")  # what a decision on an image needs
 HANDED_OVER, REJECTED = "handed_over", "rejected"
+PIXELS = 1 << 22  # of all images that a file is run on together, unless one has more
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +166,11 @@ class ServedFile:
 
     def _run(self, arrays: Arrays) -> Rows:
         rows = len(next(iter(arrays.values())))
+        pixels = math.prod(arrays[IMAGES].shape[1:3]) if IMAGES in arrays else 0
+        most = max(1, min(self.max_batch, PIXELS // max(1, pixels)))  # a model takes many times its images' memory
         runs = [
-            self.exported.run({name: array[block] for name, array in arrays.items()})
-            for block in blocks(rows, self.max_batch)
+            self.exported.run({name: array[block] for name, array in arrays.items()}, release=pixels > PIXELS)
+            for block in blocks(rows, most)
         ]
         outputs = {name: np.concatenate([one[name] for one in runs]) for name in runs[0]}
         if not outputs.keys() >= set(DECIDING):

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
+import h11
 import uvicorn
+from PIL import Image
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from steepslope.errors import SteepslopeError
 from steepslope.serve.answers import Answers
 from steepslope.serve.app import make_app
+from steepslope.serve.options import ServeOptions
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BACKLOG = 2048  # connections that wait to be accepted
-LAST_TICKS = 5  # tenths of a second, at least, in which all is accepted that came before the signal
+BLOCK = 64 << 20  # bytes in which PIL holds an image; of smaller ones, the system would not get all back
+TICKS = 10  # turns of uvicorn's loop in a second
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -50,18 +58,56 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
+class Connection(H11Protocol):
+    """A connection that is closed where there are too many, or where the headers of a request do not come in time."""
+
+    def __init__(self, options: ServeOptions, **given: Any) -> None:
+        super().__init__(**given)
+        self.options = options
+        self.headers_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for headers."""
+        super().connection_made(transport)
+        if len(self.connections) > self.options.max_connections:
+            transport.close()
+        self._expect_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on waiting for headers until they are complete."""
+        super().data_received(data)
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        super().connection_lost(exc)
+        self._wait_no_more()
+
+    def _expect_headers(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._wait_no_more()
+        elif self.headers_due is None and not self.transport.is_closing():
+            self.headers_due = self.loop.call_later(self.options.body_seconds, self.timeout_keep_alive_handler)
+
+    def _wait_no_more(self) -> None:
+        if self.headers_due is not None:
+            self.headers_due.cancel()
+            self.headers_due = None
+
+
 class Server(uvicorn.Server):
     """Uvicorn's server with another end.
 
-    After SIGTERM or SIGINT it is not ready any more, goes on accepting for half a second what was sent before, answers
-    all of it, and ends with exit code 0. A second signal ends it at once. ``listening`` is called when it accepts.
+    After SIGTERM or SIGINT it is not ready any more, goes on accepting for ``drain_seconds`` what was sent before,
+    answers all of it, and ends with exit code 0. A second signal ends it at once. ``listening`` is called when it
+    accepts.
     """
 
     def __init__(self, answers: Answers, listening: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            make_app(answers), http="h11", ws="none", lifespan="off", backlog=BACKLOG, log_level="warning",
-            access_log=False, server_header=False, proxy_headers=False,
-            timeout_graceful_shutdown=answers.options.stop_seconds,
+            make_app(answers), http=partial(Connection, answers.options),  # type: ignore[arg-type]
+            ws="none", lifespan="off", backlog=BACKLOG, log_level="warning", access_log=False, server_header=False,
+            proxy_headers=False, timeout_graceful_shutdown=answers.options.stop_seconds,
         )  # fmt: skip
         super().__init__(config)
         self.answers, self.listening, self.ticks = answers, listening, 0
@@ -93,13 +139,14 @@ class Server(uvicorn.Server):
         """Return whether to close the socket: some turns of the event loop after the signal."""
         if self.answers.stopping:
             self.ticks += 1
-        self.should_exit = self.should_exit or self.ticks > LAST_TICKS
+        self.should_exit = self.should_exit or self.ticks > TICKS * self.answers.options.drain_seconds
         return await super().on_tick(counter)
 
 
 def run_server(answers: Answers, bound: socket.socket, listening: Callable[[], None]) -> None:
     """Serve until a signal comes; return when all that was accepted is answered."""
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else each damaged form is a line in the log
+    Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined]
     server, address = Server(answers, listening), address_of(bound)
     try:
         server.run(sockets=[bound])

@@ -190,7 +190,7 @@ def inside(shared: Shared, shapes: Shapes, has_paths: bool) -> Iterator[str]:
         yield _of_calibration(shared.gate, _named(shapes, CALIBRATION_ARRAY))
     yield from _sums(shared, shapes)
     if has_paths:
-        yield "**Paths** of the machine on which it was made, in `config.json`."
+        yield "**Paths** of the machine on which it was made, in the `.json` files."
 
 
 def _named(shapes: Shapes, start: str) -> str:
@@ -219,7 +219,7 @@ def _sums(shared: Shared, shapes: Shapes) -> Iterator[str]:
     elif others:
         yield f"**Sums over rows**, such as weights, means and percentiles: all other arrays in {files}."
     else:
-        yield "**Sums over rows**, such as those of the certificate, in `config.json`."
+        yield "**Sums over rows**, such as those of the certificate, in `gate.json`."
 
 
 def _is_by_row(name: str) -> bool:

@@ -14,8 +14,7 @@ from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.artifact import MADE
 from steepslope.files.extras import require_extra
 from steepslope.files.folders import read_json
-from steepslope.files.packed import tensor_shapes
-from steepslope.files.packed_config import LIBRARY, read_config
+from steepslope.files.hub import LIBRARY
 from steepslope.gate import Gate
 from steepslope.gate.certificate import ASSUMES
 from steepslope.metrics.intervals import BOUNDS
@@ -26,7 +25,7 @@ from steepslope.report.grid import Cell, Grid, estimate_cell, markdown
 from steepslope.report.page import REPORT
 from steepslope.report.runs import METRICS_FILE, read_metrics
 from steepslope.share.card_facts import about, inside, limits, plain, python_code, shell_lines, usage_note
-from steepslope.share.sharing import Shared, local_paths
+from steepslope.share.sharing import Shared, local_paths, tensor_shapes
 
 TASK = "selective-classification"
 TAGS = (LIBRARY, TASK, "failure-prediction", "uncertainty-estimation")
@@ -93,10 +92,10 @@ def _recorded(folder: Path) -> str:
     return "/".join(Path(outputs).parts[-2:]) if isinstance(outputs, str) else UNNAMED
 
 
-def model_card(shared: Shared, packed: Path, place: str, options: CardOptions) -> str:
+def model_card(shared: Shared, folder: Path, place: str, options: CardOptions) -> str:
     """Return the text of ``README.md``: metadata for the Hub, then what people have to know.
 
-    ``packed`` is the packed folder, ``place`` what it will be loaded by, ``hub:user/name`` or a folder.
+    ``folder`` is the one that is shared, ``place`` what it will be loaded by, ``hub:user/name`` or a folder.
     """
     hub = require_extra("huggingface_hub", "hub", "a model card")
     evaluated = Evaluated.of(shared, options)
@@ -105,13 +104,13 @@ def model_card(shared: Shared, packed: Path, place: str, options: CardOptions) -
         library_name=LIBRARY, license=options.license, tags=[*TAGS, shared.kind], model_name=name,
         eval_results=None if evaluated is None else list(_results(hub, evaluated)) or None,
     )  # fmt: skip
-    body = _body(shared, packed, place, name, evaluated)
+    body = _body(shared, folder, place, name, evaluated)
     return str(hub.ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")).rstrip() + "\n"
 
 
-def _body(shared: Shared, packed: Path, place: str, name: str, evaluated: Evaluated | None) -> str:
+def _body(shared: Shared, folder: Path, place: str, name: str, evaluated: Evaluated | None) -> str:
     gate = shared.gate
-    shapes, paths = tensor_shapes(packed), local_paths(read_config(packed))
+    shapes, paths = tensor_shapes(folder), local_paths(folder)
     templates = Environment(
         loader=PackageLoader("steepslope.share", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         autoescape=False, keep_trailing_newline=True,
@@ -159,7 +158,7 @@ def _evaluation(evaluated: Evaluated) -> dict[str, str]:
     note += "score's own threshold, which is not a gate's."
     note += f" **{seen:,} of these rows are those it was fitted on: the numbers are too good.**" if seen else ""
     note += "\n\n" + "\n".join(f"- {metric.title}: {metric.definition}" for metric in TABLE.values())
-    return {"heading": heading, "table": _table(evaluated), "note": note, "verdict": _verdict(evaluated)}
+    return {"heading": heading, "table": _table(evaluated), "note": note, "ranking": _ranking(evaluated)}
 
 
 def _table(evaluated: Evaluated) -> str:
@@ -179,7 +178,7 @@ def _cell(row: Mapping[str, Any], name: str, sign: str = "") -> Cell:
     return estimate_cell(_estimate(row, name), METRICS[name].scale, sign)
 
 
-def _verdict(evaluated: Evaluated) -> str:
+def _ranking(evaluated: Evaluated) -> str:
     """Return in a sentence whether it ranks better than MCP, and how it came to be chosen."""
     if evaluated.is_baseline:
         return "It ranks by the classifier's own confidence, and so no better than that."
@@ -187,13 +186,13 @@ def _verdict(evaluated: Evaluated) -> str:
     interval = f"{100 * found['value']:+.1f} AUC points, 95 % interval {100 * found['low']:+.1f} to "
     interval += f"{100 * found['high']:+.1f}"
     if isnan(found["low"]):
-        verdict = "Whether it ranks better than MCP was not measured."
+        sentence = "Whether it ranks better than MCP was not measured."
     elif found["low"] > 0:
-        verdict = f"It ranks better than MCP ({interval})."
+        sentence = f"It ranks better than MCP ({interval})."
     elif found["high"] < 0:
-        verdict = f"**It ranks worse than MCP** ({interval})."
+        sentence = f"**It ranks worse than MCP** ({interval})."
     else:
-        verdict = f"**It does not beat MCP**: no significant difference ({interval})."
+        sentence = f"**It does not beat MCP**: no significant difference ({interval})."
     others = evaluated.scores - 1
     chosen = f" The report compares {others} scores with MCP; if this is the best, its lead looks larger than it is."
-    return verdict + (chosen if others > 1 else "")
+    return sentence + (chosen if others > 1 else "")

@@ -1,8 +1,7 @@
-"""A gate or an oracle in the layout of the Hugging Face Hub: packed, with a model card, read again, and uploaded."""
+"""The folder of a gate or an oracle as it is shared: its own files, their digests, and a model card."""
 
 from __future__ import annotations
 
-import filecmp
 import re
 import shutil
 import tempfile
@@ -11,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from steepslope.errors import SteepslopeError
-from steepslope.files.folders import require_no_file, staged_folder
-from steepslope.files.packed import pack, unpack
-from steepslope.files.packed_config import CONFIG, TENSORS, packed_kind
+from steepslope.files.folders import read_json, require_no_file, staged_folder
+from steepslope.files.hub import CONFIG, digests_in, shared_files, write_config
 from steepslope.gate import Gate
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate, gate_folder
 from steepslope.oracle import BaseOracle, Oracle
@@ -23,7 +23,6 @@ from steepslope.oracle.storage import oracle_folder
 GATE, ORACLE = "gate", "oracle"  # the kinds
 FOLDERS: dict[str, Callable[[str], Path]] = {GATE: gate_folder, ORACLE: oracle_folder}
 README = "README.md"
-FILES = (README, TENSORS, CONFIG)
 LOCAL = re.compile(r"(?:^|[:=\s])((?:/|~|[A-Za-z]:\\)\S.*)")  # an absolute path of this machine, in a spec or alone
 PLACED = re.compile(r"(?:^content of |(?:^|/)(?:checkpoint|onnx|images|imagefolder|paths|wds|idx):)(\S.*)")  # any path
 
@@ -80,30 +79,36 @@ class Shared:
         files = tuple(sorted(names if for_monitor else names - {CALIBRATION_ROWS}))
         return cls(name, model, FOLDERS[kind](name), files)  # what else lies there, such as a training's, is not shared
 
-    def pack(self, out: Path, backbones: Collection[str] = ()) -> None:
-        """Write it packed into a folder, and read it again.
-
-        Raises
-        ------
-        SteepslopeError
-            If what is packed cannot be read as what it was.
-        """
-        pack(self.folder, self.files, self.kind, out)
-        with tempfile.TemporaryDirectory() as again:
-            unpack(out, Path(again))
-            _loaded(again, self.kind, backbones)
+    def copy(self, out: Path) -> None:
+        """Write its files into a folder, with ``config.json``, which has their digests."""
+        for name in self.files:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.folder / name, out / name)
+        write_config(out, self.kind)
 
 
 def _loaded(name: str, kind: str, backbones: Collection[str]) -> Gate | BaseOracle:
     return Gate.load(name, backbones=backbones) if kind == GATE else Oracle.load(name, backbones)
 
 
-def local_paths(config: Mapping[str, Any]) -> list[str]:
-    """Return the paths, relative ones too, and URLs that a config holds, such as those of the outputs fitted on.
+def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all arrays in a folder, by ``file:name``, such as ``oracle/evidence:neighbors/points``."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.rglob("*.safetensors")):
+        file = path.relative_to(folder).with_suffix("").as_posix()
+        with safe_open(path, "np") as arrays:
+            names = arrays.keys()
+            shapes |= {f"{file}:{name}": tuple(arrays.get_slice(name).get_shape()) for name in names}
+    return shapes
+
+
+def local_paths(folder: Path) -> list[str]:
+    """Return the paths, relative ones too, and URLs in the JSON files of a folder, such as those of outputs.
 
     A relative path is known by its spec, or by the stamp that a command keeps of each file and folder that it reads.
     """
-    found = (PLACED.search(text) or LOCAL.search(text) for text in _texts(config.get("cards")))
+    texts = (text for path in folder.rglob("*.json") for text in _texts(read_json(path, "settings")))
+    found = (PLACED.search(text) or LOCAL.search(text) for text in texts)
     return sorted({one[1] for one in found if one is not None})
 
 
@@ -119,8 +124,8 @@ def _texts(content: Any) -> Iterator[str]:
             yield from _texts(value)
 
 
-def write_packed(packed: Path, out: Path, replace: bool) -> bool:
-    """Copy a packed folder to where it is wanted; return False where it is there already, the same.
+def write_shared(made: Path, out: Path, replace: bool) -> bool:
+    """Copy what is shared to where it is wanted; return False where it is there already, the same.
 
     Raises
     ------
@@ -128,17 +133,19 @@ def write_packed(packed: Path, out: Path, replace: bool) -> bool:
         If the folder holds anything else, or another gate or oracle that is not to be replaced.
     """
     target = require_no_file(out)
-    there = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    there, wanted = digests_in(target), digests_in(made)
     if there:
-        if packed_kind(target) is None or not there <= {*FILES}:
-            found = min(there - {*FILES} or there)
-            raise SteepslopeError(f"holds other files, such as {found}: choose another folder", target)
-        if filecmp.cmpfiles(packed, target, FILES, shallow=False)[0] == [*FILES]:
+        before = shared_files(target)
+        others = there.keys() - {README, CONFIG, *(before or ())} if before is not None else there.keys()
+        if others:
+            raise SteepslopeError(f"holds other files, such as {min(others)}: choose another folder", target)
+        if there == wanted:
             return False
         if not replace:
-            another = "holds another packed gate or oracle, or another card"
+            another = "holds another shared gate or oracle, or another card"
             raise SteepslopeError(f"{another}: choose another folder, or --replace", target)
     with staged_folder(target, last=CONFIG) as staging:
-        for name in FILES:
-            shutil.copyfile(packed / name, staging / name)
+        shutil.copytree(made, staging, dirs_exist_ok=True)
+    for name in there.keys() - wanted.keys():
+        (target / name).unlink(missing_ok=True)
     return True

@@ -1,17 +1,7 @@
-"""Gates at work: what decides on new images and rows.
+"""A scikit-learn classifier that tells which of its predictions to use.
 
-``options``: what can be chosen, free of torch. ``parts``: images or outputs become rows of decisions, part by part;
-``prediction_file``: these become one file, and go on where they were killed; ``verdict``: what the fraction of
-accepted predictions means for the promise; ``kept``: what is promised on some labelled rows and kept on others.
-``export``: a gate as one ONNX file; ``exported``: such a file, read and run without torch. ``serving``: a gate behind
-HTTP. ``cluster``: predictions on many machines. ``monitoring``: alarms on harm.
-
-``sharing``: a gate or an oracle packed for others; ``model_card``: what they have to know of it; ``card_facts``: what
-of that is read off the gate or oracle itself.
-
-``trusted_classifier``: a scikit-learn classifier that tells which of its predictions to use. ``held_back``: which rows
-it calibrates on, and which folds it learns from; ``cross_fitting``: what a classifier predicts of rows that it has not
-seen; ``responses``: from what it gives to the logits of its own predictions; ``tables``: its inputs as features.
+``trusted_classifier``: the class, which behaves as scikit-learn's do. ``responses``: what a classifier gives of rows
+that it has not seen, as an oracle sees it.
 """
 
 from typing import TYPE_CHECKING

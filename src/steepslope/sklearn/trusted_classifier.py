@@ -26,8 +26,17 @@ from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.scores import MCP
-from steepslope.sklearn.responses import UNKNOWN, Reader, Responses, codes_of
-from steepslope.sklearn.splits import folds_of, held_back, out_of_fold, require_folds, rows_of
+from steepslope.sklearn.responses import (
+    UNKNOWN,
+    Reader,
+    Responses,
+    codes_of,
+    folds_of,
+    held_out,
+    out_of_fold,
+    require_folds,
+    rows_of,
+)
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -49,17 +58,15 @@ def _offers(name: str) -> Callable[[Any], bool]:
 class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """Any scikit-learn classifier, and which of its predictions to use: at most ``max_risk`` of these are wrong.
 
-    ``fit`` holds a part of the rows back. On the others it fits the classifier, and an oracle
+    ``fit`` holds out a part of the rows. It fits the classifier on the others, and an oracle
     (:meth:`steepslope.Oracle.fused`) on the errors that clones of the classifier make on folds that they have not seen.
-    On the part held back, as the classifier and the oracle judge it, a gate (:meth:`steepslope.Gate.calibrate`) finds
-    the threshold. A classifier in ``sklearn.frozen.FrozenEstimator`` is not fitted again; then all rows have to be new
-    to it.
+    A gate (:meth:`steepslope.Gate.calibrate`) finds the threshold on the rows held out. A classifier in
+    ``sklearn.frozen.FrozenEstimator`` is not fitted again; then all rows have to be new to it.
 
-    With probability 1 − ``delta`` over the rows that are given to ``fit``, at most ``max_risk`` of the predictions that
-    are accepted are wrong, of inputs that are drawn independently from the same source. Classes are held back in
-    proportion, which lessens the spread of what is counted; a row that is alone in its class counts as an error where
-    it is held back, as inputs to come of unknown classes will be. Sample weights are for the classifier: the promise
-    counts rows, each as one.
+    With probability 1 − ``delta`` over the rows that are given to ``fit``, at most ``max_risk`` of the accepted
+    predictions are wrong, for inputs that are drawn independently from the same source. Classes are held out in
+    proportion, which makes the count less noisy. A row that is alone in its class counts as an error where it is held
+    out, as inputs of unknown classes will be. Sample weights are for the classifier: the promise counts each row once.
 
     Parameters
     ----------
@@ -70,11 +77,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     delta
         Probability, in (0, 1), that the promise does not hold.
     calibration_size
-        Fraction of the rows that is held back, in (0, 1). Promising 5 % takes at least 59 such rows, 1 % takes 299.
+        Fraction of the rows that is held out, in (0, 1). Promising 5 % takes at least 59 such rows, 1 % takes 299.
     cv
         Number of folds >= 2, or a splitter of scikit-learn's that puts each row into one fold.
     random_state
-        A whole number, a ``RandomState``, or None: which rows are held back, the folds, and what the oracle draws. The
+        A whole number, a ``RandomState``, or None: which rows are held out, the folds, and what the oracle draws. The
         classifier has its own.
 
     Attributes
@@ -103,6 +110,14 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     >>> wrong = labels != y[1_200:]
     >>> bool(accepted.mean() > 0.5), bool(wrong[accepted].mean() < 0.1 < wrong.mean())
     (True, True)
+
+    Frames work likewise:
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame(X[:, 1:7], columns=list("abcdef"))
+    >>> model = TrustedClassifier(GaussianNB(), max_risk=0.6).fit(frame[:1_200], y[:1_200])
+    >>> model.feature_names_in_.tolist(), model.p_correct(frame[1_200:]).shape
+    (['a', 'b', 'c', 'd', 'e', 'f'], (597,))
     """
 
     def __init__(
@@ -146,9 +161,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         require_one_order({"X": X, "y": y})
         X, labels = _checked(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
-        learnt, calibration = held_back(labels, self.calibration_size, seed)
+        learnt, calibration = held_out(labels, self.calibration_size, seed)
         if not len(calibration):
-            found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds back none"
+            found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
         params = rows_of(self._routed(fit_params), learnt, len(labels))
         thresholds = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed)

@@ -1,0 +1,137 @@
+"""The state of a monitor in one SQLite file: what is known so far, and which predictions have been counted.
+
+A block that changes it is one transaction. A kill at any moment leaves the state as it was before the block, and the
+blocks of several processes wait for one another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from steepslope.errors import SteepslopeError, explained
+from steepslope.files.folders import digest_of
+
+WAIT = 60.0  # seconds, at most, for another process that changes the state
+EXPECTED, FAILED = "expected the state of a monitor", "cannot be used as the state of a monitor"
+TABLES = (
+    "CREATE TABLE monitor (content TEXT NOT NULL, digest TEXT NOT NULL) STRICT",
+    "CREATE TABLE predictions (id INTEGER PRIMARY KEY, label INTEGER NOT NULL, p_correct REAL NOT NULL, "
+    "accepted INTEGER NOT NULL, row INTEGER NOT NULL, is_correct INTEGER) STRICT",
+)
+
+
+class Counted(NamedTuple):
+    """A prediction that was counted.
+
+    ``id`` and the predicted ``label`` are hashes (:func:`hash_of`). ``row`` is its place in the stream, from 1 on.
+    ``is_correct`` is None until its true label comes.
+    """
+
+    id: int
+    label: int
+    p_correct: float
+    accepted: bool
+    row: int
+    is_correct: bool | None = None
+
+    def is_same(self, other: Counted) -> bool:
+        """Return whether another is the same prediction, wherever in the stream, with a label or without."""
+        return self[:4] == other[:4]
+
+
+@dataclass(frozen=True)
+class State:
+    """A state in a transaction: ``content`` is what the monitor knew at its start, as JSON has it."""
+
+    connection: sqlite3.Connection
+    content: Mapping[str, Any]
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Replace what the monitor knows."""
+        text = json.dumps(dict(content))
+        self.connection.execute("UPDATE monitor SET content = ?, digest = ?", (text, digest_of(text)))
+
+    def counted(self, ids: Iterable[int]) -> dict[int, Counted]:
+        """Return which of some predictions have been counted, by their ids."""
+        query = "SELECT * FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
+        return {row[0]: Counted(*row) for row in self.connection.execute(query, (json.dumps([*ids]),))}
+
+    def add(self, predictions: Iterable[Counted]) -> None:
+        """Remember that further predictions have been counted."""
+        self.connection.executemany("INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?)", predictions)
+
+    def label(self, is_correct: Mapping[int, bool]) -> None:
+        """Remember of some predictions, by their ids, whether they are correct."""
+        pairs = ((right, id_) for id_, right in is_correct.items())
+        self.connection.executemany("UPDATE predictions SET is_correct = ? WHERE id = ?", pairs)
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether any prediction has been counted by its id."""
+        return self.connection.execute("SELECT 1 FROM predictions LIMIT 1").fetchone() is not None
+
+
+def hash_of(text: str) -> int:
+    """Return a hash of 64 bits: of ten million texts, no two have the same but for one case in 300,000."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def begin_state(path: Path, content: Mapping[str, Any]) -> None:
+    """Make a state in which nothing was counted; if another process has just made one, leave that as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder, explained(FAILED, path, sqlite3.Error):
+        made = Path(folder) / path.name
+        with closing(_connected(made, WAIT)) as connection:
+            for table in TABLES:
+                connection.execute(table)
+            connection.execute("INSERT INTO monitor VALUES ('', '')")
+            State(connection, {}).write(content)
+        with suppress(FileExistsError):
+            os.link(made, path)  # unlike a rename, it replaces nothing
+
+
+def _connected(path: Path, wait: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, wait, isolation_level=None)  # transactions begin where it is said
+
+
+@contextmanager
+def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[State]:
+    """Open a state for one transaction; what the block has written holds if it ends without an error.
+
+    Raises
+    ------
+    SteepslopeError
+        If the file is no state, was changed by anything else, cannot be written, or if another process has changed it
+        for longer than ``wait`` seconds.
+    """
+    if not path.is_file():
+        raise SteepslopeError(f"{EXPECTED}, found {'a folder' if path.exists() else 'no such file'}", path)
+    with (
+        explained(FAILED, path, sqlite3.Error),
+        closing(sqlite3.connect(path, wait, isolation_level=None)) as connection,
+    ):
+        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        yield State(connection, _content(connection, path))
+        connection.execute("COMMIT")
+
+
+def _content(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
+    """Return what the monitor knows; raise for a file that is damaged or was not written by this module."""
+    tables = connection.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
+    if tuple(sql for (sql,) in tables) != TABLES:
+        raise SteepslopeError(f"{EXPECTED}, found another SQLite file", path)
+    damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    rows = connection.execute("SELECT content, digest FROM monitor").fetchall()
+    if damage != "ok" or len(rows) != 1 or digest_of(rows[0][0]) != rows[0][1]:
+        raise SteepslopeError("was changed after it was written, or is damaged", path)
+    with explained(EXPECTED, path, (TypeError, ValueError)):
+        return dict(json.loads(rows[0][0]))

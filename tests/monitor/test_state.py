@@ -1,0 +1,180 @@
+"""A state in one SQLite file: whole or unchanged, shared by processes, and refused in one line where it is damaged."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steepslope.errors import SteepslopeError
+from steepslope.files.folders import digest_of
+from steepslope.monitor import Monitor
+from steepslope.monitor.state import Counted, begin_state, hash_of, open_state
+from tests.monitor.problems import feed, gate, monitor_of, stream
+
+CONTENT = {"rows": 0}
+CAT = Counted(hash_of("photo 1"), hash_of("cat"), 0.5, True, 1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    begin_state(tmp_path / "state.sqlite", CONTENT)
+    return tmp_path / "state.sqlite"
+
+
+def test_what_is_written_is_read(path: Path) -> None:
+    dog = Counted(hash_of("photo 2"), hash_of("dog"), 0.25, False, 2, False)
+    with open_state(path) as state:
+        assert (state.content, state.has_predictions) == (CONTENT, False)
+        state.add([CAT, dog])
+        state.write({"rows": 2})
+    with open_state(path) as state:
+        assert (state.content, state.has_predictions) == ({"rows": 2}, True)
+        assert state.counted([CAT.id, 7]) == {CAT.id: CAT}
+        state.label({CAT.id: True})
+    with open_state(path, write=False) as state:
+        assert state.counted([CAT.id, dog.id]) == {CAT.id: CAT._replace(is_correct=True), dog.id: dog}
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_block_that_fails_changes_nothing(path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(SteepslopeError, match="UNIQUE constraint failed"), open_state(path) as state:
+        state.add([CAT, CAT._replace(id=CAT.id + 1), CAT])
+    assert path.read_bytes() == before
+
+
+def test_a_state_that_is_there_is_not_begun_again(path: Path) -> None:
+    with open_state(path) as state:
+        state.write({"rows": 5})
+    begin_state(path, CONTENT)
+    with open_state(path) as state:
+        assert state.content == {"rows": 5}
+
+
+def add_rows(path: Path, process: int) -> None:
+    """Begin a state, if no other process has, and count 20 rows in as many blocks."""
+    begin_state(path, CONTENT)
+    for number in range(20):
+        with open_state(path) as state:
+            row = int(state.content["rows"]) + 1
+            state.add([Counted(hash_of(f"{process} {number}"), 0, 0.5, True, row)])
+            state.write({"rows": row})
+
+
+def test_several_processes_count_all_their_rows(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        for done in [pool.submit(add_rows, path, process) for process in range(4)]:
+            done.result()
+    with closing(sqlite3.connect(path)) as connection:
+        rows = [row for (row,) in connection.execute("SELECT row FROM predictions ORDER BY row")]
+    assert rows == [*range(1, 81)]
+
+
+def execute(path: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement, values in statements:
+            connection.execute(statement, values)
+
+
+def forge(path: Path, text: str) -> None:
+    """Replace what the monitor knows, as one does who knows how the digest is made."""
+    execute(path, ("UPDATE monitor SET content = ?, digest = ?", (text, digest_of(text))))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def zeros(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:4_096] + bytes(len(content) - 4_096))
+
+
+FORGED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "a text": (lambda path: path.write_text('{"version": 1}'), "cannot be used as the state of a monitor"),
+    "nothing": (lambda path: path.write_bytes(b""), "found another SQLite file"),
+    "a cut file": (cut, "cannot be used|damaged"),
+    "zeros": (zeros, "cannot be used|damaged"),
+    "other tables": (lambda path: execute(path, ("CREATE TABLE a (b)", ())), "found another SQLite file"),
+    "a trigger": (
+        lambda path: execute(path, ("CREATE TRIGGER a AFTER UPDATE ON monitor BEGIN DELETE FROM monitor; END", ())),
+        "found another SQLite file",
+    ),
+    "another number": (
+        lambda path: execute(path, ("UPDATE monitor SET content = replace(content, '0.05', '0.06')", ())),
+        "was changed after it was written",
+    ),
+    "no content": (lambda path: execute(path, ("DELETE FROM monitor", ())), "was changed after it was written"),
+    "no JSON": (lambda path: forge(path, "{"), "expected the state of a monitor"),
+    "no object": (lambda path: forge(path, "[1]"), "expected the state of a monitor"),
+    "an empty object": (lambda path: forge(path, "{}"), "expected what a monitor knows, found something else"),
+}
+
+
+def changed(path: Path, change: Callable[[Any], Any]) -> None:
+    with open_state(path, write=False) as state:
+        content = json.loads(json.dumps(state.content))
+    change(content)
+    forge(path, json.dumps(content))
+
+
+INSIDE: dict[str, Callable[[Any], Any]] = {
+    "another signal": lambda content: content["signals"].update(new={}),
+    "a field more": lambda content: content.update(new=1),
+    "no bets": lambda content: content["labelled"].update(logs=[]),
+    "a limit of 0": lambda content: content["labelled"].update(limit=0),
+    "a text for a number": lambda content: content["means"]["risk"].update(count="many"),
+    "no history": lambda content: content["means"]["risk"].update(history=3),
+}
+OTHER = "expected what a monitor knows, found something else"
+FORGED |= {name: (partial(changed, change=change), OTHER) for name, change in INSIDE.items()}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_what_is_no_state_is_one_line(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    monitor_of(gate()).save(path)
+    damage, words = FORGED[kind]
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(SteepslopeError, match=words) as error:
+        Monitor.load(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == before
+
+
+def test_bits_that_are_others_are_refused_or_change_no_number(tmp_path: Path) -> None:
+    path, monitor = tmp_path / "state.sqlite", monitor_of(gate())
+    feed(monitor, gate(), stream(500, 1))
+    monitor.save(path)
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(len(content), size=150):
+        other = bytearray(content)
+        other[place] ^= 1
+        path.write_bytes(other)
+        with suppress(SteepslopeError):
+            assert Monitor.load(path) == monitor
+
+
+def test_a_state_that_another_process_changes_is_one_line(path: Path) -> None:
+    words = "cannot be used as the state of a monitor .database is locked"
+    with open_state(path), pytest.raises(SteepslopeError, match=words), open_state(path, wait=0):
+        pass
+
+
+def test_a_folder_and_nothing_are_no_state(tmp_path: Path) -> None:
+    for place, words in ((tmp_path, "found a folder"), (tmp_path / "no", "found no such file")):
+        with pytest.raises(SteepslopeError, match=f"expected the state of a monitor, {words}"), open_state(place):
+            pass

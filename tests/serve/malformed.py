@@ -197,6 +197,7 @@ WRONG: dict[str, Wrong] = {
     "an image as JSON": picture(415, b"{}", "application/json"),
     "an image as text": picture(415, DOT, "text/plain"),
     "an image from another site": Wrong(403, DOT, PREDICT, {"Origin": "https://evil.example"}),
+    "an image from a damaged site": Wrong(403, DOT, PREDICT, {"Origin": "http://["}),
     "an image from nowhere": Wrong(403, DOT, PREDICT, {"Origin": "null"}),
     "an image that is too large a body": picture(413, DOT + bytes(MAX_BODY)),
     "top of 0": picture(422, DOT, query="?top=0"),

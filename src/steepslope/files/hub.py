@@ -77,7 +77,8 @@ def snapshot(name: str) -> Path:
         if files is None:
             raise SteepslopeError(NOT_SHARED, name)
         known["revision"] = folder.name
-        hub.snapshot_download(repository.name, allow_patterns=[*files], **known)
+        for file in files:
+            hub.hf_hub_download(repository.name, file, **known)
         require_unchanged(folder)
         if reason is not None:
             console().print(f"{name}: the Hub was not reached ({reason}): commit {folder.name} is taken from the cache")

@@ -111,10 +111,9 @@ def test_what_was_changed_is_refused(changed: dict[str, bytes | None], folder: P
     repo = repos["me/gate"]
     repo.commit({} if content is None else {name: content}, [name])
     (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
+    words = rf"{name}: is missing, or was changed|expected a repository with a gate"
     for place in ("hub:me/gate", folder):
-        with pytest.raises(
-            SteepslopeError, match=rf"{name}: is missing, or was changed|expected a repository with a"
-        ) as error:
+        with pytest.raises(SteepslopeError, match=words) as error:
             as_folder(place)
         assert "\n" not in str(error.value)
 

@@ -215,7 +215,7 @@ def test_another_gate_is_refused(home: Path, tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("{", "cannot be used as the state of a monitor"),
+        ('{"version": 1}', "cannot be used as the state of a monitor"),
         ("", "expected the state of a monitor, found another SQLite file"),
     ],
 )

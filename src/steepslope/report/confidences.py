@@ -33,9 +33,8 @@ class Resources:
     Scores that learn are fitted on ``held_out`` rows, which are new to the classifier, or on its training outputs, the
     ``reference``. Oracles on images get theirs from ``open_images``. ``backbones`` are the specs of one's own code that
     they may run. With ``standardise``, oracles that see an auxiliary backbone's features see them standardised anew on
-    the rows that are judged. With ``allow_fit_rows``, rows are judged even if something was fitted on them.
-    ``gates``, by their folders, are attached to
-    the scores that they rank by.
+    the rows that are judged. With ``allow_fit_rows``, rows are judged even if something was fitted on them. ``gates``,
+    by their folders, are attached to the scores that they rank by.
     """
 
     held_out: ClassifierOutputs | None = None
@@ -150,18 +149,18 @@ def _by_gate(
     folder: str, gate: Gate, outputs: ClassifierOutputs, resources: Resources, taken: Collection[str]
 ) -> Scored:
     """Return what a gate ranks by, under the name of its folder, or its path where that name is taken."""
-    judge = gate.source
+    source = gate.source
     with located(f"gate {folder}"):
-        if judge is None:
+        if source is None:
             raise SteepslopeError(
                 "expected a gate with an oracle or a score of its own, found one of confidences alone"
             )
         gate.require_outputs(outputs)
         name = Path(folder).resolve().name
         label = next(one for one in (name, folder, f"{folder} ({len(taken)})") if one not in taken)
-        if judge.oracle is None:
-            return Scored(label, None, judge.confidence(outputs), judge.model.scale)
-        return _of_oracle(judge.oracle, label, outputs, resources)
+        if source.oracle is None:
+            return Scored(label, None, source.confidence(outputs), source.model.scale)
+        return _of_oracle(source.oracle, label, outputs, resources)
 
 
 def _given(names: Sequence[str], predictions: Confidences) -> Scored:
@@ -175,20 +174,18 @@ def _given(names: Sequence[str], predictions: Confidences) -> Scored:
 
 def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     if name in SCORES:
-        return _by_score(name, outputs, resources)
+        fit_set = fit_set_of(name, outputs, resources)
+        with located(name):
+            score = SCORES[name]().fit(fit_set)
+            seen = 0 if fit_set is outputs else shared_rows(outputs, fit_set)
+            return Scored(name, None, _defined(score.confidence(outputs)), score.scale, fit_rows=seen)
     if names_oracle(name):
-        return _by_oracle(name, label, outputs, resources)
+        oracle = Oracle.load(name, resources.backbones)
+        with located(f"oracle {name}"):
+            return _of_oracle(oracle, label, outputs, resources)
     if not Path(name).exists() and "/" not in name:
         require_known("score", name, SCORES)
     raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
-
-
-def _by_score(name: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
-    fit_set = fit_set_of(name, outputs, resources)
-    with located(name):
-        score = SCORES[name]().fit(fit_set)
-        seen = 0 if fit_set is outputs else shared_rows(outputs, fit_set)
-        return Scored(name, None, _known(score.confidence(outputs)), score.scale, fit_rows=seen)
 
 
 def fit_set_of(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
@@ -209,12 +206,6 @@ def fit_set_of(name: str, outputs: ClassifierOutputs, resources: Resources) -> C
     return found
 
 
-def _by_oracle(folder: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
-    oracle = Oracle.load(folder, resources.backbones)
-    with located(f"oracle {folder}"):
-        return _of_oracle(oracle, label, outputs, resources)
-
-
 def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
     seen = oracle.rows_fitted_on(outputs)
     if seen and not resources.allow_fit_rows:
@@ -222,23 +213,23 @@ def _of_oracle(oracle: BaseOracle, label: str, outputs: ClassifierOutputs, resou
     if oracle.is_image_oracle and resources.open_images is not None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         oracle = oracle.on(resources.open_images(outputs), device=device)
-    judged = oracle.standardised(outputs) if resources.standardise else outputs
-    confidence = _known(oracle.trust_logit(judged))
-    weights = oracle.handed_over(judged)
+    seen_outputs = oracle.standardised(outputs) if resources.standardise else outputs
+    confidence = _defined(oracle.trust_logit(seen_outputs))
+    weights = oracle.handed_over(seen_outputs)
     return Scored(
         label,
         oracle.loss,
         confidence,
         oracle.scale,
         natural_cut=oracle.cut if oracle.loss in CUTS else None,
-        explain=(lambda rows: oracle.explain(judged.subset(rows))) if oracle.explains else None,
+        explain=(lambda rows: oracle.explain(seen_outputs.subset(rows))) if oracle.explains else None,
         handed_over=None if weights is None else HandedOver(float(weights.mean()), oracle.usual_handover),
-        standardised=judged is not outputs,
+        standardised=seen_outputs is not outputs,
         fit_rows=seen,
     )
 
 
-def _known(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+def _defined(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return confidences that are all numbers."""
     if np.isnan(confidence).any():
         row = int(np.isnan(confidence).argmax())

@@ -271,14 +271,6 @@ def test_what_cannot_be_standardised_is_refused(folders: dict[str, str]) -> None
         score_predictions([folders["auxiliary"]], narrow, anew)
 
 
-def test_oracles_without_moments_are_read_but_cannot_standardise(folders: dict[str, str]) -> None:
-    oracle, outputs = loaded(folders["auxiliary"]), make_complete(100, seed=3)
-    assert oracle.fitted_ is not None
-    oracle.fitted_ = replace(oracle.fitted_, moments=None)
-    with pytest.raises(SteepslopeError, match=r"standardise: the oracle lacks .* fit it again"):
-        oracle.standardised(outputs)
-
-
 @pytest.mark.parametrize("usual", [-0.1, 1.5, "much"])
 def test_a_damaged_part_is_named(folders: dict[str, str], tmp_path: Path, usual: object) -> None:
     loaded(folders["auxiliary"]).save(tmp_path / "oracle")

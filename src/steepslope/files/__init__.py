@@ -4,6 +4,5 @@
 from others of the same names. ``artifact``: what a command makes in a folder: its card, whether it is complete, may be
 replaced, or goes on. ``weights``: safetensors, and what a killed training needs to go on. ``seeding``: the same draws
 again. ``progress``: bars. ``queries``: options in a spec, such as ``?weights=FILE``. ``extras``: libraries that some
-specs need. ``hub``: the Hugging Face Hub, and what names of gates and oracles stand for; ``packed``,
-``packed_config``: these as two files.
+specs need. ``hub``: the Hugging Face Hub, and what names of gates and oracles stand for.
 """

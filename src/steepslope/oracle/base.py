@@ -216,7 +216,7 @@ class BaseOracle(ABC):
         """Write weights, what the evidence learnt, the record of the fit set and, last, the card."""
         with ORACLE.staged(folder) as staging:
             save_weights(weights, staging / WEIGHTS)
-            if states:
+            if states is not None:
                 save_arrays(flattened(states), staging / STATES)
             record = {} if self.record_ is None else self.record_.write(staging)
             write_json(staging / CARD, {**card, **record})

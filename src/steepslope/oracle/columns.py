@@ -206,7 +206,7 @@ class Oracle(ConfigurableOracle):
         fitted: FittedOracle = self._fitted()
         shape = {"num_classes": fitted.num_classes, "width": fitted.width}
         card = {"kind": COLUMNS, "settings": self.settings.as_json(), "fitted": shape}
-        self._write(folder, card, fitted.net.state_dict(), fitted.states)
+        self._write(folder, card, fitted.net.state_dict(), fitted.states or None)
 
     @staticmethod
     def load(folder: str | Path, backbones: Collection[str] = ()) -> BaseOracle:

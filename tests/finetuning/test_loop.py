@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -307,5 +308,6 @@ def test_another_backbone_is_not_begun_with(home: Path, tmp_path: Path, capsys: 
 
 def test_a_damaged_state_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / UNFINISHED).write_bytes(b"not weights")
+    (tmp_path / "unfinished.json").write_text(json.dumps(training_of(home, batch_size=40).key))
     assert main(["finetune", *words(home, tmp_path)]) == 2
     assert f"{tmp_path / UNFINISHED}: cannot be read; delete it to start anew" in capsys.readouterr().err

@@ -63,13 +63,14 @@ def test_postscript_under_an_images_name_starts_no_process(
     command: str, started: Path, gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = folder_of(tmp_path / "photos", 2)
-    Image.new("RGB", (10, 12)).save(photos / "bee" / "0001.png", "EPS")
+    for name in ("0000.png", "0001.png"):
+        Image.new("RGB", (10, 12)).save(photos / "bee" / name, "EPS")
     if command == "extract":
         assert extract_folder(photos, tmp_path / "out") == 2
     else:
-        words = ["--gate", str(gates / "mcp"), "--data", f"images:{photos}", "--out", str(tmp_path / "out.csv")]
+        words = ["--gate", str(gates / "mcp"), "--data", f"images:{photos}/bee", "--out", str(tmp_path / "out.csv")]
         assert main(["predict", *words]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("steepslope: error: ")
-    assert "0001.png: cannot be read as an image (cannot identify image file" in error
+    assert "0000.png: cannot be read as an image (cannot identify image file" in error
     assert not started.exists()

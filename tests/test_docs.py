@@ -91,7 +91,7 @@ def test_the_first_example_prints_what_stands_below_it(capsys: pytest.CaptureFix
     assert capsys.readouterr().out == re.findall(r"```\n\n```\n(.*?)```", text, re.DOTALL)[0]
     draw = np.random.default_rng(0)
     labels = draw.integers(5, size=9_000)
-    features = draw.normal(size=(9_000, 8)) + 1.5 * np.eye(5, 8)[labels]
+    features = draw.normal(size=(9_000, 8)) + 2.5 * np.eye(5, 8)[labels]
     names: dict[str, Any] = {"logits": features[:, :5] * 1.5, "labels": labels, "features": features}
     exec(compile(second, "README.md", "exec"), names)
     assert names["decisions"].accepted.mean() > 0.3

@@ -15,8 +15,8 @@ from imagecorruptions import corrupt
 from PIL import Image
 
 from benchmarks.timing import Comparison, medians_in_turn
-from steepslope.data.datasets import parse_dataset
 from steepslope.data.shifted import Shifted
+from steepslope.data.specs import parse_dataset
 from steepslope.shifts.corruptions import Corruption
 from steepslope.shifts.writing import write_shifted
 

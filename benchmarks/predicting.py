@@ -22,7 +22,7 @@ from PIL import Image
 from benchmarks.nets import LITE0, load
 from benchmarks.timing import Comparison, medians_in_turn
 from steepslope.classifiers.classifier import Classifier
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.gate import Gate, Origin

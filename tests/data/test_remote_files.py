@@ -17,9 +17,9 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import parse_dataset
 from steepslope.data.image_files import open_remote_folder
 from steepslope.data.images import Divisible
+from steepslope.data.specs import parse_dataset
 from steepslope.data.transforms import decoded, unreadable
 from steepslope.data.urls import Listed
 from steepslope.errors import SteepslopeError

@@ -12,8 +12,8 @@ import torch
 import torchvision.datasets
 
 from steepslope.data.benchmark_sets import TORCHVISION
-from steepslope.data.datasets import parse_dataset
 from steepslope.data.image_files import ImageFiles
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from tests.conftest import write_idx
 from tests.images import PIXELS, png

@@ -12,7 +12,7 @@ import pytest
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.data.augmentation import AUGMENTATIONS, Augmented
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.extraction.engine import noise_of
 from steepslope.extraction.options import AUGMENTATION_NAMES, ExtractionOptions
 from steepslope.files.folders import read_json, write_json

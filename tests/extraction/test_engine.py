@@ -10,7 +10,7 @@ import torch
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.extraction.options import ExtractionOptions

@@ -13,8 +13,8 @@ import pytest
 from steepslope.classifiers.specs import load_classifier
 from steepslope.classifiers.training import recipe_for, train_classifier
 from steepslope.cli.main import main
-from steepslope.data.datasets import holdout_split, parse_dataset
 from steepslope.data.images import Images
+from steepslope.data.specs import holdout_split, parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract, extract_to_folder, named_data, summary
 from steepslope.extraction.options import ExtractionOptions

@@ -15,7 +15,7 @@ import pytest
 
 from steepslope.classifiers.training import recipe_for, train_classifier
 from steepslope.cli.main import main
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract_to_folder
 from steepslope.files.folders import LOCK

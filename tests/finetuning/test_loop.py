@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from steepslope.cli.main import main
-from steepslope.data.datasets import parse_dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.files import weights as run_state
 from steepslope.files.folders import LOCK

@@ -20,7 +20,7 @@ from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.fusing import FusedFit
+from steepslope.oracle.fused_fit import FusedFit
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.conftest import make_complete

@@ -11,7 +11,7 @@ import pytest
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.columns import Layout, found_columns, layout_of, natural
 from steepslope.outputs.labels import Texts, labels_of
-from steepslope.outputs.reading import ReadingOptions
+from steepslope.outputs.options import ReadingOptions
 
 
 def layout(names: str, **options: Any) -> Layout:

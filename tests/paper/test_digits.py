@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from steepslope.cli.main import main
-from steepslope.data.datasets import SPLIT_SEED
+from steepslope.data.specs import SPLIT_SEED
 from steepslope.paper.experiment import experiment_names, read_experiment
 from steepslope.paper.methods import METHODS, kept_as
 from steepslope.paper.preset import read_preset

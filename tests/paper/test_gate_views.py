@@ -25,7 +25,7 @@ from steepslope.paper.gate_views import (
     shifted_row,
     warned_grid,
 )
-from steepslope.predict.warnings import WARNINGS
+from steepslope.predict.sentences import WARNINGS
 from steepslope.report.grid import markdown
 from steepslope.scores import MCP
 from tests.conftest import make_outputs

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Images
 from steepslope.data.shifted import Shifted
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.files.seeding import on_threads
 from steepslope.shifts.corruptions import CORRUPTIONS, Corruption, ShiftByKind

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steepslope.data.datasets import parse_dataset
 from steepslope.data.shifted import Shifted
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.shifts.specs import SHIFTS, parse_data
 from tests.images import folder_of

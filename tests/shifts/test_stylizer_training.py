@@ -14,8 +14,8 @@ from skimage import data as pictures
 
 from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.datasets import parse_dataset
 from steepslope.data.images import Dataset
+from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import LOCK
 from steepslope.files.weights import load_state

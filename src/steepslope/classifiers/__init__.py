@@ -1,7 +1,7 @@
 """Frozen classifiers of any make, and the small ones that steepslope trains itself.
 
-``specs``: specs such as ``timm:resnet50``, and the registry ``CLASSIFIERS`` of their schemes.
-``classifier``: what a frozen classifier is, its card, and whether it runs channels last. ``backbones``: those of timm,
-torchvision and one's own modules. ``onnx_net``: ONNX files, and the export of a net with its agreement check.
-``nets``: our small nets. ``training``: how these are trained. ``checkpoints``: how they are kept.
+``specs``: specs such as ``timm:resnet50``, and the registry ``CLASSIFIERS`` of their schemes. ``classifier``: what a
+frozen classifier is, its card, and whether it runs channels last. ``backbones``: those of timm, torchvision and one's
+own modules. ``onnx_net``: ONNX files, and the export of a net with its agreement check. ``nets``: our small nets, and
+their checkpoints. ``training``: how these are trained.
 """

@@ -23,8 +23,8 @@ from steepslope.classifiers.nets import (
     load_checkpoint,
     save_checkpoint,
 )
-from steepslope.data.datasets import SPLIT_SEED, holdout_split, parse_dataset
 from steepslope.data.images import Images
+from steepslope.data.specs import SPLIT_SEED, holdout_split, parse_dataset
 from steepslope.data.transforms import decoded_batches
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.progress import Notice, bar, silent

@@ -12,7 +12,7 @@ from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.files.artifact import made_by
 from steepslope.files.progress import console
 from steepslope.gate.aims import Aims
-from steepslope.outputs.reading import ReadingOptions, require_files
+from steepslope.outputs.options import ReadingOptions, require_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

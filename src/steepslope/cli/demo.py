@@ -46,7 +46,7 @@ def _run(folder: Path, seed: int, as_json: bool) -> None:
     from steepslope.classifiers.training import recipe_for, train_classifier
     from steepslope.cli.evaluate import publish
     from steepslope.cli.fit import show_fused
-    from steepslope.data.datasets import parse_dataset
+    from steepslope.data.specs import parse_dataset
     from steepslope.extraction.extraction import extract_to_folder
     from steepslope.losses import PAPER_LOSSES
     from steepslope.metrics import Groups

@@ -12,7 +12,7 @@ from steepslope.files.artifact import MADE, made_by
 from steepslope.files.fingerprint import fingerprint
 from steepslope.files.folders import read_json
 from steepslope.files.progress import console
-from steepslope.outputs.reading import ReadingOptions, require_files
+from steepslope.outputs.options import ReadingOptions, require_files
 
 if TYPE_CHECKING:
     from steepslope.report.comparison import Comparison

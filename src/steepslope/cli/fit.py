@@ -17,7 +17,7 @@ from steepslope.files.artifact import MADE, made_by
 from steepslope.files.folders import staged_folder, write_json
 from steepslope.files.progress import console
 from steepslope.oracle.settings import Budget, ColumnSettings, FusedSettings, OracleSettings
-from steepslope.outputs.reading import ReadingOptions, require_files
+from steepslope.outputs.options import ReadingOptions, require_files
 
 if TYPE_CHECKING:
     from steepslope.oracle import Oracle

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from steepslope.errors import SteepslopeError
-from steepslope.outputs.reading import ReadingOptions, require_files
+from steepslope.outputs.options import ReadingOptions, require_files
 from steepslope.predict.options import ClusterOptions, PredictOptions
 
 

@@ -19,7 +19,7 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import PREDICTED, class_names
 from steepslope.numerics.tensors import ExactNumbers, highest_places
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.fusing import Pool
+from steepslope.oracle.fused_fit import Pool
 from steepslope.oracle.handover import mixed
 from steepslope.scores import Score
 from steepslope.scores.score import LOGITS, PREDICTIONS, Rows

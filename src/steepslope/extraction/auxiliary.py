@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.augmentation import Augmented
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import DatasetSpec
 from steepslope.data.images import ALL, Dataset, Picture, rows_by_id
 from steepslope.data.shifted import recipes_of
+from steepslope.data.specs import DatasetSpec
 from steepslope.errors import SteepslopeError, located
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions

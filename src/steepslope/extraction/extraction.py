@@ -20,8 +20,8 @@ from scipy.optimize import linear_sum_assignment
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.augmentation import Augmented
 from steepslope.data.class_names import ADVICE, ClassNames
-from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.data.images import Dataset
+from steepslope.data.specs import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import SIDE, Engine, on_backend
 from steepslope.extraction.machines import alone_in, launched, together

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import DatasetSpec
 from steepslope.data.images import Dataset, rows_by_id
+from steepslope.data.specs import DatasetSpec
 from steepslope.errors import SteepslopeError, located
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import extraction_of

@@ -1,14 +1,14 @@
 """How well a confidence separates correct from wrong predictions: ``f(confidence, is_correct) -> float``.
 
-Higher confidence means more trustworthy. Correct predictions are the positive class. Ties are treated by
-distinct thresholds (precision-recall, FPR at a TPR), count one half (AUC), or give the expectation over their
-random order (AURC, AUGRC, E-AURC, NAURC).
+Higher confidence means more trustworthy. Correct predictions are the positive class. Ties are treated by distinct
+thresholds (precision-recall, FPR at a TPR), count one half (AUC), or give the expectation over their random order
+(AURC, AUGRC, E-AURC, NAURC).
 
-``curves.py`` sorts once, and counts correct and wrong predictions at each distinct confidence. ``measures.py`` has
-every metric and the dict ``METRICS``, from which tables, JSON and docs derive, and the distances of Gaussians.
-``intervals.py`` is the bootstrap: intervals, paired differences and p. ``selective.py`` has what a gate would do: the
-risk-coverage curve, operating points, the confusion, groups and Fisher's test, and what a probability is on the scale
-of a score. ``paper.py`` has the paper's variants (``PAPER_METRICS``).
+``curves.py`` sorts once, counts correct and wrong predictions at each distinct confidence, and sums over ties (AURC and
+others). ``measures.py`` names every metric and has the dict ``METRICS``, from which tables, JSON and docs derive, and
+the distances of Gaussians. ``intervals.py`` is the bootstrap: intervals, paired differences and p. ``selective.py`` has
+what a gate would do: the risk-coverage curve, operating points, the confusion, groups and Fisher's test, and what a
+probability is on the scale of a score. ``paper.py`` has the paper's variants (``PAPER_METRICS``).
 """
 
 from steepslope.metrics.curves import Ranking

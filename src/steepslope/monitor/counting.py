@@ -22,7 +22,7 @@ from steepslope.monitor.monitor import Monitor
 from steepslope.monitor.predictions import Batch, Texts, columns_of, read_labels, read_predictions, strange_labels
 from steepslope.monitor.state import Counted, State, begin_state, hash_of, open_state
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.reading import TABLES
+from steepslope.outputs.options import TABLES
 
 DELTA = 0.05
 

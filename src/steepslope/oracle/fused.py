@@ -20,7 +20,7 @@ from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_few
-from steepslope.oracle.fusing import LEVELS, OWN, FusedFit, Gain, Pool, fit_fused, inputs_of
+from steepslope.oracle.fused_fit import LEVELS, OWN, FusedFit, Gain, Pool, fit_fused, inputs_of
 from steepslope.oracle.handover import Handover, Moments
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS

@@ -2,10 +2,11 @@
 
 ``arrays``: the schema of all arrays, one literal, and how frames, tensors and lists become arrays.
 ``classifier_outputs``: the class that users hold. ``predictions``: what can be evaluated, also a confidence alone, with
-groups and clusters. ``table``: a file or folder of predictions, opened once, whole or in blocks. ``reading``: what can
-be said of files that others made. ``columns``: which columns hold what. ``table_files``: CSV and Parquet files.
-``folder``: folders with their manifest, and whether two come from one classifier. ``labels``: labels by name, and
-columns of text. ``probabilities``: those in place of logits. ``row_hashes``: rows are known again.
+groups and clusters. ``table``: a file or folder of predictions, opened once, whole or in blocks. ``options``: how the
+columns of other people's files are named (``ReadingOptions``). ``columns``: from these options to what each holds.
+``table_files``: CSV and Parquet files. ``folder``: folders with their manifest, and whether two come from one
+classifier. ``labels``: labels by name, and columns of text. ``probabilities``: those in place of logits.
+``row_hashes``: rows are known again.
 """
 
 from typing import TYPE_CHECKING
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
         over_logits as over_logits,
         require_classes as require_classes,
     )
+    from steepslope.outputs.options import ReadingOptions as ReadingOptions
     from steepslope.outputs.predictions import Confidences as Confidences
-    from steepslope.outputs.reading import ReadingOptions as ReadingOptions
 
 _IN = {
     "arrays": ["ARRAYS"],
     "classifier_outputs": ["ClassifierOutputs", "logit_blocks", "over_logits", "require_classes"],
     "predictions": ["Confidences"],
-    "reading": ["ReadingOptions"],
+    "options": ["ReadingOptions"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)

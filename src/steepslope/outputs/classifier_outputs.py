@@ -25,8 +25,8 @@ from steepslope.outputs.arrays import (
     require_one_order,
 )
 from steepslope.outputs.labels import class_values, coded
+from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
-from steepslope.outputs.reading import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.table import Table, naming, read_table, write
 
 BLOCK_ENTRIES = 2**21  # rows times classes, in float64

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.outputs.arrays import ARRAYS, STRINGS
 from steepslope.outputs.labels import listed, read_classes
-from steepslope.outputs.reading import AS_WRITTEN, OF_CLASSES, ReadingOptions
+from steepslope.outputs.options import AS_WRITTEN, OF_CLASSES, ReadingOptions
 
 SEPARATORS: dict[str, str] = {";": "';'", "\t": "tab", "|": "'|'"}  # by how they are written as an option
 

@@ -11,7 +11,7 @@ from steepslope.metrics import Groups
 from steepslope.metrics.curves import checked
 from steepslope.outputs.classifier_outputs import ClassifierOutputs
 from steepslope.outputs.labels import EMPTY, Texts
-from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions
+from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
 from steepslope.outputs.table import Table, naming, read_columns
 
 LABEL, PREDICTED = "label", "predicted"

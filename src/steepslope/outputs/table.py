@@ -23,8 +23,8 @@ from steepslope.outputs import folder, table_files
 from steepslope.outputs.arrays import ARRAYS, CLASSES, Arrays
 from steepslope.outputs.columns import CONFIDENCE, CORRECT, Layout, found_columns, layout_of, require_once
 from steepslope.outputs.labels import Texts, coded, labels_of, listed, read_classes, truths
+from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
-from steepslope.outputs.reading import AS_WRITTEN, TABLES, ReadingOptions
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, batches_as_they_are, column_names, numbers_in
 
 NPZ = ".npz"

@@ -20,7 +20,7 @@ from steepslope.paper.oracle_steps import fused_step
 from steepslope.paper.tables import grouped, mean_cell
 from steepslope.paper.workspace import HOLDOUT, TEST, TRAIN, Workspace
 from steepslope.predict.prediction_file import Summary
-from steepslope.predict.warnings import WARNINGS
+from steepslope.predict.sentences import WARNINGS
 from steepslope.report.confidences import Resources, fit_set_of
 from steepslope.report.grid import UNDEFINED, Cell, Grid
 from steepslope.scores import SCORES

@@ -11,10 +11,10 @@ from PIL import Image
 
 from steepslope.classifiers.nets import CARD
 from steepslope.classifiers.training import ClassifierTraining, recipe_for, train_classifier
-from steepslope.data.datasets import SPLIT_SEED, parse_dataset
 from steepslope.data.image_files import CARD as SHIFT_CARD
 from steepslope.data.images import Divisible
 from steepslope.data.shifted import Shift, Shifted, ShiftSpec
+from steepslope.data.specs import SPLIT_SEED, parse_dataset
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.extraction.auxiliary import Unlabelled, summary_of_features
 from steepslope.extraction.extraction import extract, summary

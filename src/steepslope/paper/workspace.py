@@ -12,8 +12,8 @@ from steepslope.classifiers.classifier import Classifier
 from steepslope.classifiers.specs import load_classifier
 from steepslope.data.augmentation import AUGMENTATIONS, Augmented
 from steepslope.data.class_names import ClassNames
-from steepslope.data.datasets import SPLIT_SEED, DatasetSpec, holdout_split, parse_dataset, usual_holdout
 from steepslope.data.images import Dataset, Divisible
+from steepslope.data.specs import SPLIT_SEED, DatasetSpec, holdout_split, parse_dataset, usual_holdout
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import named_data
 from steepslope.files.progress import Notice, silent

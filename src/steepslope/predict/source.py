@@ -13,14 +13,14 @@ from steepslope.files.progress import console
 from steepslope.gate import Gate
 from steepslope.gate.decisions import PREDICTED
 from steepslope.gate.storage import digest_of_gate
+from steepslope.outputs.options import TABLES
 from steepslope.outputs.predictions import groups_by_id
-from steepslope.outputs.reading import TABLES
 from steepslope.outputs.table import TableBlocks
 from steepslope.predict.chunks import FromImages, FromOutputs, Source
 from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
 from steepslope.predict.prediction_file import STDOUT, predict_to_file, predict_to_stdout
-from steepslope.predict.warnings import sentences
+from steepslope.predict.sentences import sentences
 from steepslope.shifts.specs import parse_data
 
 

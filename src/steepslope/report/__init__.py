@@ -9,6 +9,5 @@ colours, and sentences. ``row_table.py`` writes a line for each prediction. ``so
 rows for the page's gallery. ``runs.py`` reads again what a report's folder holds, ``comparison.py`` compares several of
 these, and ``comparison_page.py`` writes what comes of it.
 
-``stability.py`` fits an oracle again on halves of its rows. ``style.py`` has the colours, lines and sizes of figures,
-and writes them as PNG and SVG.
+``style.py`` has the colours, lines and sizes of figures, and writes them as PNG and SVG.
 """

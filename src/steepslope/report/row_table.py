@@ -25,7 +25,7 @@ from steepslope.errors import SteepslopeError, explained, located
 from steepslope.files.folders import staged_folder
 from steepslope.numerics.blocks import blocks
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.reading import TABLES
+from steepslope.outputs.options import TABLES
 from steepslope.outputs.table import Table
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Evaluation

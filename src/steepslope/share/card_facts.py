@@ -102,7 +102,7 @@ def python_code(shared: Shared, place: str) -> str:
     if gate is None:
         lines = ["from steepslope import ClassifierOutputs, Oracle", "", f'oracle = Oracle.load("{place}")']
         if shared.oracle is not None and shared.oracle.is_image_oracle:
-            lines[0] = f"from steepslope.data.datasets import parse_dataset\n{lines[0]}"
+            lines[0] = f"from steepslope.data.specs import parse_dataset\n{lines[0]}"
             lines.append('oracle = oracle.on(parse_dataset("images:FOLDER").open())')
         return "\n".join([*lines, f"trust_logit = oracle.trust_logit({load})  # (n,), higher: more to be trusted"])
     if gate.source is None:

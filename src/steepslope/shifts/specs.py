@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from steepslope.checks import listed
-from steepslope.data.datasets import DATASETS, DatasetSpec, parse_dataset
 from steepslope.data.shifted import ShiftSpec
+from steepslope.data.specs import DATASETS, DatasetSpec, parse_dataset
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.files.queries import parse_query
 from steepslope.shifts.corruptions import Corruption

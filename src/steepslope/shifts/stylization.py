@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from steepslope.checks import SEED, Check, number, optional, require_all, whole
-from steepslope.data.datasets import DATASETS, parse_dataset
 from steepslope.data.images import Dataset, Labels, Picture
 from steepslope.data.shifted import Size
+from steepslope.data.specs import DATASETS, parse_dataset
 from steepslope.data.transforms import LUMA
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import versions_of

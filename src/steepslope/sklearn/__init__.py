@@ -1,7 +1,8 @@
 """A scikit-learn classifier that tells which of its predictions to use.
 
-``trusted_classifier``: the class, which behaves as scikit-learn's do. ``responses``: what a classifier gives of rows
-that it has not seen, as an oracle sees it.
+``trusted_classifier``: the class, which behaves as scikit-learn's do. ``held_out``: which rows it calibrates on, and
+what clones say of the others without having seen them. ``responses``: what a classifier and its inputs give, as an
+oracle sees it.
 """
 
 from typing import TYPE_CHECKING

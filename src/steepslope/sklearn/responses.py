@@ -1,23 +1,15 @@
-"""What a scikit-learn classifier gives of rows that it has not seen, as the logits and features that an oracle sees.
-
-Some rows are held out to calibrate on. Of the others, each fold is predicted by a clone that is fitted to the rest.
-"""
+"""What a scikit-learn classifier and its inputs give, as the logits and features that an oracle sees."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold, check_cv
-from sklearn.utils import _safe_indexing
 
-from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError, explained
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.probabilities import LARGEST
@@ -185,104 +177,3 @@ class Reader:
         others = np.flatnonzero(logits.argmax(axis=1) != predicted)
         logits[rows[others], predicted[others]] = np.nextafter(logits[others].max(axis=1), np.inf)
         return logits
-
-
-Rows = NDArray[np.int64]
-LEAST_CLASSES = 2  # to which classifiers can be fitted
-LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
-
-
-def held_out(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to learn from and those held out, a fraction of each class, both in ascending order.
-
-    Each row is held out with the same probability, even the only one of a class. The classifier then does not know
-    that class, as it does not know those of some rows to come, and the row counts as an error. Only where fewer than
-    two classes would be left to learn, the last row of each is not held out.
-
-    >>> learnt, calibration = held_out(np.repeat(["cat", "dog", "yak"], [12, 8, 1]), 0.25, seed=0)
-    >>> len(learnt), len(calibration), calibration[:3] < 12
-    (16, 5, array([ True,  True,  True]))
-    """
-    _, codes = np.unique(labels, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
-    held = np.zeros(len(codes), np.bool_)
-    held[order] = np.diff(np.floor(fraction * np.arange(len(codes) + 1) + rng.random())) > 0
-    last = np.unique(codes[order], return_index=True)[1]
-    unknown = np.bincount(codes) == np.bincount(codes[held], minlength=len(last))
-    if len(last) - unknown.sum() < LEAST_CLASSES:
-        held[order[last[unknown]]] = False
-    return np.flatnonzero(~held), np.flatnonzero(held)
-
-
-def folds_of(X: Any, y: NDArray[Any], cv: Any, seed: int) -> list[tuple[Rows, Rows]]:
-    """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
-
-    It is where all classes but one have a single row: classifiers refuse to be fitted to one class.
-
-    Raises
-    ------
-    SteepslopeError
-        If a splitter does not put each row into one fold.
-    """
-    counts = np.sort(np.unique(y, return_counts=True)[1])
-    if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
-        return []
-    with warnings.catch_warnings():  # that a class has fewer rows than there are folds does no harm here
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        found = list(_splits(X, y, cv, seed, int(counts[-1])))
-    if not np.array_equal(np.sort(np.concatenate([rows for _, rows in found])), np.arange(len(y))):
-        raise SteepslopeError("expected folds that hold each row once, found others", "cv")
-    return found
-
-
-def _splits(X: Any, y: NDArray[Any], cv: Any, seed: int, most: int) -> Iterator[tuple[Rows, Rows]]:
-    if isinstance(cv, int | np.integer):
-        count = min(int(cv), most)
-        yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(y)), y)
-    else:
-        yield from check_cv(cv, y, classifier=True).split(X, y)
-
-
-def require_folds(cv: Any) -> None:
-    """Raise unless ``cv`` is a number of folds >= 2, or something that splits."""
-    if isinstance(cv, str) or not (hasattr(cv, "split") or hasattr(cv, "__iter__")):
-        require("cv", cv, whole(2))
-
-
-def out_of_fold(
-    estimator: Any,
-    X: Any,
-    y: NDArray[Any],
-    folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    classes: NDArray[Any],
-    params: Mapping[str, Any],
-) -> Responses:
-    """Return the responses to all rows, each from the clone that has not seen it; ``params`` are those of ``fit``.
-
-    A frozen classifier is its own clone, and is not fitted.
-    """
-    parts = []
-    for others, rows in folds:
-        seen = rows_of(params, others, len(y))
-        fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **seen)
-        parts.append(Responses.of(fitted, _safe_indexing(X, rows), classes))
-    return Responses.joined(parts, [rows for _, rows in folds])
-
-
-def rows_of(params: Mapping[str, Any], rows: NDArray[np.int64], n: int) -> dict[str, Any]:
-    """Return parameters of ``fit`` for some of n rows: cut where they hold a value a row, else as they are.
-
-    >>> rows_of({"sample_weight": [0.5, 1.0, 2.0], "verbose": True}, np.array([0, 2]), n=3)
-    {'sample_weight': [0.5, 2.0], 'verbose': True}
-    """
-    return {name: _safe_indexing(value, rows) if _count(value) == n else value for name, value in params.items()}
-
-
-def _count(value: Any) -> int | None:
-    """Return how many rows an array, a frame, a sparse matrix or a list has; None of anything else."""
-    if isinstance(value, str | bytes | Mapping):
-        return None
-    shape = getattr(value, "shape", ())
-    return int(shape[0]) if shape else len(value) if hasattr(value, "__len__") else None

@@ -26,17 +26,8 @@ from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.scores import MCP
-from steepslope.sklearn.responses import (
-    UNKNOWN,
-    Reader,
-    Responses,
-    codes_of,
-    folds_of,
-    held_out,
-    out_of_fold,
-    require_folds,
-    rows_of,
-)
+from steepslope.sklearn.held_out import folds_of, held_out, out_of_fold, require_folds, rows_of
+from steepslope.sklearn.responses import UNKNOWN, Reader, Responses, codes_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

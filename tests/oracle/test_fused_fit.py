@@ -18,7 +18,7 @@ from steepslope.metrics import auroc
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.fusing import (
+from steepslope.oracle.fused_fit import (
     LEAST_WEIGHT,
     LEVELS,
     MCP_ALONE,

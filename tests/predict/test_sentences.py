@@ -8,7 +8,7 @@ import pytest
 
 from steepslope.gate import Gate
 from steepslope.predict.prediction_file import Summary
-from steepslope.predict.warnings import sentences
+from steepslope.predict.sentences import sentences
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from steepslope.cli.main import main
-from steepslope.data.datasets import DATASETS, InSplits, holdout_split, parse_dataset
 from steepslope.data.images import Images, row_ids
+from steepslope.data.specs import DATASETS, InSplits, holdout_split, parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx

@@ -131,7 +131,7 @@ def test_another_threshold_under_the_same_certificate_is_found(tmp_path: Path) -
 
 def test_what_onnx_runtime_cannot_run_on_is_told_in_one_line(tmp_path: Path) -> None:
     class Broken:
-        def run(self, names: list[str], arrays: Any) -> None:
+        def run(self, names: list[str], arrays: Any, options: Any) -> None:
             raise RuntimeError("Non-zero status code\n while running Conv")
 
     exported = replace(ExportedGate.open(image_gate(tmp_path)), session=Broken())

@@ -136,7 +136,7 @@ def test_wrong_input_is_one_line_and_nothing_is_uploaded(
         (["--gate", gate, "--out", out, "--public"], "public: expected --to with it, found none"),
         (
             ["--oracle", str(gates / "columns-oracle"), "--out", out, "--for-monitor"],
-            "expected a gate with judged.safe",
+            "expected a gate with calibration_rows.safe",
         ),
         (["--gate", str(unfinished), "--to", "me/x"], "expected a calibrated gate, but it has no gate.json"),
         (["--gate", str(lacking), "--to", "me/x"], "expected the gate's own file, found none"),

@@ -298,7 +298,7 @@ def _rows_of(gate: Gate, rows: CalibrationRows | None) -> CalibrationRows:
         raise SteepslopeError(f"expected a gate that accepts predictions, found one that cannot: {gate.advice}", "gate")
     known = gate.calibration_rows if rows is None else rows
     if known is None:
-        found = "found one of an earlier version, or shared without them"
+        found = "found one that was shared without them"
         raise SteepslopeError(f"expected a gate that knows its calibration rows, {found}: {AGAIN}", "gate")
     if not known.accepted.any():
         raise SteepslopeError(f"expected rows of which the gate accepts some, found none of {len(known):,}", "rows")

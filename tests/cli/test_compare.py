@@ -200,7 +200,7 @@ BAD = {
     "nothing there": ("HOME/may/report HOME/mai", "mai: expected the report of evaluate or demo, but there is no such"),
     "no report": ("HOME/may/report HOME/a", "a: expected the report of evaluate or demo, but it has no metrics.json"),
     "a file": ("HOME/may/report HOME/c.csv", "c.csv: expected the report of evaluate or demo"),
-    "earlier": ("HOME/may/report HOME/old", "old/rows.parquet: expected the rows of a report, but an earlier version"),
+    "no rows": ("HOME/may/report HOME/old", "old/rows.parquet: cannot be read as the rows of a report"),
     "bootstrap": ("HOME/may/report HOME/shuffled --bootstrap -1", "bootstrap: expected a whole number"),
 }
 

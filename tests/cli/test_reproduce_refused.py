@@ -91,7 +91,7 @@ def test_wrong_settings_of_a_line(
         ("title: T\npaper: MCP\n", "own.yaml: paper: expected a list, found 'MCP'"),
         ("title: T\nviews: table\n", "own.yaml: views: expected a list, found 'table'"),
         ("title: T\nviews: [losses]\nsettings: {alpha: 3}\n", "unknown setting of the view losses: 'alpha'"),
-        ("title: T\npublished: table9\n", "own: unknown table of the paper 'table9'"),
+        ("title: T\npaper: [MCP]\npublished: table9\n", "own: unknown table of the paper 'table9'"),
     ],
 )
 def test_files_that_are_no_experiment(

@@ -51,7 +51,7 @@ def test_what_cannot_be_served_is_told_in_one_line(tmp_path: Path, capsys: pytes
     (tmp_path / "text.onnx").write_text("hello")
     for words, message in {
         f"--gate {tmp_path}/none": "expected a calibrated gate, but it has no gate.json",
-        f"--gate {tmp_path}/text.onnx": "cannot be read as an ONNX file",
+        f"--gate {tmp_path}/text.onnx": "expected a file that steepslope export wrote",
         f"--gate {path} --classifier timm:a": "classifier: expected none with an ONNX file",
         f"--gate {path} --port 70000": "port: expected a whole number from 0 to 65535",
         f"--gate {path} --name a/b": "name: expected letters, digits, dots, dashes",

@@ -118,6 +118,7 @@ def test_gates_decide_the_same_on_images(kind: str, gates: Path, pixels: NDArray
     assert ("handed_over" in outputs) == (kind == "auxiliary")
 
 
+@pytest.mark.slow
 def test_images_that_are_resized_decide_the_same(gates: Path) -> None:
     draw = np.random.default_rng(0)
     gate = Gate.load(gates / "free")
@@ -219,6 +220,7 @@ def test_the_command(
     assert "outputs: trust_logit float64 (N)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_nets_of_ones_own_are_named_on_the_command_line(gates: Path, tmp_path: Path) -> None:
     words = f"export --gate {gates}/auxiliary --out {tmp_path}/gate.onnx"
     assert main(words.split()) == 2

@@ -23,7 +23,7 @@ COUNT = 40
 INFER = "/v2/models/gate/infer"
 
 
-@pytest.mark.parametrize("kind", ["free", "predicted", "mcp", "rejecting"])
+@pytest.mark.parametrize("kind", [pytest.param("free", marks=pytest.mark.slow), "predicted", "mcp", "rejecting"])
 def test_a_file_answers_as_the_folder_does(kind: str, gates: Path, tmp_path: Path) -> None:
     data, folder = opened("digits:test"), gates / kind
     if kind == "rejecting":

@@ -26,6 +26,7 @@ from steepslope.cli.reproduce import reproduce
 from steepslope.cli.serve import monitor, serve
 from steepslope.cli.shift import corrupt, import_stylizer, recolor, stylize, train_stylizer
 from steepslope.errors import FewErrorsWarning, SteepslopeError, reason_of, require_known
+from steepslope.files.extras import EXTRAS
 
 COMMANDS: dict[str, Command] = {
     "demo": demo,
@@ -139,6 +140,8 @@ def _told(error: Exception) -> str:
         return f"error: not enough memory ({reason})"
     if isinstance(error, SteepslopeError | OSError):
         return f"error: {reason}"
+    if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
+        return f"error: this command needs {error.name}: pip install 'steepslope[{extra}]'"
     return f"internal error: {type(error).__name__}: {reason} (--debug shows where)"
 
 

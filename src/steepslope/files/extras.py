@@ -8,6 +8,9 @@ from typing import Any
 
 from steepslope.errors import SteepslopeError
 
+# The extras of the libraries that some modules import plainly, for the command that needs such a module.
+EXTRAS = {"lightning_fabric": "images", "matplotlib": "plots", "timm": "images", "torchvision": "images"}
+
 
 def require_extra(module: str, extra: str, need: str) -> Any:
     """Import a library of an optional extra, or raise an error that tells how to install it.

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -28,6 +27,9 @@ from steepslope.numerics.blocks import blocks
 from steepslope.oracle.storage import CODE
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import AUXILIARY
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 BATCH = 64
 COLOURS = (1, 3, 4)  # channels that the last axis of an array can be

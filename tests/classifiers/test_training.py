@@ -40,7 +40,10 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         files = [tmp_path / name / "classifier.safetensors" for name in (str(threads), "1", f"own{threads}")]
         assert files[0].read_bytes() == files[1].read_bytes()
         one_thread_differs.append(files[2].read_bytes() != files[1].read_bytes())
-    assert not one_thread_differs[0]  # the others differ where a machine's sums depend on threads, as most do
+    assert not one_thread_differs[0]
+    if not any(one_thread_differs):
+        pytest.skip("on this machine sums do not depend on the number of threads, so that nothing was shown")
+    assert one_thread_differs == [False, True, True]  # so that the above could have failed
 
 
 @pytest.mark.slow

@@ -127,8 +127,7 @@ def evaluate(
             return
         if rows is not None:
             require_free(Path(rows), replace)
-        grouped = groups_of(groups, predictions, table)
-        clusters = clusters_of(cluster, table)
+        grouped, clusters = groups_of(groups, predictions, table), clusters_of(cluster, table)
         sources = report_sources(
             predictions, path, table.ids_of, data=data, images=images, reference=resources.reference,
             reference_path=reference, oracles=oracles,

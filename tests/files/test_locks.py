@@ -1,4 +1,4 @@
-"""One run at a time: the operating system holds the lock, which goes with the run; its file stays."""
+"""One run at a time: the operating system holds the lock, which goes with the run."""
 
 from __future__ import annotations
 
@@ -78,6 +78,12 @@ def test_a_second_run_is_refused_until_the_first_ends_or_is_killed(tmp_path: Pat
         except SteepslopeError:
             time.sleep(0.1)
     pytest.fail("the lock stayed")
+
+
+def test_a_run_that_leaves_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="wrong"), locked(tmp_path / "a" / "b"):
+        raise ValueError("wrong")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_written_to_is_not_locked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ One run at a time in a folder: a lock that the operating system holds, so that a
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from steepslope.errors import SteepslopeError
 
@@ -120,25 +121,50 @@ LOCK = ".lock"
 def locked(folder: str | Path, name: str = LOCK) -> Iterator[None]:
     """Keep other runs out of a folder, or of the file that ``.NAME.lock`` is for, for the length of the block.
 
-    The folder is made if it is not there, and the empty lock stays: whoever removed it could let two runs in, one that
-    holds the removed file and one that makes a new one. A folder that cannot be written to is not locked, since no run
-    can change it.
+    The folder is made if it is not there. A folder in which the block leaves nothing but the lock is as it was before;
+    otherwise the empty lock stays. A folder that cannot be written to is not locked, since no run can change it.
 
     Raises
     ------
     SteepslopeError
         If another run holds the folder.
     """
-    target = Path(folder)
-    lock = FileLock(target / name)
+    target, lock = Path(folder), None
+    made = [path for path in (target, *target.parents) if not path.exists()]
     with suppress(OSError):  # whatever writes says why it cannot
-        target.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            lock = _held(target / name)
         except Timeout:
             place = target if name == LOCK else target / name.removeprefix(".").removesuffix(LOCK)
             raise SteepslopeError("another run works here: wait for it, or choose another place", place) from None
     try:
         yield
     finally:
+        if lock is not None:
+            _clear(target / name, made)
+            lock.release()
+
+
+def _held(path: Path) -> BaseFileLock:
+    """Return a lock that is held on the very file that lies at the path.
+
+    Whoever held it before may have removed the file after it was opened here: what is held then is no lock to others.
+    """
+    while True:
+        lock = FileLock(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # the folder was removed, too
+            lock.acquire(timeout=0)
+            descriptor = lock._context.lock_file_fd
+            if descriptor is not None and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return lock
         lock.release()
+
+
+def _clear(lock: Path, made: list[Path]) -> None:
+    """Remove a lock that is held and alone in a folder that was made for it, and that folder with its parents."""
+    with suppress(OSError):
+        if made and [path.name for path in lock.parent.iterdir()] == [lock.name]:
+            lock.unlink()
+            for path in made:
+                path.rmdir()  # it fails where there is something in it

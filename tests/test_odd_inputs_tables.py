@@ -8,7 +8,6 @@ from typing import NamedTuple
 import pytest
 
 from steepslope.cli.main import main
-from tests.conftest import files_below
 
 ROWS = 12
 SCORES = [("cat", 2.0, 1.0, -1.0), ("dog", 0.0, 1.5, 0.5), ("cow", 1.0, -0.5, 0.0), ("dog", 2.5, 0.5, 1.5)] * (
@@ -149,7 +148,7 @@ def test_an_odd_table_is_read_rightly_or_refused_in_one_line(
     if odd.code:
         assert shown.err.count("\n") == 1
         assert shown.err.startswith("steepslope: error: ")
-        assert not files_below(out)
+        assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from steepslope.cli.main import main
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Resources, score_predictions
-from tests.conftest import files_below, make_complete, make_outputs
+from tests.conftest import make_complete, make_outputs
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_an_oracle_is_not_evaluated_on_its_fit_rows(files: Path, capsys: pytest.
         assert f"oracle {files}/plain: {seen} of these {total} rows are those it was fitted on: what has seen" in error
         assert "(--allow-fit-rows evaluates them with a warning in the table)" in error
         assert error.count("\n") == 1
-    assert not files_below(files / "out")
+    assert not (files / "out").exists()
     assert main([*command.split(), "--outputs", f"{files}/other.npz"]) == 0
     assert "FITTED ON" not in (files / "out" / "table.md").read_text()
     assert main([*command.split(), "--outputs", f"{files}/mixed.npz", "--allow-fit-rows", "--replace"]) == 0

@@ -16,12 +16,14 @@ import yaml
 from huggingface_hub import ModelCard
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.folders import write_json
 from steepslope.gate import Gate
 from steepslope.gate.certificate import ASSUMES
 from steepslope.metrics.measures import METRICS, table_metrics
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.options import CardOptions
+from steepslope.report.evaluation import evaluate_predictions
 from steepslope.scores import SCORES
 from steepslope.share.model_card import model_card
 from steepslope.share.sharing import GATE, ORACLE, Shared, tensor_shapes
@@ -54,58 +56,63 @@ def code(card: Any, language: str) -> str:
     return blocks[0]
 
 
-def test_its_numbers_are_those_of_the_report(demo: Path, card_of: Card) -> None:
-    card = card_of(demo / "seed0" / "gate", report=str(demo), row="fused", dataset="digits", license="mit")
-    rows = {row["score"]: row for row in json.loads((demo / "metrics.json").read_text(encoding="utf-8"))}
+@pytest.fixture(scope="module")
+def report(gates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the metrics of a report on the oracle without a second backbone."""
+    outputs = ClassifierOutputs.load(gates / "outputs" / "test")
+    rows = evaluate_predictions(outputs, ["margin", str(gates / "free-oracle")], bootstrap=20).rows
+    folder = tmp_path_factory.mktemp("report")
+    write_json(folder / "made.json", {"made": {"outputs": "/home/somebody/june/test"}})
+    (folder / "metrics.json").write_text(json.dumps([row.as_json() for row in rows]), encoding="utf-8")
+    return folder
+
+
+def rows_of(report: Path) -> dict[str, Any]:
+    return {row["score"]: row for row in json.loads((report / "metrics.json").read_text(encoding="utf-8"))}
+
+
+def test_its_numbers_are_those_of_the_report(report: Path, gates: Path, card_of: Card) -> None:
+    card = card_of(gates / "free", report=str(report), row="free-oracle", dataset="digits", license="mit")
+    rows = rows_of(report)
+    own = rows["free-oracle"]
     results = {one.metric_type: one for one in card.data.eval_results or []}
     assert [*results] == ["accuracy", *table_metrics()]
     for name, result in results.items():
-        assert result.metric_value == rows["fused"][name]["value"]
+        assert result.metric_value == own[name]["value"]
         assert (result.dataset_name, result.metric_name) == ("digits", METRICS[name].title)
     assert (card.data.license, card.data.library_name, card.data.model_name) == ("mit", "steepslope", "mine")
     assert "pipeline_tag" not in yaml.safe_load(card.content.split("---")[1])  # it classifies nothing
     text = section(card, "How good it is")
     table = {line.split(" | ")[0][2:]: line.strip("| ").split(" | ")[1:] for line in text.splitlines() if "↑ |" in line}
+    assert len(table) > 3
     for name, metric in table_metrics().items():
         if metric.heading in table:
             shown = [float(cell.split(" ")[0]) for cell in table[metric.heading]]
-            values = [rows["fused"][name], rows["mcp"][name], rows["fused"]["vs_mcp"][name]]
+            values = [own[name], rows["mcp"][name], own["vs_mcp"][name]]
             assert shown == pytest.approx([metric.scale * one["value"] for one in values], abs=0.051)
             assert f"[{metric.scale * values[1]['low']:.1f}, " in table[metric.heading][1]
-    wrong = round(rows["fused"]["n"] * (1 - rows["fused"]["accuracy"]["value"]))
-    assert f"{rows['fused']['n']:,} labelled predictions, {wrong:,} of them wrong (data set: digits)" in text
-    assert "It ranks better than MCP (+" in text
-    assert "compares 5 scores with MCP" in text
+    wrong = round(own["n"] * (1 - own["accuracy"]["value"]))
+    assert f"{own['n']:,} labelled predictions, {wrong:,} of them wrong (data set: digits)" in text
+    assert "compares 2 scores with MCP" in text
 
 
-def test_it_promises_what_the_certificate_does(demo: Path, card_of: Card) -> None:
-    gate = Gate.load(demo / "seed0" / "gate")
-    text = section(card_of(demo / "seed0" / "gate"), "What it promises")
-    assert gate.certificates[0].sentences() in text
-    assert all(one in text for one in ASSUMES)
-    assert "neither about a single one" in text
-
-
-def test_it_tells_what_it_is_for_and_hides_where_it_was_made(demo: Path, card_of: Card) -> None:
-    card = card_of(demo / "seed0" / "gate")
-    net = Gate.load(demo / "seed0" / "gate").origin.classifier
+def test_it_tells_what_is_shared_and_hides_where_it_was_made(gates: Path, home: Path, card_of: Card) -> None:
+    card, gate = card_of(gates / "free"), Gate.load(gates / "free")
+    promises = section(card, "What it promises")
+    assert gate.certificates[0].sentences() in promises
+    assert all(one in promises for one in ASSUMES)
+    net = gate.origin.classifier
     assert net is not None
     assert f"`checkpoint:classifier`, digest `{net.digest}`" in section(card, "What it is for")
-    assert "**The classifier is not included**" in card.text
-    assert str(demo) not in card.content
+    assert str(home) not in card.content
     assert "No evaluation was given" in card.text
     assert card.data.eval_results is None
-
-
-def test_it_tells_what_of_the_rows_is_inside(demo: Path, card_of: Card) -> None:
-    gate = Gate.load(demo / "seed0" / "gate")
-    reference = ClassifierOutputs.load(demo / "seed0" / "outputs" / "train")
-    text = section(card_of(demo / "seed0" / "gate"), "What is inside of the rows it learnt from")
+    text = section(card, "What is inside of the rows it learnt from")
     assert gate.source is not None
     assert gate.source.oracle is not None
     assert gate.source.oracle.record_ is not None
     own = gate.source.oracle.fitted_.states["neighbors"]["points"]  # type: ignore[attr-defined]
-    assert len(own) >= len(reference)
+    assert len(own) >= len(ClassifierOutputs.load(gates / "outputs" / "train"))
     assert f"**Features of {len(own):,} rows**, {own.shape[1]} numbers each" in text
     assert f"**Hashes** of 64 bits of the {len(gate.source.oracle.record_.rows):,} rows" in text
     assert f"**Confidences** of the {len(gate.of_errors):,} calibration rows" in text
@@ -123,8 +130,9 @@ def test_features_inside_a_score_are_told(name: str, tmp_path: Path, card_of: Ca
     assert all(f"`score:{key}`" in text for key in by_row)
 
 
-@pytest.mark.parametrize("for_monitor", [False, True])
-@pytest.mark.parametrize("kind", ["mcp", "temperature", "columns", "free", "auxiliary", "predicted"])
+@pytest.mark.parametrize(
+    ("kind", "for_monitor"), [("mcp", True), ("temperature", False), ("columns", True), ("auxiliary", False)]
+)
 def test_each_array_is_on_a_line_of_the_card(
     kind: str, for_monitor: bool, gates: Path, card_of: Card, tmp_path: Path
 ) -> None:
@@ -197,49 +205,53 @@ def test_its_code_runs_on_confidences(tmp_path: Path, card_of: Card) -> None:
     assert "<b>" not in card.text
 
 
-def test_it_says_so_where_mcp_is_not_beaten(demo: Path, card_of: Card) -> None:
-    card = card_of(demo / "seed0" / "oracles" / "CE", ORACLE, report=str(demo))  # found by its folder's name
-    assert "**It does not beat MCP**: no significant difference (-" in section(card, "How good it is")
-
-
-def changed(demo: Path, folder: Path, **changes: Any) -> str:
-    rows = json.loads((demo / "metrics.json").read_text(encoding="utf-8"))
-    rows = [{**row, **changes} if row["score"] == "fused" else row for row in rows]
-    folder.mkdir()
-    (folder / "metrics.json").write_text(json.dumps(rows), encoding="utf-8")
+def changed(report: Path, folder: Path, **changes: Any) -> str:
+    rows = rows_of(report)
+    rows["free-oracle"] |= changes
+    (folder / "metrics.json").write_text(json.dumps([*rows.values()]), encoding="utf-8")
     return str(folder)
 
 
-def test_what_makes_the_numbers_doubtful_is_said(demo: Path, card_of: Card, tmp_path: Path) -> None:
-    worse = changed(demo, tmp_path / "a", delta_auc_vs_mcp={"value": -0.2, "low": -0.3, "high": -0.1}, fit_rows=1_234)
-    text = section(card_of(demo / "seed0" / "gate", report=worse, row="fused"), "How good it is")
-    assert "**It ranks worse than MCP** (-20.0 AUC points, 95 % interval -30.0 to -10.0)" in text
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        ((0.2, 0.1, 0.3), "free-oracle ranks better than MCP (+20.0 AUC points, 95 % interval +10.0 to +30.0)"),
+        ((-0.2, -0.3, -0.1), "free-oracle does NOT beat MCP: it ranks worse (-20.0 AUC points"),
+        ((0.1, None, None), "without resamples it is not known if by luck"),
+    ],
+)
+def test_whether_it_beats_mcp_is_said(
+    difference: tuple[float | None, ...], words: str, report: Path, gates: Path, card_of: Card, tmp_path: Path
+) -> None:
+    bounds = dict(zip(("value", "low", "high"), difference, strict=True))
+    other = changed(report, tmp_path, delta_auc_vs_mcp=bounds, fit_rows=1_234)
+    text = section(card_of(gates / "free-oracle", ORACLE, report=other), "How good it is")  # found by its folder's name
+    assert words in text
     assert "**1,234 of these rows are those it was fitted on: the numbers are too good.**" in text
     assert "(data set: not named)" in text
-    unknown = changed(demo, tmp_path / "b", delta_auc_vs_mcp={"value": 0.1, "low": None, "high": None})
-    text = section(card_of(demo / "seed0" / "gate", report=unknown, row="fused"), "How good it is")
-    assert "Whether it ranks better than MCP was not measured." in text
 
 
-def test_the_row_of_a_score_is_that_of_mcp_itself(gates: Path, demo: Path, card_of: Card) -> None:
-    text = section(card_of(gates / "mcp", report=str(demo)), "How good it is")
+def test_the_row_of_a_score_is_that_of_mcp_itself(gates: Path, report: Path, card_of: Card) -> None:
+    text = section(card_of(gates / "mcp", report=str(report)), "How good it is")
     assert "| MCP, by which it ranks |" in text
     assert "no better than that" in text
+    assert "(data set: june/test)" in text
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"report": "no"}, "expected a report's metrics, but they cannot be read"),
-        ({"report": "DEMO"}, "which score is what is shared? Give --row with one of mcp, CE, Focal, TCP, SS, fused"),
-        ({"report": "DEMO", "row": "fusde"}, "did you mean 'fused'"),
-        ({"report": "DEMO", "row": "CE"}, "of the loss steep_slope, found cross_entropy in CE"),
-        ({"row": "CE"}, "row: expected --report with it, found none"),
+        ({"report": "REPORT"}, "which score is what is shared? Give --row with one of mcp, margin, free-oracle"),
+        ({"report": "REPORT", "row": "free-orcale"}, "did you mean 'free-oracle'"),
+        ({"report": "REPORT", "row": "margin"}, "of the loss steep_slope, found None in margin"),
         ({"dataset": "digits"}, "dataset: expected --report with it, found none"),
     ],
 )
-def test_wrong_options_are_one_line(options: dict[str, str], words: str, demo: Path, card_of: Card) -> None:
-    given = {name: str(demo) if value == "DEMO" else value for name, value in options.items()}
+def test_wrong_options_are_one_line(
+    options: dict[str, str], words: str, gates: Path, report: Path, card_of: Card
+) -> None:
+    given = {name: str(report) if value == "REPORT" else value for name, value in options.items()}
     with pytest.raises(SteepslopeError, match=re.escape(words)) as error:
-        card_of(demo / "seed0" / "gate", **given)
+        card_of(gates / "free", **given)
     assert "\n" not in str(error.value)

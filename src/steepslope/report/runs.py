@@ -27,33 +27,48 @@ Texts = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class RunScore:
-    """What one score gave in a run: confidences (n,), on the scale that ranks, and its row of ``metrics.json``."""
+class StoredRow:
+    """A row of ``metrics.json``: what a report has of one score."""
 
-    name: str
-    confidence: Floats
-    scale: str
-    row: Mapping[str, Any]
+    content: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The score."""
+        return str(self.content["score"])
 
     @property
     def loss(self) -> str | None:
         """The loss, if the score is an oracle's."""
-        return self.row["loss"]  # type: ignore[no-any-return]
+        return self.content.get("loss")
 
     @property
     def fit_rows(self) -> int:
-        """On how many of the run's rows the score was fitted."""
-        return int(self.row.get("fit_rows", 0))
+        """On how many of the report's rows the score was fitted."""
+        return int(self.content.get("fit_rows", 0))
 
     @cached_property
     def metrics(self) -> dict[str, Estimate]:
         """Every metric, NaN where it is undefined or where the report does not have it."""
-        return {name: _estimate(self.row.get(name)) for name in METRICS}
+        return {name: _estimate(self.content.get(name)) for name in METRICS}
+
+    @property
+    def vs_mcp(self) -> dict[str, Estimate]:
+        """Every metric's difference to MCP's, likewise."""
+        return {name: _estimate((self.content.get("vs_mcp") or {}).get(name)) for name in METRICS}
 
     @property
     def delta_auc(self) -> Estimate:
-        """The difference of the AUC to MCP's, within the run."""
-        return _estimate(self.row.get("delta_auc_vs_mcp"))
+        """The difference of the AUC to MCP's."""
+        return _estimate(self.content.get("delta_auc_vs_mcp"))
+
+
+@dataclass(frozen=True, eq=False)
+class RunScore(StoredRow):
+    """What one score gave in a run: its row, and confidences (n,), on the scale that ranks."""
+
+    confidence: Floats
+    scale: str
 
 
 def _estimate(stored: Mapping[str, float | None] | None) -> Estimate:
@@ -154,7 +169,7 @@ def read_run(folder: Path, name: str, shown: str | None = None) -> Run:
         return Run(
             name=name,
             is_correct=table["is_correct"].to_numpy(),
-            scores={score: RunScore(score, table[one["confidence"]].to_numpy(), one["scale"], {**row, "score": score})
+            scores={score: RunScore({**row, "score": score}, table[one["confidence"]].to_numpy(), one["scale"])
                     for score, one, row in zip(names, about, rows, strict=True)},
             ids=None if numbered else _texts(ids),
             labels=_texts(table["label"]) if "label" in table.column_names else None,

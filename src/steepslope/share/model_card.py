@@ -1,10 +1,15 @@
-"""The model card of what is shared: what it promises, for which classifier, how good it is, and what it does not do."""
+"""The model card of what is shared: what it promises, for which classifier, how good it is, and what it does not do.
+
+Its prose is ``model_card.md.jinja``; here is what that reads off the gate or oracle, off its arrays and off a report.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +22,41 @@ from steepslope.files.folders import read_json
 from steepslope.files.hub import LIBRARY
 from steepslope.gate import Gate
 from steepslope.gate.certificate import ASSUMES
-from steepslope.metrics.intervals import BOUNDS
+from steepslope.gate.confidence_source import NetRecord
 from steepslope.metrics.measures import METRICS, table_metrics
+from steepslope.oracle.handover import AUXILIARY
+from steepslope.oracle.storage import CODE
 from steepslope.predict.options import CardOptions
 from steepslope.report.confidences import BASELINE
-from steepslope.report.grid import Cell, Grid, estimate_cell, markdown
+from steepslope.report.grid import Cell, Grid, estimate_cell, markdown, plain
 from steepslope.report.page import REPORT
-from steepslope.report.runs import METRICS_FILE, read_metrics
-from steepslope.share.card_facts import about, inside, limits, plain, python_code, shell_lines, usage_note
+from steepslope.report.runs import METRICS_FILE, StoredRow, read_metrics
+from steepslope.report.sentences import to_mcp
 from steepslope.share.sharing import Shared, local_paths, tensor_shapes
 
 TASK = "selective-classification"
 TAGS = (LIBRARY, TASK, "failure-prediction", "uncertainty-estimation")
 UNNAMED = "not named"
 TABLE = table_metrics()
+PLACE = re.compile(r"(?<=^checkpoint:).*|(?<=^onnx:).*|(?<=[?&]weights=)[^&]*[/.][^&]*")  # on somebody's machine
+BY_ROW = {"hashes": "fit_rows:hashes", "errors": "errors:", "calibration": "calibration_rows:"}  # how arrays begin
+POINTS, SQUARES = "points", "squares"  # arrays of an index of neighbours, which have a row for each reference
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Evaluated:
     """A report's row on what is shared, that of MCP, how many scores the report has, and which rows it is about."""
 
-    row: Mapping[str, Any]
-    baseline: Mapping[str, Any]
+    row: StoredRow
+    baseline: StoredRow
     scores: int
     dataset: str
 
     @property
     def is_baseline(self) -> bool:
         """Whether what is shared ranks by MCP itself."""
-        return bool(self.row["score"] == self.baseline["score"])
+        return self.row.name == self.baseline.name
 
     @classmethod
     def of(cls, shared: Shared, options: CardOptions) -> Evaluated | None:
@@ -62,23 +73,42 @@ class Evaluated:
                 raise SteepslopeError("expected --report with it, found none", given[0])
             return None
         folder = Path(options.report)
-        rows = {str(row["score"]): row for row in read_metrics(folder)}
+        rows = {row.name: row for row in map(StoredRow, read_metrics(folder))}
         row = rows[_name(shared, options.row, rows, folder)]
-        oracle = shared.oracle
-        if row.get("loss") != (None if oracle is None else oracle.loss):
-            expected = "no loss" if oracle is None else f"the loss {oracle.loss}"
-            found = f"expected the row of what is shared, of {expected}, found {row.get('loss')} in {row['score']}"
-            raise SteepslopeError(found, folder / METRICS_FILE)
-        baseline = rows.get(BASELINE, row)
-        return cls(row, baseline, len(rows), options.dataset or _recorded(folder))
+        loss = None if shared.oracle is None else shared.oracle.loss
+        if row.loss != loss:
+            expected = f"expected the row of what is shared, of {'no loss' if loss is None else f'the loss {loss}'}"
+            raise SteepslopeError(f"{expected}, found {row.loss} in {row.name}", folder / METRICS_FILE)
+        return cls(row, rows.get(BASELINE, row), len(rows), options.dataset or _recorded(folder))
+
+    def table(self) -> str:
+        """Return all metrics that the report has, beside MCP's, in Markdown."""
+        shown = {name: metric for name, metric in TABLE.items() if name in self.row.content}
+        columns = {self.row.name: self.row.metrics, "MCP": self.baseline.metrics}
+        if self.is_baseline:
+            columns = {"MCP, by which it ranks": self.row.metrics}
+        lines = [[Cell(metric.heading), *(estimate_cell(some[name], metric.scale) for some in columns.values())]
+                 for name, metric in shown.items()]  # fmt: skip
+        if self.is_baseline:
+            return markdown(Grid("", ["", *columns], lines))
+        for line, (name, metric) in zip(lines, shown.items(), strict=True):
+            line.append(estimate_cell(self.row.vs_mcp[name], metric.scale, "+"))
+        return markdown(Grid("", ["", *columns, "difference"], lines))
+
+    def ranking(self) -> str:
+        """Return whether it ranks better than MCP, and how it came to be chosen."""
+        if self.is_baseline:
+            return "It ranks by the classifier's own confidence, and so no better than that."
+        chosen = f"The report compares {self.scores - 1} scores with MCP"
+        looks = f" {chosen}; if this is the best, its lead looks larger than it is." if self.scores > 2 else ""
+        return to_mcp(self.row) + looks
 
 
 def _name(shared: Shared, given: str | None, rows: Mapping[str, Any], folder: Path) -> str:
     if given is not None:
         require_known(f"row in {folder / METRICS_FILE}:", given, rows)
         return given
-    judge = None if shared.gate is None else shared.gate.source
-    names = [Path(shared.name).resolve().name, shared.name, *([] if judge is None else [judge.name])]
+    names = [Path(shared.name).resolve().name, shared.name, *([] if shared.source is None else [shared.source.name])]
     found = next((name for name in names if name in rows), None)
     if found is None:
         raise SteepslopeError(f"which score is what is shared? Give --row with one of {', '.join(rows)}", folder)
@@ -104,35 +134,24 @@ def model_card(shared: Shared, folder: Path, place: str, options: CardOptions) -
         library_name=LIBRARY, license=options.license, tags=[*TAGS, shared.kind], model_name=name,
         eval_results=None if evaluated is None else list(_results(hub, evaluated)) or None,
     )  # fmt: skip
-    body = _body(shared, folder, place, name, evaluated)
-    return str(hub.ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")).rstrip() + "\n"
-
-
-def _body(shared: Shared, folder: Path, place: str, name: str, evaluated: Evaluated | None) -> str:
-    gate = shared.gate
-    shapes, paths = tensor_shapes(folder), local_paths(folder)
-    templates = Environment(
+    environment = Environment(
         loader=PackageLoader("steepslope.share", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         autoescape=False, keep_trailing_newline=True,
     )  # fmt: skip
-    return templates.get_template("model_card.md.jinja").render(
-        title=name, gate=gate, place=place, about=about(shared), assumes=ASSUMES,
-        is_given=gate is not None and any(one.is_given for one in gate.certificates),
-        promises=[] if gate is None else _promises(gate),
-        shell=shell_lines(shared, place), python=python_code(shared, place), usage_note=usage_note(shared),
-        evaluation=None if evaluated is None else _evaluation(evaluated), limits=list(limits(shared)),
-        inside=list(inside(shared, shapes, bool(paths))),
+    environment.filters |= {"plain": plain, "number": "{:,}".format, "quote": shlex.quote}
+    gate = shared.gate
+    body = environment.get_template("model_card.md.jinja").render(
+        title=name, place=place, shared=shared, gate=gate, oracle=shared.oracle, source=shared.source,
+        nets={} if gate is None else own_specs(gate), code=CODE, spec_of=spec_of, assumes=ASSUMES, evaluated=evaluated,
+        metrics=TABLE, has_paths=bool(local_paths(folder)), **arrays_inside(tensor_shapes(folder)),
     )  # fmt: skip
-
-
-def _promises(gate: Gate) -> list[str]:
-    return [plain(line) for line in gate.sentences().split("\nThis assumes that")[0].splitlines()]
+    return str(hub.ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")).rstrip() + "\n"
 
 
 def _results(hub: Any, evaluated: Evaluated) -> Iterator[Any]:
     """Yield the metrics as the Hub's metadata has them, fractions in [0, 1]."""
     for name, metric in {"accuracy": METRICS["accuracy"], **TABLE}.items():
-        value = _estimate(evaluated.row, name)["value"]
+        value = evaluated.row.metrics[name]["value"]
         if not isnan(value):
             yield hub.EvalResult(
                 task_type=TASK, task_name="Selective classification", dataset_type="custom",
@@ -140,59 +159,53 @@ def _results(hub: Any, evaluated: Evaluated) -> Iterator[Any]:
             )  # fmt: skip
 
 
-def _estimate(row: Mapping[str, Any], name: str) -> Any:
-    found = row.get(name) or {}
-    return {bound: nan if found.get(bound) is None else float(found[bound]) for bound in BOUNDS}
+def spec_of(net: NetRecord) -> str:
+    """Return a net's spec without the folders in which it lies on somebody's machine.
+
+    >>> specs = ["checkpoint:/home/me/runs/net", "timm:resnet18", "timm:resnet18?weights=/home/me/own.pt"]
+    >>> [spec_of(NetRecord(spec, "", {})) for spec in specs]
+    ['checkpoint:net', 'timm:resnet18', 'timm:resnet18?weights=own.pt']
+    """
+    return PLACE.sub(lambda place: place[0].rstrip("/").split("/")[-1], net.spec)
 
 
-def _evaluation(evaluated: Evaluated) -> dict[str, str]:
-    """Return the heading, the table, what explains it, and what it comes to, in Markdown."""
-    row, accuracy = evaluated.row, _estimate(evaluated.row, "accuracy")["value"]
-    errors = "" if isnan(accuracy) else f", {round(row['n'] * (1 - accuracy)):,} of them wrong"
-    heading = (
-        f"On {row['n']:,} labelled predictions{errors} (data set: {evaluated.dataset}), beside the classifier's own "
-        "confidence, the maximum class probability (MCP):"
-    )
-    seen = row.get("fit_rows")
-    note = "In percent unless stated otherwise; in brackets 95 % intervals by bootstrap. TPR and TNR are at each "
-    note += "score's own threshold, which is not a gate's."
-    note += f" **{seen:,} of these rows are those it was fitted on: the numbers are too good.**" if seen else ""
-    note += "\n\n" + "\n".join(f"- {metric.title}: {metric.definition}" for metric in TABLE.values())
-    return {"heading": heading, "table": _table(evaluated), "note": note, "ranking": _ranking(evaluated)}
+def own_specs(gate: Gate) -> dict[str, str]:
+    """Return specs of the nets of which a gate's user has to say where they lie, or that their code may be run."""
+    nets = {"classifier": gate.origin.classifier}
+    if gate.source is not None and AUXILIARY in gate.source.arrays:
+        nets[AUXILIARY] = gate.origin.auxiliary
+    given = {name: net.spec for name, net in nets.items() if net is not None}
+    return {
+        name: spec if spec.startswith(CODE) else PLACE.sub(name.upper(), spec)
+        for name, spec in given.items()
+        if spec.startswith(CODE) or PLACE.search(spec)
+    }
 
 
-def _table(evaluated: Evaluated) -> str:
-    names = [name for name in TABLE if name in evaluated.row]
-    if evaluated.is_baseline:
-        lines = [[Cell(METRICS[name].heading), _cell(evaluated.row, name)] for name in names]
-        return markdown(Grid("", ["", "MCP, by which it ranks"], lines))
-    lines = [
-        [Cell(METRICS[name].heading), _cell(evaluated.row, name), _cell(evaluated.baseline, name),
-         _cell(evaluated.row.get("vs_mcp") or {}, name, "+")]
-        for name in names
-    ]  # fmt: skip
-    return markdown(Grid("", ["", str(evaluated.row["score"]), "MCP", "difference"], lines))
+def arrays_inside(shapes: Shapes) -> dict[str, Any]:
+    """Return what arrays hold of single rows, by their names: features, hashes, errors and calibration rows.
+
+    ``points`` are features with their shape, and the name of their squared lengths, if these are there; ``files`` are
+    those that hold any other arrays.
+    """
+    points = [name for name in shapes if _last(name) == POINTS]
+    lengths = {name: name.removesuffix(POINTS) + SQUARES for name in points}
+    begun = {
+        what: [name for name in shapes if name.removeprefix("oracle/").startswith(start)]
+        for what, start in BY_ROW.items()
+    }
+    by_row = {name for names in begun.values() for name in names}
+    others = [name for name in shapes if name not in by_row and _last(name) not in (POINTS, SQUARES)]
+    return {
+        "points": [(name, shapes[name], lengths[name] if lengths[name] in shapes else "") for name in points],
+        **{what: _quoted(names) for what, names in begun.items()},
+        "files": _quoted([f"{file}:" for file in dict.fromkeys(name.partition(":")[0] for name in others)]),
+    }
 
 
-def _cell(row: Mapping[str, Any], name: str, sign: str = "") -> Cell:
-    return estimate_cell(_estimate(row, name), METRICS[name].scale, sign)
+def _last(name: str) -> str:
+    return re.split("[/:]", name)[-1]
 
 
-def _ranking(evaluated: Evaluated) -> str:
-    """Return in a sentence whether it ranks better than MCP, and how it came to be chosen."""
-    if evaluated.is_baseline:
-        return "It ranks by the classifier's own confidence, and so no better than that."
-    found = _estimate(evaluated.row, "delta_auc_vs_mcp")
-    interval = f"{100 * found['value']:+.1f} AUC points, 95 % interval {100 * found['low']:+.1f} to "
-    interval += f"{100 * found['high']:+.1f}"
-    if isnan(found["low"]):
-        sentence = "Whether it ranks better than MCP was not measured."
-    elif found["low"] > 0:
-        sentence = f"It ranks better than MCP ({interval})."
-    elif found["high"] < 0:
-        sentence = f"**It ranks worse than MCP** ({interval})."
-    else:
-        sentence = f"**It does not beat MCP**: no significant difference ({interval})."
-    others = evaluated.scores - 1
-    chosen = f" The report compares {others} scores with MCP; if this is the best, its lead looks larger than it is."
-    return sentence + (chosen if others > 1 else "")
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -16,8 +16,10 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import read_json, require_no_file, staged_folder
 from steepslope.files.hub import CONFIG, digests_in, shared_files, write_config
 from steepslope.gate import Gate
+from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate, gate_folder
 from steepslope.oracle import BaseOracle, Oracle
+from steepslope.oracle.base import FitRecord
 from steepslope.oracle.storage import oracle_folder
 
 GATE, ORACLE = "gate", "oracle"  # the kinds
@@ -49,9 +51,19 @@ class Shared:
     @property
     def oracle(self) -> BaseOracle | None:
         """The oracle, or that of the gate; None of a gate that has none."""
-        if not isinstance(self.model, Gate):
+        if isinstance(self.model, BaseOracle):
             return self.model
-        return None if self.model.source is None else self.model.source.oracle
+        return None if self.source is None else self.source.oracle
+
+    @property
+    def source(self) -> ConfidenceSource | None:
+        """What a gate ranks by; None of an oracle alone, and of a gate of confidences that are brought."""
+        return self.model.source if isinstance(self.model, Gate) else None
+
+    @property
+    def record(self) -> FitRecord | None:
+        """What the oracle knows of its fit; None where there is none."""
+        return None if self.oracle is None else self.oracle.record_
 
     @property
     def digest(self) -> str | None:
@@ -69,7 +81,7 @@ class Shared:
         SteepslopeError
             If there is no such gate or oracle, or a gate for a monitor keeps nothing of its calibration rows.
         """
-        model = _loaded(name, kind, backbones)
+        model = Gate.load(name, backbones=backbones) if kind == GATE else Oracle.load(name, backbones)
         if for_monitor and (not isinstance(model, Gate) or model.calibration_rows is None):
             raise SteepslopeError(f"for_monitor: expected a gate with {CALIBRATION_ROWS}, found none", name)
         with tempfile.TemporaryDirectory() as written:
@@ -85,10 +97,6 @@ class Shared:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.folder / name, out / name)
         write_config(out, self.kind)
-
-
-def _loaded(name: str, kind: str, backbones: Collection[str]) -> Gate | BaseOracle:
-    return Gate.load(name, backbones=backbones) if kind == GATE else Oracle.load(name, backbones)
 
 
 def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -47,8 +47,8 @@ def monitor(home: Path, state: Path, days: str = "012", *options: str) -> int:
     return main(["monitor", "--gate", str(home / "gate"), *given, "--state", str(state), *options])
 
 
-def state_of(path: Path) -> dict[str, Any]:
-    return Monitor.load(path).as_json()
+def state_of(path: Path) -> Any:
+    return json.loads(json.dumps(Monitor.load(path).as_json()))
 
 
 def write_labels(path: Path, rows: Any, wrong: int = 0) -> str:

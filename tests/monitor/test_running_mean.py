@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64
     return rng.random(n) ** 9, 3 * np.arange(1, n + 1)
 
 
-@pytest.mark.parametrize("cuts", [[1, 2, 700, 701, 1_300, 1_799], range(1, 1_800)])
+@pytest.mark.parametrize("cuts", [[1, 2, 700, 701, 1_300, 1_799], range(1, 900)])
 def test_it_is_the_same_however_it_is_cut(cuts: Sequence[int]) -> None:
     numbers, rows = values(1_800)
     whole = RunningMean(Bets(0.095), 0.05).after(numbers, rows)
@@ -26,7 +27,7 @@ def test_it_is_the_same_however_it_is_cut(cuts: Sequence[int]) -> None:
     for part in np.split(np.arange(1_800), cuts):
         cut = cut.after(numbers[part], rows[part])
     assert cut == whole
-    assert RunningMean.read(json.loads(json.dumps(whole.as_json()))) == whole
+    assert RunningMean.read(json.loads(json.dumps(asdict(whole)))) == whole
 
 
 @pytest.mark.parametrize("n", [1, MOST_POINTS, MOST_POINTS + 1, 10 * MOST_POINTS + 3])

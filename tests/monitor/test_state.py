@@ -20,8 +20,10 @@ from steepslope.files.folders import digest_of
 from steepslope.monitor import Monitor
 from steepslope.monitor.state import Counted, begin_state, hash_of, open_state
 from tests.monitor.problems import feed, gate, monitor_of, stream
+from tests.monitor.processes import add_rows
 
 CONTENT = {"rows": 0}
+MONITOR = monitor_of(gate()).as_json()
 CAT = Counted(hash_of("photo 1"), hash_of("cat"), 0.5, True, 1)
 
 
@@ -59,16 +61,6 @@ def test_a_state_that_is_there_is_not_begun_again(path: Path) -> None:
     begin_state(path, CONTENT)
     with open_state(path) as state:
         assert state.content == {"rows": 5}
-
-
-def add_rows(path: Path, process: int) -> None:
-    """Begin a state, if no other process has, and count 20 rows in as many blocks."""
-    begin_state(path, CONTENT)
-    for number in range(20):
-        with open_state(path) as state:
-            row = int(state.content["rows"]) + 1
-            state.add([Counted(hash_of(f"{process} {number}"), 0, 0.5, True, row)])
-            state.write({"rows": row})
 
 
 def test_several_processes_count_all_their_rows(tmp_path: Path) -> None:
@@ -132,9 +124,9 @@ def changed(path: Path, change: Callable[[Any], Any]) -> None:
 INSIDE: dict[str, Callable[[Any], Any]] = {
     "another signal": lambda content: content["signals"].update(new={}),
     "a field more": lambda content: content.update(new=1),
-    "no bets": lambda content: content["labelled"].update(logs=[]),
-    "a limit of 0": lambda content: content["labelled"].update(limit=0),
-    "a text for a number": lambda content: content["means"]["risk"].update(count="many"),
+    "a bet too many": lambda content: content["labelled"]["bets"].update(logs=[0.5]),
+    "a limit of 0": lambda content: content["labelled"]["bets"].update(limit=0),
+    "a text for a number": lambda content: content["means"]["risk"]["bets"].update(rows="many"),
     "no history": lambda content: content["means"]["risk"].update(history=3),
 }
 OTHER = "expected what a monitor knows, found something else"
@@ -144,7 +136,7 @@ FORGED |= {name: (partial(changed, change=change), OTHER) for name, change in IN
 @pytest.mark.parametrize("kind", FORGED)
 def test_what_is_no_state_is_one_line(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    monitor_of(gate()).save(path)
+    begin_state(path, MONITOR)
     damage, words = FORGED[kind]
     damage(path)
     before = path.read_bytes()
@@ -156,8 +148,9 @@ def test_what_is_no_state_is_one_line(kind: str, tmp_path: Path) -> None:
 
 
 def test_bits_that_are_others_are_refused_or_change_no_number(tmp_path: Path) -> None:
-    path, monitor = tmp_path / "state.sqlite", monitor_of(gate())
-    feed(monitor, gate(), stream(500, 1))
+    found = gate()
+    path, monitor = tmp_path / "state.sqlite", monitor_of(found)
+    feed(monitor, found, stream(500, 1))
     monitor.save(path)
     content = path.read_bytes()
     for place in np.random.default_rng(0).integers(len(content), size=150):

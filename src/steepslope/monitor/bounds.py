@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +30,13 @@ BLOCK = 64
 class Bets:
     """A fortune bet on a mean above ``limit``, in (0, 1), after ``rows`` values.
 
-    ``logs`` are the logarithms of the parts of the fortune that are in play, one a size of bet; what is kept for later
-    starts is not counted.
+    ``logs`` are the logarithms of the parts of the fortune that are in play, one a size of bet, none before the first
+    value; what is kept for later starts is not counted.
     """
 
     limit: float
     rows: int = 0
-    logs: tuple[float, ...] = (-math.inf,) * len(SIZES)
+    logs: tuple[float, ...] = ()
 
     def after(self, values: Floats) -> tuple[Bets, Floats]:
         """Return the bets after further values (m,), in [0, 1], and the logarithm of the fortune after each, (m,).
@@ -48,15 +47,18 @@ class Bets:
         >>> bets.rows, fortunes[[0, 1, 39]].round(1)
         (40, array([-1. , -0.2, 17.4]))
         """
+        if len(values) == 0:
+            return self, np.zeros(0)
         gains = np.log1p(np.multiply.outer(values - self.limit, SIZES / self.limit))
-        logs, paths = np.array(self.logs), []
+        logs, paths = np.array(self.logs or np.full(len(SIZES), -math.inf)), []
         for start, end in self._blocks(len(values)):
-            if (self.rows + start) % BLOCK == 0:
-                logs = np.logaddexp(logs, _log_stake((self.rows + start) // BLOCK))
+            block, inside = divmod(self.rows + start, BLOCK)
+            if inside == 0:  # the stakes of all blocks, on all sizes, sum to 1
+                logs = np.logaddexp(logs, -math.log((block + 1) * (block + 2) * len(SIZES)))
             paths.append(np.add.accumulate(np.vstack([logs, gains[start:end]]))[1:])  # in order, whatever the cut
             logs = paths[-1][-1]
-        fortunes = logsumexp(np.concatenate(paths), axis=1) if paths else np.zeros(0)
-        return Bets(self.limit, self.rows + len(values), tuple(logs.tolist())), fortunes
+        bets = Bets(self.limit, self.rows + len(values), tuple(logs.tolist()))
+        return bets, logsumexp(np.concatenate(paths), axis=1)
 
     def _blocks(self, count: int) -> Iterator[tuple[int, int]]:
         """Yield the parts of the next values that lie within a block each."""
@@ -65,21 +67,6 @@ class Bets:
             end = min(count, start + BLOCK - (self.rows + start) % BLOCK)
             yield start, end
             start = end
-
-    @cached_property
-    def log_fortune(self) -> float:
-        """The logarithm of the fortune."""
-        return float(logsumexp(self.logs))
-
-
-def _log_stake(block: int) -> float:
-    """Return the logarithm of what is staked on each size of bet at the start of a block; all stakes sum to 1.
-
-    >>> stakes = [len(SIZES) * math.exp(_log_stake(block)) for block in range(1_000)]
-    >>> [round(one, 3) for one in stakes[:3]], round(sum(stakes), 3)
-    ([0.5, 0.167, 0.083], 0.999)
-    """
-    return -math.log((block + 1) * (block + 2) * len(SIZES))
 
 
 STEPS = 2**12  # that values are rounded down to, so that millions of rows cost no more than thousands

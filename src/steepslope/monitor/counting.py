@@ -149,11 +149,15 @@ def count_files(
         As of :meth:`Monitor.of`; a state that is there keeps its own.
     """
     truth, file_of_labels = _labels(labels, bool(predictions))
-    for file in predictions:
-        _require_made_by(gate, file)
-        columns_of(file, truth)  # before a state is made
     model, digest = Gate.load(gate), digest_of_gate(gate)
-    rows = None if calibration is None else _judged(model, calibration)
+    for file in predictions:  # before a state is made
+        _require_made_by(gate, digest, file)
+        columns_of(file, truth)
+    rows = None
+    if calibration is not None:
+        outputs = ClassifierOutputs.load(calibration, labelled=True)
+        judged = model.decide(outputs)
+        rows = CalibrationRows(judged.p_correct, outputs.is_correct, judged.accepted, judged.probability)
     if not state.exists():
         with located(gate):
             made = Monitor.of(model, DELTA if delta is None else delta, rows=rows, on=signal, digest=digest)
@@ -187,19 +191,12 @@ def _labels(labels: str | None, has_predictions: bool) -> tuple[str | None, Path
     return labels, None
 
 
-def _require_made_by(gate: Path, file: Path) -> None:
+def _require_made_by(gate: Path, digest: str, file: Path) -> None:
     """Raise if, by the summary beside a file of predictions, another gate made them."""
     card = file.with_name(f"{file.name}.json")
-    digest = (read_json(card, "a summary of predictions").get("key") or {}).get("gate") if card.exists() else None
-    if digest not in (None, digest_of_gate(gate)):
+    maker = (read_json(card, "a summary of predictions").get("key") or {}).get("gate") if card.exists() else None
+    if maker not in (None, digest):
         raise SteepslopeError(f"expected predictions of the gate {gate}, found another gate's", file)
-
-
-def _judged(gate: Gate, calibration: str) -> CalibrationRows:
-    """Return labelled outputs as a gate judges them."""
-    outputs = ClassifierOutputs.load(calibration, labelled=True)
-    decisions = gate.decide(outputs)
-    return CalibrationRows(decisions.p_correct, outputs.is_correct, decisions.accepted, decisions.probability)
 
 
 def _require_settings(monitor: Monitor, digest: str, delta: float | None, signal: str | None) -> None:

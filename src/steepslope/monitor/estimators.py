@@ -6,8 +6,6 @@ assume that a shift leaves some relation as it was; none knows whether it did.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -22,20 +20,25 @@ NONE_REACHES = 2.0  # a threshold of probabilities
 
 
 @dataclass(frozen=True)
-class Estimator(ABC):
-    """An estimate of accuracy; ``learnt`` is the number that it learnt on calibration rows."""
+class Estimator:
+    """An estimate of accuracy; ``learnt`` is the number that it learnt on calibration rows, if it learns any."""
 
-    learnt: float
+    learnt: float = 0.0
     needs_probability: ClassVar[bool] = True
 
     @classmethod
-    @abstractmethod
     def of(cls, rows: CalibrationRows) -> Self:
         """Learn from labelled calibration rows."""
+        return cls()
 
-    @abstractmethod
+    @classmethod
+    def confidence(cls, rows: Judged) -> Floats:
+        """Return the classifier's own probability, (m,), or P(correct) if the estimate does not need that."""
+        return known_probability(rows) if cls.needs_probability else rows.p_correct
+
     def statistic(self, rows: Judged) -> Floats:
-        """Return a number in [0, 1] a row, (m,)."""
+        """Return a number in [0, 1] a row, (m,): its confidence, unless an estimate says otherwise."""
+        return self.confidence(rows)
 
     def estimate(self, mean: float) -> float:
         """Return the estimated accuracy, in [0, 1], from the mean of the statistic."""
@@ -46,15 +49,6 @@ class MeanPCorrect(Estimator):
     """The mean of P(correct), calibrated on the gate's rows; it learns nothing more."""
 
     needs_probability = False
-
-    @classmethod
-    def of(cls, rows: CalibrationRows) -> Self:
-        """Return the estimator."""
-        return cls(0.0)
-
-    def statistic(self, rows: Judged) -> Floats:
-        """Return P(correct)."""
-        return rows.p_correct
 
 
 class AverageThresholdedConfidence(Estimator):
@@ -75,11 +69,6 @@ class AverageThresholdedConfidence(Estimator):
         confidence, errors = np.sort(cls.confidence(rows)), int((~rows.is_correct).sum())
         return cls(float(confidence[errors]) if errors < len(confidence) else NONE_REACHES)
 
-    @classmethod
-    def confidence(cls, rows: Judged) -> Floats:
-        """Return the confidences (m,)."""
-        return known_probability(rows)
-
     def statistic(self, rows: Judged) -> Floats:
         """Return 1 where the threshold is reached, else 0."""
         return (self.confidence(rows) >= self.learnt).astype(np.float64)
@@ -89,11 +78,6 @@ class ThresholdedPCorrect(AverageThresholdedConfidence):
     """ATC with P(correct) in place of the classifier's own probability."""
 
     needs_probability = False
-
-    @classmethod
-    def confidence(cls, rows: Judged) -> Floats:
-        """Return P(correct)."""
-        return rows.p_correct
 
 
 class DifferenceOfConfidences(Estimator):
@@ -105,11 +89,7 @@ class DifferenceOfConfidences(Estimator):
     @classmethod
     def of(cls, rows: CalibrationRows) -> Self:
         """Learn by how much the accuracy lies above the mean probability."""
-        return cls(float(rows.is_correct.mean() - known_probability(rows).mean()))
-
-    def statistic(self, rows: Judged) -> Floats:
-        """Return the classifier's own probability."""
-        return known_probability(rows)
+        return cls(float(rows.is_correct.mean() - cls.confidence(rows).mean()))
 
     def estimate(self, mean: float) -> float:
         """Return the estimated accuracy, in [0, 1]."""
@@ -126,16 +106,8 @@ ESTIMATORS: dict[str, type[Estimator]] = {
 
 def learnt_estimators(rows: CalibrationRows) -> dict[str, Estimator]:
     """Return all estimators that can learn from some rows, by name."""
-    return {
-        name: kind.of(rows)
-        for name, kind in ESTIMATORS.items()
-        if rows.probability is not None or not kind.needs_probability
-    }
-
-
-def estimators_of(learnt: Mapping[str, float]) -> dict[str, Estimator]:
-    """Return estimators by name from what each learnt."""
-    return {name: ESTIMATORS[name](number) for name, number in learnt.items()}
+    known = rows.probability is not None
+    return {name: kind.of(rows) for name, kind in ESTIMATORS.items() if known or not kind.needs_probability}
 
 
 def known_probability(rows: Judged) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,10 +16,10 @@ from steepslope.gate import Gate
 from steepslope.gate.aims import INSIDE
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.monitor.bounds import Bets, mean_interval
-from steepslope.monitor.estimators import Estimator, estimators_of, learnt_estimators
+from steepslope.monitor.estimators import ESTIMATORS, Estimator, learnt_estimators
 from steepslope.monitor.predictions import Predicted, booleans
 from steepslope.monitor.running_mean import UNIT, RunningMean
-from steepslope.monitor.signals import SIGNALS, Calibration, Signal, as_json, signals_from, signals_of
+from steepslope.monitor.signals import SIGNALS, Calibration, Signal, signals_of
 from steepslope.monitor.state import begin_state, open_state
 
 OVERCONFIDENCE, RISK, COVERAGE, LABELS = "overconfidence", "risk", "coverage", "labels"
@@ -98,18 +98,21 @@ class Monitor:
         'risk'
         """
         require("delta", delta, INSIDE)
-        known = _rows_of(gate, rows)
-        level = delta / 4
-        signals = signals_of(Calibration(known, _promised(gate), _most(gate), len(gate.promises), level / 2))
-        found = on or (OVERCONFIDENCE if gate.source is not None and gate.source.oracle is not None else RISK)
-        require_known("signal", found, SIGNALS)
-        if found not in signals:
-            raise SteepslopeError("expected rows with the classifier's own probability, found none", found)
-        estimators = learnt_estimators(known)
-        means = {name: RunningMean(Bets(signal.scaled_limit), level / 2) for name, signal in signals.items()}
+        compared = _rows_of(gate, rows)
+        risk, level = gate.promises[0].max_risk, delta / 8
+        promised = gate.risk_bound if risk is None else risk
+        lowest = [one.threshold for one in gate.promises if one.is_given]
+        most = max(1 - float(gate.p_correct([threshold])[0]) for threshold in lowest)  # of a row that can be accepted
+        signals = signals_of(Calibration(compared, promised, most, len(gate.promises), level))
+        signal = on or (OVERCONFIDENCE if gate.source is not None and gate.source.oracle is not None else RISK)
+        require_known("signal", signal, SIGNALS)
+        if signal not in signals:
+            raise SteepslopeError("expected rows with the classifier's own probability, found none", signal)
+        estimators = learnt_estimators(compared)
+        means = {name: RunningMean(Bets(one.scaled_limit), level) for name, one in signals.items()}
         return cls(
-            digest, _promised(gate), float(known.accepted.mean()), delta, found, signals, estimators, means,
-            RunningMean(Bets(_promised(gate)), delta / 2), dict.fromkeys(estimators, 0),
+            digest, promised, float(compared.accepted.mean()), delta, signal, signals, estimators, means,
+            RunningMean(Bets(promised), delta / 2), dict.fromkeys(estimators, 0),
         )  # fmt: skip
 
     def update(self, p_correct: ArrayLike, accepted: ArrayLike, probability: ArrayLike | None = None) -> None:
@@ -221,25 +224,7 @@ class Monitor:
 
     def as_json(self) -> dict[str, Any]:
         """Return the state as JSON holds it."""
-        plain = (
-            "gate",
-            "promised",
-            "coverage",
-            "delta",
-            "on",
-            "rows",
-            "accepted",
-            "with_probability",
-            "labels",
-            "correct",
-        )
-        return {name: getattr(self, name) for name in plain} | {
-            "totals": self.totals,
-            "signals": as_json(self.signals),
-            "estimators": {name: one.learnt for name, one in self.estimators.items()},
-            "means": {name: mean.as_json() for name, mean in self.means.items()},
-            "labelled": self.labelled.as_json(),
-        }
+        return asdict(self)
 
     @classmethod
     def read(cls, content: Mapping[str, Any], place: str | Path = "state") -> Self:
@@ -248,8 +233,8 @@ class Monitor:
         with explained("expected what a monitor knows, found something else", place, wrong, longest=160):
             return cls(**{
                 **content,
-                "signals": signals_from(content["signals"]),
-                "estimators": estimators_of(content["estimators"]),
+                "signals": {name: SIGNALS[name](**numbers) for name, numbers in content["signals"].items()},
+                "estimators": {name: ESTIMATORS[name](**one) for name, one in content["estimators"].items()},
                 "means": {name: RunningMean.read(mean) for name, mean in content["means"].items()},
                 "labelled": RunningMean.read(content["labelled"]),
                 "totals": dict(content["totals"]),
@@ -278,18 +263,6 @@ class Monitor:
         """Read what :meth:`save`, or the command, wrote; an error tells what is wrong with the file."""
         with open_state(Path(path), write=False) as state:
             return cls.read(state.content, path)
-
-
-def _promised(gate: Gate) -> float:
-    """Return the risk that a gate promises, or the upper bound of its risk where its aim is another."""
-    risk = gate.promises[0].max_risk
-    return gate.risk_bound if risk is None else risk
-
-
-def _most(gate: Gate) -> float:
-    """Return the highest estimated risk of a row that a gate can accept."""
-    lowest = [one.threshold for one in gate.promises if one.is_given]
-    return max(1 - float(gate.p_correct([threshold])[0]) for threshold in lowest)
 
 
 def _rows_of(gate: Gate, rows: CalibrationRows | None) -> CalibrationRows:

@@ -15,19 +15,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import staged_folder
 from steepslope.monitor.monitor import COVERAGE, OVERCONFIDENCE, RISK, Monitor
 from steepslope.monitor.running_mean import UNIT, Point
-from steepslope.report.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PAGE_WIDTH,
-    VERMILION,
-    legend_below,
-    styled,
-    svg,
-    write_png,
-)
+from steepslope.report import style
 
 Floats = NDArray[np.float64]
 ENDINGS = (".png", ".svg")
@@ -51,15 +39,15 @@ def write_plot(monitor: Monitor, path: Path) -> None:
     figure = monitor_figure(monitor)
     with staged_folder(path.parent, last=path.name) as staging:
         if path.suffix.lower() == ".svg":
-            (staging / path.name).write_text(svg(figure, "monitor"), encoding="utf-8")
+            (staging / path.name).write_text(style.svg(figure, "monitor"), encoding="utf-8")
         else:
-            write_png(figure, staging / path.name)
+            style.write_png(figure, staging / path.name)
 
 
-@styled()
+@style.styled()
 def monitor_figure(monitor: Monitor) -> Figure:
     """Draw, over the rows, means of parts of the stream, the intervals and limits of the whole, and the alarms."""
-    figure = Figure(figsize=(PAGE_WIDTH, 4.6), layout="constrained")
+    figure = Figure(figsize=(style.PAGE_WIDTH, 4.6), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
     knows = monitor.with_probability > 0 and OVERCONFIDENCE in monitor.signals
     if knows:
@@ -71,12 +59,16 @@ def monitor_figure(monitor: Monitor) -> Figure:
     panels[0].set_visible(knows)
     for axes in panels:
         for row in monitor.alarms.values():
-            axes.axvline(row, color=VERMILION, linewidth=1.2, zorder=0)
+            axes.axvline(row, color=style.VERMILION, linewidth=1.2, zorder=0)
         axes.set_xlim(0, max(1, monitor.rows))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     for axes in panels[2:]:
         axes.set_xlabel("predictions")
-    _legend(figure, panels)
+    handles: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    style.legend_below(figure, handles)
     return figure
 
 
@@ -85,44 +77,44 @@ def _signal(axes: Axes, monitor: Monitor, name: str) -> None:
     axes.set_title(f"{signal.title}, %")
     rows, means = recent(mean.history)
     shown = PERCENT * (signal.low + means * (signal.high - signal.low))
-    axes.step(rows, shown, color=BLUE, label="estimated, of parts")
+    axes.step(rows, shown, color=style.BLUE, label="estimated, of parts")
     low, high = (PERCENT * bound for bound in monitor.interval(name))
-    axes.axhspan(low, high, color=BLUE, alpha=0.15, linewidth=0, label="interval of the whole")
-    axes.axhline(PERCENT * signal.limit, color=BLACK, linestyle=DASHED, linewidth=0.9, label="limit")
+    axes.axhspan(low, high, color=style.BLUE, alpha=0.15, linewidth=0, label="interval of the whole")
+    axes.axhline(PERCENT * signal.limit, color=style.BLACK, linestyle=DASHED, linewidth=0.9, label="limit")
 
 
 def _labels(axes: Axes, monitor: Monitor) -> None:
     rows, means = recent(monitor.labelled.history)
     if len(rows):
         order = np.argsort(rows, kind="stable")
-        axes.plot(rows[order], PERCENT * means[order], "o", color=GREEN, label="by labels")
-    axes.axhline(PERCENT * monitor.promised, color=GREY, linewidth=0.9, label="promised, or usual")
+        axes.plot(rows[order], PERCENT * means[order], "o", color=style.GREEN, label="by labels")
+    axes.axhline(PERCENT * monitor.promised, color=style.GREY, linewidth=0.9, label="promised, or usual")
 
 
 def _coverage(axes: Axes, monitor: Monitor) -> None:
     axes.set_title("accepted, %")
     history = monitor.means[RISK].history  # whose values are those of accepted rows
     rows, means = recent([Point(point.row, point.row, point.n * UNIT, 0.0) for point in history])
-    axes.step(rows, PERCENT * means, color=BLUE)
+    axes.step(rows, PERCENT * means, color=style.BLUE)
     low, high = (PERCENT * bound for bound in monitor.coverage_interval)
-    axes.axhspan(low, high, color=BLUE, alpha=0.15, linewidth=0)
-    axes.axhline(PERCENT * monitor.coverage, color=GREY, linewidth=0.9)
-    axes.axhline(PERCENT * (1 - monitor.signals[COVERAGE].limit), color=BLACK, linestyle=DASHED, linewidth=0.9)
+    axes.axhspan(low, high, color=style.BLUE, alpha=0.15, linewidth=0)
+    axes.axhline(PERCENT * monitor.coverage, color=style.GREY, linewidth=0.9)
+    axes.axhline(PERCENT * (1 - monitor.signals[COVERAGE].limit), color=style.BLACK, linestyle=DASHED, linewidth=0.9)
     axes.set_ylim(0, PERCENT)
 
 
 def _evidence(axes: Axes, monitor: Monitor) -> None:
     axes.set_title("evidence of harm; from 1 on an alarm")
     means = {
-        monitor.on: (monitor.means[monitor.on], BLUE, "-"),
-        "coverage": (monitor.means[COVERAGE], ORANGE, DASHED),
-        "labels": (monitor.labelled, GREEN, ":"),
+        monitor.on: (monitor.means[monitor.on], style.BLUE, "-"),
+        "coverage": (monitor.means[COVERAGE], style.ORANGE, DASHED),
+        "labels": (monitor.labelled, style.GREEN, ":"),
     }
     for name, (mean, color, dashes) in means.items():
         order = sorted(mean.history)
         shown = [min(point.evidence / mean.needed, HIGHEST) for point in order]
         axes.plot([point.row for point in order], shown, color=color, linestyle=dashes, label=f"evidence by {name}")
-    axes.axhline(1, color=BLACK, linestyle=DASHED, linewidth=0.9)
+    axes.axhline(1, color=style.BLACK, linestyle=DASHED, linewidth=0.9)
     axes.set_ylim(-2, HIGHEST)
 
 
@@ -147,11 +139,3 @@ def _places(points: Sequence[Point]) -> list[int]:
             found.append(place)
             last = point.n
     return found
-
-
-def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    handles: dict[str, Artist] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    legend_below(figure, handles)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certify import numbers
-from steepslope.outputs.table_files import batches, column_names
+from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -78,7 +78,7 @@ def booleans(values: ArrayLike, place: str) -> Bools:
     return found.astype(np.bool_)
 
 
-NUMBER, TEXT, TRUTH = pa.float64(), pa.string(), pa.bool_()
+TRUTH = pa.bool_()
 NEEDED = {"id": TEXT, "label": TEXT, "p_correct": NUMBER, "accepted": TRUTH}
 Texts = NDArray[np.object_]
 
@@ -119,11 +119,10 @@ def read_predictions(path: Path, truth: str | None = None) -> Iterator[Batch]:
     """
     columns = columns_of(path, truth)
     for batch in batches(path, columns):
-        table = pa.Table.from_batches([batch])
-        judged = table.filter(compute.is_valid(table["p_correct"]))  # of images that could not be read, nothing is
+        judged = batch.filter(compute.is_valid(batch.column("p_correct")))  # of images that could not be read, nothing
         with located(path):
-            probability = _numbers(judged, "probability") if "probability" in columns else None
-            rows = Predicted.of(_numbers(judged, "p_correct"), _truths(judged, "accepted"), probability)
+            probability = numbers_in(judged, "probability") if "probability" in columns else None
+            rows = Predicted.of(numbers_in(judged, "p_correct"), _truths(judged, "accepted"), probability)
             truths = None if truth is None else _texts(judged, truth, empty=True)
             yield Batch(_texts(judged, "id"), _texts(judged, "label"), rows, truths)
 
@@ -134,9 +133,8 @@ def read_labels(path: Path) -> Iterator[tuple[Texts, Texts]]:
     if not {"id", "label"} <= set(names):
         raise SteepslopeError(f"expected the columns id and label, found {', '.join(names)}", path)
     for batch in batches(path, {"id": TEXT, "label": TEXT}):
-        table = pa.Table.from_batches([batch])
         with located(path):
-            yield _texts(table, "id"), _texts(table, "label", empty=True)
+            yield _texts(batch, "id"), _texts(batch, "label", empty=True)
 
 
 def strange_labels(truths: Counter[str], classes: tuple[str, ...] | None, place: Path) -> Counter[str]:
@@ -156,27 +154,17 @@ def strange_labels(truths: Counter[str], classes: tuple[str, ...] | None, place:
     return strange
 
 
-def _numbers(table: Any, name: str) -> NDArray[np.float64]:
-    found = table[name]
-    if found.null_count or not (pa.types.is_floating(found.type) or pa.types.is_integer(found.type)):
-        raise SteepslopeError(f"column {name!r}: expected a number in each row, found {_found(found)}")
-    return np.asarray(found.to_numpy(), dtype=np.float64)
+def _truths(batch: Any, name: str) -> NDArray[np.bool_]:
+    column = batch.column(name)
+    if column.null_count or column.type != TRUTH:
+        found = f"{column.null_count} empty" if column.null_count else str(column.type)
+        raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {found}")
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
-def _truths(table: Any, name: str) -> NDArray[np.bool_]:
-    found = table[name]
-    if found.null_count or found.type != TRUTH:
-        raise SteepslopeError(f"column {name!r}: expected true or false in each row, found {_found(found)}")
-    return np.asarray(found.to_numpy(), dtype=np.bool_)
-
-
-def _texts(table: Any, name: str, empty: bool = False) -> Texts:
-    found = compute.fill_null(table[name].cast(TEXT), "")
-    texts = np.array(found.to_pylist(), dtype=np.object_)
+def _texts(batch: Any, name: str, empty: bool = False) -> Texts:
+    filled = compute.fill_null(batch.column(name).cast(TEXT), "")
+    texts = np.array(filled.to_pylist(), dtype=np.object_)
     if not empty and (texts == "").any():
         raise SteepslopeError(f"column {name!r}: expected a value in each row, found an empty cell")
     return texts
-
-
-def _found(column: Any) -> str:
-    return f"{column.null_count} empty" if column.null_count else str(column.type)

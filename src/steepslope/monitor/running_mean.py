@@ -33,15 +33,13 @@ class RunningMean:
 
     ``bets`` are those against it; ``level`` is the probability of a false alarm; ``total`` is the sum of all values in
     whole units; ``alarm`` is the row of the stream at which the fortune reached 1/level, and ``alarm_count`` after how
-    many values, None as long as it has not;
-    ``highest`` is the logarithm of the largest fortune so far; ``history`` has a point every ``stride`` values.
+    many values, None as long as it has not; ``history`` has a point every ``stride`` values.
     """
 
     bets: Bets
     level: float
     total: int = 0
     alarm: int | None = None
-    highest: float = 0.0
     stride: int = 1
     history: tuple[Point, ...] = ()
     alarm_count: int | None = None
@@ -68,10 +66,7 @@ class RunningMean:
         history = self.history
         if stride != self.stride:
             history = tuple(point for point in history if point.n % stride == 0)
-        if len(marked):
-            history = (*history, *new)
-        highest = max(self.highest, float(evidence.max()))
-        return RunningMean(bets, self.level, int(totals[-1]), alarm, highest, stride, history, alarm_count)
+        return RunningMean(bets, self.level, int(totals[-1]), alarm, stride, (*history, *new), alarm_count)
 
     @property
     def needed(self) -> float:
@@ -101,23 +96,13 @@ class RunningMean:
         """Return the interval of the mean that holds at all times together, as long as the mean stays as it is."""
         return mean_interval(self.total / UNIT, self.count, alpha)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return all numbers, as JSON holds them; the logarithm of nothing as null."""
-        return {
-            "limit": self.bets.limit, "count": self.count, "level": self.level, "total": self.total,
-            "alarm": self.alarm, "alarm_count": self.alarm_count, "highest": self.highest, "stride": self.stride,
-            "logs": [None if math.isinf(one) else one for one in self.bets.logs],
-            "history": [list(point) for point in self.history],
-        }  # fmt: skip
-
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
         """Return the mean that JSON holds; raise a ``ValueError`` for numbers that no stream has."""
-        logs = tuple(-math.inf if one is None else float(one) for one in content["logs"])
-        limit, level, count = content["limit"], content["level"], content["count"]
-        if not (0 < limit < 1 and 0 < level < 1 and count >= 0 and len(logs) == len(SIZES)):
+        bets = Bets(**{**content["bets"], "logs": tuple(map(float, content["bets"]["logs"]))})
+        history = tuple(Point(*point) for point in content["history"])
+        mean = cls(**{**content, "bets": bets, "history": history})
+        sizes = len(SIZES) if bets.rows else 0
+        if not (0 < bets.limit < 1 and 0 < mean.level < 1 and bets.rows >= 0 and len(bets.logs) == sizes):
             raise ValueError("expected a limit and a level in (0, 1) and as many bets as there are sizes")
-        return cls(
-            Bets(limit, count, logs), level, content["total"], content["alarm"], content["highest"], content["stride"],
-            tuple(Point(*point) for point in content["history"]), content["alarm_count"],
-        )  # fmt: skip
+        return mean

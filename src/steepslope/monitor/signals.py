@@ -7,9 +7,8 @@ always; why, and what is promised of each, is in docs/monitoring.md.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,9 +59,9 @@ class Signal(ABC):
     def of(cls, calibration: Calibration) -> Self:
         """Return the signal with its limit."""
 
-    @abstractmethod
     def counted(self, rows: Judged) -> Bools:
-        """Return which rows count, (m,)."""
+        """Return which rows count, (m,): all, unless a signal says otherwise."""
+        return np.ones(len(rows.p_correct), np.bool_)
 
     @abstractmethod
     def values(self, rows: Judged) -> Floats:
@@ -137,10 +136,6 @@ class Overconfidence(Signal):
         tolerance = TOLERANCE * float((~rows.is_correct).mean())
         return cls(LOWEST, HIGHEST, limit + tolerance, plain.unscaled(float(scaled.mean())))
 
-    def counted(self, rows: Judged) -> Bools:
-        """Return all rows."""
-        return np.ones(len(rows.p_correct), np.bool_)
-
     def values(self, rows: Judged) -> Floats:
         """Return the differences."""
         return known_probability(rows) - rows.p_correct
@@ -163,10 +158,6 @@ class LostCoverage(Signal):
         allowed = usual - groups * distance(len(rows), calibration.alpha / groups)  # though they chose the threshold
         return cls(0.0, 1.0, 1 - min(LEAST_COVERAGE * usual, max(0.0, allowed)), 1 - usual)
 
-    def counted(self, rows: Judged) -> Bools:
-        """Return all rows."""
-        return np.ones(len(rows.p_correct), np.bool_)
-
     def values(self, rows: Judged) -> Floats:
         """Return 1 where a row is not accepted, else 0."""
         return (~rows.accepted).astype(np.float64)
@@ -179,13 +170,3 @@ def signals_of(calibration: Calibration) -> dict[str, Signal]:
     """Return all signals that some calibration rows have, by name, with their limits."""
     known = calibration.rows.probability is not None
     return {name: kind.of(calibration) for name, kind in SIGNALS.items() if known or not kind.needs_probability}
-
-
-def signals_from(content: Mapping[str, Mapping[str, Any]]) -> dict[str, Signal]:
-    """Return the signals that JSON holds."""
-    return {name: SIGNALS[name](**numbers) for name, numbers in content.items()}
-
-
-def as_json(signals: Mapping[str, Signal]) -> dict[str, Any]:
-    """Return signals as JSON holds them."""
-    return {name: asdict(signal) for name, signal in signals.items()}

@@ -90,17 +90,13 @@ def begin_state(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder, explained(FAILED, path, sqlite3.Error):
         made = Path(folder) / path.name
-        with closing(_connected(made, WAIT)) as connection:
+        with closing(sqlite3.connect(made, isolation_level=None)) as connection:
             for table in TABLES:
                 connection.execute(table)
             connection.execute("INSERT INTO monitor VALUES ('', '')")
             State(connection, {}).write(content)
         with suppress(FileExistsError):
             os.link(made, path)  # unlike a rename, it replaces nothing
-
-
-def _connected(path: Path, wait: float) -> sqlite3.Connection:
-    return sqlite3.connect(path, wait, isolation_level=None)  # transactions begin where it is said
 
 
 @contextmanager
@@ -117,7 +113,7 @@ def open_state(path: Path, write: bool = True, wait: float = WAIT) -> Iterator[S
         raise SteepslopeError(f"{EXPECTED}, found {'a folder' if path.exists() else 'no such file'}", path)
     with (
         explained(FAILED, path, sqlite3.Error),
-        closing(sqlite3.connect(path, wait, isolation_level=None)) as connection,
+        closing(sqlite3.connect(path, wait, isolation_level=None)) as connection,  # a transaction begins where it says
     ):
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         yield State(connection, _content(connection, path))

@@ -174,6 +174,7 @@ def test_intervals_cover_and_nulls_are_seldom_significant(source: Source, n: int
         assert excluded <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / count), name
 
 
+@pytest.mark.slow
 def test_p_is_uniform_under_no_difference() -> None:
     """Two scores that see the same signal through equal, independent noise: p has no favourite value."""
     p = []

@@ -20,13 +20,15 @@ def run_of(name: str, is_correct: NDArray[np.bool_], scores: dict[str, NDArray[n
     for score, z in scores.items():
         metrics = evaluate(z, is_correct, positive_threshold=0, negative_threshold=0, bootstrap=0)
         row = {"score": score, "loss": None, "n": len(is_correct), "delta_auc_vs_mcp": nothing}
-        made[score] = RunScore(score, z, "logit", row | {key: nan_to_none(value) for key, value in metrics.items()})
+        made[score] = RunScore(row | {key: nan_to_none(value) for key, value in metrics.items()}, z, "logit")
     return Run(name, is_correct, made, **known)
 
 
 def fitted_on(run: Run, **seen: int) -> Run:
     """Return a run of which some scores were fitted on so many of its rows."""
-    scores = {name: replace(one, row={**one.row, "fit_rows": seen.get(name, 0)}) for name, one in run.scores.items()}
+    scores = {
+        name: replace(one, content={**one.content, "fit_rows": seen.get(name, 0)}) for name, one in run.scores.items()
+    }
     return replace(run, scores=scores)
 
 

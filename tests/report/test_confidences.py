@@ -13,6 +13,7 @@ import pytest
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate
+from steepslope.numerics import small_net
 from steepslope.oracle import FusedOracle, Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import HandedOver, Resources, Scored, score_predictions
@@ -174,8 +175,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Fit an oracle with an auxiliary backbone, and one without."""
     folder = tmp_path_factory.mktemp("oracles")
     fit_set = make_complete(300, seed=2)
-    for name in ("auxiliary", "free"):
-        FusedOracle(budget=name).fit(fit_set).save(folder / name)
+    with pytest.MonkeyPatch.context() as patch:  # the small nets learn for no time
+        patch.setattr(small_net, "LEAST_STEPS", 30)
+        patch.setattr(small_net, "EPOCHS", 1)
+        for name in ("auxiliary", "free"):
+            FusedOracle(budget=name).fit(fit_set).save(folder / name)
     return {name: str(folder / name) for name in ("auxiliary", "free")}
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from steepslope.metrics import METRICS, Groups, aupr_success, auroc, compare, coverage_at_risk, risk_at_coverage, tnr
 from steepslope.metrics.measures import table_metrics
-from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences
 from steepslope.report.confidences import Scored, score_predictions
 from steepslope.report.evaluation import Evaluation, evaluate_predictions, table_rows
-from steepslope.report.sentences import sentences
-from steepslope.report.tables import cut_grid, difference_grid
+from steepslope.report.runs import StoredRow
+from steepslope.report.sentences import sentences, to_mcp
+from steepslope.report.tables import cut_grid, difference_grid, main_grid
 from tests.conftest import make_outputs
 from tests.report.samples import with_noise, with_scores
 
@@ -54,22 +53,14 @@ def test_details_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
     assert json.loads(json.dumps(noise))["score"] == "noise"
 
 
-def test_cuts_follow_the_alphas_of_a_steep_slope_oracle(outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    Oracle(alpha_pos=2, alpha_neg=5, epochs=1).fit(outputs).save(tmp_path / "ss")
-    unseen = make_outputs(seed=1)
-    rows = evaluate_predictions(unseen, [str(tmp_path / "ss")], bootstrap=0).rows
-    assert [list(row.cuts) for row in rows] == [[0.5, 5 / 7]] * 2
-
-
-def test_each_steep_slope_oracle_is_shown_at_its_own_cut(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+def test_each_steep_slope_oracle_is_shown_at_its_own_cut() -> None:
     """The first one's cut once stood for that of all."""
-    alphas = {"mild": (2, 5), "steep": (1, 9), "even": (3, 3), "alike": (4, 10)}
-    for name, (alpha_pos, alpha_neg) in alphas.items():
-        Oracle(alpha_pos=alpha_pos, alpha_neg=alpha_neg, epochs=1).fit(outputs).save(tmp_path / name)
     unseen = make_outputs(seed=1)
-    evaluation = evaluate_predictions(unseen, [str(tmp_path / name) for name in alphas], bootstrap=0)
+    noise = np.random.default_rng(0).normal(size=len(unseen))
+    cuts = {"mild": 5 / 7, "steep": 0.9, "even": 0.5, "alike": 10 / 14}
+    oracles = [Scored(name, "steep_slope", noise, "logit", natural_cut=cut) for name, cut in cuts.items()]
+    evaluation = with_scores(unseen, *oracles)
     assert [list(row.cuts) for row in evaluation.rows] == [[0.5, 5 / 7, 0.9]] * 5
-    assert [row.natural_cut for row in evaluation.rows] == [None, 5 / 7, 0.9, 0.5, 5 / 7]
     for row, one in zip(evaluation.rows, evaluation.scored, strict=True):
         for cut, rates in row.cuts.items():
             assert rates["tnr"] == tnr(one.confidence, unseen.is_correct, np.log(cut / (1 - cut)))
@@ -77,11 +68,6 @@ def test_each_steep_slope_oracle_is_shown_at_its_own_cut(outputs: ClassifierOutp
     assert [title for title in grid.columns if "TNR" in title] == [f"TNR at p > {cut}" for cut in (0.5, 0.714, 0.9)]
     assert "(mild at 0.714, steep at 0.9, even at 0.5, alike at 0.714)" in grid.note
     assert evaluation.rows[2].details_as_json()["natural_cut"] == 0.9
-
-
-def test_without_groups_and_paper_there_are_none(outputs: ClassifierOutputs) -> None:
-    (row,) = evaluate_predictions(outputs, [], bootstrap=0).rows
-    assert (row.groups, row.paper) == ([], {})
 
 
 def test_a_score_that_only_ranks_has_no_cuts(outputs: ClassifierOutputs) -> None:
@@ -99,6 +85,7 @@ def test_lacking_replicates_are_counted() -> None:
     (row,) = table_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=500)
     expected = 500 * 0.9**10
     assert row.lacking == pytest.approx(expected, abs=4 * np.sqrt(expected))
+    assert f"{row.lacking} bootstrap replicates lacked an error" in main_grid([row]).note
 
 
 def test_without_errors_json_has_nulls(outputs: ClassifierOutputs) -> None:
@@ -111,33 +98,31 @@ def test_mcp_is_no_baseline_for_what_comes_before_it(outputs: ClassifierOutputs)
     (mcp,) = score_predictions([], outputs)
     rows = table_rows([Scored("other", None, mcp.confidence, "logit"), mcp], outputs, bootstrap=0)
     assert [row.vs_mcp is None for row in rows] == [True, False]
+    assert [(row.groups, row.paper) for row in rows] == [([], {})] * 2  # which were not wanted
 
 
 @pytest.mark.parametrize(
-    ("shift", "words"),
-    [(3.0, "ranks better than MCP"), (-3.0, "does NOT beat MCP"), (0.0, "no significant difference")],
+    ("difference", "words"),
+    [
+        ((0.2, 0.1, 0.3), "a ranks better than MCP (+20.0 AUC points, 95 % interval +10.0 to +30.0)."),
+        ((-0.2, -0.3, -0.1), "a does NOT beat MCP: it ranks worse (-20.0 AUC points, 95 % interval -30.0 to -10.0)."),
+        ((0, -0.1, 0.1), "a does not beat MCP: no significant difference (+0.0 AUC points, 95 % interval -10.0 to"),
+        ((0.1, None, None), "a differs from MCP by +10.0 AUC points; without resamples it is not known if by luck."),
+        ((None,) * 3, "a cannot be compared with MCP: AUC needs both errors and correct predictions."),
+    ],
 )
-def test_sentences_say_who_wins(outputs: ClassifierOutputs, shift: float, words: str) -> None:
-    mcp = score_predictions([], outputs)[0]
-    noise = 0.01 * np.random.default_rng(0).normal(size=len(outputs))
-    other = Scored("other", None, mcp.confidence + shift * outputs.is_correct + noise, "logit")
-    (sentence,) = sentences(with_scores(outputs, other, bootstrap=200).rows)
-    assert words in sentence
+def test_sentences_say_who_wins(difference: tuple[float | None, ...], words: str) -> None:
+    bounds = dict(zip(("value", "low", "high"), difference, strict=True))
+    assert to_mcp(StoredRow({"score": "a", "delta_auc_vs_mcp": bounds})).startswith(words)
 
 
-def test_sentences_say_what_cannot_be_compared(outputs: ClassifierOutputs) -> None:
-    right = ClassifierOutputs(outputs.logits, outputs.predictions, outputs.features)
-    assert sentences(with_noise(right, 5).rows) == [
-        "noise cannot be compared with MCP: AUC needs both errors and correct predictions."
-    ]
-    (sentence,) = sentences(with_noise(outputs, 0).rows)
-    assert "without resamples it is not known if by luck" in sentence
+def test_confidences_alone_cannot_be_compared() -> None:
     alone = Confidences(np.array([0.2, 0.9]), np.array([False, True]))
     rows = evaluate_predictions(alone, [], bootstrap=5).rows
     assert sentences(rows) == ["confidence cannot be compared with MCP: that needs logits."]
 
 
-def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 200) -> Evaluation:
+def with_oracle(outputs: ClassifierOutputs, shift: float, *, others: bool = True, bootstrap: int = 50) -> Evaluation:
     """Evaluate MCP, pure noise, a score that knows a little more than MCP, and an oracle that knows ``shift`` more."""
     mcp = score_predictions([], outputs)[0].confidence
     generator = np.random.default_rng(0)
@@ -156,7 +141,7 @@ def test_an_oracle_is_compared_with_the_best_single_score(outputs: ClassifierOut
     assert [row["vs_best_single"] for row in rows[:3]] == [None] * 3
     found = rows[3]["vs_best_single"]
     confidence = {one.name: one.confidence for one in evaluation.scored}
-    expected = compare(confidence["fused"], confidence["good"], outputs.is_correct, bootstrap=200)
+    expected = compare(confidence["fused"], confidence["good"], outputs.is_correct, bootstrap=50)
     assert found == {"score": "good", "auc": expected["auc"], "aurc": expected["aurc"]}
     assert json.loads(json.dumps(rows)) == rows
 
@@ -164,9 +149,9 @@ def test_an_oracle_is_compared_with_the_best_single_score(outputs: ClassifierOut
 @pytest.mark.parametrize(
     ("shift", "bootstrap", "words"),
     [
-        (3.0, 200, r"better by AUC \(\+\d.*points.*\), better by AURC \(-.*thousandths, 95 % interval -.* to -.*\)\.$"),
-        (-3.0, 200, r"clearly BELOW it by AUC \(-.* to -.*\), clearly BELOW it by AURC \(\+.* to \+.*\)\.$"),
-        (0.0, 200, r"no significant difference by AUC \(.*\), no significant difference by AURC \(.*\)\.$"),
+        (3.0, 50, r"better by AUC \(\+\d.*points.*\), better by AURC \(-.*thousandths, 95 % interval -.* to -.*\)\.$"),
+        (-3.0, 50, r"clearly BELOW it by AUC \(-.* to -.*\), clearly BELOW it by AURC \(\+.* to \+.*\)\.$"),
+        (0.0, 50, r"no significant difference by AUC \(.*\), no significant difference by AURC \(.*\)\.$"),
         (3.0, 0, r"AUC \+.* points, without resamples it is not known if by luck, AURC -.* thousandths, without"),
     ],
 )

@@ -14,9 +14,11 @@ from rich.console import Console
 
 from steepslope.cli.main import main
 from steepslope.metrics import METRICS, Metric, Ranking, e_aurc, naurc
-from steepslope.outputs import ClassifierOutputs, Confidences
+from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.predictions import groups_of, predictions_of
+from steepslope.outputs.table import read_table
 from steepslope.report.confidences import Scored, score_predictions
-from steepslope.report.evaluation import Evaluation, table_rows
+from steepslope.report.evaluation import Evaluation, evaluate_predictions
 from steepslope.report.grid import markdown, terminal
 from steepslope.report.page import page, write_report
 from steepslope.report.tables import main_grid, terminal_titles
@@ -66,44 +68,34 @@ def test_the_page_needs_nothing_from_outside(evaluation: Evaluation) -> None:
     assert "default-src 'none'" in html
 
 
-def test_lacking_replicates_are_told() -> None:
-    predictions = Confidences(np.arange(10.0), np.array([True] * 9 + [False]))
-    rows = table_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=50)
-    assert f"{rows[0].lacking} bootstrap replicates lacked an error" in main_grid(rows).note
-
-
-@pytest.mark.parametrize("name", ["ss [b]", "a|b", "$x^$", "run (2)", "[red]x"])
-def test_odd_names_are_shown_as_they_are(name: str, outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    evaluation = with_scores(outputs, Scored(name, "focal", np.arange(400.0), "logit"))
+def test_odd_names_are_shown_as_they_are(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+    """And none is HTML where Markdown is rendered."""
+    odd = ["ss [b]", "a|b", "$x^$", "run (2)", "[red]x", "<b>|oracle"]
+    names = ("<img src=x onerror=alert(1)>", "</td><script>", "[a](javascript:b)", "![a](http://b)")
+    evaluation = with_scores(outputs.named(names), *(Scored(one, "focal", np.arange(400.0), "logit") for one in odd))
     write_report(evaluation, tmp_path)
-    assert f'<th scope="row">{name} <small>(focal)</small></th>' in (tmp_path / "report.html").read_text()
-    assert name.replace("|", "\\|") in (tmp_path / "table.md").read_text()
     console = Console(file=StringIO(), width=80)
     console.print(terminal(main_grid(evaluation.rows), terminal_titles()))
-    assert name in console.file.getvalue()  # type: ignore[attr-defined]
-
-
-def test_names_are_no_html_where_markdown_is_rendered(outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    names = ("<img src=x onerror=alert(1)>", "</td><script>", "[a](javascript:b)", "![a](http://b)")
-    odd = Scored("<b>|oracle", "focal", np.arange(400.0), "logit")
-    named = outputs.named(names)
-    evaluation = with_scores(named, odd)
-    write_report(evaluation, tmp_path)
+    for name in odd:
+        row = f'<th scope="row">{name.replace("<", "&lt;").replace(">", "&gt;")} <small>(focal)</small></th>'
+        assert row in (tmp_path / "report.html").read_text()
+        assert name in console.file.getvalue()  # type: ignore[attr-defined]
     tokens = MarkdownIt().enable("table").parse((tmp_path / "table.md").read_text())
     parts = [part for token in tokens for part in token.children or [token]]
     assert not {part.type for part in parts} & {"html_inline", "html_block", "link_open", "image"}
     shown = "".join(part.content for part in parts)
-    assert all(name in shown for name in (*names, "<b>|oracle"))
+    assert all(name in shown for name in (*names, *odd))
 
 
-def test_classes_are_called_by_their_names(outputs: ClassifierOutputs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["label", "predicted"])
+def test_classes_are_called_by_their_names(column: str, outputs: ClassifierOutputs, tmp_path: Path) -> None:
     names = ("ant", "bee", "cow", "dog")
     outputs.named(names).save(tmp_path / "named")
-    words = ["evaluate", "--outputs", str(tmp_path / "named"), "--bootstrap", "5", "--out", str(tmp_path / "out")]
-    for groups in ("label", "predicted"):
-        assert main([*words, "--groups", groups, "--replace"]) == 0
-        details = json.loads((tmp_path / "out" / "details.json").read_text())
-        assert [group["group"] for group in details[0]["groups"]] == list(names)
+    table = read_table(tmp_path / "named")
+    predictions = predictions_of(table)
+    groups = groups_of(column, predictions, table)
+    (row,) = evaluate_predictions(predictions, [], groups=groups, bootstrap=0).rows
+    assert [group.group for group in row.groups] == list(names)
 
 
 def test_an_entry_in_metrics_is_all_that_a_metric_takes(

@@ -23,7 +23,8 @@ from steepslope.metrics.measures import table_metrics
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Scored
 from steepslope.report.evaluation import Row
-from steepslope.report.screen import LEGEND, show_evaluation, show_lines, styles_of
+from steepslope.report.screen import LEGEND, show_evaluation, show_lines
+from steepslope.report.tables import main_grid
 from tests.conftest import make_outputs
 from tests.report.samples import with_scores
 
@@ -46,18 +47,19 @@ def printed(outputs: ClassifierOutputs, width: int, terminal: bool) -> str:
 
 def test_better_is_green_worse_is_red_and_the_best_is_bold(outputs: ClassifierOutputs) -> None:
     rows = rows_of(outputs)
-    mcp, good, bad = styles_of(rows)
-    assert {len(line) for line in (mcp, good, bad)} == {len(table_metrics()) + 2}
-    for place, name in enumerate(table_metrics(), 1):
+    grid = main_grid(rows)
+    for place, name in enumerate([*table_metrics(), "auc"], 1):  # the last column is the AUC's difference
         differences = [row.vs_mcp[name] for row in rows if row.vs_mcp]
         higher = table_metrics()[name].higher_is_better
-        clear = ["" if one["low"] <= 0 <= one["high"] else "green" if (one["low"] > 0) == higher else "red"
+        clear = ["" if one["low"] <= 0 <= one["high"] else "better" if (one["low"] > 0) == higher else "worse"
                  for one in differences]  # fmt: skip
-        assert [line[place].replace("bold", "").strip() for line in (mcp, good, bad)] == ["", *clear[1:]]
+        assert [line[place].look for line in grid.rows] == ["", *clear[1:]]
         best = (max if higher else min)(row.metrics[name]["value"] for row in rows)
-        bold = ["bold" in line[place] for line in (mcp, good, bad)]
-        assert bold == [row.metrics[name]["value"] == best for row in rows]
-    assert (good[1], bad[1], good[-1], bad[-1]) == ("bold green", "red", "bold green", "red")
+        assert [line[place].is_best for line in grid.rows] == [row.metrics[name]["value"] == best for row in rows]
+    screen = Console(file=StringIO(), width=200, force_terminal=True, color_system="standard", highlight=False)
+    show_evaluation(rows, screen)
+    shown = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert {"\x1b[1;32m", "\x1b[31m"} <= set(COLOUR.findall(shown))  # bold and green, and red
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -113,31 +115,21 @@ def test_a_real_terminal_of_80_columns(tmp_path: Path) -> None:
     assert [row["score"] for row in document["rows"]] == ["mcp", "margin", "entropy"]
 
 
-@pytest.mark.parametrize("options", ["", "--scores margin", "--bootstrap 0"])
-def test_json_is_one_document_and_nothing_else(
-    options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Also where the report is complete already, and where no metric is defined."""
-    right = make_outputs(60)
-    for name, outputs in (("o", right), ("p", right.changed(labels=right.predictions))):
-        outputs.save(tmp_path / f"{name}.npz")
-        out = tmp_path / f"out of {name}"
-        words = [*f"evaluate --outputs {tmp_path}/{name}.npz --bootstrap 5 {options} --json --out".split(), str(out)]
-        for _ in range(2):
-            assert main(words) == 0
-            document = json.loads(capsys.readouterr().out)
-            assert document == {"out": str(out), "rows": json.loads((out / "metrics.json").read_text())}
-        assert main([*words, "--seed", "1"]) == 2
-        shown = capsys.readouterr()
-        assert (shown.out, shown.err.count("\n")) == ("", 1)
-        assert main([one for one in words if one != "--json"]) == 0  # which is the same report
-        assert "already complete" in capsys.readouterr().err
-
-
-def test_stored_metrics_that_are_none_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_outputs(60).save(tmp_path / "o.npz")
-    words = f"evaluate --outputs {tmp_path}/o.npz --bootstrap 0 --json --out {tmp_path}/out".split()
-    assert main(words) == 0
+def test_json_is_one_document_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the report is complete already, no metric is defined, or what it holds is none."""
+    outputs = make_outputs(60)
+    outputs.changed(labels=outputs.predictions).save(tmp_path / "o.npz")
+    out = tmp_path / "out"
+    words = f"evaluate --outputs {tmp_path}/o.npz --bootstrap 5 --json --out {out}".split()
+    for _ in range(2):
+        assert main(words) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document == {"out": str(out), "rows": json.loads((out / "metrics.json").read_text())}
+    assert main([*words, "--seed", "1"]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert main([one for one in words if one != "--json"]) == 0  # which is the same report
+    assert "already complete" in capsys.readouterr().err
     for text in ("{}", "[", "[]", "[1]"):
         (tmp_path / "out" / "metrics.json").write_text(text)
         capsys.readouterr()

@@ -267,7 +267,7 @@ def print_report(out: Path) -> None:
 def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any], as_json: bool = False) -> None:
     """Write the comparison, and print the table with what it means in words, or all of it as JSON."""
     from steepslope.report.comparison import headline, sentences
-    from steepslope.report.comparison_page import headings, terminal_grid, terminal_styles, write_comparison
+    from steepslope.report.comparison_page import headings, terminal_grid, write_comparison
     from steepslope.report.screen import screen_of, show_grid, show_legend, show_lines
     from steepslope.report.tables import terminal_titles
 
@@ -277,7 +277,7 @@ def publish_comparison(comparison: Comparison, out: Path, made: Mapping[str, Any
         return
     screen = screen_of()
     show_lines([headline(comparison), *headings(comparison)], screen)
-    show_grid(terminal_grid(comparison), terminal_titles(), screen, terminal_styles(comparison))
+    show_grid(terminal_grid(comparison), terminal_titles(), screen)
     show_legend(f"Green: clearly better than the same score of {comparison.baseline.name}. Red: clearly worse.", screen)
     show_lines(sentences(comparison), screen)
     screen.print(f"page: {out / 'compare.html'}", soft_wrap=True)

@@ -16,10 +16,11 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
@@ -121,7 +122,6 @@ def _level_of_zero(ordered: Floats) -> float:
 
 
 Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
 Codes = NDArray[np.intp]
 BLOCK = 50  # replicates that share a random generator
 BLOCK_DRAWS = 2**15  # rows that are drawn and counted at a time
@@ -287,25 +287,22 @@ def resample_all(
                  for _ in range(sizes[block]))  # fmt: skip
         return [[_measured(rows.ranking(times), measures) for rows, measures in tables] for times in draws]
 
-    found = [one for some in _in_threads(drawn, range(len(sizes)), n) for one in some]
-    return [_gathered(*table, [one[place] for one in found], codes) for place, table in enumerate(tables)]
+    threads = min(os.cpu_count() or 1, MOST_THREADS) if n >= ROWS_FOR_THREADS else 1
+    with ThreadPoolExecutor(threads) as pool:  # numpy works without Python's lock on many rows
+        work = pool.map if threads > 1 else map
+        replicates = list(zip(*chain.from_iterable(work(drawn, range(len(sizes)))), strict=True)) or [()] * len(tables)
+    resampled = []
+    for (rows, measures), found in zip(tables, replicates, strict=True):
+        by_key = {key: np.array([values[key] for _, values in found]) for key in measures}
+        units = min(len(side) if codes is None else len(np.unique(codes[side])) for side in rows.sides)
+        values, lacking = values_of(measures, rows.ranking()), sum(lacks for lacks, _ in found)
+        resampled.append(Resampled(values, by_key, lacking, units, None if codes is None else _count(codes)))
+    return resampled
 
 
 def _measured(ranking: Ranking, measures: Mapping[Key, Measure]) -> tuple[bool, dict[Key, float]]:
     """Return whether a side is empty, and the measures' values."""
     return 0 in (ranking.n_correct, ranking.n_wrong), values_of(measures, ranking)
-
-
-def _gathered(
-    rows: RankedRows,
-    measures: Mapping[Key, Measure],
-    found: Sequence[tuple[bool, dict[Key, float]]],
-    codes: Codes | None,
-) -> Resampled[Key]:
-    replicates = {key: np.array([values[key] for _, values in found]) for key in measures}
-    units = min(len(side) if codes is None else len(np.unique(codes[side])) for side in rows.sides)
-    count = None if codes is None else _count(codes)
-    return Resampled(values_of(measures, rows.ranking()), replicates, sum(lacks for lacks, _ in found), units, count)
 
 
 def _codes_of(clusters: ArrayLike, n: int) -> Codes:
@@ -332,15 +329,6 @@ def _counts(n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     for rows in blocks(n, BLOCK_DRAWS):
         np.add.at(counts, generator.integers(n, size=rows.stop - rows.start), ONE)
     return counts
-
-
-def _in_threads(work: Callable[[int], Value], items: Iterable[int], n: int) -> list[Value]:
-    """Return what the work makes of each item, in order; numpy works without Python's lock on many rows."""
-    threads = min(os.cpu_count() or 1, MOST_THREADS)
-    if n < ROWS_FOR_THREADS or threads == 1:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, items))
 
 
 def values_of(functions: Mapping[Key, Callable[..., float]], *arguments: Any) -> dict[Key, float]:
@@ -382,14 +370,8 @@ def stability(
     (1/(n/2) − 1/n) σ² = σ²/n, as fits to n fresh rows do (the delete-half jackknife; Shao and Wu 1989).
     """
     refits, seed = require("refits", refits, whole(2)), require("seed", seed, SEED)
-    whole_set = evaluate(
-        trust_logit(np.arange(n)),
-        is_correct,
-        positive_threshold=0,
-        negative_threshold=0,
-        bootstrap=bootstrap,
-        seed=seed,
-    )
+    ranked = rank_rows(trust_logit(np.arange(n)), is_correct)
+    whole_set = resample(ranked, measures_at(0, 0), bootstrap, seed).estimates()
     rng, values = np.random.default_rng(seed), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewErrorsWarning)  # half of the rows have half of the errors by design

@@ -14,10 +14,10 @@ from steepslope.report.evaluation import nan_to_none
 from steepslope.report.grid import Cell, Grid, estimate_cell, markdown, plain, shortest_tails
 from steepslope.report.row_table import as_csv
 from steepslope.report.runs import Run
-from steepslope.report.screen import COLOURS
 from steepslope.report.sentences import Remark, counts
 from steepslope.report.tables import (
     DELTA,
+    LOOKS,
     definitions,
     difference_cell,
     metric_cells,
@@ -62,7 +62,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "baseline": comparison.baseline.name,
         "runs": [_run_as_json(run, rivals.get(run.name)) for run in comparison.runs],
         "rows": [
-            {"run": run.name, **{name: nan_to_none(one) for name, one in score.metrics.items()}, **score.row,
+            {"run": run.name, **{name: nan_to_none(one) for name, one in score.metrics.items()}, **score.content,
              "errors": run.wrong}
             for run in comparison.runs for score in run.scores.values()
         ],
@@ -115,22 +115,22 @@ def run_grid(comparison: Comparison) -> Grid:
 
 
 def terminal_grid(comparison: Comparison) -> Grid:
-    """Return the metrics of the main table, with a run and a score for a name; see :func:`terminal_titles`."""
-    rows = [
-        [Cell(f"{run.name} {tail}"), *metric_cells(run.scores[score], table_metrics())]
-        for run in comparison.runs for score, tail in zip(run.scores, shortest_tails([*run.scores]), strict=True)
-    ]  # fmt: skip
-    return Grid("", terminal_titles(), rows)
+    """Return the metrics of the main table, with a run and a score for a name; see :func:`terminal_titles`.
 
-
-def terminal_styles(comparison: Comparison) -> list[list[str]]:
-    """Return how each cell of :func:`terminal_grid` looks: green or red where a run is clear of the baseline."""
-    signs = {
-        (rival.run.name, one.score): [COLOURS[one.sign(name)] for name in table_metrics()]
+    Cells tell where a run is clear of the baseline.
+    """
+    looks = {
+        (rival.run.name, one.score): [LOOKS[one.sign(name)] for name in table_metrics()]
         for rival in comparison.rivals for one in rival.contrasts if one.score == one.baseline_score
     }  # fmt: skip
-    none = [""] * len(table_metrics())
-    return [["", *signs.get((run.name, score), none), ""] for run in comparison.runs for score in run.scores]
+    rows = []
+    for run in comparison.runs:
+        for score, tail in zip(run.scores, shortest_tails([*run.scores]), strict=True):
+            cells = metric_cells(run.scores[score], table_metrics())
+            for place, look in enumerate(looks.get((run.name, score), ())):
+                cells[place] = cells[place]._replace(look=look)
+            rows.append([Cell(f"{run.name} {tail}"), *cells])
+    return Grid("", terminal_titles(), rows)
 
 
 def difference_grid(comparison: Comparison) -> Grid:

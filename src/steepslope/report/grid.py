@@ -14,7 +14,7 @@ from rich.text import Text
 
 from steepslope.metrics.intervals import BOUNDS, Estimate
 
-CUT = "…"
+COLOURS = {"": "", "better": "green", "worse": "red"}
 
 
 def shortest_tails(paths: Sequence[str]) -> list[str]:
@@ -33,55 +33,29 @@ def shortest_tails(paths: Sequence[str]) -> list[str]:
     return [tail(one) for one in parts]
 
 
-def shortened(names: Sequence[str], wanted: int, most: int) -> list[str]:
-    """Return names for a column of ``wanted`` cells; those of over ``most`` cells must not stay as they are.
+def shortened(names: Sequence[str], wanted: int) -> list[str]:
+    """Return names for a column of ``wanted`` cells: where one has more, paths lose their first folders.
 
-    Where a path has over ``wanted`` cells, all lose folders; whatever still has over ``most`` loses its middle. Names
-    that differ stay different: where two would come out the same, both stay whole.
-
-    >>> shortened(["mcp", "/home/someone/runs/seed_12/oracle", "a_score_of_22_letters_"], 20, 40)
+    >>> shortened(["mcp", "/home/someone/runs/seed_12/oracle", "a_score_of_22_letters_"], 20)
     ['mcp', '…/oracle', 'a_score_of_22_letters_']
-    >>> shortened(["an_oracle_of_seed_1234567_and_more"], 20, 30)
-    ['an_oracle_…_and_more']
     """
-    shorter = {name: f"{CUT}/{tail}" for name, tail in zip(names, shortest_tails(names), strict=True)}
-    shorter = {name: short for name, short in shorter.items() if len(short) < len(name)}
-    too_long = any(cell_len(name) > wanted for name in shorter)
-    paths = [shorter.get(name, name) if too_long else name for name in names]
-    cut = [without_middle(name, min(wanted, most)) if cell_len(name) > most else name for name in paths]
-    counts = Counter(cut)
-    return [short if counts[short] == 1 else name for name, short in zip(names, cut, strict=True)]
-
-
-def without_middle(name: str, most: int) -> str:
-    """Return a name in at most so many cells of a terminal, with … for its middle; no number in it is cut in two.
-
-    >>> without_middle("steep_slope_seed_2024", 16), without_middle("mcp", 16)
-    ('steep_sl…ed_2024', 'mcp')
-    >>> without_middle("a20261126b20261127c", 12)
-    'a…c'
-    """
-    if cell_len(name) <= most:
-        return name
-    head, tail = most // 2, len(name) - (most - 1 - most // 2)
-    while cell_len(name[:head] + CUT + name[tail:]) > most:  # some characters take two cells
-        head, tail = head - 1, tail + 1
-    while head > 0 and name[head - 1 : head + 1].isdecimal():
-        head -= 1
-    while tail < len(name) and name[tail - 1 : tail + 1].isdecimal():
-        tail += 1
-    return name[:head] + CUT + name[tail:]
+    if max(map(cell_len, names), default=0) <= wanted:
+        return list(names)
+    tails = [f"…/{tail}" for tail in shortest_tails(names)]
+    return [tail if len(tail) < len(name) else name for name, tail in zip(names, tails, strict=True)]
 
 
 class Cell(NamedTuple):
     """The text of a cell, and what stands beside or below it: an interval, or a remark.
 
-    ``look`` is ``better`` or ``worse`` where the cell tells of a clear difference; it is shown by colour, beside words.
+    ``look`` is ``better`` or ``worse`` where the cell tells of a clear difference, ``is_best`` where it is the best of
+    its column; pages show the first by colour, beside words, and terminals both.
     """
 
     text: str
     aside: str = ""
     look: str = ""
+    is_best: bool = False
 
     def __str__(self) -> str:
         return f"{self.text} {self.aside}".rstrip()
@@ -141,42 +115,36 @@ def plain(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"\s*[\r\n]+\s*", " ", text)).replace("](", r"]\(")
 
 
-def terminal(
-    grid: Grid, titles: Sequence[str], width: int = 80, styles: Sequence[Sequence[str]] | None = None
-) -> Group:
+def terminal(grid: Grid, titles: Sequence[str], width: int = 80) -> Group:
     """Return the table for a terminal of some width, with short titles and without what stands beside.
 
     No cell is broken: what does not fit goes to further tables below, each with the names of the rows. Names that are
-    paths lose their first folders where that lets all stand in one table, and names of more than half the width lose
-    their middle; where two rows could not be told apart then, numbers stand in their places, and the names below.
-    ``styles`` are those of rich, a line of them a row.
+    paths lose their first folders where that lets all stand in one table; in place of names of more than half the width
+    stand numbers, and the names below.
     """
-    lines = [[cell.text.strip("*") if cell.text.startswith("**") else cell.text for cell in row] for row in grid.rows]
-    looks = styles or [[""] * len(titles)] * len(lines)
-    texts = [list(map(Text, *one)) for one in zip(lines, looks, strict=True)]
-    columns = [[Text(title), *(row[index] for row in texts)] for index, title in enumerate(titles)][1:]
-    names, legend = _names([line[0] for line in lines], width, sum(map(_width, columns)))
+    columns = [[Text(title), *(_text(row[index]) for row in grid.rows)] for index, title in enumerate(titles)]
+    others = sum(map(_width, columns[1:]))
+    short = shortened([text.plain for text in columns[0][1:]], max(width - others - 2 * GAP, LEAST_NAME))
+    long = [name for name in short if cell_len(name) > width // 2]
+    names = [f"({long.index(name) + 1})" if name in long else name for name in short]
     shown = [Text(name) for name in (titles[0], *names)]
     tables: list[list[list[Text]]] = []
-    for column in columns:
+    for column in columns[1:]:
         if not tables or sum(map(_width, (*tables[-1], column))) + GAP > width:
             tables.append([shown])
         tables[-1].append(column)
-    return Group(*map(_table, tables), *(Text(line, overflow="ignore") for line in legend))
+    legend = (Text(f" ({number}) {name}", overflow="ignore") for number, name in enumerate(long, 1))
+    return Group(*map(_table, tables), *legend)
+
+
+def _text(cell: Cell) -> Text:
+    text = cell.text.strip("*") if cell.text.startswith("**") else cell.text
+    return Text(text, f"{'bold ' if cell.is_best else ''}{COLOURS[cell.look]}")
 
 
 def _width(column: Sequence[Text]) -> int:
     """Return how many cells of a terminal a column takes, with the gap before it."""
     return GAP + max(text.cell_len for text in column)
-
-
-def _names(names: Sequence[str], width: int, others: int) -> tuple[list[str], list[str]]:
-    """Return the names of the rows as a table shows them beside columns of some width, and the lines below it."""
-    most = width // 2
-    short = shortened(names, max(width - others - 2 * GAP, LEAST_NAME), most)
-    long = [name for name in short if cell_len(name) > most]
-    shown = [f"({long.index(name) + 1})" if name in long else name for name in short]
-    return shown, [f" ({number}) {name}" for number, name in enumerate(long, 1)]
 
 
 def _table(columns: Sequence[Sequence[Text]]) -> Table:

@@ -1,11 +1,11 @@
 """What the rows of an evaluation mean, in sentences: the headline, what it rests on, and a sentence on each score."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from steepslope.metrics.intervals import BOUNDS, Difference
+from steepslope.metrics.intervals import BOUNDS, Difference, Estimate
 from steepslope.metrics.measures import METRICS, PERCENT, Metric
 from steepslope.metrics.selective import holm
 from steepslope.oracle.base import FEW_ERRORS
@@ -17,6 +17,19 @@ SIGNIFICANT = 0.05
 UNUSUAL = 0.05
 BY_LUCK = f"below about {FEW_ERRORS}, all numbers depend on luck"
 AGAINST_BEST = {1: "better", 0: "no significant difference", -1: "clearly BELOW it"}
+
+
+class Measured(Protocol):
+    """What is shown of a score, be it of this evaluation or of a report that was read again."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def fit_rows(self) -> int: ...  # noqa: D102
+    @property
+    def metrics(self) -> dict[str, Estimate]: ...  # noqa: D102
+    @property
+    def delta_auc(self) -> Estimate: ...  # noqa: D102
 
 
 class Remark(NamedTuple):
@@ -119,7 +132,7 @@ def fitted_on(name: str, seen: int, n: int) -> str:
     return f"{name} was fitted on {seen:,} of these {n:,} rows, so its numbers are better than they will be on others"
 
 
-def to_mcp(row: Row) -> str:
+def to_mcp(row: Measured) -> str:
     """Return the sentence on a row's AUC beside MCP's; a difference counts if its interval excludes 0."""
     delta = row.delta_auc
     value, low, high = (f"{100 * delta[bound]:+.1f}" for bound in BOUNDS)

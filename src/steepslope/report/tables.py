@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Protocol
 
 import numpy as np
 
-from steepslope.metrics.intervals import Difference, Estimate
+from steepslope.metrics.intervals import Difference
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Metric, table_metrics
 from steepslope.metrics.paper import PAPER_METRICS
 from steepslope.metrics.selective import GroupRisk, group_risks
@@ -14,7 +13,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Scored
 from steepslope.report.evaluation import VS_BEST, Evaluation, Row
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
-from steepslope.report.sentences import by_luck, clearly
+from steepslope.report.sentences import Measured, by_luck, clearly
 
 DELTA = "ΔAUC to MCP"
 LOOKS = {0: "", 1: "better", -1: "worse"}
@@ -38,19 +37,6 @@ MORE_DEFINITIONS = {
     "errors": "The number of wrong predictions.",
     "pair": "The label, and what was predicted in its place.",
 }
-
-
-class Measured(Protocol):
-    """What a table shows of a score, be it of this evaluation or of a report that was read again."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def fit_rows(self) -> int: ...  # noqa: D102
-    @property
-    def metrics(self) -> dict[str, Estimate]: ...  # noqa: D102
-    @property
-    def delta_auc(self) -> Estimate: ...  # noqa: D102
 
 
 def score_cell(score: Measured, remark: str = "") -> Cell:
@@ -84,11 +70,19 @@ def main_grid(rows: Sequence[Row]) -> Grid:
         note += f" Whole clusters were resampled, of which there are {rows[0].clusters:,}."
     if rows[0].lacking:
         note += f" {rows[0].lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
-    losses = ("" if row.loss in (None, row.name) else f"({row.loss})" for row in rows)
-    lines = [
-        [score_cell(row, loss), *metric_cells(row, table_metrics())] for row, loss in zip(rows, losses, strict=True)
-    ]
-    return Grid("", ["score", *headings(), DELTA], lines, note)
+    names = [score_cell(row, "" if row.loss in (None, row.name) else f"({row.loss})") for row in rows]
+    columns = zip(*(metric_cells(row, table_metrics()) for row in rows), strict=True)
+    marked = [_marked(name, cells, rows) for name, cells in zip([*table_metrics(), "auc"], columns, strict=True)]
+    return Grid("", ["score", *headings(), DELTA], [*zip(names, *marked, strict=True)], note)
+
+
+def _marked(name: str, cells: Iterable[Cell], rows: Sequence[Row]) -> list[Cell]:
+    """Mark in a column what is clearly better or worse than MCP by a metric, and the best of several rows."""
+    signs = [clearly(METRICS[name], row.vs_mcp[name]) if row.vs_mcp else 0 for row in rows]
+    values = np.array([row.metrics[name]["value"] for row in rows]) * (1 if METRICS[name].higher_is_better else -1)
+    best = (values == np.fmax.reduce(values)) & (len(rows) > 1)
+    return [cell._replace(look=LOOKS[sign], is_best=bool(is_best))
+            for cell, sign, is_best in zip(cells, signs, best, strict=True)]  # fmt: skip
 
 
 def summary_grid(rows: Sequence[Row]) -> Grid:
@@ -97,7 +91,8 @@ def summary_grid(rows: Sequence[Row]) -> Grid:
     rivals = [TO_MCP, TO_BEST] if any(row.vs_best_single for row in rows) else [TO_MCP]
     differences = [f"Δ{_short(METRICS[name])} {rival}" for rival in rivals for name in VS_BEST]
     columns = ["score", *map(_short, table_metrics().values()), *differences]
-    lines = [[*line[:-1], *_differences(row)[: len(differences)]] for line, row in zip(main.rows, rows, strict=True)]
+    plain = ([cell._replace(look="") for cell in line[:-1]] for line in main.rows)
+    lines = [[*line, *_differences(row)[: len(differences)]] for line, row in zip(plain, rows, strict=True)]
     return Grid("Scores", columns, lines, f"{main.note} Differences are paired: ▲ is clearly better, ▼ clearly worse.")
 
 

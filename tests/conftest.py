@@ -22,6 +22,7 @@ from steepslope.numerics import small_net
 from steepslope.outputs import ClassifierOutputs
 from steepslope.shifts.stylizer import Stylizer, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
+from tests.images import folder_of
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
 settings.load_profile("steepslope")
@@ -144,6 +145,12 @@ def made_gates(home: Path, out: Path) -> None:
     for words in commands:
         calibrating = f"calibrate --max-risk 0.1 --outputs {out}/outputs/test " if words.startswith("--") else ""
         assert main(f"{calibrating}{words}".split()) == 0, words
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write eight small images of each of three classes; tests must not write there."""
+    return folder_of(tmp_path_factory.mktemp("images") / "data", 8)
 
 
 @pytest.fixture(scope="session")

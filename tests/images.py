@@ -60,6 +60,12 @@ def extracted(classifier: str, data: Path, out: Path, *options: str) -> Classifi
     return ClassifierOutputs.load(out)
 
 
+def auxiliary(data: str, out: Path, *options: str) -> int:
+    """Extract a second backbone's features beside outputs."""
+    net = "extract --classifier module:tests.nets:ten_classes --image-size 12 --mean 0.5 --std 0.5 --auxiliary"
+    return main([*net.split(), "--data", data, "--out", str(out), *options])
+
+
 def png(pixels: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "png")

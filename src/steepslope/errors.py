@@ -98,7 +98,7 @@ def located(place: str | Path) -> Iterator[None]:
         raise error.within(place) from error
 
 
-def reason_of(error: Exception, longest: int | None = None) -> str:
+def reason_of(error: BaseException, longest: int | None = None) -> str:
     """Return an exception's message on one line, cut to ``longest`` characters, or else the name of its kind."""
     return " ".join(without_secrets(str(error)).split())[:longest] or type(error).__name__
 

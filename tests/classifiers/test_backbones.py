@@ -41,11 +41,9 @@ def test_backbones_give_features_and_logits(spec: str, width: int) -> None:
     classifier = load_classifier(spec)
     image = Image.fromarray(skimage.data.astronaut())
     features, logits = classifier(torch.stack([classifier.transform(image)] * 2))
-    assert features is not None
-    assert features.shape == (2, width)
+    assert np.asarray(features).shape == (2, width)
     assert logits.shape == (2, 1000)
-    assert classifier.classes is not None
-    assert classifier.classes["n01440764"] == 0
+    assert (classifier.classes or {})["n01440764"] == 0
 
 
 def test_ones_own_module_gives_what_goes_into_its_last_layer(tmp_path: Path) -> None:
@@ -74,14 +72,6 @@ def test_channels_that_no_layer_shows_are_given() -> None:
     colour = load_classifier("module:tests.nets:Backwards")
     assert colour.with_transform(16, 0.5, 0.25).transform.channels == 3
     assert colour.with_transform(16, (0.1, 0.2, 0.3), 0.25).transform.std == (0.25,) * 3
-    with pytest.raises(
-        SteepslopeError, match=r"--image-size, --mean, --std and --channels \(unless 3\): have to be given"
-    ):
-        net.with_transform()
-    with pytest.raises(
-        SteepslopeError, match=r"cannot run on images of shape 2 × 3 × 8 × 8: --channels and --image-size"
-    ):
-        net.with_transform(8, 0.5, 0.25)
 
 
 def test_preprocessing_stands_in_place_of_all_others() -> None:
@@ -101,28 +91,23 @@ def test_a_convolution_may_be_the_last_layer(tmp_path: Path) -> None:
     """What it sees, averaged over the places; not what a linear layer saw before."""
     classifier = load_classifier("torchvision:squeezenet1_1?weights=random").with_transform(image_size=64)
     features, _ = classifier(classifier.noise(2))
-    assert features is not None
     before = classifier.net.model.features(classifier.noise(2)).mean(dim=(2, 3))  # type: ignore[union-attr,operator]
-    np.testing.assert_allclose(features, before.detach(), atol=1e-5)
+    np.testing.assert_allclose(np.asarray(features), before.detach(), atol=1e-5)
     own = load_classifier("module:tests.nets:squeezed").with_transform(16, 0.5, 0.25)
     features, _ = own(own.noise(2))
-    assert features is not None
     pooled = squeezed().maps(own.noise(2)).mean(dim=(2, 3))
-    np.testing.assert_allclose(features, pooled.detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(np.asarray(features), pooled.detach().numpy(), atol=1e-6)
     outputs = extracted("module:tests.nets:squeezed", folder_of(tmp_path / "data", 4), tmp_path / "out")
     assert outputs.require_features().shape == (12, 6)
 
 
 def test_timm_models_get_dropout_by_rate() -> None:
-    assert not dropout_layers(load_classifier("timm:resnet18?weights=random").net)
-    assert dropout_layers(load_classifier("timm:resnet18?weights=random&dropout=0.3").net)
-
-
-def test_another_dropout_rate_is_another_classifier() -> None:
-    first, again, other = (
-        load_classifier(f"timm:resnet18?weights=random&dropout={rate}").digest for rate in (0.1, 0.1, 0.9)
-    )
-    assert first == again != other
+    """And one of another rate is another classifier."""
+    rates = ("", "&dropout=0.1", "&dropout=0.1", "&dropout=0.9")
+    nets = [load_classifier(f"timm:resnet10t?weights=random{rate}") for rate in rates]
+    assert [bool(dropout_layers(net.net)) for net in nets] == [False, True, True, True]
+    assert nets[1].digest == nets[2].digest
+    assert len({net.digest for net in nets}) == 3
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:

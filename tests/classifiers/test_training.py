@@ -28,9 +28,9 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gradients are sums over threads: on one, two and three they once led to other weights."""
+    """Gradients are sums over threads: on one and two they once led to other weights."""
     one_thread_differs = []
-    for threads in (1, 2, 3):
+    for threads in (1, 2):
         with on_threads(threads):
             train_classifier("digits-net", "digits", tmp_path / str(threads), replace(RECIPE, epochs=1))
             assert torch.get_num_threads() == threads
@@ -43,7 +43,7 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not one_thread_differs[0]
     if not any(one_thread_differs):
         pytest.skip("on this machine sums do not depend on the number of threads, so that nothing was shown")
-    assert one_thread_differs == [False, True, True]  # so that the above could have failed
+    assert one_thread_differs == [False, True]  # so that the above could have failed
 
 
 @pytest.mark.slow

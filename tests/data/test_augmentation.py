@@ -19,7 +19,7 @@ from tests.images import folder_of, opened
 
 ALL_KINDS = tuple(AUGMENTATIONS)
 MOVING = "rotate", "scale", "shear", "perspective"
-SHAPES = [(28, 28), (8, 8), (224, 224, 3), (30, 50, 3), (1, 40, 3), (40, 1), (1, 1), (1, 2, 3)]
+SHAPES = [(28, 28), (30, 50, 3), (1, 40, 3), (40, 1), (1, 1)]
 
 
 def images(*shape: int, n: int = 6) -> Images:
@@ -36,20 +36,14 @@ def flat(rgb: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
     return Image.new("RGB", (6, 4), rgb)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ALL_KINDS)
-def test_every_kind_keeps_size_and_mode(kind: str, shape: tuple[int, ...]) -> None:
-    image = images(*shape, n=1).image(0)
-    for seed in range(3):
-        changed = augmented(image, kind, np.random.default_rng(seed))
-        assert (changed.size, changed.mode) == (image.size, image.mode)
-        if min(shape[:2]) > 1:
-            assert (pixels(changed) != pixels(image)).any()
-
-
-@pytest.mark.parametrize("kind", ALL_KINDS)
-def test_values_stay_in_range(kind: str) -> None:
+def test_every_kind_keeps_size_mode_and_range(kind: str) -> None:
     """Black and white wrap around if they leave the range; what moves or blurs a flat image leaves it as it is."""
+    for shape in SHAPES:
+        image = images(*shape, n=1).image(0)
+        changed_image = augmented(image, kind, np.random.default_rng(0))
+        assert (changed_image.size, changed_image.mode) == (image.size, image.mode)
+        assert min(shape[:2]) == 1 or (pixels(changed_image) != pixels(image)).any()
     for value in (0, 255):
         image = Image.new("L", (20, 20), value)
         changed = pixels(augmented(image, kind, np.random.default_rng(1))).astype(int)
@@ -94,7 +88,7 @@ def test_each_kind_does_what_it_says() -> None:
     assert 0.03 < min(share) < 0.1 < 0.2 < max(share) < 0.32
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_what_moves_keeps_the_centre_and_moves_the_others(seed: int) -> None:
     """The centre of mass of a spot tells where it went: it is turned, scaled or sheared about the image's centre."""
     place = np.array([6.0, -9.0])  # of the spot, from the centre: rows down, columns right
@@ -115,7 +109,7 @@ def test_what_moves_keeps_the_centre_and_moves_the_others(seed: int) -> None:
     assert abs(sheared[1] - place[1]) <= 0.3 * abs(place[0]) + 0.02
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_perspective_keeps_lines_straight_and_moves_corners_a_little(seed: int) -> None:
     """Of an image whose rows and columns are its values: it is a projection, and lines stay lines."""
     rows, columns = np.meshgrid(np.arange(41.0), np.arange(61.0), indexing="ij")
@@ -125,13 +119,10 @@ def test_a_perspective_keeps_lines_straight_and_moves_corners_a_little(seed: int
     inside &= (found[0] > 0.01) & (found[0] < 39.9) & (found[1] > 0.01) & (found[1] < 59.9)
     places, ones = np.stack([rows, columns])[:, inside], np.ones(inside.sum())
     # a projection: sources × (h · place + 1) is linear in the place
-    design = [
-        np.column_stack([places.T, ones, -source[:, None] * places.T])
-        for source in (found[0][inside], found[1][inside])
-    ]
-    for one, source in zip(design, (found[0][inside], found[1][inside]), strict=True):
-        fitted, *_ = np.linalg.lstsq(one, source)
-        np.testing.assert_allclose(one @ fitted, source, atol=0.02)
+    for source in (found[0][inside], found[1][inside]):
+        design = np.column_stack([places.T, ones, -source[:, None] * places.T])
+        fitted, *_ = np.linalg.lstsq(design, source)
+        np.testing.assert_allclose(design @ fitted, source, atol=0.02)
     moved = np.hypot(found[0] - rows, found[1] - columns)[inside]
     assert 0.5 < moved.max() < 0.15 * np.hypot(41, 61) * 1.5
 
@@ -161,19 +152,6 @@ def test_the_draws_are_those_that_are_documented() -> None:
         draw = np.random.default_rng(int(hashlib.sha256(f"5/{name}/{copy}".encode()).hexdigest(), 16))
         kind = ("blur", "noise", "shear")[draw.integers(3)]
         np.testing.assert_array_equal(copies.image(row), augmented(data.image(row // 2), kind, draw))
-
-
-def test_only_the_chosen_kinds_are_drawn() -> None:
-    """A flat image tells: contrast leaves it alone, a rectangle never does."""
-    ones = Images(np.full((30, 9, 9), 200, np.uint8), np.zeros(30, np.int64), np.array([str(i) for i in range(30)]))
-
-    def changed(*kinds: str) -> float:
-        copies = Augmented(ones, 2, kinds, 0)
-        return float(np.mean([(pixels(copies.image(row)) != 200).any() for row in range(60)]))
-
-    assert changed("contrast") == 0
-    assert changed("rectangle") == 1
-    assert 0.25 < changed("contrast", "rectangle") < 0.75
 
 
 def test_fingerprints_tell_all_that_matters() -> None:

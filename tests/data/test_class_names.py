@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from steepslope.data.class_names import ClassNames, read_classes, wordnet_labels
-from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 
 PETS = {"cat": 0, "dog": 1}
@@ -30,13 +29,9 @@ def test_who_knows_the_names() -> None:
     [
         (ClassNames(own=PETS), ("dog", "cat"), "data: expected the classifier's classes, 0 is 'cat', found 'dog'"),
         (ClassNames(own=PETS), ("cat",), "data: expected the classifier's classes, 2 of them, found 1"),
-        (ClassNames(num_classes=3), ("cat", "dog"), "data: expected 3 classes, as the classifier has, found 2"),
-        (
-            ClassNames(given={"dog": 0, "cat": 1}, own=PETS),
-            None,
-            "class 1 of the classifier to be 'dog', found it as 0",
-        ),
-        (ClassNames(given={"cat": 0}, num_classes=2), None, "data: expected 2 classes, as the classifier has, found 1"),
+        (ClassNames(num_classes=3), ("cat", "dog"), "data: expected 3 classes, as many as .* found 2"),
+        (ClassNames(given={"dog": 0, "cat": 1}, own=PETS), None, "expected class 1 .* to be 'dog', found it as 0"),
+        (ClassNames(given={"cat": 0}, num_classes=2), None, "data: expected 2 classes, as many as .* found 1"),
     ],
 )
 def test_names_that_do_not_agree(names: ClassNames, found: tuple[str, ...] | None, message: str) -> None:
@@ -57,7 +52,3 @@ def test_names_are_read_from_what_knows_them(tmp_path: Path) -> None:
         read_classes(tmp_path / "manifest")
     with pytest.raises(SteepslopeError, match="expected a text file, outputs or a classifier"):
         read_classes(tmp_path)
-
-
-def test_digits_have_names() -> None:
-    assert parse_dataset("digits").load("test").classes == tuple("0123456789")

@@ -27,7 +27,6 @@ def test_idx_files_plain_and_gzipped(idx_folder: Path) -> None:
         (b"", "expected an IDX file"),
         (b"\x00\x00\x08\x01\x00\x00\x00\x01A", "in 3 dimensions"),
         (b"\x00\x00\x08\x03" + b"\x00\x00\x00\x02" * 3 + b"1234567", "expected 8 bytes of data, found 7"),
-        (b"\x00\x00\x08\x03\x00", "expected an IDX file"),
     ],
 )
 def test_damaged_idx_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -37,10 +36,13 @@ def test_damaged_idx_files_are_named(tmp_path: Path, content: bytes, message: st
 
 
 def test_damaged_gzip_is_named(tmp_path: Path) -> None:
-    write_idx(tmp_path / "file.gz", np.zeros(1000, dtype=np.uint8))
-    (tmp_path / "file.gz").write_bytes((tmp_path / "file.gz").read_bytes()[:-12])
-    with pytest.raises(SteepslopeError, match=r"file\.gz: cannot be read"):
-        read_idx(tmp_path / "file.gz", 1)
+    """Cut off, or with a bit that was flipped."""
+    write_idx(tmp_path / "file.gz", np.random.default_rng(0).integers(256, size=5000, dtype=np.uint8))
+    content = (tmp_path / "file.gz").read_bytes()
+    for damaged in (content[:-12], content[:30] + bytes([content[30] ^ 255]) + content[31:]):
+        (tmp_path / "file.gz").write_bytes(damaged)
+        with pytest.raises(SteepslopeError, match=r"file\.gz: cannot be read"):
+            read_idx(tmp_path / "file.gz", 1)
 
 
 def test_missing_and_mismatched_idx_files_are_named(idx_folder: Path) -> None:
@@ -50,13 +52,3 @@ def test_missing_and_mismatched_idx_files_are_named(idx_folder: Path) -> None:
     (idx_folder / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(SteepslopeError, match="expected a file train-labels-idx1-ubyte"):
         parse_dataset(f"idx:{idx_folder}").load("train")
-
-
-def test_a_flipped_bit_in_a_gzip_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "file.gz"
-    write_idx(path, np.random.default_rng(0).integers(256, size=5000, dtype=np.uint8))
-    content = bytearray(path.read_bytes())
-    content[30] ^= 255
-    path.write_bytes(content)
-    with pytest.raises(SteepslopeError, match=r"file\.gz"):
-        read_idx(path, 1)

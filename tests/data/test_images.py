@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
 from PIL import EpsImagePlugin, Image
 
 from steepslope.cli.main import main
@@ -27,14 +26,6 @@ def test_whole_numbers_of_32_bits_are_taken_by_their_range(
 ) -> None:
     Image.fromarray(np.array([values], dtype=np.int32)).save(tmp_path / "a.tif")
     assert np.asarray(as_grey(decode_image(tmp_path / "a.tif"))).tolist() == [expected]
-
-
-def test_grey_and_colour_become_each_other_as_in_pil() -> None:
-    image = Image.fromarray(skimage.data.cat()).resize((8, 8))
-    np.testing.assert_array_equal(np.asarray(as_grey(image)), np.asarray(image.convert("L")))
-    grey = image.convert("L")
-    np.testing.assert_array_equal(np.asarray(as_colour(grey)), np.asarray(grey.convert("RGB")))
-    np.testing.assert_array_equal(np.asarray(as_grey(as_colour(grey))), np.asarray(grey))
 
 
 def test_an_image_of_floats_is_refused(tmp_path: Path) -> None:

@@ -11,11 +11,9 @@ import scipy.io
 import torch
 import torchvision.datasets
 
-from steepslope.data.benchmark_sets import TORCHVISION
 from steepslope.data.image_files import ImageFiles
 from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
-from tests.conftest import write_idx
 from tests.images import PIXELS, png
 
 LABELS = np.array([3, 0, 9, 9, 1, 2])
@@ -76,28 +74,8 @@ def test_imagenet_is_read_file_by_file(cache: Path) -> None:
         parse_dataset("torchvision:ImageNet").load_into_memory("test")
 
 
-def test_missing_imagenet_is_named(cache: Path) -> None:
-    assert "ImageNet" in TORCHVISION
-    with pytest.raises(SteepslopeError, match=r"torchvision:ImageNet: neither found in"):
-        parse_dataset("torchvision:ImageNet").load("test")
-
-
-def test_torchvision_reads_its_own_folder(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give torchvision the raw files where it would download them to; its own loader does the rest."""
-    raw = tmp_path / "cache" / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    images = {split: parse_dataset(f"idx:{idx_folder}").load_into_memory(split) for split in ("train", "test")}
-    for split, stem in (("train", "train"), ("test", "t10k")):
-        write_idx(raw / f"{stem}-images-idx3-ubyte", images[split].pixels)
-        write_idx(raw / f"{stem}-labels-idx1-ubyte", images[split].labels.astype(np.uint8))
-    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path / "cache"))
-    loaded = parse_dataset("torchvision:MNIST").load_into_memory("test")
-    np.testing.assert_array_equal(loaded.pixels, images["test"].pixels)
-    assert loaded.labels.tolist() == images["test"].labels.tolist()
-
-
-def test_torchvision_says_when_it_cannot_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEEPSLOPE_DATA", str(tmp_path))
+def test_what_is_missing_and_cannot_be_downloaded_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["file:///no/such/place/"])
-    with pytest.raises(SteepslopeError, match="torchvision:KMNIST: neither found in"):
-        parse_dataset("torchvision:KMNIST").load("test")
+    for name in ("KMNIST", "ImageNet"):
+        with pytest.raises(SteepslopeError, match=f"torchvision:{name}: neither found in"):
+            parse_dataset(f"torchvision:{name}").load("test")

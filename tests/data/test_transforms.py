@@ -12,13 +12,12 @@ import skimage.data
 import torch
 from PIL import Image
 from timm.data import create_transform
-from torchvision.models import ResNet50_Weights
+from torchvision.models import ResNet18_Weights
 
 from steepslope.classifiers.specs import load_classifier
-from steepslope.data.transforms import Transform, as_channels, read_transform
+from steepslope.data.transforms import Resize, Transform, as_channels, decoded_batches, read_transform
 from steepslope.errors import SteepslopeError
-from steepslope.outputs import ClassifierOutputs
-from tests.images import EFFICIENTNET, extract_folder
+from tests.images import EFFICIENTNET, opened
 
 
 def test_an_image_is_turned_upright(tmp_path: Path) -> None:
@@ -32,14 +31,16 @@ def test_an_image_is_turned_upright(tmp_path: Path) -> None:
     assert upright.sum() == 3
 
 
-def test_transform_is_timms(tmp_path: Path) -> None:
+def test_transforms_are_timms_and_torchvisions() -> None:
     image = Image.fromarray(skimage.data.cat())
-    classifier = load_classifier(EFFICIENTNET)
     theirs = create_transform(input_size=(3, 224, 224), interpolation="bicubic", crop_pct=0.875)(image)
-    torch.testing.assert_close(classifier.transform(image), theirs, atol=1e-5, rtol=0)
+    torch.testing.assert_close(load_classifier(EFFICIENTNET).transform(image), theirs, atol=1e-5, rtol=0)
+    theirs = ResNet18_Weights.DEFAULT.transforms()(image)
+    ours = load_classifier("torchvision:resnet18?weights=random").transform
+    torch.testing.assert_close(ours(image), theirs, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("side", "fraction"), [(224, 0.9), (224, 0.95), (32, 0.875), (96, 0.9)])
+@pytest.mark.parametrize(("side", "fraction"), [(224, 0.95), (32, 0.875)])
 def test_crops_are_timms(side: int, fraction: float) -> None:
     image = Image.fromarray(skimage.data.cat())
     zero, one = (0.0,) * 3, (1.0,) * 3
@@ -47,13 +48,6 @@ def test_crops_are_timms(side: int, fraction: float) -> None:
     theirs = create_transform(input_size=size, interpolation="bicubic", crop_pct=fraction, mean=zero, std=one)
     ours = Transform((side, side), zero, one, crop_share=fraction)
     torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=0)
-
-
-def test_crops_are_torchvisions() -> None:
-    image = Image.fromarray(skimage.data.cat())
-    ours = load_classifier("torchvision:resnet50?weights=random").transform
-    theirs = ResNet50_Weights.DEFAULT.transforms()(image)
-    torch.testing.assert_close(ours(image), theirs, atol=1e-5, rtol=0)
 
 
 def odd_images(folder: Path) -> None:
@@ -76,12 +70,12 @@ def odd_images(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("resize", ["crop", "squash"])
-def test_odd_images_are_read(resize: str, tmp_path: Path) -> None:
-    odd_images(tmp_path / "data" / "ant")
-    (tmp_path / "names.txt").write_text("ant\nbee\ncow\n")
-    options = "--resize", resize, "--classes", str(tmp_path / "names.txt")
-    assert extract_folder(tmp_path / "data", tmp_path / "out", *options) == 0
-    assert len(ClassifierOutputs.load(tmp_path / "out")) == 9
+def test_odd_images_are_read(resize: Resize, tmp_path: Path) -> None:
+    odd_images(tmp_path / "data")
+    transform = Transform((8, 8), (0.5,) * 3, (0.5,) * 3, resize)
+    (batch,) = decoded_batches(opened(f"images:{tmp_path / 'data'}"), np.arange(9), transform, 9)
+    assert batch.shape == (9, 3, 8, 8)
+    assert batch.isfinite().all()
 
 
 def test_grey_and_colour_become_each_other_as_in_pil() -> None:

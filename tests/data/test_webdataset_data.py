@@ -51,18 +51,9 @@ def test_webdataset_class_names(shards: Path) -> None:
         opened(f"wds:{shards}/named.tar")
 
 
-def test_shards_without_labels(shards: Path) -> None:
-    write_shard(shards / "bare.tar", {"x.png": png(PIXELS[0]), "y.png": png(PIXELS[1]), "y.json": b"{}"})
-    images = opened(f"wds:{shards}/bare.tar", ClassNames(own={"bee": 0}))
-    assert (images.labels, images.ids) == (None, ["bare.tar/x", "bare.tar/y"])
-    with pytest.raises(SteepslopeError, match="as other samples have, found none"):
-        opened(f"wds:{shards}/{{data-000,bare}}.tar")
-
-
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a.png": b"", "b.png": b"", "b.cls": b"0"}, r"x\.tar: a\.cls: expected a label, as other samples have"),
         ({"a.png": b"", "a.jpg": b"", "a.cls": b"0"}, "expected one image a sample, found two of 'a'"),
         ({"a.cls": b"0"}, "expected images, found none"),
         ({"a.png": b"", "a.cls": b"\xff"}, "cannot be read as an uncompressed tar file"),

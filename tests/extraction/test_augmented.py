@@ -18,13 +18,7 @@ from steepslope.extraction.options import AUGMENTATION_NAMES, ExtractionOptions
 from steepslope.files.folders import read_json, write_json
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import kill_once_there
-from tests.images import extract_folder, folder_of, opened
-
-BACKBONE = ["--classifier", "module:tests.nets:ten_classes", "--image-size", "12", "--mean", "0.5", "--std", "0.5"]
-
-
-def auxiliary(data: str, out: Path, *options: str) -> int:
-    return main(["extract", *BACKBONE, "--auxiliary", "--data", data, "--out", str(out), *options])
+from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,18 +34,17 @@ def test_each_copy_is_what_the_net_makes_of_it(images: Path, tmp_path: Path) -> 
     options = ["--augment", "2", "--augmentations", "noise,shear", "--augment-seed", "5"]
     assert extract_folder(images, tmp_path / "out", "--evidence", "features,views,noise", *options) == 0
     outputs = ClassifierOutputs.load(tmp_path / "out")
-    assert outputs.augmented_logits is not None
-    assert outputs.augmented_logits.shape == (24, 2, 3)
-    assert np.shares_memory(outputs.augmented().logits, outputs.augmented_logits)  # type: ignore[union-attr]
+    logits_of_copies = outputs.require("augmented_logits")
+    assert logits_of_copies.shape == (24, 2, 3)
+    assert np.shares_memory(outputs.augmented().logits, logits_of_copies)  # type: ignore[union-attr]
     net = load_classifier("module:tests.nets:tiny").with_transform()
     copies = Augmented(opened(f"imagefolder:{images}"), 2, ("noise", "shear"), 5)
     for row in (0, 1, 17, 47):
         inputs = net.transform(copies.image(row))[None]
         features, logits = net(inputs)
-        assert features is not None
         place = row // 2, row % 2
-        np.testing.assert_allclose(outputs.augmented_logits[place], logits[0], atol=1e-5)
-        np.testing.assert_allclose(outputs.require("augmented_features")[place], features[0], atol=1e-5)
+        np.testing.assert_allclose(logits_of_copies[place], logits[0], atol=1e-5)
+        np.testing.assert_allclose(outputs.require("augmented_features")[place], np.asarray(features)[0], atol=1e-5)
         np.testing.assert_allclose(outputs.require("augmented_noise")[place], noise_of(inputs)[0], rtol=1e-4)
     assert {path.name for path in (tmp_path / "out" / "augmented").iterdir()} == {
         "features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json", "noise.npy",
@@ -85,44 +78,40 @@ def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: pytest.Cap
     assert list(ClassifierOutputs.load(plain).arrays) == ["ids", "labels", "logits", "augmented_logits"]
 
 
-def test_splits_that_are_fitted_on_get_copies(home: Path, tmp_path: Path) -> None:
+def test_splits_that_are_fitted_on_get_copies(home: Path, idx_folder: Path, tmp_path: Path) -> None:
     """And an auxiliary backbone sees the same ones, with nothing to say again."""
-    out = tmp_path / "outputs"
-    shutil.copytree(home / "outputs", out)
-    classifier = ["--classifier", f"checkpoint:{home / 'classifier'}", "--data", "digits", "--out", str(out)]
-    assert auxiliary("digits", out) == 0
-    assert main(["extract", *classifier, "--augment", "2", "--augmentations", "rotate,blur"]) == 0
+    out, spec = tmp_path / "outputs", f"idx:{idx_folder}"
+    words = ["extract", "--classifier", f"checkpoint:{home / 'classifier'}", "--data", spec, "--out", str(out)]
+    assert main(words) == 0
+    assert auxiliary(spec, out) == 0
+    assert main([*words, "--augment", "2", "--augmentations", "rotate,blur"]) == 0
     assert ClassifierOutputs.load(out / "train").augmented_auxiliary is None
-    assert auxiliary("digits", out) == 0
+    assert auxiliary(spec, out) == 0
     for part in ("train", "holdout"):
         outputs = ClassifierOutputs.load(out / part)
         copies = outputs.augmented()
         assert copies is not None
-        assert len(copies) == 2 * len(outputs)
-        assert copies.require("auxiliary").shape == (2 * len(outputs), 288)
-        assert 0.3 < copies.is_correct.mean() < outputs.is_correct.mean()
+        assert copies.require("auxiliary").shape == (40, 288)
+        np.testing.assert_array_equal(copies.labels, np.repeat(outputs.require_labels(), 2))
     test = ClassifierOutputs.load(out / "test")
-    assert test.auxiliary is not None
-    assert test.augmented() is None
+    assert (test.require("auxiliary").shape, test.augmented()) == ((20, 288), None)
     backbone = load_classifier("module:tests.nets:ten_classes").with_transform(12, 0.5, 0.5)
-    outputs, data = ClassifierOutputs.load(out / "holdout"), parse_dataset("digits").load_into_memory("train")
-    assert outputs.ids is not None
-    row = data.ids.tolist().index(outputs.ids[3])
+    outputs, data = ClassifierOutputs.load(out / "holdout"), parse_dataset(spec).load_into_memory("train")
+    row = data.ids.tolist().index(outputs.require("ids")[3])
     copy = Augmented(data, 2, ("blur", "rotate"), 0).image(2 * row + 1)
     features, _ = backbone(backbone.transform(copy)[None])
-    assert features is not None
-    np.testing.assert_allclose(outputs.require("augmented_auxiliary")[3, 1], features[0], atol=1e-5)
+    np.testing.assert_allclose(outputs.require("augmented_auxiliary")[3, 1], np.asarray(features)[0], atol=1e-5)
 
 
 def test_a_named_split_gets_copies_unless_it_is_the_test_split(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, idx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["extract", "--classifier", f"checkpoint:{home / 'classifier'}", "--augment", "1"]
-    assert main([*given, "--data", "digits:test", "--out", str(tmp_path / "test")]) == 2
-    assert "augment: expected images to fit oracles on, found the test split digits:test" in capsys.readouterr().err
+    assert main([*given, "--data", f"idx:{idx_folder}:test", "--out", str(tmp_path / "test")]) == 2
+    assert f"found the test split idx:{idx_folder}:test" in capsys.readouterr().err
     assert not (tmp_path / "test").exists()
-    assert main([*given, "--data", "digits:train", "--out", str(tmp_path / "train")]) == 0
-    assert ClassifierOutputs.load(tmp_path / "train").require("augmented_logits").shape == (1000, 1, 10)
+    assert main([*given, "--data", f"idx:{idx_folder}:train", "--out", str(tmp_path / "train")]) == 0
+    assert ClassifierOutputs.load(tmp_path / "train").require("augmented_logits").shape == (40, 1, 10)
 
 
 def test_copies_of_skipped_images_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

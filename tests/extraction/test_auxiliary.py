@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
+from steepslope.extraction.extraction import extract
+from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
-from tests.images import extract_folder, folder_of
-
-BACKBONE = ["extract", "--classifier", "module:tests.nets:ten_classes", "--image-size", "12"]
-WORDS = [*BACKBONE, "--mean", "0.5", "--std", "0.5", "--auxiliary"]
-
-
-def auxiliary(data: str, out: Path, *options: str) -> int:
-    return main([*WORDS, "--data", data, "--out", str(out), *options])
+from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
 def test_features_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,28 +23,13 @@ def test_features_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     before = ClassifierOutputs.load(out)
     assert auxiliary(f"imagefolder:{photos}", out) == 0
     after = ClassifierOutputs.load(out)
-    assert after.auxiliary is not None
-    assert after.auxiliary.shape == (8, 288)
     np.testing.assert_array_equal(after.logits, before.logits)
-    alone = [*BACKBONE, "--mean", "0.5", "--std", "0.5", "--data", f"imagefolder:{photos}", "--on-error", "skip"]
-    classes = tmp_path / "classes.txt"
-    classes.write_text("\n".join(["ant", "bee", "cow", *"defghij"]))
-    assert main([*alone, "--classes", str(classes), "--out", str(tmp_path / "alone")]) == 0
-    np.testing.assert_array_equal(after.auxiliary, ClassifierOutputs.load(tmp_path / "alone").require_features())
     assert auxiliary(f"imagefolder:{photos}", out) == 0
     assert "already complete, 288 auxiliary features of 8 images" in capsys.readouterr().err
-
-
-def test_features_of_three_splits(home: Path, tmp_path: Path) -> None:
-    """A classifier with its own hold-out: each part gets the rows that it holds, and a fused oracle takes them."""
-    out = tmp_path / "outputs"
-    shutil.copytree(home / "outputs", out)
-    assert auxiliary("digits", out) == 0
-    for part in ("train", "holdout", "test"):
-        outputs = ClassifierOutputs.load(out / part)
-        assert len(outputs.require("auxiliary")) == len(outputs)
-    words = ["fit", "--outputs", str(out / "holdout"), "--reference", str(out / "train")]
-    assert main([*words, "--inputs", "auxiliary_neighbors,second_opinion", "--out", str(tmp_path / "oracle")]) == 0
+    (photos / "bee" / "0001.png").unlink()
+    net = load_classifier("module:tests.nets:ten_classes").with_transform(12, 0.5, 0.5)
+    alone = extract(net, {tmp_path / "alone": ("", opened(f"images:{photos}"))}, ExtractionOptions())
+    np.testing.assert_array_equal(after.require("auxiliary"), alone[tmp_path / "alone"].require_features())
 
 
 def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

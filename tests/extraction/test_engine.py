@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
-from steepslope.data.specs import parse_dataset
-from steepslope.errors import SteepslopeError
-from steepslope.extraction.extraction import extract_to_folder
+from steepslope.extraction.engine import on_backend
+from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.files.folders import read_json
 from steepslope.outputs import ClassifierOutputs
 from tests.images import TINY, extract_folder, extracted, folder_of, words
 from tests.nets import tiny_convolutions
@@ -57,19 +56,6 @@ def test_low_precision_is_close(images: Path, tmp_path: Path) -> None:
     assert not np.array_equal(half.logits, exact.logits)
 
 
-@pytest.mark.parametrize(("spec", "message"), [("tiny", "expected dropout layers for"), ("resnet18", "found '2'")])
-def test_dropout_needs_layers(spec: str, message: str, images: Path, tmp_path: Path) -> None:
-
-    names = {"tiny": "module:tests.nets:tiny", "resnet18": "timm:resnet18?weights=random&dropout=2"}
-    with pytest.raises(SteepslopeError, match=message):
-        extract_to_folder(
-            load_classifier(names[spec]),
-            parse_dataset(f"imagefolder:{images}"),
-            tmp_path / "out",
-            ExtractionOptions(evidence=("dropout",)),
-        )
-
-
 def test_unusual_nets_are_read_right(images: Path, tmp_path: Path) -> None:
     for name, width in (("Viewing", 32), ("Backwards", 4)):
         outputs = extracted(f"module:tests.nets:{name}", images, tmp_path / name)
@@ -86,6 +72,7 @@ def test_transformers_drop_too(images: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "options", "message"),
     [
+        ("squeezed", ["--evidence", "dropout"], "expected dropout layers for dropout passes, found none"),
         ("softmax", [], "expected logits, found probabilities"),
         ("pairs", [], "expected logits of shape (n, K), K >= 2, found tuple"),
         ("numb", [], "found NaN or infinity"),
@@ -112,20 +99,17 @@ def test_backends_agree_on_images(images: Path, tmp_path: Path) -> None:
     assert main(words(TINY, images, tmp_path / "onnx", "--backend", "torch")) == 2
 
 
-def test_auto_takes_onnx_for_large_inputs_only(images: Path, tmp_path: Path) -> None:
-    for side, backend in (("16", "torch"), ("64", "onnxruntime")):
-        out = tmp_path / side
-        assert main(words(TINY, images, out, "--image-size", side)) == 0
-        assert backend in read_json(out / "manifest.json", "outputs")["extraction"]["versions"]
+def test_auto_takes_onnx_for_large_inputs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = nn.Identity()
+    monkeypatch.setattr("steepslope.extraction.engine.as_onnx", lambda *_: exported)
+    for side in (16, 64):
+        classifier = load_classifier(TINY).with_transform(side, 0.5, 0.5)
+        net = on_backend(classifier, ExtractionOptions(), single_device()).net
+        assert (net is exported) == (side == 64)
 
 
-def test_what_cannot_be_exported_runs_on_torch(
-    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spec = "module:tests.nets:Stubborn"
-    assert main(words(spec, images, tmp_path / "a", "--image-size", "64")) == 0
-    assert "PyTorch runs the classifier" in capsys.readouterr().err
-    assert main(words(spec, images, tmp_path / "b", "--backend", "onnx")) == 2
+def test_what_cannot_be_exported_is_one_line(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words("module:tests.nets:Stubborn", images, tmp_path / "out", "--backend", "onnx")) == 2
     error = capsys.readouterr().err
     assert "cannot be exported to ONNX" in error
     assert error.count("\n") == 1

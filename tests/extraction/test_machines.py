@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.machines import launched
+from steepslope.extraction.machines import launched, together
 from steepslope.extraction.options import Machines
 from tests.images import TINY, extracted, words
 
@@ -25,20 +27,11 @@ def launch(given: list[str], launcher: list[str]) -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, text=True, env={**kept, "OMP_NUM_THREADS": "1"})
 
 
-@pytest.mark.parametrize("launcher", ["fabric", pytest.param("torchrun", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["fabric", "torchrun"])
 def test_two_processes_give_the_same_arrays(launcher: str, images: Path, tmp_path: Path) -> None:
-    options = (
-        "--shard-rows",
-        "5",
-        "--batch-size",
-        "4",
-        "--evidence",
-        "features,views,dropout,noise",
-        "--passes",
-        "3",
-        "--augment",
-        "2",
-    )
+    sizes = ("--shard-rows", "5", "--batch-size", "4", "--passes", "3", "--augment", "2")
+    options = (*sizes, "--evidence", "features,views,dropout,noise")
     extracted(TINY, images, tmp_path / "one", *options)
     given = words(TINY, images, tmp_path / "two", *options)
     if launcher == "torchrun":
@@ -54,6 +47,21 @@ def test_two_processes_give_the_same_arrays(launcher: str, images: Path, tmp_pat
     for name in (*kept, "views", "dropout", *(f"augmented/{name}" for name in kept)):
         one, two = (np.load(tmp_path / folder / f"{name}.npy") for folder in ("one", "two"))
         np.testing.assert_array_equal(one, two)
+
+
+class OneOfTwo:
+    """What is asked of a process whose sister fails."""
+
+    def all_reduce(self, failed: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        return failed + 1
+
+
+def test_a_process_ends_with_its_sister() -> None:
+    alone: Any = OneOfTwo()
+    with pytest.raises(SteepslopeError, match="another process failed"), together(alone):
+        pass
+    with pytest.raises(KeyError, match="its own"), together(alone):
+        raise KeyError("its own")
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_each_view_does_what_it_says() -> None:
 
 def test_views_are_the_logits_of_changed_images(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    outputs = extracted(TINY, images, out, "--evidence", "views,features", "--views", "flip,right", "--backend=onnx")
+    outputs = extracted(TINY, images, out, "--evidence", "views,features", "--views", "flip,right")
     assert outputs.views is not None
     assert outputs.views.shape == (24, 2, 3)
     assert read_json(out / "manifest.json", "outputs")["views"] == ["flip", "right"]
@@ -43,7 +43,7 @@ def test_views_are_the_logits_of_changed_images(images: Path, tmp_path: Path) ->
     for path in images.rglob("*.png"):
         (mirrored / path.parent.name).mkdir(parents=True, exist_ok=True)
         ImageOps.mirror(Image.open(path)).save(mirrored / path.parent.name / path.name)
-    expected = extracted(TINY, mirrored, tmp_path / "expected", "--backend=torch")
+    expected = extracted(TINY, mirrored, tmp_path / "expected")
     np.testing.assert_allclose(outputs.views[:, 0], expected.logits, atol=0.02)  # resizing rounds to whole pixels
     assert np.abs(outputs.views[:, 0] - outputs.logits).mean() > 0.02
 

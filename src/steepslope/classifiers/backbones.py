@@ -145,15 +145,12 @@ class BeforeLastLinear(nn.Module):
         """Return features (n, d), None without such a map, and logits (n, K)."""
         logits = self.model(images)
         kept, self._kept[:] = self._kept[::-1], []
-        maps = (inputs for layer, inputs in kept if isinstance(layer, nn.Linear) or _gives(layer, logits))
-        features = next(maps, None)
+        classes = logits.shape[1:] if isinstance(logits, Tensor) else ()
+        maps = (inputs for layer, inputs in kept if getattr(layer, "out_channels", None) in (None, *classes))
+        features = next(maps, None)  # a linear layer has no channels
         if features is not None and features.ndim == 4:
             features = features.mean(dim=(2, 3))
         return None if features is None else features.flatten(1), logits
-
-
-def _gives(convolution: nn.Module, logits: Any) -> bool:
-    return isinstance(logits, Tensor) and logits.shape[1:] == (getattr(convolution, "out_channels", None),)
 
 
 def _frozen(spec: str, model: nn.Module, net: nn.Module, transform: Transform, num_classes: int | None) -> Classifier:
@@ -188,11 +185,15 @@ def _load(model: nn.Module, weights: str | None) -> None:
     """Load a state dict of the model's names, or one of the same shapes in the same order."""
     if weights in (None, "random"):
         return
-    state, own = _read_state(Path(str(weights))), model.state_dict()
-    if state.keys() != own.keys() and [*map(_shape, state.values())] == [*map(_shape, own.values())]:
-        state = dict(zip(own, state.values(), strict=True))
-    for name in {**own, **state}:
-        expected, found = _shape(own.get(name)), _shape(state.get(name))
+    path, wanted = Path(str(weights)), model.state_dict()
+    # of any kind: safetensors, torch and pickle each have their own for a damaged file
+    with explained("cannot be read as weights", path, longest=160):
+        saved = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        state: dict[str, Tensor] = dict(saved.get("state_dict", saved))
+    if state.keys() != wanted.keys() and [*map(_shape, state.values())] == [*map(_shape, wanted.values())]:
+        state = dict(zip(wanted, state.values(), strict=True))
+    for name in {**wanted, **state}:
+        expected, found = _shape(wanted.get(name)), _shape(state.get(name))
         if expected != found:
             raise SteepslopeError(f"expected weights of this architecture: {name}: {expected}, found {found}", weights)
     model.load_state_dict(state)
@@ -200,12 +201,3 @@ def _load(model: nn.Module, weights: str | None) -> None:
 
 def _shape(weight: Tensor | None) -> str:
     return str(tuple(weight.shape)) if isinstance(weight, Tensor) else "none"
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    # of any kind: safetensors, torch and pickle each have their own for a damaged file
-    with explained("cannot be read as weights", path, longest=160):
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return dict(state.get("state_dict", state))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from steepslope.classifiers.classifier import COLOUR, Classifier, unknown_transform
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError, explained, reason_of
 from steepslope.files.extras import require_extra
 
 OPSET = 20  # of the files that are written
@@ -37,7 +37,7 @@ class OnnxNet(nn.Module):
         self.model, self.source = model, source
         self.open()
         inputs = self.session.get_inputs()
-        if len(inputs) != 1 or not _takes_images(inputs[0]):
+        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in FLOAT_TYPES:
             found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
             raise SteepslopeError(f"expected one input of float images (n, C, H, W), found {found}", source)
         self.input = inputs[0]
@@ -80,10 +80,6 @@ class OnnxNet(nn.Module):
         return [array[: len(pixels)].astype(np.float32) for array in arrays]
 
 
-def _takes_images(one: Any) -> bool:
-    return len(one.shape) == 4 and one.type in FLOAT_TYPES
-
-
 def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
     """Return the output named logits, or the only one of floats (n, K), and the one named features, if there is one."""
     floats = [one for one in outputs if one.type in FLOAT_TYPES]
@@ -99,24 +95,16 @@ def _output_names(outputs: Any, source: str) -> tuple[str, str | None]:
 def onnx_classifier(argument: str) -> Classifier:
     """Load ``onnx:FILE``; its normalisation is not in the file, and has to be given (``--mean --std``)."""
     path = Path(argument)
-    digest = _digest(path)
+    digest = hashlib.sha256()
+    with explained("expected an ONNX file, but it cannot be read", path, OSError):
+        for file in [path, *_beside(path)]:
+            digest.update(file.read_bytes())
     net = OnnxNet(path, str(path))
     _, channels, height, width = net.fixed
     transform = unknown_transform((height or 0, width or 0), channels or COLOUR)
     found = next(one.shape[-1] for one in net.session.get_outputs() if one.name == net.logits)
     classes = wordnet_labels() if found == NUM_CLASSES else None
-    return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest, classes)
-
-
-def _digest(path: Path) -> str:
-    """Return the SHA-256 of the file, and of the one beside it in which large weights are kept."""
-    digest = hashlib.sha256()
-    try:
-        for file in [path, *_beside(path)]:
-            digest.update(file.read_bytes())
-    except OSError as error:
-        raise SteepslopeError(f"expected an ONNX file, but it cannot be read ({error.strerror})", path) from error
-    return digest.hexdigest()
+    return Classifier(f"onnx:{argument}", net.eval(), transform, None, digest.hexdigest(), classes)
 
 
 def _beside(path: Path) -> list[Path]:
@@ -166,7 +154,7 @@ def exported_model(
                 dynamic_shapes=(shapes,), dynamo=True, external_data=False, verbose=False, optimize=optimize,
             )  # fmt: skip
         except Exception as error:  # whatever in the net has no counterpart
-            reason = " ".join(str(error.__cause__ or error).split())[:160]
+            reason = reason_of(error.__cause__ or error, 160)
             raise SteepslopeError(f"cannot be exported to ONNX ({reason})", source) from error
         return path.read_bytes()
 

@@ -138,11 +138,11 @@ class _Run:
         with seeded(recipe.seed):
             self.net: Net = NETS[card.net].build(card.num_classes)
         decay = recipe.weight_decay
-        self.optimizer: torch.optim.Optimizer = (
-            torch.optim.Adam(self.net.parameters(), weight_decay=decay)
-            if recipe.optimizer == "adam"
-            else torch.optim.SGD(self.net.parameters(), momentum=recipe.momentum, weight_decay=decay)
-        )
+        self.optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "adam":
+            self.optimizer = torch.optim.Adam(self.net.parameters(), weight_decay=decay)
+        else:
+            self.optimizer = torch.optim.SGD(self.net.parameters(), momentum=recipe.momentum, weight_decay=decay)
 
     def train(self, images: Images, state: Path) -> None:
         inputs = normalized(torch.from_numpy(images.pixels.copy()), self.card.mean, self.card.std)
@@ -156,7 +156,9 @@ class _Run:
                 with seeded(1_000_003 * self.recipe.seed + self.epochs_done):
                     order = torch.split(torch.randperm(len(labels)), self.recipe.batch_size)
                     for step, rows in enumerate(order):
-                        self._set_learning_rate((self.epochs_done + step / steps) / self.recipe.epochs)
+                        done = (self.epochs_done + step / steps) / self.recipe.epochs
+                        fraction = cosine(done) if self.recipe.schedule == "cosine" else 1.0
+                        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * fraction
                         loss = self._step(self._augmented(inputs[rows]), labels[rows])
                         progress.update(task, advance=1, description=f"training, loss {loss:.3f}")
                 if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
@@ -167,11 +169,6 @@ class _Run:
     def _augmented(self, inputs: Tensor) -> Tensor:
         mirror = mirrored(inputs) if self.recipe.flip else inputs
         return turned(mirror, self.recipe.rotate, -self.card.mean / self.card.std) if self.recipe.rotate else mirror
-
-    def _set_learning_rate(self, done: float) -> None:
-        fraction = cosine(done) if self.recipe.schedule == "cosine" else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * fraction
 
     def _step(self, inputs: Tensor, labels: Tensor) -> float:
         self.net.train()

@@ -11,24 +11,26 @@ import os
 import zlib
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.data.class_names import ClassNames, wordnet_labels
-from steepslope.data.image_files import ImageFiles, existing_folder, open_local_folder
+from steepslope.data.class_names import NO_NAMES, ClassNames, wordnet_labels
+from steepslope.data.image_files import ImageFiles, existing_folder, open_image_folder
 from steepslope.data.images import Images, row_ids
 from steepslope.errors import SteepslopeError, explained, require_known
+from steepslope.files.extras import optional_library
+
+datasets = optional_library("torchvision.datasets", "images")  # takes seconds, and specs are parsed that none opens
 
 
-def load_digits(argument: str, split: str) -> Images:
+def load_digits(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
     """Load the 1,797 digits of 8×8 pixels: 1,000 to train, 797 to test, drawn once."""
-    from sklearn import datasets  # takes a second, and specs are parsed by commands that never open one
-
     look_at_digits(argument)
-    bunch = datasets.load_digits()
+    bunch = import_module("sklearn.datasets").load_digits()  # takes a second, and specs are parsed that none opens
     order = np.random.default_rng(0).permutation(len(bunch.target))
     rows = order[:1000] if split == "train" else order[1000:]
     pixels = (bunch.images * (255 / 16)).round().astype(np.uint8)
@@ -45,7 +47,7 @@ def look_at_digits(argument: str, split: str = "") -> None:
 STEMS = {"train": "train", "test": "t10k"}
 
 
-def load_idx(argument: str, split: str) -> Images:
+def load_idx(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images:
     """Load the four files of the MNIST family from a folder, plain or gzipped."""
     folder = existing_folder("idx", argument)
     images, classes = _idx_files(folder, split)
@@ -97,7 +99,6 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
-# torchvision is imported where it is used: it takes seconds, and a spec is parsed by commands that never open it.
 Loaded = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]  # pixels, labels and names of the classes
 
 
@@ -107,15 +108,11 @@ def data_root() -> Path:
 
 
 def _by_train_flag(name: str, split: str) -> Loaded:
-    from torchvision import datasets
-
     data = getattr(datasets, name)(str(data_root()), train=split == "train", download=True)
     return np.asarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes)
 
 
 def _svhn(split: str) -> Loaded:
-    from torchvision import datasets
-
     data = datasets.SVHN(str(data_root()), split=split, download=True)
     return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64), tuple("0123456789")
 
@@ -127,32 +124,23 @@ IN_MEMORY: dict[str, Callable[[str], Loaded]] = {
 TORCHVISION = (*IN_MEMORY, "ImageNet")
 
 
-def load_torchvision(argument: str, split: str) -> Images | ImageFiles:
+def load_torchvision(argument: str, split: str, names: ClassNames = NO_NAMES) -> Images | ImageFiles:
     """Load one split from $STEEPSLOPE_DATA, where the small data sets are downloaded once.
 
     ImageNet's test split is its 50,000 validation images. Its archives, or what torchvision makes of them, must lie in
     the folder ``imagenet`` there.
     """
     look_at_torchvision(argument)
-    try:
+    missing = f"torchvision:{argument}: neither found in {data_root()} nor downloaded"
+    with explained(missing, kinds=(OSError, RuntimeError), longest=200):
         if argument == "ImageNet":
-            return _imagenet(split)
+            part = "train" if split == "train" else "val"
+            folder = datasets.ImageNet(str(data_root() / "imagenet"), split=part).split_folder
+            return open_image_folder(str(folder), "", ClassNames(own=wordnet_labels()))
         pixels, labels, classes = IN_MEMORY[argument](split)
-    except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        missing = f"torchvision:{argument}: neither found in {data_root()} nor downloaded"
-        raise SteepslopeError(f"{missing} ({reason})") from error
     return Images(pixels, labels, row_ids(split, np.arange(len(labels))), classes)
 
 
 def look_at_torchvision(argument: str, split: str = "") -> None:
     """Raise unless it is the name of a data set."""
     require_known("torchvision data set", argument, TORCHVISION)
-
-
-def _imagenet(split: str) -> ImageFiles:
-    part = "train" if split == "train" else "val"
-    from torchvision import datasets
-
-    found = datasets.ImageNet(str(data_root() / "imagenet"), split=part)
-    return open_local_folder(str(found.split_folder), ClassNames(own=wordnet_labels()))

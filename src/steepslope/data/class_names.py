@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,6 +52,15 @@ class ClassNames:
             raise SteepslopeError(f"the class {name!r} is none of the classifier's (see --classes)", place)
         return self.known[name]
 
+    def label_of(self, text: str, place: str | Path) -> int:
+        """Return the label that a text is: the name of a class, or else a whole number."""
+        if text in self.known:
+            return self.known[text]
+        with suppress(ValueError):
+            if abs(label := int(text)) < 2**31:
+                return label
+        raise SteepslopeError(f"expected a whole number or a class's name (see --classes), found {text!r}", place)
+
     def labels_of(self, names: Sequence[str], source: str) -> NDArray[np.int64]:
         """Return the labels of a data set's numbered class names, (len(names),).
 
@@ -66,9 +76,8 @@ class ClassNames:
     def require_as_many(self, found: int, what: str, place: str | Path) -> None:
         """Raise unless there are as many as the classifier has classes: else each label could be another class."""
         if self.num_classes not in (None, found):
-            raise SteepslopeError(
-                f"expected {self.num_classes} {what}, as many as the classifier has, found {found}: {ADVICE}", place
-            )
+            expected = f"expected {self.num_classes} {what}, as many as the classifier has"
+            raise SteepslopeError(f"{expected}, found {found}: {ADVICE}", place)
 
     def agreed(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
         """Return the names by label on which the classifier and a data set with these ``names`` agree; None if neither.
@@ -78,29 +87,22 @@ class ClassNames:
         SteepslopeError
             If both have names, and these differ in a name or in their order, or if they are not as many as the classes.
         """
-        self._require_one_order(source)
-        agreed = self._agreed(names, source)
-        if agreed is not None and self.num_classes not in (None, len(agreed)):
-            expected = f"expected {self.num_classes} classes, as the classifier has, found {len(agreed)}"
-            raise SteepslopeError(f"{expected}: {', '.join(agreed[:3])}…", source)
+        for name, label in (self.given or {}).items():
+            place = (self.own or {}).get(name, label)
+            if place != label:
+                message = f"expected class {place} of the classifier to be {name!r}, found it as {label}"
+                raise SteepslopeError(message, "classes")
+        known = in_order(self.known)
+        alike = known == names or (len(known or ()) == len(names or ()) and self._has_ids_alone)
+        if None not in (known, names) and not alike:
+            raise SteepslopeError(f"expected the classifier's classes, {difference(known or (), names or ())}", source)
+        agreed = known or names
+        if agreed is not None:
+            self.require_as_many(len(agreed), "classes", source)
         return agreed
 
-    def _require_one_order(self, source: str) -> None:
-        """Raise if a name that was given is another class of the classifier's."""
-        for name, label in (self.given or {}).items():
-            own = (self.own or {}).get(name, label)
-            if own != label:
-                raise SteepslopeError(
-                    f"expected class {own} of the classifier to be {name!r}, found it as {label}", "classes"
-                )
 
-    def _agreed(self, names: tuple[str, ...] | None, source: str) -> tuple[str, ...] | None:
-        known = in_order(self.known)
-        if known is None or names is None or known == names:
-            return known or names
-        if len(known) == len(names) and self._has_ids_alone:
-            return known
-        raise SteepslopeError(f"expected the classifier's classes, {difference(known, names)}", source)
+NO_NAMES = ClassNames()
 
 
 def in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:

@@ -46,19 +46,19 @@ class HubImages:
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the library's own fingerprint, the rows and their labels."""
         numbers, labels = list(range(*rows.indices(len(self)))), labels_at(self.labels, rows)
-        return digest_of([self.table._fingerprint, self.column, numbers, None if labels is None else labels.tolist()])
+        return digest_of([self.table._fingerprint, self.column, numbers, labels])
 
 
-def open_hub(argument: str, names: ClassNames) -> HubImages:
+def open_hub(argument: str, split: str, names: ClassNames) -> HubImages:
     """Open ``hf:NAME[?config=…&image=…&label=…&revision=…][:SPLIT]``; NAME may be a folder.
 
     The columns are those named, or the only ones that hold images and classes. Classes that have names get their
     labels by :class:`ClassNames`. The images have no labels where ``label=none`` says so, where no column could hold
     any, and where all are −1, as in published test splits.
     """
-    name, split, options = look_at_hub(argument)
+    name, part, options = look_at_hub(argument)
     datasets = require_extra("datasets", "data", "hf: data")
-    table = _split(_load(datasets, name, options), split, f"hf:{name}")
+    table = _split(_load(datasets, name, options), part, f"hf:{name}")
     if len(table) == 0:
         raise SteepslopeError(f"hf:{name}: expected images, found none")
     image = options.get("image") or _only_column(table, datasets.Image, "image", name)
@@ -122,12 +122,9 @@ def _label_column(datasets: Any, table: Any, named: str | None, source: str) -> 
     if named is not None:
         require_known(f"label column of hf:{source}:", named, table.features)
         return named
-    could_be = [one for one in table.features.values() if isinstance(one, datasets.ClassLabel) or _is_whole(one)]
+    types = [str(getattr(feature, "dtype", "")) for feature in table.features.values()]  # classes are int64, too
+    could_be = any(name.startswith(("int", "uint")) for name in types)
     return _only_column(table, datasets.ClassLabel, "label", source) if could_be else None
-
-
-def _is_whole(feature: Any) -> bool:
-    return str(getattr(feature, "dtype", "")).startswith(("int", "uint"))
 
 
 def _only_column(table: Any, kind: type, option: str, name: str) -> str:

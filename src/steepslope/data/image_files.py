@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 import numpy as np
@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.data.class_names import ClassNames, in_order
-from steepslope.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode_bytes, decode_file, labels_at
-from steepslope.data.urls import Listed, as_path, files_below, filesystem, is_url, read, with_suffix
+from steepslope.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode, labels_at
+from steepslope.data.urls import Listed, as_path, files_below, filesystem, is_url, read
 from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
 from steepslope.files.fingerprint import fingerprint
 from steepslope.files.folders import digest_of, field, read_json
@@ -37,13 +37,14 @@ CARD = "shift.json"
 class ShiftCard:
     """Shifted images on disk.
 
-    ``brought_to`` is the height and width of all of them, None where they have sizes of their own. ``labels`` are the
-    labels of the folders by name, empty for images without. ``classes`` are the names of the classes by label, None
-    where they have none: folders may be named in another way, since not every name can be a folder's.
+    ``size`` is the height and width to which all of them are brought, None where they have sizes of their own.
+    ``folders`` are the labels of the folders by name, empty for images without. ``classes`` are the names of the
+    classes by label, None where they have none: folders may be named in another way, since not every name can be a
+    folder's.
     """
 
-    brought_to: tuple[int, int] | None
-    labels: Mapping[str, int]
+    size: tuple[int, int] | None
+    folders: Mapping[str, int]
     classes: tuple[str, ...] | None
 
     @classmethod
@@ -53,142 +54,83 @@ class ShiftCard:
         if not path.is_file():
             return None
         content = read_json(path, "shifted images")
-        size, labels = content.get("size"), field(content, "folders", dict, path)
-        classes = content.get("classes")
+        size, classes = content.get("size"), content.get("classes")
+        labels = field(content, "folders", dict, path)
         if not all(type(label) is int and label >= 0 for label in labels.values()):
             raise SteepslopeError(f"field 'folders': expected labels >= 0, found {list(labels.values())}", path)
         return cls(None if size is None else tuple(size), labels, None if classes is None else tuple(classes))
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the fields of the card."""
-        size, classes = self.brought_to, self.classes
-        return {
-            "size": None if size is None else list(size),
-            "folders": dict(self.labels),
-            "classes": None if classes is None else list(classes),
-        }
-
     def name_of(self, folder: str) -> str:
         """Return the name of the class whose images lie in a folder: its own where the classes have no names."""
-        return folder if self.classes is None or folder not in self.labels else self.classes[self.labels[folder]]
+        return folder if self.classes is None or folder not in self.folders else self.classes[self.folders[folder]]
 
     @property
     def names(self) -> dict[str, int]:
         """The labels of all classes by :meth:`name_of`."""
         if self.classes is not None:
             return {name: label for label, name in enumerate(self.classes)}
-        return dict(self.labels)
-
-
-@dataclass(frozen=True, eq=False)
-class RemoteFiles:
-    """Image files in the file system of a URL; ``ids`` are their paths below it. A file is read when its image is."""
-
-    url: str
-    files: Sequence[Listed]
-    labels: Labels | None = None
-    classes: tuple[str, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    @property
-    def ids(self) -> list[str]:
-        """The paths below the URL."""
-        return [one.name for one in self.files]
-
-    def image(self, row: int) -> Picture:
-        """Read and decode one file completely."""
-        one = self.files[row]
-        return decode_bytes(read(self.url, one.path), one.name)
-
-    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
-        """Return a hash of the names, the labels, and what the listing tells of each file, or its contents."""
-        files, labels = self.files[rows], labels_at(self.labels, rows)
-        seen = [sha256(read(self.url, one.path)).hexdigest() if verify else [one.size, one.version] for one in files]
-        return digest_of([[one.name for one in files], seen, None if labels is None else labels.tolist()])
-
-    def subset(self, rows: NDArray[np.int64]) -> RemoteFiles:
-        """Return the given rows, in the given order."""
-        return replace(self, files=[self.files[row] for row in rows], labels=labels_at(self.labels, rows))
-
-
-def open_remote_images(url: str) -> RemoteFiles:
-    """List all image files below a URL; they have no labels."""
-    files = files_below(url)
-    _require_unshifted(url, files)
-    return RemoteFiles(url, _images(files, url))
-
-
-def open_remote_folder(url: str, names: ClassNames) -> RemoteFiles:
-    """List the files of all class folders below a URL; names become labels as those of a local folder do."""
-    files = [one for one in files_below(url) if not one.name.startswith(".")]
-    _require_unshifted(url, files)
-    by_folder: dict[str, list[Listed]] = {}
-    for one in files:
-        folder, below, _ = one.name.partition("/")
-        if below:
-            by_folder.setdefault(folder, []).append(one)
-    folders = sorted(by_folder)
-    if not folders:
-        raise SteepslopeError("expected one subfolder a class, found none", url)
-    if not names.known:
-        names.require_as_many(len(folders), "class folders", url)
-        names = ClassNames(own={name: label for label, name in enumerate(folders)})
-    label_of = {name: names.label(name, f"{url}/{name}") for name in folders}
-    found: list[Listed] = []
-    for name in folders:
-        found += _images(by_folder[name], f"{url}/{name}")
-    labels = [label_of[one.name.partition("/")[0]] for one in found]
-    return RemoteFiles(url, found, np.array(labels, dtype=np.int64), in_order(names.known))
-
-
-def _images(files: Sequence[Listed], place: str) -> list[Listed]:
-    """Return the images among some files, or else the arrays."""
-    for suffixes in (SUFFIXES, ARRAYS):
-        found = [*with_suffix(files, suffixes, left_out=SHEET)]
-        if found:
-            return found
-    raise SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", place)
-
-
-def _require_unshifted(url: str, files: Sequence[Listed]) -> None:
-    if any(one.name == CARD for one in files):
-        raise SteepslopeError(f"expected images as they come, found shifted ones ({CARD}): copy the folder here", url)
+        return dict(self.folders)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Image files; ``ids`` are their paths below the folder. A file is opened when its image is.
+    """Image files with their ids. One is opened, or read by its URL, when its image is.
 
-    ``brought_to`` is the height and width of all images, where a shift has brought them to such.
+    ``places`` are paths, relative to ``root``, or URLs; or paths in the file system of ``store``, a URL, whose listing
+    tells their ``versions``. ``brought_to`` is the height and width of all images, where a shift has brought them to
+    such.
     """
 
-    folder: Path
-    ids: list[str]
+    places: Sequence[str]
+    ids: Sequence[str]
     labels: Labels | None = None
     classes: tuple[str, ...] | None = None
     brought_to: tuple[int, int] | None = None
+    root: Path = Path()
+    store: str | None = None
+    versions: Sequence[str] = ()
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.places)
 
     def image(self, row: int) -> Picture:
-        """Decode one file completely."""
-        return decode_file(self.folder / self.ids[row])
+        """Read and decode one file completely."""
+        place = self.places[row]
+        return decode(self.root / place if self._is_local(place) else BytesIO(self._bytes_of(place)), place)
 
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
-        """Return a hash of the names, the labels and the files' fingerprints."""
-        seen = [fingerprint_of_image(self.folder / name, verify) for name in self.ids[rows]]
-        labels, brought_to = labels_at(self.labels, rows), [] if self.brought_to is None else [self.brought_to]
-        return digest_of([self.ids[rows], seen, None if labels is None else labels.tolist(), *brought_to])
+        """Return a hash of the ids, the labels and the files' fingerprints.
 
-    def subset(self, rows: NDArray[np.int64]) -> ImageFiles:
+        Of a single URL only ``verify`` notices that another image lies there: it would take a request of its own.
+        """
+        seen = [self._seen(row, verify) for row in range(*rows.indices(len(self)))]
+        brought_to = [] if self.brought_to is None else [self.brought_to]
+        return digest_of([self.ids[rows], seen, labels_at(self.labels, rows), *brought_to])
+
+    def subset(self, rows: NDArray[np.int64]) -> Self:
         """Return the given rows, in the given order."""
-        return replace(self, ids=[self.ids[row] for row in rows], labels=labels_at(self.labels, rows))
+        places, ids = ([some[row] for row in rows] for some in (self.places, self.ids))
+        versions = [self.versions[row] for row in rows] if self.versions else ()
+        return replace(self, places=places, ids=ids, versions=versions, labels=labels_at(self.labels, rows))
+
+    def _is_local(self, place: str) -> bool:
+        return self.store is None and not is_url(place)
+
+    def _bytes_of(self, place: str) -> bytes:
+        return read(place) if self.store is None else read(self.store, place)
+
+    def _seen(self, row: int, verify: bool) -> str:
+        place = self.places[row]
+        if self._is_local(place):
+            with suppress(SteepslopeError):  # a link to nothing is found when the image is read
+                return fingerprint(self.root / place, contents=verify)
+            return ""
+        if verify:
+            return sha256(self._bytes_of(place)).hexdigest()
+        return self.versions[row] if self.versions else place
 
 
-def open_image_folder(argument: str, names: ClassNames) -> ImageFiles | RemoteFiles:
+def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFiles:
     """List the files of all class folders of a local folder or a URL, in the order of their paths.
 
     The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
@@ -201,27 +143,30 @@ def open_image_folder(argument: str, names: ClassNames) -> ImageFiles | RemoteFi
         If the folder is missing or has no class folders, or not as many as classes where these have no names, or a
         class folder has no images or maps to no label.
     """
-    return open_remote_folder(argument, names) if is_url(argument) else open_local_folder(as_path(argument), names)
-
-
-def open_local_folder(argument: str, names: ClassNames) -> ImageFiles:
-    """Do so for a local folder."""
-    folders, folder = look_at_image_folder(argument), Path(argument)
-    card = ShiftCard.of(folder)
+    place = as_path(argument)
+    by_folder: dict[str, list[Listed]] = {name: [] for name in look_at_image_folder(argument)}
+    for file in _files_below(place, by_folder):
+        folder, below, _ = file.name.partition("/")
+        if below and not folder.startswith("."):
+            by_folder.setdefault(folder, []).append(file)
+    folders = sorted(by_folder)
+    if not folders:
+        raise SteepslopeError("expected one subfolder a class, found none", place)
+    card = None if is_url(place) else ShiftCard.of(Path(place))
     if card is not None and (card.classes is None or not names.known):
         names = ClassNames(own=card.names)
     elif not names.known:
-        names.require_as_many(len(folders), "class folders", folder)
-        names = ClassNames(own={name: label for label, name in enumerate(folders)})
-    ids: list[str] = []
+        names.require_as_many(len(folders), "class folders", place)
+        names = ClassNames.by_label(folders)
+    files: list[Listed] = []
     labels: list[int] = []
     for name in folders:
-        label = names.label(name if card is None else card.name_of(name), folder / name)
-        files = _ids_in(folder, folder / name)
-        ids += files
-        labels += [label] * len(files)
+        label = names.label(name if card is None else card.name_of(name), f"{place}/{name}")
+        images = _images_among(by_folder[name], f"{place}/{name}")
+        files += images
+        labels += [label] * len(images)
     classes = in_order(names.known) if card is None or card.classes is not None else None
-    return ImageFiles(folder, ids, np.array(labels, dtype=np.int64), classes, None if card is None else card.brought_to)
+    return _opened(place, files, card, np.array(labels, dtype=np.int64), classes)
 
 
 def look_at_image_folder(argument: str, split: str = "") -> list[str]:
@@ -232,19 +177,17 @@ def look_at_image_folder(argument: str, split: str = "") -> list[str]:
     folder = existing_folder("imagefolder", argument)
     folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
-        loose = next(image_files(folder), None) is not None
+        loose = any(_is_image(name, SUFFIXES) for name in _names_below(folder))
         found = f"images alone: images:{argument} reads images without classes" if loose else "none"
         raise SteepslopeError(f"expected one subfolder a class, found {found}", folder)
     return folders
 
 
-def open_images(argument: str, names: ClassNames) -> ImageFiles | RemoteFiles:
+def open_images(argument: str, split: str, names: ClassNames) -> ImageFiles:
     """List all image files of a folder or URL, at any depth, in the order of their paths; they have no labels."""
-    if is_url(argument):
-        return open_remote_images(argument)
-    folder = existing_folder("images", argument)
-    card = ShiftCard.of(folder)
-    return ImageFiles(folder, _ids_in(folder, folder), brought_to=None if card is None else card.brought_to)
+    place = as_path(argument)
+    card = None if is_url(place) else ShiftCard.of(existing_folder("images", argument))
+    return _opened(place, _images_among(_files_below(place), place), card)
 
 
 def look_at_images(argument: str, split: str = "") -> None:
@@ -253,7 +196,7 @@ def look_at_images(argument: str, split: str = "") -> None:
         filesystem(argument)
         return
     folder = existing_folder("images", argument)
-    if next(image_files(folder), None) is None and next(image_files(folder, ARRAYS), None) is None:
+    if not any(_is_image(name, SUFFIXES | ARRAYS) for name in _names_below(folder)):
         raise _no_images(folder)
 
 
@@ -266,82 +209,67 @@ def existing_folder(scheme: str, argument: str) -> Path:
     return folder
 
 
-def _ids_in(root: Path, folder: Path) -> list[str]:
-    """Return the paths below ``root`` of a folder's images, or else of its arrays."""
-    for suffixes in (SUFFIXES, ARRAYS):
-        files = [str(path.relative_to(root)) for path in image_files(folder, suffixes)]
-        if files:
-            return files
-    raise _no_images(folder)
+def _files_below(place: str, folders: Iterable[str] = ("",)) -> list[Listed]:
+    """Return all files below a URL, or of some folders of a local one."""
+    if not is_url(place):
+        return [Listed(name, name) for folder in folders for name in _names_below(Path(place), folder)]
+    files = files_below(place)
+    if any(file.name == CARD for file in files):
+        raise SteepslopeError(f"expected images as they come, found shifted ones ({CARD}): copy the folder here", place)
+    return files
 
 
-def _no_images(folder: Path) -> SteepslopeError:
-    return SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", folder)
-
-
-def fingerprint_of_image(path: Path, verify: bool) -> str:
-    """Return a file's fingerprint; "" for a link to nothing, which is found when the image is read."""
-    with suppress(SteepslopeError):
-        return fingerprint(path, contents=verify)
-    return ""
-
-
-def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[Path]:
-    """Yield the files with an image's suffix at any depth, by path: none hidden, no contact sheet, and loops once."""
+def _names_below(root: Path, folder: str = "") -> Iterator[str]:
+    """Yield the paths from a root of the files in one of its folders, at any depth; a loop of links ends."""
     seen: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        status = Path(parent).stat()
+    for parent, folders, files in os.walk(root / folder, followlinks=True):
+        status, below = Path(parent).stat(), Path(parent).relative_to(root)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         folders.sort()
-        shown = [name for name in sorted(files) if not name.startswith(".") and name != SHEET]
-        yield from (Path(parent) / name for name in shown if Path(name).suffix.lower() in suffixes)
+        yield from (str(below / name) for name in sorted(files))
+
+
+def _images_among(files: Sequence[Listed], place: str) -> list[Listed]:
+    """Return the images among some files, or else the arrays."""
+    for suffixes in (SUFFIXES, ARRAYS):
+        images = [file for file in files if _is_image(file.name, suffixes)]
+        if images:
+            return images
+    raise _no_images(place)
+
+
+def _is_image(name: str, suffixes: frozenset[str]) -> bool:
+    """Return whether a file has one of some suffixes, and is neither hidden nor a contact sheet."""
+    file = PurePosixPath(name)
+    return file.suffix.lower() in suffixes and not file.name.startswith(".") and file.name != SHEET
+
+
+def _no_images(place: str | Path) -> SteepslopeError:
+    return SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", place)
+
+
+def _opened(
+    place: str,
+    files: Sequence[Listed],
+    card: ShiftCard | None,
+    labels: Labels | None = None,
+    classes: tuple[str, ...] | None = None,
+) -> ImageFiles:
+    ids = [file.name for file in files]
+    if not is_url(place):
+        return ImageFiles(ids, ids, labels, classes, None if card is None else card.size, Path(place))
+    paths, versions = [file.path for file in files], [file.version for file in files]
+    return ImageFiles(paths, ids, labels, classes, store=place, versions=versions)
 
 
 COLUMNS = ("path", "id", "label")
 ENDINGS = (".parquet", ".csv")
 
 
-@dataclass(frozen=True, eq=False)
-class ListedImages:
-    """Images at ``places``, paths and URLs, with ids of their own. A file is opened when its image is."""
-
-    places: Sequence[str]
-    ids: Sequence[str]
-    labels: Labels | None = None
-    classes: tuple[str, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def image(self, row: int) -> Picture:
-        """Read and decode one file completely."""
-        place = self.places[row]
-        return decode_bytes(read(place, filesystem(place)[1]), place) if is_url(place) else decode_file(Path(place))
-
-    def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
-        """Return a hash of the ids, the labels and the files' fingerprints; of a URL itself, to save a request.
-
-        So only ``verify`` notices that another image lies at a URL.
-        """
-        seen, labels = [_seen(place, verify) for place in self.places[rows]], labels_at(self.labels, rows)
-        return digest_of([list(self.ids[rows]), seen, None if labels is None else labels.tolist()])
-
-    def subset(self, rows: NDArray[np.int64]) -> ListedImages:
-        """Return the given rows, in the given order."""
-        places, ids = ([some[row] for row in rows] for some in (self.places, self.ids))
-        return replace(self, places=places, ids=ids, labels=labels_at(self.labels, rows))
-
-
-def _seen(place: str, verify: bool) -> str:
-    if not is_url(place):
-        return fingerprint_of_image(Path(place), verify)
-    return sha256(read(place, filesystem(place)[1])).hexdigest() if verify else place
-
-
-def open_path_table(argument: str, names: ClassNames) -> ListedImages:
+def open_path_table(argument: str, split: str, names: ClassNames) -> ImageFiles:
     """Open ``paths:FILE[?path=COLUMN&id=COLUMN&label=COLUMN]``; FILE may be a URL.
 
     A relative path is one from the folder of the file. Where there is no column of ids, these are the paths, and URLs
@@ -354,18 +282,18 @@ def open_path_table(argument: str, names: ClassNames) -> ListedImages:
     """
     file, options = look_at_path_table(argument)
     table = _read(file)
+    there = {*table.column_names, *options}  # a column that is named has to be there
     paths = _texts(table, options.get("path", "path"), file)
-    by_path = _lacks(table, "id", options)
-    ids = [*map(without_secrets, paths)] if by_path else _texts(table, options.get("id", "id"), file)
+    ids = _texts(table, options.get("id", "id"), file) if "id" in there else [*map(without_secrets, paths)]
     name, count = Counter(ids).most_common(1)[0]
     if count > 1:
-        hint = " (where a path may be there twice, give a column of ids)" if by_path else ""
+        hint = "" if "id" in there else " (where a path may be there twice, give a column of ids)"
         raise SteepslopeError(f"expected each id once, found {name!r} {count} times{hint}", file)
     places = [_place(path, file) for path in paths]
-    if _lacks(table, "label", options):
-        return ListedImages(places, ids)
-    labels = [_label(text, names, file) for text in _texts(table, options.get("label", "label"), file)]
-    return ListedImages(places, ids, np.array(labels, dtype=np.int64), in_order(names.known))
+    if "label" not in there:
+        return ImageFiles(places, ids)
+    labels = [names.label_of(text, file) for text in _texts(table, options.get("label", "label"), file)]
+    return ImageFiles(places, ids, np.array(labels, dtype=np.int64), in_order(names.known))
 
 
 def look_at_path_table(argument: str, split: str = "") -> tuple[str, dict[str, str]]:
@@ -384,7 +312,7 @@ def look_at_path_table(argument: str, split: str = "") -> tuple[str, dict[str, s
 def _read(file: str) -> Any:
     """Return the table; of CSV, all columns as text, so that an id such as 007 stays one."""
     with explained("cannot be read as a table", file, longest=200):
-        content = read(file, filesystem(file)[1]) if is_url(file) else Path(file).read_bytes()
+        content = read(file) if is_url(file) else Path(file).read_bytes()
         if file.lower().endswith(ENDINGS[0]):
             return pq.read_table(BytesIO(content))
         columns = pc.open_csv(BytesIO(content)).schema.names
@@ -392,21 +320,15 @@ def _read(file: str) -> Any:
         return pc.read_csv(BytesIO(content), convert_options=as_text)
 
 
-def _lacks(table: Any, name: str, options: dict[str, str]) -> bool:
-    """Return whether a column that need not be there is not, and is not named either."""
-    return name not in options and name not in table.column_names
-
-
 def _texts(table: Any, column: str, file: str) -> list[str]:
     if column not in table.column_names:
         raise unknown_name(f"column of {file}:", column, table.column_names)
-    found = [None if value is None else str(value) for value in table[column].to_pylist()]
-    empty = next((row for row, value in enumerate(found) if not value), None)
-    if empty is not None:
-        raise SteepslopeError(f"expected text in column {column!r}, found none in row {empty}", file)
-    if not found:
+    texts = ["" if value is None else str(value) for value in table[column].to_pylist()]
+    if "" in texts:
+        raise SteepslopeError(f"expected text in column {column!r}, found none in row {texts.index('')}", file)
+    if not texts:
         raise SteepslopeError("expected a row an image, found none", file)
-    return [value for value in found if value is not None]
+    return texts
 
 
 def _place(path: str, file: str) -> str:
@@ -417,12 +339,3 @@ def _place(path: str, file: str) -> str:
     if is_url(file):
         return path if path.startswith("/") else f"{file.rpartition('/')[0]}/{path}"
     return str(Path(file).parent / path)
-
-
-def _label(text: str, names: ClassNames, file: str) -> int:
-    if text in names.known:
-        return names.known[text]
-    with suppress(ValueError):
-        if abs(label := int(text)) < 2**31:
-            return label
-    raise SteepslopeError(f"expected a whole number or a class's name (see --classes), found {text!r}", file)

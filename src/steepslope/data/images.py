@@ -159,15 +159,9 @@ def rows_by_id(data: Dataset, ids: Iterable[str] | None) -> NDArray[np.int64]:
     return np.array([row_of[name] for name in names], dtype=np.int64)
 
 
-def decode_file(path: Path) -> Picture:
-    """Decode the image, or the array, in a file completely."""
-    return decode_array(path) if path.suffix.lower() in ARRAYS else decode_image(path)
-
-
-def decode_bytes(content: bytes, name: str) -> Picture:
-    """Decode the content of a file of some name completely."""
-    stream = io.BytesIO(content)
-    return decode_array(stream) if PurePosixPath(name).suffix.lower() in ARRAYS else decode_image(stream)
+def decode(file: Path | io.BytesIO, name: str) -> Picture:
+    """Decode the image, or the array, in a file of some name completely."""
+    return decode_array(file) if PurePosixPath(name).suffix.lower() in ARRAYS else decode_image(file)
 
 
 @cache

@@ -1,7 +1,5 @@
 """A data set whose images were changed as another domain would change them: the same rows, labels and ids."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.data.images import ALL, Dataset, Divisible, Labels, Picture, labels_at
+from steepslope.files.folders import digest_of
 
 Size = tuple[int, int]  # height and width
 
@@ -124,8 +123,7 @@ class Shifted:
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return the SHA-256 of the originals' hash, their ids and the recipe."""
         names = [str(name) for name in self.ids[rows]]
-        content = json.dumps([self.data.fingerprint(rows, verify), names, self.shift.recipe])
-        return hashlib.sha256(content.encode()).hexdigest()
+        return digest_of([self.data.fingerprint(rows, verify), names, self.shift.recipe])
 
     def subset(self, rows: NDArray[np.int64]) -> "Shifted":
         """Return the given rows, in the given order."""

@@ -19,7 +19,7 @@ from steepslope.data.benchmark_sets import (
     look_at_idx,
     look_at_torchvision,
 )
-from steepslope.data.class_names import ClassNames
+from steepslope.data.class_names import NO_NAMES, ClassNames
 from steepslope.data.hub_data import look_at_hub, open_hub
 from steepslope.data.image_files import (
     look_at_image_folder,
@@ -34,7 +34,7 @@ from steepslope.data.shifted import Shifted, ShiftSpec
 from steepslope.data.webdataset_data import look_at_shards, open_shards
 from steepslope.errors import SteepslopeError, require_known, without_secrets
 
-NO_NAMES = ClassNames()
+SPLITS = ("train", "test")
 SPLIT_SEED = 42  # of the hold-out split
 
 
@@ -43,43 +43,27 @@ def unseen(argument: str, split: str) -> None:
 
 
 @dataclass(frozen=True)
-class InSplits:
-    """Data sets of a training and a test split, whose labels are numbers.
+class Source:
+    """How to open the data sets of a scheme: by argument, split and names of classes, which become labels.
 
-    ``look`` raises at once where the argument, or a split of it, names nothing.
+    ``look`` raises at once where the argument, or a split of it, names nothing. ``splits`` are there where a data set
+    comes in them; its labels are numbers then.
     """
 
-    load: Callable[[str, str], Divisible]
+    open: Callable[[str, str, ClassNames], Dataset]
     look: Callable[[str, str], object] = unseen
-    splits = ("train", "test")
-
-    def open(self, argument: str, split: str, names: ClassNames) -> Divisible:
-        """Load one split; its labels need no names."""
-        return self.load(argument, split)
+    splits: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Whole:
-    """Data sets without such splits, read image by image; class names become labels. ``look`` is as above."""
-
-    load: Callable[[str, ClassNames], Dataset]
-    look: Callable[[str, str], object] = unseen
-    splits = ()
-
-    def open(self, argument: str, split: str, names: ClassNames) -> Dataset:
-        """Open the data set."""
-        return self.load(argument, names)
-
-
-DATASETS: dict[str, InSplits | Whole] = {
-    "digits": InSplits(load_digits, look_at_digits),
-    "idx": InSplits(load_idx, look_at_idx),
-    "torchvision": InSplits(load_torchvision, look_at_torchvision),
-    "imagefolder": Whole(open_image_folder, look_at_image_folder),
-    "images": Whole(open_images, look_at_images),
-    "paths": Whole(open_path_table, look_at_path_table),
-    "hf": Whole(open_hub, look_at_hub),
-    "wds": Whole(open_shards, look_at_shards),
+DATASETS: dict[str, Source] = {
+    "digits": Source(load_digits, look_at_digits, SPLITS),
+    "idx": Source(load_idx, look_at_idx, SPLITS),
+    "torchvision": Source(load_torchvision, look_at_torchvision, SPLITS),
+    "imagefolder": Source(open_image_folder, look_at_image_folder),
+    "images": Source(open_images, look_at_images),
+    "paths": Source(open_path_table, look_at_path_table),
+    "hf": Source(open_hub, look_at_hub),
+    "wds": Source(open_shards, look_at_shards),
 }
 
 

@@ -5,8 +5,6 @@ sent, needs connections of its own.
 """
 
 import re
-from collections.abc import Collection, Iterator
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -20,14 +18,13 @@ QUOTING = ("http://", "https://")  # whose listings have %20 for a space
 
 
 class Listed(NamedTuple):
-    """A file that a listing has: its path in the file system, its path below the folder, and its bytes, −1 unknown.
+    """A file that a listing has: its path in the file system, and its path below the folder.
 
-    ``version`` changes with its contents, as far as the store tells: an ETag, or the time of the last change.
+    ``version`` changes with its contents, as far as the store tells: its size, an ETag, the time of the last change.
     """
 
     path: str
     name: str
-    size: int
     version: str = ""
 
 
@@ -63,10 +60,10 @@ def filesystem(url: str) -> tuple[Any, str]:
         return system, str(path)
 
 
-def read(url: str, path: str, start: int | None = None, end: int | None = None) -> bytes:
-    """Return the bytes, or some of them, of a file in the file system of a URL."""
-    system, _ = filesystem(url)
-    return bytes(system.cat_file(path, start=start, end=end))
+def read(url: str, path: str | None = None, start: int | None = None, end: int | None = None) -> bytes:
+    """Return the bytes, or some of them, of the file of a URL, or of a path in its file system."""
+    system, place = filesystem(url)
+    return bytes(system.cat_file(path or place, start=start, end=end))
 
 
 def files_below(url: str) -> list[Listed]:
@@ -83,26 +80,17 @@ def files_below(url: str) -> list[Listed]:
     with explained("cannot be listed", url, longest=200):
         found = system.find(root, detail=True)
     base = root.rstrip("/") + "/"
-    files = [_listed(path, path.removeprefix(base), info, url) for path, info in found.items() if path != root]
+    files = []
+    for path, info in found.items():
+        name = unquote(path.removeprefix(base)) if url.startswith(QUOTING) else path.removeprefix(base)
+        version = next((info[field] for field in VERSIONS if info.get(field)), "")
+        if path != root:
+            files.append(Listed(path, name, f"{info.get('size')} {version}"))
     if not files:
         raise SteepslopeError("expected files below it, found none that can be listed", url)
-    return sorted(files, key=lambda one: _order(one.name))
+    return sorted(files, key=_order)
 
 
-def with_suffix(files: Collection[Listed], suffixes: Collection[str], left_out: str) -> Iterator[Listed]:
-    """Yield the files with one of some suffixes, but for hidden ones and those of the name that is left out."""
-    for one in files:
-        name = PurePosixPath(one.name).name
-        if not name.startswith(".") and name != left_out and PurePosixPath(name).suffix.lower() in suffixes:
-            yield one
-
-
-def _listed(path: str, name: str, info: Any, url: str) -> Listed:
-    size = info.get("size")
-    version = next((str(info[field]) for field in VERSIONS if info.get(field)), "")
-    return Listed(path, unquote(name) if url.startswith(QUOTING) else name, -1 if size is None else int(size), version)
-
-
-def _order(name: str) -> list[tuple[bool, str]]:
-    *folders, file = name.split("/")
-    return [*((True, folder) for folder in folders), (False, file)]
+def _order(file: Listed) -> list[tuple[bool, str]]:
+    *folders, name = file.name.split("/")
+    return [*((True, folder) for folder in folders), (False, name)]

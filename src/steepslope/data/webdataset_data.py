@@ -10,11 +10,10 @@ import io
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +67,12 @@ class ShardImages:
         """Return a hash of the keys, sizes, labels and the local shards' fingerprints, or the images' contents."""
         samples, labels = self.samples[rows], labels_at(self.labels, rows)
         places = [(_folder_and_name(one.shard)[1], one.key, one.size) for one in samples]
-        seen = (
-            [sha256(_bytes_of(one)).hexdigest() for one in samples]
-            if verify
-            else [fingerprint(Path(one), contents=False) for one in dict.fromkeys(one.shard for one in samples)
-                  if not is_url(one)]
-        )  # fmt: skip
-        return digest_of([places, seen, None if labels is None else labels.tolist()])
+        if verify:
+            seen = [sha256(_bytes_of(one)).hexdigest() for one in samples]
+        else:
+            shards = dict.fromkeys(one.shard for one in samples)
+            seen = [fingerprint(Path(shard), contents=False) for shard in shards if not is_url(shard)]
+        return digest_of([places, seen, labels])
 
     def subset(self, rows: NDArray[np.int64]) -> ShardImages:
         """Return the given rows, in the given order, with their ids."""
@@ -94,13 +92,13 @@ def _folder_and_name(shard: str) -> tuple[str, str]:
 
 def _bytes_of(sample: Sample) -> bytes:
     if is_url(sample.shard):
-        return read(sample.shard, filesystem(sample.shard)[1], sample.offset, sample.offset + sample.size)
+        return read(sample.shard, start=sample.offset, end=sample.offset + sample.size)
     with Path(sample.shard).open("rb") as file:
         file.seek(sample.offset)
         return file.read(sample.size)
 
 
-def open_shards(argument: str, names: ClassNames) -> ShardImages:
+def open_shards(argument: str, split: str, names: ClassNames) -> ShardImages:
     """Open ``wds:PATTERN``, tar files, local or by URL, by ``{000..012}`` or ``*``.
 
     The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows. Where no sample has
@@ -129,80 +127,60 @@ def _shards(pattern: str) -> Iterator[str]:
     with explained(f"wds:{pattern}: cannot be read as a pattern"):  # of any kind: it has its own library for braces
         names = webdataset.shardlists.expand_urls(pattern)
     for name in names:
-        found = _remote(name) if is_url(name) else _local(Path(as_path(name)))
-        if not found:
+        shards = _below(name) if is_url(name) else _matching(Path(as_path(name)))
+        if not shards:
             raise SteepslopeError(f"wds:{pattern}: no such file: {name}")
-        yield from found
+        yield from shards
 
 
-def _local(path: Path) -> list[str]:
+def _matching(path: Path) -> list[str]:
     return [str(path)] if path.is_file() else sorted(map(str, path.parent.glob(path.name or "?")))
 
 
-def _remote(url: str) -> list[str]:
+def _below(url: str) -> list[str]:
     system, path = filesystem(url)
     with explained("cannot be looked up", url, longest=200):
         if "*" in path:
-            return sorted(str(system.unstrip_protocol(one)) for one in system.glob(path))
+            return sorted(str(system.unstrip_protocol(file)) for file in system.glob(path))
         return [url] if system.isfile(path) else []
 
 
 def _samples(shard: str) -> Iterator[Sample]:
     """Yield the samples of one shard in the order of their images."""
+    split_name = require_extra("webdataset.tariterators", "data", "wds: data").base_plus_ext
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, str] = {}
-    for key, extension, member, label in _members(shard):
-        if label is not None:
-            labels[key] = label
-        elif f".{extension.lower()}" in SUFFIXES:
-            if key in images:
-                raise SteepslopeError(f"{shard}: expected one image a sample, found two of {key!r}")
-            images[key] = member
+    kinds = (tarfile.TarError, OSError, UnicodeDecodeError)
+    with explained("cannot be read as an uncompressed tar file", shard, kinds), _tar(shard) as tar:
+        for member in tar:
+            key, extension = split_name(member.name)
+            if key is None or key.startswith("__") or not member.isfile():
+                continue
+            if extension.lower() == "cls":
+                labels[key] = tar.extractfile(member).read().decode().strip()  # type: ignore[union-attr]
+            elif f".{extension.lower()}" in SUFFIXES:
+                if key in images:
+                    raise SteepslopeError(f"expected one image a sample, found two of {key!r}", shard)
+                images[key] = member
     for key, member in images.items():
         yield Sample(shard, key, member.offset_data, member.size, labels.get(key))
 
 
-def _members(shard: str) -> Iterator[tuple[str, str, tarfile.TarInfo, str | None]]:
-    """Yield key, extension and place of each file, and the content of a ``.cls``."""
-    split_name = require_extra("webdataset.tariterators", "data", "wds: data").base_plus_ext
-    kinds = (tarfile.TarError, OSError, UnicodeDecodeError)
-    damaged = explained(f"{shard}: cannot be read as an uncompressed tar file", kinds=kinds)
-    with damaged, _opened(shard) as file, tarfile.open(fileobj=_whole(file), mode="r:") as tar:
-        for member in tar:
-            key, extension = split_name(member.name)
-            if key is not None and member.isfile() and not key.startswith("__"):
-                content = tar.extractfile(member) if extension.lower() == "cls" else None
-                yield key, extension, member, content.read().decode().strip() if content else None
-
-
-def _opened(shard: str) -> IO[bytes]:
-    if not is_url(shard):
-        return Path(shard).open("rb")
-    system, path = filesystem(shard)
-    file: IO[bytes] = system.open(path, "rb")
-    return file
-
-
-def _whole(file: IO[bytes]) -> IO[bytes]:
-    """Return a file at its beginning; raise unless it ends in two blocks of zeros.
-
-    One cut off after a member would pass for whole.
-    """
-    file.seek(-min(1024, file.seek(0, 2)), 2)
-    if file.read().strip(b"\0"):
-        raise tarfile.ReadError("its end is missing")
-    file.seek(0)
-    return file
+@contextmanager
+def _tar(shard: str) -> Iterator[tarfile.TarFile]:
+    """Open a tar file; one without two blocks of zeros at its end, cut off after a member, would pass for whole."""
+    system, path = filesystem(shard) if is_url(shard) else (None, shard)
+    with Path(path).open("rb") if system is None else system.open(path, "rb") as file:
+        file.seek(-min(1024, file.seek(0, 2)), 2)
+        if file.read().strip(b"\0"):
+            raise tarfile.ReadError("its end is missing")
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            yield tar
 
 
 def _label(sample: Sample, names: ClassNames) -> int:
+    place = f"{sample.shard}: {sample.key}.cls"
     if sample.label is None:
-        found = "expected a label, as other samples have, found none"
-        raise SteepslopeError(f"{sample.shard}: {sample.key}.cls: {found}")
-    if sample.label in names.known:
-        return names.known[sample.label]
-    with suppress(ValueError):
-        if abs(label := int(sample.label)) < 2**31:
-            return label
-    place, expected = f"{sample.shard}: {sample.key}.cls", "a whole number or a class's name (see --classes)"
-    raise SteepslopeError(f"{place}: expected {expected}, found {sample.label!r}")
+        raise SteepslopeError("expected a label, as other samples have, found none", place)
+    return names.label_of(sample.label, place)

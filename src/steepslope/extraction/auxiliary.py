@@ -83,10 +83,14 @@ def extract_auxiliary(
             "expected none with an auxiliary backbone, which sees the copies of the outputs", "augment"
         )
     images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
-    sources = {folder / AUXILIARY: (str(spec), rows) for folder, rows in images.items()}
-    copied = {folder / AUGMENTED: rows for folder, rows in images.items() if (folder / AUGMENTED / MANIFEST).exists()}
-    copies = {folder / AUXILIARY: (f"{spec}, augmented", _copies_of(folder, rows)) for folder, rows in copied.items()}
-    return extract(backbone, sources, options.keeping("features"), summary_of_features, notice, copies)
+    sources: dict[Path, tuple[str, Dataset]] = {
+        folder / AUXILIARY: (str(spec), rows) for folder, rows in images.items()
+    }
+    for folder, rows in images.items():
+        if (folder / AUGMENTED / MANIFEST).exists():
+            copies = _copies_of(folder / AUGMENTED, rows)
+            sources[folder / AUGMENTED / AUXILIARY] = f"{spec}, augmented", copies
+    return extract(backbone, sources, options.keeping("features"), summary_of_features, notice)
 
 
 def summary_of_features(outputs: ClassifierOutputs) -> str:
@@ -97,17 +101,13 @@ def summary_of_features(outputs: ClassifierOutputs) -> str:
 def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     """Return the folders of complete outputs, and of each the data set with its images."""
     if (out / MANIFEST).exists():
-        return {out: spec.open(names=_names_of(out))}
+        # the names of its classes: an attack leads away from an image's class, whatever the backbone
+        return {out: spec.open(names=ClassNames.by_label(ClassifierOutputs.load(out).classes))}
     splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if not splits:
         raise SteepslopeError("expected complete outputs, to keep auxiliary features beside, found none", out)
     opened = {split: spec.load(split) for split in dict.fromkeys(splits.values())}
     return {folder: opened[split] for folder, split in splits.items()}
-
-
-def _names_of(folder: Path) -> ClassNames:
-    """Return the names of the classes of outputs: an attack leads away from an image's class, whatever the backbone."""
-    return ClassNames.by_label(ClassifierOutputs.load(folder).classes)
 
 
 def _images_of(folder: Path, data: Dataset) -> Unlabelled:

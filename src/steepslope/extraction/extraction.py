@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -25,7 +24,7 @@ from steepslope.data.specs import SPLIT_SEED, DatasetSpec, holdout_split
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import SIDE, Engine, on_backend
 from steepslope.extraction.machines import alone_in, launched, together
-from steepslope.extraction.options import EVIDENCE_ARRAYS, OF_COPIES, ExtractionOptions
+from steepslope.extraction.options import OF_COPIES, ExtractionOptions
 from steepslope.extraction.shards import OUTPUTS, SHARDS, SKIPPING, STOPPED, extraction_key, join, plan, write_shards
 from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
-Copies = Mapping[Path, tuple[str, Augmented]]
-NO_COPIES: Copies = MappingProxyType({})
 TEST = "test"
 MUCH = 0.3  # accuracy that another order of the classes would gain
 ENOUGH = 20  # rows a class, with which luck does not gain that much
@@ -60,13 +57,12 @@ def extract_to_folder(
     named = named_data(classifier, spec, classes)
     classifier = classifier.named(classes)
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
-    return extract(classifier, sources, options, notice=notice, copies=_copies(spec, sources, out, options))
+    copies = _copies(spec, sources, out, options) if options.augment else {}
+    return extract(classifier, {**sources, **copies}, options, notice=notice)
 
 
-def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionOptions) -> Copies:
+def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionOptions) -> Sources:
     """Return the augmented copies of all that oracles may be fitted on."""
-    if not options.augment:
-        return NO_COPIES
     if spec.split == TEST:
         raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
     if any(data.labels is None for _, data in sources.values()):
@@ -97,45 +93,19 @@ def _in_another_order(outputs: ClassifierOutputs) -> str:
     return f"; WARNING: {100 * found:.2f} % if its classes were in another order than the labels': {ADVICE}"
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """The outputs of one folder: of what data set, what is kept, and how its copies are made where it is of such.
-
-    ``classes`` are the names of the classes on which classifier and data set agree.
-    """
-
-    source: str
-    data: Dataset
-    options: ExtractionOptions
-    recipe: Mapping[str, Any] | None = None
-    classes: tuple[str, ...] | None = None
-
-    def checked(self, classifier: Classifier) -> Self:
-        """Return the same with names of classes; raise unless there are images, all of the classifier's classes."""
-        if len(self.data) == 0:
-            raise SteepslopeError("expected images, found none", self.source)
-        classifier.check_labels(self.data.labels, self.source)
-        return replace(self, classes=classifier.agreed_classes(self.data.classes, self.source))
-
-    def key(self, classifier: Classifier) -> dict[str, Any]:
-        """Return all that decides the outputs."""
-        key = extraction_key(classifier, self.data, self.source, self.options)
-        return key if self.recipe is None else {AUGMENTED: dict(self.recipe), **key}
-
-
 def extract(
     classifier: Classifier,
     sources: Sources,
     options: ExtractionOptions,
     describe: Describe = summary,
     notice: Notice = silent,
-    copies: Copies = NO_COPIES,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of data sets, each with its name, to their folders, or find them complete there.
 
     All that can be checked beforehand is checked before the first is written. ``describe`` puts each into words for
     ``notice``, which is also told of images that could not be read, of a backend that cannot run, and of noise that
-    cannot be estimated. Of ``copies`` no views or dropout passes are kept; their manifests record how they are made.
+    cannot be estimated. Of augmented copies, in a subfolder of their originals', no views or dropout passes are kept;
+    their manifests record how they are made.
 
     Raises
     ------
@@ -143,8 +113,9 @@ def extract(
         If a folder holds outputs of another classifier, transform, data set or option; if a label is none of the
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
-    with launched(options, options.backend) as fabric, alone_in(sources, fabric):
-        complete = _extract_all(classifier, sources, copies, options, fabric, notice)
+    folders = [out for out, (_, data) in sources.items() if not isinstance(data, Augmented)]
+    with launched(options, options.backend) as fabric, alone_in(folders, fabric):
+        complete = _extract_all(classifier, sources, options, fabric, notice)
         outputs = {out: ClassifierOutputs.load(out) for out in complete}
         if fabric.is_global_zero:
             for out in complete:
@@ -153,42 +124,40 @@ def extract(
 
 
 def _extract_all(
-    classifier: Classifier, sources: Sources, copies: Copies, options: ExtractionOptions, fabric: Fabric, notice: Notice
+    classifier: Classifier, sources: Sources, options: ExtractionOptions, fabric: Fabric, notice: Notice
 ) -> dict[Path, bool]:
     """Extract what is missing; return which were complete before."""
     with together(fabric):
         classifier = classifier if classifier.num_classes else classifier.with_transform()
-        options = _possible(options, classifier, notice if fabric.is_global_zero else silent)
+        if "noise" in options.evidence and min(classifier.transform.size) < SIDE:
+            if fabric.is_global_zero:
+                notice(f"noise is not kept: expected images of at least {SIDE} × {SIDE} pixels to estimate it from")
+            options = options.keeping("features", "views", "dropout")
         run = on_backend(classifier, options, fabric, notice)
-        jobs = _jobs(sources, copies, options)
-        keys = {out: job.key(run) for out, job in jobs.items()}
+        kept, keys = {}, {}
+        for out, (source, data) in sources.items():
+            kept[out] = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
+            keys[out] = extraction_key(run, data, source, kept[out])
     _require_one_task(fabric, keys)
     with together(fabric):
         kind = SKIPPING if options.on_error == "skip" else OUTPUTS
         complete = {out: kind.is_complete(out, key) for out, key in keys.items()}
-        jobs = {out: job.checked(classifier) for out, job in jobs.items()}
+        classes = {out: _agreed_classes(classifier, source, data) for out, (source, data) in sources.items()}
         engine = Engine.on(run, options, fabric)
     complete = fabric.broadcast(complete)
-    for out, job in jobs.items():
+    for out, (source, data) in sources.items():
         if not complete[out]:
-            _extract(engine, job, out, keys[out], notice)
+            _extract(replace(engine, options=kept[out]), source, data, out, keys[out], classes[out], notice)
     engine.net.cpu()
     return complete
 
 
-def _possible(options: ExtractionOptions, classifier: Classifier, notice: Notice) -> ExtractionOptions:
-    """Return the options without noise where images are too small to show it."""
-    if "noise" not in options.evidence or min(classifier.transform.size) >= SIDE:
-        return options
-    notice(f"noise is not kept: expected images of at least {SIDE} × {SIDE} pixels to estimate it from")
-    return options.keeping(*(name for name in EVIDENCE_ARRAYS if name != "noise"))
-
-
-def _jobs(sources: Sources, copies: Copies, options: ExtractionOptions) -> dict[Path, Job]:
-    """Return what to extract by folder, the originals first."""
-    jobs = {out: Job(source, data, options) for out, (source, data) in sources.items()}
-    kept = options.keeping(*OF_COPIES)
-    return jobs | {out: Job(source, data, kept, data.recipe) for out, (source, data) in copies.items()}
+def _agreed_classes(classifier: Classifier, source: str, data: Dataset) -> tuple[str, ...] | None:
+    """Return the names of classes on which both agree; raise unless there are images, all of them of such classes."""
+    if len(data) == 0:
+        raise SteepslopeError("expected images, found none", source)
+    classifier.check_labels(data.labels, source)
+    return classifier.agreed_classes(data.classes, source)
 
 
 def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
@@ -202,8 +171,15 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
                 raise SteepslopeError(f"expected the same {name} in all processes{hint}, found {found}", out)
 
 
-def _extract(engine: Engine, job: Job, out: Path, key: dict[str, Any], notice: Notice) -> None:
-    engine, data = replace(engine, options=job.options), job.data
+def _extract(
+    engine: Engine,
+    source: str,
+    data: Dataset,
+    out: Path,
+    key: dict[str, Any],
+    classes: tuple[str, ...] | None,
+    notice: Notice,
+) -> None:
     fabric, folder = engine.fabric, out / SHARDS
     with together(fabric):
         if fabric.is_global_zero:
@@ -212,7 +188,7 @@ def _extract(engine: Engine, job: Job, out: Path, key: dict[str, Any], notice: N
     with together(fabric):
         shards = plan(data, engine.options, folder)
         try:
-            write_shards(shards, engine, data, job.source)
+            write_shards(shards, engine, data, source)
         except Exception:
             with suppress(OSError):  # a full disk may have no room for this either
                 (folder / STOPPED).touch()
@@ -220,7 +196,7 @@ def _extract(engine: Engine, job: Job, out: Path, key: dict[str, Any], notice: N
     with together(fabric):
         if fabric.is_global_zero:
             about = {"views": list(engine.options.views)} if "views" in engine.options.evidence else {}
-            skipped = join(shards, data, out, key, about, job.classes)
+            skipped = join(shards, data, out, key, about, classes)
             if skipped:
                 notice(f"{out}: {skipped:,} images could not be read and are listed in {MANIFEST}")
             OUTPUTS.end(out)

@@ -6,7 +6,6 @@ The key has all that decides the outputs; by it, a folder that holds others is t
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.classifiers.classifier import Classifier
+from steepslope.data.augmentation import Augmented
 from steepslope.data.images import Dataset, labels_at
 from steepslope.data.shifted import recipes_of
 from steepslope.data.transforms import Batch, batch_loader, unreadable
@@ -22,9 +22,10 @@ from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.engine import ESTIMATES, Engine
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.files.artifact import DELETE, Artifact, as_json
+from steepslope.files.extras import versions_of
 from steepslope.files.folders import staged_folder, write_json
 from steepslope.files.progress import bar
-from steepslope.outputs.folder import MANIFEST, VERSION, manifest_of, write_ids
+from steepslope.outputs.folder import AUGMENTED, MANIFEST, VERSION, manifest_of, write_ids
 
 STOPPED = "stopped"  # by this file the processes tell each other that one of them failed
 SHARDS = ".shards"
@@ -123,22 +124,17 @@ def join(
     skipped = [{"id": str(ids[row]), "reason": str(reason)} for row, reason in failed]
     with OUTPUTS.staged(out) as staging:
         labels = labels_at(data.labels, rows)
-        arrays = {name: _arrays(shards, name) for name in _kept(shards)}
+        names: set[str] = set()
+        for path in shards:  # one without a readable image has no arrays
+            with np.load(path) as archive:
+                names.update(archive.files)
+        arrays = {name: _arrays(shards, name) for name in sorted(names - {"rows", "failed", "reasons"})}
         arrays |= {} if labels is None else {"labels": iter([labels])}
         described = {name: _write_npy(staging / f"{name}.npy", blocks, len(rows)) for name, blocks in arrays.items()}
         write_ids([str(ids[row]) for row in rows], staging)
         manifest = manifest_of(described, has_ids=True, classes=classes)
         write_json(staging / MANIFEST, {**manifest, **about, "extraction": key, "skipped": skipped})
     return len(skipped)
-
-
-def _kept(shards: Shards) -> list[str]:
-    """Return the names of the arrays in the shards; one without a readable image has none."""
-    found: set[str] = set()
-    for path in shards:
-        with np.load(path) as archive:
-            found.update(archive.files)
-    return sorted(found - {"rows", "failed", "reasons"})
 
 
 def _arrays(shards: Shards, name: str) -> Iterator[NDArray[Any]]:
@@ -164,9 +160,9 @@ def _write_npy(path: Path, blocks: Iterator[NDArray[Any]], rows: int) -> dict[st
 def extraction_key(classifier: Classifier, data: Dataset, source: str, options: ExtractionOptions) -> dict[str, Any]:
     """Return all that decides the outputs, as JSON holds it."""
     views, dropout = "views" in options.evidence, "dropout" in options.evidence
-    library = classifier.runs_on
     shifts = recipes_of(data)
     key = {
+        **({AUGMENTED: data.recipe} if isinstance(data, Augmented) else {}),
         **({"shifts": shifts} if shifts else {}),
         "classifier": classifier.spec, "digest": classifier.digest, "transform": asdict(classifier.transform),
         "data": source, "fingerprint": data.fingerprint(verify=options.verify),
@@ -176,6 +172,6 @@ def extraction_key(classifier: Classifier, data: Dataset, source: str, options: 
         "passes": [options.passes, options.batch_size] if dropout else None,
         "features": options.features if "features" in options.evidence else None,
         "precision": options.precision, "on_error": options.on_error, "shard_rows": options.shard_rows,
-        "versions": {"outputs": str(VERSION), library: ".".join(version(library).split(".")[:2])},
+        "versions": {"outputs": str(VERSION), **versions_of([classifier.runs_on])},
     }  # fmt: skip
     return as_json(key)

@@ -140,7 +140,9 @@ class Artifact:
         paths = [folder / name for name in self.unfinished]
         if not paths or not paths[0].exists():
             return None
-        if len(paths) > 1 and not any(_holds_work(path, paths[0]) for path in paths[1:]):
+        # work is a file, or a folder with files beside the key; files without an ending are signs
+        inside = [path for folder in paths[1:] for path in (folder, *folder.glob("*"))]
+        if len(paths) > 1 and not any(path.is_file() and path.suffix and path != paths[0] for path in inside):
             return None
         return read_json(paths[0], f"{self.what}, unfinished")
 
@@ -159,11 +161,6 @@ class Artifact:
         shown = "" if found is None else difference(found, wanted, (*self.free, *mendable))
         if shown:
             raise SteepslopeError(f"holds {what} with {shown}: {self.remedy}", folder)
-
-
-def _holds_work(path: Path, key: Path) -> bool:
-    """Return whether a file is there, or a folder with files beside the key; files without an ending are signs."""
-    return path.is_file() or any(file.suffix and file != key for file in path.glob("*"))
 
 
 def as_json(made: Mapping[str, Any]) -> dict[str, Any]:

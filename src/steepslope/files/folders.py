@@ -71,12 +71,7 @@ def share_permissions(path: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with sorted structure kept as given; NaN is refused, since JSON has none."""
-    path.write_bytes(as_json_file(content))
-
-
-def as_json_file(content: Any) -> bytes:
-    """Return the bytes that :func:`write_json` writes."""
-    return (json.dumps(content, indent=1, allow_nan=False, default=np.generic.item) + "\n").encode()
+    path.write_bytes((json.dumps(content, indent=1, allow_nan=False, default=np.generic.item) + "\n").encode())
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
@@ -110,8 +105,8 @@ def field(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], 
 
 
 def digest_of(content: object) -> str:
-    """Return the SHA-256 of content that JSON can hold, in hex."""
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    """Return the SHA-256 of content that JSON can hold, in hex; arrays count as lists."""
+    return hashlib.sha256(json.dumps(content, default=np.ndarray.tolist).encode()).hexdigest()
 
 
 LOCK = ".lock"

@@ -5,17 +5,16 @@ A repository is the folder of a gate or an oracle as it is, with ``config.json``
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.extras import require_extra
+from steepslope.files.fingerprint import fingerprint
 from steepslope.files.folders import field, read_json, write_json
 from steepslope.files.progress import console
 
@@ -68,8 +67,8 @@ def snapshot(name: str) -> Path:
         If there is no such repository or revision, nothing is cached offline, or it is none of a gate or
         an oracle, or was changed.
     """
-    repository, hub = Repository.of(name), _library(name)
-    with hub_errors(name, repository):
+    repository = Repository.of(name)
+    with hub_errors(name, repository) as hub:
         reason = _unreachable(hub, repository)
         known = {"revision": repository.revision, "local_files_only": reason is not None}
         folder = Path(hub.hf_hub_download(repository.name, CONFIG, **known)).parent  # which the Hub counts
@@ -87,12 +86,11 @@ def snapshot(name: str) -> Path:
 
 def _unreachable(hub: Any, repository: Repository) -> str | None:
     """Return why the Hub cannot be reached, or None; raise if it answers that there is no such repository."""
-    errors = import_module("huggingface_hub.errors")
     try:
         hub.HfApi(library_name=LIBRARY).model_info(repository.name, revision=repository.revision)
-    except (OSError, errors.HTTPError) as error:
-        if isinstance(error, errors.HfHubHTTPError):
-            raise
+    except hub.errors.HfHubHTTPError:
+        raise
+    except (OSError, hub.errors.HTTPError) as error:
         return reason_of(error, LONGEST)
     return None
 
@@ -111,9 +109,8 @@ def upload(folder: Path, repository: Repository, private: bool, message: str) ->
         If it may not be written to, is public where a private one is wanted, or holds what this package did not share.
     """
     place = f"{HUB}{repository.name}"
-    hub = _library(place)
-    api = hub.HfApi(library_name=LIBRARY)
-    with hub_errors(place, repository):
+    with hub_errors(place, repository) as hub:
+        api = hub.HfApi(library_name=LIBRARY)
         if not api.repo_exists(repository.name):
             api.create_repo(repository.name, private=private, exist_ok=True)
         _require_own(hub, api.repo_info(repository.name), private, place)
@@ -125,18 +122,13 @@ def upload(folder: Path, repository: Repository, private: bool, message: str) ->
 
 def _require_own(hub: Any, found: Any, private: bool, place: str) -> None:
     if private and not found.private:
-        raise SteepslopeError(
-            "expected a private repository, found a public one: give --public, or make it private", place
-        )
-    files = {one.rfilename for one in found.siblings or ()} - {".gitattributes", "README.md"}
-    if not files:
-        return
-    if CONFIG in files:
-        folder = Path(hub.hf_hub_download(found.id, CONFIG, revision=found.sha)).parent
-        if shared_files(folder) is not None:
-            return
-    shown = ", ".join(sorted(files)[:3])
-    raise SteepslopeError(f"expected a new repository, or one of a shared gate or oracle, found {shown}", place)
+        remedy = "give --public, or make it private"
+        raise SteepslopeError(f"expected a private repository, found a public one: {remedy}", place)
+    files = {file.rfilename for file in found.siblings or ()} - {".gitattributes", "README.md"}
+    config = hub.hf_hub_download(found.id, CONFIG, revision=found.sha) if CONFIG in files else None
+    if files and (config is None or shared_files(Path(config).parent) is None):
+        shown = ", ".join(sorted(files)[:3])
+        raise SteepslopeError(f"expected a new repository, or one of a shared gate or oracle, found {shown}", place)
 
 
 def require_repository(text: str) -> Repository:
@@ -145,21 +137,17 @@ def require_repository(text: str) -> Repository:
     if repository.revision is not None:
         raise SteepslopeError("expected no revision: what is uploaded is a new one", text)
     with hub_errors(text, repository):
-        import_module("huggingface_hub.utils").validate_repo_id(repository.name)
+        require_extra("huggingface_hub.utils", "hub", text).validate_repo_id(repository.name)
     return repository
 
 
-def _library(name: str) -> Any:
-    return require_extra("huggingface_hub", "hub", name)
-
-
 @contextmanager
-def hub_errors(place: str, repository: Repository) -> Iterator[None]:
-    """Let what the Hub's library raises leave the block as one line."""
-    _library(place)
-    errors = import_module("huggingface_hub.errors")
+def hub_errors(place: str, repository: Repository) -> Iterator[Any]:
+    """Give the Hub's library to the block, and let what it raises leave as one line."""
+    hub = require_extra("huggingface_hub", "hub", place)
+    errors = require_extra("huggingface_hub.errors", "hub", place)  # an attribute of the library from then on
     try:
-        yield
+        yield hub
     except SteepslopeError:
         raise
     except (OSError, ValueError, errors.EntryNotFoundError, errors.HTTPError) as error:
@@ -179,9 +167,8 @@ def _words(error: Exception, errors: Any, repository: Repository) -> str:
         return NOT_SHARED
     if isinstance(error, errors.HFValidationError):
         return f"no name that the Hub takes ({reason_of(error, LONGEST)})"
-    if status is None:
-        return f"the Hub cannot be reached ({reason_of(error, LONGEST)})"
-    return f"the Hub refuses this ({reason_of(error, LONGEST)})"
+    what = "cannot be reached" if status is None else "refuses this"
+    return f"the Hub {what} ({reason_of(error, LONGEST)})"
 
 
 def as_folder(name: str | Path) -> Path:
@@ -206,7 +193,7 @@ def write_config(folder: Path, kind: str) -> None:
 def digests_in(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file in a folder, by its name, in order."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): digest_of_file(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): fingerprint(path) for path in paths}
 
 
 def shared_files(folder: Path) -> dict[str, str] | None:
@@ -233,11 +220,5 @@ def shared_files(folder: Path) -> dict[str, str] | None:
 def require_unchanged(folder: Path) -> None:
     """Raise unless a folder that was shared holds the files that were; any other folder passes."""
     for name, digest in (shared_files(folder) or {}).items():
-        if not (folder / name).is_file() or digest_of_file(folder / name) != digest:
+        if not (folder / name).is_file() or fingerprint(folder / name) != digest:
             raise SteepslopeError("is missing, or was changed after it was shared: get it again", folder / name)
-
-
-def digest_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,8 @@ All that a killed training needs to go on: weights, the optimizer's moments, and
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,14 @@ from steepslope.files.folders import share_permissions, staged_folder
 
 def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write tensors; whatever goes wrong (a full disk, say) is an OSError."""
-    try:
+    with _written(path):
         of_torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
     except SafetensorError as error:
         raise OSError(f"{path.name}: {error}") from error
     share_permissions(path)
@@ -39,11 +46,8 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Write named arrays; whatever goes wrong (a full disk, say) is an OSError."""
-    try:
+    with _written(path):
         of_numpy.save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
-    except SafetensorError as error:
-        raise OSError(f"{path.name}: {error}") from error
-    share_permissions(path)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:

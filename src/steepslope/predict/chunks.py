@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from steepslope.classifiers.classifier import Classifier
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import Engine, on_backend
@@ -72,7 +71,8 @@ class FromImages:
         fabric, live = single_device(self.live.options.precision), self.live
         nets = [(live.classifier, live.options)]
         nets += [] if live.auxiliary is None else [(live.auxiliary, live.of_auxiliary)]
-        return [_engine(net, self._options(options), fabric, notice) for net, options in nets]
+        given = [(net, self._options(options)) for net, options in nets]
+        return [Engine.on(on_backend(net, options, fabric, notice), options, fabric) for net, options in given]
 
     def made(self, shards: Shards, engines: Sequence[Engine]) -> Made:
         """Yield chunks with their rows, as the nets make them; a bar counts the images."""
@@ -163,21 +163,7 @@ class FromOutputs:
         return sorted(folder.glob(f"*{ENDING}"))
 
 
-class Source(Protocol):
-    """What decisions come from, in chunks."""
-
-    @property
-    def gate(self) -> Gate:
-        """The gate that decides."""
-
-    def key(self) -> dict[str, Any]:
-        """Return what decides the rows, beside gate and options."""
-
-    def missing(self, folder: Path, notice: Notice = silent) -> Made:
-        """Yield the chunks that are not in the folder yet, in any order, with their rows."""
-
-    def all(self, folder: Path) -> list[Path]:
-        """Return the files of all chunks, in order."""
+Source = FromImages | FromOutputs
 
 
 def groups_by_id(groups: GroupOf, ids: Iterable[Any]) -> NDArray[np.str_]:
@@ -186,10 +172,6 @@ def groups_by_id(groups: GroupOf, ids: Iterable[Any]) -> NDArray[np.str_]:
     if missing:
         raise SteepslopeError(f"expected a group for each id, found none for {missing[0]!r}", "groups")
     return np.array([groups[str(name)] for name in ids])
-
-
-def _engine(classifier: Classifier, options: ExtractionOptions, fabric: Any, notice: Notice) -> Engine:
-    return Engine.on(on_backend(classifier, options, fabric, notice), options, fabric)
 
 
 def _read(batches: Batches) -> list[int]:

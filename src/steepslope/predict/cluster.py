@@ -17,22 +17,19 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import pyarrow as pa
 
 from steepslope.data.images import Dataset, Divisible
 from steepslope.errors import SteepslopeError, explained
 from steepslope.extraction.shards import Shards
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import Notice, bar, silent
-from steepslope.gate import Gate
-from steepslope.gate.nets import GateNets
 from steepslope.predict.chunks import FromImages, GroupOf, Made
-from steepslope.predict.options import AUTO, ClusterOptions, PredictOptions
+from steepslope.predict.options import AUTO, ClusterOptions
 
 NEED = "--engine ray"
 SECONDS = 10  # to reach a head that is there; Ray itself would wait for many minutes
@@ -72,7 +69,9 @@ def session(options: ClusterOptions) -> Iterator[int]:
 def _start(ray: Any, options: ClusterOptions) -> None:
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if options.code is not None:
-        common["runtime_env"] = {"working_dir": _folder(options.code)}
+        if not Path(options.code).is_dir():
+            raise SteepslopeError("expected a folder of Python modules, found none", options.code)
+        common["runtime_env"] = {"working_dir": str(Path(options.code).resolve())}
     if options.address is not None:
         _require_reachable(options.address)
         with explained("no cluster can be joined", options.address, longest=200), _no_stderr():
@@ -84,22 +83,12 @@ def _start(ray: Any, options: ClusterOptions) -> None:
         ray.init("local", num_cpus=wanted, include_dashboard=False, **common)
 
 
-def _folder(code: str) -> str:
-    if not Path(code).is_dir():
-        raise SteepslopeError("expected a folder of Python modules, found none", code)
-    return str(Path(code).resolve())
-
-
 def _require_reachable(address: str) -> None:
     if address == AUTO:
         return
     host, _, port = address.rpartition(":")
-    try:
+    with explained("expected the head of a Ray cluster, found none that answers", address, (OSError, OverflowError)):
         socket.create_connection((host.strip("[]"), int(port)), SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise SteepslopeError(
-            f"expected the head of a Ray cluster, found none that answers ({error})", address
-        ) from error
 
 
 def _room(resources: dict[str, float], options: ClusterOptions) -> int:
@@ -175,17 +164,6 @@ def _silenced() -> Iterator[None]:
 
 
 Row = dict[str, Any]  # of Ray Data's tables, which hold one chunk a row
-Block = dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Equipment:
-    """What an actor needs for any chunk: gate, nets and options; ``source`` is the data set's name, for errors."""
-
-    gate: Gate
-    live: GateNets
-    source: str
-    options: PredictOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,43 +185,38 @@ def tasks(images: FromImages, shards: Shards) -> list[Task]:
     SteepslopeError
         If the data set cannot be cut.
     """
-    data = images.data
+    data, made = images.data, []
     if not isinstance(data, Divisible):
         expected = "expected images in files (images:, imagefolder:, wds: or paths:)"
         raise SteepslopeError(f"{expected}, found {images.source}, which only one machine can read", "engine")
-    return [_task(images, data, path, batches) for path, batches in shards.items()]
-
-
-def _task(images: FromImages, data: Divisible, path: Path, batches: list[list[int]]) -> Task:
-    first, last = batches[0][0], batches[-1][-1]
-    chunk = data.subset(np.arange(first, last + 1))
-    groups = None
-    if images.groups is not None:
-        groups = {name: images.groups[name] for name in map(str, chunk.ids) if name in images.groups}
-    return Task(path.name, first, chunk, [[row - first for row in batch] for batch in batches], groups)
+    for path, batches in shards.items():
+        first, last = batches[0][0], batches[-1][-1]
+        chunk, groups = data.subset(np.arange(first, last + 1)), images.groups
+        if groups is not None:
+            groups = {name: groups[name] for name in map(str, chunk.ids) if name in groups}
+        made.append(Task(path.name, first, chunk, [[row - first for row in batch] for batch in batches], groups))
+    return made
 
 
 class Actor:
-    """An actor of Ray Data: made once a process with a reference to its equipment, then called with a task at a time.
+    """An actor of Ray Data: made once a process with a reference to gate, nets and options; called with a task a time.
 
     What users are told, an error of theirs or a notice, comes back as data.
     """
 
-    def __init__(self, equipment: Any) -> None:
+    def __init__(self, images: Any) -> None:
         import ray
 
-        found: Equipment = ray.get(equipment)
+        self.images: FromImages = ray.get(images)
         self.name = uuid.uuid4().hex  # of this life: one that is started again has another
         self.notices: list[str] = []
         self.error: SteepslopeError | None = None
-        nothing: Any = None
-        self.images = FromImages(found.gate, found.live, nothing, found.source, found.options)
         try:
             self.engines = self.images.engines(self.notices.append)
         except SteepslopeError as error:
             self.error = error
 
-    def __call__(self, block: Block) -> Block:
+    def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
         """Make the chunks of a block, which has one."""
         made = [self._made(pickle.loads(content)) for content in block["task"]]
         return {name: [one[name] for one in made] for name in made[0]}
@@ -258,21 +231,7 @@ class Actor:
             ((_, table),) = images.made({Path(task.name): task.batches}, self.engines)
         except SteepslopeError as error:
             return {**row, "error": str(error)}
-        return {**row, "table": packed(table)}
-
-
-def packed(table: Any) -> bytes:
-    """Return a table as bytes, with its columns and types as they are."""
-    stream = pa.BufferOutputStream()
-    with pa.ipc.new_stream(stream, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(stream.getvalue())
-
-
-def unpacked(content: bytes) -> Any:
-    """Return the table that :func:`packed` made bytes of."""
-    with pa.ipc.open_stream(content) as reader:
-        return reader.read_all()
+        return {**row, "table": pickle.dumps(table)}
 
 
 IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
@@ -299,63 +258,45 @@ class Notices:
 
 
 @dataclass(frozen=True, eq=False)
-class FromCluster:
-    """The chunks of ``images``, each made by some actor, in the order in which they are done.
+class FromCluster(FromImages):
+    """The chunks of images, each made by some actor, in the order in which they are done.
 
     An actor that dies is started again, and its chunks are made once more. A chunk counts once its actor
     has returned it, so none comes twice, and which actor made it, or how often it was tried, changes nothing.
     """
 
-    images: FromImages
-    cluster: ClusterOptions
-
-    @property
-    def gate(self) -> Gate:
-        """The gate that decides."""
-        return self.images.gate
-
-    def key(self) -> dict[str, Any]:
-        """Return what decides the rows: nothing of the cluster."""
-        return self.images.key()
-
-    def all(self, folder: Path) -> list[Path]:
-        """Return the files of all chunks, in order."""
-        return self.images.all(folder)
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
 
     def missing(self, folder: Path, notice: Notice = silent) -> Made:
         """Yield the chunks that are not in the folder yet, with their rows."""
-        chunks = tasks(self.images, self.images.missing_shards(folder))
+        chunks = tasks(self, self.missing_shards(folder))
         if not chunks:
             return
         sizes = {chunk.name: len(chunk.data) for chunk in chunks}
         with session(self.cluster) as room, bar() as progress:
-            task = progress.add_task(f"extracting {self.images.source}", total=sum(sizes.values()))
+            task = progress.add_task(f"extracting {self.source}", total=sum(sizes.values()))
             actors = min(self.cluster.actors or room, len(chunks))
             notices = Notices(actors, notice)
-            for row in self._rows(chunks, actors):
+            rows = iter(self._data_set(chunks, actors).iter_rows())
+            while True:
+                with explained("the cluster failed", "engine ray", longest=300):
+                    row = next(rows, None)
+                if row is None:
+                    return
                 notices.pass_on(row)
                 if row["error"]:
                     raise SteepslopeError(row["error"])
-                yield folder / row["name"], unpacked(row["table"])
+                yield folder / row["name"], pickle.loads(row["table"])
                 progress.advance(task, sizes[row["name"]])
-
-    def _rows(self, chunks: list[Task], actors: int) -> Iterator[Row]:
-        """Yield what the actors make of the chunks."""
-        found = iter(self._data_set(chunks, actors).iter_rows())
-        while True:
-            with explained("the cluster failed", "engine ray", longest=300):
-                row = next(found, None)
-            if row is None:
-                return
-            yield row
 
     def _data_set(self, chunks: list[Task], actors: int) -> Any:
         """Return Ray Data's plan, which begins when it is read: a block a chunk, and a call of an actor a block."""
         import ray
 
-        images, options = self.images, self.cluster
+        nothing: Any = None
+        alone = FromImages(self.gate, self.live, nothing, self.source, self.options)
         with explained("the gate and its nets cannot be sent to actors", "engine ray", longest=300):
-            equipment = ray.put(Equipment(images.gate, images.live, images.source, images.options))
+            images = ray.put(alone)
         rows = [{"task": pickle.dumps(chunk)} for chunk in chunks]
         ray.data.DataContext.get_current().enable_progress_bars = False
         data_set = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -365,9 +306,9 @@ class FromCluster:
                 Actor,
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=IN_FLIGHT),
-                fn_constructor_args=(equipment,),
-                num_cpus=options.cpus,
-                num_gpus=options.gpus or None,
+                fn_constructor_args=(images,),
+                num_cpus=self.cluster.cpus,
+                num_gpus=self.cluster.gpus or None,
                 max_restarts=-1,
-                max_task_retries=options.retries,
+                max_task_retries=self.cluster.retries,
             )

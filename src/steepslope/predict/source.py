@@ -75,7 +75,9 @@ def require_for_cluster(cluster: ClusterOptions, outputs: str | None, out: str) 
 
 def on_engine(source: Source, cluster: ClusterOptions) -> Source:
     """Return what makes the same decisions on the engine that was chosen."""
-    return FromCluster(source, cluster) if cluster.engine == "ray" and isinstance(source, FromImages) else source
+    if cluster.engine == "ray" and isinstance(source, FromImages):
+        return FromCluster(**vars(source), cluster=cluster)
+    return source
 
 
 def decide(source: Source, key: dict[str, Any], out: str, replace: bool) -> None:

@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def write_shifted(
         skipped = {str(shifted.ids[row]): reason for row, reason in sorted(failed.items())}
         if len(skipped) == len(shifted):
             raise SteepslopeError(f"expected images, found none that can be read ({next(iter(failed.values()))})", out)
-        about = ShiftCard(shifted.brought_to, folders_of(shifted), shifted.classes).as_json()
+        about = asdict(ShiftCard(shifted.brought_to, folders_of(shifted), shifted.classes))
         _finish(shifted, out, names, {**key, **about, "skipped": skipped})
     lost = f"; {len(skipped):,} could not be read and are listed in {CARD}" if skipped else ""
     notice(f"{out}: {len(shifted) - len(skipped):,} images{lost}")

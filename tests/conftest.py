@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.files.seeding import seeded
-from steepslope.numerics import small_net
+from steepslope.numerics import linear, small_net
 from steepslope.outputs import ClassifierOutputs
 from steepslope.shifts.stylizer import Stylizer, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
@@ -157,7 +158,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gates(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write gates of every kind of judge for the classifier of the digits; tests must not write there."""
     out = tmp_path_factory.mktemp("gates")
-    with pytest.MonkeyPatch.context() as patch:  # the small nets learn for no time
+    hasty = {"options": {"maxiter": 15}}
+    with pytest.MonkeyPatch.context() as patch:  # the small nets, and linear maps, learn for no time
+        patch.setattr(linear, "minimize", lambda *given, **named: minimize(*given, **{**named, **hasty}))
         patch.setattr(small_net, "LEAST_STEPS", 30)
         patch.setattr(small_net, "EPOCHS", 1)
         made_gates(home, out)

@@ -29,9 +29,9 @@ from steepslope.gate import Gate, Origin
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.predict.chunks import FromImages, Made
-from steepslope.predict.cluster import FromCluster
 from steepslope.predict.options import ClusterOptions, PredictOptions
 from steepslope.predict.prediction_file import predict_to_file
+from steepslope.predict.source import on_engine
 
 FIT_ROWS, BATCH = 2_000, 32
 EVIDENCE = ("features",)  # what the free budget needs, and so what is extracted, too
@@ -107,7 +107,7 @@ def ray_against_one_process(net: str = LITE0, count: int = 768, chunks: int = 24
         made.extract()
         extracted = count / (time.perf_counter() - start)
         theirs = _seconds_an_image(made.source.missing)
-        ours = _seconds_an_image(FromCluster(**vars(made.source), cluster=ClusterOptions(engine="ray", actors=cores)).missing)
+        ours = _seconds_an_image(on_engine(made.source, ClusterOptions(engine="ray", actors=cores)).missing)
     rates = f"{1 / ours:.0f} images/s, against one process of {torch.get_num_threads()} threads ({1 / theirs:.0f})"
     title = f"ray, {cores} actors, budget free, {net}, {rates}; extract ({extracted:.0f})"
     return Comparison(title, ours, theirs, goal=0.9)

@@ -14,7 +14,7 @@ from scipy.stats import kstest, norm, t as student
 from steepslope.errors import SteepslopeError
 from steepslope.metrics import METRICS, auroc, compare, evaluate, intervals, tnr, tpr
 from steepslope.metrics.curves import rank_rows
-from steepslope.metrics.intervals import Levels, area_limits, resample, stability
+from steepslope.metrics.intervals import Levels, Resampled, area_limits, resample, stability
 from steepslope.metrics.measures import auroc_of, measures_at
 from tests.metrics.references import Bools, Floats
 
@@ -40,14 +40,18 @@ def test_a_seed_fixes_the_intervals() -> None:
     assert evaluate(*sample, bootstrap=100) != evaluate(*sample, bootstrap=100, seed=1)
 
 
+def resampled(name: str, sample: tuple[Floats, Bools], bootstrap: int, clusters: Any = None) -> Resampled[str]:
+    """Return one metric alone on all rows and on resamples."""
+    return resample(rank_rows(*sample), {name: measures_at(0.5, 0.5)[name]}, bootstrap, 0, clusters)
+
+
 def test_intervals_of_accuracy_are_those_of_the_binomial() -> None:
     """The bootstrap of a mean has the standard error of the mean; a wider level gives a wider interval."""
-    confidence, is_correct = binormal(2000, 1.0, seed=0)
-    estimate = evaluate(confidence, is_correct, bootstrap=2000)["accuracy"]
+    found = resampled("accuracy", binormal(2000, 1.0, seed=0), 2000)
+    estimate, wider = (found.estimates(level)["accuracy"] for level in (0.95, 0.99))
     p = estimate["value"]
     half_width = 1.96 * np.sqrt(p * (1 - p) / 2000)
     assert estimate["high"] - estimate["low"] == pytest.approx(2 * half_width, rel=0.06)
-    wider = evaluate(confidence, is_correct, bootstrap=2000, level=0.99)["accuracy"]
     assert wider["low"] < estimate["low"] < estimate["high"] < wider["high"]
 
 
@@ -97,10 +101,10 @@ def test_bad_settings_are_named(settings: dict[str, Any]) -> None:
 def test_p_agrees_with_the_interval() -> None:
     """The interval at a level excludes 0 if and only if p is below one less that level, for areas and for rates."""
     found, measures = set(), measures_at(0.5, 0.5)
-    for seed in range(12):
+    for seed in range(6):
         confidence, is_correct = binormal(150, 1.0, seed)
         other = confidence + 0.7 * np.random.default_rng(seed + 100).normal(size=150) - 0.1 * (~is_correct)
-        a, b = (resample(rank_rows(one, is_correct), measures, 400, seed) for one in (confidence, other))
+        a, b = (resample(rank_rows(one, is_correct), measures, 200, seed) for one in (confidence, other))
         for level in (0.8, 0.95):
             for name, one in a.minus(b, level).items():
                 excluded = one["low"] > 0 or one["high"] < 0
@@ -128,22 +132,23 @@ def test_the_interval_of_an_area_is_symmetric_in_the_logit_and_stays_inside() ->
 
 
 def test_clusters_of_one_row_are_rows() -> None:
-    confidence, is_correct = binormal(400, 1.0, seed=0)
-    rows = evaluate(confidence, is_correct, bootstrap=2000)["auc"]
-    single = evaluate(confidence, is_correct, bootstrap=2000, clusters=[f"row {row}" for row in range(400)])["auc"]
+    names = [f"row {row}" for row in range(400)]
+    rows, single = (
+        resampled("auc", binormal(400, 1.0, seed=0), 2000, clusters).estimates()["auc"] for clusters in (None, names)
+    )
     assert single == pytest.approx(rows, abs=0.006)
 
 
 def test_clusters_of_copies_are_as_wide_as_the_rows_they_copy() -> None:
     """Eight copies of each row tell nothing new: by clusters the interval stays, by rows it shrinks by √8."""
-    confidence, is_correct = binormal(300, 1.0, seed=0)
-    copies = np.repeat(confidence, 8), np.repeat(is_correct, 8)
-    by_row, by_cluster = (
-        evaluate(*copies, bootstrap=800, clusters=clusters) for clusters in (None, np.repeat(np.arange(300), 8))
-    )
-    true = evaluate(confidence, is_correct, bootstrap=800)
-    for name in ("auc", "aurc", "accuracy", "aupr_success"):
-        width, wide, narrow = (table[name]["high"] - table[name]["low"] for table in (true, by_cluster, by_row))
+    sample = binormal(300, 1.0, seed=0)
+    copies = np.repeat(sample[0], 8), np.repeat(sample[1], 8)
+    for name in ("auc", "accuracy", "aupr_success"):
+        tables = [
+            resampled(name, some, 800, clusters).estimates()[name]
+            for some, clusters in ((sample, None), (copies, np.repeat(np.arange(300), 8)), (copies, None))
+        ]
+        width, wide, narrow = (table["high"] - table["low"] for table in tables)
         assert wide == pytest.approx(width, rel=0.1)
         assert narrow == pytest.approx(width / np.sqrt(8), rel=0.15)
 

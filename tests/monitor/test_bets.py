@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from steepslope.monitor.bounds import BLOCK, SIZES, Bets
@@ -31,6 +31,7 @@ def test_the_fortune_is_that_of_its_definition(values: list[float], limit: float
     assert fortunes[-1] == pytest.approx(math.log(slow_fortune(array, limit)), abs=1e-9)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 400), max_size=12), st.integers(0, 5))
 def test_cuts_do_not_matter_to_the_bit(sizes: list[int], seed: int) -> None:
     values = np.random.default_rng(seed).random(sum(sizes))
@@ -50,10 +51,9 @@ def false_alarms(mean: float, runs: int, rows: int, alpha: float) -> int:
     return sum(bool(fortunes.max() >= -math.log(alpha)) for fortunes in found)
 
 
-@pytest.mark.parametrize("mean", [0.02, 0.3])
-def test_false_alarms_are_at_most_alpha(mean: float) -> None:
-    count = false_alarms(mean, runs=300, rows=3_000, alpha=0.1)
-    assert 0 < count <= 30 + 3 * math.sqrt(300 * 0.1 * 0.9)  # it can fail: the test is not empty
+def test_false_alarms_are_at_most_alpha() -> None:
+    count = false_alarms(0.3, runs=200, rows=2_000, alpha=0.1)
+    assert 0 < count <= 20 + 3 * math.sqrt(200 * 0.1 * 0.9)  # it can fail: the test is not empty
 
 
 @pytest.mark.slow
@@ -65,16 +65,16 @@ def test_false_alarms_are_at_most_alpha_in_long_streams(mean: float) -> None:
 def test_values_that_follow_their_own_past_win_nothing() -> None:
     """The null allows any dependence, as long as each mean given the past is at most the limit."""
     rng, alarms = np.random.default_rng(0), 0
-    for _ in range(200):
+    for _ in range(100):
         draws, values, mean = rng.random(2_000), np.zeros(2_000), 0.1
         for row, draw in enumerate(draws):
             values[row] = draw < mean
             mean = 0.1 if values[row] else max(0.02, mean * 0.9)
         alarms += bool(Bets(0.1).after(values)[1].max() >= math.log(10))
-    assert alarms <= 20
+    assert alarms <= 10
 
 
-@pytest.mark.parametrize("clean", [0, 1_000, 200_000])
+@pytest.mark.parametrize("clean", [0, 1_000, 50_000])
 def test_a_rise_is_noticed_after_however_many_rows(clean: int) -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.random(clean) < 0.02, rng.random(3_000) < 0.2]).astype(np.float64)

@@ -37,15 +37,13 @@ def test_the_limits_are_made_at_an_eighth_of_delta(monkeypatch: pytest.MonkeyPat
     assert alphas == [0.05 / 8]
 
 
-@pytest.mark.parametrize(("limit", "level"), [(0.05, 0.2), (0.5, 0.2), (0.05, 0.05)])
+@pytest.mark.parametrize(("limit", "level"), [(0.5, 0.2), (0.05, 0.05)])
 def test_a_stream_whose_mean_is_the_limit_itself_raises_alarms_but_not_too_many(limit: float, level: float) -> None:
     """At the limit, Ville's inequality is nearly reached: it rings, in at most a fraction ``level`` of the runs."""
-    runs, rng = 400, np.random.default_rng([int(100 * limit), int(100 * level)])
-    rows = np.arange(1, 3_001)
-    alarms = sum(
-        RunningMean(Bets(limit), level).after((rng.random(3_000) < limit).astype(np.float64), rows).alarm is not None
-        for _ in range(runs)
-    )
+    runs, rng = 200, np.random.default_rng([int(100 * limit), int(100 * level)])
+    draws = (rng.random((runs, 2_000)) < limit).astype(np.float64)
+    rows = np.arange(1, 2_001)
+    alarms = sum(RunningMean(Bets(limit), level).after(values, rows).alarm is not None for values in draws)
     assert 0 < alarms <= binom.ppf(0.999, runs, level)
     assert alarms >= runs * level / 20  # so that a level that is far too low is noticed, too
 
@@ -66,8 +64,8 @@ def test_labels_have_to_be_drawn_at_random() -> None:
     """The proof needs it: where the least sure are labelled, more of these are wrong than is promised of all."""
     everything = stream(400_000, 99)
     assert (~everything.is_correct[GATE.accepts(everything.trust_logit)]).mean() < 0.05
-    assert sum(labelled(seed, least_sure=False) for seed in range(40)) <= 4
-    assert sum(labelled(seed, least_sure=True) for seed in range(40)) >= 36
+    assert sum(labelled(seed, least_sure=False) for seed in range(10)) <= 1
+    assert sum(labelled(seed, least_sure=True) for seed in range(10)) >= 9
 
 
 def false_alarms(n: int, length: int, runs: int) -> tuple[int, int]:
@@ -86,13 +84,11 @@ def false_alarms(n: int, length: int, runs: int) -> tuple[int, int]:
     return sum(alarm for alarm, _ in found), sum(alarm and not broken for alarm, broken in found)
 
 
-def test_false_alarms_are_few_on_rows_that_fixed_the_thresholds() -> None:
-    assert false_alarms(n=500, length=2_000, runs=60)[1] <= 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [300, 2_000])
-def test_false_alarms_are_at_most_delta_in_long_streams(n: int) -> None:
-    alarms, false = false_alarms(n, length=20_000, runs=300)
-    assert false <= 15
-    assert alarms <= 30  # with those where the gate itself has broken its promise
+@pytest.mark.parametrize(
+    ("n", "length", "runs"),
+    [(500, 2_000, 20), *(pytest.param(n, 20_000, 300, marks=pytest.mark.slow) for n in (300, 2_000))],
+)
+def test_false_alarms_are_at_most_delta(n: int, length: int, runs: int) -> None:
+    alarms, false = false_alarms(n, length, runs)
+    assert false <= runs / 20
+    assert alarms <= runs / 10  # with those where the gate itself has broken its promise

@@ -41,10 +41,9 @@ def test_what_predict_writes_is_read_without_what_could_not_be_judged(ending: st
     assert batch.truths.tolist() == ["cat", ""]
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_classes_by_number_and_no_probability(ending: str, tmp_path: Path) -> None:
+def test_classes_by_number_and_no_probability(tmp_path: Path) -> None:
     table = TABLE.slice(0, 2).drop_columns(["probability"]).set_column(1, "label", pa.array([7, 12]))
-    (batch,) = read_predictions(write(table, tmp_path / f"found.{ending}"))
+    (batch,) = read_predictions(write(table, tmp_path / "found.parquet"))
     assert (batch.labels.tolist(), batch.rows.probability, batch.truths) == (["7", "12"], None, None)
 
 

@@ -119,20 +119,6 @@ def test_row_order_and_monotone_rescaling_change_nothing(name: str) -> None:
     assert in_tables(name, np.sinh(3 * confidence), is_correct) == pytest.approx(value, abs=1e-12)  # 0 stays 0
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if name not in ("aurc", "augrc", "e_aurc", "naurc")])
-def test_doubling_all_rows_changes_nothing(name: str) -> None:
-    confidence, is_correct = large()
-    doubled = in_tables(name, np.repeat(confidence, 2), np.repeat(is_correct, 2))
-    assert doubled == pytest.approx(in_tables(name, confidence, is_correct), abs=1e-12)
-
-
-def test_aupr_error_is_aupr_success_seen_from_the_other_side() -> None:
-    confidence, is_correct = large()
-    mirrored = metrics.aupr_success(-confidence, ~is_correct)
-    assert metrics.aupr_error(confidence, is_correct) == pytest.approx(mirrored, abs=1e-12)
-    assert metrics.aupr_error(confidence, is_correct) > np.mean(~is_correct)
-
-
 def test_a_perfect_ranking() -> None:
     assert metrics.auroc([np.inf, 0.0, -np.inf], [True, True, False]) == 1
     is_correct = np.arange(100) < 80

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,17 +13,6 @@ from steepslope.monitor.running_mean import MOST_POINTS, UNIT, RunningMean
 def values(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     return rng.random(n) ** 9, 3 * np.arange(1, n + 1)
-
-
-@pytest.mark.parametrize("cuts", [[1, 2, 700, 701, 1_300, 1_799], range(1, 900)])
-def test_it_is_the_same_however_it_is_cut(cuts: Sequence[int]) -> None:
-    numbers, rows = values(1_800)
-    whole = RunningMean(Bets(0.095), 0.05).after(numbers, rows)
-    cut = RunningMean(Bets(0.095), 0.05)
-    for part in np.split(np.arange(1_800), cuts):
-        cut = cut.after(numbers[part], rows[part])
-    assert cut == whole
-    assert RunningMean.read(json.loads(json.dumps(asdict(whole)))) == whole
 
 
 @pytest.mark.parametrize("n", [1, MOST_POINTS, MOST_POINTS + 1, 10 * MOST_POINTS + 3])

@@ -226,12 +226,10 @@ def test_sentences_tell_what_is_clear() -> None:
         for name, strength in (("may", 1.0), ("june", 3.0), ("july", 0.1))
     ]
     lines = sentences(compare_runs(runs, bootstrap=200))
-    june = next(line for line in lines if line.startswith("june against may, mcp (the best of each by AURC): "))
-    july = next(line for line in lines if line.startswith("july against may, mcp (the best of each by AURC): "))
-    assert "clearly better by AURC (-" in june
-    assert "clearly better by AUC (+" in june
-    assert "clearly WORSE by AURC (+" in july
-    assert "clearly WORSE by AUC (-" in july
+    for name, word, signs in (("june", "clearly better", "-+"), ("july", "clearly WORSE", "+-")):
+        line = next(line for line in lines if line.startswith(f"{name} against may, mcp (the best of each by AURC): "))
+        assert f"{word} by AURC ({signs[0]}" in line
+        assert f"{word} by AUC ({signs[1]}" in line
     assert lines[-2].startswith("4 comparisons with may: without any true difference about 0.2 of the intervals")
     assert lines[-2].endswith("these differ: june mcp by AURC, june mcp by AUC, july mcp by AURC, july mcp by AUC.")
 

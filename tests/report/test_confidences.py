@@ -153,15 +153,6 @@ def test_nothing_is_certified_where_nothing_is_promised(outputs: ClassifierOutpu
     assert promises(evaluation)[0].startswith("mcp: Nothing can be promised")
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_all_rows_are_accepted_at_the_last_point(seed: int) -> None:
-    outputs = make_outputs(200, seed=seed)
-    evaluation = evaluate_predictions(outputs, ["entropy"], bootstrap=0)
-    for one in page_scores(evaluation)["scores"]:
-        assert one["points"]["correct"][-1] + one["points"]["wrong"][-1] == 200
-        assert one["points"]["correct"][-1] == np.sum(outputs.is_correct)
-
-
 FACTORS, OFFSETS = np.array([3, 0.2, 1, 2, 1, 5, 1, 0.5]), np.arange(8) - 2.0
 
 

@@ -60,8 +60,12 @@ def test_the_best_single_score_and_what_is_beside_the_perfect_ranking_are_shown(
     assert f" | {value:.1f} [" in (tmp_path / "table.md").read_text()
 
 
-def test_the_page_needs_nothing_from_outside(evaluation: Evaluation) -> None:
+def test_the_page_needs_nothing_from_outside(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows stand in it, unless they are many: then they are beside it."""
     html = page(evaluation)
+    assert "Rows as CSV" in html
+    monkeypatch.setattr("steepslope.report.row_table.MOST_ROWS", 399)
+    assert "All rows are in rows.parquet" in page(evaluation)
     assert "Trust &lt;me&gt;" in html
     own = html[: html.index('<script type="application/json"')]
     assert not re.search(r'(src|href)="(?!#|data:)', own)

@@ -49,23 +49,30 @@ def test_a_users_own_columns_stand_beside_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["folder", "outputs.parquet"])
-def test_confidences_and_decisions_are_those_of_the_table(form: str, tmp_path: Path) -> None:
-    """Of an oracle too: its trust logits, its decisions as the confusion counts them, and its ids and classes."""
+def test_rows_hold_names_confidences_and_decisions(form: str, tmp_path: Path) -> None:
+    """Those that are asked for and the report's own; a folder that is called as a column is has one of its own."""
     outputs = make_outputs(300).named(CLASSES)
     outputs.save(tmp_path / form)
     oracle = Oracle(epochs=5).fit(make_outputs(300, seed=1).changed(ids=None))
-    oracle.save(tmp_path / "oracle")
-    lines = evaluated(tmp_path, tmp_path / form, f"--scores margin,{tmp_path}/oracle", "rows.parquet")
-    assert [line["id"] for line in lines] == [f"row/{row}" for row in range(300)]
-    assert [line["label"] for line in lines] == [CLASSES[label] for label in outputs.require_labels()]
-    assert [line["prediction"] for line in lines] == [CLASSES[label] for label in outputs.predictions]
-    np.testing.assert_array_equal([line["oracle"] for line in lines], oracle.trust_logit(outputs))
-    assert "margin_trusted" not in lines[0]
-    details = json.loads((tmp_path / "out" / "details.json").read_text())
-    for row, name in ((details[0], "mcp"), (details[2], "oracle")):
-        trusted = np.array([line[f"{name}_trusted"] for line in lines])
-        counts = [int(np.sum(trusted & outputs.is_correct)), int(np.sum(trusted & ~outputs.is_correct))]
-        assert counts == [row["confusion"]["trusted_correct"], row["confusion"]["trusted_wrong"]]
+    oracle.save(tmp_path / "label")
+    lines = evaluated(tmp_path, tmp_path / form, f"--scores margin,{tmp_path}/label", "rows.parquet")
+    table = pq.read_table(tmp_path / "out" / "rows.parquet")
+    names = "id label prediction is_correct mcp mcp_trusted margin score_label score_label_trusted"
+    assert table.column_names == names.split()
+    assert table["is_correct"].to_pylist() == outputs.is_correct.tolist()
+    assert table.schema.field("margin").type == pa.float64()
+    for rows in (pa.Table.from_pylist(lines), table):
+        assert rows["id"].to_pylist() == [f"row/{row}" for row in range(300)]
+        assert rows["label"].to_pylist() == [CLASSES[label] for label in outputs.require_labels()]
+        assert rows["prediction"].to_pylist() == [CLASSES[label] for label in outputs.predictions]
+        np.testing.assert_array_equal(rows["score_label"], oracle.trust_logit(outputs))
+        np.testing.assert_array_equal(rows["score_label_trusted"], oracle.trusts(outputs))
+    about = json.loads(table.schema.metadata[b"steepslope"])["scores"]
+    assert [(one["score"], one["confidence"], one["trusted"], one["loss"], one["scale"]) for one in about] == [
+        ("mcp", "mcp", "mcp_trusted", None, "logit"),
+        ("margin", "margin", None, None, "rank"),
+        ("label", "score_label", "score_label_trusted", "steep_slope", "logit"),
+    ]
 
 
 def test_thresholds_give_the_coverage_at_each_risk(tmp_path: Path) -> None:
@@ -79,15 +86,6 @@ def test_thresholds_give_the_coverage_at_each_risk(tmp_path: Path) -> None:
         accepted = confidence >= threshold
         assert accepted.mean() == pytest.approx(row["coverage_at_risk"][percent]["value"])
         assert 1 - is_correct[accepted].mean() <= int(percent) / 100
-
-
-def test_no_threshold_where_nothing_can_be_accepted(tmp_path: Path) -> None:
-    path = tmp_path / "alone.csv"
-    path.write_text("confidence,is_correct\n0.9,no\n0.5,yes\n")
-    lines = evaluated(tmp_path, path)
-    assert [list(line.values()) for line in lines] == [["0", "0.9", "true", "no"], ["1", "0.5", "false", "yes"]]
-    row = json.loads((tmp_path / "out" / "details.json").read_text())[0]
-    assert set(row["threshold_at_risk"].values()) == {None}
 
 
 def test_rows_of_many_batches_stay_together(tmp_path: Path) -> None:
@@ -156,46 +154,19 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(
     assert rows.read_text().startswith('"id","label","prediction","mcp","mcp_trusted","margin"')
 
 
-def test_a_report_always_holds_its_rows(tmp_path: Path) -> None:
-    """Labels by name; correctness; of each score what it says, on the scale that ranks; what is not known is not there.
-
-    The metadata tell each score's loss and scale, and a folder that is called as a column is has one of its own.
-    """
-    outputs = make_outputs(300).named(CLASSES)
-    outputs.save(tmp_path / "outputs")
-    oracle = Oracle(epochs=5).fit(make_outputs(300, seed=1).changed(ids=None))
-    oracle.save(tmp_path / "label")
-    words = f"evaluate --outputs {tmp_path}/outputs --scores margin,{tmp_path}/label --bootstrap 0 --out {tmp_path}/out"
-    assert main(words.split()) == 0
-    table = pq.read_table(tmp_path / "out" / "rows.parquet")
-    names = "id label prediction is_correct mcp mcp_trusted margin score_label score_label_trusted"
-    assert table.column_names == names.split()
-    assert table["id"].to_pylist() == [f"row/{row}" for row in range(300)]
-    assert table["label"].to_pylist() == [CLASSES[label] for label in outputs.require_labels()]
-    assert table["prediction"].to_pylist() == [CLASSES[label] for label in outputs.predictions]
-    assert table["is_correct"].to_pylist() == outputs.is_correct.tolist()
-    assert table.schema.field("margin").type == pa.float64()
-    np.testing.assert_array_equal(table["score_label"], oracle.trust_logit(outputs))
-    np.testing.assert_array_equal(table["score_label_trusted"], oracle.trusts(outputs))
-    about = json.loads(table.schema.metadata[b"steepslope"])["scores"]
-    kept = [(one["score"], one["confidence"], one["trusted"], one["loss"], one["scale"]) for one in about]
-    assert kept == [
-        ("mcp", "mcp", "mcp_trusted", None, "logit"),
-        ("margin", "margin", None, None, "rank"),
-        ("label", "score_label", "score_label_trusted", "steep_slope", "logit"),
-    ]
-
-
 def test_rows_of_confidences_alone_have_no_label(tmp_path: Path) -> None:
+    """And no threshold where nothing can be accepted."""
     path = tmp_path / "alone.csv"
     path.write_text("confidence,is_correct,case\n0.9,no,a\n0.5,yes,a\n0.4,yes,b\n0.3,no,c\n")
-    words = f"evaluate --outputs {path} --bootstrap 5 --cluster case --out {tmp_path}/out"
-    assert main(words.split()) == 0
+    user = evaluated(tmp_path, path, "--cluster case")
+    assert list(user[0].values()) == ["0", "0.9", "true", "no", "a"]
     lines = pq.read_table(tmp_path / "out" / "rows.parquet").to_pylist()
     assert list(lines[0]) == ["id", "is_correct", "cluster", "confidence", "confidence_trusted"]
     assert [line["id"] for line in lines] == list("0123")
     assert [line["is_correct"] for line in lines] == [False, True, True, False]
     assert [line["cluster"] for line in lines] == [0, 0, 1, 2]
+    row = json.loads((tmp_path / "out" / "details.json").read_text())[0]
+    assert set(row["threshold_at_risk"].values()) == {None}
 
 
 @pytest.mark.parametrize("form", ["folder", "outputs.csv"])

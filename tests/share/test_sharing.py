@@ -14,14 +14,12 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import write_json
-from steepslope.finetuning.prepare import take_weights
 from steepslope.gate import Gate
 from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
 from steepslope.oracle import FusedOracle, ImageOracle, Oracle
 from steepslope.oracle.on_images import build_net
 from steepslope.oracle.storage import LOADERS, names_oracle
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import SCORES
 from steepslope.share.sharing import GATE, ORACLE, Shared, local_paths, write_shared
 from tests.conftest import make_complete
 from tests.images import folder_of, opened
@@ -54,28 +52,6 @@ def test_a_gate_decides_as_before(kind: str, for_monitor: bool, gates: Path, tmp
     assert found.pop("config.json")
     assert found == {name: content for name, content in theirs.items() if name not in stays}
     assert (Gate.load(shared).calibration_rows is not None) == for_monitor
-
-
-@pytest.mark.parametrize("name", SCORES)
-def test_a_gate_of_every_score_decides_as_before(name: str, tmp_path: Path) -> None:
-    Gate.of(SCORES[name]().fit(make_complete(300, seed=2)), make_complete(900, seed=3), 0.3).save(tmp_path / "gate")
-    unseen = make_complete(200, seed=4)
-    again = Gate.load(shared_of(tmp_path / "gate", GATE, tmp_path / "shared"))
-    assert again.decide(unseen).table().equals(Gate.load(tmp_path / "gate").decide(unseen).table())
-
-
-def test_a_gate_of_confidences_alone_decides_as_before(tmp_path: Path) -> None:
-    draw = np.random.default_rng(0)
-    confidence = draw.random(2_000)
-    groups = np.where(draw.random(2_000) < 0.5, "a|b", "ü")
-    gate = Gate.calibrate(
-        confidence, draw.random(2_000) < 0.7 + 0.3 * confidence, (0.2, 0.1), reject=0.2, groups=groups
-    )
-    gate.save(tmp_path / "gate")
-    again = Gate.load(shared_of(tmp_path / "gate", GATE, tmp_path / "shared"))
-    np.testing.assert_array_equal(again.decisions(confidence, groups), gate.decisions(confidence, groups))
-    np.testing.assert_array_equal(again.selects(confidence, 0.1), gate.selects(confidence, 0.1))
-    assert again.sentences() == gate.sentences()
 
 
 def columns(tmp_path: Path) -> Path:
@@ -155,16 +131,6 @@ def test_code_is_not_run_because_a_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(SteepslopeError, match="its backbone is code of your own"):
         Oracle.load(tmp_path / "shared")
     assert Oracle.load(tmp_path / "shared", [backbone.spec]).is_image_oracle
-
-
-def test_training_can_begin_with_a_shared_oracle(tmp_path: Path) -> None:
-    shared = shared_of(on_images(tmp_path), ORACLE, tmp_path / "shared")
-    known, fresh = ImageOracle.load(shared), ImageOracle.load(shared)
-    for parameter in fresh.net.parameters():
-        parameter.data.zero_()
-    assert take_weights(fresh, shared) == take_weights(known, tmp_path / "oracle")
-    for one, other in zip(fresh.net.parameters(), known.net.parameters(), strict=True):
-        np.testing.assert_array_equal(one.detach(), other.detach())
 
 
 def test_local_paths(tmp_path: Path) -> None:

@@ -61,14 +61,6 @@ def test_comparing_with_itself_is_no_difference() -> None:
         assert difference == {"value": 0, "low": 0, "high": 0, "p": 1}
 
 
-def test_paired_intervals_are_tighter_than_unpaired() -> None:
-    confidence, is_correct = binormal(500, 1.0, seed=0)
-    other = confidence + 0.1 * np.random.default_rng(1).normal(size=500)
-    paired = compare(confidence, other, is_correct, bootstrap=300)["auc"]
-    alone = evaluate(confidence, is_correct, bootstrap=300)["auc"]
-    assert paired["high"] - paired["low"] < 0.5 * (alone["high"] - alone["low"])
-
-
 def test_a_clear_difference_is_found_and_has_the_right_sign() -> None:
     confidence, is_correct = binormal(500, 2.0, seed=0)
     noise = np.random.default_rng(1).normal(size=500)

@@ -61,7 +61,7 @@ def test_metrics_of_all_rows_are_the_same(kind: str, request: pytest.FixtureRequ
     assert values(rank_rows(*sample(kind, 0)).ranking()) == pytest.approx(few, rel=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_metrics_of_a_resample_are_those_of_its_rows(kind: str, seed: int, request: pytest.FixtureRequest) -> None:
     """The reference ranks the drawn rows themselves. AUPR-Success is lower, by less than ln(n) / n."""

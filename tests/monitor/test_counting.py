@@ -77,7 +77,8 @@ def test_each_id_is_counted_once_in_the_order_in_which_it_came(
 
 
 TWICE = Batch(
-    *(np.array(texts, np.object_) for texts in (["photo 2", "photo 2"], ["cat", "cat"])),
+    np.array(["photo 2", "photo 2"], np.object_),
+    np.array(["cat", "cat"], np.object_),
     Predicted(np.array([0.5, 0.9]), np.ones(2, np.bool_)),
 )
 

@@ -89,7 +89,8 @@ def test_it_is_the_same_however_the_stream_is_cut_and_interrupted(tmp_path: Path
     whole, judged = monitor_of(GATE), rows.judged(GATE)
     feed(whole, GATE, rows)
     monitor = monitor_of(GATE)
-    for part in [0, *np.array_split(np.arange(1, 7_000), [1, 2, 500, 3_111, 6_998])]:  # the first alone, as of a server
+    parts: list[Any] = [0, *np.array_split(np.arange(1, 7_000), [1, 2, 500, 3_111, 6_998])]  # 0 alone, as of a server
+    for part in parts:
         monitor.update(judged.p_correct[part], judged.accepted[part], rows.probability[part])
         monitor.save(tmp_path / "state.sqlite")
         monitor = Monitor.load(tmp_path / "state.sqlite")

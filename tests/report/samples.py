@@ -15,7 +15,7 @@ def with_scores(outputs: ClassifierOutputs, *others: Scored, bootstrap: int = 5,
     scored = [*score_predictions([], outputs), *others]
     assert outputs.labels is not None
     rows = table_rows(scored, outputs, groups=Groups(outputs.labels), paper=True, bootstrap=bootstrap)
-    return Evaluation(outputs, scored, rows, title, lambda some: [f"row/{row}" for row in some])
+    return Evaluation(outputs, rows, title, lambda some: [f"row/{row}" for row in some])
 
 
 def with_noise(outputs: ClassifierOutputs, bootstrap: int = 100, title: str = "") -> Evaluation:

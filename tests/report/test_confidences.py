@@ -131,8 +131,8 @@ def test_thresholds_of_groups_are_not_certified_of_all(outputs: ClassifierOutput
     evaluation = evaluate_predictions(
         outputs, [], Resources(gates={"by": gate_of("mcp", by="predicted", max_risk=0.35)}), bootstrap=0
     )
-    assert evaluation.scored[0].gates
-    assert certified(evaluation.scored[0]) == []
+    assert evaluation.rows[0].gates
+    assert certified(evaluation.rows[0]) == []
     assert page_scores(evaluation)["scores"][0]["certified"] == []
     assert len(promises(evaluation)) == 4
 
@@ -149,7 +149,7 @@ def test_a_promise_is_never_rounded_down(outputs: ClassifierOutputs) -> None:
 def test_nothing_is_certified_where_nothing_is_promised(outputs: ClassifierOutputs) -> None:
     gate = gate_of("mcp", max_risk=0.001)
     evaluation = evaluate_predictions(outputs, [], Resources(gates={"strict": gate}), bootstrap=0)
-    assert certified(evaluation.scored[0]) == []
+    assert certified(evaluation.rows[0]) == []
     assert promises(evaluation)[0].startswith("mcp: Nothing can be promised")
 
 

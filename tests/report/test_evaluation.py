@@ -27,7 +27,7 @@ def evaluation(outputs: ClassifierOutputs) -> Evaluation:
 
 def test_rows_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
     row, is_correct = evaluation.rows[1].as_json(), evaluation.predictions.is_correct
-    mcp, noise = (one.confidence for one in evaluation.scored)
+    mcp, noise = (one.confidence for one in evaluation.rows)
     others = {"score", "loss", "n", "delta_auc_vs_mcp", "vs_mcp", "vs_best_single", "replicates_lacking_a_class"}
     assert set(row) == METRICS.keys() | others | {"handed_over", "standardised", "fit_rows"}
     assert (row["handed_over"], row["standardised"], row["fit_rows"]) == (None, False, 0)
@@ -42,7 +42,7 @@ def test_rows_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
 
 def test_details_hold_what_the_metrics_give(evaluation: Evaluation) -> None:
     noise = evaluation.rows[1].details_as_json()
-    confidence, is_correct = evaluation.scored[1].confidence, evaluation.predictions.is_correct
+    confidence, is_correct = evaluation.rows[1].confidence, evaluation.predictions.is_correct
     assert noise["risk_at_coverage"][80]["value"] == risk_at_coverage(confidence, is_correct, 0.8)
     assert noise["coverage_at_risk"][10]["value"] == coverage_at_risk(confidence, is_correct, 0.1)
     assert noise["confusion"]["trusted_wrong"] == np.sum(~is_correct & (confidence > 0))
@@ -61,9 +61,9 @@ def test_each_steep_slope_oracle_is_shown_at_its_own_cut() -> None:
     oracles = [Scored(name, "steep_slope", noise, "logit", natural_cut=cut) for name, cut in cuts.items()]
     evaluation = with_scores(unseen, *oracles)
     assert [list(row.cuts) for row in evaluation.rows] == [[0.5, 5 / 7, 0.9]] * 5
-    for row, one in zip(evaluation.rows, evaluation.scored, strict=True):
+    for row in evaluation.rows:
         for cut, rates in row.cuts.items():
-            assert rates["tnr"] == tnr(one.confidence, unseen.is_correct, np.log(cut / (1 - cut)))
+            assert rates["tnr"] == tnr(row.confidence, unseen.is_correct, np.log(cut / (1 - cut)))
     grid = cut_grid(evaluation.rows)
     assert [title for title in grid.columns if "TNR" in title] == [f"TNR at p > {cut}" for cut in (0.5, 0.714, 0.9)]
     assert "(mild at 0.714, steep at 0.9, even at 0.5, alike at 0.714)" in grid.note
@@ -84,8 +84,8 @@ def test_lacking_replicates_are_counted() -> None:
     predictions = Confidences(np.arange(10.0), np.array([True] * 9 + [False]))
     (row,) = table_rows([Scored("mcp", None, predictions.confidence, "logit")], predictions, bootstrap=500)
     expected = 500 * 0.9**10
-    assert row.lacking == pytest.approx(expected, abs=4 * np.sqrt(expected))
-    assert f"{row.lacking} bootstrap replicates lacked an error" in main_grid([row]).note
+    assert row.resampled.lacking == pytest.approx(expected, abs=4 * np.sqrt(expected))
+    assert f"{row.resampled.lacking} bootstrap replicates lacked an error" in main_grid([row]).note
 
 
 def test_without_errors_json_has_nulls(outputs: ClassifierOutputs) -> None:
@@ -140,7 +140,7 @@ def test_an_oracle_is_compared_with_the_best_single_score(outputs: ClassifierOut
     assert min(rows[:3], key=lambda row: row["aurc"]["value"])["score"] == "good"
     assert [row["vs_best_single"] for row in rows[:3]] == [None] * 3
     found = rows[3]["vs_best_single"]
-    confidence = {one.name: one.confidence for one in evaluation.scored}
+    confidence = {one.name: one.confidence for one in evaluation.rows}
     expected = compare(confidence["fused"], confidence["good"], outputs.is_correct, bootstrap=50)
     assert found == {"score": "good", "auc": expected["auc"], "aurc": expected["aurc"]}
     assert json.loads(json.dumps(rows)) == rows

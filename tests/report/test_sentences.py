@@ -23,7 +23,7 @@ def test_the_best_score_is_named_with_what_it_finds() -> None:
     outputs = make_outputs(1500)
     evaluation = with_scores(outputs, better(outputs, 0.1), better(outputs, 4), bootstrap=200)
     evaluation.rows[1:2] = []  # type: ignore[index]
-    of_mcp, found = (1 - fpr_at_tpr(one.confidence, outputs.is_correct, tpr=0.95) for one in evaluation.scored[::2])
+    of_mcp, found = (1 - fpr_at_tpr(one.confidence, outputs.is_correct, tpr=0.95) for one in evaluation.rows)
     assert headline(evaluation.rows) == (
         f"good finds {100 * found:.0f} % of the errors while trusting at least 95 % of the correct predictions; "
         f"MCP finds {100 * of_mcp:.0f} %."
@@ -33,7 +33,7 @@ def test_the_best_score_is_named_with_what_it_finds() -> None:
 def test_what_is_worse_or_may_be_luck_is_said(outputs: ClassifierOutputs) -> None:
     noise = with_noise(make_outputs(1500), bootstrap=200)
     assert headline(noise.rows).endswith(". By AURC, MCP is clearly better.")
-    mcp = with_scores(outputs, bootstrap=20).scored[0].confidence
+    mcp = with_scores(outputs, bootstrap=20).rows[0].confidence
     alike = with_scores(outputs, Scored("alike", None, mcp + 1e-9, "logit"), bootstrap=50)
     assert headline(alike.rows).endswith(". By AURC the difference may be luck.")
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,15 +23,7 @@ from steepslope.metrics.selective import (
     threshold_at_risk_of,
 )
 from steepslope.outputs import ClassifierOutputs
-from steepslope.report.confidences import (
-    BASELINE,
-    NOTHING,
-    HandedOver,
-    Predictions,
-    Resources,
-    Scored,
-    score_predictions,
-)
+from steepslope.report.confidences import BASELINE, NOTHING, Predictions, Resources, Scored, score_predictions
 from steepslope.theory import decision_probability
 
 COVERAGES = tuple(OperatingPoint("coverage", percent) for percent in range(50, 100, 5))
@@ -50,44 +42,32 @@ class BestSingle(NamedTuple):
     differences: dict[str, Difference]
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
-    """All that is known of one score's confidences: the metrics, and what a gate would do.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Row(Scored):
+    """A score with all that is known of its confidences: the metrics, and what a gate would do.
 
-    ``vs_mcp`` has the metrics' paired differences to MCP, None where MCP is not known. ``vs_best_single`` compares an
-    oracle with the best single score, None where there is none but MCP. ``lacking`` is the number of bootstrap
-    replicates without an error, or without a correct prediction; ``units`` is the number of rows, or of clusters,
-    that hold an error, or a correct prediction, whichever is smaller; ``clusters`` that of the clusters which were
-    resampled, None where rows were. ``risk_at_coverage``, ``coverage_at_risk`` and ``threshold_at_risk``, from which
-    confidence on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each
-    probability cut to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks.
-    ``separability`` and ``paper`` map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are
-    empty where they were not wanted. ``handed_over``, ``standardised``, ``fit_rows`` and ``natural_cut`` are those of
-    :class:`Scored`.
+    ``resampled`` are all measures on the n rows and on their resamples. ``vs_mcp`` has the metrics' paired differences
+    to MCP, None where MCP is not known. ``vs_best_single`` compares an oracle with the best single score, None where
+    there is none but MCP. ``risk_at_coverage``, ``coverage_at_risk`` and ``threshold_at_risk``, from which confidence
+    on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each probability cut
+    to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks. ``separability`` and ``paper``
+    map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are empty where they were not wanted.
     """
 
-    name: str
-    loss: str | None
     n: int
+    resampled: Drawn
     metrics: dict[str, Estimate]
     vs_mcp: dict[str, Difference] | None
-    lacking: int
-    units: int
-    clusters: int | None
     risk_at_coverage: dict[int, Estimate]
     coverage_at_risk: dict[int, Estimate]
     threshold_at_risk: dict[int, float]
     curve: RiskCoverage
     separability: dict[str, float]
     paper: dict[str, float]
-    confusion: Confusion | None = None
-    cuts: dict[float, dict[str, float]] = field(default_factory=dict)
-    groups: list[GroupRisk] = field(default_factory=list)
+    confusion: Confusion | None
+    cuts: dict[float, dict[str, float]]
+    groups: list[GroupRisk]
     vs_best_single: BestSingle | None = None
-    handed_over: HandedOver | None = None
-    standardised: bool = False
-    fit_rows: int = 0
-    natural_cut: float | None = None
 
     @property
     def wrong(self) -> int:
@@ -109,7 +89,7 @@ class Row:
             "loss": self.loss,
             "n": self.n,
             **{name: nan_to_none({key: one[key] for key in BOUNDS}) for name, one in estimates.items()},
-            "replicates_lacking_a_class": self.lacking,
+            "replicates_lacking_a_class": self.resampled.lacking,
             "vs_mcp": {name: nan_to_none(one) for name, one in (self.vs_mcp or {}).items()},
             "vs_best_single": None if best is None else {
                 "score": best.score, **{name: nan_to_none(one) for name, one in best.differences.items()}},
@@ -165,44 +145,31 @@ def table_rows(
     TPR and TNR are also taken at the cuts of :func:`cuts_of`. ``groups`` and ``paper`` add the groups and the paper's
     variants. Whole ``clusters``, labels (n,), are resampled where they are given.
     """
-    cuts = cuts_of(scored)
-    rows: list[Row] = []
-    drawn: list[Drawn] = []
+    cuts, rows = cuts_of(scored), list[Row]()
     baseline: Drawn | None = None
     for one, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
-        drawn.append(resampled)
-        arrays, estimates = (one.confidence, predictions.is_correct), resampled.estimates()
+        arrays, estimates, has_cut = (one.confidence, predictions.is_correct), resampled.estimates(), not one.only_ranks
         baseline = resampled if one.name == BASELINE else baseline
         to_mcp = None if baseline is None else resampled.minus(baseline)
+        served = group_risks(*arrays, groups.codes, one.cut(), names=groups.names) if groups and has_cut else []
         row = Row(
-            name=one.name,
-            loss=one.loss,
+            **vars(one),
             n=ranking.n,
+            resampled=resampled,
             metrics={name: estimates[name] for name in METRICS},
             vs_mcp=None if to_mcp is None else {name: to_mcp[name] for name in METRICS},
-            lacking=resampled.lacking,
-            units=resampled.units,
-            clusters=resampled.clusters,
             risk_at_coverage={point.percent: estimates[point] for point in COVERAGES},
             coverage_at_risk={point.percent: estimates[point] for point in RISKS},
             threshold_at_risk={point.percent: threshold_at_risk_of(ranking, point.percent / 100) for point in RISKS},
             curve=RiskCoverage.of(ranking).thinned(CURVE_POINTS),
             separability=values_of({name: metric.function for name, metric in SEPARABILITY.items()}, *arrays),
             paper=_paper_values(one, predictions) if paper else {},
-            handed_over=one.handed_over,
-            standardised=one.standardised,
-            fit_rows=one.fit_rows,
-            natural_cut=one.natural_cut,
+            confusion=confusion_of(ranking, one.cut()) if has_cut else None,
+            cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
+            groups=served,
         )
-        if not one.only_ranks:
-            row = replace(
-                row,
-                confusion=confusion_of(ranking, one.cut()),
-                cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts},
-                groups=[] if groups is None else group_risks(*arrays, groups.codes, one.cut(), names=groups.names),
-            )
         rows.append(row)
-    return _with_best_single(rows, drawn)
+    return _with_best_single(rows)
 
 
 def _resampled(
@@ -226,17 +193,17 @@ def cuts_of(scored: Sequence[Scored]) -> list[float]:
     return sorted({round(cut, 3): cut for cut in (*natural, 0.5)}.values())
 
 
-def _with_best_single(rows: list[Row], drawn: Sequence[Drawn]) -> list[Row]:
+def _with_best_single(rows: Sequence[Row]) -> list[Row]:
     """Compare oracles, which have a loss, with the single score of least AURC; not if MCP is the only one."""
-    singles = {row.name: place for place, row in enumerate(rows) if row.loss is None}
-    if not singles.keys() - {BASELINE}:
-        return rows
-    best = min(singles, key=lambda name: rows[singles[name]].metrics["aurc"]["value"])
-    for place, row in enumerate(rows):
-        if row.loss is not None:
-            found = drawn[place].minus(drawn[singles[best]])
-            rows[place] = replace(row, vs_best_single=BestSingle(best, {name: found[name] for name in VS_BEST}))
-    return rows
+    singles = [row for row in rows if row.loss is None]
+    if all(row.name == BASELINE for row in singles):
+        return list(rows)
+    best, compared = min(singles, key=lambda row: row.metrics["aurc"]["value"]), []
+    for row in rows:
+        differences = {} if row.loss is None else row.resampled.minus(best.resampled)
+        to_best = BestSingle(best.name, {name: differences[name] for name in VS_BEST}) if differences else None
+        compared.append(replace(row, vs_best_single=to_best))
+    return compared
 
 
 def _measures(scored: Scored) -> dict[str | OperatingPoint, Measure]:
@@ -270,7 +237,7 @@ def row_numbers(rows: NDArray[np.int64]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Predictions, the confidences of every score, and a row for each.
+    """Predictions, and a row for each score.
 
     ``ids`` names some of the predictions. ``clusters`` (n,) are the labels of those that were resampled as a whole.
     ``grouped_by`` is what the groups of the rows are grouped by, if there are any; ``cautions`` is what else a reader
@@ -278,17 +245,12 @@ class Evaluation:
     """
 
     predictions: Predictions
-    scored: Sequence[Scored]
     rows: Sequence[Row]
     title: str = ""
     ids: Ids = row_numbers
     clusters: ArrayLike | None = None
     grouped_by: str = ""
     cautions: Sequence[str] = ()
-
-    def scored_as(self, name: str) -> Scored:
-        """Return the confidences of the score with this name."""
-        return next(one for one in self.scored if one.name == name)
 
 
 def evaluate_predictions(
@@ -314,4 +276,4 @@ def evaluate_predictions(
     rows = table_rows(
         scored, predictions, groups=groups, paper=paper, bootstrap=bootstrap, seed=seed, clusters=clusters
     )
-    return Evaluation(predictions, scored, rows, title, ids, clusters, "" if groups is None else groups.by)
+    return Evaluation(predictions, rows, title, ids, clusters, "" if groups is None else groups.by)

@@ -33,7 +33,7 @@ def write_report(
         write_json(staging / "metrics.json", [row.as_json() for row in evaluation.rows])
         write_json(staging / "details.json", [row.details_as_json() for row in evaluation.rows])
         write_report_rows(evaluation, staging / ROWS)
-        groups = class_grids(evaluation, evaluation.scored_as(leader(evaluation.rows).name))
+        groups = class_grids(evaluation, leader(evaluation.rows))
         (staging / "table.md").write_text(text(evaluation, groups), encoding="utf-8")
         (staging / "report.html").write_text(page(evaluation, sources, groups), encoding="utf-8")
 
@@ -55,7 +55,7 @@ def _shortened(grid: Grid) -> Grid:
 
 def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence[Grid] = ()) -> str:
     """Return the report as one HTML page without outside parts; ``groups`` are as :func:`text` takes them."""
-    rows, names, predictions = evaluation.rows, [one.name for one in evaluation.scored], evaluation.predictions
+    rows, names, predictions = evaluation.rows, [one.name for one in evaluation.rows], evaluation.predictions
     best = names.index(leader(rows).name)
     shown, scores = charts.page_charts(evaluation, sources.sweeps), page_scores(evaluation)
     packed = packed_rows(evaluation)
@@ -84,5 +84,5 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence
         contents=contents, definitions=definitions([summary, *groups, *grids]), summary=summary, names=names,
         lines=charts.looks(names), sentences=sentences(rows), groups=groups, grids=grids, gallery=cards, shown=shown,
         promises=promises(evaluation), certified=any(one["certified"] for one in scores["scores"]),
-        independent=rows[0].clusters is None, has_rows=packed is not None,
+        independent=rows[0].resampled.clusters is None, has_rows=packed is not None,
     )  # fmt: skip

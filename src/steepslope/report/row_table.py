@@ -85,20 +85,13 @@ def write_report_rows(evaluation: Evaluation, path: Path) -> None:
     batches = map(batch, blocks(n))
     first = next(batches)
     repeated = [name for name in ("label", "prediction") if name in first.schema.names]
-    schema = first.schema.with_metadata({ABOUT: json.dumps(_about(evaluation.scored))})
+    columns = score_columns(evaluation.rows)
+    about = [{"score": one.name, "loss": one.loss, "scale": one.scale, **columns[one.name]._asdict()}
+             for one in evaluation.rows]  # fmt: skip
+    schema = first.schema.with_metadata({ABOUT: json.dumps({"scores": about})})
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated) as writer:
         for one in chain([first], batches):
             writer.write_batch(one)
-
-
-def _about(scored: Iterable[Scored]) -> dict[str, Any]:
-    """Return what the columns do not tell of the scores."""
-    columns = score_columns(scored)
-    return {
-        "scores": [
-            {"score": one.name, "loss": one.loss, "scale": one.scale, **columns[one.name]._asdict()} for one in scored
-        ]
-    }
 
 
 def require_writable(path: Path, inputs: Path, out: Path) -> None:
@@ -161,12 +154,7 @@ def _batches(evaluation: Evaluation, source: Table) -> Iterator[Any]:
 
 def _with_ids(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     ids = evaluation.ids(np.arange(rows.start, rows.stop))
-    return {"id": pa.array(ids, pa.string()), **evaluation_columns(evaluation, rows)}
-
-
-def evaluation_columns(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
-    """Return what is known of some rows, but for their names."""
-    return _classes(evaluation, rows) | _confidences(evaluation, rows)
+    return {"id": pa.array(ids, pa.string()), **_classes(evaluation, rows), **_confidences(evaluation, rows)}
 
 
 def _classes(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
@@ -181,8 +169,8 @@ def _classes(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
 def _confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     """Return every score's confidences in some rows, and whether it trusts them."""
     columns: dict[str, Any] = {}
-    names = score_columns(evaluation.scored)
-    for one in evaluation.scored:
+    names = score_columns(evaluation.rows)
+    for one in evaluation.rows:
         confidence, trusted = names[one.name]
         columns[confidence] = pa.array(one.confidence[rows])
         if trusted is not None:
@@ -218,7 +206,7 @@ def packed_rows(evaluation: Evaluation) -> str | None:
     n = len(evaluation.predictions)
     if n > MOST_ROWS:
         return None
-    table = pa.table({"id": pa.array(evaluation.ids(np.arange(n))), **evaluation_columns(evaluation, slice(0, n))})
+    table = pa.table(_with_ids(evaluation, slice(0, n)))
     fewer = [pa.float32() if field.type == pa.float64() else field.type for field in table.schema]
     for digits in (table, table.cast(pa.schema(zip(table.column_names, fewer, strict=True)), safe=False)):
         packed = gzip.compress(_csv(digits), 6, mtime=0)

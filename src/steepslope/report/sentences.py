@@ -97,11 +97,12 @@ def remarks(rows: Sequence[Row]) -> list[Remark]:
 
 def _on_the_rows(first: Row, text: str) -> Iterator[Remark]:
     yield Remark(text)
-    if first.clusters is not None:
-        yield Remark(f"{first.clusters:,} clusters, which were resampled as wholes")
+    clusters, units = first.resampled.clusters, first.resampled.units
+    if clusters is not None:
+        yield Remark(f"{clusters:,} clusters, which were resampled as wholes")
     rare, side = min((first.wrong, "wrong"), (first.n - first.wrong, "correct"))
-    if first.clusters is not None and first.units < min(rare, FEW_ERRORS):
-        yield Remark(f"only {first.units} clusters with a {side} prediction: {BY_LUCK}", warns=True)
+    if clusters is not None and units < min(rare, FEW_ERRORS):
+        yield Remark(f"only {units} clusters with a {side} prediction: {BY_LUCK}", warns=True)
     elif rare < FEW_ERRORS:
         yield Remark(f"only {rare} {side} prediction{'' if rare == 1 else 's'}: {BY_LUCK}", warns=True)
 

@@ -66,10 +66,11 @@ def main_grid(rows: Sequence[Row]) -> Grid:
     known = any(estimate["low"] == estimate["low"] for row in rows for estimate in row.metrics.values())
     intervals = "with 95 % bootstrap intervals" if known else "without intervals, for lack of resamples"
     note = f"In percent, AURC and AUGRC in thousandths, {intervals}; TPR and TNR at each score's own threshold."
-    if rows[0].clusters is not None:
-        note += f" Whole clusters were resampled, of which there are {rows[0].clusters:,}."
-    if rows[0].lacking:
-        note += f" {rows[0].lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
+    clusters, lacking = rows[0].resampled.clusters, rows[0].resampled.lacking
+    if clusters is not None:
+        note += f" Whole clusters were resampled, of which there are {clusters:,}."
+    if lacking:
+        note += f" {lacking:,} bootstrap replicates lacked an error or a correct prediction and were left out."
     names = [score_cell(row, "" if row.loss in (None, row.name) else f"({row.loss})") for row in rows]
     columns = zip(*(metric_cells(row, table_metrics()) for row in rows), strict=True)
     marked = [_marked(name, cells, rows) for name, cells in zip([*table_metrics(), "auc"], columns, strict=True)]
@@ -234,7 +235,7 @@ def class_grids(evaluation: Evaluation, leader: Scored) -> list[Grid]:
     grids = [group_grid({row.name: row.groups for row in evaluation.rows if row.groups}, evaluation.grouped_by)]
     predictions = evaluation.predictions
     if isinstance(predictions, ClassifierOutputs):
-        known, labels = [one for one in evaluation.scored if not one.only_ranks], predictions.require_labels()
+        known, labels = [one for one in evaluation.rows if not one.only_ranks], predictions.require_labels()
         if evaluation.grouped_by != LABEL:
             by_label = {
                 one.name: group_risks(

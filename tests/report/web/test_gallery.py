@@ -236,13 +236,3 @@ def test_images_of_all_modes_are_shown(image: Any, expected: Any) -> None:
 def test_what_cannot_be_shown_is_left_out(image: Any) -> None:
     assert thumbnail(One(image), 0) is None  # type: ignore[arg-type]
     assert list(thumbnails([(One(image), 0)], room=100)) == [{"no_image": UNREADABLE}]  # type: ignore[list-item]
-
-
-def test_pictures_end_where_there_is_no_room() -> None:
-    noise = One(Image.fromarray(np.random.default_rng(0).integers(256, size=(96, 96, 3), dtype=np.uint8)))
-    places: Any = [(noise, 0), None] * 10
-    found = list(thumbnails(places, room=20_000))
-    assert found[1::2] == [{"no_image": NOT_FOUND}] * 10
-    sizes = [len(one.get("image", "")) for one in found[::2]]
-    assert 20_000 - sizes[0] < sum(sizes) <= 20_000
-    assert found[-2] == {"no_image": NO_ROOM}

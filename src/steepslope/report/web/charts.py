@@ -47,7 +47,7 @@ class PageCharts:
 
 def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageCharts:
     """Return all charts; ``searches`` for slopes are known by the names of the oracles that they found."""
-    names, correct = [one.name for one in evaluation.scored], evaluation.predictions.is_correct
+    names, correct = [one.name for one in evaluation.rows], evaluation.predictions.is_correct
     highest = highest_risk((row.curve.coverage, row.curve.risk) for row in evaluation.rows)
     roc = "errors trusted (FPR)", "correct predictions trusted (TPR)"
     found = "errors found (recall)", "errors among what is held back (precision)"
@@ -56,10 +56,10 @@ def page_charts(evaluation: Evaluation, searches: Mapping[str, Search]) -> PageC
         "roc": line_chart(names, "ROC", "fpr", "tpr", roc),
         "precision-recall": line_chart(names, "Precision and recall of errors", "recall", "precision", found),
     })  # fmt: skip
-    for place, one in enumerate(evaluation.scored):
+    for place, one in enumerate(evaluation.rows):
         charts.specs[key := f"histogram-{place}"] = histogram(one.name, one.confidence, correct, UNITS[one.scale])
         charts.histograms[key] = one.name
-        independent = evaluation.rows[0].clusters is None
+        independent = evaluation.rows[0].resampled.clusters is None
         series = {kind: reliability(p, correct, independent) for kind, p in estimates(one, correct).items()}
         if series:
             charts.specs[key := f"reliability-{place}"] = reliability_chart(one.name, series)

@@ -83,7 +83,7 @@ class Gallery:
 
 def gallery(evaluation: Evaluation, leader: int = 0, sources: Sources = NO_SOURCES) -> Gallery:
     """Return the gallery of an evaluation whose report is about the score at the place ``leader``."""
-    rows, of_each = chosen_rows(evaluation.predictions, evaluation.scored, leader)
+    rows, of_each = chosen_rows(evaluation.predictions, evaluation.rows, leader)
     found = cards(evaluation, rows, sources)
     notes = [f"Without images: {sources.no_images}."] if sources.no_images else []
     missing = sum(card.get("no_image") == NOT_FOUND for card in found)
@@ -143,7 +143,7 @@ def cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_SOURCES) 
         {"id": name, "right": bool(right), "confidence": [*map(float, confidences)]}
         for name, right, *confidences in zip(
             evaluation.ids(rows), evaluation.predictions.is_correct[rows],
-            *(np.nan_to_num(one.confidence[rows]) for one in evaluation.scored), strict=True,
+            *(np.nan_to_num(one.confidence[rows]) for one in evaluation.rows), strict=True,
         )
     ]  # fmt: skip
     images = () if sources.images is None else thumbnails(sources.images(evaluation.ids(rows)), ROOM)
@@ -164,7 +164,7 @@ def _classes(predictions: Predictions, rows: Numbers) -> Iterator[dict[str, Any]
 
 
 def _explained(evaluation: Evaluation, rows: Numbers) -> Iterator[dict[str, Any]]:
-    parts = {one.name: one.explain(rows) for one in evaluation.scored if one.explain is not None}
+    parts = {one.name: one.explain(rows) for one in evaluation.rows if one.explain is not None}
     for place in range(len(rows)):
         yield {"explained": {
             score: {evidence: round(float(values[place]), 2) for evidence, values in added.items()}

@@ -40,8 +40,8 @@ Stop = tuple[str, float]  # what a threshold stands for, and the threshold
 def page_scores(evaluation: Evaluation) -> dict[str, Any]:
     """Return the numbers of rows and of correct ones, and all scores, as JSON holds them."""
     is_correct = evaluation.predictions.is_correct
-    independent = evaluation.rows[0].clusters is None
-    scores = [_score(one, is_correct, independent) for one in evaluation.scored]
+    independent = evaluation.rows[0].resampled.clusters is None
+    scores = [_score(one, is_correct, independent) for one in evaluation.rows]
     return {"n": len(is_correct), "correct": int(is_correct.sum()), "scores": scores}
 
 
@@ -88,7 +88,7 @@ def certified(scored: Scored) -> list[Stop]:
 
 def promises(evaluation: Evaluation) -> list[str]:
     """Return what all gates promise, or why they promise nothing, a line each."""
-    gates = [(one.name, gate) for one in evaluation.scored for gate in one.gates]
+    gates = [(one.name, gate) for one in evaluation.rows for gate in one.gates]
     return [f"{name}: {one.sentences()}" for name, gate in gates for one in gate.certificates]
 
 
@@ -227,13 +227,10 @@ def reliability(probability: Floats, is_correct: Bools, independent: bool = True
     >>> reliability(np.repeat([0.2, 0.8], 50), np.arange(100) >= 50)[0]["observed"]
     0.0
     """
-    order = np.argsort(probability, kind="stable")
-    groups = [rows for rows in np.array_split(order, GROUPS) if len(rows)]
-    return [_group(probability[rows], is_correct[rows], independent) for rows in groups]
-
-
-def _group(probability: Floats, is_correct: Bools, independent: bool) -> Mapping[str, float]:
-    observed = float(is_correct.mean())
-    low, high = interval(int(is_correct.sum()), len(is_correct)) if independent else (observed, observed)
-    numbers = _short([float(probability.mean()), observed, low, high])
-    return dict(zip(("predicted", "observed", "low", "high"), numbers, strict=True))
+    groups: list[Mapping[str, float]] = []
+    for rows in np.array_split(np.argsort(probability, kind="stable"), min(GROUPS, len(probability))):
+        observed = float(is_correct[rows].mean())
+        low, high = interval(int(is_correct[rows].sum()), len(rows)) if independent else (observed, observed)
+        numbers = _short([float(probability[rows].mean()), observed, low, high])
+        groups.append(dict(zip(("predicted", "observed", "low", "high"), numbers, strict=True)))
+    return groups

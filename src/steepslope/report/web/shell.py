@@ -30,24 +30,16 @@ READ_DATA = '"use strict";\nconst report = JSON.parse(document.getElementById("d
 
 
 def web_page(
-    template: str,
-    *,
-    title: str,
-    headline: str,
-    data: Mapping[str, Any],
-    scripts: Sequence[str],
-    contents: Mapping[str, str],
-    definitions: Mapping[str, str],
-    remarks: Sequence[Any] = (),
-    **further: Any,
+    template: str, *, data: Mapping[str, Any], scripts: Sequence[str], definitions: Mapping[str, str], **further: Any
 ) -> str:
     """Return a page as text.
 
     ``data`` is what the scripts read as ``report``, with no NaN in it; ``scripts`` are files in ``assets/``, in their
-    order, the last of which starts all. ``contents`` are titles of sections by their ids, ``definitions`` texts by the
-    headings of the tables' columns that they explain; headings of the same text share an entry.
-    ``remarks`` have a ``text`` and whether it ``warns``. The template gets all of ``further``, and as ``numbered`` the
-    number of each heading's definition. Names and texts of others stay text: none is read as HTML or script.
+    order, the last of which starts all. ``definitions`` are texts by the headings of the tables' columns that they
+    explain; headings of the same text share an entry. The template gets all of ``further``, and as ``numbered`` the
+    number of each heading's definition. All need a ``title``, a ``headline``, ``remarks``, each with a ``text`` and
+    whether it ``warns``, and ``contents``, titles of sections by their ids. Names and texts of others stay text: none
+    is read as HTML or script.
     """
     environment = Environment(loader=PackageLoader("steepslope.report.web", "assets"), autoescape=True)
     entries: dict[str, str] = {}
@@ -56,10 +48,6 @@ def web_page(
     numbers = {text: number for number, text in enumerate(entries, 1)}
     environment.globals["numbered"] = {heading: numbers[text] for heading, text in definitions.items()}
     return environment.get_template(template).render(
-        title=title,
-        headline=headline,
-        remarks=remarks,
-        contents=contents,
         definitions={heading: text for text, heading in entries.items()},
         style=_asset("page.css"),
         script=Markup(READ_DATA) + Markup("\n").join(map(_asset, scripts)),

@@ -46,19 +46,16 @@ def test_rows_without_ids_have_none(tmp_path: Path) -> None:
 
 
 def test_what_is_no_report_is_named(report: Path, tmp_path: Path) -> None:
-    with pytest.raises(SteepslopeError, match="no/such: expected the report of evaluate or demo, but there is no such"):
-        read_run(Path("no/such"), "mine")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(SteepslopeError, match=r"expected the report of evaluate or demo, but it has no metrics\.json"):
-        read_run(tmp_path / "empty", "mine")
+    for folder, words in (("no/such", "there is no such"), (tmp_path, r"it has no metrics\.json")):
+        with pytest.raises(SteepslopeError, match=f"expected the report of evaluate or demo, but {words}"):
+            read_run(Path(folder), "mine")
     rows = report / "rows.parquet"
-    good = rows.read_bytes()
-    pq.write_table(pa.table({"id": ["a"]}), rows)  # of someone else
-    with pytest.raises(SteepslopeError, match=r"rows\.parquet: cannot be read as the rows of a report"):
-        read_run(report, "mine")
-    rows.write_bytes(good[:200])
-    with pytest.raises(SteepslopeError, match=r"rows\.parquet: cannot be read as the rows of a report"):
-        read_run(report, "mine")
-    rows.unlink()
-    with pytest.raises(SteepslopeError, match=r"rows\.parquet: cannot be read as the rows of a report"):
-        read_run(report, "mine")
+    damages = (
+        lambda: rows.write_bytes(rows.read_bytes()[:200]),
+        lambda: pq.write_table(pa.table({"id": ["a"]}), rows),  # of someone else
+        rows.unlink,
+    )
+    for damage in damages:
+        damage()
+        with pytest.raises(SteepslopeError, match=r"rows\.parquet: cannot be read as the rows of a report"):
+            read_run(report, "mine")

@@ -29,12 +29,15 @@ def picture(names: int = 3) -> Figure:
 
 
 def test_files_are_the_same_bytes_each_time(tmp_path: Path) -> None:
-    figure = picture()
+    before, figure = dict(rcParams), picture()
     paths = [save(one, tmp_path / f"{index}", "curves") for index, one in enumerate((figure, figure, picture()))]
     assert paths[0] == [tmp_path / "0" / "curves.png", tmp_path / "0" / "curves.svg"]
     first, *others = [[path.read_bytes() for path in pair] for pair in paths]
     assert others == [first, first]
     assert sorted(path.name for path in (tmp_path / "0").iterdir()) == ["curves.png", "curves.svg"]
+    assert dict(rcParams) == before  # settings of matplotlib stay as they were
+    with styled():
+        assert rcParams["font.size"] == style.TEXT != before["font.size"]
 
 
 def test_the_picture_is_as_wide_as_a_page_and_says_nothing_of_who_made_it(tmp_path: Path) -> None:
@@ -50,14 +53,6 @@ def test_the_picture_is_as_wide_as_a_page_and_says_nothing_of_who_made_it(tmp_pa
     assert text.startswith("<?xml")
     assert "Matplotlib v" not in text
     assert "<dc:date>" not in text
-
-
-def test_settings_of_matplotlib_stay_as_they_were(tmp_path: Path) -> None:
-    before = dict(rcParams)
-    save(picture(), tmp_path, "curves")
-    assert dict(rcParams) == before
-    with styled():
-        assert rcParams["font.size"] == style.TEXT != before["font.size"]
 
 
 def test_a_name_is_no_formula() -> None:

@@ -83,17 +83,15 @@ class Evaluated:
 
     def table(self) -> str:
         """Return all metrics that the report has, beside MCP's, in Markdown."""
-        shown = {name: metric for name, metric in TABLE.items() if name in self.row.content}
-        columns = {self.row.name: self.row.metrics, "MCP": self.baseline.metrics}
+        columns = {self.row.name: (self.row.metrics, ""), "MCP": (self.baseline.metrics, "")}
+        columns["difference"] = self.row.vs_mcp, "+"
         if self.is_baseline:
-            columns = {"MCP, by which it ranks": self.row.metrics}
-        lines = [[Cell(metric.heading), *(estimate_cell(some[name], metric.scale) for some in columns.values())]
-                 for name, metric in shown.items()]  # fmt: skip
-        if self.is_baseline:
-            return markdown(Grid("", ["", *columns], lines))
-        for line, (name, metric) in zip(lines, shown.items(), strict=True):
-            line.append(estimate_cell(self.row.vs_mcp[name], metric.scale, "+"))
-        return markdown(Grid("", ["", *columns, "difference"], lines))
+            columns = {"MCP, by which it ranks": (self.row.metrics, "")}
+        lines = [
+            [Cell(metric.heading), *(estimate_cell(some[name], metric.scale, sign) for some, sign in columns.values())]
+            for name, metric in TABLE.items() if name in self.row.content
+        ]  # fmt: skip
+        return markdown(Grid("", ["", *columns], lines))
 
     def ranking(self) -> str:
         """Return whether it ranks better than MCP, and how it came to be chosen."""

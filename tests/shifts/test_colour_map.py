@@ -69,27 +69,14 @@ def test_no_offsets_leave_every_bit(channels: int) -> None:
     assert torch.equal(colour_map(colour_map.identity()), images)
 
 
-@pytest.mark.parametrize("kind", ["any", "corners"])
-@pytest.mark.parametrize("seed", range(3))
-def test_every_pixel_is_within_the_bound_and_within_srgb(kind: str, seed: int) -> None:
-    images = all_sorts(seed)
-    colour_map = ColourMap.of(images)
-    shape = colour_map.identity().shape if kind == "any" else (4, 3, 2, 2, 2)
-    knots = BOUND * (2 * draws(*shape, seed=seed + 9) - 1)
-    knots = knots if kind == "any" else knots.sign() * BOUND
-    changed = colour_map(knots)
-    assert changed.min() >= 0
-    assert changed.max() <= 1
-    assert (luv_of(changed) - luv_of(images)).abs().max() <= BOUND + 1e-4
+@pytest.mark.parametrize("shape", [(4, 3, 16, 32, 32), (4, 3, 2, 2, 2), (4, 1, 1, 16)])
+def test_every_pixel_is_within_the_bound_and_within_srgb(shape: tuple[int, ...]) -> None:
+    images = all_sorts()[:, : shape[1]]
+    changed = ColourMap.of(images)(BOUND * (2 * draws(*shape, seed=9) - 1).sign())
+    assert 0 <= changed.min() <= changed.max() <= 1
+    colours = luv_of if shape[1] == 3 else lightness_of
+    assert (colours(changed) - colours(images)).abs().max() <= BOUND + 1e-4
     assert (changed - images).abs().mean() > 0.01
-
-
-def test_greys_are_within_the_bound_and_within_range() -> None:
-    images = all_sorts()[:, :1]
-    changed = ColourMap.of(images)(BOUND * (2 * draws(4, 1, 1, 16) - 1).sign())
-    assert changed.min() >= 0
-    assert changed.max() <= 1
-    assert (lightness_of(changed) - lightness_of(images)).abs().max() <= BOUND + 1e-6
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -117,16 +104,6 @@ def test_gradient_is_the_slope_also_at_black_and_white(channels: int, level: flo
         lightness_only[:, :1] = step
         slope = (colour_map(lightness_only) - colour_map(knots)).sum() / step
     torch.testing.assert_close(knots.grad[:, 0].sum(), slope, rtol=0.05, atol=0)
-
-
-def test_a_grey_colour_image_goes_the_way_of_a_grey_one() -> None:
-    grey = draws(1, 1, 4, 4) * 0.8 + 0.1
-    curve = 0.03 * draws(1, 1, 1, 16, seed=1)
-    cube = torch.zeros(1, 3, 16, 2, 2)
-    cube[:, 0] = curve.view(16, 1, 1)
-    coloured = ColourMap.of(grey.expand(1, 3, 4, 4).contiguous())(cube)
-    torch.testing.assert_close(coloured, ColourMap.of(grey)(curve).expand_as(coloured), atol=1e-4, rtol=0)
-    torch.testing.assert_close(grey_of(lightness_of(grey)), grey)
 
 
 def test_roughness_sums_the_distances_to_all_neighbours() -> None:
@@ -195,17 +172,6 @@ def test_lightness_is_that_of_kornia_and_comes_back() -> None:
     lightness = lightness_of(grey)
     torch.testing.assert_close(lightness, luv_of(grey.expand(1, 3, 1, -1))[0, 0, 0], atol=1e-6, rtol=0)
     torch.testing.assert_close(grey_of(lightness), grey, atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("value", [0.0, 1e-3, 0.5, 1.0])
-def test_gradients_of_greys_are_finite_and_right(value: float) -> None:
-    lightness = lightness_of(torch.tensor([value], dtype=torch.float64)).requires_grad_()
-    grey_of(lightness).sum().backward()  # type: ignore[no-untyped-call]
-    assert lightness.grad is not None
-    step = 1e-6 if value < 1 else -1e-6
-    with torch.no_grad():
-        slope = (grey_of(lightness + step) - grey_of(lightness)) / step
-    torch.testing.assert_close(lightness.grad, slope, rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from steepslope.data.images import Images
 from steepslope.data.shifted import Shifted
 from steepslope.errors import SteepslopeError
-from steepslope.shifts.corruptions import CORRUPTIONS, NOISES, PAPER_CORRUPTIONS, Corruption, corrupted, image_seed
+from steepslope.shifts.corruptions import CORRUPTIONS, NOISES, Corruption, corrupted, image_seed
 from steepslope.shifts.pixels import as_floats, cropped
 
 OWN_SEED = ("impulse_noise", "glass_blur")  # the package ignores NumPy's global seed there
@@ -32,7 +32,7 @@ def scene(*shape: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_colour_images_equal_the_package(kind: str) -> None:
-    pixels = scene(224, 224, 3)
+    pixels = scene(48, 64, 3)
     for severity in (1, 5):
         np.random.seed(3)  # noqa: NPY002
         theirs = corrupt(pixels, severity, kind, **({"seed": 3} if kind in OWN_SEED else {}))
@@ -43,24 +43,18 @@ def test_colour_images_equal_the_package(kind: str) -> None:
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_size_and_number_of_channels(shape: tuple[int, ...], kind: str) -> None:
-    pixels = scene(*shape)
-    for severity in (1, 5):
-        changed = corrupted(pixels, kind, severity, 0)
-        assert changed.shape == shape
-        assert changed.dtype == np.uint8
-        assert np.array_equal(changed, corrupted(pixels, kind, severity, 0))
-        assert changed.any()
+    changed, again = (corrupted(scene(*shape), kind, 5, 0) for _ in range(2))
+    assert (changed.shape, changed.dtype.name) == (shape, "uint8")
+    assert np.array_equal(changed, again)
+    assert changed.any()
 
 
 @pytest.mark.parametrize("kind", sorted({*CORRUPTIONS} - {"saturate", "frost"}))
 def test_severities_go_further_on_small_grey_images(kind: str) -> None:
     """Grey has no hue to saturate; more frost darkens what it covers, which may meet the original's grey."""
     pixels = scene(28, 28, 1)
-    changes = [
-        np.abs(corrupted(pixels, kind, level, seed) - pixels.astype(float)).mean() for level in (1, 5)
-        for seed in range(5)
-    ]  # fmt: skip
-    mild, strong = np.mean(changes[:5]), np.mean(changes[5:])
+    mild, strong = (np.mean([np.abs(corrupted(pixels, kind, level, seed) - pixels.astype(float)) for seed in range(3)])
+                    for level in (1, 5))  # fmt: skip
     assert 0 <= mild < strong
 
 
@@ -84,9 +78,9 @@ def test_channels_are_moved_alike_and_their_noise_differs() -> None:
 def test_a_spatter_without_drops_changes_nothing() -> None:
     """The package divides by the wettest pixel, and makes an image black that has none."""
     pixels = scene(32, 32, 3)
-    same = [np.array_equal(corrupted(pixels, "spatter", 1, seed), pixels) for seed in range(60)]
-    assert any(same)
-    assert not any((corrupted(pixels, "spatter", 1, seed) == 0).all() for seed in range(60))
+    changed = [corrupted(pixels, "spatter", 1, seed) for seed in range(60)]
+    assert any(np.array_equal(one, pixels) for one in changed)
+    assert all(one.any() for one in changed)
 
 
 def images(n: int = 5) -> Images:
@@ -102,16 +96,15 @@ def test_seeds_and_ids_decide() -> None:
     assert (one != other).any()
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same() -> None:
+    kinds, pixels = ("glass_blur", "impulse_noise", "snow"), scene(40, 40, 3)
     code = (
-        "import numpy as np; from steepslope.shifts.corruptions import corrupted;"
-        "pixels = np.arange(40 * 40 * 3, dtype=np.uint8).reshape(40, 40, 3);"
-        "print([int(corrupted(pixels, k, 2, 5).astype(int).sum()) for k in ('glass_blur', 'impulse_noise', 'snow')])"
+        "from steepslope.shifts.corruptions import corrupted; from tests.shifts.test_corruptions import scene;"
+        f"print([int(corrupted(scene(40, 40, 3), kind, 2, 5).astype(int).sum()) for kind in {kinds}])"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    pixels = np.arange(40 * 40 * 3, dtype=np.uint8).reshape(40, 40, 3)
-    here = [int(corrupted(pixels, kind, 2, 5).astype(int).sum()) for kind in ("glass_blur", "impulse_noise", "snow")]
-    assert there.strip() == str(here)
+    assert there.strip() == str([int(corrupted(pixels, kind, 2, 5).astype(int).sum()) for kind in kinds])
 
 
 def test_grey_stays_grey_and_crops_are_those_of_imagenet_c() -> None:
@@ -127,7 +120,7 @@ def test_grey_stays_grey_and_crops_are_those_of_imagenet_c() -> None:
     assert np.asarray(array).dtype == np.float32
 
 
-@pytest.mark.parametrize("size", [(300, 400), (224, 224), (300, 120), (30, 40)])
+@pytest.mark.parametrize("size", [(300, 120), (30, 40)])
 def test_crops_equal_torchvisions(size: tuple[int, int]) -> None:
     image = Image.fromarray(scene(*size, 3))
     wanted = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])(image)
@@ -147,7 +140,3 @@ def test_arrays_are_read_by_their_shorter_axis_and_must_be_in_range() -> None:
     for wrong in (array + 1, array - 1, np.full_like(array, np.nan)):
         with pytest.raises(SteepslopeError, match=r"expected floats in \[0, 1\], found "):
             as_floats(wrong)
-
-
-def test_the_paper_has_fifteen_of_nineteen() -> None:
-    assert (len(PAPER_CORRUPTIONS), len(set(CORRUPTIONS))) == (15, 19)

@@ -182,20 +182,28 @@ def _create(create: Callable[[], nn.Module], spec: str) -> Any:
 
 
 def _load(model: nn.Module, weights: str | None) -> None:
-    """Load a state dict of the model's names, or one of the same shapes in the same order."""
-    if weights in (None, "random"):
-        return
-    path, wanted = Path(str(weights)), model.state_dict()
+    if weights not in (None, "random"):
+        load_state_dict(model, Path(str(weights)))
+
+
+def load_state_dict(model: nn.Module, path: Path, more: bool = False) -> None:
+    """Load a file of weights of the model's names, or of the same shapes in the same order.
+
+    There may be ``more`` weights in the file, which are left out.
+    """
+    wanted = model.state_dict()
     # of any kind: safetensors, torch and pickle each have their own for a damaged file
     with explained("cannot be read as weights", path, longest=160):
         saved = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
         state: dict[str, Tensor] = dict(saved.get("state_dict", saved))
+    if more:
+        state = {name: weight for name, weight in state.items() if name in wanted}
     if state.keys() != wanted.keys() and [*map(_shape, state.values())] == [*map(_shape, wanted.values())]:
         state = dict(zip(wanted, state.values(), strict=True))
     for name in {**wanted, **state}:
         expected, found = _shape(wanted.get(name)), _shape(state.get(name))
         if expected != found:
-            raise SteepslopeError(f"expected weights of this architecture: {name}: {expected}, found {found}", weights)
+            raise SteepslopeError(f"expected weights of this architecture: {name}: {expected}, found {found}", path)
     model.load_state_dict(state)
 
 

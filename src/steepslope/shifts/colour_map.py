@@ -84,7 +84,9 @@ def nearest_shown(own: Tensor, target: Tensor) -> Tensor:
         Scaled LUV, (n, 3, H, W): ``target`` where sRGB has it; ``own``, to the bit, where there is no way at all.
     """
     flat_own, flat = (colours.movedim(1, 0).flatten(1) for colours in (own, target))
-    doubtful = _in_doubt(flat).nonzero().squeeze(1)
+    rgb = rgb_of(flat.unsqueeze(2)).squeeze(2)
+    in_doubt = ((rgb < 0) | (rgb > 1)).any(dim=0) | (flat[0] < NEARLY_BLACK)  # others are in sRGB
+    doubtful = in_doubt.nonzero().squeeze(1)
     ends = flat.clone().index_copy_(1, doubtful, _last_shown(flat_own[:, doubtful], flat[:, doubtful]))
     return ends.view(3, len(own), *own.shape[2:]).movedim(0, 1)
 
@@ -102,12 +104,6 @@ def _last_shown(own: Tensor, target: Tensor) -> Tensor:
     ends.index_copy_(1, outside, start + low * way)
     # Near black, the gradient of RGB grows without limit as LUV leaves sRGB, even if by less than the tolerance.
     return torch.where((ends == own).all(dim=0), own, _clipped(ends))
-
-
-def _in_doubt(luv: Tensor) -> Tensor:
-    """Return which of the colours (3, m) may not be in sRGB, (m,)."""
-    rgb = rgb_of(luv.unsqueeze(2)).squeeze(2)
-    return ((rgb < 0) | (rgb > 1)).any(dim=0) | (luv[0] < NEARLY_BLACK)
 
 
 def _is_shown(luv: Tensor) -> Tensor:
@@ -155,13 +151,11 @@ class ColourMap:
     @classmethod
     def of(cls, images: Tensor) -> Self:
         """Return the map of images, float32 (n, C, H, W) in [0, 1], with C 1 or 3."""
+        colours = lightness_of(images) if images.shape[1] == 1 else luv_of(images)
+        places = (2 * colours - 1).flip(1).movedim(1, 3)  # the last axis of the knots comes first
         if images.shape[1] == 1:
-            colours = lightness_of(images)
-            along = 2 * colours.squeeze(1) - 1
-            return cls(images, colours, torch.stack([along, torch.zeros_like(along)], dim=3))
-        colours = luv_of(images)
-        # the last axis of the knots comes first
-        return cls(images, colours, (2 * colours - 1).flip(1).movedim(1, 3).unsqueeze(1).contiguous())
+            return cls(images, colours, torch.cat([places, torch.zeros_like(places)], dim=3))
+        return cls(images, colours, places.unsqueeze(1).contiguous())
 
     @property
     def is_grey(self) -> bool:
@@ -188,19 +182,13 @@ class ColourMap:
         knots
             Offsets of colours in scaled LUV, (n, 3, any, any, any), or of lightness / 100, (n, 1, 1, any).
         """
-        targets = self.colours + self._offsets(knots)
-        ends = _straight_through(targets, self._projected(targets.detach()))
+        offsets = grid_sample(knots, self.places, mode="bilinear", padding_mode="border", align_corners=True)
+        targets = self.colours + offsets.view_as(self.images)
+        shown = targets.detach().clamp(0, 1) if self.is_grey else nearest_shown(self.colours, targets.detach())
+        ends = _straight_through(targets, shown)
         values = grey_of(ends) if self.is_grey else rgb_of(ends)
         at_rest = (ends.detach() == self.colours).all(dim=1, keepdim=True)
         return _straight_through(values, torch.where(at_rest, self.images, values.detach().clamp(0, 1)))
-
-    def _offsets(self, knots: Tensor) -> Tensor:
-        """Return by how much each pixel's colour moves, (n, C, H, W)."""
-        offsets = grid_sample(knots, self.places, mode="bilinear", padding_mode="border", align_corners=True)
-        return offsets.view_as(self.images)
-
-    def _projected(self, targets: Tensor) -> Tensor:
-        return targets.clamp(0, 1) if self.is_grey else nearest_shown(self.colours, targets)
 
 
 def roughness(knots: Tensor) -> Tensor:

@@ -110,10 +110,9 @@ class ShiftByKind(ABC):
     ) -> list[Picture]:
         """Return the changed images; those that were brought to the size already are not cropped again."""
         crop = None if brought_to == self.size else self.crop
-        return [
-            as_picture(self.changed(as_bytes(cropped(image, crop)), image_seed(self.seed, name)))
-            for image, name in zip(images, ids, strict=True)
-        ]
+        pixels = (as_bytes(cropped(image, crop)) for image in images)
+        seeds = (image_seed(self.seed, name) for name in ids)
+        return [as_picture(self.changed(*both)) for both in zip(pixels, seeds, strict=True)]
 
     def __str__(self) -> str:
         options = {"seed": self.seed or None, "crop": self.crop}
@@ -148,10 +147,10 @@ def corrupted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
         Seed of all draws, in 0…2³¹−1.
     """
     channels = pixels.shape[2]
-    if channels not in (1, 3):
-        parts = [corrupted(pixels[..., one : one + 1], kind, severity, _seed_of_channel(kind, seed, one))
-                 for one in range(channels)]  # fmt: skip
-        return np.concatenate(parts, axis=2)
+    if channels not in (1, 3):  # all are moved alike, but have noise of their own
+        seeds = [(seed + one) % 2**31 if kind in NOISES else seed for one in range(channels)]
+        parts = zip(np.split(pixels, channels, axis=2), seeds, strict=True)
+        return np.concatenate([corrupted(part, kind, severity, one) for part, one in parts], axis=2)
     height, width = pixels.shape[:2]
     beyond = [(0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)), (0, 0)]
     large = np.pad(pixels, beyond, mode="symmetric")
@@ -160,11 +159,6 @@ def corrupted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
         return found
     grey = found[..., 0] if kind in NOISES else np.array(Image.fromarray(found).convert("L"))
     return grey[..., None]
-
-
-def _seed_of_channel(kind: str, seed: int, channel: int) -> int:
-    """Return the same seed for all channels, so that they are moved alike, but of noise another for each."""
-    return (seed + channel) % 2**31 if kind in NOISES else seed
 
 
 def _by_package(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:

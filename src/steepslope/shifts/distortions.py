@@ -9,18 +9,17 @@ import io
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, conv2d, grid_sample, interpolate, max_pool2d, pad
 
 from steepslope.checks import whole
-from steepslope.data.images import open_image
+from steepslope.data.images import in_pil, open_image
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import optional_library
 from steepslope.files.seeding import seeded, single_thread
 from steepslope.shifts.corruptions import Bytes, ShiftByKind
+from steepslope.shifts.pixels import as_bytes, as_picture
 
 tv = optional_library("torchvision.transforms.v2.functional", "images")
 BILINEAR = "bilinear"
@@ -152,13 +151,12 @@ def _perspective(images: Tensor, strength: float) -> Tensor:
 
 
 def _jpeg(images: Tensor, quality: float) -> Tensor:
-    return torch.stack([_tensor_of(_saved_as_jpeg(_bytes_of(one), round(quality))) for one in images])
-
-
-def _saved_as_jpeg(pixels: Bytes, quality: int) -> Bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "JPEG", quality=quality)
-    return np.atleast_3d(np.array(open_image(file)))
+    read = []
+    for one in images:
+        file = io.BytesIO()
+        in_pil(as_picture(_bytes_of(one))).save(file, "JPEG", quality=round(quality))
+        read.append(_tensor_of(as_bytes(open_image(file))))
+    return torch.stack(read)
 
 
 def _bytes_of(image: Tensor) -> Bytes:
@@ -294,6 +292,7 @@ def distorted(pixels: Bytes, kind: str, severity: int, seed: int) -> Bytes:
     SteepslopeError
         If the image is neither grey nor in colour.
 
+    >>> import numpy as np
     >>> distorted(np.array([[[0], [55]]], dtype=np.uint8), "invert", 1, 0).tolist()
     [[[255], [200]]]
     """

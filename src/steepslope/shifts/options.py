@@ -78,7 +78,7 @@ class RecolorOptions:
         require_all(self, RECOLOR_CHECKS)
 
 
-REDUCTIONS = (2, 4, 8, 16)
+REDUCTION = Check("2, 4, 8 or 16", lambda value: value in (2, 4, 8, 16))
 STYLIZER_CHECKS: dict[str, Check] = {
     "steps": whole(1),
     "batch_size": whole(1),
@@ -86,7 +86,7 @@ STYLIZER_CHECKS: dict[str, Check] = {
     "learning_rate": number(1e-12, 1),
     "style_weight": number(0, 1e6),
     "reconstruction_weight": number(0, 1e6),
-    "reduction": Check("2, 4, 8 or 16", lambda value: value in REDUCTIONS),
+    "reduction": REDUCTION,
     "width": whole(1, 512),
     "save_every": whole(1),
     "seed": SEED,

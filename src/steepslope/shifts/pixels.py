@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -68,10 +67,8 @@ def as_floats(image: Picture) -> NDArray[np.float32]:
     return floats.clip(0, 1)
 
 
-def as_picture(pixels: NDArray[Any]) -> Picture:
-    """Return bytes (H, W, C) in grey or colour as PIL has them; all else as floats in [0, 1]."""
-    if pixels.dtype != np.uint8:
-        return pixels.astype(np.float32)
+def as_picture(pixels: NDArray[np.uint8]) -> Picture:
+    """Return bytes (H, W, C) in grey or colour as PIL has them; those of other channels as floats in [0, 1]."""
     if pixels.shape[2] in (1, 3):
         return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     return as_floats(pixels)
@@ -97,9 +94,8 @@ def style_reader(data: Dataset, crop: int) -> Reader:
     def read(row: int) -> Image.Image:
         image = _read(data, row, "styles")
         if min(image.size) < crop:
-            found = f"{image.width}×{image.height}"
-            expected = f"a style of at least {crop}×{crop} pixels, the crop"
-            raise SteepslopeError(f"expected {expected}, found {found}", f"styles: {data.ids[row]}")
+            expected = f"expected a style of at least {crop}×{crop} pixels, the crop"
+            raise SteepslopeError(f"{expected}, found {image.width}×{image.height}", f"styles: {data.ids[row]}")
         return scaled(image, crop)
 
     for row in range(min(len(data), LOOKED_AT)):

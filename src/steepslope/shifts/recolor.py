@@ -8,7 +8,7 @@ version of each image is kept, whereas their code returns the last; LUV is scale
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -60,9 +60,8 @@ def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, opt
         clean = images.clone()  # one that was made in inference mode has no place in a graph
         with torch.no_grad():
             logits = _logits(classifier, clean)
-        if not bool(logits.isfinite().all()):
-            row = int((~logits.isfinite()).any(dim=1).nonzero()[0])
-            raise SteepslopeError(f"expected finite logits, found others in row {row}", classifier.spec)
+        for row in (~logits.isfinite()).any(dim=1).nonzero():
+            raise SteepslopeError(f"expected finite logits, found others in row {int(row)}", classifier.spec)
         return _attacked(classifier, clean, logits.argmax(dim=1) if labels is None else labels.clone(), options)
 
 
@@ -108,15 +107,15 @@ def _logits(classifier: Classifier, images: Tensor) -> Tensor:
 @contextmanager
 def _frozen(net: nn.Module) -> Iterator[None]:
     """Put a net into evaluation mode, without gradients of its weights; leave it as it was."""
-    modes = [(module, module.training) for module in net.modules()]
-    needs = [(weights, weights.requires_grad) for weights in net.parameters()]
+    modes = {module: module.training for module in net.modules()}
+    needs = {weights: weights.requires_grad for weights in net.parameters()}
     try:
         net.eval().requires_grad_(False)
         yield
     finally:
-        for module, mode in modes:
+        for module, mode in modes.items():
             module.training = mode
-        for weights, need in needs:
+        for weights, need in needs.items():
             weights.requires_grad_(need)
 
 
@@ -228,9 +227,8 @@ class RecolorSpec:
             return Recoloring(load_classifier(self.classifier).with_transform(**self.inputs), self.options)
 
     def __str__(self) -> str:
-        default = RecolorOptions()
-        changed = {one.name: value for one in fields(default)
-                   if (value := getattr(self.options, one.name)) != getattr(default, one.name)}  # fmt: skip
+        usual = asdict(RecolorOptions())
+        changed = {name: value for name, value in asdict(self.options).items() if value != usual[name]}
         listed = {name: ",".join(map(str, value)) if isinstance(value, tuple) else value
                   for name, value in (changed | dict(self.inputs)).items() if value is not None}  # fmt: skip
         query = "&".join(f"{name}={value}" for name, value in listed.items())

@@ -7,6 +7,7 @@ A new shift is a parser and its entry in ``SHIFTS``.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from steepslope.checks import listed
@@ -14,7 +15,7 @@ from steepslope.data.shifted import ShiftSpec
 from steepslope.data.specs import DATASETS, DatasetSpec, parse_dataset
 from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.files.queries import parse_query
-from steepslope.shifts.corruptions import Corruption
+from steepslope.shifts.corruptions import Corruption, ShiftByKind
 from steepslope.shifts.distortions import Distortion
 from steepslope.shifts.options import RecolorOptions
 from steepslope.shifts.recolor import RecolorSpec
@@ -23,24 +24,15 @@ from steepslope.shifts.stylization import StylizeSpec
 Kinds = Mapping[str, Callable[[str], Any]]  # the name of an option -> what makes its value of a text
 
 
-def corruption_spec(argument: str) -> Corruption:
+def _by_kind(shift: type[ShiftByKind], example: str, argument: str) -> ShiftByKind:
     """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
-    return Corruption(**_by_kind(argument, "corrupt:KIND:SEVERITY, such as corrupt:fog:3, found corrupt:"))
-
-
-def distortion_spec(argument: str) -> Distortion:
-    """Parse ``KIND:SEVERITY[?seed=0&crop=224]``."""
-    return Distortion(**_by_kind(argument, "distort:KIND:SEVERITY, such as distort:blur:1, found distort:"))
-
-
-def _by_kind(argument: str, expected: str) -> dict[str, Any]:
-    """Return by name the kind, and as whole numbers the severity after it and the options."""
     name, options = parse_query(argument, ["seed", "crop"])
-    kind, colon, text = name.partition(":")
+    kind, colon, severity = name.partition(":")
     if not colon:
-        raise SteepslopeError(f"expected {expected}{argument}")
-    given = {"severity": text, **options}
-    return {"kind": kind, **converted(given, dict.fromkeys(given, int))}
+        own = shift.method
+        raise SteepslopeError(f"expected {own}:KIND:SEVERITY, such as {own}:{example}, found {own}:{argument}")
+    given = {"severity": severity, **options}
+    return shift(kind, **converted(given, dict.fromkeys(given, int)))
 
 
 def stylize_spec(argument: str) -> StylizeSpec:
@@ -55,30 +47,26 @@ def stylize_spec(argument: str) -> StylizeSpec:
 def recolor_spec(argument: str) -> RecolorSpec:
     """Parse ``CLASSIFIER[?bound=.06&steps=100&…&mean=…&std=…]``; other options are the classifier's own."""
     attack: Kinds = {name: type(value) for name, value in asdict(RecolorOptions()).items()}
-    inputs: Kinds = {"image_size": int, "mean": _numbers, "std": _numbers, "resize": str, "channels": int}
+    numbers = partial(listed, kind=float)
+    inputs: Kinds = {"image_size": int, "mean": numbers, "std": numbers, "resize": str, "channels": int}
+    known = {**attack, **inputs}
     classifier, _, query = argument.partition("?")
     parts = [part for part in query.split("&") if part]
-    ours = [part for part in parts if part.partition("=")[0] in {**attack, **inputs}]
+    ours = [part for part in parts if part.partition("=")[0] in known]
     others = [part for part in parts if part not in ours]
     if others and not classifier.startswith(("timm:", "torchvision:")):
-        raise unknown_name("option of recolor:", others[0].partition("=")[0], {**attack, **inputs})
-    own = "&".join(others)
-    given = converted(parse_query(f"?{'&'.join(ours)}", {**attack, **inputs})[1], {**attack, **inputs})
-    options = RecolorOptions(**{name: value for name, value in given.items() if name in attack})
-    changes = {name: value for name, value in given.items() if name in inputs}
-    return RecolorSpec(f"{classifier}?{own}" if own else classifier, options, changes)
+        raise unknown_name("option of recolor:", others[0].partition("=")[0], known)
+    given = converted(parse_query(f"?{'&'.join(ours)}", known)[1], known)
+    options = RecolorOptions(**{name: given.pop(name) for name in attack if name in given})
+    return RecolorSpec("?".join(filter(None, (classifier, "&".join(others)))), options, given)
 
 
 SHIFTS: dict[str, Callable[[str], ShiftSpec]] = {
-    "corrupt": corruption_spec,
-    "distort": distortion_spec,
+    "corrupt": partial(_by_kind, Corruption, "fog:3"),
+    "distort": partial(_by_kind, Distortion, "blur:1"),
     "stylize": stylize_spec,
     "recolor": recolor_spec,
 }
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return listed(text, float)
 
 
 def converted(options: Mapping[str, str], kinds: Kinds) -> dict[str, Any]:

@@ -148,15 +148,13 @@ class Stylization:
         for one, name in zip(pixels, ids, strict=True):
             if one.shape[2] not in (1, 3):
                 raise SteepslopeError(f"expected an image in grey or in colour, found {one.shape[2]} channels", name)
-        batches: dict[tuple[int, ...], list[int]] = {}
-        for place, one in enumerate(pixels):
-            batches.setdefault(one.shape, []).append(place)
-        found: dict[int, Picture] = {}
-        for places in batches.values():
+        shifted: dict[int, Picture] = {}
+        for shape in {one.shape for one in pixels}:
+            places = [place for place, one in enumerate(pixels) if one.shape == shape]
             content = torch.from_numpy(np.stack([pixels[place] for place in places])).permute(0, 3, 1, 2)
             changed = self._stylized(content, [ids[place] for place in places])
-            found |= dict(zip(places, changed.permute(0, 2, 3, 1).cpu().numpy(), strict=True))
-        return [found[place] for place in range(len(images))]
+            shifted |= dict(zip(places, changed.permute(0, 2, 3, 1).cpu().numpy(), strict=True))
+        return [shifted[place] for place in range(len(images))]
 
     def _stylized(self, content: Tensor, ids: Sequence[str]) -> Tensor:
         """Stylise images (n, C, H, W) of one size."""
@@ -233,18 +231,14 @@ def continued(images: Tensor, multiple: int, margin: int) -> tuple[Tensor, tuple
     tuple
         The images (n, C, H', W'), and the row and column at which the original begins.
     """
-    places = [_reflected(side, multiple, margin) for side in images.shape[2:]]
-    (rows, top), (columns, left) = ((place.to(images.device), start) for place, start in places)
-    return images.index_select(2, rows).index_select(3, columns), (top, left)
-
-
-def _reflected(side: int, multiple: int, margin: int) -> tuple[Tensor, int]:
-    """Return the place in 0…side−1 of each pixel of the longer side, and where the original begins."""
-    longer = -(-(side + 2 * margin) // multiple) * multiple
-    start = (longer - side) // 2
-    period = max(1, 2 * (side - 1))
-    folded = (torch.arange(longer) - start) % period
-    return torch.minimum(folded, period - folded) if side > 1 else torch.zeros_like(folded), start
+    starts = []
+    for axis in (2, 3):
+        side = images.shape[axis]
+        longer = -(-(side + 2 * margin) // multiple) * multiple
+        starts.append((longer - side) // 2)
+        places = np.pad(np.arange(side), (starts[-1], longer - side - starts[-1]), mode="reflect")
+        images = images.index_select(axis, torch.from_numpy(places).to(images.device))
+    return images, (starts[0], starts[1])
 
 
 def as_rgb(images: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ state dicts whose layers' numbers are their names; the encoder normalises its in
 """
 
 import hashlib
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -17,12 +16,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from steepslope.checks import Check, each, number, require
+from steepslope.checks import Check, each, number, require, whole
+from steepslope.classifiers.backbones import load_state_dict
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import DELETE, Artifact
+from steepslope.files.extras import versions_of
 from steepslope.files.folders import digest_of, field, read_json, write_json
 from steepslope.files.weights import load_weights, save_weights
-from steepslope.shifts.options import REDUCTIONS
+from steepslope.shifts.options import REDUCTION
 from steepslope.shifts.stylizer_encoder import RGB, VGG, VGG_POINTS, Encoder, EncoderPlan, rebuilt_encoder
 
 CARD = "stylizer.json"
@@ -32,7 +33,7 @@ STYLIZER = Artifact(  # by their digest an encoder's weights are the same under 
     "a stylizer", CARD, made="training.made", free=("encoder",), unfinished=("unfinished.json", STATE), remedy=DELETE
 )
 EPSILON = 1e-5  # added to variances, so that a flat channel does not divide by zero
-LIBRARIES = ("torch", "timm", "torchvision")
+LIBRARIES = ("steepslope", "torch", "timm", "torchvision")
 
 
 def moments(maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,14 +174,8 @@ class Stylizer(nn.Module):
         SteepslopeError
             If the folder cannot be written to; what it held before is then as it was.
         """
-        versions = {name: importlib.metadata.version(name) for name in ("steepslope", *LIBRARIES)}
-        card = {
-            "encoder": asdict(self.encoder.plan),
-            "decoder": asdict(self.decoder_plan),
-            "digest": self.digest,
-            "versions": versions,
-            "training": self.training_facts,
-        }
+        plans = {"encoder": asdict(self.encoder.plan), "decoder": asdict(self.decoder_plan)}
+        card = {**plans, "digest": self.digest, "versions": versions_of(LIBRARIES), "training": self.training_facts}
         with STYLIZER.staged(folder) as staging:
             save_weights(self.state_dict(), staging / WEIGHTS)
             write_json(staging / CARD, card)
@@ -210,23 +205,23 @@ class Stylizer(nn.Module):
 
 
 _WORD = Check("a name", lambda value: isinstance(value, str) and value != "")
-_SIZE = Check("a whole number from 1 to 4096", lambda value: type(value) is int and 1 <= value <= 4096)
-_REDUCTION = Check("2, 4, 8 or 16", lambda value: value in REDUCTIONS)
+_SIZES = each(whole(1, 4096))
 CARD_CHECKS: dict[str, dict[str, Check]] = {
     "encoder": {
-        "architecture": _WORD, "points": each(_WORD), "channels": each(_SIZE), "reduction": _REDUCTION,
+        "architecture": _WORD, "points": each(_WORD), "channels": _SIZES, "reduction": REDUCTION,
         "mean": each(number(-1e6, 1e6)), "std": each(number(1e-12, 1e6)),
     },
-    "decoder": {"widths": each(_SIZE), "convolutions": each(_SIZE)},
+    "decoder": {"widths": _SIZES, "convolutions": _SIZES},
 }  # fmt: skip
 
 
 def _plan(content: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
     """Return a plan of a card, each field checked."""
-    plan = field(content, name, dict, path)
-    values = {key: field(plan, key, object, path) for key in CARD_CHECKS[name]}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return {key: require(key, value, CARD_CHECKS[name][key]) for key, value in values.items()}
+    plan, values = field(content, name, dict, path), {}
+    for key, check in CARD_CHECKS[name].items():
+        value = field(plan, key, object, path)
+        values[key] = require(key, tuple(value) if isinstance(value, list) else value, check)
+    return values
 
 
 def _require_fitting(encoder: EncoderPlan, decoder: DecoderPlan) -> None:
@@ -273,36 +268,10 @@ def import_vgg_stylizer(encoder: str | Path, decoder: str | Path, out: str | Pat
         raise SteepslopeError("holds a stylizer already: choose another folder", out)
     facts = {"imported": {"encoder": Path(encoder).name, "decoder": Path(decoder).name}}
     stylizer = Stylizer(rebuilt_encoder(ENCODER), DECODER, facts)
-    _fill(stylizer.encoder.net, Path(encoder), more=True)
-    _fill(stylizer.decoder, Path(decoder))
+    for layers, path, more in ((stylizer.encoder.net, encoder, True), (stylizer.decoder, decoder, False)):
+        load_state_dict(layers, Path(path), more)
+        for name, weight in layers.state_dict().items():
+            if not weight.isfinite().all():
+                raise SteepslopeError(f"expected finite weights, found others in {name}", path)
     stylizer.eval().save(out)
     return stylizer
-
-
-def _fill(layers: nn.Module, path: Path, more: bool = False) -> None:
-    """Load a file of weights into layers that it fits exactly, but for further ones if there may be ``more``."""
-    state, own = _read(path), layers.state_dict()
-    kept = {name: weight for name, weight in state.items() if name in own or not more}
-    for name in {**own, **kept}:
-        expected, found = _shape(own.get(name)), _shape(kept.get(name))
-        if expected != found:
-            raise SteepslopeError(f"expected published AdaIN weights: {name}: {expected}, found {found}", path)
-        if not kept[name].isfinite().all():
-            raise SteepslopeError(f"expected finite weights, found others in {name}", path)
-    layers.load_state_dict(kept)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise SteepslopeError("no such file", path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise many kinds, with advice to load what could run code
-        raise SteepslopeError("expected a file of PyTorch weights, found another or a damaged one", path) from error
-    if not isinstance(state, Mapping):
-        raise SteepslopeError(f"expected a state dict, found {type(state).__name__}", path)
-    return dict(state)
-
-
-def _shape(weight: Tensor | None) -> str:
-    return str(tuple(weight.shape)) if isinstance(weight, Tensor) else "none"

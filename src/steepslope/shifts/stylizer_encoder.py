@@ -5,9 +5,10 @@ place is found in any convolutional net by one trial run, and the layers behind 
 """
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ REBUILDABLE = ("timm:", "torchvision:", "net:")  # architectures that a stylizer
 VGG = "adain:vgg19"  # the normalised VGG-19 that published AdaIN weights belong to
 VGG_POINTS = ("3", "10", "17", "30")  # relu1_1, relu2_1, relu3_1, relu4_1
 VGG_CHANNELS = (64, 64, None, 128, 128, None, 256, 256, 256, 256, None, 512)  # None halves the resolution
+FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, IndexError, AttributeError)  # what nets raise
 
 
 class _ReachedError(Exception):
@@ -80,32 +82,28 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps (n, C, H / r, W / r) of images (n, 3, H, W) in [0, 1], from the shallowest to the deepest."""
-        found: dict[str, Tensor] = {}
-
-        def keep(name: str, layer: nn.Module, output: Any) -> None:
-            found.setdefault(name, output)
-            if name == self.plan.points[-1]:
-                raise _ReachedError
-
-        layers = [(name, self.net.get_submodule(name)) for name in self.plan.points]
-        with _hooked(layers, keep), suppress(_ReachedError):
-            self.net((images - self.mean) / self.std)
-        return [found[name] for name in self.plan.points]
+        points = self.plan.points
+        maps = _outputs_of_layers(self.net, (images - self.mean) / self.std, points, points[-1])
+        return [maps[name] for name in points]
 
 
-@contextmanager
-def _hooked(layers: Sequence[tuple[str, nn.Module]], tell: Any) -> Iterator[None]:
-    """Call ``tell(name, layer, output)`` whenever one of the layers has run inside the block."""
+def _outputs_of_layers(net: nn.Module, images: Tensor, layers: Sequence[str], last: str | None) -> dict[str, Any]:
+    """Run a net until its layer ``last`` has run; return what each layer gives where it runs first, in that order."""
+    outputs: dict[str, Any] = {}
 
-    def hook(name: str) -> Any:
-        return lambda layer, inputs, output: tell(name, layer, output)
+    def keep(name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
+        outputs.setdefault(name, output)
+        if name == last:
+            raise _ReachedError
 
-    handles = [layer.register_forward_hook(hook(name)) for name, layer in layers]
+    handles = [net.get_submodule(name).register_forward_hook(partial(keep, name)) for name in layers]
     try:
-        yield
+        with suppress(_ReachedError):
+            net(images)
     finally:
         for handle in handles:
             handle.remove()
+    return outputs
 
 
 def encoder_of(classifier: Classifier, reduction: int) -> Encoder:
@@ -184,66 +182,46 @@ def _own_copy(net: nn.Module) -> nn.Module:
 
 
 def _maps(net: nn.Module, spec: str) -> dict[int, tuple[str, int]]:
-    """Return where to read maps, and their channels, by reduction; a layer counts where it runs first."""
-    seen: set[str] = set()
+    """Return where to read maps, and their channels, by reduction: at the first activation, or else the first layer."""
     activations: dict[int, tuple[str, int]] = {}
     others: dict[int, tuple[str, int]] = {}
-
-    def note(name: str, layer: nn.Module, output: Any) -> None:
-        level = _reduction(output)
-        if level is not None and name not in seen:
-            kind = activations if "activation" in type(layer).__module__ else others
-            kind.setdefault(level, (name, output.shape[1]))
-        seen.add(name)
-
-    _trial(net, spec, _leaves(net), note)
+    for name, output in _trial(net, spec, None).items():
+        channels, height, width = _shape_of_map(output)
+        level, over = divmod(TRIAL_SIDE, height or 1)
+        if height == width and not over and level.bit_count() == 1 and level < TRIAL_SIDE:
+            kind = activations if "activation" in type(net.get_submodule(name)).__module__ else others
+            kind.setdefault(level, (name, channels))
     return others | activations
 
 
-def _reduction(output: Any) -> int | None:
-    """Return by how much a square map of the trial is smaller than its image, where that is a power of two."""
-    if not isinstance(output, Tensor) or output.ndim != 4 or output.shape[2] != output.shape[3]:
-        return None
-    level, over = divmod(TRIAL_SIDE, output.shape[2])
-    return level if not over and level.bit_count() == 1 and level < TRIAL_SIDE else None
+def _shape_of_map(output: Any) -> Sequence[int]:
+    """Return channels, height and width of a map (n, C, H, W), zeros of all else."""
+    return output.shape[1:] if isinstance(output, Tensor) and output.ndim == 4 else (0, 0, 0)
 
 
-def _leaves(net: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [(name, layer) for name, layer in net.named_modules() if name and not list(layer.children())]
+def _leaves(net: nn.Module) -> list[str]:
+    return [name for name, layer in net.named_modules() if name and not list(layer.children())]
 
 
-def _trial(net: nn.Module, spec: str, layers: Sequence[tuple[str, nn.Module]], tell: Any) -> None:
-    image = torch.zeros(1, RGB, TRIAL_SIDE, TRIAL_SIDE)
+def _trial(net: nn.Module, spec: str, last: str | None) -> dict[str, Any]:
+    """Return what the layers of a net give of a black image, up to the layer ``last``."""
     failed = f"expected a convolutional net that takes RGB images of any size, but {TRIAL_SIDE} pixels fail"
-    with torch.no_grad(), _hooked(layers, tell), suppress(_ReachedError), explained(failed, spec, _FAILURES, 160):
-        net(image)
-
-
-_FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, IndexError, AttributeError)  # what nets raise
+    with torch.no_grad(), explained(failed, spec, FAILURES, 160):
+        return _outputs_of_layers(net, torch.zeros(1, RGB, TRIAL_SIDE, TRIAL_SIDE), _leaves(net), last)
 
 
 def _drop_unused(net: nn.Module, plan: EncoderPlan) -> None:
     """Put nothing in the place of each layer that does not run before the deepest point: it need not be stored."""
-    ran: set[str] = set()
-    channels: dict[str, int] = {}
-
-    def note(name: str, layer: nn.Module, output: Any) -> None:
-        ran.add(name)
-        if name in plan.points:
-            channels[name] = output.shape[1] if isinstance(output, Tensor) and output.ndim == 4 else 0
-        if name == plan.points[-1]:
-            raise _ReachedError
-
     leaves = _leaves(net)
     for name in plan.points:
-        if name not in dict(leaves):
+        if name not in leaves:
             raise SteepslopeError(f"expected layers of the net as points, found {name!r}", plan.architecture)
-    _trial(net, plan.architecture, leaves, note)
-    found = tuple(channels.get(name, 0) for name in plan.points)
-    if found != plan.channels:
-        raise SteepslopeError(
-            f"expected maps of {plan.channels} channels at {plan.points}, found {found}", plan.architecture
-        )
-    for name in (name for name, _ in leaves if name not in ran):
-        parent, _, own = name.rpartition(".")
-        setattr(net.get_submodule(parent), own, nn.Identity())
+    outputs = _trial(net, plan.architecture, plan.points[-1])
+    channels = tuple(_shape_of_map(outputs.get(name))[0] for name in plan.points)
+    if channels != plan.channels:
+        expected = f"expected maps of {plan.channels} channels at {plan.points}"
+        raise SteepslopeError(f"{expected}, found {channels}", plan.architecture)
+    for name in leaves:
+        if name not in outputs:
+            parent, _, child = name.rpartition(".")
+            setattr(net.get_submodule(parent), child, nn.Identity())

@@ -6,8 +6,8 @@ A reconstruction term is added: AdaIN alone never shows the decoder the content'
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_state, restore_optimizer, save_state
 from steepslope.numerics.small_net import warm_cosine
 from steepslope.shifts.options import FREE, StylizerTraining
-from steepslope.shifts.pixels import Reader, content_reader, cut, style_reader
+from steepslope.shifts.pixels import content_reader, cut, style_reader
 from steepslope.shifts.stylizer import STATE, STYLIZER, Stylizer, adain, moments, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
 
@@ -65,7 +65,12 @@ def train_stylizer(
         NaN, or the folder holds another stylizer.
     """
     folder = Path(out)
-    made = _made(backbone, content, styles, options)
+    for name, data in (("content", content), ("styles", styles)):
+        if not len(data):
+            raise SteepslopeError("expected images, found none", name)
+    chosen = {name: value for name, value in asdict(options).items() if name not in FREE}
+    images = {"content": content.fingerprint(), "styles": styles.fingerprint()}
+    made = {"encoder": backbone.spec, "encoder_digest": backbone.digest, **images, **chosen}
     with STYLIZER.making(folder, made, notice=notice) as complete:
         return Stylizer.load(folder) if complete else _trained(backbone, content, styles, folder, options, made)
 
@@ -79,41 +84,24 @@ def _trained(
     made: dict[str, Any],
 ) -> Stylizer:
     """Train, or go on with a killed training, and save the stylizer."""
-    device = _device(options.device)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise SteepslopeError("expected a GPU for cuda, found none", "device")
+    device = torch.device("cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu")
     encoder = encoder_of(backbone, options.reduction)
     with seeded(options.seed):
         stylizer = Stylizer(encoder, planned_decoder(options.reduction, options.width))
-    draw = partial(_drawn, content_reader(content, options.crop), style_reader(styles, options.crop))
-    pairs = partial(draw, (len(content), len(styles)), options)
+    pairs = _pairs(content, styles, options)
     # convolutions are faster with the channels last, on CPUs and on GPUs
     stylizer.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = _Run(stylizer, options)
     STYLIZER.begin(folder, made)  # after all that may be refused at once
     run.resume(folder / STATE)
-    run.train(
-        lambda step: tuple(one.to(device, memory_format=torch.channels_last) for one in pairs(step)), folder / STATE
-    )
+    run.train(pairs, folder / STATE)
     stylizer.training_facts = {MADE: made, "losses": run.losses}
     stylizer.eval().cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     stylizer.save(folder)
     STYLIZER.end(folder)
     return stylizer
-
-
-def _made(backbone: Classifier, content: Dataset, styles: Dataset, options: StylizerTraining) -> dict[str, Any]:
-    """Return all that decides the weights, as JSON holds it."""
-    for name, data in (("content", content), ("styles", styles)):
-        if not len(data):
-            raise SteepslopeError("expected images, found none", name)
-    chosen = {name: value for name, value in asdict(options).items() if name not in FREE}
-    images = {"content": content.fingerprint(), "styles": styles.fingerprint()}
-    return {"encoder": backbone.spec, "encoder_digest": backbone.digest, **images, **chosen}
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SteepslopeError("expected a GPU for cuda, found none", "device")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def stylizer_losses(stylizer: Stylizer, content: Tensor, styles: Tensor) -> dict[str, Tensor]:
@@ -162,18 +150,18 @@ class _Run:
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.Adam(self.stylizer.decoder.parameters(), self.options.learning_rate)
 
-    def train(self, pairs: Callable[[int], tuple[Tensor, ...]], state: Path) -> None:
-        steps = self.options.steps
+    def train(self, pairs: Callable[[int], list[Tensor]], state: Path) -> None:
+        steps, device = self.options.steps, self.stylizer.encoder.mean.device
         with bar() as progress:
             task = progress.add_task("training", total=steps, completed=self.done)
             while self.done < steps:
-                self._step(*pairs(self.done))
+                batches = (one.to(device, memory_format=torch.channels_last) for one in pairs(self.done))
+                self._step(*batches)
                 self.done += 1
                 shown = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
                 progress.update(task, advance=1, description=f"training, losses: {shown}")
-                if self.done % self.options.save_every == 0 and self.done < steps:
+                if self.done % self.options.save_every == 0 or self.done == steps:
                     self._save(state)
-        self._require_finite()
 
     def _step(self, content: Tensor, styles: Tensor) -> None:
         options = self.options
@@ -189,35 +177,31 @@ class _Run:
             self.losses[name] = MEMORY * self.losses.get(name, value) + (1 - MEMORY) * value
 
     def _save(self, state: Path) -> None:
-        self._require_finite()
+        if not all(bool(weight.isfinite().all()) for weight in self.stylizer.decoder.parameters()):
+            raise SteepslopeError("the loss became NaN: a lower learning rate may help")
         about = {"steps": self.done, "losses": self.losses}
         save_state(state, self.stylizer.decoder.state_dict(), self.optimizer, about)
 
-    def _require_finite(self) -> None:
-        if not all(bool(weight.isfinite().all()) for weight in self.stylizer.decoder.parameters()):
-            raise SteepslopeError("the loss became NaN: a lower learning rate may help")
-
     def resume(self, path: Path) -> None:
         """Take up an unfinished training; without one that can be read, start anew."""
-        try:
-            state = load_state(path)
-        except SteepslopeError:
-            return
-        if state is None:
-            return
-        weights, moments_of_adam, about = state
-        self.done, self.losses = about["steps"], about["losses"]
-        self.stylizer.decoder.load_state_dict(weights)
-        restore_optimizer(self.optimizer, moments_of_adam)
+        with suppress(SteepslopeError):
+            if (state := load_state(path)) is not None:
+                weights, moments_of_adam, about = state
+                self.done, self.losses = about["steps"], about["losses"]
+                self.stylizer.decoder.load_state_dict(weights)
+                restore_optimizer(self.optimizer, moments_of_adam)
 
 
-def _drawn(
-    content: Reader, styles: Reader, counts: tuple[int, int], options: StylizerTraining, step: int
-) -> tuple[Tensor, Tensor]:
-    """Return the crops of a step, (n, 3, crop, crop) in [0, 1] each; they depend on the seed and the step alone."""
-    draw = np.random.default_rng([options.seed, step])
-    batches = []
-    for read, count in zip((content, styles), counts, strict=True):
-        rows = draw.integers(count, size=options.batch_size)
-        batches.append(torch.stack([cut(read(int(row)), options.crop, draw) for row in rows]))
-    return batches[0], batches[1]
+def _pairs(content: Dataset, styles: Dataset, options: StylizerTraining) -> Callable[[int], list[Tensor]]:
+    """Return what draws content and styles of a step, (n, 3, crop, crop) in [0, 1] each, by the seed and the step."""
+    readers = (content_reader(content, options.crop), len(content)), (style_reader(styles, options.crop), len(styles))
+
+    def drawn(step: int) -> list[Tensor]:
+        draw = np.random.default_rng([options.seed, step])
+        batches = []
+        for read, count in readers:
+            rows = draw.integers(count, size=options.batch_size)
+            batches.append(torch.stack([cut(read(int(row)), options.crop, draw) for row in rows]))
+        return batches
+
+    return drawn

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -102,11 +102,13 @@ def write_shifted(
     key = {**shifted.shift.recipe, "data": source, "fingerprint": shifted.data.fingerprint(), "images": len(shifted),
            "format": options.format, "on_error": options.on_error}  # fmt: skip
     with SHIFTED.making(out, key) as complete:
-        if complete and _holds_all(out, names):
+        written = [name for name in names if _is_written(out / name)]
+        if complete and len(written) + len(read_json(out / CARD, SHIFTED.what).get("skipped", {})) >= len(names):
             notice(f"{out}: already complete")
             return
-        if not (out / KEY).exists() and not (out / CARD).exists():
-            _require_none(out, names)
+        if written and not (out / KEY).exists() and not (out / CARD).exists():
+            expected = f"expected no image here without a {CARD} beside: choose another folder"
+            raise SteepslopeError(expected, out / written[0])
         SHIFTED.begin(out, key)
         try:
             failed = _write_all(shifted, out, names, options)
@@ -125,29 +127,17 @@ def write_shifted(
     notice(f"{out}: {len(shifted) - len(skipped):,} images{lost}")
 
 
-def _holds_all(out: Path, names: Sequence[str]) -> bool:
-    """Return whether the folder still holds all images that could be read when it was made."""
-    skipped = len(read_json(out / CARD, SHIFTED.what).get("skipped", {}))
-    return sum(not _is_written(out / name) for name in names) <= skipped
-
-
-def _require_none(out: Path, names: Sequence[str]) -> None:
-    """Raise if a file that no run of this shift has written has the name of one of its images."""
-    found = next((name for name in names if _is_written(out / name)), None) if out.exists() else None
-    if found is not None:
-        raise SteepslopeError(f"expected no image here without a {CARD} beside: choose another folder", out / found)
-
-
 def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: WritingOptions) -> dict[int, str]:
     """Write what is missing; return why images could not be read, by row."""
     block = shifted.shift.block
     numbers = [start // block for start in range(0, len(names), block)
                if not all(_is_written(out / name) for name in names[start : start + block])]  # fmt: skip
-    workers = options.workers if options.workers is not None else _cores() if block == 1 else 0
-    loader = DataLoader(
-        _Blocks(shifted, out, names, numbers), batch_size=None, num_workers=min(workers, len(numbers)),
-        worker_init_fn=_on_one_thread,
-    )  # fmt: skip
+    workers = options.workers
+    if workers is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = cores if block == 1 else 0
+    blocks, workers = _Blocks(shifted, out, names, numbers), min(workers, len(numbers))
+    loader = DataLoader(blocks, batch_size=None, num_workers=workers, worker_init_fn=_on_one_thread)
     failed: dict[int, str] = {}
     with bar() as progress:
         task = progress.add_task("shifting", total=len(names), completed=max(0, len(names) - len(numbers) * block))
@@ -159,10 +149,6 @@ def _write_all(shifted: Shifted, out: Path, names: Sequence[str], options: Writi
                 break
             progress.update(task, advance=block)
     return failed
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _on_one_thread(worker: int) -> None:
@@ -189,7 +175,7 @@ class _Blocks(TorchDataset[dict[int, str] | str]):
         block, failed = self.shifted.shift.block, {}
         start = self.numbers[place] * block
         for row in range(start, min(start + block, len(self.names))):
-            picture: Picture | str = decoded(self.shifted, row, _itself)
+            picture: Picture | str = decoded(self.shifted, row, lambda image: image)
             if isinstance(picture, str):
                 failed[row] = picture
                 continue
@@ -201,10 +187,6 @@ class _Blocks(TorchDataset[dict[int, str] | str]):
         return failed
 
 
-def _itself(picture: Picture) -> Picture:
-    return picture
-
-
 def _is_written(path: Path) -> bool:
     return path.exists() or path.with_suffix(".npy").exists()
 
@@ -212,14 +194,15 @@ def _is_written(path: Path) -> bool:
 def _save(picture: Picture, path: Path) -> None:
     """Write an image by an atomic rename; what is no grey or colour is an array whatever the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = picture if isinstance(picture, Image.Image) or path.suffix == ".npy" else as_picture(as_bytes(picture))
+    if path.suffix != ".npy":
+        picture = picture if isinstance(picture, Image.Image) else as_picture(as_bytes(picture))
     staging = path.with_name(f".partial-{path.name}")
-    if isinstance(plain, Image.Image) and path.suffix != ".npy":
-        plain.save(staging, "PNG", compress_level=1)  # a third larger than by default, and many times faster
+    if isinstance(picture, Image.Image) and path.suffix != ".npy":
+        picture.save(staging, "PNG", compress_level=1)  # a third larger than by default, and many times faster
         staging.replace(path)
         return
     with staging.open("wb") as file:
-        np.save(file, np.asarray(as_bytes(plain) if isinstance(plain, Image.Image) else plain))
+        np.save(file, as_bytes(picture) if isinstance(picture, Image.Image) else np.asarray(picture))
     staging.replace(path.with_suffix(".npy"))
 
 
@@ -237,15 +220,17 @@ def file_names(data: Dataset, ending: str) -> list[str]:
     folder_of = {label: folder for folder, label in folders_of(data).items()}
     places = [""] * len(data) if data.labels is None else [f"{folder_of[label]}/" for label in data.labels.tolist()]
     within = [_inside(str(name)).removeprefix(place) or "_" for name, place in zip(data.ids, places, strict=True)]
-    bare = [f"{place}{_without_suffix(name)}" for place, name in zip(places, within, strict=True)]
+    whole = [place + name for place, name in zip(places, within, strict=True)]
+    bare = [name.rpartition(".")[0] if PurePosixPath(name).suffix.lower() in SUFFIXES | ARRAYS else name
+            for name in whole]  # fmt: skip
     often = Counter(bare)
-    found = [f"{place}{name}.{ending}" if often[kept] > 1 else f"{kept}.{ending}"  # a.jpg beside a.png keeps its ending
-             for place, name, kept in zip(places, within, bare, strict=True)]  # fmt: skip
-    if len(set(found)) == len(found):
-        return found
-    counts = Counter(found)
-    twice = next(str(name) for name, path in zip(data.ids, found, strict=True) if counts[path] > 1)
-    raise SteepslopeError(f"expected ids that differ, found two images that would be named as {twice!r} is")
+    names = [f"{name if often[short] > 1 else short}.{ending}"  # a.jpg beside a.png keeps its ending
+             for name, short in zip(whole, bare, strict=True)]  # fmt: skip
+    counts = Counter(names)
+    for name, path in zip(data.ids, names, strict=True):
+        if counts[path] > 1:
+            raise SteepslopeError(f"expected ids that differ, found two images that would be named as {str(name)!r} is")
+    return names
 
 
 def folders_of(data: Dataset) -> dict[str, int]:
@@ -257,16 +242,11 @@ def folders_of(data: Dataset) -> dict[str, int]:
         digits = len(str(labels[-1])) if labels else 1
         return {f"{label:0{digits}d}": label for label in labels}
     names = [_inside(name).replace("/", "_") for name in data.classes]
-    lower = [name.casefold() for name in names]  # which some disks do not tell apart
-    same = [repr(name) for name, kept in zip(data.classes, lower, strict=True) if lower.count(kept) > 1]
+    often = Counter(name.casefold() for name in names)  # which some disks do not tell apart
+    same = [repr(name) for name, folder in zip(data.classes, names, strict=True) if often[folder.casefold()] > 1]
     if same:
         raise SteepslopeError(f"expected classes whose folders differ, found {', '.join(same)}")
     return {name: label for label, name in enumerate(names)}
-
-
-def _without_suffix(name: str) -> str:
-    stem, dot, suffix = name.rpartition(".")
-    return stem if f"{dot}{suffix}".lower() in SUFFIXES | ARRAYS and stem and not stem.endswith("/") else name
 
 
 def _inside(name: str) -> str:
@@ -277,12 +257,11 @@ def _inside(name: str) -> str:
 
 def _finish(shifted: Shifted, out: Path, names: Sequence[str], card: dict[str, Any]) -> None:
     """Draw the contact sheet, clear away what killed processes left, and write what was done, last."""
-    sheet = contact_sheet(_shown(shifted, out, names))
     for left in out.rglob(".partial-*"):
         if left.is_file():
             left.unlink()
     with SHIFTED.staged(out) as staging:
-        sheet.save(staging / SHEET, optimize=True)
+        contact_sheet(_shown(shifted, out, names)).save(staging / SHEET, optimize=True)
         write_json(staging / CARD, card)
     SHIFTED.end(out)
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -21,6 +20,7 @@ from steepslope.finetuning.request import FinetuneRequest
 from steepslope.oracle.on_images import ImageOracle
 from steepslope.outputs import ClassifierOutputs
 from tests.finetuning.trainings import training_of, words
+from tests.images import folder_of
 
 
 def test_stages_begin_where_the_one_before_ended(home: Path, tmp_path: Path) -> None:
@@ -74,17 +74,11 @@ def test_a_loss_that_weighs_by_counts_gets_those_of_a_live_classifier(home: Path
     assert loss.keywords["class_counts"] == ((~correct).sum(), correct.sum())
 
 
-@pytest.mark.parametrize(
-    ("oracle", "size", "features", "millions"),
-    [("timm:vit_tiny_patch16_224", 224, 192, 5.7), ("torchvision:resnet18?weights=IMAGENET1K_V1", 224, 512, 11.7)],
-)
-def test_a_plan_takes_a_real_step(
-    oracle: str, size: int, features: int, millions: float, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = ["--oracle", oracle, "--outputs", "none", "--images", "1281167", "--epochs", "1", "--trial", "1"]
-    assert main(["plan", *given, "--optimizer", "sgd"]) == 0
+def test_a_plan_takes_a_real_step_without_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    oracle = ["--oracle", "torchvision:resnet18?weights=IMAGENET1K_V1", "--oracle-size", "64", "--optimizer", "sgd"]
+    assert main(["plan", *oracle, "--outputs", "none", "--images", "1281167", "--trial", "1"]) == 0
     shown = capsys.readouterr().err
-    assert f"images 3 × {size} × {size}, {features:,} features, {millions} M parameters" in shown
+    assert "images 3 × 64 × 64, 512 features, 11.7 M parameters" in shown
     assert "1,281,167 in 32,030 steps of 40" in shown
     assert re.search(r"memory of a process: [\d.]+ GB with 40 images at once", shown)
     assert re.search(r"time: [\d,.]+ hours at [\d.]+ images/s", shown)
@@ -107,44 +101,31 @@ def test_a_plan_counts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--loss", "steep"], "unknown loss 'steep'"),
         (["--head", "steep"], "unknown head 'steep'"),
         (["--oracle-sees", "nearest"], "oracle-sees nearest: expected a live classifier"),
         (["--select", "aupr_error"], "expected outputs to compare epochs on"),
         (["--cycle-momentum", "true"], "expected the optimizer sgd and the schedule one_cycle"),
-        (["--epochs", "0"], "epochs: expected a whole number >= 1, found 0"),
-        (["--rotate", "200"], "rotate: expected a number from 0 to 180, found 200"),
-        (["--hidden", "[0]"], "hidden: expected a list, each a whole number >= 1"),
         (["--accumulate", "50"], "batch_size: expected at least 50 rows"),
         (["--precision", "fp16"], "precision: expected 32 or bf16 on a CPU"),
         (["--oracle-size", "9"], ": expected an image of 9×9 pixels"),
-        (["--oracle-size", "0"], "oracle: --oracle-size: expected the side"),
         (["--oracle-std", "0"], "oracle: --oracle-std: expected numbers > 0"),
         (["--oracle", "net:digits-net"], "oracle: --oracle-mean and --oracle-std: have to be given"),
-        (["--oracle-channels", "0"], "oracle: --oracle-channels: expected a whole number >= 1, found 0"),
-        (["--oracle-channels", "3"], "oracle: --oracle-mean and --oracle-std: have to be given"),
         (["--oracle-preprocessing", "none.json"], "expected a preprocessing file, but it has no none.json"),
         (["--classifier-preprocessing", "none.json"], "channels and preprocessing: expected none beside outputs"),
         (["--valid-data", "idx:nowhere", "--oracle", "timm:resnet50"], "data spec 'idx:nowhere': no such folder"),
-        (["--data", "images:nowhere"], "data spec 'images:nowhere': no such folder"),
         (["--classes", "names.txt"], "classes: expected none beside outputs"),
         (["--stages", "[{loss: focal}]"], "stages: expected a name of each"),
-        (["--stages", "[{name: a, los: focal}]"], "unknown setting 'los': did you mean 'loss'"),
         (["--stages", "[{name: a}, {name: b, loss: focl}]"], "stage b: unknown loss 'focl'"),
         (["--stages", "[{name: a}, {name: b, hidden: [3]}]"], "stage b: hidden: expected (), as for all stages"),
-        (["--stages", "[{name: a}, {name: b, precision: bf16}]"], "stage b: precision: expected '32', as"),
         (["--stages", "[{name: a}, {name: a}]"], "stages: expected a name of each"),
-        (["--stages", "[{name: a, alpha_pos: 90}]"], "stage a: alpha_pos: expected a number from 1e-06 to 80"),
-        (["--stages", "[{name: a, hidden: 3}]"], "hidden: expected a list, each a whole number >= 1, found 3"),
         (["--strategy", "fsdp"], "strategy: expected auto, ddp or a kind of ddp"),
         (["--valid", "OUTPUTS/holdout"], "valid: expected none where no epoch is selected"),
-        (["--classifier-size", "8"], "expected none beside outputs"),
         (["--classifier", "net:digits-net"], "expected one of the two, found both"),
         (["--data", "idx:nowhere"], "no such folder"),
         (["--outputs", "OUTPUTS/test", "--data", "digits:train"], "expected an image for each output, found none"),
         (["--init", "nowhere"], "expected a trained oracle to begin with"),
         (["--oracle", "onnx:nothing.onnx"], "nothing.onnx"),
-        (["--tensorboard", "true"], "tensorboard: expected the package of this name"),
+        (["--tensorboard", "true"], "needs torch.utils.tensorboard: pip install"),
     ],
 )
 def test_wrong_options_are_named(
@@ -164,10 +145,8 @@ def test_wrong_options_are_named(
 def test_the_classifiers_options_are_named_as_they_are_given(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["finetune", *words(home, tmp_path / "out", live=True)]
-    for options in (["--classifier-size", "0"], ["--classifier-mean", "1,2"], ["--classifier-std", "0"]):
-        assert main([*given, *options]) == 2
-        assert f"classifier: {options[0]}: expected" in capsys.readouterr().err
+    assert main(["finetune", *words(home, tmp_path / "out", "--classifier-mean", "1,2", live=True)]) == 2
+    assert "classifier: --classifier-mean: expected" in capsys.readouterr().err
 
 
 def test_images_to_train_on_need_labels(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,25 +157,15 @@ def test_images_to_train_on_need_labels(home: Path, tmp_path: Path, capsys: pyte
     assert "data: expected labelled images, found none" in capsys.readouterr().err
 
 
-def test_an_image_that_cannot_be_read_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rng = np.random.default_rng(0)
-    for label in range(2):
-        (tmp_path / "data" / str(label)).mkdir(parents=True)
-        for row in range(4):
-            pixels = rng.integers(256, size=(12, 12, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "data" / str(label) / f"{row}.png")
-    (tmp_path / "data" / "1" / "2.png").write_text("text")
-    (tmp_path / "classes.txt").write_text("\n".join(map(str, range(1000))))
-    out = str(tmp_path / "out")
-    given = ["--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--out", out,
-             "--classifier", "timm:resnet10t?weights=random", "--classifier-size", "32", "--batch-size", "4",
-             "--data", f"imagefolder:{tmp_path / 'data'}", "--classes", str(tmp_path / "classes.txt")]  # fmt: skip
-    assert main(["finetune", *given]) == 2
-    assert "12×12" in capsys.readouterr().err  # the oracle takes 8×8 only
-    given[1:2] = ["timm:resnet10t?weights=random", "--oracle-size", "32"]
-    assert main(["finetune", *given]) == 2
-    assert "1/2.png: cannot be read as an image" in capsys.readouterr().err
-    assert main(["finetune", *given, "--workers", "1"]) == 2
-    error = capsys.readouterr().err
-    assert "1/2.png: cannot be read as an image" in error
-    assert "Traceback" not in error
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder_of(tmp_path / "data", 3) / "bee" / "0001.png").write_text("text")
+    (tmp_path / "classes.txt").write_text("\n".join(["ant", "bee", "cow", *map(str, range(997))]))
+    net = "timm:resnet10t?weights=random"
+    given = ["--oracle", net, "--oracle-size", "32", "--classifier", net, "--classifier-size", "32"]
+    given += ["--batch-size", "4"]
+    given += ["--data", f"imagefolder:{tmp_path / 'data'}", "--classes", str(tmp_path / "classes.txt")]
+    for workers in ("0", "1"):
+        assert main(["finetune", *given, "--workers", workers, "--out", str(tmp_path / "out")]) == 2
+        error = capsys.readouterr().err
+        assert "bee/0001.png: cannot be read as an image" in error
+        assert "Traceback" not in error

@@ -38,17 +38,11 @@ def test_what_trains_and_drops_is_as_in_the_recipe(changes: Any, expected: tuple
     assert (body[1].training, body[3].training, trained) == expected
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam),
-                                            ("adamw", torch.optim.AdamW)])  # fmt: skip
-def test_optimizers(name: Any, kind: type) -> None:
-    optimizer = optimizer_of(Finetuning(optimizer=name, weight_decay=0.1), nn.Linear(2, 1))
-    assert type(optimizer) is kind
-    assert optimizer.param_groups[0]["weight_decay"] == 0.1
-    assert optimizer.param_groups[0].get("momentum", 0.9) == 0.9
-
-
 def test_every_optimizer_that_a_recipe_may_name_is_known() -> None:
     assert [name for name in OPTIMIZERS if CHECKS["optimizer"].allows(name)] == ["sgd", "adam", "adamw"]
+    optimizer = optimizer_of(Finetuning(optimizer="sgd", weight_decay=0.1), nn.Linear(2, 1))
+    assert type(optimizer) is torch.optim.SGD
+    assert (optimizer.param_groups[0]["weight_decay"], optimizer.param_groups[0]["momentum"]) == (0.1, 0.9)
 
 
 def test_layers_that_leave_out_paths_and_hold_activations_are_known() -> None:

@@ -50,7 +50,6 @@ def test_a_stage_changes_some_parameters_and_keeps_others() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"los": "focal"}, "unknown setting 'los': did you mean 'loss'"),
         ({"alpha_po": 1.0}, "unknown setting 'alpha_po': did you mean 'alpha_pos'"),
         ({"alpha_pos": 0.0}, "alpha_pos: expected a number from 1e-06 to 80, found 0.0"),
         ({"gamma": "2"}, "gamma: expected a number from 0 to 100, found '2'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from steepslope.data.images import Dataset, Picture, in_pil
 from steepslope.data.transforms import Transform, decoded, unreadable
@@ -50,14 +50,16 @@ class Examples(torch.utils.data.Dataset[Example | str]):
         """Return one example, without the axis m, or why it cannot be had."""
         epoch, place = key
         row = int(self.rows[place])
-        example = decoded(self.data, row, lambda image: self._example(self._augmented(image, epoch, place), place))
-        return str(unreadable(self.data, row, example)) if isinstance(example, str) else example
 
-    def _example(self, image: Picture, place: int) -> Example:
-        seen = None if self.classifier is None else self.classifier(image)
-        own = seen if self.oracle is None or self.oracle == self.classifier else self.oracle(image)
-        assert own is not None
-        return Example(own, torch.empty(0) if seen is None or seen is own else seen, torch.tensor(place))
+        def example(image: Picture) -> Example:
+            changed = self._augmented(image, epoch, place)
+            seen = torch.empty(0) if self.classifier is None else self.classifier(changed)
+            if self.oracle is None or self.oracle == self.classifier:  # both see the same
+                return Example(seen, torch.empty(0), torch.tensor(place))
+            return Example(self.oracle(changed), seen, torch.tensor(place))
+
+        found = decoded(self.data, row, example)
+        return str(unreadable(self.data, row, found)) if isinstance(found, str) else found
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -102,11 +104,10 @@ class Steps:
         return self.processes * self.accumulate
 
     def __post_init__(self) -> None:
-        if self.batch_size < self.parts or self.n < self.parts:
-            raise SteepslopeError(
-                f"batch_size: expected at least {self.parts} rows, one for each process and part, "
-                f"found {min(self.batch_size, self.n)}"
-            )
+        rows = min(self.batch_size, self.n)
+        if rows < self.parts:
+            expected = f"expected at least {self.parts} rows, one for each process and part"
+            raise SteepslopeError(f"{expected}, found {rows}", "batch_size")
 
     @property
     def an_epoch(self) -> int:
@@ -133,11 +134,8 @@ class Steps:
                 yield from ((epoch, part.tolist()) for part in mine)
 
 
-def _stacked(items: list[Example | str]) -> Example | str:
-    failed = next((item for item in items if isinstance(item, str)), None)
-    if failed is not None:
-        return failed
-    return Example(*(torch.stack(parts) for parts in zip(*items, strict=True)))
+def _stacked(items: list[Example | str]) -> Any:
+    return next((item for item in items if isinstance(item, str)), None) or default_collate(items)
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,19 +36,19 @@ class ImageFinder:
         self.spec = spec
         self.names = ClassNames.by_label(classes)
         self.splits: Sequence[str | None] = [spec.split] if spec.split else spec.splits or [None]
-        self.open = cache(self._open)
+        self.open = cache(lambda split: spec.open(split, self.names))
 
     def __call__(self, ids: Iterable[str] | None) -> tuple[Dataset, NDArray[np.int64]]:
         """Return a data set and the rows of the images, (len(ids),); raise if it lacks one."""
-        failure: SteepslopeError | None = None
+        failures = []
         wanted = None if ids is None else list(ids)
         for split in self.splits:
             data = self.open(split)
             try:
                 return data, rows_by_id(data, wanted)
             except SteepslopeError as error:
-                failure = failure or error
-        raise SteepslopeError(f"in {self.spec}: {failure}")
+                failures.append(error)
+        raise SteepslopeError(f"in {self.spec}: {failures[0]}")
 
     def places(self, ids: Sequence[str]) -> list[tuple[Dataset, int] | None]:
         """Return where each image is; None where none has its id, or several have it.
@@ -60,25 +60,19 @@ class ImageFinder:
         SteepslopeError
             If no split can be opened.
         """
-        failure: SteepslopeError | None = None
-        best: list[tuple[Dataset, int] | None] | None = None
+        failures, found = [], []
         for split in self.splits:
             try:
                 data = self.open(split)
             except SteepslopeError as error:
-                failure = failure or error
+                failures.append(error)
                 continue
-            found = [None if row is None else (data, row) for row in _row_of_each(data, ids)]
-            if best is None or found.count(None) < best.count(None):
-                best = found
-            if None not in best:
+            found.append([None if row is None else (data, row) for row in _row_of_each(data, ids)])
+            if None not in found[-1]:
                 break
-        if best is None:
-            raise failure or SteepslopeError(f"data {self.spec}: expected images, found none")
-        return best
-
-    def _open(self, split: str | None) -> Dataset:
-        return self.spec.open(split, self.names)
+        if not found:
+            raise failures[0]
+        return min(found, key=lambda places: places.count(None))
 
 
 def _row_of_each(data: Dataset, ids: Sequence[str]) -> list[int | None]:

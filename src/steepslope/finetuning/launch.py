@@ -4,8 +4,8 @@ Sizes are counted, time and memory found by a short trial.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from steepslope.checks import optional, require, whole
 from steepslope.classifiers.classifier import Classifier
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.extraction.machines import alone_in, launched, together
 from steepslope.extraction.options import Machines
 from steepslope.files.progress import Notice, silent
@@ -31,8 +31,6 @@ from steepslope.losses import LossSettings
 from steepslope.oracle.base import loss_of
 from steepslope.oracle.on_images import ImageOracle
 
-SAME = ("hidden", "precision")  # settings that are the same in all stages
-
 
 def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
     """Return each stage's recipe by its name, with all parameters of its loss and no others.
@@ -44,37 +42,29 @@ def stages_of(request: FinetuneRequest) -> dict[str, Finetuning]:
     """
     stages: dict[str, Finetuning] = {}
     for name, recipe in request.recipes.items():
-        try:
+        with located(f"stage {name}") if name else nullcontext():
             stages[name] = replace(recipe, parameters=loss_of(recipe).parameters)
-            require_known("head", recipe.head, HEADS)
-        except SteepslopeError as error:
-            raise (error.within(f"stage {name}") if name else error) from error
-    for name, recipe in stages.items():
-        for problem in _problems_of_stage(request, recipe, next(iter(stages.values()))):
-            raise SteepslopeError(problem, f"stage {name}" if name else None)
-    for problem in _problems(request, stages.values()):
-        raise SteepslopeError(problem)
+            _require_possible(request, recipe, next(iter(stages.values())))
+    if request.valid is not None and all(recipe.select == "last" for recipe in stages.values()):
+        raise SteepslopeError("expected none where no epoch is selected (--select)", "valid")
+    if request.outputs is not None and any(one is not None for one in request.inputs("classifier")):
+        inputs = "classifier size, mean, std, resize, channels and preprocessing"
+        raise SteepslopeError("expected none beside outputs", inputs)
+    if request.outputs is not None and request.classes is not None:
+        raise SteepslopeError("expected none beside outputs, which hold the labels", "classes")
+    if request.strategy != "auto" and not request.strategy.startswith("ddp"):
+        raise SteepslopeError(f"expected auto, ddp or a kind of ddp, found {request.strategy!r}", "strategy")
     return stages
 
 
-def _problems_of_stage(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> Iterator[str]:
+def _require_possible(request: FinetuneRequest, recipe: Finetuning, first: Finetuning) -> None:
+    require_known("head", recipe.head, HEADS)
     if request.outputs is not None and recipe.select != "last" and request.valid is None:
-        yield f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none"
-    for name in SAME:
-        found, expected = getattr(recipe, name), getattr(first, name)
-        if found != expected:
-            yield f"{name}: expected {expected!r}, as for all stages, found {found!r}"
-
-
-def _problems(request: FinetuneRequest, recipes: Collection[Finetuning]) -> Iterator[str]:
-    if request.valid is not None and all(recipe.select == "last" for recipe in recipes):
-        yield "valid: expected none where no epoch is selected (--select)"
-    if request.outputs is not None and any(one is not None for one in request.inputs("classifier")):
-        yield "classifier size, mean, std, resize, channels and preprocessing: expected none beside outputs"
-    if request.outputs is not None and request.classes is not None:
-        yield "classes: expected none beside outputs, which hold the labels"
-    if request.strategy != "auto" and not request.strategy.startswith("ddp"):
-        yield f"strategy: expected auto, ddp or a kind of ddp, found {request.strategy!r}"
+        raise SteepslopeError(f"select {recipe.select}: expected outputs to compare epochs on (--valid), found none")
+    for name in ("hidden", "precision"):
+        value, expected = getattr(recipe, name), getattr(first, name)
+        if value != expected:
+            raise SteepslopeError(f"expected {expected!r}, as for all stages, found {value!r}", name)
 
 
 def machines_of(request: FinetuneRequest) -> Machines:
@@ -110,21 +100,19 @@ def plan_stages(request: FinetuneRequest, images: int | None = None, trial: int 
     images, trial = require("images", images, optional(whole(1))), require("trial", trial, whole(1))
     if images is None and request.data is None:
         raise SteepslopeError("plan: expected the number of images (--images) or the data (--data), found neither")
-    live, backbone = (net_source(request, role) for role in ("classifier", "oracle"))
-    assert backbone is not None
+    backbone = net_source(request, "oracle").without_weights()
+    live = None if request.classifier is None else net_source(request, "classifier").without_weights()
     with launched(machines_of(request)) as fabric:
         rows = len(open_fit_set(request).rows) if images is None else images
         for name, recipe in stages.items():
-            classifier = None if live is None else live.without_weights().load()
-            recipe = replace(recipe, oracle_sees="image")
-            oracle = new_oracle(backbone.without_weights().load(), recipe, classifier)
+            classifier = None if live is None else live.load()
+            oracle = new_oracle(backbone.load(), replace(recipe, oracle_sees="image"), classifier)
             lines = cost_lines(oracle, recipe, classifier, rows, fabric, trial)
             if fabric.is_global_zero:
                 yield from [f"stage {name}", *lines] if name else lines
 
 
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # numbers an optimizer keeps for each weight
-WARM, TIMED = 1, 1  # trial steps
 
 
 def cost_lines(
@@ -146,7 +134,7 @@ def cost_lines(
     loss = partial(_loss, oracle, loss_of(recipe), images, fabric)
     with _counting_saved(net) as saved:
         loss()
-    speed = trial * TIMED / _seconds(loss, optimizer_of(recipe, net), classifier, trial, fabric)
+    speed = trial / _seconds(loss, optimizer_of(recipe, net), classifier, trial, fabric)
     parameters, trained = _count(net), _count(net, trained=True)
     known = 0 if classifier is None else _count(classifier.net)
     weights, training = 4 * (parameters + known), 4 * trained * (1 + MOMENTS[recipe.optimizer])
@@ -157,8 +145,9 @@ def cost_lines(
         f"parameters, {_millions(trained)} of them trained",
         f"classifier: {f'{_millions(known)} parameters, run live' if known else 'not run, its outputs are there'}",
         f"images: {seen:,} in {steps:,} steps of {recipe.batch_size}",
-        f"memory of a process: {_gigabytes(weights + training + held * an_image)} with {held} images at once: weights "
-        f"{_gigabytes(weights)}, gradients and moments {_gigabytes(training)}, {an_image / 1e6:.1f} MB an image",
+        f"memory of a process: {(weights + training + held * an_image) / 1e9:.2f} GB with {held} images at once: "
+        f"weights {weights / 1e9:.2f} GB, gradients and moments {training / 1e9:.2f} GB, {an_image / 1e6:.1f} MB an "
+        "image",
         f"time: {seen / speed / 3600:,.2f} hours at {speed:,.1f} images/s, tried on {trial} images at once "
         f"({_device(fabric)}); decoding images comes on top",
     ]
@@ -204,35 +193,23 @@ def _counting_saved(net: nn.Module) -> Iterator[list[int]]:
 def _seconds(
     loss: Callable[[], Tensor], optimizer: Optimizer, classifier: Classifier | None, trial: int, fabric: Fabric
 ) -> float:
-    """Return how long some steps take: the classifier's forward pass, the oracle's forward and backward, the update."""
-    known: Tensor | None = None
+    """Return how long a second step takes: the classifier's forward pass, the oracle's passes, and the update."""
+    start, noise = 0.0, None
     if classifier is not None:
         fabric.to_device(classifier.net)
-        shape = (trial, classifier.transform.channels, *classifier.transform.size)
-        known = torch.randn(shape, device=fabric.device)
-    start = 0.0
-    for step in range(WARM + TIMED):
-        if step == WARM:
-            _wait(fabric)
-            start = time.perf_counter()
-        if classifier is not None and known is not None:
+        noise = classifier.noise(trial).to(fabric.device)
+    for _ in range(2):  # the first warms up
+        start = time.perf_counter()
+        if classifier is not None:
             with torch.inference_mode(), fabric.autocast():
-                classifier.net(known)
+                classifier.net(noise)
         loss().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
-    _wait(fabric)
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize(fabric.device)
     return time.perf_counter() - start
-
-
-def _wait(fabric: Fabric) -> None:
-    if fabric.device.type == "cuda":
-        torch.cuda.synchronize(fabric.device)
 
 
 def _millions(count: int) -> str:
     return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB"

@@ -7,7 +7,7 @@ import csv
 import math
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from steepslope.classifiers.classifier import takes_channels_last
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import together
 from steepslope.files.artifact import Artifact
+from steepslope.files.extras import require_extra
 from steepslope.files.folders import staged_folder
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.files.seeding import seeded
@@ -28,7 +29,6 @@ from steepslope.files.weights import load_state, load_weights, restore_optimizer
 from steepslope.finetuning.examples import Example, Features, Steps
 from steepslope.finetuning.learner import freeze, has_momentum, momentum_at, optimizer_of, rate_at, set_modes
 from steepslope.finetuning.prepare import Training
-from steepslope.oracle.on_images import ImageOracle, ImageOracleNet
 from steepslope.oracle.storage import CARD
 
 LOG_ROWS = 200
@@ -40,49 +40,54 @@ HISTORY = "history.csv"
 HISTORY_COLUMNS = (
     "step", "epoch", "loss", "learning_rate", "momentum", "tpr", "tnr", "images_per_second", "valid_aupr_error",
 )  # fmt: skip
-Totals = tuple[float, ...]
 
 
 @dataclass
-class Running:
-    """Sums since the last row of the history, and counts since the epoch began: all of them over all processes."""
+class Progress:
+    """How far a training is: the steps that are done, the best validation score, and sums over all processes.
 
+    ``loss`` and ``rows`` are summed since the last row of the history; ``counts`` since the epoch began: of wrong and
+    of correct predictions, and of both how many are trusted.
+    """
+
+    step: int = 0
+    best: float = -math.inf
     loss: float = 0.0
-    rows: int = 0
-    trusted: list[int] = field(default_factory=lambda: [0, 0])  # of wrong and of correct predictions
-    seen: list[int] = field(default_factory=lambda: [0, 0])
+    rows: float = 0.0
+    counts: list[float] = field(default_factory=lambda: [0.0] * 4)
 
-    def add(self, totals: Totals) -> None:
-        """Add a step's sum of losses, its rows, and of wrong and correct predictions how many, and how many trusted."""
-        self.loss += totals[0]
-        self.rows += int(totals[1])
-        self.seen = [self.seen[0] + int(totals[2]), self.seen[1] + int(totals[3])]
-        self.trusted = [self.trusted[0] + int(totals[4]), self.trusted[1] + int(totals[5])]
-
-    @property
-    def tpr(self) -> float:
-        """The fraction of correct predictions that are trusted, NaN without any."""
-        return self.trusted[1] / self.seen[1] if self.seen[1] else float("nan")
+    def add(self, loss: float, rows: float, *counts: float) -> None:
+        """Add a step, as :func:`totals_of` has it."""
+        self.step += 1
+        self.loss += loss
+        self.rows += rows
+        self.counts = [known + new for known, new in zip(self.counts, counts, strict=True)]
 
     @property
-    def tnr(self) -> float:
-        """The fraction of wrong predictions that are not trusted, NaN without any."""
-        return 1 - self.trusted[0] / self.seen[0] if self.seen[0] else float("nan")
+    def rates(self) -> dict[str, float]:
+        """The fractions of correct predictions that are trusted and of wrong ones that are not, NaN without any."""
+        wrong, correct, wrong_trusted, correct_trusted = self.counts
+        return {
+            "tpr": correct_trusted / correct if correct else math.nan,
+            "tnr": 1 - wrong_trusted / wrong if wrong else math.nan,
+        }
 
 
 def totals_of(losses: Tensor, z: Tensor, is_correct: Tensor) -> Tensor:
-    """Return what :meth:`Running.add` takes of one part of a step, float64 (6,)."""
+    """Return what :meth:`Progress.add` takes of one part of a step, float64 (6,)."""
     correct, trusted = is_correct.bool(), z > 0
-    counts = [(~correct).sum(), correct.sum(), (trusted & ~correct).sum(), (trusted & correct).sum()]
-    rows = torch.tensor(float(len(z)), dtype=torch.float64, device=z.device)
-    return torch.stack([losses.detach().double().sum(), rows, *(count.double() for count in counts)])
+    counts = torch.stack([torch.ones_like(correct), ~correct, correct, trusted & ~correct, trusted & correct]).sum(1)
+    return torch.cat([losses.detach().double().sum()[None], counts.double()])
 
 
 class History:
     """``history.csv``, cut back to the step from which a run goes on."""
 
     def __init__(self, path: Path, step: int, tensorboard: Path | None = None) -> None:
-        self._board = None if tensorboard is None else _board(tensorboard, step)
+        self._board = None
+        if tensorboard is not None:
+            boards = require_extra("torch.utils.tensorboard", "tensorboard", "tensorboard: the history")
+            self._board = boards.SummaryWriter(str(tensorboard), purge_step=step + 1)
         rows = [row for row in _read(path) if int(row["step"]) <= step]
         with (
             staged_folder(path.parent, last=path.name) as staging,
@@ -111,31 +116,16 @@ class History:
             self._board.close()
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        complete = [row for row in csv.DictReader(file) if row.get("valid_aupr_error") is not None]
-    rows = []
-    for row in complete:
-        with suppress(ValueError, TypeError):  # a line that a kill cut short
-            rows.append({**{name: row[name] for name in HISTORY_COLUMNS}, "step": str(int(row["step"]))})
-    return rows
+        rows = csv.DictReader(file, HISTORY_COLUMNS)
+        # neither the heading nor a line that a kill cut short
+        return [row for row in rows if row["step"].isdecimal() and row["valid_aupr_error"] is not None]
 
 
-def _board(folder: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise SteepslopeError(
-            "tensorboard: expected the package of this name (pip install 'steepslope[tensorboard]')"
-        ) from error
-    return SummaryWriter(str(folder), purge_step=step + 1)
-
-
-def finetune(
-    training: Training, out: Path, fabric: Fabric, notice: Notice = silent, replace_it: bool = False
-) -> ImageOracle:
+def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = silent, replace_it: bool = False) -> None:
     """Train, and write the oracle to ``out``, or find it complete there.
 
     ``notice`` is told, in the first process, that the oracle was complete or where the training goes on. With
@@ -152,7 +142,7 @@ def finetune(
         complete = FINETUNED.is_complete(out, training.key, replace_it)
     if fabric.broadcast(complete):
         notice(f"{out}: already complete")
-        return ImageOracle.load(out, [training.oracle.backbone])
+        return
     with together(fabric):
         if fabric.is_global_zero:
             FINETUNED.begin(out, training.key)
@@ -163,7 +153,6 @@ def finetune(
     with together(fabric):
         if fabric.is_global_zero:
             _finish(training, out)
-    return replace(training.oracle, net=training.oracle.net.cpu().eval())
 
 
 def _finish(training: Training, out: Path) -> None:
@@ -177,19 +166,6 @@ def _finish(training: Training, out: Path) -> None:
     FINETUNED.end(out)
 
 
-@dataclass
-class Progress:
-    """The steps that are done, the best validation score so far, and the sums of the epoch."""
-
-    step: int = 0
-    best: float = -math.inf
-    running: Running = field(default_factory=Running)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the numbers as JSON holds them, which has no infinity."""
-        return asdict(self) | {"best": self.best if math.isfinite(self.best) else None}
-
-
 class Run:
     """A training under way: the net, the optimizer, and the progress that changes from step to step."""
 
@@ -200,7 +176,9 @@ class Run:
         self.steps = Steps(len(training.source), recipe.batch_size, fabric.world_size, recipe.accumulate, recipe.epochs,
                            recipe.seed)  # fmt: skip
         freeze(self.net, recipe)
-        self.channels_last = not cached and _takes_channels_last(self.net, training.oracle)
+        images = torch.zeros((2, training.oracle.transform.channels, *self.net.size))
+        # laid out channels last, a net is faster, unless it cannot run so
+        self.channels_last = not cached and takes_channels_last(self.net.backbone, self.net, images.to(fabric.device))
         learner: nn.Module = self.net.top if cached else self.net
         self.optimizer = optimizer_of(recipe, learner)
         if fabric.device.type == "cuda" and fabric.world_size > 1 and recipe.batch_norm == "train":
@@ -218,8 +196,7 @@ class Run:
         restore_optimizer(self.optimizer, moments)
         if about.get("precision"):  # of float16: by how much losses are scaled
             self.fabric.strategy.precision.load_state_dict(about["precision"])
-        best = -math.inf if about["best"] is None else about["best"]
-        self.progress = Progress(about["step"], best, Running(**about["running"]))
+        self.progress = Progress(**about["progress"])
         return self.progress.step > 0
 
     def save(self) -> None:
@@ -228,8 +205,7 @@ class Run:
         for name, tensor in weights.items():
             if not tensor.isfinite().all():
                 raise self._not_finite(f"after step {self.progress.step}: {name}")
-        precision = self.fabric.strategy.precision.state_dict()
-        about = self.progress.as_json() | {"precision": precision}
+        about = {"progress": asdict(self.progress), "precision": self.fabric.strategy.precision.state_dict()}
         with together(self.fabric):
             if self.fabric.is_global_zero:
                 save_state(self.out / UNFINISHED, weights, self.optimizer, about)
@@ -258,10 +234,10 @@ class Run:
                 if progress.step % every == 0 or ended:
                     speed = rows / (time.monotonic() - clock)
                     self._log(history, speed, self._validated() if ended else None)
-                    rates = f"TPR {progress.running.tpr:.3f}, TNR {progress.running.tnr:.3f}"
+                    rates = ", ".join(f"{name.upper()} {rate:.3f}" for name, rate in progress.rates.items())
                     shown.update(line, description=f"training, loss {loss:.4f}, {rates}, {speed:.0f} images/s")
                 if ended:
-                    progress.running = Running()
+                    progress.counts = [0.0] * 4
                 if progress.step % self.recipe.save_every == 0 or ended:
                     self.save()
                 shown.update(line, completed=progress.step)
@@ -286,8 +262,7 @@ class Run:
                                        error_if_nonfinite=False)  # fmt: skip
         self.running_optimizer.step()
         self.running_optimizer.zero_grad()
-        self.progress.running.add(summed)
-        self.progress.step += 1
+        self.progress.add(*summed)
         return summed[0] / rows
 
     def _rates(self, step: int) -> dict[str, float]:
@@ -311,7 +286,7 @@ class Run:
         if self.training.validation is None:
             return None
         self.net.eval()
-        score = self.training.validation.score(self.fabric)
+        score = self.training.validation(self.fabric)
         set_modes(self.net, self.recipe)
         if score > self.progress.best:
             self.progress.best = score
@@ -335,20 +310,13 @@ class Run:
 
     def _log(self, history: History | None, speed: float, score: float | None) -> None:
         """Write a row, in the first process, and begin the mean loss anew."""
-        running, step = self.progress.running, self.progress.step
+        progress, step = self.progress, self.progress.step
         rates = self._rates(step - 1)
-        row = {"step": step, "epoch": (step - 1) // self.steps.an_epoch + 1, "loss": running.loss / running.rows}
-        row |= {"learning_rate": rates.pop("lr"), **rates}
-        row |= {"tpr": running.tpr, "tnr": running.tnr, "images_per_second": speed}
+        row = {"step": step, "epoch": (step - 1) // self.steps.an_epoch + 1, "loss": progress.loss / progress.rows}
+        row |= {"learning_rate": rates.pop("lr"), **rates, **progress.rates, "images_per_second": speed}
         if score is not None:
             row["valid_aupr_error"] = score
         with together(self.fabric):
             if history is not None:
                 history.write(row)
-        running.loss, running.rows = 0.0, 0
-
-
-def _takes_channels_last(net: ImageOracleNet, oracle: ImageOracle) -> bool:
-    """Lay a net's weights out channels last, which is faster, unless it cannot run so."""
-    images = torch.zeros((2, oracle.transform.channels, *net.size), device=next(net.parameters()).device)
-    return takes_channels_last(net.backbone, net, images)
+        progress.loss = progress.rows = 0.0

@@ -32,24 +32,6 @@ from steepslope.oracle.storage import WEIGHTS, oracle_folder, read_card
 from steepslope.outputs import ClassifierOutputs
 
 
-@dataclass(frozen=True, eq=False)
-class Validation:
-    """Outputs on which epochs are compared; ``trust_logit`` gives the oracle's z (m,) of the rows (m,) that it gets."""
-
-    outputs: ClassifierOutputs
-    trust_logit: Callable[[NDArray[np.int64]], NDArray[np.float64]]
-
-    def score(self, fabric: Fabric) -> float:
-        """Return the score of the oracle as it is now; each process takes some of the rows."""
-        z = torch.zeros(len(self.outputs), dtype=torch.float64)
-        mine = np.arange(fabric.global_rank, len(z), fabric.world_size)
-        with together(fabric):
-            z[torch.from_numpy(mine)] = torch.from_numpy(self.trust_logit(mine))
-        total = fabric.all_reduce(z.to(fabric.device), reduce_op="sum")
-        assert isinstance(total, Tensor)
-        return validation_score(total.cpu().numpy(), self.outputs.is_correct)
-
-
 def validation_score(trust_logit: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
     """Return the AUPR-Error, −inf where no prediction is wrong or none correct."""
     try:
@@ -71,7 +53,7 @@ class Training:
     source: Source
     targets: Targets
     loss: Callable[[Tensor, Tensor], Tensor]
-    validation: Validation | None
+    validation: Callable[[Fabric], float] | None
     key: dict[str, Any]
     workers: int = 0
     tensorboard: bool = False
@@ -92,7 +74,8 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     key["recipe"] = {name: value for name, value in recipe.as_json().items() if name != "save_every"}
     key["init"] = None if init is None else take_weights(oracle, init)
     fabric.to_device(oracle.net)
-    known = fit_set.known_outputs(workers) if recipe.features_stay else fit_set.outputs
+    is_live = fit_set.classifier is not None and not recipe.features_stay
+    known = None if is_live else fit_set.known_outputs(workers)
     if known is not None:
         require_errors(known)
     # a live classifier is run once over the images as they are, only to count its errors
@@ -111,10 +94,8 @@ def new_oracle(backbone: Classifier, recipe: Finetuning, live: Classifier | None
             raise SteepslopeError("oracle-sees nearest: expected a live classifier, whose input the oracle is to see")
         transform = live.transform
         if transform.channels != backbone.transform.channels:
-            raise SteepslopeError(
-                f"oracle-sees nearest: expected {backbone.transform.channels} channels, as the oracle takes, "
-                f"found the classifier's {transform.channels}"
-            )
+            expected = f"expected {backbone.transform.channels} channels, as the oracle takes"
+            raise SteepslopeError(f"oracle-sees nearest: {expected}, found the classifier's {transform.channels}")
     net = build_net(backbone, recipe.hidden, recipe.head, recipe.seed)
     return ImageOracle(net, architecture(backbone), transform, num_classes, recipe.as_json())
 
@@ -133,10 +114,10 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
 def _source(oracle: ImageOracle, recipe: Finetuning, fit_set: FitSet, workers: int) -> Source:
     if recipe.features_stay:
         return Features(_features(oracle, fit_set.data, fit_set.rows, workers))
-    live = fit_set.classifier
-    data, own = fit_set.data, oracle.transform if recipe.oracle_sees == "image" else None
-    both = own, None if live is None else live.transform
-    return Examples(data, fit_set.rows, recipe, *(None if one is None else transform_of(data, one) for one in both))
+    own = oracle.transform if recipe.oracle_sees == "image" else None
+    live = None if fit_set.classifier is None else fit_set.classifier.transform
+    transforms = (None if one is None else transform_of(fit_set.data, one) for one in (own, live))
+    return Examples(fit_set.data, fit_set.rows, recipe, *transforms)
 
 
 def _features(oracle: ImageOracle, data: Dataset, rows: NDArray[np.int64], workers: int) -> Tensor:
@@ -158,15 +139,25 @@ def _targets(known: ClassifierOutputs | None, fit_set: FitSet, loss: LossSetting
 
 def _validation(
     oracle: ImageOracle, recipe: Finetuning, images: Dataset, outputs: ClassifierOutputs, workers: int
-) -> Validation:
-    """Run the oracle on the images each time, or its top on their features where these stay."""
-    if not recipe.features_stay:
-        on_images = oracle.on(images, workers)
-        return Validation(outputs, lambda rows: on_images.trust_logit(outputs.subset(rows)))
-    features = _features(oracle, images, rows_by_id(images, outputs.ids), workers)
-    return Validation(outputs, lambda rows: _top(oracle, features[torch.from_numpy(rows).to(features.device)]))
+) -> Callable[[Fabric], float]:
+    """Return what scores the oracle as it is then; each process takes some of the rows.
 
+    The oracle is run on the images each time, or its top on their features where these stay.
+    """
+    on_images, features = oracle.on(images, workers), None
+    if recipe.features_stay:
+        features = _features(oracle, images, rows_by_id(images, outputs.ids), workers)
 
-def _top(oracle: ImageOracle, features: Tensor) -> NDArray[np.float64]:
-    with torch.no_grad():
-        return np.asarray(oracle.net.top(features).double().cpu())
+    def score(fabric: Fabric) -> float:
+        z = torch.zeros(len(outputs), dtype=torch.float64)
+        mine = torch.arange(fabric.global_rank, len(z), fabric.world_size)
+        with together(fabric), torch.no_grad():
+            if features is None:
+                z[mine] = torch.from_numpy(on_images.trust_logit(outputs.subset(mine.numpy())))
+            else:
+                z[mine] = oracle.net.top(features[mine.to(features.device)]).double().cpu()
+        total = fabric.all_reduce(z.to(fabric.device), reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return validation_score(total.cpu().numpy(), outputs.is_correct)
+
+    return score

@@ -58,15 +58,14 @@ class NetSource:
         return replace(self, spec=without_weights(self.spec))
 
 
-def net_source(request: FinetuneRequest, role: str) -> NetSource | None:
-    """Return the oracle's backbone, or the live classifier; None where its outputs are given."""
-    spec = getattr(request, role)
-    return None if spec is None else NetSource(spec, request.inputs(role), role)
+def net_source(request: FinetuneRequest, role: str) -> NetSource:
+    """Return the oracle's backbone, or the live classifier."""
+    return NetSource(getattr(request, role), request.inputs(role), role)
 
 
 @dataclass(frozen=True, eq=False)
 class FitSet:
-    """Rows of a data set with the classifier that predicts them, or with its outputs.
+    """Rows of a data set with ``predictor``, the classifier that predicts them or its outputs.
 
     ``spare`` are images that the classifier was not fitted to, where it is known which.
     """
@@ -74,9 +73,13 @@ class FitSet:
     data: Dataset
     rows: NDArray[np.int64]
     num_classes: int
-    classifier: Classifier | None = None
-    outputs: ClassifierOutputs | None = None
+    predictor: Classifier | ClassifierOutputs
     spare: Dataset | None = None
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """The classifier; None where its outputs are known."""
+        return self.predictor if isinstance(self.predictor, Classifier) else None
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -86,32 +89,28 @@ class FitSet:
     @property
     def classes(self) -> tuple[str, ...] | None:
         """The names of the classes, by label; None where they have none."""
-        if self.outputs is not None:
-            return self.outputs.classes
-        assert self.classifier is not None
-        return self.classifier.agreed_classes(self.data.classes, "the fit set")
+        if isinstance(self.predictor, Classifier):
+            return self.predictor.agreed_classes(self.data.classes, "the fit set")
+        return self.predictor.classes
 
     def known_outputs(self, workers: int) -> ClassifierOutputs:
         """Return the outputs; a live classifier is run once over the images as they are."""
-        if self.outputs is not None:
-            return self.outputs
-        assert self.classifier is not None
-        return predicted(self.classifier, self.data, self.rows, workers)
+        if isinstance(self.predictor, Classifier):
+            return predicted(self.predictor, self.data, self.rows, workers)
+        return self.predictor
 
     def record(self) -> FitRecord:
         """Return what an oracle remembers of the fit set; of a live classifier's, not which rows they were."""
-        who = self.outputs if self.outputs is not None else self.classifier
-        digest = who.digest if isinstance(who, Classifier) else None if who is None else who.classifier
-        rows = RowHashes.unknown() if self.outputs is None else RowHashes.of(self.outputs)
-        return FitRecord(rows, digest, classes=self.classes)
+        if isinstance(self.predictor, Classifier):
+            return FitRecord(RowHashes.unknown(), self.predictor.digest, classes=self.classes)
+        return FitRecord(RowHashes.of(self.predictor), self.predictor.classifier, classes=self.classes)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this fit set from others, as JSON holds it."""
-        if self.classifier is not None:
-            who = {"classifier": self.classifier.digest, "classifier input": str(self.classifier.transform)}
+        if isinstance(self.predictor, Classifier):
+            who = {"classifier": self.predictor.digest, "classifier input": str(self.predictor.transform)}
         else:
-            assert self.outputs is not None
-            who = {"outputs": digest_of(self.outputs)}
+            who = {"outputs": digest_of(self.predictor)}
         return {**who, "images": self.data.fingerprint(), "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
 
 
@@ -139,9 +138,7 @@ def open_sources(request: FinetuneRequest, fabric: Fabric) -> Sources:
         fabric.to_device(fit_set.classifier.net)
     selects = any(recipe.select != "last" for recipe in request.recipes.values())
     validation = _open_validation(request, fit_set) if selects else None
-    backbone = net_source(request, "oracle")
-    assert backbone is not None
-    return Sources(backbone, fit_set, validation, request.workers, request.tensorboard)
+    return Sources(net_source(request, "oracle"), fit_set, validation, request.workers, request.tensorboard)
 
 
 def open_fit_set(request: FinetuneRequest) -> FitSet:
@@ -152,10 +149,8 @@ def open_fit_set(request: FinetuneRequest) -> FitSet:
     if request.outputs is not None:
         outputs = ClassifierOutputs.load(request.outputs)
         data, rows = images_of(outputs, spec, request.outputs)
-        return FitSet(data, rows, outputs.num_classes, outputs=outputs)
-    live = net_source(request, "classifier")
-    assert live is not None
-    classifier = live.load()
+        return FitSet(data, rows, outputs.num_classes, outputs)
+    classifier = net_source(request, "classifier").load()
     if not classifier.trainable:
         raise SteepslopeError(f"{classifier.spec}: extract its outputs first, and give them as --outputs")
     names = None if request.classes is None else read_classes(Path(request.classes))
@@ -175,10 +170,8 @@ def _open_validation(request: FinetuneRequest, fit_set: FitSet) -> tuple[Dataset
         require_one_classifier(request.outputs, request.valid)
         outputs = ClassifierOutputs.load(request.valid)
         if outputs.num_classes != fit_set.num_classes:
-            raise SteepslopeError(
-                f"{request.valid}: expected {fit_set.num_classes} classes, as the fit set has, "
-                f"found {outputs.num_classes}"
-            )
+            expected = f"expected {fit_set.num_classes} classes, as the fit set has"
+            raise SteepslopeError(f"{expected}, found {outputs.num_classes}", request.valid)
         require_same_names(request.valid, fit_set.classes, outputs.classes)
         spec = parse_data(request.valid_data or request.data or "")
         return images_of(outputs, spec, request.valid)[0], outputs

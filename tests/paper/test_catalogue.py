@@ -6,21 +6,19 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.paper import experiment as module
 from steepslope.paper.experiment import FOLDER, ORDER, experiment_names, read_experiment
-from steepslope.paper.methods import KINDS, METHODS, kept_as, method_of
+from steepslope.paper.methods import METHODS, method_of, stored_name
 from steepslope.paper.preset import Preset, preset_names, read_preset
-from steepslope.paper.tables import BEST, COLUMNS, MCP, published
-from steepslope.paper.views import VIEWS, require_possible
+from steepslope.paper.tables import BEST, MCP
+from steepslope.paper.views import require_possible
 
 PAPER = ["table1", "table2", "table3", "table-a1", "figure2", "figure3", "figure4",
          "appendix-d", "appendix-e", "appendix-f", "appendix-g", "appendix-h"]  # fmt: skip
-LOSSES_OF_THE_PAPER = ["CE", "Focal", "TCP", "SS"]
 OWN = """
 title: "Two lines, one pair, one column"
 pairs: first
@@ -45,10 +43,6 @@ def test_all_that_a_file_names_is_known(name: str) -> None:
             require_possible(one, preset)
     assert one.name == name
     assert one.title
-    assert {*one.views} <= {*VIEWS}
-    assert {*one.columns} <= {*COLUMNS}
-    assert all(method["kind"] in KINDS for method in one.lines.values())
-    assert one.published is None or published(one.published)
     if one.lines:
         assert any(preset.groups.get(one.pairs) and preset.group(one.pairs) for preset in known_presets())
     assert ("table" in one.views or "matrix" in one.views) == bool(one.columns)
@@ -60,9 +54,6 @@ def test_the_catalogue_has_all_of_the_paper_first() -> None:
     assert names[:7] == PAPER[:7]
     assert {*PAPER} <= {*names}
     sources = {name: read_experiment(name).source for name in PAPER}
-    assert sources["table-a1"] == "Table A1"
-    assert sources["figure3"] == "Figure 3"
-    assert sources["appendix-h"] == "Appendix H"
     assert all(sources[name].lower().replace(" ", "") == name.replace("-", "") for name in PAPER)
 
 
@@ -76,29 +67,7 @@ def test_lines_and_columns_compare_alike(name: str) -> None:
     if name in PAPER and {*one.views} - {"losses", "histograms"}:
         assert {MCP, BEST, "TrustScore", "MCDropout", "fused, free", "fused, auxiliary"} <= {*one.lines}
     if name in ("table1", "table3", "table-a1", "figure3", "figure4", "appendix-e", "appendix-g"):
-        assert [*one.paper] == LOSSES_OF_THE_PAPER
-    if name in ("table1", "table2", "table3", "appendix-f", "appendix-h"):
-        assert one.columns[-1] == "best_auc"
-    losses = {"table1": ["CE", "Focal"], "table3": ["CE", "Focal"], "appendix-f": ["CE"], "appendix-h": ["CE"]}
-    cuts = {line: method for line, method in one.beside.items() if method["kind"] == "cut"}
-    assert cuts == {f"{loss} at the cut of SS": {"kind": "cut", "line": loss} for loss in losses.get(name, [])}
-    if "histograms" in one.views:
-        shown = one.settings.get("lines", [*one.lines])
-        assert {MCP, "fused, free"} <= {*shown}
-        assert len(shown) <= 6
-
-
-def test_presets_have_what_the_paper_ran_on() -> None:
-    presets = {one.name: one for one in known_presets()}
-    assert {*presets} == {"digits", "fashion-mnist", "mnist", "cifar10", "imagenet"}
-    assert all(one.seeds == (0, 1, 2) for one in presets.values())
-    assert {name for name, one in presets.items() if one.is_paper_data} == {"mnist", "cifar10", "imagenet"}
-    titles = [pair.title for pair in presets["imagenet"].pairs]
-    assert titles == ["⟨vit, vit⟩", "⟨vit, rsn⟩", "⟨rsn, vit⟩", "⟨rsn, rsn⟩"]
-    slopes = [(pair.training["alpha_pos"], pair.training["alpha_neg"]) for pair in presets["imagenet"].pairs]
-    assert slopes == [(1, 3), (1, 3), (2, 5), (2, 5)]
-    assert presets["mnist"].pairs == ()
-    assert presets["mnist"].groups.get("recipe")
+        assert [*one.paper] == ["CE", "Focal", "TCP", "SS"]
 
 
 def test_what_decides_results_is_what_a_work_folder_remembers() -> None:
@@ -110,8 +79,8 @@ def test_what_decides_results_is_what_a_work_folder_remembers() -> None:
 
 def test_lines_of_the_same_name_and_other_settings_are_kept_apart() -> None:
     own = method_of("SS", {"kind": "images", "loss": "steep_slope", "epochs": 1})
-    assert kept_as("SS", METHODS["SS"]) == "SS"
-    assert len({kept_as("SS", one) for one in (METHODS["SS"], own, {**own, "epochs": 2})}) == 3
+    assert stored_name("SS", METHODS["SS"]) == "SS"
+    assert len({stored_name("SS", one) for one in (METHODS["SS"], own, {**own, "epochs": 2})}) == 3
 
 
 def reproduce(name: str, work: Path, out: Path) -> None:
@@ -148,34 +117,8 @@ def test_a_new_table_is_one_file_and_a_new_line_an_entry(
     for score, star in ((MCP, ""), ("SS, shorter and flatter", " *"), ("MCP again", " *")):
         number = f"{100 * rows[score]['tnr'][0]:.1f}"
         assert f"| {score}{star} | {number} |" in (out / "mine.md").read_text()
-        assert all(number in (out / f"mine.{end}").read_text() for end in ("csv", "tex"))
         assert f"<td>{score}{star}</td><td>{number}</td>" in (out / "index.html").read_text()
     assert "Two lines, one pair, one column" in capsys.readouterr().out
-    folder = work / "scores" / "late-0" / "test" / "mcp"
-    row = json.loads((folder / "row.json").read_text())
-    with np.load(folder / "confidence.npz") as arrays:
-        assert len(arrays["confidence"]) == row["n"] == 797
-        assert arrays["is_correct"].mean() == pytest.approx(row["accuracy"]["value"], abs=1e-5)
-
-
-def test_its_oracle_has_its_own_settings(work: Path, tmp_path: Path) -> None:
-    (tmp_path / "own.yaml").write_text(
-        "title: Own\npairs: first\npaper:\n  - SS: {kind: images, loss: steep_slope, alpha_neg: 2, epochs: 1}\n"
-        "beside: [MCP]\ncolumns: [auc]\n"
-    )
-    (tmp_path / "plain.yaml").write_text("title: Plain\npairs: first\npaper: [SS]\nbeside: [MCP]\ncolumns: [auc]\n")
-    for name in ("plain", "own"):
-        reproduce(str(tmp_path / f"{name}.yaml"), work, tmp_path / "out")
-    rows = {name: json.loads((tmp_path / "out" / f"{name}.json").read_text())["rows"] for name in ("plain", "own")}
-    (plain,), (own,) = ([row for row in some if row["score"] == "SS"] for some in rows.values())
-    assert own["auc"] != plain["auc"]
-    assert [row for row in rows["own"] if row["score"] == MCP] == [row for row in rows["plain"] if row["score"] == MCP]
-    folders = {path.name: path for path in (work / "oracles" / "late-late-0").iterdir() if path.is_dir()}
-    (named,) = [name for name in folders if name.startswith("ss-") and "shorter" not in name]
-    settings = [json.loads((folders[name] / "oracle.json").read_text()) for name in ("ss", named)]
-    found = [json.dumps(one) for one in settings]
-    assert '"alpha_neg": 3' in found[0]
-    assert '"alpha_neg": 2' in found[1]
 
 
 def test_a_star_stands_for_all_kinds_or_levels(tmp_path: Path) -> None:

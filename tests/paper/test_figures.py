@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError
 from steepslope.metrics.selective import RiskCoverage, risk_coverage_curve
 from steepslope.paper.figures import (
     EDGES,
@@ -69,13 +68,6 @@ def test_losses_have_their_closed_forms() -> None:
         assert [data(line)[0] for line in axes.lines[3:]] == [[0, 0]]
 
 
-def test_each_pair_of_alphas_has_its_curve() -> None:
-    figure = loss_graphs([(1, 3), (2, 5), (1, 1)], gamma=0.5)
-    assert_readable(figure)
-    assert len(curves(figure.axes[0])) == len(set(map(looks, curves(figure.axes[0])))) == 5
-    assert "focal, γ = 0.5" in legend(figure)
-
-
 def curve(seed: int, n: int = 3000, accuracy: float = 0.9) -> RiskCoverage:
     rng = np.random.default_rng(seed)
     is_correct = np.arange(n) < accuracy * n
@@ -113,11 +105,6 @@ def test_the_first_points_do_not_rule_the_axis() -> None:
     assert np.asarray(curves(axes)[0].get_ydata())[0] == 100
     assert 6 <= axes.get_ylim()[1] < 7
     assert axes.get_ylim()[0] == 0
-
-
-def test_a_curve_without_errors_has_an_axis() -> None:
-    (axes,) = risk_coverage_grid({"": {"MCP": risk_coverage_curve([0.1, 0.2], [True, True])}}).axes
-    assert axes.get_ylim() == (0, 1)
 
 
 @pytest.mark.parametrize("panels", [1, 4])
@@ -158,7 +145,8 @@ def test_a_series_looks_alike_in_all_panels() -> None:
 
 @pytest.mark.parametrize("chosen", [1, 2.75, None])
 def test_the_chosen_value_is_readable_wherever_it_lies(chosen: float | None) -> None:
-    figure = sweep([panel(chosen=chosen), panel(), panel()])
+    long = SweepPanel(LONG, np.array([1.0, 2]), {LONG: np.ones((1, 2)), "x" + LONG: np.zeros((1, 2))}, 2, LONG, LONG)
+    figure = sweep([panel(chosen=chosen), panel(), long])
     assert_readable(figure)
     shown = [text.get_text() for text in figure.axes[0].texts]
     assert shown == ([] if chosen is None else [f"chosen: {chosen}"])
@@ -178,16 +166,6 @@ def test_a_missing_run_is_left_out_of_the_mean() -> None:
     np.testing.assert_array_equal(np.asarray(curves(axes)[0].get_ydata()), [2, 5, np.nan])
 
 
-def test_long_names_of_series_and_panels_fit() -> None:
-    one = SweepPanel(LONG, np.array([1.0, 2]), {LONG: np.ones((1, 2)), "x" + LONG: np.zeros((1, 2))}, 2, LONG, LONG)
-    assert_readable(sweep([one, one, one]))
-
-
-def test_slopes_of_zero_are_refused() -> None:
-    with pytest.raises(SteepslopeError, match="alpha_pos and alpha_neg must be > 0"):
-        loss_graphs([(0, 1)])
-
-
 def outcome(title: str = "SS", n: int = 2000, accuracy: float = 0.92) -> OutcomePanel:
     rng = np.random.default_rng(n)
     is_correct = np.arange(n) < accuracy * n
@@ -197,14 +175,9 @@ def outcome(title: str = "SS", n: int = 2000, accuracy: float = 0.92) -> Outcome
 
 def test_a_confidence_on_the_threshold_is_not_trusted() -> None:
     given = OutcomePanel("", np.array([0.5, 0.5, 0.6, 0.6]), np.array([True, False, True, False]))
-    rows = {name: rows.tolist() for name, rows in given.outcomes.items()}
-    assert rows == {
-        "TP": [False, False, True, False],
-        "FN": [True, False, False, False],
-        "TN": [False, True, False, False],
-        "FP": [False, False, False, True],
-    }
-    assert given.rates == (0.5, 0.5)
+    assert {name: rows.nonzero()[0].tolist() for name, rows in given.outcomes.items()} == {
+        "TP": [2], "FN": [0], "TN": [1], "FP": [3],
+    }  # fmt: skip
 
 
 def test_heights_are_drawn_and_add_up_to_all_predictions() -> None:
@@ -243,15 +216,11 @@ def test_the_rates_stand_in_the_panel() -> None:
     assert [axes.texts[0].get_text() for axes in figure.axes] == [expected, "TPR 50.0 %\nTNR –"]
 
 
-def test_the_legend_explains_each_outcome_and_the_threshold() -> None:
-    labels = [text.get_text() for text in outcomes([[outcome()]]).legends[0].get_texts()]
-    assert [label[:2] for label in labels] == [*OUTCOMES, "th"]
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 4), (4, 5)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 5)])
 def test_all_is_readable(rows: int, columns: int) -> None:
     losses = ["CE ⟨ViT, ViT⟩", LONG, "SS", "TCP " + LONG, "MCP"][:columns]
     figure = outcomes([[outcome(loss, 200) for loss in losses]] * rows)
     assert figure.get_figwidth() == PAGE_WIDTH
     assert_readable(figure)
     assert any("% of all predictions" in text.get_text() for text in texts(figure))
+    assert [label[:2] for label in legend(figure)] == [*OUTCOMES, "th"]

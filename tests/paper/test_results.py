@@ -8,11 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from steepslope.errors import SteepslopeError
-from steepslope.paper.figures import loss_graphs
 from steepslope.paper.results import (
-    ACCENTS,
     MATHS,
     SUBSCRIPTS,
     SUPERSCRIPTS,
@@ -37,7 +36,7 @@ def grid(title: str = "Main") -> Grid:
 def write(out: Path, name: str, title: str, source: str = "Table 1") -> None:
     about = {"title": title, "source": source, "preset": "digits"}
     rows = [{"score": "SS", "auc": {"value": 0.5, "low": None, "high": 0.6}}]
-    drawing = Drawing(loss_graphs(), f"Of seed 0, the first of 3, {title}.")
+    drawing = Drawing(Figure(figsize=(2, 1)), f"Of seed 0, the first of 3, {title}.")
     shown: dict[str, Grid | Drawing] = {name: grid(title), f"{name}-seeds": grid("By seed"), f"{name}-loss": drawing}
     write_results(out, name, about, shown, rows)
     write_page(out, ["second", "first"])
@@ -83,15 +82,6 @@ def test_the_page_shows_texts_as_they_are(tmp_path: Path) -> None:
     assert "**" not in page
 
 
-def test_results_are_replaced_and_others_stay(tmp_path: Path) -> None:
-    for title in ("Old", "New"):
-        write(tmp_path, "first", title)
-        write(tmp_path, "second", "Other")
-    page = (tmp_path / "index.html").read_text()
-    assert "Old" not in page
-    assert page.count("<h2>New</h2>") == page.count("<h2>Other</h2>") == 1
-
-
 def test_what_is_no_longer_shown_goes(tmp_path: Path) -> None:
     write(tmp_path, "first", "Old")
     write(tmp_path, "second", "Other")
@@ -103,18 +93,13 @@ def test_what_is_no_longer_shown_goes(tmp_path: Path) -> None:
     assert (tmp_path / "first-own.md").exists()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"tables": 1}', '{"tables": {}}'])
+@pytest.mark.parametrize("content", ["{", '{"tables": {}}'])
 def test_a_broken_result_is_replaced(content: str, tmp_path: Path) -> None:
     (tmp_path / "first.json").write_text(content)
     write(tmp_path, "first", "New")
     assert "New" in (tmp_path / "first.json").read_text()
-
-
-def test_a_broken_result_is_named(tmp_path: Path) -> None:
-    (tmp_path / "first.json").write_text("{")
-    with pytest.raises(
-        SteepslopeError, match=r"first.json: expected the results of an experiment, but it cannot be read"
-    ):
+    (tmp_path / "second.json").write_text("{")
+    with pytest.raises(SteepslopeError, match=r"second.json: expected the results of an experiment, but it cannot be"):
         write_page(tmp_path, [])
 
 
@@ -130,18 +115,10 @@ GRID = Grid(
     ],
     'A note of 100 % — and "quoted" --replace.',
 )
-MACROS = {"textbf", "footnotesize", "par", "smallskip", "caption", "label", "multicolumn", "begin", "end", "centering"}
-RULES = {"toprule", "midrule", "bottomrule"}
-
-
-def known_commands() -> set[str]:
-    """Return the names of all commands that the module may write."""
-    commands = " ".join([*MATHS.values(), *SUPERSCRIPTS.values(), *TEXTS.values()])
-    return {*re.findall(r"\\([A-Za-z]+)", commands), *MACROS, *RULES, *(mark for mark in ACCENTS.values())}
 
 
 def check(text: str) -> None:
-    """Fail where pdflatex would: characters, braces, environments, formulas, columns, commands."""
+    """Fail where pdflatex would: characters, braces, formulas, columns."""
     assert text.isascii()
     bare = re.sub(r"\\[^A-Za-z]", ".", text.replace(r"\\", "\n"))  # escaped characters are dots
     assert not re.search(r"[#%\"<>|]", re.sub(r"\$[^$]*\$", "", bare))
@@ -153,14 +130,6 @@ def check(text: str) -> None:
         depth += (sign == "{") - (sign == "}")
         assert depth >= 0
     assert depth == 0
-    environments: list[str] = []
-    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", bare):
-        if kind == "begin":
-            environments.append(name)
-        else:
-            assert environments.pop() == name
-    assert not environments
-    assert set(re.findall(r"\\([A-Za-z]+)", bare)) <= known_commands()
     for formula in re.findall(r"\$([^$]*)\$", bare):
         assert not re.search(r"\^\{[^}]*\}\^|_\{[^}]*\}_", formula)  # two superscripts after one another are an error
 
@@ -187,6 +156,7 @@ def test_a_table_of_all_that_there_is_compiles() -> None:
     assert r"\begin{tabular}{lrrr}" in text
     assert r"\caption{$\langle$oracle, classifier$\rangle$ on 5 \% of \{all\} \& none}" in text
     assert text.index(r"\caption") < text.index(r"\label{tab:one_1}") < text.index(r"\begin{tabular}")
+    assert text.count("\\midrule\n\\multicolumn") == text.count(r"\midrule") == 2  # one before each heading
     assert r"{\footnotesize A note of 100 \% --- and ''quoted'' -{}-replace.\par}" in text.split(r"\end{tabular}")[1]
 
 
@@ -202,22 +172,10 @@ def test_rows_are_set_as_they_should_be() -> None:
     ]
 
 
-def test_a_rule_stands_before_a_heading_but_never_two() -> None:
-    lines = latex(GRID).splitlines()
-    rules = [index for index, line in enumerate(lines) if line == r"\midrule"]
-    assert len(rules) == 2
-    assert all(lines[index + 1].startswith(r"\multicolumn") for index in rules)
-
-
-@pytest.mark.parametrize("sign", [*MATHS, *SUPERSCRIPTS, *SUBSCRIPTS, *TEXTS, *"éÖçñåšž", "--", "α⁺⁻¹", "$α⁺$"])
-def test_every_sign_is_set(sign: str) -> None:
-    check(
-        latex(Grid(sign, ["a", sign], [[Cell(sign), Cell(f"**{sign}**", sign)], [Cell(sign + sign), Cell("")]], sign))
-    )
-
-
-def test_the_headings_of_our_own_tables_are_set() -> None:
-    check(latex(Grid("", headings(), [])))
+def test_every_sign_is_set() -> None:
+    for sign in (*MATHS, *SUPERSCRIPTS, *SUBSCRIPTS, *TEXTS, *"éÖçñåšž", "--", "α⁺⁻¹", "$α⁺$", *headings()):
+        rows = [[Cell(sign), Cell(f"**{sign}**", sign)], [Cell(sign + sign), Cell("")]]
+        check(latex(Grid(sign, ["a", sign], rows, sign)))
 
 
 def test_without_title_note_and_label_there_are_none() -> None:

@@ -84,7 +84,10 @@ def read_experiment(name: str) -> Experiment:
                 raise SteepslopeError(f"expected a list, found {content[key]!r}", key)
         images = [one for where in content.get("where", ["test"]) for one in expanded(where)]
         for one in images:
-            _require_images(one)
+            if one.split(":")[0] in ALL_OF:
+                parse_data(f"{one}/digits")  # the data play no part
+            else:
+                require_known("set of images", one, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))
         lines = {key: _lines(content.get(key, [])) for key in ("paper", "beside")}
         return built(Experiment, {**content, **lines, "where": images, "name": path.stem}, "an experiment")
 
@@ -110,14 +113,6 @@ def _lines(entries: list[Any]) -> Lines:
     """Return lines by name: an entry is a name in ``METHODS``, or one name with its settings."""
     named = [entry if isinstance(entry, dict) else {str(entry): None} for entry in entries]
     return {str(name): method_of(str(name), settings) for entry in named for name, settings in entry.items()}
-
-
-def _require_images(where: str) -> None:
-    """Raise unless a set of images is known, or is a shift of one corruption or distortion."""
-    if where.split(":")[0] in ("corrupt", "distort"):
-        parse_data(f"{where}/digits")  # the data play no part
-    else:
-        require_known("set of images", where, (*KNOWN_IMAGES, "corrupt:KIND:SEVERITY"))
 
 
 def wanted_of(experiment: Experiment, work: Workspace) -> list[Wanted]:

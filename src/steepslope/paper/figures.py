@@ -5,6 +5,7 @@ Every figure is as wide as a page; ``style.save`` writes it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from steepslope.losses import cross_entropy, focal, steep_slope
+from steepslope.losses import Loss, cross_entropy, focal, steep_slope
 from steepslope.metrics.selective import RiskCoverage
 from steepslope.report.style import (
     BLACK,
@@ -85,16 +86,12 @@ def loss_graphs(alphas: Sequence[tuple[float, float]] = ((1, 3), (2, 5)), gamma:
 def _losses(alphas: Sequence[tuple[float, float]], gamma: float) -> dict[str, tuple[Floats, Floats]]:
     """Return by name the values of each loss at the shown logits, for wrong and for correct predictions."""
     z = torch.from_numpy(SHOWN_LOGITS)
-    targets = torch.zeros_like(z), torch.ones_like(z)
-    wrong, correct = targets
-    found = {
-        "cross entropy": (cross_entropy(z, wrong), cross_entropy(z, correct)),
-        f"focal, γ = {gamma:g}": (focal(z, wrong, gamma=gamma), focal(z, correct, gamma=gamma)),
-    }
+    functions: dict[str, Loss] = {"cross entropy": cross_entropy, f"focal, γ = {gamma:g}": partial(focal, gamma=gamma)}
     for positive, negative in alphas:
-        values = [steep_slope(z, target, alpha_pos=positive, alpha_neg=negative) for target in targets]
-        found[f"steep slope, α⁺ = {positive:g}, α⁻ = {negative:g}"] = values[0], values[1]
-    return {name: (of_wrong.numpy(), of_correct.numpy()) for name, (of_wrong, of_correct) in found.items()}
+        name = f"steep slope, α⁺ = {positive:g}, α⁻ = {negative:g}"
+        functions[name] = partial(steep_slope, alpha_pos=positive, alpha_neg=negative)
+    wrong, correct = torch.zeros_like(z), torch.ones_like(z)
+    return {name: (loss(z, wrong).numpy(), loss(z, correct).numpy()) for name, loss in functions.items()}
 
 
 @styled()
@@ -173,7 +170,11 @@ def sweep(curves: Sequence[SweepPanel]) -> Figure:
     handles: dict[str, Artist] = {}
     for axes, panel in zip(grid, curves, strict=True):
         for name, values in panel.series.items():
-            handles[name] = _band(axes, panel.x, values, looks[name])
+            look, present = looks[name], np.ma.masked_invalid(values)  # where no seed has a value, there is a gap
+            mean, low, high = (found.filled(np.nan) for found in (present.mean(0), present.min(0), present.max(0)))
+            axes.fill_between(panel.x, low, high, color=look.color, alpha=0.2, linewidth=0)
+            style: dict[str, Any] = {"color": look.color, "linestyle": look.dashes, "marker": look.marker}
+            (handles[name],) = axes.plot(panel.x, mean, **style)
         ylabel = wrapped(panel.ylabel, PANEL_HEIGHT - 0.6)
         more = ylabel.count("\n") * LINE_HEIGHT
         axes.set(title=_fitted(panel.title, axes, more), xlabel=_fitted(panel.xlabel, axes, more), ylabel=ylabel)
@@ -181,15 +182,6 @@ def sweep(curves: Sequence[SweepPanel]) -> Figure:
             _mark_chosen(axes, panel.chosen)
     legend_below(figure, handles)
     return figure
-
-
-def _band(axes: Axes, x: Floats, values: Floats, look: Line) -> Artist:
-    """Draw the mean and the range over seeds; where no seed has a value, there is a gap."""
-    present = np.ma.masked_invalid(values)
-    mean, low, high = (found.filled(np.nan) for found in (present.mean(0), present.min(0), present.max(0)))
-    axes.fill_between(x, low, high, color=look.color, alpha=0.2, linewidth=0)
-    (line,) = axes.plot(x, mean, color=look.color, linestyle=look.dashes, marker=look.marker)
-    return line
 
 
 def _mark_chosen(axes: Axes, chosen: float) -> None:
@@ -200,17 +192,9 @@ def _mark_chosen(axes: Axes, chosen: float) -> None:
     axes.axvline(chosen, color=GREY, linewidth=0.9, linestyle="--", zorder=1)
     left, right = axes.get_xlim()
     to_the_right = chosen < (left + right) / 2
-    axes.annotate(
-        f"chosen: {chosen:g}",
-        (chosen, 0.99),
-        (3 if to_the_right else -3, 0),
-        xycoords=axes.get_xaxis_transform(),
-        textcoords="offset points",
-        ha="left" if to_the_right else "right",
-        va="top",
-        fontsize=SMALL,
-        color=GREY,
-    )
+    look: dict[str, Any] = {"ha": "left" if to_the_right else "right", "va": "top", "fontsize": SMALL, "color": GREY}
+    offset, place = (3 if to_the_right else -3, 0), axes.get_xaxis_transform()
+    axes.annotate(f"chosen: {chosen:g}", (chosen, 0.99), offset, place, "offset points", **look)
 
 
 def _two_a_row(count: int) -> tuple[Figure, list[Axes]]:
@@ -267,20 +251,15 @@ class OutcomePanel:
     @property
     def outcomes(self) -> dict[str, NDArray[np.bool_]]:
         """Which rows are TP, FN, TN and FP, each bool (n,); every row is one of them."""
-        trusted, wrong = self.confidence > THRESHOLD, ~self.is_correct
-        return {
-            "TP": self.is_correct & trusted,
-            "FN": self.is_correct & ~trusted,
-            "TN": wrong & ~trusted,
-            "FP": wrong & trusted,
-        }
+        right, trusted = self.is_correct, self.confidence > THRESHOLD
+        return {"TP": right & trusted, "FN": right & ~trusted, "TN": ~right & ~trusted, "FP": ~right & trusted}
 
     @property
     def rates(self) -> tuple[float, float]:
         """The TPR and the TNR, in [0, 1]; NaN where no prediction is correct, or none is wrong."""
-        size = {name: int(rows.sum()) for name, rows in self.outcomes.items()}
-        positives, negatives = size["TP"] + size["FN"], size["TN"] + size["FP"]
-        return size["TP"] / positives if positives else np.nan, size["TN"] / negatives if negatives else np.nan
+        trusted = self.confidence > THRESHOLD
+        right, wrong = trusted[self.is_correct], ~trusted[~self.is_correct]
+        return float(right.mean()) if len(right) else np.nan, float(wrong.mean()) if len(wrong) else np.nan
 
     def heights(self, outcome: str) -> Floats:
         """Return how many of an outcome lie in each of the 24 bins, in percent of all predictions, (24,)."""
@@ -334,7 +313,6 @@ def _share_axes(axes: Axes, floor: float) -> None:
     axes.set_yscale("log")
     top = 100 * (100 / floor) ** (HEADROOM / (1 - HEADROOM))
     ticks = [tick for tick in (0.001, 0.01, 0.1, 1, 10, 100) if tick >= floor]
-    axes.set(
-        xlim=(0, 1), ylim=(floor, top), xticks=[0, 0.5, 1], yticks=ticks, yticklabels=[f"{tick:g}" for tick in ticks]
-    )
+    labels = [f"{tick:g}" for tick in ticks]
+    axes.set(xlim=(0, 1), ylim=(floor, top), xticks=[0, 0.5, 1], yticks=ticks, yticklabels=labels)
     axes.minorticks_off()

@@ -25,7 +25,7 @@ from steepslope.outputs import ClassifierOutputs
 from steepslope.paper.oracle_steps import features_step, fused_step, oracle_step
 from steepslope.paper.output_steps import output_steps
 from steepslope.paper.preset import Net, Pair
-from steepslope.paper.steps import Cost, Step, frozen, slug
+from steepslope.paper.steps import Cost, Step, slug
 from steepslope.paper.tables import BEST, MCP
 from steepslope.paper.workspace import AUXILIARY, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.report.confidences import BASELINE, Resources, Scored, score_predictions
@@ -51,25 +51,25 @@ class Wanted(NamedTuple):
 class Kind(NamedTuple):
     """A kind of methods: the confidences that one gives, and the step that makes it, if any.
 
-    ``required`` and ``allowed`` are its settings; None allows all. ``values`` has what some settings may be.
+    ``required`` are its settings, and with ``takes_others`` it may have more; ``values`` has what some of them may be.
     ``sees_images`` is whether there is another for each oracle's backbone, ``learns`` whether the seed decides it.
     ``lacks`` tells why a classifier cannot have it.
     """
 
-    scored: Callable[[Workspace, Wanted], Scored]
+    scored: Callable[[Workspace, Wanted, Path], Scored]  # from the folder of the step
     step: Callable[[Workspace, Wanted], Step] | None = None
     required: tuple[str, ...] = ()
-    allowed: tuple[str, ...] | None = ()
+    takes_others: bool = False
     sees_images: bool = False
     learns: bool = True
     lacks: Callable[[Method, Net], str] = lambda method, net: ""
     values: Callable[[], Mapping[str, Collection[str]]] = dict
 
 
-def _by_score(work: Workspace, wanted: Wanted) -> Scored:
+def _by_score(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     case, score = wanted.case, wanted.method.get("score")
     if score is None:
-        score = read_json(_best_step(work, wanted).folder / CHOSEN, "the choice of a score")["score"]
+        score = read_json(folder / CHOSEN, "the choice of a score")["score"]
     sets = {name: work.own_outputs(case.classifier, case.seed, name) for name in _splits_of(score)}
     outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
     return score_predictions([score], outputs, Resources(sets.get(HOLDOUT), sets.get(TRAIN)))[-1]
@@ -80,14 +80,13 @@ def _splits_of(score: str | None) -> tuple[str, ...]:
     return () if score is None or SCORES[score].fits_on == "nothing" else (HOLDOUT, TRAIN)
 
 
-def _by_oracle(work: Workspace, wanted: Wanted) -> Scored:
-    case, method, step = wanted.case, wanted.method, KINDS[wanted.method["kind"]].step
-    assert step is not None
-    folder = step(work, wanted).folder / method.get("stage", "")
+def _by_oracle(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
+    case, method = wanted.case, wanted.method
     outputs = work.outputs(case.classifier, case.seed, work.place(case), method.get("budget", ""))
     backbones = [work.spec(name, case.seed) for name in work.preset.nets]
     images = lambda _: work.images(case.classifier, case.seed, work.place(case))  # noqa: E731
-    return score_predictions([str(folder)], outputs, Resources(open_images=images, backbones=backbones))[-1]
+    oracle = str(folder / method.get("stage", ""))
+    return score_predictions([oracle], outputs, Resources(open_images=images, backbones=backbones))[-1]
 
 
 def _best_step(work: Workspace, wanted: Wanted) -> Step:
@@ -125,10 +124,10 @@ def _risk(kind: type[Score], known: ClassifierOutputs, new: ClassifierOutputs, t
     return aurc(fitted.confidence(new), new.is_correct)
 
 
-def kept_as(name: str, method: Method) -> str:
+def stored_name(name: str, method: Method) -> str:
     """Return under which name a line is kept: an experiment's own settings are told apart by their digest.
 
-    >>> kept_as("CE", METHODS["CE"]), kept_as("CE", {"kind": "images", "loss": "cross_entropy", "epochs": 3})
+    >>> stored_name("CE", METHODS["CE"]), stored_name("CE", {"kind": "images", "loss": "cross_entropy", "epochs": 3})
     ('CE', 'CE c15d5ea9')
     """
     return name if method == METHODS.get(name) else f"{name} {digest_of(method)[:8]}"
@@ -143,25 +142,25 @@ def _image_step(work: Workspace, wanted: Wanted) -> Step:
         found = f"a training in stages for {wanted.pair.title}: name one of them as the line's stage"
         raise SteepslopeError(f"expected a training of one step, found {found}", f"line {wanted.name!r}")
     changes = {name: value for name, value in wanted.method.items() if name not in ("kind", "stage")}
-    name = kept_as(wanted.name, wanted.method)
+    name = stored_name(wanted.name, wanted.method)
     if stage:  # those of all stages are one
         name = f"in stages {digest_of(changes)[:8]}" if changes else "in stages"
-    return oracle_step(work, wanted.pair, name, frozen(changes), wanted.case.seed)
+    return oracle_step(work, wanted.pair, name, changes, wanted.case.seed)
 
 
-def _line_within(wanted: Wanted) -> Wanted:
-    """Return the line whose confidences another cuts elsewhere."""
-    return wanted._replace(name=wanted.method["line"], method=METHODS[wanted.method["line"]])
+def _line_within(work: Workspace, wanted: Wanted) -> Step:
+    """Return the step that scores the line whose confidences another cuts elsewhere."""
+    line = wanted.method["line"]
+    return score_step(work, wanted._replace(name=line, method=METHODS[line]))
 
 
-def _cut(work: Workspace, wanted: Wanted) -> Scored:
+def _cut(work: Workspace, wanted: Wanted, folder: Path) -> Scored:
     """Return trust logits less the one that stands for the cut of the pair's slopes: they rank as before, cut at 0.
 
     The focal loss's best sigmoid is not the probability of being correct, but :func:`focal_confidence` of it.
     """
-    within = _line_within(wanted)
-    scored, _ = confidences(score_step(work, within).folder)
-    settings = {**wanted.pair.training, **within.method}
+    scored, _ = confidences(folder)
+    settings = {**wanted.pair.training, **METHODS[wanted.method["line"]]}
     names = {name for loss in LOSSES for name in parameters_of(loss)}
     parameters = {name: settings[name] for name in names if name in settings}
     cut = LossSettings("steep_slope", parameters).cut
@@ -173,8 +172,8 @@ def _cut(work: Workspace, wanted: Wanted) -> Scored:
 def _features_step(work: Workspace, wanted: Wanted) -> Step:
     settings = {name: value for name, value in wanted.method.items() if name not in ("kind", "split")}
     split, case = wanted.method.get("split", TRAIN), wanted.case
-    name = kept_as(wanted.name, wanted.method)
-    return features_step(work, case.classifier, name, frozen({**work.preset.features, **settings}), split, case.seed)
+    name = stored_name(wanted.name, wanted.method)
+    return features_step(work, case.classifier, name, {**work.preset.features, **settings}, split, case.seed)
 
 
 KINDS: dict[str, Kind] = {
@@ -184,13 +183,13 @@ KINDS: dict[str, Kind] = {
         values=lambda: {"score": SCORES},
     ),
     "best": Kind(_by_score, _best_step, learns=False),
-    "images": Kind(_by_oracle, _image_step, allowed=None, sees_images=True, values=lambda: {"loss": LOSSES}),
+    "images": Kind(_by_oracle, _image_step, takes_others=True, sees_images=True, values=lambda: {"loss": LOSSES}),
     "cut": Kind(
-        _cut, lambda work, wanted: score_step(work, _line_within(wanted)), ("line",), sees_images=True,
+        _cut, _line_within, ("line",), sees_images=True,
         values=lambda: {"line": [name for name, method in METHODS.items() if method["kind"] == "images"]},
     ),
     "features": Kind(
-        _by_oracle, _features_step, allowed=None, values=lambda: {"split": (TRAIN, HOLDOUT), "loss": LOSSES},
+        _by_oracle, _features_step, takes_others=True, values=lambda: {"split": (TRAIN, HOLDOUT), "loss": LOSSES},
     ),
     "fused": Kind(
         _by_oracle,
@@ -226,21 +225,16 @@ def method_of(name: str, settings: Any) -> Method:
         return METHODS[name]
     if not isinstance(settings, dict) or settings.get("kind") not in KINDS:
         raise SteepslopeError(f"expected settings with a kind, one of {', '.join(KINDS)}; found {settings!r}", name)
-    _require_settings(name, settings, KINDS[settings["kind"]])
-    return settings
-
-
-def _require_settings(name: str, settings: Method, kind: Kind) -> None:
-    """Raise unless a line has the settings of its kind, with values that these may have."""
-    for one in settings:
-        if kind.allowed is not None:
-            require_known(f"setting of line {name!r}:", one, ["kind", *kind.required, *kind.allowed])
+    kind = KINDS[settings["kind"]]
+    for one in settings if not kind.takes_others else ():
+        require_known(f"setting of line {name!r}:", one, ["kind", *kind.required])
     for one in kind.required:
         if one not in settings:
             raise SteepslopeError(f"expected a setting {one} of kind {settings['kind']}, found none", name)
-    for one, known in kind.values().items():
-        if one in settings:
-            require_known(f"{one} of line {name!r}:", settings[one], known)
+    values = kind.values()
+    for one in values.keys() & settings.keys():
+        require_known(f"{one} of line {name!r}:", settings[one], values[one])
+    return settings
 
 
 ROW, ARRAYS = "row.json", "confidence.npz"
@@ -260,7 +254,7 @@ def score_step(work: Workspace, wanted: Wanted) -> Step:
     needs = output_steps(work, case, places, auxiliary=wanted.method.get("budget") == AUXILIARY)
     needs += [*([] if kind.step is None else [kind.step(work, wanted)]), *rivals(work, wanted)]
     costs = (Cost(wanted.pair.oracle, case.where),) if wanted.method["kind"] == "images" else ()
-    out = folder / slug(kept_as(name, wanted.method))
+    out = folder / slug(stored_name(name, wanted.method))
     return Step(out, ROW, about, partial(score, wanted=wanted), tuple(needs), costs)
 
 
@@ -272,9 +266,9 @@ def rivals(work: Workspace, wanted: Wanted) -> list[Step]:
 
 def score(work: Workspace, out: Path, wanted: Wanted) -> None:
     """Keep the confidences of a line, and its row of metrics."""
-    case = wanted.case
+    case, kind = wanted.case, KINDS[wanted.method["kind"]]
     outputs = work.own_outputs(case.classifier, case.seed, work.place(case))
-    scored = KINDS[wanted.method["kind"]].scored(work, wanted)
+    scored = kind.scored(work, wanted, out if kind.step is None else kind.step(work, wanted).folder)
     others = [confidences(step.folder)[0] for step in rivals(work, wanted)]
     row = measured(replace(scored, name=wanted.name), others, outputs, case.seed, work.preset.resamples)
     about = {"seed": case.seed, "oracle": case.oracle, "classifier": case.classifier, "where": case.where}
@@ -309,21 +303,16 @@ def measured(
     own = replace(scored, name=BASELINE) if scored.name == MCP else scored
     row = table_rows([*others[:1], own], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
     against = [(own.confidence, one.confidence) for one in others[1:]]  # the best single score, if any
-    found = [compare(*both, outputs.is_correct, bootstrap=resamples, seed=seed) for both in against]
-    to_best = {name: one[name] for one in found for name in ("auc", "aurc")}
-    estimates = {
+    to_best = [compare(*both, outputs.is_correct, bootstrap=resamples, seed=seed) for both in against]
+    numbers: dict[str, Mapping[str, Any]] = {
         **row.metrics,
         **{f"delta_{name}": one for name, one in (row.vs_mcp or {}).items()},
-        **{f"best_{name}": one for name, one in to_best.items()},
+        **{f"best_{name}": one[name] for one in to_best for name in ("auc", "aurc")},
     }
     points = {**row.separability, **{f"paper_{name}": value for name, value in row.paper.items()}}
-    numbers = {**estimates, **{name: {"value": value} for name, value in points.items()}}
-    return {
-        "score": scored.name,
-        "loss": scored.loss,
-        "n": row.n,
-        **{name: _rounded(one) for name, one in numbers.items()},
-    }
+    numbers |= {name: {"value": value} for name, value in points.items()}
+    about = {"score": scored.name, "loss": scored.loss, "n": row.n}
+    return {**about, **{name: _rounded(one) for name, one in numbers.items()}}
 
 
 def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:

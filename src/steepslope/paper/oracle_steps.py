@@ -12,41 +12,40 @@ from steepslope.finetuning.launch import train_stages
 from steepslope.finetuning.request import FinetuneRequest
 from steepslope.oracle import Oracle
 from steepslope.oracle.base import loss_of
-from steepslope.oracle.search import Search, search
+from steepslope.oracle.search import search
 from steepslope.oracle.settings import Budget
 from steepslope.oracle.storage import CARD
 from steepslope.paper.output_steps import net_steps, output_steps, rows_step
 from steepslope.paper.preset import Pair
-from steepslope.paper.steps import Cost, Settings, Step, frozen, slug, told
+from steepslope.paper.steps import Cost, Settings, Step, slug, told
 from steepslope.paper.workspace import AUXILIARY, COPIES, HOLDOUT, TRAIN, Case, Workspace
 from steepslope.shifts.pixels import device_at_hand
 
 SEARCH = "search.json"
 FROZEN = 1.0  # α⁺ while α⁻ is searched
+SWEPT = ("negatives", "positives", "criterion")  # what a preset's sweep needs
 
 
 def settings_of(work: Workspace, pair: Pair, changes: Settings) -> dict[str, Any]:
     """Return all that decides an oracle but nets, data and seed: options of finetune."""
-    roles = {"oracle": pair.oracle, **({"classifier": pair.classifier} if pair.is_live else {})}
-    inputs = {
-        f"{role}_{key}": value for role, net in roles.items() for key, value in work.preset.nets[net].input.items()
-    }
-    settings = {**pair.training, **dict(changes), **inputs}
-    return {name: value for name, value in settings.items() if name not in roles}
+    settings = {**pair.training, **changes}
+    for role, net in (("oracle", pair.oracle), ("classifier", pair.classifier if pair.is_live else None)):
+        settings.pop(role, None)
+        settings |= {f"{role}_{key}": value for key, value in work.preset.nets[net].input.items()} if net else {}
+    return settings
 
 
 def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed: int) -> Step:
     """Return the step that trains an oracle on images by a pair's settings, with changes; all stages are one."""
     folder = work.folder("oracles", f"{pair.oracle}-{pair.classifier}", seed) / slug(name)
+    settings, stages = settings_of(work, pair, changes), pair.training.get("stages", ())
     with located(f"oracle {pair.title} {name}"):  # a wrong setting ends the run before hours of work
-        loss_of(
-            FinetuneRequest.from_flat(**settings_of(work, pair, changes), oracle=pair.oracle, outputs=pair.classifier)
-        )
-    stages = pair.training.get("stages", ())
+        request = FinetuneRequest.from_flat(**settings, oracle=pair.oracle, outputs=pair.classifier)
+        loss_of(request)
     if pair.is_live and (pair.fit_rows or work.preset.nets[pair.classifier].probe):
         raise SteepslopeError("expected neither fit_rows nor a probe where the classifier is run live", pair.title)
     live = f" ({pair.classifier} run live)" if pair.is_live else ""
-    about = f"train oracle {pair.title} {name}{live}: {told(settings_of(work, pair, changes))}"
+    about = f"train oracle {pair.title} {name}{live}: {told(settings)}"
     needs = net_steps(work, pair.oracle, seed)
     if pair.is_live:
         needs += net_steps(work, pair.classifier, seed)
@@ -55,27 +54,26 @@ def oracle_step(work: Workspace, pair: Pair, name: str, changes: Settings, seed:
         needs += output_steps(work, Case(None, pair.classifier, TRAIN, seed), held_out)
         needs += [rows_step(work, pair.classifier, pair.fit_rows, seed)]
     last = f"{stages[-1]['name']}/{CARD}" if stages else CARD
-    run = partial(train_oracle, pair=pair, changes=changes, seed=seed)
-    return Step(folder, last, about, run, tuple(needs), costs_of(work, pair, changes))
+    run = partial(train_oracle, pair=pair, settings=settings, seed=seed)
+    return Step(folder, last, about, run, tuple(needs), costs_of(pair, request))
 
 
-def costs_of(work: Workspace, pair: Pair, changes: Settings) -> tuple[Cost, ...]:
+def costs_of(pair: Pair, request: FinetuneRequest) -> tuple[Cost, ...]:
     """Return what such an oracle costs; its backbone is run once where a stage trains the new layers alone.
 
     A live classifier is run as often as the images are augmented.
     """
-    given = {"classifier": ""} if pair.is_live else {"outputs": "", "valid": ""}
-    recipes = FinetuneRequest.from_flat(oracle="", **given, **settings_of(work, pair, changes)).recipes.values()
+    recipes = request.recipes.values()
     times = sum(1 if one.features_stay else one.epochs for one in recipes)
     trained = sum(one.epochs for one in recipes if one.trainable == "all")
     oracle = Cost(pair.oracle, TRAIN, times, trained, pair.fit_rows)
     return (oracle, Cost(pair.classifier, TRAIN, times)) if pair.is_live else (oracle,)
 
 
-def train_oracle(work: Workspace, out: Path, pair: Pair, changes: Settings, seed: int) -> None:
+def train_oracle(work: Workspace, out: Path, pair: Pair, settings: Settings, seed: int) -> None:
     """Train an oracle on images, or go on with its training."""
-    given = settings_of(work, pair, changes)
-    given |= {"oracle": work.spec(pair.oracle, seed), "data": str(work.data), "seed": seed, "workers": work.workers}
+    given = {**settings, "oracle": work.spec(pair.oracle, seed), "data": str(work.data)}
+    given |= {"seed": seed, "workers": work.workers}
     if pair.is_live:
         given["classifier"] = work.spec(pair.classifier, seed)
     else:
@@ -88,9 +86,9 @@ def train_oracle(work: Workspace, out: Path, pair: Pair, changes: Settings, seed
 def features_step(work: Workspace, classifier: str, name: str, settings: Settings, split: str, seed: int) -> Step:
     """Return the step that fits an oracle on the classifier's own features of a split."""
     folder = work.folder("on-features", classifier, seed) / slug(name)
-    about = f"fit oracle on features of {classifier}, {split} rows, {name}: {told(dict(settings))}"
+    about = f"fit oracle on features of {classifier}, {split} rows, {name}: {told(settings)}"
     with located(f"oracle on features of {classifier}, {name}"):
-        Oracle(**dict(settings), seed=seed)
+        Oracle(**settings, seed=seed)
     needs = output_steps(work, Case(None, classifier, split, seed), [split])
     run = partial(fit_on_features, name=classifier, settings=settings, split=split, seed=seed)
     return Step(folder, CARD, about, run, tuple(needs))
@@ -98,7 +96,7 @@ def features_step(work: Workspace, classifier: str, name: str, settings: Setting
 
 def fit_on_features(work: Workspace, out: Path, name: str, settings: Settings, split: str, seed: int) -> None:
     """Fit an oracle on the features of a split."""
-    Oracle(**dict(settings), seed=seed).fit(work.own_outputs(name, seed, split)).save(out)
+    Oracle(**settings, seed=seed).fit(work.own_outputs(name, seed, split)).save(out)
 
 
 def fused_step(work: Workspace, classifier: str, budget: Budget, seed: int) -> Step:
@@ -121,12 +119,12 @@ def fit_fused(work: Workspace, out: Path, name: str, budget: Budget, seed: int) 
 def sweep_step(work: Workspace, pair: Pair, seed: int) -> Step:
     """Return the step that searches the slopes of steep slope in the paper's order: α⁻ with α⁺ frozen, then α⁺."""
     sweep = work.preset.sweep
-    for key in ("negatives", "positives", "criterion"):
+    for key in SWEPT:
         require_known("setting of the sweep, which lacks", key, sweep)
     folder = work.folder("sweeps", f"{pair.oracle}-{pair.classifier}", seed) / digest_of(sweep)[:8]
-    one = tried(work, pair, FROZEN, FROZEN, seed)
     count = len({*sweep["positives"]} - {FROZEN})  # beside those of α⁻, which are steps of their own
-    costs = tuple(cost.many(count) for cost in one.costs)
+    costs = tuple(cost._replace(times=count * cost.times, trained=count * cost.trained)
+                  for cost in tried(work, pair, FROZEN, FROZEN, seed).costs)  # fmt: skip
     first = [tried(work, pair, FROZEN, float(alpha_neg), seed) for alpha_neg in sweep["negatives"]]
     needs = *first, *output_steps(work, Case(None, pair.classifier, HOLDOUT, seed), [HOLDOUT])
     about = f"sweep steep slope of {pair.title} on held-out rows: {told(sweep)}"
@@ -136,7 +134,7 @@ def sweep_step(work: Workspace, pair: Pair, seed: int) -> Step:
 def tried(work: Workspace, pair: Pair, alpha_pos: float, alpha_neg: float, seed: int) -> Step:
     """Return the step that trains the oracle of two slopes."""
     changes = {"loss": "steep_slope", "alpha_pos": alpha_pos, "alpha_neg": alpha_neg}
-    return oracle_step(work, pair, f"SS pos {alpha_pos:g} neg {alpha_neg:g}", frozen(changes), seed)
+    return oracle_step(work, pair, f"SS pos {alpha_pos:g} neg {alpha_neg:g}", changes, seed)
 
 
 def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
@@ -152,7 +150,7 @@ def sweep_slopes(work: Workspace, out: Path, pair: Pair, seed: int) -> None:
         oracle = Oracle.load(step.folder, [work.spec(pair.oracle, seed)])
         return oracle.on(images, work.workers, device).trust_logit(outputs)
 
-    chosen = {name: work.preset.sweep[name] for name in ("negatives", "positives", "criterion")}
-    found: Search = search(trust_logit_of, outputs.is_correct, alpha_pos=FROZEN, **chosen)
+    sweep = {name: work.preset.sweep[name] for name in SWEPT}
+    found = search(trust_logit_of, outputs.is_correct, alpha_pos=FROZEN, **sweep)
     with staged_folder(out, last=SEARCH) as staging:
         write_json(staging / SEARCH, found.as_json())

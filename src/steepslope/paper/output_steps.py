@@ -53,10 +53,9 @@ def net_steps(work: Workspace, name: str, seed: int) -> list[Step]:
 def train_net(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Train it."""
     settings = dict(work.preset.nets[name].train)
-    net, holdout, split_seed = (settings.pop(key, default) for key, default in
-                                (("net", ""), ("holdout", None), ("split_seed", SPLIT_SEED)))  # fmt: skip
+    net, split = settings.pop("net", ""), (settings.pop("holdout", None), settings.pop("split_seed", SPLIT_SEED))
     recipe = recipe_for(net, **settings, seed=seed)
-    _, accuracy = train_classifier(net, work.preset.data, out, recipe, holdout, split_seed, replace=False)
+    _, accuracy = train_classifier(net, work.preset.data, out, recipe, *split, replace=False)
     work.notice(f"{out}: classifier with {100 * accuracy:.2f} % accuracy on its held-out rows")
 
 
@@ -87,20 +86,17 @@ def shift_steps(work: Workspace, case: Case) -> list[Step]:
 
 def write_shift(work: Workspace, out: Path, where: str, name: str, seed: int) -> None:
     """Shift test images, against a classifier where they are attacked."""
-    test = work.sets(name, seed)[TEST]
+    test, preset = work.sets(name, seed)[TEST], work.preset
     assert isinstance(test, Divisible)
-    some = test.subset(work.drawn(len(test), work.preset.rows))
-    write_shifted(Shifted(some, _shift(work, where, name, seed)), f"{work.data}:{TEST}", out, notice=work.notice)
-
-
-def _shift(work: Workspace, where: str, name: str, seed: int) -> Shift:
-    preset = work.preset
     if where == ADVERSARIAL:
-        return Recoloring(work.net(name, seed), RecolorOptions(**preset.recolor))
-    if where == STYLIZED:
+        shift: Shift = Recoloring(work.net(name, seed), RecolorOptions(**preset.recolor))
+    elif where == STYLIZED:
         stylizer = str(stylizer_step(work).folder)
-        return StylizeSpec(stylizer, styles_of(work), side=preset.side, crop=preset.crop).look().load()
-    return _in_words(work, where).load()
+        shift = StylizeSpec(stylizer, styles_of(work), side=preset.side, crop=preset.crop).look().load()
+    else:
+        shift = _in_words(work, where).load()
+    some = test.subset(work.drawn(len(test), preset.rows))
+    write_shifted(Shifted(some, shift), f"{work.data}:{TEST}", out, notice=work.notice)
 
 
 def _in_words(work: Workspace, where: str) -> ShiftSpec:

@@ -207,18 +207,13 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
                 set_at(content, place, yaml.safe_load(text))
             content = _with_trainings(content)
         nets = {net: built(Net, one, f"nets.{net}") for net, one in content["nets"].items()}
-        groups = {key: tuple(_pair(one, nets) for one in content.get(key, ())) for key in GROUPS}
+        groups = {key: tuple(built(Pair, one, "pairs") for one in content.get(key, ())) for key in GROUPS}
+        for pair in (*groups["pairs"], *groups["recipe"]):
+            require_known("net in pairs", pair.oracle, nets)
+            require_known("net in pairs", pair.classifier, nets)
         for net, one in nets.items():
-            if one.auxiliary is not None:
-                require_known(f"net in nets.{net}.auxiliary", one.auxiliary, nets)
+            require_known(f"net in nets.{net}.auxiliary", one.auxiliary or net, nets)
         return built(Preset, {**content, "nets": nets, **groups, "name": Path(name).stem}, "a preset")
-
-
-def _pair(content: Mapping[str, Any], nets: Mapping[str, Net]) -> Pair:
-    pair = built(Pair, content, "pairs")
-    for net in (pair.oracle, pair.classifier):
-        require_known("net in pairs", net, nets)
-    return pair
 
 
 def _with_trainings(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,14 +238,8 @@ IMAGES = {"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000, "imagenet
 
 
 def training_file(name: str) -> Path:
-    """Return the file of a preset.
-
-    Raises
-    ------
-    SteepslopeError
-        If there is none of that name.
-    """
-    known = _files()
+    """Return the file of a preset; raise if there is none of that name."""
+    known = {path.stem: path for path in TRAININGS.glob("*.yaml")}
     require_known("preset", name, known)
     return known[name]
 
@@ -261,8 +250,7 @@ def training_settings(name: str) -> dict[str, Any]:
     >>> training_settings("mnist-classifier")["optimizer"]
     'sgd'
     """
-    settings: dict[str, Any] = yaml.safe_load(training_file(name).read_text(encoding="utf-8"))
-    return settings
+    return read_yaml(training_file(name))
 
 
 def training_images(name: str) -> int | None:
@@ -271,20 +259,16 @@ def training_images(name: str) -> int | None:
     >>> training_images("mnist"), training_images("imagenet-vit-vit")
     (54000, 1281167)
     """
-    known = _files()
-    require_known("preset", name, known)
+    training_file(name)  # whether it is known
     data = next((one for one in IMAGES if name == one or name.startswith(f"{one}-")), None)
     if data is None:
         return None
     classifier = f"{data}-classifier"
-    return IMAGES[data] - (int(training_settings(classifier)["holdout"]) if classifier in known else 0)
+    has_classifier = (TRAININGS / f"{classifier}.yaml").exists()
+    return IMAGES[data] - (int(training_settings(classifier)["holdout"]) if has_classifier else 0)
 
 
 def trainings_of(options: Iterable[str]) -> list[str]:
     """Return the names of the presets that set nothing but these options."""
-    known = set(options)
-    return [name for name in sorted(_files()) if set(training_settings(name)) <= known]
-
-
-def _files() -> dict[str, Path]:
-    return {path.stem: path for path in TRAININGS.glob("*.yaml")}
+    known, names = set(options), sorted(path.stem for path in TRAININGS.glob("*.yaml"))
+    return [name for name in names if set(training_settings(name)) <= known]

@@ -154,21 +154,13 @@ def _marked(text: str) -> str:
 
 def _escaped(text: str) -> str:
     one_line = " ".join(re.split(r"[\t\r\n]+", unicodedata.normalize("NFC", text)))
-    formulas = [f"${_formula(signs)}$" for signs in FORMULA.findall(one_line)]
+    formulas = [f"${PIECE.sub(_formula_piece, signs)}$" for signs in FORMULA.findall(one_line)]
     texts = [_text(part) for part in FORMULA.split(one_line)]
     return texts[0] + "".join(formula + after for formula, after in zip(formulas, texts[1:], strict=True))
 
 
-def _formula(signs: str) -> str:
-    r"""Return a run of signs as the inside of a formula; neighbouring superscripts become one.
-
-    >>> print(_formula("α⁺"), _formula("×⁻¹"))
-    \alpha^{+} \times^{-1}
-    """
-    return PIECE.sub(_formula_piece, signs)
-
-
 def _formula_piece(found: re.Match[str]) -> str:
+    """Return a sign as in a formula, or a run of superscripts or subscripts as one."""
     above, below = found.groups()
     if above:
         return f"^{{{''.join(SUPERSCRIPTS[sign] for sign in above)}}}"
@@ -185,9 +177,8 @@ def _letter(letter: str) -> str:
         return TEXTS[letter]
     base, *marks = list(unicodedata.normalize("NFD", letter))
     if not base.isascii() or not base.isprintable() or any(mark not in ACCENTS for mark in marks):
-        raise SteepslopeError(
-            f"the table has a character that LaTeX's own fonts lack: {letter!r} (U+{ord(letter):04X})"
-        )
+        lacking = f"{letter!r} (U+{ord(letter):04X})"
+        raise SteepslopeError(f"the table has a character that LaTeX's own fonts lack: {lacking}")
     for mark in marks:
         base = rf"\{ACCENTS[mark]}{{{base}}}"
     return base
@@ -241,19 +232,21 @@ def write_results(
     What an earlier NAME.json names and this one does not goes: its numbers would stand beside others as if of one run.
     ``about`` has at least the ``title`` and the ``source``; in ``rows``, estimates become lists: value, low, high.
     """
-    tables = {one: grid for one, grid in shown.items() if isinstance(grid, Grid)}
-    drawings = {one: drawing for one, drawing in shown.items() if isinstance(drawing, Drawing)}
     stale = _shown_by(out / f"{name}.json", name) - {*shown}
+    tables: dict[str, Any] = {}
+    notes: dict[str, str] = {}
     with staged_folder(out, last=f"{name}.json") as staging:
-        for one, grid in tables.items():
+        for one, grid in shown.items():
+            if isinstance(grid, Drawing):
+                save(grid.figure, staging, one)
+                notes[one] = grid.note
+                continue
             for end, text in (("md", markdown(grid) + "\n"), ("tex", latex(grid, one)), ("csv", comma_separated(grid))):
                 (staging / f"{one}.{end}").write_text(text, encoding="utf-8")
-        for one, drawing in drawings.items():
-            save(drawing.figure, staging, one)
+            cells = [[[cell.text, cell.aside] for cell in line] for line in grid.rows]
+            tables[one] = {"title": grid.title, "columns": list(grid.columns), "note": grid.note, "rows": cells}
         short = [{key: [*one.values()] if isinstance(one, dict) else one for key, one in row.items()} for row in rows]
-        grids = {one: _grid(grid) for one, grid in tables.items()}
-        notes = {one: drawing.note for one, drawing in drawings.items()}
-        card = {**about, "figures": [*drawings], "notes": notes, "tables": grids, "rows": short}
+        card = {**about, "figures": [*notes], "notes": notes, "tables": tables, "rows": short}
         text = json.dumps(card, ensure_ascii=False, allow_nan=False).replace('{"score"', '\n{"score"')  # a row a line
         (staging / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
     for one, end in product(stale, ENDS):
@@ -268,11 +261,6 @@ def _shown_by(card: Path, name: str) -> set[str]:
         return {one for one in found if one.startswith(name) and Path(one).name == one}  # whatever another wrote there
     except (SteepslopeError, KeyError, TypeError):
         return set()
-
-
-def _grid(grid: Grid) -> dict[str, Any]:
-    rows = [[[cell.text, cell.aside] for cell in line] for line in grid.rows]
-    return {"title": grid.title, "columns": list(grid.columns), "note": grid.note, "rows": rows}
 
 
 def write_page(out: Path, order: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 from importlib.metadata import version
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -27,7 +27,7 @@ from steepslope.paper.workspace import Workspace
 from steepslope.shifts.pixels import device_at_hand
 
 STEP = 3  # forward passes that take as long as a step of training
-Settings = tuple[tuple[str, Any], ...]  # sorted, so that they can be compared and hashed
+Settings = Mapping[str, Any]
 
 
 class Cost(NamedTuple):
@@ -46,10 +46,6 @@ class Cost(NamedTuple):
     def passes(self, work: Workspace) -> int:
         """Return the number of forward passes that take as long."""
         return (self.times + (STEP - 1) * self.trained) * self._size(work)
-
-    def many(self, times: int) -> Self:
-        """Return the same so many times."""
-        return self._replace(times=times * self.times, trained=times * self.trained)
 
     def _size(self, work: Workspace) -> int:
         size = work.size(self.net, self.where)
@@ -95,12 +91,7 @@ def in_order(wanted: Iterable[Step], whole: bool = False) -> list[Step]:
     return [steps[folder] for folder in TopologicalSorter(graph).static_order()]
 
 
-def frozen(settings: Mapping[str, Any]) -> Settings:
-    """Return settings as a step holds them."""
-    return tuple(sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in settings.items()))
-
-
-def told(settings: Mapping[str, Any]) -> str:
+def told(settings: Settings) -> str:
     """Return settings in words, as a plan lists them, those of stages in brackets.
 
     >>> told({"epochs": 1, "hidden": (64, 32), "stages": [{"name": "first", "epochs": 2}]})
@@ -171,8 +162,7 @@ def run_tasks(needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], jobs: i
     setup = numbers, devices(), max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(jobs, context, _set_up, setup) as pool:
         try:
-            for future in _in_order(needs, tasks, pool):
-                future.result()
+            _run_in(pool, needs, tasks)
         except BrokenProcessPool as error:
             raise SteepslopeError(KILLED) from error
         except BaseException:
@@ -180,37 +170,33 @@ def run_tasks(needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], jobs: i
             raise
 
 
-def _in_order(
-    needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task], pool: ProcessPoolExecutor
-) -> Iterator["Future[None]"]:
-    """Yield what is finished, before what needs it begins."""
+def _run_in(pool: ProcessPoolExecutor, needs: Mapping[K, Collection[K]], tasks: Mapping[K, Task]) -> None:
     sorter, running = TopologicalSorter(needs), dict["Future[None]", K]()
     sorter.prepare()
     while sorter.is_active():
-        for name in sorter.get_ready():
-            if name in tasks:
-                running[pool.submit(tasks[name])] = name
-            else:
-                sorter.done(name)
-        if running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield future
-                sorter.done(running.pop(future))
+        ready = sorter.get_ready()
+        running |= {pool.submit(tasks[name]): name for name in ready if name in tasks}
+        sorter.done(*(name for name in ready if name not in tasks))
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            future.result()
+            sorter.done(running.pop(future))
 
 
 def _set_up(numbers: Any, names: Sequence[str], threads: int) -> None:
-    """Give a process one GPU of those named, and its part of the cores; it ends when what started it is killed."""
-    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+    """Give a process one GPU of those named, and its part of the cores.
+
+    It ends at once when what started it is killed: what it had begun goes on when the run is started again.
+    """
+
+    def end_with(parent: Any) -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with, args=(parent_process(),), daemon=True).start()
     number = numbers.get()
     if names:
         os.environ[VISIBLE] = names[number % len(names)]
     torch.set_num_threads(threads)
-
-
-def _end_with(parent: Any) -> None:
-    """End this process at once when another has ended: what it had begun goes on when the run is started again."""
-    parent.join()
-    os._exit(1)
 
 
 CARD, TIMES = "preset.json", "times.csv"
@@ -251,11 +237,9 @@ def plan_lines(steps: Sequence[Step], work: Workspace) -> Iterator[str]:
 
     The time is that of forward passes on images of noise, of which a step of training counts three.
     """
-    groups: dict[str, list[Step]] = {}
-    for step in steps:
-        groups.setdefault(step.about, []).append(step)
     seen: dict[str, int] = {}
-    for about, some in groups.items():
+    for about in dict.fromkeys(step.about for step in steps):
+        some = [step for step in steps if step.about == about]
         costs, left = some[0].costs, [step for step in some if not step.is_complete]
         images = costs[0].images(work) if costs else 0
         done = f" ({len(some) - len(left)} done)" if len(left) < len(some) else ""
@@ -264,13 +248,13 @@ def plan_lines(steps: Sequence[Step], work: Workspace) -> Iterator[str]:
             seen[cost.net] = seen.get(cost.net, 0) + cost.passes(work) * len(left)
     if any(step.is_complete for step in steps):
         yield f"done: {hours_of(steps, work):,.2f} hours of single processes, reading, shifting and fitting included"
-    speeds = {name: images_per_second(work, name) for name in seen}
+    hours = 0.0
     for name, images in seen.items():
-        speed = speeds[name]
+        speed = images_per_second(work, name)
+        hours += images / speed / 3600
         yield f"{name}: {images:,} forward passes, {images / speed / 3600:,.2f} hours at {speed:,.1f} images/s"
-    hours = sum(images / speeds[name] for name, images in seen.items()) / 3600
-    beside = "reading and shifting images, stylizers and fits come on top"
-    yield f"in all {hours:,.2f} hours of nets on one device like this one; {beside}"
+    yield (f"in all {hours:,.2f} hours of nets on one device like this one; reading and shifting images, stylizers and "
+           "fits come on top")  # fmt: skip
 
 
 def hours_of(steps: Sequence[Step], work: Workspace) -> float:

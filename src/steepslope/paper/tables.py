@@ -12,10 +12,11 @@ import numpy as np
 from scipy.special import stdtrit
 
 from steepslope.errors import SteepslopeError, require_known
+from steepslope.metrics.intervals import BOUNDS
 from steepslope.metrics.measures import METRICS, PERCENT, SEPARABILITY, Metric
 from steepslope.metrics.paper import PAPER_METRICS
-from steepslope.oracle.search import CRITERIA, Search, Trial, best_of
-from steepslope.report.grid import UNDEFINED, Cell, Grid, number_cell
+from steepslope.oracle.search import CRITERIA, Search, best_of
+from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
 
 Row = Mapping[str, Any]
 MCP = "MCP"  # the line with which all others are compared
@@ -84,7 +85,7 @@ def mean_cell(values: Sequence[float | None], scale: float = 100, sign: str = ""
     numbers = scale * np.array(values, dtype=np.float64)
     if np.isnan(numbers).any():
         return UNDEFINED
-    shown = (2 if scale == 1 else 1) if digits is None else digits
+    shown = digits_of(scale) if digits is None else digits
     mean = f"{np.mean(numbers):{sign}.{shown}f}"
     return Cell(mean if len(numbers) == 1 else f"{mean} ± {np.std(numbers, ddof=1):.{shown}f}")
 
@@ -103,12 +104,14 @@ def arrows(differences: Sequence[Any]) -> str:
 
 def interval_cell(value: Mapping[str, float | None] | None, scale: float = 100, sign: str = "") -> Cell:
     """Return a value with its interval, as rows hold them: null where undefined."""
-    if value is None or value["value"] is None:
-        return UNDEFINED
-    shown = 2 if scale == 1 else 1
-    middle, low, high = (None if number is None else f"{scale * number:{sign}.{shown}f}"
-                         for number in (value.get(bound) for bound in ("value", "low", "high")))  # fmt: skip
-    return Cell(str(middle), "" if low is None else f"[{low}, {high}]")
+    numbers = [(value or {}).get(bound) for bound in BOUNDS]
+    middle, low, high = (math.nan if number is None else number for number in numbers)
+    return estimate_cell({"value": middle, "low": low, "high": high}, scale, sign, digits_of(scale))
+
+
+def digits_of(scale: float) -> int:
+    """Return how many decimals are shown of values that are multiplied by this."""
+    return 2 if scale == 1 else 1
 
 
 RUNS = 3  # of the paper's Table 1
@@ -168,9 +171,16 @@ def comparison(table: str, rows: Sequence[Row], names: Mapping[str, str], data: 
     measured on, if that is not the paper's. Two rows of a seed for one printed number are a SteepslopeError.
     """
     numbers = published(table)
-    ours = _by_names(rows, names, any(one.oracle for one in numbers))
-    found = [(one, _values(ours.get((one.oracle, one.classifier, one.where, one.score), []), one)) for one in numbers]
-    lines = [_line(one, values) for one, values in found if values]
+    without = {} if any(one.oracle for one in numbers) else {"oracle": None}
+    renamed = [{**row, **{key: names.get(row[key], row[key]) for key in PLACE}, **without} for row in rows]
+    ours = grouped(renamed, *PLACE)
+    lines = []
+    for one in numbers:
+        some = ours.get((one.oracle, one.classifier, one.where, one.score), [])
+        if len({row["seed"] for row in some}) < len(some):
+            raise SteepslopeError(f"rows of {one.classifier}, {one.score}: expected one a seed, found more")
+        values = [row[one.metric]["value"] for row in some if one.metric in row]
+        lines += [_line(one, values)] if values else []
     foreign = f"Ours are of {data}, not of the paper's data: no difference tells whether the paper's numbers repeat. "
     note = foreign + NOTE if data else NOTE
     return Grid(f"Table {table[-1]}: ours and the paper's", COMPARED, lines, note) if lines else None
@@ -183,18 +193,6 @@ def spread(std: float, seeds: int) -> float:
     (0.97, 1.37)
     """
     return float(stdtrit(RUNS - 1, 0.975)) * (std + ROUNDING) * math.sqrt(1 / RUNS + 1 / seeds)
-
-
-def _by_names(rows: Sequence[Row], names: Mapping[str, str], has_oracles: bool) -> dict[Any, list[Row]]:
-    """Return the rows by the paper's names of oracle, classifier, place and score."""
-    renamed = [{**row, **{key: names.get(row[key], row[key]) for key in PLACE}} for row in rows]
-    return grouped(renamed if has_oracles else [row | {"oracle": None} for row in renamed], *PLACE)
-
-
-def _values(rows: Sequence[Row], number: Published) -> list[float | None]:
-    if len({row["seed"] for row in rows}) < len(rows):
-        raise SteepslopeError(f"rows of {number.classifier}, {number.score}: expected one a seed, found more")
-    return [row[number.metric]["value"] for row in rows if number.metric in row]
 
 
 def _line(number: Published, values: Sequence[float | None]) -> list[Cell]:
@@ -224,15 +222,12 @@ def search_grid(search: Search) -> Grid:
     """Return all trials, and which α⁻ and which α⁺ was chosen among those that its step compares."""
     steps = {"α⁻": search.alpha_neg_trials, "α⁺": search.alpha_pos_trials}
     rows = []
+    criterion = CRITERIA[search.criterion]
     for step, trials in steps.items():
         chosen = best_of(trials, search.criterion)
-        rows += [_cells(f"{step} {CHOSEN}" if trial is chosen else step, trial, search.criterion) for trial in trials]
-    heading = CRITERIA[search.criterion].heading
-    return Grid("", ["search for", "α⁺", "α⁻", f"by {heading}", "loss", "TPR", "TNR", "AUC"], rows, SEARCH_NOTE)
-
-
-def _cells(title: str, trial: Trial, criterion: str) -> list[Cell]:
-    metric = CRITERIA[criterion]
-    slopes = [Cell(f"{alpha:g}") for alpha in (trial.alpha_pos, trial.alpha_neg)]
-    measured = [number_cell(trial.value, metric.scale), number_cell(trial.loss, 1, 3)]
-    return [Cell(title), *slopes, *measured, *map(number_cell, (trial.tpr, trial.tnr, trial.auc))]
+        for trial in trials:
+            texts = [f"{step} {CHOSEN}" if trial is chosen else step, f"{trial.alpha_pos:g}", f"{trial.alpha_neg:g}"]
+            measured = [number_cell(trial.value, criterion.scale), number_cell(trial.loss, 1, 3)]
+            rows.append([*map(Cell, texts), *measured, *map(number_cell, (trial.tpr, trial.tnr, trial.auc))])
+    headings = ["search for", "α⁺", "α⁻", f"by {criterion.heading}", "loss", "TPR", "TNR", "AUC"]
+    return Grid("", headings, rows, SEARCH_NOTE)

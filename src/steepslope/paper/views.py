@@ -27,7 +27,7 @@ from steepslope.paper.figures import (
 )
 from steepslope.paper.gate_views import gates as of_gates
 from steepslope.paper.methods import KINDS, Wanted, confidences, curve_of, row_of, score_step
-from steepslope.paper.oracle_steps import SEARCH
+from steepslope.paper.oracle_steps import SEARCH, SWEPT
 from steepslope.paper.preset import Pair, Preset
 from steepslope.paper.results import Drawing, write_page, write_results
 from steepslope.paper.tables import (
@@ -128,14 +128,20 @@ Shown = Iterator[tuple[str, Grid | Drawing]]  # what is appended to the experime
 def table(found: Findings) -> Shown:
     """Show a line a row under a heading for each pair and set of images, then every seed with its intervals."""
     names = found.experiment.columns
+    headings = ["score", *(column(name).heading for name in names)]
     lines: list[list[Cell]] = []
     for some in grouped(found.rows, "pair", "where").values():
         lines.append([Cell(f"**{_block(found, some)}**"), *[Cell("")] * len(names)])
         for score, own in grouped(some, "score").items():
             lines.append([Cell(found.title(score)), *(cell(own, name) for name in names)])
-    headings = [column(name).heading for name in names]
-    yield "", Grid(found.experiment.title, ["score", *headings], lines, found.note)
-    yield "-seeds", _seeds(found, headings)
+    yield "", Grid(found.experiment.title, headings, lines, found.note)
+    seeds = [
+        [Cell(f"{row['pair']}, {title_of(row['where'])}, {found.title(row['score'])}, seed {row['seed']}"),
+         *(interval_cell(row.get(name), column(name).scale, column(name).sign) for name in names)]
+        for row in found.rows
+    ]  # fmt: skip
+    note = "With 95 % bootstrap intervals over the test images; what the paper's code computes has none."
+    yield "-seeds", Grid(f"{found.experiment.title}: seed by seed", headings, seeds, note)
 
 
 def _block(found: Findings, rows: list[Row]) -> str:
@@ -144,17 +150,6 @@ def _block(found: Findings, rows: list[Row]) -> str:
     pair = [rows[0]["pair"]] if len(found.pairs) > 1 else []
     where = [title_of(rows[0]["where"])] if found.experiment.where != (TEST,) else []
     return ", ".join([*pair, *where, f"{rows[0]['n']:,} images", f"accuracy {accuracy}"])
-
-
-def _seeds(found: Findings, headings: list[str]) -> Grid:
-    names = found.experiment.columns
-    lines = [
-        [Cell(f"{row['pair']}, {title_of(row['where'])}, {found.title(row['score'])}, seed {row['seed']}"),
-         *(interval_cell(row.get(name), column(name).scale, column(name).sign) for name in names)]
-        for row in found.rows
-    ]  # fmt: skip
-    note = "With 95 % bootstrap intervals over the test images; what the paper's code computes has none."
-    return Grid(f"{found.experiment.title}: seed by seed", ["score", *headings], lines, note)
 
 
 def matrix(found: Findings) -> Shown:
@@ -280,6 +275,11 @@ VIEWS: dict[str, Callable[[Findings], Shown]] = {
 }
 
 
+# What a file of rows has of each, beside what tables show.
+WRITTEN = ("score", "is", "seed", "oracle", "classifier", "where", "loss", "n", "accuracy", "auc", "aurc", "delta_auc",
+           "best_auc")  # fmt: skip
+
+
 def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
     """Write all that an experiment shows, and the page of the folder anew; return its main tables.
 
@@ -288,24 +288,23 @@ def write(found: Findings, out: Path, compare: bool = False) -> list[Grid]:
     """
     experiment, preset = found.experiment, found.work.preset
     shown = {f"{experiment.name}{end}": one for view in experiment.views for end, one in VIEWS[view](found)}
-    compared = _compared(found) if compare and experiment.published is not None else []
-    shown |= {f"{experiment.name}-compared": grid for grid in compared if grid.rows}
+    remarks = []
+    if compare and experiment.published is not None:
+        theirs = [{**row, "where": of_the_paper(row["where"])} for row in found.rows]
+        data = "" if preset.is_paper_data else preset.name
+        grid = comparison(experiment.published, theirs, preset.stands_for, data)
+        if grid is None:
+            nothing = "nothing to compare, the paper prints no number for a net of preset"
+            remarks = [Grid(f"{experiment.title}: {nothing} {preset.name}", [""], [])]
+        else:
+            shown[f"{experiment.name}-compared"] = grid
     about = {"title": experiment.title, "source": experiment.source, "preset": preset.name}
-    write_results(out, experiment.name, about, shown, [_kept(row, experiment.columns) for row in found.rows])
+    names = dict.fromkeys((*WRITTEN, *experiment.columns))
+    rows = [{name: row[name] for name in names if name in row} for row in found.rows]
+    write_results(out, experiment.name, about, shown, rows)
     write_page(out, experiment_names())
     main = [one for name, one in shown.items() if isinstance(one, Grid) and not name.endswith("-seeds")]
-    return [*main, *(grid for grid in compared if not grid.rows)]
-
-
-def _compared(found: Findings) -> list[Grid]:
-    """Return the table of our numbers beside the paper's, or one without rows that says that there is nothing."""
-    experiment, preset = found.experiment, found.work.preset
-    assert experiment.published is not None
-    rows = [{**row, "where": of_the_paper(row["where"])} for row in found.rows]
-    data = "" if preset.is_paper_data else preset.name
-    grid = comparison(experiment.published, rows, preset.stands_for, data)
-    nothing = f"{experiment.title}: nothing to compare, the paper prints no number for a net of preset {preset.name}"
-    return [Grid(nothing, [""], []) if grid is None else grid]
+    return [*main, *remarks]
 
 
 def of_the_paper(where: str) -> str:
@@ -317,16 +316,9 @@ def of_the_paper(where: str) -> str:
     return where.split(":")[1] if where.startswith("corrupt:") and where.endswith(":5") else where
 
 
-def _kept(row: Row, columns: Sequence[str]) -> Row:
-    """Return what a file of rows keeps of one: what it is of, the accuracy, the areas, and what tables show."""
-    names = ("score", "is", "seed", "oracle", "classifier", "where", "loss", "n", "accuracy", "auc", "aurc")
-    return {name: row[name] for name in dict.fromkeys((*names, "delta_auc", "best_auc", *columns)) if name in row}
-
-
 GATED = ("score", "best", "fused")  # kinds of lines that can have a gate
 OF_LINES = ("table", "matrix", "histograms", "risk_coverage", "gates")  # views that show scores
 OF_ONE_PAIR = ("matrix", "sweep", "gates")  # views whose tables and figures have no room for several
-SWEPT = ("negatives", "positives", "criterion")  # what a preset's sweep needs
 SLOPE = parameters_of("steep_slope")["alpha_pos"][1]
 SETTINGS: dict[str, dict[str, Check]] = {
     "losses": {
@@ -365,8 +357,7 @@ def require_possible(experiment: Experiment, preset: Preset | None = None) -> No
         if "matrix" in experiment.views and not (experiment.columns and MCP in experiment.lines):
             raise SteepslopeError(f"expected a column and the line {MCP} for the view matrix", "columns")
         _require_settings(experiment)
-        if "gates" in experiment.views:
-            _require_gates(experiment)
+        _require_gates(experiment)
         if experiment.published is not None:
             published(experiment.published)
         if preset is not None:
@@ -385,14 +376,15 @@ def _require_settings(experiment: Experiment) -> None:
 
 
 def _require_gates(experiment: Experiment) -> None:
-    """Raise unless there are clean images, of which promises are made, and lines that can have a gate."""
+    """Raise unless gates have clean images, of which promises are made, and lines that can have one."""
+    if "gates" not in experiment.views:
+        return
     if TEST not in experiment.where:
         raise SteepslopeError(f"expected {TEST} among the sets of images for the view gates", "where")
     for name, method in experiment.lines.items():
         if method["kind"] not in GATED:
-            raise SteepslopeError(
-                f"expected a line of kind {', '.join(GATED)} for the view gates, found {method['kind']}", name
-            )
+            expected = f"expected a line of kind {', '.join(GATED)} for the view gates"
+            raise SteepslopeError(f"{expected}, found {method['kind']}", name)
 
 
 def _require_preset(experiment: Experiment, preset: Preset) -> None:

@@ -84,8 +84,8 @@ class Workspace:
         own = self.preset.nets[name]
         key = name, seed if own.train else None
         if key not in self._nets:
-            size, mean, std, resize = (getattr(own, one) for one in ("size", "mean", "std", "resize"))
-            self._nets[key] = load_classifier(self.spec(name, seed)).with_transform(size, mean, std, resize)
+            net = load_classifier(self.spec(name, seed))
+            self._nets[key] = net.with_transform(own.size, own.mean, own.std, own.resize)
         return self._nets[key]
 
     @cached_property
@@ -116,11 +116,10 @@ class Workspace:
         """Return the same of data in two parts: a pre-trained classifier has seen all that it could be trained on."""
         train, test = (parse_dataset(spec).look().open(names=names) for spec in self._train_and_test)
         if not isinstance(test, Divisible):
-            raise SteepslopeError(
-                "expected images that can be divided, such as imagefolder:DIR", self._train_and_test[1]
-            )
-        kept, held_out = holdout_split(len(test), self.preset.holdout, SPLIT_SEED)
-        return {TRAIN: train, HOLDOUT: test.subset(held_out), TEST: test.subset(kept)}
+            expected = "expected images that can be divided, such as imagefolder:DIR"
+            raise SteepslopeError(expected, self._train_and_test[1])
+        others, held_out = holdout_split(len(test), self.preset.holdout, SPLIT_SEED)
+        return {TRAIN: train, HOLDOUT: test.subset(held_out), TEST: test.subset(others)}
 
     def size(self, name: str, where: str) -> int:
         """Return how many images a set has, for plans: from the data where they are there, else as the preset tells.

@@ -75,7 +75,7 @@ class Grid(NamedTuple):
     note: str = ""
 
 
-def estimate_cell(estimate: Estimate, scale: float = 100, sign: str = "") -> Cell:
+def estimate_cell(estimate: Estimate, scale: float = 100, sign: str = "", digits: int = 1) -> Cell:
     """Format a value with its interval.
 
     >>> str(estimate_cell({"value": 0.921, "low": 0.915, "high": 0.93}))
@@ -83,7 +83,7 @@ def estimate_cell(estimate: Estimate, scale: float = 100, sign: str = "") -> Cel
     """
     if math.isnan(estimate["value"]):
         return UNDEFINED
-    value, low, high = (f"{scale * estimate[bound]:{sign}.1f}" for bound in BOUNDS)
+    value, low, high = (f"{scale * estimate[bound]:{sign}.{digits}f}" for bound in BOUNDS)
     return Cell(value) if math.isnan(estimate["low"]) else Cell(value, f"[{low}, {high}]")
 
 

@@ -15,11 +15,6 @@ from steepslope.theory import decision_probability, generalization_bound, loss_m
 ALPHAS = [(1.0, 3.0), (2.0, 5.0), (1.0, 1.0)]
 
 
-@pytest.mark.parametrize(("alphas", "maximum"), [((1, 3), 20.04), ((2, 5), 148.4), ((5, 2), 148.4)])
-def test_loss_maximum(alphas: tuple[float, float], maximum: float) -> None:
-    assert loss_maximum(*alphas) == pytest.approx(maximum, rel=1e-3)
-
-
 def test_bound_holds_and_half_of_it_does_not() -> None:
     """The widest distribution, a loss at either end with equal chance: the bound holds, half of it fails."""
     n, delta = 200, 0.2

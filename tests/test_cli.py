@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -259,11 +261,10 @@ def test_help_names_every_command_and_is_light() -> None:
 
 
 def test_public_names_resolve() -> None:
-    import steepslope
-
-    assert all(getattr(steepslope, name) is not None for name in steepslope.__all__)
+    package: Any = import_module("steepslope")
+    assert all(getattr(package, name) is not None for name in package.__all__)
     with pytest.raises(AttributeError, match="oracle_of_delphi"):
-        _ = steepslope.oracle_of_delphi
+        _ = package.oracle_of_delphi
 
 
 def test_outputs_of_two_classifiers_are_not_mixed(

@@ -98,7 +98,7 @@ CASES: list[tuple[str, str]] = [
         "--outputs HOME/fit.npz --oracle HOME/oracle",
         "expected rows that the oracle was not fitted on (fit --hold-back leaves some), found none among 500",
     ),
-    ("--outputs HOME/fit.npz --fit HOME/fit.npz", "fit: expected other rows than those to calibrate on"),
+    ("--outputs HOME/fit.npz --fit HOME/fit.npz", "fit: expected other rows, found"),
     ("--outputs HOME/rows.npz --oracle HOME/of-five", "fitted for 5 classes, found 4"),
     ("--outputs HOME/rows.npz --oracle HOME/empty", "empty: expected the folder of a fitted oracle with oracle.json"),
     ("--outputs HOME/rows.npz --oracle HOME/gate", "gate: expected the folder of a fitted oracle with oracle.json"),

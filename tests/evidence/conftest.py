@@ -1,7 +1,5 @@
 """Nets that learn for a few steps alone, and what a formula of evidence gives of some rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Outputs with their copies: the linear head that is read off them, copies of features, and what is joined."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

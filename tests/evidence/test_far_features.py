@@ -1,7 +1,5 @@
 """Features far from 0 tell as much as near it: float64 is kept until they are centred."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -54,7 +52,7 @@ def test_directions_are_told_apart_far_away(sets: Any) -> None:
 
 
 @pytest.mark.parametrize("name", OF_VECTORS)
-def test_an_oracle_on_them_is_the_same(name: str, sets: Any) -> None:
+def test_an_oracle_on_them_is_the_same(name: str, sets: Any, short_nets: None) -> None:
     fit_set, reference, unseen = sets
     found = []
     for move in (_same, moved):

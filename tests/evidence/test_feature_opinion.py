@@ -1,24 +1,27 @@
 """What a small net on the classifier's features thinks, by its weights alone."""
 
-from __future__ import annotations
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, logit
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.probes import check_feature_opinion, fit_feature_opinion
-from steepslope.evidence.states import State
+from steepslope.evidence import EVIDENCE
+from steepslope.evidence.states import Learning, State
 from steepslope.evidence.values import columns, opinions_of
 from steepslope.numerics import small_net
 from tests.conftest import make_complete
 
 ROWS, NAMES = slice(3, 40), ["feature_opinion"]
+KIND = EVIDENCE["feature_opinion"]
+assert KIND.learning is not None
+LEARNING: Learning = KIND.learning
 
 
 @pytest.fixture(scope="module")
 def state(short_nets: None) -> State:
-    return fit_feature_opinion(make_complete(600, seed=1))
+    return LEARNING.fit(make_complete(600, seed=1))
 
 
 def test_it_follows_its_weights(state: State) -> None:
@@ -46,29 +49,22 @@ def test_it_learns_from_labels_and_not_from_logits(state: State) -> None:
     best = classes[np.arange(500), opinions[:, 0].argmax(axis=1)]
     assert (best == outputs.labels).mean() > 0.6
     reference = make_complete(600, seed=1)
-    again = fit_feature_opinion(reference.changed(logits=np.zeros_like(reference.logits)))
+    again = LEARNING.fit(reference.changed(logits=np.zeros_like(reference.logits)))
     for name, array in state.items():
         np.testing.assert_array_equal(again[name], array)
 
 
-def test_it_is_known_by_its_arrays(state: State) -> None:
+@pytest.mark.parametrize(
+    ("change", "classes"),
+    [
+        ({}, 5),
+        ({"inner": np.zeros((8, 7), np.float32)}, 4),
+        ({"outer": np.zeros((small_net.FEW_WIDTH, 4))}, 4),
+        ({"more": np.zeros(4, np.float32)}, 4),
+    ],
+)
+def test_it_is_known_by_its_arrays(change: dict[str, Any], classes: int, state: State) -> None:
     assert state["inner"].shape == (8, small_net.FEW_WIDTH)
-    check_feature_opinion(state, 4)
-    for damaged, classes in (
-        (state, 5),
-        ({}, 4),
-        ({**state, "inner": state["inner"][:, :-1]}, 4),
-        ({**state, "outer": state["outer"].astype(np.float64)}, 4),
-        ({name: array for name, array in state.items() if name != "outer_bias"}, 4),
-        ({**state, "more": state["outer"]}, 4),
-    ):
-        with pytest.raises(SteepslopeError, match="expected arrays"):
-            check_feature_opinion(damaged, classes)
-
-
-def test_other_features_are_named(state: State) -> None:
-    outputs = make_complete(50, seed=2)
-    with pytest.raises(SteepslopeError, match="features: expected 8 columns, found 5"):
-        columns(outputs.changed(features=outputs.require_features()[:, :5]), NAMES, ROWS, {"feature_opinion": state})
-    with pytest.raises(SteepslopeError, match="the outputs hold no features"):
-        columns(outputs.changed(features=None), NAMES, ROWS, {"feature_opinion": state})
+    LEARNING.check(state, 4)
+    with pytest.raises(SteepslopeError, match="expected arrays inner"):
+        LEARNING.check({**state, **change}, classes)

@@ -1,7 +1,5 @@
 """Slow and plain ways to what the gate counts, and rows to count on."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """What a gate may be calibrated for."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -44,8 +42,6 @@ def test_accept_where_an_error_is_expected_to_cost_less_than_a_review(
     ("options", "message"),
     [
         ({"max_risk": 0}, "max_risk: expected a number from 1e-09 to 0.999999999, found 0"),
-        ({"max_risk": 1}, "max_risk: expected a number from"),
-        ({"max_risk": -0.1}, "max_risk: expected a number from"),
         ({"max_risk": math.nan}, "max_risk: expected a number from .* found nan"),
         ({"max_risk": True}, "max_risk: expected a number from"),
         ({"max_risk": (0.1, 2)}, r"max_risk: expected a number from .* found 2\.0 \(2 % is 0\.02\)"),
@@ -53,22 +49,15 @@ def test_accept_where_an_error_is_expected_to_cost_less_than_a_review(
         ({"max_risk": ()}, "max_risk: expected at least one, each once"),
         ({"max_risk": (0.1, 0.1)}, "max_risk: expected at least one, each once"),
         ({"max_risk": "high"}, "max_risk: expected a number, or several .*'high'"),
-        ({"max_risk": None}, "max_risk: expected a number, or several"),
         ({"delta": 0}, "delta: expected a number from"),
-        ({"delta": 1}, "delta: expected a number from"),
         ({"delta": "small"}, "delta: expected a number from .* found 'small'"),
-        ({"delta": None}, "delta: expected a number from"),
-        ({"coverage": 0}, "coverage: expected a number from"),
         ({"coverage": 1.01}, "coverage: expected a number from 1e-09 to 1, found 1.01"),
         ({"reject": 0}, "reject: expected a number from"),
-        ({"reject": 1}, "reject: expected a number from"),
         ({"costs": 5}, "costs: expected the cost of an error .* found 5.0"),
         ({"costs": (100, 5, 1)}, "costs: expected the cost of an error .* found 100.0, 5.0, 1.0"),
-        ({"costs": (5, 100)}, "costs: expected the cost of an error"),
         ({"costs": (5, 5)}, "costs: expected the cost of an error"),
         ({"costs": (5, 0)}, "costs: expected the cost of an error"),
         ({"costs": (math.inf, 5)}, "costs: expected the cost of an error"),
-        ({"costs": (math.nan, 5)}, "costs: expected the cost of an error"),
         ({"costs": "a,b"}, "costs: expected a number, or several"),
         ({"costs": (100, 5), "coverage": 0.5}, "costs: expected a coverage or costs, found both"),
     ],

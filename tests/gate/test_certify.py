@@ -1,7 +1,5 @@
 """Sequences of thresholds, the one of largest coverage that can be promised, and one batch."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +16,6 @@ from steepslope.gate.certify import (
     checked_sequence,
     conformal_p_values,
     first_rows,
-    numbers,
     selected,
     split_rows,
     threshold_sequence,
@@ -44,12 +41,6 @@ def test_steps_are_even_in_coverage_not_in_confidence() -> None:
     np.testing.assert_allclose(coverage, np.linspace(0, 1, 100), atol=2e-4)
 
 
-@given(st.permutations(range(30)))
-def test_order_does_not_matter_to_a_sequence(order: list[int]) -> None:
-    values = np.linspace(0, 3, 30) ** 3
-    np.testing.assert_array_equal(threshold_sequence(values[order], 12), threshold_sequence(values, 12))
-
-
 def test_few_distinct_confidences_are_thresholds_once() -> None:
     found = threshold_sequence(np.repeat([0.25, 0.5], [400, 400]))
     assert {0.5, 0.25, -np.inf} <= set(found.tolist())
@@ -73,11 +64,9 @@ def test_any_plain_sequence_is_taken_without_infinity() -> None:
     [
         ([0.1, 0.2], "thresholds: expected the highest first, found 0.2 after 0.1"),
         ([0.3, np.nan], "thresholds: expected numbers .* none of them NaN, found NaN in row 1"),
-        ([[0.3]], "thresholds: expected numbers .* found shape \\(1, 1\\)"),
-        ([], "thresholds: expected at least one below ∞, found 0 in all"),
+        ([[0.3]], r"thresholds: expected numbers .* found shape \(1, 1\)"),
         ([np.inf], "thresholds: expected at least one below ∞, found 1 in all"),
         (["high"], "thresholds: expected numbers .* 'high'"),
-        (None, "thresholds: expected numbers .* NaN"),
         ([[1], [1, 2]], "thresholds: expected numbers"),
     ],
 )
@@ -87,21 +76,10 @@ def test_bad_sequences_are_named(thresholds: Any, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("confidence", [[np.nan], [[0.1, 0.2]], ["a"]])
-def test_bad_confidences_make_no_sequence(confidence: Any) -> None:
-    with pytest.raises(SteepslopeError, match=r"^confidence: expected numbers"):
-        threshold_sequence(confidence)
-
-
-@pytest.mark.parametrize("most", [1, 0, 2.5, None])
+@pytest.mark.parametrize("most", [1, 2.5])
 def test_a_sequence_has_at_least_two(most: Any) -> None:
     with pytest.raises(SteepslopeError, match=r"^most: expected a whole number >= 2"):
         threshold_sequence([0.5], most)
-
-
-def test_one_number_is_an_array() -> None:
-    assert numbers(3, "confidence").tolist() == [3.0]
-    assert numbers([True, False], "confidence").dtype == np.float64
 
 
 @given(st.integers(0, 2_000), st.integers(0, 5))
@@ -110,11 +88,7 @@ def test_a_split_uses_each_row_once(n: int, seed: int) -> None:
     assert sorted([*fixing, *counted]) == list(range(n))
     assert len(fixing) <= n / 2
     assert n < 400 or len(fixing) == round(2 * n**0.5)
-    assert np.array_equal(fixing, split_rows(n, seed)[0])
-
-
-def test_a_split_is_drawn() -> None:
-    assert not np.array_equal(split_rows(1_000, 0)[0], split_rows(1_000, 1)[0])
+    assert n < 100 or not np.array_equal(fixing, split_rows(n, seed + 1)[0])
 
 
 @given(st.integers(1, 20_000), st.sampled_from([0.01, 0.05, 0.3]), st.sampled_from([0.01, 0.1]))
@@ -127,7 +101,7 @@ def test_the_first_threshold_bears_as_many_errors_as_half_of_the_rows_allow(n: i
 EVERYTHING = np.array([-np.inf])
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(rows_with_ties(), st.sampled_from([Fraction(1, 20), Fraction(1, 4)]), st.sampled_from([Fraction(1, 10)]))
 def test_threshold_by_a_loop(rows: Rows, risk: Fraction, delta: Fraction) -> None:
     thresholds = threshold_sequence([-2, 0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 3])
@@ -135,7 +109,7 @@ def test_threshold_by_a_loop(rows: Rows, risk: Fraction, delta: Fraction) -> Non
     assert found.threshold == slow_threshold(rows, thresholds, risk, delta)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3))
 def test_threshold_by_a_loop_where_all_confidences_differ(seed: int) -> None:
     rows = distinct_rows(300, seed)
     thresholds = threshold_sequence(np.random.default_rng(seed).random(50), most=60)
@@ -144,7 +118,7 @@ def test_threshold_by_a_loop_where_all_confidences_differ(seed: int) -> None:
     assert np.isfinite(found.threshold)  # the rows are such that the loop stops on its way
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_threshold_by_a_loop_where_the_sequence_starts_twice(seed: int) -> None:
     rng = np.random.default_rng(seed)
     confidence, rate = np.arange(400, 0, -1.0), np.where(np.arange(400) < 60, 0.12, np.arange(400) / 2000)
@@ -165,14 +139,7 @@ def test_counts_are_of_whole_ties(rows: Rows) -> None:
         assert above.errors[place] == (accepted & ~is_correct).sum()
 
 
-@given(rows_with_ties(), st.randoms(use_true_random=False))
-def test_order_of_rows_does_not_matter(rows: Rows, random: object) -> None:
-    order = np.random.default_rng(random.getrandbits(32)).permutation(len(rows[0]))  # type: ignore[attr-defined]
-    thresholds = threshold_sequence([0, 0.5, 0.7, 0.9])
-    assert certify(*rows, thresholds, 0.2, 0.1) == certify(rows[0][order], rows[1][order], thresholds, 0.2, 0.1)
-
-
-@pytest.mark.parametrize("scale", [np.exp, np.arctan, lambda x: 1e200 * x, lambda x: x - 5])
+@pytest.mark.parametrize("scale", [np.exp, lambda x: 1e200 * x])
 def test_a_rising_scale_of_confidences_and_thresholds_changes_nothing_else(scale: np.ufunc) -> None:
     confidence, is_correct = distinct_rows(500, 3)
     thresholds = np.linspace(1, 0, 40)
@@ -205,14 +172,6 @@ def test_one_row_can_promise_what_it_excludes() -> None:
     assert certify(np.zeros(1), np.ones(1, np.bool_), EVERYTHING, 0.96, 0.05).accepted == 1
     assert certify(np.zeros(1), np.ones(1, np.bool_), EVERYTHING, 0.94, 0.05).accepted == 0
     assert certify(np.zeros(1), np.zeros(1, np.bool_), EVERYTHING, 0.96, 0.05).accepted == 0
-
-
-def test_400_equal_confidences_are_accepted_together_or_not_at_all() -> None:
-    confidence, thresholds = np.full(400, 0.5), threshold_sequence(np.full(400, 0.5))
-    few, many = np.arange(400) >= 12, np.arange(400) >= 40
-    assert certify(confidence, few, thresholds, 0.05, 0.1).accepted == 400
-    assert certify(confidence, many, thresholds, 0.05, 0.1).accepted == 0
-    assert tail(12, 400, 0.05) < 0.1 < tail(40, 400, 0.05)
 
 
 def test_a_failure_ends_the_sequence() -> None:
@@ -272,11 +231,6 @@ def test_advice_where_the_thresholds_accept_too_few() -> None:
     assert "wrong" not in advice
 
 
-def test_groups_and_aims_are_kept() -> None:
-    found = certify(np.arange(10.0), np.ones(10, np.bool_), EVERYTHING, 0.4, 0.1, group="cats")
-    assert (found.group, found.aim, found.max_risk, found.delta) == ("cats", "risk", 0.4, 0.1)
-
-
 def test_no_rows_promise_nothing() -> None:
     found = certify(np.zeros(0), np.zeros(0, np.bool_), EVERYTHING, 0.05, 0.05)
     assert (found.n, found.accepted, found.threshold) == (0, 0, np.inf)
@@ -309,13 +263,6 @@ def test_selection_by_its_definition(p_values: list[float], risk: float) -> None
     found = selected(np.array(p_values), risk)
     assert set(np.flatnonzero(found)) >= set(kept)
     assert found.sum() == len(kept)  # ties with the last that passes would pass too
-
-
-@given(P_VALUES, st.randoms(use_true_random=False))
-def test_order_of_the_batch_does_not_matter(p_values: list[float], random: object) -> None:
-    values = np.array(p_values)
-    order = np.random.default_rng(random.getrandbits(32)).permutation(len(values))  # type: ignore[attr-defined]
-    np.testing.assert_array_equal(selected(values[order], 0.2), selected(values, 0.2)[order])
 
 
 def test_empty_batches_and_calibration_rows_without_errors() -> None:

@@ -1,9 +1,7 @@
 """What a gate's confidences come from comes back from its folder: oracle or score, and the classifier."""
 
-from __future__ import annotations
-
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +99,7 @@ def test_a_folder_tells_both_nets(gates: Path) -> None:
     assert (found.classifier.spec, found.classifier.digest) == (manifest["classifier"], manifest["digest"])
     assert found.classifier.transform == manifest["transform"]
     assert found.auxiliary.spec == "module:tests.nets:ten_classes"
-    assert Origin.from_json(json.loads(json.dumps(found.as_json())), Path("gate.json")) == found
+    assert Origin.from_json(json.loads(json.dumps(asdict(found))), Path("gate.json")) == found
 
 
 def test_files_and_folders_of_ones_own_tell_nothing(tmp_path: Path) -> None:
@@ -109,7 +107,7 @@ def test_files_and_folders_of_ones_own_tell_nothing(tmp_path: Path) -> None:
     assert Origin.from_folder(tmp_path / "outputs") == UNKNOWN
     make_outputs().save(tmp_path / "outputs.npz")
     assert Origin.from_folder(tmp_path / "outputs.npz") == UNKNOWN
-    assert Origin.from_json(UNKNOWN.as_json(), Path("gate.json")) == UNKNOWN
+    assert Origin.from_json(asdict(UNKNOWN), Path("gate.json")) == UNKNOWN
 
 
 def test_another_classifier_is_refused_where_both_are_known(gates: Path) -> None:

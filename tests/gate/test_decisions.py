@@ -1,7 +1,5 @@
 """What stands beside each decision, and which outputs are refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -80,11 +78,13 @@ def test_other_classes_are_refused(gate: Gate, unseen: ClassifierOutputs) -> Non
     assert gate.decide(unseen.named("abcd")).classes == ("a", "b", "c", "d")
 
 
-def test_groups_are_the_predicted_classes(unseen: ClassifierOutputs) -> None:
+def test_groups_are_the_predicted_classes_by_the_gates_own_names(unseen: ClassifierOutputs) -> None:
     gate = Gate.of(MCP(), make_outputs(4_000), 0.3, by="predicted")
     found = gate.decide(unseen)
     limits = np.array([gate.thresholds[str(label)] for label in unseen.predictions])
     np.testing.assert_array_equal(found.accepted, found.trust_logit >= limits)
+    assert found.accepted.any()
+    np.testing.assert_array_equal(gate.decide(unseen.named("abcd")).accepted, found.accepted)
 
 
 def test_groups_of_ones_own_have_to_be_given(unseen: ClassifierOutputs) -> None:
@@ -94,15 +94,6 @@ def test_groups_of_ones_own_have_to_be_given(unseen: ClassifierOutputs) -> None:
     assert not gate.decide(unseen, np.full(300, 7)).accepted.any()  # no calibration row was of this
     with pytest.raises(SteepslopeError, match="groups: expected groups where the gate was calibrated by groups"):
         gate.decide(unseen)
-    with pytest.raises(SteepslopeError, match=r"groups: expected one group a prediction, \(300,\)"):
-        gate.decide(unseen, [1])
-
-
-def test_predicted_classes_are_groups_by_the_gates_own_names(unseen: ClassifierOutputs) -> None:
-    nameless = Gate.of(MCP(), make_outputs(4_000), 0.3, by="predicted")
-    named = ClassifierOutputs.of(unseen.arrays, ("a", "b", "c", "d"))
-    np.testing.assert_array_equal(nameless.decide(named).accepted, nameless.decide(unseen).accepted)
-    assert nameless.decide(named).accepted.any()
 
 
 def test_groups_are_never_left_out_in_silence(unseen: ClassifierOutputs) -> None:
@@ -158,8 +149,7 @@ def test_rows_that_the_oracle_was_fitted_on_are_refused() -> None:
 
 def test_no_predictions_have_no_coverage(gate: Gate, unseen: ClassifierOutputs) -> None:
     one = gate.decide(unseen.subset(slice(0, 1)))
-    nothing = Decisions(*(getattr(one, name)[:0] for name in (
-        "labels", "probability", "p_correct", "trust_logit", "accepted", "decision", "top_labels", "top_probability"
-    )))  # fmt: skip
+    names = ("p_correct", "trust_logit", "decision", "top_labels", "top_probability")
+    nothing = Decisions(*(getattr(one, name)[:0] for name in names))
     assert nothing.coverage == 0
     assert len(nothing.table()) == 0

@@ -1,7 +1,5 @@
 """Monte Carlo: P(risk of what is accepted <= max_risk) >= 1 − delta, whatever the risk looks like."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -141,6 +139,7 @@ def test_bounds_of_coverage_and_of_costs_hold(ties: int | None) -> None:
     assert_kept(by_costs, 0.1, used=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", [None, 20])
 def test_promises_of_rejection_and_acceptance_are_kept_together(ties: int | None) -> None:
     source, rng, broken = Source(smooth, ties), np.random.default_rng(4), []

@@ -1,7 +1,5 @@
 """Standardised columns, the minimiser that works on them, and principal components against scikit-learn's."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

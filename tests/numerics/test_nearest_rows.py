@@ -1,7 +1,5 @@
 """The nearest of many references, read in blocks, against scikit-learn."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,9 @@ from steepslope.numerics import neighbors
 from steepslope.numerics.neighbors import nearest_rows
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("offset", [0.0, 100.0])
-@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "offset", "mapped"), [(np.float16, 0.0, False), (np.float32, 100.0, True), (np.float64, 100.0, False)]
+)
 def test_they_are_those_of_scikit_learn_whatever_the_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, offset: float, mapped: bool
 ) -> None:

@@ -1,7 +1,5 @@
 """The pool against an independently written objective, minimised by scipy with numerical gradients."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -45,8 +43,7 @@ def by_hand(
     return np.asarray(found.x)
 
 
-@pytest.mark.parametrize("penalty", [1e-4, 0.05, 1.0])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("penalty", "weighted"), [(1e-4, True), (0.05, False), (1.0, True)])
 def test_it_is_at_the_minimum(penalty: float, weighted: bool) -> None:
     opinions, classes, labels = problem()
     weights: Floats | None = np.random.default_rng(1).uniform(0, 2, size=150) if weighted else None
@@ -79,14 +76,6 @@ def test_a_row_of_weight_two_is_two_rows() -> None:
     assert np.abs(plain.weights - weighted.weights).max() > 0.01
     scaled = fit_opinion_pool(opinions, classes, labels, 4, 0.02, np.full(60, 7.0))
     np.testing.assert_allclose(scaled.weights, plain.weights, atol=1e-6)
-
-
-def test_rows_of_no_weight_do_not_count() -> None:
-    opinions, classes, labels = problem(100)
-    weights = (np.arange(100) < 50).astype(np.float64)
-    found = fit_opinion_pool(opinions, classes, labels, 4, 0.02, weights)
-    half = fit_opinion_pool(opinions[:50], classes[:50], labels[:50], 4, 0.02)
-    np.testing.assert_allclose(found.weights, half.weights, atol=1e-3)
 
 
 def test_the_prior_is_the_first_opinion_alone() -> None:

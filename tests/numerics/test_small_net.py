@@ -1,7 +1,5 @@
 """The small net: how many steps it takes, over which rows, and what its weights mean."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Fused oracles that several tests read: fitted once, with nets that learn for a few steps alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +7,10 @@ import pytest
 from steepslope.numerics import small_net
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
-from steepslope.outputs import ClassifierOutputs
+from steepslope.oracle.fused_fit import FusedFit
 from tests.conftest import make_complete
+
+FIT_SET, REFERENCE, UNSEEN = make_complete(500, seed=2), make_complete(300, seed=1), make_complete(3_000, seed=3)
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -23,31 +23,22 @@ def short_nets() -> Iterator[None]:
 
 
 @pytest.fixture(scope="package")
-def reference() -> ClassifierOutputs:
-    return make_complete(300, seed=1)
-
-
-@pytest.fixture(scope="package")
-def fit_set() -> ClassifierOutputs:
-    return make_complete(500, seed=2)
-
-
-@pytest.fixture(scope="package")
-def unseen() -> ClassifierOutputs:
-    return make_complete(3000, seed=3)
-
-
-@pytest.fixture(scope="package")
-def oracle(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> FusedOracle:
+def oracle() -> FusedOracle:
     """Fit the default, which chooses all evidence here, and so has a hand-over."""
-    return Oracle.fused().fit(fit_set, reference)
+    return Oracle.fused().fit(FIT_SET, REFERENCE)
 
 
 @pytest.fixture(scope="package")
-def free(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> FusedOracle:
-    return Oracle.fused(budget="free").fit(fit_set, reference)
+def free() -> FusedOracle:
+    return Oracle.fused(budget="free").fit(FIT_SET, REFERENCE)
 
 
 @pytest.fixture(scope="package")
-def with_auxiliary(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> FusedOracle:
-    return Oracle.fused(budget="auxiliary").fit(fit_set, reference)
+def with_auxiliary() -> FusedOracle:
+    return Oracle.fused(budget="auxiliary").fit(FIT_SET, REFERENCE)
+
+
+def fit_of(oracle: FusedOracle) -> FusedFit:
+    """Return what fitting left."""
+    assert oracle.fitted_ is not None
+    return oracle.fitted_

@@ -1,7 +1,5 @@
 """The oracle: what it learns, keeps, refuses; and the evidence and scores beside it."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,28 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.values import columns
 from steepslope.files.folders import read_json, write_json
-from steepslope.heads import HEADS
-from steepslope.losses import LOSSES, parameters_of
+from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.numerics.blocks import read_rows
 from steepslope.oracle import Oracle
 from steepslope.oracle.net import Rows
 from steepslope.oracle.storage import CARD
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import MCP
 from tests.conftest import make_outputs
 
-NUMBERS = ["learning_rate", "weight_decay", *(name for loss in LOSSES for name in parameters_of(loss))]
 QUICK: dict[str, Any] = {"epochs": 20, "batch_size": 64, "learning_rate": 0.03}
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(("loss", "head"), [*((loss, "hyperplane") for loss in LOSSES), ("steep_slope", "linear")])
 def test_every_loss_and_head_learns(loss: str, head: str, outputs: ClassifierOutputs) -> None:
     """Correctness depends on the first feature: each oracle must find it on rows it has not seen."""
     oracle = Oracle(loss=loss, head=head, **QUICK).fit(outputs)
@@ -43,7 +37,7 @@ def test_every_loss_and_head_learns(loss: str, head: str, outputs: ClassifierOut
     np.testing.assert_allclose(oracle.confidence(unseen), 1 / (1 + np.exp(-z)))
 
 
-@pytest.mark.parametrize("settings", [{}, {"hidden": 8}, {"hidden": (8, 4), "inputs": "features,logits"}])
+@pytest.mark.parametrize("settings", [{}, {"hidden": (8, 4), "inputs": "features,logits"}])
 def test_saving_keeps_settings_and_answers(
     settings: dict[str, Any], outputs: ClassifierOutputs, tmp_path: Path
 ) -> None:
@@ -53,12 +47,6 @@ def test_saving_keeps_settings_and_answers(
     assert isinstance(loaded, Oracle)
     assert loaded.settings == oracle.settings
     np.testing.assert_array_equal(loaded.trust_logit(outputs), oracle.trust_logit(outputs))
-
-
-def test_settings_may_be_spelt_as_text() -> None:
-    spelt = Oracle(hidden="64, 32", inputs="features, logits").settings
-    assert spelt == Oracle(hidden=(64, 32), inputs=("features", "logits")).settings
-    assert Oracle(hidden=8).settings == Oracle(hidden=(8,)).settings
 
 
 def test_a_seed_fixes_the_oracle(outputs: ClassifierOutputs) -> None:
@@ -83,28 +71,6 @@ def test_a_constant_feature_is_harmless(outputs: ClassifierOutputs) -> None:
     features = np.column_stack([outputs.require_features(), np.full(len(outputs), 7.0)])
     constant = ClassifierOutputs(outputs.logits, outputs.labels, features)
     assert np.isfinite(Oracle(**QUICK).fit(constant).trust_logit(constant)).all()
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"loss": "steep_slop"}, "unknown loss 'steep_slop': did you mean 'steep_slope'"),
-        ({"head": "plane"}, "unknown head 'plane'"),
-        ({"inputs": "feature"}, "unknown input 'feature': did you mean 'features'"),
-        ({"inputs": ()}, "inputs: expected at least one"),
-        ({"hidden": (0,)}, r"hidden: expected a list, each a whole number >= 1, found \(0,\)"),
-        ({"epochs": 0}, "epochs: expected a whole number >= 1, found 0"),
-        ({"epochs": 1.5}, "epochs: expected a whole number >= 1, found 1.5"),
-        ({"batch_size": 2.5}, "batch_size: expected a whole number"),
-        ({"seed": -1}, "seed: expected a whole number"),
-        ({"alpha_pos": "3"}, "alpha_pos: expected a number"),
-        ({"loss": None}, "unknown loss 'None'"),
-        *(({name: -1}, f"{name}: expected a number from") for name in NUMBERS),
-    ],
-)
-def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        Oracle(**settings)
 
 
 @pytest.mark.parametrize(("right", "message"), [(True, "no prediction is wrong"), (False, "no prediction is correct")])
@@ -162,7 +128,7 @@ def test_damaged_oracles_are_named(outputs: ClassifierOutputs, tmp_path: Path, d
         Oracle.load(tmp_path)
 
 
-@pytest.mark.parametrize("num_classes", [2, 3, 10, 50])
+@pytest.mark.parametrize("num_classes", [2, 50])
 def test_logit_evidence_ignores_the_numbering_of_classes(num_classes: int) -> None:
     outputs = make_outputs(50, num_classes)
     order = np.random.default_rng(0).permutation(num_classes)
@@ -174,19 +140,6 @@ def test_logit_evidence_ignores_the_numbering_of_classes(num_classes: int) -> No
     np.testing.assert_allclose(found[:, 1 + expected.shape[1] :], expected, rtol=1e-5)
     highest = np.sort(outputs.logits, axis=1)[:, ::-1][:, :10]
     np.testing.assert_allclose(found[:, 1 : 1 + expected.shape[1]], highest, rtol=1e-6)
-
-
-def test_mcp_is_the_log_odds_of_the_softmax(outputs: ClassifierOutputs) -> None:
-    top = softmax(outputs.logits.astype(np.float64), axis=1).max(axis=1)
-    np.testing.assert_allclose(1 / (1 + np.exp(-MCP().confidence(outputs))), top, rtol=1e-12)
-
-
-def test_mcp_does_not_saturate() -> None:
-    gaps = np.array([40.0, 41.0, 800.0, 1e4], dtype=np.float32)
-    logits = np.column_stack([gaps, np.zeros((4, 2), dtype=np.float32)])
-    confidence = MCP().confidence(ClassifierOutputs(logits, np.zeros(4, dtype=int)))
-    assert (np.diff(confidence) > 0).all()
-    np.testing.assert_allclose(confidence, gaps - np.log(2), rtol=1e-12)
 
 
 def test_moments_are_those_of_the_whole_set() -> None:

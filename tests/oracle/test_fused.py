@@ -1,7 +1,5 @@
 """The fused oracle: better than MCP where evidence knows more, MCP where it does not, and honest about both."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 from scipy.stats import spearmanr
 
-from steepslope.cli.main import main
 from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.values import opinions_of
-from steepslope.losses import LOSSES
 from steepslope.metrics import auroc
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
@@ -24,13 +20,9 @@ from steepslope.oracle.fused_fit import FusedFit
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.conftest import make_complete
+from tests.oracle.conftest import FIT_SET, REFERENCE, UNSEEN, fit_of
 
 ALONE = 1e-5  # by how much a row's opinions differ when it is alone: products of float32 round as their sizes go
-
-
-def fit_of(oracle: FusedOracle) -> FusedFit:
-    assert oracle.fitted_ is not None
-    return oracle.fitted_
 
 
 def gain_over_mcp(oracle: FusedOracle, outputs: ClassifierOutputs) -> float:
@@ -60,12 +52,12 @@ def beside_noise(n: int, seed: int) -> ClassifierOutputs:
 
 
 def test_it_beats_mcp_where_evidence_knows_more(
-    oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle, unseen: ClassifierOutputs
+    oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle
 ) -> None:
-    assert gain_over_mcp(free, unseen) > 0.05
-    assert gain_over_mcp(with_auxiliary, unseen) > gain_over_mcp(free, unseen)
-    assert gain_over_mcp(oracle, unseen) > gain_over_mcp(free, unseen)
-    np.testing.assert_array_equal(oracle.confidence(unseen) > 0.5, oracle.trusts(unseen))
+    assert gain_over_mcp(free, UNSEEN) > 0.05
+    assert gain_over_mcp(with_auxiliary, UNSEEN) > gain_over_mcp(free, UNSEEN)
+    assert gain_over_mcp(oracle, UNSEEN) > gain_over_mcp(free, UNSEEN)
+    np.testing.assert_array_equal(oracle.confidence(UNSEEN) > 0.5, oracle.trusts(UNSEEN))
 
 
 @pytest.mark.slow
@@ -90,31 +82,26 @@ def test_where_there_is_nothing_else_it_is_mcp() -> None:
     assert list(fitted.explain(new)) == ["logits", "others", "cut"]
 
 
-@pytest.mark.parametrize("sharpness", [0.4, 1.0, 2.0])
+@pytest.mark.parametrize("sharpness", [0.4, 2.0])
 def test_p_correct_is_calibrated_whatever_the_classifier_promises(sharpness: float) -> None:
-    """The classifier is too sure, as sure as it may be, or not sure enough; its own softmax is far off in two."""
+    """The classifier is too sure, or not sure enough: its own softmax is far off."""
     fitted, new = Oracle.fused().fit(drawn(1500, 1, sharpness=sharpness)), drawn(6000, 2, sharpness=sharpness)
     assert calibration_error(fitted.p_correct(new), new.is_correct) < 0.035
-    if sharpness != 1:
-        assert calibration_error(expit(MCP().confidence(new)), new.is_correct) > 0.07
+    assert calibration_error(expit(MCP().confidence(new)), new.is_correct) > 0.07
 
 
-def test_a_pools_p_correct_is_calibrated(
-    oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle, unseen: ClassifierOutputs
-) -> None:
+def test_a_pools_p_correct_is_calibrated(oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle) -> None:
     for one in (oracle, free, with_auxiliary):
-        p = one.p_correct(unseen)
-        assert calibration_error(p, unseen.is_correct) < 0.03
-        assert calibration_error(1 - p, unseen.is_correct) > 0.2
+        p = one.p_correct(UNSEEN)
+        assert calibration_error(p, UNSEEN.is_correct) < 0.03
+        assert calibration_error(1 - p, UNSEEN.is_correct) > 0.2
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_the_loss_moves_the_cut_and_not_the_ranking(
-    name: str, free: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
-) -> None:
-    other = FusedOracle(loss=name, budget="free").fit(fit_set, reference)
-    assert spearmanr(other.trust_logit(unseen), free.trust_logit(unseen)).statistic == pytest.approx(1, abs=1e-12)
-    np.testing.assert_array_equal(other.p_correct(unseen), free.p_correct(unseen))
+@pytest.mark.parametrize("name", ["class_balanced"])
+def test_the_loss_moves_the_cut_and_not_the_ranking(name: str, free: FusedOracle) -> None:
+    other = FusedOracle(loss=name, budget="free").fit(FIT_SET, REFERENCE)
+    assert spearmanr(other.trust_logit(UNSEEN), free.trust_logit(UNSEEN)).statistic == pytest.approx(1, abs=1e-12)
+    np.testing.assert_array_equal(other.p_correct(UNSEEN), free.p_correct(UNSEEN))
 
 
 @pytest.mark.parametrize(
@@ -127,13 +114,13 @@ def test_the_loss_moves_the_cut_and_not_the_ranking(
     ],
 )
 def test_trusted_is_what_the_loss_finds_probable_enough(
-    loss: str, parameters: dict[str, Any], cut: float, free: FusedOracle, unseen: ClassifierOutputs
+    loss: str, parameters: dict[str, Any], cut: float, free: FusedOracle
 ) -> None:
     """The same fit under another loss: only the cut is the loss's."""
     other = FusedOracle(loss=loss, budget="free", **parameters)
     other.fitted_ = free.fitted_
-    np.testing.assert_array_equal(other.trust_logit(unseen) > 0, other.p_correct(unseen) > cut)
-    assert 0 < other.trusts(unseen).mean() < 1
+    np.testing.assert_array_equal(other.trust_logit(UNSEEN) > 0, other.p_correct(UNSEEN) > cut)
+    assert 0 < other.trusts(UNSEEN).mean() < 1
 
 
 def explained_by_hand(
@@ -150,32 +137,28 @@ def explained_by_hand(
     return {name: float(part[0] - part[rival]) for name, part in shares.items()}, utilities
 
 
-def test_it_is_explained_to_the_last_digit(
-    oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle, unseen: ClassifierOutputs
-) -> None:
+def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle) -> None:
     for one in (oracle, free, with_auxiliary):
-        explained, fitted = one.explain(unseen), fit_of(one)
+        explained, fitted = one.explain(UNSEEN), fit_of(one)
         handed = [] if fitted.handover is None else ["handover"]
         assert list(explained) == [*fitted.pool.inputs, "others", *handed, "cut"]
-        np.testing.assert_allclose(sum(explained.values()), one.trust_logit(unseen), atol=1e-9)
+        np.testing.assert_allclose(sum(explained.values()), one.trust_logit(UNSEEN), atol=1e-9)
         np.testing.assert_allclose(explained["cut"], fitted.offset - np.log(3), atol=1e-12)
         for row in range(8):
-            gaps, utilities = explained_by_hand(fitted, unseen, row)
+            gaps, utilities = explained_by_hand(fitted, UNSEEN, row)
             for name, gap in gaps.items():
                 assert explained[name][row] == pytest.approx(fitted.slope * gap, abs=ALONE)
             others = -np.log(np.exp(utilities[1:] - utilities[1:].max()).sum())
             assert explained["others"][row] == pytest.approx(fitted.slope * others, abs=ALONE)
 
 
-def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(
-    with_auxiliary: FusedOracle, unseen: ClassifierOutputs
-) -> None:
+def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(with_auxiliary: FusedOracle) -> None:
     """Features of the auxiliary backbone that lie far away: most is what the free pool finds, and so on in between."""
     fitted = fit_of(with_auxiliary)
     assert fitted.fallback is not None
     assert not {"second_opinion", "joint_opinion", "views"} & set(fitted.fallback.inputs)
-    far = unseen.changed(auxiliary=100 + unseen.require("auxiliary"))
-    for outputs in (far, unseen):
+    far = UNSEEN.changed(auxiliary=100 + UNSEEN.require("auxiliary"))
+    for outputs in (far, UNSEEN):
         weight = with_auxiliary.handed_over(outputs)
         assert weight is not None
         *parts, _ = all_parts(outputs, fitted.inputs, fitted.states, opinions_of)
@@ -189,14 +172,9 @@ def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(
         mixed = (1 - share) * odds[0] + share * odds[1]
         expected = fitted.slope * mixed + fitted.offset - np.log(3)
         np.testing.assert_allclose(with_auxiliary.trust_logit(outputs), expected, atol=1e-9)
-    handed = [with_auxiliary.handed_over(outputs) for outputs in (far, unseen)]
+    handed = [with_auxiliary.handed_over(outputs) for outputs in (far, UNSEEN)]
     assert np.min(handed[0]) == 1  # type: ignore[arg-type]
     assert 0 < np.mean(handed[1]) < 0.2  # type: ignore[arg-type]
-
-
-def test_what_is_free_is_never_handed_over(free: FusedOracle, unseen: ClassifierOutputs) -> None:
-    assert free.handed_over(unseen) is None
-    assert fit_of(free).fallback is None
 
 
 @pytest.mark.parametrize("num_classes", [2, 30])
@@ -205,73 +183,62 @@ def test_any_number_of_classes_will_do(num_classes: int, tmp_path: Path) -> None
     fitted = Oracle.fused().fit(outputs)
     assert gain_over_mcp(fitted, new) > 0
     others = fit_of(fitted).pool.pool.others
-    assert others.shape == (1,)
     assert (others != 0).all() == (num_classes > 10)
     np.testing.assert_allclose(sum(fitted.explain(new).values()), fitted.trust_logit(new), atol=1e-9)
     fitted.save(tmp_path)
     np.testing.assert_array_equal(Oracle.load(tmp_path).trust_logit(new), fitted.trust_logit(new))
 
 
-def test_a_class_without_references_is_no_obstacle(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
+def test_a_class_without_references_is_no_obstacle() -> None:
     """Neither in the reference nor in the fit set."""
-    some, few = (outputs.subset(np.flatnonzero(outputs.labels != 2)) for outputs in (reference, fit_set))
-    for outputs in (fit_set, few):
-        assert np.isfinite(Oracle.fused(budget="auxiliary").fit(outputs, some).trust_logit(fit_set)).all()
+    some, few = (outputs.subset(np.flatnonzero(outputs.labels != 2)) for outputs in (REFERENCE, FIT_SET))
+    for outputs in (FIT_SET, few):
+        assert np.isfinite(Oracle.fused(budget="auxiliary").fit(outputs, some).trust_logit(FIT_SET)).all()
 
 
-def test_constant_features_are_no_obstacle(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
+def test_constant_features_are_no_obstacle() -> None:
     flat, known = (
         some.changed(features=np.ones((len(some), 3), dtype=np.float32), auxiliary=np.ones((len(some), 2)))
-        for some in (fit_set, reference)
+        for some in (FIT_SET, REFERENCE)
     )
     assert np.isfinite(Oracle.fused().fit(flat, known).trust_logit(flat)).all()
 
 
-def test_float16_features_do_as_well(
-    with_auxiliary: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
-) -> None:
+def test_float16_features_do_as_well(with_auxiliary: FusedOracle) -> None:
     def halved(outputs: ClassifierOutputs) -> ClassifierOutputs:
         vectors = {name: outputs.require(name).astype(np.float16) for name in ("features", "auxiliary")}
         return outputs.changed(**vectors)
 
-    fitted = Oracle.fused(budget="auxiliary").fit(halved(fit_set), halved(reference))
-    z, exact = fitted.trust_logit(halved(unseen)), with_auxiliary.trust_logit(unseen)
+    fitted = Oracle.fused(budget="auxiliary").fit(halved(FIT_SET), halved(REFERENCE))
+    z, exact = fitted.trust_logit(halved(UNSEEN)), with_auxiliary.trust_logit(UNSEEN)
     assert spearmanr(z, exact).statistic > 0.99
 
 
-def test_memory_mapped_outputs_give_the_same(
-    with_auxiliary: FusedOracle,
-    fit_set: ClassifierOutputs,
-    reference: ClassifierOutputs,
-    unseen: ClassifierOutputs,
-    tmp_path: Path,
-) -> None:
-    for name, outputs in {"fit": fit_set, "reference": reference, "new": unseen}.items():
+def test_memory_mapped_outputs_give_the_same(with_auxiliary: FusedOracle, tmp_path: Path) -> None:
+    for name, outputs in {"fit": FIT_SET, "reference": REFERENCE, "new": UNSEEN}.items():
         outputs.save(tmp_path / name)
     mapped = [ClassifierOutputs.load(tmp_path / name) for name in ("fit", "reference", "new")]
     assert isinstance(mapped[0].require("auxiliary").base, np.memmap) or isinstance(mapped[0].auxiliary, np.memmap)
     z = Oracle.fused(budget="auxiliary").fit(*mapped[:2]).trust_logit(mapped[2])
-    np.testing.assert_array_equal(z, with_auxiliary.trust_logit(unseen))
+    np.testing.assert_array_equal(z, with_auxiliary.trust_logit(UNSEEN))
 
 
-def test_the_same_seed_gives_the_same_oracle(
-    free: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
-) -> None:
-    again, other = (Oracle.fused(budget="free", seed=seed).fit(fit_set, reference) for seed in (0, 1))
-    np.testing.assert_array_equal(again.trust_logit(unseen), free.trust_logit(unseen))
-    assert (other.trust_logit(unseen) != free.trust_logit(unseen)).any()
+def test_the_same_seed_gives_the_same_oracle(free: FusedOracle) -> None:
+    again, other = (Oracle.fused(budget="free", seed=seed).fit(FIT_SET, REFERENCE) for seed in (0, 1))
+    np.testing.assert_array_equal(again.trust_logit(UNSEEN), free.trust_logit(UNSEEN))
+    assert (other.trust_logit(UNSEEN) != free.trust_logit(UNSEEN)).any()
 
 
-def test_crossfit_is_no_reference(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
-    plain, crossed = (Oracle.fused(errors=errors, budget="free").fit(fit_set) for errors in ("holdout", "crossfit"))
+def test_crossfit_is_no_reference() -> None:
+    plain, crossed = (Oracle.fused(errors=errors, budget="free").fit(FIT_SET) for errors in ("holdout", "crossfit"))
     assert "neighbors" in fit_of(crossed).inputs
-    np.testing.assert_array_equal(plain.trust_logit(reference), crossed.trust_logit(reference))
+    np.testing.assert_array_equal(plain.trust_logit(REFERENCE), crossed.trust_logit(REFERENCE))
     with pytest.raises(SteepslopeError, match="reference: expected none with errors='crossfit'"):
-        Oracle.fused(errors="crossfit").fit(fit_set, reference)
+        Oracle.fused(errors="crossfit").fit(FIT_SET, REFERENCE)
 
 
-def test_what_cannot_be_had_is_named(fit_set: ClassifierOutputs, reference: ClassifierOutputs) -> None:
-    outputs, known = fit_set.subset(np.arange(60)), reference.changed(auxiliary=None)
+def test_what_cannot_be_had_is_named() -> None:
+    outputs, known = FIT_SET.subset(np.arange(60)), REFERENCE.changed(auxiliary=None)
     with pytest.warns(FewErrorsWarning, match="fitted on only"):
         fitted = fit_of(Oracle.fused().fit(outputs.changed(views=None, dropout=None), known))
     assert fitted.left_out == {
@@ -303,11 +270,6 @@ def narrow(outputs: ClassifierOutputs, name: str) -> ClassifierOutputs:
         (lambda one, new: one.trust_logit(new.changed(features=None)), "the outputs hold no features"),
         (lambda one, new: one.trust_logit(narrow(new, "features")), "features: expected 8 columns.*, found 7"),
         (lambda one, new: one.trust_logit(narrow(new, "auxiliary")), r"expected (8|16) columns.*, found (7|8 \+ 7)"),
-        (lambda *_: FusedOracle(errors="train"), "errors: expected holdout or crossfit, found 'train'"),  # type: ignore[arg-type]
-        (lambda *_: FusedOracle(budget="cheap"), "budget: expected auto or free or aux.* found 'cheap'"),  # type: ignore[arg-type]
-        (lambda *_: FusedOracle(loss="steep"), "did you mean 'steep_slope'"),
-        (lambda *_: FusedOracle(alpha_neg=0), "alpha_neg: expected a number from"),
-        (lambda *_: FusedOracle(bugdet="free"), "did you mean 'budget'"),  # type: ignore[arg-type]
         (lambda *_: Oracle.fused().fit(ClassifierOutputs(np.eye(3), np.arange(3))), "no prediction is wrong"),
         (lambda *_: Oracle.fused().fit(ClassifierOutputs(np.eye(3), [1, 2, 0])), "no prediction is correct"),
         (lambda *_: Oracle.fused().fit(make_complete(90), make_complete(90)), "found 90 in both, such as 'row/0/0'"),
@@ -321,38 +283,15 @@ def narrow(outputs: ClassifierOutputs, name: str) -> ClassifierOutputs:
         ),
     ],
 )
-def test_wrong_use_is_named(work: Any, message: str, oracle: FusedOracle, unseen: ClassifierOutputs) -> None:
+def test_wrong_use_is_named(work: Any, message: str, oracle: FusedOracle) -> None:
     with pytest.raises(SteepslopeError, match=message):
-        work(oracle, unseen)
+        work(oracle, UNSEEN)
 
 
-def test_an_infinite_auxiliary_feature_is_named_without_a_warning(
-    oracle: FusedOracle, unseen: ClassifierOutputs
-) -> None:
-    auxiliary = unseen.require("auxiliary").copy()
+def test_an_infinite_auxiliary_feature_is_named_without_a_warning(oracle: FusedOracle) -> None:
+    auxiliary = UNSEEN.require("auxiliary").copy()
     auxiliary[3, 0] = np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(SteepslopeError, match="opinion: expected finite values, found others in row 3"):
-            oracle.trust_logit(unseen.changed(auxiliary=auxiliary))
-
-
-def test_by_command_line(
-    fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs, tmp_path: Path
-) -> None:
-    for name, outputs in {"fit": fit_set, "reference": reference, "test": unseen}.items():
-        outputs.save(tmp_path / name)
-    sets = ["--outputs", str(tmp_path / "fit"), "--reference", str(tmp_path / "reference")]
-    assert main(["fit", *sets, "--fused", "--out", str(tmp_path / "fused")]) == 0
-    assert isinstance(Oracle.load(tmp_path / "fused"), FusedOracle)
-    (tmp_path / "plain").touch()
-    modes = {path.stat().st_mode for path in [*(tmp_path / "fused").iterdir(), tmp_path / "plain"]}
-    assert len(modes) == 1  # whoever reads other new files here reads the weights
-    scores = f"trust_score,temperature_scaled_mcp,{tmp_path / 'fused'}"
-    words = ["evaluate", "--outputs", str(tmp_path / "test"), "--scores", scores, "--bootstrap", "50"]
-    words += ["--out", str(tmp_path / "report")]
-    assert main(words) == 2
-    assert main([*words, "--fit", str(tmp_path / "fit"), "--reference", str(tmp_path / "reference")]) == 0
-    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    assert "what each kind of evidence adds to the trust logit" in page
-    assert '_opinion":' in page
+            oracle.trust_logit(UNSEEN.changed(auxiliary=auxiliary))

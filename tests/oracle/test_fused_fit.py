@@ -1,16 +1,14 @@
 """Pools: which opinions count, what each budget gains, and which is chosen where none is named."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import logsumexp
-from scipy.stats import rankdata
 
 from steepslope.errors import SteepslopeError
+from steepslope.evidence import EVIDENCE
 from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.fitting import all_parts
 from steepslope.evidence.values import opinions_of
@@ -32,11 +30,11 @@ from steepslope.oracle.fused_fit import (
     cheapest,
     gain_of,
     inputs_at,
-    level_of,
 )
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
 from tests.conftest import make_complete
+from tests.oracle.conftest import FIT_SET, REFERENCE, UNSEEN, fit_of
 
 NAMES = "logits", "neighbors", "views"
 
@@ -103,11 +101,6 @@ def test_few_errors_leave_the_classifiers_own_opinion() -> None:
     assert distance(80, 100.0) < 0.5 * distance(800, 100.0)
 
 
-def test_no_opinion_counts_against_itself(opinions: Opinions) -> None:
-    for strength in STRENGTHS:
-        assert (opinions.pool(NAMES, strength).pool.weights >= 0).all()
-
-
 def test_the_best_is_that_of_least_aurc(opinions: Opinions) -> None:
     is_correct = opinions.fit_set.outputs.is_correct
     found = best_pool(opinions, NAMES, is_correct)
@@ -160,16 +153,6 @@ def test_what_has_next_to_no_weight_is_left_out() -> None:
     assert found.pool.others.tolist() == [0.3]
 
 
-def test_a_pools_log_odds_are_those_of_the_product(opinions: Opinions) -> None:
-    """The probability of the prediction under the normalised product of powers."""
-    pool = opinions.pool(("logits", "neighbors"), 1.0)
-    stacked = np.concatenate([opinions.parts[name] for name in pool.inputs], axis=1)
-    product = np.exp(stacked * pool.pool.weights[:, None]).prod(axis=1)
-    p = product[:, 0] / product.sum(axis=1)
-    np.testing.assert_allclose(pool.log_odds(opinions.parts), np.log(p / (1 - p)), atol=1e-6)
-    assert len(np.unique(rankdata(p))) > 800
-
-
 def aurc_by_hand(confidence: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
     """Return the mean of the error rates among the k most confident, for every k; no ties."""
     wrong = ~is_correct[np.argsort(-confidence)]
@@ -180,80 +163,64 @@ def without(outputs: ClassifierOutputs, *names: str) -> ClassifierOutputs:
     return outputs.changed(**dict.fromkeys(names))
 
 
-def test_free_needs_the_classifier_alone(free: FusedOracle, unseen: ClassifierOutputs) -> None:
-    assert free.fitted_ is not None
-    assert free.fitted_.budget == "free"
-    bare = without(unseen, "auxiliary", "views", "dropout")
-    np.testing.assert_array_equal(free.trust_logit(bare), free.trust_logit(unseen))
-    assert list(free.fitted_.gains) == ["free"]
-    assert free.fitted_.gains["free"].cost == "1 forward pass"
+def test_free_needs_the_classifier_alone(free: FusedOracle) -> None:
+    assert fit_of(free).budget == "free"
+    bare = without(UNSEEN, "auxiliary", "views", "dropout")
+    np.testing.assert_array_equal(free.trust_logit(bare), free.trust_logit(UNSEEN))
+    assert list(fit_of(free).gains) == ["free"]
+    assert fit_of(free).gains["free"].cost == "1 forward pass"
 
 
-def test_auxiliary_needs_a_second_backbone(with_auxiliary: FusedOracle, unseen: ClassifierOutputs) -> None:
-    assert with_auxiliary.fitted_ is not None
-    assert with_auxiliary.fitted_.budget == "auxiliary"
-    assert with_auxiliary.fitted_.gains["auxiliary"].cost == "1 forward pass and a second backbone"
-    bare = without(unseen, "views", "dropout")
-    np.testing.assert_array_equal(with_auxiliary.trust_logit(bare), with_auxiliary.trust_logit(unseen))
+def test_auxiliary_needs_a_second_backbone(with_auxiliary: FusedOracle) -> None:
+    assert fit_of(with_auxiliary).budget == "auxiliary"
+    assert fit_of(with_auxiliary).gains["auxiliary"].cost == "1 forward pass and a second backbone"
+    bare = without(UNSEEN, "views", "dropout")
+    np.testing.assert_array_equal(with_auxiliary.trust_logit(bare), with_auxiliary.trust_logit(UNSEEN))
     with pytest.raises(SteepslopeError, match="the outputs hold no auxiliary"):
-        with_auxiliary.trust_logit(without(unseen, "auxiliary"))
+        with_auxiliary.trust_logit(without(UNSEEN, "auxiliary"))
 
 
-def test_all_needs_what_it_was_fitted_with(
-    oracle: FusedOracle, fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
-) -> None:
-    every = Oracle.fused(budget="all").fit(fit_set, reference)
-    assert every.fitted_ is not None
-    assert every.fitted_.budget == "all"
-    assert "1 forward pass and a second backbone, 2 views" in every.fitted_.gains["all"].cost
+def test_all_needs_what_it_was_fitted_with(oracle: FusedOracle) -> None:
+    every = Oracle.fused(budget="all").fit(FIT_SET, REFERENCE)
+    assert fit_of(every).budget == "all"
+    assert "1 forward pass and a second backbone, 2 views" in fit_of(every).gains["all"].cost
     with pytest.raises(SteepslopeError, match="the outputs hold no views"):
-        every.trust_logit(without(unseen, "views"))
-    assert oracle.fitted_ is not None
-    if oracle.fitted_.budget == "all":
-        np.testing.assert_array_equal(every.trust_logit(unseen), oracle.trust_logit(unseen))
+        every.trust_logit(without(UNSEEN, "views"))
+    if fit_of(oracle).budget == "all":
+        np.testing.assert_array_equal(every.trust_logit(UNSEEN), oracle.trust_logit(UNSEEN))
 
 
 def test_auto_says_what_each_budget_gains(oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle) -> None:
-    fits = [one.fitted_ for one in (oracle, free, with_auxiliary)]
-    assert all(fits)
-    assert fits[0] is not None
-    gains = fits[0].gains
-    assert list(gains) == list(LEVELS)
-    assert gains["free"] == fits[1].gains["free"]  # type: ignore[union-attr]
-    assert gains["auxiliary"] == fits[2].gains["auxiliary"]  # type: ignore[union-attr]
-    assert gains[fits[0].budget].aurc_ratio < gains["free"].aurc_ratio < 1
-    assert fits[0].summary.startswith("budget free: +")
-    assert f"budget {fits[0].budget} (chosen): +" in fits[0].summary
+    found = fit_of(oracle)
+    assert list(found.gains) == list(LEVELS)
+    assert found.gains["free"] == fit_of(free).gains["free"]
+    assert found.gains["auxiliary"] == fit_of(with_auxiliary).gains["auxiliary"]
+    assert found.gains[found.budget].aurc_ratio < found.gains["free"].aurc_ratio < 1
+    assert found.summary.startswith("budget free: +")
+    assert f"budget {found.budget} (chosen): +" in found.summary
 
 
-@pytest.mark.parametrize("missing", [("auxiliary",), ("features",)])
-def test_no_second_backbone_is_one_clear_error(
-    missing: tuple[str, ...], fit_set: ClassifierOutputs, reference: ClassifierOutputs
-) -> None:
+def test_no_second_backbone_is_one_clear_error() -> None:
     words = r"budget: expected features of an auxiliary backbone \(extract --auxiliary\): no \w+ in the outputs"
-    if missing == ("auxiliary",):
-        with pytest.raises(SteepslopeError, match=words) as caught:
-            Oracle.fused(budget="auxiliary").fit(without(fit_set, *missing), reference)
-        assert "\n" not in str(caught.value)
-        with pytest.raises(SteepslopeError, match="no auxiliary in the reference"):
-            Oracle.fused(budget="auxiliary").fit(fit_set, without(reference, *missing))
-    else:  # a probe on the auxiliary backbone needs no features of the classifier
-        fitted = Oracle.fused(budget="auxiliary").fit(without(fit_set, *missing), without(reference, *missing)).fitted_
-        assert fitted is not None
-        assert fitted.inputs == ("logits", "second_opinion")
+    with pytest.raises(SteepslopeError, match=words):
+        Oracle.fused(budget="auxiliary").fit(without(FIT_SET, "auxiliary"), REFERENCE)
+    with pytest.raises(SteepslopeError, match="no auxiliary in the reference"):
+        Oracle.fused(budget="auxiliary").fit(FIT_SET, without(REFERENCE, "auxiliary"))
 
 
-def test_all_takes_what_there_is(fit_set: ClassifierOutputs, unseen: ClassifierOutputs) -> None:
-    bare = without(fit_set, "auxiliary", "views", "dropout")
+def test_a_probe_on_a_second_backbone_needs_no_features_of_the_classifier() -> None:
+    bare = (without(outputs, "features") for outputs in (FIT_SET, REFERENCE))
+    assert fit_of(Oracle.fused(budget="auxiliary").fit(*bare)).inputs == ("logits", "second_opinion")
+
+
+def test_all_takes_what_there_is() -> None:
+    bare = without(FIT_SET, "auxiliary", "views", "dropout")
     fitted = Oracle.fused(budget="all").fit(bare)
-    assert fitted.fitted_ is not None
-    assert fitted.fitted_.budget == "free"
-    assert np.isfinite(fitted.trust_logit(without(unseen, "auxiliary", "views", "dropout"))).all()
+    assert fit_of(fitted).budget == "free"
+    assert np.isfinite(fitted.trust_logit(without(UNSEEN, "auxiliary", "views", "dropout"))).all()
 
 
-def test_auto_pays_for_nothing_that_does_not_help(
-    fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
-) -> None:
+def test_auto_pays_for_nothing_that_does_not_help() -> None:
     """An auxiliary backbone and views that know nothing; a joint opinion would know the classifier's features."""
     rng = np.random.default_rng(0)
 
@@ -262,45 +229,29 @@ def test_auto_pays_for_nothing_that_does_not_help(
         arrays = {"auxiliary": rng.normal(size=(n, 8)), "views": rng.normal(size=(n, 2, 4))}
         return outputs.changed(**arrays, dropout=None, features=None)
 
-    fitted = Oracle.fused().fit(blind(fit_set), blind(reference))
-    assert fitted.fitted_ is not None
-    assert fitted.fitted_.budget == "free"
-    bare = without(unseen, "auxiliary", "views", "dropout", "features")
+    fitted = Oracle.fused().fit(blind(FIT_SET), blind(REFERENCE))
+    assert fit_of(fitted).budget == "free"
+    bare = without(UNSEEN, "auxiliary", "views", "dropout", "features")
     assert np.isfinite(fitted.trust_logit(bare)).all()
 
 
-def test_what_has_no_weight_is_not_needed(
-    fit_set: ClassifierOutputs, reference: ClassifierOutputs, unseen: ClassifierOutputs
-) -> None:
+def test_what_has_no_weight_is_not_needed() -> None:
     """Views that find all classes the same, whose weight changes no loss, and so shrinks to 0."""
-    flat = fit_set.changed(views=np.zeros((len(fit_set), 2, 4)), dropout=None, auxiliary=None)
-    fitted = Oracle.fused(budget="all").fit(flat, reference)
-    assert fitted.fitted_ is not None
-    assert fitted.fitted_.budget == "all"
-    assert "neighbors" in fitted.fitted_.inputs
-    assert "views" not in fitted.fitted_.inputs
-    assert fitted.fitted_.gains["all"].cost == "1 forward pass"
-    assert np.isfinite(fitted.trust_logit(without(unseen, "views", "auxiliary", "dropout"))).all()
+    flat = FIT_SET.changed(views=np.zeros((len(FIT_SET), 2, 4)), dropout=None, auxiliary=None)
+    fitted = Oracle.fused(budget="all").fit(flat, REFERENCE)
+    assert fit_of(fitted).budget == "all"
+    assert "neighbors" in fit_of(fitted).inputs
+    assert "views" not in fit_of(fitted).inputs
+    assert fit_of(fitted).gains["all"].cost == "1 forward pass"
+    assert np.isfinite(fitted.trust_logit(without(UNSEEN, "views", "auxiliary", "dropout"))).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "level"),
-    [
-        ("logits", "free"),
-        ("neighbors", "free"),
-        ("feature_opinion", "free"),
-        ("second_opinion", "auxiliary"),
-        ("joint_opinion", "auxiliary"),
-        ("familiar_opinion", "auxiliary"),
-        ("views", "all"),
-        ("dropout", "all"),
-    ],
-)
-def test_each_kind_has_its_price(name: str, level: str) -> None:
-    assert level_of(name) == level
-    order = list(LEVELS)
-    for paid in LEVELS:
-        assert (name in inputs_at(paid, [name])) == (order.index(level) <= order.index(paid))
+def test_each_kind_has_its_price() -> None:
+    names = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
+    free = ["logits", "neighbors", "feature_opinion"]
+    with_auxiliary = [*free, "second_opinion", "joint_opinion", "familiar_opinion"]
+    expected = {"free": free, "auxiliary": with_auxiliary, "all": [*with_auxiliary, "views", "dropout"]}
+    assert {level: set(inputs_at(level, names)) for level in LEVELS} == {one: {*some} for one, some in expected.items()}
 
 
 def test_gains_are_differences_to_mcp() -> None:

@@ -1,7 +1,5 @@
 """The search tries slopes in the paper's order, none twice, and chooses by the criterion's own direction."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The settings of oracles: shown in their signatures, written once, and cloned and changed by scikit-learn."""
 
-from __future__ import annotations
-
 import inspect
 from dataclasses import fields
 from typing import Annotated, Any
@@ -65,14 +63,44 @@ def test_a_clone_is_not_fitted_and_neither_is_what_was_changed() -> None:
     np.testing.assert_array_equal(clone(oracle).fit(outputs).trust_logit(outputs), oracle.trust_logit(outputs))
 
 
-@pytest.mark.parametrize("kind", ORACLES)
-def test_changes_are_checked(kind: Any) -> None:
-    with pytest.raises(ValueError, match="unknown setting 'sed': did you mean 'seed'"):
-        kind().set_params(sed=3)
-    with pytest.raises(SteepslopeError, match="alpha_neg: expected a number"):
-        kind().set_params(alpha_neg=-1)
-    with pytest.raises(SteepslopeError, match="unknown head 'plane'"):
-        Oracle().set_params(head="plane")
+def test_settings_may_be_spelt_as_text() -> None:
+    spelt = Oracle(hidden="64, 32", inputs="features, logits").settings
+    assert spelt == Oracle(hidden=(64, 32), inputs=("features", "logits")).settings
+    assert Oracle(hidden=8).settings == Oracle(hidden=(8,)).settings
+
+
+NUMBERS = ["learning_rate", "weight_decay", *(name for loss in LOSSES for name in parameters_of(loss))]
+REFUSED: list[tuple[type[Any], dict[str, Any], str]] = [
+    (Oracle, {"loss": "steep_slop"}, "unknown loss 'steep_slop': did you mean 'steep_slope'"),
+    (Oracle, {"loss": None}, "unknown loss 'None'"),
+    (Oracle, {"head": "plane"}, "unknown head 'plane'"),
+    (Oracle, {"inputs": "feature"}, "unknown input 'feature': did you mean 'features'"),
+    (Oracle, {"inputs": ()}, "inputs: expected at least one, each once, found none"),
+    (Oracle, {"inputs": "features,features"}, "inputs: expected at least one, each once, found features, features"),
+    (Oracle, {"hidden": (0,)}, r"hidden: expected a list, each a whole number >= 1, found \(0,\)"),
+    (Oracle, {"hidden": "64, many"}, "hidden: expected whole numbers, found '64, many'"),
+    (Oracle, {"epochs": 1.5}, "epochs: expected a whole number >= 1, found 1.5"),
+    (Oracle, {"batch_size": np.int64(0)}, "batch_size: expected a whole number >= 1, found 0"),
+    (Oracle, {"seed": -1}, "seed: expected a whole number"),
+    (Oracle, {"seed": 2**31}, "seed: expected a whole number from 0 to 2147483647, found 2147483648"),
+    (Oracle, {"alpha_pos": "3"}, "alpha_pos: expected a number"),
+    (Oracle, {"alpha_neg": True}, "alpha_neg: expected a number from 1e-06 to 80, found True"),
+    (Oracle, {"alpha_neg": float("nan")}, "alpha_neg: expected a number from 1e-06 to 80, found nan"),
+    (Oracle, {"epoch": 3}, "unknown setting 'epoch': did you mean 'epochs'?"),
+    *((Oracle, {name: -1}, f"{name}: expected a number from") for name in NUMBERS),
+    (FusedOracle, {"errors": "train"}, "errors: expected holdout or crossfit, found 'train'"),
+    (FusedOracle, {"budget": "cheap"}, "budget: expected auto or free or auxiliary or all, found 'cheap'"),
+    (FusedOracle, {"loss": "steep"}, "did you mean 'steep_slope'"),
+    (FusedOracle, {"alpha_neg": 0}, "alpha_neg: expected a number from"),
+    (FusedOracle, {"bugdet": "free"}, "did you mean 'budget'"),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings", "message"), REFUSED)
+def test_bad_settings_are_named(kind: Any, settings: dict[str, Any], message: str) -> None:
+    for use in (kind, kind().set_params):
+        with pytest.raises(SteepslopeError, match=message):
+            use(**settings)
 
 
 @pytest.mark.parametrize("kind", ORACLES)

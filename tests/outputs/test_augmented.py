@@ -1,7 +1,5 @@
 """Outputs of augmented copies: their shapes, their rows as outputs of their own, and their files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +21,15 @@ def with_copies(**others: Any) -> ClassifierOutputs:
     return make_outputs(N).changed(**{**arrays, **originals, **others})
 
 
-def test_copies_are_outputs_of_their_own() -> None:
-    outputs = with_copies()
+def copies_of(outputs: ClassifierOutputs) -> ClassifierOutputs:
     copies = outputs.augmented()
     assert copies is not None
+    return copies
+
+
+def test_copies_are_outputs_of_their_own() -> None:
+    outputs = with_copies()
+    copies = copies_of(outputs)
     assert copies.ids is None
     assert copies.augmented() is None
     for row in range(N * A):
@@ -35,14 +38,12 @@ def test_copies_are_outputs_of_their_own() -> None:
             expected = outputs.require(f"augmented_{name}")[row // A, row % A]
             np.testing.assert_array_equal(copies.require(name)[row], expected)
     assert make_outputs(N).augmented() is None
-    part = outputs.subset(np.array([3, 1])).augmented()
-    assert part is not None
+    part = copies_of(outputs.subset(np.array([3, 1])))
     np.testing.assert_array_equal(part.logits, copies.logits[[9, 10, 11, 3, 4, 5]])
 
 
 def test_copies_hold_what_their_originals_hold() -> None:
-    copies = with_copies(auxiliary=None, augmented_noise=None).augmented()
-    assert copies is not None
+    copies = copies_of(with_copies(auxiliary=None, augmented_noise=None))
     assert sorted(copies.arrays) == ["features", "labels", "logits"]
 
 
@@ -56,9 +57,7 @@ def test_files_keep_them(form: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(loaded.require(name), array)
     if form == "folder":
         assert (tmp_path / form / "augmented_logits.npy").exists()
-        copies = loaded.augmented()
-        assert copies is not None
-        assert np.shares_memory(copies.logits, loaded.require("augmented_logits"))
+        assert np.shares_memory(copies_of(loaded).logits, loaded.require("augmented_logits"))
         loaded.save(tmp_path / form)
         np.testing.assert_array_equal(
             ClassifierOutputs.load(tmp_path / form).augmented_logits, outputs.augmented_logits
@@ -77,9 +76,7 @@ def test_a_table_cannot_hold_them(tmp_path: Path) -> None:
         ("augmented_logits", (N, K), r"augmented_logits: expected .* of shape \(n, A, K\), .* found"),
         ("augmented_logits", (N + 1, A, K), "augmented_logits: expected 5 rows like the logits, found 6"),
         ("augmented_features", (N, A, 5), "augmented_features: expected .* A = 3, d = 6, found .* 5"),
-        ("augmented_features", (N, A + 1, 6), "augmented_features: expected .* A = 3, d = 6, found .* 4, 6"),
         ("augmented_auxiliary", (N, A, 6), "augmented_auxiliary: expected .* A = 3, e = 7, found .* 6"),
-        ("augmented_noise", (N, A, 3), "augmented_noise: expected .* A = 3, s = 2, found .* 3"),
     ],
 )
 def test_what_does_not_fit_is_named(name: str, shape: tuple[int, ...], message: str) -> None:

@@ -1,7 +1,5 @@
 """From the names of columns and reading options to what they hold: order, names of classes, and what does not fit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +20,11 @@ def layout(names: str, **options: Any) -> Layout:
 ORDERS: dict[str, tuple[str, tuple[str, ...], str, tuple[str, ...] | None, bool]] = {
     "numbers in natural order": ("p_10,p_2,p_1", ("p_*",), "p_1,p_2,p_10", ("1", "2", "10"), False),
     "numbers from 0 are no names": ("p2,p0,p1", ("p*",), "p0,p1,p2", None, True),
-    "padded numbers from 0": ("p00,p01", ("p*",), "p00,p01", None, True),
     "names by a pattern": ("score_cat,score_dog", ("score*",), "score_cat,score_dog", ("cat", "dog"), True),
     "a pattern in the middle": ("p_cat_mean,p_dog_mean", ("p*mean",), "p_cat_mean,p_dog_mean", ("cat", "dog"), True),
     "another order in the table": ("s_dog,s_cat", ("s_*",), "s_cat,s_dog", ("cat", "dog"), False),
     "a list keeps its order": ("s_cat,s_dog", ("s_dog", "s_cat"), "s_dog,s_cat", ("dog", "cat"), True),
     "bare names": ("dog,cat", ("dog", "cat"), "dog,cat", ("dog", "cat"), True),
-    "names that share letters": ("cow,cat", ("cow", "cat"), "cow,cat", ("cow", "cat"), True),
-    "names with a separator inside": (
-        "p_big_cat,p_big_dog",
-        ("p_*",),
-        "p_big_cat,p_big_dog",
-        ("big_cat", "big_dog"),
-        True,
-    ),
     "negative numbers": ("p_1,p_-1", ("p_*",), "p_1,p_-1", ("1", "-1"), True),
     "all but the label and the id": ("id,a,b,label", ("*",), "a,b", ("a", "b"), True),
 }
@@ -67,7 +56,6 @@ def test_the_usual_columns_need_no_options() -> None:
     [
         ("logit_0,logit_1", "dog,cat", "logit_0,logit_1", ("dog", "cat"), True),
         ("logit_cat,logit_dog", "dog,cat", "logit_dog,logit_cat", ("dog", "cat"), True),
-        ("logit_dog,logit_cat", "dog,cat", "logit_dog,logit_cat", ("dog", "cat"), True),
         ("logit_1,logit_2", "2,1", "logit_2,logit_1", ("2", "1"), False),
         ("logit_1,logit_2", "dog,cat", "logit_1,logit_2", ("dog", "cat"), False),
     ],
@@ -83,22 +71,17 @@ def test_a_file_of_classes_fixes_their_order(
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        ("target,p_cat", {}, "found the columns target, p_cat"),
         ("target,p_cat", {}, "expected logits in columns logit_0, logit_1, … (or --logit-columns)"),
         ("label;logit_0", {}, "found one column, 'label;logit_0': give --separator ';'"),
-        ("a\tb", {}, "give --separator tab"),
-        ("x", {}, "found one column, 'x'"),
         ("logit_0,logit_1", {"label_column": "target"}, "unknown column 'target'"),
         (
             "a,b",
             {"logit_columns": ("score*",)},
             "logit-columns: expected columns like 'score*', found the columns a, b",
         ),
-        ("a,b", {"logit_columns": ("a", "c")}, "logit-columns: expected columns like 'c'"),
         ("p_1,p_2", {"logit_columns": ("p_1", "p_*")}, "expected every column once, found 'p_1' twice"),
         ("p,p_1", {"logit_columns": ("p*",)}, "expected a class in the name of each column, found none in 'p'"),
         ("logit_0,logit_1,logit_0,label", {}, "expected every column that is read once, found 'logit_0' 2 times"),
-        ("logit_0,logit_1,label,label", {}, "found 'label' 2 times"),
         ("logit_0,logit_2", {}, "logit_1 is missing"),
         (
             "confidence,ok",
@@ -107,7 +90,6 @@ def test_a_file_of_classes_fixes_their_order(
         ),
         ("p,is_correct", {"confidence_column": "q"}, "unknown column 'q'"),
         ("confidence,is_correct", {"probabilities": True}, "probabilities: expected columns of logits to go with it"),
-        ("confidence,is_correct", {"label_column": "x"}, "label-column: expected columns of logits to go with it"),
         (" logit_0, logit_1", {}, "found the columns ' logit_0', ' logit_1'"),
     ],
 )
@@ -146,12 +128,10 @@ def texts(*rows: str) -> Texts:
 @pytest.mark.parametrize(
     ("rows", "classes", "counts", "expected"),
     [
-        (("1", "0", "1"), None, True, [1, 0, 1]),
         (("1.0", "0.0"), None, True, [1, 0]),
         (("True", "false"), None, True, [1, 0]),
         (("dog", "cat"), ("cat", "dog"), True, [1, 0]),
         (("1", "0"), ("cat", "dog"), True, [1, 0]),
-        (("2", "1"), ("1", "2"), False, [1, 0]),
         (("2.0", "1.0"), ("1", "2"), False, [1, 0]),
         (("true", "false"), ("false", "true"), True, [1, 0]),
     ],
@@ -166,7 +146,6 @@ def test_labels_are_names_or_places(
     ("rows", "classes", "counts", "message"),
     [
         (("0", "cat"), None, True, "expected whole numbers from 0, or names of classes (that need --classes"),
-        (("0", "2.5"), None, True, "found '2.5' in row 1"),
         (("0", ""), None, True, "found an empty cell in row 1 (1 such rows)"),
         (
             ("cat", "horse", "horse"),
@@ -174,7 +153,6 @@ def test_labels_are_names_or_places(
             True,
             "expected one of the classes cat, dog, found 'horse' in row 1 (2",
         ),
-        (("cat", "1"), ("cat", "dog"), True, "found '1' in row 1"),
         (("0", "1"), ("cat", "dog"), False, "for whole numbers from 0 give --classes, with the names in that order"),
         (("0", "1"), ("1", "2"), False, "expected one of the classes 1, 2, found '0' in row 0"),
     ],

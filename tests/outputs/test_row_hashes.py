@@ -1,7 +1,5 @@
 """Rows are known again by their ids, or else by their values, in any order, file and type of float."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tables: many batches, late decimals, groups as codes, confidences alone, and blocks that are the whole."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs, Confidences, ReadingOptions
-from steepslope.outputs.predictions import predictions_of
+from steepslope.outputs.predictions import groups_of, predictions_of
 from steepslope.outputs.table import Table, TableBlocks, read_columns, read_table
 from tests.conftest import make_complete, make_outputs
 
@@ -114,6 +112,15 @@ def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
     assert read_table(tmp_path / "bare" / form).ids_of(rows) == ["299", "0", "17"]
 
 
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    make_outputs(60).save(tmp_path / "outputs")
+    for name, text in {"short": "group\na\nb\n", "none": "group,x\n", "other": "colour\nred\n"}.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    (tmp_path / "groups.csv").write_text("group\n" + "x\ny\n" * 30)
+    return read_table(tmp_path / "outputs")
+
+
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
@@ -123,27 +130,19 @@ def test_ids_of_some_rows(form: str, tmp_path: Path) -> None:
         ("{}/other.csv", "unknown column"),
     ],
 )
-def test_bad_groups_are_named(groups: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_outputs(60).save(tmp_path / "outputs")
-    (tmp_path / "short.csv").write_text("group\na\nb\n")
-    (tmp_path / "none.csv").write_text("group,x\n")
-    (tmp_path / "other.csv").write_text("colour\nred\n")
-    words = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out")]
-    assert main([*words, "--groups", groups.format(tmp_path)]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+def test_bad_groups_are_named(groups: str, message: str, table: Table, tmp_path: Path) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        groups_of(groups.format(tmp_path), predictions_of(table), table)
 
 
-@pytest.mark.parametrize("groups", ["label", "predicted", "{}/groups.csv"])
-def test_groups_of_outputs(groups: str, tmp_path: Path) -> None:
-    make_outputs(60).save(tmp_path / "outputs")
-    (tmp_path / "groups.csv").write_text("group\n" + "x\ny\n" * 30)
-    words = ["evaluate", "--outputs", str(tmp_path / "outputs"), "--out", str(tmp_path / "out"), "--bootstrap", "5"]
-    assert main([*words, "--groups", groups.format(tmp_path)]) == 0
-    details = json.loads((tmp_path / "out" / "details.json").read_text())[0]
-    assert sum(one["n"] for one in details["groups"]) == 60
+def test_groups_of_outputs(table: Table, tmp_path: Path) -> None:
+    predictions = predictions_of(table)
+    assert isinstance(predictions, ClassifierOutputs)
+    expected = {None: predictions.labels, "predicted": predictions.predictions, f"{tmp_path}/groups.csv": [0, 1] * 30}
+    for named, codes in expected.items():
+        found = groups_of(named, predictions, table)
+        assert found is not None
+        np.testing.assert_array_equal(found.codes, codes)
 
 
 def test_empty_cells_are_a_group_of_their_own_but_no_cluster(
@@ -261,9 +260,12 @@ def test_rows_without_ids_have_their_numbers_and_classes_their_names(ending: str
     assert {block.classes for block in blocks} == {None if ending == ".csv" else ("a", "b", "c", "d")}
 
 
-def test_the_classifier_is_known(gates: Path) -> None:
-    path = gates / "outputs" / "test"
-    assert {block.classifier for block in TableBlocks(path, size=100)} == {ClassifierOutputs.load(path).classifier}
+def test_the_classifier_is_known(tmp_path: Path) -> None:
+    make_outputs(30).save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "extraction": {"digest": "a1b2"}}))
+    assert {block.classifier for block in TableBlocks(tmp_path, size=7)} == {"a1b2"}
+    assert ClassifierOutputs.load(tmp_path).classifier == "a1b2"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -1,7 +1,5 @@
 """RelU against its definition, and against searching for a better matrix."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import mpmath
@@ -10,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from steepslope.errors import SteepslopeError
 from steepslope.metrics import aurc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP, Doctor, RelU
@@ -127,50 +124,6 @@ def test_one_wrong_row_is_enough() -> None:
     labels[0] = (labels[0] + 1) % 4
     score = RelU().fit(outputs.changed(labels=labels))
     assert np.isfinite(score.confidence(make_outputs())).all()
-
-
-DISTANCES = (1 - np.eye(4)) / np.sqrt(12)
-
-
-@pytest.mark.parametrize(
-    ("state", "message"),
-    [
-        ({}, "expected distances, found nothing"),
-        ({"distances": DISTANCES[:3]}, r"distances: expected finite float64 of shape 4 x 4, found float64 .*\(3, 4\)"),
-        (
-            {"distances": DISTANCES.astype(np.float32)},
-            "distances: expected finite float64 of shape 4 x 4, found float32",
-        ),
-        ({"distances": DISTANCES * np.nan}, "distances: expected finite float64"),
-        ({"distances": -DISTANCES}, "distances: expected a symmetric matrix"),
-        ({"distances": np.triu(DISTANCES)}, "distances: expected a symmetric matrix"),
-        ({"distances": DISTANCES + np.eye(4)}, "distances: expected a symmetric matrix"),
-        ({"distances": 0 * DISTANCES}, "distances: expected a symmetric matrix"),
-    ],
-)
-def test_a_matrix_that_was_never_learnt_is_named(state: dict[str, Any], message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        RelU.restored(state, 4)
-
-
-@pytest.mark.parametrize(
-    ("work", "message"),
-    [
-        (lambda: RelU(1.5), "weight: expected a number from 0 to 1, found 1.5"),
-        (lambda: RelU().confidence(make_outputs()), "RelU is not fitted"),
-        (
-            lambda: RelU().fit(make_outputs()).confidence(make_outputs(num_classes=5)),
-            "RelU: fitted for 4 classes, found 5",
-        ),
-        (
-            lambda: RelU().fit(make_outputs().changed(labels=make_outputs().predictions)),
-            "RelU: expected held-out rows with wrong and with correct predictions, found 0 wrong of 400",
-        ),
-    ],
-)
-def test_wrong_use_is_named(work: Any, message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        work()
 
 
 @pytest.mark.parametrize("fallback", [True, False])

@@ -1,17 +1,14 @@
 """The density ratio of wrong and correct neighbours against sorting all distances, row by row."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 
-from steepslope.errors import SteepslopeError
 from steepslope.metrics import auroc
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import KNNDensityRatio
-from tests.conftest import make_complete, make_outputs
+from tests.conftest import make_complete
 
 
 def expected_of(held_out: ClassifierOutputs, row: Any, predicted: int, k: int, without: int | None = None) -> float:
@@ -86,48 +83,3 @@ def test_few_rows_are_survived() -> None:
     near = KNNDensityRatio(k=1).fit(held_out).confidence(held_out)
     assert near[0] == pytest.approx(np.log(4))  # the wrong one is 4 away, the next correct one 1
     assert near[4] > 80
-
-
-STATE = KNNDensityRatio().fit(make_outputs()).state()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"points": STATE["points"] * np.nan}, "points: expected finite values"),
-        ({"centre": STATE["centre"] * np.inf}, "centre: expected finite values"),
-        ({"points": STATE["points"][0]}, "expected an index of references"),
-        ({"starts": STATE["starts"][:5]}, "expected an index of references of 8 classes"),
-        ({"starts": np.array([0, 0, 0, 0, 0, 400, 400, 400, 400])}, "starts: expected wrong and correct references"),
-    ],
-)
-def test_a_state_that_was_never_learnt_is_named(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        KNNDensityRatio.restored({**STATE, **change}, 4)
-
-
-@pytest.mark.parametrize(
-    ("work", "message"),
-    [
-        (lambda: KNNDensityRatio(k=0), "k: expected a whole number >= 1, found 0"),
-        (lambda: KNNDensityRatio().confidence(make_outputs()), "KNNDensityRatio is not fitted"),
-        (
-            lambda: KNNDensityRatio().fit(make_outputs().changed(labels=make_outputs().predictions)),
-            "KNNDensityRatio: expected held-out rows with wrong and with correct predictions, found 0 wrong of 400",
-        ),
-        (
-            lambda: KNNDensityRatio().fit(make_outputs(num_classes=3)).confidence(make_outputs()),
-            "KNNDensityRatio: fitted for 3 classes, found 4",
-        ),
-        (
-            lambda: (
-                KNNDensityRatio().fit(make_outputs()).confidence(make_outputs().changed(features=np.ones((400, 4))))
-            ),
-            "features: expected 6 columns, found 4",
-        ),
-        (lambda: KNNDensityRatio().fit(make_outputs().changed(features=None)), "the outputs hold no features"),
-    ],
-)
-def test_wrong_use_is_named(work: Any, message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        work()

@@ -1,7 +1,5 @@
 """TrustScore and nearest neighbours against trees and brute force, and what every score keeps to."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,11 +8,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
-from steepslope.errors import SteepslopeError
 from steepslope.numerics import neighbors
 from steepslope.numerics.neighbors import Index
 from steepslope.outputs import ClassifierOutputs
-from steepslope.scores import MCP, SCORES, KNNDistance, Score, TrustScore
+from steepslope.scores import SCORES, KNNDistance, TrustScore
 from tests.conftest import make_outputs
 
 
@@ -42,8 +39,7 @@ def reference_trust_score(training: ClassifierOutputs, outputs: ClassifierOutput
     return distances.min(axis=1) / (own + 1e-12)
 
 
-@pytest.mark.parametrize(("d", "num_classes"), [(1, 2), (3, 10), (64, 5), (128, 3)])
-@pytest.mark.parametrize("entries", [2**25, 2_000])
+@pytest.mark.parametrize(("d", "num_classes", "entries"), [(1, 2, 2**25), (3, 10, 2_000), (128, 3, 2**25)])
 def test_trust_score_is_that_of_trees(d: int, num_classes: int, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbors, "CHUNK_ENTRIES", entries)
     training, outputs = random_pair(800, 150, d, num_classes)
@@ -92,10 +88,7 @@ def test_nearest_neighbours_are_those_of_brute_force(entries: int, monkeypatch: 
     np.testing.assert_allclose(by_class, index.class_distances(queries, 2), rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("columns", "rank"),
-    [(columns, rank) for columns in (1, 5, 63, 64, 65, 300, 1000) for rank in (1, 2, 5) if rank <= columns],
-)
+@pytest.mark.parametrize(("columns", "rank"), [(1, 1), (5, 5), (63, 2), (64, 1), (65, 5), (300, 2)])
 def test_the_least_are_found_whatever_the_groups(columns: int, rank: int) -> None:
     """Of values with many ties: places that differ, of the least values in their order, and the next one."""
     values = torch.from_numpy(np.random.default_rng(columns).integers(40, size=(30, columns))).float()
@@ -163,7 +156,7 @@ def test_one_far_reference_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("count", [1, 10, 50, 150])
+@pytest.mark.parametrize("count", [1, 50, 150])
 def test_ties_share_the_last_places(count: int) -> None:
     """Features of few values: the expected number of each class over all orders of those tied."""
     rng = np.random.default_rng(2)
@@ -179,88 +172,12 @@ def test_ties_share_the_last_places(count: int) -> None:
     np.testing.assert_allclose(found.sum(axis=2), count)
 
 
-def test_all_equal_features_say_how_common_classes_are() -> None:
-    labels = np.repeat([0, 1, 2], [10, 30, 60])
-    index = Index.build(np.full((100, 3), 0.1, dtype=np.float32), labels, 3)
-    _, found = index.search(np.full((2, 3), 0.1, dtype=np.float32), 1, (50,))
-    np.testing.assert_allclose(found[:, 0], [[5, 15, 30]] * 2)
-
-
 def test_knn_distance_is_between_unit_vectors() -> None:
     training, outputs = random_pair(100, 20, 5, 3)
     points, queries = (one.require_features().astype(np.float64) for one in (training, outputs))
     cosine = (queries / np.linalg.norm(queries, axis=1)[:, None]) @ (points / np.linalg.norm(points, axis=1)[:, None]).T
     expected = -np.sqrt(np.sort(2 - 2 * cosine, axis=1)[:, 9])
     np.testing.assert_allclose(KNNDistance(k=10).fit(training).confidence(outputs), expected, rtol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("work", "message"),
-    [
-        (lambda: TrustScore().confidence(make_outputs()), "TrustScore is not fitted"),
-        (lambda: KNNDistance().confidence(make_outputs()), "KNNDistance is not fitted"),
-        (lambda: KNNDistance(k=0), "k: expected a whole number >= 1, found 0"),
-        (lambda: KNNDistance(k=wrong(2.5)), "k: expected a whole number >= 1, found 2.5"),
-        (
-            lambda: TrustScore().fit(make_outputs(num_classes=3)).confidence(make_outputs()),
-            "TrustScore: fitted for 3 classes, found 4",
-        ),
-        (
-            lambda: TrustScore().fit(make_outputs()).confidence(broken(make_outputs(), 3)),
-            "features: expected finite values, found others in row 3",
-        ),
-        (lambda: KNNDistance(k=401).fit(make_outputs()), "expected at least k = 401 references, found 400"),
-        (lambda: TrustScore().fit(ClassifierOutputs(np.eye(2), np.arange(2))), "the outputs hold no features"),
-        (
-            lambda: TrustScore().fit(ClassifierOutputs(np.eye(2), np.arange(2), np.array([[np.nan], [0.0]]))),
-            "features: expected finite values",
-        ),
-        (
-            lambda: TrustScore().fit(make_outputs()).confidence(ClassifierOutputs(np.eye(4), np.arange(4), np.eye(4))),
-            "features: expected 6 columns, found 4",
-        ),
-    ],
-)
-def test_wrong_use_is_named(work: Any, message: str) -> None:
-    with pytest.raises(SteepslopeError, match=message):
-        work()
-
-
-def wrong(value: Any) -> Any:
-    """Hide a value's type from the type checker, which knows the right ones."""
-    return value
-
-
-def broken(outputs: ClassifierOutputs, row: int) -> ClassifierOutputs:
-    """Return outputs whose features have a NaN."""
-    features = outputs.require_features().copy()
-    features[row, 1] = np.nan
-    return ClassifierOutputs(outputs.logits, outputs.labels, features)
-
-
-def fitted(name: str) -> Score:
-    return SCORES[name]().fit(complete(make_outputs(seed=1)))
-
-
-@pytest.mark.parametrize("score", [TrustScore, KNNDistance])
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("points", lambda points: points.astype(np.float64)),
-        ("points", lambda points: points[:, 0]),
-        ("centre", lambda centre: centre[:2]),
-        ("starts", lambda starts: starts[:-1]),
-        ("starts", lambda starts: starts.astype(np.float32)),
-        ("starts", lambda starts: starts[:, None]),
-        ("starts", lambda starts: starts.sum()),
-    ],
-)
-def test_an_index_that_was_never_built_is_named(score: type[Score], name: str, change: Any) -> None:
-    state = score().fit(make_outputs()).state()
-    with pytest.raises(SteepslopeError, match="expected an index of references"):
-        score.restored({**state, name: change(state[name])}, 4)
-    with pytest.raises(SteepslopeError, match="expected an index of references of 5 classes"):
-        score.restored(state, 5)
 
 
 def complete(outputs: ClassifierOutputs) -> ClassifierOutputs:
@@ -273,15 +190,14 @@ def complete(outputs: ClassifierOutputs) -> ClassifierOutputs:
 @pytest.mark.parametrize("name", SCORES)
 def test_every_score_keeps_the_contract(name: str) -> None:
     outputs = complete(make_outputs())
-    score = fitted(name)
+    score = SCORES[name]().fit(complete(make_outputs(seed=1)))
     confidence = score.confidence(outputs)
     assert confidence.dtype == np.float64
     assert confidence.shape == (len(outputs),)
     assert np.isfinite(confidence).all()
     assert score.scale in ("logit", "rank")
     assert score.fits_on in ("nothing", "errors", "reference")
-    for text in (type(score).__doc__, type(score).confidence.__doc__):
-        assert text
+    assert type(score).__doc__
     order = np.random.default_rng(2).permutation(len(outputs))
     arrays = {name: outputs.require(name)[order] for name in ("features", "dropout")}
     mixed = ClassifierOutputs(outputs.logits[order], outputs.require_labels()[order], further=arrays)
@@ -302,7 +218,3 @@ def test_no_score_depends_on_how_classes_are_numbered(name: str) -> None:
     before = SCORES[name]().fit(seen).confidence(outputs)
     after = SCORES[name]().fit(renumbered(seen)).confidence(renumbered(outputs))
     np.testing.assert_allclose(after, before, rtol=1e-6, atol=1e-6)
-
-
-def test_mcp_is_a_score() -> None:
-    assert SCORES["mcp"] is MCP

@@ -105,12 +105,11 @@ def judge_for(
     backbones: Sequence[str],
 ) -> ConfidenceSource:
     """Return the oracle in a folder, or the score of a name, fitted to other outputs where it learns."""
-    from steepslope.evidence.fitting import in_both
+    from steepslope.evidence.fitting import require_other_rows
     from steepslope.finetuning.images import open_images
     from steepslope.gate.confidence_source import ConfidenceSource
     from steepslope.oracle import Oracle
     from steepslope.oracle.storage import CARD, names_oracle, require_runnable
-    from steepslope.outputs.row_hashes import shared_rows
     from steepslope.report.confidences import Resources, fit_set_of
     from steepslope.scores import SCORES
 
@@ -125,11 +124,8 @@ def judge_for(
         raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
     require_known("score", name, SCORES)
     fit_set = fit_set_of(name, rows, Resources(held_out, reference))
-    shared = 0 if held_out is None else shared_rows(rows, held_out)
-    if shared and held_out is not None:
-        raise SteepslopeError(
-            f"expected other rows than those to calibrate on, found {in_both(shared, rows, held_out)}", "fit"
-        )
+    if held_out is not None:
+        require_other_rows("fit", rows, held_out, "nothing may be fitted on those to calibrate on")
     with located(name):
         return ConfidenceSource.from_model(SCORES[name]().fit(fit_set), rows.num_classes, held_out)
 

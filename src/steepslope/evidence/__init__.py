@@ -7,11 +7,6 @@ opinions of chosen kinds. ``fitting``: those of a fit set, where no row sees its
 dealt; ``fit_set``: the same for a fused oracle, with references from other folds and augmented copies.
 """
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
 
-if TYPE_CHECKING:
-    from steepslope.evidence.registry import EVIDENCE as EVIDENCE, kinds as kinds
-
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"registry": ["EVIDENCE", "kinds"]})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 
 from steepslope.data.augmentation import augmented_rows
 from steepslope.errors import SteepslopeError, located
-from steepslope.evidence.fitting import all_parts, require_other_rows
+from steepslope.evidence.fitting import all_parts, require_reference
 from steepslope.evidence.folds import FOLDS, fold_of
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import Evidence, State, references
 from steepslope.evidence.values import opinions_of
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import require_same_names
 from steepslope.scores import MCP
 
 LINEAR = 1e-2  # the largest residual, of the logits' deviation, with which logits are linear in the features
@@ -123,13 +122,9 @@ class FitSet:
             If a row is in both, or they have different numbers of classes.
         """
         if reference is not None:
-            require_other_rows("reference", outputs, reference)
+            require_reference(outputs, reference)
             with located("reference"):
                 reference.require_labels()
-            if reference.num_classes != outputs.num_classes:
-                found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
-                raise SteepslopeError(found, "reference")
-            require_same_names("reference", outputs.classes, reference.classes)
         rows, origin = with_copies(outputs, seed)
         fold = fold_of(outputs.is_correct, seed)[origin]
         if reference is None:

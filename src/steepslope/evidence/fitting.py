@@ -22,19 +22,15 @@ from steepslope.outputs.arrays import require_same_names
 from steepslope.outputs.row_hashes import shared_rows, told_by_in
 
 BLOCK_ROWS = 4_096
+CROSSFIT = "what has seen a row's label tells nothing about it (errors='crossfit' shows each to other rows only)"
 BLOCK_ENTRIES = 500_000  # rows times classes
 Read = Callable[[ClassifierOutputs, Sequence[str], slice, Mapping[str, State]], list[NDArray[Any]]]
 
 
 def evidence_of(
-    outputs: ClassifierOutputs,
-    inputs: Sequence[str],
-    reference: ClassifierOutputs | None,
-    errors: Errors,
-    seed: int,
-    read: Read = parts_of,
+    outputs: ClassifierOutputs, inputs: Sequence[str], reference: ClassifierOutputs | None, errors: Errors, seed: int
 ) -> tuple[list[NDArray[Any]], dict[str, State]]:
-    """Return what ``read`` gives of a fit set, by default each input's columns (n, d), and states for other outputs.
+    """Return each input's columns of a fit set, (n, d), and states for other outputs.
 
     ``holdout``: the references are other rows than the fit set. ``crossfit``: the fit set is its own reference, in
     five parts, each seen from the four others, so that no row sees its own label. ``train``: the same, of a fit set
@@ -43,18 +39,13 @@ def evidence_of(
     require_known("errors", errors, ERRORS)
     if errors != "holdout":
         if reference is not None:
-            raise SteepslopeError(
-                f"expected none with errors={errors!r}: the fit set is its own reference", "reference"
-            )
-        return _crossfitted(outputs, inputs, seed, read)
+            expected = f"expected none with errors={errors!r}: the fit set is its own reference"
+            raise SteepslopeError(expected, "reference")
+        return _crossfitted(outputs, inputs, seed)
     if reference is not None:
-        require_other_rows("reference", outputs, reference)
-        if reference.num_classes != outputs.num_classes:
-            found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
-            raise SteepslopeError(found, "reference")
-        require_same_names("reference", outputs.classes, reference.classes)
+        require_reference(outputs, reference)
     states = fit_states(inputs, outputs, reference)
-    return all_parts(outputs, inputs, states, read), states
+    return all_parts(outputs, inputs, states), states
 
 
 def all_parts(
@@ -67,42 +58,45 @@ def all_parts(
 
 
 def _crossfitted(
-    outputs: ClassifierOutputs, inputs: Sequence[str], seed: int, read: Read
+    outputs: ClassifierOutputs, inputs: Sequence[str], seed: int
 ) -> tuple[list[NDArray[Any]], dict[str, State]]:
     """Return each fifth's parts as seen from the others, and states from all rows."""
     final = fit_states(inputs, outputs, outputs)
     looked_up = [name for name in inputs if kind_of(name).needs_reference]
     if not looked_up:
-        return all_parts(outputs, inputs, final, read), final
+        return all_parts(outputs, inputs, final), final
     fold = fold_of(outputs.require_labels(), seed)
     whole: list[NDArray[Any]] = []
     for number in range(FOLDS):
         inside, others = np.flatnonzero(fold == number), outputs.subset(np.flatnonzero(fold != number))
         states = {**final, **fit_states(looked_up, outputs, others)}
-        parts = all_parts(outputs.subset(inside), inputs, states, read)
+        parts = all_parts(outputs.subset(inside), inputs, states)
         whole = whole or [np.empty((len(outputs), *part.shape[1:]), dtype=part.dtype) for part in parts]
         for array, part in zip(whole, parts, strict=True):
             array[inside] = part
     return whole, final
 
 
-def require_other_rows(name: str, outputs: ClassifierOutputs, fitted_on: ClassifierOutputs) -> None:
+def require_reference(outputs: ClassifierOutputs, reference: ClassifierOutputs) -> None:
+    """Raise unless a reference holds other rows than a fit set, of the same classes."""
+    require_other_rows("reference", outputs, reference)
+    if reference.num_classes != outputs.num_classes:
+        found = f"expected the fit set's {outputs.num_classes} classes, found {reference.num_classes}"
+        raise SteepslopeError(found, "reference")
+    require_same_names("reference", outputs.classes, reference.classes)
+
+
+def require_other_rows(name: str, outputs: ClassifierOutputs, others: ClassifierOutputs, why: str = CROSSFIT) -> None:
     """Raise if a row is in both sets, by its id or else by its values; see :mod:`steepslope.outputs.row_hashes`."""
-    shared = shared_rows(outputs, fitted_on)
-    if shared:
-        raise SteepslopeError(
-            f"expected other rows, found {in_both(shared, outputs, fitted_on)}: an oracle or score that has seen a "
-            "row's label tells nothing about it (to fit on few rows, errors='crossfit' shows each to the others only)",
-            name,
-        )
-
-
-def in_both(shared: int, outputs: ClassifierOutputs, fitted_on: ClassifierOutputs) -> str:
-    """Return in words how many rows are in both, with an id as an example where there are ids."""
-    if told_by_in(outputs, fitted_on) == "ids":
-        common = np.intersect1d(outputs.require("ids"), fitted_on.require("ids"))
-        return f"{shared} in both, such as {str(common[0])!r}"
-    return "the same rows" if shared == len(outputs) == len(fitted_on) else f"{shared} in both"
+    shared = shared_rows(outputs, others)
+    if not shared:
+        return
+    found = f"{shared} in both"
+    if told_by_in(outputs, others) == "ids":
+        found += f", such as {str(np.intersect1d(outputs.require('ids'), others.require('ids'))[0])!r}"
+    elif shared == len(outputs) == len(others):
+        found = "the same rows"
+    raise SteepslopeError(f"expected other rows, found {found}: {why}", name)
 
 
 def flattened(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steepslope.evidence.states import State, references, require_arrays
+from steepslope.evidence.states import State, references
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.linear import principal_components
 from steepslope.numerics.log_space import is_class
 from steepslope.numerics.neighbors import Index, require_width
@@ -41,9 +42,9 @@ def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> Stat
 def check_neighbors(state: State, num_classes: int) -> None:
     """Raise unless a state is an index of references of as many classes, and a projection where it has one."""
     index = Index.of({name: array for name, array in state.items() if name not in PROJECTION}, num_classes)
-    if PROJECTION[0] in state or PROJECTION[1] in state:
-        shapes = {"mean": (len(state.get("directions", ())),), "directions": (None, len(index.centre))}
-        require_arrays({name: array for name, array in state.items() if name in PROJECTION}, shapes)
+    projection = {name: array for name, array in state.items() if name in PROJECTION}
+    if projection:
+        require_arrays(projection, {"mean": "float32 w", "directions": f"float32 w {len(index.centre)}"})
 
 
 def neighbor_columns(rows: Rows, state: State, array: str = "features") -> Tensor:

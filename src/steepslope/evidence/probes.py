@@ -7,13 +7,16 @@ probe and a net on the features of both nets side by side.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.states import State, references, require_arrays
+from steepslope.evidence.states import State, references
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.linear import fit_standardised_softmax
 from steepslope.numerics.log_space import log_odds_of, top_log_odds
 from steepslope.numerics.neighbors import require_width
@@ -22,56 +25,26 @@ from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows
 
-PROBE_PENALTY = 1e-3  # the ridge of a probe on the auxiliary features, on columns of deviation 1
-FEATURE_WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing (LOG.md)
-BOTH = ("features", "auxiliary")
-JOINT_WIDTH = 512
-# More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
-JOINT_PENALTY = 1e-2
 
-
-def fit_probe(reference: ClassifierOutputs) -> State:
-    """Fit a multinomial logistic regression from the auxiliary features to the labels."""
+def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: float | None, width: int | None) -> State:
+    """Fit a multinomial logistic regression with a ridge, a small net of a width, or both, to a reference's labels."""
     known = references(reference)
-    auxiliary, labels = known.require("auxiliary"), known.require_labels()
-    weights, bias = fit_standardised_softmax(auxiliary, labels, known.num_classes, PROBE_PENALTY)
-    return {"weights": weights, "bias": bias}
-
-
-def check_probe(state: State, num_classes: int) -> None:
-    """Raise unless a state is a probe on as many classes."""
-    require_arrays(state, {"weights": (None, num_classes), "bias": (num_classes,)}, double=("bias",))
-
-
-def fit_feature_opinion(reference: ClassifierOutputs) -> State:
-    """Fit the net to the reference's labels."""
-    known = references(reference)
-    return fit_small_net(known.require_features(), known.require_labels(), known.num_classes, FEATURE_WIDTH)
-
-
-def check_feature_opinion(state: State, num_classes: int) -> None:
-    """Raise unless a state is such a net for as many classes."""
-    hidden = len(state.get("inner_bias", ()))
-    shapes = (None, hidden), (hidden,), (hidden, num_classes), (num_classes,)
-    require_arrays(state, dict(zip(NAMES, shapes, strict=True)), double=("inner_bias",))
-
-
-def fit_joint(reference: ClassifierOutputs) -> State:
-    """Fit a probe and a net to the reference's labels."""
-    known = references(reference)
-    columns = np.concatenate([known.require(name) for name in BOTH], axis=1)
+    parts = [known.require(name) for name in arrays]
+    columns = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     labels, num_classes = known.require_labels(), known.num_classes
-    weights, bias = fit_standardised_softmax(columns, labels, num_classes, JOINT_PENALTY)
-    return {"weights": weights, "bias": bias, **fit_small_net(columns, labels, num_classes, JOINT_WIDTH)}
+    state: dict[str, NDArray[Any]] = {}
+    if penalty is not None:
+        state["weights"], state["bias"] = fit_standardised_softmax(columns, labels, num_classes, penalty)
+    return state if width is None else {**state, **fit_small_net(columns, labels, num_classes, width)}
 
 
-def check_joint(state: State, num_classes: int) -> None:
-    """Raise unless a state is such a pair for as many classes."""
-    hidden, width = len(state.get("inner_bias", ())), len(state.get("weights", ()))
-    require_arrays(state, {
-        "weights": (None, num_classes), "bias": (num_classes,), "inner": (width, hidden), "inner_bias": (None,),
-        "outer": (hidden, num_classes), "outer_bias": (num_classes,),
-    }, double=("bias", "inner_bias"))  # fmt: skip
+def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> None:
+    """Raise unless a state is a linear probe, a net, or both, on as many classes."""
+    expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
+    if net:
+        shapes = "float32 w h", "float32|float64 h", f"float32 h {num_classes}", f"float32 {num_classes}"
+        expected |= dict(zip(NAMES, shapes, strict=True))
+    require_arrays(state, expected)
 
 
 def probe_columns(rows: Rows, state: State, arrays: Sequence[str]) -> Tensor:

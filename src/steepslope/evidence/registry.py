@@ -6,57 +6,45 @@ from functools import partial
 from torch import Tensor
 
 from steepslope.errors import require_known
-from steepslope.evidence.classifier import (
-    dropout_columns,
-    dropout_opinions,
-    feature_columns,
-    logit_columns,
-    logit_opinions,
-    view_columns,
-    view_opinions,
-)
-from steepslope.evidence.neighbors import COUNTS, check_neighbors, fit_neighbors, neighbor_columns, neighbor_opinions
-from steepslope.evidence.probes import (
-    BOTH,
-    check_feature_opinion,
-    check_joint,
-    check_probe,
-    fit_feature_opinion,
-    fit_joint,
-    fit_probe,
-    probe_columns,
-    probe_opinions,
-)
+from steepslope.evidence import classifier, neighbors, probes
 from steepslope.evidence.states import Evidence, Learning, State, references
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES, Score
 from steepslope.scores.score import Rows
 
 MOST_NEIGHBORS = 50_000  # more gain nothing (LOG.md)
+PROBE_PENALTY = 1e-3  # the ridge of a probe on the auxiliary features, on columns of deviation 1
+FEATURE_WIDTH = 1024  # of the hidden layer, where rows are many; wider gains nothing (LOG.md)
+JOINT_WIDTH = 512
+# More than an auxiliary probe's: the classifier's features are surer of its training labels than of others.
+JOINT_PENALTY = 1e-2
 
 
-def _probes(learning: Learning, *arrays: str) -> Evidence:
-    columns, opinions = partial(probe_columns, arrays=arrays), partial(probe_opinions, arrays=arrays)
-    return Evidence(columns, arrays, learning, opinions)
+def _probes(*arrays: str, penalty: float | None = None, width: int | None = None, familiar: bool = False) -> Evidence:
+    fit = partial(probes.fit_probes, arrays=arrays, penalty=penalty, width=width)
+    check = partial(probes.check_probes, linear=penalty is not None, net=width is not None)
+    columns, opinions = (partial(form, arrays=arrays) for form in (probes.probe_columns, probes.probe_opinions))
+    return Evidence(columns, arrays, Learning(fit, check, slow=True, familiar=familiar), opinions)
 
 
-_NEIGHBORS = Learning(fit_neighbors, check_neighbors, at_least=max(COUNTS), most=MOST_NEIGHBORS)
-_JOINT = Learning(fit_joint, check_joint, slow=True)
+_NEIGHBORS = Learning(
+    neighbors.fit_neighbors, neighbors.check_neighbors, at_least=max(neighbors.COUNTS), most=MOST_NEIGHBORS
+)
 EVIDENCE: dict[str, Evidence] = {
-    "features": Evidence(feature_columns, ("features",), raw=True),
-    "logits": Evidence(logit_columns, opinions=logit_opinions),
-    "neighbors": Evidence(neighbor_columns, ("features",), _NEIGHBORS, neighbor_opinions),
-    "feature_opinion": _probes(Learning(fit_feature_opinion, check_feature_opinion, slow=True), "features"),
-    "views": Evidence(view_columns, ("views",), opinions=view_opinions),
-    "dropout": Evidence(dropout_columns, ("dropout",), opinions=dropout_opinions),
+    "features": Evidence(classifier.feature_columns, ("features",), raw=True),
+    "logits": Evidence(classifier.logit_columns, opinions=classifier.logit_opinions),
+    "neighbors": Evidence(neighbors.neighbor_columns, ("features",), _NEIGHBORS, neighbors.neighbor_opinions),
+    "feature_opinion": _probes("features", width=FEATURE_WIDTH),
+    "views": Evidence(classifier.view_columns, ("views",), opinions=classifier.view_opinions),
+    "dropout": Evidence(classifier.dropout_columns, ("dropout",), opinions=classifier.dropout_opinions),
     "auxiliary_neighbors": Evidence(
-        partial(neighbor_columns, array="auxiliary"),
+        partial(neighbors.neighbor_columns, array="auxiliary"),
         ("auxiliary",),
-        replace(_NEIGHBORS, fit=partial(fit_neighbors, array="auxiliary")),
+        replace(_NEIGHBORS, fit=partial(neighbors.fit_neighbors, array="auxiliary")),
     ),  # whose opinions would be of some use at home, and mislead most elsewhere (LOG.md)
-    "second_opinion": _probes(Learning(fit_probe, check_probe, slow=True), "auxiliary"),
-    "joint_opinion": _probes(_JOINT, *BOTH),
-    "familiar_opinion": _probes(replace(_JOINT, familiar=True), *BOTH),
+    "second_opinion": _probes("auxiliary", penalty=PROBE_PENALTY),
+    "joint_opinion": _probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH),
+    "familiar_opinion": _probes("features", "auxiliary", penalty=JOINT_PENALTY, width=JOINT_WIDTH, familiar=True),
 }
 
 

@@ -1,13 +1,12 @@
 """What a kind of evidence is, and what it learns from outputs: named arrays, stored with the oracle."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
-from steepslope.errors import SteepslopeError
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, State as State
 
@@ -60,27 +59,6 @@ class Evidence:
     def needs_reference(self) -> bool:
         """Whether it learns from the classifier's training outputs."""
         return self.learning is not None and self.learning.of == "reference"
-
-
-def arrays_fit(
-    state: State, shapes: Mapping[str, tuple[int | None, ...]], dtype: str = "float32", double: Collection[str] = ()
-) -> bool:
-    """Return whether a state has exactly these arrays, of these shapes (None: any length) and that type of floats.
-
-    Those named in ``double`` may also be float64.
-    """
-    return state.keys() == shapes.keys() and all(
-        (state[name].dtype == dtype or (name in double and state[name].dtype == np.float64))
-        and state[name].ndim == len(shape)
-        and all(size in (None, found) for size, found in zip(shape, state[name].shape, strict=True))
-        for name, shape in shapes.items()
-    )
-
-
-def require_arrays(state: State, shapes: Mapping[str, tuple[int | None, ...]], double: Collection[str] = ()) -> None:
-    """Raise unless the state has exactly these arrays; see :func:`arrays_fit`."""
-    if not arrays_fit(state, shapes, double=double):
-        raise SteepslopeError(f"expected arrays {dict(shapes)}, found {', '.join(state) or 'none'}")
 
 
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:

@@ -4,6 +4,7 @@ What all evidence thinks of the classes in question, side by side.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.evidence.registry import kind_of
-from steepslope.evidence.states import NO_STATE, Learning, State
+from steepslope.evidence.states import NO_STATE, State
 from steepslope.numerics.tensors import highest_places
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows, require_finite_rows, rows_of
@@ -32,23 +33,18 @@ def fit_states(
     states = {}
     for name in inputs:
         learning = kind_of(name).learning
-        if learning is not None:
-            source = outputs if learning.of == "errors" else reference
-            states[name] = _fitted(name, learning, source)
+        if learning is None:
+            continue
+        of_reference = learning.of == "reference"
+        source = reference if of_reference else outputs
+        if source is None:
+            expected = "a reference, the classifier's training outputs (or errors='crossfit')"
+            raise SteepslopeError(f"expected {expected}, found none", name)
+        if len(source) < learning.at_least:
+            raise SteepslopeError(f"expected at least {learning.at_least} references, found {len(source)}", name)
+        with located("reference") if of_reference else nullcontext(), located(name):
+            states[name] = learning.fit(source)
     return states
-
-
-def _fitted(name: str, learning: Learning, source: ClassifierOutputs | None) -> State:
-    if source is None:
-        expected = "a reference, the classifier's training outputs (or errors='crossfit')"
-        raise SteepslopeError(f"expected {expected}, found none", name)
-    if len(source) < learning.at_least:
-        raise SteepslopeError(f"expected at least {learning.at_least} references, found {len(source)}", name)
-    try:
-        return learning.fit(source)
-    except SteepslopeError as error:
-        named = error.within(name)
-        raise (SteepslopeError(str(named), "reference") if learning.of == "reference" else named) from error
 
 
 def columns(

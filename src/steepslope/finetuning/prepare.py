@@ -20,6 +20,7 @@ from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import decoded_batches, transform_of
 from steepslope.errors import SteepslopeError, UndefinedMetricError
 from steepslope.extraction.machines import together
+from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
 from steepslope.finetuning.examples import CachedTargets, Examples, Features, LiveTargets, Source, Targets
 from steepslope.finetuning.request import Finetuning
@@ -28,7 +29,7 @@ from steepslope.losses import LossSettings
 from steepslope.metrics import aupr_error
 from steepslope.oracle.base import loss_of, require_errors
 from steepslope.oracle.on_images import ImageOracle, build_net
-from steepslope.oracle.storage import WEIGHTS, oracle_folder, read_card
+from steepslope.oracle.storage import WEIGHTS, read_card
 from steepslope.outputs import ClassifierOutputs
 
 
@@ -107,7 +108,7 @@ def take_weights(oracle: ImageOracle, folder: Path) -> str:
     for name in ("kind", "backbone"):
         if card.get(name) != own[name]:
             raise SteepslopeError(f"init {folder}: expected the {name} {own[name]!r}, found {card.get(name)!r}")
-    load_weights(oracle.net, oracle_folder(folder) / WEIGHTS)
+    load_weights(oracle.net, as_folder(folder) / WEIGHTS)
     return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
 

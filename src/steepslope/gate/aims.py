@@ -1,7 +1,6 @@
 """What a gate is calibrated for; free of torch, so that the command line can read it."""
 
-from __future__ import annotations
-
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -49,19 +48,17 @@ class Aims:
         checks = {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), "reject": optional(INSIDE)}
         require_all(self, checks)
         for risk in self.max_risk:
-            _require_fraction("max_risk", risk)
+            if 1 <= risk < PERCENT:  # it may be meant in percent
+                meant = f"{risk:g} % is {risk / PERCENT:.12g}"
+                raise SteepslopeError(f"expected {INSIDE.expected}, found {risk} ({meant})", "max_risk")
+            require("max_risk", risk, INSIDE)
         if not self.max_risk or len(set(self.max_risk)) < len(self.max_risk):
             raise SteepslopeError(f"expected at least one, each once, found {self.max_risk}", "max_risk")
         if self.coverage is not None and self.costs is not None:
             raise SteepslopeError("expected a coverage or costs, found both", "costs")
-        if self.costs is not None:
-            self._require_costs(self.costs)
-
-    @staticmethod
-    def _require_costs(costs: tuple[float, ...]) -> None:
-        if len(costs) != PAIR or not 0 < costs[1] < costs[0] < float("inf"):
+        if self.costs is not None and not (len(self.costs) == PAIR and 0 < self.costs[1] < self.costs[0] < math.inf):
             expected = "the cost of an error and the lower one of a review, both > 0"
-            raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, costs))}", "costs")
+            raise SteepslopeError(f"expected {expected}, found {', '.join(map(str, self.costs))}", "costs")
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -82,15 +79,6 @@ class Aims:
         """The probability of being correct from which accepting is cheaper than a review."""
         assert self.costs is not None
         return 1 - self.costs[1] / self.costs[0]
-
-
-def _require_fraction(name: str, value: float) -> None:
-    """Raise unless the value is in (0, 1); where it may be meant in percent, say how to write that."""
-    if 1 <= value < PERCENT:
-        raise SteepslopeError(
-            f"expected {INSIDE.expected}, found {value} ({value:g} % is {value / PERCENT:.12g})", name
-        )
-    require(name, value, INSIDE)
 
 
 def _several(name: str, value: Any) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,6 @@ class ProbabilityMap:
             return inside.log() - (1 - inside).log()
         limits = torch.finfo(torch.float32)
         return confidence.double().clamp(limits.min, limits.max)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return its numbers by name."""
-        return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> ProbabilityMap:
@@ -150,15 +146,12 @@ def all_certificates(
     delta = aims.delta / (len(aims.risks) * len(members) + (aims.reject is not None))
     if aims.costs is not None:
         accepted = tuple(_by_costs(confidence, is_correct, members, aims.least_probability, delta, seed, of_log_odds))
-    elif aims.coverage is not None:
-        accepted = tuple(
-            _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
-            for name, rows in members.items()
-        )
     else:
         accepted = tuple(
-            certify(confidence[rows], is_correct[rows], thresholds, risk, delta, name)
-            for risk in aims.max_risk
+            _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
+            if aims.coverage is not None
+            else certify(confidence[rows], is_correct[rows], thresholds, aims.max_risk[place], delta, name)
+            for place in range(len(aims.risks))
             for name, rows in members.items()
         )
     if aims.reject is None:

@@ -197,21 +197,17 @@ def certify(
 def _advice(above: Above, risk: float, delta: float, aim: Aim) -> str:
     """Return why nothing can be promised, and how many rows or which risk would do, as far as these rows tell."""
     needed, parts = rows_needed(risk, delta), []
+    promise, most = f"{as_percent(risk, EXACT)} at delta {delta:g}", above.accepted.max(initial=0)
     if above.n < needed:
-        parts.append(
-            f"{above.n:,} rows are too few for {as_percent(risk, EXACT)} at delta {delta:g}, which takes at least "
-            f"{needed:,} accepted ones, all of them right"
-        )
-    elif above.accepted.max(initial=0) < needed:
-        parts.append(
-            f"the thresholds accept at most {above.accepted.max(initial=0):,} of {above.n:,} rows, and "
-            f"{as_percent(risk, EXACT)} at delta {delta:g} takes at least {needed:,}"
-        )
+        takes = f"takes at least {needed:,} accepted ones, all of them right"
+        parts.append(f"{above.n:,} rows are too few for {promise}, which {takes}")
+    elif most < needed:
+        accepted = f"the thresholds accept at most {most:,} of {above.n:,} rows"
+        parts.append(f"{accepted}, and {promise} takes at least {needed:,}")
     else:
         which, wrong = ("least", "right") if aim == "rejection" else ("most", "wrong")
-        parts.append(
-            f"among the {which} trusted of {above.n:,} rows too many are {wrong} for {as_percent(risk, EXACT)}"
-        )
+        among = f"among the {which} trusted of {above.n:,} rows"
+        parts.append(f"{among} too many are {wrong} for {as_percent(risk, EXACT)}")
     factors = (STEP**step for step in range(1, MOST_STEPS))
     enough = next((one for one in factors if above.times(one).any_passes(risk, delta)), None)
     risks = (risk * STEP**step for step in range(1, MOST_STEPS) if risk * STEP**step < 1)

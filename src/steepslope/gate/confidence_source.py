@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field as member, replace
+from dataclasses import dataclass, field as member, replace
 from pathlib import Path
 from typing import Any
 
@@ -182,20 +182,9 @@ class Origin:
     def from_folder(cls, folder: Path) -> Origin:
         """Return what the manifests of a folder of outputs record; nothing of files."""
         made = extraction_of(folder)
-        path = folder / "manifest.json"
-        views, passes = made.get("views"), made.get("passes")
-        return cls(
-            NetRecord.from_json(made, path),
-            NetRecord.from_json(extraction_of(folder / AUXILIARY), folder / AUXILIARY / "manifest.json"),
-            None if views is None else tuple(views),
-            None if passes is None else int(passes[0]),
-            str(made.get("precision", "32")),
-            made.get("features"),
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it, as JSON holds it."""
-        return asdict(self)
+        passes = None if made.get("passes") is None else int(made["passes"][0])
+        nets = {"classifier": made, "auxiliary": extraction_of(folder / AUXILIARY)}
+        return cls.from_json({**made, **nets, "passes": passes}, folder)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: Path) -> Origin:

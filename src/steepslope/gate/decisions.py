@@ -1,10 +1,9 @@
 """What a gate decides of predictions, one by one, and what stands beside each decision."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,19 +23,16 @@ EXPLAINED = "explain_"  # before the name of what evidence adds to the trust log
 class Decisions:
     """Of each of m predictions, what to do with it, and why.
 
-    ``labels`` are the predicted classes (m,) and ``classes`` their names, if they have any; ``probability`` is the
-    classifier's own (m,); ``p_correct`` the estimated probability that it is right (m,); ``trust_logit`` what ranks
-    (m,): the oracle's trust logit, or the score's confidence. ``accepted`` is whether to use it (m,), and ``decision``
-    is accept, review or reject (m,). ``top_labels`` and ``top_probability`` (m, k) are the k most probable classes.
+    ``p_correct`` is the estimated probability that the classifier is right (m,); ``trust_logit`` what ranks (m,): the
+    oracle's trust logit, or the score's confidence; ``decision`` is accept, review or reject (m,). ``top_labels`` and
+    ``top_probability`` (m, k) are the k most probable classes and the classifier's own probabilities of them, and
+    ``classes`` the names of all classes, if they have any.
     ``handed_over`` (m,) in [0, 1] is how far the oracle handed each over to what needs no second backbone, None where
     it never does; ``explained`` what each kind of evidence adds to the trust logit, (m,) each, if that was wanted.
     """
 
-    labels: NDArray[np.int64]
-    probability: Floats
     p_correct: Floats
     trust_logit: Floats
-    accepted: NDArray[np.bool_]
     decision: NDArray[np.str_]
     top_labels: NDArray[np.int64]
     top_probability: Floats
@@ -45,38 +41,23 @@ class Decisions:
     handed_over: Floats | None = None
     explained: dict[str, Floats] = field(default_factory=dict)
 
-    @classmethod
-    def from_confidences(
-        cls,
-        outputs: ClassifierOutputs,
-        confidence: Floats,
-        p_correct: Floats,
-        decision: NDArray[np.str_],
-        *,
-        top: int = 1,
-        classes: tuple[str, ...] | None = None,
-        handed_over: Floats | None = None,
-        explained: dict[str, Floats] | None = None,
-    ) -> Self:
-        """Return what was decided of each row of some outputs, (m,) each, with its ``top`` most probable classes."""
-        labels, probabilities = most_probable(outputs, top)
-        return cls(
-            labels=labels[:, 0],
-            probability=probabilities[:, 0],
-            p_correct=p_correct,
-            trust_logit=confidence,
-            accepted=decision == ACCEPT,
-            decision=decision,
-            top_labels=labels,
-            top_probability=probabilities,
-            ids=outputs.ids,
-            classes=outputs.classes or classes,
-            handed_over=handed_over,
-            explained=explained or {},
-        )
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The predicted classes, (m,)."""
+        return self.top_labels[:, 0]
+
+    @property
+    def probability(self) -> Floats:
+        """The classifier's own probability of each predicted class, (m,)."""
+        return self.top_probability[:, 0]
+
+    @cached_property
+    def accepted(self) -> NDArray[np.bool_]:
+        """Whether to use each prediction, (m,)."""
+        return np.asarray(self.decision == ACCEPT)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.decision)
 
     @property
     def coverage(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,17 +16,10 @@ from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
 from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates, group_names
-from steepslope.gate.certificate import ASSUMPTIONS, Certificate
-from steepslope.gate.certify import (
-    checked_sequence,
-    conformal_p_values,
-    numbers,
-    selected,
-    split_rows,
-    threshold_sequence,
-)
+from steepslope.gate.certify import checked_sequence, split_rows, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
-from steepslope.gate.decisions import ACCEPT, REJECT, REVIEW, Decisions, groups_by, most_probable
+from steepslope.gate.decisions import Decisions, groups_by, most_probable
+from steepslope.gate.promises import Promises
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.metrics.curves import checked
 from steepslope.oracle import BaseOracle
@@ -39,35 +32,18 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
 
 
 @dataclass(frozen=True, eq=False)
-class Gate:
+class Gate(Promises):
     """Which predictions to use: those with a confidence of at least a threshold that comes with a promise.
 
     :meth:`calibrate` makes one of confidences alone, :meth:`of` one that has its own oracle or score.
 
-    ``certificates`` are of what is accepted, a risk and a group each; ``rejection`` that of what is rejected.
-    ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
-    ``n`` to calibrate on, (e,), in ascending order. ``source`` is the gate's oracle or score, None where it is of
-    confidences alone; ``by`` names what its groups are: ``predicted``, the predicted classes, or others. ``classes``
-    are the names of the classes, and ``origin`` tells which classifier made the predictions, as far as it is known.
-    ``calibration_rows`` is what it makes of the rows to calibrate on, None where a copy leaves them out, and for
-    another of several risks (:meth:`at`). ``nets`` are its nets, None until they are loaded.
+    What it promises, and decides by confidences alone, is in its base class. ``nets`` are its nets, None until they
+    are loaded.
     """
 
-    certificates: tuple[Certificate, ...]
-    probability: ProbabilityMap
-    of_errors: Floats
-    n: int
-    aims: Aims
-    rejection: Certificate | None = None
-    source: ConfidenceSource | None = None
-    by: str | None = None
-    classes: tuple[str, ...] | None = None
-    origin: Origin = UNKNOWN
-    calibration_rows: CalibrationRows | None = None
     nets: GateNets | None = None
 
     @classmethod
@@ -125,6 +101,19 @@ class Gate:
         array([ True, False])
         """
         aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
+        return cls._calibrated(confidence, is_correct, aims, thresholds, groups, of_log_odds, seed)
+
+    @classmethod
+    def _calibrated(
+        cls,
+        confidence: ArrayLike,
+        is_correct: ArrayLike,
+        aims: Aims,
+        thresholds: ArrayLike | None,
+        groups: ArrayLike | None,
+        of_log_odds: bool,
+        seed: int,
+    ) -> Self:
         require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
         names = group_names(groups, len(values))
@@ -201,19 +190,10 @@ class Gate:
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         origin.require_classifier(outputs.classifier)
-        gate = cls.calibrate(
-            source.confidence(outputs),
-            outputs.is_correct,
-            max_risk,
-            delta,
-            None if source.reference is None else threshold_sequence(source.reference),
-            groups=groups,
-            coverage=coverage,
-            costs=costs,
-            reject=reject,
-            of_log_odds=source.of_log_odds,
-            seed=seed,
-        )
+        aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
+        thresholds = None if source.reference is None else threshold_sequence(source.reference)
+        confidence = source.confidence(outputs)
+        gate = cls._calibrated(confidence, outputs.is_correct, aims, thresholds, groups, source.of_log_odds, seed)
         assert gate.calibration_rows is not None
         rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])
         named = by if by is not None or groups is None else "group"
@@ -246,15 +226,17 @@ class Gate:
         if explain:
             source.require_explainable()
         confidence, oracle = source.confidence(outputs), source.oracle
-        return Decisions.from_confidences(
-            outputs,
-            confidence,
-            self.p_correct(confidence),
-            self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes)),
-            top=top,
-            classes=self.classes,
+        top_labels, top_probability = most_probable(outputs, top)
+        return Decisions(
+            p_correct=self.p_correct(confidence),
+            trust_logit=confidence,
+            decision=self.decisions(confidence, groups_by(self.by, groups, outputs, self.classes)),
+            top_labels=top_labels,
+            top_probability=top_probability,
+            ids=outputs.ids,
+            classes=outputs.classes or self.classes,
             handed_over=None if oracle is None else oracle.handed_over(outputs),
-            explained=oracle.explain(outputs) if explain and oracle is not None else None,
+            explained=oracle.explain(outputs) if explain and oracle is not None else {},
         )
 
     def require_outputs(self, outputs: ClassifierOutputs) -> None:
@@ -300,8 +282,7 @@ class Gate:
 
     def save(self, folder: str | Path, made: Mapping[str, Any] | None = None) -> None:
         """Write a folder with all that decisions need but the classifier's weights; an earlier gate is replaced."""
-        stored = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "nets"}
-        write_gate(Path(folder), self.sentences(), made, **stored)
+        write_gate(Path(folder), self, made)
 
     @classmethod
     def load(
@@ -333,118 +314,3 @@ class Gate:
     def seeing(self, images: Dataset) -> Self:
         """Return the same gate with the images of what it will judge, for an oracle that needs them."""
         return self if self.source is None else replace(self, source=self.source.seeing(images))
-
-    def at(self, max_risk: float) -> Self:
-        """Return the gate of another of the risks that were promised together."""
-        chosen = [certificate for certificate in self.certificates if certificate.max_risk == max_risk]
-        if not chosen:
-            promised = ", ".join(map(str, dict.fromkeys(certificate.max_risk for certificate in self.certificates)))
-            raise SteepslopeError(f"expected a risk that was promised: {promised}, found {max_risk}", "max_risk")
-        others = [certificate for certificate in self.certificates if certificate.max_risk != max_risk]
-        return replace(self, certificates=(*chosen, *others), calibration_rows=None)  # it accepts others of these rows
-
-    @property
-    def promises(self) -> tuple[Certificate, ...]:
-        """The certificates of the gate's own risk, one a group."""
-        return tuple(one for one in self.certificates if one.max_risk == self.certificates[0].max_risk)
-
-    @property
-    def has_groups(self) -> bool:
-        """Whether each group has a threshold of its own."""
-        return self.certificates[0].group is not None
-
-    @property
-    def thresholds(self) -> dict[str | None, float]:
-        """The threshold of each group; of all predictions under None, where there are no groups."""
-        return {one.group: one.threshold for one in self.promises}
-
-    @property
-    def threshold(self) -> float:
-        """The confidence from which on (>=) predictions are accepted; ∞ where nothing can be promised."""
-        if self.has_groups:
-            raise SteepslopeError("this gate has one for each of its groups: see thresholds", "threshold")
-        return self.promises[0].threshold
-
-    @property
-    def coverage(self) -> float:
-        """The fraction of calibration rows that are accepted, in [0, 1]."""
-        return sum(one.accepted for one in self.promises) / max(1, sum(one.n for one in self.promises))
-
-    @property
-    def risk_bound(self) -> float:
-        """The upper bound of the risk of what is accepted, in [0, 1]; of groups, the highest; 1 if none is accepted."""
-        return max((one.risk_bound for one in self.promises if one.accepted), default=1.0)
-
-    @property
-    def advice(self) -> str:
-        """Why nothing, or nothing of some groups, can be promised, and what to do about it; empty where all is.
-
-        Of many groups, the first are named.
-        """
-        given = [one for one in self.promises if one.advice]
-        parts = [one.advice if one.group is None else f"{one.group}: {one.advice}" for one in given[:MOST_ADVICE]]
-        others = len(given) - len(parts)
-        return "; ".join([*parts, *([f"{others:,} other groups likewise"] if others else [])])
-
-    def accepts(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> Bools:
-        """Return whether each prediction is accepted, (m,): its confidence is at least its group's threshold.
-
-        A group that was not among the calibration rows is never accepted.
-        """
-        values = _numbers(confidence)
-        names = group_names(groups, len(values))
-        if self.has_groups != (names is not None):
-            found = "found none" if names is None else "found some, but the gate has one threshold for all"
-            raise SteepslopeError(f"expected groups where the gate was calibrated by groups, {found}", "groups")
-        if names is None:
-            return _at_least(values, self.threshold)
-        distinct, index = np.unique(names, return_inverse=True)
-        known = self.thresholds
-        return _at_least(values, np.array([known.get(str(name), np.inf) for name in distinct])[index])
-
-    def decisions(self, confidence: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.str_]:
-        """Return accept, review or reject of each prediction, (m,); none is rejected unless the aims want that."""
-        accepted, values = self.accepts(confidence, groups), _numbers(confidence)
-        lowest = -np.inf if self.rejection is None else self.rejection.threshold
-        rejected = _at_least(-values, -lowest)
-        return np.where(accepted, ACCEPT, np.where(rejected, REJECT, REVIEW))
-
-    def selects(self, confidence: ArrayLike, max_risk: float = 0.05) -> Bools:
-        """Return which predictions of one batch are accepted, (m,), such that on average at most max_risk are wrong.
-
-        It is the expected fraction of errors among the accepted, over calibration rows and batch, that is at most
-        ``max_risk``: a promise that is weaker than the gate's, and so accepts more. The batch has to be judged at
-        once, and to be drawn as the calibration rows were.
-        """
-        risk = Aims(max_risk=(max_risk,)).max_risk[0]
-        return selected(conformal_p_values(_numbers(confidence), self.of_errors, self.n), risk)
-
-    def p_correct(self, confidence: ArrayLike) -> Floats:
-        """Return the probability that each prediction is correct, (m,), in [0, 1]: an estimate, nothing promised."""
-        found: Floats = self.probability(_numbers(confidence))
-        return found
-
-    def sentences(self) -> str:
-        """Return what is promised, a line each, and what that assumes."""
-        given = [*self.certificates, *([] if self.rejection is None else [self.rejection])]
-        lines = [certificate.sentences() for certificate in given]
-        if self.aims.costs is not None:
-            error, review = self.aims.costs
-            n, accepted, errors = (
-                sum(getattr(one, name) for one in self.promises) for name in ("n", "accepted", "errors")
-            )
-            cost = (errors * error + (n - accepted) * review) / max(1, n)
-            all_of_them = f"accepting all {len(self.of_errors) / self.n * error:.4g}, reviewing all {review:.4g}"
-            lines.append(f"Cost of a prediction: {cost:.4g}; {all_of_them}.")
-        if len(given) > 1:
-            lines.append(f"All {len(given)} promises hold together with a confidence of {1 - self.aims.delta:g}.")
-        return "\n".join([*lines, ASSUMPTIONS])
-
-
-def _numbers(confidence: ArrayLike) -> Floats:
-    return numbers(confidence, "confidence")
-
-
-def _at_least(values: Floats, threshold: float | Floats) -> Bools:
-    """Return whether values reach a threshold; none reaches ∞, where nothing is promised, be it ∞ itself."""
-    return (values >= threshold) & (np.asarray(threshold) < np.inf)

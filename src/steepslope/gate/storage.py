@@ -7,8 +7,6 @@ with what the gate makes of all of them, which a copy may leave out, since it se
 folder of its own, or what the score has learnt.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Collection, Mapping
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import MADE, Artifact
@@ -28,6 +25,7 @@ from steepslope.gate.aims import Aims
 from steepslope.gate.calibration import CalibrationRows, ProbabilityMap
 from steepslope.gate.certificate import Certificate
 from steepslope.gate.confidence_source import ORACLE, STATE, ConfidenceSource, Origin
+from steepslope.gate.promises import Promises
 from steepslope.outputs.arrays import checked_classes
 
 CARD, SENTENCES, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
@@ -39,37 +37,23 @@ EXPECTED = "a calibrated gate"
 AGAIN = "calibrate it again, or copy the folder as a whole"
 
 
-def write_gate(
-    folder: Path,
-    sentences: str,
-    made: Mapping[str, Any] | None = None,
-    *,
-    certificates: tuple[Certificate, ...],
-    rejection: Certificate | None,
-    probability: ProbabilityMap,
-    of_errors: NDArray[np.float64],
-    n: int,
-    aims: Aims,
-    source: ConfidenceSource | None,
-    by: str | None,
-    classes: tuple[str, ...] | None,
-    origin: Origin,
-    calibration_rows: CalibrationRows | None,
-) -> None:
+def write_gate(folder: Path, gate: Promises, made: Mapping[str, Any] | None = None) -> None:
     """Write all files, or none, the card last; an earlier gate there is replaced."""
+    source = gate.source
     with GATE.staged(folder) as staging:
         written = None if source is None else source.write(staging)
-        save_arrays({"of_errors": of_errors}, staging / ERRORS)
-        if calibration_rows is not None:
-            save_arrays(calibration_rows.arrays(), staging / CALIBRATION_ROWS)
-        (staging / SENTENCES).write_text(sentences + "\n", encoding="utf-8")
+        save_arrays({"of_errors": gate.of_errors}, staging / ERRORS)
+        if gate.calibration_rows is not None:
+            save_arrays(gate.calibration_rows.arrays(), staging / CALIBRATION_ROWS)
+        (staging / SENTENCES).write_text(gate.sentences() + "\n", encoding="utf-8")
         files = [path for path in sorted(staging.rglob("*")) if path.is_file()]
         card = {
-            "version": VERSION, "source": written, "by": by, "aims": asdict(aims),
-            "certificates": [certificate.as_json() for certificate in certificates],
-            "rejection": None if rejection is None else rejection.as_json(),
-            "probability": probability.as_json(), "rows": n, "classes": None if classes is None else list(classes),
-            **origin.as_json(), "files": {path.relative_to(staging).as_posix(): _digest(path) for path in files},
+            "version": VERSION, "source": written, "by": gate.by, "aims": asdict(gate.aims),
+            "certificates": [certificate.as_json() for certificate in gate.certificates],
+            "rejection": None if gate.rejection is None else gate.rejection.as_json(),
+            "probability": asdict(gate.probability), "rows": gate.n,
+            "classes": None if gate.classes is None else list(gate.classes), **asdict(gate.origin),
+            "files": {path.relative_to(staging).as_posix(): _digest(path) for path in files},
         }  # fmt: skip
         write_json(staging / CARD, {**card, DIGEST: digest_of(card), MADE: dict(made or {})})
     if source is None or source.oracle is None:  # what an earlier gate left
@@ -79,14 +63,9 @@ def write_gate(
             (folder / name).unlink(missing_ok=True)
 
 
-def gate_folder(name: str | Path) -> Path:
-    """Return the folder of a gate by its name: a folder, or one on the Hub; see :func:`as_folder`."""
-    return as_folder(name)
-
-
 def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, Any]:
-    """Return what :func:`write_gate` was given, by name; raise for a changed card, or files that are not the gate's."""
-    folder = gate_folder(name)
+    """Return what a gate keeps, by name; raise for a changed card, or files that are not the gate's own."""
+    folder = as_folder(name)
     path = folder / CARD
     card = read_json(path, EXPECTED)
     signed = {key: value for key, value in card.items() if key not in (DIGEST, MADE)}
@@ -103,26 +82,22 @@ def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, An
     classes = field(card, "classes", (list, type(None)), path)
     with located(path):
         aims = Aims.from_json(field(card, "aims", dict, path))
+    of_errors = load_arrays(folder / ERRORS).get("of_errors", np.zeros((0, 0)))
+    if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
+        raise SteepslopeError("expected rising confidences (e,), found others", folder / ERRORS)
     rows = folder / CALIBRATION_ROWS
     remembers = CALIBRATION_ROWS in files and rows.exists()
     return {
         "certificates": certificates,
         "rejection": None if rejection is None else Certificate.from_json(rejection, path),
         "probability": ProbabilityMap.from_json(field(card, "probability", dict, path), path),
-        "of_errors": _read_errors(folder / ERRORS), "n": positive(card, "rows", path), "aims": aims,
+        "of_errors": of_errors, "n": positive(card, "rows", path), "aims": aims,
         "source": None if source is None else ConfidenceSource.read(folder, source, path, backbones),
         "by": field(card, "by", (str, type(None)), path),
         "classes": checked_classes(classes, len(classes)) if classes else None,
         "origin": Origin.from_json(card, path),
         "calibration_rows": CalibrationRows.from_arrays(load_arrays(rows), rows) if remembers else None,
     }  # fmt: skip
-
-
-def _read_errors(path: Path) -> NDArray[np.float64]:
-    of_errors = load_arrays(path).get("of_errors", np.zeros((0, 0)))
-    if of_errors.ndim != 1 or of_errors.dtype != np.float64 or (np.diff(of_errors) < 0).any():
-        raise SteepslopeError("expected rising confidences (e,), found others", path)
-    return of_errors
 
 
 def _require_own_files(folder: Path, digests: Mapping[str, str]) -> None:
@@ -142,4 +117,4 @@ def _digest(path: Path) -> str:
 
 def digest_of_gate(folder: str | Path) -> str:
     """Return the digest of a gate's card, which tells it from others, wherever it lies."""
-    return str(read_json(gate_folder(folder) / CARD, EXPECTED).get(DIGEST))
+    return str(read_json(as_folder(folder) / CARD, EXPECTED).get(DIGEST))

@@ -7,14 +7,6 @@ known of a gate's predictions. ``state``: that in one SQLite file. ``counting``:
 a gate stands, in sentences. ``plot``: as a figure.
 """
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
 
-if TYPE_CHECKING:
-    from steepslope.monitor.estimators import ESTIMATORS as ESTIMATORS
-    from steepslope.monitor.monitor import Monitor as Monitor
-    from steepslope.monitor.signals import SIGNALS as SIGNALS
-
-_IN = {"estimators": ["ESTIMATORS"], "monitor": ["Monitor"], "signals": ["SIGNALS"]}
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.numerics.bins import LEAST, SAME, SPARE, Bins
+from steepslope.numerics.array_shapes import require_arrays
+from steepslope.numerics.bins import LEAST, SAME, SPARE, Bins, lengths
 from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.numerics.tensors import in_graph, on_arrays, tensor
 
@@ -43,8 +44,8 @@ def as_they_are(rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
 @on_arrays
 def unit_rows(rows: Tensor) -> Tensor:
     """Scale each row to length 1; a row of zeros stays."""
-    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    return rows / torch.where(lengths > 0, lengths, 1.0)
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / torch.where(norms > 0, norms, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +80,13 @@ class Index:
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], num_classes: int) -> Index:
         """Return the index of stored arrays; raise for some that are none, or of other classes."""
-        try:
-            index = cls(**arrays)
-            count, width = index.points.shape
-            cuts = index.starts.tolist()
-        except (TypeError, ValueError, AttributeError) as error:
-            raise SteepslopeError(f"expected an index of references, found {', '.join(arrays) or 'nothing'}") from error
-        whole = index.starts.shape == (num_classes + 1,) and cuts[0] == 0 < count == cuts[-1] and cuts == sorted(cuts)
-        types = [str(array.dtype) for array in (index.starts, index.points, index.centre, index.squares)]
-        fits = index.centre.shape == (width,) and index.squares.shape == (count,)
-        if not whole or types != ["int64", "float32", "float32", "float32"] or not fits:
-            raise SteepslopeError(f"expected an index of references of {num_classes} classes, found another")
-        return index
+        what, cuts = f"an index of references of {num_classes} classes", f"int64 {num_classes + 1}"
+        expected = {"points": "float32 m d", "centre": "float32 d", "starts": cuts, "squares": "float32 m"}
+        require_arrays(arrays, expected, what)
+        starts = arrays["starts"]
+        if starts[0] != 0 or starts[-1] != len(arrays["points"]) or (np.diff(starts) < 0).any():
+            raise SteepslopeError(f"expected {what}, found starts {starts.tolist()}")
+        return cls(**arrays)
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -114,7 +110,7 @@ class Index:
     def kth_distance(self, queries: Tensor, k: int) -> Tensor:
         """Return the distance to the k-th nearest of all references, (n, d) -> float64 (n,)."""
         self._require_at_least(k)
-        self._require_width(queries)
+        require_width(queries, len(self.centre))
         if in_graph():
             return Bins.of(self.arrays, exact=True).kth_distance(queries, k)
         points = tensor(self.points)
@@ -126,7 +122,7 @@ class Index:
         One reference at distance 0, which may be the query itself, is not counted. With fewer it is the largest
         float32.
         """
-        self._require_width(queries)
+        require_width(queries, len(self.centre))
         if in_graph():
             return Bins.of(self.arrays, exact=True).kth_of_others(queries, k, first, last)
         found = torch.empty(len(queries), dtype=torch.float64)
@@ -160,7 +156,7 @@ class Index:
         the least of them are but rounding, which depends on what else is searched for at once.
         """
         self._require_at_least(max(counts, default=0))
-        self._require_width(queries)
+        require_width(queries, len(self.centre))
         if in_graph():
             return Bins.of(self.arrays, exact=not quick).search(queries, rank, counts)
         distances = np.full((len(queries), self.num_classes), np.inf)
@@ -185,7 +181,7 @@ class Index:
             some = squared[:, start:stop]
             if quick:
                 value = some.amin(dim=1) if rank == 1 else _least(some, rank - 1)[1]
-                distances[:, label] = _lengths(own, value).numpy()
+                distances[:, label] = lengths(own, value).numpy()
             else:
                 distances[:, label] = _at_rank(chunk, own, points[start:stop], some, rank).numpy()
 
@@ -213,7 +209,7 @@ class Index:
         points, most = torch.from_numpy(self.points), min(max(counts) + SPARE, len(self.points))
         labels, total = np.repeat(np.arange(self.num_classes), np.diff(self.starts)), self.num_classes
         values, places = _smallest(squared, most)
-        distances = _lengths(own[:, None], values) if quick else _measured(chunk, points, places)
+        distances = lengths(own[:, None], values) if quick else _measured(chunk, points, places)
         order = distances.argsort(dim=1, stable=True)
         sorted_distances = distances.gather(1, order)
         nearest = labels[places.gather(1, order).numpy()]
@@ -234,7 +230,7 @@ class Index:
 
         The latter are less each query's own square, which does not change the order.
         """
-        points, lengths, centre = (tensor(one) for one in (self.points, self.squares, self.centre))
+        points, squares, centre = (tensor(one) for one in (self.points, self.squares, self.centre))
         room, size = torch.empty(0), max(1, CHUNK_ENTRIES // max(self.points.shape))
         for part in blocks(len(queries), size):
             chunk = (queries[part] - centre).float()
@@ -243,15 +239,12 @@ class Index:
                 raise SteepslopeError(f"features: expected finite values, found others in row {bad}")
             if len(room) < len(chunk):  # once, since new memory costs as much as a product
                 room = torch.empty((len(chunk), len(points)))
-            squared = torch.addmm(lengths, chunk, points.T, alpha=-2, out=room[: len(chunk)])
+            squared = torch.addmm(squares, chunk, points.T, alpha=-2, out=room[: len(chunk)])
             yield part, chunk, chunk.double().square().sum(dim=1), squared
 
     def _require_at_least(self, count: int) -> None:
         if count > len(self.points):
             raise SteepslopeError(f"neighbours: expected at least {count} references, found {len(self.points)}")
-
-    def _require_width(self, queries: Tensor) -> None:
-        require_width(queries, len(self.centre))
 
 
 def require_width(rows: Tensor, width: int, name: str = "features") -> None:
@@ -290,8 +283,8 @@ def _least_possible(queries: Floats, points: Floats) -> NDArray[np.float32]:
     """Return what squared distances are at least, (n, m), by products in float32; NaN where these do not know."""
     with np.errstate(over="ignore", invalid="ignore"):
         q, p = queries.astype(np.float32), points.astype(np.float32)
-        own, lengths = ((1 - np.float32(CAUTION)) * np.square(one).sum(axis=1) for one in (q, p))
-        return np.asarray(own[:, None] + lengths - 2 * (q @ p.T))
+        own, others = ((1 - np.float32(CAUTION)) * np.square(one).sum(axis=1) for one in (q, p))
+        return np.asarray(own[:, None] + others - 2 * (q @ p.T))
 
 
 def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank: int) -> Tensor:
@@ -308,11 +301,6 @@ def _at_rank(queries: Tensor, own: Tensor, points: Tensor, squared: Tensor, rank
         for rows, distances in _exact(queries, points, _unsure(own, found, last)):
             found[rows] = torch.from_numpy(np.partition(distances, rank - 1, axis=1)[:, rank - 1])
     return found
-
-
-def _lengths(own: Tensor, squared: Tensor) -> Tensor:
-    """Return distances, float64, from squared ones less each query's own square, in float32."""
-    return torch.maximum(squared.double() + own, LEAST * own).sqrt()
 
 
 def _measured(queries: Tensor, points: Tensor, places: Tensor) -> Tensor:

@@ -11,15 +11,6 @@
 - ``storage``: the names of an oracle's files, and which class reads which kind.
 """
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
 
-if TYPE_CHECKING:
-    from steepslope.oracle.base import BaseOracle as BaseOracle
-    from steepslope.oracle.columns import Oracle as Oracle
-    from steepslope.oracle.fused import FusedOracle as FusedOracle
-    from steepslope.oracle.on_images import ImageOracle as ImageOracle
-
-_IN = {"base": ["BaseOracle"], "columns": ["Oracle"], "fused": ["FusedOracle"], "on_images": ["ImageOracle"]}
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -112,17 +112,15 @@ class FitRecord:
                 f"expected the rows of the digest in {path.name}, found others: {AGAIN}", folder / FIT_ROWS
             )
         classes = tuple(map(str, field(record, CLASSES, list, path))) if CLASSES in record else None
-        percentiles = _percentiles(field(record, PERCENTILES, list, path), path) if PERCENTILES in record else None
+        percentiles = None
+        if PERCENTILES in record:
+            values = np.asarray(record[PERCENTILES])
+            numbers = values.dtype.kind in "fi" and values.shape == (101,) and np.isfinite(values).all()
+            if not numbers or (np.diff(values) < 0).any():
+                raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
+            percentiles = tuple(values.tolist())
         shapes = field(record, "shapes", dict, path)
         return cls(rows, classifier, card.get(MADE) or {}, classes, percentiles, shapes)
-
-
-def _percentiles(values: list[Any], path: Path) -> tuple[float, ...]:
-    found = np.asarray(values)
-    numbers = found.shape == (101,) and found.dtype.kind in "fi"
-    if not numbers or not np.isfinite(found).all() or (np.diff(found) < 0).any():
-        raise SteepslopeError(f"expected 101 rising numbers in {PERCENTILES}, found others", path)
-    return tuple(found.tolist())
 
 
 class BaseOracle(ABC):

@@ -17,6 +17,7 @@ from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import State
 from steepslope.evidence.values import columns, parts_of
 from steepslope.files.folders import field as json_field, positive
+from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.numerics.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
@@ -24,7 +25,7 @@ from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, re
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
 from steepslope.oracle.settings import OracleSettings
-from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, oracle_folder, read_card
+from steepslope.oracle.storage import CARD, COLUMNS, LOADERS, STATES, WEIGHTS, kind_of_card, read_card
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_same_names
 
@@ -218,7 +219,7 @@ class Oracle(ConfigurableOracle):
         No file decides which code is run: if the oracle's backbone is code of one's own, ``module:…``, it
         must be one of ``backbones``.
         """
-        local = oracle_folder(folder)
+        local = as_folder(folder)
         card = read_card(local)
         kind = kind_of_card(card, local)
         require_known(f"kind of oracle in {local / CARD}:", kind, LOADERS)

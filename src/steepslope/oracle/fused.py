@@ -1,7 +1,5 @@
 """The fused oracle: a logarithmic pool of the opinions that a budget pays for, fitted on the fit data alone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection
 from dataclasses import asdict
@@ -15,9 +13,10 @@ from numpy.typing import NDArray
 from steepslope.errors import SteepslopeError, located, require_known
 from steepslope.evidence.fitting import flattened, grouped, load_states
 from steepslope.evidence.registry import EVIDENCE
-from steepslope.evidence.states import State, arrays_fit
+from steepslope.evidence.states import State
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_few
 from steepslope.oracle.fused_fit import LEVELS, OWN, FusedFit, Gain, Pool, fit_fused, inputs_of
@@ -172,7 +171,7 @@ class FusedOracle(ConfigurableOracle):
         >>> draw = np.random.default_rng(0)
         >>> labels = draw.integers(3, size=600)
         >>> logits, auxiliary = (draw.normal(size=(600, 3)) + k * np.eye(3)[labels] for k in (2, 3))
-        >>> outputs = ClassifierOutputs(logits, labels, draw.normal(size=(600, 4)), auxiliary=auxiliary)
+        >>> outputs = ClassifierOutputs(logits, labels, auxiliary=auxiliary)
         >>> oracle = FusedOracle(budget="auxiliary").fit(outputs)
         >>> shifted = outputs.changed(auxiliary=5 * auxiliary + 2)
         >>> again = oracle.trust_logit(oracle.standardised(shifted))
@@ -289,10 +288,8 @@ def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
     counted = all(isinstance(width, int) and width >= 1 for width in widths) and len(widths) == len(inputs)
     if len(set(inputs)) < len(inputs) or not counted or not inputs or inputs[0] != OWN:
         raise SteepslopeError(f"expected {OWN} and other inputs with their widths, found {inputs} and {widths}", path)
-    count = sum(widths)
-    if not arrays_fit(weights, {"weights": (count,), "others": (1,)}, "float64"):
-        found = ", ".join(f"{name} {array.shape}" for name, array in weights.items()) or "nothing"
-        raise SteepslopeError(f"expected {count} weights and others (1,), found {found}", path.with_name(WEIGHTS))
-    if (weights["weights"] < 0).any():  # they are finite, or would not have been read
-        raise SteepslopeError("expected weights >= 0, found others", path.with_name(WEIGHTS))
+    with located(path.with_name(WEIGHTS)):
+        require_arrays(weights, {"weights": f"float64 {sum(widths)}", "others": "float64 1"})
+        if (weights["weights"] < 0).any():
+            raise SteepslopeError("expected weights >= 0, found others")
     return Pool(inputs, widths, OpinionPool(**weights))

@@ -4,8 +4,6 @@ At each budget, MCP competes with a pool of all opinions that the budget pays fo
 The budget is the cheapest that is as good as the best.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -13,7 +13,7 @@ mean and deviation of a batch undo that: the adaptation of batch statistics of S
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -21,8 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.errors import SteepslopeError
-from steepslope.evidence.states import State, arrays_fit, references
+from steepslope.errors import SteepslopeError, located
+from steepslope.evidence.states import State, references
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.numerics.linear import fit_standardised_softmax, principal_components, scale_of
 from steepslope.numerics.neighbors import Index, require_width
@@ -120,27 +121,18 @@ class Handover:
         parts = [formula(rows_of(outputs, arrays, rows)).numpy() for rows in blocks(len(outputs), 8_192)]
         return np.concatenate(parts)
 
-    @property
-    def state(self) -> State:
-        """The arrays to be stored."""
-        return dict(vars(self))
-
     @classmethod
     def from_arrays(cls, arrays: State) -> Handover:
         """Return the hand-over of stored arrays; raise for some that are none."""
-        shapes = {name: array.shape for name, array in arrays.items()}
-        try:
-            found = cls(**{name: np.asarray(array) for name, array in arrays.items()})
-            (width, count), points, limits = found.basis.shape, found.points.shape, found.limits.shape
-        except (TypeError, ValueError) as error:
-            names = ", ".join(one.name for one in fields(cls))
-            raise SteepslopeError(f"expected {names}, found {shapes}", "hand-over") from error
-        same_width = found.centre.shape == found.direction.shape == (width,)
-        fits = same_width and points[1:] == (count,) and len(found.points) > 0
-        whole = fits and limits[:1] == (2,) and len(limits) == 2 and limits[1] >= OF_FEATURES
-        if not whole or not all(np.isfinite(array).all() for array in arrays.values()):
-            raise SteepslopeError(f"expected finite arrays that fit one another, found {shapes}", "hand-over")
-        return found
+        expected = {
+            "basis": "float32 e c", "centre": "float64 e", "points": "float32 m c", "direction": "float32 e",
+            "limits": "float64 2 s",
+        }  # fmt: skip
+        with located("hand-over"):
+            require_arrays(arrays, expected)
+            if arrays["limits"].shape[1] < OF_FEATURES:
+                raise SteepslopeError(f"expected limits of {OF_FEATURES} statistics or more, found fewer")
+        return cls(**arrays)
 
 
 def mixed(odds: Values, fallback: Values, weight: Values) -> Values:
@@ -196,19 +188,12 @@ class Moments:
             changed[rows] = (_block(columns, rows) - own.mean) * factor + self.mean
         return outputs.changed(auxiliary=changed)
 
-    @property
-    def state(self) -> State:
-        """The arrays to be stored."""
-        return dict(vars(self))
-
     @classmethod
     def from_arrays(cls, arrays: State) -> Moments:
         """Return the moments of stored arrays; raise for some that are none."""
-        fits = arrays_fit(arrays, {"mean": (None,), "deviation": (None,)}, "float64")
-        if not fits or not all(np.isfinite(array).all() for array in arrays.values()):
-            raise SteepslopeError(f"expected finite mean and deviation, found {', '.join(arrays) or 'nothing'}")
-        if arrays["mean"].shape != arrays["deviation"].shape or (arrays["deviation"] < 0).any():
-            raise SteepslopeError("expected as many means as deviations, none negative, found others")
+        require_arrays(arrays, {"mean": "float64 e", "deviation": "float64 e"})
+        if (arrays["deviation"] < 0).any():
+            raise SteepslopeError("expected deviations >= 0, found others")
         return cls(**arrays)
 
 

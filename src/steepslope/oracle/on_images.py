@@ -20,13 +20,14 @@ from steepslope.data.images import Dataset, rows_by_id
 from steepslope.data.transforms import Transform, decoded_batches
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.folders import field, positive
+from steepslope.files.hub import as_folder
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
 from steepslope.losses import LossSettings, parameters_of
 from steepslope.oracle.base import BaseOracle, FitRecord
 from steepslope.oracle.net import OracleNet
-from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, oracle_folder, read_card, require_allowed
+from steepslope.oracle.storage import CARD, IMAGES, WEIGHTS, kind_of_card, read_card, require_allowed
 from steepslope.outputs import ClassifierOutputs
 
 BATCH = 64
@@ -144,7 +145,7 @@ class ImageOracle(BaseOracle):
     @classmethod
     def load(cls, folder: str | Path, backbones: Collection[str] = ()) -> ImageOracle:
         """Read what :meth:`save` wrote; see :meth:`steepslope.oracle.Oracle.load`."""
-        own = oracle_folder(folder)
+        own = as_folder(folder)
         card = read_card(own)
         if kind_of_card(card, own) != IMAGES:
             raise SteepslopeError("expected an oracle on images, found one on outputs", own / CARD)

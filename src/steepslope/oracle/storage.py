@@ -26,19 +26,14 @@ LOADERS: dict[str, str] = {
 CODE = "module:"  # what specs of one's own code begin with
 
 
-def oracle_folder(name: str | Path) -> Path:
-    """Return the folder of an oracle by its name: a folder, or one on the Hub; see :func:`as_folder`."""
-    return as_folder(name)
-
-
 def names_oracle(name: str) -> bool:
     """Return whether a name stands for an oracle, in a folder or on the Hub, and not for a score."""
-    return is_hub(name) or (oracle_folder(name) / CARD).exists()
+    return is_hub(name) or (as_folder(name) / CARD).exists()
 
 
 def read_card(folder: str | Path, expected: str = "a fitted oracle") -> dict[str, Any]:
     """Read the card of an oracle by its name."""
-    return read_json(oracle_folder(folder) / CARD, expected)
+    return read_json(as_folder(folder) / CARD, expected)
 
 
 def kind_of_card(card: dict[str, Any], folder: str | Path) -> str:

@@ -9,25 +9,6 @@ classifier. ``labels``: labels by name, and columns of text. ``probabilities``: 
 ``row_hashes``: rows are known again.
 """
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
 
-if TYPE_CHECKING:
-    from steepslope.outputs.arrays import ARRAYS as ARRAYS
-    from steepslope.outputs.classifier_outputs import (
-        ClassifierOutputs as ClassifierOutputs,
-        logit_blocks as logit_blocks,
-        over_logits as over_logits,
-        require_classes as require_classes,
-    )
-    from steepslope.outputs.options import ReadingOptions as ReadingOptions
-    from steepslope.outputs.predictions import Confidences as Confidences
-
-_IN = {
-    "arrays": ["ARRAYS"],
-    "classifier_outputs": ["ClassifierOutputs", "logit_blocks", "over_logits", "require_classes"],
-    "predictions": ["Confidences"],
-    "options": ["ReadingOptions"],
-}
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -48,14 +48,11 @@ def _converted(values: Any) -> NDArray[Any]:
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) else np.asarray(values)  # one that is mapped from a file stays so
-    return _inferred(array) if array.dtype == object and array.ndim else array
-
-
-def _inferred(array: NDArray[Any]) -> NDArray[Any]:
-    """Return objects, such as a frame's, as text or numbers where all are; NumPy would make text of both together."""
-    found = np.array(array.tolist())
-    mixed = found.dtype.kind in "US" and not all(isinstance(one, str | bytes) for one in array.flat)
-    return array if mixed else found
+    if array.dtype != object or array.ndim == 0:
+        return array
+    inferred = np.array(array.tolist())  # of both text and numbers, NumPy would make text
+    is_mixed = inferred.dtype.kind in "US" and not all(isinstance(value, str | bytes) for value in array.flat)
+    return array if is_mixed else inferred
 
 
 def column_names(values: Any) -> list[Any] | None:
@@ -81,9 +78,9 @@ def require_one_order(given: Mapping[str, Any]) -> None:
 def floats(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return whole numbers as floats that hold them; floats stay as they are, and what else there is, is refused."""
     if array.dtype.kind in "OUST" and array.ndim:
-        for index, one in np.ndenumerate(array):
-            if not _is_number(one):
-                found = f"found {str(one)!r} in row {index[0]}"
+        for index, value in np.ndenumerate(array):
+            if not _is_number(value):
+                found = f"found {str(value)!r} in row {index[0]}"
                 raise SteepslopeError(f"expected numbers, {found}: leave columns of text out", name)
     return array.astype(np.result_type(array.dtype, np.float32)) if array.dtype.kind in "iu" else array
 
@@ -167,16 +164,14 @@ def checked_all(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int])
 
     Each is checked as in :func:`checked`, with the lengths of the axes of those before it.
     """
-    kept: Arrays = {}
+    arrays: Arrays = {}
     known = dict(sizes)
-    for name in ARRAYS:
+    for name, spec in ARRAYS.items():
         values = given.get(name)
         if values is not None:
-            kept[name] = checked(name, values, known)
-            known |= {
-                axis: n for axis, n in zip(ARRAYS[name].axes, kept[name].shape, strict=True) if isinstance(axis, str)
-            }
-    return kept
+            arrays[name] = checked(name, values, known)
+            known |= {axis: n for axis, n in zip(spec.axes, arrays[name].shape, strict=True) if isinstance(axis, str)}
+    return arrays
 
 
 def checked(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[Any]:
@@ -207,9 +202,7 @@ def checked_classes(classes: Iterable[str] | None, num_classes: int) -> tuple[st
     names = tuple(map(str, classes))
     twice = next((name for name in names if names.count(name) > 1), None)
     if len(names) != num_classes:
-        raise SteepslopeError(
-            f"expected {num_classes} names, one a column of the logits, found {len(names)}", "classes"
-        )
+        raise SteepslopeError(f"expected {num_classes} names, one a class, found {len(names)}", "classes")
     if twice is not None:
         raise SteepslopeError(f"expected different names, found {twice!r} twice", "classes")
     return names

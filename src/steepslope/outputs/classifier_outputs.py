@@ -107,15 +107,15 @@ class ClassifierOutputs:
 
     def _keep(self, given: Mapping[str, ArrayLike | None], classes: Iterable[Any] | None) -> None:
         """Check the arrays, at least logits, and keep them."""
-        rows = checked("logits", given["logits"], {})  # type: ignore[arg-type]
-        sizes = {"n": rows.shape[0], "K": rows.shape[1]}
-        kept = checked_all({name: array for name, array in given.items() if name != "logits"}, sizes)
-        _require_classes_of(kept.get("labels"), sizes["K"])
-        for name in ("labels", "features", "ids"):
-            object.__setattr__(self, name, kept.pop(name, None))
-        object.__setattr__(self, "logits", rows)
-        object.__setattr__(self, "classes", checked_classes(classes, sizes["K"]))
-        object.__setattr__(self, "further", kept)
+        logits = checked("logits", given["logits"], {})  # type: ignore[arg-type]
+        n, num_classes = logits.shape
+        others = {name: array for name, array in given.items() if name != "logits"}
+        further = checked_all(others, {"n": n, "K": num_classes})
+        _require_classes_of(further.get("labels"), num_classes)
+        members: dict[str, Any] = {name: further.pop(name, None) for name in ("labels", "features", "ids")}
+        members |= {"logits": logits, "classes": checked_classes(classes, num_classes), "further": further}
+        for name, value in members.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_probabilities(
@@ -186,20 +186,18 @@ class ClassifierOutputs:
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
         """The classifier's softmax probability of the label, (n,), in [0, 1]; it needs labels."""
-        labels = self.require_labels()
-        return np.concatenate([self._probability_of(labels, rows) for rows in logit_blocks(self)])
-
-    def _probability_of(self, labels: NDArray[np.int64], rows: slice) -> NDArray[np.float64]:
-        logits = np.asarray(self.logits[rows], dtype=np.float64)
-        gaps = logits - np.take_along_axis(logits, labels[rows, None], axis=1)
-        with np.errstate(over="ignore"):  # an infinite sum is a probability of 0
-            return np.asarray(1 / np.exp(gaps).sum(axis=1))
+        labels, parts = self.require_labels(), []
+        for rows in logit_blocks(self):
+            logits = np.asarray(self.logits[rows], dtype=np.float64)
+            gaps = logits - np.take_along_axis(logits, labels[rows, None], axis=1)
+            with np.errstate(over="ignore"):  # an infinite sum is a probability of 0
+                parts.append(1 / np.exp(gaps).sum(axis=1))
+        return np.concatenate(parts)
 
     @property
     def arrays(self) -> Arrays:
         """All arrays that these outputs hold, by name, in the order of :data:`~steepslope.outputs.ARRAYS`."""
-        found = {name: getattr(self, name) for name in ARRAYS}
-        return {name: array for name, array in found.items() if array is not None}
+        return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
 
     def require(self, name: str) -> NDArray[Any]:
         """Return an array; raise if these outputs have none."""
@@ -234,9 +232,9 @@ class ClassifierOutputs:
 
         Oracles remember it, and refuse the outputs of another classifier.
         """
-        known = copy(self)
-        object.__setattr__(known, "classifier", digest)
-        return known
+        outputs = copy(self)
+        object.__setattr__(outputs, "classifier", digest)
+        return outputs
 
     def named(self, classes: Iterable[str] | None) -> ClassifierOutputs:
         """Return the same with these names of the classes; None takes them away."""

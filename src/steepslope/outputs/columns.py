@@ -7,10 +7,9 @@ Which columns of a table hold what: from the names of its columns, and reading o
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
 
 from steepslope.errors import SteepslopeError, unknown_name
 from steepslope.outputs.arrays import ARRAYS, STRINGS
@@ -57,68 +56,65 @@ SEPARATING = tuple("_-.:/ ")  # what may stand between the word for a score and 
 
 
 @dataclass(frozen=True)
-class ClassColumns:
-    """Columns in the order of the classes, and the names of these, None where they are but numbers from 0.
+class Layout:
+    """The columns of a table, by the names of the arrays that they make.
 
-    ``counts`` is whether a whole number in the labels can be the place of a class in that order: not where the names
-    are numbers themselves, nor where a pattern found the columns in another order than that of their names.
+    ``numbers`` has one column or more an array, in order, those of the logits in the order of the classes; ``texts``
+    has one column each for ``ids``, ``labels`` and ``is_correct``, where they are there. ``classes`` are the names of
+    the classes, None where they are but numbers from 0. ``counts`` is whether a whole number in the labels can be the
+    place of a class in that order: not where the names are numbers themselves, nor where a pattern found the columns in
+    another order than that of their names.
     """
 
-    columns: list[str]
+    numbers: dict[str, list[str]]
+    texts: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
     counts: bool = True
 
 
-class Match(NamedTuple):
-    """A column, and what ``*`` stands for in its name, or all of that."""
-
-    column: str
-    piece: str
-
-
-def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection[str]) -> ClassColumns | None:
+def class_columns(names: Sequence[str], options: ReadingOptions, own: Collection[str]) -> Layout | None:
     """Return the logits' columns, None where there are none of the usual names; patterns leave out those in ``own``."""
     patterns = options.logit_columns or numbered(names, USUAL) or (f"{USUAL}_*",)
-    found = [_matches(names, pattern, own) for pattern in patterns]
-    for pattern, matches in zip(patterns, found, strict=True):
+    pieces: dict[str, str] = {}  # by column, what * stands for in its name, or all of that
+    in_order = True
+    for pattern in patterns:
+        matches = _matches(names, pattern, own)
         if not matches and options.logit_columns is not None:
             raise SteepslopeError(f"expected columns like {pattern!r}, {found_columns(names)}", OPTION)
-    sorted_ = [sorted(matches, key=lambda one: natural(one.column)) for matches in found]
-    ordered = [one for matches in sorted_ for one in matches]
-    _require_distinct([one.column for one in ordered])
-    if not ordered:
+        twice = matches.keys() & pieces.keys()
+        if twice:
+            raise SteepslopeError(f"expected every column once, found {min(twice)!r} twice", OPTION)
+        ordered = sorted(matches, key=natural)
+        in_order = in_order and ordered == list(matches)
+        pieces |= {column: matches[column] for column in ordered}
+    if not pieces:
         return None
-    columns = _columns(ordered, all("*" in pattern for pattern in patterns), found == sorted_)
-    return columns if options.classes is None else _renamed(columns, options.classes)
+    layout = _named_by(pieces, all("*" in pattern for pattern in patterns), in_order)
+    return layout if options.classes is None else _renamed(layout, options.classes)
 
 
-def _matches(names: Sequence[str], pattern: str, own: Collection[str]) -> list[Match]:
-    """Return the columns that a name or a pattern means, in the table's order."""
+def _matches(names: Sequence[str], pattern: str, own: Collection[str]) -> dict[str, str]:
+    """Return the columns that a name or a pattern means, in the table's order, with what ``*`` stands for in each."""
     if "*" not in pattern:
-        return [Match(pattern, pattern)] if pattern in names else []
+        return {pattern: pattern} if pattern in names else {}
     shape = re.compile("(.*)".join(map(re.escape, pattern.split("*"))), re.DOTALL)
     found = {name: match for name in names if name not in own and (match := shape.fullmatch(name))}
-    return [Match(name, match[1] if shape.groups == 1 else name) for name, match in found.items()]
+    return {name: match[1] if shape.groups == 1 else name for name, match in found.items()}
 
 
-def _require_distinct(columns: Sequence[str]) -> None:
-    twice = next((column for column in columns if columns.count(column) > 1), None)
-    if twice is not None:
-        raise SteepslopeError(f"expected every column once, found {twice!r} twice", OPTION)
-
-
-def _columns(ordered: Sequence[Match], by_pattern: bool, in_order: bool) -> ClassColumns:
-    columns = [one.column for one in ordered]
+def _named_by(pieces: dict[str, str], by_pattern: bool, in_order: bool) -> Layout:
+    columns = list(pieces)
+    numbers = {"logits": columns}
     if len(columns) == 1:
-        return ClassColumns(columns)
-    classes = tuple(_without_separator([one.piece for one in ordered]) if by_pattern else _last_words(columns))
+        return Layout(numbers)
+    classes = tuple(_without_separator(list(pieces.values())) if by_pattern else _last_words(columns))
     if "" in classes:
         column = columns[classes.index("")]
         raise SteepslopeError(f"expected a class in the name of each column, found none in {column!r}", OPTION)
     if not _are_numbers(classes):
-        return ClassColumns(columns, classes, in_order)
+        return Layout(numbers, classes=classes, counts=in_order)
     from_zero = [int(name) for name in classes] == list(range(len(classes)))
-    return ClassColumns(columns) if from_zero else ClassColumns(columns, classes, counts=False)
+    return Layout(numbers) if from_zero else Layout(numbers, classes=classes, counts=False)
 
 
 def _without_separator(pieces: list[str]) -> list[str]:
@@ -146,18 +142,21 @@ def _last_words(columns: list[str]) -> list[str]:
     return ["".join(some[common:]) for some in words]
 
 
-def _renamed(columns: ClassColumns, path: str) -> ClassColumns:
-    """Return the columns with the classes of a file: by their names where they have some, else by their places."""
-    classes = tuple(read_classes(Path(path)))
-    own, numbers = columns.classes or (), _are_numbers(columns.classes or ())
+def _renamed(layout: Layout, path: str) -> Layout:
+    """Return the layout with the classes of a file: by their names where it has some, else by their places."""
+    classes, columns = tuple(read_classes(Path(path))), layout.numbers["logits"]
+    own = layout.classes or ()
+    are_numbers = _are_numbers(own)
     if set(own) == set(classes):
-        return ClassColumns([columns.columns[own.index(name)] for name in classes], classes, not numbers)
-    if not numbers:
+        return Layout(
+            {"logits": [columns[own.index(name)] for name in classes]}, classes=classes, counts=not are_numbers
+        )
+    if not are_numbers:
         expected = f"expected the classes that the columns name, {listed(own)}"
         raise SteepslopeError(f"{expected}, found {listed(classes)}", path)
-    if len(columns.columns) not in (1, len(classes)):
-        raise SteepslopeError(f"expected {len(columns.columns)} classes, one a column, found {len(classes)}", path)
-    return ClassColumns(columns.columns, classes, columns.counts)
+    if len(columns) not in (1, len(classes)):
+        raise SteepslopeError(f"expected {len(columns)} classes, one a column, found {len(classes)}", path)
+    return replace(layout, classes=classes)
 
 
 def _are_numbers(names: Sequence[str]) -> bool:
@@ -169,21 +168,6 @@ WANTED = "logits in columns logit_0, logit_1, … (or --logit-columns), or confi
 WANTED += "--confidence-column, --correct-column)"
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The columns of a table, by the names of the arrays that they make.
-
-    ``numbers`` has one column or more an array, in order; ``texts`` has one column each for ``ids``, ``labels`` and
-    ``is_correct``, where they are there. ``classes`` are the names of the classes, and ``counts`` is whether a whole
-    number in the labels can be the place of a class among them.
-    """
-
-    numbers: dict[str, list[str]]
-    texts: dict[str, str]
-    classes: tuple[str, ...] | None = None
-    counts: bool = True
-
-
 def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Layout:
     """Return what the columns of these names hold; raise if they hold neither logits nor confidences.
 
@@ -192,14 +176,13 @@ def layout_of(names: Sequence[str], options: ReadingOptions = AS_WRITTEN) -> Lay
     ({'logits': ['score_cat', 'score_dog']}, {'ids': 'id', 'labels': 'label'}, ('cat', 'dog'))
     """
     own = {options.label_column or "label", options.id_column or "id"}
-    logits = None if options.confidence_column is not None else class_columns(names, options, own)
-    if logits is not None:
-        texts = _texts(names, ids=options.id_column, labels=options.label_column)
-        both = [column for column in texts.values() if column in logits.columns]
+    layout = None if options.confidence_column is not None else class_columns(names, options, own)
+    if layout is not None:
+        logits, texts = layout.numbers["logits"], _texts(names, ids=options.id_column, labels=options.label_column)
+        both = [column for column in texts.values() if column in logits]
         if both:
             raise SteepslopeError(f"column {both[0]!r}: cannot be a logit and the label or id at once")
-        numbers = {"logits": logits.columns, **_further(names, logits.columns)}
-        layout = Layout(numbers, texts, logits.classes, logits.counts)
+        layout = replace(layout, numbers={"logits": logits, **_further(names, logits)}, texts=texts)
     elif CONFIDENCE in names or options.confidence_column is not None:
         layout = _of_confidences(names, options)
     else:

@@ -46,16 +46,10 @@ def manifest_of(
     arrays: Mapping[str, Mapping[str, Any]], has_ids: bool, classes: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Return what the manifest holds: of each array its dtype and shape, and the names of the classes, if any."""
+    rows, num_classes = arrays["logits"]["shape"]
+    manifest = {"format": "steepslope outputs", "version": VERSION, "rows": rows, "num_classes": num_classes}
     named = {} if classes is None else {CLASSES: list(classes)}
-    return {
-        "format": "steepslope outputs",
-        "version": VERSION,
-        "rows": arrays["logits"]["shape"][0],
-        "num_classes": arrays["logits"]["shape"][1],
-        "arrays": dict(arrays),
-        "ids": has_ids,
-        **named,
-    }
+    return {**manifest, "arrays": dict(arrays), "ids": has_ids, **named}
 
 
 def read(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, Any]:
@@ -66,8 +60,11 @@ def read(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, Any]:
         raise SteepslopeError(f"expected version {VERSION} of the format, found {manifest.get('version')!r}", path)
     described = field(manifest, "arrays", dict, path)
     arrays = {name: _mapped(folder, name, described[name], path) for name in ARRAYS if name in described}
-    if (folder / AUXILIARY / MANIFEST).exists():
-        arrays[AUXILIARY] = _auxiliary_features(folder / AUXILIARY, folder)
+    auxiliary = folder / AUXILIARY
+    if (auxiliary / MANIFEST).exists():
+        if ids_of_folder(auxiliary) != ids_of_folder(folder):
+            raise SteepslopeError(f"expected the images of {folder}, in the same order, found others", auxiliary)
+        arrays[AUXILIARY] = read(auxiliary)[0]["features"]
     if (folder / AUGMENTED / MANIFEST).exists():
         arrays |= _of_copies(folder / AUGMENTED, folder)
     classes = tuple(map(str, field(manifest, CLASSES, list, path))) if CLASSES in manifest else None
@@ -79,18 +76,12 @@ def _ids(folder: Path) -> Any:
 
 
 def _mapped(folder: Path, name: str, described: dict[str, Any], manifest: Path) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    path = folder / f"{name}.npy"
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     expected = tuple(field(described, "shape", list, manifest))
     if array.shape != expected:
-        found = f"expected shape {expected}, as in {MANIFEST}, found {array.shape}"
-        raise SteepslopeError(found, folder / f"{name}.npy")
+        raise SteepslopeError(f"expected shape {expected}, as in {MANIFEST}, found {array.shape}", path)
     return array
-
-
-def _auxiliary_features(subfolder: Path, folder: Path) -> NDArray[Any]:
-    if ids_of_folder(subfolder) != ids_of_folder(folder):
-        raise SteepslopeError(f"expected the images of {folder}, in the same order, found others", subfolder)
-    return read(subfolder)[0]["features"]
 
 
 def _of_copies(subfolder: Path, folder: Path) -> Arrays:

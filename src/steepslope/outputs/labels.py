@@ -66,12 +66,8 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
         return labels
     if values is None:
         raise SteepslopeError(f"{CLASSES_ADVICE}; found {str(array[0])!r} in row 0", "labels")
-    return _looked_up(array, values) if is_text or not _only_names(values) else labels
-
-
-def _only_names(values: Sequence[Any]) -> bool:
-    """Return whether no value could be a label that is a number."""
-    return all(isinstance(value, str) and not value.strip().lstrip("-").isdecimal() for value in values)
+    only_names = all(isinstance(value, str) and not value.strip().lstrip("-").isdecimal() for value in values)
+    return _looked_up(array, values) if is_text or not only_names else labels
 
 
 def _looked_up(labels: NDArray[Any], values: Sequence[Any]) -> NDArray[np.int64]:

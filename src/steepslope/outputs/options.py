@@ -7,13 +7,8 @@ from steepslope.errors import SteepslopeError
 
 TABLES = (".csv", ".parquet")
 SEPARATORS: dict[str, str] = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}
-OF_CLASSES = (
-    "label_column",
-    "logit_columns",
-    "probabilities",
-    "as_logits",
-    "classes",
-)  # of no use beside a confidence alone
+# Of no use beside a confidence alone.
+OF_CLASSES = ("label_column", "logit_columns", "probabilities", "as_logits", "classes")
 OF_FILES = ("probabilities", "as_logits")  # folders hold logits
 OF_TABLES = ("id_column", "label_column", "logit_columns", "confidence_column", "correct_column", "separator")
 

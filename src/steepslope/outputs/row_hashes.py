@@ -86,13 +86,13 @@ def shared_rows(outputs: ClassifierOutputs, others: ClassifierOutputs) -> int:
 
 def told_by_in(*all_outputs: ClassifierOutputs) -> Told:
     """Return what tells rows in all of these: ids, unless some have none or theirs only number the rows."""
-    known = all(one.ids is not None and not _only_number(one.ids) for one in all_outputs)
-    return "ids" if known else "values"
-
-
-def _only_number(ids: NDArray[np.str_]) -> bool:
-    first = str(ids[0]) if len(ids) else ""
-    return first in ("0", "1") and np.array_equal(ids, np.arange(int(first), int(first) + len(ids)).astype(np.str_))
+    for outputs in all_outputs:
+        if outputs.ids is None:
+            return "values"
+        first = str(outputs.ids[0])
+        if first in ("0", "1") and (outputs.ids == (np.arange(len(outputs)) + int(first)).astype(np.str_)).all():
+            return "values"
+    return "ids"
 
 
 def _of_ids(outputs: ClassifierOutputs) -> NDArray[np.uint64]:

@@ -187,12 +187,8 @@ def read_columns(path: Path, columns: Iterable[str], options: ReadingOptions = A
     wanted = [column for column in dict.fromkeys(columns) if column in names]
     with located(path):
         require_once(wanted, names)
-    chunks: dict[str, list[Any]] = {column: [] for column in wanted}
-    for batch in batches(path, dict.fromkeys(wanted, TEXT), options.delimiter) if wanted else ():
-        for column in wanted:
-            chunks[column].append(Texts.encoded(batch.column(column)))
-    texts = {name: Texts.of(some) for name, some in chunks.items()}
-    return Table(path, {}, texts=texts, columns=names, options=options)
+    some = batches(path, dict.fromkeys(wanted, TEXT), options.delimiter) if wanted else ()
+    return _Columns(path, options, names, Layout({}), tuple(wanted), by_number=False).table(some)
 
 
 def write(path: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
@@ -271,9 +267,7 @@ class _Columns:
     options: ReadingOptions
     names: list[str]
     layout: Layout
-    texts: dict[str, str]
     further: tuple[str, ...]
-    classes: tuple[str, ...] | None
     by_number: bool
 
     @classmethod
@@ -288,20 +282,27 @@ class _Columns:
             raise SteepslopeError(f"{expected}, found {listed(layout.classes or ())}", options.classes)
         texts = {name: column for name, column in layout.texts.items() if labels or name != "labels"}
         by_number = saved is not None and options.label_column is None
-        return cls(path, options, names, layout, texts, wanted, layout.classes or saved, by_number)
+        layout = replace(layout, texts=texts, classes=layout.classes or saved)
+        return cls(path, options, names, layout, wanted, by_number)
 
     def batches(self) -> Iterator[Any]:
-        """Yield the columns, batch by batch."""
-        numbers = [column for some in self.layout.numbers.values() for column in some]
-        types = {**dict.fromkeys(numbers, NUMBER), **dict.fromkeys([*self.texts.values(), *self.further], TEXT)}
-        return batches(self.path, types, self.options.delimiter, table_files.rows_at_once(len(types)))
+        """Yield the columns, batch by batch; raise if there is no row."""
+        types = {column: NUMBER for columns in self.layout.numbers.values() for column in columns}
+        types |= dict.fromkeys([*self.layout.texts.values(), *self.further], TEXT)
+        rows = 0
+        for batch in batches(self.path, types, self.options.delimiter, table_files.rows_at_once(len(types))):
+            rows += batch.num_rows
+            yield batch
+        if rows == 0:
+            raise SteepslopeError("expected rows below the header, found none")
 
     def table(self, some: Iterable[Any]) -> Table:
         """Return the table of some batches: each array of numbers grows in place, and text is kept packed."""
         buffers: Arrays = {}
         ids: list[Any] = []
-        chunks: dict[str, list[Any]] = {column: [] for name, column in self.texts.items() if name != "ids"}
-        chunks |= {column: [] for column in self.further}
+        id_column = self.layout.texts.get("ids")
+        read = [column for column in self.layout.texts.values() if column != id_column]
+        chunks: dict[str, list[Any]] = {column: [] for column in (*read, *self.further)}
         used = 0
         for batch in some:
             for name, columns in self.layout.numbers.items():
@@ -309,18 +310,17 @@ class _Columns:
                 _append(buffers, name, used, block)
             for column, encoded in chunks.items():
                 encoded.append(Texts.encoded(batch.column(column)))
-            if "ids" in self.texts:
-                ids.append(batch.column(self.texts["ids"]).cast(TEXT).fill_null(""))
+            if id_column is not None:
+                ids.append(batch.column(id_column).cast(TEXT).fill_null(""))
             used += batch.num_rows
-        if used == 0:
-            raise SteepslopeError("expected rows below the header, found none")
         for buffer in buffers.values():
             buffer.resize((used, buffer.shape[1]), refcheck=False)
         pa.default_memory_pool().release_unused()  # of a million rows about 90 MiB
         texts = {column: Texts.of(encoded) for column, encoded in chunks.items()}
+        confidences = {name: columns[0] for name, columns in self.layout.numbers.items() if name == CONFIDENCE}
         return Table(
-            self.path, self._arrays(buffers, texts), self.classes, pa.chunked_array(ids, TEXT) if ids else None, texts,
-            self.names, self.texts | {name: self.layout.numbers[name][0] for name in buffers if name == CONFIDENCE},
+            self.path, self._arrays(buffers, texts), self.layout.classes,
+            pa.chunked_array(ids, TEXT) if ids else None, texts, self.names, self.layout.texts | confidences,
             options=self.options,
         )  # fmt: skip
 
@@ -331,11 +331,12 @@ class _Columns:
             raise SteepslopeError(f"{expected}, found {self.layout.numbers['logits'][0]!r} alone", "logits")
         vectors = {name for name in buffers if name == CONFIDENCE or len(ARRAYS[name].axes) == 1}
         arrays = {name: array[:, 0] if name in vectors else array for name, array in buffers.items()}
-        if "labels" in self.texts:
-            column, names = self.texts["labels"], None if self.by_number else self.classes
-            arrays["labels"] = labels_of(texts[column], column, names, self.layout.counts)
-        if CORRECT in self.texts:
-            arrays[CORRECT] = truths(texts[self.texts[CORRECT]], self.texts[CORRECT])
+        labels, correct = (self.layout.texts.get(name) for name in ("labels", CORRECT))
+        if labels is not None:
+            names = None if self.by_number else self.layout.classes
+            arrays["labels"] = labels_of(texts[labels], labels, names, self.layout.counts)
+        if correct is not None:
+            arrays[CORRECT] = truths(texts[correct], correct)
         return arrays
 
 
@@ -353,5 +354,3 @@ def _batches_of(columns: _Columns) -> Iterator[Table]:
         table, stop = columns.table([batch]), start + batch.num_rows
         yield _with_logits(table if table.ids is not None else replace(table, ids=row_numbers(start, stop)))
         start = stop
-    if start == 0:
-        raise SteepslopeError("expected rows below the header, found none")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, located, require_known
-from steepslope.evidence.fitting import in_both
+from steepslope.evidence.fitting import require_other_rows
 from steepslope.gate import Gate
 from steepslope.losses import CUTS
 from steepslope.metrics.selective import SCALES
@@ -200,9 +200,8 @@ def fit_set_of(name: str, outputs: ClassifierOutputs, resources: Resources) -> C
     if found.num_classes != outputs.num_classes:
         raise SteepslopeError(f"expected {outputs.num_classes} classes to fit on, found {found.num_classes}", name)
     require_same_names(name, outputs.classes, found.classes)
-    shared = shared_rows(outputs, found)
-    if shared and not resources.allow_fit_rows:
-        raise SteepslopeError(f"expected other rows, found {in_both(shared, outputs, found)}: {TELLS_NOTHING}", name)
+    if not resources.allow_fit_rows:
+        require_other_rows(name, outputs, found, TELLS_NOTHING)
     return found
 
 

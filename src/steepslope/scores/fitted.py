@@ -14,11 +14,12 @@ from torch import Tensor
 from steepslope.checks import number, require
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.metrics import aurc
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.log_space import is_class, top_log_odds, without
 from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs, logit_blocks, over_logits
 from steepslope.scores.logits import MCP
-from steepslope.scores.score import Rows, Score, State, require_array, require_both_sides
+from steepslope.scores.score import Rows, Score, State, require_both_sides
 
 LOG_TEMPERATURES = np.linspace(-4, 4, 65)
 TIE = 1e-12
@@ -172,7 +173,9 @@ class RelU(Score):
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Learn D from outputs of rows new to the classifier, of which some must be wrong and some correct."""
         require_both_sides(outputs, "RelU")
-        fold, equal = _fold_of(outputs.is_correct), _equal(outputs.num_classes)
+        fold, equal = np.empty(len(outputs), dtype=np.int64), _equal(outputs.num_classes)
+        for side in (outputs.is_correct, ~outputs.is_correct):  # each dealt evenly to the folds
+            fold[side] = np.arange(side.sum()) % FOLDS
         sums, counts = _products(outputs, fold)
         self.distances_ = _distances(sums, counts, self.weight)
         if self.fallback:
@@ -191,19 +194,12 @@ class RelU(Score):
 
     def restore(self, state: State, num_classes: int) -> None:
         """Take over a D."""
-        found = require_array(state, "distances", (num_classes, num_classes))
+        require_arrays(state, {"distances": f"float64 {num_classes} {num_classes}"})
+        found = state["distances"]
         if (found < 0).any() or (found != found.T).any() or found.diagonal().any() or not found.any():
             expected = "a symmetric matrix >= 0 with a diagonal of zeros and an entry above 0"
             raise SteepslopeError(f"expected {expected}, found another", "distances")
         self.distances_ = found
-
-
-def _fold_of(is_correct: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Deal the rows of each side evenly to the folds, in their order, (n,) -> (n,)."""
-    fold = np.empty(len(is_correct), dtype=np.int64)
-    for side in (is_correct, ~is_correct):
-        fold[side] = np.arange(side.sum()) % FOLDS
-    return fold
 
 
 def _equal(num_classes: int) -> Floats:

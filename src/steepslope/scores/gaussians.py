@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepslope.errors import SteepslopeError
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import blocks, read_rows
 from steepslope.numerics.neighbors import require_width
 from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.neighbors import log_distance_ratio
-from steepslope.scores.score import Rows, Score, State, require_array
+from steepslope.scores.score import Rows, Score, State, require_finite_rows
 
 BLOCK_ROWS = 4_096
 LEAST_SHRINKAGE = 1e-6  # so that the covariance can be inverted where some features never change
@@ -85,20 +85,17 @@ class MahalanobisRatio(Score):
 
     def restore(self, state: State, num_classes: int) -> None:
         """Take over Gaussians."""
-        centre = require_array(state, "centre", (None,))
-        whitening = require_array(state, "whitening", (len(centre), len(centre)))
-        means = require_array(state, "means", (num_classes, len(centre)))
-        counts = require_array(state, "counts", (num_classes,), "int64")
-        self.gaussians_ = Gaussians(centre, whitening, means, counts)
+        whitened, of_classes = f"float64 {num_classes} d", f"int64 {num_classes}"
+        expected = {"centre": "float64 d", "whitening": "float64 d d", "means": whitened, "counts": of_classes}
+        require_arrays(state, expected)
+        self.gaussians_ = Gaussians(**state)
 
 
 def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
     """Yield slices of the rows, and the features there in float64; raise where one is not finite."""
     for rows in blocks(len(features), BLOCK_ROWS):
         block = read_rows(features, rows).astype(np.float64)
-        if not np.isfinite(block).all():
-            bad = rows.start + int((~np.isfinite(block)).any(axis=1).argmax())
-            raise SteepslopeError(f"expected finite values, found others in row {bad}", "features")
+        require_finite_rows("features", tensor(block), rows.start)
         yield rows, block
 
 

@@ -170,7 +170,4 @@ class KNNDensityRatio(IndexScore):
         index = Index.of(state, 2 * num_classes)
         if not 0 < index.starts[num_classes] < len(index.points):
             raise SteepslopeError("expected wrong and correct references, found those of one side", "starts")
-        for name in ("points", "centre"):
-            if not np.isfinite(state[name]).all():
-                raise SteepslopeError("expected finite values, found others", name)
         self.index_ = index

@@ -1,7 +1,5 @@
 """What every post-hoc score is: its needs and its scale as data, what it learns, and one formula."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
+from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks, read_rows
 from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs, require_classes
@@ -97,13 +96,7 @@ class Score(ABC):
         for block in blocks(len(outputs), max(1, min(BLOCK_ROWS, BLOCK_ENTRIES // entries))):
             rows = rows_of(outputs, self.arrays, block)
             for name in self.arrays:
-                if not rows[name].sum().isfinite():
-                    is_finite = rows[name].isfinite().flatten(1).all(dim=1)
-                    if not is_finite.all():
-                        found = (
-                            f"expected finite values, found others in row {block.start + int(is_finite.int().argmin())}"
-                        )
-                        raise SteepslopeError(found, name)
+                require_finite_rows(name, rows[name], block.start)
             yield rows
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -113,11 +106,9 @@ class Score(ABC):
 
     def restore(self, state: State, num_classes: int) -> None:
         """Take over what another such score has learnt; raise a SteepslopeError if it cannot have learnt it."""
-        if state.keys() != {*self._learnt()}:
-            expected = ", ".join(sorted(self._learnt()))
-            raise SteepslopeError(f"expected {expected}, found {', '.join(sorted(state))}")
+        require_arrays(state, dict.fromkeys(self._learnt(), "float64 1"))
         for name in state:
-            setattr(self, f"{name}_", float(require_array(state, name, (1,))[0]))
+            setattr(self, f"{name}_", float(state[name][0]))
 
     def _learnt(self) -> list[str]:
         return [name[:-1] for name in vars(self) if name.endswith("_") and name != "num_classes_"]
@@ -147,18 +138,3 @@ def require_both_sides(outputs: ClassifierOutputs, name: str) -> None:
     if wrong in (0, len(outputs)):
         found = f"{wrong} wrong of {len(outputs)}"
         raise SteepslopeError(f"expected held-out rows with wrong and with correct predictions, found {found}", name)
-
-
-def require_array(state: State, name: str, shape: tuple[int | None, ...], dtype: str = "float64") -> NDArray[Any]:
-    """Return an array of a state; raise unless it has this shape (None: any length) and type, and is finite."""
-    array = state.get(name)
-    if array is None:
-        raise SteepslopeError(f"expected {name}, found {', '.join(sorted(state)) or 'nothing'}")
-    same = len(shape) == array.ndim and all(
-        size in (None, found) for size, found in zip(shape, array.shape, strict=True)
-    )
-    if not same or array.dtype != dtype or not np.isfinite(array).all():
-        sizes = " x ".join("any" if size is None else str(size) for size in shape)
-        found = f"{array.dtype} of shape {array.shape}"
-        raise SteepslopeError(f"expected finite {dtype} of shape {sizes}, found {found}", name)
-    return array

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,14 @@ from safetensors import safe_open
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import read_json, require_no_file, staged_folder
-from steepslope.files.hub import CONFIG, digests_in, shared_files, write_config
+from steepslope.files.hub import CONFIG, as_folder, digests_in, shared_files, write_config
 from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate, gate_folder
+from steepslope.gate.storage import CALIBRATION_ROWS, digest_of_gate
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.oracle.base import FitRecord
-from steepslope.oracle.storage import oracle_folder
 
 GATE, ORACLE = "gate", "oracle"  # the kinds
-FOLDERS: dict[str, Callable[[str], Path]] = {GATE: gate_folder, ORACLE: oracle_folder}
 README = "README.md"
 LOCAL = re.compile(r"(?:^|[:=\s])((?:/|~|[A-Za-z]:\\)\S.*)")  # an absolute path of this machine, in a spec or alone
 PLACED = re.compile(r"(?:^content of |(?:^|/)(?:checkpoint|onnx|images|imagefolder|paths|wds|idx):)(\S.*)")  # any path
@@ -89,7 +87,7 @@ class Shared:
             found = (path for path in Path(written).rglob("*") if path.is_file())
             names = {path.relative_to(written).as_posix() for path in found}
         files = tuple(sorted(names if for_monitor else names - {CALIBRATION_ROWS}))
-        return cls(name, model, FOLDERS[kind](name), files)  # what else lies there, such as a training's, is not shared
+        return cls(name, model, as_folder(name), files)  # what else lies there, such as a training's, is not shared
 
     def copy(self, out: Path) -> None:
         """Write its files into a folder, with ``config.json``, which has their digests."""

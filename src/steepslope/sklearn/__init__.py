@@ -5,12 +5,6 @@ what clones say of the others without having seen them. ``responses``: what a cl
 oracle sees it.
 """
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
 
-if TYPE_CHECKING:
-    from steepslope.sklearn.trusted_classifier import Decision as Decision, TrustedClassifier as TrustedClassifier
-
-_IN = {"trusted_classifier": ["Decision", "TrustedClassifier"]}
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_IN)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

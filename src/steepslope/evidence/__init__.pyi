@@ -1,0 +1,1 @@
+from .registry import EVIDENCE as EVIDENCE, kinds as kinds

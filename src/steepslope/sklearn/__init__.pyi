@@ -1,0 +1,1 @@
+from .trusted_classifier import Decision as Decision, TrustedClassifier as TrustedClassifier

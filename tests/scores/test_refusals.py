@@ -1,0 +1,155 @@
+"""What scores refuse, in one line: wrong use, by the contract of all, and states that none can have learnt."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import (
+    SCORES,
+    Doctor,
+    KNNDensityRatio,
+    KNNDistance,
+    MahalanobisRatio,
+    Margin,
+    MaxLogitPNorm,
+    MCDropout,
+    RelU,
+    Score,
+    TemperatureScaledMCP,
+    TrustScore,
+)
+from tests.conftest import make_outputs
+
+OUTPUTS, ALL_RIGHT = make_outputs(), make_outputs().changed(labels=make_outputs().predictions)
+OF_FEATURES = [name for name, kind in SCORES.items() if kind.arrays == ("features",)]
+
+
+def broken(row: int) -> ClassifierOutputs:
+    """Return outputs whose features are not finite in a row."""
+    features = OUTPUTS.require_features().copy()
+    features[row, 1] = np.nan
+    return OUTPUTS.changed(features=features)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in SCORES.items() if kind.fits_on != "nothing"])
+def test_what_it_was_not_fitted_for_is_refused(name: str) -> None:
+    score = SCORES[name]()
+    with pytest.raises(SteepslopeError, match=f"{type(score).__name__} is not fitted: call fit"):
+        score.confidence(OUTPUTS)
+    with pytest.raises(SteepslopeError, match=f"{type(score).__name__}: fitted for 4 classes, found 3"):
+        score.fit(OUTPUTS).confidence(make_outputs(num_classes=3))
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
+def test_other_features_are_refused(name: str) -> None:
+    score = SCORES[name]().fit(OUTPUTS)
+    with pytest.raises(SteepslopeError, match="features: expected finite values, found others"):
+        SCORES[name]().fit(broken(3))
+    with pytest.raises(SteepslopeError, match="features: expected finite values, found others in row 7"):
+        score.confidence(broken(7))
+    with pytest.raises(SteepslopeError, match="features: expected 6 columns, found 4"):
+        score.confidence(OUTPUTS.changed(features=np.ones((400, 4))))
+    for use in (SCORES[name]().fit, score.confidence):
+        with pytest.raises(SteepslopeError, match="the outputs hold no features"):
+            use(OUTPUTS.changed(features=None))
+
+
+def wrong(value: Any) -> Any:
+    """Hide a value's type from the type checker, which knows the right ones."""
+    return value
+
+
+ONE_SIDED = "expected held-out rows with wrong and with correct predictions, found 0 wrong of 400"
+USES: list[tuple[Callable[[], object], str]] = [
+    (lambda: Margin(wrong("probability")), "unknown space of the margin 'probability'"),
+    (lambda: Doctor(wrong("gamma")), "unknown variant of doctor 'gamma'"),
+    (lambda: TemperatureScaledMCP(wrong("ece")), "unknown criterion of the temperature 'ece'"),
+    (lambda: MCDropout(wrong("variance")), "unknown measure of mc_dropout 'variance'"),
+    (lambda: MCDropout().confidence(OUTPUTS), "the outputs hold no dropout"),
+    (lambda: MaxLogitPNorm().fit(make_outputs(num_classes=2)), "expected at least 3 classes, found 2"),
+    (lambda: RelU(1.5), "weight: expected a number from 0 to 1, found 1.5"),
+    (lambda: RelU().fit(ALL_RIGHT), f"RelU: {ONE_SIDED}"),
+    (lambda: KNNDensityRatio().fit(ALL_RIGHT), f"KNNDensityRatio: {ONE_SIDED}"),
+    (lambda: KNNDensityRatio(k=0), "k: expected a whole number >= 1, found 0"),
+    (lambda: KNNDistance(k=wrong(2.5)), "k: expected a whole number >= 1, found 2.5"),
+    (lambda: KNNDistance(k=401).fit(OUTPUTS), "expected at least k = 401 references, found 400"),
+]
+
+
+@pytest.mark.parametrize(("use", "message"), USES)
+def test_wrong_use_is_named(use: Callable[[], object], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        use()
+
+
+OF_ARRAYS: list[type[Score]] = [KNNDensityRatio, TrustScore, MahalanobisRatio]
+STATES = {kind: kind().fit(OUTPUTS).state() for kind in OF_ARRAYS}
+DISTANCES = (1 - np.eye(4)) / np.sqrt(12)
+SYMMETRIC = "distances: expected a symmetric matrix"
+INDEX = "expected an index of references of 4 classes"
+
+
+def cast(dtype: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    return lambda array: array.astype(dtype)
+
+
+def first(count: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    return lambda array: array[:count]
+
+
+CHANGED: list[tuple[type[Score], str, Callable[[NDArray[Any]], Any], str]] = [
+    (MahalanobisRatio, "centre", lambda centre: centre[:, None], "expected arrays"),
+    (MahalanobisRatio, "centre", lambda centre: centre * np.nan, "all finite"),
+    (MahalanobisRatio, "whitening", first(2), "expected arrays"),
+    (MahalanobisRatio, "means", first(3), "expected arrays"),
+    (MahalanobisRatio, "counts", cast("float64"), "expected arrays"),
+    (TrustScore, "points", cast("float64"), INDEX),
+    (TrustScore, "points", lambda points: points[:, 0], INDEX),
+    (TrustScore, "centre", first(2), INDEX),
+    (TrustScore, "starts", first(4), INDEX),
+    (TrustScore, "starts", lambda starts: starts[::-1].copy(), INDEX),
+    (TrustScore, "starts", lambda starts: starts.sum(), INDEX),
+    (KNNDensityRatio, "points", lambda points: points * np.nan, "all finite"),
+    (KNNDensityRatio, "starts", lambda _: np.repeat([0, 400], [5, 4]), "starts: expected wrong and correct references"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "change", "message"), CHANGED)
+def test_a_changed_state_is_refused(
+    kind: type[Score], name: str, change: Callable[[NDArray[Any]], Any], message: str
+) -> None:
+    state = STATES[kind]
+    with pytest.raises(SteepslopeError, match=message):
+        kind.restored({**state, name: change(state[name])}, 4)
+    with pytest.raises(SteepslopeError, match=r"expected .*found"):
+        kind.restored({other: array for other, array in state.items() if other != name}, 4)
+    with pytest.raises(SteepslopeError, match=r"expected .*found"):
+        kind.restored(state, 5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "message"),
+    [
+        (MaxLogitPNorm, {"power": np.ones(2)}, r"expected arrays power \(float64 1\), all finite, found"),
+        (MaxLogitPNorm, {"power": np.array([2.5])}, "power: expected a whole number from -1 to 10, found 2.5"),
+        (MaxLogitPNorm, {}, "expected arrays power .* found nothing"),
+        (TemperatureScaledMCP, {"temperature": np.array(1.0)}, r"found temperature \(float64\)"),
+        (TemperatureScaledMCP, {"temperature": np.ones(1, np.int64)}, r"found temperature \(int64 1\)"),
+        (TemperatureScaledMCP, {"temperature": np.array([np.nan])}, "all finite"),
+        (RelU, {}, "expected arrays distances .* found nothing"),
+        (RelU, {"distances": DISTANCES[:3]}, r"float64 4 4\), all finite, found distances \(float64 3 4\)"),
+        (RelU, {"distances": DISTANCES * np.nan}, "all finite"),
+        (RelU, {"distances": -DISTANCES}, SYMMETRIC),
+        (RelU, {"distances": np.triu(DISTANCES)}, SYMMETRIC),
+        (RelU, {"distances": DISTANCES + np.eye(4)}, SYMMETRIC),
+        (RelU, {"distances": 0 * DISTANCES}, SYMMETRIC),
+    ],
+)
+def test_a_state_that_was_never_learnt_is_refused(kind: type[Score], state: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=message):
+        kind.restored(state, 4)

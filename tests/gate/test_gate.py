@@ -1,6 +1,5 @@
 """The gate from the outside: what it accepts, its words, and what it refuses."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ from hypothesis import given, settings, strategies as st
 
 from steepslope.errors import SteepslopeError
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.gate.certificate import as_percent
 from steepslope.gate.certify import certify, split_rows
 from tests.gate.references import Rows, distinct_rows, rows_with_ties
 
@@ -143,13 +141,6 @@ def test_groups_where_there_are_none_are_named(by_groups: bool, groups: Any, mes
     gate = _gate(groups=NAMES if by_groups else None)
     with pytest.raises(SteepslopeError, match=f"^groups: .*{message}"):
         gate.accepts([0.5], groups)
-
-
-def test_a_coverage_in_place_of_a_risk() -> None:
-    gate = _gate(coverage=0.5)
-    assert gate.coverage == pytest.approx(0.5, abs=0.02)
-    assert gate.risk_bound > (gate.accepts(ROWS[0]) & ~ROWS[1]).sum() / gate.accepts(ROWS[0]).sum()
-    assert f"at most {as_percent(gate.risk_bound, 2, math.ceil)}" in gate.sentences()
 
 
 def test_costs_in_place_of_a_risk() -> None:

@@ -1,13 +1,15 @@
-"""Standardised columns, the minimiser that works on them, and principal components against scikit-learn's."""
+"""Standardised columns, the minimiser that works on them, principal components, and calibration by a closed form."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 from sklearn.decomposition import PCA
 
-from steepslope.numerics.linear import minimise, principal_components, standardised
+from steepslope.numerics.linear import LEAST_SLOPE, fit_calibration, minimise, principal_components, standardised
 from steepslope.numerics.small_net import cosine, warm_cosine
 
 
@@ -43,3 +45,48 @@ def test_components_are_those_of_scikit_learn(rows: int, width: int, count: int,
     np.testing.assert_allclose(mean, theirs.mean_, rtol=1e-6)
     np.testing.assert_allclose(variances[::-1], theirs.explained_variance_, rtol=1e-2)
     np.testing.assert_allclose(np.abs(directions.T[::-1] @ theirs.components_.T), np.eye(kept), atol=2e-2)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.3, 0.8), (0.05, 0.99), (0.49, 0.51)])
+def test_two_values_have_a_closed_form(low: float, high: float) -> None:
+    """Slope and offset meet the fractions that are right at the two values; of many rows, the ridge is nothing."""
+    n = 200_000
+    odds = np.repeat([-1.0, 2.0], n)
+    is_correct = np.concatenate([np.arange(n) < low * n, np.arange(n) < high * n])
+    slope, offset = fit_calibration(odds, is_correct)
+    assert slope == pytest.approx((logit(high) - logit(low)) / 3, rel=2e-3)
+    assert offset == pytest.approx(logit(low) + slope, abs=5e-3)
+
+
+def test_the_ridge_is_one_row_around_slope_1_and_offset_0() -> None:
+    """The sum of the rows' losses and ½ (slope − 1)² + ½ offset², by a minimiser without gradients."""
+    rng = np.random.default_rng(0)
+    odds, is_correct = 3 * rng.normal(size=12), rng.uniform(size=12) < 0.6
+
+    def objective(parameters: np.ndarray) -> float:
+        p = expit(parameters[0] * odds + parameters[1])
+        losses = -np.where(is_correct, np.log(p), np.log(1 - p))
+        return float(losses.sum() + 0.5 * (parameters[0] - 1) ** 2 + 0.5 * parameters[1] ** 2)
+
+    found = minimize(objective, [0.5, 0.5], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12})
+    np.testing.assert_allclose(fit_calibration(odds, is_correct), found.x, atol=1e-3)
+    assert abs(found.x[0] - 1) > 0.05
+
+
+def test_the_ranking_is_never_turned_round() -> None:
+    odds = np.linspace(-3, 3, 1000)
+    slope, offset = fit_calibration(odds, odds < 0)
+    assert slope == pytest.approx(LEAST_SLOPE)
+    assert offset == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+def test_any_scale_will_do(scale: float) -> None:
+    rng = np.random.default_rng(2)
+    odds = rng.normal(size=2000)
+    is_correct = rng.uniform(size=2000) < expit(2 * odds)
+    slope, offset = fit_calibration(scale * odds, is_correct)
+    assert np.isfinite([slope, offset]).all()
+    assert slope > 0
+    if scale >= 1:
+        assert slope * scale == pytest.approx(2, rel=0.2) or slope == pytest.approx(LEAST_SLOPE)

@@ -72,7 +72,7 @@ def test_another_label_or_a_sign_of_zero() -> None:
     assert shared_rows(ClassifierOutputs([[1e300, 1.0]], [0]), rows) == 0
 
 
-@pytest.mark.parametrize(("n", "m", "trees"), [(100, 1000, 100), (1000, 1000, 100), (500, 5000, 10_000), (20, 20, 10)])
+@pytest.mark.parametrize(("n", "m", "trees"), [(100, 1000, 100), (500, 5000, 10_000), (20, 20, 10)])
 def test_equal_rows_of_a_forest_are_luck(n: int, m: int, trees: int) -> None:
     for seed in range(5):
         assert shared_rows(forest(m, seed + 100, trees), forest(n, seed, trees)) == 0

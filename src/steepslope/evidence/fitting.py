@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.evidence.folds import ERRORS, FOLDS, Errors, fold_of
 from steepslope.evidence.registry import kind_of
 from steepslope.evidence.states import NO_STATE, State
@@ -109,11 +109,8 @@ def load_states(path: Path, inputs: Sequence[str], num_classes: int) -> dict[str
     states = grouped(load_arrays(path))
     learning = {name: one for name in inputs if (one := kind_of(name).learning) is not None}
     for name, one in learning.items():
-        try:
+        with explained(f"expected what {name} learnt, found nothing or something else", path, SteepslopeError):
             one.check(states.get(name, NO_STATE), num_classes)
-        except SteepslopeError as error:
-            found = f"expected what {name} learnt, found nothing or something else ({error})"
-            raise SteepslopeError(found, path) from error
     return {name: states[name] for name in learning}
 
 

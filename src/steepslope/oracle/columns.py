@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, reason_of, require_known
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.evidence.fitting import BLOCK_ROWS, evidence_of, load_states
 from steepslope.evidence.folds import Errors
 from steepslope.evidence.registry import kind_of
@@ -233,11 +233,10 @@ class Oracle(ConfigurableOracle):
         shape = json_field(card, "fitted", dict, path)
         num_classes, width = (positive(shape, name, path) for name in ("num_classes", "width"))
         settings = json_field(card, "settings", dict, path)
-        try:
+        wrong = (ValueError, TypeError, AttributeError, RuntimeError)  # such as a width that no memory holds
+        with explained("expected the settings of an oracle", path, wrong):
             oracle = cls(**settings)
             net = OracleNet(width, oracle.settings.hidden, oracle.settings.head).double()
-        except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # such as a width that no memory holds
-            raise SteepslopeError(reason_of(error), path) from error
         load_weights(net, folder / WEIGHTS)
         learns = any(kind_of(name).learning is not None for name in oracle.settings.inputs)
         states = load_states(folder / STATES, oracle.settings.inputs, num_classes) if learns else {}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.evidence.fitting import flattened, grouped, load_states
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.evidence.states import State
@@ -237,10 +237,8 @@ class FusedOracle(ConfigurableOracle):
         if card.get("version") != VERSION:
             raise SteepslopeError("a fused oracle of another version, whose rules are others: fit it again", path)
         fitted = _read_fit(folder, json_field(card, "fitted", dict, path), path)
-        try:
+        with explained("expected the settings of an oracle", path, (ValueError, TypeError)):
             oracle = cls(**json_field(card, "settings", dict, path))
-        except (ValueError, TypeError) as error:
-            raise SteepslopeError(str(error), path) from error
         oracle.fitted_, oracle.record_ = fitted, FitRecord.read(folder, card, path)
         return oracle
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import steepslope.classifiers.training
 from steepslope.classifiers.nets import NETS, STATE
 from steepslope.classifiers.training import ClassifierTraining, mirrored, recipe_for, train_classifier, turned
 from steepslope.cli.main import main
@@ -20,11 +19,19 @@ from tests.conftest import kill_once_there
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
 
 
-def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
-    for name, recipe in {"a": RECIPE, "b": RECIPE, "c": replace(RECIPE, seed=1)}.items():
-        train_classifier("digits-net", "digits", tmp_path / name, recipe)
-    weights = [(tmp_path / name / "classifier.safetensors").read_bytes() for name in "abc"]
-    assert weights[0] == weights[1] != weights[2]
+def weights_in(folder: Path, recipe: ClassifierTraining = RECIPE) -> bytes:
+    """Train to a folder, and return the weights."""
+    train_classifier("digits-net", "digits", folder, recipe)
+    return (folder / "classifier.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return weights_in(tmp_path_factory.mktemp("trained"))
+
+
+def test_the_seed_decides_the_weights(weights: bytes, tmp_path: Path) -> None:
+    assert weights_in(tmp_path / "same") == weights != weights_in(tmp_path / "other", replace(RECIPE, seed=1))
 
 
 def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,30 +66,22 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert (killed / "classifier.safetensors").read_bytes() == (unbroken / "classifier.safetensors").read_bytes()
 
 
-def test_another_recipe_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = steepslope.classifiers.training
-    monkeypatch.setattr(module, "save_checkpoint", _stop)
-    with pytest.raises(KeyboardInterrupt):
-        train_classifier("digits-net", "digits", tmp_path / "a", RECIPE)
-    monkeypatch.undo()
-    assert (tmp_path / "a" / STATE).exists()
-    for name in "ab":
-        train_classifier("digits-net", "digits", tmp_path / name, replace(RECIPE, seed=1))
-    assert (tmp_path / "a/classifier.safetensors").read_bytes() == (tmp_path / "b/classifier.safetensors").read_bytes()
-
-
-def test_an_unreadable_state_starts_anew(tmp_path: Path) -> None:
+def test_another_recipe_and_an_unreadable_state_start_anew(
+    weights: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("steepslope.classifiers.training.save_checkpoint", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_classifier("digits-net", "digits", tmp_path, replace(RECIPE, seed=1))
+    assert (tmp_path / STATE).exists()
+    assert weights_in(tmp_path) == weights
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / STATE).write_bytes(b"not a state")
-    for name in "ab":
-        train_classifier("digits-net", "digits", tmp_path / name, RECIPE)
-    weights = [(tmp_path / name / "classifier.safetensors").read_bytes() for name in "ab"]
-    assert weights[0] == weights[1]
+    assert weights_in(tmp_path / "a") == weights
 
 
 def test_a_diverging_run_keeps_the_earlier_checkpoint(tmp_path: Path) -> None:
-    train_classifier("digits-net", "digits", tmp_path, RECIPE)
-    before = (tmp_path / "classifier.safetensors").read_bytes()
+    before = weights_in(tmp_path, replace(RECIPE, epochs=1))
     with pytest.raises(SteepslopeError, match="the loss became NaN"):
         train_classifier("digits-net", "digits", tmp_path, replace(RECIPE, learning_rate=1e30))
     assert (tmp_path / "classifier.safetensors").read_bytes() == before

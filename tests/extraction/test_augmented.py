@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from steepslope.extraction.engine import noise_of
 from steepslope.extraction.options import AUGMENTATION_NAMES, ExtractionOptions
 from steepslope.files.folders import read_json, write_json
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import kill_once_there
 from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
@@ -126,21 +124,6 @@ def test_copies_of_skipped_images_are_skipped(tmp_path: Path, capsys: pytest.Cap
     assert auxiliary(f"imagefolder:{data}", out) == 0
     assert "288 auxiliary features of 16 images" in capsys.readouterr().err
     assert ClassifierOutputs.load(out).require("augmented_auxiliary").shape == (8, 2, 288)
-
-
-@pytest.mark.slow
-def test_killed_among_the_copies_it_resumes_to_the_same_bytes(tmp_path: Path) -> None:
-    data = folder_of(tmp_path / "data", 150)
-    given = ["extract", "--classifier", "module:tests.nets:tiny", "--data", f"imagefolder:{data}", "--augment", "3"]
-    given += ["--shard-rows", "40", "--out"]
-    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
-    kill_once_there([sys.executable, "-m", "steepslope", *given, str(killed)], killed / "augmented" / ".shards")
-    assert (killed / "manifest.json").exists()
-    assert not (killed / "augmented" / "manifest.json").exists()
-    assert ClassifierOutputs.load(killed).augmented() is None
-    for out in (killed, unbroken):
-        assert main([*given, str(out)]) == 0
-    assert contents(killed) == contents(unbroken)
 
 
 def test_images_too_small_for_noise_are_kept_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,7 @@ class Kind:
         return [*self.command.format(i=inputs, o=out).split(), *options]
 
 
-PHOTOS = (_swapped_folders, _other_pixels, _replaced_pixels)
+PHOTOS = (_swapped_folders, _other_pixels)
 OF_HOME = (partial(_other_arrays, outputs="home/outputs/train"),)
 PREDICT, TINY = "predict --gate {i}/gate --out {o}/p.csv", "module:tests.nets:tiny"
 KINDS: dict[str, Kind] = {
@@ -98,32 +98,24 @@ KINDS: dict[str, Kind] = {
         "compare.json", "--seed 1", "compare {i}/reports/a {i}/reports/b --bootstrap 0 --out {o}", (_other_report,)
     ),
     "search": Kind(
-        "search.json",
-        "--criterion auc",
+        "search.json", "--criterion auc",
         "search --outputs {i}/outputs --epochs 1 --negatives 1,2 --positives 1 --out {o}",
     ),
     "outputs": Kind(
-        "manifest.json",
-        "--features float16",
+        "manifest.json", "--features float16",
         f"extract --classifier {TINY} --data imagefolder:{{i}}/photos --shard-rows 5 --batch-size 5 --out {{o}}",
-        PHOTOS,
+        (*PHOTOS, _replaced_pixels),
     ),
     "classifier": Kind(
-        "classifier.json",
-        "--seed 1",
-        "train-classifier --net digits-net --data idx:{i}/idx --epochs 2 --holdout 8 --out {o}",
-        (_other_idx,),
+        "classifier.json", "--seed 1",
+        "train-classifier --net digits-net --data idx:{i}/idx --epochs 2 --holdout 8 --out {o}", (_other_idx,),
     ),
     "shifted images": Kind(
-        "shift.json",
-        "--seed 1",
-        "shift corrupt --kind fog --severity 3 --data imagefolder:{i}/photos --workers 0 --out {o}",
-        PHOTOS,
-        "fog/3",
+        "shift.json", "--seed 1",
+        "shift corrupt --kind fog --severity 3 --data imagefolder:{i}/photos --workers 0 --out {o}", PHOTOS, "fog/3",
     ),
     "stylizer": Kind(
-        "stylizer.json",
-        "--seed 1",
+        "stylizer.json", "--seed 1",
         "shift train-stylizer --backbone timm:mobilenetv3_small_100?weights=random --content imagefolder:{i}/photos "
         "--crop 16 --styles imagefolder:{i}/photos --steps 3 --save-every 1 --batch-size 2 --reduction 4 --width 4 "
         "--out {o}",
@@ -131,20 +123,18 @@ KINDS: dict[str, Kind] = {
     ),
     "predictions of outputs": Kind("p.csv.json", "--top 2", f"{PREDICT} --outputs {{i}}/outputs"),
     "predictions of images": Kind(
-        "p.csv.json",
-        "--top 2",
+        "p.csv.json", "--top 2",
         f"predict --gate {{i}}/gate-of-images --classifier {TINY} --data images:{{i}}/photos --out {{o}}/p.csv "
         "--shard-rows 5 --batch-size 5",
         PHOTOS,
     ),
     "finetuned": Kind(
-        "oracle.json",
-        "--seed 1",
+        "oracle.json", "--seed 1",
         "finetune --oracle checkpoint:{i}/home/classifier --data digits --outputs {i}/home/outputs/train "
         "--epochs 1 --save-every 5 --batch-size 100 --out {o}",
         OF_HOME,
     ),
-}
+}  # fmt: skip
 NAMES = pytest.mark.parametrize("name", KINDS)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from steepslope.predict import prediction_file
 from tests.images import opened
 
 ROWS, PARTS, KILLS = 50, 7, 10
-ENDINGS = [".csv", ".parquet"]
 
 
 @pytest.fixture(scope="module")
@@ -99,62 +98,44 @@ def test_a_full_disk_is_one_line(
         assert out.read_bytes() == before
 
 
-SERVED = """
-import os, sys
-from steepslope.cli.main import main
-import steepslope.predict.chunks, steepslope.predict.source
-words = sys.argv[2:]
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        os.setpgid(0, 0)
-        os._exit(main(words))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+def command(words: list[str]) -> None:
+    sys.exit(main(words))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_killed_ten_times_at_random_moments(ending: str, gates: Path, photos: Path, tmp_path: Path) -> None:
-    """One process with all imports forks each run, so that kills fall into the work and not into imports."""
-    whole, out = tmp_path / f"whole{ending}", tmp_path / "found" / f"found{ending}"
-    (tmp_path / "found").mkdir()
+def test_killed_ten_times_at_random_moments(gates: Path, photos: Path, tmp_path: Path) -> None:
+    """A process with all imports forks each run, so that kills fall into the work and not into imports."""
+    whole, out = tmp_path / "whole.parquet", tmp_path / "found" / "found.parquet"
+    out.parent.mkdir()
     assert main(words(gates, photos, whole)) == 0
-    environment, rng = {**os.environ, "OMP_NUM_THREADS": "1"}, np.random.default_rng(0)
-    given = [sys.executable, "-W", "ignore", "-c", SERVED, "serve", *words(gates, photos, out)]
-    with subprocess.Popen(given, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        asked, answers = server.stdin, server.stdout
-        assert asked is not None
-        assert answers is not None
+    context, rng = multiprocessing.get_context("forkserver"), np.random.default_rng(0)
+    context.set_forkserver_preload(["steepslope.predict.source"])
 
-        def run(delay: float | None) -> int:
-            print(file=asked, flush=True)
-            child = int(answers.readline())
-            if delay is not None:
-                time.sleep(delay)
-                with suppress(ProcessLookupError):  # it was faster
-                    os.kill(child, signal.SIGKILL)
-            return int(answers.readline())
+    def run(delay: float | None = None) -> int | None:
+        process = context.Process(target=command, args=(words(gates, photos, out),))
+        process.start()
+        process.join(delay)
+        process.kill()
+        process.join()
+        return process.exitcode
 
-        def fresh() -> None:
-            for path in out.parent.glob(f"{out.name}*"):
-                path.unlink()
+    def fresh() -> None:
+        for path in out.parent.glob(f"{out.name}*"):
+            path.unlink()
 
-        usual = 0.0
-        for _ in range(2):  # the first run is slower
+    usual = 0.0
+    for _ in range(2):  # the first run is slower
+        fresh()
+        start = time.monotonic()
+        assert run() == 0
+        usual = time.monotonic() - start
+    kills = 0
+    while kills < KILLS:
+        if out.exists() and not (out.parent / f".{out.name}.chunks").exists():  # finished: once more
+            assert out.read_bytes() == whole.read_bytes()
             fresh()
-            start = time.monotonic()
-            assert run(None) == 0
-            usual = time.monotonic() - start
-        kills = 0
-        while kills < KILLS:
-            if out.exists() and not (out.parent / f".{out.name}.chunks").exists():  # finished: once more
-                assert out.read_bytes() == whole.read_bytes()
-                fresh()
-            kills += run(rng.uniform(0.1, 0.7) * usual) == -signal.SIGKILL
-        assert run(None) == 0
-        asked.close()
+        kills += run(rng.uniform(0.1, 0.7) * usual) == -signal.SIGKILL
+    assert run() == 0
     assert out.read_bytes() == whole.read_bytes()
     assert names(out.parent) == [out.name, f"{out.name}.json"]
 

@@ -48,9 +48,7 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("resources", "settings", "room"),
     [
-        ({"CPU": 8.0}, {}, 8),
         ({"CPU": 8.0}, {"cpus": 3}, 2),
-        ({"CPU": 8.0, "GPU": 2.0}, {"gpus": 1.0}, 2),
         ({"CPU": 8.0, "GPU": 2.0}, {"gpus": 0.5}, 4),
         ({"CPU": 2.0, "GPU": 4.0}, {"gpus": 0.5}, 2),
     ],

@@ -19,8 +19,7 @@ from steepslope.classifiers.nets import Net, TwoParts
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.files.extras import optional_library
-from steepslope.files.queries import parse_query
+from steepslope.files.extras import optional_library, parse_query
 from steepslope.files.seeding import seeded
 
 timm, models = optional_library("timm", "images"), optional_library("torchvision.models", "images")

@@ -15,8 +15,8 @@ from steepslope.classifiers.classifier import UNKNOWN, Classifier, ClassifierCar
 from steepslope.data.transforms import Transform
 from steepslope.errors import located, require_known
 from steepslope.files.artifact import Artifact
+from steepslope.files.extras import parse_query
 from steepslope.files.folders import field, positive, read_json, write_json
-from steepslope.files.queries import parse_query
 from steepslope.files.seeding import seeded
 from steepslope.files.weights import load_weights, save_weights
 from steepslope.outputs.arrays import CLASSES, checked_classes
@@ -155,13 +155,12 @@ def read_card(folder: Path) -> ClassifierCard:
     """Read a checkpoint's card, and check each of its fields."""
     path = folder / CARD
     content = read_json(path, "a classifier checkpoint")
-    kinds = get_type_hints(ClassifierCard)
-    kinds.pop(CLASSES)  # earlier cards have none
-    given = {name: field(content, name, get_origin(of) or of, path) for name, of in kinds.items()}
-    named = field({CLASSES: None, **content}, CLASSES, (list, type(None)), path)
+    kinds = {**get_type_hints(ClassifierCard), CLASSES: (list, type(None))}
+    card = ClassifierCard(
+        **{name: field(content, name, get_origin(kind) or kind, path) for name, kind in kinds.items()}
+    )
     with located(path):
-        names = checked_classes(named, positive(content, "num_classes", path))
-    card = ClassifierCard(**given, classes=None if names is None else list(names))
+        checked_classes(card.classes, positive(content, "num_classes", path))
     require_known(f"net in {path}:", card.net, NETS)
     return card
 

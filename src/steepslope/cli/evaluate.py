@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steepslope.files.artifact import MADE, made_by
-from steepslope.files.fingerprint import fingerprint
-from steepslope.files.folders import read_json
+from steepslope.files.folders import fingerprint, read_json
 from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions, require_files
 

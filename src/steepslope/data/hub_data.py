@@ -12,9 +12,8 @@ from PIL import Image
 from steepslope.data.class_names import ClassNames, in_order
 from steepslope.data.images import ALL, Labels, decode_image, labels_at
 from steepslope.errors import SteepslopeError, explained, require_known
-from steepslope.files.extras import require_extra
+from steepslope.files.extras import parse_query, require_extra
 from steepslope.files.folders import digest_of
-from steepslope.files.queries import parse_query
 
 UNLABELLED = "none"  # in place of the label column
 

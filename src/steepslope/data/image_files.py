@@ -26,9 +26,8 @@ from steepslope.data.class_names import ClassNames, in_order
 from steepslope.data.images import ALL, ARRAYS, SHEET, SUFFIXES, Labels, Picture, decode, labels_at
 from steepslope.data.urls import Listed, as_path, files_below, filesystem, is_url, read
 from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
-from steepslope.files.fingerprint import fingerprint
-from steepslope.files.folders import digest_of, field, read_json
-from steepslope.files.queries import parse_query
+from steepslope.files.extras import parse_query
+from steepslope.files.folders import digest_of, field, fingerprint, read_json
 
 CARD = "shift.json"
 

@@ -70,7 +70,7 @@ class Dataset(Protocol):
     def fingerprint(self, rows: slice = ALL, verify: bool = False) -> str:
         """Return a hash that tells these rows from others of the same names.
 
-        Of files, the sizes and times are seen (:mod:`steepslope.files.fingerprint`); with ``verify`` the contents, so
+        Of files, the sizes and times are seen (:mod:`steepslope.files.folders`); with ``verify`` the contents, so
         that the hash is the same wherever the data set lies. What lies in memory is always seen as it is.
         """
 

@@ -24,8 +24,7 @@ from steepslope.data.images import ALL, SUFFIXES, Labels, decode_image, labels_a
 from steepslope.data.urls import as_path, filesystem, is_url, read
 from steepslope.errors import SteepslopeError, explained, without_secrets
 from steepslope.files.extras import require_extra
-from steepslope.files.fingerprint import fingerprint
-from steepslope.files.folders import digest_of
+from steepslope.files.folders import digest_of, fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,17 +32,11 @@ class Unlabelled:
 
     data: Dataset
     rows: NDArray[np.int64]
+    labels: None = None
+    classes: None = None
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    @property
-    def labels(self) -> None:
-        """None: they are not looked at."""
-
-    @property
-    def classes(self) -> None:
-        """None, likewise."""
 
     @property
     def ids(self) -> list[str]:

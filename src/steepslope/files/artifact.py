@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from steepslope.errors import SteepslopeError, without_secrets
-from steepslope.files.fingerprint import fingerprint
-from steepslope.files.folders import LOCK, locked, read_json, staged_folder, write_json
+from steepslope.files.folders import LOCK, fingerprint, locked, read_json, staged_folder, write_json
 from steepslope.files.hub import commit_of, is_hub
 
 MADE = "made"  # what a card calls what made the artifact
@@ -196,10 +195,13 @@ def made_by(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat = {"command": command, **_flat(options)}
     decisive = {name: value for name, value in flat.items() if name not in NOT_DECISIVE}
-    words = [*_words(decisive.values())]
-    contents = {f"content of {word}": fingerprint(Path(word)) for word in words if _is_there(word)}
-    commits = {f"commit of {word}": commit_of(word) for word in words if is_hub(word)}
-    made: dict[str, Any] = _without_secrets(as_json(decisive | contents | commits))
+    for value in [*decisive.values()]:
+        for word in value if isinstance(value, (tuple, list)) else [value]:
+            if isinstance(word, str) and is_hub(word):
+                decisive[f"commit of {word}"] = commit_of(word)
+            elif isinstance(word, str) and _is_there(word):
+                decisive[f"content of {word}"] = fingerprint(Path(word))
+    made: dict[str, Any] = _without_secrets(as_json(decisive))
     return made
 
 
@@ -218,14 +220,6 @@ def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
         inside = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
         flat |= _flat(inside) if isinstance(inside, Mapping) else {name: inside}
     return flat
-
-
-def _words(values: Iterable[Any]) -> Iterator[str]:
-    for value in values:
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, (tuple, list)):
-            yield from _words(value)
 
 
 def _is_there(word: str) -> bool:

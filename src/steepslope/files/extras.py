@@ -1,12 +1,12 @@
-"""Libraries that only some specs need."""
+"""What some specs need: libraries, and options, ``NAME?option=value&option=value``."""
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, unknown_name
 
 # The extras of the libraries that some modules import plainly, for the command that needs such a module.
 EXTRAS = {"lightning_fabric": "images", "matplotlib": "plots", "timm": "images", "torchvision": "images"}
@@ -56,3 +56,21 @@ def versions_of(libraries: Iterable[str]) -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = ".".join(version(name).split(".")[:2])
     return found
+
+
+def parse_query(text: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Cut a spec into its name and its options; an unknown option is named.
+
+    >>> parse_query("resnet50?weights=random", ["weights"])
+    ('resnet50', {'weights': 'random'})
+    """
+    name, _, query = text.partition("?")
+    options = {}
+    for part in filter(None, query.split("&")):
+        option, _, value = part.partition("=")
+        if option not in known:
+            raise unknown_name(f"option of {text!r}:", option, known)
+        if not value:
+            raise SteepslopeError(f"{text!r}: expected a value after {option}=, found none")
+        options[option] = value
+    return name, options

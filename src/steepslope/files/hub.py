@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.extras import require_extra
-from steepslope.files.fingerprint import fingerprint
-from steepslope.files.folders import field, read_json, write_json
+from steepslope.files.folders import field, fingerprint, read_json, write_json
 from steepslope.files.progress import console
 
 HUB = "hub:"

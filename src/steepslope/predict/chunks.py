@@ -17,7 +17,7 @@ from steepslope.extraction.engine import Engine, on_backend
 from steepslope.extraction.machines import single_device
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.extraction.shards import Batches, Shards, plan, run_shards
-from steepslope.files.fingerprint import fingerprint
+from steepslope.files.folders import fingerprint
 from steepslope.files.progress import Notice, bar, silent
 from steepslope.gate import Gate
 from steepslope.gate.decisions import REVIEW

@@ -14,7 +14,7 @@ from steepslope.checks import listed
 from steepslope.data.shifted import ShiftSpec
 from steepslope.data.specs import DATASETS, DatasetSpec, parse_dataset
 from steepslope.errors import SteepslopeError, located, unknown_name
-from steepslope.files.queries import parse_query
+from steepslope.files.extras import parse_query
 from steepslope.shifts.corruptions import Corruption, ShiftByKind
 from steepslope.shifts.distortions import Distortion
 from steepslope.shifts.options import RecolorOptions

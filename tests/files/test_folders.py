@@ -11,7 +11,7 @@ import pytest
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.artifact import made_by
-from steepslope.files.fingerprint import fingerprint
+from steepslope.files.folders import fingerprint
 from steepslope.oracle.settings import OracleSettings
 
 

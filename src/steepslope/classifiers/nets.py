@@ -156,11 +156,10 @@ def read_card(folder: Path) -> ClassifierCard:
     path = folder / CARD
     content = read_json(path, "a classifier checkpoint")
     kinds = {**get_type_hints(ClassifierCard), CLASSES: (list, type(None))}
-    card = ClassifierCard(
-        **{name: field(content, name, get_origin(kind) or kind, path) for name, kind in kinds.items()}
-    )
+    given = {name: field(content, name, get_origin(kind) or kind, path) for name, kind in kinds.items()}
     with located(path):
-        checked_classes(card.classes, positive(content, "num_classes", path))
+        given[CLASSES] = checked_classes(given[CLASSES], positive(content, "num_classes", path))
+    card = ClassifierCard(**given)
     require_known(f"net in {path}:", card.net, NETS)
     return card
 

@@ -248,7 +248,9 @@ def test_other_contents_under_the_same_names_sizes_and_times_are_noticed(
     assert contents(out) == before
 
 
-@NAMES
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "fused" else ()) for name in KINDS]
+)
 def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_bytes(
     name: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ class ClassifierCard:
     holdout: int
     split_seed: int
     training: dict[str, Any]
-    classes: list[str] | None = None
+    classes: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,7 +104,7 @@ def train_classifier(
         net=net, num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
         mean=float(pixels.mean()), std=float(pixels.std()),
         data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=int(split_seed),
-        training=asdict(recipe), classes=None if images.classes is None else list(images.classes),
+        training=asdict(recipe), classes=images.classes,
     )  # fmt: skip
     with CHECKPOINT.making(out, asdict(card), replace, notice) as complete:
         classifier = load_checkpoint(str(out)) if complete else _trained(card, recipe, images.subset(fitted), out)

@@ -1,13 +1,11 @@
 """Progress on the error stream: bars where a person watches, silence where none does."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-T = TypeVar("T")
 Notice = Callable[[str], None]  # takes one line for whoever waits
 
 
@@ -32,9 +30,3 @@ def bar(shown: bool = True) -> Iterator[Progress]:
     err = console()
     with Progress(*columns, console=err, transient=True, disable=not (shown and err.is_terminal)) as progress:
         yield progress
-
-
-def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """Yield the items while a bar counts them."""
-    with bar() as progress:
-        yield from progress.track(items, total=total, description=description)

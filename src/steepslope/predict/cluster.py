@@ -20,6 +20,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
+from unittest.mock import patch
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def session(options: ClusterOptions) -> Iterator[int]:
     SteepslopeError
         If Ray is not installed, there is no such cluster, or it has no room for an actor.
     """
-    with _environment(QUIET):
+    with patch.dict(os.environ, {**QUIET, **os.environ}):
         ray = require_extra("ray", "ray", NEED)
         require_extra("ray.data", "ray", NEED)
         ours = not ray.is_initialized()
@@ -101,18 +102,6 @@ def _room(resources: dict[str, float], options: ClusterOptions) -> int:
         wanted = f"{options.cpus} CPUs" + (f" and {options.gpus:g} GPUs" if options.gpus else "")
         raise SteepslopeError(f"expected a cluster with room for an actor of {wanted}, found {found}", NEED)
     return room
-
-
-@contextmanager
-def _environment(names: dict[str, str]) -> Iterator[None]:
-    """Set variables that are not set, for the length of the block."""
-    added = {name: value for name, value in names.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Two processes give the arrays of one, and fail together."""
+"""Two processes give the arrays of one, and fail together; options that cannot be."""
 
 from __future__ import annotations
 
@@ -137,3 +137,26 @@ def test_processes_with_different_nets_are_refused(images: Path, tmp_path: Path)
     result = launch([*words("module:tests.nets:unseeded", images, tmp_path / "out"), "--devices", "2"], [])
     assert result.returncode == 2
     assert "expected the same digest in all processes" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--evidence", "view"], "unknown name in evidence: 'view': did you mean 'views'?"),
+        (["--evidence", "views", "--views", "flip,left,flip"], "views: expected each name once, found flip 2 times"),
+        (["--evidence", "dropout", "--backend", "onnx"], "without dropout passes"),
+        (["--evidence", "dropout", "--passes", "1"], "passes: expected a whole number >= 2, found 1"),
+        (["--augment", "-1"], "augment: expected a whole number >= 0, found -1"),
+        (["--augment", "1", "--augmentations", "none"], "unknown name in augmentations: 'none'"),
+        (["--augment", "1", "--augment-seed", "-1"], "expected a whole number from 0 to 2147483647, found -1"),
+        (["--devices", "0"], "devices: expected a whole number >= 1, found 0"),
+        (["--strategy", "dp2"], "strategy and precision: not available here"),
+    ],
+)
+def test_bad_options_are_named(
+    options: list[str], message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(TINY, images, tmp_path / "out", *options)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -16,6 +16,7 @@ from steepslope.extraction.engine import noise_of
 from steepslope.extraction.options import AUGMENTATION_NAMES, ExtractionOptions
 from steepslope.files.folders import read_json, write_json
 from steepslope.outputs import ClassifierOutputs
+from tests.cli.predictions import refused
 from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
@@ -67,9 +68,7 @@ def test_copies_are_added_to_complete_outputs(tmp_path: Path, capsys: pytest.Cap
         assert capsys.readouterr().err.count("already complete") == 1 + bool(options)
     for options in (["2", "--augment-seed", "1"], ["2", "--augmentations", "blur"], ["3"]):
         assert extract_folder(data, out, "--augment", *options) == 2
-        error = capsys.readouterr().err
-        assert "augmented: holds outputs already, with " in error
-        assert error.count("\n") == 1
+        refused(capsys, "augmented: holds outputs already, with ")
     assert contents(out) == after
     plain = tmp_path / "plain"
     assert extract_folder(data, plain, "--evidence", "none", "--augment", "1") == 0
@@ -155,10 +154,7 @@ def test_what_an_auxiliary_backbone_cannot_have(tmp_path: Path, capsys: pytest.C
     ):
         write_json(path, {**manifest, "extraction": {**manifest["extraction"], "augmented": record}})
         assert auxiliary(spec, out) == 2
-        error = capsys.readouterr().err
-        assert f"{path}: " in error
-        assert message in error
-        assert error.count("\n") == 1
+        refused(capsys, f"{path}: ", message)
 
 
 def test_copies_of_other_images_or_classifiers_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,9 +167,7 @@ def test_copies_of_other_images_or_classifiers_are_refused(tmp_path: Path, capsy
     evaluate = ["evaluate", "--outputs", str(out), "--out", str(tmp_path / "report")]
     capsys.readouterr()
     assert main(evaluate) == 2
-    error = capsys.readouterr().err
-    assert f"expected copies #1 to #A of each image of {out}, in the same order, found others" in error
-    assert error.count("\n") == 1
+    refused(capsys, f"expected copies #1 to #A of each image of {out}, in the same order, found others")
     manifest = read_json(other / "manifest.json", "outputs")
     changed = {**manifest, "extraction": {**manifest["extraction"], "digest": "0" * 64}}
     write_json(out / "augmented" / "manifest.json", changed)

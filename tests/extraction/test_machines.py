@@ -18,6 +18,7 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.machines import launched, together
 from steepslope.extraction.options import Machines
+from tests.cli.predictions import refused
 from tests.images import TINY, extracted, words
 
 
@@ -157,6 +158,4 @@ def test_bad_options_are_named(
     options: list[str], message: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words(TINY, images, tmp_path / "out", *options)) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    refused(capsys, message)

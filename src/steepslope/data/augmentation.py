@@ -30,27 +30,29 @@ from steepslope.outputs.folder import copy_ids
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.float64]  # rows and columns of pixels
-Kind = Callable[[Floats, np.random.Generator], Floats]
+Draw = np.random.Generator
+Range = tuple[float, float]
+Kind = Callable[[Floats, Draw], Floats]
 SMALL_SIDE = 28  # pixels, at which strengths are as written
 
 
-def _blur(image: Floats, draw: np.random.Generator) -> Floats:
+def _blur(image: Floats, draw: Draw) -> Floats:
     sigma = draw.uniform(0.5, 1.6) * _zoom(image)
     blurred: Floats = ndimage.gaussian_filter(image, (0, sigma, sigma), mode="nearest", truncate=2.5)
     return blurred
 
 
-def _noise(image: Floats, draw: np.random.Generator) -> Floats:
+def _noise(image: Floats, draw: Draw) -> Floats:
     deviation = np.float32(draw.uniform(0.03, 0.25))
     return image + deviation * draw.standard_normal(image.shape, dtype=np.float32)
 
 
-def _contrast(image: Floats, draw: np.random.Generator) -> Floats:
+def _contrast(image: Floats, draw: Draw) -> Floats:
     mean = np.float32(image.mean(dtype=np.float64))
     return mean + np.float32(draw.uniform(0.3, 0.8)) * (image - mean)
 
 
-def _rectangle(image: Floats, draw: np.random.Generator) -> Floats:
+def _rectangle(image: Floats, draw: Draw) -> Floats:
     """Fill a rectangle of 4 to 30 % of the area with one grey value, or black."""
     height, width = image.shape[-2:]
     area, aspect = draw.uniform(0.04, 0.3) * height * width, math.exp(draw.uniform(-0.7, 0.7))
@@ -61,7 +63,7 @@ def _rectangle(image: Floats, draw: np.random.Generator) -> Floats:
     return filled
 
 
-def _grating(image: Floats, draw: np.random.Generator) -> Floats:
+def _grating(image: Floats, draw: Draw) -> Floats:
     """Add a wave in any direction: .1 to .4 high, and 2.5 to 12 pixels long."""
     length, angle, phase = draw.uniform(2.5, 12) * _zoom(image), draw.uniform(0, math.pi), draw.uniform(0, 2 * math.pi)
     rows, columns = np.ogrid[: image.shape[-2], : image.shape[-1]]
@@ -70,26 +72,19 @@ def _grating(image: Floats, draw: np.random.Generator) -> Floats:
     return image + wave.astype(np.float32)
 
 
-def _affine(
-    image: Floats,
-    draw: np.random.Generator,
-    angle: float = 0.0,
-    log_scale: tuple[float, float] = (0.0, 0.0),
-    shear: float = 0.0,
-) -> Floats:
+def _affine(image: Floats, draw: Draw, angle: float = 0, log_scale: Range = (0, 0), shear: float = 0) -> Floats:
     """Turn by up to so many degrees, scale or shear about the centre."""
     turn, scale = math.radians(draw.uniform(-angle, angle)), math.exp(draw.uniform(*log_scale))
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    matrix = (
-        rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
-    )  # from new to old (row, column)
+    # from new to old (row, column)
+    matrix = rotation @ np.array([[1.0, 0.0], [draw.uniform(-shear, shear), 1.0]]) / scale
     centre = (np.array(image.shape[-2:]) - 1) / 2
     offset, outside = centre - matrix @ centre, _outside(draw)
     moved = [ndimage.affine_transform(channel, matrix, offset, order=1, mode=outside) for channel in image]
     return np.stack(moved)
 
 
-def _perspective(image: Floats, draw: np.random.Generator) -> Floats:
+def _perspective(image: Floats, draw: Draw) -> Floats:
     """Move each corner by up to 15 % of the sides, in or out."""
     height, width = image.shape[-2:]
     corners = np.array([[0, 0], [0, width - 1], [height - 1, 0], [height - 1, width - 1]], dtype=np.float64)
@@ -112,7 +107,7 @@ def _homography(sources: Places, targets: Places, places: Places) -> Places:
     return np.stack([row / depth, column / depth])
 
 
-def _outside(draw: np.random.Generator) -> str:
+def _outside(draw: Draw) -> str:
     """Return what comes in from outside: the border again, or black, in half of the copies each."""
     return "nearest" if draw.uniform() < 0.5 else "grid-constant"
 
@@ -139,7 +134,7 @@ AUGMENTATIONS: dict[str, Kind] = {
 }
 
 
-def augmented(image: Image.Image, kind: str, draw: np.random.Generator) -> Image.Image:
+def augmented(image: Image.Image, kind: str, draw: Draw) -> Image.Image:
     """Return one image changed by a kind of :data:`AUGMENTATIONS`, in the same size; grey stays grey, else RGB.
 
     >>> augmented(Image.new("L", (5, 3), 200), "rectangle", np.random.default_rng(0)).mode
@@ -229,32 +224,32 @@ class Augmented:
         return [str(name) for name in self.data.ids]  # once: some data sets make them anew each time
 
 
-RowKind = Callable[[Floats, Floats, np.random.Generator], Floats]
+RowKind = Callable[[Floats, Floats, Draw], Floats]
 
 
-def _jitter(rows: Floats, deviation: Floats, draw: np.random.Generator) -> Floats:
+def _jitter(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
     """Add noise of .1 to 1 deviations."""
     strength = _strength(rows, draw, 0.1, 1.0)
     return rows + strength * deviation * draw.standard_normal(rows.shape, dtype=np.float32)
 
 
-def _scale(rows: Floats, deviation: Floats, draw: np.random.Generator) -> Floats:
+def _scale(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
     """Multiply all of a row by .5 to 1.6."""
     return rows * _strength(rows, draw, 0.5, 1.6)
 
 
-def _dropout(rows: Floats, deviation: Floats, draw: np.random.Generator) -> Floats:
+def _dropout(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
     """Set 15 % of the entries to zero."""
     return np.where(draw.uniform(size=rows.shape) < 0.15, np.float32(0), rows)
 
 
-def _mixture(rows: Floats, deviation: Floats, draw: np.random.Generator) -> Floats:
+def _mixture(rows: Floats, deviation: Floats, draw: Draw) -> Floats:
     """Mix a fifth to a half of another row in."""
     part = _strength(rows, draw, 0.2, 0.5)
     return (1 - part) * rows + part * rows[draw.permutation(len(rows))]
 
 
-def _strength(rows: Floats, draw: np.random.Generator, low: float, high: float) -> Floats:
+def _strength(rows: Floats, draw: Draw, low: float, high: float) -> Floats:
     return draw.uniform(low, high, size=(len(rows), 1)).astype(np.float32)
 
 

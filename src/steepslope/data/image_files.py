@@ -165,7 +165,7 @@ def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFile
         files += images
         labels += [label] * len(images)
     classes = in_order(names.known) if card is None or card.classes is not None else None
-    return _opened(place, files, card, np.array(labels, dtype=np.int64), classes)
+    return replace(_opened(place, files, card), labels=np.array(labels, dtype=np.int64), classes=classes)
 
 
 def look_at_image_folder(argument: str, split: str = "") -> list[str]:
@@ -250,18 +250,12 @@ def _no_images(place: str | Path) -> SteepslopeError:
     return SteepslopeError(f"expected images ({', '.join(sorted(SUFFIXES | ARRAYS))}), found none", place)
 
 
-def _opened(
-    place: str,
-    files: Sequence[Listed],
-    card: ShiftCard | None,
-    labels: Labels | None = None,
-    classes: tuple[str, ...] | None = None,
-) -> ImageFiles:
+def _opened(place: str, files: Sequence[Listed], card: ShiftCard | None) -> ImageFiles:
     ids = [file.name for file in files]
     if not is_url(place):
-        return ImageFiles(ids, ids, labels, classes, None if card is None else card.size, Path(place))
+        return ImageFiles(ids, ids, brought_to=None if card is None else card.size, root=Path(place))
     paths, versions = [file.path for file in files], [file.version for file in files]
-    return ImageFiles(paths, ids, labels, classes, store=place, versions=versions)
+    return ImageFiles(paths, ids, store=place, versions=versions)
 
 
 COLUMNS = ("path", "id", "label")

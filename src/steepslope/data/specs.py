@@ -11,27 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepslope.checks import SEED, plain, require
-from steepslope.data.benchmark_sets import (
-    load_digits,
-    load_idx,
-    load_torchvision,
-    look_at_digits,
-    look_at_idx,
-    look_at_torchvision,
-)
+from steepslope.data import benchmark_sets, hub_data, image_files, webdataset_data
 from steepslope.data.class_names import NO_NAMES, ClassNames
-from steepslope.data.hub_data import look_at_hub, open_hub
-from steepslope.data.image_files import (
-    look_at_image_folder,
-    look_at_images,
-    look_at_path_table,
-    open_image_folder,
-    open_images,
-    open_path_table,
-)
 from steepslope.data.images import Dataset, Divisible, Images
 from steepslope.data.shifted import Shifted, ShiftSpec
-from steepslope.data.webdataset_data import look_at_shards, open_shards
 from steepslope.errors import SteepslopeError, require_known, without_secrets
 
 SPLITS = ("train", "test")
@@ -56,14 +39,14 @@ class Source:
 
 
 DATASETS: dict[str, Source] = {
-    "digits": Source(load_digits, look_at_digits, SPLITS),
-    "idx": Source(load_idx, look_at_idx, SPLITS),
-    "torchvision": Source(load_torchvision, look_at_torchvision, SPLITS),
-    "imagefolder": Source(open_image_folder, look_at_image_folder),
-    "images": Source(open_images, look_at_images),
-    "paths": Source(open_path_table, look_at_path_table),
-    "hf": Source(open_hub, look_at_hub),
-    "wds": Source(open_shards, look_at_shards),
+    "digits": Source(benchmark_sets.load_digits, benchmark_sets.look_at_digits, SPLITS),
+    "idx": Source(benchmark_sets.load_idx, benchmark_sets.look_at_idx, SPLITS),
+    "torchvision": Source(benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision, SPLITS),
+    "imagefolder": Source(image_files.open_image_folder, image_files.look_at_image_folder),
+    "images": Source(image_files.open_images, image_files.look_at_images),
+    "paths": Source(image_files.open_path_table, image_files.look_at_path_table),
+    "hf": Source(hub_data.open_hub, hub_data.look_at_hub),
+    "wds": Source(webdataset_data.open_shards, webdataset_data.look_at_shards),
 }
 
 

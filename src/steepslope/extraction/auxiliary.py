@@ -73,9 +73,8 @@ def extract_auxiliary(
     if set(options.evidence) - {"noise"} != {"features"}:
         raise SteepslopeError(f"of an auxiliary backbone, expected features, found {options.evidence}", "evidence")
     if options.augment:
-        raise SteepslopeError(
-            "expected none with an auxiliary backbone, which sees the copies of the outputs", "augment"
-        )
+        expected = "expected none with an auxiliary backbone, which sees the copies of the outputs"
+        raise SteepslopeError(expected, "augment")
     images = {folder: _images_of(folder, data) for folder, data in _data_by_folder(spec, out).items()}
     sources: dict[Path, tuple[str, Dataset]] = {
         folder / AUXILIARY: (str(spec), rows) for folder, rows in images.items()
@@ -108,9 +107,8 @@ def _images_of(folder: Path, data: Dataset) -> Unlabelled:
     with located(folder):
         found, shifts = extraction_of(folder).get("shifts", []), recipes_of(data)
         if found != shifts:
-            raise SteepslopeError(
-                f"expected images shifted as those of the outputs ({_told(found)}), not {_told(shifts)}"
-            )
+            expected = f"expected images shifted as those of the outputs ({_told(found)})"
+            raise SteepslopeError(f"{expected}, not {_told(shifts)}")
         return Unlabelled(data, rows_by_id(data, ids_of_folder(folder)))
 
 

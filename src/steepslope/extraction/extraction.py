@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
+Classes = tuple[str, ...] | None  # their names by label
 TEST = "test"
 MUCH = 0.3  # accuracy that another order of the classes would gain
 ENOUGH = 20  # rows a class, with which luck does not gain that much
@@ -152,7 +153,7 @@ def _extract_all(
     return complete
 
 
-def _agreed_classes(classifier: Classifier, source: str, data: Dataset) -> tuple[str, ...] | None:
+def _agreed_classes(classifier: Classifier, source: str, data: Dataset) -> Classes:
     """Return the names of classes on which both agree; raise unless there are images, all of them of such classes."""
     if len(data) == 0:
         raise SteepslopeError("expected images, found none", source)
@@ -172,13 +173,7 @@ def _require_one_task(fabric: Fabric, keys: dict[Path, dict[str, Any]]) -> None:
 
 
 def _extract(
-    engine: Engine,
-    source: str,
-    data: Dataset,
-    out: Path,
-    key: dict[str, Any],
-    classes: tuple[str, ...] | None,
-    notice: Notice,
+    engine: Engine, source: str, data: Dataset, out: Path, key: dict[str, Any], classes: Classes, notice: Notice
 ) -> None:
     fabric, folder = engine.fabric, out / SHARDS
     with together(fabric):
@@ -195,8 +190,8 @@ def _extract(
             raise
     with together(fabric):
         if fabric.is_global_zero:
-            about = {"views": list(engine.options.views)} if "views" in engine.options.evidence else {}
-            skipped = join(shards, data, out, key, about, classes)
+            views = {"views": list(engine.options.views)} if "views" in engine.options.evidence else {}
+            skipped = join(shards, data, out, {**views, "extraction": key}, classes)
             if skipped:
                 notice(f"{out}: {skipped:,} images could not be read and are listed in {MANIFEST}")
             OUTPUTS.end(out)

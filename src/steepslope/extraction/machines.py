@@ -82,11 +82,8 @@ def _require_master(fabric: Fabric, nodes: int) -> None:
     )
     missing = [name for name in MASTER if name not in os.environ]
     if nodes > 1 and alone and missing:
-        raise SteepslopeError(
-            f"expected torchrun --nnodes {nodes}, or {', '.join(MASTER)} in the environment of each machine, "
-            f"so that the {nodes} machines find one another; found no {', '.join(missing)}",
-            "num_nodes",
-        )
+        expected = f"expected torchrun --nnodes {nodes}, or {', '.join(MASTER)} in the environment of each machine"
+        raise SteepslopeError(f"{expected}, found no {', '.join(missing)}", "num_nodes")
 
 
 def _join(fabric: Fabric, processes: int) -> None:
@@ -95,12 +92,9 @@ def _join(fabric: Fabric, processes: int) -> None:
         fabric.launch()
     except torch.distributed.DistError as error:
         place = ":".join(os.environ.get(name, "?") for name in MASTER[:2])
-        raise SteepslopeError(
-            f"waited {JOIN.total_seconds() / 60:g} minutes for {processes} processes to meet at {place}, in vain: "
-            f"expected the same command on each machine, with NODE_RANK 0, 1, …, and the port open "
-            f"({reason_of(error, 120)})",
-            "num_nodes",
-        ) from error
+        waited = f"waited {JOIN.total_seconds() / 60:g} minutes for {processes} processes to meet at {place}, in vain"
+        expected = "expected the same command on each machine, with NODE_RANK 0, 1, …, and the port open"
+        raise SteepslopeError(f"{waited}: {expected} ({reason_of(error, 120)})", "num_nodes") from error
     except Exception as error:
         raise SteepslopeError(f"{UNAVAILABLE} ({reason_of(error, 200)})", CHOICES) from error
     if torch.distributed.is_initialized():

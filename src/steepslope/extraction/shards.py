@@ -105,17 +105,10 @@ def write_shard(path: Path, batches: Batches) -> None:
         np.savez(staging / path.name, allow_pickle=False, **arrays)
 
 
-def join(
-    shards: Shards,
-    data: Dataset,
-    out: Path,
-    key: Mapping[str, Any],
-    about: Mapping[str, Any],
-    classes: Sequence[str] | None = None,
-) -> int:
+def join(shards: Shards, data: Dataset, out: Path, about: Mapping[str, Any], classes: Sequence[str] | None) -> int:
     """Stream the shards into one array each; return how many images could not be read.
 
-    The manifest, written last, lists these and has the names of the ``classes``, if they are known.
+    The manifest, written last, lists these; it tells all ``about`` the outputs, and the names of the ``classes``.
     """
     rows, ids = np.concatenate([*_arrays(shards, "rows")]), data.ids
     if len(rows) == 0:
@@ -133,7 +126,7 @@ def join(
         described = {name: _write_npy(staging / f"{name}.npy", blocks, len(rows)) for name, blocks in arrays.items()}
         write_ids([str(ids[row]) for row in rows], staging)
         manifest = manifest_of(described, has_ids=True, classes=classes)
-        write_json(staging / MANIFEST, {**manifest, **about, "extraction": key, "skipped": skipped})
+        write_json(staging / MANIFEST, {**manifest, **about, "skipped": skipped})
     return len(skipped)
 
 

@@ -96,12 +96,13 @@ class Artifact:
         if replace or self._is_begun(target, wanted):
             return False
         if not any((target / name).exists() for name in files):
-            self._require_same(target, self._begun(target), wanted, f"{self.what}, unfinished,", self.mendable)
+            begun = self._begun(target) or wanted
+            self._require_none(target, f"{self.what}, unfinished,", difference(begun, wanted, self._may_change))
             return False
         found = self._made(target / self.card)
         if not found:
             raise SteepslopeError(f"holds {self.what} already, made in a way that is not known: {self.remedy}", target)
-        self._require_same(target, found, wanted, f"{self.what} already,")
+        self._require_none(target, f"{self.what} already,", difference(found, wanted, self.free))
         if self.unfinished and not (target / self.unfinished[0]).exists():
             self.end(target)  # what a run left that was killed while it tidied up
         return all((target / name).exists() for name in files)
@@ -147,19 +148,15 @@ class Artifact:
 
     def _is_begun(self, folder: Path, wanted: Mapping[str, Any]) -> bool:
         found = self._begun(folder)
-        return found is not None and not difference(found, wanted, (*self.free, *self.mendable))
+        return found is not None and not difference(found, wanted, self._may_change)
 
-    def _require_same(
-        self,
-        folder: Path,
-        found: Mapping[str, Any] | None,
-        wanted: Mapping[str, Any],
-        what: str,
-        mendable: tuple[str, ...] = (),
-    ) -> None:
-        shown = "" if found is None else difference(found, wanted, (*self.free, *mendable))
-        if shown:
-            raise SteepslopeError(f"holds {what} with {shown}: {self.remedy}", folder)
+    @property
+    def _may_change(self) -> tuple[str, ...]:
+        return *self.free, *self.mendable
+
+    def _require_none(self, folder: Path, what: str, other: str) -> None:
+        if other:
+            raise SteepslopeError(f"holds {what} with {other}: {self.remedy}", folder)
 
 
 def as_json(made: Mapping[str, Any]) -> dict[str, Any]:

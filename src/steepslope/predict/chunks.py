@@ -102,8 +102,10 @@ class FromImages:
         failed = {row: reason for one in (*others, batches) for batch, _ in one for row, reason in batch.failed}
         rows = [row for row in _read(batches) if row not in failed]
         tables = [self._decided(rows, batches, others)] if rows else []
-        if failed:
-            tables.append(_unreadable([str(self.data.ids[row]) for row in failed], list(failed.values())))
+        if failed:  # they are not accepted, and have the reason
+            ids, n = [str(self.data.ids[row]) for row in failed], len(failed)
+            columns = {"id": ids, "accepted": [False] * n, "decision": [REVIEW] * n, ERROR: [*failed.values()]}
+            tables.append(pa.table(columns))
         together = pa.concat_tables(tables, promote_options="default")
         order = np.argsort([*rows, *failed], kind="stable")
         keeps = self.options.on_error == "keep"
@@ -182,15 +184,3 @@ def _joined(batches: Batches, rows: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the arrays of some of the rows; one net may take an image that another cannot."""
     names, kept = next(some for _, some in batches if some), np.isin(_read(batches), rows)
     return {name: np.concatenate([some[name] for _, some in batches if some])[kept] for name in names}
-
-
-def _unreadable(ids: Sequence[str], reasons: Sequence[str]) -> Any:
-    """Return the rows of images that cannot be read: not accepted, with the reason."""
-    return pa.table(
-        {
-            "id": pa.array(ids, pa.string()),
-            "accepted": pa.array([False] * len(ids)),
-            "decision": pa.array([REVIEW] * len(ids), pa.string()),
-            ERROR: pa.array(reasons, pa.string()),
-        }
-    )

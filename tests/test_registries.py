@@ -103,10 +103,8 @@ def test_one_file_gives_a_loss_its_options_too(tmp_path: Path) -> None:
     assert "Temperature of the tempered loss" in shown.stdout
 
 
-def exported_alike(
-    model: BaseOracle | Score, calibration: ClassifierOutputs, unseen: ClassifierOutputs, path: Path
-) -> None:
-    """Export a gate of an oracle or a score; the file, read again, decides as the gate does."""
+def exported_alike(model: BaseOracle, calibration: ClassifierOutputs, unseen: ClassifierOutputs, path: Path) -> None:
+    """Export a gate of an oracle; the file, read again, decides as the gate does."""
     gate = Gate.of(model, calibration, 0.2)
     exported = export_gate(gate, "gate")
     require_agreement(exported)
@@ -160,7 +158,6 @@ def test_a_learned_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     Gate.of(score, calibration, 0.2).save(tmp_path / "gate")
     found = Gate.load(tmp_path / "gate").decide(unseen).trust_logit
     np.testing.assert_array_equal(found, score.confidence(unseen))
-    exported_alike(score, calibration, unseen, tmp_path / "score.onnx")
     exported_alike(oracle, calibration, unseen, tmp_path / "oracle.onnx")
 
 

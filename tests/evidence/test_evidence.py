@@ -156,49 +156,45 @@ def test_folds_are_even() -> None:
     assert (fold != fold_of(strata, 1)).any()
 
 
-def wrong(value: str) -> Any:
-    """Hide a value's type from the type checker, which knows the right ones."""
-    return value
-
-
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "given", "errors", "message"),
     [
-        (lambda ours, _: evidence_of(ours, ["neighbors"], None, "holdout", 0), "neighbors: expected a reference"),
-        (lambda ours, _: evidence_of(ours, ["neighbors"], ours, "holdout", 0), "found 400 in both, such as"),
-        (lambda ours, _: evidence_of(ours, ["neighbors"], None, wrong("cross"), 0), "did you mean 'crossfit'"),
+        ("neighbors", lambda ours, _: (ours, None), "holdout", "neighbors: expected a reference"),
+        ("neighbors", lambda ours, _: (ours, ours), "holdout", "found 400 in both, such as"),
+        ("neighbors", lambda ours, _: (ours, None), "cross", "did you mean 'crossfit'"),
         (
-            lambda ours, theirs: evidence_of(ours, ["neighbors"], theirs.subset(np.arange(30)), "holdout", 0),
-            "expected at least 50 references, found 30",
+            "neighbors",
+            lambda ours, theirs: (ours, theirs.subset(slice(9))),
+            "holdout",
+            "at least 50 references, found 9",
         ),
         (
-            lambda ours, theirs: evidence_of(ours, ["neighbors"], theirs, "crossfit", 0),
+            "neighbors",
+            lambda ours, theirs: (ours, theirs),
+            "crossfit",
             "reference: expected none with errors='crossfit'",
         ),
-        (
-            lambda ours, _: evidence_of(ours, ["neighbors"], make_complete(600, num_classes=5), "holdout", 0),
-            "reference: expected the fit set's 4 classes, found 5",
-        ),
-        (
-            lambda ours, _: evidence_of(ours.changed(ids=None), ["neighbors"], ours, "holdout", 0),
-            "expected other rows, found the same rows",
-        ),
-        (
-            lambda ours, theirs: evidence_of(
-                ours, ["second_opinion"], theirs.changed(auxiliary=theirs.auxiliary[:, :3]), "holdout", 0
-            ),
-            "second_opinion: auxiliary: expected 3 columns, found 8",
-        ),
-        (
-            lambda ours, theirs: evidence_of(ours, ["second_opinion"], theirs.changed(auxiliary=None), "holdout", 0),
-            "reference: second_opinion: the outputs hold no auxiliary",
-        ),
-        (lambda ours, theirs: ours.with_auxiliary(theirs), "expected outputs of the same inputs"),
-        (lambda ours, _: columns(ours, ["neighbours"], slice(0, 1)), "did you mean 'neighbors'"),
+        ("neighbors", lambda ours, _: (ours, make_complete(num_classes=5)), "holdout", "fit set's 4 classes, found 5"),
+        ("neighbors", lambda ours, _: (ours.changed(ids=None), ours), "holdout", "other rows, found the same rows"),
+        ("second_opinion", lambda ours, theirs: (ours, narrow(theirs)), "holdout", "expected 3 columns, found 8"),
+        ("second_opinion", lambda ours, theirs: (ours, theirs.changed(auxiliary=None)), "holdout", "hold no auxiliary"),
+        ("neighbours", lambda ours, theirs: (ours, theirs), "holdout", "did you mean 'neighbors'"),
     ],
 )
 def test_wrong_references_are_named(
-    change: Any, message: str, fit_set: ClassifierOutputs, reference: ClassifierOutputs
+    name: str, given: Any, errors: Any, message: str, fit_set: ClassifierOutputs, reference: ClassifierOutputs
 ) -> None:
+    outputs, known = given(fit_set, reference)
     with pytest.raises(SteepslopeError, match=message):
-        change(fit_set, reference)
+        evidence_of(outputs, [name], known, errors, 0)
+
+
+def narrow(outputs: ClassifierOutputs) -> ClassifierOutputs:
+    return outputs.changed(auxiliary=outputs.require("auxiliary")[:, :3])
+
+
+def test_an_auxiliary_backbones_outputs_are_of_the_same_inputs(
+    fit_set: ClassifierOutputs, reference: ClassifierOutputs
+) -> None:
+    with pytest.raises(SteepslopeError, match="expected outputs of the same inputs"):
+        fit_set.with_auxiliary(reference)

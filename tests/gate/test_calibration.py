@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from steepslope.errors import SteepslopeError
-from steepslope.files.weights import load_arrays
 from steepslope.gate import Aims, Certificate, Gate, threshold_sequence
 from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates
 from steepslope.gate.certificate import tail
 from steepslope.gate.certify import TAKEN, certify
-from steepslope.gate.storage import CALIBRATION_ROWS
 from steepslope.scores import MCP
 from tests.conftest import make_outputs
 from tests.gate.references import distinct_rows
@@ -43,12 +41,6 @@ def rejected(rows: Rows, **aims: Any) -> Certificate:
     _, rejection = all_certificates(*rows, THRESHOLDS, Aims(**aims), 0)
     assert rejection is not None
     return rejection
-
-
-def test_a_single_promise_has_the_whole_delta() -> None:
-    (found,), rejection = all_certificates(*_rows(), THRESHOLDS, Aims(), 0)
-    assert rejection is None
-    assert found == certify(_rows().confidence, _rows().is_correct, THRESHOLDS, 0.05, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -231,13 +223,6 @@ def test_they_are_what_the_gate_decides(by: str | None, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found["p_correct"], decisions.p_correct)
         np.testing.assert_array_equal(found["is_correct"], outputs.is_correct)
         np.testing.assert_allclose(found["probability"], softmax(outputs.logits, axis=1).max(axis=1), rtol=1e-6)
-
-
-def test_a_gate_of_confidences_alone_knows_no_probability(tmp_path: Path) -> None:
-    gate = Gate.calibrate(np.arange(500) / 500, np.arange(500) > 30, 0.05)
-    gate.save(tmp_path)
-    assert set(load_arrays(tmp_path / CALIBRATION_ROWS)) == {"p_correct", "is_correct", "accepted"}
-    assert len(Gate.load(tmp_path).calibration_rows or ()) == 500
 
 
 def test_the_rows_of_another_risk_are_not_taken_for_its_own() -> None:

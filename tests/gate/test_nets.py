@@ -115,10 +115,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "another size": (np.zeros((9, 8), np.uint8), "0: expected an image of 8×8 pixels, found 8×9"),
     "two channels": (np.zeros((8, 8, 2), np.uint8), "0: expected an image of 1 channels|found"),
     "a tensor in colour": (torch.zeros(3, 8, 8), r"expected tensors \(m, 1, 8, 8\), as the classifier takes them, fou"),
-    "a tensor of whole numbers": (
-        torch.zeros(1, 8, 8, dtype=torch.uint8),
-        "expected floats, normalised .* torch.uint8",
-    ),
+    "whole numbers in a tensor": (torch.zeros(1, 8, 8, dtype=torch.uint8), "floats, normalised .* torch.uint8"),
     "tensors of two shapes": ([torch.zeros(1, 8, 8), torch.zeros(1, 9, 9)], "expected tensors .C, H, W. of one shape"),
     "a tensor of NaN": (torch.full((1, 8, 8), torch.nan), "logits"),
 }

@@ -48,9 +48,9 @@ def test_copies_are_as_far_whatever_else_is_searched_for_at_once() -> None:
         alone = [found.search(one[None], RANK, COUNTS, quick=True) for one in queries]
         for number, whole in enumerate(together):
             np.testing.assert_allclose(np.concatenate([one[number] for one in alone]), whole, rtol=1e-3)
-        graph = Bins.of(found.arrays).search(torch.from_numpy(queries), RANK, COUNTS)
-        np.testing.assert_allclose(graph[0].numpy(), together[0], rtol=1e-3)
-        np.testing.assert_allclose(graph[1].numpy(), together[1], atol=1e-9)
+    graph = Bins.of(doubled.arrays).search(torch.from_numpy(queries), RANK, COUNTS)
+    np.testing.assert_allclose(graph[0].numpy(), together[0], rtol=1e-3)
+    np.testing.assert_allclose(graph[1].numpy(), together[1], atol=1e-9)
 
 
 def _require_same(found: tuple[NDArray[np.float64], ...], index: Index, queries: NDArray[np.float32]) -> None:

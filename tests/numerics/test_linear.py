@@ -10,7 +10,6 @@ from scipy.special import expit, logit
 from sklearn.decomposition import PCA
 
 from steepslope.numerics.linear import LEAST_SLOPE, fit_calibration, minimise, principal_components, standardised
-from steepslope.numerics.small_net import cosine, warm_cosine
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -29,11 +28,6 @@ def test_a_fit_to_standardised_columns_is_one_to_the_originals(dtype: type) -> N
 def test_the_minimum_respects_bounds(dtype: type) -> None:
     found = minimise(lambda x: (x - x.new_tensor([3, -3])).square().sum(), np.zeros(2, dtype=dtype), [(0, None)] * 2)
     np.testing.assert_allclose(found, [3, 0], atol=1e-4)
-
-
-def test_rates_fall_along_half_a_cosine() -> None:
-    assert [cosine(done, 4) for done in (0, 2, 4)] == pytest.approx([1, 0.5, 0])
-    assert warm_cosine(0.1) == 1
 
 
 @pytest.mark.parametrize(("rows", "width", "count", "kept"), [(200, 10, 3, 3), (200, 10, 64, 10), (5, 10, 64, 4)])

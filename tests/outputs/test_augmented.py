@@ -64,11 +64,6 @@ def test_files_keep_them(form: str, tmp_path: Path) -> None:
         )
 
 
-def test_a_table_cannot_hold_them(tmp_path: Path) -> None:
-    with pytest.raises(SteepslopeError, match=r"a table cannot hold \w+: save to a folder or .npz"):
-        with_copies().save(tmp_path / "outputs.csv")
-
-
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [

@@ -50,15 +50,6 @@ def test_files_keep_everything(outputs: ClassifierOutputs, tmp_path: Path, forma
     assert loaded.logits.dtype == (np.float64 if format_.endswith("csv") else np.float32)
 
 
-@pytest.mark.parametrize("format_", FORMATS)
-def test_files_without_features_and_ids(tmp_path: Path, format_: str) -> None:
-    outputs = ClassifierOutputs(make_outputs(5).logits, make_outputs(5).labels)
-    outputs.save(tmp_path / format_)
-    loaded = ClassifierOutputs.load(tmp_path / format_)
-    assert loaded.features is None
-    assert loaded.ids is None
-
-
 def test_folders_are_memory_mapped_and_can_be_saved_onto_themselves(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     outputs.save(tmp_path)
     loaded = ClassifierOutputs.load(tmp_path)
@@ -108,10 +99,7 @@ def test_a_damaged_array_is_named(outputs: ClassifierOutputs, tmp_path: Path, da
     [
         ("label,logit_0,logit_1\n0,a,2\n", "invalid value 'a'"),
         ("label,logit_0,logit_1\n0,,2\n", "expected a number in each row, found 1 empty"),
-        (
-            "label,logit_0,logit_1\ncat,1,2\n",
-            r"'label': expected whole numbers from 0, or names of classes .*, found 'cat' in row 0",
-        ),
+        ("label,logit_0,logit_1\ncat,1,2\n", "'label': expected whole numbers from 0, .* found 'cat' in row 0"),
         ("", "cannot be read"),
         ("label,logit_0,logit_1\n", "expected rows below the header"),
         ("label,logit_0,logit_1\n0,nan,2\n", "found nan in row 0"),

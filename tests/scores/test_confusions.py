@@ -118,14 +118,6 @@ def test_it_does_not_learn_few_rows_by_heart() -> None:
     assert ranks.statistic > 1 - 1e-12
 
 
-def test_one_wrong_row_is_enough() -> None:
-    outputs = ClassifierOutputs(make_outputs().logits[:6], make_outputs().predictions[:6])
-    labels = outputs.require_labels().copy()
-    labels[0] = (labels[0] + 1) % 4
-    score = RelU().fit(outputs.changed(labels=labels))
-    assert np.isfinite(score.confidence(make_outputs())).all()
-
-
 @pytest.mark.parametrize("fallback", [True, False])
 def test_entries_too_small_for_their_squares_are_equal(fallback: bool) -> None:
     """A classifier may be so sure that p pᵀ beside its diagonal is below the square root of the smallest number."""

@@ -154,6 +154,9 @@ def test_what_is_done_tells_how_long_it_took(tmp_path: Path) -> None:
     assert 0 <= hours_of([one, other], workspace) < 0.01
     (tmp_path / TIMES).write_text("steps/one,1800.0\nsteps/gone,7.0\n")
     assert hours_of([one, other], workspace) == pytest.approx(0.5)
+    with pytest.raises(SteepslopeError, match="holds the work of a preset already, with resamples "):
+        run([other], Workspace(workspace.preset.changed(resamples=7), tmp_path), jobs=1)
+    assert not other.is_complete
     first, second, took, _ = plan_lines([one, other], workspace)
     assert (first, second) == ("1 × make one (1 done)", "1 × make other")
     assert took == "done: 0.50 hours of single processes, reading, shifting and fitting included"
@@ -222,18 +225,3 @@ def test_seeds_are_added_to_those_that_are_there(once: Path, tmp_path: Path) -> 
     rows = shown(tmp_path / "run")["rows"]
     assert [row for row in rows if row["seed"] == 0] == shown(once)["rows"]
     assert len(rows) == 2 * len(shown(once)["rows"])
-
-
-@pytest.mark.slow
-def test_the_work_of_another_preset_is_not_mixed(
-    once: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = words_of(tmp_path / "run", "--work", str(once / "out" / "work"))
-    words[words.index("resamples=20")] = "resamples=20,features.epochs=3"
-    before = {path: path.read_bytes() for path in (once / "out" / "work").rglob("*.json")}
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "holds the work of a preset already, with epochs " in error
-    assert {path: path.read_bytes() for path in (once / "out" / "work").rglob("*.json")} == before
-    assert not (tmp_path / "run" / "out").exists()

@@ -43,17 +43,13 @@ def stylizer() -> Stylizer:
 
 def test_adain_is_equation_8_channel_by_channel() -> None:
     content, style = random_images(2, 3, 4, 5).double(), 7 * random_images(2, 3, 6, 2, seed=1).double() - 3
+    content[1, 2] = 5.0  # a flat channel takes the style's mean
     found = adain(content, style).numpy()
     for image in range(2):
         for channel in range(3):
             x, y = content[image, channel].numpy(), style[image, channel].numpy()
             expected = np.sqrt(y.var() + 1e-5) * (x - x.mean()) / np.sqrt(x.var() + 1e-5) + y.mean()
             np.testing.assert_allclose(found[image, channel], expected, rtol=1e-12, atol=1e-12)
-
-
-def test_adain_of_a_flat_channel_is_the_styles_mean() -> None:
-    found = adain(torch.full((1, 1, 3, 3), 5.0), random_images(1, 1, 4, 4))
-    torch.testing.assert_close(found, random_images(1, 1, 4, 4).mean().expand(1, 1, 3, 3))
 
 
 def test_decoder_has_the_papers_layers() -> None:
@@ -65,30 +61,24 @@ def test_decoder_has_the_papers_layers() -> None:
     assert all(one.padding == (0, 0) for one in layers if isinstance(one, nn.Conv2d))
 
 
-@pytest.mark.parametrize("reduction", [2, 4, 8, 16])
+@pytest.mark.parametrize("reduction", [2, 16])
 def test_decoder_undoes_the_reduction(reduction: int) -> None:
     layers = decoder_layers(5, planned_decoder(reduction, 2))
     assert layers(torch.rand(1, 5, 2, 3)).shape == (1, 3, 2 * reduction, 3 * reduction)
 
 
-def test_images_without_a_style_or_in_their_own_are_reconstructed(stylizer: Stylizer) -> None:
-    content, other = random_images(2, 3, 32, 40), random_images(2, 3, 24, 24, seed=1)
-    with torch.no_grad():
-        larger = functional.pad(content, (16, 16, 16, 16), mode="reflect")
-        expected = stylizer.decode(stylizer.encode(larger)[-1])[:, :, 16:-16, 16:-16].clamp(0, 1)
-    torch.testing.assert_close(stylized(stylizer, content, other, alpha=0), expected, rtol=0, atol=1e-6)
-    torch.testing.assert_close(stylized(stylizer, content, content), expected, rtol=0, atol=1e-5)
-    assert not torch.allclose(stylized(stylizer, content, other), expected, atol=1e-3)
-
-
-def test_alpha_blends_feature_maps(stylizer: Stylizer) -> None:
-    content, style = random_images(1, 3, 32, 32), random_images(1, 3, 32, 32, seed=1)
+def test_alpha_blends_feature_maps_and_ones_own_style_changes_nothing(stylizer: Stylizer) -> None:
+    content, style = random_images(2, 3, 32, 40), random_images(2, 3, 32, 40, seed=1)
     with torch.no_grad():
         larger = functional.pad(torch.cat([content, style]), (16, 16, 16, 16), mode="reflect")
         of_content, of_style = stylizer.encode(larger)[-1].chunk(2)
-        mixed = stylizer.decode(0.7 * of_content + 0.3 * adain(of_content, of_style))
-        expected = mixed[:, :, 16:-16, 16:-16].clamp(0, 1)
-    torch.testing.assert_close(stylized(stylizer, content, style, 0.3), expected, rtol=0, atol=1e-6)
+        plain, mixed = (
+            stylizer.decode(maps)[:, :, 16:-16, 16:-16].clamp(0, 1)
+            for maps in (of_content, 0.7 * of_content + 0.3 * adain(of_content, of_style))
+        )
+    torch.testing.assert_close(stylized(stylizer, content, style, 0.3), mixed, rtol=0, atol=1e-6)
+    torch.testing.assert_close(stylized(stylizer, content, style, 0), plain, rtol=0, atol=1e-6)
+    torch.testing.assert_close(stylized(stylizer, content, content), plain, rtol=0, atol=1e-5)
 
 
 def test_each_image_takes_its_own_style(stylizer: Stylizer) -> None:

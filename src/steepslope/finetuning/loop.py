@@ -6,9 +6,10 @@ The course of a training is a CSV file, and TensorBoard's files where they are w
 import csv
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,16 +144,19 @@ def finetune(training: Training, out: Path, fabric: Fabric, notice: Notice = sil
     if fabric.broadcast(complete):
         notice(f"{out}: already complete")
         return
-    with together(fabric):
-        if fabric.is_global_zero:
-            FINETUNED.begin(out, training.key)
+    _by_first(fabric, partial(FINETUNED.begin, out, training.key))
     run = Run(training, out, fabric)
     if run.resume():
         notice(f"{out}: goes on after step {run.progress.step:,} of {run.steps.total:,}")
     run.train()
+    _by_first(fabric, partial(_finish, training, out))
+
+
+def _by_first(fabric: Fabric, do: Callable[[], None]) -> None:
+    """Let the first process do something; where it fails, all fail."""
     with together(fabric):
         if fabric.is_global_zero:
-            _finish(training, out)
+            do()
 
 
 def _finish(training: Training, out: Path) -> None:
@@ -206,9 +210,7 @@ class Run:
             if not tensor.isfinite().all():
                 raise self._not_finite(f"after step {self.progress.step}: {name}")
         about = {"progress": asdict(self.progress), "precision": self.fabric.strategy.precision.state_dict()}
-        with together(self.fabric):
-            if self.fabric.is_global_zero:
-                save_state(self.out / UNFINISHED, weights, self.optimizer, about)
+        _by_first(self.fabric, partial(save_state, self.out / UNFINISHED, weights, self.optimizer, about))
 
     def _not_finite(self, what: str) -> SteepslopeError:
         """Build the error for a training that has diverged."""
@@ -290,11 +292,12 @@ class Run:
         set_modes(self.net, self.recipe)
         if score > self.progress.best:
             self.progress.best = score
-            with together(self.fabric):
-                if self.fabric.is_global_zero:
-                    with staged_folder(self.out, last=BEST) as staging:
-                        save_weights(self.net.state_dict(), staging / BEST)
+            _by_first(self.fabric, self._save_best)
         return score
+
+    def _save_best(self) -> None:
+        with staged_folder(self.out, last=BEST) as staging:
+            save_weights(self.net.state_dict(), staging / BEST)
 
     @contextmanager
     def _history(self) -> Iterator[History | None]:

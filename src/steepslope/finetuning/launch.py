@@ -136,14 +136,14 @@ def cost_lines(
         loss()
     speed = trial / _seconds(loss, optimizer_of(recipe, net), classifier, trial, fabric)
     parameters, trained = _count(net), _count(net, trained=True)
-    known = 0 if classifier is None else _count(classifier.net)
-    weights, training = 4 * (parameters + known), 4 * trained * (1 + MOMENTS[recipe.optimizer])
+    beside = 0 if classifier is None else _count(classifier.net)
+    weights, training = 4 * (parameters + beside), 4 * trained * (1 + MOMENTS[recipe.optimizer])
     an_image, held = saved[0] // trial, -(-recipe.batch_size // (fabric.world_size * recipe.accumulate))
     steps, seen = -(-rows // recipe.batch_size) * recipe.epochs, rows if recipe.features_stay else rows * recipe.epochs
     return [
         f"oracle: images {' × '.join(map(str, images.shape[1:]))}, {width:,} features, {_millions(parameters)} "
         f"parameters, {_millions(trained)} of them trained",
-        f"classifier: {f'{_millions(known)} parameters, run live' if known else 'not run, its outputs are there'}",
+        f"classifier: {f'{_millions(beside)} parameters, run live' if beside else 'not run, its outputs are there'}",
         f"images: {seen:,} in {steps:,} steps of {recipe.batch_size}",
         f"memory of a process: {(weights + training + held * an_image) / 1e9:.2f} GB with {held} images at once: "
         f"weights {weights / 1e9:.2f} GB, gradients and moments {training / 1e9:.2f} GB, {an_image / 1e6:.1f} MB an "
@@ -176,8 +176,8 @@ def _loss(oracle: ImageOracle, loss: LossSettings, images: Tensor, fabric: Fabri
 @contextmanager
 def _counting_saved(net: nn.Module) -> Iterator[list[int]]:
     """Count the bytes that the backward pass keeps of a forward pass inside the block, weights left out."""
-    own = {one.untyped_storage().data_ptr() for one in [*net.parameters(), *net.buffers()]}
-    seen, total = set(own), [0]
+    of_net = {one.untyped_storage().data_ptr() for one in [*net.parameters(), *net.buffers()]}
+    seen, total = set(of_net), [0]
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()

@@ -76,12 +76,12 @@ def prepare(sources: Sources, recipe: Finetuning, fabric: Fabric, init: Path | N
     key["init"] = None if init is None else take_weights(oracle, init)
     fabric.to_device(oracle.net)
     is_live = fit_set.classifier is not None and not recipe.features_stay
-    known = None if is_live else fit_set.known_outputs(workers)
-    if known is not None:
-        require_errors(known)
+    outputs = None if is_live else fit_set.known_outputs(workers)
+    if outputs is not None:
+        require_errors(outputs)
     # a live classifier is run once over the images as they are, only to count its errors
-    counted = fit_set.known_outputs(workers) if loss.needs_counts and known is None else known
-    source, targets = _source(oracle, recipe, fit_set, workers), _targets(known, fit_set, loss, fabric)
+    counted = fit_set.known_outputs(workers) if loss.needs_counts and outputs is None else outputs
+    source, targets = _source(oracle, recipe, fit_set, workers), _targets(outputs, fit_set, loss, fabric)
     score = None if validation is None else _validation(oracle, recipe, *validation, workers)
     key = json.loads(json.dumps(key))
     return Training(oracle, recipe, source, targets, loss.bind(counted), score, key, workers, sources.tensorboard)

@@ -248,9 +248,10 @@ class FinetuneRequest(Finetuning):
     @property
     def recipes(self) -> dict[str, Finetuning]:
         """The recipe of each stage by its name, or that of the only one under the name ""."""
-        own = Finetuning(**{one.name: getattr(self, one.name) for one in fields(Finetuning)})
+        base = Finetuning(**{one.name: getattr(self, one.name) for one in fields(Finetuning)})
         changes = [{key: value for key, value in stage.items() if key != NAME} for stage in self.stages]
-        return {stage[NAME]: own.changed(some) for stage, some in zip(self.stages, changes, strict=True)} or {"": own}
+        stages = zip(self.stages, changes, strict=True)
+        return {stage[NAME]: base.changed(some) for stage, some in stages} or {"": base}
 
     def inputs(self, role: str) -> tuple[Any, ...]:
         """Return what to change of the own input of the oracle, or of the classifier; None changes nothing."""

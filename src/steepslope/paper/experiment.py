@@ -73,11 +73,11 @@ def read_experiment(name: str) -> Experiment:
     SteepslopeError
         If there is none of that name, or a field or line is unknown; the message has the closest name.
     """
-    own = name.endswith((".yaml", ".yml"))
-    if not own:
+    is_file = name.endswith((".yaml", ".yml"))
+    if not is_file:
         require_known("experiment", name, [*experiment_names(), ALL])
-    path = Path(name) if own else FOLDER / f"{name}.yaml"
-    with located(name if own else path.name):
+    path = Path(name) if is_file else FOLDER / f"{name}.yaml"
+    with located(name if is_file else path.name):
         content = read_yaml(path)
         for key in LISTS:
             if not isinstance(content.get(key, []), list):

@@ -76,9 +76,9 @@ def halves(n: int) -> Iterator[tuple[Rows, Rows]]:
 
 def promise_row(some: Labelled, max_risk: float, by: str = ALL) -> Row:
     """Return how much is accepted in the mean of all splits, and how often more of it is wrong than was promised."""
-    found = [_of_split(some.subset(known), some.subset(new), max_risk, by) for known, new in halves(len(some))]
-    above = sum(one["risk"] is not None and one["risk"] > max_risk for one in found)
-    means = {name: _mean([one[name] for one in found]) for name in found[0]}
+    splits = [_of_split(some.subset(known), some.subset(new), max_risk, by) for known, new in halves(len(some))]
+    above = sum(one["risk"] is not None and one["risk"] > max_risk for one in splits)
+    means = {name: _mean([one[name] for one in splits]) for name in splits[0]}
     return {"max_risk": max_risk, "by": by, **means, "above": above}
 
 
@@ -93,10 +93,10 @@ def _of_split(known: Labelled, new: Labelled, max_risk: float, by: str) -> Row:
         accepted = gate.selects(new.confidence, max_risk)
         return {"coverage": float(accepted.mean()), "risk": new.risk(accepted) or 0.0}
     accepted = gate.accepts(new.confidence, new.predicted if by == PREDICTED else None)
-    given = [one.group for one in gate.promises if one.is_given]
-    row: Row = {"certified": gate.coverage, "promised": float(len(given)), "coverage": float(accepted.mean())}
+    promised = [one.group for one in gate.promises if one.is_given]
+    row: Row = {"certified": gate.coverage, "promised": float(len(promised)), "coverage": float(accepted.mean())}
     if by == PREDICTED:
-        risks = [new.risk(accepted & (new.predicted == group)) for group in given]
+        risks = [new.risk(accepted & (new.predicted == group)) for group in promised]
         row["worst_class"] = max((risk for risk in risks if risk is not None), default=None)
     return {**row, "risk": new.risk(accepted)}
 

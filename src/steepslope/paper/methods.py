@@ -300,9 +300,9 @@ def measured(
     scored: Scored, others: list[Scored], outputs: ClassifierOutputs, seed: int, resamples: int
 ) -> dict[str, Any]:
     """Return a line's metrics with intervals, its paired differences, and the paper's variants as ``paper_…``."""
-    own = replace(scored, name=BASELINE) if scored.name == MCP else scored
-    row = table_rows([*others[:1], own], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
-    against = [(own.confidence, one.confidence) for one in others[1:]]  # the best single score, if any
+    line = replace(scored, name=BASELINE) if scored.name == MCP else scored
+    row = table_rows([*others[:1], line], outputs, paper=True, bootstrap=resamples, seed=seed)[-1]
+    against = [(line.confidence, one.confidence) for one in others[1:]]  # the best single score, if any
     to_best = [compare(*both, outputs.is_correct, bootstrap=resamples, seed=seed) for both in against]
     numbers: dict[str, Mapping[str, Any]] = {
         **row.metrics,

@@ -72,15 +72,15 @@ def costs_of(pair: Pair, request: FinetuneRequest) -> tuple[Cost, ...]:
 
 def train_oracle(work: Workspace, out: Path, pair: Pair, settings: Settings, seed: int) -> None:
     """Train an oracle on images, or go on with its training."""
-    given = {**settings, "oracle": work.spec(pair.oracle, seed), "data": str(work.data)}
-    given |= {"seed": seed, "workers": work.workers}
+    options = {**settings, "oracle": work.spec(pair.oracle, seed), "data": str(work.data)}
+    options |= {"seed": seed, "workers": work.workers}
     if pair.is_live:
-        given["classifier"] = work.spec(pair.classifier, seed)
+        options["classifier"] = work.spec(pair.classifier, seed)
     else:
-        given["outputs"] = str(rows_step(work, pair.classifier, pair.fit_rows, seed).folder)
+        options["outputs"] = str(rows_step(work, pair.classifier, pair.fit_rows, seed).folder)
     if pair.selects and not pair.is_live:
-        given["valid"] = str(work.extracted(pair.classifier, seed, HOLDOUT))
-    train_stages(FinetuneRequest.from_flat(**given), out, work.notice)
+        options["valid"] = str(work.extracted(pair.classifier, seed, HOLDOUT))
+    train_stages(FinetuneRequest.from_flat(**options), out, work.notice)
 
 
 def features_step(work: Workspace, classifier: str, name: str, settings: Settings, split: str, seed: int) -> Step:

@@ -147,10 +147,10 @@ PENALTY = 1e-3
 
 def output_steps(work: Workspace, case: Case, wheres: Sequence[str], auxiliary: bool = False) -> list[Step]:
     """Return the steps to a classifier's outputs on some sets of images, with those of its auxiliary net if wanted."""
-    own = work.preset.nets[case.classifier]
-    names = [case.classifier, *([own.auxiliary] if auxiliary and own.auxiliary else [])]
+    net = work.preset.nets[case.classifier]
+    names = [case.classifier, *([net.auxiliary] if auxiliary and net.auxiliary else [])]
     steps = [extract_step(work, name, replace(case, where=where)) for where in wheres for name in names]
-    return [*([probe_step(work, case.classifier, case.seed)] if own.probe else []), *steps]
+    return [*([probe_step(work, case.classifier, case.seed)] if net.probe else []), *steps]
 
 
 def extract_step(work: Workspace, name: str, case: Case) -> Step:

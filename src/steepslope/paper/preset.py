@@ -157,11 +157,11 @@ class Preset:
     def group(self, name: str) -> tuple[Pair, ...]:
         """Return the pairs of a group; raise if there are none."""
         require_known("group of pairs", name, self.groups)
-        found = self.groups[name]
-        if not found:
+        pairs_of_group = self.groups[name]
+        if not pairs_of_group:
             others = ", ".join(one for one, pairs in self.groups.items() if pairs)
             raise SteepslopeError(f"expected pairs for {name}, found only those for {others}", f"preset {self.name}")
-        return found
+        return pairs_of_group
 
     def is_backbone(self, name: str) -> bool:
         """Return whether only a net's features are used, so that its classes may be others than the data's."""
@@ -196,12 +196,12 @@ def read_preset(name: str, changes: Mapping[str, str] | None = None) -> Preset:
     SteepslopeError
         If there is no such preset, or a field, net or place is unknown; the message has the closest name.
     """
-    own = name.endswith((".yaml", ".yml"))
-    if not own:
+    is_file = name.endswith((".yaml", ".yml"))
+    if not is_file:
         require_known("preset", name, preset_names())
-    with located(name if own else f"preset {name}"):
+    with located(name if is_file else f"preset {name}"):
         left_out: dict[str, Any] = {one: {} for one in MAPPINGS}  # changes may reach into these all the same
-        content = _with_trainings(left_out | read_yaml(Path(name) if own else FOLDER / f"{name}.yaml"))
+        content = _with_trainings(left_out | read_yaml(Path(name) if is_file else FOLDER / f"{name}.yaml"))
         for place, text in (changes or {}).items():
             with explained("cannot be read", place, yaml.YAMLError):
                 set_at(content, place, yaml.safe_load(text))

@@ -265,9 +265,9 @@ def _shown_by(card: Path, name: str) -> set[str]:
 
 def write_page(out: Path, order: Sequence[str]) -> None:
     """Write the page of all results in the folder; those that are named come first."""
-    found = {path.stem: read_json(path, EXPECTED) for path in sorted(out.glob("*.json"))}
-    names = [name for name in (*order, *(one for one in found if one not in order)) if "tables" in found.get(name, {})]
+    cards = {path.stem: read_json(path, EXPECTED) for path in sorted(out.glob("*.json"))}
+    names = [name for name in dict.fromkeys((*order, *cards)) if "tables" in cards.get(name, {})]
     environment = Environment(loader=PackageLoader("steepslope.paper", "."), autoescape=True)
-    text = environment.get_template("results.html").render(experiments={name: found[name] for name in names})
+    text = environment.get_template("results.html").render(experiments={name: cards[name] for name in names})
     with staged_folder(out, last=PAGE) as staging:
         (staging / PAGE).write_text(text, encoding="utf-8")

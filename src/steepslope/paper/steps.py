@@ -268,15 +268,16 @@ def hours_of(steps: Sequence[Step], work: Workspace) -> float:
 
 def images_per_second(work: Workspace, name: str) -> float:
     """Return how fast a net of random weights runs forward; changing its transform has run it a first time."""
-    own = work.preset.nets[name]
-    if own.train:
-        net = load_classifier(f"net:{own.train['net']}?classes=10").with_transform(mean=0.5, std=0.5)
+    net = work.preset.nets[name]
+    if net.train:
+        model = load_classifier(f"net:{net.train['net']}?classes=10").with_transform(mean=0.5, std=0.5)
     else:
-        net = load_classifier(without_weights(own.spec)).with_transform(own.size, own.mean, own.std, own.resize)
+        model = load_classifier(without_weights(net.spec))
+        model = model.with_transform(net.size, net.mean, net.std, net.resize)
     device = device_at_hand()
-    images = net.noise(ON_GPU if device.type == "cuda" else TRIAL).to(device)
-    net.net.to(device)
+    images = model.noise(ON_GPU if device.type == "cuda" else TRIAL).to(device)
+    model.net.to(device)
     with torch.inference_mode():
         start = time.perf_counter()
-        net.net(images)[1].cpu()
+        model.net(images)[1].cpu()
     return len(images) / (time.perf_counter() - start)

@@ -158,9 +158,9 @@ def matrix(found: Findings) -> Shown:
     scores = list(grouped(rows, "score"))
     lines = []
     for where, some in grouped(rows, "where").items():
-        own = grouped(some, "score")
-        accuracy = mean_cell([row["accuracy"]["value"] for row in own[MCP]])
-        lines.append([Cell(title_of(where)), accuracy, *(_with_arrows(own[score], name) for score in scores)])
+        by_score = grouped(some, "score")
+        accuracy = mean_cell([row["accuracy"]["value"] for row in by_score[MCP]])
+        lines.append([Cell(title_of(where)), accuracy, *(_with_arrows(by_score[score], name) for score in scores)])
     means = [_mean([row for row in rows if row["score"] == score], name) for score in scores]
     lines.append([Cell("**mean**"), Cell(""), *means])
     titles = ["images", "Acc ↑", *map(found.title, scores)]
@@ -366,10 +366,10 @@ def require_possible(experiment: Experiment, preset: Preset | None = None) -> No
 
 def _require_settings(experiment: Experiment) -> None:
     """Raise unless each setting is one of a view, with a value that it may have."""
-    known = {name: check for view in experiment.views for name, check in SETTINGS.get(view, {}).items()}
+    checks = {name: check for view in experiment.views for name, check in SETTINGS.get(view, {}).items()}
     for name, value in experiment.settings.items():
-        require_known(f"setting of the view {', '.join(experiment.views)}:", name, known)
-        require(name, value, known[name])
+        require_known(f"setting of the view {', '.join(experiment.views)}:", name, checks)
+        require(name, value, checks[name])
     if "histograms" in experiment.views:
         for name in experiment.settings.get("lines", ()):
             require_known("line of the view histograms:", name, experiment.lines)

@@ -81,11 +81,11 @@ class Workspace:
 
     def net(self, name: str, seed: int) -> Classifier:
         """Load a net, its input changed as the preset has it, once."""
-        own = self.preset.nets[name]
-        key = name, seed if own.train else None
+        wanted = self.preset.nets[name]
+        key = name, seed if wanted.train else None
         if key not in self._nets:
             net = load_classifier(self.spec(name, seed))
-            self._nets[key] = net.with_transform(own.size, own.mean, own.std, own.resize)
+            self._nets[key] = net.with_transform(wanted.size, wanted.mean, wanted.std, wanted.resize)
         return self._nets[key]
 
     @cached_property
@@ -127,11 +127,11 @@ class Workspace:
         The preset also tells of data that would be downloaded to be counted.
         """
         train, test = self._counts
-        own, has_splits = self.preset.nets[name].train.get("holdout"), bool(parse_dataset(self.preset.data).splits)
-        held_out = (own if has_splits else None) or self.preset.holdout or usual_holdout(train)
+        of_net, has_splits = self.preset.nets[name].train.get("holdout"), bool(parse_dataset(self.preset.data).splits)
+        held_out = (of_net if has_splits else None) or self.preset.holdout or usual_holdout(train)
         source = train if has_splits else test
         if not 0 < held_out < source:
-            place = f"nets.{name}.train.holdout" if own and has_splits else "holdout"
+            place = f"nets.{name}.train.holdout" if of_net and has_splits else "holdout"
             found = f"expected 1 to {source - 1:,} of the {source:,} images of {self.preset.data}, found {held_out:,}"
             raise SteepslopeError(found, f"preset {self.preset.name}: {place}")
         left = {TRAIN: train - held_out, TEST: test} if has_splits else {TRAIN: train, TEST: test - held_out}
@@ -146,17 +146,17 @@ class Workspace:
     @cached_property
     def _counts(self) -> tuple[int, int]:
         """The numbers of training and test images."""
-        known = self.preset.images
-        if known and parse_dataset(self.preset.data).scheme == "torchvision":
-            return known[TRAIN], known[TEST]
+        stated = self.preset.images
+        if stated and parse_dataset(self.preset.data).scheme == "torchvision":
+            return stated[TRAIN], stated[TEST]
         try:
             train, test = (parse_dataset(spec).look() for spec in self._train_and_test)
             splits = (TRAIN, TEST) if train.splits else (None, None)
             return len(train.open(splits[0])), len(test.open(splits[1]))
         except (SteepslopeError, OSError):
-            if not known:
+            if not stated:
                 raise
-            return known[TRAIN], known[TEST]
+            return stated[TRAIN], stated[TEST]
 
     def images(self, name: str, seed: int, place: str) -> Dataset:
         """Return a set of images: a split, its augmented copies, or what a shift has written."""
@@ -198,11 +198,11 @@ class Workspace:
 
     def to_fit(self, name: str, seed: int, place: str, budget: str) -> ClassifierOutputs:
         """Return the same of a split that fused oracles learn from, with what was seen of its augmented copies."""
-        own = self.outputs(name, seed, place, budget)
+        originals = self.outputs(name, seed, place, budget)
         if not self.preset.copies:
-            return own
+            return originals
         copies = self.outputs(name, seed, f"{place}{COPIES}", budget).arrays
-        return own.changed(**{f"augmented_{one}": copies[one][:, None] for one in OF_COPIES if one in copies})
+        return originals.changed(**{f"augmented_{one}": copies[one][:, None] for one in OF_COPIES if one in copies})
 
     def fit_rows(self, name: str, seed: int, count: int | None) -> NDArray[np.int64]:
         """Return the training rows that oracles are trained on: the first of a permutation that the seed draws.

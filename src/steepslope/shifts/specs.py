@@ -49,16 +49,16 @@ def recolor_spec(argument: str) -> RecolorSpec:
     attack: Kinds = {name: type(value) for name, value in asdict(RecolorOptions()).items()}
     numbers = partial(listed, kind=float)
     inputs: Kinds = {"image_size": int, "mean": numbers, "std": numbers, "resize": str, "channels": int}
-    known = {**attack, **inputs}
+    kinds = {**attack, **inputs}
     classifier, _, query = argument.partition("?")
     parts = [part for part in query.split("&") if part]
-    ours = [part for part in parts if part.partition("=")[0] in known]
+    ours = [part for part in parts if part.partition("=")[0] in kinds]
     others = [part for part in parts if part not in ours]
     if others and not classifier.startswith(("timm:", "torchvision:")):
-        raise unknown_name("option of recolor:", others[0].partition("=")[0], known)
-    given = converted(parse_query(f"?{'&'.join(ours)}", known)[1], known)
-    options = RecolorOptions(**{name: given.pop(name) for name in attack if name in given})
-    return RecolorSpec("?".join(filter(None, (classifier, "&".join(others)))), options, given)
+        raise unknown_name("option of recolor:", others[0].partition("=")[0], kinds)
+    values = converted(parse_query(f"?{'&'.join(ours)}", kinds)[1], kinds)
+    options = RecolorOptions(**{name: values.pop(name) for name in attack if name in values})
+    return RecolorSpec("?".join(filter(None, (classifier, "&".join(others)))), options, values)
 
 
 SHIFTS: dict[str, Callable[[str], ShiftSpec]] = {
@@ -71,14 +71,14 @@ SHIFTS: dict[str, Callable[[str], ShiftSpec]] = {
 
 def converted(options: Mapping[str, str], kinds: Kinds) -> dict[str, Any]:
     """Return options, by name, as what they are to be; raise where a text is no such."""
-    found = {}
+    values = {}
     for name, text in options.items():
         try:
-            found[name] = kinds[name](text)
+            values[name] = kinds[name](text)
         except ValueError:
             expected = "a whole number" if kinds[name] is int else "numbers"
             raise SteepslopeError(f"expected {expected}, found {text!r}", name) from None
-    return found
+    return values
 
 
 def parse_data(text: str) -> DatasetSpec:
@@ -97,10 +97,10 @@ def parse_data(text: str) -> DatasetSpec:
     if name not in SHIFTS:
         return parse_dataset(text)
     known = rf"/(?=(?:{'|'.join({**SHIFTS, **DATASETS})})(?::|$))"
-    found = re.search(known, rest) or (re.search("/", rest) if name in ("corrupt", "distort") else None)
-    if found is None:
+    border = re.search(known, rest) or (re.search("/", rest) if name in ("corrupt", "distort") else None)
+    if border is None:
         raise SteepslopeError(f"data spec {text!r}: expected / and a data spec after {name}:…, found none")
     with located(f"data spec {text!r}"):
-        shift = SHIFTS[name](rest[: found.start()])
-    inner = parse_data(rest[found.end() :])
+        shift = SHIFTS[name](rest[: border.start()])
+    inner = parse_data(rest[border.end() :])
     return replace(inner, shifts=(shift, *inner.shifts))

@@ -62,17 +62,6 @@ def test_its_command_takes_each_training(name: str) -> None:
     assert main([command, "--preset", name, *nets, "--data", "c", "--out", "o", "--print-config"]) == 0
 
 
-def test_fashion_mnist_shortens_mnist() -> None:
-    """Apart from epochs, their rates and frozen dropout, all is the same."""
-    long, short = presets.training_settings("mnist"), presets.training_settings("fashion-mnist")
-    differing = [
-        {key for key in {*one, *other} if one.get(key) != other.get(key)}
-        for one, other in zip(long.pop("stages"), short.pop("stages"), strict=True)
-    ]
-    assert differing == [{"epochs", "frozen_dropout"}, {"epochs", "learning_rate"}, {"epochs", "learning_rate"}]
-    assert long == short
-
-
 def test_what_is_given_beside_a_preset_comes_after_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["finetune", "--loss", "focal", "--preset", "mnist", "--print-config"]) == 0
     printed = capsys.readouterr().out

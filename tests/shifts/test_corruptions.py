@@ -88,14 +88,6 @@ def images(n: int = 5) -> Images:
     return Images(pixels, np.arange(n) % 3, np.array([f"test/{row}" for row in range(n)]))
 
 
-def test_seeds_and_ids_decide() -> None:
-    assert image_seed(0, "a") != image_seed(1, "a") != image_seed(1, "b")
-    twice = images(2)
-    same = Images(twice.pixels[[0, 0]], twice.labels, twice.ids)
-    one, other = (np.asarray(Shifted(same, Corruption("fog", 3)).image(row)) for row in (0, 1))
-    assert (one != other).any()
-
-
 @pytest.mark.slow
 def test_another_process_makes_the_same() -> None:
     kinds, pixels = ("glass_blur", "impulse_noise", "snow"), scene(40, 40, 3)

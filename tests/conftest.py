@@ -116,15 +116,20 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of the files in a folder and below it, but for locks."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(files_below(folder))}
+
+
 def kill_once_there(command: list[str], state: Path) -> None:
-    """Run a command, and kill it and its children as soon as the file of its state is there."""
+    """Run a command, and kill it and its children as soon as the file of its state, which may be a *, is there."""
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
     deadline = time.monotonic() + 60
-    while not state.exists() and time.monotonic() < deadline:
+    while not [*state.parent.glob(state.name)] and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert state.exists()
+    assert [*state.parent.glob(state.name)]
 
 
 def made_gates(home: Path, out: Path) -> None:

@@ -64,13 +64,6 @@ def test_onnx_files_as_classifiers(batch: int | str, images: Path, tmp_path: Pat
     np.testing.assert_allclose(outputs.logits, 2 * features, rtol=1e-6)
 
 
-def test_onnx_without_features(images: Path, tmp_path: Path) -> None:
-    save_onnx(tmp_path / "net.onnx", "n", ("logits",))
-    given = words(f"onnx:{tmp_path}/net.onnx", images, tmp_path / "out")
-    assert main(given) == 0
-    assert ClassifierOutputs.load(tmp_path / "out").features is None
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -119,7 +112,8 @@ def test_onnx_weights_beside_the_file(images: Path, tmp_path: Path, monkeypatch:
 
 
 def test_an_onnx_file_runs_on_its_own_backend_only(images: Path, tmp_path: Path) -> None:
-    save_onnx(tmp_path / "net.onnx", "n")
+    save_onnx(tmp_path / "net.onnx", "n", ("logits",))
+    assert extracted(f"onnx:{tmp_path}/net.onnx", images, tmp_path / "out").features is None
     for options in (["--backend", "torch"], ["--precision", "bf16"]):
         assert main(words(f"onnx:{tmp_path}/net.onnx", images, tmp_path / "out", *options)) == 2
 

@@ -92,6 +92,10 @@ def test_arrays_are_resized_as_images() -> None:
         assert transform(np.asarray(image)).shape == (3, 16, 24)
         torch.testing.assert_close(transform(np.asarray(image)), transform(image), atol=0.05, rtol=0)
     assert as_channels(np.full((4, 4), 32768, np.uint16), 1)[0, 0, 0] == pytest.approx(32768 / 65535)
+    many = np.random.default_rng(0).integers(65536, size=(10, 12, 6), dtype=np.uint16)
+    expected = torch.from_numpy(np.moveaxis(many, 2, 0).astype(np.float32) / 65535)
+    for array in (many, np.moveaxis(many, 2, 0)):  # channels first, too
+        torch.testing.assert_close(as_channels(array, 6), expected)
     with pytest.raises(SteepslopeError, match=r"expected an image of 6 channels, found \(4, 4, 5\)"):
         as_channels(np.zeros((4, 4, 5)), 6)
     with pytest.raises(SteepslopeError, match="expected an image of 4×4 pixels, found 5×4"):

@@ -17,11 +17,8 @@ from steepslope.extraction.options import AUGMENTATION_NAMES, ExtractionOptions
 from steepslope.files.folders import read_json, write_json
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
+from tests.conftest import contents
 from tests.images import auxiliary, extract_folder, folder_of, opened
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_options_know_all_kinds() -> None:

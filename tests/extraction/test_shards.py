@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +16,9 @@ from steepslope.cli.main import main
 from steepslope.data.specs import parse_dataset
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract_to_folder
-from steepslope.files.folders import LOCK
 from steepslope.outputs import ClassifierOutputs
 from tests.cli.predictions import refused
+from tests.conftest import contents, kill_once_there
 from tests.images import extract_folder, folder_of
 
 
@@ -31,20 +28,13 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     words = ["extract", "--classifier", "module:tests.nets:tiny", "--data", f"imagefolder:{data}"]
     words += ["--shard-rows", "100", "--out"]
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
-    process = subprocess.Popen([sys.executable, "-m", "steepslope", *words, str(killed)])
-    deadline = time.monotonic() + 100
-    while not list(killed.glob(".shards/*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert list(killed.glob(".shards/*.npz"))
+    kill_once_there([sys.executable, "-m", "steepslope", *words, str(killed)], killed / ".shards" / "*.npz")
     assert not (killed / "manifest.json").exists()
     for out in (killed, unbroken):
         assert main([*words, str(out)]) == 0
-    files = sorted(path.name for path in unbroken.iterdir() if path.name != LOCK)
-    assert files == ["features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json", "noise.npy"]
-    for name in files:
-        assert (killed / name).read_bytes() == (unbroken / name).read_bytes()
+    names = ["features.npy", "ids.parquet", "labels.npy", "logits.npy", "manifest.json", "noise.npy"]
+    assert [*contents(unbroken)] == names
+    assert contents(killed) == contents(unbroken)
 
 
 @contextlib.contextmanager

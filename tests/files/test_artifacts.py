@@ -17,7 +17,7 @@ from steepslope.cli.main import main
 from steepslope.files.folders import LOCK, locked
 from steepslope.finetuning.loop import HISTORY
 from steepslope.numerics import small_net
-from tests.conftest import make_outputs, write_idx
+from tests.conftest import contents as all_contents, make_outputs, write_idx
 
 Change = Callable[[Path], None]  # other contents of the inputs, under the same names
 
@@ -178,9 +178,8 @@ def inputs(material: Path, tmp_path: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of an artifact's files; locks and a training's speeds are not of it."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in (LOCK, HISTORY)}
+    """Return the bytes of an artifact's files; a training's speeds are not of it."""
+    return {name: content for name, content in all_contents(folder).items() if Path(name).name != HISTORY}
 
 
 def lines_of_errors(capsys: pytest.CaptureFixture[str]) -> list[str]:

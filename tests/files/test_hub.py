@@ -13,6 +13,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files import hub
 from steepslope.files.artifact import made_by
 from steepslope.files.hub import Repository, as_folder, commit_of, require_repository, snapshot, upload, write_config
+from tests.conftest import contents
 from tests.files.hub_server import Repo, served, speaking_to
 
 FILES = {"gate.json": b"{}", "oracle/oracle.safetensors": b"x"}
@@ -40,10 +41,6 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write(tmp_path / "shared", FILES)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("name", ["gate", "/gate", "me/", "me/a/b", "me/a b", "me/gate@", "hub:", "me/gate@ "])

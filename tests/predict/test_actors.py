@@ -182,14 +182,11 @@ def test_an_image_that_kills_its_process_ends_the_run(
     assert error.count("\n") == 1, error
 
 
-@pytest.mark.parametrize("kind", ["free", "predicted", "auxiliary", "temperature"])
-def test_gates_of_digits(kind: str, gates: Path, photos: Path, tmp_path: Path) -> None:
-    """Also with more actors than there are CPUs, and than there are parts."""
-    backbone = ("--auxiliary", "module:tests.nets:ten_classes") if kind == "auxiliary" else ()
+def test_more_actors_than_cpus_and_parts(gates: Path, photos: Path, tmp_path: Path) -> None:
     files = [tmp_path / "here.csv", tmp_path / "there.csv"]
-    sizes = ("--shard-rows", "150", "--top", "2", *backbone)
-    assert main(words(gates / kind, photos, files[0], *sizes)) == 0
-    assert main(words(gates / kind, photos, files[1], *sizes, "--engine", "ray", "--actors", "5")) == 0
+    sizes = ("--shard-rows", "150", "--top", "2", "--auxiliary", "module:tests.nets:ten_classes")
+    assert main(words(gates / "auxiliary", photos, files[0], *sizes)) == 0
+    assert main(words(gates / "auxiliary", photos, files[1], *sizes, "--engine", "ray", "--actors", "5")) == 0
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -212,12 +209,20 @@ def test_one_image_and_odd_ones(gates: Path, photos: Path, tmp_path: Path, capsy
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
 
 
+OF_MINE = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 62 * 62, 10))
+"""
+
+
 def test_code_that_lies_elsewhere_is_sent(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The actors import a module that only the folder named by --code has, and run a net by ONNX Runtime."""
     (tmp_path / "code").mkdir()
-    source = "import torch\\nfrom torch import nn\\n\\n\\ndef build():\\n    torch.manual_seed(0)\\n"
-    source += "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 62 * 62, 10))\\n"
-    (tmp_path / "code" / "net_of_mine.py").write_text(source.replace("\\n", "\n"))
+    (tmp_path / "code" / "net_of_mine.py").write_text(OF_MINE)
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
     net = "module:net_of_mine:build"
     transform = "--image-size 64 --mean 0.5 --std 0.5 --evidence none"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
-from steepslope.checks import Check, choice, number, require, whole
+from steepslope.checks import Check, choice, each, number, require, whole
 from steepslope.data.images import Dataset, Picture, as_colour, as_grey
 from steepslope.data.shifted import brought_to
 from steepslope.errors import SteepslopeError, reason_of, require_known
@@ -102,12 +102,12 @@ class Transform:
         missing = [name for name in ("size", "mean", "std") if name not in content]
         if missing:
             raise SteepslopeError(f"expected size, mean and std, found no {' and no '.join(missing)}", path)
-        for name, value in content.items():
+        given = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+        for name, value in given.items():
             require(f"{path}: {name}", value, FIELDS[name])
-        if len(content["mean"]) != len(content["std"]):
-            found = f"{len(content['mean'])} and {len(content['std'])}"
+        if not given["mean"] or len(given["mean"]) != len(given["std"]):
+            found = f"{len(given['mean'])} and {len(given['std'])}"
             raise SteepslopeError(f"expected a mean and a std of each channel, found {found}", path)
-        given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in content.items()}
         return cls(**given)
 
 
@@ -126,17 +126,10 @@ def read_transform(path: Path) -> Transform:
     return Transform.of(recorded, path)
 
 
-def _numbers(low: float) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and bool(value) and all(number(low, 1e6).allows(one) for one in value)
-
-
 FIELDS: dict[str, Check] = {
-    "size": Check(
-        "two whole numbers >= 1, height and width",
-        lambda value: isinstance(value, list) and len(value) == 2 and all(whole(1).allows(one) for one in value),
-    ),
-    "mean": Check("a list of numbers, one a channel", _numbers(-1e6)),
-    "std": Check("a list of numbers > 0, one a channel", _numbers(1e-12)),
+    "size": Check("height and width, >= 1", lambda value: each(whole(1)).allows(value) and len(value) == 2),
+    "mean": each(number(-1e6, 1e6)),
+    "std": each(number(1e-12, 1e6)),
     "resize": choice(*get_args(Resize)),
     "crop_share": number(1e-3, 1),
     "interpolation": choice(*INTERPOLATIONS),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -84,33 +85,26 @@ def parts_in(out: Path) -> int:
     return len([*(out.parent / f".{out.name}.chunks").glob("*.parquet")])
 
 
-def parents() -> dict[int, int]:
-    """Return the parent of each process, by their ids."""
-    found = {}
-    for path in PROC.glob("[0-9]*/stat"):
-        try:
-            found[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it has ended
-    return found
+def processes() -> dict[int, tuple[int, bytes]]:
+    """Return the parent and the command of each process that runs, by their ids."""
+    running = {}
+    for path in PROC.glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            state, parent, *_ = (path / "stat").read_text().rpartition(")")[2].split()
+            if state != "Z":
+                running[int(path.name)] = int(parent), (path / "cmdline").read_bytes()
+    return running
 
 
 def actors_of(process: subprocess.Popen[str]) -> list[int]:
     """Return the actors among the descendants of a process."""
-    parent_of = parents()
+    running = processes()
 
     def descends(one: int) -> bool:
-        return one == process.pid or (one in parent_of and descends(parent_of[one]))
+        return one == process.pid or (one in running and descends(running[one][0]))
 
-    named = []
-    for one in parent_of:
-        try:
-            command = (PROC / str(one) / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if command.startswith(b"ray::MapWorker") and descends(one):
-            named.append(one)
-    return named
+    actors = (one for one, (_, command) in running.items() if command.startswith(b"ray::MapWorker"))
+    return [one for one in actors if descends(one)]
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -153,20 +147,13 @@ def test_a_driver_that_is_stopped_goes_on(
         assert error.startswith("steepslope: interrupted; earlier results are as they were; to go on: ")
         assert error.count("\n") == 1, error
     deadline = time.monotonic() + SECONDS
-    while {*actors} & {one for one in parents() if is_running(one)}:
+    while {*actors} & processes().keys():
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert not out.exists()
     assert 3 <= parts_in(out) < PARTS
     assert main(given) == 0  # parts of one engine are parts of the other
     assert out.read_bytes() == whole
-
-
-def is_running(process: int) -> bool:
-    try:
-        return " Z " not in (PROC / str(process) / "stat").read_text()
-    except OSError:
-        return False
 
 
 def test_an_image_that_kills_its_process_ends_the_run(

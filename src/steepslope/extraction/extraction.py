@@ -114,7 +114,8 @@ def extract(
         If a folder holds outputs of another classifier, transform, data set or option; if a label is none of the
         classifier's; or, unless errors are skipped, if an image cannot be read.
     """
-    folders = [out for out, (_, data) in sources.items() if not isinstance(data, Augmented)]
+    copies = [out for out, (_, data) in sources.items() if isinstance(data, Augmented) and AUGMENTED in out.parts[-2:]]
+    folders = sources.keys() - copies  # copies are locked with their originals
     with launched(options, options.backend) as fabric, alone_in(folders, fabric):
         complete = _extract_all(classifier, sources, options, fabric, notice)
         outputs = {out: ClassifierOutputs.load(out) for out in complete}

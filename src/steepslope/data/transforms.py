@@ -102,9 +102,9 @@ class Transform:
         missing = [name for name in ("size", "mean", "std") if name not in content]
         if missing:
             raise SteepslopeError(f"expected size, mean and std, found no {' and no '.join(missing)}", path)
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-        for name, value in given.items():
-            require(f"{path}: {name}", value, FIELDS[name])
+        given: dict[str, Any] = {}
+        for name, value in content.items():
+            given[name] = require(f"{path}: {name}", tuple(value) if isinstance(value, list) else value, FIELDS[name])
         if not given["mean"] or len(given["mean"]) != len(given["std"]):
             found = f"{len(given['mean'])} and {len(given['std'])}"
             raise SteepslopeError(f"expected a mean and a std of each channel, found {found}", path)

@@ -37,16 +37,20 @@ def move(opened: Opened, score: str, part: float) -> dict[str, float]:
     return dict(found)
 
 
-def test_nothing_is_asked_for_and_nothing_goes_wrong(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+@pytest.fixture
+def one(shown: Shown, opened: Open) -> Opened:
+    """Open the report."""
+    return opened(shown.report)
+
+
+def test_nothing_is_asked_for_and_nothing_goes_wrong(shown: Shown, one: Opened) -> None:
     move(one, "margin", 0.5)
     assert one.messages == []
     assert [url for url in one.requests if not url.startswith(("data:", "blob:"))] == [shown.report.as_uri()]
 
 
 @pytest.mark.parametrize("score", ["mcp", "margin", "entropy"])
-def test_the_sliders_numbers_are_those_of_the_metrics(shown: Shown, opened: Open, score: str) -> None:
-    one = opened(shown.report)
+def test_the_sliders_numbers_are_those_of_the_metrics(shown: Shown, one: Opened, score: str) -> None:
     confidence, is_correct = SCORES[score]().confidence(shown.outputs), shown.outputs.is_correct
     for part in (0.0, 0.2, 0.5, 0.8, 1.0):
         numbers = move(one, score, part)
@@ -63,8 +67,7 @@ def test_the_sliders_numbers_are_those_of_the_metrics(shown: Shown, opened: Open
         assert {name: numbers[name] for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_certified_threshold_accepts_what_the_gate_accepts(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_a_certified_threshold_accepts_what_the_gate_accepts(shown: Shown, one: Opened) -> None:
     one.page.select_option("#score", label="margin")
     label = one.page.locator("#jump option").nth(1).inner_text()
     assert label.startswith("certified: risk ≤ 30 % (δ 5 %)")
@@ -76,8 +79,7 @@ def test_a_certified_threshold_accepts_what_the_gate_accepts(shown: Shown, opene
     assert 0 < accepted.sum() < len(accepted)
 
 
-def test_tables_sort_by_mouse_and_by_keyboard(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_tables_sort_by_mouse_and_by_keyboard(one: Opened) -> None:
     values = """() => [...document.querySelectorAll("#scores ~ .wide tbody tr")].map(
         row => [row.cells[0].innerText, row.cells[1].innerText])"""
     before = one.page.evaluate(values)
@@ -92,8 +94,7 @@ def test_tables_sort_by_mouse_and_by_keyboard(shown: Shown, opened: Open) -> Non
     assert one.page.evaluate(values) == after[::-1]
 
 
-def test_a_definition_is_shown_on_hover_and_on_focus(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_a_definition_is_shown_on_hover_and_on_focus(one: Opened) -> None:
     heading = "#scores ~ .wide thead th:nth-child(2) button"
     one.page.hover(heading)
     assert "correct prediction has more confidence than a wrong one" in one.text("#tip")
@@ -122,8 +123,7 @@ def shown_cards(opened: Opened, kind: str) -> list[tuple[str, list[int], str]]:
     return [(name, color, text) for name, color, text in found]
 
 
-def test_the_gallery_shows_the_extremes_with_their_own_images(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_the_gallery_shows_the_extremes_with_their_own_images(shown: Shown, one: Opened) -> None:
     outputs = shown.outputs
     ids = outputs.require("ids").tolist()
     for score in ("mcp", "entropy"):
@@ -153,8 +153,7 @@ def states(opened: Opened) -> list[bool]:
     return ["accepted, confidence" in text for text in texts]
 
 
-def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, one: Opened) -> None:
     outputs = shown.outputs
     one.page.select_option("#label", label="plain")
     cards = shown_cards(one, "errors")
@@ -181,8 +180,7 @@ def test_the_gallery_filters_by_class_and_by_the_cut(shown: Shown, opened: Open)
     assert one.page.locator(".card").count() == 0
 
 
-def test_what_is_shown_of_many_is_told(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_what_is_shown_of_many_is_told(shown: Shown, one: Opened) -> None:
     cards = one.page.evaluate("report.cards.length")
     assert 48 < cards < len(shown.outputs)
     note = one.text("#gallery-note")
@@ -199,8 +197,7 @@ def test_what_is_shown_of_many_is_told(shown: Shown, opened: Open) -> None:
     assert told in one.text("#gallery-note")
 
 
-def test_more_cards_have_the_focus_and_another_choice_shows_few_again(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_more_cards_have_the_focus_and_another_choice_shows_few_again(one: Opened) -> None:
 
     def count() -> int:
         return int(one.page.locator("#successes .card").count())
@@ -258,8 +255,7 @@ def test_cards_without_a_picture_say_why(shown: Shown, opened: Open, tmp_path: P
     assert "images were not found by their ids" in one.text("main")
 
 
-def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Shown, one: Opened) -> None:
     one.page.select_option("#score", label=ORACLE)
     card = one.page.locator("#errors .card").first
     row = shown.outputs.require("ids").tolist().index(card.get_attribute("data-id"))
@@ -275,8 +271,7 @@ def test_cards_tell_what_the_evidence_adds_and_the_nearest_references(shown: Sho
     assert card.locator(".near img").count() == 0  # these are of no image
 
 
-def test_downloads_are_the_metrics_and_all_rows(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_downloads_are_the_metrics_and_all_rows(shown: Shown, one: Opened) -> None:
     tables = {}
     for name in ("metrics", "rows"):
         with one.page.expect_download() as waiting:
@@ -330,8 +325,7 @@ def test_light_and_dark_differ_and_print_is_light(shown: Shown, opened: Open) ->
     assert one.page.evaluate(color) == looks[0][0]
 
 
-def test_paper_shows_what_is_folded_away(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_paper_shows_what_is_folded_away(one: Opened) -> None:
     closed = "() => document.querySelectorAll('details:not([open])').length"
     before = one.page.evaluate(closed)
     assert before > 3
@@ -340,16 +334,14 @@ def test_paper_shows_what_is_folded_away(shown: Shown, opened: Open) -> None:
     assert one.page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_names_with_tags_are_text(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_names_with_tags_are_text(one: Opened) -> None:
     assert one.page.evaluate("window.broken === undefined")
     assert CLASSES[0] in one.text("#groups ~ .wide")
     assert one.page.locator("#errors b, main i:not(.bar i)").count() == 0
     assert ORACLE in one.text("#scores ~ .wide")
 
 
-def test_the_keyboard_moves_the_slider(shown: Shown, opened: Open) -> None:
-    one = opened(shown.report)
+def test_the_keyboard_moves_the_slider(one: Opened) -> None:
     one.page.focus("#slider")
     before = int(one.page.input_value("#slider"))
     one.page.keyboard.press("ArrowLeft")

@@ -35,22 +35,25 @@ def file(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
+@pytest.fixture
+def one(file: Path, opened: Open) -> Opened:
+    return opened(file)
+
+
 def attributes(one: Opened, selector: str, name: str) -> list[str]:
     found: list[str] = one.page.eval_on_selector_all(selector, f"all => all.map(one => one.getAttribute('{name}'))")
     return found
 
 
-def test_nothing_is_asked_for_and_nothing_goes_wrong(file: Path, opened: Open) -> None:
-    one = opened(file)
+def test_nothing_is_asked_for_and_nothing_goes_wrong(file: Path, one: Opened) -> None:
     one.page.select_option("#metric", "auc")
     one.page.select_option("#curve", label="noise")
     assert one.messages == []
     assert [url for url in one.requests if not url.startswith(("data:", "blob:"))] == [file.as_uri()]
 
 
-def test_every_metric_has_its_dots(file: Path, opened: Open, comparison: Comparison) -> None:
+def test_every_metric_has_its_dots(one: Opened, comparison: Comparison) -> None:
     """They lie in the order of the values, whichever metric is chosen."""
-    one = opened(file)
     values = {
         name: [one.metrics[name]["value"] for run in comparison.runs for one in run.scores.values()] for name in METRICS
     }
@@ -63,8 +66,7 @@ def test_every_metric_has_its_dots(file: Path, opened: Open, comparison: Compari
         assert ordered == sorted(places)
 
 
-def test_a_score_has_a_curve_for_each_run_that_has_it(file: Path, opened: Open) -> None:
-    one = opened(file)
+def test_a_score_has_a_curve_for_each_run_that_has_it(one: Opened) -> None:
     for label, runs in (("the best of each run", 3), ("mcp", 3), ("only_july", 1)):
         one.page.select_option("#curve", label=label)
         one.page.wait_for_timeout(100)

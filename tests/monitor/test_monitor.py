@@ -80,6 +80,8 @@ def test_labels_of_rows_that_are_not_accepted_count_for_the_accuracy_alone() -> 
     monitor = monitor_of(GATE)
     feed(monitor, GATE, stream(2_000, 1))
     monitor.label(np.zeros(500, np.bool_), np.zeros(500, np.bool_))
+    with pytest.raises(SteepslopeError, match="accepted: expected as many as of is_correct, 500, found others"):
+        monitor.label(np.zeros(500, np.bool_), np.zeros(499, np.bool_))
     assert monitor.alarm is None
     assert (monitor.labels, monitor.labelled.count) == (500, 0)
 

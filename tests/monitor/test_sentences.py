@@ -64,6 +64,14 @@ def test_what_is_known_is_said() -> None:
     assert all(f"({name})" in text for name in monitor.accuracy)
 
 
+def test_lost_coverage_is_said() -> None:
+    monitor = monitor_of(GATE, "overconfidence")
+    feed(monitor, GATE, stream(3_000, 2, lower=4))
+    (line,) = alarms(monitor)
+    least, usual = (as_percent(part) for part in (1 - monitor.signals["coverage"].limit, monitor.coverage))
+    assert f"fewer than {least} are accepted, of the calibration rows {usual}." in line
+
+
 def test_the_first_alarm_comes_first() -> None:
     monitor = monitor_of(GATE, "overconfidence")
     feed(monitor, GATE, stream(1_000, 1))

@@ -334,6 +334,7 @@ def held(trials: int, n: int, bootstrap: int) -> tuple[float, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_metrics")
 def test_unpaired_intervals_hold_the_truth() -> None:
     """200 trials: the standard errors are 1.5 points."""
     coverage, lucky = held(trials=200, n=200, bootstrap=200)

@@ -100,9 +100,7 @@ def in_terminal(command: str, width: int, **variables: str) -> str:
 @pytest.mark.slow
 def test_a_real_terminal_of_80_columns(tmp_path: Path) -> None:
     make_outputs(300).save(tmp_path / "o.npz")
-    command = (
-        f"evaluate --outputs {tmp_path}/o.npz --scores margin,entropy --bootstrap 200 --replace --out {tmp_path}/r"
-    )
+    command = f"evaluate --outputs {tmp_path}/o.npz --scores margin,entropy --bootstrap 20 --replace --out {tmp_path}/r"
     shown = in_terminal(command, 80)
     assert COLOUR.search(shown)
     lines = COLOUR.sub("", shown).splitlines()

@@ -54,7 +54,9 @@ def monitor_figure(monitor: Monitor) -> Figure:
         _signal(panels[0], monitor, OVERCONFIDENCE)
     _signal(panels[1], monitor, RISK)
     _labels(panels[1], monitor)
-    _coverage(panels[2], monitor)
+    _signal(panels[2], monitor, COVERAGE)
+    panels[2].axhline(PERCENT * monitor.coverage, color=style.GREY, linewidth=0.9)
+    panels[2].set_ylim(0, PERCENT)
     _evidence(panels[3], monitor)
     panels[0].set_visible(knows)
     for axes in panels:
@@ -73,14 +75,14 @@ def monitor_figure(monitor: Monitor) -> Figure:
 
 
 def _signal(axes: Axes, monitor: Monitor, name: str) -> None:
-    signal, mean = monitor.signals[name], monitor.means[name]
+    signal, (rows, means) = monitor.signals[name], recent(monitor.means[name].history)
+    shown = [PERCENT * signal.shown(signal.unscaled(mean)) for mean in means]
     axes.set_title(f"{signal.title}, %")
-    rows, means = recent(mean.history)
-    shown = PERCENT * (signal.low + means * (signal.high - signal.low))
-    axes.step(rows, shown, color=style.BLUE, label="estimated, of parts")
-    low, high = (PERCENT * bound for bound in monitor.interval(name))
+    axes.step(rows, shown, color=style.BLUE, label="of parts")
+    low, high = (PERCENT * signal.shown(bound) for bound in monitor.interval(name))
     axes.axhspan(low, high, color=style.BLUE, alpha=0.15, linewidth=0, label="interval of the whole")
-    axes.axhline(PERCENT * signal.limit, color=style.BLACK, linestyle=DASHED, linewidth=0.9, label="limit")
+    limit = PERCENT * signal.shown(signal.limit)
+    axes.axhline(limit, color=style.BLACK, linestyle=DASHED, linewidth=0.9, label="limit")
 
 
 def _labels(axes: Axes, monitor: Monitor) -> None:
@@ -89,18 +91,6 @@ def _labels(axes: Axes, monitor: Monitor) -> None:
         order = np.argsort(rows, kind="stable")
         axes.plot(rows[order], PERCENT * means[order], "o", color=style.GREEN, label="by labels")
     axes.axhline(PERCENT * monitor.promised, color=style.GREY, linewidth=0.9, label="promised, or usual")
-
-
-def _coverage(axes: Axes, monitor: Monitor) -> None:
-    axes.set_title("accepted, %")
-    history = monitor.means[RISK].history  # whose values are those of accepted rows
-    rows, means = recent([Point(point.row, point.row, point.n * UNIT, 0.0) for point in history])
-    axes.step(rows, PERCENT * means, color=style.BLUE)
-    low, high = (PERCENT * bound for bound in monitor.coverage_interval)
-    axes.axhspan(low, high, color=style.BLUE, alpha=0.15, linewidth=0)
-    axes.axhline(PERCENT * monitor.coverage, color=style.GREY, linewidth=0.9)
-    axes.axhline(PERCENT * (1 - monitor.signals[COVERAGE].limit), color=style.BLACK, linestyle=DASHED, linewidth=0.9)
-    axes.set_ylim(0, PERCENT)
 
 
 def _evidence(axes: Axes, monitor: Monitor) -> None:

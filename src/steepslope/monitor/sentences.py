@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 from steepslope.gate.certificate import as_percent
 from steepslope.monitor.bounds import mean_interval
 from steepslope.monitor.counting import FileCount
 from steepslope.monitor.monitor import COVERAGE, LABELS, OVERCONFIDENCE, Monitor
-from steepslope.monitor.running_mean import RunningMean
 
 MOST_STRANGE = 3  # labels that are no class, by name
 
@@ -31,7 +30,8 @@ def alarms(monitor: Monitor) -> list[str]:
     for name, row in sorted(monitor.alarms.items(), key=lambda one: one[1]):
         when = f"prediction {row:,}"
         if name == COVERAGE:
-            least, usual = as_percent(_least(monitor)), as_percent(monitor.coverage)
+            lost = monitor.signals[COVERAGE]
+            least, usual = as_percent(lost.shown(lost.limit)), as_percent(monitor.coverage)
             reason = f"fewer than {least} are accepted, of the calibration rows {usual}"
         elif name == LABELS:
             when = f"label {monitor.labelled.alarm_count:,} of the accepted, with {row:,} predictions known"
@@ -51,11 +51,6 @@ def alarms(monitor: Monitor) -> list[str]:
     ]
 
 
-def _least(monitor: Monitor) -> float:
-    """Return the coverage below which there is an alarm."""
-    return 1 - monitor.signals[COVERAGE].limit
-
-
 def _counted(count: FileCount) -> Iterator[str]:
     monitor = count.monitor
     known = f", {count.repeated:,} were known already" if count.repeated else ""
@@ -73,23 +68,18 @@ def _counted(count: FileCount) -> Iterator[str]:
 
 
 def _standing(monitor: Monitor) -> Iterator[str]:
-    if not monitor.rows:
-        return
-    least, usual = as_percent(_least(monitor)), as_percent(monitor.coverage)
-    found = _since(monitor, monitor.accepted / monitor.rows, monitor.coverage_interval)
-    latest = _latest(monitor.means[COVERAGE], lambda value: 1 - value)
-    yield f"Accepted: {found}{latest}; limit {least}, of the calibration rows {usual}."
-    for name, signal in monitor.signals.items():
-        mean = monitor.mean(name)
-        if mean is not None and name != COVERAGE:
-            about = f"limit {as_percent(signal.limit)}, of the calibration rows {as_percent(signal.usual)}"
-            shown = signal.title[0].upper() + signal.title[1:]
-            latest = _latest(monitor.means[name], signal.unscaled)
-            yield f"{shown}: {_since(monitor, mean, monitor.interval(name))}{latest}; {about}."
+    for name in sorted(monitor.signals, key=lambda name: name != COVERAGE):
+        signal, mean, latest = monitor.signals[name], monitor.mean(name), monitor.means[name].latest
+        if mean is not None:
+            recent = None if latest is None else (latest[0], signal.shown(signal.unscaled(latest[1])))
+            found = _since(monitor, signal.shown(mean), map(signal.shown, monitor.interval(name)), recent)
+            limit, usual = as_percent(signal.shown(signal.limit)), as_percent(signal.shown(signal.usual))
+            title = signal.title[0].upper() + signal.title[1:]
+            yield f"{title}: {found}; limit {limit}, of the calibration rows {usual}."
     risk = monitor.labelled.mean
     if risk is not None:
-        found = _since(monitor, risk, monitor.labelled.interval(monitor.delta))
-        found, promised = found + _latest(monitor.labelled), as_percent(monitor.promised)
+        interval, promised = monitor.labelled.interval(monitor.delta), as_percent(monitor.promised)
+        found = _since(monitor, risk, interval, monitor.labelled.latest)
         yield f"Risk of the accepted by {monitor.labelled.count:,} labels: {found}; promised {promised}."
 
 
@@ -104,14 +94,11 @@ def _accuracy(monitor: Monitor) -> Iterator[str]:
         yield f"Accuracy on all by {monitor.labels:,} labels: {found}."
 
 
-def _since(monitor: Monitor, value: float, interval: tuple[float, float]) -> str:
-    """Return a mean of all so far, with its interval as long as there is no alarm: it holds if nothing changes."""
-    low, high = map(as_percent, interval)
-    return as_percent(value) if monitor.alarms else f"{as_percent(value)} ({low} to {high})"
+def _since(monitor: Monitor, value: float, interval: Iterable[float], latest: tuple[int, float] | None = None) -> str:
+    """Return a mean of all so far, and that of the latest of so many.
 
-
-def _latest(mean: RunningMean, unscaled: Callable[[float], float] = float) -> str:
-    if mean.latest is None:
-        return ""
-    count, value = mean.latest
-    return f", of the latest {count:,}: {as_percent(unscaled(value))}"
+    Its interval stands beside it as long as there is no alarm: it holds if nothing changes.
+    """
+    low, high = map(as_percent, sorted(interval))
+    found = as_percent(value) if monitor.alarms else f"{as_percent(value)} ({low} to {high})"
+    return found if latest is None else f"{found}, of the latest {latest[0]:,}: {as_percent(latest[1])}"

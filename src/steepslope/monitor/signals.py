@@ -86,6 +86,10 @@ class Signal(ABC):
         """Return a number of [0, 1] in the signal's own range."""
         return self.low + value * (self.high - self.low)
 
+    def shown(self, value: float) -> float:
+        """Return what people see in the place of a mean or limit, under the signal's title."""
+        return value
+
 
 class EstimatedRisk(Signal):
     """The mean of 1 − P(correct) over accepted rows, and what the promise and the estimate's own error leave it.
@@ -147,7 +151,7 @@ class LostCoverage(Signal):
     The limit is one half of the calibration rows' coverage; or, where that is less, what these rows themselves allow.
     """
 
-    title = "part that is not accepted"
+    title = "accepted"
     needs_probability = False
 
     @classmethod
@@ -161,6 +165,10 @@ class LostCoverage(Signal):
     def values(self, rows: Judged) -> Floats:
         """Return 1 where a row is not accepted, else 0."""
         return (~rows.accepted).astype(np.float64)
+
+    def shown(self, value: float) -> float:
+        """Return the part that is accepted."""
+        return 1 - value
 
 
 SIGNALS: dict[str, type[Signal]] = {"overconfidence": Overconfidence, "risk": EstimatedRisk, "coverage": LostCoverage}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +10,8 @@ import torch
 
 from steepslope.classifiers.nets import NETS, STATE
 from steepslope.classifiers.training import ClassifierTraining, mirrored, recipe_for, train_classifier, turned
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.files.seeding import on_threads
-from tests.conftest import kill_once_there
 
 RECIPE = ClassifierTraining(epochs=3, batch_size=64, flip=True)
 
@@ -51,19 +48,6 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     if not any(one_thread_differs):
         pytest.skip("on this machine sums do not depend on the number of threads, so that nothing was shown")
     assert one_thread_differs == [False, True]  # so that the above could have failed
-
-
-@pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    words = ["train-classifier", "--net", "digits-net", "--data", "digits"]
-    words += ["--epochs", "15", "--flip", "true", "--batch-size", "8", "--out"]
-    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
-    kill_once_there([sys.executable, "-m", "steepslope", *words, str(killed)], killed / STATE)
-    assert not (killed / "classifier.json").exists()
-    for folder in (killed, unbroken):
-        assert main([*words, str(folder)]) == 0
-        assert not (folder / STATE).exists()
-    assert (killed / "classifier.safetensors").read_bytes() == (unbroken / "classifier.safetensors").read_bytes()
 
 
 def test_another_recipe_and_an_unreadable_state_start_anew(

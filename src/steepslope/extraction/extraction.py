@@ -136,10 +136,10 @@ def _extract_all(
                 notice(f"noise is not kept: expected images of at least {SIDE} × {SIDE} pixels to estimate it from")
             options = options.keeping("features", "views", "dropout")
         run = on_backend(classifier, options, fabric, notice)
-        kept, keys = {}, {}
+        options_of, keys = {}, {}
         for out, (source, data) in sources.items():
-            kept[out] = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
-            keys[out] = extraction_key(run, data, source, kept[out])
+            options_of[out] = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
+            keys[out] = extraction_key(run, data, source, options_of[out])
     _require_one_task(fabric, keys)
     with together(fabric):
         kind = SKIPPING if options.on_error == "skip" else OUTPUTS
@@ -149,7 +149,7 @@ def _extract_all(
     complete = fabric.broadcast(complete)
     for out, (source, data) in sources.items():
         if not complete[out]:
-            _extract(replace(engine, options=kept[out]), source, data, out, keys[out], classes[out], notice)
+            _extract(replace(engine, options=options_of[out]), source, data, out, keys[out], classes[out], notice)
     engine.net.cpu()
     return complete
 

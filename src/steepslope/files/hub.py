@@ -69,14 +69,14 @@ def snapshot(name: str) -> Path:
     repository = Repository.of(name)
     with hub_errors(name, repository) as hub:
         reason = _unreachable(hub, repository)
-        known = {"revision": repository.revision, "local_files_only": reason is not None}
-        folder = Path(hub.hf_hub_download(repository.name, CONFIG, **known)).parent  # which the Hub counts
+        asked = {"revision": repository.revision, "local_files_only": reason is not None}
+        folder = Path(hub.hf_hub_download(repository.name, CONFIG, **asked)).parent  # which the Hub counts
         files = shared_files(folder)
         if files is None:
             raise SteepslopeError(NOT_SHARED, name)
-        known["revision"] = folder.name
+        asked["revision"] = folder.name
         for file in files:
-            hub.hf_hub_download(repository.name, file, **known)
+            hub.hf_hub_download(repository.name, file, **asked)
         require_unchanged(folder)
         if reason is not None:
             console().print(f"{name}: the Hub was not reached ({reason}): commit {folder.name} is taken from the cache")
@@ -119,12 +119,12 @@ def upload(folder: Path, repository: Repository, private: bool, message: str) ->
         return str(made.oid)
 
 
-def _require_own(hub: Any, found: Any, private: bool, place: str) -> None:
-    if private and not found.private:
+def _require_own(hub: Any, info: Any, private: bool, place: str) -> None:
+    if private and not info.private:
         remedy = "give --public, or make it private"
         raise SteepslopeError(f"expected a private repository, found a public one: {remedy}", place)
-    files = {file.rfilename for file in found.siblings or ()} - {".gitattributes", "README.md"}
-    config = hub.hf_hub_download(found.id, CONFIG, revision=found.sha) if CONFIG in files else None
+    files = {file.rfilename for file in info.siblings or ()} - {".gitattributes", "README.md"}
+    config = hub.hf_hub_download(info.id, CONFIG, revision=info.sha) if CONFIG in files else None
     if files and (config is None or shared_files(Path(config).parent) is None):
         shown = ", ".join(sorted(files)[:3])
         raise SteepslopeError(f"expected a new repository, or one of a shared gate or oracle, found {shown}", place)

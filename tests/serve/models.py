@@ -18,9 +18,8 @@ from PIL import Image
 from steepslope.export.file import ExportedGate, signed
 from steepslope.serve.answers import Answers
 from steepslope.serve.app import make_app
-from steepslope.serve.metrics import Watch
 from steepslope.serve.options import ServeOptions
-from steepslope.serve.served import Served, ServedFile
+from steepslope.serve.served import Served, served_file
 
 SIDE = 600  # of the matrices of a slow model
 CLASSES, THRESHOLD, SCALE, SHARP, FURTHER = ("red", "green", "blue"), 1.0, 4.0, 8.0, 5
@@ -141,13 +140,13 @@ def encoded(image: Image.Image | NDArray[np.uint8], kind: str = "PNG", **options
     return file.getvalue()
 
 
-def file_served(path: Path, max_batch: int = 32) -> ServedFile:
+def file_served(path: Path, max_batch: int = 32) -> Served:
     """Return an exported gate as a server has it."""
-    return ServedFile(ExportedGate.open(path, threads=1), max_batch)
+    return served_file(ExportedGate.open(path, threads=1), max_batch)
 
 
 @contextmanager
-def client_of(served: Served, watch: Watch | None = None, **options: Any) -> Iterator[TestClient]:
+def client_of(served: Served, watch: Any = None, **options: Any) -> Iterator[TestClient]:
     """Serve a model in this process."""
     with TestClient(make_app(Answers(served, ServeOptions(**options), watch)), raise_server_exceptions=False) as client:
         yield client

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from steepslope.export.file import Arrays
 from steepslope.serve.bodies import Capacity
-from steepslope.serve.served import Rows, ServedFile
+from steepslope.serve.served import Rows
 from tests.serve.malformed import INFER, PREDICT, asked, tensor
 from tests.serve.models import (
     CARD,
@@ -33,17 +33,6 @@ from tests.serve.models import (
     image_gate,
     of_images,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Slow(ServedFile):
-    """An exported gate that waits until it may run."""
-
-    may_run: threading.Event = field(default_factory=threading.Event)
-
-    def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
-        assert self.may_run.wait(20)
-        return super().run(parts, top)
 
 
 @dataclass(eq=False)
@@ -138,19 +127,23 @@ def test_arrays_go_to_a_gate_that_takes_arrays(tmp_path: Path) -> None:
 
 
 def test_a_model_that_breaks_is_a_500_and_the_server_lives(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Breaks(ServedFile):
-        def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
-            raise ZeroDivisionError
+    def breaks(parts: Sequence[Arrays], top: int) -> list[Rows]:
+        raise ZeroDivisionError
 
-    with client_of(Breaks(file_served(image_gate(tmp_path)).exported, 4)) as client:
+    with client_of(replace(file_served(image_gate(tmp_path)), run=breaks)) as client:
         found = client.post(INFER, content=asked(tensor()))
         assert (found.status_code, found.json()) == (500, {"error": "the server failed; its log tells why"})
         assert client.get("/v2/health/live").status_code == 200
 
 
 def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_path: Path) -> None:
-    served = Slow(file_served(image_gate(tmp_path)).exported, 4)
-    with client_of(served, max_waiting=3) as client, ThreadPoolExecutor(3) as pool:
+    served, may_run = file_served(image_gate(tmp_path), 4), threading.Event()
+
+    def waits(parts: Sequence[Arrays], top: int) -> list[Rows]:
+        assert may_run.wait(20)
+        return served.run(parts, top)
+
+    with client_of(replace(served, run=waits), max_waiting=3) as client, ThreadPoolExecutor(3) as pool:
         sent = [pool.submit(client.post, INFER, content=asked(tensor())) for _ in range(3)]
         capacity: Capacity = client.app.state.answers.capacity  # type: ignore[attr-defined]
         while capacity.requests < 3 or capacity.coming:
@@ -159,7 +152,7 @@ def test_probes_are_answered_while_the_model_runs_and_a_full_queue_is_told(tmp_p
             found = client.post(path, content=asked(tensor()))
             assert (found.status_code, found.headers["retry-after"]) == (503, "1")
             assert found.json() == {"error": "3 requests are under way: try again later"}
-        served.may_run.set()
+        may_run.set()
         assert [one.result().status_code for one in sent] == [200] * 3
         assert client.post(INFER, content=asked(tensor())).status_code == 200
         assert (capacity.requests, capacity.held, capacity.coming) == (0, 0, 0)

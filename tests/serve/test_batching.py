@@ -48,10 +48,10 @@ def x(*values: float) -> dict[str, np.ndarray[Any, Any]]:
 def test_jobs_that_wait_are_run_together_up_to_the_limit() -> None:
     model = Doubles()
     batcher = batcher_of(model)
-    first = batcher.submit(x(0), 1)
+    first = batcher.submit(x(0))
     while batcher.waiting.qsize():
         time.sleep(0.001)  # the thread has taken it, and waits
-    others = [batcher.submit(x(*range(count)), count, top) for count, top in ((1, 1), (2, 3), (2, 1), (7, 1), (1, 2))]
+    others = [batcher.submit(x(*range(count)), top) for count, top in ((1, 1), (2, 3), (2, 1), (7, 1), (1, 2))]
     model.may_run.set()
     batcher.close()
     assert model.batches == [[1], [1, 2], [2], [7], [1]]
@@ -64,10 +64,10 @@ def test_jobs_that_wait_are_run_together_up_to_the_limit() -> None:
 def test_a_bad_job_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:
     model = Doubles()
     batcher = batcher_of(model)
-    batcher.submit(x(0), 1)
+    batcher.submit(x(0))
     while batcher.waiting.qsize():
         time.sleep(0.001)
-    good, refused, broken, late = (batcher.submit(x(value), 1) for value in (5, -1, -2, 7))
+    good, refused, broken, late = (batcher.submit(x(value)) for value in (5, -1, -2, 7))
     with caplog.at_level(logging.ERROR):
         model.may_run.set()
         batcher.close()
@@ -82,7 +82,7 @@ def test_an_answer_of_nan_is_refused_and_infinity_is_the_largest_number() -> Non
     model = Doubles()
     model.may_run.set()
     batcher = batcher_of(model)
-    infinite, unknown = batcher.submit(x(np.inf, 1), 2), batcher.submit(x(np.nan), 1)
+    infinite, unknown = batcher.submit(x(np.inf, 1)), batcher.submit(x(np.nan))
     batcher.close()
     assert infinite.result().outputs["x"].tolist() == [np.finfo(np.float64).max, 2]
     assert "NaN" in str(unknown.exception())
@@ -93,11 +93,11 @@ def test_a_batch_waits_only_while_others_are_being_read(coming: int, batches: li
     model = Doubles()
     model.may_run.set()
     batcher = batcher_of(model, coming, wait=2.0)
-    batcher.submit(x(0), 1)
+    batcher.submit(x(0))
     while batcher.waiting.qsize():
         time.sleep(0.001)
     time.sleep(0.05)
-    batcher.submit(x(0), 1)
+    batcher.submit(x(0))
     batcher.close()
     assert model.batches == batches
 
@@ -112,8 +112,8 @@ def test_what_fails_to_watch_changes_no_answer(caplog: pytest.LogCaptureFixture)
 
     with caplog.at_level(logging.ERROR):
         batcher = batcher_of(model, seen=seen)
-        assert batcher.submit(x(3), 1).result(20).outputs["x"].tolist() == [6]
-        assert batcher.submit(x(4), 1).result(20).outputs["x"].tolist() == [8]
+        assert batcher.submit(x(3)).result(20).outputs["x"].tolist() == [6]
+        assert batcher.submit(x(4)).result(20).outputs["x"].tolist() == [8]
         batcher.close()
     assert told == [(1, True), (1, True)]
     assert {one.message for one in caplog.records} == {"what watches the decisions failed"}
@@ -122,7 +122,7 @@ def test_what_fails_to_watch_changes_no_answer(caplog: pytest.LogCaptureFixture)
 def test_closing_runs_what_is_queued() -> None:
     model = Doubles()
     batcher = batcher_of(model)
-    jobs = [batcher.submit(x(value), 1) for value in range(20)]
+    jobs = [batcher.submit(x(value)) for value in range(20)]
     closing = threading.Thread(target=batcher.close)
     closing.start()
     model.may_run.set()

@@ -13,8 +13,8 @@ from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
-from steepslope.serve.gate_folder import ServedGate
-from steepslope.serve.served import ServedFile
+from steepslope.serve.gate_folder import served_gate
+from steepslope.serve.served import served_file
 from tests.export.rows import rows_of
 from tests.images import opened
 from tests.serve.models import client_of, encoded
@@ -32,8 +32,8 @@ def test_a_file_answers_as_the_folder_does(kind: str, gates: Path, tmp_path: Pat
     images = np.stack([np.asarray(data.image(row)) for row in range(COUNT)])[..., None]
     tensor = {"name": "images", "datatype": "UINT8", "shape": images.shape, "data": images.ravel().tolist()}
     export_gate(Gate.load(folder)).save(tmp_path / "gate.onnx")
-    file = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16)
-    with client_of(file) as ours, client_of(ServedGate.open(folder)) as theirs:
+    file = served_file(ExportedGate.open(tmp_path / "gate.onnx"), 16)
+    with client_of(file) as ours, client_of(served_gate(folder)) as theirs:
         both = [client.post(INFER, json={"inputs": [tensor]}).json()["outputs"] for client in (ours, theirs)]
         found, expected = ({one["name"]: one["data"] for one in some} for some in both)
         assert found.keys() == expected.keys()
@@ -52,7 +52,7 @@ def test_a_file_answers_as_the_folder_does(kind: str, gates: Path, tmp_path: Pat
 def test_a_file_rejects_where_its_gate_does(tmp_path: Path) -> None:
     gate, rows = Gate.of(MCP(), rows_of(2_000), 0.05, reject=0.2), rows_of(200, seed=1)
     export_gate(gate, "gate").save(tmp_path / "gate.onnx")
-    served = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16)
+    served = served_file(ExportedGate.open(tmp_path / "gate.onnx"), 16)
     (found,) = served.run([{"logits": np.asarray(rows.logits)}], 1)
     assert found.decision is not None
     assert found.decision.tolist() == gate.decide(rows).decision.tolist()

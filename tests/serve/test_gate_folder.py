@@ -22,7 +22,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.gate import Decisions, Gate, Origin
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
-from steepslope.serve.gate_folder import ServedGate
+from steepslope.serve.gate_folder import served_gate
 from tests.conftest import make_outputs
 from tests.images import opened
 from tests.serve.models import client_of, encoded
@@ -41,7 +41,7 @@ def pixels() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def client(gates: Path) -> Iterator[TestClient]:
-    with client_of(ServedGate.open(gates / "free")) as found:
+    with client_of(served_gate(gates / "free")) as found:
         yield found
 
 
@@ -61,7 +61,7 @@ def same(found: dict[str, list[Any]], expected: Decisions) -> None:
 
 @pytest.mark.parametrize("kind", ["free", "predicted", "mcp", "temperature", "columns"])
 def test_it_answers_as_python_does(kind: str, gates: Path, pixels: NDArray[np.uint8]) -> None:
-    with client_of(ServedGate.open(gates / kind)) as client:
+    with client_of(served_gate(gates / kind)) as client:
         same(infer(client, pixels[..., None]), Gate.load(gates / kind).predict(pixels))
 
 
@@ -83,7 +83,7 @@ def test_an_image_file_is_answered_as_its_pixels_are(
 def test_a_second_backbone_that_sees_colour_gets_colour(gates: Path, pixels: NDArray[np.uint8]) -> None:
     gate = Gate.load(gates / "auxiliary", auxiliary=BACKBONE)
     image = Image.fromarray(np.stack([pixels[0], pixels[1], pixels[2]], axis=2))
-    with client_of(ServedGate.open(gates / "auxiliary", None, BACKBONE)) as client:
+    with client_of(served_gate(gates / "auxiliary", None, BACKBONE)) as client:
         metadata = client.get("/v2/models/gate").json()
         assert metadata["inputs"][0]["shape"] == [-1, -1, -1, 3]
         assert [one["name"] for one in metadata["outputs"]][-1] == "handed_over"
@@ -108,7 +108,7 @@ def test_a_gate_that_accepts_nothing_is_served_and_says_so(
 ) -> None:
     outputs = ClassifierOutputs.load(home / "outputs" / "test").subset(slice(0, 40))
     Gate.of(MCP(), outputs, 0.001, origin=Origin.from_folder(home / "outputs" / "test")).save(tmp_path / "gate")
-    with client_of(ServedGate.open(tmp_path / "gate")) as client:
+    with client_of(served_gate(tmp_path / "gate")) as client:
         assert not client.get("/").json()["accepts_any"]
         found = client.post("/predict", content=encoded(pixels[0])).json()
         assert (found["accepted"], found["decision"]) == (False, "review")
@@ -120,15 +120,15 @@ def test_gates_that_no_image_can_be_given_to_are_refused(home: Path, tmp_path: P
     outputs = make_outputs()
     Gate.calibrate(outputs.logits.max(axis=1), outputs.is_correct, 0.3).save(tmp_path / "alone")
     with pytest.raises(SteepslopeError, match=r"alone: expected a gate with an oracle or a score.*confidences alone"):
-        ServedGate.open(tmp_path / "alone")
+        served_gate(tmp_path / "alone")
     test = ClassifierOutputs.load(home / "outputs" / "test")
     sites = np.arange(len(test)) % 2
     Gate.of(MCP(), test, 0.5, groups=sites, by="site").save(tmp_path / "sites")
     with pytest.raises(SteepslopeError, match=r"sites: expected a gate without groups, or by predicted.*by site"):
-        ServedGate.open(tmp_path / "sites")
+        served_gate(tmp_path / "sites")
     Gate.of(MCP(), outputs, 0.5).save(tmp_path / "unknown")
     with pytest.raises(SteepslopeError, match="give a Classifier, with its transform"):
-        ServedGate.open(tmp_path / "unknown")
+        served_gate(tmp_path / "unknown")
 
 
 def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((3, 8, 8, 6), dtype=np.float32)
     values = images.ravel().tolist()
     given = {"name": "images", "datatype": "FP32", "shape": images.shape, "data": values}
-    with client_of(ServedGate.open(tmp_path / "gate", classifier)) as client:
+    with client_of(served_gate(tmp_path / "gate", classifier)) as client:
         found = client.post("/v2/models/gate/infer", json={"inputs": [given]}).json()
         expected = Gate.load(tmp_path / "gate", classifier).predict(images)
         np.testing.assert_allclose(found["outputs"][3]["data"], expected.trust_logit, rtol=1e-5)
@@ -169,5 +169,5 @@ def test_an_oracle_on_images_sees_them(gates: Path, tmp_path: Path, pixels: NDAr
     assert main(f"{net} --outputs {gates}/outputs/holdout --out {tmp_path}/oracle".split()) == 0
     words = f"calibrate --oracle {tmp_path}/oracle --outputs {gates}/outputs/test --out {tmp_path}/gate --max-risk 0.5"
     assert main(words.split()) == 0
-    with client_of(ServedGate.open(tmp_path / "gate")) as client:
+    with client_of(served_gate(tmp_path / "gate")) as client:
         same(infer(client, pixels[..., None]), Gate.load(tmp_path / "gate").predict(pixels))

@@ -18,9 +18,9 @@ from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
 from steepslope.monitor import Monitor
 from steepslope.monitor.state import open_state
-from steepslope.serve.gate_folder import ServedGate
+from steepslope.serve.gate_folder import served_gate
 from steepslope.serve.monitoring import SECONDS, ServedMonitor
-from steepslope.serve.served import ServedFile
+from steepslope.serve.served import served_file
 from tests.serve.live import running
 from tests.serve.models import client_of
 
@@ -34,7 +34,7 @@ def asked(images: NDArray[np.uint8]) -> dict[str, object]:
 
 
 def test_an_alarm_is_raised_on_noise_and_outlives_the_server(gates: Path, tmp_path: Path) -> None:
-    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.sqlite"
+    served, state = served_gate(gates / "free"), tmp_path / "watch.sqlite"
     watch = ServedMonitor.open(state, served.card.gate, served.gate)
     with client_of(served, watch) as client:
         assert "steepslope_alarm 0.0" in client.get("/metrics").text
@@ -52,7 +52,7 @@ def test_an_alarm_is_raised_on_noise_and_outlives_the_server(gates: Path, tmp_pa
 
 def test_a_file_is_watched_by_a_state_that_the_command_began(gates: Path, tmp_path: Path) -> None:
     export_gate(Gate.load(gates / "free"), digest=digest_of_gate(gates / "free")).save(tmp_path / "gate.onnx")
-    file, state = ServedFile(ExportedGate.open(tmp_path / "gate.onnx"), 16), tmp_path / "watch.sqlite"
+    file, state = served_file(ExportedGate.open(tmp_path / "gate.onnx"), 16), tmp_path / "watch.sqlite"
     with pytest.raises(SteepslopeError, match=r"watch.sqlite: expected a state, .* steepslope monitor --gate DIR"):
         ServedMonitor.open(state, file.card.gate, file.gate)
     assert main(f"monitor --gate {gates}/free --state {state}".split()) == 0
@@ -70,7 +70,7 @@ def test_the_state_of_others_is_refused(gates: Path, tmp_path: Path) -> None:
 
 
 def test_servers_and_the_command_share_a_state(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    served, state = ServedGate.open(gates / "free"), tmp_path / "watch.sqlite"
+    served, state = served_gate(gates / "free"), tmp_path / "watch.sqlite"
     show, out = f"monitor --gate {gates}/free --state {state}", tmp_path / "found.csv"
     assert main(f"predict --gate {gates}/free --data digits:test --out {out}".split()) == 0
     first, second = (ServedMonitor.open(state, served.card.gate, served.gate) for _ in range(2))

@@ -15,7 +15,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.export.file import ArraySpec, ExportedGate
 from steepslope.serve import served as serving
 from steepslope.serve.metrics import Metrics
-from steepslope.serve.served import ServedFile, takes_images
+from steepslope.serve.served import served_file, takes_images
 from tests.serve.models import array_gate, drawn, file_served, image_gate, of_images
 
 
@@ -36,7 +36,7 @@ class Counting:
 def test_requests_of_one_size_are_run_together(tmp_path: Path) -> None:
     exported = ExportedGate.open(image_gate(tmp_path))
     counting = Counting(exported.session)
-    served = ServedFile(replace(exported, session=counting), 4)
+    served = served_file(replace(exported, session=counting), 4)
     several = [drawn(count, height, 5, seed=count) for count, height in ((1, 3), (2, 7), (2, 3), (3, 3))]
     found = served.run([{"images": images} for images in several], 1)
     assert counting.shapes == [(4, 3, 5, 3), (2, 3, 5, 3), (2, 7, 5, 3)]
@@ -51,7 +51,7 @@ def test_requests_of_one_size_are_run_together(tmp_path: Path) -> None:
 
 def test_an_oracle_alone_decides_nothing(tmp_path: Path) -> None:
     exported = ExportedGate.open(image_gate(tmp_path))
-    served = ServedFile(replace(exported, outputs=(ArraySpec("trust_logit", np.float64, (None,)),)), 4)
+    served = served_file(replace(exported, outputs=(ArraySpec("trust_logit", np.float64, (None,)),)), 4)
     (rows,) = served.run([{"images": drawn(2, 3, 3)}], 1)
     assert [*rows.outputs] == ["trust_logit"]
     assert rows.decision is None
@@ -66,7 +66,7 @@ def test_images_of_unknown_channels_are_refused(tmp_path: Path) -> None:
     exported = ExportedGate.open(image_gate(tmp_path))
     for shape in ((None, None, None, None), (None, None, 3)):
         with pytest.raises(SteepslopeError, match=r"expected images .N, H, W, C. of a known number of channels"):
-            ServedFile(replace(exported, inputs=(ArraySpec("images", np.uint8, shape),)), 4)
+            served_file(replace(exported, inputs=(ArraySpec("images", np.uint8, shape),)), 4)
     assert not takes_images(file_served(array_gate(tmp_path)))
 
 
@@ -78,9 +78,9 @@ def resident() -> int:
 def test_large_images_are_run_alone_and_their_memory_is_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = file_served(image_gate(tmp_path))
-    session = Counting(file.exported.session)
-    file = replace(file, exported=replace(file.exported, session=session))
+    exported = ExportedGate.open(image_gate(tmp_path))
+    session = Counting(exported.session)
+    file = served_file(replace(exported, session=session), 32)
     monkeypatch.setattr(serving, "PIXELS", 200)
     small, large = drawn(3, 10, 9), drawn(3, 30, 9)
     found = file.run([{"images": small}, {"images": large}], 1)
@@ -91,7 +91,7 @@ def test_large_images_are_run_alone_and_their_memory_is_given_back(
 
 
 def test_memory_of_large_images_is_given_back(tmp_path: Path) -> None:
-    exported = file_served(image_gate(tmp_path)).exported
+    exported = ExportedGate.open(image_gate(tmp_path))
     images = np.zeros((1, 3_000, 3_000, 3), np.uint8)
     exported.run({"images": images}, release=True)
     before = resident()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from steepslope.errors import SteepslopeError, located, require_known
+from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import made_by
 from steepslope.files.progress import console
 from steepslope.gate.aims import Aims
@@ -17,7 +17,6 @@ from steepslope.outputs.options import ReadingOptions, require_files
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from steepslope.files.progress import Notice
     from steepslope.gate.confidence_source import ConfidenceSource
     from steepslope.outputs import ClassifierOutputs
     from steepslope.outputs.table import Table
@@ -86,7 +85,8 @@ def calibrate(
         judge = judge_for(oracle, rows, Path(outputs), held_out, known, backbones)
         groups, seen = groups_for(by, rows, table), judge.fitted_on(rows)
         if seen.any():
-            rows, groups = unseen(rows, groups, seen, console().print)
+            rows, groups = unseen(rows, groups, seen)
+            console().print(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         gate = Gate.of(
             judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=Origin.from_folder(Path(outputs)),
             seed=seed, coverage=aims.coverage, costs=aims.costs, reject=aims.reject,
@@ -108,21 +108,15 @@ def judge_for(
     from steepslope.evidence.fitting import require_other_rows
     from steepslope.finetuning.images import open_images
     from steepslope.gate.confidence_source import ConfidenceSource
-    from steepslope.oracle import Oracle
-    from steepslope.oracle.storage import CARD, names_oracle, require_runnable
-    from steepslope.report.confidences import Resources, fit_set_of
+    from steepslope.report.confidences import Resources, fit_set_of, named_oracle
     from steepslope.scores import SCORES
 
-    if names_oracle(name):
-        require_runnable([name], backbones)
-        oracle = Oracle.load(name, backbones)
+    oracle = named_oracle(name, backbones)
+    if oracle is not None:
         if oracle.is_image_oracle:
             oracle = oracle.on(open_images(rows, path, None))
         with located(f"oracle {name}"):
             return ConfidenceSource.from_model(oracle, rows.num_classes)
-    if Path(name).exists() or "/" in name:
-        raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
-    require_known("score", name, SCORES)
     fit_set = fit_set_of(name, rows, Resources(held_out, reference))
     if held_out is not None:
         require_other_rows("fit", rows, held_out, "nothing may be fitted on those to calibrate on")
@@ -131,15 +125,13 @@ def judge_for(
 
 
 def unseen(
-    rows: ClassifierOutputs, groups: NDArray[np.str_] | None, seen: NDArray[np.bool_], notice: Notice
+    rows: ClassifierOutputs, groups: NDArray[np.str_] | None, seen: NDArray[np.bool_]
 ) -> tuple[ClassifierOutputs, NDArray[np.str_] | None]:
     """Return the rows, and their groups, that an oracle was not fitted on; raise if there are none."""
-    kept = np.flatnonzero(~seen)
-    if len(kept) == 0:
+    if seen.all():
         expected = "expected rows that the oracle was not fitted on (fit --hold-back leaves some)"
         raise SteepslopeError(f"{expected}, found none among {len(rows):,}", "outputs")
-    notice(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
-    return rows.subset(kept), None if groups is None else groups[kept]
+    return rows.subset(np.flatnonzero(~seen)), None if groups is None else groups[~seen]
 
 
 def groups_for(by: str | None, rows: ClassifierOutputs, table: Table) -> NDArray[np.str_] | None:

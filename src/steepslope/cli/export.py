@@ -9,7 +9,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
 from steepslope.files.hub import HUB, Repository, require_repository, upload
 from steepslope.files.progress import console
-from steepslope.predict.options import CardOptions, ShareOptions
+from steepslope.predict.options import CardOptions, NetSpecs, ShareOptions
 
 if TYPE_CHECKING:
     from steepslope.share.sharing import Shared
@@ -19,12 +19,10 @@ LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
 
 def export(
     out: str,
+    nets: NetSpecs,
     gate: str | None = None,
     oracle: str | None = None,
     part: Literal["all", "gate", "oracle"] = "all",
-    classifier: str | None = None,
-    auxiliary: str | None = None,
-    backbones: tuple[str, ...] = (),
     replace: bool = False,
 ) -> None:
     """Write a gate as one ONNX file: from decoded images to decisions, without Python or this package.
@@ -46,13 +44,8 @@ def export(
     part
         all: from images to decisions. gate: from logits, features and what else its oracle takes to decisions. oracle:
         from these to trust logits.
-    classifier
-        Spec of the classifier, where it lies elsewhere than when its outputs were extracted, or is code of your own. It
-        has to be the same net.
-    auxiliary
-        Spec of the second backbone, likewise.
-    backbones
-        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+    nets
+        Where the gate's nets are.
     replace
         Replace a file that is there.
     """
@@ -63,16 +56,20 @@ def export(
 
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
-    if (gate is None) == (oracle is None):
-        raise SteepslopeError(f"expected --gate or --oracle, found {'neither' if gate is None else 'both'}")
+    _require_one(gate, oracle)
     if Path(out).exists() and not replace:
         raise SteepslopeError("there is such a file already: choose another, or give --replace", out)
-    exported = exported_from(gate, oracle, part, classifier, auxiliary, backbones)
+    exported = exported_from(gate, oracle, part, nets)
     gap = require_agreement(exported)
     exported.save(Path(out))
     for line in exported.summary():
         print(line)
     console().print(f"{out}: {Path(out).stat().st_size / 2**20:.1f} MiB; trust logits differ by {gap:.1g} at most")
+
+
+def _require_one(gate: str | None, oracle: str | None) -> None:
+    if (gate is None) == (oracle is None):
+        raise SteepslopeError(f"expected --gate or --oracle, found {'neither' if gate is None else 'both'}")
 
 
 def push(
@@ -116,8 +113,7 @@ def push(
     """
     from steepslope.share.sharing import GATE, ORACLE, Shared
 
-    if (gate is None) == (oracle is None):
-        raise SteepslopeError(f"expected --gate or --oracle, found {'neither' if gate is None else 'both'}")
+    _require_one(gate, oracle)
     if to is None and out is None:
         raise SteepslopeError("expected --to, a repository, or --out, a folder, found neither")
     if sharing.public and to is None:

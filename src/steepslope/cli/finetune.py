@@ -1,10 +1,8 @@
-"""`steepslope finetune`.
-
-`steepslope plan`.
-"""
+"""`steepslope finetune` and `steepslope plan`: an oracle on images, and what its training will cost."""
 
 from pathlib import Path
 
+from steepslope.files.progress import console
 from steepslope.finetuning.request import FinetuneRequest
 
 
@@ -20,7 +18,6 @@ def finetune(out: str, request: FinetuneRequest, replace: bool = False) -> None:
     replace
         Replace an oracle that the folder holds already, trained in another way or on other images.
     """
-    from steepslope.files.progress import console
     from steepslope.finetuning.launch import train_stages
 
     train_stages(request, Path(out), console().print, replace)
@@ -43,7 +40,6 @@ def plan(request: FinetuneRequest, images: int | None = None, trial: int = 2, pr
     preset
         Name of the preset that the request came from.
     """
-    from steepslope.files.progress import console
     from steepslope.finetuning.launch import plan_stages
     from steepslope.paper.preset import training_images
 

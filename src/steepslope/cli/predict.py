@@ -5,7 +5,7 @@ from pathlib import Path
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.options import ReadingOptions, require_files
-from steepslope.predict.options import ClusterOptions, PredictOptions
+from steepslope.predict.options import ClusterOptions, NetSpecs, PredictOptions
 
 
 def predict(
@@ -14,12 +14,10 @@ def predict(
     options: PredictOptions,
     reading: ReadingOptions,
     cluster: ClusterOptions,
+    nets: NetSpecs,
     data: str | None = None,
     outputs: str | None = None,
-    classifier: str | None = None,
-    auxiliary: str | None = None,
     groups: str | None = None,
-    backbones: tuple[str, ...] = (),
     replace: bool = False,
 ) -> None:
     """Decide of each new image, or row of outputs, whether its prediction may be used.
@@ -39,20 +37,15 @@ def predict(
         How files of outputs are read.
     cluster
         On what images are run.
+    nets
+        Where the gate's nets are.
     data
         Data spec of the images, such as images:DIR; labels are not looked at.
     outputs
         Folder or file of outputs, with or without labels, in place of images.
-    classifier
-        Spec of the classifier, where it lies elsewhere than when its outputs were extracted, or is code of your own. It
-        has to be the same net.
-    auxiliary
-        Spec of the second backbone, likewise.
     groups
         Group of each row, where the gate has groups other than the predicted classes: a column of the outputs' file
         (by default the one that the gate was calibrated by), or a .csv or .parquet file with columns id and group.
-    backbones
-        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
     replace
         Replace a file of other decisions, and parts of an unfinished one.
     """
@@ -68,5 +61,7 @@ def predict(
     require_for_cluster(cluster, outputs, out)
     rows = None if outputs is None else TableBlocks(Path(outputs), reading)
     read_groups = partial(groups_by_id, options=reading)
-    source, key = source_of(Path(gate), data, rows, classifier, auxiliary, groups, backbones, options, read_groups)
+    source, key = source_of(
+        Path(gate), data, rows, nets.classifier, nets.auxiliary, groups, nets.backbones, options, read_groups
+    )
     decide(on_engine(source, cluster), key, out, replace)

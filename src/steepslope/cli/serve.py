@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from steepslope.errors import SteepslopeError
 from steepslope.files.extras import require_extra
 from steepslope.files.progress import console
+from steepslope.predict.options import NetSpecs
 from steepslope.serve.options import ServeOptions
 
 if TYPE_CHECKING:
@@ -20,14 +22,7 @@ ALARM = 3  # the exit code
 LIBRARIES = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
 
-def serve(
-    gate: str,
-    options: ServeOptions,
-    classifier: str | None = None,
-    auxiliary: str | None = None,
-    backbones: tuple[str, ...] = (),
-    monitor: str | None = None,
-) -> None:
+def serve(gate: str, options: ServeOptions, nets: NetSpecs, monitor: str | None = None) -> None:
     """Answer over HTTP which predictions may be used: Open Inference Protocol V2, and /predict for an image.
 
     Runs until SIGTERM or Ctrl+C; then answers all requests that it has accepted, and ends with exit code 0. The routes
@@ -41,13 +36,8 @@ def serve(
         Folder of a gate (calibrate), or an ONNX file (export), which needs no PyTorch.
     options
         Where the server listens, how it batches, and what it refuses.
-    classifier
-        Spec of the classifier, where it lies elsewhere than when its outputs were extracted, or is code of your own. It
-        has to be the same net.
-    auxiliary
-        Spec of the second backbone, likewise.
-    backbones
-        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+    nets
+        Where the gate's nets are.
     monitor
         State of an alarm on harm, as the command monitor keeps it: it sees every decision, and is a metric. Begun where
         it is not there.
@@ -59,7 +49,7 @@ def serve(
 
     notice = console().print
     with open_socket(options.host, options.port) as bound:
-        served = _served(Path(gate), options, classifier, auxiliary, backbones)
+        served = _served(Path(gate), options, nets)
         notice(f"{gate}: {served.card.words}")
         if served.card.part != "oracle" and not served.card.accepts_any:
             notice("warning: this gate accepts nothing; see why above")
@@ -79,21 +69,19 @@ def serve(
                 watch.write()
 
 
-def _served(
-    gate: Path, options: ServeOptions, classifier: str | None, auxiliary: str | None, backbones: tuple[str, ...]
-) -> Served:
+def _served(gate: Path, options: ServeOptions, nets: NetSpecs) -> Served:
     """Return the model in a folder, or in a file; neither brings the other's libraries."""
     if gate.is_file():
         from steepslope.export.file import ExportedGate
-        from steepslope.serve.served import ServedFile
+        from steepslope.serve.served import served_file
 
-        for name, given in {"classifier": classifier, "auxiliary": auxiliary, "backbones": backbones}.items():
-            if given:
+        for name, spec in asdict(nets).items():
+            if spec:
                 raise SteepslopeError("expected none with an ONNX file, which has its nets in it", name)
-        return ServedFile(ExportedGate.open(gate), options.max_batch)
-    from steepslope.serve.gate_folder import ServedGate
+        return served_file(ExportedGate.open(gate), options.max_batch)
+    from steepslope.serve.gate_folder import served_gate
 
-    return ServedGate.open(gate, classifier, auxiliary, backbones)
+    return served_gate(gate, **asdict(nets))
 
 
 def monitor(

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from steepslope.cli.extract import input_changes
 from steepslope.errors import SteepslopeError
+from steepslope.extraction.options import InputOptions
 from steepslope.files.progress import console
 from steepslope.shifts.options import RecolorOptions, StylizerTraining, WritingOptions
 
@@ -209,13 +211,8 @@ def recolor(
     out: str,
     attack: RecolorOptions,
     options: WritingOptions,
+    inputs: InputOptions,
     classes: str | None = None,
-    image_size: int | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    resize: Literal["crop", "squash"] | None = None,
-    channels: int | None = None,
-    preprocessing: str | None = None,
 ) -> None:
     """Write images recoloured so that a classifier errs (ReColorAdv, Laidlaw & Feizi 2019): OUT/CLASS/ID.png.
 
@@ -238,33 +235,19 @@ def recolor(
         The attack.
     options
         How the images are written.
+    inputs
+        How images become the classifier's input.
     classes
         Text file with the name of one class (folder) a line, in the order of the classifier's labels.
-    image_size
-        Side of the classifier's input in pixels, in place of its own.
-    mean
-        Mean of the classifier's input, of pixels in [0, 1]: one number a channel with commas, or one for all.
-    std
-        Standard deviation of the classifier's input: one number a channel with commas, or one for all.
-    resize
-        How images come to the classifier's size: crop (shorter side, then the central square) or squash.
-    channels
-        Channels of the classifier's input: 1 for grey, 3 for colour.
-    preprocessing
-        JSON file with size, mean, std, resize, crop_share and interpolation of the classifier's input, in place of the
-        five options above; a manifest.json of outputs has them.
     """
     from steepslope.data.class_names import ClassNames, read_classes
     from steepslope.data.shifted import Shifted
-    from steepslope.data.transforms import read_transform
     from steepslope.shifts.recolor import RecolorSpec
     from steepslope.shifts.specs import parse_data
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     require_elsewhere(out, spec.argument)
-    read = None if preprocessing is None else read_transform(Path(preprocessing))
-    inputs = {"image_size": image_size, "mean": mean, "std": std, "resize": resize, "channels": channels}
-    shift = RecolorSpec(classifier, attack, {**inputs, "preprocessing": read}).look().load()
+    shift = RecolorSpec(classifier, attack, input_changes(inputs)).look().load()
     known = ClassNames(names, shift.classifier.classes, shift.classifier.num_classes)
     images = spec.open(names=known)
     known.agreed(images.classes, str(spec))

@@ -14,8 +14,7 @@ from steepslope.export.exporting import Exported
 from steepslope.export.file import IMAGES
 from steepslope.export.gate_graph import GROUP, HANDED_OVER, TRUST, groups_of
 from steepslope.files.extras import require_extra
-from steepslope.gate import Decisions, Gate
-from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate import Gate
 from steepslope.gate.decisions import REJECT
 from steepslope.outputs import ClassifierOutputs
 
@@ -40,14 +39,13 @@ def require_agreement(exported: Exported) -> float:
     session = onnxruntime.InferenceSession(
         exported.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    given = random_inputs(session, exported)
+    rows = random_inputs(session, exported)
     names = [one.name for one in session.get_outputs()]
-    found, expected = dict(zip(names, session.run(None, given), strict=True)), expected_outputs(exported, given)
-    gap = _gap(found[TRUST], expected[TRUST])
-    differing = [name for name in found if not _agree(name, found, expected, exported.gate)]
+    outputs, expected = dict(zip(names, session.run(None, rows), strict=True)), expected_outputs(exported, rows)
+    differing = [name for name in names if not _agree(name, outputs, expected, exported.gate)]
     if differing:
         raise SteepslopeError(f"ONNX Runtime finds another {' and '.join(differing)} than the gate", "export")
-    return gap
+    return _gap(outputs[TRUST], expected[TRUST])
 
 
 def _gap(found: NDArray[Any], expected: NDArray[Any]) -> float:
@@ -69,53 +67,36 @@ def _agree(name: str, found: Arrays, expected: Arrays, gate: Gate | None) -> boo
 
 
 def random_inputs(session: Any, exported: Exported) -> dict[str, NDArray[Any]]:
-    """Return random rows for a session's inputs."""
+    """Return random rows for a session's inputs; images have to be resized, unless the file fixes their size."""
     draw = np.random.default_rng(0)
-    given: dict[str, NDArray[Any]] = {}
+    side = 0 if exported.live is None else max(exported.live.classifier.transform.size) + 9
+    rows: dict[str, NDArray[Any]] = {}
     for one in session.get_inputs():
-        sizes = [
-            size if isinstance(size, int) else ROWS if place == 0 else _side(exported)
-            for place, size in enumerate(one.shape)
-        ]
+        sizes = [ROWS, *(size if isinstance(size, int) else side for size in one.shape[1:])]
         if one.name == IMAGES:
-            given[one.name] = draw.integers(0, 256, sizes, dtype=np.uint8)
+            rows[one.name] = draw.integers(0, 256, sizes, dtype=np.uint8)
         elif one.name == GROUP:
             assert exported.gate is not None
-            given[one.name] = draw.integers(0, len(groups_of(exported.gate)), ROWS)
+            rows[one.name] = draw.integers(0, len(groups_of(exported.gate)), ROWS)
         else:
-            given[one.name] = draw.normal(size=sizes).astype(np.float32)
-    return given
-
-
-def _side(exported: Exported) -> int:
-    """Return a side of images that have to be resized."""
-    assert exported.live is not None
-    return max(exported.live.classifier.transform.size) + 9
+            rows[one.name] = draw.normal(size=sizes).astype(np.float32)
+    return rows
 
 
 def expected_outputs(exported: Exported, given: Arrays) -> dict[str, NDArray[Any]]:
     """Return what the gate, or the judge alone, finds itself of the same rows."""
     gate, judge = exported.gate, exported.judge
-    groups = None
-    if GROUP in given:
-        assert gate is not None
-        groups = np.array(groups_of(gate))[given[GROUP]]
-    if IMAGES in given:
-        assert gate is not None
-        images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
-        return _of_decisions(replace(gate, nets=exported.live).predict(images, groups))
     arrays = {name: array for name, array in given.items() if name != GROUP}
     if gate is None:
-        return _of_oracle(judge, ClassifierOutputs.of(arrays))
-    return _of_decisions(gate.decide(ClassifierOutputs.of(arrays, gate.classes), groups))
-
-
-def _of_oracle(judge: ConfidenceSource, rows: ClassifierOutputs) -> dict[str, NDArray[Any]]:
-    handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
-    return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
-
-
-def _of_decisions(decisions: Decisions) -> dict[str, NDArray[Any]]:
+        rows = ClassifierOutputs.of(arrays)
+        handed_over = None if judge.oracle is None else judge.oracle.handed_over(rows)
+        return {TRUST: judge.confidence(rows), **({} if handed_over is None else {HANDED_OVER: handed_over})}
+    groups = np.array(groups_of(gate))[given[GROUP]] if GROUP in given else None
+    if IMAGES in given:
+        images = given[IMAGES] if given[IMAGES].shape[3] > 1 else given[IMAGES][..., 0]
+        decisions = replace(gate, nets=exported.live).predict(images, groups)
+    else:
+        decisions = gate.decide(ClassifierOutputs.of(arrays, gate.classes), groups)
     names = ("probability", "p_correct", "trust_logit", "accepted", "handed_over")
-    found = {name: getattr(decisions, name) for name in names if getattr(decisions, name) is not None}
-    return {"label": decisions.labels, **found, "rejected": decisions.decision == REJECT}
+    shown = {name: getattr(decisions, name) for name in names if getattr(decisions, name) is not None}
+    return {"label": decisions.labels, **shown, "rejected": decisions.decision == REJECT}

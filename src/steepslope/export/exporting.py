@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,13 @@ from steepslope.gate import Gate
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.nets import GateNets
 from steepslope.gate.storage import digest_of_gate
-from steepslope.oracle import BaseOracle, FusedOracle, Oracle
+from steepslope.oracle import FusedOracle, Oracle
 from steepslope.oracle.handover import NOISE
 from steepslope.oracle.on_images import ImageOracle
-from steepslope.oracle.storage import require_runnable
 from steepslope.outputs.folder import AUXILIARY
+from steepslope.predict.options import NetSpecs
 from steepslope.scores.score import LOGITS
 
-NO_PROMISE = "Trust logits alone: nothing is promised."
 EXAMPLE_ROWS = 3
 
 
@@ -164,15 +163,14 @@ def _require_made_of_images(shapes: Mapping[str, tuple[int, ...]], live: GateNet
 
 def _finished(model: Any, judge: ConfidenceSource, gate: Gate | None, part: Part, digest: str | None) -> Any:
     """Put into the model's metadata what somebody needs to know who has the file alone."""
-    card = GateCard(part, None, None, None, (), NO_PROMISE, 0.0, digest or "")
+    card = GateCard(part, digest or "") if gate is None else GateCard.of(gate, digest or "", part)
     about = {**card.as_json(), "judge": judge.name}
     if gate is not None:
-        about |= GateCard.of(gate, digest or "", part).as_json()
         about |= {"by": gate.by, "groups": groups_of(gate) if gate.has_groups else []}
         about["rejection"] = None if gate.rejection is None else gate.rejection.as_json()
     onnx.helper.set_model_props(model, {KEY: json.dumps(about, allow_nan=False)})
     model.producer_name = "steepslope"
-    model.doc_string = str(about["words"])
+    model.doc_string = card.words
     return model
 
 
@@ -183,30 +181,19 @@ def _typed(value: Any) -> str:
     return f"{value.name} {onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)} ({sizes})"
 
 
-def exported_from(
-    gate: str | None,
-    oracle: str | None,
-    part: Part,
-    classifier: str | None,
-    auxiliary: str | None,
-    backbones: Sequence[str],
-) -> Exported:
+def exported_from(gate: str | None, oracle: str | None, part: Part, nets: NetSpecs) -> Exported:
     """Return the model of the gate, or of the oracle, in a folder."""
     if part != "all" or gate is None:
-        given = [name for name, spec in (("classifier", classifier), ("auxiliary", auxiliary)) if spec is not None]
-        if given:
-            raise SteepslopeError("expected none, since this file holds no nets", given[0])
-    if gate is None:
-        assert oracle is not None
-        require_runnable([oracle], backbones)
-        return export_oracle(_judge_of(Oracle.load(oracle, backbones)))
-    loaded = Gate.load(gate, backbones=backbones)
-    live = loaded.load_nets(classifier, auxiliary) if part == "all" and loaded.source is not None else None
-    return export_gate(loaded, part, live, digest_of_gate(gate))
-
-
-def _judge_of(oracle: BaseOracle) -> ConfidenceSource:
-    if not isinstance(oracle, Oracle | FusedOracle):
+        for name in ("classifier", "auxiliary"):
+            if getattr(nets, name) is not None:
+                raise SteepslopeError("expected none, since this file holds no nets", name)
+    if gate is not None:
+        loaded = Gate.load(gate, backbones=nets.backbones)
+        live = loaded.load_nets(nets.classifier, nets.auxiliary) if part == "all" and loaded.source else None
+        return export_gate(loaded, part, live, digest_of_gate(gate))
+    assert oracle is not None
+    judge = Oracle.load(oracle, nets.backbones)
+    if not isinstance(judge, Oracle | FusedOracle):
         raise SteepslopeError("an oracle on images can only be exported with its nets: give a gate of it", "oracle")
-    assert oracle.fitted_ is not None
-    return ConfidenceSource.from_model(oracle, oracle.fitted_.num_classes)
+    assert judge.fitted_ is not None
+    return export_oracle(ConfidenceSource.from_model(judge, judge.fitted_.num_classes))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -33,7 +33,11 @@ IMAGES = "images"
 GREY, COLOUR = 1, 3  # channels of images that are whole numbers; others are floats
 PARTS = ("all", "gate", "oracle")
 CHUNK = 2**20  # bytes
-NUMBER = (int, float, type(None))
+NO_PROMISE = "Trust logits alone: nothing is promised."
+FIELDS: dict[str, Any] = {
+    "part": str, "gate": str, "words": str, "threshold": (int, float, type(None)), "thresholds": (dict, type(None)),
+    "classes": (list, type(None)), "certificates": list, "coverage": (int, float),
+}  # fmt: skip
 TYPES: dict[str, type[np.generic]] = {
     "tensor(bool)": np.bool_, "tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(float16)": np.float16,
     "tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(uint16)": np.uint16, "tensor(uint8)": np.uint8,
@@ -75,21 +79,21 @@ class GateCard:
     """
 
     part: Part
-    threshold: float | None
-    thresholds: Mapping[str, float | None] | None
-    classes: tuple[str, ...] | None
-    certificates: tuple[Mapping[str, Any], ...]
-    words: str
-    coverage: float
     gate: str
+    words: str = NO_PROMISE
+    threshold: float | None = None
+    thresholds: Mapping[str, float | None] | None = None
+    classes: tuple[str, ...] | None = None
+    certificates: Sequence[Mapping[str, Any]] = ()
+    coverage: float = 0.0
 
     @classmethod
     def of(cls, gate: Gate, digest: str, part: Part = "all") -> Self:
         """Return the card of a gate, whose own digest is :func:`~steepslope.gate.storage.digest_of_gate`."""
         finite = {group: one if math.isfinite(one) else None for group, one in gate.thresholds.items()}
         groups = {str(group): one for group, one in finite.items()} if gate.has_groups else None
-        certificates = tuple(one.as_json() for one in gate.certificates)
-        return cls(part, finite.get(None), groups, gate.classes, certificates, gate.sentences(), gate.coverage, digest)
+        certificates = [one.as_json() for one in gate.certificates]
+        return cls(part, digest, gate.sentences(), finite.get(None), groups, gate.classes, certificates, gate.coverage)
 
     @property
     def accepts_any(self) -> bool:
@@ -98,9 +102,7 @@ class GateCard:
 
     def as_json(self) -> dict[str, Any]:
         """Return what the metadata of an exported file hold, as JSON has it."""
-        card = {"version": VERSION, **asdict(self)}
-        card["classes"] = None if self.classes is None else list(self.classes)
-        return {**card, "certificates": [dict(one) for one in self.certificates]}
+        return {"version": VERSION, **asdict(self)}
 
     @classmethod
     def read(cls, text: str, path: Path) -> Self:
@@ -110,21 +112,14 @@ class GateCard:
         if not isinstance(card, dict) or card.get("version") != VERSION:
             found = card.get("version") if isinstance(card, dict) else card
             raise SteepslopeError(f"expected version {VERSION} of the metadata, found {found!r}", path)
-        part, classes = field(card, "part", str, path), field(card, "classes", (list, type(None)), path)
-        require_known(f"part in {path}:", part, PARTS)
-        certificates = field(card, "certificates", list, path)
-        if not all(isinstance(one, dict) and {"threshold", "accepts_all"} <= one.keys() for one in certificates):
+        values = {name: field(card, name, kind, path) for name, kind in FIELDS.items()}
+        require_known(f"part in {path}:", values["part"], PARTS)
+        needed = {"threshold", "accepts_all"}
+        if not all(isinstance(one, dict) and needed <= one.keys() for one in values["certificates"]):
             raise SteepslopeError("expected certificates in its metadata, found others", path)
-        return cls(
-            part,
-            field(card, "threshold", NUMBER, path),
-            field(card, "thresholds", (dict, type(None)), path),
-            None if classes is None else tuple(map(str, classes)),
-            tuple(certificates),
-            field(card, "words", str, path),
-            float(field(card, "coverage", (int, float), path)),
-            field(card, "gate", str, path),
-        )
+        if values["classes"] is not None:
+            values["classes"] = tuple(map(str, values["classes"]))
+        return cls(**values)
 
 
 def signed(model: bytes) -> bytes:
@@ -206,17 +201,12 @@ class ExportedGate:
             If an array is missing, unknown, or of another type or shape, or if ONNX Runtime cannot run on it.
         """
         require_fitting(arrays, self.inputs)
+        names, options = [one.name for one in self.outputs], None
+        if release:
+            options = import_module("onnxruntime").RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         with explained("cannot run on these arrays", self.source, longest=160):
-            found = self.session.run(
-                [one.name for one in self.outputs], dict(arrays), _releasing() if release else None
-            )
-        return dict(zip((one.name for one in self.outputs), found, strict=True))
-
-
-def _releasing() -> Any:
-    options = import_module("onnxruntime").RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options
+            return dict(zip(names, self.session.run(names, dict(arrays), options), strict=True))
 
 
 def require_fitting(arrays: Arrays, specs: tuple[ArraySpec, ...]) -> None:

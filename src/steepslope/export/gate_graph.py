@@ -52,7 +52,8 @@ class GateGraph(nn.Module):
     def forward(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the outputs, (m,) each."""
         rows = dict(given)
-        finite = [array.isfinite().flatten(1).all(dim=1) for array in given.values() if array.is_floating_point()]
+        floats = [array[:, None].flatten(1) for array in given.values() if array.is_floating_point()]
+        finite = [array.isfinite().all(dim=1) for array in floats]
         rows[LOGITS] = rows[LOGITS].double()
         rows[PREDICTIONS] = rows[LOGITS].argmax(dim=1)
         if self.halved and FEATURES in rows:
@@ -71,7 +72,7 @@ def shapes_of(judge: ConfidenceSource) -> dict[str, tuple[int, ...]]:
     """Return the shape of a row of each array that a graph takes; raise for arrays that no graph makes."""
     shapes: dict[str, tuple[int, ...]] = {LOGITS: (judge.num_classes,)}
     if judge.oracle is not None and judge.oracle.is_image_oracle:
-        return {**shapes, OWN_NET: (1,)}
+        return {**shapes, OWN_NET: ()}
     for name in judge.arrays:
         if name in REFUSED:
             remedy = "fit an oracle without it (fit --fused --budget free, or other --inputs)"
@@ -94,7 +95,7 @@ def trust_of(judge: ConfidenceSource, rows: Rows) -> dict[str, Tensor]:
         assert fitted is not None
         parts = [columns_in(rows, name, fitted.states.get(name, NO_STATE)) for name in model.settings.inputs]
         return {TRUST: fitted.net(torch.cat([part.double() for part in parts], dim=1))}
-    return {TRUST: rows[OWN_NET][:, 0].double()}
+    return {TRUST: rows[OWN_NET].double()}
 
 
 def _pooled(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]:

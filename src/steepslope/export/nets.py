@@ -104,21 +104,9 @@ def noise_piece(name: str, transform: Transform) -> Piece:
     return Piece("estimate_noise", model, {PIXELS: f"{name}_{PIXELS}"}, {NOISE: NOISE})
 
 
-class _TrustLogit(nn.Module):
-    """An oracle's net with its trust logits in a column."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        found: Tensor = self.net(pixels)
-        return found[:, None]
-
-
 def oracle_net(oracle: ImageOracle, gives: str) -> Piece:
-    """Return the piece of an oracle on images: its prepared images to its trust logits, (N, 1)."""
+    """Return the piece of an oracle on images: its prepared images to its trust logits, (N,)."""
     transform = oracle.transform
     example = torch.randn(2, transform.channels, *transform.size, generator=torch.Generator().manual_seed(0))
-    model: Any = exported_model(_TrustLogit(oracle.net), example, [PIXELS], [gives], f"oracle {oracle.backbone}")
+    model: Any = exported_model(oracle.net, example, [PIXELS], [gives], f"oracle {oracle.backbone}")
     return Piece("oracle", onnx.load_from_string(model), {PIXELS: f"oracle_{PIXELS}"}, {gives: gives})

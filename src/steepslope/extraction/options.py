@@ -145,3 +145,33 @@ def require_names(option: str, names: tuple[str, ...], known: tuple[str, ...]) -
         require_known(f"name in {option}:", name, known)
         if count > 1:
             raise SteepslopeError(f"expected each name once, found {name} {count} times", option)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """How images become the classifier's input, in place of its own way.
+
+    Parameters
+    ----------
+    image_size
+        Side of the classifier's input in pixels, in place of its own.
+    mean
+        Mean of the classifier's input, of pixels in [0, 1]: one number a channel with commas, or one for all.
+    std
+        Standard deviation of the classifier's input: one number a channel with commas, or one for all.
+    resize
+        How images come to the classifier's size: crop (shorter side, then the central square) or squash.
+    channels
+        Channels of the classifier's input: 1 for grey, 3 for colour, others for arrays in .npy files; by default those
+        of its first convolution.
+    preprocessing
+        JSON file with size, mean, std, resize, crop_share and interpolation of the classifier's input, in place of the
+        five options above; a manifest.json of outputs has them.
+    """
+
+    image_size: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    resize: Literal["crop", "squash"] | None = None
+    channels: int | None = None
+    preprocessing: str | None = None

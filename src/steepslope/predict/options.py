@@ -1,7 +1,4 @@
-"""What can be chosen about predictions; free of torch, so that the command line can read it.
-
-What can be chosen about a cluster; free of torch and Ray, so that the command line can read it.
-"""
+"""What can be chosen about predictions, nets, clusters and sharing; free of torch, so that commands can read it."""
 
 import re
 from dataclasses import dataclass
@@ -57,6 +54,26 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         require_all(self, CHECKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetSpecs:
+    """Where the nets of a gate are.
+
+    Parameters
+    ----------
+    classifier
+        Spec of the classifier, where it lies elsewhere than when its outputs were extracted, or is code of your own. It
+        has to be the same net.
+    auxiliary
+        Spec of the second backbone, likewise.
+    backbones
+        Specs (module:…) of code of your own that an oracle on images may run; a file cannot name it.
+    """
+
+    classifier: str | None = None
+    auxiliary: str | None = None
+    backbones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,16 +173,23 @@ def _given(names: Sequence[str], predictions: Confidences) -> Scored:
 
 
 def _score(name: str, label: str, outputs: ClassifierOutputs, resources: Resources) -> Scored:
-    if name in SCORES:
-        fit_set = fit_set_of(name, outputs, resources)
-        with located(name):
-            score = SCORES[name]().fit(fit_set)
-            seen = 0 if fit_set is outputs else shared_rows(outputs, fit_set)
-            return Scored(name, None, _defined(score.confidence(outputs)), score.scale, fit_rows=seen)
-    if names_oracle(name):
-        oracle = Oracle.load(name, resources.backbones)
+    oracle = named_oracle(name, resources.backbones)
+    if oracle is not None:
         with located(f"oracle {name}"):
             return _of_oracle(oracle, label, outputs, resources)
+    fit_set = fit_set_of(name, outputs, resources)
+    with located(name):
+        score = SCORES[name]().fit(fit_set)
+        seen = 0 if fit_set is outputs else shared_rows(outputs, fit_set)
+        return Scored(name, None, _defined(score.confidence(outputs)), score.scale, fit_rows=seen)
+
+
+def named_oracle(name: str, backbones: Collection[str]) -> BaseOracle | None:
+    """Return the oracle in a folder; None where the name is that of a score. Raise if it is neither."""
+    if name in SCORES:
+        return None
+    if names_oracle(name):
+        return Oracle.load(name, backbones)
     if not Path(name).exists() and "/" not in name:
         require_known("score", name, SCORES)
     raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)

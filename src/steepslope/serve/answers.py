@@ -6,8 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Query
 from starlette.exceptions import HTTPException
@@ -17,7 +16,7 @@ from starlette.responses import Response
 from steepslope.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve.batching import Batcher
 from steepslope.serve.bodies import Capacity, Claim, file_of, pixels_of, read_body
-from steepslope.serve.metrics import Metrics, Watch
+from steepslope.serve.metrics import Metrics
 from steepslope.serve.options import ServeOptions
 from steepslope.serve.protocol import (
     ImageDecision,
@@ -28,7 +27,10 @@ from steepslope.serve.protocol import (
     split_body,
     wanted_outputs,
 )
-from steepslope.serve.served import HANDED_OVER, Rows, Served, channels_of, require_usable
+from steepslope.serve.served import Rows, Served, channels_of, count_of, require_usable
+
+if TYPE_CHECKING:
+    from steepslope.serve.monitoring import ServedMonitor
 
 T = TypeVar("T")
 VERSION = "1"  # of the model, in the protocol
@@ -38,20 +40,10 @@ LARGE = 1 << 16  # bytes of a body that is read beside the event loop
 PARSED = 25  # times the size of JSON is that of its numbers as Python holds them
 
 
-@dataclass(frozen=True, eq=False)
-class Question:
-    """An inference request that was read: its arrays of so many rows, and the outputs that it wants."""
-
-    id: str | None
-    arrays: Arrays
-    rows: int
-    wanted: list[tuple[ArraySpec, bool]]
-
-
 class Answers:
     """A model with all that answers requests for it; ``close`` ends its threads after all that is queued."""
 
-    def __init__(self, served: Served, options: ServeOptions, watch: Watch | None = None) -> None:
+    def __init__(self, served: Served, options: ServeOptions, watch: ServedMonitor | None = None) -> None:
         self.served, self.options = served, options
         self.capacity, self.metrics = Capacity.of(options), Metrics(watch)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
@@ -76,9 +68,14 @@ class Answers:
                 raise HTTPException(413, f"expected JSON of at most {self.options.json_bytes:,} bytes: use binary data")
             claim.take(PARSED * len(text))
             is_large = len(body) > LARGE
-            question = await self._beside(self._question, text, binary) if is_large else self._question(text, binary)
-            rows = await self._run(question.arrays, question.rows, 1, claim)
-            return self._response(question, rows)
+            read = await self._beside(self._question, text, binary) if is_large else self._question(text, binary)
+            name, arrays, wanted = read
+            rows = await self._run(arrays, 1, claim)
+        head = {"model_name": self.options.name, "model_version": VERSION, **({} if name is None else {"id": name})}
+        answer, length = response_of(head, rows.outputs, wanted)
+        if length is None:
+            return Response(answer, media_type=JSON)
+        return Response(answer, headers={HEADER_LENGTH: str(length)}, media_type=BYTES)
 
     async def predict(self, request: Request, top: Annotated[int | None, Query(ge=1, le=10)] = None) -> ImageDecision:
         """Decide on an image, which is the body, or the part named file of a form."""
@@ -87,39 +84,31 @@ class Answers:
             body = await read_body(request, claim, self.options)
             claim.admit()
             arrays = await self._beside(self._picture, body, kind, request.headers.get("content-type", ""), claim)
-            rows = await self._run(arrays, 1, min(top or 1, self.served.most_classes), claim)
-            return self._decision(rows, top)
+            return self._decision(await self._run(arrays, top or 1, claim), top)
 
     async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run what takes long in another thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.readers, work, *arguments)
 
-    async def _run(self, arrays: Arrays, rows: int, top: int, claim: Claim) -> Rows:
+    async def _run(self, arrays: Arrays, top: int, claim: Claim) -> Rows:
         claim.arrived()  # before it is queued: a batch never waits for a request that is in it
-        return await asyncio.wrap_future(self.batcher.submit(arrays, rows, top))
+        return await asyncio.wrap_future(self.batcher.submit(arrays, top))
 
-    def _question(self, text: bytes, binary: bytes) -> Question:
+    def _question(self, text: bytes, binary: bytes) -> tuple[str | None, Arrays, list[tuple[ArraySpec, bool]]]:
+        """Return the id of a request that was read, its arrays, and the outputs that it wants."""
         request = parse_request(text)
         arrays = arrays_of(request, binary, self.served.inputs)
-        rows = len(next(iter(arrays.values())))
+        rows = count_of(arrays)
         if rows > self.options.max_rows:
             raise HTTPException(413, f"expected at most {self.options.max_rows:,} rows, found {rows:,}")
         if IMAGES in arrays and arrays[IMAGES].shape[1] * arrays[IMAGES].shape[2] > self.options.pixels:
             raise HTTPException(413, f"expected images of at most {self.options.pixels:,} pixels, found more")
         require_usable(arrays)
-        return Question(request.id, arrays, rows, wanted_outputs(request, self.served.outputs))
+        return request.id, arrays, wanted_outputs(request, self.served.outputs)
 
     def _picture(self, body: bytes, kind: str, content_type: str, claim: Claim) -> Arrays:
         data = file_of(body, content_type) if kind == FORM else body
         return {IMAGES: pixels_of(data, channels_of(self.served), self.options.pixels, claim)}
-
-    def _response(self, question: Question, rows: Rows) -> Response:
-        head = {"model_name": self.options.name, "model_version": VERSION}
-        head |= {} if question.id is None else {"id": question.id}
-        body, length = response_of(head, rows.outputs, question.wanted)
-        if length is None:
-            return Response(body, media_type=JSON)
-        return Response(body, headers={HEADER_LENGTH: str(length)}, media_type=BYTES)
 
     def _decision(self, rows: Rows, top: int | None) -> ImageDecision:
         assert rows.decision is not None
@@ -130,16 +119,8 @@ class Answers:
             LikelyClass(label=self._name(label), probability=probability)
             for label, probability in zip(rows.top_labels[0].tolist(), rows.top_probability[0].tolist(), strict=True)
         ]
-        return ImageDecision(
-            label=self._name(given["label"]),
-            probability=given["probability"],
-            p_correct=given["p_correct"],
-            trust_logit=given["trust_logit"],
-            accepted=given["accepted"],
-            decision=str(rows.decision[0]),  # type: ignore[arg-type]
-            handed_over=given.get(HANDED_OVER),
-            top=None if top is None else likely[:top],
-        )
+        given |= {"label": self._name(given["label"]), "decision": str(rows.decision[0])}
+        return ImageDecision(**given, top=None if top is None else likely[:top])
 
     def _name(self, label: int) -> str | int:
         classes = self.served.card.classes

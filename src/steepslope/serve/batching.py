@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from steepslope.errors import SteepslopeError
 from steepslope.export.file import Arrays
-from steepslope.serve.served import Rows, Served, finite
+from steepslope.serve.served import Rows, Served, count_of, finite
 
 Seen = Callable[[Sequence[Rows], float], None]  # is told the requests' rows of a batch, and the seconds that it took
 LOGGER = logging.getLogger(__name__)
@@ -20,12 +20,15 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Job:
-    """One request: its arrays, how many rows they have, and how many of the most probable classes are wanted."""
+    """One request: its arrays, and how many of the most probable classes are wanted."""
 
     arrays: Arrays
-    rows: int
     top: int
     done: Future[Rows] = field(default_factory=Future)
+    rows: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = count_of(self.arrays)
 
 
 class Batcher:
@@ -42,9 +45,9 @@ class Batcher:
         self.thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.thread.start()
 
-    def submit(self, arrays: Arrays, rows: int, top: int = 1) -> Future[Rows]:
+    def submit(self, arrays: Arrays, top: int = 1) -> Future[Rows]:
         """Queue a job; its rows, or what is wrong with it, come later."""
-        job = Job(arrays, rows, top)
+        job = Job(arrays, top)
         self.waiting.put(job)
         return job.done
 
@@ -56,9 +59,13 @@ class Batcher:
     def _work(self) -> None:
         while jobs := self._gather():
             started = time.perf_counter()
-            found = self._run([job for job in jobs if job.done.set_running_or_notify_cancel()])
-            if found:
-                self._tell(found, time.perf_counter() - started)
+            answers = self._run([job for job in jobs if job.done.set_running_or_notify_cancel()])
+            if not answers:
+                continue
+            try:
+                self.seen(answers, time.perf_counter() - started)
+            except Exception:
+                LOGGER.exception("what watches the decisions failed")
 
     def _gather(self) -> list[Job]:
         """Return the jobs of the next batch; none at the end."""
@@ -105,9 +112,3 @@ class Batcher:
         for job, rows in zip(jobs, found, strict=True):
             job.done.set_result(rows)
         return found
-
-    def _tell(self, found: list[Rows], seconds: float) -> None:
-        try:
-            self.seen(found, seconds)
-        except Exception:
-            LOGGER.exception("what watches the decisions failed")

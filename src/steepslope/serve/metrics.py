@@ -1,40 +1,29 @@
-"""What Prometheus reads of a server, and the hook by which an alarm watches the decisions."""
+"""What Prometheus reads of a server, and what shows a monitor all decisions."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from steepslope.serve.served import HANDED_OVER, Rows
+
+if TYPE_CHECKING:
+    from steepslope.serve.monitoring import ServedMonitor
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 RECENT = 1_000  # predictions of which the fractions are told
 
 
-class Watch(Protocol):
-    """What watches decisions as they come, such as a monitor of harm; it is called by one thread only."""
-
-    @property
-    def alarm(self) -> bool:
-        """Whether it has raised its alarm."""
-
-    def update(
-        self, p_correct: NDArray[np.float64], accepted: NDArray[np.bool_], probability: NDArray[np.float64]
-    ) -> None:
-        """Take the decisions on the next m predictions, (m,) each."""
-
-
 class Metrics:
-    """All metrics of one server, in a registry of its own."""
+    """All metrics of one server, in a registry of its own; ``watch`` sees all decisions, in one thread only."""
 
-    def __init__(self, watch: Watch | None = None) -> None:
+    def __init__(self, watch: ServedMonitor | None = None) -> None:
         self.watch, self.registry = watch, CollectorRegistry()
         self.accepted, self.handed_over = (deque[float](maxlen=RECENT) for _ in range(2))
         one = self.registry

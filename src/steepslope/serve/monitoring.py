@@ -26,8 +26,9 @@ class ServedMonitor:
     The state remembers no ids of them, since requests have none: labels that come later cannot find them.
     """
 
-    monitor: Monitor
     path: Path
+    digest: str
+    monitor: Monitor = field(init=False)
     unwritten: list[Decisions] = field(default_factory=list)
     written: float = field(default_factory=time.monotonic)
 
@@ -48,12 +49,9 @@ class ServedMonitor:
                 raise SteepslopeError(f"{expected}, found none: {made}", path)
             with located("monitor"):
                 begin_state(path, Monitor.of(gate, digest=digest).as_json())
-        monitor = Monitor.load(path)
-        if monitor.gate != digest:
-            raise SteepslopeError("expected the state of the gate that is served, found another gate's", path)
-        found = cls(monitor, path)
-        found.write()  # so that a file which cannot be written is told at once
-        return found
+        served = cls(path, digest)
+        served.write()  # so that a file which cannot be written is told at once
+        return served
 
     @property
     def alarm(self) -> bool:
@@ -74,7 +72,7 @@ class ServedMonitor:
         self.written = time.monotonic()
         with open_state(self.path, wait=wait) as state:
             monitor = Monitor.read(state.content, self.path)
-            if monitor.gate != self.monitor.gate:
+            if monitor.gate != self.digest:
                 raise SteepslopeError("expected the state of the gate that is served, found another gate's", self.path)
             for decisions in self.unwritten:
                 monitor.update(*decisions)

@@ -6,9 +6,10 @@ An exported gate behind the server, run by ONNX Runtime; nothing here imports to
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,50 +36,41 @@ class Rows:
     classes. All three are None where only an oracle is served.
     """
 
-    outputs: dict[str, NDArray[Any]]
+    outputs: Arrays
     decision: NDArray[np.str_] | None = None
     top_labels: NDArray[np.int64] | None = None
     top_probability: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
-        return len(next(iter(self.outputs.values())))
+        return count_of(self.outputs)
 
-    def at(self, rows: slice | NDArray[np.int64]) -> Rows:
+    def at(self, rows: slice) -> Rows:
         """Return some of the rows."""
-        beside = {name: getattr(self, name) for name in ("decision", "top_labels", "top_probability")}
+        beside = (self.decision, self.top_labels, self.top_probability)
         outputs = {name: array[rows] for name, array in self.outputs.items()}
-        return Rows(outputs, **{name: None if one is None else one[rows] for name, one in beside.items()})
+        return Rows(outputs, *(None if array is None else array[rows] for array in beside))
 
 
-class Served(Protocol):
-    """A model behind the server: a gate with its nets, or an exported file."""
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A model behind the server: a gate with its nets, or an exported file.
 
-    @property
-    def platform(self) -> str:
-        """What runs it, as the protocol names it."""
+    ``card`` is what the gate tells of itself, ``inputs`` and ``outputs`` are the arrays that it takes and gives, and
+    ``platform`` is what runs it, as the protocol names it. ``run`` returns the rows of each request, with so many of
+    the most probable classes, as far as it knows them; an error tells what is wrong with one of the requests.
+    """
 
-    @property
-    def gate(self) -> Gate | None:
-        """The gate itself; None of a file."""
+    card: GateCard
+    inputs: tuple[ArraySpec, ...]
+    outputs: tuple[ArraySpec, ...]
+    platform: str
+    run: Callable[[Sequence[Arrays], int], list[Rows]]
+    gate: Gate | None = None  # of a file there is none
 
-    @property
-    def card(self) -> GateCard:
-        """What the gate tells of itself."""
 
-    @property
-    def inputs(self) -> tuple[ArraySpec, ...]:
-        """The arrays that it takes."""
-
-    @property
-    def outputs(self) -> tuple[ArraySpec, ...]:
-        """The arrays that it gives."""
-
-    @property
-    def most_classes(self) -> int:
-        """How many of the most probable classes it can give."""
-
-    def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
-        """Return the rows of each request; an error tells what is wrong with one of them."""
+def count_of(arrays: Arrays) -> int:
+    """Return the number of rows that all of some arrays have."""
+    return len(next(iter(arrays.values())))
 
 
 def takes_images(served: Served) -> bool:
@@ -118,63 +110,44 @@ def finite(rows: Rows) -> Rows:
     return replace(rows, outputs={**rows.outputs, **{name: np.nan_to_num(array) for name, array in numbers.items()}})
 
 
-@dataclass(frozen=True, eq=False)
-class ServedFile:
-    """An exported gate; requests whose arrays have the same sizes are run together, ``max_batch`` rows at a time."""
+def split_rows(rows: Rows, parts: Sequence[Arrays]) -> list[Rows]:
+    """Return the rows of each of several requests, which were run together in this order."""
+    stops = np.cumsum([count_of(part) for part in parts])
+    return [rows.at(slice(stop - count_of(part), stop)) for stop, part in zip(stops, parts, strict=True)]
 
-    exported: ExportedGate
-    max_batch: int
 
-    gate = None
-    platform = "onnxruntime_onnx"
-    most_classes = 1
+def served_file(exported: ExportedGate, max_batch: int) -> Served:
+    """Return an exported gate as a server has it, which runs ``max_batch`` rows at a time."""
+    for one in exported.inputs:
+        if one.name == IMAGES and (len(one.shape) != 4 or one.shape[-1] is None):
+            expected = "expected images (N, H, W, C) of a known number of channels"
+            raise SteepslopeError(f"{expected}, found {one}", exported.source)
+    run = partial(_run_file, exported, max_batch)
+    return Served(exported.card, exported.inputs, exported.outputs, "onnxruntime_onnx", run)
 
-    def __post_init__(self) -> None:
-        for one in self.inputs:
-            if one.name == IMAGES and (len(one.shape) != 4 or one.shape[-1] is None):
-                expected = "expected images (N, H, W, C) of a known number of channels"
-                raise SteepslopeError(f"{expected}, found {one}", self.exported.source)
 
-    @property
-    def card(self) -> GateCard:
-        """What the file tells of itself."""
-        return self.exported.card
+def _run_file(exported: ExportedGate, max_batch: int, parts: Sequence[Arrays], top: int) -> list[Rows]:
+    """Return the rows of each request; those whose arrays have the same sizes are run together."""
+    sizes = [tuple(array.shape[1:] for array in part.values()) for part in parts]
+    rows: dict[int, Rows] = {}
+    for size in dict.fromkeys(sizes):
+        alike = [number for number, one in enumerate(sizes) if one == size]
+        some = [parts[number] for number in alike]
+        together = {name: np.concatenate([part[name] for part in some]) for name in some[0]}
+        rows |= zip(alike, split_rows(_decided(exported, max_batch, together), some), strict=True)
+    return [rows[number] for number in range(len(parts))]
 
-    @property
-    def inputs(self) -> tuple[ArraySpec, ...]:
-        """The arrays that the file takes."""
-        return self.exported.inputs
 
-    @property
-    def outputs(self) -> tuple[ArraySpec, ...]:
-        """The arrays that the file gives."""
-        return self.exported.outputs
-
-    def run(self, parts: Sequence[Arrays], top: int) -> list[Rows]:
-        """Return the rows of each request."""
-        sizes = [tuple(array.shape[1:] for array in part.values()) for part in parts]
-        found: dict[int, Rows] = {}
-        for size in dict.fromkeys(sizes):
-            alike = [number for number, one in enumerate(sizes) if one == size]
-            together = self._run({name: np.concatenate([parts[one][name] for one in alike]) for name in parts[0]})
-            start = 0
-            for number in alike:
-                stop = start + len(next(iter(parts[number].values())))
-                found[number] = together.at(slice(start, stop))
-                start = stop
-        return [found[number] for number in range(len(parts))]
-
-    def _run(self, arrays: Arrays) -> Rows:
-        rows = len(next(iter(arrays.values())))
-        pixels = math.prod(arrays[IMAGES].shape[1:3]) if IMAGES in arrays else 0
-        most = max(1, min(self.max_batch, PIXELS // max(1, pixels)))  # a model takes many times its images' memory
-        runs = [
-            self.exported.run({name: array[block] for name, array in arrays.items()}, release=pixels > PIXELS)
-            for block in blocks(rows, most)
-        ]
-        outputs = {name: np.concatenate([one[name] for one in runs]) for name in runs[0]}
-        if not outputs.keys() >= set(DECIDING):
-            return Rows(outputs)
-        rejected = outputs.get(REJECTED, np.zeros(rows, np.bool_))
-        decision = np.where(outputs["accepted"], ACCEPT, np.where(rejected, REJECT, REVIEW))
-        return Rows(outputs, decision, outputs["label"][:, None], outputs["probability"][:, None])
+def _decided(exported: ExportedGate, max_batch: int, arrays: Arrays) -> Rows:
+    pixels = math.prod(arrays[IMAGES].shape[1:3]) if IMAGES in arrays else 0
+    most = max(1, min(max_batch, PIXELS // max(1, pixels)))  # a model takes many times its images' memory
+    runs = [
+        exported.run({name: array[block] for name, array in arrays.items()}, release=pixels > PIXELS)
+        for block in blocks(count_of(arrays), most)
+    ]
+    outputs = {name: np.concatenate([one[name] for one in runs]) for name in runs[0]}
+    if not outputs.keys() >= set(DECIDING):
+        return Rows(outputs)
+    unaccepted = np.where(outputs.get(REJECTED, False), REJECT, REVIEW)
+    decision = np.where(outputs["accepted"], ACCEPT, unaccepted)
+    return Rows(outputs, decision, outputs["label"][:, None], outputs["probability"][:, None])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
+from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.outputs import ClassifierOutputs
@@ -19,38 +20,31 @@ NUMBERS = "biuf"  # kinds of arrays
 COLUMNS = 2  # dimensions of a table
 
 
-@dataclass(frozen=True, eq=False)
-class Standardiser:
-    """The mean and the standard deviation of each column, (d,) each."""
+def standardiser_of(X: Any) -> StandardScaler | None:
+    """Learn the mean and deviation of each column of a table of numbers (n, d), as far as they are finite.
 
-    mean: Floats
-    scale: Floats
+    Return None for text, sparse matrices and mixed columns.
 
-    @classmethod
-    def of(cls, X: Any) -> Standardiser | None:
-        """Learn both from a table of numbers (n, d); return None for text, sparse matrices and mixed columns.
+    >>> standardised(standardiser_of([[1.0, 5.0], [3.0, 5.0]]), [[1.0, np.nan]])
+    array([[-1.,  0.]])
+    >>> standardiser_of(["a text", "another"]) is None
+    True
+    """
+    table = _table(X)
+    if table is None or 0 in table.shape:
+        return None
+    with np.errstate(invalid="ignore"):  # of a column without a number
+        return StandardScaler().fit(np.where(np.isfinite(table), table, np.nan))
 
-        >>> Standardiser.of([[1.0, 5.0], [3.0, 5.0]]).columns([[1.0, np.nan]])
-        array([[-1.,  0.]])
-        >>> Standardiser.of(["a text", "another"]) is None
-        True
-        """
-        table = _table(X)
-        if table is None or 0 in table.shape:
-            return None
-        known = np.isfinite(table)
-        count = np.maximum(1, known.sum(axis=0))
-        mean = table.sum(axis=0, where=known) / count
-        scale = np.sqrt(np.square(table - mean, where=known, out=np.zeros_like(table)).sum(axis=0) / count)
-        return cls(mean, np.where(scale > 0, scale, 1.0))
 
-    def columns(self, X: Any) -> Floats:
-        """Return a table standardised, (n, d); what is missing or infinite is 0, the mean."""
-        with explained("expected the numbers that it was fitted on", "X", (TypeError, ValueError)):
-            table = np.asarray(_of_frame(X), dtype=np.float64)
-        if table.ndim != COLUMNS or table.shape[1] != len(self.mean):
-            raise SteepslopeError(f"expected {len(self.mean)} columns, found shape {table.shape}", "X")
-        return np.asarray(np.where(np.isfinite(table), (table - self.mean) / self.scale, 0.0))
+def standardised(standardiser: StandardScaler, X: Any) -> Floats:
+    """Return a table standardised, (n, d); what is missing or infinite is 0, the mean."""
+    with explained("expected the numbers that it was fitted on", "X", (TypeError, ValueError)):
+        table = np.asarray(_of_frame(X), dtype=np.float64)
+    columns = standardiser.n_features_in_
+    if table.ndim != COLUMNS or table.shape[1] != columns:
+        raise SteepslopeError(f"expected {columns} columns, found shape {table.shape}", "X")
+    return np.nan_to_num(standardiser.transform(np.where(np.isfinite(table), table, np.nan)))
 
 
 def _table(X: Any) -> Floats | None:
@@ -144,18 +138,18 @@ class Reader:
     """
 
     log_floor: float
-    standardiser: Standardiser | None
+    standardiser: StandardScaler | None
 
     @classmethod
     def of(cls, responses: Responses, X: Any) -> Reader:
         """Learn it from the responses to some rows, and these; zeros are floored as from_probabilities does."""
         values = responses.values
         smallest = min(float(values.min(where=values > 0, initial=np.inf)), LARGEST)
-        return cls(float(np.log(smallest) - np.log(2 * values.shape[1])), Standardiser.of(X))
+        return cls(float(np.log(smallest) - np.log(2 * values.shape[1])), standardiser_of(X))
 
     def outputs(self, responses: Responses, X: Any) -> ClassifierOutputs:
         """Return the outputs, whose predictions are those of the classifier, with the features of its inputs."""
-        features = None if self.standardiser is None else self.standardiser.columns(X)
+        features = None if self.standardiser is None else standardised(self.standardiser, X)
         return ClassifierOutputs.of({"logits": self.logits(responses), "features": features})
 
     def logits(self, responses: Responses) -> Floats:

@@ -8,7 +8,10 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,11 +22,16 @@ from scipy.optimize import minimize
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.files.seeding import seeded
+from steepslope.gate import Gate
+from steepslope.gate.storage import digest_of_gate
 from steepslope.numerics import linear, small_net
 from steepslope.outputs import ClassifierOutputs
 from steepslope.shifts.stylizer import Stylizer, planned_decoder
 from steepslope.shifts.stylizer_encoder import encoder_of
 from tests.images import folder_of
+
+if TYPE_CHECKING:
+    from steepslope.export.exporting import Exported
 
 settings.register_profile("steepslope", deadline=None)  # a busy machine is no bug
 settings.load_profile("steepslope")
@@ -170,6 +178,19 @@ def gates(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(small_net, "EPOCHS", 1)
         made_gates(home, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def exported(gates: Path) -> Callable[[str], Exported]:
+    """Return what makes a gate's whole file, from images to decisions, once for each name of a gate."""
+    from steepslope.export.exporting import export_gate  # with onnxscript, which few tests need
+
+    @cache
+    def whole(kind: str) -> Exported:
+        auxiliary = "module:tests.nets:ten_classes" if kind == "auxiliary" else None
+        return export_gate(Gate.load(gates / kind).on(auxiliary=auxiliary), digest=digest_of_gate(gates / kind))
+
+    return whole
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,18 @@ def predicted(gate: Path, out: Path, *options: str) -> Any:
     return pq.read_table(out) if out.suffix == ".parquet" else pc.read_csv(out)
 
 
-def refused(capsys: pytest.CaptureFixture[str], *expected: str) -> None:
-    """Require one line that says what is expected."""
-    error = capsys.readouterr().err
-    assert error.startswith("steepslope: error: "), error
-    assert error.count("\n") == 1, error
-    assert all(one in error for one in expected), error
+def refused(capsys: pytest.CaptureFixture[str], *expected: str) -> str:
+    """Require one line that says what is expected, beside warnings, and nothing on standard output; return it."""
+    shown = capsys.readouterr()
+    error, *more = [line for line in shown.err.splitlines() if not line.startswith("steepslope: warning: ")]
+    assert error.startswith("steepslope: error: "), shown
+    assert (shown.out, more) == ("", []), shown
+    assert all(one in error for one in expected), shown
+    return error
+
+
+def refuses(words: str | list[str], capsys: pytest.CaptureFixture[str], *expected: str) -> str:
+    """Require that a command ends with code 2 and one line that says what is expected; return it."""
+    capsys.readouterr()
+    assert main(words.split() if isinstance(words, str) else words) == 2
+    return refused(capsys, *expected)

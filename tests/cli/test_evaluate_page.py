@@ -24,6 +24,7 @@ from steepslope.report.sources import report_sources, searches
 from steepslope.report.web.gallery import Sources
 from steepslope.scores import SCORES
 from steepslope.shifts.specs import parse_data
+from tests.cli.predictions import refuses
 from tests.conftest import make_outputs
 from tests.report.samples import with_scores
 
@@ -115,8 +116,8 @@ def test_of_data_that_are_named_the_first_image_has_to_be_there_before_anything_
     assert lacking(evaluated(folder, options)) <= {ids[-1]}
     (folder / "images" / ids[0]).unlink()
     monkeypatch.setattr(evaluation, "evaluate_predictions", lambda *_, **__: pytest.fail("too late"))
-    assert main(f"evaluate --outputs {folder / 'outputs'} --out {folder / 'new'} {options}".split()) == 2
-    assert f"found none with the id {ids[0]!r}" in capsys.readouterr().err
+    words = f"evaluate --outputs {folder}/outputs --out {folder}/new {options}"
+    refuses(words, capsys, f"found none with the id {ids[0]!r}")
 
 
 class Doubled:
@@ -178,17 +179,8 @@ def test_data_that_are_named_must_have_the_images(folder: Path, capsys: pytest.C
     before = (folder / "out" / "report.html").read_bytes()
     of_first = ClassifierOutputs.load(folder / "outputs").require("ids")[0].split("/")[0]
     (folder / "images" / of_first).rename(folder / "images" / "c9")
-    capsys.readouterr()
-    words = [
-        "evaluate",
-        "--outputs",
-        str(folder / "outputs"),
-        "--data",
-        f"imagefolder:{folder / 'images'}",
-        "--replace",
-    ]
-    assert main([*words, "--out", str(folder / "out")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    words = f"evaluate --outputs {folder}/outputs --data imagefolder:{folder}/images --replace --out {folder}/out"
+    refuses(words, capsys, "found none with the id")
     assert (folder / "out" / "report.html").read_bytes() == before
 
 
@@ -227,12 +219,9 @@ def test_gates_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.Captur
         "nothing": "nothing",
     }
     for name, message in messages.items():
-        capsys.readouterr()
-        words = f"evaluate --outputs {tmp_path / 'outputs'} --gates {tmp_path / name} --out {tmp_path / 'out'}"
-        assert main(words.split()) == 2
-        found = capsys.readouterr().err
-        assert message in found
-        assert found.count("\n") == 1
+        refuses(
+            f"evaluate --outputs {tmp_path}/outputs --gates {tmp_path}/{name} --out {tmp_path}/out", capsys, message
+        )
     assert not (tmp_path / "out" / "report.html").exists()
 
 

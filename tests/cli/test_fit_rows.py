@@ -12,6 +12,7 @@ from steepslope.cli.main import main
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import Resources, score_predictions
+from tests.cli.predictions import refuses
 from tests.conftest import make_complete, make_outputs
 
 
@@ -33,11 +34,8 @@ def test_an_oracle_is_not_evaluated_on_its_fit_rows(files: Path, capsys: pytest.
     command = f"evaluate --bootstrap 10 --scores {files}/plain,{files}/fused,margin --out {files}/out"
     capsys.readouterr()
     for name, seen, total in (("fit", 300, 300), ("mixed", 5, 205)):
-        assert main([*command.split(), "--outputs", f"{files}/{name}.npz"]) == 2
-        error = capsys.readouterr().err
-        assert f"oracle {files}/plain: {seen} of these {total} rows are those it was fitted on: what has seen" in error
-        assert "(--allow-fit-rows evaluates them with a warning in the table)" in error
-        assert error.count("\n") == 1
+        expected = f"oracle {files}/plain: {seen} of these {total} rows are those it was fitted on: what has seen"
+        refuses(f"{command} --outputs {files}/{name}.npz", capsys, expected, "(--allow-fit-rows evaluates them with")
     assert not (files / "out").exists()
     assert main([*command.split(), "--outputs", f"{files}/other.npz"]) == 0
     assert "FITTED ON" not in (files / "out" / "table.md").read_text()
@@ -61,9 +59,8 @@ def test_nor_is_a_score_on_the_rows_of_fit(ids: bool, tmp_path: Path, capsys: py
     outputs.subset(slice(150, 200)).save(tmp_path / "fit.npz")
     command = f"evaluate --outputs {tmp_path}/test.npz --scores temperature_scaled_mcp --fit {tmp_path}/fit.npz"
     command += f" --bootstrap 0 --out {tmp_path}/out"
-    assert main(command.split()) == 2
     example = ", such as 'row/150': " if ids else ": "
-    assert f"temperature_scaled_mcp: expected other rows, found 50 in both{example}what has" in capsys.readouterr().err
+    refuses(command, capsys, f"temperature_scaled_mcp: expected other rows, found 50 in both{example}what has")
     assert main([*command.split(), "--allow-fit-rows"]) == 0
     rows = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert [row["fit_rows"] for row in rows] == [0, 50]
@@ -84,8 +81,7 @@ def test_outputs_of_another_classifier_are_refused(
 ) -> None:
     own, others = home / "outputs", demo / "seed0" / "outputs"
     assert main(f"fit --outputs {own}/holdout --epochs 1 --out {tmp_path}/o".split()) == 0
-    command = f"evaluate --scores {tmp_path}/o --bootstrap 0 --out {tmp_path}/report --outputs".split()
-    assert main([*command, str(others / "test")]) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert f"oracle {tmp_path}/o: the oracle: expected outputs of the classifier that it was fitted for" in error
-    assert main([*command, str(own / "test")]) == 0
+    command = f"evaluate --scores {tmp_path}/o --bootstrap 0 --out {tmp_path}/report --outputs"
+    expected = f"oracle {tmp_path}/o: the oracle: expected outputs of the classifier that it was fitted for"
+    refuses(f"{command} {others}/test", capsys, expected)
+    assert main(f"{command} {own}/test".split()) == 0

@@ -9,6 +9,7 @@ import pytest
 
 from steepslope.cli.main import main
 from steepslope.cli.reproduce import reproduce
+from tests.cli.predictions import refuses
 
 ONE = "title: T\npairs: {pairs}\npaper: [{line}]\ncolumns: [{column}]\nviews: [{view}]\nwhere: ['{where}']\n"
 GOOD = {"pairs": "first", "line": "MCP", "column": "auc", "view": "table", "where": "test"}
@@ -22,12 +23,9 @@ def refused(words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) 
     given = ["reproduce", *words]
     for option in ("out", "work"):
         given += [] if f"--{option}" in words else [f"--{option}", str(folder / option)]
-    assert main(given) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.count("\n") == 1
+    error = refuses(given, capsys)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-    return printed.err.removeprefix("steepslope: error: ").strip()
+    return error.removeprefix("steepslope: error: ")
 
 
 def own(content: str, folder: Path) -> str:

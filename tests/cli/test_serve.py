@@ -8,41 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.serve.server import open_socket
+from tests.cli.predictions import refuses
 from tests.serve.live import running
 from tests.serve.models import CARD, CERTIFICATE, image_gate
 
 
-def refused(words: str, capsys: pytest.CaptureFixture[str]) -> str:
-    assert main(["serve", *words.split()]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert error.startswith("steepslope: error: ")
-    return error
-
-
-def test_it_tells_what_it_serves_and_stops_with_0(tmp_path: Path) -> None:
-    with running(image_gate(tmp_path), "--name tints") as live:
-        assert live.lines[0].endswith(f"images.onnx: {CARD['words']}")
-        assert live.lines[1].startswith("serving tints on http://127.0.0.1:")
-        assert live.stopped() == 0
-
-
-def test_a_gate_that_accepts_nothing_is_told(tmp_path: Path) -> None:
+def test_it_tells_what_it_serves_and_stops_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also that the gate accepts nothing; and a second server on the same port ends in one line."""
     nothing = {**CARD, "threshold": None, "certificates": [{**CERTIFICATE, "threshold": None}]}
-    with running(image_gate(tmp_path, nothing)) as live:
+    path = image_gate(tmp_path, nothing)
+    with running(path, "--name tints") as live:
+        assert live.lines[0].endswith(f"images.onnx: {CARD['words']}")
         assert live.lines[1].startswith("warning: this gate accepts nothing")
-        assert live.stopped() == 0
-
-
-def test_two_servers_on_one_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = image_gate(tmp_path)
-    with running(path) as live:
-        port = live.address[1]
-        error = refused(f"--gate {path} --port {port}", capsys)
-        assert f"127.0.0.1:{port}: cannot listen here (Address already in use): choose another --port" in error
+        assert live.lines[2].startswith("serving tints on http://127.0.0.1:")
+        told = f"127.0.0.1:{live.address[1]}: cannot listen here (Address already in use): choose another --port"
+        refuses(f"serve --gate {path} --port {live.address[1]}", capsys, told)
         assert live.stopped() == 0
 
 
@@ -59,14 +41,14 @@ def test_what_cannot_be_served_is_told_in_one_line(tmp_path: Path, capsys: pytes
         f"--gate {path} --host a..b": "expected a host to listen on",
         f"--gate {path} --host 203.0.113.7": "cannot listen here",
     }.items():
-        assert message in refused(f"{words} --port 0" if "--port" not in words else words, capsys), words
+        refuses(f"serve {words} --port 0" if "--port" not in words else f"serve {words}", capsys, message)
 
 
 def test_a_missing_extra_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "fastapi", None)
-    assert "serve needs fastapi: pip install 'steepslope[serve]'" in refused(f"--gate {tmp_path}", capsys)
+    refuses(f"serve --gate {tmp_path}", capsys, "serve needs fastapi: pip install 'steepslope[serve]'")
 
 
 def test_the_socket_is_on_this_machine_alone_and_may_have_any_port() -> None:

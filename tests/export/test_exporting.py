@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,19 @@ from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.export import graphs
 from steepslope.export.agreement import require_agreement
-from steepslope.export.exporting import export_gate
+from steepslope.export.exporting import Exported, export_gate
 from steepslope.export.file import KEY, ExportedGate
 from steepslope.gate import Gate
-from steepslope.gate.nets import GateNets
+from steepslope.gate.storage import digest_of_gate
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
+from tests.cli.predictions import refuses
 from tests.export.rows import rows_of, run
 from tests.images import opened
 
 CALIBRATION, NEW = rows_of(2_000, seed=7), rows_of(300, seed=8)
 RISK = 0.05
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("predicted", "auxiliary")]
 BACKBONE = "module:tests.nets:ten_classes"
 
 
@@ -97,12 +100,12 @@ def pixels() -> NDArray[np.uint8]:
     return np.stack([np.asarray(data.image(row)) for row in range(120)])
 
 
-def same_on_images(gate: Gate, pixels: NDArray[np.uint8], live: GateNets | None = None) -> set[str]:
+def same_on_images(exported: Exported, pixels: NDArray[np.uint8]) -> set[str]:
     """Check a file from images to decisions against the gate, on grey images; return the names of its outputs."""
-    model = export_gate(gate, live=live).model
-    channels = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
-    found = run(model, {"images": np.repeat(pixels[..., None], channels, axis=3)})
-    expected = gate.predict(pixels)
+    channels = exported.model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
+    found = run(exported.model, {"images": np.repeat(pixels[..., None], channels, axis=3)})
+    assert exported.gate is not None
+    expected = replace(exported.gate, nets=exported.live).predict(pixels)
     np.testing.assert_array_equal(found["label"], expected.labels)
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
     np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-4, atol=1e-4)
@@ -110,12 +113,13 @@ def same_on_images(gate: Gate, pixels: NDArray[np.uint8], live: GateNets | None 
 
 
 @pytest.mark.parametrize(
-    "kind", ["mcp", "temperature", "predicted", "columns", "free", pytest.param("auxiliary", marks=pytest.mark.slow)]
+    "kind",
+    ["mcp", "temperature", "columns", "free", *(pytest.param(one, marks=SLOW) for one in ("predicted", "auxiliary"))],
 )
-def test_gates_decide_the_same_on_images(kind: str, gates: Path, pixels: NDArray[np.uint8]) -> None:
-    gate = Gate.load(gates / kind)
-    outputs = same_on_images(gate.on(auxiliary=BACKBONE if kind == "auxiliary" else None), pixels)
-    assert ("handed_over" in outputs) == (kind == "auxiliary")
+def test_gates_decide_the_same_on_images(
+    kind: str, exported: Callable[[str], Exported], pixels: NDArray[np.uint8]
+) -> None:
+    assert ("handed_over" in same_on_images(exported(kind), pixels)) == (kind == "auxiliary")
 
 
 @pytest.mark.slow
@@ -125,10 +129,9 @@ def test_images_that_are_resized_decide_the_same(gates: Path) -> None:
     assert gate.origin.classifier is not None
     transform = {**gate.origin.classifier.transform, "resize": "crop", "crop_share": 0.8}
     record = replace(gate.origin.classifier, transform=transform)
-    resizing = replace(gate, origin=replace(gate.origin, classifier=record)).on()
-    assert resizing.nets is not None
+    whole = export_gate(replace(gate, origin=replace(gate.origin, classifier=record)))
     for size in ((30, 21), (8, 40), (100, 17)):
-        same_on_images(resizing, draw.integers(0, 256, (5, *size), dtype=np.uint8))
+        same_on_images(whole, draw.integers(0, 256, (5, *size), dtype=np.uint8))
 
 
 def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -137,22 +140,20 @@ def test_an_oracle_on_images_is_exported_with_its_net(gates: Path, tmp_path: Pat
     words = f"calibrate --oracle {tmp_path}/oracle --outputs {gates}/outputs/test --out {tmp_path}/gate --max-risk 0.5"
     assert main(words.split()) == 0
     gate = Gate.load(tmp_path / "gate").on()
-    same_on_images(gate, pixels)
+    same_on_images(export_gate(gate), pixels)
     with pytest.raises(SteepslopeError, match="an oracle on images can only be exported with its nets"):
         export_gate(gate, "gate")
 
 
-@pytest.mark.slow
 def test_a_classifier_that_is_a_file_becomes_part_of_the_whole(gates: Path, pixels: NDArray[np.uint8]) -> None:
-    gate = Gate.load(gates / "free").on()
+    gate = Gate.load(gates / "mcp").on()
     assert gate.nets is not None
     classifier = gate.nets.classifier
     net = as_onnx(classifier.net, classifier.noise(4), "net.onnx")
     live = replace(gate.nets, classifier=replace(classifier, net=net))
-    same_on_images(gate, pixels, live)
-    half = net_in_half_precision(net)
-    found = export_gate(gate, live=replace(live, classifier=replace(classifier, net=half)))
-    assert require_agreement(replace(found, live=replace(live, classifier=replace(classifier, net=half)))) < 1e-3
+    same_on_images(export_gate(gate, live=live), pixels)
+    half = replace(live, classifier=replace(classifier, net=net_in_half_precision(net)))
+    assert require_agreement(export_gate(gate, live=half)) < 1e-3
     net.fixed[0] = 4
     with pytest.raises(SteepslopeError, match=r"net.onnx: expected a file for batches of any size, found one for 4"):
         export_gate(gate, live=live)
@@ -170,53 +171,49 @@ def net_in_half_precision(net: OnnxNet) -> OnnxNet:
     return OnnxNet(model.SerializeToString(), "half.onnx").eval()
 
 
-@pytest.mark.slow
-def test_features_that_were_kept_in_half_precision_pass_through_it(gates: Path, pixels: NDArray[np.uint8]) -> None:
-    gate = Gate.load(gates / "free")
-    halved = replace(gate, origin=replace(gate.origin, features="float16")).on()
+def test_features_that_were_kept_in_half_precision_pass_through_it(
+    gates: Path, exported: Callable[[str], Exported], pixels: NDArray[np.uint8]
+) -> None:
+    gate = Gate.load(gates / "columns")
+    halved = export_gate(replace(gate, origin=replace(gate.origin, features="float16")))
     same_on_images(halved, pixels)
     found, whole = (
-        run(export_gate(one).model, {"images": pixels[..., None]})["trust_logit"] for one in (halved, gate.on())
+        run(one.model, {"images": pixels[..., None]})["trust_logit"] for one in (halved, exported("columns"))
     )
     assert not np.array_equal(found, whole)
 
 
 def test_what_a_graph_cannot_hold_is_refused_with_the_reason(gates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate.load(gates / "free")
+    gate = Gate.load(gates / "mcp")
     with pytest.raises(SteepslopeError, match="precision 32, found bf16: a graph runs in float32"):
         export_gate(replace(gate, origin=replace(gate.origin, precision="bf16")))
     alone = Gate.calibrate(np.arange(100.0), np.arange(100) > 20, 0.5)
     with pytest.raises(SteepslopeError, match="found one of confidences alone: what it decides is confidence >="):
         export_gate(alone, "gate")
-    monkeypatch.setattr(graphs, "LARGEST", 1_000)
+    monkeypatch.setattr(graphs, "LARGEST", 1)
     with pytest.raises(SteepslopeError, match="less than 2 GiB, which is what an ONNX file can hold"):
         export_gate(gate, "gate")
 
 
 def test_a_file_that_decides_otherwise_is_not_written(gates: Path) -> None:
-    exported = export_gate(Gate.load(gates / "free"), "gate")
-    changed = replace(exported, gate=Gate.load(gates / "mcp"))
+    gate = Gate.load(gates / "mcp")
+    exported = export_gate(gate, "gate")
     with pytest.raises(SteepslopeError, match=r"ONNX Runtime finds another .*trust_logit.* than the gate"):
-        require_agreement(changed)
-    gate = exported.gate
-    assert gate is not None
+        require_agreement(replace(exported, gate=Gate.load(gates / "temperature")))
     strict = replace(gate, certificates=(replace(gate.promises[0], threshold=np.inf, advice="none"),))
     with pytest.raises(SteepslopeError, match="finds another accepted than the gate"):
         require_agreement(replace(exported, gate=strict))
 
 
-def test_the_command(
-    gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], pixels: NDArray[np.uint8]
-) -> None:
+def test_the_command(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "gate.onnx"
-    assert main(f"export --gate {gates}/free --out {out}".split()) == 0
+    assert main(f"export --gate {gates}/mcp --out {out}".split()) == 0
     told = capsys.readouterr().out
     assert "inputs: images uint8 (N, " in told
     assert "outputs: label int64 (N), probability float64 (N), p_correct float64 (N)" in told
-    assert Gate.load(gates / "free").promises[0].sentences() in told
-    found, expected = run(onnx.load(out), {"images": pixels[..., None]}), Gate.load(gates / "free").predict(pixels)
-    np.testing.assert_array_equal(found["accepted"], expected.accepted)
-    assert main(f"export --oracle {gates}/free-oracle --out {tmp_path}/oracle.onnx".split()) == 0
+    assert Gate.load(gates / "mcp").promises[0].sentences() in told
+    assert ExportedGate.open(out).card.gate == digest_of_gate(gates / "mcp")
+    assert main(f"export --oracle {gates}/columns-oracle --out {tmp_path}/oracle.onnx".split()) == 0
     assert "outputs: trust_logit float64 (N)" in capsys.readouterr().out
 
 
@@ -242,8 +239,7 @@ def test_wrong_input_is_one_line(
 ) -> None:
     out = tmp_path / "gate.onnx"
     out.write_text("mine")
-    assert main(f"export {words.format(gates=gates, out=out)}".split()) == 2
-    assert line in capsys.readouterr().err
+    refuses(f"export {words.format(gates=gates, out=out)}", capsys, line)
     assert [path.name for path in tmp_path.iterdir()] == ["gate.onnx"]
     assert out.read_text() == "mine"
 
@@ -252,8 +248,8 @@ def test_without_onnx_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert main(f"export --gate {tmp_path}/gate --out {tmp_path}/gate.onnx".split()) == 2
-    assert capsys.readouterr().err.strip().endswith("export needs onnx: pip install 'steepslope[onnx]'")
+    words = f"export --gate {tmp_path}/gate --out {tmp_path}/gate.onnx"
+    refuses(words, capsys, "export needs onnx: pip install 'steepslope[onnx]'")
 
 
 ALONE = """
@@ -267,9 +263,11 @@ json.dump({"accepted": found["accepted"].tolist(), **session.get_modelmeta().cus
 """
 
 
-def test_the_file_runs_where_this_package_is_not(gates: Path, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
+def test_the_file_runs_where_this_package_is_not(
+    gates: Path, exported: Callable[[str], Exported], tmp_path: Path, pixels: NDArray[np.uint8]
+) -> None:
     gate = Gate.load(gates / "free").on()
-    export_gate(gate).save(tmp_path / "gate.onnx")
+    exported("free").save(tmp_path / "gate.onnx")
     np.save(tmp_path / "pixels.npy", pixels[..., None])
     command = [sys.executable, "-c", ALONE, str(tmp_path / "gate.onnx"), str(tmp_path / "pixels.npy")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -72,15 +73,15 @@ def test_logits_that_are_all_alike_or_far_apart(name: str, scale: float) -> None
     same(source_of(fitted, SIX), rows.changed(logits=(scale * np.asarray(rows.logits)).astype(np.float32)))
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize("name", ["logits", "features"])
-def test_what_is_not_finite_is_never_accepted(name: str, value: float) -> None:
-    gate = Gate.of(SCORES["trust_score"]().fit(rows_of(400, seed=24)), rows_of(900, seed=25), 0.3)
-    rows: dict[str, Any] = {key: np.array(array) for key, array in SIX.arrays.items()}
-    rows[name][3, 0] = value
-    found = run(export_gate(gate, "gate").model, rows)
-    assert np.isnan(found["trust_logit"]).tolist() == [row == 3 for row in range(len(SIX))]
-    assert not found["accepted"][3]
+def test_what_is_not_finite_is_never_accepted() -> None:
+    gate = Gate.of(SCORES["knn_distance"]().fit(rows_of(400, seed=24)), rows_of(900, seed=25), 0.3)
+    model = export_gate(gate, "gate").model
+    for name, value in product(("logits", "features"), (np.inf, -np.inf, np.nan)):
+        rows: dict[str, Any] = {key: np.array(array) for key, array in SIX.arrays.items()}
+        rows[name][3, 0] = value
+        found = run(model, rows)
+        assert np.isnan(found["trust_logit"]).tolist() == [row == 3 for row in range(len(SIX))]
+        assert not found["accepted"][3]
 
 
 def test_calibrations_close_to_doing_nothing_are_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
-from steepslope.export.exporting import export_gate
+from steepslope.export.exporting import Exported
 from steepslope.export.file import ExportedGate
 from steepslope.gate import Gate
 from steepslope.gate.storage import digest_of_gate
@@ -50,8 +51,10 @@ def test_an_alarm_is_raised_on_noise_and_outlives_the_server(gates: Path, tmp_pa
     assert again.monitor.alarms == expected.alarms
 
 
-def test_a_file_is_watched_by_a_state_that_the_command_began(gates: Path, tmp_path: Path) -> None:
-    export_gate(Gate.load(gates / "free"), digest=digest_of_gate(gates / "free")).save(tmp_path / "gate.onnx")
+def test_a_file_is_watched_by_a_state_that_the_command_began(
+    gates: Path, exported: Callable[[str], Exported], tmp_path: Path
+) -> None:
+    exported("free").save(tmp_path / "gate.onnx")
     file, state = served_file(ExportedGate.open(tmp_path / "gate.onnx"), 16), tmp_path / "watch.sqlite"
     with pytest.raises(SteepslopeError, match=r"watch.sqlite: expected a state, .* steepslope monitor --gate DIR"):
         ServedMonitor.open(state, file.card.gate, file.gate)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from steepslope.cli.fit import further_outputs
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.artifact import made_by
 from steepslope.files.progress import console
 from steepslope.gate.aims import Aims
-from steepslope.outputs.options import ReadingOptions, require_files
+from steepslope.outputs.options import ReadingOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,14 +72,11 @@ def calibrate(
     from steepslope.gate import Gate, Origin
     from steepslope.gate.storage import GATE
     from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.folder import require_one_classifier
     from steepslope.outputs.table import read_table
 
-    require_files(reading, outputs, fit, reference)
-    require_one_classifier(outputs, fit, reference)
+    held_out, known = further_outputs(reading, outputs, fit, reference)
     table = read_table(Path(outputs), reading, (by,))
     rows = ClassifierOutputs.of_table(table.require_labels())
-    held_out, known = (None if path is None else ClassifierOutputs.load(path, reading) for path in (fit, reference))
     with GATE.making(out, made, replace, console().print) as complete:
         if complete:
             return

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steepslope.cli.fit import further_outputs
 from steepslope.files.artifact import MADE, made_by
 from steepslope.files.folders import fingerprint, read_json
 from steepslope.files.progress import console
-from steepslope.outputs.options import ReadingOptions, require_files
+from steepslope.outputs.options import ReadingOptions
 
 if TYPE_CHECKING:
+    from steepslope.outputs import ClassifierOutputs
     from steepslope.report.comparison import Comparison
     from steepslope.report.confidences import Resources
     from steepslope.report.evaluation import Evaluation
@@ -113,10 +115,10 @@ def evaluate(
     from steepslope.report.web.shell import library
 
     path = Path(outputs)
-    require_files(reading, outputs, fit, reference)
+    further = further_outputs(reading, outputs, fit, reference)
     if rows is not None:
         require_writable(Path(rows), path, Path(out))
-    resources = _resources(path, data, fit, reference, reading, gates, backbones, standardise, allow_fit_rows)
+    resources = _resources(path, data, further, gates, backbones, standardise, allow_fit_rows)
     oracles = require_runnable(scores, backbones)
     table = read_table(path, reading, (groups, cluster))
     predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
@@ -145,26 +147,18 @@ def evaluate(
 def _resources(
     path: Path,
     data: str | None,
-    fit: str | None,
-    reference: str | None,
-    reading: ReadingOptions,
-    gates: tuple[str, ...],
-    backbones: tuple[str, ...],
-    standardise: bool,
-    allow_fit_rows: bool,
+    further: Sequence[ClassifierOutputs | None],
+    gates: Sequence[str],
+    backbones: Sequence[str],
+    *settings: bool,
 ) -> Resources:
-    """Load what scores and oracles need beside the predictions."""
+    """Return what scores and oracles need beside the predictions."""
     from steepslope.finetuning.images import open_images
     from steepslope.gate import Gate
-    from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.folder import require_one_classifier
     from steepslope.report.confidences import Resources
 
-    require_one_classifier(path, fit, reference)
-    held_out, known = (None if given is None else ClassifierOutputs.load(given, reading) for given in (fit, reference))
-    opened = partial(open_images, path=path, data=data)
-    loaded = {one: Gate.load(one, backbones=backbones) for one in gates}
-    return Resources(held_out, known, opened, backbones, standardise, allow_fit_rows, loaded)
+    loaded = {folder: Gate.load(folder, backbones=backbones) for folder in gates}
+    return Resources(*further, partial(open_images, path=path, data=data), backbones, *settings, loaded)
 
 
 def as_title(path: Path) -> str:

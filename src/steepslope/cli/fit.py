@@ -78,15 +78,16 @@ def fit(
     from steepslope.oracle import FusedOracle, Oracle
     from steepslope.oracle.storage import ORACLE
     from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.folder import require_one_classifier
 
     if budget is not None and not fused:
         raise SteepslopeError(f"expected none without --fused, found {budget!r}", "budget")
     oracle = FusedOracle(**_fused(settings, budget)) if fused else Oracle(**settings.as_json())
-    require_files(reading, outputs, reference)
-    require_one_classifier(outputs, reference)
-    fit_set = _without(ClassifierOutputs.load(outputs, reading, labelled=True), hold_back, settings.seed)
-    known = None if reference is None else ClassifierOutputs.load(reference, reading)
+    require("hold_back", hold_back, number(0, MOST_HELD_BACK))
+    (known,) = further_outputs(reading, outputs, reference)
+    fit_set = ClassifierOutputs.load(outputs, reading, labelled=True)
+    if hold_back > 0:
+        order, count = np.random.default_rng(settings.seed).permutation(len(fit_set)), round(hold_back * len(fit_set))
+        fit_set = fit_set.subset(np.sort(order[: len(fit_set) - count]))
     with ORACLE.making(out, made, replace, console().print) as complete:
         if complete:
             return
@@ -102,6 +103,16 @@ def fit(
     console().print(f"{out}: {kind} oracle fitted on {len(fit_set):,} predictions, {errors:,} of them wrong")
 
 
+def further_outputs(reading: ReadingOptions, outputs: str, *paths: str | None) -> list[ClassifierOutputs | None]:
+    """Return outputs of the same classifier as some others, such as a reference; None where no path is given."""
+    from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.folder import require_one_classifier
+
+    require_files(reading, outputs, *paths)
+    require_one_classifier(outputs, *paths)
+    return [None if path is None else ClassifierOutputs.load(path, reading) for path in paths]
+
+
 @contextmanager
 def naming(outputs: str, reference: str | None) -> Iterator[None]:
     """Put the outputs around an error of fitting to them, and the reference too where the error is about that."""
@@ -110,15 +121,6 @@ def naming(outputs: str, reference: str | None) -> Iterator[None]:
     except SteepslopeError as error:
         place = f"{outputs} and {reference}" if error.place == "reference" and reference else outputs
         raise error.within(place) from error
-
-
-def _without(outputs: Any, hold_back: float, seed: int) -> Any:
-    """Return outputs without a fraction of their rows, drawn by the seed."""
-    require("hold_back", hold_back, number(0, MOST_HELD_BACK))
-    kept = len(outputs) - round(hold_back * len(outputs))
-    if hold_back == 0:
-        return outputs
-    return outputs.subset(np.sort(np.random.default_rng(seed).permutation(len(outputs))[:kept]))
 
 
 def show_fused(fitted: Any) -> None:
@@ -211,15 +213,12 @@ def search(
     from steepslope.oracle import Oracle
     from steepslope.oracle.search import SEARCH, search as search_slopes
     from steepslope.outputs import ClassifierOutputs
-    from steepslope.outputs.folder import require_one_classifier
 
     build = partial(Oracle, "steep_slope", **asdict(settings))
     build()  # an unknown input or head is found before anything is read
-    require_files(reading, outputs, valid, reference)
-    require_one_classifier(outputs, valid, reference)
+    judging, known = further_outputs(reading, outputs, valid, reference)
     rows = ClassifierOutputs.load(outputs, reading, labelled=True)
-    known = None if reference is None else ClassifierOutputs.load(reference, reading)
-    fit_set, held_out = _parts(rows, None if valid is None else Path(valid), reading, settings.seed)
+    fit_set, held_out = _parts(rows, judging, settings.seed)
     if valid is not None:
         _require_new(held_out, valid, {outputs: rows} if known is None else {outputs: rows, str(reference): known})
     oracles: dict[tuple[float, float], Oracle] = {}
@@ -238,21 +237,16 @@ def search(
             trust_logit_of, held_out.is_correct,
             negatives=negatives, positives=positives, alpha_pos=alpha_pos, criterion=criterion,
         )  # fmt: skip
-        _write(Path(out), found, oracles[found.alpha_pos, found.alpha_neg], held_out, made)
-    _show(found, held_out, Path(out))
+        _publish(Path(out), found, oracles[found.alpha_pos, found.alpha_neg], held_out, made)
 
 
 def _parts(
-    rows: ClassifierOutputs, valid: Path | None, reading: ReadingOptions, seed: int
+    rows: ClassifierOutputs, held_out: ClassifierOutputs | None, seed: int
 ) -> tuple[ClassifierOutputs, ClassifierOutputs]:
-    """Return the rows to fit on and the held-out ones: those of ``valid``, or a fifth of all, of errors and others."""
+    """Return the rows to fit on and the held-out ones: by default a fifth of all, of errors and others."""
     from steepslope.evidence.folds import fold_of
-    from steepslope.outputs import ClassifierOutputs
 
-    if valid is not None:
-        held_out = ClassifierOutputs.load(valid, reading, labelled=True)
-        with located(valid):
-            held_out.require_labels()
+    if held_out is not None:
         return rows, held_out
     held_back = fold_of(rows.is_correct, seed) == 0
     return rows.subset(~held_back), rows.subset(held_back)
@@ -263,48 +257,30 @@ def _require_new(held_out: ClassifierOutputs, valid: str, others: dict[str, Clas
     from steepslope.outputs.row_hashes import shared_rows
 
     for path, other in others.items():
-        shared = shared_rows(held_out, other)
-        if shared:
+        if shared := shared_rows(held_out, other):
             why = "slopes are chosen by rows that nothing was fitted to"
             raise SteepslopeError(f"expected other rows than those of {path}, found {shared:,} of them: {why}", valid)
 
 
-def _write(out: Path, found: Search, oracle: Oracle, held_out: ClassifierOutputs, made: dict[str, Any]) -> None:
-    """Write the search, its table and the chosen oracle together; earlier ones stay until these are complete."""
+def _publish(out: Path, found: Search, oracle: Oracle, held_out: ClassifierOutputs, made: dict[str, Any]) -> None:
+    """Write the search, its table and the chosen oracle together, and print the table and what was chosen."""
     from steepslope.oracle.search import CARD, ORACLE, TABLE
     from steepslope.paper.tables import search_grid
     from steepslope.report.grid import markdown
+    from steepslope.report.screen import screen_of, show_grid
 
+    rows, errors = len(held_out), int((~held_out.is_correct).sum())
+    summary = (
+        f"Chosen by {found.criterion}: alpha_pos {found.alpha_pos:g}, alpha_neg {found.alpha_neg:g} "
+        f"(on {rows:,} held-out predictions, {errors:,} of them wrong)."
+    )
     assert oracle.record_ is not None
     oracle.record_ = changed(oracle.record_, made=made)
-    counts = {"held_out_rows": len(held_out), "held_out_errors": _errors(held_out)}
+    grid, screen = search_grid(found), screen_of()
     with staged_folder(out, last=CARD) as staging:
         oracle.save(staging / ORACLE)
-        (staging / TABLE).write_text(
-            f"{markdown(search_grid(found))}\n\n{_summary(found, held_out)}\n", encoding="utf-8"
-        )
-        write_json(staging / CARD, {**found.as_json(), **counts, MADE: made})
-
-
-def _show(found: Search, held_out: ClassifierOutputs, out: Path) -> None:
-    """Print the table, the chosen slopes, and where the oracle is."""
-    from rich.console import Console
-
-    from steepslope.oracle.search import ORACLE
-    from steepslope.paper.tables import search_grid
-    from steepslope.report.grid import terminal
-
-    screen, grid = Console(highlight=False, markup=False), search_grid(found)
-    screen.print(terminal(grid, grid.columns, screen.width), crop=False)
-    for line in (_summary(found, held_out), f"oracle: {out / ORACLE}"):
+        (staging / TABLE).write_text(f"{markdown(grid)}\n\n{summary}\n", encoding="utf-8")
+        write_json(staging / CARD, {**found.as_json(), "held_out_rows": rows, "held_out_errors": errors, MADE: made})
+    show_grid(grid, grid.columns, screen)
+    for line in (summary, f"oracle: {out / ORACLE}"):
         screen.print(line, soft_wrap=True)
-
-
-def _summary(found: Search, held_out: ClassifierOutputs) -> str:
-    slopes = f"alpha_pos {found.alpha_pos:g}, alpha_neg {found.alpha_neg:g}"
-    rows = f"{len(held_out):,} held-out predictions, {_errors(held_out):,} of them wrong"
-    return f"Chosen by {found.criterion}: {slopes} (on {rows})."
-
-
-def _errors(outputs: ClassifierOutputs) -> int:
-    return len(outputs) - int(outputs.is_correct.sum())

@@ -100,16 +100,14 @@ def reproduce(
 
 def show(experiments: Sequence[Experiment], workspace: Workspace, out: Path, compare: bool) -> None:
     """Write all that experiments show, and print their tables."""
-    from rich.console import Console
-
     from steepslope.paper.views import Findings, write
-    from steepslope.report.grid import terminal
+    from steepslope.report.screen import screen_of, show_grid
 
-    screen = Console(highlight=False, markup=False)
+    screen = screen_of()
     for one in experiments:
         for grid in write(Findings(one, workspace), out, compare):
             screen.print(f"\n{grid.title}", soft_wrap=True)
-            screen.print(terminal(grid, list(grid.columns), screen.width), crop=False)
+            show_grid(grid, grid.columns, screen)
     screen.print(f"tables, figures and a page with all: {out}/index.html", soft_wrap=True)
 
 

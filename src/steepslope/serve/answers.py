@@ -17,7 +17,7 @@ from steepslope.export.file import IMAGES, Arrays, ArraySpec
 from steepslope.serve.batching import Batcher
 from steepslope.serve.bodies import Capacity, Claim, file_of, pixels_of, read_body
 from steepslope.serve.metrics import Metrics
-from steepslope.serve.options import ServeOptions
+from steepslope.serve.options import MEBI, ServeOptions
 from steepslope.serve.protocol import (
     ImageDecision,
     LikelyClass,
@@ -45,7 +45,7 @@ class Answers:
 
     def __init__(self, served: Served, options: ServeOptions, watch: ServedMonitor | None = None) -> None:
         self.served, self.options = served, options
-        self.capacity, self.metrics = Capacity.of(options), Metrics(watch)
+        self.capacity, self.metrics = Capacity(options.max_waiting, options.max_memory * MEBI), Metrics(watch)
         self.readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="reader")
         self.stopping = False
         self.batcher = Batcher(

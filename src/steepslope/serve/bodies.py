@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect, Request
 from steepslope.data.images import as_colour, as_grey, known_formats, open_image
 from steepslope.errors import SteepslopeError, reason_of
 from steepslope.export.file import COLOUR, GREY
-from steepslope.serve.options import MEBI, ServeOptions
+from steepslope.serve.options import ServeOptions
 
 FIELD = "file"
 MANY = 16  # parts are more than a form with one image has
@@ -80,11 +80,6 @@ class Capacity:
     held: int = 0
     coming: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @classmethod
-    def of(cls, options: ServeOptions) -> Capacity:
-        """Return the capacity that the options give."""
-        return cls(options.max_waiting, options.max_memory * MEBI)
 
     @contextmanager
     def claim(self) -> Iterator[Claim]:

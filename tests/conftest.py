@@ -161,6 +161,19 @@ def made_gates(home: Path, out: Path) -> None:
         assert main(f"{calibrating}{words}".split()) == 0, words
 
 
+def _hurry(patch: pytest.MonkeyPatch) -> None:
+    hasty = {"options": {"maxiter": 15}}
+    patch.setattr(linear, "minimize", lambda *given, **named: minimize(*given, **{**named, **hasty}))
+    patch.setattr(small_net, "LEAST_STEPS", 30)
+    patch.setattr(small_net, "EPOCHS", 1)
+
+
+@pytest.fixture
+def quick_nets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the small nets and linear maps of fused oracles learn for no time."""
+    _hurry(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write eight small images of each of three classes; tests must not write there."""
@@ -171,11 +184,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gates(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write gates of every kind of judge for the classifier of the digits; tests must not write there."""
     out = tmp_path_factory.mktemp("gates")
-    hasty = {"options": {"maxiter": 15}}
-    with pytest.MonkeyPatch.context() as patch:  # the small nets, and linear maps, learn for no time
-        patch.setattr(linear, "minimize", lambda *given, **named: minimize(*given, **{**named, **hasty}))
-        patch.setattr(small_net, "LEAST_STEPS", 30)
-        patch.setattr(small_net, "EPOCHS", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        _hurry(patch)
         made_gates(home, out)
     return out
 

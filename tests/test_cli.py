@@ -21,7 +21,8 @@ from steepslope.cli.parser import options_of
 from steepslope.losses import LOSSES
 from steepslope.oracle import Oracle
 from steepslope.outputs import ClassifierOutputs
-from tests.conftest import files_below, make_complete, make_outputs
+from tests.cli.predictions import refuses
+from tests.conftest import make_complete, make_outputs
 
 
 def test_demo_leaves_what_it_promises(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,121 +50,8 @@ def test_the_same_seed_gives_the_same_bytes(demo: Path, tmp_path: Path, capsys: 
     assert first.read_bytes() == again.read_bytes() != other.read_bytes()
 
 
-def test_commands_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line of the README, step by step, with an oracle on the held-out rows."""
-    classifier, outputs, oracle = (tmp_path / name for name in ("classifier", "outputs", "oracle"))
-    steps = [
-        f"train-classifier --net digits-net --data digits --epochs 8 --out {classifier}",
-        f"extract --classifier checkpoint:{classifier} --data digits --out {outputs}",
-        f"fit --outputs {outputs}/holdout --reference {outputs}/train --loss focal --gamma 1 --hidden 16 "
-        f"--inputs features,logits --epochs 5 --out {oracle}",
-        f"evaluate --outputs {outputs}/test --scores mcp,{oracle} --bootstrap 50 --out {tmp_path}/report",
-    ]
-    assert [main(step.split()) for step in steps] == [0, 0, 0, 0]
-    rows = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    assert [(row["score"], row["loss"]) for row in rows] == [("mcp", None), ("oracle", "focal")]
-    assert "oracle" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet"])
-def test_evaluate_reads_files(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"outputs{suffix}"
-    make_outputs(60).save(path)
-    assert main(f"evaluate --outputs {path} --bootstrap 20 --out {tmp_path}/out".split()) == 0
-    rows = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert rows[0]["accuracy"]["value"] == pytest.approx(make_outputs(60).is_correct.mean())
-
-
-def _bad_labels(path: Path) -> None:
-    outputs = make_outputs(60)
-    np.savez(path, logits=outputs.logits, labels=outputs.require_labels() + 1, features=outputs.require_features())
-
-
-def _nan_logits(path: Path) -> None:
-    outputs = make_outputs(60)
-    logits = outputs.logits.copy()
-    logits[3, 1] = np.nan
-    np.savez(path, logits=logits, labels=outputs.require_labels(), features=outputs.require_features())
-
-
-def _no_errors(path: Path) -> None:
-    outputs = make_outputs(60)
-    np.savez(path, logits=outputs.logits, labels=outputs.predictions, features=outputs.require_features())
-
-
-BAD_FITS = {
-    "unknown loss": (None, "--loss steepslope", "unknown loss 'steepslope': did you mean 'steep_slope'?"),
-    "missing folder": (None, "--outputs no/such", "no/such: no such file or folder"),
-    "labels out of range": (_bad_labels, "", "labels: expected values in 0…3"),
-    "NaN logits": (_nan_logits, "", "logits: expected finite values, found nan in row 3"),
-    "no errors": (_no_errors, "", "no prediction is wrong"),
-    "a budget without --fused": (None, "--budget free", "budget: expected none without --fused, found 'free'"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_FITS)
-def test_bad_fits_say_so_in_one_line_and_lose_nothing(
-    case: str, outputs: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write, option, message = BAD_FITS[case]
-    source, out = tmp_path / "outputs.npz", tmp_path / "oracle"
-    outputs.save(source)
-    assert main(f"fit --outputs {source} --epochs 2 --out {out}".split()) == 0
-    before = {path: path.read_bytes() for path in out.iterdir()}
-    if write is not None:
-        write(source)
-    capsys.readouterr()
-    words = f"fit --outputs {source} --epochs 2 --out {out} --replace {option}".split()
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert error.startswith("steepslope: error: ")
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("evalute", "unknown command 'evalute': did you mean 'evaluate'?"),
-        ("evaluate --outputs x", "required: --out (see"),
-        ("evaluate --outputs x --out y --scores mpc", "x: no such file or folder"),
-        ("extract --classifier checkpoint:no --data digits --out y", "expected a classifier checkpoint"),
-        ("", "expected a command: demo, "),
-        ("fit --outputs x --out y --seed 99999999999999", "seed: expected a whole number from 0"),
-    ],
-)
-def test_bad_commands_say_so_in_one_line(
-    words: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(words.split()) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert not files_below(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ("--errors train", "errors: expected holdout or crossfit with --fused, found 'train'"),
-        ("--hidden 4", "hidden: expected none beside --fused, found (4,)"),
-        ("--budget auxiliary", "budget: expected features of an auxiliary backbone (extract --auxiliary)"),
-    ],
-)
-def test_fused_refuses_what_it_does_not_have(
-    option: str, message: str, outputs: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    outputs.save(tmp_path / "outputs.npz")
-    assert main(f"fit --fused --outputs {tmp_path}/outputs.npz --out {tmp_path}/oracle {option}".split()) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert not files_below(tmp_path / "oracle")
-
-
 @pytest.mark.parametrize(("budget", "shown"), [("free", ["free"]), ("auxiliary", ["free", "auxiliary"])])
+@pytest.mark.usefixtures("quick_nets")
 def test_fit_shows_what_each_budget_gains_and_costs(
     budget: str, shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +67,7 @@ def test_fit_shows_what_each_budget_gains_and_costs(
     assert json.loads((tmp_path / "oracle" / "oracle.json").read_text())["fitted"]["budget"] == budget
 
 
+@pytest.mark.usefixtures("quick_nets")
 def test_fit_says_where_copies_come_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Copies are made of features where logits are linear in them; without, none are; extracted ones are not named."""
     rng = np.random.default_rng(0)
@@ -198,16 +87,6 @@ def test_fit_says_where_copies_come_from(tmp_path: Path, capsys: pytest.CaptureF
         assert main(f"fit --fused --outputs {tmp_path}/{name}.npz --out {tmp_path}/{name}".split()) == 0
         told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("no augmented copies")]
         assert [line[: len(words)] for line in told] == ([words] if words else [])
-
-
-def test_a_file_in_the_place_of_the_folder_is_named(
-    outputs: ClassifierOutputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    outputs.save(tmp_path / "outputs.npz")
-    (tmp_path / "out").write_text("mine")
-    assert main(f"fit --outputs {tmp_path}/outputs.npz --epochs 1 --out {tmp_path}/out".split()) == 2
-    assert "expected a folder to write to, found a file" in capsys.readouterr().err
-    assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_fit_never_destroys_a_classifier(demo: Path, tmp_path: Path) -> None:
@@ -272,21 +151,16 @@ def test_outputs_of_two_classifiers_are_not_mixed(
 ) -> None:
     own, others = home / "outputs", demo / "seed0" / "outputs"
     report = ["evaluate", "--outputs", str(own / "test"), "--out", str(tmp_path / "report"), "--bootstrap", "0"]
-    looking = ["finetune", "--oracle", "net:digits-net", "--oracle-mean", "0.5", "--oracle-std", "0.5", "--data",
-               "digits", "--outputs", str(own / "train"), "--select", "aupr_error",
-               "--out", str(tmp_path / "looking")]  # fmt: skip
     for words, mixed in (
-        (
-            ["fit", "--outputs", str(own / "holdout"), "--out", str(tmp_path / "oracle"), "--reference"],
-            others / "train",
-        ),
+        (["fit", "--outputs", f"{own}/holdout", "--out", f"{tmp_path}/oracle", "--reference"], others / "train"),
         ([*report, "--scores", "trust_score", "--reference"], others / "train"),
         ([*report, "--replace", "--scores", "temperature_scaled_mcp", "--fit"], others / "holdout"),
-        ([*looking, "--valid"], others / "holdout"),
     ):
-        assert main([*words, str(mixed)]) == 2
-        assert f"{mixed}: expected outputs of the same classifier and input as {own}" in capsys.readouterr().err
+        expected = f"{mixed}: expected outputs of the same classifier and input as {own}"
+        refuses([*words, str(mixed)], capsys, expected)
         assert main([*words, str(own / mixed.name)]) == 0
+    looking = f"finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --out {tmp_path}/o"
+    refuses(f"{looking} --outputs {own}/train --valid {others}/holdout", capsys, expected)
     ClassifierOutputs.load(others / "train").save(tmp_path / "unsaid")  # who made them is not known
     unsaid = ["--replace", "--scores", "trust_score", "--reference", str(tmp_path / "unsaid")]
     assert main([*report, *unsaid]) == 0
@@ -299,8 +173,3 @@ def test_flags_need_no_value(tmp_path: Path) -> None:
     assert main([*small, "--out", str(tmp_path)]) == 0
     card = json.loads((tmp_path / "classifier.json").read_text())
     assert card["training"]["flip"] is True
-
-
-def test_what_is_required_is_named_as_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train-classifier", "--net", "digits-net"]) == 2
-    assert "arguments are required: --data, --out (see" in capsys.readouterr().err

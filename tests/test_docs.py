@@ -89,6 +89,7 @@ def test_the_first_example_prints_what_stands_below_it(capsys: pytest.CaptureFix
     assert capsys.readouterr().out == re.findall(r"```\n\n```\n(.*?)```", text, re.DOTALL)[0]
 
 
+@pytest.mark.slow
 def test_a_grey_net_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train what the page says was trained elsewhere, and run its module and its commands as they stand there."""
     section = (DOCS / "extraction.md").read_text(encoding="utf-8").split("### A grey net of one's own")[1]

@@ -15,6 +15,8 @@ PROGRAM = f"""import sys
 for name in {BLOCKED}:
     sys.modules[name] = None
 from steepslope.cli.main import main
+from steepslope.numerics import small_net
+small_net.LEAST_STEPS, small_net.EPOCHS = 30, 1
 codes = [main(words.split()) for words in sys.argv[1:]]
 print(codes)
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +41,12 @@ def refuses(words: str | list[str], capsys: pytest.CaptureFixture[str], *expecte
     capsys.readouterr()
     assert main(words.split() if isinstance(words, str) else words) == 2
     return refused(capsys, *expected)
+
+
+def of_another_classifier(outputs: Path, copy: Path) -> Path:
+    """Copy outputs as if another classifier had given them."""
+    shutil.copytree(outputs, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["extraction"]["digest"] = "b" * 64
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy

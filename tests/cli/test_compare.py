@@ -99,7 +99,7 @@ def test_where_the_reports_lie_is_not_told(
 def test_names_of_scores_are_not_absolute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two oracles of the same name are called by their paths in a report, but not in what is made of it."""
     for name in "ab":
-        Oracle(seed=0).fit(make_outputs(300, seed=8).changed(ids=None)).save(tmp_path / name / "oracle")
+        Oracle(epochs=1).fit(make_outputs(300, seed=8).changed(ids=None)).save(tmp_path / name / "oracle")
     scores = f"{tmp_path}/a/oracle,{tmp_path}/b/oracle"
     runs: list[str] = []
     for name in ("may", "june"):
@@ -122,7 +122,7 @@ def test_fitted_rows_and_the_usual_folder(
     for name in ("may", "june"):
         outputs = model(len(name))
         outputs.save(tmp_path / f"{name}.npz")
-        Oracle(hidden=16, seed=0).fit(outputs).save(tmp_path / name / "oracle")
+        Oracle(hidden=16, epochs=40).fit(outputs).save(tmp_path / name / "oracle")
         words = (
             f"evaluate --outputs {name}.npz --scores {name}/oracle --allow-fit-rows --bootstrap 5 --out {name}/report"
         )
@@ -134,6 +134,8 @@ def test_fitted_rows_and_the_usual_folder(
     assert shown.endswith("page: runs/compare/compare.html\n")
     stored = json.loads((tmp_path / "runs" / "compare" / "compare.json").read_text())
     assert [run["best"] for run in stored["runs"]] == ["mcp", "mcp"]
+    mcp, oracle = stored["rows"][:2]
+    assert oracle["aurc"]["value"] < mcp["aurc"]["value"]
     assert (tmp_path / "runs" / "compare" / "compare.md").read_text().count("◄ FITTED ON 300 OF THESE ROWS") == 4
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -262,38 +263,36 @@ def test_a_search_for_slopes_is_shown_with_the_oracle_that_it_found(tmp_path: Pa
         assert [(one[field], one["TNR"]) for one in shown] == [(one[field], one["tnr"]) for one in trials[step]]
 
 
-def searched(tmp_path: Path, folder: str) -> None:
-    words = f"search --outputs {tmp_path}/held-out --inputs logits --negatives 1,3 --positives 1 --epochs 1"
-    assert main([*words.split(), "--out", f"{tmp_path}/{folder}"]) == 0
+@pytest.fixture(scope="module")
+def slopes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write two searches of one name; tests that change one copy it before."""
+    home = tmp_path_factory.mktemp("slopes")
+    make_outputs(200).save(home / "held-out")
+    for name in "ab":
+        words = f"search --outputs {home}/held-out --inputs logits --negatives 1,3 --positives 1 --epochs 1"
+        assert main([*words.split(), "--out", f"{home}/{name}/slopes"]) == 0
+    return home
 
 
-def test_searches_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    make_outputs(200).save(tmp_path / "held-out")
-    for name in ("a/slopes", "b/slopes"):
-        searched(tmp_path, name)
-    found = searches([tmp_path / name / "oracle" for name in ("a/slopes", "b/slopes", "a/slopes")])
+def test_searches_of_one_name_are_told_apart(slopes: Path) -> None:
+    found = searches([slopes / name / "slopes" / "oracle" for name in "aba"])
     assert [*found] == ["a/slopes", "b/slopes"]
-    assert [*searches([tmp_path / "a/slopes/oracle"])] == ["slopes"]
+    assert [*searches([slopes / "a" / "slopes" / "oracle"])] == ["slopes"]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"{", b"\xff", b"[]", b"{}", b'{"criterion": "auc", "alpha_neg_trials": [], "alpha_pos_trials": []}',
-     b'{"criterion": "auc", "alpha_neg_trials": [1], "alpha_pos_trials": []}',
-     b'{"criterion": "none", "alpha_neg_trials": [], "alpha_pos_trials": []}', "too large"],
-)  # fmt: skip
-def test_a_damaged_or_foreign_search_is_left_out(tmp_path: Path, content: bytes | str) -> None:
-    make_outputs(200).save(tmp_path / "held-out")
-    for name in ("good", "bad"):
-        searched(tmp_path, name)
+def test_a_damaged_or_foreign_search_is_left_out(slopes: Path, tmp_path: Path) -> None:
+    for name, source in (("good", "a"), ("bad", "b")):
+        shutil.copytree(slopes / source / "slopes", tmp_path / name)
     card = tmp_path / "bad" / "search.json"
-    if isinstance(content, str):
-        found = json.loads(card.read_text())
-        found["alpha_neg_trials"][0]["value"] = 10**400
-        card.write_text(json.dumps(found))
-    else:
-        card.write_bytes(content)
-    assert [*searches([tmp_path / name / "oracle" for name in ("bad", "good")])] == ["good"]
+    large = json.loads(card.read_text())
+    large["alpha_neg_trials"][0]["value"] = 10**400
+    for content in (
+        "{", "[]", "{}", '{"criterion": "auc", "alpha_neg_trials": [], "alpha_pos_trials": []}',
+        '{"criterion": "auc", "alpha_neg_trials": [1], "alpha_pos_trials": []}',
+        '{"criterion": "none", "alpha_neg_trials": [], "alpha_pos_trials": []}', json.dumps(large), "\xff",
+    ):  # fmt: skip
+        card.write_text(content, encoding="latin-1")
+        assert [*searches([tmp_path / name / "oracle" for name in ("bad", "good")])] == ["good"], content
 
 
 def test_all_charts_are_valid(folder: Path) -> None:

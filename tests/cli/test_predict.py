@@ -42,7 +42,7 @@ def same(found: Any, expected: Any, ids: bool = True) -> None:
             assert [text(value) for value in one] == [text(value) for value in other], name
 
 
-@pytest.mark.parametrize("kind", ["mcp", "temperature", "columns", "free", "predicted"])
+@pytest.mark.parametrize("kind", ["columns", "free", "predicted"])
 def test_images_and_outputs_give_the_same(
     kind: str, gates: Path, photos: Path, outputs: ClassifierOutputs, tmp_path: Path
 ) -> None:
@@ -56,14 +56,7 @@ def test_images_and_outputs_give_the_same(
     )
 
 
-def test_images_in_folders_of_classes(gates: Path, photos: Path, outputs: ClassifierOutputs, tmp_path: Path) -> None:
-    found = predicted(gates / "free", tmp_path / "found.parquet", "--data", f"imagefolder:{photos}/classes")
-    assert found["id"].to_pylist()[0] == "3/000.png"
-    order = [*range(0, ROWS, 2), *range(1, ROWS, 2)]
-    same(found, Gate.load(gates / "free").decide(outputs.subset(np.array(order))).table(), ids=False)
-
-
-@pytest.mark.parametrize("ending", [".npz", ".csv", ".parquet", ""])
+@pytest.mark.parametrize("ending", [".npz", ".csv", ""])
 def test_every_format_of_outputs(ending: str, gates: Path, outputs: ClassifierOutputs, tmp_path: Path) -> None:
     expected = Gate.load(gates / "free").decide(outputs).table()
     plain = outputs.changed(auxiliary=None)
@@ -79,22 +72,11 @@ def test_every_format_of_outputs(ending: str, gates: Path, outputs: ClassifierOu
 def test_columns_by_the_names_of_others(gates: Path, outputs: ClassifierOutputs, tmp_path: Path) -> None:
     logits = {f"score {label}": outputs.logits[:, label] for label in range(10)}
     names = [f"n{row}" for row in range(ROWS)]
-    table = pa.table({"who": names, **logits, "camera": ["a", "b"] * (ROWS // 2)})
-    pq.write_table(table, tmp_path / "theirs.parquet")
-    pc.write_csv(table, tmp_path / "theirs.csv")
-    expected = Gate.load(gates / "mcp").decide(outputs).table()
-    for ending in ("parquet", "csv"):
-        words = ["--outputs", f"{tmp_path}/theirs.{ending}", "--id-column", "who", "--logit-columns", "score *"]
-        found = predicted(gates / "mcp", tmp_path / f"{ending}.parquet", *words)
-        same(found, expected, ids=False)
-        assert found["id"].to_pylist() == names
-    probabilities = np.exp(outputs.logits.astype(np.float64))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    pq.write_table(pa.table({f"p_{k}": probabilities[:, k] for k in range(10)}), tmp_path / "p.parquet")
-    words = ["--outputs", f"{tmp_path}/p.parquet", "--logit-columns", "p_*", "--probabilities"]
-    found = predicted(gates / "mcp", tmp_path / "of_p.parquet", *words)
-    np.testing.assert_allclose(found["trust_logit"], expected["trust_logit"], rtol=1e-6)
-    assert found["id"].to_pylist() == [str(row) for row in range(ROWS)]
+    pc.write_csv(pa.table({"who": names, **logits, "camera": ["a", "b"] * (ROWS // 2)}), tmp_path / "theirs.csv")
+    words = ["--outputs", f"{tmp_path}/theirs.csv", "--id-column", "who", "--logit-columns", "score *"]
+    found = predicted(gates / "mcp", tmp_path / "found.parquet", *words)
+    same(found, Gate.load(gates / "mcp").decide(outputs).table(), ids=False)
+    assert found["id"].to_pylist() == names
 
 
 def test_more_classes_and_reasons(gates: Path, outputs: ClassifierOutputs, tmp_path: Path, photos: Path) -> None:
@@ -212,8 +194,7 @@ def test_a_broken_image_stops_and_goes_on_once_repaired(
     assert (tmp_path / "found.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 1000])
-@pytest.mark.parametrize("kind", ["free", "auxiliary"])
+@pytest.mark.parametrize(("kind", "size"), [("free", 1), ("auxiliary", 2), ("free", 1000)])
 def test_broken_images_keep_their_rows(
     kind: str, size: int, broken: Path, gates: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,7 +263,7 @@ def test_standard_output_is_the_file(
     assert sorted(path.name for path in tmp_path.glob("f*")) == ["found.csv", "found.csv.json"]
 
 
-@pytest.mark.parametrize("bad", [(), (0, 1, 2, 3), (3, 20, 21), tuple(range(ROWS))])
+@pytest.mark.parametrize("bad", [(0, 1, 2, 3), tuple(range(ROWS))])
 def test_broken_images_on_standard_output(
     bad: tuple[int, ...], photos: Path, gates: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from steepslope.cli.main import main
 from steepslope.outputs import ClassifierOutputs
-from tests.cli.predictions import BACKBONE, ROWS, predict, refused
+from tests.cli.predictions import BACKBONE, ROWS, of_another_classifier, predict, refused, refuses
 
 CASES: list[tuple[str, str]] = [
     ("--gate GATES/mcp --out OUT.csv", "expected --data or --outputs, found neither"),
@@ -79,34 +79,20 @@ def stored(gates: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.parametrize(("words", "expected"), CASES, ids=[words[7:70] for words, _ in CASES])
 def test_one_line_and_nothing_lost(
-    words: str,
-    expected: str,
-    gates: Path,
-    photos: Path,
-    stored: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    words: str, expected: str, gates: Path, photos: Path, stored: Path, tmp_path: Path, capsys: Any
 ) -> None:
     places = {"GATES": gates, "OUT.": f"{tmp_path}/out.", "EMPTY": stored / "empty", "IDX": photos / "idx"}
     for name, place in places.items():
         words = words.replace(name, str(place))
     given = [str(stored / word) if word.split(".")[0].isupper() and "." in word else word for word in words.split()]
-    capsys.readouterr()
-    assert main(["predict", *given]) == 2
-    refused(capsys, expected.replace("TORN", str(stored / "TORN")))
+    refuses(["predict", *given], capsys, expected.replace("TORN", str(stored / "TORN")))
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
 
 
 def test_outputs_of_another_classifier(gates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(gates / "outputs" / "test", tmp_path / "other")
-    path = tmp_path / "other" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["extraction"]["digest"] = "b" * 64
-    path.write_text(json.dumps(manifest))
-    capsys.readouterr()
+    other = of_another_classifier(gates / "outputs" / "test", tmp_path / "other")
     for kind in ("mcp", "free"):
-        assert predict(gates / kind, tmp_path / "found.csv", "--outputs", str(tmp_path / "other")) == 2
-        refused(capsys, "digest", "bbbbbbbbbbbb")
+        refuses(f"predict --gate {gates}/{kind} --outputs {other} --out {tmp_path}/o.csv", capsys, "digest", "bbbbbb")
 
 
 def test_workers_and_places_change_nothing(gates: Path, photos: Path, tmp_path: Path, home: Path) -> None:

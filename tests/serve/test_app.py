@@ -231,20 +231,8 @@ def test_what_is_counted_is_what_was_answered(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.concatenate([one[2] for one in watch.shown]), 2 * handed_over, rtol=1e-6)
 
 
-def test_without_what_watches_there_is_no_alarm(client: TestClient) -> None:
-    assert metrics_of(client)["steepslope_alarm"] == 0
-
-
 def test_metadata_are_the_cards(client: TestClient) -> None:
     assert client.get("/v2/models/gate").json()["parameters"] == CARD
     about = client.get("/").json()
     assert (about["name"], about["model"], about["accepts_any"]) == ("steepslope", "gate", True)
     assert PREDICT in about["routes"]
-
-
-def test_several_images_of_several_sizes_at_once_get_their_own_answers(client: TestClient) -> None:
-    several = [drawn(1, 3 + number % 3, 4, seed=number)[0] for number in range(24)]
-    with ThreadPoolExecutor(8) as pool:
-        found = [*pool.map(lambda image: client.post(PREDICT, content=encoded(image)).json(), several)]
-    for image, answer in zip(several, found, strict=True):
-        assert answer["p_correct"] == pytest.approx(of_images(image[None])["p_correct"][0], rel=1e-6)

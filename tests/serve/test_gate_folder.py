@@ -59,7 +59,7 @@ def same(found: dict[str, list[Any]], expected: Decisions) -> None:
         np.testing.assert_allclose(found[name], getattr(expected, name), rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["free", "predicted", "mcp", "temperature", "columns"])
+@pytest.mark.parametrize("kind", ["free", "predicted", "mcp"])
 def test_it_answers_as_python_does(kind: str, gates: Path, pixels: NDArray[np.uint8]) -> None:
     with client_of(served_gate(gates / kind)) as client:
         same(infer(client, pixels[..., None]), Gate.load(gates / kind).predict(pixels))
@@ -150,7 +150,7 @@ def test_a_net_of_six_channels_takes_floats(tmp_path: Path) -> None:
         assert found.json()["error"] == "expected an image of 6 channels, found RGB: use infer"
 
 
-@pytest.mark.parametrize("case", ODD)
+@pytest.mark.parametrize("case", ["half transparent", "16-bit grey", "turned by EXIF, 6", "8×5"])
 def test_odd_image_files_are_judged_as_python_judges_them(case: str, client: TestClient, gates: Path) -> None:
     found = client.post("/predict", content=ODD[case])
     with Image.open(io.BytesIO(ODD[case])) as image:

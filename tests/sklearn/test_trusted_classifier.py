@@ -32,6 +32,7 @@ from steepslope.errors import NothingPromisedWarning, SteepslopeError
 from tests.sklearn.problems import WORDS, NoisyHalves, table, texts
 
 FOREST = RandomForestClassifier(n_estimators=5, random_state=0)
+pytestmark = pytest.mark.usefixtures("quick_nets")
 FEW = pytest.mark.filterwarnings("ignore::steepslope.errors.NothingPromisedWarning")
 
 
@@ -100,9 +101,7 @@ def test_a_grid_is_searched_over_both_of_its_parts() -> None:
     assert len(search.cv_results_["params"]) == 4
 
 
-@pytest.mark.parametrize(
-    "names", [["no", "yes"], [False, True], [10, 3], np.array(["no", "yes"], dtype=object)], ids=str
-)
+@pytest.mark.parametrize("names", [["no", "yes"], [False, True], np.array(["no", "yes"], dtype=object)], ids=str)
 def test_labels_keep_their_type(names: Any) -> None:
     X, codes = table(240)
     y = np.asarray(names)[codes]
@@ -172,7 +171,7 @@ def test_decision_values_do_where_there_are_no_probabilities() -> None:
         assert not hasattr(model, "predict_proba")
         assert_array_equal(model.decision_function(X), model.estimator_.decision_function(X))
         assert model.decide(X).accepted.any()
-    assert not hasattr(TrustedClassifier(GaussianNB()).fit(X, y), "decision_function")
+    assert not hasattr(TrustedClassifier(GaussianNB()), "decision_function")
 
 
 def test_a_frozen_classifier_is_not_fitted_again() -> None:

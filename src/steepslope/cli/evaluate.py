@@ -115,10 +115,10 @@ def evaluate(
     from steepslope.report.web.shell import library
 
     path = Path(outputs)
-    further = further_outputs(reading, outputs, fit, reference)
+    held_out, known = further_outputs(reading, outputs, fit, reference)
     if rows is not None:
         require_writable(Path(rows), path, Path(out))
-    resources = _resources(path, data, further, gates, backbones, standardise, allow_fit_rows)
+    resources = _resources(path, data, held_out, known, gates, backbones, standardise, allow_fit_rows)
     oracles = require_runnable(scores, backbones)
     table = read_table(path, reading, (groups, cluster))
     predictions = predictions_of(table, ids=bool(fit or reference or oracles or gates))
@@ -147,10 +147,12 @@ def evaluate(
 def _resources(
     path: Path,
     data: str | None,
-    further: Sequence[ClassifierOutputs | None],
+    held_out: ClassifierOutputs | None,
+    reference: ClassifierOutputs | None,
     gates: Sequence[str],
     backbones: Sequence[str],
-    *settings: bool,
+    standardise: bool,
+    allow_fit_rows: bool,
 ) -> Resources:
     """Return what scores and oracles need beside the predictions."""
     from steepslope.finetuning.images import open_images
@@ -158,7 +160,8 @@ def _resources(
     from steepslope.report.confidences import Resources
 
     loaded = {folder: Gate.load(folder, backbones=backbones) for folder in gates}
-    return Resources(*further, partial(open_images, path=path, data=data), backbones, *settings, loaded)
+    opened = partial(open_images, path=path, data=data)
+    return Resources(held_out, reference, opened, backbones, standardise, allow_fit_rows, loaded)
 
 
 def as_title(path: Path) -> str:

@@ -33,7 +33,7 @@ ROUNDING = 1e-14  # of a squared length, in float64
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Points, w times (B, d), in B bins of w places, by class, with squared lengths, infinite where a place is empty.
+    """Points, w times (d, B), in B bins of w places, by class, with squared lengths, infinite where a place is empty.
 
     Both are float32, or float64 where distances have to be exact. ``blocks`` are the numbers of bins of a class, and of
     classes, in each block; ``order`` (K,) tells where a class is among those of all blocks, ``owner`` (B,) the class of
@@ -64,7 +64,7 @@ class Bins:
         points = np.where(there[:, :, None], index["points"][chosen], 0).astype(kind)
         lengths_of = np.square(points).sum(axis=2) if exact else index["squares"][chosen]
         squares = np.where(there, lengths_of, np.inf).astype(kind)
-        points_of, squares_of = (tuple(tensor(one) for one in some) for some in (points, squares))
+        points_of, squares_of = (tuple(tensor(one) for one in some) for some in (points.swapaxes(1, 2), squares))
         centre, order, owner_of = map(tensor, (index["centre"], np.argsort(by_bins), owner))
         return cls(points_of, squares_of, centre, blocks, order, owner_of)
 
@@ -78,7 +78,7 @@ class Bins:
         centred = (queries - self.centre).float()
         wide = centred.to(self.points[0].dtype)
         parts = zip(self.squares, self.points, strict=True)
-        squared = [torch.addmm(squares, wide, points.T, alpha=-2) for squares, points in parts]
+        squared = [torch.addmm(squares, wide, points, alpha=-2) for squares, points in parts]
         return centred.double().square().sum(dim=1), squared
 
     def kth_distance(self, queries: Tensor, k: int) -> Tensor:
@@ -138,14 +138,15 @@ class Bins:
         share = torch.tensor(counts, dtype=torch.float64)
 
         def of_few(near: Tensor, far: Tensor, values: Tensor, places: Tensor, *_: Tensor) -> Tensor:
-            parts = _parts([values], near, far, share)
+            parts = _parts(values, near, far, share)
             owner = self.owner.gather(0, (places % len(self.owner)).flatten()).reshape(-1, 1, most)
             nothing = torch.zeros_like(parts[:, :, :1]).expand(-1, -1, len(self.order))
             return nothing.scatter_add(2, owner.expand_as(parts), parts)
 
         def of_all(near: Tensor, far: Tensor, _: Tensor, __: Tensor, *squared: Tensor) -> Tensor:
-            parts = _parts(squared, near, far, share).flatten(0, 1)
-            return self._of_classes(parts, lambda bins: bins.sum(dim=1)).reshape(-1, len(counts), len(self.order))
+            parts = _parts(torch.cat(squared, dim=1), near, far, share)
+            of_bins = parts.reshape(-1, *self.shape).sum(dim=1)
+            return self._of_classes(of_bins, lambda bins: bins.sum(dim=1)).reshape(-1, len(counts), len(self.order))
 
         if most == len(self.points) * len(self.owner):
             return of_few(near, far, values, places)
@@ -163,13 +164,13 @@ def _tied(own: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(reach * (1 - SAME) > of_copies, near, -torch.inf), far  # of the least there are, all are
 
 
-def _parts(squared: Sequence[Tensor], near: Tensor, far: Tensor, counts: Tensor) -> Tensor:
-    """Return how many places, of several (m, B), are among so many nearest, (m, C), (m, C), (C,) -> float64 (m, C, B).
+def _parts(squared: Tensor, near: Tensor, far: Tensor, counts: Tensor) -> Tensor:
+    """Return 1 for a place that is among so many nearest, else 0, (m, p), (m, C), (m, C), (C,) -> float64 (m, C, p).
 
     Of a place that is tied with the last, it is a part.
     """
-    within = reduce(torch.add, [(one[:, None] < near[:, :, None]).double() for one in squared])
-    tied = reduce(torch.add, [(one[:, None] <= far[:, :, None]).double() for one in squared]) - within
+    within = (squared[:, None] < near[:, :, None]).double()
+    tied = (squared[:, None] <= far[:, :, None]).double() - within
     left = (counts - within.sum(dim=2)) / tied.sum(dim=2)
     return within + tied * left[:, :, None]
 

@@ -60,8 +60,14 @@ def file_of(body: bytes, content_type: str) -> bytes:
     files = [part for part in parts if part.field_name == FIELD.encode()]
     if len(files) != 1:
         raise SteepslopeError(f"expected one part named {FIELD}, found {len(files)}", "form")
-    (file,) = files
-    return file.file_object.getvalue() if isinstance(file, File) else file.value or b""
+    return _content(files[0])
+
+
+def _content(part: Field | File) -> bytes:
+    if isinstance(part, Field):
+        return part.value or b""
+    part.file_object.seek(0)
+    return part.file_object.read()
 
 
 LATER = {"Retry-After": "1"}

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Rows:
 
     def at(self, rows: slice) -> Rows:
         """Return some of the rows."""
-        beside = (self.decision, self.top_labels, self.top_probability)
+        beside: Any = (self.decision, self.top_labels, self.top_probability)
         outputs = {name: array[rows] for name, array in self.outputs.items()}
         return Rows(outputs, *(None if array is None else array[rows] for array in beside))
 

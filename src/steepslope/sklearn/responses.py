@@ -41,10 +41,11 @@ def standardised(standardiser: StandardScaler, X: Any) -> Floats:
     """Return a table standardised, (n, d); what is missing or infinite is 0, the mean."""
     with explained("expected the numbers that it was fitted on", "X", (TypeError, ValueError)):
         table = np.asarray(_of_frame(X), dtype=np.float64)
-    columns = standardiser.n_features_in_
-    if table.ndim != COLUMNS or table.shape[1] != columns:
-        raise SteepslopeError(f"expected {columns} columns, found shape {table.shape}", "X")
-    return np.nan_to_num(standardiser.transform(np.where(np.isfinite(table), table, np.nan)))
+    count = standardiser.n_features_in_
+    if table.ndim != COLUMNS or table.shape[1] != count:
+        raise SteepslopeError(f"expected {count} columns, found shape {table.shape}", "X")
+    columns: Floats = standardiser.transform(np.where(np.isfinite(table), table, np.nan))
+    return np.nan_to_num(columns)
 
 
 def _table(X: Any) -> Floats | None:

@@ -106,7 +106,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame(X[:, 1:7], columns=list("abcdef"))
-    >>> model = TrustedClassifier(GaussianNB(), max_risk=0.6).fit(frame[:1_200], y[:1_200])
+    >>> model = TrustedClassifier(GaussianNB(), max_risk=0.6).fit(frame[:400], y[:400])
     >>> model.feature_names_in_.tolist(), model.p_correct(frame[1_200:]).shape
     (['a', 'b', 'c', 'd', 'e', 'f'], (597,))
     """

@@ -20,7 +20,6 @@ from PIL import Image
 from steepslope.cli.main import main
 from steepslope.gate import Gate
 from steepslope.monitor import Monitor
-from steepslope.monitor.state import State
 from steepslope.scores import MCP
 from tests.cli.predictions import predicted, refused
 from tests.conftest import make_outputs
@@ -37,7 +36,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, part in enumerate(np.array_split(np.arange(3_000), 3)):
         NEW.subset(part).save(folder / f"outputs{number}")
         predicted(folder / "gate", folder / f"day{number}.parquet", "--outputs", str(folder / f"outputs{number}"))
-    predicted(folder / "gate", folder / "all.csv", "--outputs", str(folder / "outputs0"))
     return folder
 
 
@@ -82,16 +80,6 @@ def test_whatever_the_order_of_runs_the_state_is_the_same(home: Path, tmp_path: 
         assert monitor(home, tmp_path / "parts.sqlite", days) == 0
     assert state_of(tmp_path / "parts.sqlite") == state_of(tmp_path / "whole.sqlite")
     assert {path.name for path in tmp_path.iterdir()} == {"parts.sqlite", "whole.sqlite"}
-
-
-def test_a_csv_file_of_the_same_decisions_is_known(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monitor(home, tmp_path / "state.sqlite", "0")
-    capsys.readouterr()
-    words = ["monitor", "--gate", str(home / "gate"), "--state", str(tmp_path / "state.sqlite")]
-    assert main([*words, "--predictions", str(home / "all.csv")]) == 0
-    assert "1,000 predictions, 0 of them new, 1,000 were known already." in capsys.readouterr().out
 
 
 def test_late_labels_raise_an_alarm_that_stays(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,26 +133,6 @@ def test_json_and_figures(home: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "plot.svg").read_text().count("<path") > 20
 
 
-def test_a_failed_write_leaves_the_state_as_it_was(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    state = tmp_path / "state.sqlite"
-    monitor(home, state, "0")
-    before = state.read_bytes()
-
-    def fail(state: State, content: Any) -> None:
-        state.connection.execute("DELETE FROM monitor")
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(State, "write", fail)
-        assert monitor(home, state, "01") == 2
-    assert "No space left on device" in capsys.readouterr().err
-    assert state.read_bytes() == before
-    assert monitor(home, state, "12") == 0
-    assert state_of(state)["rows"] == 3_000
-
-
 def test_bad_input_is_told_in_one_line_and_changes_nothing(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +143,7 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
     table = pq.read_table(home / "day0.parquet")
     others = table.set_column(0, "id", pa.array([f"row/1/{row + 1}" for row in range(1_000)]))
     pq.write_table(others, tmp_path / "moved.parquet")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
     moved = ["--predictions", str(home / "day1.parquet"), str(tmp_path / "moved.parquet")]
     for words, expected in (
         (["--delta", "0.1"], "made with delta 0.05, found 0.1: begin another state"),
@@ -183,6 +152,7 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(
         (["--labels", "reviewed.tsv"], "labels: expected a file that ends in .csv or .parquet, or a column of"),
         (["--labels", str(tmp_path / "none.csv")], "expected a table, found no such file"),
         (["--predictions", str(tmp_path / "none.csv")], "expected a table, found no such file"),
+        (["--predictions", str(tmp_path / "cut.parquet")], "cut.parquet: cannot be read as a Parquet file ("),
         (moved, "expected ids that tell predictions apart, over all files, found 'row/1/1' with another"),
         (["--plot", "plot.pdf"], "plot: expected a file that ends in .png or .svg, found 'plot.pdf'"),
     ):
@@ -210,22 +180,6 @@ def test_another_gate_is_refused(home: Path, tmp_path: Path, capsys: pytest.Capt
     assert main([*words, "--predictions", str(home / "day0.parquet")]) == 2
     refused(capsys, f"day0.parquet: expected predictions of the gate {tmp_path / 'gate'}, found another gate's")
     assert not (tmp_path / "new.sqlite").exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ('{"version": 1}', "cannot be used as the state of a monitor"),
-        ("", "expected the state of a monitor, found another SQLite file"),
-    ],
-)
-def test_a_state_that_is_none_is_refused(
-    content: str, expected: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "state.sqlite").write_text(content)
-    assert monitor(home, tmp_path / "state.sqlite", "0") == 2
-    refused(capsys, str(tmp_path / "state.sqlite"), expected)
-    assert (tmp_path / "state.sqlite").read_text() == content
 
 
 @pytest.fixture
@@ -300,12 +254,3 @@ def test_a_kill_at_any_moment_leaves_an_earlier_state_and_nothing_counts_twice(h
     assert state_of(state)["rows"] == 3_000
     monitor(home, tmp_path / "whole.sqlite")
     assert state_of(state) == state_of(tmp_path / "whole.sqlite")
-
-
-def test_a_file_that_was_cut_off_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
-    words = f"monitor --gate {home}/gate --predictions {tmp_path}/cut.parquet --state {tmp_path}/state.sqlite"
-    assert main(words.split()) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"steepslope: error: {tmp_path}/cut.parquet: cannot be read as a Parquet file (")
-    assert not (tmp_path / "state.sqlite").exists()

@@ -37,7 +37,6 @@ def own(content: str, folder: Path) -> str:
     ("changes", "message"),
     [
         ({"pairs": "frist"}, "unknown group of pairs 'frist': did you mean 'first'?"),
-        ({"line": "MPC"}, "own.yaml: unknown line 'MPC': did you mean 'MCP'?"),
         ({"column": "acu"}, "own: unknown column 'acu': did you mean 'auc'?"),
         ({"view": "tabel"}, "own: unknown view 'tabel': did you mean 'table'?"),
         ({"view": "matrix", "column": ""}, "own: columns: expected a column and the line MCP for the view matrix"),
@@ -47,7 +46,6 @@ def own(content: str, folder: Path) -> str:
         ({"where": "corrupt:*"}, "own.yaml: where: expected SHIFT:KIND:SEVERITY, such as corrupt:*:5, found corrupt:*"),
         ({"where": "corupt:*:5"}, "own.yaml: unknown shift of corupt:*:5: 'corupt': did you mean 'corrupt'?"),
         ({"where": "corrupt:fgo:*"}, "unknown corruption 'fgo': did you mean 'fog'?"),
-        ({"where": "corrupt:fog:9"}, "severity: expected a whole number from 1 to 5, found 9"),
     ],
 )
 def test_unknown_parts_of_an_experiment(
@@ -61,12 +59,10 @@ def test_unknown_parts_of_an_experiment(
     [
         ("{kind: image}", "X: expected settings with a kind, one of score, best, images, cut, features, fused; found"),
         ("{kind: fused}", "X: expected a setting budget of kind fused, found none"),
-        ("{kind: fused, budgt: free}", "unknown setting of line 'X': 'budgt': did you mean 'budget'?"),
         ("{kind: fused, budget: fre}", "unknown budget of line 'X': 'fre': did you mean 'free'?"),
         ("{kind: score, score: mpc}", "unknown score of line 'X': 'mpc': did you mean 'mcp'?"),
         ("{kind: cut, line: MCP}", "unknown line of line 'X': 'MCP': did you mean 'TCP'? Known: CE, Focal, SS, TCP"),
         ("{kind: images, loss: focla}", "unknown loss of line 'X': 'focla': did you mean 'focal'?"),
-        ("{kind: images, lss: focal}", "oracle ⟨late, late⟩ X"),
         ("{kind: images, stage: first}", "unknown stage of line 'X': 'first'"),
         ("{kind: features, lss: focal}", "oracle on features of late, X"),
         ("{kind: features, split: hold}", "unknown split of line 'X': 'hold': did you mean 'holdout'?"),
@@ -82,12 +78,10 @@ def test_wrong_settings_of_a_line(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("- a\n", "own.yaml: expected names and values, found list"),
         ("title: [a\n", "own.yaml: cannot be read (while parsing a flow sequence"),
         ("titel: T\n", "own.yaml: unknown field of an experiment: 'titel': did you mean 'title'?"),
         ("paper: [MCP]\n", "own.yaml: an experiment: expected title, found none"),
         ("title: T\npaper: MCP\n", "own.yaml: paper: expected a list, found 'MCP'"),
-        ("title: T\nviews: table\n", "own.yaml: views: expected a list, found 'table'"),
         ("title: T\nviews: [losses]\nsettings: {alpha: 3}\n", "unknown setting of the view losses: 'alpha'"),
         ("title: T\npaper: [MCP]\npublished: table9\n", "own: unknown table of the paper 'table9'"),
     ],
@@ -102,7 +96,6 @@ def test_files_that_are_no_experiment(
     ("words", "message"),
     [
         ("tabel1", "unknown experiment 'tabel1': did you mean 'table1'? Known: all, appendix-d"),
-        ("missing.yaml", "missing.yaml: expected a YAML file, found none"),
         ("", "the following arguments are required: EXPERIMENT (see steepslope reproduce --help)"),
         ("table1 --preset digts", "unknown preset 'digts': did you mean 'digits'?"),
         ("table1 --preset missing.yaml", "missing.yaml: expected a YAML file, found none"),
@@ -113,17 +106,13 @@ def test_files_that_are_no_experiment(
         ("table1 --set nets.vit.size=1", "preset digits: unknown place in 'nets.vit.size': 'vit'"),
         ("table1 --set nets.late.sice=1", "unknown field of nets.late: 'sice': did you mean 'size'?"),
         ("table1 --set resample=20", "unknown field of a preset: 'resample': did you mean 'resamples'?"),
-        ("table1 --set resamples=many", "preset digits: resamples: expected a whole number >= 0, found 'many'"),
         ("table1 --set resamples=[1", "preset digits: resamples: cannot be read ("),
         ("table1 --set rows=-5", "preset digits: rows: expected a whole number >= 0, found -5"),
-        ("table1 --set nets=3", "preset digits: nets: expected a name and its settings for each net"),
         ("table1 --set pairs.0=3", "preset digits: pairs: expected names and values, found 3"),
         ("table1 --set nets.late.auxiliary=x", "unknown net in nets.late.auxiliary 'x'"),
         ("table1 --set nets.late.train.epoch=1", "nets.late.train: unknown setting 'epoch': did you mean 'epochs'?"),
         ("figure2 --jobs 0", "jobs: expected a whole number >= 1, found 0"),
-        ("figure2 --jobs x", "--jobs: expected a whole number, found 'x'"),
         ("table1 --seeds none", "seeds: expected one seed or several different ones, found ()"),
-        ("table1 --seeds 0,0", "seeds: expected one seed or several different ones, found (0, 0)"),
         ("table1 --seeds -1", "seeds: expected a list, each a whole number from 0"),
         ("table3 --styles nowhere", "data spec 'images:nowhere': no such folder"),
         ("table3 --stylizer nowhere", "nowhere: expected the folder of a stylizer with stylizer.json, found none"),

@@ -240,14 +240,6 @@ def test_wrong_input_is_one_line(
     assert out.read_text() == "mine"
 
 
-def test_without_onnx_the_extra_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    words = f"export --gate {tmp_path}/gate --out {tmp_path}/gate.onnx"
-    refuses(words, capsys, "export needs onnx: pip install 'steepslope[onnx]'")
-
-
 ALONE = """
 import sys, json
 sys.modules["torch"] = sys.modules["steepslope"] = None  # to import them is an error

@@ -11,49 +11,30 @@ from steepslope.errors import FewErrorsWarning, SteepslopeError
 from steepslope.evidence.registry import EVIDENCE
 from steepslope.export.exporting import export_oracle
 from steepslope.export.gate_graph import REFUSED
-from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.oracle import Oracle
-from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import SCORES
 from steepslope.scores.logits import Doctor, Margin
-from tests.export.rows import rows_of, run, source_of
+from tests.export.rows import FIT, NEW, REFERENCE, exported_score, judged, rows_of, run, source_of
 
 SLOW = pytest.mark.slow
 OF_BOTH_NETS = ("auxiliary_neighbors", "joint_opinion", "familiar_opinion")
-REFERENCE, FIT, NEW = rows_of(600, seed=1), rows_of(400, seed=2), rows_of(300, seed=3)
-
-
-def judged(judge: ConfidenceSource, rows: ClassifierOutputs, tolerance: float = 1e-9) -> None:
-    """Check that the graph's trust logits are the judge's own, relative to their size where that is above 1."""
-    found = run(export_oracle(judge).model, rows.arrays)["trust_logit"]
-    expected = judge.confidence(rows)
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(
-        found / np.maximum(1, np.abs(expected)), expected / np.maximum(1, np.abs(expected)), atol=tolerance
-    )
-
-
-def fitted(name: str) -> ConfidenceSource:
-    score = SCORES[name]()
-    source = {"nothing": NEW, "errors": FIT, "reference": REFERENCE}[score.fits_on]
-    return source_of(score.fit(source), NEW)
 
 
 @pytest.mark.parametrize("name", [name for name, score in SCORES.items() if not {*score.arrays} & {*REFUSED}])
 def test_scores_are_the_same(name: str) -> None:
-    judged(fitted(name), NEW, 1e-6)
+    judged(*exported_score(name), NEW, 1e-6)
 
 
 @pytest.mark.parametrize("score", [Doctor("beta"), Margin("softmax")])
 def test_scores_of_other_kinds_are_the_same(score: Any) -> None:
-    judged(source_of(score, NEW), NEW)
+    judge = source_of(score, NEW)
+    judged(judge, export_oracle(judge).model, NEW)
 
 
 @pytest.mark.parametrize("name", ["mcp", "margin", "entropy", "doctor", "gen", "rel_u"])
 def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
     sharp = NEW.changed(logits=(40 * np.asarray(NEW.logits)).astype(np.float32))
-    score = SCORES[name]()
-    judged(source_of(score if score.fits_on == "nothing" else score.fit(FIT), NEW), sharp, 1e-9)
+    judged(*exported_score(name), sharp)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +45,8 @@ def test_scores_of_sure_predictions_do_not_saturate(name: str) -> None:
 def test_oracles_on_columns_are_the_same(inputs: str) -> None:
     needed = {"joint_opinion": "features,auxiliary_neighbors,", "familiar_opinion": "features,auxiliary_neighbors,"}
     oracle = Oracle(inputs=needed.get(inputs, "") + inputs, hidden=8, epochs=3).fit(FIT, REFERENCE)
-    judged(source_of(oracle, NEW), NEW, 1e-5)
+    judge = source_of(oracle, NEW)
+    judged(judge, export_oracle(judge).model, NEW, 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -74,13 +56,15 @@ def test_oracles_on_columns_are_the_same(inputs: str) -> None:
         *(pytest.param(*one, marks=SLOW) for one in product([2, 5, 15], ["free", "auxiliary"]) if one != (5, "free")),
     ],
 )
+@pytest.mark.usefixtures("quick_nets")
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
 def test_fused_oracles_are_the_same(budget: Any, num_classes: int) -> None:
-    reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((900, 4), (500, 5), (300, 6)))
-    with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
-        oracle = Oracle.fused(budget=budget).fit(fit, reference)
+    reference, fit, new = (rows_of(n, num_classes, seed) for n, seed in ((400, 4), (400, 5), (200, 6)))
+    oracle = Oracle.fused(budget=budget).fit(fit, reference)
     judge = source_of(oracle, new)
-    judged(judge, new, 1e-4)
-    handed_over, found = oracle.handed_over(new), run(export_oracle(judge).model, new.arrays)
+    model = export_oracle(judge).model
+    judged(judge, model, new, 1e-4)
+    handed_over, found = oracle.handed_over(new), run(model, new.arrays)
     assert (handed_over is None) == ("handed_over" not in found)
     if handed_over is not None:
         np.testing.assert_allclose(found["handed_over"], handed_over, atol=1e-4)
@@ -91,7 +75,7 @@ def test_references_of_very_unequal_classes_are_the_same() -> None:
         [np.flatnonzero(REFERENCE.labels == label)[:count] for label, count in enumerate((99, 60, 7, 1, 0))]
     )
     judge = source_of(SCORES["trust_score"]().fit(REFERENCE.subset(rows)), NEW)
-    judged(judge, NEW, 1e-6)
+    judged(judge, export_oracle(judge).model, NEW, 1e-6)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -356,7 +356,7 @@ def _violations(draws: int, n: int, max_risk: float, delta: float, as_inputs: Ca
 @FEW
 @pytest.mark.parametrize(
     ("draws", "as_inputs"),
-    [(80, csr_matrix), pytest.param(40, np.asarray, marks=pytest.mark.slow)],
+    [(40, csr_matrix), pytest.param(40, np.asarray, marks=pytest.mark.slow)],
     ids=["mcp", "oracle"],
 )
 def test_the_promise_holds(draws: int, as_inputs: Callable[[Any], Any]) -> None:

@@ -102,13 +102,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     >>> bool(accepted.mean() > 0.5), bool(wrong[accepted].mean() < 0.1 < wrong.mean())
     (True, True)
 
-    Frames work likewise:
-
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame(X[:, 1:7], columns=list("abcdef"))
-    >>> model = TrustedClassifier(GaussianNB(), max_risk=0.6).fit(frame[:400], y[:400])
-    >>> model.feature_names_in_.tolist(), model.p_correct(frame[1_200:]).shape
-    (['a', 'b', 'c', 'd', 'e', 'f'], (597,))
+    Frames, sparse matrices and lists of texts work likewise.
     """
 
     def __init__(
@@ -148,7 +142,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             If a parameter is out of range, there are fewer than two rows, frames have the same index in another order,
             or the classifier has neither probabilities nor decision values.
         """
-        self._require_settings()
+        Aims(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
+        require("calibration_size", self.calibration_size, INSIDE)
+        require_folds(self.cv)
         require_one_order({"X": X, "y": y})
         X, labels = _checked(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
@@ -219,11 +215,6 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         if inner.classifier_tags is not None:  # of several labels a row, none could be trusted alone
             tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
         return tags
-
-    def _require_settings(self) -> None:
-        Aims(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
-        require("calibration_size", self.calibration_size, INSIDE)
-        require_folds(self.cv)
 
     def _routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the parameters of the classifier's ``fit``; without routing, all are."""

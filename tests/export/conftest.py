@@ -13,6 +13,6 @@ from torch.onnx._internal import _lazy_import
 def one_registry() -> Iterator[None]:
     """Parse the sources of the exporter's 500 functions once: they take as long as a small file."""
     with pytest.MonkeyPatch.context() as patch:
-        apis = _lazy_import.onnxscript_apis
+        apis = vars(_lazy_import)["onnxscript_apis"]
         patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))
         yield

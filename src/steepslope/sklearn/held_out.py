@@ -6,7 +6,7 @@ Each fold of the others is predicted by a clone that is fitted to the remaining 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,20 +61,16 @@ def folds_of(X: Any, y: NDArray[Any], cv: Any, seed: int) -> list[tuple[Rows, Ro
     counts = np.sort(np.unique(y, return_counts=True)[1])
     if len(counts) < LEAST_OF_A_CLASS or counts[-2] < LEAST_OF_A_CLASS:
         return []
+    if isinstance(cv, int | np.integer):
+        splitter = StratifiedKFold(min(int(cv), int(counts[-1])), shuffle=True, random_state=seed)
+    else:
+        splitter = check_cv(cv, y, classifier=True)
     with warnings.catch_warnings():  # that a class has fewer rows than there are folds does no harm here
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        found = list(_splits(X, y, cv, seed, int(counts[-1])))
+        found = list(splitter.split(X, y))
     if not np.array_equal(np.sort(np.concatenate([rows for _, rows in found])), np.arange(len(y))):
         raise SteepslopeError("expected folds that hold each row once, found others", "cv")
     return found
-
-
-def _splits(X: Any, y: NDArray[Any], cv: Any, seed: int, most: int) -> Iterator[tuple[Rows, Rows]]:
-    if isinstance(cv, int | np.integer):
-        count = min(int(cv), most)
-        yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(y)), y)
-    else:
-        yield from check_cv(cv, y, classifier=True).split(X, y)
 
 
 def require_folds(cv: Any) -> None:

@@ -159,8 +159,8 @@ def test_outputs_of_two_classifiers_are_not_mixed(
         expected = f"{mixed}: expected outputs of the same classifier and input as {own}"
         refuses([*words, str(mixed)], capsys, expected)
         assert main([*words, str(own / mixed.name)]) == 0
-    looking = f"finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --out {tmp_path}/o"
-    refuses(f"{looking} --outputs {own}/train --valid {others}/holdout", capsys, expected)
+    looking = "finetune --oracle net:digits-net --oracle-mean 0.5 --oracle-std 0.5 --data digits --select aupr_error"
+    refuses(f"{looking} --outputs {own}/train --valid {others}/holdout --out {tmp_path}/o", capsys, expected)
     ClassifierOutputs.load(others / "train").save(tmp_path / "unsaid")  # who made them is not known
     unsaid = ["--replace", "--scores", "trust_score", "--reference", str(tmp_path / "unsaid")]
     assert main([*report, *unsaid]) == 0

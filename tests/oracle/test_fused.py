@@ -180,7 +180,7 @@ def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(with_auxiliary: Fus
 @pytest.mark.parametrize("num_classes", [2, 30])
 def test_any_number_of_classes_will_do(num_classes: int, tmp_path: Path) -> None:
     outputs, new = (make_complete(800, num_classes=num_classes, seed=seed) for seed in (5, 6))
-    fitted = Oracle.fused().fit(outputs)
+    fitted = Oracle.fused(budget="free").fit(outputs)
     assert gain_over_mcp(fitted, new) > 0
     others = fit_of(fitted).pool.pool.others
     assert (others != 0).all() == (num_classes > 10)
@@ -192,7 +192,7 @@ def test_any_number_of_classes_will_do(num_classes: int, tmp_path: Path) -> None
 def test_a_class_without_references_is_no_obstacle() -> None:
     """Neither in the reference nor in the fit set."""
     known, rows = (outputs.subset(np.flatnonzero(outputs.labels != 2)) for outputs in (REFERENCE, FIT_SET))
-    assert np.isfinite(Oracle.fused(budget="auxiliary").fit(rows, known).trust_logit(FIT_SET)).all()
+    assert np.isfinite(Oracle.fused(budget="free").fit(rows, known).trust_logit(FIT_SET)).all()
 
 
 def test_constant_features_are_no_obstacle() -> None:
@@ -203,14 +203,10 @@ def test_constant_features_are_no_obstacle() -> None:
     assert np.isfinite(Oracle.fused().fit(flat, known).trust_logit(flat)).all()
 
 
-def test_float16_features_do_as_well(with_auxiliary: FusedOracle) -> None:
-    def halved(outputs: ClassifierOutputs) -> ClassifierOutputs:
-        vectors = {name: outputs.require(name).astype(np.float16) for name in ("features", "auxiliary")}
-        return outputs.changed(**vectors)
-
-    fitted = Oracle.fused(budget="auxiliary").fit(halved(FIT_SET), halved(REFERENCE))
-    z, exact = fitted.trust_logit(halved(UNSEEN)), with_auxiliary.trust_logit(UNSEEN)
-    assert spearmanr(z, exact).statistic > 0.99
+def test_float16_features_do_as_well(free: FusedOracle) -> None:
+    halved = [one.changed(features=one.require_features().astype(np.float16)) for one in (FIT_SET, REFERENCE, UNSEEN)]
+    z = Oracle.fused(budget="free").fit(*halved[:2]).trust_logit(halved[2])
+    assert spearmanr(z, free.trust_logit(UNSEEN)).statistic > 0.99
 
 
 def test_memory_mapped_outputs_give_the_same(with_auxiliary: FusedOracle, tmp_path: Path) -> None:

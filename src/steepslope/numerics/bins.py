@@ -105,14 +105,10 @@ class Bins:
         assert rank == 2
         own, squared = self.squared(queries)
         first, second = two_least(squared)
-        distances = self._class_distances(own, first, second)
-        return distances, self._counted(own, squared, first, counts) if counts else distances[:, None]
-
-    def _class_distances(self, own: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """Return the distances to the second nearest of each class from the two least of each bin, (m, B) each."""
         of_firsts = self._of_classes(first, second_least)
         of_seconds = self._of_classes(second, lambda bins: bins.amin(dim=1))
-        return lengths(own[:, None], torch.minimum(of_firsts, of_seconds))
+        distances = lengths(own[:, None], torch.minimum(of_firsts, of_seconds))
+        return distances, self._counted(own, squared, first, counts) if counts else distances[:, None]
 
     def _nearest(self, squared: Sequence[Tensor], first: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the least of all, ascending, and their places, (m, count): they lie in the bins of least ``first``."""

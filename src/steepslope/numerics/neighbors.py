@@ -130,15 +130,11 @@ class Index:
             rows = ((first == start) & (last == stop)).nonzero()[:, 0]
             cuts = slice(*self.starts[[start, stop]])
             part = Index(self.points[cuts], self.centre, np.array([0, cuts.stop - cuts.start]), self.squares[cuts])
-            found[rows] = part._kth_of_others(queries[rows], k)
+            found[rows] = part._kth_or_largest(queries[rows], k)
+            same = rows[part._kth_or_largest(queries[rows], 1) == 0]
+            if len(same):
+                found[same] = part._kth_or_largest(queries[same], k + 1)
         return found
-
-    def _kth_of_others(self, queries: Tensor, k: int) -> Tensor:
-        distances = self._kth_or_largest(queries, k)
-        same = (self._kth_or_largest(queries, 1) == 0).nonzero()[:, 0]
-        if len(same):
-            distances[same] = self._kth_or_largest(queries[same], k + 1)
-        return distances
 
     def _kth_or_largest(self, queries: Tensor, k: int) -> Tensor:
         if k > len(self.points):

@@ -77,8 +77,9 @@ def test_groups_of_ones_own_are_given_by_number_and_unknown_ones_are_not_accepte
 
 def test_a_gate_that_accepts_nothing_accepts_nothing() -> None:
     gate = Gate.of(SCORES["mcp"](), CALIBRATION.subset(slice(0, 20)), 0.01)
-    same_decisions(export_gate(gate, "gate").model, gate, NEW)
-    assert not run(export_gate(gate, "gate").model, NEW.arrays)["accepted"].any()
+    model = export_gate(gate, "gate").model
+    same_decisions(model, gate, NEW)
+    assert not run(model, NEW.arrays)["accepted"].any()
 
 
 def test_metadata_hold_the_promise_and_the_names() -> None:

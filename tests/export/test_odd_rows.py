@@ -56,6 +56,7 @@ def test_held_out_rows_that_are_the_query_itself() -> None:
     same(source_of(SCORES["knn_density_ratio"]().fit(wrong), SIX), SIX)
 
 
+@pytest.mark.slow
 def test_neighbours_of_a_fused_oracle_that_are_the_query_itself_give_numbers() -> None:
     with warnings.catch_warnings(action="ignore", category=FewErrorsWarning):
         oracle = Oracle(inputs="neighbors,logits", epochs=2).fit(rows_of(300, seed=21), repeated(SIX, 75))

@@ -1,6 +1,8 @@
 """Tell which predictions of a frozen classifier to trust.
 
-The names below load on first use, so that importing the package stays quick.
+The names below load on first use, so that importing the package stays quick. Beside the packages, ``losses`` has the
+losses of oracles, their options and limits, ``theory`` what can be shown of them with pen and paper, ``heads`` an
+oracle's last step, to one trust logit, ``errors`` errors of one line, and ``checks`` the limits of settings.
 """
 
 import lazy_loader

@@ -123,7 +123,7 @@ class Classifier:
             raise SteepslopeError(f"expected numbers > 0, found {transform.std}", options["std"])
 
     def _running(self, transform: Transform, options: Mapping[str, str]) -> Self:
-        """Return the same with a transform, and the number of classes that its net then gives."""
+        """Return the classifier with another transform, and with the number of classes that its net then gives."""
         changed = replace(self, transform=transform)
         remedy = f"{options['channels']} and {options['size']} change that"
         return replace(changed, num_classes=_width_of_logits(changed, remedy))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steepslope.cli.fit import further_outputs
-from steepslope.files.artifact import MADE, made_by
+from steepslope.files.artifact import MADE, made_by, require_free
 from steepslope.files.folders import fingerprint, read_json
 from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions
@@ -110,7 +110,7 @@ def evaluate(
     from steepslope.outputs.table import read_table
     from steepslope.report.evaluation import evaluate_predictions
     from steepslope.report.page import REPORT
-    from steepslope.report.row_table import require_free, require_writable, write_rows
+    from steepslope.report.row_table import require_writable, write_rows
     from steepslope.report.sources import report_sources
     from steepslope.report.web.shell import library
 

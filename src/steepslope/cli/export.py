@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from steepslope.errors import SteepslopeError
+from steepslope.files.artifact import require_free
 from steepslope.files.extras import require_extra
 from steepslope.files.hub import HUB, Repository, require_repository, upload
 from steepslope.files.progress import console
@@ -57,8 +58,7 @@ def export(
     if not out.endswith(".onnx"):
         raise SteepslopeError(f"expected a file that ends in .onnx, found {out!r}", "out")
     _require_one(gate, oracle)
-    if Path(out).exists() and not replace:
-        raise SteepslopeError("there is such a file already: choose another, or give --replace", out)
+    require_free(Path(out), replace)
     exported = exported_from(gate, oracle, part, nets)
     gap = require_agreement(exported)
     exported.save(Path(out))

@@ -65,7 +65,7 @@ class ShiftCard:
 
     @property
     def names(self) -> dict[str, int]:
-        """The labels of all classes by :meth:`name_of`."""
+        """The labels of the shifted images' classes, by name."""
         if self.classes is not None:
             return {name: label for label, name in enumerate(self.classes)}
         return dict(self.folders)

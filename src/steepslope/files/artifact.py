@@ -159,6 +159,12 @@ class Artifact:
             raise SteepslopeError(f"holds {what} with {other}: {self.remedy}", folder)
 
 
+def require_free(path: Path, replace: bool) -> None:
+    """Raise if a file is there that may not be replaced."""
+    if path.exists() and not replace:
+        raise SteepslopeError("there is such a file already: choose another, or give --replace", path)
+
+
 def as_json(made: Mapping[str, Any]) -> dict[str, Any]:
     """Return what makes an artifact as it comes back from JSON."""
     content: dict[str, Any] = json.loads(json.dumps(made, default=str))

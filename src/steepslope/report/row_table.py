@@ -106,12 +106,6 @@ def require_writable(path: Path, inputs: Path, out: Path) -> None:
         raise SteepslopeError(f"expected another file than the report's own {ROWS}, found {path}", "rows")
 
 
-def require_free(path: Path, replace: bool) -> None:
-    """Raise if a file is there that may not be replaced."""
-    if path.exists() and not replace:
-        raise SteepslopeError("there is such a file already: choose another, or give --replace", path)
-
-
 def write_rows(evaluation: Evaluation, path: Path, source: Table) -> None:
     """Write a line for each prediction to a .csv or .parquet file, all or nothing.
 

@@ -1,7 +1,7 @@
 """Post-hoc scores: confidences read off a classifier's outputs, each after the paper that its class names.
 
 ``score``: what every score is, and how one declares what it needs and stores what it learnt. ``logits``: scores that
-learn nothing. ``fitted``: those that learn a number, or which confusions go with errors, from the classifier's errors.
+learn nothing. ``fitted``: those that learn a temperature, a norm's power, or which confusions go with errors.
 ``neighbors``: those that look up the nearest features. ``gaussians``: classes of features as Gaussians. Confidences are
 in log space, so that nothing saturates into ties. A new score is one class and its entry in ``SCORES``: the command
 line, the tables, the oracles' evidence, exported files and the contract tests follow.

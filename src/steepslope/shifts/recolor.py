@@ -86,7 +86,7 @@ def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: R
 
 
 def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the logit of each row's class less the largest other, (n, K) and (n,) -> (n,).
+    """Return how far each row is from an error: its class's logit less the largest other, (n, K) and (n,) -> (n,).
 
     >>> margins_of(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([2]))
     tensor([-1.])

@@ -74,7 +74,7 @@ def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: s
         with warnings.catch_warnings():
             warnings.simplefilter("default", FewErrorsWarning)
             warnings.showwarning = _show_warning
-            code = _find_and_call(commands, words, prog)
+            code = call(*_chosen(commands, words, prog))
             if sys.stdout is not None:
                 sys.stdout.flush()
             return code
@@ -91,17 +91,20 @@ def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: s
         return 2
 
 
-def _find_and_call(commands: Command | Mapping[str, Command], words: Sequence[str], prog: str) -> int:
+def _chosen(
+    commands: Command | Mapping[str, Command], words: Sequence[str], prog: str
+) -> tuple[Command, Sequence[str], str]:
+    """Return the command that the first words name, the words that are left, and how it is called."""
     if "" in words:
         raise SteepslopeError(f"an empty value was given after {' '.join(words[: words.index('')]) or 'steepslope'}")
-    if callable(commands):
-        return call(commands, words, prog)
-    if not words or words[0].startswith("-"):
-        _show_commands(commands, words, prog)
-    name = words[0]
-    require_known("command", name, dict.fromkeys(one.split()[0] for one in commands))
-    inner = {one.partition(" ")[2]: command for one, command in commands.items() if one.startswith(f"{name} ")}
-    return _find_and_call(inner or commands[name], words[1:], f"{prog} {name}")
+    while not callable(commands):
+        if not words or words[0].startswith("-"):
+            _show_commands(commands, words, prog)
+        name, *words = words
+        require_known("command", name, dict.fromkeys(one.split()[0] for one in commands))
+        inner = {one.partition(" ")[2]: command for one, command in commands.items() if one.startswith(f"{name} ")}
+        commands, prog = inner or commands[name], f"{prog} {name}"
+    return commands, words, prog
 
 
 def _show_commands(commands: Mapping[str, Command], words: Sequence[str], prog: str) -> NoReturn:

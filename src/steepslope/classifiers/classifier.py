@@ -20,13 +20,6 @@ UNKNOWN = math.nan  # a mean or deviation that has to be given
 COLOUR = 3  # channels of a net that does not show how many it takes
 Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
 
-# Where our nets stood before: a digest has the module's name in it, and outputs and trainings that were made then hold
-# digests with the former name.
-FORMER_MODULES = {
-    "steepslope.classifiers.nets.Net": "steepslope.nets",
-    "steepslope.classifiers.nets.TwoParts": "steepslope.data.classifiers",
-}
-
 
 @dataclass(frozen=True)
 class ClassifierCard:
@@ -225,9 +218,7 @@ def _width_of_logits(classifier: Classifier, remedy: str) -> int:
 def module_digest(module: torch.nn.Module) -> str:
     """Return the SHA-256 of a module's layers and weights, in hex."""
     rates = [str(getattr(layer, "drop_rate", "")) for layer in module.modules()]  # timm's dropout, which is no layer
-    kind = type(module)
-    home = FORMER_MODULES.get(f"{kind.__module__}.{kind.__name__}", kind.__module__)
-    digest = hashlib.sha256(f"{home} {module!r} {rates}".encode())
+    digest = hashlib.sha256(f"{type(module).__module__} {module!r} {rates}".encode())
     for name, tensor in module.state_dict().items():
         digest.update(name.encode() + tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

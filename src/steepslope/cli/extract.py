@@ -51,9 +51,10 @@ def extract(
     from steepslope.shifts.specs import parse_data
 
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
+    changes = input_changes(inputs)  # a wrong file is refused before a net is loaded
     if auxiliary and names is not None:
         raise SteepslopeError("classes: expected none of an auxiliary backbone, whose classes do not matter")
-    model = load_classifier(classifier).with_transform(**input_changes(inputs))
+    model = load_classifier(classifier).with_transform(**changes)
     if auxiliary:
         extract_auxiliary(model, spec, Path(out), options, console().print)
     else:

@@ -17,6 +17,7 @@ def test_risk_coverage_curve_by_hand() -> None:
     assert curve.coverage.tolist() == [0.25, 0.75, 1]
     assert curve.risk.tolist() == pytest.approx([0, 1 / 3, 1 / 2])
     assert curve.threshold.tolist() == [3, 2, 1]
+    assert metrics.risk_coverage_curve([2, 1], [False, True]).risk.tolist() == [1, 0.5]  # a single one, and wrong
 
 
 @pytest.mark.parametrize(

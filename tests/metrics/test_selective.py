@@ -35,7 +35,8 @@ def test_coverage_at_risk_is_the_best_threshold(sample: tuple[Floats, Bools], ri
 
 def test_confusion_counts_everything_once() -> None:
     confidence, is_correct = large()
-    counts = metrics.confusion(confidence, is_correct, 0.5)
+    counts = metrics.confusion(confidence, is_correct)  # of confidences in [0, 1]: at ½
+    assert counts == metrics.confusion(confidence, is_correct, 0.5)
     assert sum(counts.values()) == len(confidence)  # type: ignore[arg-type]
     assert counts["trusted_correct"] == np.sum(is_correct & (confidence > 0.5))
     assert counts["distrusted_wrong"] == np.sum(~is_correct & (confidence <= 0.5))

@@ -20,7 +20,6 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
-from unittest.mock import patch
 
 import numpy as np
 
@@ -53,18 +52,19 @@ def session(options: ClusterOptions) -> Iterator[int]:
     SteepslopeError
         If Ray is not installed, there is no such cluster, or it has no room for an actor.
     """
-    with patch.dict(os.environ, {**QUIET, **os.environ}):
-        ray = require_extra("ray", "ray", NEED)
-        require_extra("ray.data", "ray", NEED)
-        ours = not ray.is_initialized()
-        with _silenced():
-            try:
-                if ours:
-                    _start(ray, options)
-                yield _room(ray.cluster_resources(), options)
-            finally:
-                if ours:
-                    ray.shutdown()
+    for name, value in QUIET.items():  # they stay: a change while Ray's threads read them could end the process
+        os.environ.setdefault(name, value)
+    ray = require_extra("ray", "ray", NEED)
+    require_extra("ray.data", "ray", NEED)
+    ours = not ray.is_initialized()
+    with _silenced():
+        try:
+            if ours:
+                _start(ray, options)
+            yield _room(ray.cluster_resources(), options)
+        finally:
+            if ours:
+                ray.shutdown()
 
 
 def _start(ray: Any, options: ClusterOptions) -> None:

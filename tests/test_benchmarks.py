@@ -21,7 +21,7 @@ def test_a_benchmark_runs_at_a_tiny_size(name: str) -> None:
     run = partial(BENCHMARKS[name].run, **BENCHMARKS[name].tiny)
     if name.startswith("ray"):
         pytest.importorskip("ray")
-        with ProcessPoolExecutor(1, get_context("spawn")) as alone:  # Ray may end a process that starts it twice
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:  # which Ray may end
             result = alone.submit(run).result()
     else:
         result = run()

@@ -20,7 +20,7 @@ from PIL import Image
 from steepslope.cli.main import main
 from tests.images import opened
 
-pytest.importorskip("ray.data")
+pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 ROWS, PARTS, SECONDS = 400, 20, 180
 ON_RAY = ("--engine", "ray", "--actors", "2")
@@ -110,7 +110,7 @@ def actors_of(process: subprocess.Popen[str]) -> list[int]:
     def descends(one: int) -> bool:
         return one == process.pid or (one in running and descends(running[one][0]))
 
-    actors = (one for one, (_, command) in running.items() if command.startswith(b"ray::MapWorker"))
+    actors = (one for one, (_, command) in running.items() if command.startswith(b"ray::Actor"))
     return [one for one in actors if descends(one)]
 
 

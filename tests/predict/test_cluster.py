@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import io
-import logging
 import os
 import socket
 import threading
@@ -64,7 +63,7 @@ def test_no_room_is_told() -> None:
 
 
 def test_what_the_process_has_joined_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The levels of logging are afterwards as they were; what the user set in the environment goes before ours."""
+    """What the user set in the environment goes before ours."""
     ray = pytest.importorskip("ray")
     ended: list[bool] = []
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
@@ -75,10 +74,7 @@ def test_what_the_process_has_joined_stays(monkeypatch: pytest.MonkeyPatch) -> N
     with session(ClusterOptions()) as room:
         assert room == 3
         assert (os.environ["RAY_USAGE_STATS_ENABLED"], os.environ["RAY_DEDUP_LOGS"]) == ("0", "1")
-        handlers = logging.getLogger("ray.data").handlers
-        assert all(one.level > logging.CRITICAL for one in handlers if type(one).__name__ == "PlainRayHandler")
     assert not ended
-    assert any(one.level <= logging.CRITICAL for one in handlers if type(one).__name__ == "PlainRayHandler")
 
 
 def test_what_was_started_is_stopped_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,12 @@ from PIL import Image
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.predict.chunks import FromImages
-from steepslope.predict.cluster import Actor, Notices, tasks
+from steepslope.predict.cluster import Actor, Answer, Notices, tasks
 from steepslope.predict.options import PredictOptions
 from steepslope.predict.source import source_of
 from tests.cli.predictions import BACKBONE
 from tests.images import opened, write_shard
 
-ray = pytest.importorskip("ray")
 ROWS, BROKEN = 20, 13
 IN_PARTS = PredictOptions(shard_rows=8, batch_size=4)
 NAMES = [f"{row % 2}/ü {row:02d}.png" for row in range(ROWS)]
@@ -44,50 +43,44 @@ def images_of(gate: Path, spec: str, options: PredictOptions = IN_PARTS, **given
     return source
 
 
-@pytest.fixture
-def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what would be sent through Ray's object store pass through pickle."""
-    monkeypatch.setattr(ray, "get", pickle.loads)
-
-
-def sent(images: FromImages) -> list[dict[str, Any]]:
+def sent(images: FromImages) -> list[Answer]:
     """Return what an actor makes of all parts, sent one by one, the last first."""
-    actor = Actor(pickle.dumps(replace(images, data=opened("digits:test"), groups=None)))  # which tasks replace
-    parts = [pickle.dumps(part) for part in tasks(images, images.missing_shards(Path()))]
-    found = [actor({"task": [part]}) for part in reversed(parts)]
-    return [{name: values[0] for name, values in one.items()} for one in reversed(found)]
+    actor = Actor(unpickled(replace(images, data=opened("digits:test"), groups=None)))  # which tasks replace
+    parts = tasks(images, images.missing_shards(Path()))
+    return [actor.answer(unpickled(part)) for part in reversed(parts)][::-1]
+
+
+def unpickled(sent: Any) -> Any:
+    return pickle.loads(pickle.dumps(sent))
 
 
 def require_same(images: FromImages) -> None:
     here = list(images.missing(Path()))
-    there = [(Path(row["name"]), pickle.loads(row["table"])) for row in sent(images)]
+    there = [(Path(answer.name), answer.table) for answer in sent(images)]
     assert [path for path, _ in there] == [path for path, _ in here]
     assert len(here) == -(-len(images.data) // IN_PARTS.shard_rows)
     for (_, one), (_, other) in zip(here, there, strict=True):
+        assert other is not None
         assert other.schema == one.schema
         assert other.equals(one)
 
 
-@pytest.mark.usefixtures("no_cluster")
 @pytest.mark.parametrize("kind", ["temperature", "columns", "predicted"])
 def test_every_kind_of_gate(kind: str, gates: Path, photos: Path) -> None:
     require_same(images_of(gates / kind, f"images:{photos}"))
 
 
-@pytest.mark.usefixtures("no_cluster")
 @pytest.mark.parametrize("spec", ["imagefolder:{}", "wds:{}/all.tar"])
 def test_every_source_of_images(spec: str, gates: Path, photos: Path) -> None:
     require_same(images_of(gates / "mcp", spec.format(photos)))
 
 
-@pytest.mark.usefixtures("no_cluster")
 def test_a_second_backbone_and_shifted_images(gates: Path, photos: Path) -> None:
     spec = f"corrupt:gaussian_noise:3/images:{photos}"
     pytest.importorskip("imagecorruptions")
     require_same(images_of(gates / "auxiliary", spec, auxiliary=BACKBONE))
 
 
-@pytest.mark.usefixtures("no_cluster")
 def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
     """Each part is sent with the groups of its images alone; one that has none is named."""
     sites = "".join(f"{name},{'01'[row % 2]}\n" for row, name in enumerate(opened("digits:test").ids))
@@ -101,10 +94,9 @@ def test_groups_by_id(gates: Path, photos: Path, tmp_path: Path) -> None:
     assert [len(part.groups or {}) for part in parts] == [8, 8, 4]
     (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},0\n" for name in NAMES[:-1]))
     images = images_of(tmp_path / "gate", f"images:{photos}", groups=f"{tmp_path}/groups.csv")
-    assert "expected a group for each id, found none" in "".join(row["error"] for row in sent(images))
+    assert "expected a group for each id, found none" in "".join(answer.error for answer in sent(images))
 
 
-@pytest.mark.usefixtures("no_cluster")
 def test_passes_with_dropout_are_drawn_by_the_row_in_the_whole(photos: Path, tmp_path: Path) -> None:
     net = "module:tests.nets:tiny_convolutions"
     transform = "--image-size 8 --mean 0.5 --std 0.5 --evidence dropout --passes 3 --batch-size 4"
@@ -124,18 +116,16 @@ def damaged(photos: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("no_cluster")
 def test_an_image_that_cannot_be_read(gates: Path, damaged: Path) -> None:
     images = images_of(gates / "free", f"images:{damaged}")
     with pytest.raises(SteepslopeError) as raised:
         list(images.missing(Path()))
-    errors = [row["error"] for row in sent(images)]
+    errors = [answer.error for answer in sent(images)]
     assert [error for error in errors if error] == [str(raised.value)]
     assert NAMES[BROKEN] in str(raised.value)
     require_same(images_of(gates / "free", f"images:{damaged}", PredictOptions(shard_rows=8, on_error="keep")))
 
 
-@pytest.mark.usefixtures("no_cluster")
 def test_what_an_actor_cannot_run_is_told_with_each_part(
     gates: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,8 +137,8 @@ def test_what_an_actor_cannot_run_is_told_with_each_part(
 
     monkeypatch.setattr(FromImages, "engines", failing)
     found = sent(images_of(gates / "free", f"images:{photos}"))
-    assert [(row["error"], row["table"]) for row in found] == [("cannot run", b"")] * 3
-    assert sorted(row["notice"] for row in found) == ["", "", "PyTorch runs the classifier"]
+    assert [(answer.error, answer.table) for answer in found] == [("cannot run", None)] * 3
+    assert sorted(answer.notices for answer in found) == [(), (), ("PyTorch runs the classifier",)]
 
 
 def test_data_sets_that_one_machine_alone_can_read_are_refused(gates: Path) -> None:
@@ -160,7 +150,8 @@ def test_data_sets_that_one_machine_alone_can_read_are_refused(gates: Path) -> N
 def test_users_are_told_once() -> None:
     lines: list[str] = []
     notices = Notices(2, lines.append)
-    for name, notice in [("a", "PyTorch runs"), ("b", "PyTorch runs"), ("a", ""), ("c", ""), ("c", ""), ("d", "")]:
-        notices.pass_on({"actor": name, "notice": notice})
+    told = ("PyTorch runs",)
+    for name, lines_of_it in [("a", told), ("b", told), ("a", ()), ("c", ()), ("c", ()), ("d", ())]:
+        notices.pass_on(Answer("chunk", name, None, "", lines_of_it))
     died = "an actor died, and was started again; its chunks are made once more"
     assert lines == ["PyTorch runs", died, died]

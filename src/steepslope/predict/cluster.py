@@ -9,12 +9,11 @@ from __future__ import annotations
 import io
 import logging
 import os
-import pickle
 import socket
 import sys
 import threading
 import uuid
-import warnings
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+import pyarrow as pa
 
 from steepslope.data.images import Dataset, Divisible
 from steepslope.errors import SteepslopeError, explained
@@ -55,9 +55,8 @@ def session(options: ClusterOptions) -> Iterator[int]:
     for name, value in QUIET.items():  # they stay: a change while Ray's threads read them could end the process
         os.environ.setdefault(name, value)
     ray = require_extra("ray", "ray", NEED)
-    require_extra("ray.data", "ray", NEED)
     ours = not ray.is_initialized()
-    with _silenced():
+    with redirect_stdout(_WithoutRay(sys.stdout)):
         try:
             if ours:
                 _start(ray, options)
@@ -137,24 +136,6 @@ class _WithoutRay(io.TextIOBase):
         self.stream.flush()
 
 
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """Keep the words of Ray and Ray Data from the terminal; their log files still have them."""
-    handlers = [one for one in logging.getLogger("ray.data").handlers if type(one).__name__ == "PlainRayHandler"]
-    levels = [handler.level for handler in handlers]
-    for handler in handlers:
-        handler.setLevel(logging.CRITICAL + 1)
-    try:
-        with redirect_stdout(_WithoutRay(sys.stdout)):
-            yield
-    finally:
-        for handler, level in zip(handlers, levels, strict=True):
-            handler.setLevel(level)
-
-
-Row = dict[str, Any]  # of Ray Data's tables, which hold one chunk a row
-
-
 @dataclass(frozen=True, eq=False)
 class Task:
     """One chunk: its images alone, the number of the first in the whole data set, their batches, and their groups."""
@@ -187,16 +168,25 @@ def tasks(images: FromImages, shards: Shards) -> list[Task]:
     return made
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What an actor makes of a task: its rows, or a user's error in place of them; notices; and which actor it was."""
+
+    name: str
+    actor: str
+    table: pa.Table | None
+    error: str
+    notices: tuple[str, ...]
+
+
 class Actor:
-    """An actor of Ray Data: made once a process with a reference to gate, nets and options; called with a task a time.
+    """Holds a gate, its nets and options, and decides on a task's images; Ray makes one a process.
 
     What users are told, an error of theirs or a notice, comes back as data.
     """
 
-    def __init__(self, images: Any) -> None:
-        import ray
-
-        self.images: FromImages = ray.get(images)
+    def __init__(self, images: FromImages) -> None:
+        self.images = images
         self.name = uuid.uuid4().hex  # of this life: one that is started again has another
         self.notices: list[str] = []
         self.error: SteepslopeError | None = None
@@ -205,22 +195,21 @@ class Actor:
         except SteepslopeError as error:
             self.error = error
 
-    def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
-        """Make the chunks of a block, which has one."""
-        made = [self._made(pickle.loads(content)) for content in block["task"]]
-        return {name: [one[name] for one in made] for name in made[0]}
+    def ready(self) -> None:
+        """Return once the actor is made."""
 
-    def _made(self, task: Task) -> Row:
-        row = {"name": task.name, "actor": self.name, "table": b"", "error": "", "notice": "\n".join(self.notices)}
-        self.notices.clear()
+    def answer(self, task: Task) -> Answer:
+        """Make a chunk."""
+        table, told = None, ""
         try:
             if self.error is not None:
                 raise self.error
             images = replace(self.images, data=task.data, groups=task.groups, first=task.first)
             ((_, table),) = images.made({Path(task.name): task.batches}, self.engines)
         except SteepslopeError as error:
-            return {**row, "error": str(error)}
-        return {**row, "table": pickle.dumps(table)}
+            told = str(error)
+        notices, self.notices[:] = tuple(self.notices), []
+        return Answer(task.name, self.name, table, told, notices)
 
 
 IN_FLIGHT = 2  # chunks an actor: while it makes one, the next is on its way
@@ -234,10 +223,10 @@ class Notices:
         self.lines: set[str] = set()
         self.actors: set[str] = set()
 
-    def pass_on(self, row: Row) -> None:
+    def pass_on(self, answer: Answer) -> None:
         """Tell what comes with the rows of a chunk, unless it was told before."""
-        self.actors.add(row["actor"])
-        for line in row["notice"].splitlines():
+        self.actors.add(answer.actor)
+        for line in answer.notices:
             if line not in self.lines:
                 self.notice(line)
             self.lines.add(line)
@@ -266,38 +255,34 @@ class FromCluster(FromImages):
             task = progress.add_task(f"extracting {self.source}", total=sum(sizes.values()))
             actors = min(self.cluster.actors or room, len(chunks))
             notices = Notices(actors, notice)
-            rows = iter(self._data_set(chunks, actors).iter_rows())
-            while True:
-                with explained("the cluster failed", "engine ray", longest=300):
-                    row = next(rows, None)
-                if row is None:
-                    return
-                notices.pass_on(row)
-                if row["error"]:
-                    raise SteepslopeError(row["error"])
-                yield folder / row["name"], pickle.loads(row["table"])
-                progress.advance(task, sizes[row["name"]])
+            for answer in self._answers(deque(chunks), actors):
+                notices.pass_on(answer)
+                if answer.table is None:
+                    raise SteepslopeError(answer.error)
+                yield folder / answer.name, answer.table
+                progress.advance(task, sizes[answer.name])
 
-    def _data_set(self, chunks: list[Task], actors: int) -> Any:
-        """Return Ray Data's plan, which begins when it is read: a block a chunk, and a call of an actor a block."""
+    def _answers(self, waiting: deque[Task], actors: int) -> Iterator[Answer]:
+        """Yield the answer to each task, in the order in which they come."""
         import ray
 
         nothing: Any = None
         alone = FromImages(self.gate, self.live, nothing, self.source, self.options)
         with explained("the gate and its nets cannot be sent to actors", "engine ray", longest=300):
             images = ray.put(alone)
-        rows = [{"task": pickle.dumps(chunk)} for chunk in chunks]
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        data_set = ray.data.from_items(rows, override_num_blocks=len(rows))
-        with warnings.catch_warnings():  # without a limit, an image that kills its process would do so for ever
-            warnings.filterwarnings("ignore", ".*ray_remote_args")
-            return data_set.map_batches(
-                Actor,
-                batch_size=1,
-                compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=IN_FLIGHT),
-                fn_constructor_args=(images,),
-                num_cpus=self.cluster.cpus,
-                num_gpus=self.cluster.gpus or None,
-                max_restarts=-1,
-                max_task_retries=self.cluster.retries,
-            )
+        settings = {"num_cpus": self.cluster.cpus, "num_gpus": self.cluster.gpus or None}
+        tries = {"max_restarts": -1, "max_task_retries": self.cluster.retries}
+        remote = ray.remote(Actor).options(**settings, **tries)
+        started: list[Any] = [remote.remote(images) for _ in range(actors)]
+        missing = len(waiting)
+        working = {actor.ready.remote(): actor for actor in started for _ in range(IN_FLIGHT)}
+        while missing:
+            with explained("the cluster failed", "engine ray", longest=300):
+                (done,), _ = ray.wait([*working])
+                answer: Answer | None = ray.get(done)
+            actor = working.pop(done)
+            if waiting:
+                working[actor.answer.remote(waiting.popleft())] = actor
+            if answer is not None:
+                missing -= 1
+                yield answer

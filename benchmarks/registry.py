@@ -15,7 +15,8 @@ from benchmarks.timing import Comparison
 from benchmarks.training import block_against_live_classifier, cached_against_live, streaming_against_loader
 
 Sizes = Mapping[str, Any]
-FEW_FILES = {"count": 8, "rounds": 1}
+FEW_FILES = {"net": "mnist-net", "count": 8, "rounds": 1}
+FEW_CHUNKS = {"net": "mnist-net", "count": 12, "chunks": 3}
 SMALL_BATCH = {"batch": 2, "rounds": 1}
 
 
@@ -43,8 +44,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "block": Benchmark(block_against_live_classifier, {"rows": 600, "epochs": 1, "seeds": 1, "measured": 1}),
     "predict": Benchmark(predict_against_extract, FEW_FILES),
     "predict-mnist": Benchmark(predict_against_extract, FEW_FILES, {"net": "mnist-net", "count": 4_096}),
-    "ray": Benchmark(ray_against_one_process, {"count": 12, "chunks": 3}),
-    "ray-mnist": Benchmark(ray_against_one_process, {"count": 12, "chunks": 3}, {"net": "mnist-net", "count": 20_000}),
+    "ray": Benchmark(ray_against_one_process, FEW_CHUNKS),
+    "ray-mnist": Benchmark(ray_against_one_process, FEW_CHUNKS, {"net": "mnist-net", "count": 20_000}),
     "gate": Benchmark(gate_against_bare_classifier, SMALL_BATCH | {"rows": 300}),
     "gate-fused": Benchmark(
         gate_against_bare_classifier, SMALL_BATCH | {"rows": 300}, {"net": "resnet50", "fused": True, "rounds": 10}

@@ -13,13 +13,16 @@ from steepslope.errors import SteepslopeError
 from steepslope.losses import (
     LOSSES,
     PROBABILITY_TARGETS,
+    LossSettings,
     class_balanced,
     class_balanced_weights,
     cross_entropy,
     focal,
+    parameters_of,
     steep_slope,
 )
 from steepslope.theory import loss_maximum
+from tests.conftest import make_outputs
 
 EXTREMES = [-torch.inf, -1e4, -1.0, 0.0, 1.0, 1e4, torch.inf]
 ALPHAS = [(1.0, 3.0), (2.0, 5.0), (10.0, 6.0), (1.0, 1.0)]
@@ -178,6 +181,33 @@ def test_class_balanced_weighs_any_base() -> None:
     loss = class_balanced(z, is_correct, class_counts=(10, 90), beta=0.9, base=focal, gamma=1.0)
     weights = torch.tensor(class_balanced_weights((10, 90), beta=0.9))
     torch.testing.assert_close(loss, focal(z, is_correct, gamma=1.0) * weights)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_settings_bind_a_loss_to_a_fit_set(name: str) -> None:
+    """Its target is of the fit set, and so are the counts by which one loss weighs."""
+    predictions, settings = make_outputs(60), LossSettings(name)
+    is_probability = name == "true_class_probability"
+    expected = predictions.true_class_probability if is_probability else predictions.is_correct
+    target = torch.from_numpy(settings.target(predictions))
+    torch.testing.assert_close(target, torch.from_numpy(expected), check_dtype=False)
+    wrong = int((~predictions.is_correct).sum())
+    given = {"class_counts": (wrong, 60 - wrong)} if name == "class_balanced" else {}
+    z, batch = torch.linspace(-2, 2, 20), target[:20]
+    torch.testing.assert_close(settings.bind(predictions)(z, batch), LOSSES[name](z, batch, **given))
+
+
+def test_parameters_are_keywords_that_are_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loss(z: Tensor, target: Tensor, slope: float = 2.0, *, power: int = 3, base: str = "focal") -> Tensor:
+        return z
+
+    monkeypatch.setitem(LOSSES, "mine", loss)
+    assert {name: default for name, (default, _) in parameters_of("mine").items()} == {"power": 3}
+    LossSettings("mine", {"power": -7})
+    with pytest.raises(SteepslopeError, match="power: expected a number, found 'x'"):
+        LossSettings("mine", {"power": "x"})  # type: ignore[dict-item]
+    with pytest.raises(SteepslopeError, match="gamma: expected a number from 0 to 100, found -1"):
+        LossSettings("focal", {"gamma": -1})
 
 
 @pytest.mark.parametrize("beta", [-0.1, 1.0])

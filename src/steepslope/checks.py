@@ -31,8 +31,14 @@ def whole(low: int, high: int | None = None) -> Check:
 
 
 def number(low: float = -math.inf, high: float = math.inf) -> Check:
-    """Allow numbers from ``low`` to ``high``; NaN is in no range."""
-    return Check(f"a number from {low:g} to {high:.12g}", lambda value: _is(Real, value) and low <= value <= high)
+    """Allow numbers from ``low`` to ``high``; NaN is in no range.
+
+    >>> number().expected, number(0).expected, number(0, 0.5).expected
+    ('a number', 'a number >= 0', 'a number from 0 to 0.5')
+    """
+    upwards = f" >= {low:g}" if low > -math.inf else ""
+    limits = upwards if high == math.inf else f" from {low:g} to {high:.12g}"
+    return Check(f"a number{limits}", lambda value: _is(Real, value) and low <= value <= high)
 
 
 def _is(kind: type, value: Any) -> bool:

@@ -109,6 +109,8 @@ def test_p_is_that_of_the_normal_where_replicates_are_normal() -> None:
     """On the quantiles of a normal around 2 standard deviations, p is that of z = 2; with few units that of t."""
     replicates = norm.ppf((np.arange(4000) + 0.5) / 4000) + 2
     assert Levels().p(replicates) == pytest.approx(2 * norm.sf(2), rel=0.02)
+    few_replicates = np.array([-3, -2, -1, -0.5, 1.5, 2, 3, 4, 5])  # 0 is a quarter of the way from the fourth on
+    assert Levels().p(few_replicates) == pytest.approx(2 * 3.25 / 8)
     few = 2 * student.sf(2 * np.sqrt(9 / 10), 9)
     assert Levels(units=10).p(replicates) == pytest.approx(few, rel=0.02)
     assert Levels().limits(replicates, 0.9) == pytest.approx((2 - 1.645, 2 + 1.645), abs=0.01)
@@ -159,6 +161,11 @@ def test_resamples_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Mo
     monkeypatch.setattr(intervals, "ROWS_FOR_THREADS", 1)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     assert evaluate(*sample, bootstrap=175) == alone
+
+
+def test_there_are_as_many_resamples_as_were_asked_for() -> None:
+    found = resample(rank_rows(*binormal(60, 1.0, seed=0)), {"auc": auroc_of}, intervals.BLOCK + 20, seed=0)
+    assert found.replicates["auc"].shape == (intervals.BLOCK + 20,)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy.stats import fisher_exact
 
 from steepslope import metrics
@@ -26,6 +26,7 @@ def test_risk_at_coverage_is_the_mean_over_tie_orders(sample: tuple[Floats, Bool
 
 
 @given(sample=predictions(20), risk=st.sampled_from([0.0, 0.1, 0.29, 0.5, 1.0]))
+@example(sample=(np.array([3.0, 2.0, 1.0]), np.zeros(3, dtype=np.bool_)), risk=0.5)
 def test_coverage_at_risk_is_the_best_threshold(sample: tuple[Floats, Bools], risk: float) -> None:
     confidence, is_correct = sample
     accepted = [confidence >= threshold for threshold in set(confidence)]

@@ -41,7 +41,10 @@ def test_every_loss_and_head_learns(loss: str, head: str, outputs: ClassifierOut
     np.testing.assert_allclose(oracle.confidence(unseen), 1 / (1 + np.exp(-z)))
 
 
-@pytest.mark.parametrize("settings", [{}, {"hidden": (8, 4), "inputs": "features,logits"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"hidden": (8, 4), "inputs": "features,logits"}, {"inputs": "logits,neighbors", "errors": "crossfit"}],
+)
 def test_saving_keeps_settings_and_answers(
     settings: dict[str, Any], outputs: ClassifierOutputs, tmp_path: Path
 ) -> None:

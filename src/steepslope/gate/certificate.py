@@ -93,8 +93,8 @@ def as_percent(fraction: float, digits: int = 1, side: Callable[[float], float] 
 
     ``side`` is where it is rounded to: ``math.ceil`` keeps an upper bound one.
 
-    >>> as_percent(0.02), as_percent(0.0154), as_percent(0.00002), as_percent(0.99999)
-    ('2 %', '1.5 %', '0.002 %', '99.999 %')
+    >>> as_percent(0.02), as_percent(0.0154), as_percent(0.000412), as_percent(0.99999)
+    ('2 %', '1.5 %', '0.04 %', '99.999 %')
     >>> from math import ceil, floor
     >>> as_percent(0.0154, side=ceil), as_percent(0.07, side=ceil), as_percent(0.9858, side=floor)
     ('1.6 %', '7 %', '98.5 %')

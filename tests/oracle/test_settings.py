@@ -87,7 +87,7 @@ REFUSED: list[tuple[type[Any], dict[str, Any], str]] = [
     (Oracle, {"alpha_neg": True}, "alpha_neg: expected a number from 1e-06 to 80, found True"),
     (Oracle, {"alpha_neg": float("nan")}, "alpha_neg: expected a number from 1e-06 to 80, found nan"),
     (Oracle, {"epoch": 3}, "unknown setting 'epoch': did you mean 'epochs'?"),
-    *((Oracle, {name: -1}, f"{name}: expected a number from") for name in NUMBERS),
+    *((Oracle, {name: -1}, f"{name}: expected a number ") for name in NUMBERS),
     (FusedOracle, {"errors": "train"}, "errors: expected holdout or crossfit, found 'train'"),
     (FusedOracle, {"budget": "cheap"}, "budget: expected auto or free or auxiliary or all, found 'cheap'"),
     (FusedOracle, {"loss": "steep"}, "did you mean 'steep_slope'"),

@@ -50,8 +50,8 @@ def sent(images: FromImages) -> list[Answer]:
     return [actor.answer(unpickled(part)) for part in reversed(parts)][::-1]
 
 
-def unpickled(sent: Any) -> Any:
-    return pickle.loads(pickle.dumps(sent))
+def unpickled(one: Any) -> Any:
+    return pickle.loads(pickle.dumps(one))
 
 
 def require_same(images: FromImages) -> None:
@@ -151,7 +151,7 @@ def test_users_are_told_once() -> None:
     lines: list[str] = []
     notices = Notices(2, lines.append)
     told = ("PyTorch runs",)
-    for name, lines_of_it in [("a", told), ("b", told), ("a", ()), ("c", ()), ("c", ()), ("d", ())]:
-        notices.pass_on(Answer("chunk", name, None, "", lines_of_it))
+    for name, notice in [("a", told), ("b", told), ("a", ()), ("c", ()), ("c", ()), ("d", ())]:
+        notices.pass_on(Answer("chunk", name, None, "", notice))
     died = "an actor died, and was started again; its chunks are made once more"
     assert lines == ["PyTorch runs", died, died]

@@ -49,8 +49,13 @@ def origin_of_copies(outputs: ClassifierOutputs, count: int) -> str:
 
 
 def joined(parts: Sequence[ClassifierOutputs], names: Sequence[str] | None = None) -> ClassifierOutputs:
-    """Return outputs below one another, with the arrays that all of them hold; ``names`` are further ones to keep."""
-    common = [name for name in parts[0].arrays if all(name in part.arrays for part in parts) and name != "ids"]
+    """Return outputs below one another, with the arrays that all of them hold; ``names`` are further ones to keep.
+
+    Rows of parts that do not hold an opinion of the first, such as copies, lack it.
+    """
+    first = parts[0]
+    parts = [part.lacking_opinions_of(first) for part in parts]
+    common = [name for name in first.arrays if all(name in part.arrays for part in parts) and name != "ids"]
     kept = [name for name in common if names is None or name in (*names, "logits", "labels")]
     stacked = {name: _stacked(name, [part.arrays[name] for part in parts]) for name in kept}
     return ClassifierOutputs.of(stacked, parts[0].classes)
@@ -151,7 +156,8 @@ class FitSet:
             return f"no {lacking} in the outputs"
         if kind.learning is None:
             return None
-        places = {"the copies of the outputs": self.rows, "the reference or in its copies": self.reference}
+        reference = self.reference if kind.needs_reference else None
+        places = {"the copies of the outputs": self.rows, "the reference or in its copies": reference}
         for place, some in places.items():
             if some is not None and (lacking := kind.lacking(some)):
                 return f"no {lacking} in {place}"
@@ -188,10 +194,10 @@ class FitSet:
         """Return the reference and all rows but those of a fold, with no other arrays than the evidence needs."""
         others = np.flatnonzero(self.fold != (FOLDS if without is None else without))
         parts, copies = [self.rows.subset(others)], others >= self.clean
-        if self.reference is not None:
+        kind = kind_of(name)
+        if self.reference is not None and kind.needs_reference:
             parts.insert(0, self.reference)
             copies = np.concatenate([np.arange(len(self.reference)) >= self.known, copies])
-        kind = kind_of(name)
         found = joined(parts, kind.arrays)
         if kind.learning is not None and kind.learning.familiar:
             return found.subset(np.flatnonzero(~copies))

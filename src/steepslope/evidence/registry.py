@@ -6,9 +6,10 @@ from functools import partial
 from torch import Tensor
 
 from steepslope.errors import require_known
-from steepslope.evidence import classifier, neighbors, probes
+from steepslope.evidence import classifier, neighbors, opinions, probes
 from steepslope.evidence.states import Evidence, Learning, State, references
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import VOTE, is_opinion
 from steepslope.scores import SCORES, Score
 from steepslope.scores.score import Rows
 
@@ -48,6 +49,16 @@ EVIDENCE: dict[str, Evidence] = {
 }
 
 
+def of_opinion(array: str) -> Evidence:
+    """Return the opinion of another classifier as a kind of evidence, by the name of its array."""
+    votes = array.startswith(VOTE)
+    columns = partial(opinions.opinion_columns, array=array, votes=votes)
+    if not votes:
+        return Evidence(columns, (array,), opinions=partial(opinions.net_opinions, array=array), lacks=True)
+    learning = Learning(partial(opinions.fit_votes, array=array), opinions.check_votes, of="errors")
+    return Evidence(columns, (array,), learning, partial(opinions.vote_opinions, array=array), lacks=True)
+
+
 def evidence_of(score: type[Score]) -> Evidence:
     """Return a score as a kind of evidence: one column, by what the score declares of its needs and its state."""
 
@@ -67,7 +78,9 @@ def kinds() -> dict[str, Evidence]:
 
 
 def kind_of(name: str) -> Evidence:
-    """Return a kind of evidence, or name the closest one."""
+    """Return a kind of evidence, or name the closest one; opinions of other classifiers go by their arrays."""
+    if is_opinion(name):
+        return of_opinion(name)
     known = kinds()
     require_known("input", name, known)
     return known[name]

@@ -41,7 +41,8 @@ class Evidence:
     ``opinions`` are what it thinks of every class, as V log-probabilities each, float64 (m, V, K), where it thinks so.
     ``arrays`` are what the outputs must hold, ``least_classes`` how many classes they must have. Columns are kept in
     float32, but ``raw`` ones in the float64 that they may be given in, since they may lie far from 0. Both functions
-    are formulas on tensors, and are traced for exported files, too; the rows always hold ``logits``.
+    are formulas on tensors, and are traced for exported files, too; the rows always hold ``logits``. Where rows may
+    ``lack`` the evidence, its opinions are NaN in those, and count for nothing.
     """
 
     columns: Callable[[Rows, State], Tensor]
@@ -50,6 +51,7 @@ class Evidence:
     opinions: Callable[[Rows, State], Tensor] | None = None
     least_classes: int = 2
     raw: bool = False
+    lacks: bool = False
 
     def lacking(self, outputs: ClassifierOutputs) -> str | None:
         """Return the first array that it needs and the outputs lack."""

@@ -119,14 +119,19 @@ def opinions_of(
 
 
 def opinions_in(rows: Rows, name: str, state: State, classes: Tensor) -> Tensor:
-    """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C)."""
-    opinions = kind_of(name).opinions
-    if opinions is None:
+    """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C).
+
+    They are 0, which counts for nothing, where a row lacks them.
+    """
+    kind = kind_of(name)
+    if kind.opinions is None:
         raise SteepslopeError("expected evidence with opinions on classes, found none", name)
-    of_all = opinions(rows, state)
+    of_all = kind.opinions(rows, state)
     listed = classes[:, None].expand(-1, of_all.shape[1], -1)
     found = of_all.gather(2, listed)
     if of_all.shape[2] > CANDIDATES:
         others = of_all.scatter(2, listed, -torch.inf).logsumexp(dim=2, keepdim=True)
         found = torch.cat([found, others], dim=2)
+    if kind.lacks:
+        found = torch.where(found.isnan(), 0.0, found)
     return torch.where(found < FAR, FAR - torch.log(1 + (FAR - found).clamp_min(0)), found)

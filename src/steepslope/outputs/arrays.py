@@ -1,8 +1,9 @@
 """The arrays that outputs may hold: one literal, from which all checks, files and tables derive.
 
 A new array is one entry in ``ARRAYS``. Outputs then take it by its name, keep it in folders and ``.npz`` files, and
-give it to evidence that names it. People hold their numbers in tensors on any device, frames, series, and lists of
-these; their libraries are recognised by what they offer (``detach``, ``to_numpy``, ``columns``, ``index``).
+give it to evidence that names it. ``OPINIONS`` has those of which there may be several, each with a name of its own.
+People hold their numbers in tensors on any device, frames, series, and lists of these; their libraries are recognised
+by what they offer (``detach``, ``to_numpy``, ``columns``, ``index``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.errors import SteepslopeError, explained
+from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.numerics.blocks import blocks
 
 LARGEST_WHOLE = 2**53  # up to it, float64 holds every whole number
@@ -154,9 +155,45 @@ ARRAYS: dict[str, Array] = {
     "augmented_auxiliary": Array(("n", "A", "e")),
     "augmented_noise": Array(("n", "A", "s"), finite=True),
 }
+OPINION, VOTE = "opinion_", "vote_"  # so begin the names of arrays with the opinions of other classifiers
+OPINIONS: dict[str, Array] = {
+    OPINION: Array(("n", "K")),  # log-probabilities; NaN in a row that lacks the opinion
+    VOTE: Array(("n",), INTEGERS),  # classes; K for one that this classifier lacks, -1 in a row without a vote
+    f"augmented_{OPINION}": Array(("n", "A", "K")),
+    f"augmented_{VOTE}": Array(("n", "A"), INTEGERS),
+}  # followed by the name of the other classifier
 OF_COPIES = "augmented_"  # so begin the names of arrays of copies; what follows is the copies' own array
 CLASSES = "classes"  # so files call the names of the classes, (K,) strings
 LEAST: dict[str, int] = {"K": 2}  # of every other axis it is 1
+
+
+def is_opinion(name: str) -> bool:
+    """Return whether an array holds the opinions of another classifier.
+
+    >>> is_opinion("opinion_resnet56"), is_opinion("vote_people"), is_opinion("features")
+    (True, True, False)
+    """
+    return name.startswith((OPINION, VOTE)) and name not in OPINIONS
+
+
+def array_of(name: str) -> Array:
+    """Return what is expected of an array; raise for an unknown name, with the closest one."""
+    begin = next((begin for begin in OPINIONS if name.startswith(begin) and name != begin), None)
+    if begin is not None:
+        return OPINIONS[begin]
+    require_known("array", name, ARRAYS)
+    return ARRAYS[name]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return those names that are arrays', in the order of :data:`ARRAYS`, and then opinions as they come.
+
+    >>> in_order(["vote_people", "logits", "opinion_forest", "ids", "weather"])
+    ['ids', 'logits', 'vote_people', 'opinion_forest']
+    """
+    found = list(names)
+    opinions = [name for name in found if name.startswith(tuple(OPINIONS)) and name not in OPINIONS]
+    return [*(name for name in ARRAYS if name in found), *opinions]
 
 
 def checked_all(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int]) -> Arrays:
@@ -166,11 +203,11 @@ def checked_all(given: Mapping[str, ArrayLike | None], sizes: Mapping[str, int])
     """
     arrays: Arrays = {}
     known = dict(sizes)
-    for name, spec in ARRAYS.items():
-        values = given.get(name)
+    for name in in_order(given):
+        values, axes = given[name], array_of(name).axes
         if values is not None:
             arrays[name] = checked(name, values, known)
-            known |= {axis: n for axis, n in zip(spec.axes, arrays[name].shape, strict=True) if isinstance(axis, str)}
+            known |= {axis: n for axis, n in zip(axes, arrays[name].shape, strict=True) if isinstance(axis, str)}
     return arrays
 
 
@@ -186,9 +223,11 @@ def checked(name: str, values: ArrayLike, sizes: Mapping[str, int]) -> NDArray[A
     """
     array = _native(name, values)
     _require_shape(name, array, sizes)
-    if ARRAYS[name].finite:
+    if array_of(name).finite:
         require_finite(name, array)
-    return np.require(array, np.int64, "W") if ARRAYS[name].kind == INTEGERS else array  # torch wants no read-only ones
+    return (
+        np.require(array, np.int64, "W") if array_of(name).kind == INTEGERS else array
+    )  # torch wants no read-only ones
 
 
 def checked_classes(classes: Iterable[str] | None, num_classes: int) -> tuple[str, ...] | None:
@@ -246,7 +285,7 @@ def require_finite(name: str, array: NDArray[Any]) -> None:
 
 def _native(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array in the machine's order of bytes; one that is mapped from a file stays so."""
-    kind, axes = ARRAYS[name].kind, len(ARRAYS[name].axes)
+    kind, axes = array_of(name).kind, len(array_of(name).axes)
     with explained(f"expected an array of {kind}", name, (TypeError, ValueError, RuntimeError)):
         array = as_array(values, axes)
     if kind == STRINGS:
@@ -256,7 +295,7 @@ def _native(name: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def _require_shape(name: str, array: NDArray[Any], sizes: Mapping[str, int]) -> None:
-    spec = ARRAYS[name]
+    spec = array_of(name)
     right_kind = spec.kind == STRINGS or array.dtype.name in TYPES[spec.kind]
     if right_kind and array.ndim == len(spec.axes) and len(array) != sizes.get("n", len(array)):
         raise SteepslopeError(f"expected {sizes['n']} rows like the logits, found {len(array)}", name)

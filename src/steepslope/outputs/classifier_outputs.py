@@ -12,19 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.errors import SteepslopeError, require_known
+from steepslope.errors import SteepslopeError
 from steepslope.numerics.blocks import BLOCK_ROWS, blocks
 from steepslope.outputs.arrays import (
     ARRAYS,
     OF_COPIES,
     Arrays,
+    array_of,
     checked,
     checked_all,
     checked_classes,
     column_names,
+    in_order,
+    is_opinion,
     require_one_order,
 )
 from steepslope.outputs.labels import class_values, coded
+from steepslope.outputs.opinions import Classes, no_opinion, of_opinion, opinion_arrays
 from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
 from steepslope.outputs.table import Table, naming, read_table, write
@@ -98,7 +102,7 @@ class ClassifierOutputs:
     ) -> None:
         given = {"labels": labels, "features": features, "ids": ids, **(further or {}), **arrays}
         for name in given:
-            require_known("array", name, ARRAYS)
+            array_of(name)  # raises for an unknown name
         require_one_order({"logits": logits, **given})
         values = class_values(classes, column_names(logits))
         self._keep({"logits": logits, **given, "labels": coded(labels, values)}, values)
@@ -155,7 +159,7 @@ class ClassifierOutputs:
 
     def __getattr__(self, name: str) -> NDArray[Any] | None:
         """Return a further array, None where there is none."""
-        if name in ARRAYS:
+        if name in ARRAYS or is_opinion(name.removeprefix(OF_COPIES)):
             further: Mapping[str, NDArray[Any]] = self.__dict__["further"]
             return further.get(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -197,11 +201,17 @@ class ClassifierOutputs:
     @property
     def arrays(self) -> Arrays:
         """All arrays that these outputs hold, by name, in the order of :data:`~steepslope.outputs.ARRAYS`."""
-        return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        names = in_order([*ARRAYS, *self.further])
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def opinions(self) -> tuple[str, ...]:
+        """The names of the other classifiers whose opinions these outputs hold, as :meth:`with_opinion` takes them."""
+        return tuple(name.partition("_")[2] for name in self.further if is_opinion(name))
 
     def require(self, name: str) -> NDArray[Any]:
         """Return an array; raise if these outputs have none."""
-        array: NDArray[Any] | None = getattr(self, name)
+        array: NDArray[Any] | None = getattr(self, name, None)
         if array is None:
             raise SteepslopeError(f"the outputs hold no {name}: give outputs that do, or choose what needs none")
         return array
@@ -274,6 +284,47 @@ class ClassifierOutputs:
         copies = None if self.augmented_logits is None else other.augmented_features
         return self.changed(auxiliary=other.require("features"), augmented_auxiliary=copies)
 
+    def with_opinion(
+        self, name: str, opinion: ClassifierOutputs | ArrayLike, classes: Classes = None
+    ) -> ClassifierOutputs:
+        """Return the same with the opinion of another classifier, or of people, on the same inputs.
+
+        Parameters
+        ----------
+        name
+            What to call it: letters, digits, ``_`` and ``-``. An earlier opinion of that name is replaced.
+        opinion
+            Outputs of the other classifier: rows go by their ids where both have ids, else by their places. Or an array
+            in the order of these rows: probabilities or logits, floats (n, K'); for two classes also floats (n,), the
+            probability of class 1; or bare labels (n,), numbers or names of classes, called votes. A row may lack the
+            opinion: NaN, or for votes -1, NaN, None or "".
+        classes
+            The other's classes in the order of its columns, by these outputs' names; or a mapping from the other's name
+            to this one's, in which several may share one. By default the other's own names, where both have names,
+            else the same classes in the same order. Of classes that the other does not know, it has this classifier's
+            opinion, and it divides only what is left among those that it knows.
+
+        Raises
+        ------
+        SteepslopeError
+            If the name, the shape or a class is not as described, or no row has the opinion.
+
+        Examples
+        --------
+        >>> outputs = ClassifierOutputs([[2.0, 0.0], [0.0, 1.0]], classes=["cat", "dog"])
+        >>> both = outputs.with_opinion("forest", [[0.4, 0.6], [0.5, 0.5]]).with_opinion("people", ["dog", ""])
+        >>> both.opinions, both.vote_people.tolist()
+        (('forest', 'people'), [1, -1])
+        """
+        kept = {array: values for array, values in self.arrays.items() if not of_opinion(array, name)}
+        added = opinion_arrays(self, name, opinion, classes)
+        return self.of({**kept, **added}, self.classes).of_classifier(self.classifier)
+
+    def lacking_opinions_of(self, other: ClassifierOutputs) -> ClassifierOutputs:
+        """Return the same with the opinions that other outputs hold and these do not, which all rows lack."""
+        names = [name for name in other.further if is_opinion(name) and name not in self.further]
+        return self.changed(**{name: no_opinion(name, self.logits) for name in names}) if names else self
+
     def save(self, path: str | Path) -> None:
         """Write a folder, or a file if ``path`` ends in .npz, .csv or .parquet; replace an earlier one.
 
@@ -300,7 +351,7 @@ class ClassifierOutputs:
             arrays = table.with_ids() if ids else table.arrays
             if "logits" not in arrays:
                 raise SteepslopeError(f"expected logits, found only {', '.join(sorted(table.arrays)) or 'nothing'}")
-            outputs = cls.of({name: arrays[name] for name in ARRAYS if name in arrays}, table.classes)
+            outputs = cls.of({name: arrays[name] for name in in_order(arrays)}, table.classes)
         return outputs.of_classifier(table.classifier)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field, read_json, staged_folder, write_json
-from steepslope.outputs.arrays import ARRAYS, CLASSES, OF_COPIES, STRINGS, Arrays
+from steepslope.outputs.arrays import CLASSES, OF_COPIES, STRINGS, Arrays, array_of, in_order
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -27,7 +27,7 @@ AUGMENTED = "augmented"  # the subfolder with the outputs of augmented copies of
 
 def write(folder: Path, arrays: Arrays, classes: Sequence[str] | None = None) -> None:
     """Write a complete folder; an earlier one stays until this one is."""
-    stored = {name: array for name, array in arrays.items() if ARRAYS[name].kind != STRINGS}
+    stored = {name: array for name, array in arrays.items() if array_of(name).kind != STRINGS}
     with staged_folder(folder, last=MANIFEST) as staging:
         for name, array in stored.items():
             np.save(staging / f"{name}.npy", array, allow_pickle=False)
@@ -59,7 +59,7 @@ def read(folder: Path) -> tuple[Arrays, tuple[str, ...] | None, Any]:
     if manifest.get("version") != VERSION:
         raise SteepslopeError(f"expected version {VERSION} of the format, found {manifest.get('version')!r}", path)
     described = field(manifest, "arrays", dict, path)
-    arrays = {name: _mapped(folder, name, described[name], path) for name in ARRAYS if name in described}
+    arrays = {name: _mapped(folder, name, described[name], path) for name in in_order(described)}
     auxiliary = folder / AUXILIARY
     if (auxiliary / MANIFEST).exists():
         if ids_of_folder(auxiliary) != ids_of_folder(folder):
@@ -94,7 +94,7 @@ def _of_copies(subfolder: Path, folder: Path) -> Arrays:
         raise SteepslopeError(f"expected {expected}, found others: delete this folder and extract again", subfolder)
     found = {f"{OF_COPIES}{name}": array for name, array in read(subfolder)[0].items()}
     shape = (len(originals), copies)
-    return {name: array.reshape(*shape, *array.shape[1:]) for name, array in found.items() if name in ARRAYS}
+    return {name: array.reshape(*shape, *array.shape[1:]) for name, array in found.items() if name in in_order(found)}
 
 
 def copy_ids(ids: Sequence[str], copies: int) -> list[str]:

@@ -20,7 +20,7 @@ from steepslope.errors import SteepslopeError, located, unknown_name
 from steepslope.files.folders import staged_folder
 from steepslope.numerics.blocks import read_rows
 from steepslope.outputs import folder, table_files
-from steepslope.outputs.arrays import ARRAYS, CLASSES, Arrays
+from steepslope.outputs.arrays import CLASSES, Arrays, array_of, in_order
 from steepslope.outputs.columns import CONFIDENCE, CORRECT, Layout, found_columns, layout_of, require_once
 from steepslope.outputs.labels import Texts, coded, labels_of, listed, read_classes, truths
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
@@ -222,7 +222,7 @@ def naming(path: Path) -> Iterator[None]:
 def _of_archive(path: Path, options: ReadingOptions) -> Table:
     """Return the arrays of a .npz file; its labels may be names of classes."""
     with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in (*ARRAYS, CONFIDENCE, CORRECT) if name in archive}
+        arrays = {name: archive[name] for name in (*in_order(archive), CONFIDENCE, CORRECT) if name in archive}
         classes = tuple(archive[CLASSES].astype(np.str_).tolist()) if CLASSES in archive else None
     if options.classes is not None:
         classes = _agreed(options.classes, classes)
@@ -329,7 +329,7 @@ class _Columns:
         if "logits" in buffers and buffers["logits"].shape[1] == 1 and not self.options.probabilities:
             expected = "expected a column for each class; one alone can be the probability of class 1 (--probabilities)"
             raise SteepslopeError(f"{expected}, found {self.layout.numbers['logits'][0]!r} alone", "logits")
-        vectors = {name for name in buffers if name == CONFIDENCE or len(ARRAYS[name].axes) == 1}
+        vectors = {name for name in buffers if name == CONFIDENCE or len(array_of(name).axes) == 1}
         arrays = {name: array[:, 0] if name in vectors else array for name, array in buffers.items()}
         labels, correct = (self.layout.texts.get(name) for name in ("labels", CORRECT))
         if labels is not None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained
-from steepslope.outputs.arrays import ARRAYS, CLASSES, Arrays
+from steepslope.outputs.arrays import CLASSES, Arrays, array_of
 
 NUMBER, TEXT = pa.float64(), pa.string()
 BATCH_ROWS, BATCH_ENTRIES = 2**16, 2**22  # of a .parquet file: rows at most, and rows times columns where many do harm
@@ -57,12 +57,12 @@ def rows_at_once(columns: int) -> int:
 
 
 def write(path: Path, arrays: Arrays) -> None:
-    """Write the arrays as columns, in the order of :data:`ARRAYS`; one that has no columns there is refused."""
+    """Write the arrays as columns, in their order; one that has no columns there is refused."""
     columns: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         if name == CLASSES:  # which are not rows; Parquet keeps them beside its columns
             continue
-        column = ARRAYS[name].column
+        column = array_of(name).column
         if column is None:
             raise SteepslopeError(f"a table cannot hold {name}: save to a folder or .npz")
         if array.ndim == 1:

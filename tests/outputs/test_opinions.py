@@ -1,0 +1,113 @@
+"""Opinions of other classifiers: rows by ids, classes by names, what is lacking, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from steepslope.errors import SteepslopeError
+from steepslope.outputs import ClassifierOutputs
+
+DRAW = np.random.default_rng(0)
+LOGITS, OTHER = DRAW.normal(size=(2, 30, 3))
+IDS = [f"row-{row}" for row in range(30)]
+OUTPUTS = ClassifierOutputs(LOGITS, DRAW.integers(3, size=30), ids=IDS, classes=["ant", "bee", "cat"])
+
+
+def test_logits_and_probabilities_say_the_same() -> None:
+    logits = OUTPUTS.with_opinion("net", OTHER)
+    probabilities = OUTPUTS.with_opinion("net", softmax(OTHER, axis=1))
+    assert logits.opinions == ("net",)
+    np.testing.assert_allclose(logits.require("opinion_net"), log_softmax(OTHER, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(probabilities.require("opinion_net"), logits.require("opinion_net"), rtol=1e-4)
+
+
+def test_outputs_go_by_ids_and_rows_may_lack_them() -> None:
+    other = ClassifierOutputs(OTHER, ids=IDS).subset(np.arange(29, 4, -1))
+    found = OUTPUTS.with_opinion("net", other).require("opinion_net")
+    np.testing.assert_allclose(found[5:], log_softmax(OTHER[5:], axis=1), rtol=1e-5)
+    assert np.isnan(found[:5]).all()
+
+
+def test_classes_go_by_names_and_the_classifier_fills_what_is_unknown() -> None:
+    other = ClassifierOutputs(OTHER[:, :2], classes=["cat", "ant"])
+    found = np.exp(OUTPUTS.with_opinion("net", other).require("opinion_net"))
+    own, share = softmax(LOGITS, axis=1), softmax(OTHER[:, :2], axis=1)
+    np.testing.assert_allclose(found[:, 1], own[:, 1], rtol=1e-4)
+    np.testing.assert_allclose(found[:, 2], (1 - own[:, 1]) * share[:, 0], rtol=1e-4)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_mapping_joins_classes() -> None:
+    classes = {"black ant": "ant", "red ant": "ant", "bee": "bee", "cat": "cat", "dog": None}
+    probabilities = softmax(DRAW.normal(size=(30, 5)), axis=1)
+    found = np.exp(OUTPUTS.with_opinion("net", probabilities, classes).require("opinion_net"))
+    joined = np.column_stack([probabilities[:, :2].sum(axis=1), probabilities[:, 2:4]])
+    np.testing.assert_allclose(found, joined / joined.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "votes",
+    [["bee", "", "cat", None, "dog"], np.array([1, np.nan, 2, -1, 3.0]), np.array(["bee", "", "cat", "-1", "dog"])],
+    ids=["names", "numbers", "text"],
+)
+def test_votes(votes: Any) -> None:
+    some = OUTPUTS.subset(slice(5))
+    if isinstance(votes, np.ndarray) and votes.dtype.kind == "f":
+        found = some.with_opinion("people", votes, ["ant", "bee", "cat", "dog"])
+    else:
+        found = some.with_opinion("people", votes)
+    assert found.require("vote_people").tolist() == [1, -1, 2, -1, 3]
+
+
+def test_probability_of_class_1() -> None:
+    binary = ClassifierOutputs([[1.0, 0.0], [0.0, 2.0], [0.0, 1.0]])
+    found = np.exp(binary.with_opinion("vendor", [0.25, 0.5, np.nan]).require("opinion_vendor"))
+    np.testing.assert_allclose(found, [[0.75, 0.25], [0.5, 0.5], [np.nan, np.nan]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["", ".npz"])
+def test_kept_on_disk(tmp_path: Path, ending: str) -> None:
+    both = OUTPUTS.with_opinion("net", OTHER).with_opinion("people", ["bee", ""] * 15)
+    both.save(tmp_path / f"outputs{ending}")
+    found = ClassifierOutputs.load(tmp_path / f"outputs{ending}")
+    assert found.opinions == ("net", "people")
+    np.testing.assert_array_equal(found.require("opinion_net"), both.require("opinion_net"))
+    np.testing.assert_array_equal(found.subset(slice(3, 7)).require("vote_people"), both.require("vote_people")[3:7])
+
+
+def test_an_opinion_is_replaced_by_one_of_its_name() -> None:
+    found = OUTPUTS.with_opinion("net", OTHER).with_opinion("net", [0] * 30)
+    assert found.opinions == ("net",)
+    assert found.opinion_net is None
+
+
+def test_copies_have_the_opinion_of_the_others_copies() -> None:
+    copies = DRAW.normal(size=(2, 30, 2, 3))
+    own, other = (ClassifierOutputs(LOGITS, augmented_logits=one) for one in copies)
+    found = own.with_opinion("net", other).augmented()
+    assert found is not None
+    np.testing.assert_allclose(found.require("opinion_net"), log_softmax(copies[1].reshape(60, 3), axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "opinion", "classes", "message"),
+    [
+        ("a b", OTHER, None, "opinion: expected letters, digits, '_' and '-', found 'a b'"),
+        ("net", OTHER[:4], None, "opinion net: expected 30 rows like the logits, found 4"),
+        ("net", OTHER[:, :2], None, "opinion net: classes: expected 3 classes, or the names of classes on both sides"),
+        ("net", OTHER, ["ant", "bee"], "opinion net: classes: expected 3 classes, one a column, found 2"),
+        ("net", OTHER, {"a": "ant", "b": "bee", "c": "cow"}, "opinion net: classes: unknown class 'cow'"),
+        ("net", ["wasp"] * 30, None, "opinion net: unknown class 'wasp'"),
+        ("net", [5] * 30, None, "opinion net: expected numbers of classes in 0…2, or -1 for none, found 5 in row 0"),
+        ("net", [-1] * 30, None, "opinion net: expected an opinion in some row, found none"),
+        ("net", np.full((30, 3), np.nan), None, "opinion net: expected an opinion in some row, found none"),
+        ("net", ClassifierOutputs(OTHER, ids=list("abcdefghijklmnopqrstuvwxyzABCD")), None, "expected ids such as"),
+    ],
+)
+def test_refused(name: str, opinion: Any, classes: Any, message: str) -> None:
+    with pytest.raises(SteepslopeError) as error:
+        OUTPUTS.with_opinion(name, opinion, classes)
+    assert message in str(error.value)

@@ -240,8 +240,8 @@ class Evaluation:
     """Predictions, and a row for each score.
 
     ``ids`` names some of the predictions. ``clusters`` (n,) are the labels of those that were resampled as a whole.
-    ``grouped_by`` is what the groups of the rows are grouped by, if there are any; ``cautions`` is what else a reader
-    has to know of these rows.
+    ``grouped_by`` is what the groups of the rows are grouped by, if there are any; ``notes`` and ``cautions`` are what
+    else a reader has to know of these rows, the latter where it makes numbers doubtful.
     """
 
     predictions: Predictions
@@ -250,6 +250,7 @@ class Evaluation:
     ids: Ids = row_numbers
     clusters: ArrayLike | None = None
     grouped_by: str = ""
+    notes: Sequence[str] = ()
     cautions: Sequence[str] = ()
 
 

@@ -41,7 +41,7 @@ def write_report(
 def text(evaluation: Evaluation, groups: Sequence[Grid] = ()) -> str:
     """Return the report as Markdown; ``groups`` are its tables of classes and groups."""
     rows = evaluation.rows
-    lines = "\n".join(f"- {plain(line)}" for line in sentences(rows))
+    lines = "\n".join(f"- {plain(line)}" for line in (*sentences(rows), *evaluation.notes, *evaluation.cautions))
     grids = [*detail_grids(rows), *map(_shortened, groups)]
     parts = [plain(headline(rows)), heading(rows), markdown(main_grid(rows)), lines, *map(markdown, grids)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -80,7 +80,8 @@ def page(evaluation: Evaluation, sources: Sources = NO_SOURCES, groups: Sequence
     }  # fmt: skip
     return web_page(
         "page.html", title=evaluation.title or "Which predictions to trust", headline=headline(rows), data=data,
-        remarks=[*remarks(rows), *(Remark(one, warns=True) for one in evaluation.cautions)], scripts=SCRIPTS,
+        remarks=[*remarks(rows), *map(Remark, evaluation.notes), *(Remark(one, True) for one in evaluation.cautions)],
+        scripts=SCRIPTS,
         contents=contents, definitions=definitions([summary, *groups, *grids]), summary=summary, names=names,
         lines=charts.looks(names), sentences=sentences(rows), groups=groups, grids=grids, gallery=cards, shown=shown,
         promises=promises(evaluation), certified=any(one["certified"] for one in scores["scores"]),

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError
+from steepslope.sklearn.features import is_frozen
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
@@ -83,20 +85,26 @@ def out_of_fold(
     estimator: Any,
     X: Any,
     y: NDArray[Any],
-    folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    folds: Sequence[tuple[Rows, Rows]],
     classes: NDArray[Any],
     params: Mapping[str, Any],
+    n_jobs: int | None = None,
 ) -> Responses:
     """Return the responses to all rows, each from the clone that has not seen it; ``params`` are those of ``fit``.
 
-    A frozen classifier is its own clone, and is not fitted.
+    A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes.
     """
-    parts = []
-    for others, rows in folds:
-        seen = rows_of(params, others, len(y))
-        fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **seen)
-        parts.append(Responses.of(fitted, _safe_indexing(X, rows), classes))
-    return Responses.joined(parts, [rows for _, rows in folds])
+    if is_frozen(estimator):
+        return Responses.of(estimator, X, classes)
+    tasks = (delayed(_unseen)(estimator, X, y, others, rows, classes, params) for others, rows in folds)
+    return Responses.joined(Parallel(n_jobs)(tasks), [rows for _, rows in folds])
+
+
+def _unseen(
+    estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any], params: Mapping[str, Any]
+) -> Responses:
+    fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **rows_of(params, others, len(y)))
+    return Responses.of(fitted, _safe_indexing(X, rows), classes)
 
 
 def rows_of(params: Mapping[str, Any], rows: NDArray[np.int64], n: int) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -18,21 +19,33 @@ from sklearn.utils.validation import check_is_fitted
 
 import sklearn
 from steepslope.checks import require
-from steepslope.errors import FewErrorsWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.errors import FewErrorsWarning, NothingPromisedWarning, SteepslopeError, explained
 from steepslope.evidence.folds import FOLDS
 from steepslope.gate import Gate, threshold_sequence
 from steepslope.gate.aims import INSIDE, Aims
+from steepslope.gate.calibration import CalibrationRows
+from steepslope.gate.certificate import as_percent
+from steepslope.gate.confidence_source import ConfidenceSource
+from steepslope.gate.decisions import most_probable
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
+from steepslope.report.confidences import Resources
+from steepslope.report.evaluation import evaluate_predictions
+from steepslope.report.page import write_report
 from steepslope.scores import MCP
+from steepslope.sklearn.features import Features
 from steepslope.sklearn.held_out import folds_of, held_out, out_of_fold, require_folds, rows_of
-from steepslope.sklearn.responses import UNKNOWN, Reader, Responses, codes_of
+from steepslope.sklearn.responses import UNKNOWN, Responses, codes_of
+from steepslope.sklearn.storage import KEPT_ROWS, Calibration, Saved, kept_rows, require_alike
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 LEAST_ROWS = 2
 LARGEST_SEED = 2**31 - 1
+SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # beside which a report shows the oracle
+MCP_RANKS = "the classifier's own probability ranks its predictions"
+THRESHOLD_OF_THESE = "the gate's threshold was found on these rows, so what it accepts of them is no test of it"
 
 
 class Decision(NamedTuple):
@@ -64,13 +77,16 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     estimator
         A classifier with ``predict_proba`` or ``decision_function``, such as a pipeline that ends in one.
     max_risk
-        Highest fraction of errors among the accepted predictions, in (0, 1).
+        Highest fraction of errors among the accepted predictions, in (0, 1). Of several, the gate is that of the first
+        that can be promised; they share ``delta``.
     delta
         Probability, in (0, 1), that the promise does not hold.
     calibration_size
         Fraction of the rows that is held out, in (0, 1). Promising 5 % takes at least 59 such rows, 1 % takes 299.
     cv
         Number of folds >= 2, or a splitter of scikit-learn's that puts each row into one fold.
+    n_jobs
+        How many processes fit the clones of the classifier; None is one, −1 as many as there are cores.
     random_state
         A whole number, a ``RandomState``, or None: which rows are held out, the folds, and what the oracle draws. The
         classifier has its own.
@@ -82,8 +98,16 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     oracle_ : FusedOracle or None
         What ranks the predictions. None where fewer than five predictions of the folds are wrong, or right, or all
         classes but one have a single row: the classifier's own probability ranks them then (MCP).
+    saw_ : str
+        What the oracle saw beside the classifier's outputs, in a sentence.
     gate_ : Gate
         The threshold and its promise; ``gate_.sentences()`` states it.
+    max_risk_ : float
+        The risk that the gate promises.
+    summary_ : str
+        What the oracle saw and what is promised, in sentences.
+    calibration_ : Calibration
+        What is kept of the rows that were held out.
     classes_ : ndarray (K,)
         The classes, as the classifier has them.
     n_features_in_ : int
@@ -102,17 +126,21 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     >>> bool(accepted.mean() > 0.5), bool(wrong[accepted].mean() < 0.1 < wrong.mean())
     (True, True)
 
+    >>> print(model.saw_)
+    The oracle saw 64 columns of X.
+
     Frames, sparse matrices and lists of texts work likewise.
     """
 
     def __init__(
         self,
         estimator: Any,
-        max_risk: float = 0.05,
+        max_risk: float | Sequence[float] = 0.05,
         delta: float = 0.05,
         *,
         calibration_size: float = 0.25,
         cv: Any = 5,
+        n_jobs: int | None = None,
         random_state: Any = 0,
     ) -> None:
         self.estimator = estimator
@@ -120,6 +148,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.delta = delta
         self.calibration_size = calibration_size
         self.cv = cv
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
@@ -129,7 +158,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         ----------
         X
             Inputs (n, …), whatever the classifier takes: an array, a frame, a sparse matrix or a list of texts. The
-            oracle sees tables of numbers as well; of all else, only what the classifier makes of it.
+            oracle sees what the last step of a pipeline sees, or else these inputs.
         y
             Labels (n,).
         fit_params
@@ -142,7 +171,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             If a parameter is out of range, there are fewer than two rows, frames have the same index in another order,
             or the classifier has neither probabilities nor decision values.
         """
-        Aims(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
+        self._aims()
         require("calibration_size", self.calibration_size, INSIDE)
         require_folds(self.cv)
         require_one_order({"X": X, "y": y})
@@ -153,14 +182,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
         params = rows_of(self._routed(fit_params), learnt, len(labels))
-        thresholds = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed)
-        rows = _safe_indexing(X, calibration)
-        responses = Responses.of(self.estimator_, rows, self.classes_)
-        confidence = self._ranked(self.reader_.outputs(responses, rows))
-        is_correct = responses.predicted == codes_of(labels[calibration], self.classes_)
-        self.gate_ = Gate.calibrate(
-            confidence, is_correct, self.max_risk, self.delta, thresholds, of_log_odds=True, seed=seed
-        )
+        source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed)
+        self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -188,18 +211,111 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         check_is_fitted(self)
         if self.gate_.advice:
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=2)
-        responses = Responses.of(self.estimator_, X, self.classes_)
-        accepted = self.gate_.accepts(self._ranked(self.reader_.outputs(responses, X)))
-        return Decision(self.classes_[responses.predicted], accepted)
+        outputs = self._outputs(X)
+        return Decision(self.classes_[outputs.predictions], self.gate_.accepts(self._ranked(outputs)))
 
     def trust_logit(self, X: Any) -> Floats:
         """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""
         check_is_fitted(self)
-        return self._ranked(self.reader_.outputs(Responses.of(self.estimator_, X, self.classes_), X))
+        return self._ranked(self._outputs(X))
 
     def p_correct(self, X: Any) -> Floats:
         """Return the probability that each prediction is correct, (n,), in [0, 1]: an estimate, nothing promised."""
         return self.gate_.p_correct(self.trust_logit(X))
+
+    @property
+    def summary_(self) -> str:
+        """What the oracle saw, which of several risks is promised, and the gate's promise, a sentence a line."""
+        check_is_fitted(self)
+        risks = ", ".join(as_percent(risk) for risk in self.gate_.aims.max_risk)
+        first = f"{as_percent(self.max_risk_)} is the first of {risks} that can be promised."
+        if self.gate_.advice:
+            first = f"None of {risks} can be promised."
+        promise = self.gate_.promises[0].sentences()
+        return "\n".join([self.saw_, *([first] if len(self.gate_.aims.max_risk) > 1 else []), promise])
+
+    @property
+    def max_risk_(self) -> float:
+        """The risk that the gate promises: of several, the first that can be; the first of all where none can."""
+        check_is_fitted(self)
+        promised = self.gate_.certificates[0].max_risk
+        assert promised is not None
+        return promised
+
+    def report(self, path: str | Path, X: Any = None, y: Any = None, *, bootstrap: int = 1000) -> None:
+        """Write a report as ``steepslope evaluate`` does, with MCP, other scores, the gate and its coverage.
+
+        Parameters
+        ----------
+        path
+            Folder for ``report.html``, ``table.md``, ``metrics.json`` and the like; an earlier report is replaced.
+        X, y
+            New rows and their labels; without them it is about the calibration rows.
+        bootstrap
+            Number of resamples for the intervals; 0 leaves the intervals out.
+
+        Raises
+        ------
+        SteepslopeError
+            If there are labels without rows, rows without labels, or no label is one of ``classes_``.
+        """
+        check_is_fitted(self)
+        if (X is None) != (y is None):
+            raise SteepslopeError("expected X and y together, or neither", "y" if y is None else "X")
+        kept = self.calibration_ if X is None else Calibration(self._outputs(X), codes_of(y, self.classes_), None)
+        known = np.flatnonzero(kept.codes != UNKNOWN)
+        outputs = kept.outputs.subset(known).changed(labels=kept.codes[known])
+        cautions = [THRESHOLD_OF_THESE] if X is None else []
+        if len(known) < len(kept.codes):
+            others = len(kept.codes) - len(known)
+            cautions.append(f"{others:,} rows of classes that the classifier does not know, all wrong, are left out")
+        gates, title = Resources(gates={"trusted": self.gate_}), f"Trust in {type(self.estimator_).__name__}"
+        evaluation = evaluate_predictions(outputs, SINGLE_SCORES, gates, bootstrap=bootstrap, title=title)
+        write_report(replace(evaluation, notes=self.saw_.splitlines(), cautions=cautions), path, {"command": "report"})
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder with all but the classifier itself, ``estimator_``; an earlier one is replaced.
+
+        The folder holds JSON, Parquet and arrays, among them the outputs of the calibration rows and sixteen of these
+        rows. Save the classifier beside it by a way of your own, such as ``skops.io``.
+        """
+        check_is_fitted(self)
+        given = self.get_params(deep=False)
+        settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size")}
+        settings |= {name: given[name] for name in ("cv", "n_jobs", "random_state") if isinstance(given[name], int)}
+        Saved(
+            settings, tuple(np.asarray(self.classes_).tolist()), self.log_floor_, self.saw_, self.features_, self.gate_,
+            self.calibration_,
+        ).write(Path(path))  # fmt: skip
+
+    @classmethod
+    def load(cls, path: str | Path, estimator: Any) -> Self:
+        """Read what :meth:`save` wrote, around the fitted classifier that was saved beside it.
+
+        Nothing in the folder is executed. Settings that are no numbers, such as a splitter, are the defaults again.
+
+        Raises
+        ------
+        SteepslopeError
+            If a file is not as it was written, or the classifier has other classes, or gives of the rows that are kept
+            other probabilities or features than it did.
+        """
+        saved = Saved.read(Path(path))
+        model = cls(estimator, **saved.settings)
+        if tuple(np.asarray(getattr(estimator, "classes_", ())).tolist()) != saved.classes:
+            found = "found one of others, or none that is fitted"
+            raise SteepslopeError(f"expected the classifier that was saved, with its classes, {found}", "estimator")
+        model.estimator_, model.features_, model.log_floor_, model.saw_ = (
+            estimator, saved.features, saved.log_floor, saved.saw,
+        )  # fmt: skip
+        model.gate_, model.calibration_ = saved.gate, saved.calibration
+        model.oracle_ = saved.gate.require_source().oracle  # type: ignore[assignment]
+        model._keep_attributes()
+        if saved.calibration.rows is not None:
+            with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
+                found_outputs = model._outputs(saved.calibration.rows)
+            require_alike(found_outputs, kept_rows(saved.calibration.outputs))
+        return model
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return where metadata go: those of ``fit`` to the classifier's ``fit``."""
@@ -216,6 +332,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
         return tags
 
+    def _aims(self) -> Aims:
+        return Aims(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
+
     def _routed(self, fit_params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the parameters of the classifier's ``fit``; without routing, all are."""
         if not sklearn.get_config()["enable_metadata_routing"]:
@@ -223,30 +342,57 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         routed: Mapping[str, Any] = process_routing(self, "fit", **fit_params)["estimator"]["fit"]
         return routed
 
-    def _learn(self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int) -> Floats:
-        """Fit the classifier and its oracle; return thresholds that are fixed by these rows alone."""
+    def _learn(self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int) -> ConfidenceSource:
+        """Fit the classifier and its oracle; return what ranks, with thresholds that are fixed by these rows alone."""
         self.estimator_ = clone(self.estimator).fit(X, labels, **params)
         if not hasattr(self.estimator_, "classes_"):
             found = f"found {type(self.estimator_).__name__}, which has no classes_"
             raise SteepslopeError(f"expected a classifier, {found}", "estimator")
+        self._keep_attributes()
+        self.features_ = Features.of(self.estimator_, X, labels, seed)
+        folds = folds_of(X, labels, self.cv, seed)
+        unseen = Responses.of(self.estimator_, X, self.classes_) if not folds else out_of_fold(
+            self.estimator, X, labels, folds, self.classes_, params, self.n_jobs
+        )  # fmt: skip
+        self.log_floor_ = unseen.log_floor
+        outputs = self._outputs(X, unseen)
+        self.oracle_ = _oracle(outputs, codes_of(labels, self.classes_), seed) if folds else None
+        self.saw_ = _saw(self.features_, self.oracle_)
+        return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, outputs)
+
+    def _keep_attributes(self) -> None:
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
-        folds = folds_of(X, labels, self.cv, seed)
-        if folds:
-            unseen = out_of_fold(self.estimator, X, labels, folds, self.classes_, params)
-        else:
-            unseen = Responses.of(self.estimator_, X, self.classes_)
-        self.reader_ = Reader.of(unseen, X)
-        outputs = self.reader_.outputs(unseen, X)
-        self.oracle_ = _oracle(outputs, codes_of(labels, self.classes_), seed) if folds else None
-        record = None if self.oracle_ is None else self.oracle_.record_
-        if record is None or record.percentiles is None:
-            return threshold_sequence(self._ranked(outputs))
-        return threshold_sequence(record.percentiles)
+
+    def _calibrate(self, source: ConfidenceSource, X: Any, labels: NDArray[Any], seed: int) -> None:
+        """Find the threshold on rows that nothing was fitted on."""
+        outputs, codes = self._outputs(X), codes_of(labels, self.classes_)
+        is_correct = outputs.predictions == codes
+        confidence, thresholds = source.confidence(outputs), threshold_sequence(source.reference or ())
+        gate = Gate.calibrate(
+            confidence, is_correct, self._aims().max_risk, self.delta, thresholds, of_log_odds=True, seed=seed
+        )
+        given = [one.max_risk for one in gate.certificates if one.is_given and one.max_risk is not None]
+        gate = gate.at(given[0]) if given else gate
+        seen = CalibrationRows(
+            gate.p_correct(confidence), is_correct, gate.accepts(confidence), most_probable(outputs, 1)[1][:, 0]
+        )
+        self.gate_ = replace(gate, source=source.taking(outputs), classes=outputs.classes, calibration_rows=seen)
+        self.calibration_ = Calibration(outputs, codes, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(codes)))))
+
+    def _outputs(self, X: Any, responses: Responses | None = None) -> ClassifierOutputs:
+        """Return all that the oracle sees of some inputs, by the classifier's responses, or those of clones."""
+        found = Responses.of(self.estimator_, X, self.classes_) if responses is None else responses
+        features = None if self.features_ is None else self.features_.columns(self.estimator_, X)
+        logits = found.logits(self.log_floor_)
+        names = [*dict.fromkeys(map(str, self.classes_))]
+        return ClassifierOutputs.of(
+            {"logits": logits, "features": features}, names if len(names) == logits.shape[1] else None
+        )
 
     def _ranked(self, outputs: ClassifierOutputs) -> Floats:
-        return MCP().confidence(outputs) if self.oracle_ is None else self.oracle_.trust_logit(outputs)
+        return self.gate_.require_source().confidence(outputs)
 
 
 def _checked(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
@@ -258,6 +404,14 @@ def _checked(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     if len(labels) < LEAST_ROWS:
         raise SteepslopeError(f"expected {LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
     return rows, labels
+
+
+def _saw(features: Features | None, oracle: FusedOracle | None) -> str:
+    """Say what the oracle saw, and if nothing is made of it."""
+    if oracle is None:
+        return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
+    saw = "The oracle saw the classifier's outputs alone." if features is None else features.saw
+    return saw if oracle.arrays != ("logits",) else f"{saw} No pool of opinions ranks better, so {MCP_RANKS}."
 
 
 def _oracle(outputs: ClassifierOutputs, codes: NDArray[np.int64], seed: int) -> FusedOracle | None:

@@ -1,0 +1,367 @@
+"""What an oracle sees of a classifier's inputs: columns of numbers, made of what the last step of a pipeline gets.
+
+The steps before the last are the fitted classifier's own, as far as they ignore the labels. A step that learns from
+them, such as a ``TargetEncoder``, tells of each row that it was fitted on what its label is, and an oracle that sees
+this takes itself to be better than it is. What such a step gets is seen in place of what it gives.
+
+Numbers are standardised. Words of a table are hashed, texts by their words with TF-IDF; of many columns, or sparse
+ones, the principal directions are seen (``TruncatedSVD``). So there is nothing to keep but arrays.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix, hstack, issparse
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.utils import _safe_indexing
+
+from steepslope.errors import SteepslopeError, explained
+
+Floats = NDArray[np.float64]
+NUMBERS = "biuf"  # kinds of arrays
+TABLE = 2  # dimensions
+NUMBER, DATE, WORD = "number", "date", "word"  # kinds of columns
+TEXTS = ("text",)
+WRONG_KIND = (TypeError, ValueError, pa.ArrowException)
+MISSING = ("None", "nan", "NaN", "<NA>", "NaT")
+HASHED = 2**14  # columns
+COMPONENTS = 100
+MOST_COLUMNS = 1_000  # of numbers that are seen as they are
+OFTEN = 0.5  # of the rows: a sparse column that has as many entries is one of numbers
+COMPONENT_ROWS = 20_000  # from which directions are learnt
+ROWS_TO_TRY = 300
+
+
+def steps_before(estimator: Any) -> list[Any]:
+    """Return the fitted steps before the last one of a pipeline, also of one in a pipeline, a search, a calibration.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> steps_before(make_pipeline(StandardScaler(), make_pipeline("passthrough", LogisticRegression())))
+    [StandardScaler()]
+    """
+    if isinstance(estimator, Pipeline):
+        before = [step for _, step in estimator.steps[:-1] if step is not None and step != "passthrough"]
+        flat = [[*steps_before(step), _last(step)] for step in before]
+        return [*(one for steps in flat for one in steps), *steps_before(estimator.steps[-1][1])]
+    inside = _inside(estimator)
+    return [] if inside is None else steps_before(inside)
+
+
+def _last(step: Any) -> Any:
+    return _last(step.steps[-1][1]) if isinstance(step, Pipeline) else step
+
+
+def _inside(estimator: Any) -> Any:
+    """Return the fitted classifier in one that searches, freezes, calibrates or sets a threshold; None in others."""
+    if isinstance(estimator, CalibratedClassifierCV):  # of several, which were fitted on other folds, the first
+        return estimator.calibrated_classifiers_[0].estimator
+    if isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        return estimator.estimator_
+    return estimator.estimator if is_frozen(estimator) else getattr(estimator, "best_estimator_", None)
+
+
+def is_frozen(estimator: Any) -> bool:
+    """Return whether an estimator is one of ``sklearn.frozen``, which scikit-learn has from 1.6 on."""
+    return type(estimator).__name__ == "FrozenEstimator"
+
+
+def ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
+    """Return how many of the first steps ignore the labels: fitted to labels in another order, they give the same.
+
+    Each is tried on a few of the rows (n, …), and counts as one that uses labels where it cannot be fitted to these.
+
+    >>> from sklearn.feature_selection import SelectKBest
+    >>> X, y = np.random.default_rng(0).normal(size=(50, 20)), np.arange(50) % 2
+    >>> ignoring_labels([StandardScaler(), SelectKBest(k=3)], X, y)
+    1
+    """
+    rows = np.unique(np.linspace(0, len(labels) - 1, ROWS_TO_TRY).astype(np.int64))
+    seen, own = _safe_indexing(X, rows), labels[rows]
+    for count, step in enumerate(steps):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                one, other = (
+                    _seeded(step).fit(seen, order).transform(seen)
+                    for order in (own, np.random.default_rng(0).permutation(own))
+                )
+        except Exception:  # whatever a step raises that needs more rows, or other arguments
+            return count
+        if not _same(one, other):
+            return count
+        seen = one
+    return len(steps)
+
+
+def _seeded(step: Any) -> Any:
+    """Return a clone that draws the same each time it is fitted."""
+    found = clone(step)
+    if hasattr(found, "get_params"):
+        found.set_params(**{name: 0 for name in found.get_params() if name.split("__")[-1] == "random_state"})
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    if issparse(one):
+        return one.shape == other.shape and bool(abs(one - other).max() <= 1e-6 * abs(one).max())
+    first, second = np.asarray(one), np.asarray(other)
+    if first.dtype.kind in NUMBERS and second.dtype.kind in NUMBERS:
+        return first.shape == second.shape and bool(np.allclose(first, second, rtol=1e-6, equal_nan=True))
+    return first.shape == second.shape and bool((first.astype(np.str_) == second.astype(np.str_)).all())
+
+
+class Blocks(NamedTuple):
+    """Columns of numbers (n, d), NaN where one is missing, and sparse ones (n, s) that count what is in a row."""
+
+    numbers: Floats
+    counts: csr_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """How inputs become the columns that an oracle sees.
+
+    ``steps`` of the classifier's own come first, and give ``seen`` columns. ``kinds`` are those of a table's columns,
+    or :data:`TEXTS`; None of a matrix. ``arrays`` are what was learnt: which columns of a sparse matrix are numbers,
+    since they occur ``often`` (d,); ``mean`` and ``scale`` of numbers (d,), and the numbers of those in which some are
+    ``missing``; which other columns are ``used`` (u,), their ``weights`` (u,) and, where they are many, the
+    ``components`` (c, u). ``saw`` says it in words.
+    """
+
+    steps: int
+    kinds: tuple[str, ...] | None
+    seen: int
+    arrays: Mapping[str, NDArray[Any]]
+    saw: str = ""
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any, labels: NDArray[Any], seed: int) -> Features | None:
+        """Learn it from the rows (n, …) that a classifier was fitted on; None where inputs are nothing of the kind."""
+        before = steps_before(estimator)
+        steps = len(before) if is_frozen(estimator) else ignoring_labels(before, X, labels)
+        seen = _through(before[:steps], X)
+        kinds = kinds_of(seen)
+        if kinds == ():
+            return None
+        arrays: dict[str, NDArray[Any]] = {}
+        if issparse(seen):
+            entries = np.diff(csc_matrix(seen).indptr)
+            arrays["often"] = np.flatnonzero(entries > OFTEN * seen.shape[0])
+        blocks = _blocks(seen, kinds, arrays)
+        arrays |= _standardisation(blocks.numbers)
+        arrays |= _directions(_counted(blocks, arrays), kinds == TEXTS, seed)
+        found = cls(steps, kinds, 1 if kinds == TEXTS else seen.shape[1], arrays)
+        return replace(found, saw=found._sentence(len(before), blocks)) if found.width else None
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """All but the arrays, as JSON holds it."""
+        return {"steps": self.steps, "kinds": self.kinds, "seen": self.seen, "saw": self.saw}
+
+    @property
+    def width(self) -> int:
+        """The number of columns that are seen."""
+        numbers = 0 if self._is_wide else len(self.arrays["mean"]) + len(self.arrays["missing"])
+        return numbers + len(self.arrays.get("components", self.arrays["used"]))
+
+    @property
+    def _is_wide(self) -> bool:
+        return len(self.arrays["mean"]) > MOST_COLUMNS
+
+    def columns(self, estimator: Any, X: Any) -> Floats:
+        """Return the columns of some inputs, (n, width); what is missing or infinite is 0, the mean.
+
+        Raises
+        ------
+        SteepslopeError
+            If the inputs have other columns than those that it was learnt from.
+        """
+        seen = _through(steps_before(estimator)[: self.steps], X)
+        self._require_width(seen)
+        with explained("expected the kinds of columns that it was fitted on", "X", WRONG_KIND):
+            blocks = _blocks(seen, self.kinds, self.arrays)
+        counted = _weighted(_counted(blocks, self.arrays)[:, self.arrays["used"]], self.arrays, self.kinds == TEXTS)
+        components = self.arrays.get("components")
+        parts = [counted.toarray() if components is None else np.asarray(counted @ components.T)]
+        if not self._is_wide:
+            parts.insert(0, _standardised(blocks.numbers, self.arrays))
+        return np.concatenate(parts, axis=1, dtype=np.float64)
+
+    def _require_width(self, seen: Any) -> None:
+        shape = getattr(seen, "shape", np.shape(seen))
+        if self.kinds != TEXTS and shape[1:] != (self.seen,):
+            raise SteepslopeError(f"expected {self.seen} columns, found shape {shape}", "X")
+
+    def _sentence(self, before: int, blocks: Blocks) -> str:
+        """Say how many columns of what are seen."""
+        components, used = self.arrays.get("components"), len(self.arrays["used"])
+        what = f"{used:,} hashed words" if self.kinds is not None else f"{used:,} columns"
+        parts = [] if self._is_wide or not blocks.numbers.shape[1] else [f"{blocks.numbers.shape[1]:,} columns"]
+        parts += [f"{len(components)} components of {what}"] if components is not None else [what] if used else []
+        where = "before the last step" if before and self.steps == before else "of X"
+        why = "" if self.steps == before else f"; {_steps(before - self.steps)} of the pipeline may use labels"
+        if 0 < self.steps < before:
+            where = f"after {_steps(self.steps)} of the pipeline"
+        return f"The oracle saw {' and '.join(parts)} {where}{why}."
+
+
+def _steps(count: int) -> str:
+    return "one step" if count == 1 else f"{count} steps"
+
+
+def _through(steps: Sequence[Any], X: Any) -> Any:
+    for step in steps:
+        X = step.transform(X)
+    return X
+
+
+def kinds_of(seen: Any) -> tuple[str, ...] | None:
+    """Return the kind of each column of a table, :data:`TEXTS` of texts, None of a matrix, () of anything else.
+
+    >>> kinds_of(np.array([[1, "red"], [2.5, None]], dtype=object)), kinds_of(["one", "two"]), kinds_of(np.eye(2))
+    (('number', 'word'), ('text',), None)
+    """
+    if issparse(seen):
+        return None
+    if hasattr(seen, "columns"):
+        return tuple(_kind(column) for column in _columns(seen))
+    try:
+        array = np.asarray(seen)
+    except ValueError:  # rows of different lengths
+        return ()
+    if array.ndim == TABLE:
+        return None if array.dtype.kind in NUMBERS else tuple(_kind(column) for column in _columns(seen))
+    return TEXTS if array.ndim == 1 and len(array) and all(isinstance(one, str) for one in array) else ()
+
+
+def _columns(table: Any) -> list[Any]:
+    """Return the columns of a frame or a table as Arrow's arrays, in which what is missing is null."""
+    if not hasattr(table, "columns"):
+        table = np.asarray(table, dtype=object)
+    return [_arrow(_safe_indexing(table, place, axis=1)) for place in range(table.shape[1])]
+
+
+def _arrow(column: Any) -> Any:
+    try:
+        found = column.to_arrow() if hasattr(column, "to_arrow") else pa.array(column, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several types
+        words = [str(one) for one in column]
+        found = pa.array([None if one in MISSING else one for one in words])
+    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found
+
+
+def _kind(column: Any) -> str:
+    kind, types = column.type, pa.types
+    if types.is_timestamp(kind) or types.is_date(kind):
+        return DATE
+    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null, types.is_duration)
+    return NUMBER if any(test(kind) for test in tests) else WORD
+
+
+def _blocks(seen: Any, kinds: tuple[str, ...] | None, arrays: Mapping[str, NDArray[Any]]) -> Blocks:
+    """Return what was seen as numbers and counts."""
+    if kinds == TEXTS:
+        words = HashingVectorizer(n_features=HASHED, alternate_sign=False, norm=None).transform(seen)
+        return Blocks(np.zeros((words.shape[0], 0)), words)
+    if kinds is not None:
+        return _of_table(_columns(seen), kinds)
+    if not issparse(seen):
+        table = np.asarray(seen, dtype=np.float64)
+        return Blocks(table, csr_matrix((len(table), 0)))
+    columns, often = csc_matrix(seen, dtype=np.float64), np.zeros(seen.shape[1], np.bool_)
+    often[arrays["often"]] = True
+    return Blocks(columns[:, often].toarray(), csr_matrix(columns[:, ~often]))
+
+
+def _of_table(columns: Sequence[Any], kinds: Sequence[str]) -> Blocks:
+    """Return the numbers and dates of a table, and the hashed words of its other columns."""
+    numbers, words = [np.zeros((len(columns[0]), 0))], list[list[str | None]]()
+    for place, (column, kind) in enumerate(zip(columns, kinds, strict=True)):
+        if kind == WORD:
+            texts = column.cast(pa.string()).to_pylist()
+            words.append([None if one is None else f"{place}={one}" for one in texts])
+        else:
+            numbers.append(_dates(column) if kind == DATE else _numbers(column)[:, None])
+    hasher = FeatureHasher(HASHED, input_type="string", alternate_sign=False)
+    rows = ([one for one in row if one is not None] for row in zip(*words, strict=True))
+    counts = hasher.transform(rows) if words else csr_matrix((len(columns[0]), 0))
+    return Blocks(np.concatenate(numbers, axis=1), counts)
+
+
+def _numbers(column: Any) -> Floats:
+    whole = column.cast(pa.int64()) if pa.types.is_duration(column.type) else column
+    return np.asarray(whole.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _dates(column: Any) -> Floats:
+    """Return days since 1970, month, day of the week and hour of dates, (n, 4)."""
+    times = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)))
+    days = _numbers(times.cast(pa.int64())) / 86_400e6
+    return np.column_stack([days, *(_numbers(part(times)) for part in (pc.month, pc.day_of_week, pc.hour))])
+
+
+def _standardisation(numbers: Floats) -> dict[str, NDArray[Any]]:
+    """Learn the mean and deviation of each column (n, d), as far as its numbers are finite."""
+    finite = np.isfinite(numbers)
+    missing = np.flatnonzero(~finite.all(axis=0) & finite.any(axis=0))
+    if not numbers.size:
+        return {"mean": np.zeros(numbers.shape[1]), "scale": np.ones(numbers.shape[1]), "missing": missing}
+    with np.errstate(invalid="ignore"):  # of a column without a number
+        scaler = StandardScaler().fit(np.where(finite, numbers, np.nan))
+    return {"mean": np.nan_to_num(scaler.mean_), "scale": np.nan_to_num(scaler.scale_, nan=1.0), "missing": missing}
+
+
+def _standardised(numbers: Floats, arrays: Mapping[str, NDArray[Any]]) -> Floats:
+    """Return numbers (n, d) standardised, 0 where one is missing, and beside them which are."""
+    finite = np.isfinite(numbers)
+    columns = np.where(finite, (np.where(finite, numbers, 0) - arrays["mean"]) / arrays["scale"], 0.0)
+    return np.concatenate([columns, ~finite[:, arrays["missing"]]], axis=1)
+
+
+def _counted(blocks: Blocks, arrays: Mapping[str, NDArray[Any]]) -> csr_matrix:
+    """Return the columns of which directions are seen: counts, and numbers too where these are very many."""
+    if len(arrays["mean"]) <= MOST_COLUMNS:
+        return blocks.counts
+    return csr_matrix(hstack([csr_matrix(_standardised(blocks.numbers, arrays)), blocks.counts]))
+
+
+def _directions(counts: csr_matrix, of_texts: bool, seed: int) -> dict[str, NDArray[Any]]:
+    """Learn which columns (n, s) occur, how to weigh them, and the directions in which many of them vary most."""
+    used = np.unique(counts.indices[counts.data != 0])
+    some = csr_matrix(counts[:, used])
+    weights = np.ones(len(used))
+    if len(used) and of_texts:
+        weights = TfidfTransformer().fit(some).idf_
+    elif len(used):  # what is at most 1, such as TF-IDF, is weighed already
+        weights = 1 / np.maximum(1, abs(some).max(axis=0).toarray().ravel())
+    learnt = {"used": used.astype(np.int64), "weights": weights}
+    if len(used) > COMPONENTS:
+        rows = np.unique(np.linspace(0, counts.shape[0] - 1, COMPONENT_ROWS).astype(np.int64))
+        weighted = _weighted(some[rows], learnt, of_texts)
+        learnt["components"] = TruncatedSVD(COMPONENTS, random_state=seed).fit(weighted).components_
+    return learnt
+
+
+def _weighted(some: csr_matrix, arrays: Mapping[str, NDArray[Any]], of_texts: bool) -> csr_matrix:
+    found = csr_matrix(some.multiply(arrays["weights"]))
+    with suppress(ValueError):  # of no rows
+        return normalize(found) if of_texts else found
+    return found

@@ -1,0 +1,156 @@
+"""A trusted classifier on disk: a folder with all but the classifier itself, and nothing in it that is executed.
+
+``trusted.json``, written last, with the settings and the classes; ``gate``, a folder as any gate's, with the oracle;
+``state.safetensors`` with what the features have learnt; ``calibration``, the outputs of the calibration rows; and a
+few of these rows themselves, by which the classifier is recognised that is given when the folder is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, issparse, load_npz, save_npz
+
+from steepslope.errors import SteepslopeError, explained
+from steepslope.files.artifact import Artifact
+from steepslope.files.folders import field, positive, read_json, write_json
+from steepslope.files.weights import load_arrays, save_arrays
+from steepslope.gate import Gate
+from steepslope.outputs import ClassifierOutputs
+from steepslope.sklearn.features import Features
+
+CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "calibration"
+TRUSTED = Artifact("a trusted classifier", CARD)
+VERSION = 1
+KEPT_ROWS = 16
+TOLERANCE = 1e-4  # of logits and features: other machines and releases round otherwise
+FRAMES = ("pandas", "polars")
+SPARSE, ARRAY, OBJECTS, LIST = "sparse", "array", "objects", "list"
+Kept = tuple[str, Any]  # a kind, and the rows themselves
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The outputs of the calibration rows, the numbers of their classes (n,), −1 where unknown, and the first rows."""
+
+    outputs: ClassifierOutputs
+    codes: NDArray[np.int64]
+    rows: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """All that is kept of a trusted classifier; ``calibration.rows`` are None where they could not be written."""
+
+    settings: Mapping[str, Any]
+    classes: tuple[Any, ...]
+    log_floor: float
+    saw: str
+    features: Features | None
+    gate: Gate
+    calibration: Calibration
+
+    def write(self, folder: Path) -> None:
+        """Write all files, or none, the card last; an earlier one there is replaced."""
+        with TRUSTED.staged(folder) as staging:
+            self.gate.save(staging / GATE)
+            self.calibration.outputs.save(staging / CALIBRATION)
+            learnt = {} if self.features is None else self.features.arrays
+            save_arrays({"codes": self.calibration.codes, **_prefixed(learnt)}, staging / STATE)
+            card = {
+                "version": VERSION, "settings": self.settings, "classes": list(self.classes), "saw": self.saw,
+                "log_floor": self.log_floor, "features": None if self.features is None else self.features.card,
+                "rows": _write_rows(self.calibration.rows, staging),
+            }  # fmt: skip
+            write_json(staging / CARD, card)
+
+    @classmethod
+    def read(cls, folder: Path) -> Saved:
+        """Read what :meth:`write` wrote; an error names the file and the field."""
+        path = folder / CARD
+        card = read_json(path, TRUSTED.what)
+        if card.get("version") != VERSION:
+            raise SteepslopeError(f"expected version {VERSION} of the format, found {card.get('version')!r}", path)
+        arrays = load_arrays(folder / STATE)
+        features = field(card, "features", (dict, type(None)), path)
+        kind = field(card, "rows", (str, type(None)), path)
+        outputs = ClassifierOutputs.load(folder / CALIBRATION, as_logits=True)
+        codes = arrays.pop("codes", np.zeros(0, np.int64))
+        if codes.shape != (len(outputs),):
+            raise SteepslopeError(f"expected codes ({len(outputs)},), found shape {codes.shape}", folder / STATE)
+        return cls(
+            settings=field(card, "settings", dict, path),
+            classes=tuple(field(card, "classes", list, path)),
+            log_floor=float(field(card, "log_floor", (int, float), path)),
+            saw=field(card, "saw", str, path),
+            features=None if features is None else _features(features, arrays, path),
+            gate=Gate.load(folder / GATE),
+            calibration=Calibration(outputs, codes, None if kind is None else _read_rows(kind, folder)),
+        )
+
+
+def _prefixed(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {f"features.{name}": array for name, array in arrays.items()}
+
+
+def _features(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: Path) -> Features:
+    kinds = field(card, "kinds", (list, type(None)), path)
+    steps, seen, saw = field(card, "steps", int, path), positive(card, "seen", path), field(card, "saw", str, path)
+    learnt = {name.removeprefix("features."): array for name, array in arrays.items()}
+    return Features(steps, None if kinds is None else tuple(kinds), seen, learnt, saw)
+
+
+def kept_rows(outputs: ClassifierOutputs) -> ClassifierOutputs:
+    """Return the outputs of the rows that are kept, those of all calibration rows given."""
+    return outputs.subset(slice(0, KEPT_ROWS))
+
+
+def require_alike(found: ClassifierOutputs, expected: ClassifierOutputs) -> None:
+    """Raise unless a classifier gives of the rows that are kept what the one did that was saved."""
+    for name, array in expected.arrays.items():
+        other = found.arrays.get(name, np.zeros(0))
+        if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
+            raise SteepslopeError(f"expected the classifier that was saved, found one of other {name}", "estimator")
+
+
+def _write_rows(X: Any, folder: Path) -> str | None:
+    """Write some inputs as what they are, and return their kind; None where they are of a kind that has no file."""
+    library = type(X).__module__.split(".")[0]
+    if library in FRAMES and hasattr(X, "columns"):
+        table = X.to_arrow() if hasattr(X, "to_arrow") else pa.Table.from_pandas(X)
+        pq.write_table(table, folder / "rows.parquet")
+        return library
+    if issparse(X):
+        save_npz(folder / "rows.npz", csr_matrix(X))
+        return SPARSE
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        np.save(folder / "rows.npy", X, allow_pickle=False)
+        return ARRAY
+    try:
+        text = json.dumps(np.asarray(X, dtype=object).tolist())
+    except (TypeError, ValueError):
+        return None
+    (folder / "rows.json").write_text(text, encoding="utf-8")
+    return OBJECTS if isinstance(X, np.ndarray) else LIST
+
+
+def _read_rows(kind: str, folder: Path) -> Any:
+    with explained("the rows that are kept cannot be read", folder, (OSError, ValueError, ImportError)):
+        if kind in FRAMES:
+            table = pq.read_table(folder / "rows.parquet")
+            return table.to_pandas() if kind == "pandas" else import_module(kind).from_arrow(table)
+        if kind == SPARSE:
+            return load_npz(folder / "rows.npz")
+        if kind == ARRAY:
+            return np.load(folder / "rows.npy", allow_pickle=False)
+        rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+        return np.array(rows, dtype=object) if kind == OBJECTS else rows

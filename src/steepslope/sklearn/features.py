@@ -167,8 +167,8 @@ class Features:
         blocks = _blocks(seen, kinds, arrays)
         arrays |= _standardisation(blocks.numbers)
         arrays |= _directions(_counted(blocks, arrays), kinds == TEXTS, seed)
-        found = cls(steps, kinds, 1 if kinds == TEXTS else seen.shape[1], arrays)
-        return replace(found, saw=found._sentence(len(before), blocks)) if found.width else None
+        found = cls(steps, kinds, 1 if kinds == TEXTS else _shape(seen)[1], arrays)
+        return replace(found, saw=found._sentence(len(before), blocks.numbers.shape[1])) if found.width else None
 
     @property
     def card(self) -> dict[str, Any]:
@@ -205,25 +205,34 @@ class Features:
         return np.concatenate(parts, axis=1, dtype=np.float64)
 
     def _require_width(self, seen: Any) -> None:
-        shape = getattr(seen, "shape", np.shape(seen))
+        shape = _shape(seen)
         if self.kinds != TEXTS and shape[1:] != (self.seen,):
             raise SteepslopeError(f"expected {self.seen} columns, found shape {shape}", "X")
 
-    def _sentence(self, before: int, blocks: Blocks) -> str:
-        """Say how many columns of what are seen."""
-        components, used = self.arrays.get("components"), len(self.arrays["used"])
-        what = f"{used:,} hashed words" if self.kinds is not None else f"{used:,} columns"
-        parts = [] if self._is_wide or not blocks.numbers.shape[1] else [f"{blocks.numbers.shape[1]:,} columns"]
-        parts += [f"{len(components)} components of {what}"] if components is not None else [what] if used else []
-        where = "before the last step" if before and self.steps == before else "of X"
-        why = "" if self.steps == before else f"; {_steps(before - self.steps)} of the pipeline may use labels"
-        if 0 < self.steps < before:
-            where = f"after {_steps(self.steps)} of the pipeline"
+    def _sentence(self, before: int, numbers: int) -> str:
+        """Say which columns are seen, ``numbers`` of them without a change, after how many of the steps before."""
+        used, components = len(self.arrays["used"]), self.arrays.get("components")
+        what = _count(used, "column" if self.kinds is None else "hashed word")
+        parts = [] if self._is_wide or not numbers else [_count(numbers, "number" if used else "column")]
+        if used:
+            parts.append(what if components is None else f"{len(components)} components of {what}")
+        where = f"after {_count(self.steps, 'step')} of the pipeline" if self.steps else "of X"
+        where = "before the last step" if 0 < self.steps == before else where
+        why = "" if self.steps == before else ", since a step after these may use labels"
         return f"The oracle saw {' and '.join(parts)} {where}{why}."
 
 
-def _steps(count: int) -> str:
-    return "one step" if count == 1 else f"{count} steps"
+def _count(count: int, name: str) -> str:
+    """Return a number with a noun.
+
+    >>> _count(1, "step"), _count(5_012, "column")
+    ('1 step', '5,012 columns')
+    """
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
+def _shape(seen: Any) -> tuple[int, ...]:
+    return tuple(seen.shape if hasattr(seen, "shape") else np.shape(seen))
 
 
 def _through(steps: Sequence[Any], X: Any) -> Any:

@@ -120,7 +120,7 @@ def test_frames_keep_their_names() -> None:
     assert_array_equal(model.feature_names_in_, list(frame.columns))
     assert model.n_features_in_ == 4
     assert set(model.predict(frame)) == {"ant", "bee"}
-    assert model.reader_.standardiser is not None
+    assert model.saw_ == "The oracle saw 4 columns of X."
     with pytest.raises(ValueError, match="feature names"):
         model.decide(frame[frame.columns[::-1]])
 
@@ -132,24 +132,28 @@ def test_what_is_missing_is_no_obstacle() -> None:
     )
     frame.iloc[::7, 0] = np.nan
     model = TrustedClassifier(HistGradientBoostingClassifier(max_iter=5), max_risk=0.3).fit(frame, y)
-    assert model.reader_.standardiser is not None
+    assert model.saw_.startswith("The oracle saw 4 columns of X.")
     assert np.isfinite(model.trust_logit(frame)).all()
 
 
 @pytest.mark.parametrize(
-    ("kind", "inner"),
+    ("kind", "inner", "saw"),
     [
-        (csr_matrix, LogisticRegression()),
-        (lambda X: np.where(X > 0, "a", "b").astype(object), make_pipeline(OneHotEncoder(), LogisticRegression())),
+        (csr_matrix, LogisticRegression(), "3 columns of X"),
+        (
+            lambda X: np.where(X > 0, "a", "b").astype(object),
+            make_pipeline(OneHotEncoder(), LogisticRegression()),
+            "6 columns before the last step",
+        ),
     ],
     ids=["sparse", "words"],
 )
-def test_an_oracle_of_other_inputs_sees_what_the_classifier_makes_of_them(
-    kind: Callable[[Any], Any], inner: Any
+def test_an_oracle_of_other_inputs_sees_what_the_classifier_sees(
+    kind: Callable[[Any], Any], inner: Any, saw: str
 ) -> None:
     X, y = table(300, classes=3)
     model = TrustedClassifier(inner, 0.5).fit(kind(X), y)
-    assert model.reader_.standardiser is None
+    assert model.saw_.startswith(f"The oracle saw {saw}")
     assert model.oracle_ is not None
     assert model.decide(kind(X)).accepted.any()
 
@@ -182,6 +186,30 @@ def test_a_frozen_classifier_is_not_fitted_again() -> None:
     assert_array_equal(model.predict(X), first.predict(X))
     assert model.oracle_ is not None
     assert model.gate_.n == 150
+
+
+def test_clones_are_fitted_by_several_processes_as_by_one() -> None:
+    X, y = table(240)
+    alone, together = (TrustedClassifier(GaussianNB(), 0.3, n_jobs=n_jobs).fit(X, y) for n_jobs in (None, 2))
+    assert_array_equal(together.trust_logit(X), alone.trust_logit(X))
+
+
+@FEW
+@pytest.mark.parametrize(("n", "promised"), [(800, 0.3), (100, 0.01)])
+def test_the_first_of_several_risks_that_can_be_promised_is(n: int, promised: float) -> None:
+    X, y = table(n)
+    model = TrustedClassifier(GaussianNB(), max_risk=(0.01, 0.3, 0.2) if n > 100 else (0.01, 0.001)).fit(X, y)
+    assert model.max_risk_ == promised
+    assert model.gate_.aims.max_risk[0] == 0.01
+    (certificate,) = model.gate_.promises
+    assert (certificate.max_risk, certificate.is_given) == (promised, n > 100)
+    words = "30 % is the first of 1 %, 30 %, 20 % that can be promised." if n > 100 else "None of 1 %, 0.1 % can be"
+    assert words in model.summary_
+    rows = model.gate_.calibration_rows
+    assert rows is not None
+    assert rows.accepted.mean() == certificate.coverage
+    if n > 100:
+        assert certificate.delta == pytest.approx(0.05 / 3)
 
 
 def test_labels_that_a_frozen_classifier_does_not_know_are_errors() -> None:

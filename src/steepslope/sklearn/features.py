@@ -45,7 +45,7 @@ COMPONENTS = 100
 MOST_COLUMNS = 1_000  # of numbers that are seen as they are
 OFTEN = 0.5  # of the rows: a sparse column that has as many entries is one of numbers
 COMPONENT_ROWS = 20_000  # from which directions are learnt
-ROWS_TO_TRY = 300
+ROWS_TO_TRY, SHUFFLES = 300, 3
 
 
 def steps_before(estimator: Any) -> list[Any]:
@@ -83,9 +83,10 @@ def is_frozen(estimator: Any) -> bool:
 
 
 def ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
-    """Return how many of the first steps ignore the labels: fitted to labels in another order, they give the same.
+    """Return how many of the first steps ignore the labels: fitted to labels in other orders, they give the same.
 
-    Each is tried on a few of the rows (n, …), and counts as one that uses labels where it cannot be fitted to these.
+    Each is tried on a few of the rows (n, …), and counts as one that uses labels where it cannot be fitted to these, or
+    says that it needs labels: chosen columns may be the same by luck.
 
     >>> from sklearn.feature_selection import SelectKBest
     >>> X, y = np.random.default_rng(0).normal(size=(50, 20)), np.arange(50) % 2
@@ -93,20 +94,19 @@ def ignoring_labels(steps: Sequence[Any], X: Any, labels: NDArray[Any]) -> int:
     1
     """
     rows = np.unique(np.linspace(0, len(labels) - 1, ROWS_TO_TRY).astype(np.int64))
-    seen, own = _safe_indexing(X, rows), labels[rows]
+    seen, rng = _safe_indexing(X, rows), np.random.default_rng(0)
+    orders = [labels[rows], *(rng.permutation(labels[rows]) for _ in range(SHUFFLES))]
     for count, step in enumerate(steps):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                one, other = (
-                    _seeded(step).fit(seen, order).transform(seen)
-                    for order in (own, np.random.default_rng(0).permutation(own))
-                )
+                given, *others = (_seeded(step).fit(seen, order).transform(seen) for order in orders)
+                needed = hasattr(step, "__sklearn_tags__") and step.__sklearn_tags__().target_tags.required
         except Exception:  # whatever a step raises that needs more rows, or other arguments
             return count
-        if not _same(one, other):
+        if needed or not all(_same(given, other) for other in others):
             return count
-        seen = one
+        seen = given
     return len(steps)
 
 
@@ -114,7 +114,8 @@ def _seeded(step: Any) -> Any:
     """Return a clone that draws the same each time it is fitted."""
     found = clone(step)
     if hasattr(found, "get_params"):
-        found.set_params(**{name: 0 for name in found.get_params() if name.split("__")[-1] == "random_state"})
+        unset = [name for name, value in found.get_params().items() if name.endswith("random_state") and value is None]
+        found.set_params(**dict.fromkeys(unset, 0))
     return found
 
 

@@ -27,9 +27,11 @@ from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certificate import as_percent
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import most_probable
+from steepslope.metrics import Groups
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
+from steepslope.outputs.predictions import LABEL
 from steepslope.report.confidences import Resources
 from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
@@ -225,7 +227,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
     @property
     def summary_(self) -> str:
-        """What the oracle saw, which of several risks is promised, and the gate's promise, a sentence a line."""
+        """What the oracle saw, which of several risks is promised, and the gate's promise, a line each."""
         check_is_fitted(self)
         risks = ", ".join(as_percent(risk) for risk in self.gate_.aims.max_risk)
         first = f"{as_percent(self.max_risk_)} is the first of {risks} that can be promised."
@@ -270,8 +272,13 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             others = len(kept.codes) - len(known)
             cautions.append(f"{others:,} rows of classes that the classifier does not know, all wrong, are left out")
         gates, title = Resources(gates={"trusted": self.gate_}), f"Trust in {type(self.estimator_).__name__}"
-        evaluation = evaluate_predictions(outputs, SINGLE_SCORES, gates, bootstrap=bootstrap, title=title)
-        write_report(replace(evaluation, notes=self.saw_.splitlines(), cautions=cautions), path, {"command": "report"})
+        groups = Groups(outputs.require_labels(), outputs.classes, LABEL)
+        evaluation = evaluate_predictions(
+            outputs, SINGLE_SCORES, gates, groups=groups, bootstrap=bootstrap, title=title
+        )
+        write_report(
+            replace(evaluation, notes=self.summary_.splitlines()[:-1], cautions=cautions), path, {"command": "report"}
+        )
 
     def save(self, path: str | Path) -> None:
         """Write a folder with all but the classifier itself, ``estimator_``; an earlier one is replaced.
@@ -311,10 +318,15 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         model.gate_, model.calibration_ = saved.gate, saved.calibration
         model.oracle_ = saved.gate.require_source().oracle  # type: ignore[assignment]
         model._keep_attributes()
-        if saved.calibration.rows is not None:
-            with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
-                found_outputs = model._outputs(saved.calibration.rows)
-            require_alike(found_outputs, kept_rows(saved.calibration.outputs))
+        if saved.calibration.rows is None:
+            unknown = (
+                "it is not known whether this is the classifier that was saved: its rows are of a kind without a file"
+            )
+            warnings.warn(unknown, UserWarning, stacklevel=2)
+            return model
+        with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
+            outputs = model._outputs(saved.calibration.rows)
+        require_alike(outputs, kept_rows(saved.calibration.outputs))
         return model
 
     def get_metadata_routing(self) -> MetadataRouter:

@@ -1,0 +1,209 @@
+"""What is saved of a trusted classifier comes back, around the classifier that it was saved with and no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_array_equal
+from scipy.sparse import csr_matrix
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from steepslope import TrustedClassifier
+from steepslope.errors import SteepslopeError
+from steepslope.gate import Gate
+from tests.sklearn.problems import table, texts
+
+pytestmark = pytest.mark.usefixtures("quick_nets")
+N = 300
+WORDS = ColumnTransformer([("word", OneHotEncoder(sparse_output=False), ["word"])], remainder="passthrough")
+
+
+def frame(n: int = N) -> tuple[pd.DataFrame, Any]:
+    X, y = table(n)
+    words = pd.Categorical(np.where(X[:, 2] > 0, "up", "down"))
+    return pd.DataFrame(X, columns=["a", "b", "c"]).assign(word=words), np.array(["no", "yes"])[y]
+
+
+def _plain(kind: Callable[[Any], Any]) -> Callable[[], tuple[Any, Any, Any]]:
+    X, y = table(N)
+    return lambda: (kind(X), y, LogisticRegression())
+
+
+INPUTS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
+    "array": _plain(np.asarray),
+    "sparse": _plain(csr_matrix),
+    "list": _plain(np.ndarray.tolist),
+    "objects": lambda: (
+        np.where(table(N)[0] > 0, "a", "b").astype(object),
+        table(N)[1],
+        make_pipeline(OneHotEncoder(sparse_output=False), LogisticRegression()),
+    ),
+    "pandas": lambda: (*frame(), make_pipeline(WORDS, LogisticRegression())),
+    "polars": lambda: (pl.DataFrame(table(N)[0], schema=["a", "b", "c"]), table(N)[1], LogisticRegression()),
+    "texts": lambda: (*texts(N), make_pipeline(CountVectorizer(), LogisticRegression())),
+}
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_what_is_saved_comes_back(kind: str, tmp_path: Path) -> None:
+    X, y, inner = INPUTS[kind]()
+    model = TrustedClassifier(inner, max_risk=(0.01, 0.4), delta=0.1, random_state=3).fit(X, y)
+    model.save(tmp_path / "model")
+    again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
+    assert_array_equal(again.trust_logit(X), model.trust_logit(X))
+    for one, other in zip(again.decide(X), model.decide(X), strict=True):
+        assert_array_equal(one, other)
+    assert (again.summary_, again.max_risk_) == (model.summary_, model.max_risk_)
+    assert again.get_params(deep=False) == {
+        **model.get_params(deep=False),
+        "estimator": model.estimator_,
+        "max_risk": [0.01, 0.4],
+    }
+    assert again.calibration_.rows is not None
+    assert Gate.load(tmp_path / "model" / "gate").threshold == model.gate_.threshold
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TrustedClassifier:
+    X, y = table(N)
+    return TrustedClassifier(FrozenEstimator(GaussianNB().fit(*table(100, seed=9))), max_risk=0.3).fit(X, y)
+
+
+@pytest.fixture
+def saved(fitted: TrustedClassifier, tmp_path: Path) -> Path:
+    fitted.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_another_classifier_is_refused(saved: Path) -> None:
+    X, y = table(100)
+    for other, found in [
+        (GaussianNB().fit(X, y), "found one of other logits"),
+        (GaussianNB().fit(X, y + 1), "with its classes, found one of others, or none that is fitted"),
+        (GaussianNB(), "or none that is fitted"),
+        (GaussianNB().fit(X[:, :2], y), "found one that refuses the rows kept"),
+    ]:
+        with pytest.raises(SteepslopeError, match=f"estimator: expected the classifier that was saved, .*{found}"):
+            TrustedClassifier.load(saved, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("version", 0, "expected version 1 of the format, found 0"),
+        ("features", 3, "field 'features': found 3 of an unexpected type"),
+        ("classes", None, "field 'classes'"),
+    ],
+)
+def test_a_changed_card_is_refused(
+    fitted: TrustedClassifier, saved: Path, name: str, change: Any, message: str
+) -> None:
+    path = saved / "trusted.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: change}))
+    with pytest.raises(SteepslopeError, match=message):
+        TrustedClassifier.load(saved, fitted.estimator_)
+
+
+def test_damaged_files_are_refused(fitted: TrustedClassifier, saved: Path) -> None:
+    for name in ("rows.npy", "state.safetensors", "gate/gate.json", "trusted.json"):
+        content = (saved / name).read_bytes()
+        (saved / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(SteepslopeError, match="model"):
+            TrustedClassifier.load(saved, fitted.estimator_)
+        (saved / name).write_bytes(content)
+    with pytest.raises(SteepslopeError, match=r"expected a trusted classifier, but it has no trusted\.json"):
+        TrustedClassifier.load(saved / "nowhere", fitted.estimator_)
+
+
+def test_changed_features_are_noticed(fitted: TrustedClassifier, saved: Path) -> None:
+    path = saved / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:-8] + np.float64(7).tobytes())
+    with pytest.raises(SteepslopeError):
+        TrustedClassifier.load(saved, fitted.estimator_)
+
+
+def test_inputs_that_have_no_file_are_not_kept(tmp_path: Path) -> None:
+    X, y = table(200)
+    rows = [{"a": complex(0), "b": row[0]} if row[0] > 9 else {"a": row[0], "b": row[1]} for row in X]
+    model = TrustedClassifier(make_pipeline(DictVectorizer(), LogisticRegression()), max_risk=0.4).fit(rows, y)
+    model.calibration_.rows[0]["a"] = np.float32(model.calibration_.rows[0]["a"])  # JSON does not know it
+    model.save(tmp_path / "model")
+    with pytest.warns(UserWarning, match="it is not known whether this is the classifier that was saved"):
+        again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
+    assert_array_equal(again.trust_logit(rows), model.trust_logit(rows))
+
+
+def test_a_splitter_is_not_saved(tmp_path: Path) -> None:
+    model = TrustedClassifier(GaussianNB(), 0.3, cv=KFold(3)).fit(*table(N))
+    model.save(tmp_path / "model")
+    model.save(tmp_path / "model")
+    assert TrustedClassifier.load(tmp_path / "model", model.estimator_).cv == 5
+
+
+def test_a_model_without_an_oracle_comes_back(tmp_path: Path) -> None:
+    X, y = table(240)
+    model = TrustedClassifier(GaussianNB(), 0.3).fit(X + 50 * y[:, None], y)
+    assert model.saw_.startswith("There is no oracle: errors, or correct predictions, are fewer than 5")
+    model.save(tmp_path / "model")
+    again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
+    assert again.oracle_ is None
+    assert_array_equal(again.trust_logit(X), model.trust_logit(X))
+
+
+def test_what_is_not_fitted_is_neither_saved_nor_reported(tmp_path: Path) -> None:
+    for act in (TrustedClassifier(GaussianNB()).save, TrustedClassifier(GaussianNB()).report):
+        with pytest.raises(NotFittedError):
+            act(tmp_path / "out")
+
+
+def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClassifier, tmp_path: Path) -> None:
+    X, y = table(200, seed=5)
+    fitted.report(tmp_path / "own", bootstrap=20)
+    fitted.report(tmp_path / "new", X, y, bootstrap=20)
+    own, new = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("own", "new"))
+    assert [row["score"] for row in own] == ["mcp", "margin", "entropy", "max_logit", "trusted"]
+    assert {row["n"] for row in own} == {75}
+    assert {row["n"] for row in new} == {200}
+    assert new[0]["accuracy"]["value"] == pytest.approx((fitted.predict(X) == y).mean())
+    text = (tmp_path / "own" / "table.md").read_text()
+    assert fitted.saw_ in text
+    assert "the gate's threshold was found on these rows" in text
+    assert "the gate's threshold was found on these rows" not in (tmp_path / "new" / "table.md").read_text()
+    page = (tmp_path / "own" / "report.html").read_text()
+    assert "certified: risk ≤ 30 %" in page
+    assert fitted.saw_ in page
+
+
+def test_rows_of_unknown_classes_are_left_out_of_a_report_and_counted(
+    fitted: TrustedClassifier, tmp_path: Path
+) -> None:
+    X, y = table(100, seed=5)
+    y[:7] = 3
+    fitted.report(tmp_path / "report", X, y, bootstrap=0)
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())[0]["n"] == 93
+    assert (
+        "7 rows of classes that the classifier does not know, all wrong, are left out"
+        in (tmp_path / "report" / "table.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("given", [{"X": np.zeros((3, 3))}, {"y": [0, 1, 0]}], ids=str)
+def test_a_report_takes_rows_with_their_labels(fitted: TrustedClassifier, tmp_path: Path, given: Any) -> None:
+    with pytest.raises(SteepslopeError, match="expected X and y together, or neither"):
+        fitted.report(tmp_path / "report", **given)

@@ -73,13 +73,25 @@ def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: 
     assert oracle["auc"]["value"] > mcp["auc"]["value"]
 
 
-def test_a_scikit_learn_classifier_is_trusted() -> None:
+def test_a_scikit_learn_classifier_is_trusted(tmp_path: Path) -> None:
     text = (DOCS / "scikit-learn.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    exec(compile(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], "scikit-learn.md", "exec"), names)
+    first, of_table, of_texts, saving = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(first, "scikit-learn.md", "exec"), names)
     wrong, accepted = names["labels"] != names["y_new"], names["accepted"]
     assert accepted.mean() > 0.5
     assert wrong[accepted].mean() < 0.05 < wrong.mean()
+    exec(compile(of_table, "scikit-learn.md", "exec"), names)
+    assert names["model"].saw_ == re.findall(r"print\(model.saw_\)  # (.*)", of_table)[0]
+    assert names["model"].decide(names["orders"]).accepted.mean() > 0.5
+    exec(compile(of_texts, "scikit-learn.md", "exec"), names)
+    assert names["model"].max_risk_ in (0.01, 0.05, 0.1)
+    assert not names["model"].gate_.advice
+    exec(
+        compile(saving.replace("mkdtemp()", "str(tmp_path)"), "scikit-learn.md", "exec"),
+        {**names, "tmp_path": tmp_path},
+    )
+    assert (tmp_path / "report" / "report.html").exists()
 
 
 def test_the_first_example_prints_what_stands_below_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -242,6 +242,7 @@ def test_an_encoder_of_labels_does_not_mislead_the_oracle() -> None:
     mcp = model.predict_proba(rows).max(axis=1)
     assert auroc(model.trust_logit(rows), right) > auroc(mcp, right) - 0.015
     assert model.oracle_ is not None
+    assert model.oracle_.fitted_ is not None
     assert all(gain.auc < 0.02 for gain in model.oracle_.fitted_.gains.values())
     assert (~right)[accepted].mean() < 0.2
 

@@ -24,7 +24,7 @@ from steepslope.evidence.folds import FOLDS
 from steepslope.gate import Gate, threshold_sequence
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.gate.calibration import CalibrationRows
-from steepslope.gate.certificate import as_percent
+from steepslope.gate.certificate import EXACT, as_percent
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import most_probable
 from steepslope.metrics import Groups
@@ -229,8 +229,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def summary_(self) -> str:
         """What the oracle saw, which of several risks is promised, and the gate's promise, a line each."""
         check_is_fitted(self)
-        risks = ", ".join(as_percent(risk) for risk in self.gate_.aims.max_risk)
-        first = f"{as_percent(self.max_risk_)} is the first of {risks} that can be promised."
+        risks = ", ".join(as_percent(risk, EXACT) for risk in self.gate_.aims.max_risk)
+        first = f"{as_percent(self.max_risk_, EXACT)} is the first of {risks} that can be promised."
         if self.gate_.advice:
             first = f"None of {risks} can be promised."
         promise = self.gate_.promises[0].sentences()
@@ -319,9 +319,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         model.oracle_ = saved.gate.require_source().oracle  # type: ignore[assignment]
         model._keep_attributes()
         if saved.calibration.rows is None:
-            unknown = (
-                "it is not known whether this is the classifier that was saved: its rows are of a kind without a file"
-            )
+            unknown = "it is not known whether this is the classifier that was saved: no rows were kept to tell"
             warnings.warn(unknown, UserWarning, stacklevel=2)
             return model
         with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):

@@ -369,12 +369,46 @@ def test_a_classifier_that_gives_labels_alone_is_refused() -> None:
         TrustedClassifier(Labels()).fit(*table(60))
 
 
+class OfDictionaries(LogisticRegression):  # type: ignore[misc]
+    """Takes what no features are made of."""
+
+    def fit(self, X: Any, y: Any) -> OfDictionaries:
+        super().fit(_values(X), y)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return super().predict(_values(X))
+
+    def predict_proba(self, X: Any) -> Any:
+        return super().predict_proba(_values(X))
+
+    def decision_function(self, X: Any) -> Any:
+        return super().decision_function(_values(X) if isinstance(X, list) else X)
+
+
+def _values(X: Any) -> Any:
+    return np.array([[row["x"], row["y"]] for row in X]) if isinstance(X, list) else X
+
+
+def _dictionaries(X: Any) -> Any:
+    return [{"x": x, "y": y} for x, y in X]
+
+
+def test_where_there_are_no_features_the_oracle_says_so() -> None:
+    X, y = NoisyHalves().draw(300, np.random.default_rng(0))
+    model = TrustedClassifier(OfDictionaries(), 0.4).fit(_dictionaries(X), y)
+    assert model.features_ is None
+    assert model.saw_.startswith("The oracle saw the classifier's outputs alone. No pool of opinions ranks better")
+    plain = TrustedClassifier(LogisticRegression(), 0.4).fit(X, y)
+    assert_array_equal(model.predict(_dictionaries(X)), plain.predict(X))
+
+
 def _violations(draws: int, n: int, max_risk: float, delta: float, as_inputs: Callable[[Any], Any]) -> tuple[int, int]:
     """Return in how many draws the true risk of what is accepted is above that promised, and how often any is."""
     problem, grid, violated, promised = NoisyHalves(), NoisyHalves.grid(), 0, 0
     for draw in range(draws):
         X, y = problem.draw(n, np.random.default_rng(draw))
-        model = TrustedClassifier(LogisticRegression(), max_risk, delta, calibration_size=0.5, random_state=draw)
+        model = TrustedClassifier(OfDictionaries(), max_risk, delta, calibration_size=0.5, random_state=draw)
         labels, accepted = model.fit(as_inputs(X), y).decide(as_inputs(grid))
         violated += problem.risk(grid, labels, accepted) > max_risk
         promised += bool(accepted.any())
@@ -384,7 +418,7 @@ def _violations(draws: int, n: int, max_risk: float, delta: float, as_inputs: Ca
 @FEW
 @pytest.mark.parametrize(
     ("draws", "as_inputs"),
-    [(40, csr_matrix), pytest.param(40, np.asarray, marks=pytest.mark.slow)],
+    [(40, _dictionaries), pytest.param(40, np.asarray, marks=pytest.mark.slow)],
     ids=["mcp", "oracle"],
 )
 def test_the_promise_holds(draws: int, as_inputs: Callable[[Any], Any]) -> None:

@@ -252,13 +252,15 @@ def kinds_of(seen: Any) -> tuple[str, ...] | None:
         return None
     if hasattr(seen, "columns"):
         return tuple(_kind(column) for column in _columns(seen))
+    if np.ndim(seen[:1]) == 1 and len(seen) and all(isinstance(one, str) for one in seen):
+        return TEXTS  # whose lengths differ too much for an array
     try:
         array = np.asarray(seen)
     except ValueError:  # rows of different lengths
         return ()
-    if array.ndim == TABLE:
-        return None if array.dtype.kind in NUMBERS else tuple(_kind(column) for column in _columns(seen))
-    return TEXTS if array.ndim == 1 and len(array) and all(isinstance(one, str) for one in array) else ()
+    if array.ndim != TABLE:
+        return ()
+    return None if array.dtype.kind in NUMBERS else tuple(_kind(column) for column in _columns(seen))
 
 
 def _columns(table: Any) -> list[Any]:

@@ -94,7 +94,7 @@ def test_sparse_columns_become_components_and_frequent_ones_stay_numbers() -> No
     rng = np.random.default_rng(0)
     X = csr_matrix(np.column_stack([random_sparse(300, 150, 0.05, random_state=0).toarray(), rng.normal(5, 1, 300)]))
     found = features(GaussianNB(), X, rng.integers(2, size=300))
-    assert found.saw == "The oracle saw 1 number and 100 components of 150 columns of X."
+    assert found.saw == "The oracle saw 1 column and 100 components of the 150 others of X."
     columns = found.columns(GaussianNB(), X)
     assert columns.shape == (300, 101)
     assert_allclose(columns[:, 0].std(), 1)

@@ -120,7 +120,7 @@ def test_frames_keep_their_names() -> None:
     assert_array_equal(model.feature_names_in_, list(frame.columns))
     assert model.n_features_in_ == 4
     assert set(model.predict(frame)) == {"ant", "bee"}
-    assert model.saw_ == "The oracle saw 4 columns of X."
+    assert model.saw_.startswith("The oracle saw 4 columns of X.")
     with pytest.raises(ValueError, match="feature names"):
         model.decide(frame[frame.columns[::-1]])
 
@@ -188,6 +188,7 @@ def test_a_frozen_classifier_is_not_fitted_again() -> None:
     assert model.gate_.n == 150
 
 
+@pytest.mark.slow
 def test_clones_are_fitted_by_several_processes_as_by_one() -> None:
     X, y = table(240)
     alone, together = (TrustedClassifier(GaussianNB(), 0.3, n_jobs=n_jobs).fit(X, y) for n_jobs in (None, 2))

@@ -212,10 +212,13 @@ class Features:
 
     def _sentence(self, before: int, numbers: int) -> str:
         """Say which columns are seen, ``numbers`` of them without a change, after how many of the steps before."""
-        used, components = len(self.arrays["used"]), self.arrays.get("components")
-        what = _count(used, "column" if self.kinds is None else "hashed word")
-        parts = [] if self._is_wide or not numbers else [_count(numbers, "number" if used else "column")]
+        used, components, words = len(self.arrays["used"]), self.arrays.get("components"), self.kinds is not None
+        numbers = 0 if self._is_wide else numbers
+        if components is None and not words:
+            numbers, used = numbers + used, 0
+        parts = [_count(numbers, "number" if words and used else "column")] if numbers else []
         if used:
+            what = _count(used, "hashed word") if words else f"the {used:,} others" if parts else _count(used, "column")
             parts.append(what if components is None else f"{len(components)} components of {what}")
         where = f"after {_count(self.steps, 'step')} of the pipeline" if self.steps else "of X"
         where = "before the last step" if 0 < self.steps == before else where

@@ -120,7 +120,8 @@ def test_frames_keep_their_names() -> None:
     assert_array_equal(model.feature_names_in_, list(frame.columns))
     assert model.n_features_in_ == 4
     assert set(model.predict(frame)) == {"ant", "bee"}
-    assert model.saw_.startswith("The oracle saw 4 columns of X.")
+    assert model.features_ is not None
+    assert model.features_.saw == "The oracle saw 4 columns of X."
     with pytest.raises(ValueError, match="feature names"):
         model.decide(frame[frame.columns[::-1]])
 

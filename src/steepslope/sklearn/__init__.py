@@ -1,7 +1,7 @@
 """A scikit-learn classifier that tells which of its predictions to use.
 
 ``trusted_classifier``: the class, which behaves as scikit-learn's do. ``held_out``: which rows it calibrates on, and
-what clones say of the others without having seen them. ``responses``: what a classifier gives, as an oracle sees it.
+what clones say of the others without having seen them. ``responses``: what a classifier gives, and the oracle.
 ``features``: what an oracle sees of the inputs. ``storage``: the class on disk.
 """
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, check_cv
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d, indexable
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
 from steepslope.checks import require, whole
@@ -22,8 +23,20 @@ from steepslope.sklearn.features import is_frozen
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
+LEAST_ROWS = 2
 LEAST_CLASSES = 2  # to which classifiers can be fitted
 LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
+
+
+def checked_rows(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+    """Return inputs of which rows can be taken, and as many labels (n,)."""
+    labels = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    rows, _ = indexable(X, labels)
+    if len(labels) < LEAST_ROWS:
+        raise SteepslopeError(f"expected {LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
+    return rows, labels
 
 
 def held_out(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Rows]:

@@ -1,7 +1,8 @@
-"""What a scikit-learn classifier gives of its inputs, as the logits that an oracle sees."""
+"""What a scikit-learn classifier gives of its inputs, as logits, and the oracle that learns from these."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.errors import SteepslopeError
+from steepslope.errors import FewErrorsWarning, SteepslopeError
+from steepslope.evidence.folds import FOLDS
+from steepslope.oracle import FusedOracle
+from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.probabilities import LARGEST
+from steepslope.sklearn.features import Features
 
 Floats = NDArray[np.float64]
+MCP_RANKS = "the classifier's own probability ranks its predictions"
 UNKNOWN = -1  # the number of a label that is no class
 
 
@@ -104,3 +110,23 @@ class Responses:
         others = np.flatnonzero(logits.argmax(axis=1) != predicted)
         logits[rows[others], predicted[others]] = np.nextafter(logits[others].max(axis=1), np.inf)
         return logits
+
+
+def seen_by(oracle: FusedOracle | None, features: Features | None) -> str:
+    """Say what the oracle saw, and if nothing is made of it."""
+    if oracle is None:
+        return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
+    saw = "The oracle saw the classifier's outputs alone." if features is None else features.saw
+    return saw if oracle.arrays != ("logits",) else f"{saw} No pool of opinions ranks better, so {MCP_RANKS}."
+
+
+def oracle_of(outputs: ClassifierOutputs, codes: NDArray[np.int64], seed: int) -> FusedOracle | None:
+    """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds."""
+    known = np.flatnonzero(codes != UNKNOWN)
+    labelled = outputs.subset(known).changed(labels=codes[known])
+    correct = int(labelled.is_correct.sum())
+    if min(correct, len(labelled) - correct) < FOLDS:
+        return None
+    with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
+        warnings.simplefilter("ignore", FewErrorsWarning)
+        return FusedOracle(errors="crossfit", budget="free", seed=seed).fit(labelled)

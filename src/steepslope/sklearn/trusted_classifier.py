@@ -11,16 +11,14 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import _safe_indexing, assert_all_finite, check_random_state, column_or_1d, indexable
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 import sklearn
 from steepslope.checks import require
-from steepslope.errors import FewErrorsWarning, NothingPromisedWarning, SteepslopeError, explained
-from steepslope.evidence.folds import FOLDS
+from steepslope.errors import NothingPromisedWarning, SteepslopeError, explained
 from steepslope.gate import Gate, threshold_sequence
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.gate.calibration import CalibrationRows
@@ -28,7 +26,6 @@ from steepslope.gate.certificate import EXACT, as_percent
 from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import most_probable
 from steepslope.metrics import Groups
-from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
 from steepslope.outputs.predictions import LABEL
@@ -37,16 +34,14 @@ from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
 from steepslope.scores import MCP
 from steepslope.sklearn.features import Features
-from steepslope.sklearn.held_out import folds_of, held_out, out_of_fold, require_folds, rows_of
-from steepslope.sklearn.responses import UNKNOWN, Responses, codes_of
+from steepslope.sklearn.held_out import checked_rows, folds_of, held_out, out_of_fold, require_folds, rows_of
+from steepslope.sklearn.responses import UNKNOWN, Responses, codes_of, oracle_of, seen_by
 from steepslope.sklearn.storage import KEPT_ROWS, Calibration, Saved, kept_rows, require_alike
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-LEAST_ROWS = 2
 LARGEST_SEED = 2**31 - 1
 SINGLE_SCORES = ("mcp", "margin", "entropy", "max_logit")  # beside which a report shows the oracle
-MCP_RANKS = "the classifier's own probability ranks its predictions"
 THRESHOLD_OF_THESE = "the gate's threshold was found on these rows, so what it accepts of them is no test of it"
 
 
@@ -177,7 +172,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         require("calibration_size", self.calibration_size, INSIDE)
         require_folds(self.cv)
         require_one_order({"X": X, "y": y})
-        X, labels = _checked(X, y)
+        X, labels = checked_rows(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
         learnt, calibration = held_out(labels, self.calibration_size, seed)
         if not len(calibration):
@@ -366,8 +361,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         )  # fmt: skip
         self.log_floor_ = unseen.log_floor
         outputs = self._outputs(X, unseen)
-        self.oracle_ = _oracle(outputs, codes_of(labels, self.classes_), seed) if folds else None
-        self.saw_ = _saw(self.features_, self.oracle_)
+        self.oracle_ = oracle_of(outputs, codes_of(labels, self.classes_), seed) if folds else None
+        self.saw_ = seen_by(self.oracle_, self.features_)
         return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, outputs)
 
     def _keep_attributes(self) -> None:
@@ -403,34 +398,3 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
     def _ranked(self, outputs: ClassifierOutputs) -> Floats:
         return self.gate_.require_source().confidence(outputs)
-
-
-def _checked(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
-    """Return inputs of which rows can be taken, and as many labels (n,)."""
-    labels = column_or_1d(y, warn=True)
-    assert_all_finite(labels, input_name="y")
-    check_classification_targets(labels)
-    rows, _ = indexable(X, labels)
-    if len(labels) < LEAST_ROWS:
-        raise SteepslopeError(f"expected {LEAST_ROWS} rows or more, found n_samples={len(labels)}", "X")
-    return rows, labels
-
-
-def _saw(features: Features | None, oracle: FusedOracle | None) -> str:
-    """Say what the oracle saw, and if nothing is made of it."""
-    if oracle is None:
-        return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
-    saw = "The oracle saw the classifier's outputs alone." if features is None else features.saw
-    return saw if oracle.arrays != ("logits",) else f"{saw} No pool of opinions ranks better, so {MCP_RANKS}."
-
-
-def _oracle(outputs: ClassifierOutputs, codes: NDArray[np.int64], seed: int) -> FusedOracle | None:
-    """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds."""
-    known = np.flatnonzero(codes != UNKNOWN)
-    labelled = outputs.subset(known).changed(labels=codes[known])
-    correct = int(labelled.is_correct.sum())
-    if min(correct, len(labelled) - correct) < FOLDS:
-        return None
-    with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
-        warnings.simplefilter("ignore", FewErrorsWarning)
-        return FusedOracle(errors="crossfit", budget="free", seed=seed).fit(labelled)

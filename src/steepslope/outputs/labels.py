@@ -1,10 +1,16 @@
 """Labels by the names of classes: text, or whatever the classes are called, becomes numbers 0…K−1.
 
+A label may also be none of the classes, which is the number −1: of −1 itself, of the text ``unknown``, and of a name
+that is not among the classes. Such names are told in a warning, since they may be misspelt; where no label at all is a
+class, they are an error. Numbers other than −1 that are no class always are.
+
 Names of classes come from a text file, or from a folder that records them. A column of text, from which labels, truths
 and groups are read, is codes and the distinct texts.
 """
 
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set as AbstractSet
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, explained, located, unknown_name
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, located, unknown_name
 from steepslope.files.folders import field, read_json
 from steepslope.outputs.arrays import as_array
 
+UNKNOWN = -1  # the label of an input that belongs to none of the classes
+UNKNOWN_NAME = "unknown"  # the same as text; a class of this name goes before
+NOTHING_THERE = {"", "none", "null", "na", "n/a", "<na>", "nan", "nat"}  # what stands where a label is missing
 SHOWN = 20  # names in a message
+SHOWN_UNKNOWN = 3  # names that are no class, in a warning
 CLASSES_ADVICE = "expected numbers from 0, or text beside classes=, the names of the classes in the logits' order"
 
 
@@ -55,6 +65,8 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
 
     >>> coded(["bee", "ant"], ["ant", "bee"]), coded([7, 3], [3, 7]), coded([1, 0], ["ant", "bee"])
     (array([1, 0]), array([1, 0]), [1, 0])
+    >>> coded(["bee", "unknown"], ["ant", "bee"]), coded([7, -1], [3, 7]), coded([1, "unknown"], None)
+    (array([ 1, -1]), array([ 1, -1]), array([ 1, -1]))
     """
     if labels is None:
         return None
@@ -65,21 +77,80 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
     if array.ndim != 1 or (values is None and not is_text):
         return labels
     if values is None:
-        raise SteepslopeError(f"{CLASSES_ADVICE}; found {str(array[0])!r} in row 0", "labels")
+        return _numbered(array)
     only_names = all(isinstance(value, str) and not value.strip().lstrip("-").isdecimal() for value in values)
     return _looked_up(array, values) if is_text or not only_names else labels
+
+
+def _numbered(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return labels that are text though the classes have no names: numbers, where ``unknown`` is among them."""
+    texts = labels.astype(np.str_).tolist()
+    whole = {**_whole(texts), UNKNOWN_NAME: UNKNOWN}
+    row = next((row for row, text in enumerate(texts) if text not in whole), None if UNKNOWN_NAME in texts else 0)
+    if row is not None:
+        raise SteepslopeError(f"{CLASSES_ADVICE}; found {texts[row]!r} in row {row}", "labels")
+    return np.array([whole[text] for text in texts], dtype=np.int64)
 
 
 def _looked_up(labels: NDArray[Any], values: Sequence[Any]) -> NDArray[np.int64]:
     places = {str(value): place for place, value in enumerate(values)}
     places_by_value = {value: place for place, value in enumerate(values)}  # in which 1, 1.0 and True are the same
     distinct, codes = np.unique(labels.astype(np.str_) if labels.dtype.kind == "S" else labels, return_inverse=True)
-    found = np.array([places_by_value.get(one, places.get(_text(one), -1)) for one in distinct.tolist()])
-    rows = np.flatnonzero(found[codes] < 0)
-    if len(rows):
-        with located(f"labels: row {rows[0]}"):
-            raise unknown_name("class", str(labels[rows[0]]), map(str, values))
-    return np.asarray(found[codes], dtype=np.int64)
+    texts = Texts(codes.astype(np.int32), [*map(_text, distinct.tolist())])
+    found = {name: places_by_value.get(one, places.get(name))
+             for one, name in zip(distinct.tolist(), texts.distinct, strict=True)}  # fmt: skip
+    known = {name: place for name, place in found.items() if place is not None}
+    meaning = known | _no_classes(texts, known)
+    refused = np.flatnonzero(np.array([name not in meaning for name in texts.distinct])[texts.codes])
+    if len(refused):
+        with located(f"labels: row {refused[0]}"):
+            raise unknown_name("class", str(labels[refused[0]]), map(str, values))
+    _warn_of_names("labels", texts, known, list(places))
+    return np.array([meaning[name] for name in texts.distinct], dtype=np.int64)[texts.codes]
+
+
+def _no_classes(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
+    """Return the texts that stand for none of the classes: names that are not known do where some others are."""
+    others = [text for text in texts.distinct if text not in known]
+    return {text: UNKNOWN for text in others if _means_unknown(text) or (known and _is_name(text))}
+
+
+def _means_unknown(text: str) -> bool:
+    """Return whether a text that is no class says that an input belongs to none of them.
+
+    >>> [_means_unknown(text) for text in ("unknown", "-1", "-1.0", "zebra")]
+    [True, True, True, False]
+    """
+    return text == UNKNOWN_NAME or _number(text) == UNKNOWN
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a text can be the name of a class that is not known: neither a number, nor nothing.
+
+    >>> [_is_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
+    [True, False, False, False, False, False]
+    """
+    return text.strip().lower() not in NOTHING_THERE and not _whole([text]) and _number(text) is None
+
+
+def _warn_of_names(place: str, texts: "Texts", known: Mapping[str, int], classes: Sequence[str]) -> None:
+    """Warn of the names that are not known, and count as none of the classes."""
+    strange = np.array([text not in known and not _means_unknown(text) for text in texts.distinct])
+    rows = np.flatnonzero(strange[texts.codes])
+    if not len(rows):
+        return
+    counts = np.bincount(texts.codes[rows], minlength=len(strange))
+    shown = np.argsort(-counts, kind="stable")[: min(SHOWN_UNKNOWN, int(strange.sum()))]
+    named = [f"{texts.distinct[one]!r} ({counts[one]:,}{_like(texts.distinct[one], classes)})" for one in shown]
+    more = f", … ({int(strange.sum()):,} names in all)" if strange.sum() > len(shown) else ""
+    found = f"found names that are none of the classes in {len(rows):,} rows, the first of them row {rows[0]}"
+    message = f"{place}: {found}; they count as {UNKNOWN_NAME}, never right: {', '.join(named)}{more}"
+    warnings.warn(message, UnknownLabelsWarning, stacklevel=5)
+
+
+def _like(text: str, classes: Sequence[str]) -> str:
+    close = get_close_matches(text, classes, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _text(value: Any) -> str:
@@ -165,18 +236,21 @@ def truths(texts: Texts, column: str) -> NDArray[np.bool_]:
 
 
 def labels_of(texts: Texts, column: str, classes: Sequence[str] | None, counts: bool) -> NDArray[np.int64]:
-    """Return the label of each row, (n,): the place of its class, by the class's name or by number.
+    """Return the label of each row, (n,): the place of its class, by the class's name or by number, or −1 for none.
 
     Where ``counts`` is false, whole numbers cannot be places: they are names or nothing.
     """
     places = {name: place for place, name in enumerate(classes or ())}
     whole = _whole(texts.distinct)
     known = {text: places[name] for text in texts.distinct if (name := _name(text, places, whole)) in places}
+    meaning = known | _no_classes(texts, known)
     if places and (known or not counts):
         remedy = "" if counts or all(map(str.isdecimal, places)) else f" ({IN_ORDER})"
-        return texts.numbers(known, f"one of the classes {listed(list(places))}{remedy}", column)
+        labels = texts.numbers(meaning, f"one of the classes {listed(list(places))}{remedy}", column)
+        _warn_of_names(f"column {column!r}", texts, known, list(places))
+        return labels
     names = f"one of the classes {listed(list(places))}" if places else f"names of classes ({NAMED})"
-    return texts.numbers(whole, f"whole numbers from 0, or {names}", column)
+    return texts.numbers(whole | meaning, f"whole numbers from 0, or {names}", column)
 
 
 def _name(text: str, places: Collection[str], whole: Mapping[str, int]) -> str:

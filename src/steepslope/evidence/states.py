@@ -64,7 +64,8 @@ class Evidence:
 
 
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
-    """Return the outputs to learn from: all, or as many as are learnt from at most, evenly spread over their order."""
+    """Return the outputs of known classes: all, or as many as are learnt from at most, evenly spread over their order."""
+    outputs = outputs.of_known_classes()
     if len(outputs) <= most:
         return outputs
     return outputs.subset(np.linspace(0, len(outputs) - 1, most).round().astype(np.int64))

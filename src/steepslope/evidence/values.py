@@ -25,6 +25,8 @@ def fit_states(
 ) -> dict[str, State]:
     """Return what the inputs learn from the fit set or from the reference; those that learn nothing are left out.
 
+    Rows of none of the classes are errors of a fit set, and left out of a reference.
+
     Raises
     ------
     SteepslopeError
@@ -40,6 +42,7 @@ def fit_states(
         if source is None:
             expected = "a reference, the classifier's training outputs (or errors='crossfit')"
             raise SteepslopeError(f"expected {expected}, found none", name)
+        source = source.of_known_classes() if of_reference else source
         if len(source) < learning.at_least:
             raise SteepslopeError(f"expected at least {learning.at_least} references, found {len(source)}", name)
         with located("reference") if of_reference else nullcontext(), located(name):

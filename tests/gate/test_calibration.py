@@ -1,7 +1,7 @@
 """All promises of a gate, P(correct), and what it remembers of its calibration rows."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -244,3 +244,54 @@ def test_arrays_that_do_not_fit_are_named(change: dict[str, Any], tmp_path: Path
     rows = CalibrationRows(np.full(3, 0.5), np.ones(3, np.bool_), np.ones(3, np.bool_), np.full(3, 0.5))
     with pytest.raises(SteepslopeError, match=r"judged: expected p_correct, is_correct, .* rows \(n,\), found p_corr"):
         CalibrationRows.from_arrays(rows.arrays() | change, tmp_path / "judged")
+
+
+@pytest.mark.parametrize(
+    "aims",
+    [{}, {"reject": 0.4}, {"max_risk": (0.01, 0.1)}, {"coverage": 0.4}, {"costs": (100, 5)}, {"max_risk": (1e-6,)}],
+)
+@pytest.mark.parametrize("groups", [0, 3])
+def test_unknown_rows_are_counted_and_change_no_promise(aims: dict[str, Any], groups: int) -> None:
+    rows = _rows(groups=groups)
+    is_unknown = ~rows.is_correct & (np.arange(3_000) % 3 == 0)
+    accepted, rejection = all_certificates(*rows, THRESHOLDS, Aims(**aims), 7, is_unknown=is_unknown)
+    before = all_certificates(*rows, THRESHOLDS, Aims(**aims), 7)
+    half = np.random.default_rng(7).permutation(3_000)[1_500:] if "costs" in aims else np.arange(3_000)
+    for one, other in zip([*accepted, rejection], [*before[0], before[1]], strict=True):
+        if one is None:
+            assert other is None
+            continue
+        assert replace(one, unknown=0, unknown_accepted=0) == other
+        counted = half if one.group is None else half[rows.groups[half] == one.group]  # type: ignore[index]
+        values, unknown = rows.confidence[counted], is_unknown[counted]
+        inside = values <= one.threshold if one.aim == "rejection" else values >= one.threshold
+        assert (one.n, one.unknown, one.unknown_accepted) == (len(counted), unknown.sum(), (unknown & inside).sum())
+
+
+def test_a_gate_counts_unknown_rows_of_outputs_and_of_confidences() -> None:
+    outputs = make_outputs(3_000)
+    outputs = outputs.changed(labels=np.where(np.arange(3_000) % 9 == 0, -1, outputs.labels))
+    gate = Gate.of(MCP(), outputs, 0.3)
+    (one,) = gate.certificates
+    assert 0 < one.unknown_accepted < one.unknown < outputs.is_unknown.sum()  # some rows fix the thresholds
+    alone = Gate.calibrate(
+        MCP().confidence(outputs), outputs.is_correct, 0.3, of_log_odds=True, is_unknown=outputs.is_unknown
+    )
+    assert alone.certificates == gate.certificates
+    assert f"{one.unknown:,} of these {one.n:,} rows are of none of the classes" in gate.sentences()
+    by_class = Gate.of(MCP(), outputs, 0.5, by="predicted")
+    assert {one.group for one in by_class.certificates} == set("0123")
+    assert sum(one.unknown for one in by_class.certificates) == one.unknown
+
+
+@pytest.mark.parametrize(
+    ("is_unknown", "message"),
+    [
+        ([True, False], "expected wrong predictions, found a correct one in row 0"),
+        ([False], r"expected booleans of shape \(2,\), one a prediction, found bool of shape \(1,\)"),
+        ([0, 1], r"expected booleans .* found int64 of shape \(2,\)"),
+    ],
+)
+def test_what_cannot_be_unknown_is_refused(is_unknown: list[Any], message: str) -> None:
+    with pytest.raises(SteepslopeError, match=f"^is_unknown: {message}"):
+        Gate.calibrate([0.9, 0.1], [True, False], is_unknown=is_unknown)

@@ -135,29 +135,35 @@ def all_certificates(
     aims: Aims,
     seed: int,
     of_log_odds: bool = False,
+    is_unknown: Bools | None = None,
 ) -> tuple[tuple[Certificate, ...], Certificate | None]:
     """Return the certificates of what is accepted, risk by risk and group by group, and of what is rejected.
 
-    They are counted on rows (n,), with ``groups`` (n,) or None where all are one, and share the aims' delta.
+    They are counted on rows (n,), with ``groups`` (n,) or None where all are one, and share the aims' delta. Which are
+    of none of the classes, ``is_unknown`` (n,), changes no promise: all of them are wrong.
     """
+    is_unknown = np.zeros(len(confidence), dtype=np.bool_) if is_unknown is None else is_unknown
     members: dict[str | None, Bools] = {None: np.ones(len(confidence), dtype=np.bool_)}
     if groups is not None:
         members = {str(name): groups == name for name in np.unique(groups)}
     delta = aims.delta / (len(aims.risks) * len(members) + (aims.reject is not None))
     if aims.costs is not None:
-        accepted = tuple(_by_costs(confidence, is_correct, members, aims.least_probability, delta, seed, of_log_odds))
+        rows = confidence, is_correct, is_unknown
+        accepted = tuple(_by_costs(*rows, members, aims.least_probability, delta, seed, of_log_odds))
     else:
         accepted = tuple(
-            _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
-            if aims.coverage is not None
-            else certify(confidence[rows], is_correct[rows], thresholds, aims.max_risk[place], delta, name)
+            (
+                _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
+                if aims.coverage is not None
+                else certify(confidence[rows], is_correct[rows], thresholds, aims.max_risk[place], delta, name)
+            ).counting(confidence[rows], is_unknown[rows])
             for place in range(len(aims.risks))
             for name, rows in members.items()
         )
     if aims.reject is None:
         return accepted, None
     lowest = min(certificate.threshold for certificate in accepted)
-    return accepted, _rejection(confidence, is_correct, thresholds, lowest, 1 - aims.reject, delta)
+    return accepted, _rejection(confidence, is_correct, is_unknown, thresholds, lowest, 1 - aims.reject, delta)
 
 
 def _by_coverage(
@@ -172,6 +178,7 @@ def _by_coverage(
 def _by_costs(
     confidence: Floats,
     is_correct: Bools,
+    is_unknown: Bools,
     members: Mapping[str | None, Bools],
     least_probability: float,
     delta: float,
@@ -186,11 +193,18 @@ def _by_costs(
     for name, rows in members.items():
         group = counted[rows[counted]]
         above = Above.from_rows(confidence[group], is_correct[group], np.array([threshold]))
-        yield above.certificate("costs", 0, threshold, delta, None, name)
+        found = above.certificate("costs", 0, threshold, delta, None, name)
+        yield found.counting(confidence[group], is_unknown[group])
 
 
 def _rejection(
-    confidence: Floats, is_correct: Bools, thresholds: Floats, lowest: float, most_right: float, delta: float
+    confidence: Floats,
+    is_correct: Bools,
+    is_unknown: Bools,
+    thresholds: Floats,
+    lowest: float,
+    most_right: float,
+    delta: float,
 ) -> Certificate:
     """Return the certificate of what is rejected: at most ``most_right`` of it is right. It is the gate upside down.
 
@@ -199,4 +213,4 @@ def _rejection(
     upside_down = np.append(-thresholds[np.isfinite(thresholds)][::-1], -np.inf)
     possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
     found = certify(-confidence, ~is_correct, upside_down, most_right, delta, aim="rejection", possible=possible)
-    return replace(found, threshold=-found.threshold)
+    return replace(found.counting(-confidence, is_unknown), threshold=-found.threshold)

@@ -60,6 +60,7 @@ class Gate(Promises):
         costs: tuple[float, ...] | None = None,
         reject: float | None = None,
         of_log_odds: bool = False,
+        is_unknown: ArrayLike | None = None,
         seed: int = 0,
     ) -> Self:
         """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
@@ -84,6 +85,8 @@ class Gate(Promises):
             Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
         of_log_odds
             Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
+        is_unknown
+            Booleans (n,): which rows are of none of the classes, so that the certificate counts them. All are wrong.
         seed
             Seed of what is drawn.
 
@@ -101,13 +104,14 @@ class Gate(Promises):
         array([ True, False])
         """
         aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
-        return cls._calibrated(confidence, is_correct, aims, thresholds, groups, of_log_odds, seed)
+        return cls._calibrated(confidence, is_correct, is_unknown, aims, thresholds, groups, of_log_odds, seed)
 
     @classmethod
     def _calibrated(
         cls,
         confidence: ArrayLike,
         is_correct: ArrayLike,
+        is_unknown: ArrayLike | None,
         aims: Aims,
         thresholds: ArrayLike | None,
         groups: ArrayLike | None,
@@ -116,6 +120,7 @@ class Gate(Promises):
     ) -> Self:
         require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
+        unknown = _checked_unknown(is_unknown, correct)
         names = group_names(groups, len(values))
         if thresholds is None:
             fixing, counted = split_rows(len(values), seed)
@@ -124,7 +129,7 @@ class Gate(Promises):
             sequence, counted = checked_sequence(thresholds), np.arange(len(values))
         members = None if names is None else names[counted]
         certificates, rejection = all_certificates(
-            values[counted], correct[counted], members, sequence, aims, seed, of_log_odds
+            values[counted], correct[counted], members, sequence, aims, seed, of_log_odds, unknown[counted]
         )
         probability = ProbabilityMap.from_rows(values, correct, of_log_odds)
         gate = cls(certificates, probability, np.sort(values[~correct]), len(values), aims, rejection)
@@ -157,7 +162,9 @@ class Gate(Promises):
         model
             An oracle, or a score that is fitted where it has to be.
         outputs
-            Outputs with labels, of rows that neither the classifier nor the oracle was fitted on.
+            Outputs with labels, of rows that neither the classifier nor the oracle was fitted on. Rows of none of the
+            classes (label −1) are wrong whatever is predicted: with as many of them as will come, the promise includes
+            them, and the certificate says how many are accepted.
         max_risk, delta, coverage, costs, reject
             As in :class:`~steepslope.gate.Aims`.
         by
@@ -193,7 +200,8 @@ class Gate(Promises):
         aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
         thresholds = None if source.reference is None else threshold_sequence(source.reference)
         confidence = source.confidence(outputs)
-        gate = cls._calibrated(confidence, outputs.is_correct, aims, thresholds, groups, source.of_log_odds, seed)
+        truth = outputs.is_correct, outputs.is_unknown
+        gate = cls._calibrated(confidence, *truth, aims, thresholds, groups, source.of_log_odds, seed)
         assert gate.calibration_rows is not None
         rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])
         named = by if by is not None or groups is None else "group"
@@ -314,3 +322,15 @@ class Gate(Promises):
     def seeing(self, images: Dataset) -> Self:
         """Return the same gate with the images of what it will judge, for an oracle that needs them."""
         return self if self.source is None else replace(self, source=self.source.seeing(images))
+
+
+def _checked_unknown(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
+    """Return which rows are of none of the classes, (n,); none where it is not known. Raise if one of them is right."""
+    found = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
+    if found.dtype != np.bool_ or found.shape != is_correct.shape:
+        expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
+        raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", "is_unknown")
+    right = np.flatnonzero(found & is_correct)
+    if len(right):
+        raise SteepslopeError(f"expected wrong predictions, found a correct one in row {right[0]}", "is_unknown")
+    return found

@@ -69,7 +69,9 @@ def test_an_unknown_input_has_probability_0_of_its_label_and_a_name() -> None:
 
 
 def test_a_class_named_unknown_or_minus_one_is_that_class() -> None:
-    assert ClassifierOutputs(LOGITS[:, :2], ["unknown", "a"] * 2, classes=["a", "unknown"]).labels.tolist() == [1, 0] * 2
+    assert (
+        ClassifierOutputs(LOGITS[:, :2], ["unknown", "a"] * 2, classes=["a", "unknown"]).labels.tolist() == [1, 0] * 2
+    )
     assert ClassifierOutputs(LOGITS[:, :2], [-1, 1] * 2, classes=[-1, 1]).labels.tolist() == [0, 1] * 2
 
 

@@ -157,7 +157,7 @@ def _classes(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     if not isinstance(predictions, ClassifierOutputs):
         return {}
     codes = {"label": predictions.require_labels(), "prediction": predictions.predictions}
-    return {name: _named(values[rows], predictions.classes) for name, values in codes.items()}
+    return {name: _named(values[rows], predictions) for name, values in codes.items()}
 
 
 def _confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
@@ -172,8 +172,9 @@ def _confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     return columns
 
 
-def _named(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> Any:
-    return pa.array(labels) if classes is None else pa.array(classes).take(pa.array(labels))
+def _named(labels: NDArray[np.int64], predictions: ClassifierOutputs) -> Any:
+    names = predictions.label_names  # of which −1 is the last
+    return pa.array(labels) if predictions.classes is None else pa.array(names).take(pa.array(labels % len(names)))
 
 
 def _beside(columns: dict[str, Any], user: Any, source: Table) -> Any:

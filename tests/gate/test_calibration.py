@@ -270,7 +270,7 @@ def test_unknown_rows_are_counted_and_change_no_promise(aims: dict[str, Any], gr
 
 def test_a_gate_counts_unknown_rows_of_outputs_and_of_confidences() -> None:
     outputs = make_outputs(3_000)
-    outputs = outputs.changed(labels=np.where(np.arange(3_000) % 9 == 0, -1, outputs.labels))
+    outputs = outputs.changed(labels=np.where(np.arange(3_000) % 9 == 0, -1, outputs.require_labels()))
     gate = Gate.of(MCP(), outputs, 0.3)
     (one,) = gate.certificates
     assert 0 < one.unknown_accepted < one.unknown < outputs.is_unknown.sum()  # some rows fix the thresholds

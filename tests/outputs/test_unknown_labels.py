@@ -69,10 +69,9 @@ def test_an_unknown_input_has_probability_0_of_its_label_and_a_name() -> None:
 
 
 def test_a_class_named_unknown_or_minus_one_is_that_class() -> None:
-    assert (
-        ClassifierOutputs(LOGITS[:, :2], ["unknown", "a"] * 2, classes=["a", "unknown"]).labels.tolist() == [1, 0] * 2
-    )
-    assert ClassifierOutputs(LOGITS[:, :2], [-1, 1] * 2, classes=[-1, 1]).labels.tolist() == [0, 1] * 2
+    for labels, classes in ((["unknown", "a"], ["a", "unknown"]), ([1, -1], [-1, 1])):
+        outputs = ClassifierOutputs(LOGITS[:2, :2], labels, classes=classes)
+        assert outputs.require_labels().tolist() == [1, 0]
 
 
 def write_csv(path: Path, labels: Sequence[Any], names: Sequence[str]) -> None:
@@ -137,6 +136,7 @@ def test_the_unknown_are_a_group_of_their_own(tmp_path: Path) -> None:
         outputs.save(tmp_path / "o.npz")
         groups = groups_of(None, outputs, read_table(tmp_path / "o.npz"))
         assert groups is not None
+        assert groups.names is not None
         assert [groups.names[code] for code in np.unique(groups.codes)] == names
 
 

@@ -72,8 +72,8 @@ def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: s
     words = [word for word in words if word != "--debug"]
     try:
         with warnings.catch_warnings():
-            for kind in (FewErrorsWarning, UnknownLabelsWarning):
-                warnings.simplefilter("default", kind)
+            warnings.simplefilter("default", FewErrorsWarning)
+            warnings.simplefilter("default", UnknownLabelsWarning)
             warnings.showwarning = _show_warning
             code = call(*_chosen(commands, words, prog))
             if sys.stdout is not None:

@@ -64,7 +64,7 @@ class Evidence:
 
 
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
-    """Return the outputs of known classes: all, or as many as are learnt from at most, evenly spread over their order."""
+    """Return the rows of known classes to learn from: all, or the most that are learnt from, evenly spread."""
     outputs = outputs.of_known_classes()
     if len(outputs) <= most:
         return outputs

@@ -79,15 +79,18 @@ def summary(outputs: ClassifierOutputs) -> str:
     """Return the number of predictions and, where there are labels, their accuracy, in words."""
     if outputs.labels is None:
         return f"{len(outputs):,} predictions, without labels"
-    return f"{len(outputs):,} predictions, accuracy {100 * outputs.is_correct.mean():.2f} %{_in_another_order(outputs)}"
+    unknown = int(outputs.is_unknown.sum())
+    of_none = f" ({unknown:,} of none of the classes, which count as errors)" if unknown else ""
+    accuracy = f"accuracy {100 * outputs.is_correct.mean():.2f} %{of_none}"
+    return f"{len(outputs):,} predictions, {accuracy}{_in_another_order(outputs)}"
 
 
 def _in_another_order(outputs: ClassifierOutputs) -> str:
     """Return a warning where labels seem to be those of the classes in another order than the classifier's."""
-    labels, k = outputs.require_labels(), outputs.num_classes
+    labels, k, known = outputs.require_labels(), outputs.num_classes, ~outputs.is_unknown
     if k > MOST_CLASSES or len(outputs) < ENOUGH * k:
         return ""
-    counts = np.bincount(labels * k + outputs.predictions, minlength=k * k).reshape(k, k)
+    counts = np.bincount((labels * k + outputs.predictions)[known], minlength=k * k).reshape(k, k)
     found = counts[linear_sum_assignment(-counts)].sum() / len(outputs)
     if found < outputs.is_correct.mean() + MUCH:
         return ""

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, located, unknown_name
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, located, unknown_name, without_secrets
 from steepslope.files.folders import field, read_json
 from steepslope.outputs.arrays import as_array
 
@@ -100,25 +100,25 @@ def _looked_up(labels: NDArray[Any], values: Sequence[Any]) -> NDArray[np.int64]
     found = {name: places_by_value.get(one, places.get(name))
              for one, name in zip(distinct.tolist(), texts.distinct, strict=True)}  # fmt: skip
     known = {name: place for name, place in found.items() if place is not None}
-    meaning = known | _no_classes(texts, known)
+    meaning = known | no_classes(texts, known)
     refused = np.flatnonzero(np.array([name not in meaning for name in texts.distinct])[texts.codes])
     if len(refused):
         with located(f"labels: row {refused[0]}"):
             raise unknown_name("class", str(labels[refused[0]]), map(str, values))
-    _warn_of_names("labels", texts, known, list(places))
+    warn_of_names("labels", texts, known, list(places))
     return np.array([meaning[name] for name in texts.distinct], dtype=np.int64)[texts.codes]
 
 
-def _no_classes(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
+def no_classes(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
     """Return the texts that stand for none of the classes: names that are not known do where some others are."""
     others = [text for text in texts.distinct if text not in known]
-    return {text: UNKNOWN for text in others if _means_unknown(text) or (known and _is_name(text))}
+    return {text: UNKNOWN for text in others if means_unknown(text) or (known and _is_name(text))}
 
 
-def _means_unknown(text: str) -> bool:
+def means_unknown(text: str) -> bool:
     """Return whether a text that is no class says that an input belongs to none of them.
 
-    >>> [_means_unknown(text) for text in ("unknown", "-1", "-1.0", "zebra")]
+    >>> [means_unknown(text) for text in ("unknown", "-1", "-1.0", "zebra")]
     [True, True, True, False]
     """
     return text == UNKNOWN_NAME or _number(text) == UNKNOWN
@@ -133,9 +133,9 @@ def _is_name(text: str) -> bool:
     return text.strip().lower() not in NOTHING_THERE and not _whole([text]) and _number(text) is None
 
 
-def _warn_of_names(place: str, texts: "Texts", known: Mapping[str, int], classes: Sequence[str]) -> None:
+def warn_of_names(place: str, texts: "Texts", known: Mapping[str, int], classes: Sequence[str]) -> None:
     """Warn of the names that are not known, and count as none of the classes."""
-    strange = np.array([text not in known and not _means_unknown(text) for text in texts.distinct])
+    strange = np.array([text not in known and not means_unknown(text) for text in texts.distinct])
     rows = np.flatnonzero(strange[texts.codes])
     if not len(rows):
         return
@@ -145,7 +145,7 @@ def _warn_of_names(place: str, texts: "Texts", known: Mapping[str, int], classes
     more = f", … ({int(strange.sum()):,} names in all)" if strange.sum() > len(shown) else ""
     found = f"found names that are none of the classes in {len(rows):,} rows, the first of them row {rows[0]}"
     message = f"{place}: {found}; they count as {UNKNOWN_NAME}, never right: {', '.join(named)}{more}"
-    warnings.warn(message, UnknownLabelsWarning, stacklevel=5)
+    warnings.warn(without_secrets(message), UnknownLabelsWarning, stacklevel=5)
 
 
 def _like(text: str, classes: Sequence[str]) -> str:
@@ -198,6 +198,12 @@ class Texts(NamedTuple):
     distinct: list[str]
 
     @classmethod
+    def of_rows(cls, rows: Sequence[str]) -> "Texts":
+        """Return the texts of rows in memory."""
+        places = {text: place for place, text in enumerate(dict.fromkeys(rows))}
+        return cls(np.array([places[text] for text in rows], dtype=np.int32), list(places))
+
+    @classmethod
     def of(cls, chunks: Iterable[Any]) -> "Texts":
         """Return the texts of a column's chunks, each :meth:`encoded`."""
         column = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
@@ -243,11 +249,11 @@ def labels_of(texts: Texts, column: str, classes: Sequence[str] | None, counts: 
     places = {name: place for place, name in enumerate(classes or ())}
     whole = _whole(texts.distinct)
     known = {text: places[name] for text in texts.distinct if (name := _name(text, places, whole)) in places}
-    meaning = known | _no_classes(texts, known)
+    meaning = known | no_classes(texts, known)
     if places and (known or not counts):
         remedy = "" if counts or all(map(str.isdecimal, places)) else f" ({IN_ORDER})"
         labels = texts.numbers(meaning, f"one of the classes {listed(list(places))}{remedy}", column)
-        _warn_of_names(f"column {column!r}", texts, known, list(places))
+        warn_of_names(f"column {column!r}", texts, known, list(places))
         return labels
     names = f"one of the classes {listed(list(places))}" if places else f"names of classes ({NAMED})"
     return texts.numbers(whole | meaning, f"whole numbers from 0, or {names}", column)

@@ -27,7 +27,7 @@ from steepslope.outputs.arrays import (
     is_opinion,
     require_one_order,
 )
-from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded
+from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded, require_known_labels
 from steepslope.outputs.opinions import Classes, no_opinion, of_opinion, opinion_arrays
 from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
@@ -117,7 +117,7 @@ class ClassifierOutputs:
         n, num_classes = logits.shape
         others = {name: array for name, array in given.items() if name != "logits"}
         further = checked_all(others, {"n": n, "K": num_classes})
-        _require_classes_of(further.get("labels"), num_classes)
+        require_known_labels(further.get("labels"), num_classes)
         members: dict[str, Any] = {name: further.pop(name, None) for name in ("labels", "features", "ids")}
         members |= {"logits": logits, "classes": checked_classes(classes, num_classes), "further": further}
         for name, value in members.items():
@@ -278,8 +278,7 @@ class ClassifierOutputs:
         if self.labels is None or not self.is_unknown.any():
             return self
         if self.is_unknown.all():
-            expected = f"expected rows of the classes, found {len(self):,} that belong to none of them"
-            raise SteepslopeError(expected, "labels")
+            raise SteepslopeError(f"expected rows of the classes, found {len(self):,} that belong to none", "labels")
         return self.subset(np.flatnonzero(~self.is_unknown))
 
     def augmented(self) -> ClassifierOutputs | None:
@@ -380,20 +379,6 @@ class ClassifierOutputs:
                 raise SteepslopeError(f"expected logits, found only {', '.join(sorted(table.arrays)) or 'nothing'}")
             outputs = cls.of({name: arrays[name] for name in in_order(arrays)}, table.classes)
         return outputs.of_classifier(table.classifier)
-
-
-def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> None:
-    if labels is None:
-        return
-    outside = np.flatnonzero((labels < UNKNOWN) | (labels >= num_classes))
-    if len(outside):
-        least = labels.min(where=labels != UNKNOWN, initial=num_classes)
-        from_one = "; if they count from 1, subtract 1" if (least, labels.max()) == (1, num_classes) else ""
-        raise SteepslopeError(
-            f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them, "
-            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows){from_one}",
-            "labels",
-        )
 
 
 def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:

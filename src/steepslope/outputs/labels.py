@@ -115,6 +115,21 @@ def no_classes(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
     return {text: UNKNOWN for text in others if means_unknown(text) or (known and _is_name(text))}
 
 
+def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> None:
+    """Raise unless all labels, if there are any, are numbers of classes, or −1 for none of them."""
+    if labels is None:
+        return
+    outside = np.flatnonzero((labels < UNKNOWN) | (labels >= num_classes))
+    if len(outside):
+        least = labels.min(where=labels != UNKNOWN, initial=num_classes)
+        from_one = "; if they count from 1, subtract 1" if (least, labels.max()) == (1, num_classes) else ""
+        raise SteepslopeError(
+            f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them, "
+            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows){from_one}",
+            "labels",
+        )
+
+
 def means_unknown(text: str) -> bool:
     """Return whether a text that is no class says that an input belongs to none of them.
 

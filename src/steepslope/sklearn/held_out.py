@@ -48,6 +48,29 @@ def held_out(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Ro
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def held_out_apart(
+    labels: NDArray[Any], is_unknown: NDArray[np.bool_], fraction: float, seed: int
+) -> tuple[Rows, Rows, Rows]:
+    """Return the rows to learn from, those of none of the classes to know as errors, and those held out of both kinds.
+
+    >>> [len(rows) for rows in held_out_apart(np.repeat([0, 1, -1], 8), np.arange(24) >= 16, 0.25, seed=0)]
+    [12, 6, 6]
+    """
+    known, unknown = np.flatnonzero(~is_unknown), np.flatnonzero(is_unknown)
+    learnt, held = held_out(labels[known], fraction, seed)
+    errors, others = held_out(labels[unknown], fraction, seed) if len(unknown) else (unknown, unknown)
+    return known[learnt], unknown[errors], np.sort(np.concatenate([known[held], unknown[others]]))
+
+
+def unknown_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
+    """Return which labels say that a row is of none of the classes, (n,); none do for None.
+
+    >>> unknown_rows(np.array(["cat", "other"]), "other"), unknown_rows(np.array([0, -1]), None)
+    (array([False,  True]), array([False, False]))
+    """
+    return np.array([unknown_label is not None and label == unknown_label for label in labels.tolist()], np.bool_)
+
+
 def folds_of(X: Any, y: NDArray[Any], cv: Any, seed: int) -> list[tuple[Rows, Rows]]:
     """Return the folds, (others, rows) each; of a number of folds, stratified ones; none where a class is too rare.
 

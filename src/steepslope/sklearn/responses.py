@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.probabilities import LARGEST
 
 Floats = NDArray[np.float64]
@@ -65,9 +66,6 @@ def _of_frame(X: Any) -> Any:
         return X
     numbers = X.select_dtypes(["number", "bool"])
     return X.to_numpy(dtype=np.float64, na_value=np.nan) if numbers.shape[1] == X.shape[1] else X
-
-
-UNKNOWN = -1  # the number of a label that is no class
 
 
 def codes_of(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:

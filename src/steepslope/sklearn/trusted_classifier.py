@@ -14,20 +14,22 @@ from sklearn.utils import _safe_indexing, assert_all_finite, check_random_state,
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 import sklearn
 from steepslope.checks import require
 from steepslope.errors import FewErrorsWarning, NothingPromisedWarning, SteepslopeError
+from steepslope.evidence.fit_set import joined
 from steepslope.evidence.folds import FOLDS
 from steepslope.gate import Gate, threshold_sequence
 from steepslope.gate.aims import INSIDE, Aims
 from steepslope.oracle import FusedOracle
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.scores import MCP
-from steepslope.sklearn.held_out import folds_of, held_out, out_of_fold, require_folds, rows_of
-from steepslope.sklearn.responses import UNKNOWN, Reader, Responses, codes_of
+from steepslope.sklearn.held_out import folds_of, held_out_apart, out_of_fold, require_folds, rows_of, unknown_rows
+from steepslope.sklearn.responses import Reader, Responses, codes_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -74,6 +76,10 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     random_state
         A whole number, a ``RandomState``, or None: which rows are held out, the folds, and what the oracle draws. The
         classifier has its own.
+    unknown_label
+        The label in ``y`` of rows of none of the classes, such as -1 or "unknown"; None where there are none. The
+        classifier never learns them. They are errors to the oracle and, in the part that is held out, to the gate,
+        whose promise then includes such inputs, if as many are to come.
 
     Attributes
     ----------
@@ -114,6 +120,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         calibration_size: float = 0.25,
         cv: Any = 5,
         random_state: Any = 0,
+        unknown_label: Any = None,
     ) -> None:
         self.estimator = estimator
         self.max_risk = max_risk
@@ -121,6 +128,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.calibration_size = calibration_size
         self.cv = cv
         self.random_state = random_state
+        self.unknown_label = unknown_label
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the classifier and its oracle, and calibrate the gate.
@@ -131,7 +139,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             Inputs (n, …), whatever the classifier takes: an array, a frame, a sparse matrix or a list of texts. The
             oracle sees tables of numbers as well; of all else, only what the classifier makes of it.
         y
-            Labels (n,).
+            Labels (n,), ``unknown_label`` for rows of none of the classes.
         fit_params
             Further parameters of the classifier's ``fit``, such as ``sample_weight``: by metadata routing where that is
             enabled. What has a value a row is cut as the rows are.
@@ -140,7 +148,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         ------
         SteepslopeError
             If a parameter is out of range, there are fewer than two rows, frames have the same index in another order,
-            or the classifier has neither probabilities nor decision values.
+            the classifier has neither probabilities nor decision values, or ``unknown_label`` is one of its classes.
         """
         Aims(max_risk=self.max_risk, delta=self.delta)  # type: ignore[arg-type]
         require("calibration_size", self.calibration_size, INSIDE)
@@ -148,19 +156,21 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         require_one_order({"X": X, "y": y})
         X, labels = _checked(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
-        learnt, calibration = held_out(labels, self.calibration_size, seed)
+        is_unknown = unknown_rows(labels, self.unknown_label)
+        learnt, errors, calibration = held_out_apart(labels, is_unknown, self.calibration_size, seed)
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
         params = rows_of(self._routed(fit_params), learnt, len(labels))
-        thresholds = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed)
+        thresholds = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, _safe_indexing(X, errors))
         rows = _safe_indexing(X, calibration)
         responses = Responses.of(self.estimator_, rows, self.classes_)
         confidence = self._ranked(self.reader_.outputs(responses, rows))
-        is_correct = responses.predicted == codes_of(labels[calibration], self.classes_)
+        codes = codes_of(labels[calibration], self.classes_)
         self.gate_ = Gate.calibrate(
-            confidence, is_correct, self.max_risk, self.delta, thresholds, of_log_odds=True, seed=seed
-        )
+            confidence, responses.predicted == codes, self.max_risk, self.delta, thresholds, of_log_odds=True,
+            is_unknown=codes == UNKNOWN, seed=seed,
+        )  # fmt: skip
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -223,8 +233,11 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         routed: Mapping[str, Any] = process_routing(self, "fit", **fit_params)["estimator"]["fit"]
         return routed
 
-    def _learn(self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int) -> Floats:
-        """Fit the classifier and its oracle; return thresholds that are fixed by these rows alone."""
+    def _learn(self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any) -> Floats:
+        """Fit the classifier and its oracle; return thresholds that are fixed by these rows alone.
+
+        The oracle also learns from inputs of none of the classes, ``unknown`` (u, …).
+        """
         self.estimator_ = clone(self.estimator).fit(X, labels, **params)
         if not hasattr(self.estimator_, "classes_"):
             found = f"found {type(self.estimator_).__name__}, which has no classes_"
@@ -238,12 +251,27 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         else:
             unseen = Responses.of(self.estimator_, X, self.classes_)
         self.reader_ = Reader.of(unseen, X)
-        outputs = self.reader_.outputs(unseen, X)
-        self.oracle_ = _oracle(outputs, codes_of(labels, self.classes_), seed) if folds else None
+        outputs, codes = self._with_unknown(self.reader_.outputs(unseen, X), labels, unknown)
+        self.oracle_ = _oracle(outputs, codes, seed) if folds else None
         record = None if self.oracle_ is None else self.oracle_.record_
         if record is None or record.percentiles is None:
             return threshold_sequence(self._ranked(outputs))
         return threshold_sequence(record.percentiles)
+
+    def _with_unknown(
+        self, outputs: ClassifierOutputs, labels: NDArray[Any], unknown: Any
+    ) -> tuple[ClassifierOutputs, NDArray[np.int64]]:
+        """Put inputs of none of the classes below others, and −1 below the numbers of their labels."""
+        if self.unknown_label is not None and self.unknown_label in self.classes_.tolist():
+            found = f"found {self.unknown_label!r}, which is one"
+            raise SteepslopeError(
+                f"expected a label that is none of the classifier's classes, {found}", "unknown_label"
+            )
+        codes, count = codes_of(labels, self.classes_), _num_samples(unknown)
+        if not count:
+            return outputs, codes
+        below = self.reader_.outputs(Responses.of(self.estimator_, unknown, self.classes_), unknown)
+        return joined([outputs, below]), np.concatenate([codes, np.full(count, UNKNOWN)])
 
     def _ranked(self, outputs: ClassifierOutputs) -> Floats:
         return MCP().confidence(outputs) if self.oracle_ is None else self.oracle_.trust_logit(outputs)
@@ -262,8 +290,7 @@ def _checked(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
 
 def _oracle(outputs: ClassifierOutputs, codes: NDArray[np.int64], seed: int) -> FusedOracle | None:
     """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds."""
-    known = np.flatnonzero(codes != UNKNOWN)
-    labelled = outputs.subset(known).changed(labels=codes[known])
+    labelled = outputs.changed(labels=codes)
     correct = int(labelled.is_correct.sum())
     if min(correct, len(labelled) - correct) < FOLDS:
         return None

@@ -57,6 +57,8 @@ def held_out_apart(
     [12, 6, 6]
     """
     known, unknown = np.flatnonzero(~is_unknown), np.flatnonzero(is_unknown)
+    if not len(known):
+        raise SteepslopeError(f"expected rows of classes, found {len(unknown):,} of none of them alone", "y")
     learnt, held = held_out(labels[known], fraction, seed)
     errors, others = held_out(labels[unknown], fraction, seed) if len(unknown) else (unknown, unknown)
     return known[learnt], unknown[errors], np.sort(np.concatenate([known[held], unknown[others]]))

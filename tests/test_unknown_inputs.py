@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from steepslope import Oracle
+from steepslope import Gate, Oracle
 from steepslope.cli.main import main
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.registry import EVIDENCE
@@ -164,3 +165,24 @@ def test_a_gallery_names_unknown_inputs() -> None:
     labels = {card["label"] for card in cards}
     assert labels == {"0", "1", "2", "3", "unknown"}
     assert not any(card["right"] for card in cards if card["label"] == "unknown")
+
+
+def test_a_table_goes_from_evaluate_to_a_gate_with_one_warning_each(tmp_path: Path, capsys: Any) -> None:
+    outputs, names = make_complete(2_000), ["ant", "bee", "cat", "dog"]
+    labels = [names[label] for label in outputs.require_labels()]
+    labels[::10] = ["unknown"] * 100 + ["yak"] * 60 + ["dgo"] * 40
+    columns = {f"logit_{name}": outputs.logits[:, place] for place, name in enumerate(names)}
+    pq.write_table(pa.table({**columns, "label": labels}), tmp_path / "rows.parquet")
+    for command in ("evaluate --bootstrap 0", "calibrate --max-risk 0.4"):
+        words = [*command.split(), "--outputs", str(tmp_path / "rows.parquet"), "--out", str(tmp_path / command[:4])]
+        assert main(words) == 0
+        said = capsys.readouterr()
+        (warning,) = [line for line in said.err.splitlines() if line.startswith("steepslope: warning:")]
+        assert "in 100 rows, the first of them row 1000; they count as unknown, never right" in warning
+        assert "'yak' (60), 'dgo' (40; did you mean 'dog'?)" in warning
+        assert "of none of the classes" in said.out or "200 unknown (10.0 % of all)" in said.out
+    gate = Gate.load(tmp_path / "cali")
+    (promise,) = gate.certificates
+    assert 0 < promise.unknown_accepted <= promise.errors
+    assert 150 < promise.unknown <= 200
+    assert gate.sentences() in (tmp_path / "cali" / "certificate.md").read_text()

@@ -419,7 +419,7 @@ def test_rows_of_none_of_the_classes_are_errors_that_the_classifier_never_learns
 
 def test_an_unknown_label_may_be_there_without_rows_but_not_be_a_class() -> None:
     X, y = table(300)
-    before, after = (TrustedClassifier(GaussianNB(), **label).fit(X, y) for label in ({}, {"unknown_label": "?"}))
+    before, after = (TrustedClassifier(GaussianNB(), unknown_label=label).fit(X, y) for label in (None, "?"))
     assert_array_equal(before.trust_logit(X), after.trust_logit(X))
     frozen = FrozenEstimator(GaussianNB().fit(X, y))
     with pytest.raises(SteepslopeError, match=r"unknown_label: expected a label that is none of .* found 1, which is"):

@@ -58,8 +58,7 @@ class ClassNames:
         named = {text: self.known[text] for text in texts.distinct if text in self.known}
         known = named | {text: whole for text in texts.distinct if numbers and (whole := _whole(text)) is not None}
         meaning = no_classes(texts, named) | known | named
-        row = next((row for row, code in enumerate(texts.codes) if texts.distinct[code] not in meaning), None)
-        if row is not None:
+        for row in texts.rows_beside(meaning):
             text = texts.distinct[texts.codes[row]]
             message = f"expected a whole number or a class's name (see --classes), found {text!r}"
             message = message if numbers else f"the class {text!r} is none of the classifier's (see --classes)"

@@ -71,8 +71,8 @@ class ClassifierOutputs:
     Raises
     ------
     SteepslopeError
-        If a shape, a type, a label or a logit is not as described; the message names the first such row. Where names
-        are none of the classes, and no other label is one.
+        If a shape, a type, a label or a logit is not as described, or labels are names and none of them is a class; the
+        message names the first such row.
 
     All arrays may also be tensors on any device, frames or series of pandas and polars, or lists of tensors.
 

@@ -9,6 +9,7 @@ and groups are read, is codes and the distinct texts.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set as AbstractSet
 from difflib import get_close_matches
 from pathlib import Path
@@ -101,7 +102,7 @@ def _looked_up(labels: NDArray[Any], values: Sequence[Any]) -> NDArray[np.int64]
              for one, name in zip(distinct.tolist(), texts.distinct, strict=True)}  # fmt: skip
     known = {name: place for name, place in found.items() if place is not None}
     meaning = known | no_classes(texts, known)
-    refused = np.flatnonzero(np.array([name not in meaning for name in texts.distinct])[texts.codes])
+    refused = texts.rows_beside(meaning)
     if len(refused):
         with located(f"labels: row {refused[0]}"):
             raise unknown_name("class", str(labels[refused[0]]), map(str, values))
@@ -150,15 +151,15 @@ def _is_name(text: str) -> bool:
 
 def warn_of_names(place: str, texts: "Texts", known: Mapping[str, int], classes: Sequence[str]) -> None:
     """Warn of the names that are not known, and count as none of the classes."""
-    strange = np.array([text not in known and not means_unknown(text) for text in texts.distinct])
-    rows = np.flatnonzero(strange[texts.codes])
+    rows = texts.rows_beside({*known, *filter(means_unknown, texts.distinct)})
     if not len(rows):
         return
-    counts = np.bincount(texts.codes[rows], minlength=len(strange))
-    shown = np.argsort(-counts, kind="stable")[: min(SHOWN_UNKNOWN, int(strange.sum()))]
-    named = [f"{texts.distinct[one]!r} ({counts[one]:,}{_like(texts.distinct[one], classes)})" for one in shown]
-    more = f", … ({int(strange.sum()):,} names in all)" if strange.sum() > len(shown) else ""
-    found = f"found names that are none of the classes in {len(rows):,} rows, the first of them row {rows[0]}"
+    often = Counter(texts.codes[rows].tolist())
+    shown = [(texts.distinct[code], count) for code, count in often.most_common(SHOWN_UNKNOWN)]
+    named = [f"{text!r} ({count:,}{_like(text, classes)})" for text, count in shown]
+    more = f", … ({len(often):,} names in all)" if len(often) > len(shown) else ""
+    where = f"{len(rows):,} rows, the first of them row {rows[0]}" if len(rows) > 1 else f"row {rows[0]}"
+    found = f"found names that are none of the classes in {where}"
     message = f"{place}: {found}; they count as {UNKNOWN_NAME}, never right: {', '.join(named)}{more}"
     warnings.warn(without_secrets(message), UnknownLabelsWarning, stacklevel=5)
 
@@ -231,6 +232,10 @@ class Texts(NamedTuple):
         """Return a chunk of text, numbers or booleans as codes and texts, which take less memory."""
         return pc.fill_null(chunk.cast(pa.string()), "").dictionary_encode()
 
+    def rows_beside(self, known: Collection[str]) -> NDArray[np.int64]:
+        """Return the numbers of the rows whose text is not known, in ascending order."""
+        return np.flatnonzero(np.array([text not in known for text in self.distinct], dtype=np.bool_)[self.codes])
+
     def groups(self, column: str, empty: str | None = None) -> tuple[NDArray[np.int32], list[str]]:
         """Return the codes (n,) and names of groups; empty cells have the name ``empty``, or are an error."""
         rows = np.flatnonzero(self.codes == self.distinct.index("")) if "" in self.distinct else np.zeros(0, np.int64)
@@ -241,11 +246,11 @@ class Texts(NamedTuple):
 
     def numbers(self, meaning: Mapping[str, int], expected: str, column: str) -> NDArray[np.int64]:
         """Return the number that each row's text means, (n,); the first row whose text has no meaning is named."""
-        unknown = np.array([text not in meaning for text in self.distinct])[self.codes]
-        if unknown.any():
-            row = int(unknown.argmax())
+        unknown = self.rows_beside(meaning)
+        if len(unknown):
+            row = int(unknown[0])
             shown = repr(self.distinct[self.codes[row]]) if self.distinct[self.codes[row]] else "an empty cell"
-            more = f" ({int(unknown.sum()):,} such rows)"
+            more = f" ({len(unknown):,} such rows)"
             raise SteepslopeError(f"column {column!r}: expected {expected}, found {shown} in row {row}{more}")
         return np.array([meaning[text] for text in self.distinct], dtype=np.int64)[self.codes]
 

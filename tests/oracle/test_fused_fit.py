@@ -16,20 +16,16 @@ from steepslope.metrics import auroc
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.fused_fit import (
+from steepslope.oracle.fused_fit import LEVELS, Gain, cheapest, gain_of, inputs_at
+from steepslope.oracle.pooling import (
     LEAST_WEIGHT,
-    LEVELS,
     MCP_ALONE,
     STRENGTHS,
     Candidate,
-    Gain,
     Opinions,
     Pool,
     _with_weight,
     best_pool,
-    cheapest,
-    gain_of,
-    inputs_at,
 )
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP

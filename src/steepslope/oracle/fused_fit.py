@@ -4,42 +4,37 @@ At each budget, MCP competes with a pool of all opinions that the budget pays fo
 The budget is the cheapest that is as good as the best.
 """
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.folds import FOLDS
-from steepslope.evidence.registry import EVIDENCE
+from steepslope.evidence.registry import EVIDENCE, kind_of
 from steepslope.evidence.states import State
 from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field
 from steepslope.metrics import aurc, auroc
 from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
-from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
+from steepslope.oracle.pooling import Candidate, Opinions, Pool, best_pool, handed_over, inputs_of
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_opinion
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 RESAMPLES = 200
 LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
-STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the classifier's own opinion
-LEAST_WEIGHT = 1e-3  # of all weights: an opinion with less is left out
-OWN = "logits"  # the classifier's own opinion
-FREE, AUXILIARY, ALL = "free", "auxiliary", "all"
+FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
 LEVELS: dict[str, tuple[str, ...] | None] = {
     FREE: ("logits", "features"),
-    AUXILIARY: ("logits", "features", "auxiliary"),
+    OPINIONS: ("logits", "features", OPINIONS),
+    AUXILIARY: ("logits", "features", OPINIONS, "auxiliary"),
     ALL: None,
 }  # the arrays that evidence may need at each budget; None: any
 
@@ -77,82 +72,6 @@ def cheapest(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.boo
         if against["aurc"]["low"] <= 0:
             return name
     return best
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """A pool of the opinions of some kinds of evidence, which have ``widths`` opinions each."""
-
-    inputs: tuple[str, ...]
-    widths: tuple[int, ...]
-    pool: OpinionPool
-
-    def side_by_side(self, opinions: Mapping[str, Floats]) -> Floats:
-        """Return the opinions of its kinds, (n, V, C) each, as one array."""
-        return np.concatenate([opinions[name] for name in self.inputs], axis=1)
-
-    def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
-        """Return the log-odds that each prediction is right, (n,)."""
-        odds: Floats = self.pool.log_odds(self.side_by_side(opinions))
-        return odds
-
-
-def inputs_of(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:
-    """Return all evidence that a prediction by a pool needs, and by that to which rows are handed over."""
-    return tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
-
-
-MCP_ALONE = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.zeros(1)))
-
-
-@dataclass(frozen=True, eq=False)
-class Opinions:
-    """The opinions of each kind on the rows of a fit set, or on its clean rows alone, and the candidate ``classes``."""
-
-    fit_set: FitSet
-    classes: NDArray[np.int64]
-    parts: dict[str, Floats] = field(default_factory=dict)
-
-    def mcp(self) -> Floats:
-        """Return MCP of the clean rows, as log-odds, (n,)."""
-        part = self.parts[OWN][: self.fit_set.clean, 0]
-        return np.asarray(part[:, 0] - logsumexp(part[:, 1:], axis=1))
-
-    def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
-        """Return the pool of some kinds, fitted without one fold, where one is given."""
-        rows, fold, weights = self.fit_set.rows, self.fit_set.fold, self.fit_set.weights
-        n = min(len(self.parts[name]) for name in inputs)
-        kept = np.flatnonzero(fold[:n] != (FOLDS if without is None else without))
-        opinions = np.concatenate([self.parts[name][kept] for name in inputs], axis=1)
-        widths = tuple(self.parts[name].shape[1] for name in inputs)
-        penalty = strength / np.sum(kept < self.fit_set.clean)
-        classes, labels = self.classes[kept], rows.require_labels()[kept]
-        found = fit_opinion_pool(opinions, classes, labels, rows.num_classes, penalty, weights[kept])
-        return Pool(tuple(inputs), widths, found)
-
-    def held_out(self, inputs: Sequence[str], strength: float) -> Floats:
-        """Return the log-odds of the clean rows, each by a pool that was fitted without its fold."""
-        clean = self.fit_set.clean
-        odds, some = np.empty(clean), {name: self.parts[name][:clean] for name in inputs}
-        for number in range(FOLDS):
-            inside = self.fit_set.fold[:clean] == number
-            pool = self.pool(inputs, strength, number)
-            odds[inside] = pool.log_odds({name: part[inside] for name, part in some.items()})
-        return odds
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A pool, and the log-odds of the clean rows as seen from the other folds (n,).
-
-    With a ``handover``, rows are handed over to the pool ``fallback``, by ``usual_handover`` on average.
-    """
-
-    pool: Pool
-    held_out: Floats
-    fallback: Pool | None = None
-    handover: Handover | None = None
-    usual_handover: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +150,8 @@ def fit_fused(
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
-    pooled = {name: kind for name, kind in EVIDENCE.items() if kind.opinions is not None}
+    kinds = [*EVIDENCE, *filter(is_opinion, outputs.arrays)]
+    pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
     names = [name for name in pooled if name not in left_out]
     wanted = _wanted(budget, names, left_out)
@@ -290,26 +210,28 @@ def _wanted(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> l
 
 
 def _candidates(opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs) -> dict[str, Candidate]:
-    """Return the best at each budget; what needs more than the classifier hands over to what is free."""
+    """Return the best at each budget; what needs a second backbone hands over to the best that does not."""
     names, is_correct = list(opinions.parts), outputs.is_correct
     candidates = {level: best_pool(opinions, inputs_at(level, names), is_correct) for level in wanted}
     known, copies = opinions.fit_set.known_rows()
     if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates
-    free, handover = candidates[FREE], Handover.from_outputs(outputs, known, copies)
+    fallback, handover = candidates[wanted[wanted.index(AUXILIARY) - 1]], Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
-        if any("auxiliary" in EVIDENCE[name].arrays for name in best.pool.inputs):
-            odds = mixed(best.held_out, free.held_out, weight)
-            candidates[level] = replace(
-                best, held_out=odds, fallback=free.pool, handover=handover, usual_handover=float(weight.mean())
-            )
+        if AUXILIARY in arrays_of(best.pool.inputs):
+            candidates[level] = handed_over(best, fallback, handover, weight, is_correct)
     return candidates
+
+
+def arrays_of(inputs: Iterable[str]) -> set[str]:
+    """Return the arrays that some kinds of evidence need."""
+    return {array for name in inputs for array in kind_of(name).arrays}
 
 
 def level_of(name: str) -> str:
     """Return the cheapest budget at which a kind of evidence can be had."""
-    needed = set(EVIDENCE[name].arrays)
+    needed = {OPINIONS if is_opinion(array) else array for array in kind_of(name).arrays}
     return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
 
 
@@ -319,36 +241,10 @@ def inputs_at(level: str, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if order.index(level_of(name)) <= order.index(level))
 
 
-def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: NDArray[np.bool_]) -> Candidate:
-    """Return MCP, or the pool of these inputs, by the AURC of held-out rows; what has no weight in it is left out.
-
-    Nothing else competes: with few errors, a single score that seems best is often so by luck.
-    """
-    alone = Candidate(MCP_ALONE, opinions.mcp())
-    if len(inputs) == 1:
-        return alone
-    held_out = {strength: opinions.held_out(inputs, strength) for strength in STRENGTHS}
-    risks = {strength: aurc(odds, is_correct) for strength, odds in held_out.items()}
-    best = min(risks, key=lambda strength: risks[strength])
-    if aurc(alone.held_out, is_correct) <= risks[best]:
-        return alone
-    return Candidate(_with_weight(opinions.pool(inputs, best)), held_out[best])
-
-
-def _with_weight(found: Pool) -> Pool:
-    """Return a pool without those inputs that have next to no weight; the classifier's own opinion stays."""
-    edges = np.cumsum([0, *found.widths[:-1]])
-    sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights
-    kept = (sums > LEAST_WEIGHT * weights.sum()) | (np.array(found.inputs) == OWN)
-    rows = np.repeat(kept, found.widths)
-    inputs, widths = tuple(itertools.compress(found.inputs, kept)), tuple(itertools.compress(found.widths, kept))
-    return Pool(inputs, widths, OpinionPool(weights[rows], found.pool.others))
-
-
 def gain_of(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes beside the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = {array for name in candidate.pool.inputs for array in EVIDENCE[name].arrays}
+    needed = arrays_of(candidate.pool.inputs)
     costs = {
         "auxiliary": "a second backbone",
         "views": f"{outputs.require('views').shape[1]} views" if "views" in outputs.arrays else "",

@@ -1,0 +1,178 @@
+"""Pools of opinions: fitted to a fit set by folds, and held against MCP on rows that they have not seen."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from steepslope.evidence.fit_set import FitSet
+from steepslope.evidence.folds import FOLDS
+from steepslope.evidence.registry import kind_of
+from steepslope.metrics import aurc
+from steepslope.numerics.linear import fit_calibration
+from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.oracle.handover import Handover, mixed
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the classifier's own opinion
+LEAST_WEIGHT = 1e-3  # of all weights: an opinion with less is left out
+TEMPERATURES_FROM = 3  # classes: with two, a temperature does not change the ranking
+LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, where the rows have 1
+OWN = "logits"  # the classifier's own opinion
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """A pool of the opinions of some kinds of evidence, which have ``widths`` opinions each.
+
+    ``slope`` and ``offset`` calibrate its log-odds, where they are mixed with another pool's.
+    """
+
+    inputs: tuple[str, ...]
+    widths: tuple[int, ...]
+    pool: OpinionPool
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def side_by_side(self, opinions: Mapping[str, Floats]) -> Floats:
+        """Return the opinions of its kinds, (n, V, C) each, as one array."""
+        return np.concatenate([opinions[name] for name in self.inputs], axis=1)
+
+    def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
+        """Return the log-odds that each prediction is right, (n,)."""
+        odds: Floats = self.slope * self.pool.log_odds(self.side_by_side(opinions)) + self.offset
+        return odds
+
+
+def inputs_of(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:
+    """Return all evidence that a prediction by a pool needs, and by that to which rows are handed over."""
+    return tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
+
+
+MCP_ALONE = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.zeros(1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Opinions:
+    """The opinions of each kind on the rows of a fit set, or on its clean rows alone, and the candidate ``classes``."""
+
+    fit_set: FitSet
+    classes: NDArray[np.int64]
+    parts: dict[str, Floats] = field(default_factory=dict)
+
+    def mcp(self) -> Floats:
+        """Return MCP of the clean rows, as log-odds, (n,)."""
+        part = self.parts[OWN][: self.fit_set.clean, 0]
+        return np.asarray(part[:, 0] - logsumexp(part[:, 1:], axis=1))
+
+    def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
+        """Return the pool of some kinds, fitted without one fold, where one is given."""
+        rows, fold, weights = self.fit_set.rows, self.fit_set.fold, self.fit_set.weights
+        n = min(len(self.parts[name]) for name in inputs)
+        kept = np.flatnonzero(fold[:n] != (FOLDS if without is None else without))
+        clean = kept[kept < self.fit_set.clean]
+        opinions, source, shares = self._side_by_side(inputs, kept), kept, weights[kept]
+        lacking = self._lacking(inputs, clean)
+        if lacking is not None:
+            opinions, source = np.concatenate([opinions, lacking]), np.concatenate([kept, clean])
+            shares = np.concatenate([shares, np.full(len(clean), LACKING_WEIGHT)])
+        widths = tuple(self.parts[name].shape[1] for name in inputs)
+        classes, labels = self.classes[source], rows.require_labels()[source]
+        found = fit_opinion_pool(opinions, classes, labels, rows.num_classes, strength / len(clean), shares)
+        return Pool(tuple(inputs), widths, found)
+
+    def _side_by_side(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats:
+        return np.concatenate([self.parts[name][rows] for name in inputs], axis=1)
+
+    def _lacking(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats | None:
+        """Return the opinions on some rows, each without one that rows may lack; None where all have all of them.
+
+        So a pool learns how much the classifier's own opinion counts where another's is missing, which else only rows
+        that happen to lack it would tell.
+        """
+        edges = dict(zip(inputs, np.cumsum([0, *(self.parts[name].shape[1] for name in inputs)]), strict=False))
+        places = [int(edges[name]) for name in inputs if kind_of(name).lacks]
+        if not places:
+            return None
+        opinions = self._side_by_side(inputs, rows)
+        for turn, place in enumerate(places):
+            some = slice(turn, None, len(places))
+            opinions[some, place] = 0
+            opinions[some, place + 1] = opinions[some, 0]
+        return opinions
+
+    def held_out(self, inputs: Sequence[str], strength: float) -> Floats:
+        """Return the log-odds of the clean rows, each by a pool that was fitted without its fold."""
+        clean = self.fit_set.clean
+        odds, some = np.empty(clean), {name: self.parts[name][:clean] for name in inputs}
+        for number in range(FOLDS):
+            inside = self.fit_set.fold[:clean] == number
+            pool = self.pool(inputs, strength, number)
+            odds[inside] = pool.log_odds({name: part[inside] for name, part in some.items()})
+        return odds
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A pool, and the log-odds of the clean rows as seen from the other folds (n,).
+
+    With a ``handover``, rows are handed over to the pool ``fallback``, by ``usual_handover`` on average.
+    """
+
+    pool: Pool
+    held_out: Floats
+    fallback: Pool | None = None
+    handover: Handover | None = None
+    usual_handover: float | None = None
+
+    def calibrated(self, is_correct: Bools) -> "Candidate":
+        """Return the same with log-odds that are calibrated on the held-out rows."""
+        slope, offset = fit_calibration(self.held_out, is_correct)
+        pool = replace(self.pool, slope=slope, offset=offset)
+        return replace(self, pool=pool, held_out=slope * self.held_out + offset)
+
+
+def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
+    """Return MCP, the classifier at a temperature, or the pool of these inputs, by the AURC of held-out rows.
+
+    What has no weight in the pool is left out. Nothing else competes: with few errors, a single score that seems best
+    is often so by luck.
+    """
+    best = Candidate(MCP_ALONE, opinions.mcp())
+    least = aurc(best.held_out, is_correct)
+    kinds: list[Sequence[str]] = [(OWN,)] if opinions.fit_set.rows.num_classes >= TEMPERATURES_FROM else []
+    kinds += [inputs] if len(inputs) > 1 else []
+    for some, strength in itertools.product(kinds, STRENGTHS):
+        held_out = opinions.held_out(some, strength)
+        risk = aurc(held_out, is_correct)
+        if risk < least:
+            least, best = risk, Candidate(_with_weight(opinions.pool(some, strength)), held_out)
+    return best
+
+
+def handed_over(
+    best: Candidate, fallback: Candidate, handover: Handover, weight: Floats, is_correct: Bools
+) -> Candidate:
+    """Return a candidate that hands rows over, by their weight (n,), to another, or the other where that is no worse.
+
+    Both are calibrated first, since log-odds of different scales cannot be mixed.
+    """
+    pool, other = best.calibrated(is_correct), fallback.calibrated(is_correct)
+    odds = mixed(pool.held_out, other.held_out, weight)
+    if aurc(fallback.held_out, is_correct) <= aurc(odds, is_correct):
+        return fallback
+    return Candidate(pool.pool, odds, other.pool, handover, float(weight.mean()))
+
+
+def _with_weight(found: Pool) -> Pool:
+    """Return a pool without those inputs that have next to no weight; the classifier's own opinion stays."""
+    edges = np.cumsum([0, *found.widths[:-1]])
+    sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights
+    kept = (sums > LEAST_WEIGHT * weights.sum()) | (np.array(found.inputs) == OWN)
+    rows = np.repeat(kept, found.widths)
+    inputs, widths = tuple(itertools.compress(found.inputs, kept)), tuple(itertools.compress(found.widths, kept))
+    return Pool(inputs, widths, OpinionPool(weights[rows], found.pool.others))

@@ -188,7 +188,7 @@ def test_all_needs_what_it_was_fitted_with(oracle: FusedOracle) -> None:
 
 def test_auto_says_what_each_budget_gains(oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle) -> None:
     found = fit_of(oracle)
-    assert list(found.gains) == list(LEVELS)
+    assert list(found.gains) == ["free", "auxiliary", "all"]  # there are no opinions of others
     assert found.gains["free"] == fit_of(free).gains["free"]
     assert found.gains["auxiliary"] == fit_of(with_auxiliary).gains["auxiliary"]
     assert found.gains[found.budget].aurc_ratio < found.gains["free"].aurc_ratio < 1
@@ -244,9 +244,12 @@ def test_what_has_no_weight_is_not_needed() -> None:
 
 def test_each_kind_has_its_price() -> None:
     names = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
-    free = ["logits", "neighbors", "feature_opinion"]
+    free, opinions = ["logits", "neighbors", "feature_opinion"], ["opinion_forest"]
     with_auxiliary = [*free, "second_opinion", "joint_opinion", "familiar_opinion"]
     expected = {"free": free, "auxiliary": with_auxiliary, "all": [*with_auxiliary, "views", "dropout"]}
+    expected = {level: [*some, *opinions[: level != "free"]] for level, some in expected.items()}
+    expected["opinions"] = [*free, *opinions]
+    names += opinions
     assert {level: set(inputs_at(level, names)) for level in LEVELS} == {one: {*some} for one, some in expected.items()}
 
 

@@ -116,6 +116,7 @@ class FitSet:
     fold: NDArray[np.int64]
     reference: ClassifierOutputs | None
     known: int
+    seed: int
 
     @classmethod
     def of(cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None, seed: int) -> FitSet:
@@ -133,9 +134,9 @@ class FitSet:
         rows, origin = with_copies(outputs, seed)
         fold = fold_of(outputs.is_correct, seed)[origin]
         if reference is None:
-            return cls(rows, outputs, fold, None, 0)
+            return cls(rows, outputs, fold, None, 0, seed)
         known = references(reference, MOST_REFERENCES)
-        return cls(rows, outputs, fold, with_copies(known, seed)[0], len(known))
+        return cls(rows, outputs, fold, with_copies(known, seed)[0], len(known), seed)
 
     @property
     def clean(self) -> int:

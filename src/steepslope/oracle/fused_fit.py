@@ -20,16 +20,13 @@ from steepslope.evidence.states import State
 from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field
 from steepslope.metrics import aurc, auroc
-from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
-from steepslope.oracle.pooling import Candidate, Opinions, Pool, best_pool, handed_over, inputs_of
+from steepslope.oracle.pooling import Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import is_opinion
 
 Floats = NDArray[np.float64]
-RESAMPLES = 200
-LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
 FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
 LEVELS: dict[str, tuple[str, ...] | None] = {
     FREE: ("logits", "features"),
@@ -68,8 +65,7 @@ def cheapest(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.boo
     for name, values in odds.items():
         if name == best:
             break
-        against = compare(values, odds[best], is_correct, bootstrap=RESAMPLES, seed=seed, level=LEVEL_OF_ONE_ERROR)
-        if against["aurc"]["low"] <= 0:
+        if not surely_worse(values, odds[best], is_correct, seed):
             return name
     return best
 
@@ -111,9 +107,7 @@ class FusedFit:
         lines = [
             f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
         ]
-        names = ", ".join(self.pool.inputs)
-        what = f"a pool of {names}" if len(self.inputs) > 1 else "no pool ranks better than MCP, so that is this oracle"
-        return "\n".join([*lines, what])
+        return "\n".join([*lines, self.pool.summary])
 
     @property
     def missing(self) -> dict[str, list[str]]:
@@ -212,7 +206,11 @@ def _wanted(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> l
 def _candidates(opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs) -> dict[str, Candidate]:
     """Return the best at each budget; what needs a second backbone hands over to the best that does not."""
     names, is_correct = list(opinions.parts), outputs.is_correct
-    candidates = {level: best_pool(opinions, inputs_at(level, names), is_correct) for level in wanted}
+    candidates: dict[str, Candidate] = {}
+    for level in wanted:
+        best, cheaper = best_pool(opinions, inputs_at(level, names), is_correct), [*candidates.values()][-1:]
+        same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
+        candidates[level] = same[0] if same else best
     known, copies = opinions.fit_set.known_rows()
     if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates

@@ -12,6 +12,7 @@ from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.folds import FOLDS
 from steepslope.evidence.registry import kind_of
 from steepslope.metrics import aurc
+from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle.handover import Handover, mixed
@@ -22,6 +23,8 @@ STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the clas
 LEAST_WEIGHT = 1e-3  # of all weights: an opinion with less is left out
 TEMPERATURES_FROM = 3  # classes: with two, a temperature does not change the ranking
 LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, where the rows have 1
+RESAMPLES = 200
+LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
 OWN = "logits"  # the classifier's own opinion
 
 
@@ -41,6 +44,15 @@ class Pool:
     def side_by_side(self, opinions: Mapping[str, Floats]) -> Floats:
         """Return the opinions of its kinds, (n, V, C) each, as one array."""
         return np.concatenate([opinions[name] for name in self.inputs], axis=1)
+
+    @property
+    def summary(self) -> str:
+        """What it holds, in a line."""
+        if len(self.inputs) > 1:
+            return f"a pool of {', '.join(self.inputs)}"
+        if (weight := self.pool.weights[0]) == 1:
+            return "no pool ranks better than MCP, so that is this oracle"
+        return f"the classifier's own opinion, at a temperature of {1 / weight:.3g}: no pool with others ranks better"
 
     def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
         """Return the log-odds that each prediction is right, (n,)."""
@@ -139,19 +151,31 @@ class Candidate:
 def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
     """Return MCP, the classifier at a temperature, or the pool of these inputs, by the AURC of held-out rows.
 
-    What has no weight in the pool is left out. Nothing else competes: with few errors, a single score that seems best
-    is often so by luck.
+    A pool has to be better by more than one standard error: with few errors, what seems best is often so by luck. For
+    the same reason nothing else competes. What has no weight in the pool is left out.
     """
-    best = Candidate(MCP_ALONE, opinions.mcp())
-    least = aurc(best.held_out, is_correct)
-    kinds: list[Sequence[str]] = [(OWN,)] if opinions.fit_set.rows.num_classes >= TEMPERATURES_FROM else []
-    kinds += [inputs] if len(inputs) > 1 else []
-    for some, strength in itertools.product(kinds, STRENGTHS):
-        held_out = opinions.held_out(some, strength)
-        risk = aurc(held_out, is_correct)
-        if risk < least:
-            least, best = risk, Candidate(_with_weight(opinions.pool(some, strength)), held_out)
-    return best
+    alone = Candidate(MCP_ALONE, opinions.mcp())
+    if opinions.fit_set.rows.num_classes >= TEMPERATURES_FROM:
+        tempered = _of_best_strength(opinions, (OWN,), is_correct)
+        alone = tempered if aurc(tempered.held_out, is_correct) < aurc(alone.held_out, is_correct) else alone
+    if len(inputs) == 1:
+        return alone
+    pooled = _of_best_strength(opinions, inputs, is_correct)
+    if pooled.pool.inputs == alone.pool.inputs:  # all others have no weight
+        return alone
+    return pooled if surely_worse(alone.held_out, pooled.held_out, is_correct, opinions.fit_set.seed) else alone
+
+
+def _of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
+    held_out = {strength: opinions.held_out(inputs, strength) for strength in STRENGTHS}
+    best = min(STRENGTHS, key=lambda strength: aurc(held_out[strength], is_correct))
+    return Candidate(_with_weight(opinions.pool(inputs, best)), held_out[best])
+
+
+def surely_worse(odds: Floats, others: Floats, is_correct: Bools, seed: int) -> bool:
+    """Return whether log-odds (n,) have an AURC above that of others by more than one standard error."""
+    found = compare(odds, others, is_correct, bootstrap=RESAMPLES, seed=seed, level=LEVEL_OF_ONE_ERROR)
+    return found["aurc"]["low"] > 0
 
 
 def handed_over(

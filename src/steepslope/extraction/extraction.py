@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
 Classes = tuple[str, ...] | None  # their names by label
 TEST = "test"
+MOST_COPIED = 100_000  # images of which copies are made unasked: more would take long, and oracles use 50,000
+AUTOMATIC = "an augmented copy of each image that an oracle may be fitted on (--augment 0 leaves them out)"
 MUCH = 0.3  # accuracy that another order of the classes would gain
 ENOUGH = 20  # rows a class, with which luck does not gain that much
 MOST_CLASSES = 2_000  # whose confusions are counted
@@ -52,26 +54,45 @@ def extract_to_folder(
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of a data set to ``out``, or of its three splits to its subfolders; see :func:`extract`.
 
-    If the options want augmented copies, theirs go to a subfolder of each but the test split's.
+    Augmented copies of what oracles may be fitted on go to a subfolder of each, as many as the options want, or one
+    where they leave it open.
     """
     options = options or ExtractionOptions()
     named = named_data(classifier, spec, classes)
     classifier = classifier.named(classes)
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
-    copies = _copies(spec, sources, out, options) if options.augment else {}
+    if options.augment is None:
+        to_fit_on = {} if spec.split == TEST else _but_test(spec, sources, out)
+        some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(one[1])}
+        copies = _copied(some, replace(options, augment=1))
+        if some:
+            notice(f"with {AUTOMATIC}")
+    else:
+        copies = _copies(spec, sources, out, options) if options.augment else {}
     return extract(classifier, {**sources, **copies}, options, notice=notice)
 
 
+def _copied_by_default(data: Dataset) -> bool:
+    return data.labels is not None and len(data) <= MOST_COPIED
+
+
+def _but_test(spec: DatasetSpec, sources: Sources, out: Path) -> Sources:
+    return {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
+
+
 def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionOptions) -> Sources:
-    """Return the augmented copies of all that oracles may be fitted on."""
+    """Return the augmented copies of all that oracles may be fitted on; raise where the options want what is none."""
     if spec.split == TEST:
         raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
     if any(data.labels is None for _, data in sources.values()):
         raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
-    recipe = options.augment, options.augmentations, options.augment_seed
-    wanted = {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
+    return _copied(_but_test(spec, sources, out), options)
+
+
+def _copied(sources: Sources, options: ExtractionOptions) -> Sources:
+    recipe = options.augment or 0, options.augmentations, options.augment_seed
     return {
-        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, *recipe)) for folder, (name, data) in wanted.items()
+        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, *recipe)) for folder, (name, data) in sources.items()
     }
 
 

@@ -224,7 +224,7 @@ class FusedOracle(ConfigurableOracle):
             "budget": fitted.budget, "slope": fitted.slope, "offset": fitted.offset, "num_classes": fitted.num_classes,
             **{name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()},
             "gains": {name: asdict(gain) for name, gain in fitted.gains.items()}, "left_out": fitted.left_out,
-            "usual_handover": fitted.usual_handover, "copies": fitted.copies,
+            "usual_handover": fitted.usual_handover, "copies": fitted.copies, "advice": fitted.advice,
         }  # fmt: skip
         arrays = flattened({name: vars(pool.pool) for name, pool in pools.items()})
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -278,6 +278,7 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
         usual_handover=usual,
         moments=moments,
         copies=json_field(card, "copies", dict, path),
+        advice=tuple(map(str, json_field(card, "advice", list, path))),
     )
 
 

@@ -21,6 +21,7 @@ from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field
 from steepslope.metrics import aurc, auroc
 from steepslope.numerics.linear import fit_calibration
+from steepslope.oracle.baselines import without_an_oracle
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
 from steepslope.oracle.pooling import Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
 from steepslope.outputs import ClassifierOutputs
@@ -34,6 +35,8 @@ LEVELS: dict[str, tuple[str, ...] | None] = {
     AUXILIARY: ("logits", "features", OPINIONS, "auxiliary"),
     ALL: None,
 }  # the arrays that evidence may need at each budget; None: any
+
+UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class FusedFit:
     ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
     ``usual_handover`` is how far the fit set's rows are handed over on average, and ``moments`` are those of its
     auxiliary features, None where none are seen. ``copies`` says where the augmented copies of the fit set and the
-    reference come from.
+    reference come from, and ``advice`` what would be gained without an oracle.
     """
 
     budget: str
@@ -95,6 +98,7 @@ class FusedFit:
     usual_handover: float | None = None
     moments: Moments | None = None
     copies: dict[str, str] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -107,7 +111,7 @@ class FusedFit:
         lines = [
             f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
         ]
-        return "\n".join([*lines, self.pool.summary])
+        return "\n".join([*lines, self.pool.summary, *self.advice])
 
     @property
     def missing(self) -> dict[str, list[str]]:
@@ -147,6 +151,10 @@ def fit_fused(
     kinds = [*EVIDENCE, *filter(is_opinion, outputs.arrays)]
     pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
+    if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:
+        left_out |= {
+            name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out
+        }
     names = [name for name in pooled if name not in left_out]
     wanted = _wanted(budget, names, left_out)
     (classes,) = all_parts(fit_set.rows, (), {}, opinions_of)
@@ -176,6 +184,7 @@ def fit_fused(
         usual_handover=chosen.usual_handover,
         moments=None if chosen.handover is None else Moments.from_outputs(outputs),
         copies=_copies(fit_set, outputs, reference),
+        advice=without_an_oracle(opinions.parts, classes, outputs),
     )
     return fitted, slope * chosen.held_out + offset
 

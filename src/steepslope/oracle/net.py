@@ -86,8 +86,8 @@ class Rows:
     def blocks(self, mean: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all rows once in random order, in blocks that fit in memory: columns, and targets.
 
-        The columns are standardised, or in float16 as they are, of a set of several blocks. A block gathers pieces from all over the set, since neighbouring rows are often of one class. The next block is
-        read while one is in use.
+        The columns are standardised, or in float16 as they are, of a set of several blocks. A block gathers pieces from
+        all over the set, since neighbouring rows are often of one class. The next block is read while one is in use.
         """
         *whole, last = blocks(self.n, PIECE_ROWS)
         shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]

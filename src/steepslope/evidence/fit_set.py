@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,11 @@ class FitSet:
         return len(self.outputs)
 
     @property
+    def unknown(self) -> bool:
+        """Whether some rows are of none of the classes."""
+        return bool(self.outputs.is_unknown.any())
+
+    @property
     def weights(self) -> Floats:
         """How much each row counts in a pool: a copy, of which there are many, a tenth in all of what a row does."""
         copies = len(self.rows) - self.clean
@@ -205,9 +211,14 @@ class FitSet:
         most = None if kind.learning is None else kind.learning.most
         return found if most is None or len(found) <= most else found.subset(_least_sure(found, copies, most))
 
-    @staticmethod
-    def _seen(name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
-        part, _ = all_parts(outputs, (name,), {} if state is None else {name: state}, opinions_of)
+    def classes(self) -> NDArray[np.int64]:
+        """Return the candidate classes of all rows, (n, C)."""
+        (found,) = all_parts(self.rows, (), {}, partial(opinions_of, unknown=self.unknown))
+        return found
+
+    def _seen(self, name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
+        states, read = {} if state is None else {name: state}, partial(opinions_of, unknown=self.unknown)
+        part, _ = all_parts(outputs, (name,), states, read)
         return part
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.states import State, references
+from steepslope.evidence.states import State, numbered, references, with_unknown
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.linear import fit_standardised_softmax, standardised
 from steepslope.numerics.log_space import log_odds_of, top_log_odds
@@ -39,7 +39,7 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
     columns: Any = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     if "auxiliary" in arrays:
         columns = standardised(columns, COMPONENTS)
-    labels, num_classes = known.require_labels(), known.num_classes
+    labels, num_classes = numbered(known)
     state: dict[str, NDArray[Any]] = {}
     if penalty is not None:
         state["weights"], state["bias"] = fit_standardised_softmax(columns, labels, num_classes, penalty)
@@ -47,7 +47,8 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
 
 
 def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> None:
-    """Raise unless a state is a linear probe, a net, or both, on as many classes."""
+    """Raise unless a state is a linear probe, a net, or both, on as many classes, or on none of them as one more."""
+    num_classes = with_unknown(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
     expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
     if net:
         shapes = "float32 w h", "float32|float64 h", f"float32 h {num_classes}", f"float32 {num_classes}"

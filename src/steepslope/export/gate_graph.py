@@ -102,7 +102,10 @@ def _pooled(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]:
     fitted = oracle.fitted_
     assert fitted is not None
     classes = highest_places(rows[LOGITS], CANDIDATES)
-    opinions = {name: opinions_in(rows, name, fitted.states.get(name, NO_STATE), classes) for name in fitted.inputs}
+    opinions = {
+        name: opinions_in(rows, name, fitted.states.get(name, NO_STATE), classes, fitted.unknown)
+        for name in fitted.inputs
+    }
 
     def log_odds(pool: Pool) -> Tensor:
         found: Tensor = pool.pool.log_odds(torch.cat([opinions[name] for name in pool.inputs], dim=1))

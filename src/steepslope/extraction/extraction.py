@@ -37,7 +37,6 @@ Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data
 Classes = tuple[str, ...] | None  # their names by label
 TEST = "test"
 MOST_COPIED = 100_000  # images of which copies are made unasked: more would take long, and oracles use 50,000
-AUTOMATIC = "an augmented copy of each image that an oracle may be fitted on (--augment 0 leaves them out)"
 MUCH = 0.3  # accuracy that another order of the classes would gain
 ENOUGH = 20  # rows a class, with which luck does not gain that much
 MOST_CLASSES = 2_000  # whose confusions are counted
@@ -65,8 +64,6 @@ def extract_to_folder(
         to_fit_on = {} if spec.split == TEST else _but_test(spec, sources, out)
         some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(one[1])}
         copies = _copied(some, replace(options, augment=1))
-        if some:
-            notice(f"with {AUTOMATIC}")
     else:
         copies = _copies(spec, sources, out, options) if options.augment else {}
     return extract(classifier, {**sources, **copies}, options, notice=notice)

@@ -225,6 +225,7 @@ class FusedOracle(ConfigurableOracle):
             **{name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()},
             "gains": {name: asdict(gain) for name, gain in fitted.gains.items()}, "left_out": fitted.left_out,
             "usual_handover": fitted.usual_handover, "copies": fitted.copies, "advice": fitted.advice,
+            "unknown": fitted.unknown,
         }  # fmt: skip
         arrays = flattened({name: vars(pool.pool) for name, pool in pools.items()})
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -279,6 +280,7 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
         moments=moments,
         copies=json_field(card, "copies", dict, path),
         advice=tuple(map(str, json_field(card, "advice", list, path))),
+        unknown=json_field(card, "unknown", bool, path),
     )
 
 

@@ -6,6 +6,7 @@ The budget is the cheapest that is as good as the best.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -82,7 +83,8 @@ class FusedFit:
     ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
     ``usual_handover`` is how far the fit set's rows are handed over on average, and ``moments`` are those of its
     auxiliary features, None where none are seen. ``copies`` says where the augmented copies of the fit set and the
-    reference come from, and ``advice`` what would be gained without an oracle.
+    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether rows of
+    none of the classes were among the fit set's, so that these are a candidate beside the classes.
     """
 
     budget: str
@@ -99,6 +101,7 @@ class FusedFit:
     moments: Moments | None = None
     copies: dict[str, str] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
+    unknown: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -121,7 +124,7 @@ class FusedFit:
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""
-        *parts, _ = all_parts(outputs, self.inputs, self.states, opinions_of)
+        *parts, _ = all_parts(outputs, self.inputs, self.states, partial(opinions_of, unknown=self.unknown))
         found = dict(zip(self.inputs, parts, strict=True))
         for pool in (self.pool, self.fallback):
             for name, width in () if pool is None else zip(pool.inputs, pool.widths, strict=True):
@@ -157,13 +160,12 @@ def fit_fused(
         }
     names = [name for name in pooled if name not in left_out]
     wanted = _wanted(budget, names, left_out)
-    (classes,) = all_parts(fit_set.rows, (), {}, opinions_of)
-    opinions, states = Opinions(fit_set, classes), dict[str, State]()
+    opinions, states = Opinions(fit_set, fit_set.classes()), dict[str, State]()
     for name in inputs_at(wanted[-1], names):
         opinions.parts[name], state = fit_set.opinions(name)
         if state is not None:
             states[name] = state
-    candidates, mcp = _candidates(opinions, wanted, outputs), opinions.mcp()
+    candidates, mcp = _candidates(opinions, wanted, outputs), opinions.mcp().held_out
     level = wanted[-1]
     if budget == "auto":
         level = cheapest({name: candidate.held_out for name, candidate in candidates.items()}, is_correct, seed)
@@ -184,7 +186,8 @@ def fit_fused(
         usual_handover=chosen.usual_handover,
         moments=None if chosen.handover is None else Moments.from_outputs(outputs),
         copies=_copies(fit_set, outputs, reference),
-        advice=without_an_oracle(opinions.parts, classes, outputs),
+        unknown=fit_set.unknown,
+        advice=without_an_oracle(opinions.parts, opinions.classes, outputs),
     )
     return fitted, slope * chosen.held_out + offset
 

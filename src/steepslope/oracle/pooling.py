@@ -3,10 +3,10 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from steepslope.evidence.fit_set import FitSet
 from steepslope.evidence.folds import FOLDS
@@ -50,7 +50,7 @@ class Pool:
         """What it holds, in a line."""
         if len(self.inputs) > 1:
             return f"a pool of {', '.join(self.inputs)}"
-        if (weight := self.pool.weights[0]) == 1:
+        if (weight := self.pool.weights[0]) == 1 and self.pool.others[0] in (0, NEVER):
             return "no pool ranks better than MCP, so that is this oracle"
         return f"the classifier's own opinion, at a temperature of {1 / weight:.3g}: no pool with others ranks better"
 
@@ -66,6 +66,28 @@ def inputs_of(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:
 
 
 MCP_ALONE = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.zeros(1)))
+NEVER = -1e9  # the offset of a candidate that MCP does not know
+MCP_OF_KNOWN = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.full(1, NEVER)))
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A pool, and the log-odds of the clean rows as seen from the other folds (n,).
+
+    With a ``handover``, rows are handed over to the pool ``fallback``, by ``usual_handover`` on average.
+    """
+
+    pool: Pool
+    held_out: Floats
+    fallback: Pool | None = None
+    handover: Handover | None = None
+    usual_handover: float | None = None
+
+    def calibrated(self, is_correct: Bools) -> Self:
+        """Return the same with log-odds that are calibrated on the held-out rows."""
+        slope, offset = fit_calibration(self.held_out, is_correct)
+        pool = replace(self.pool, slope=slope, offset=offset)
+        return replace(self, pool=pool, held_out=slope * self.held_out + offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +98,11 @@ class Opinions:
     classes: NDArray[np.int64]
     parts: dict[str, Floats] = field(default_factory=dict)
 
-    def mcp(self) -> Floats:
-        """Return MCP of the clean rows, as log-odds, (n,)."""
-        part = self.parts[OWN][: self.fit_set.clean, 0]
-        return np.asarray(part[:, 0] - logsumexp(part[:, 1:], axis=1))
+    def mcp(self) -> Candidate:
+        """Return MCP, and its log-odds of the clean rows, (n,)."""
+        candidates, clean = self.classes.shape[1], slice(self.fit_set.clean)
+        pool = MCP_OF_KNOWN if candidates > self.fit_set.rows.num_classes else MCP_ALONE
+        return Candidate(pool, pool.log_odds({OWN: self.parts[OWN][clean]}))
 
     def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
         """Return the pool of some kinds, fitted without one fold, where one is given."""
@@ -128,34 +151,14 @@ class Opinions:
         return odds
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A pool, and the log-odds of the clean rows as seen from the other folds (n,).
-
-    With a ``handover``, rows are handed over to the pool ``fallback``, by ``usual_handover`` on average.
-    """
-
-    pool: Pool
-    held_out: Floats
-    fallback: Pool | None = None
-    handover: Handover | None = None
-    usual_handover: float | None = None
-
-    def calibrated(self, is_correct: Bools) -> "Candidate":
-        """Return the same with log-odds that are calibrated on the held-out rows."""
-        slope, offset = fit_calibration(self.held_out, is_correct)
-        pool = replace(self.pool, slope=slope, offset=offset)
-        return replace(self, pool=pool, held_out=slope * self.held_out + offset)
-
-
 def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
     """Return MCP, the classifier at a temperature, or the pool of these inputs, by the AURC of held-out rows.
 
     A pool has to be better by more than one standard error: with few errors, what seems best is often so by luck. For
     the same reason nothing else competes. What has no weight in the pool is left out.
     """
-    alone = Candidate(MCP_ALONE, opinions.mcp())
-    if opinions.fit_set.rows.num_classes >= TEMPERATURES_FROM:
+    alone = opinions.mcp()
+    if opinions.classes.shape[1] >= TEMPERATURES_FROM:
         tempered = _of_best_strength(opinions, (OWN,), is_correct)
         alone = tempered if aurc(tempered.held_out, is_correct) < aurc(alone.held_out, is_correct) else alone
     if len(inputs) == 1:

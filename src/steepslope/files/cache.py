@@ -2,7 +2,7 @@
 
 A file has in its name what it is made of, and the digest of its contents. It is written elsewhere and renamed, so that
 no run sees a part of one, and read only where the contents have their digest. A folder that cannot be read or
-written to costs time alone. Of all files the last used stay, as many as fit into 4 GiB.
+written to costs time alone. Of all files, and parts that killed runs left, the last used stay, up to 4 GiB.
 """
 
 import os
@@ -41,7 +41,7 @@ def write_cache(key: str, content: bytes) -> None:
         before = _files(f"{key[:SHOWN]}-*")
         folder, name = cache_folder(), f"{key[:SHOWN]}-{sha256(content).hexdigest()[:SHOWN]}.bin"
         folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".partial-", delete=False) as file:
+        with NamedTemporaryFile(dir=folder, prefix=".partial-", suffix=".bin", delete=False) as file:
             try:
                 file.write(content)
                 file.close()

@@ -82,7 +82,7 @@ def standardised(columns: NDArray[Any], components: int | None = None) -> Standa
     for rows in blocks(len(columns), 4_096):
         changed[rows] = columns[rows] - mean
     changed /= scale.astype(np.float32)
-    if components is None or changed.shape[1] <= components:
+    if components is None or len(mean) <= components:
         return Standardised(changed, mean, scale)
     some = np.linspace(0, len(changed) - 1, min(len(changed), COMPONENT_ROWS)).round().astype(np.int64)
     directions = principal_components(changed[some], components)[1].astype(np.float32)

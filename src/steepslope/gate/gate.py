@@ -15,10 +15,10 @@ from steepslope.checks import SEED, require, whole
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
-from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates, group_names
+from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates, group_names, neglected_class
 from steepslope.gate.certify import checked_sequence, split_rows, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
-from steepslope.gate.decisions import Decisions, groups_by, most_probable
+from steepslope.gate.decisions import Decisions, class_names, groups_by, most_probable
 from steepslope.gate.promises import Promises
 from steepslope.gate.storage import read_gate, write_gate
 from steepslope.metrics.curves import checked
@@ -59,6 +59,8 @@ class Gate(Promises):
         coverage: float | None = None,
         costs: tuple[float, ...] | None = None,
         reject: float | None = None,
+        max_class_risk: float | None = None,
+        true_classes: ArrayLike | None = None,
         of_log_odds: bool = False,
         seed: int = 0,
     ) -> Self:
@@ -74,7 +76,7 @@ class Gate(Promises):
             Floats (n,) on any scale, higher for what is more trustworthy.
         is_correct
             Booleans (n,).
-        max_risk, delta, coverage, costs, reject
+        max_risk, delta, coverage, costs, reject, max_class_risk
             As in :class:`~steepslope.gate.Aims`.
         thresholds
             Floats (t,), highest first, fixed without the labels of these rows, such as
@@ -82,6 +84,9 @@ class Gate(Promises):
             the seed, fix them and are not calibrated on.
         groups
             Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
+        true_classes
+            The true class of each row, (n,), by name or number, where each is promised something
+            (``max_class_risk``).
         of_log_odds
             Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
         seed
@@ -100,8 +105,11 @@ class Gate(Promises):
         >>> gate.accepts([-0.2, -0.9])
         array([ True, False])
         """
-        aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
-        return cls._calibrated(confidence, is_correct, aims, thresholds, groups, of_log_odds, seed)
+        aims = Aims(
+            max_risk=max_risk,  # type: ignore[arg-type]
+            delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
+        )  # fmt: skip
+        return cls._calibrated(confidence, is_correct, aims, thresholds, groups, true_classes, of_log_odds, seed)
 
     @classmethod
     def _calibrated(
@@ -111,23 +119,26 @@ class Gate(Promises):
         aims: Aims,
         thresholds: ArrayLike | None,
         groups: ArrayLike | None,
+        true_classes: ArrayLike | None,
         of_log_odds: bool,
         seed: int,
     ) -> Self:
         require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
         names = group_names(groups, len(values))
+        truths = group_names(true_classes, len(values), "true_classes")
         if thresholds is None:
             fixing, counted = split_rows(len(values), seed)
             sequence = threshold_sequence(values[fixing])
         else:
             sequence, counted = checked_sequence(thresholds), np.arange(len(values))
         members = None if names is None else names[counted]
-        certificates, rejection = all_certificates(
-            values[counted], correct[counted], members, sequence, aims, seed, of_log_odds
-        )
+        certificates, of_classes, rejection = all_certificates(
+            values[counted], correct[counted], members, sequence, aims, seed, of_log_odds,
+            None if truths is None else truths[counted],
+        )  # fmt: skip
         probability = ProbabilityMap.from_rows(values, correct, of_log_odds)
-        gate = cls(certificates, probability, np.sort(values[~correct]), len(values), aims, rejection)
+        gate = cls(certificates, probability, np.sort(values[~correct]), len(values), aims, of_classes, rejection)
         rows = CalibrationRows(gate.p_correct(values), correct, gate.accepts(values, names))
         return replace(gate, calibration_rows=rows)
 
@@ -144,6 +155,7 @@ class Gate(Promises):
         coverage: float | None = None,
         costs: tuple[float, ...] | None = None,
         reject: float | None = None,
+        max_class_risk: float | None = None,
         origin: Origin = UNKNOWN,
         seed: int = 0,
     ) -> Self:
@@ -158,7 +170,7 @@ class Gate(Promises):
             An oracle, or a score that is fitted where it has to be.
         outputs
             Outputs with labels, of rows that neither the classifier nor the oracle was fitted on.
-        max_risk, delta, coverage, costs, reject
+        max_risk, delta, coverage, costs, reject, max_class_risk
             As in :class:`~steepslope.gate.Aims`.
         by
             ``predicted``: a threshold for each predicted class, without ``groups``. With these, (n,), their name.
@@ -190,14 +202,22 @@ class Gate(Promises):
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         origin.require_classifier(outputs.classifier)
-        aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
+        aims = Aims(
+            max_risk=max_risk,  # type: ignore[arg-type]
+            delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
+        )  # fmt: skip
         thresholds = None if source.reference is None else threshold_sequence(source.reference)
         confidence = source.confidence(outputs)
-        gate = cls._calibrated(confidence, outputs.is_correct, aims, thresholds, groups, source.of_log_odds, seed)
+        truths, predicted = (class_names(of, outputs.classes) for of in (outputs.require_labels(), outputs.predictions))
+        gate = cls._calibrated(
+            confidence, outputs.is_correct, aims, thresholds, groups, truths, source.of_log_odds, seed
+        )
         assert gate.calibration_rows is not None
+        caution = neglected_class(predicted, truths, gate.calibration_rows.accepted, aims.max_class_risk)
         rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])
         named = by if by is not None or groups is None else "group"
-        return replace(gate, source=source, by=named, classes=outputs.classes, origin=origin, calibration_rows=rows)
+        gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=origin)
+        return replace(gate, calibration_rows=rows, caution=caution)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False

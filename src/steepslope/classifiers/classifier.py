@@ -50,6 +50,7 @@ class Classifier:
     ``net`` maps images (n, C, H, W), as ``transform`` makes them, to features (n, d), or None, and logits (n, K);
     ``num_classes`` may be unknown (None) until :meth:`with_transform` has run it; ``digest`` tells it from others;
     ``classes`` maps the names of its classes to labels, if it has names; ``card`` is that of a checkpoint of ours.
+    ``why_unknown`` tells why a normalisation that it lacks is not known, where there is more to say.
     """
 
     spec: str
@@ -59,6 +60,7 @@ class Classifier:
     digest: str
     classes: Mapping[str, int] | None = None
     card: ClassifierCard | None = None
+    why_unknown: str = ""
 
     def with_transform(
         self,
@@ -110,7 +112,8 @@ class Classifier:
             missing += [] if has_channels else [f"{options['channels']} (unless {COLOUR})"]
             together = f"{', '.join(missing[:-1])} and {missing[-1]}" if missing[1:] else missing[0]
             remedy = f"or {options['preprocessing']} FILE.json in place of all"
-            raise SteepslopeError(f"have to be given, since {self.spec} has none of its own; {remedy}", together)
+            why = self.why_unknown or f"{self.spec} has none of its own"
+            raise SteepslopeError(f"have to be given, since {why}; {remedy}", together)
         if min(transform.size) < 1:
             raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", options["size"])
         if min(transform.std) <= 0:

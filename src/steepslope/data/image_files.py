@@ -31,6 +31,7 @@ from steepslope.files.folders import digest_of, field, fingerprint, read_json
 from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, Texts
 
 CARD = "shift.json"
+SPLITS = ("train", "val", "test")  # folders of class folders
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class ImageFiles:
 
 
 def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFiles:
-    """List the files of all class folders of a local folder or a URL, in the order of their paths.
+    """List the files of all class folders of a local folder or a URL, or of one of its splits, by their paths.
 
     The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
     alphabetical order does, as torchvision has it, if they are as many as the classifier's classes; one more may be
@@ -145,8 +146,8 @@ def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFile
         If the folder is missing or has no class folders, or not as many as classes where these have no names, or a
         class folder has no images, or none of the folders is a class.
     """
-    place = as_path(argument)
-    by_folder: dict[str, list[Listed]] = {name: [] for name in look_at_image_folder(argument)}
+    place = f"{as_path(argument)}/{split}" if split else as_path(argument)
+    by_folder: dict[str, list[Listed]] = {name: [] for name in look_at_image_folder(place)}
     for file in _files_below(place, by_folder):
         folder, below, _ = file.name.partition("/")
         if below and not folder.startswith("."):
@@ -176,13 +177,35 @@ def look_at_image_folder(argument: str, split: str = "") -> list[str]:
     if is_url(argument):
         filesystem(argument)
         return []
-    folder = existing_folder("imagefolder", argument)
-    folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folder = existing_folder("imagefolder", f"{argument}/{split}" if split else argument)
+    folders = _folders_in(folder)
     if not folders:
         loose = any(_is_image(name, SUFFIXES) for name in _names_below(folder))
         found = f"images alone: images:{argument} reads images without classes" if loose else "none"
         raise SteepslopeError(f"expected one subfolder a class, found {found}", folder)
     return folders
+
+
+def splits_of_image_folder(argument: str) -> tuple[str, ...]:
+    """Return the splits that a local folder has in place of classes; none where it has other folders as well.
+
+    They are ``train`` and ``val``, ``test`` or both, each with class folders and no image beside them.
+    """
+    root = Path(as_path(argument)) if argument and not is_url(argument) else None
+    if root is None or not root.is_dir():
+        return ()
+    found = _folders_in(root)
+    splits = tuple(name for name in SPLITS if name in found)
+    alone = len(splits) == len(found) > 1 and SPLITS[0] in splits
+    return splits if alone and all(_has_class_folders(root / name) for name in splits) else ()
+
+
+def _folders_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _has_class_folders(folder: Path) -> bool:
+    return bool(_folders_in(folder)) and not any(_is_image(path.name, SUFFIXES | ARRAYS) for path in folder.iterdir())
 
 
 def open_images(argument: str, split: str, names: ClassNames) -> ImageFiles:

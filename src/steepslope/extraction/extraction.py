@@ -19,8 +19,8 @@ from scipy.optimize import linear_sum_assignment
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.augmentation import Augmented
 from steepslope.data.class_names import ADVICE, ClassNames
-from steepslope.data.images import Dataset
-from steepslope.data.specs import SPLIT_SEED, DatasetSpec, holdout_split
+from steepslope.data.images import Dataset, Divisible
+from steepslope.data.specs import SPLIT_SEED, TEST, TRAIN, DatasetSpec, holdout_split
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import SIDE, Engine, on_backend
 from steepslope.extraction.machines import alone_in, launched, together
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
 Classes = tuple[str, ...] | None  # their names by label
-TEST = "test"
 MOST_COPIED = 100_000  # images of which copies are made unasked: more would take long, and oracles use 50,000
 MUCH = 0.3  # accuracy that another order of the classes would gain
 ENOUGH = 20  # rows a class, with which luck does not gain that much
@@ -59,6 +58,9 @@ def extract_to_folder(
     options = options or ExtractionOptions()
     named = named_data(classifier, spec, classes)
     classifier = classifier.named(classes)
+    if spec.is_named and spec.splits and not spec.split:
+        found = ", ".join(f"{len(data):,} in {name}" for name, data in named.items())
+        notice(f"{spec} has the splits {', '.join(spec.splits)}: {found}")
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
     if options.augment is None:
         to_fit_on = {} if spec.split == TEST else _but_test(spec, sources, out)
@@ -222,6 +224,8 @@ def _extract(
 def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, int] | None) -> dict[str, Dataset]:
     """Return the data set under the name "", or the splits "train", "holdout" and "test" where the spec names none.
 
+    A folder with the folders train, val or test has those that are there, beside "holdout".
+
     Where the training images are those that a checkpoint was made from, "train" are the rows that it was fitted to and
     "holdout" those that it never saw. Other training images are cut in the same way; whether others' classifiers were
     trained on them, is not known here. Shifted images are cut as those that they were made of.
@@ -229,17 +233,24 @@ def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, 
     if spec.shifts:
         originals = named_data(classifier, replace(spec, shifts=()), classes)
         return {name: spec.shifted(data) for name, data in originals.items()}
-    if not spec.splits:
-        names = ClassNames(classes, classifier.classes, classifier.num_classes)
-        data = spec.open(names=names)
-        names.agreed(data.classes, str(spec))
-        return {"": data}
-    if classes is not None:
+    names = ClassNames(classes, classifier.classes, classifier.num_classes)
+    if not spec.is_named and classes is not None:
         raise SteepslopeError(f"expected none for {spec}, whose labels are numbers already", "classes")
-    if spec.split:
-        return {"": spec.open()}
-    images, card = spec.load("train"), classifier.card
+    if not spec.splits or spec.split:
+        return {"": _opened(spec, None, names)}
+    images, card = _opened(spec, TRAIN, names), classifier.card
+    assert isinstance(images, Divisible)
     own = card is not None and images.fingerprint() == card.fingerprint
     seed = SPLIT_SEED if card is None else card.split_seed
     fitted, held_out = holdout_split(len(images), card.holdout if own and card else None, seed)
-    return {"train": images.subset(fitted), "holdout": images.subset(held_out), TEST: spec.open(TEST)}
+    others = {split: _opened(spec, split, names) for split in spec.splits if split != TRAIN}
+    return {TRAIN: images.subset(fitted), "holdout": images.subset(held_out), **others}
+
+
+def _opened(spec: DatasetSpec, split: str | None, names: ClassNames) -> Dataset:
+    """Return a data set, or a split of it, whose names of classes are the classifier's, where it has such."""
+    if not spec.is_named:
+        return spec.open(split)
+    data = spec.open(split, names)
+    names.agreed(data.classes, str(spec))
+    return data

@@ -23,7 +23,7 @@ from steepslope.files.folders import field
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # of a percentage
 PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and starts divide delta
-Aim = Literal["risk", "coverage", "costs", "rejection"]
+Aim = Literal["risk", "coverage", "costs", "rejection", "true class"]
 ASSUMES = (
     "the predictions to come are drawn as the calibration rows were, independently of one another: "
     "the same source, the same mix of classes",
@@ -32,6 +32,7 @@ ASSUMES = (
 )
 ASSUMPTIONS = "\n".join(["This assumes that", *(f"- {one};" for one in ASSUMES[:-1]), f"- {ASSUMES[-1]}."])
 EVERYTHING, NOTHING = -math.inf, math.inf
+TRUE_CLASS: Aim = "true class"
 EXACT = 6  # digits of the percentage that is promised
 ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
 
@@ -120,8 +121,9 @@ class Certificate:
     Parameters
     ----------
     aim
-        How the threshold was found: for a ``risk``, for a ``coverage``, by ``costs``; or for a ``rejection``, of
-        predictions with a confidence of at most the threshold: ``errors`` are then those that are right.
+        How the threshold was found: for a ``risk``, for a ``coverage``, by ``costs``; for a ``rejection``, of
+        predictions with a confidence of at most the threshold: ``errors`` are then those that are right; or for a
+        ``true class``, of whose rows, the ``n``, a fraction is wrong with a confidence of at least the threshold.
     threshold
         Predictions are accepted from this confidence on (>=); ∞, where nothing can be promised, accepts none.
     n, accepted, errors
@@ -173,15 +175,19 @@ class Certificate:
     @property
     def risk_bound(self) -> float:
         """The upper bound of the risk, in [0, 1]; 1 where nothing is accepted."""
-        return risk_bound(self.errors, self.accepted, self.delta)
+        return risk_bound(self.errors, self.n if self.aim == TRUE_CLASS else self.accepted, self.delta)
 
     def sentences(self) -> str:
         """Return the promise, what it was measured on, or why there is none, in sentences."""
         rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
         if not self.is_given:
-            nothing = "Nothing" if self.group is None else f"{self.group}: nothing"
+            of_class = f"Of all whose true class is {self.group}, nothing"
+            group = of_class if self.aim == TRUE_CLASS else f"{self.group}: nothing"
+            nothing = "Nothing" if self.group is None else group
             return f"{nothing} can be promised: {self.advice}.{self._of_unknown()}"
         verb, wrong, side = ("rejected", "right", "most") if self.aim == "rejection" else ("accepted", "wrong", "least")
+        if self.aim == TRUE_CLASS:
+            return self._of_true_class()
         low, high = (as_percent(bound) for bound in self.coverage_interval)
         measured = as_percent(self.errors / self.accepted, 2) if self.accepted else "–"
         upper = as_percent(self.risk_bound, 2, math.ceil)
@@ -201,6 +207,16 @@ class Certificate:
             return ""
         share = f", {self.unknown_accepted:,} of them {verb} ({as_percent(self.unknown_accepted / self.unknown)})"
         return f" {self.unknown:,} of these {self.n:,} rows are of none of the classes{share if verb else ''}."
+
+    def _of_true_class(self) -> str:
+        assert self.max_risk is not None
+        bound, sure = as_percent(self.max_risk, EXACT), as_percent(1 - self.delta, 2, math.floor)
+        measured, upper = as_percent(self.errors / self.n, 2), as_percent(self.risk_bound, 2, math.ceil)
+        return (
+            f"Of all whose true class is {self.group}, at most {bound} are accepted under another label, with a "
+            f"confidence of {sure}. Of {self.n:,} calibration rows of that class, {self.errors:,} are ({measured}, at "
+            f"most {upper})."
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return all numbers, as JSON holds them: a threshold that is not finite as null."""

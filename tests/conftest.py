@@ -38,6 +38,12 @@ settings.load_profile("steepslope")
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what is kept between runs away from the user's own."""
+    os.environ["STEEPSLOPE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 def make_outputs(n: int = 400, num_classes: int = 4, seed: int = 0) -> ClassifierOutputs:
     """Make a classifier that is wrong more often where its first feature is low."""
     rng = np.random.default_rng(seed)

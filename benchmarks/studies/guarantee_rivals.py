@@ -15,7 +15,8 @@ from scipy.special import rel_entr
 from scipy.stats import binom
 
 from steepslope.gate.certificate import tail
-from steepslope.gate.certify import Above, first_rows, split_rows, threshold_sequence
+from steepslope.gate.certify import Above, split_rows, threshold_sequence
+from steepslope.gate.starts import first_rows
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -60,6 +60,10 @@ class FewErrorsWarning(UserWarning):
     """An oracle is fitted on so few errors that its result depends on luck."""
 
 
+class UnknownLabelsWarning(UserWarning):
+    """Some labels are names of none of the classifier's classes: of inputs that it does not know, or misspelt."""
+
+
 class NothingPromisedWarning(UserWarning):
     """A gate accepts nothing, since no promise can be made with its calibration rows."""
 

@@ -110,6 +110,28 @@ def test_timm_models_get_dropout_by_rate() -> None:
     assert len({net.digest for net in nets}) == 3
 
 
+def test_a_file_of_weights_needs_a_normalisation(tmp_path: Path) -> None:
+    """It may be another than timm's: neither is taken in silence."""
+    state = load_classifier("timm:resnet10t?weights=random").net.model.state_dict()  # type: ignore[union-attr]
+    torch.save(state, tmp_path / "own.pth")
+    spec = f"timm:resnet10t?weights={tmp_path / 'own.pth'}"
+    with pytest.raises(SteepslopeError, match="--std: have to be given, since a file of weights"):
+        load_classifier(spec).with_transform()
+    assert load_classifier(spec).with_transform(mean=0.5, std=0.25).transform.std == (0.25,) * 3
+    own = load_classifier(f"{spec}&mean=0.5&std=0.1,0.2,0.3").with_transform().transform
+    assert (own.mean, own.std) == ((0.5,) * 3, (0.1, 0.2, 0.3))
+    usual = load_classifier(f"{spec}&mean=imagenet&std=imagenet").with_transform().transform
+    assert usual == load_classifier("timm:resnet10t?weights=random").with_transform().transform
+
+
+@pytest.mark.parametrize("text", ["0.5,0.5", "half", "-1", "nan"])
+def test_a_normalisation_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(
+        SteepslopeError, match="mean: expected a number, 3 with commas between them, or imagenet, found"
+    ):
+        load_classifier(f"timm:resnet10t?weights=random&mean={text}")
+
+
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     """One line names the first weight that differs; weights under other names fit by their shapes and order."""
     path, spec = tmp_path / "weights.pth", f"timm:resnet10t?weights={tmp_path / 'weights.pth'}"

@@ -14,6 +14,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from steepslope.classifiers import onnx_net
 from steepslope.classifiers.onnx_net import OnnxNet, as_onnx
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
@@ -34,6 +35,39 @@ def test_real_weights_agree_between_backends() -> None:
     for one, other in zip(expected, found, strict=True):
         assert (one - other).abs().max() < 1e-3
     assert torch.equal(expected[1].argmax(dim=1), found[1].argmax(dim=1))
+
+
+def test_an_export_is_kept_and_checked_when_it_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its digest it is not made again, unless it is another net's, is damaged, or no longer gives the same."""
+    monkeypatch.setenv("STEEPSLOPE_CACHE", str(tmp_path))
+    made: list[str] = []
+    export = onnx_net.exported_model
+
+    def counted(*given: Any, **options: Any) -> bytes:
+        made.append(given[4])
+        return export(*given, **options)
+
+    monkeypatch.setattr(onnx_net, "exported_model", counted)
+    classifier = load_classifier(TINY).with_transform(16, 0.5, 0.5)
+    net, images = classifier.net.requires_grad_(False), classifier.noise(4)
+    first = as_onnx(net, images, "net", "digest")
+    again = as_onnx(net, images, "net", "digest")
+    assert made == ["net"]
+    assert torch.equal(first(images)[1], again(images)[1])
+    as_onnx(net, images, "another", "another digest")
+    as_onnx(net, images[:, :, :8, :8], "smaller", "digest")
+    assert made == ["net", "another", "smaller"]
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.add_(0.1)
+    changed = as_onnx(net, images, "changed", "digest")
+    assert made[3:] == ["changed"]
+    with torch.inference_mode():
+        torch.testing.assert_close(changed(images)[1], net(images)[1], atol=1e-3, rtol=0)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"damaged")
+    as_onnx(net, images, "damaged", "digest")
+    assert made[4:] == ["damaged"]
 
 
 def save_onnx(path: Path, batch: int | str, outputs: tuple[str, ...] = ("logits", "features")) -> None:

@@ -90,6 +90,25 @@ def test_nothing_can_be_promised(stored: Path, tmp_path: Path, capsys: pytest.Ca
     assert Gate.load(tmp_path).threshold == np.inf
 
 
+def test_a_promise_for_each_true_class(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--outputs HOME/rows.npz --max-risk 0.3 --max-class-risk 0.3"
+    assert calibrate(stored, tmp_path, words) == 0
+    gate = Gate.load(tmp_path)
+    assert [one.group for one in gate.of_classes] == [*"0123"]
+    assert gate.aims.max_class_risk == 0.3
+    assert capsys.readouterr().out.count("are accepted under another label, with a confidence of 97.5 %") == 4
+
+
+def test_a_class_that_the_promise_leaves_alone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = np.arange(2_000) % 20 == 0
+    logits = np.stack([np.full(2_000, 3.0), np.random.default_rng(0).normal(size=2_000)], axis=1)
+    ClassifierOutputs(logits, labels.astype(np.int64), classes=("good", "bad")).save(tmp_path / "rows.npz")
+    assert calibrate(tmp_path, tmp_path / "gate", "--outputs HOME/rows.npz --max-risk 0.1") == 0
+    caution = "Caution: of 100 rows of class bad, "
+    assert caution in capsys.readouterr().out
+    assert caution in Gate.load(tmp_path / "gate").sentences()
+
+
 CASES: list[tuple[str, str]] = [
     ("--outputs HOME/none.npz", "none.npz: no such file or folder"),
     ("--outputs HOME/bare.npz", "labels: expected the true class of each prediction"),
@@ -105,6 +124,7 @@ CASES: list[tuple[str, str]] = [
     ("--outputs HOME/rows.npz --max-risk 0", "max_risk: expected"),
     ("--outputs HOME/rows.npz --max-risk 0.1,0.1", "max_risk: expected at least one, each once"),
     ("--outputs HOME/rows.npz --coverage 0.5 --costs 10,1", "costs: expected a coverage or costs, found both"),
+    ("--outputs HOME/rows.npz --max-class-risk 2", "max_class_risk: expected"),
     ("--outputs HOME/rows.npz --costs 1,10", "costs: expected the cost of an error"),
     ("--outputs HOME/rows.npz --by camera", "expected a .csv or .parquet file with a column 'camera'"),
     ("--outputs HOME/table.csv --by camra", "'camra': did you mean 'camera'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -67,6 +68,22 @@ def test_every_format_of_outputs(ending: str, gates: Path, outputs: ClassifierOu
         assert found.equals(expected) or ending == ".csv"  # whose decimals are the nearest floats of 64 bits
         same(found, expected)
         same(predicted(gates / "free", tmp_path / f"{name}-found.csv", *options), expected)
+
+
+@pytest.mark.parametrize("ending", [".npz", ".csv"])
+def test_rows_without_ids_have_names_that_no_other_file_has(
+    ending: str, gates: Path, outputs: ClassifierOutputs, tmp_path: Path
+) -> None:
+    names = []
+    for day in ("monday", "tuesday", "monday-again"):
+        rows = outputs.changed(ids=None, auxiliary=None).subset(slice(0, 20) if "monday" in day else slice(20, 40))
+        rows.save(tmp_path / f"{day}{ending}")
+        found = predicted(gates / "mcp", tmp_path / f"{day}.parquet", "--outputs", str(tmp_path / f"{day}{ending}"))
+        names.append(found["id"].to_pylist())
+    digest = hashlib.sha256((tmp_path / f"monday{ending}").read_bytes()).hexdigest()
+    assert names[0] == [f"{digest[:12]}/{row}" for row in range(20)]
+    assert not {*names[0]} & {*names[1]}
+    assert ending == ".npz" or names[0] == names[2]  # an archive has the time in it
 
 
 def test_columns_by_the_names_of_others(gates: Path, outputs: ClassifierOutputs, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from steepslope.data.class_names import ClassNames
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from tests.images import PIXELS, opened, png
 
 
@@ -59,8 +59,11 @@ def test_hub_columns_and_names(hub_folder: Path) -> None:
         SteepslopeError, match=r"expected 5 classes, as many as the classifier has, found 3: .*--classes"
     ):
         opened(f"hf:{hub_folder}/one", ClassNames(own={"n01440764": 0}, num_classes=5))
-    with pytest.raises(SteepslopeError, match="the class 'bee' is none of the classifier's"):
-        opened(f"hf:{hub_folder}/one", ClassNames(own={"ant": 0}))
+    with pytest.raises(SteepslopeError, match="the class 'cow' is none of the classifier's"):
+        opened(f"hf:{hub_folder}/one", ClassNames(own={"yak": 0}))
+    with pytest.warns(UnknownLabelsWarning, match="in 4 rows, the first of them row 0; .*'cow' .2.*'bee' .2"):
+        unknown = opened(f"hf:{hub_folder}/one", ClassNames(own={"ant": 0}))
+    assert np.asarray(unknown.labels).tolist() == [-1, 0, -1, -1, 0, -1]
 
 
 def test_hub_folders_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from steepslope.data.class_names import ClassNames
 from steepslope.data.images import Divisible
 from steepslope.data.transforms import Transform
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.outputs import ClassifierOutputs
 from tests.images import PIXELS, extract_folder, folder_of, opened, png
 
@@ -44,6 +44,30 @@ def test_names_give_the_order(tmp_path: Path) -> None:
     assert np.asarray(images.labels).tolist() == [2, 1, 0]
     with pytest.raises(SteepslopeError, match="expected a size of the classifier's input"):
         Transform((0, 0), (0.5,), (0.5,))(Image.new("L", (4, 4)))
+
+
+@pytest.mark.parametrize("name", ["unknown", "-1"])
+def test_a_folder_of_none_of_the_classes(tmp_path: Path, name: str) -> None:
+    data = folder_of(tmp_path / "data", 1)
+    shutil.copytree(data / "bee", data / name)
+    expected = {"ant": 0, "bee": 1, "cow": 2, name: -1}
+    given = [ClassNames.by_label(["ant", "bee", "cow"]), *([ClassNames(num_classes=3)] if name == "unknown" else [])]
+    for names in given:
+        images = opened(f"imagefolder:{data}", names)
+        found = {
+            str(id_).split("/")[0]: label for id_, label in zip(images.ids, np.asarray(images.labels), strict=True)
+        }
+        assert (found, images.classes) == (expected, ("ant", "bee", "cow"))
+    assert sorted(np.asarray(opened(f"imagefolder:{data}").labels)) == [0, 1, 2, 3]  # a class of those to learn
+    assert extract_folder(data, tmp_path / "outputs", "--classes", str(_names(tmp_path))) == 0
+    outputs = ClassifierOutputs.load(tmp_path / "outputs")
+    assert sorted(outputs.require_labels()) == [-1, 0, 1, 2]
+    assert outputs.classes == ("ant", "bee", "cow")
+
+
+def _names(folder: Path) -> Path:
+    (folder / "names.txt").write_text("ant\nbee\ncow")
+    return folder / "names.txt"
 
 
 FILES = ["0.png", "a b/1;ü.png", "2.npy"]
@@ -104,6 +128,18 @@ def test_columns_of_other_names(home: Path) -> None:
     assert ([*data.ids], np.asarray(data.labels).tolist()) == (["7", "8", "9"], [1, 0, 2])
     assert data.classes == ("ant", "bee", "cow")
     assert [*opened(f"paths:{table}?path=file").ids] == ["x", "y", "z"]
+
+
+def test_a_table_has_rows_of_none_of_the_classes(home: Path) -> None:
+    names = ClassNames(own={"ant": 0, "bee": 1})
+    table = write(home, path=FILES, label=["bee", "unknown", "-1"])
+    assert np.asarray(opened(f"paths:{table}", names).labels).tolist() == [1, -1, -1]
+    with pytest.warns(UnknownLabelsWarning, match=r"files\.parquet: .* in row 1; .*'bea' .1; did you mean"):
+        assert np.asarray(opened(f"paths:{write(home, path=FILES, label=['bee', 'bea', '0'])}", names).labels)[1] == -1
+    assert np.asarray(opened(f"paths:{write(home, path=FILES, label=[1, -1, 0])}").labels).tolist() == [1, -1, 0]
+    for labels in (["0", "yak", "1"], ["unknown", "yak", "1"]):  # without a known name, numbers alone are labels
+        with pytest.raises(SteepslopeError, match=r"expected a whole number or a class's name .*, found 'yak'"):
+            opened(f"paths:{write(home, path=FILES, label=labels)}", names)
 
 
 def test_ids_in_csv_are_text(home: Path) -> None:

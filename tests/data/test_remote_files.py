@@ -22,7 +22,7 @@ from steepslope.data.images import Divisible
 from steepslope.data.specs import parse_dataset
 from steepslope.data.transforms import decoded, unreadable
 from steepslope.data.urls import Listed
-from steepslope.errors import SteepslopeError
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning
 from steepslope.outputs import ClassifierOutputs
 from tests.images import PIXELS, opened, png, write_shard
 
@@ -109,8 +109,11 @@ def test_class_folders_in_a_store(photos: Path, store: str) -> None:
     np.testing.assert_array_equal(remote.labels, local.labels)
     assert (remote.classes, remote.fingerprint(verify=True)) == (local.classes, local.fingerprint(verify=True))
     assert remote.classes == ("a b", "c")
-    with pytest.raises(SteepslopeError, match="the class 'a b' is none of the classifier's"):
-        opened(f"imagefolder:{store}", ClassNames(own={"c": 0}))
+    with pytest.raises(SteepslopeError, match="/a b: the class 'a b' is none of the classifier's"):
+        opened(f"imagefolder:{store}", ClassNames(own={"cat": 0}))
+    with pytest.warns(UnknownLabelsWarning, match="'a b'"):
+        unknown = opened(f"imagefolder:{store}", ClassNames(own={"c": 0}))
+    assert set(np.asarray(unknown.labels).tolist()) == {-1, 0}
     with pytest.raises(SteepslopeError, match="expected 3 class folders"):
         opened(f"imagefolder:{store}", ClassNames(num_classes=3))
     with pytest.raises(SteepslopeError, match="expected one subfolder a class, found none"):

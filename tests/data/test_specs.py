@@ -14,9 +14,9 @@ from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.data.class_names import ClassNames
 from steepslope.data.images import Images, row_ids
-from steepslope.data.specs import DATASETS, SPLITS, Source, holdout_split, parse_dataset
+from steepslope.data.specs import DATASETS, Source, always, holdout_split, parse_dataset
 from steepslope.errors import SteepslopeError
-from steepslope.extraction.extraction import extract
+from steepslope.extraction.extraction import extract, named_data
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs
 from tests.conftest import write_idx
@@ -79,7 +79,7 @@ def load_toy(argument: str, split: str, names: ClassNames) -> Images:
 
 def test_a_new_source_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else has to know it, from the command line to the outputs of its splits."""
-    monkeypatch.setitem(DATASETS, "toy", Source(load_toy, splits=SPLITS))
+    monkeypatch.setitem(DATASETS, "toy", Source(load_toy, splits=always, named=False))
     words = ["extract", "--classifier", "module:tests.nets:tiny", "--data", "toy:noise", "--out", str(tmp_path)]
     assert main(words) == 0
     outputs = ClassifierOutputs.load(tmp_path / "test")
@@ -125,6 +125,43 @@ def test_bad_specs_are_named(spec: str, message: str) -> None:
         parse_dataset(spec).load("train")
     with pytest.raises(SteepslopeError, match="expected one split, such as digits:test"):
         parse_dataset("digits").open()
+
+
+def test_a_folder_of_train_and_val_comes_in_splits(tmp_path: Path) -> None:
+    for split, count in (("train", 3), ("val", 2)):
+        folder_of(tmp_path / "photos" / split, count, ("ant", "bee"))
+    whole = parse_dataset(f"imagefolder:{tmp_path}/photos")
+    assert whole.splits == ("train", "val")
+    val = parse_dataset(f"{whole}:val")
+    assert (val.argument, val.split) == (f"{tmp_path}/photos", "val")
+    assert val.open().fingerprint() == parse_dataset(f"imagefolder:{tmp_path}/photos/val").open().fingerprint()
+    assert len(whole.load("train")) == 6
+    with pytest.raises(SteepslopeError, match=r"expected one split, such as .*photos:val"):
+        whole.open()
+    named = named_data(load_classifier("module:tests.nets:tiny"), whole, {"ant": 2, "bee": 0})
+    assert {name: len(data) for name, data in named.items()} == {"train": 3, "holdout": 3, "val": 4}
+    assert named["val"].labels is not None
+    assert named["val"].labels.tolist() == [2, 2, 0, 0]
+
+
+@pytest.mark.parametrize("others", [("cat",), (), ("val/a.png",)])
+def test_a_folder_with_others_has_classes_by_these_names(others: tuple[str, ...], tmp_path: Path) -> None:
+    for split in ("train", "val") if others else ("train",):
+        folder_of(tmp_path / split, 1, ("ant", "bee"))
+    for name in others:
+        (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).write_bytes(png(PIXELS[0]))
+    assert parse_dataset(f"imagefolder:{tmp_path}").splits == ()
+
+
+def test_images_of_other_sizes_do_not_go_into_memory(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        folder_of(tmp_path / split, 2, ("ant", "bee"))
+    images = parse_dataset(f"imagefolder:{tmp_path}").load_into_memory("train")
+    assert images.pixels.shape == (4, *images.pixels.shape[1:])
+    assert images.classes == ("ant", "bee")
+    Image.new("L", (3, 5)).save(tmp_path / "train" / "bee" / "z.png")
+    with pytest.raises(SteepslopeError, match=r"expected images of one size and kind, .* found \(5, 3\) in bee/z.png"):
+        parse_dataset(f"imagefolder:{tmp_path}").load_into_memory("train")
 
 
 def test_holdout_is_a_partition_fixed_by_its_seed() -> None:

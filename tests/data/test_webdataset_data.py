@@ -49,6 +49,10 @@ def test_webdataset_class_names(shards: Path) -> None:
     assert np.asarray(opened(f"wds:{shards}/named.tar", ClassNames(own={"bee": 5})).labels).tolist() == [5]
     with pytest.raises(SteepslopeError, match=r"x\.cls: expected a whole number or a class's name"):
         opened(f"wds:{shards}/named.tar")
+    texts = {"x.cls": b"bee", "y.cls": b"unknown", "z.cls": b"-1"}
+    write_shard(shards / "unknown.tar", {**{f"{key}.png": png(PIXELS[0]) for key in "xyz"}, **texts})
+    labels = opened(f"wds:{shards}/unknown.tar", ClassNames(own={"bee": 5})).labels
+    assert np.asarray(labels).tolist() == [5, -1, -1]
 
 
 @pytest.mark.parametrize(

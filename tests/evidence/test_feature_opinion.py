@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, log_softmax, logit
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence import EVIDENCE
+from steepslope.evidence import EVIDENCE, probes
 from steepslope.evidence.states import Learning, State
 from steepslope.evidence.values import columns, opinions_of
 from steepslope.numerics import small_net
@@ -68,3 +68,21 @@ def test_it_is_known_by_its_arrays(change: dict[str, Any], classes: int, state: 
     LEARNING.check(state, 4)
     with pytest.raises(SteepslopeError, match="expected arrays inner"):
         LEARNING.check({**state, **change}, classes)
+
+
+def test_probes_on_an_auxiliary_backbone_learn_in_components(short_nets: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their weights are of all columns, and the fewer components the less they know; other nets keep their columns."""
+    reference, outputs, found = make_complete(600, seed=1), make_complete(500, seed=2), {}
+    for components in (1, 6, 16):
+        monkeypatch.setattr(probes, "COMPONENTS", components)
+        learning = EVIDENCE["joint_opinion"].learning
+        assert learning is not None
+        state = learning.fit(reference)
+        learning.check(state, 4)
+        assert state["weights"].shape == (16, 4)
+        opinions, classes = opinions_of(outputs, ["joint_opinion"], slice(0, 500), {"joint_opinion": state})
+        best = np.take_along_axis(classes[:, None], opinions.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
+        found[components] = (best == outputs.require_labels()[:, None]).mean(axis=0)
+        assert len(LEARNING.fit(reference)["inner"]) == 8
+    assert (found[1] < found[6] - 0.1).all()
+    assert (found[6] > found[16] - 0.1).all()

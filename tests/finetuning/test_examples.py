@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
 from steepslope.data.benchmark_sets import load_digits
 from steepslope.errors import SteepslopeError
-from steepslope.finetuning.examples import Example, Examples, Steps
+from steepslope.finetuning.examples import Example, Examples, LiveTargets, Steps
 from steepslope.finetuning.request import Finetuning
+from steepslope.losses import LossSettings
 from steepslope.oracle.on_images import ImageOracle
 from tests.finetuning.trainings import trained, training_of
 
@@ -34,6 +36,17 @@ def test_a_step_takes_all_rows_once_an_epoch_for_any_number_of_processes() -> No
     assert Steps(27, 6, 2, 1, 1, seed=0).an_epoch == 4  # three rows are too few for two processes
     with pytest.raises(SteepslopeError, match="expected at least 4 rows, one for each process and part, found 3"):
         Steps(23, 3, 2, 2, 1, seed=0)
+
+
+def test_a_live_classifier_gives_unknown_images_a_target_of_0() -> None:
+    net, places = load_classifier("timm:resnet18?weights=random").net, torch.arange(3)
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    loss, fabric = LossSettings("true_class_probability", {}), Fabric(accelerator="cpu")
+    right, target, _ = LiveTargets(net, torch.tensor([7, -1, 3]), loss, fabric)(Example(images, torch.empty(0), places))
+    with torch.inference_mode():
+        probability = net(images)[1].double().softmax(dim=1)
+    torch.testing.assert_close(target, torch.stack([probability[0, 7], torch.tensor(0.0), probability[2, 3]]).float())
+    assert not right[1]
 
 
 def seen_by(examples: Examples, epoch: int) -> Example:

@@ -1,13 +1,13 @@
 """Slow and plain ways to what the gate counts, and rows to count on."""
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from steepslope.gate.starts import starts
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -20,20 +20,6 @@ def exact_tail(errors: int, accepted: int, risk: Fraction) -> Fraction:
     return sum(terms, Fraction(0))
 
 
-def rows_that_bear(n: int, risk: Fraction, delta: Fraction) -> int:
-    """Return how many accepted rows bear three errors, or as many errors as half of n rows let be borne."""
-    for errors in (3, 2, 1, 0):
-        rows = _rows_with(errors, risk, delta)
-        if rows <= n / 2:
-            break
-    return rows
-
-
-@cache  # asked for each threshold of each example, and slow
-def _rows_with(errors: int, risk: Fraction, delta: Fraction) -> int:
-    return next(m for m in range(1, 10_000) if exact_tail(min(errors, m), m, risk) <= delta)
-
-
 def slow_threshold(rows: Rows, thresholds: Floats, risk: Fraction, delta: Fraction) -> float:
     """Return the threshold that certify has to find, by a loop over thresholds and rows in fractions; ∞ for none."""
     confidence, is_correct = (values.tolist() for values in rows)
@@ -41,22 +27,15 @@ def slow_threshold(rows: Rows, thresholds: Floats, risk: Fraction, delta: Fracti
     for threshold in thresholds.tolist():
         kept = [right for value, right in zip(confidence, is_correct, strict=True) if value >= threshold]
         counts.append((len(kept), len(kept) - sum(kept)))
-    found, level = math.inf, Fraction(0)
-    shares = _shares([accepted for accepted, _ in counts], n, risk, delta)
+    begun = {one.place: one for one in starts(np.array([m for m, _ in counts]), n, float(risk), float(delta))}
+    found, level = math.inf, 0.0
     for place, (accepted, errors) in enumerate(counts):
-        level += shares.get(place, Fraction(0))
-        passes = level > 0 and exact_tail(errors, accepted, risk) <= level
-        found, level = (float(thresholds[place]), level) if passes else (found, Fraction(0))
+        p_value, start = exact_tail(errors, accepted, risk), begun.get(place)
+        if start is not None:
+            level = start.level if level > 0 or p_value <= start.anew else 0.0
+        passes = level > 0 and p_value <= level
+        found, level = (float(thresholds[place]), level) if passes else (found, 0.0)
     return found
-
-
-def _shares(accepted: Sequence[int], n: int, risk: Fraction, delta: Fraction) -> dict[int, Fraction]:
-    """Return the places at which the sequence starts, with their shares of delta."""
-    early, half = rows_that_bear(10**9, risk, delta / 2), (n + 1) // 2
-    first, second = (sum(count < rows for count in accepted) for rows in (early, half))
-    if 8 * early <= 3 * n and first < second < len(accepted):
-        return {first: delta / 2, second: delta / 2}
-    return {sum(count < rows_that_bear(n, risk, delta) for count in accepted): delta}
 
 
 @st.composite

@@ -95,6 +95,7 @@ REJECTION = Certificate("rejection", -2.5, 1000, 100, 3, 0.025, 0.1)
 KINDS = {
     "risk": GIVEN,
     "of a group": replace(GIVEN, group="cats"),
+    "with unknown rows": replace(GIVEN, unknown=50, unknown_accepted=3),
     "everything": replace(GIVEN, threshold=-np.inf, accepted=1000),
     "nothing": NOTHING,
     "coverage": replace(GIVEN, aim="coverage", max_risk=None),
@@ -141,6 +142,10 @@ def test_numbers_follow_from_counts() -> None:
         ({"max_risk": 0.01}, "bound 0.0"),
         ({"coverage": 0.7}, "4 errors"),
         ({"threshold": float("nan")}, "4 errors"),
+        ({"unknown": 2, "unknown_accepted": 3}, "4 errors"),
+        ({"unknown": 9, "unknown_accepted": 5}, "4 errors"),
+        ({"unknown": 9, "unknown_accepted": -1}, "4 errors"),
+        ({"unknown": 1001}, "4 errors"),
     ],
 )
 def test_counts_that_were_changed_are_noticed(change: dict[str, Any], found: str) -> None:
@@ -180,6 +185,7 @@ def test_words_of_a_promise() -> None:
         ("everything", ["Of all predictions, all are accepted."]),
         ("nothing", ["Nothing can be promised: 40 rows are too few."]),
         ("coverage", ["Of these, at most 1.52 % are wrong"]),
+        ("with unknown rows", ["50 of these 1,000 rows are of none of the classes, 3 of them accepted (6 %)."]),
         ("costs that accept none", ["at most 100 % are wrong", "0 are accepted", "(–, at most 100 %)"]),
         ("rejection", ["of at most -2.5 are rejected", "at most 10 % are right", "a confidence of 97.5 %"]),
         ("rejection of all", ["all are rejected"]),
@@ -191,7 +197,10 @@ def test_words_of_each_kind(name: str, phrases: list[str]) -> None:
 
 
 def test_words_of_a_group_without_a_promise() -> None:
-    assert replace(NOTHING, group="cats").sentences() == "cats: nothing can be promised: 40 rows are too few."
+    nothing = replace(NOTHING, group="cats")
+    assert nothing.sentences() == "cats: nothing can be promised: 40 rows are too few."
+    of_unknown = replace(nothing, unknown=9).sentences()
+    assert of_unknown == f"{nothing.sentences()} 9 of these 40 rows are of none of the classes."
 
 
 def test_words_round_nothing_in_favour_of_the_promise() -> None:

@@ -166,6 +166,32 @@ def test_rejections() -> None:
     assert "reject" not in _gate().decisions(ROWS[0])
 
 
+def test_a_promise_for_each_true_class_holds_beside_that_of_all() -> None:
+    gate = _gate(max_class_risk=0.02, true_classes=NAMES, delta=0.1)
+    assert [one.group for one in gate.of_classes] == ["cats", "dogs", "emus"]
+    assert {one.delta for one in (*gate.certificates, *gate.of_classes)} == {0.05}
+    lowest = gate.of_classes[0].threshold
+    assert gate.threshold >= lowest > _gate().threshold
+    for one in gate.of_classes:
+        of_class = np.isin(NAMES, [str(one.group)])
+        assert one.n == of_class.sum()
+        assert one.errors == (of_class & ~ROWS[1] & (ROWS[0] >= lowest)).sum()
+        assert one.risk_bound <= 0.02
+    assert "Of all whose true class is cats, at most 2 % are accepted under another label" in gate.sentences()
+    assert "All 4 promises hold together with a confidence of 0.9." in gate.sentences()
+    kept = _gate(max_class_risk=0.02, true_classes=NAMES, groups=NAMES, max_risk=(0.05, 0.1))
+    assert all(threshold >= kept.of_classes[0].threshold for threshold in kept.at(0.1).thresholds.values())
+
+
+def test_where_a_true_class_cannot_be_promised_nothing_is_accepted() -> None:
+    is_correct = np.arange(800) >= 12
+    truths = np.where(is_correct, "usual", "hopeless")
+    gate = Gate.calibrate(np.ones(800), is_correct, thresholds=[0.5], max_class_risk=0.3, true_classes=truths)
+    assert gate.threshold == np.inf
+    assert "promises of the true classes leave only thresholds" in gate.advice
+    assert "Of all whose true class is hopeless, nothing can be promised: even at the highest" in gate.sentences()
+
+
 def test_words_end_with_what_they_assume() -> None:
     lines = _gate().sentences().splitlines()
     assert lines[1] == "This assumes that"
@@ -201,6 +227,9 @@ def test_confidences_that_are_no_numbers_are_named(confidence: Any) -> None:
         ({"is_correct": [0, 2]}, "is_correct: expected booleans"),
         ({"thresholds": [0.1, 0.2]}, "thresholds: expected the highest first"),
         ({"groups": ["a"]}, "groups: expected one group a prediction"),
+        ({"max_class_risk": 0.1}, "true_classes: expected the true class of each row, found none"),
+        ({"max_class_risk": 0.1, "coverage": 0.5}, "max_class_risk: expected none beside a coverage or costs"),
+        ({"max_class_risk": 0.1, "true_classes": ["a"]}, "true_classes: expected one group a prediction"),
         ({"reject": -1}, "reject: expected a number"),
         ({"seed": "a"}, "seed: expected a whole number"),
     ],

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from steepslope.gate import Gate, threshold_sequence
-from steepslope.gate.certify import Above
+from steepslope.gate.advice import rows_to_add
+from steepslope.gate.certify import Above, certify_true_classes
 
 Floats = NDArray[np.float64]
 GRID = 20_000
@@ -150,3 +151,34 @@ def test_promises_of_rejection_and_acceptance_are_kept_together(ties: int | None
         is_wrong_enough = not rejected.any() or smooth(level)[rejected].mean() >= 0.5
         broken.append(not is_wrong_enough or source.true_risk(gate) > 0.05 + 1e-6)
     assert_kept(broken, 0.1, used=ties is None)
+
+
+@pytest.mark.slow
+def test_promises_of_true_classes_are_kept_together() -> None:
+    rng, broken = np.random.default_rng(5), []
+    rates = {"cats": 0.1, "dogs": 0.1001, "emus": 0.3}  # how many of a class are wrong, at any confidence
+    thresholds = threshold_sequence(rng.random(500))
+    for _ in range(400):
+        names = np.repeat([*rates], 200)
+        confidence, is_correct = rng.random(600), rng.random(600) >= np.repeat([*rates.values()], 200)
+        found = certify_true_classes(confidence, is_correct, names, thresholds, 0.1, 0.1)
+        coverage = 1 - max(found[0].threshold, 0)
+        broken.append(any(rate * coverage > 0.1 for rate in rates.values()))
+    assert_kept(broken, 0.1, used=True)
+
+
+def test_advice_comes_true_in_four_of_five_draws() -> None:
+    """Of rows that a gate could promise nothing of, as many more as it says, drawn anew."""
+    source, rng = Source(smooth), np.random.default_rng(6)
+    thresholds = threshold_sequence(source.draw(500, rng)[0])
+    came_true: list[bool] = []
+    while len(came_true) < 60:
+        confidence, is_correct = source.draw(120, rng)
+        above = Above.from_rows(confidence, is_correct, thresholds)
+        if above.last_passing(0.05, 0.05) is not None:
+            continue
+        more = rows_to_add(above.n, above.accepted, above.errors, 0.05, 0.05)
+        if more is not None:
+            drawn = Above.from_rows(*source.draw(120 + more, rng), thresholds)
+            came_true.append(drawn.last_passing(0.05, 0.05) is not None)
+    assert np.mean(came_true) >= 0.8

@@ -88,6 +88,10 @@ def test_labels_have_to_be_written_as_they_are_predicted() -> None:
     assert strange_labels(Counter(yak=2, cat=1), names, path) == {"yak": 2}  # a yak may be new to the classifier
     assert strange_labels(Counter({"3": 1, "cat": 1}), None, path) == {"cat": 1}
     assert strange_labels(Counter(), names, path) == {}
+    for unknown in ({"unknown": 2}, {"-1": 1, "unknown": 1}):  # a file may be of nothing else
+        assert strange_labels(Counter(unknown), names, path) == strange_labels(Counter(unknown), None, path) == unknown
+    with pytest.raises(SteepslopeError, match=r"expected labels as they are predicted, .* found 'yak'"):
+        strange_labels(Counter(unknown=2, yak=1), names, path)
     with pytest.raises(SteepslopeError, match=r"^labels.csv: expected labels .* such as 'cat', found '0'"):
         strange_labels(Counter({"0": 1, "1": 2}), names, path)
     with pytest.raises(SteepslopeError, match="expected labels as they are predicted, a whole number, found 'cat'"):

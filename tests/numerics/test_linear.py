@@ -24,6 +24,23 @@ def test_a_fit_to_standardised_columns_is_one_to_the_originals(dtype: type) -> N
     np.testing.assert_allclose(columns @ own + offset, found.columns @ weights + bias, atol=1e-3)
 
 
+def test_a_fit_to_components_of_standardised_columns_is_one_to_the_originals() -> None:
+    """Five directions are all that twelve columns vary in, so that as many components lose nothing."""
+    rng = np.random.default_rng(0)
+    columns = (rng.normal(size=(500, 5)) @ rng.normal(size=(5, 12)) * 20 + 50).astype(np.float32)
+    whole, found, few = (standardised(columns, count) for count in (12, 5, 3))
+    assert whole.directions is None
+    assert found.directions is not None
+    assert (found.columns.shape, few.columns.shape) == ((500, 5), (500, 3))
+    np.testing.assert_allclose(found.columns @ found.directions.T, whole.columns, atol=1e-4)
+    lost = np.square(few.columns).sum() / np.square(whole.columns).sum()
+    assert 0.5 < lost < 0.99
+    weights, bias = rng.normal(size=(5, 2)), rng.normal(size=2)
+    own, offset = found.for_originals(weights, bias)
+    assert own.shape == (12, 2)
+    np.testing.assert_allclose(columns @ own + offset, found.columns @ weights + bias, atol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_minimum_respects_bounds(dtype: type) -> None:
     found = minimise(lambda x: (x - x.new_tensor([3, -3])).square().sum(), np.zeros(2, dtype=dtype), [(0, None)] * 2)

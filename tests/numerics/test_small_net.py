@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from steepslope.numerics import small_net
+from steepslope.numerics.linear import standardised
 from steepslope.numerics.small_net import fit_small_net, small_net_logits
 
 WIDTH = 256
@@ -53,6 +54,18 @@ def test_batches_see_every_row_once_an_epoch() -> None:
         epoch = [next(drawn) for _ in range(3)]
         assert [len(rows) for rows in epoch] == [256, 256, 88]
         assert torch.cat(epoch).sort().values.tolist() == list(range(600))
+
+
+def test_a_net_on_components_is_one_on_the_columns() -> None:
+    """A circle in two of twenty directions, hidden by a rotation and by scales: the net finds it in few components."""
+    points, labels = ring(1500)
+    rng = np.random.default_rng(1)
+    hidden = np.concatenate([(points - [0, 300]) / [1, 50], 0.1 * rng.normal(size=(1500, 18))], axis=1)
+    columns = (hidden @ np.linalg.qr(rng.normal(size=(20, 20)))[0] * 7 + 100).astype(np.float32)
+    arrays = fit_small_net(standardised(columns, 4), labels, 2, WIDTH)
+    assert arrays["inner"].shape == (20, WIDTH)
+    found = small_net_logits(torch.from_numpy(columns), arrays).argmax(dim=1).numpy()
+    assert np.mean(found == labels) > 0.8  # a line finds little more than half
 
 
 @pytest.fixture(scope="module")

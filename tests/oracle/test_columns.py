@@ -171,6 +171,40 @@ def test_blocks_hold_every_row_once_and_fits_read_many_of_them(monkeypatch: pyte
     assert np.corrcoef(whole, pieced)[0, 1] > 0.99
 
 
+def test_features_in_float16_stay_so_in_blocks_and_give_the_same_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steepslope.oracle.net.PIECE_ROWS", 64)
+    monkeypatch.setattr("steepslope.oracle.net.BLOCK_PIECES", 4)
+    monkeypatch.setattr("steepslope.oracle.net.BLOCK_ROWS", 256)
+    outputs = make_outputs(3000)
+    halves = outputs.changed(features=outputs.require_features().astype(np.float16))
+    wide = outputs.changed(features=halves.require_features().astype(np.float32))
+    dtypes = []
+    take = Rows._block
+
+    def watched(self: Rows, *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        dtypes.append((block := take(self, *given))[0].dtype)
+        return block
+
+    monkeypatch.setattr(Rows, "_block", watched)
+    found, expected = (Oracle(**QUICK).fit(some).trust_logit(outputs) for some in (halves, wide))
+    np.testing.assert_array_equal(found, expected)
+    assert dtypes == [torch.float16] * (len(dtypes) // 2) + [torch.float32] * (len(dtypes) // 2)
+
+
+def test_trust_logits_are_made_of_a_few_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float64, 65,536 rows of 1,280 features would take 2 GiB."""
+    oracle, outputs, sizes = Oracle(epochs=1).fit(make_outputs()), make_outputs(10_000), list[int]()
+    expected = oracle.trust_logit(outputs)
+
+    def watched(outputs: ClassifierOutputs, names: Any, rows: slice, *given: Any) -> Any:
+        sizes.append(rows.stop - rows.start)
+        return columns(outputs, names, rows, *given)
+
+    monkeypatch.setattr("steepslope.oracle.columns.columns", watched)
+    np.testing.assert_array_equal(oracle.trust_logit(outputs), expected)
+    assert max(sizes) == 4_096
+
+
 def test_features_in_a_file_are_read_not_mapped(outputs: ClassifierOutputs, tmp_path: Path) -> None:
     outputs.save(tmp_path)
     mapped = ClassifierOutputs.load(tmp_path).require_features()

@@ -143,13 +143,14 @@ def test_it_is_explained_to_the_last_digit(oracle: FusedOracle, free: FusedOracl
         handed = [] if fitted.handover is None else ["handover"]
         assert list(explained) == [*fitted.pool.inputs, "others", *handed, "cut"]
         np.testing.assert_allclose(sum(explained.values()), one.trust_logit(UNSEEN), atol=1e-9)
-        np.testing.assert_allclose(explained["cut"], fitted.offset - np.log(3), atol=1e-12)
+        cut = fitted.slope * fitted.pool.offset + fitted.offset - np.log(3)
+        np.testing.assert_allclose(explained["cut"], cut, atol=1e-12)
         for row in range(8):
             gaps, utilities = explained_by_hand(fitted, UNSEEN, row)
             for name, gap in gaps.items():
-                assert explained[name][row] == pytest.approx(fitted.slope * gap, abs=ALONE)
+                assert explained[name][row] == pytest.approx(fitted.slope * fitted.pool.slope * gap, abs=ALONE)
             others = -np.log(np.exp(utilities[1:] - utilities[1:].max()).sum())
-            assert explained["others"][row] == pytest.approx(fitted.slope * others, abs=ALONE)
+            assert explained["others"][row] == pytest.approx(fitted.slope * fitted.pool.slope * others, abs=ALONE)
 
 
 def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(with_auxiliary: FusedOracle) -> None:
@@ -167,7 +168,7 @@ def test_unfamiliar_rows_take_most_of_the_fallbacks_log_odds(with_auxiliary: Fus
         for pool in (fitted.pool, fitted.fallback):
             stacked = np.concatenate([by_name[name] for name in pool.inputs], axis=1)
             utilities = (stacked * pool.pool.weights[:, None]).sum(axis=1)
-            odds.append(utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1))
+            odds.append(pool.slope * (utilities[:, 0] - logsumexp(utilities[:, 1:], axis=1)) + pool.offset)
         share = 0.75 * weight
         mixed = (1 - share) * odds[0] + share * odds[1]
         expected = fitted.slope * mixed + fitted.offset - np.log(3)

@@ -16,20 +16,16 @@ from steepslope.metrics import auroc
 from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
 from steepslope.oracle import Oracle
 from steepslope.oracle.fused import FusedOracle
-from steepslope.oracle.fused_fit import (
+from steepslope.oracle.fused_fit import LEVELS, Gain, cheapest, gain_of, inputs_at
+from steepslope.oracle.pooling import (
     LEAST_WEIGHT,
-    LEVELS,
     MCP_ALONE,
     STRENGTHS,
     Candidate,
-    Gain,
     Opinions,
     Pool,
     _with_weight,
     best_pool,
-    cheapest,
-    gain_of,
-    inputs_at,
 )
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores import MCP
@@ -63,8 +59,8 @@ def opinions() -> Opinions:
 
 def test_mcp_is_the_softmaxs_own(opinions: Opinions) -> None:
     outputs = opinions.fit_set.outputs
-    np.testing.assert_allclose(opinions.mcp(), MCP().confidence(outputs), atol=1e-5)
-    np.testing.assert_allclose(MCP_ALONE.log_odds(opinions.parts)[: len(outputs)], opinions.mcp(), atol=1e-12)
+    assert opinions.mcp().pool is MCP_ALONE
+    np.testing.assert_allclose(opinions.mcp().held_out, MCP().confidence(outputs), atol=1e-5)
 
 
 @pytest.mark.parametrize("inputs", [("logits", "neighbors"), ("logits", "neighbors", "views")])
@@ -104,7 +100,7 @@ def test_few_errors_leave_the_classifiers_own_opinion() -> None:
 def test_the_best_is_that_of_least_aurc(opinions: Opinions) -> None:
     is_correct = opinions.fit_set.outputs.is_correct
     found = best_pool(opinions, NAMES, is_correct)
-    tried = [opinions.mcp(), *(opinions.held_out(NAMES, strength) for strength in STRENGTHS)]
+    tried = [opinions.mcp().held_out, *(opinions.held_out(NAMES, strength) for strength in STRENGTHS)]
     risks = [aurc_by_hand(odds, is_correct) for odds in tried]
     np.testing.assert_array_equal(found.held_out, tried[int(np.argmin(risks))])
     assert int(np.argmin(risks)) > 0
@@ -119,10 +115,8 @@ def test_mcp_stays_where_others_know_nothing(opinions: Opinions) -> None:
     misled = Opinions(opinions.fit_set, classes, {**opinions.parts, "neighbors": against})
     found = best_pool(misled, ("logits", "neighbors"), opinions.fit_set.outputs.is_correct)
     assert found.pool.inputs == ("logits",)
-    assert found.pool.pool.weights.tolist() == [1]
-    assert found.pool.pool.others.tolist() == [0]
     alone = best_pool(opinions, ("logits",), opinions.fit_set.outputs.is_correct)
-    np.testing.assert_array_equal(alone.held_out, opinions.mcp())
+    np.testing.assert_array_equal(found.held_out, alone.held_out)
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -192,7 +186,7 @@ def test_all_needs_what_it_was_fitted_with(oracle: FusedOracle) -> None:
 
 def test_auto_says_what_each_budget_gains(oracle: FusedOracle, free: FusedOracle, with_auxiliary: FusedOracle) -> None:
     found = fit_of(oracle)
-    assert list(found.gains) == list(LEVELS)
+    assert list(found.gains) == ["free", "auxiliary", "all"]  # there are no opinions of others
     assert found.gains["free"] == fit_of(free).gains["free"]
     assert found.gains["auxiliary"] == fit_of(with_auxiliary).gains["auxiliary"]
     assert found.gains[found.budget].aurc_ratio < found.gains["free"].aurc_ratio < 1
@@ -248,9 +242,12 @@ def test_what_has_no_weight_is_not_needed() -> None:
 
 def test_each_kind_has_its_price() -> None:
     names = [name for name, kind in EVIDENCE.items() if kind.opinions is not None]
-    free = ["logits", "neighbors", "feature_opinion"]
+    free, opinions = ["logits", "neighbors", "feature_opinion"], ["opinion_forest"]
     with_auxiliary = [*free, "second_opinion", "joint_opinion", "familiar_opinion"]
     expected = {"free": free, "auxiliary": with_auxiliary, "all": [*with_auxiliary, "views", "dropout"]}
+    expected = {level: [*some, *opinions[: level != "free"]] for level, some in expected.items()}
+    expected["opinions"] = [*free, *opinions]
+    names += opinions
     assert {level: set(inputs_at(level, names)) for level in LEVELS} == {one: {*some} for one, some in expected.items()}
 
 

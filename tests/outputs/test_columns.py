@@ -126,6 +126,12 @@ def texts(*rows: str) -> Texts:
         (("1", "0"), ("cat", "dog"), True, [1, 0]),
         (("2.0", "1.0"), ("1", "2"), False, [1, 0]),
         (("true", "false"), ("false", "true"), True, [1, 0]),
+        (("1", "unknown", "-1"), None, True, [1, -1, -1]),
+        (("1", "unknown"), ("cat", "dog"), True, [1, -1]),
+        (("dog", "unknown", "-1.0"), ("cat", "dog"), True, [1, -1, -1]),
+        (("dog", "unknown"), ("unknown", "dog"), True, [1, 0]),
+        (("1", "-1"), ("-1", "1"), False, [1, 0]),
+        (("unknown", "unknown"), ("cat", "dog"), False, [-1, -1]),
     ],
 )
 def test_labels_are_names_or_places(
@@ -139,7 +145,11 @@ def test_labels_are_names_or_places(
     [
         (("0", "cat"), None, True, "expected whole numbers from 0, or names of classes (that need --classes"),
         (("0", ""), None, True, "found an empty cell in row 1 (1 such rows)"),
-        (("cat", "cow", "cow"), ("cat", "dog"), True, "expected one of the classes cat, dog, found 'cow' in row 1 (2"),
+        (("cow", "cow"), ("cat", "dog"), False, "expected one of the classes cat, dog"),
+        (("cow", "unknown"), ("cat", "dog"), True, "or one of the classes cat, dog, found 'cow' in row 0 (1"),
+        (("cat", "7", "7"), ("cat", "dog"), True, "expected one of the classes cat, dog, found '7' in row 1 (2"),
+        (("cat", "", "cow"), ("cat", "dog"), True, "found an empty cell in row 1 (1 such rows)"),
+        (("cat", "NaN"), ("cat", "dog"), True, "expected one of the classes cat, dog, found 'NaN' in row 1"),
         (("0", "1"), ("cat", "dog"), False, "for whole numbers from 0 give --classes, with the names in that order"),
         (("0", "1"), ("1", "2"), False, "expected one of the classes 1, 2, found '0' in row 0"),
     ],

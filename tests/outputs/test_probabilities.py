@@ -1,5 +1,6 @@
 """Probabilities as logits: the same predictions and probabilities, and a floor that decides nothing."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from steepslope.metrics import auroc
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, ReadingOptions
 from steepslope.outputs.probabilities import logits_of
+from steepslope.outputs.table import TableBlocks
 from steepslope.scores import SCORES
 
 
@@ -89,3 +91,17 @@ def test_a_frame_of_one_column_is_the_probability_of_class_1() -> None:
     made = ClassifierOutputs.from_probabilities(frame, [0, 1, 1])
     assert made.classes is None
     np.testing.assert_array_equal(made.logits, ClassifierOutputs.from_probabilities(p, [0, 1, 1]).logits)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_an_archive_may_hold_probabilities_in_place_of_logits(binary: bool, tmp_path: Path) -> None:
+    given = np.random.default_rng(0).dirichlet(np.ones(2 if binary else 4), size=30)
+    labels = given.argmax(axis=1)
+    np.savez(tmp_path / "own.npz", probabilities=given[:, 1] if binary else given, labels=labels)
+    expected = ClassifierOutputs.from_probabilities(given, labels)
+    for options in (ReadingOptions(), ReadingOptions(probabilities=True), ReadingOptions(as_logits=True)):
+        found = ClassifierOutputs.load(tmp_path / "own.npz", options)
+        np.testing.assert_allclose(found.logits, expected.logits)
+        np.testing.assert_array_equal(found.labels, labels)
+    (block,) = TableBlocks(tmp_path / "own.npz")
+    np.testing.assert_allclose(block.arrays["logits"], expected.logits)

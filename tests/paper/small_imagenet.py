@@ -83,5 +83,5 @@ def write_nets(root: Path, folder: Path) -> dict[str, str]:
     for name, architecture in ARCHITECTURES.items():
         file = folder / f"{name}.safetensors"
         save_file(fitted_net(name, root / "train").state_dict(), file)
-        specs[name] = f"timm:{architecture}?weights={file}"
+        specs[name] = f"timm:{architecture}?weights={file}&mean=imagenet&std=imagenet"
     return specs

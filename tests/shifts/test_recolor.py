@@ -108,6 +108,14 @@ def test_the_best_is_no_worse_than_the_last_or_than_fewer_steps(channels: int) -
     assert bool((margins(classifier, best) <= margins(classifier, last) + 1e-4).all())
 
 
+def test_images_of_none_of_the_classes_are_led_away_from_the_predicted_one() -> None:
+    classifier, images = small(1), pictures(1)
+    expected, found = (recolored(classifier, images, labels, FEW) for labels in (None, torch.full((4,), -1)))
+    torch.testing.assert_close(found, expected)
+    other = recolored(classifier, images, torch.tensor([-1, 2, -1, 2]), FEW)
+    torch.testing.assert_close(other[::2], expected[::2])
+
+
 def test_the_best_is_that_of_the_lowest_margin_even_if_its_map_is_rough() -> None:
     labels = torch.ones(4, dtype=torch.int64)  # the margin of class 1 is minus the brightness
     options = RecolorOptions(steps=1, learning_rate=0.05, smoothness=1e5)  # any roughness costs more than it gains

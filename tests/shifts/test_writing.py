@@ -104,6 +104,24 @@ def test_classes_come_back_in_their_order_and_with_their_names(tmp_path: Path) -
     assert opened(f"imagefolder:{tmp_path}/numbers").labels.tolist() == [3, 10]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("classes", [None, ("zebra", "T-shirt/top", "mule", "ant")])
+def test_images_of_none_of_the_classes_come_back_as_such(tmp_path: Path, classes: tuple[str, ...] | None) -> None:
+    images = Images(np.zeros((3, 4, 4), np.uint8), np.array([3, -1, 1]), np.array(["a", "b", "c"]), classes)
+    write_shifted(Shifted(images, Corruption("fog", 3)), "mine", tmp_path, HERE)
+    found = opened(f"imagefolder:{tmp_path}")
+    names = {
+        str(name).rpartition("/")[2]: label for name, label in zip(found.ids, np.asarray(found.labels), strict=True)
+    }
+    assert names == {"a.png": 3, "b.png": -1, "c.png": 1}
+    assert found.classes == classes
+
+
+def test_a_class_named_unknown_cannot_stand_beside_images_of_none() -> None:
+    images = Images(np.zeros((2, 4, 4), np.uint8), np.array([0, -1]), np.array(["a", "b"]), ("unknown", "c"))
+    with pytest.raises(SteepslopeError, match="expected classes whose folders differ, found 'unknown', 'unknown'"):
+        file_names(images, "png")
+
+
 @pytest.mark.parametrize("classes", [("a/b", "a_b", "c"), ("crane", "Crane", "c"), (".x", "_x", "c")])
 def test_two_classes_in_one_folder_are_refused(classes: tuple[str, ...]) -> None:
     with pytest.raises(SteepslopeError, match="expected classes whose folders differ, found "):

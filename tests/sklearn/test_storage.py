@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from markupsafe import escape
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_matrix
 from sklearn.compose import ColumnTransformer
@@ -187,20 +188,32 @@ def test_reports_are_of_the_calibration_rows_or_of_new_ones(fitted: TrustedClass
     assert "the gate's threshold was found on these rows" not in (tmp_path / "new" / "table.md").read_text()
     page = (tmp_path / "own" / "report.html").read_text()
     assert "certified: risk ≤ 30 %" in page
-    assert fitted.saw_ in page
+    assert escape(fitted.saw_) in page
 
 
-def test_rows_of_unknown_classes_are_left_out_of_a_report_and_counted(
-    fitted: TrustedClassifier, tmp_path: Path
-) -> None:
+def test_rows_of_unknown_classes_are_wrong_in_a_report_and_counted(fitted: TrustedClassifier, tmp_path: Path) -> None:
     X, y = table(100, seed=5)
     y[:7] = 3
     fitted.report(tmp_path / "report", X, y, bootstrap=0)
-    assert json.loads((tmp_path / "report" / "metrics.json").read_text())[0]["n"] == 93
-    assert (
-        "7 rows of classes that the classifier does not know, all wrong, are left out"
-        in (tmp_path / "report" / "table.md").read_text()
-    )
+    for row in json.loads((tmp_path / "report" / "metrics.json").read_text()):
+        assert (row["n"], row["unknown"]["n"], row["unknown"]["share"]) == (100, 7, 0.07)
+        assert row["accuracy"]["value"] == pytest.approx((fitted.predict(X) == y).mean())
+
+
+@pytest.mark.parametrize("label", [-1, "other", np.int64(-1), None, (0,)], ids=str)
+def test_the_unknown_label_is_saved_where_json_can_hold_it(label: Any, tmp_path: Path) -> None:
+    X, y = table(N)
+    labels = np.where(np.arange(N) % 5 == 0, label, np.array(["no", "yes"])[y]) if isinstance(label, str) else y.copy()
+    if isinstance(label, int | np.int64):
+        labels[::5] = label
+    model = TrustedClassifier(GaussianNB(), 0.4, unknown_label=label).fit(X, labels)
+    model.save(tmp_path / "model")
+    again = TrustedClassifier.load(tmp_path / "model", model.estimator_)
+    assert again.unknown_label == (None if label == (0,) else label)
+    assert_array_equal(again.decide(X).accepted, model.decide(X).accepted)
+    again.report(tmp_path / "report", bootstrap=0)
+    row = json.loads((tmp_path / "report" / "metrics.json").read_text())[0]
+    assert (row["unknown"] or {"n": 0})["n"] == (15 if label in (-1, "other") else 0)
 
 
 @pytest.mark.parametrize("given", [{"X": np.zeros((3, 3))}, {"y": [0, 1, 0]}], ids=str)

@@ -448,3 +448,45 @@ def test_labels_in_another_order_than_the_rows_are_refused() -> None:
     frame, labels = pd.DataFrame(X), pd.Series(y)
     with pytest.raises(SteepslopeError, match="y: expected the index of the X, found it in another order"):
         TrustedClassifier(GaussianNB()).fit(frame.sample(frac=1, random_state=0), labels)
+
+
+def with_strangers(n: int, label: Any, seed: int = 0) -> tuple[Any, Any]:
+    """Return rows of three classes, and below them a quarter as many of none, which lie between the classes."""
+    X, y = table(n, seed, classes=3)
+    strangers = np.random.default_rng(seed).normal(size=(n // 4, 3)) + 2 / 3
+    labels = np.array(["ant", "bee", "cow"])[y] if isinstance(label, str) else y
+    return np.concatenate([X, strangers]), np.concatenate([labels, np.full(n // 4, label)])
+
+
+@pytest.mark.parametrize("label", [-1, "unknown", "other"])
+def test_rows_of_none_of_the_classes_are_errors_that_the_classifier_never_learns(label: Any) -> None:
+    X, y = with_strangers(1_600, label)
+    model = TrustedClassifier(GaussianNB(), max_risk=0.2, unknown_label=label).fit(X, y)
+    alone = TrustedClassifier(GaussianNB(), max_risk=0.2).fit(X[:1_600], y[:1_600])
+    assert_array_equal(model.classes_, alone.classes_)
+    assert_array_equal(model.predict_proba(X), alone.predict_proba(X))  # it saw the same rows
+    (promise,) = model.gate_.certificates
+    assert (promise.n, promise.unknown) == (500, 100)
+    assert (
+        f"100 of these 500 rows are of none of the classes, {promise.unknown_accepted} of them" in promise.sentences()
+    )
+    assert model.oracle_ is not None
+    assert model.oracle_.record_ is not None
+    assert len(model.oracle_.record_.rows) == 1_500
+    new, truth = with_strangers(8_000, label, seed=1)
+    labels, accepted = model.decide(new)
+    assert accepted.any()
+    assert (labels != truth)[accepted].mean() < 0.25
+    careless = alone.decide(new)
+    assert (careless.labels != truth)[careless.accepted].mean() > 0.25
+
+
+def test_an_unknown_label_may_be_there_without_rows_but_not_be_a_class() -> None:
+    X, y = table(300)
+    before, after = (TrustedClassifier(GaussianNB(), unknown_label=label).fit(X, y) for label in (None, "?"))
+    assert_array_equal(before.trust_logit(X), after.trust_logit(X))
+    frozen = FrozenEstimator(GaussianNB().fit(X, y))
+    with pytest.raises(SteepslopeError, match=r"unknown_label: expected a label that is none of .* found 1, which is"):
+        TrustedClassifier(frozen, unknown_label=1).fit(X, y)
+    with pytest.raises(SteepslopeError, match="y: expected rows of classes, found 300 of none of them alone"):
+        TrustedClassifier(GaussianNB(), unknown_label=7).fit(X, np.full(300, 7))

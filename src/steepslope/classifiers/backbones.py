@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from steepslope.classifiers.classifier import Classifier, channels_of, module_digest, unknown_transform
+from steepslope.classifiers.classifier import UNKNOWN, Classifier, channels_of, module_digest, unknown_transform
 from steepslope.classifiers.nets import Net, TwoParts
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.data.transforms import Resize, Transform
@@ -22,15 +23,22 @@ from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import optional_library, parse_query
 from steepslope.files.seeding import seeded
 
+IMAGENET = "imagenet"
+OF_A_FILE = (
+    "a file of weights does not tell its normalisation: most nets have ImageNet's, &mean=imagenet&std=imagenet in the "
+    "spec, those from TensorFlow and many transformers 0.5, &mean=0.5&std=0.5"
+)
 timm, models = optional_library("timm", "images"), optional_library("torchvision.models", "images")
 
 
 def timm_classifier(argument: str) -> Classifier:
     """Load ``timm:NAME``, with weights from the hub, ``?weights=FILE`` or ``?weights=random``.
 
-    ``?dropout=P`` sets the rate of its dropout before the last layer, for dropout passes.
+    ``?dropout=P`` sets the rate of its dropout before the last layer, for dropout passes. ``?mean=M&std=S`` is the
+    normalisation, of pixels in [0, 1]: a number, one a channel with commas between them, or ``imagenet``. A file of
+    weights does not tell its own, which need not be timm's: it has to be given there, or to the command.
     """
-    name, options = parse_query(argument, ["weights", "dropout"])
+    name, options = parse_query(argument, ["weights", "dropout", "mean", "std"])
     require_known("timm model", name.split(".")[0], timm.list_models())
     weights = options.get("weights")
     rate = {"drop_rate": _rate(options["dropout"], f"timm:{argument}: dropout")} if "dropout" in options else {}
@@ -38,10 +46,12 @@ def timm_classifier(argument: str) -> Classifier:
     _load(model, weights)
     config = timm.data.resolve_model_data_config(model)
     _, height, width = config["input_size"]
-    mean, std, crop, interpolation = (config[key] for key in ("mean", "std", "crop_pct", "interpolation"))
+    crop, interpolation = config["crop_pct"], config["interpolation"]
     resize: Resize = "squash" if config["crop_mode"] == "squash" else "crop"
-    transform = Transform((height, width), tuple(mean), tuple(std), resize, crop, interpolation)
-    return _frozen(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
+    mean, std = (_normalisation(which, argument, options, config) for which in ("mean", "std"))
+    transform = Transform((height, width), mean, std, resize, crop, interpolation)
+    found = _frozen(f"timm:{name}", model, TimmNet(model), transform, model.num_classes)
+    return found if weights in (None, "random") else replace(found, why_unknown=OF_A_FILE)
 
 
 def torchvision_classifier(argument: str) -> Classifier:
@@ -164,6 +174,22 @@ def _own_classes(model: nn.Module) -> dict[str, int] | None:
         return None
     labels = {name: label for label, name in enumerate(names)}
     return labels if len(labels) == len(names) else None
+
+
+def _normalisation(which: str, argument: str, options: dict[str, str], config: dict[str, Any]) -> tuple[float, ...]:
+    """Return the mean or std in the options, else timm's own; unknown for a file of weights, which does not tell it."""
+    text, own = options.get(which), tuple(config[which])
+    if text is None:
+        return own if options.get("weights") in (None, "random") else (UNKNOWN,) * len(own)
+    if text == IMAGENET:
+        return tuple(getattr(timm.data, f"IMAGENET_DEFAULT_{which.upper()}"))
+    numbers: list[float] = []
+    with suppress(ValueError):
+        numbers = [float(part) for part in text.split(",")]
+    if len(numbers) not in (1, len(own)) or not all(0 <= one < math.inf for one in numbers):
+        expected = f"expected a number, {len(own)} with commas between them, or {IMAGENET}"
+        raise SteepslopeError(f"{expected}, found {text!r}", f"timm:{argument}: {which}")
+    return tuple(numbers * len(own) if len(numbers) == 1 else numbers)
 
 
 def _rate(text: str, place: str) -> float:

@@ -15,8 +15,9 @@ from steepslope.checks import optional, require, whole
 from steepslope.data.class_names import ClassNames
 from steepslope.data.transforms import Resize, Transform
 from steepslope.errors import SteepslopeError, explained
+from steepslope.outputs.labels import UNKNOWN
 
-UNKNOWN = math.nan  # a mean or deviation that has to be given
+NOT_GIVEN = math.nan  # a mean or deviation that has to be given
 COLOUR = 3  # channels of a net that does not show how many it takes
 Given = Sequence[float] | float | None  # one number, one a channel, or what the classifier has
 
@@ -49,6 +50,7 @@ class Classifier:
     ``net`` maps images (n, C, H, W), as ``transform`` makes them, to features (n, d), or None, and logits (n, K);
     ``num_classes`` may be unknown (None) until :meth:`with_transform` has run it; ``digest`` tells it from others;
     ``classes`` maps the names of its classes to labels, if it has names; ``card`` is that of a checkpoint of ours.
+    ``why_unknown`` tells why a normalisation that it lacks is not known, where there is more to say.
     """
 
     spec: str
@@ -58,6 +60,7 @@ class Classifier:
     digest: str
     classes: Mapping[str, int] | None = None
     card: ClassifierCard | None = None
+    why_unknown: str = ""
 
     def with_transform(
         self,
@@ -109,7 +112,8 @@ class Classifier:
             missing += [] if has_channels else [f"{options['channels']} (unless {COLOUR})"]
             together = f"{', '.join(missing[:-1])} and {missing[-1]}" if missing[1:] else missing[0]
             remedy = f"or {options['preprocessing']} FILE.json in place of all"
-            raise SteepslopeError(f"have to be given, since {self.spec} has none of its own; {remedy}", together)
+            why = self.why_unknown or f"{self.spec} has none of its own"
+            raise SteepslopeError(f"have to be given, since {why}; {remedy}", together)
         if min(transform.size) < 1:
             raise SteepslopeError(f"expected the side of the input of {self.spec}, >= 1, found none", options["size"])
         if min(transform.std) <= 0:
@@ -145,11 +149,11 @@ class Classifier:
         return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
     def check_labels(self, labels: NDArray[np.int64] | None, source: str) -> None:
-        """Raise unless all labels, if there are any, are classes of this classifier."""
+        """Raise unless all labels, if there are any, are classes of this classifier, or −1 for none of them."""
         if labels is None:
             return
         assert self.num_classes is not None
-        outside = np.flatnonzero((labels < 0) | (labels >= self.num_classes))
+        outside = np.flatnonzero((labels < UNKNOWN) | (labels >= self.num_classes))
         if len(outside):
             found = f"{labels[outside[0]]} in row {outside[0]}"
             expected = f"labels in 0…{self.num_classes - 1}, the classifier's classes"
@@ -178,7 +182,7 @@ def _count(given: Given) -> int:
 def _per_channel(name: str, given: Given, own: tuple[float, ...], channels: int) -> tuple[float, ...]:
     """Return one value a channel; a single value serves all, and where none is given, those of its own do."""
     if given is None:
-        return own if len(own) == channels else (UNKNOWN,) * channels
+        return own if len(own) == channels else (NOT_GIVEN,) * channels
     values = tuple(map(float, given)) if isinstance(given, Iterable) else (float(given),)
     if len(values) not in (1, channels):
         expected = "1 number" if channels == 1 else f"1 or {channels} numbers"
@@ -194,7 +198,7 @@ def channels_of(net: nn.Module) -> int:
 
 def unknown_transform(size: tuple[int, int], channels: int) -> Transform:
     """Return a transform whose normalisation has to be given; 0 stands for a size or channels that have to be, too."""
-    return Transform(size, (UNKNOWN,) * channels, (UNKNOWN,) * channels)
+    return Transform(size, (NOT_GIVEN,) * channels, (NOT_GIVEN,) * channels)
 
 
 def _width_of_logits(classifier: Classifier, remedy: str) -> int:

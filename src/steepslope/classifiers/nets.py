@@ -11,7 +11,7 @@ from typing import get_origin, get_type_hints
 from torch import Tensor, nn
 
 from steepslope.checks import require, whole
-from steepslope.classifiers.classifier import UNKNOWN, Classifier, ClassifierCard, module_digest
+from steepslope.classifiers.classifier import NOT_GIVEN, Classifier, ClassifierCard, module_digest
 from steepslope.data.transforms import Transform
 from steepslope.errors import located, require_known
 from steepslope.files.artifact import Artifact
@@ -132,7 +132,7 @@ def new_net(argument: str) -> Classifier:
     require(f"net:{argument}: classes", classes, whole(2, 10**6))
     with seeded(0):
         net = NETS[name].build(int(classes))
-    transform = _transform(name, UNKNOWN, UNKNOWN)
+    transform = _transform(name, NOT_GIVEN, NOT_GIVEN)
     return Classifier(f"net:{argument}", TwoParts(net).eval(), transform, int(classes), module_digest(net))
 
 

@@ -3,10 +3,11 @@
 import hashlib
 import io
 import logging
+import math
 import tempfile
 import warnings
 from collections.abc import Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from torch import Tensor, nn
 from steepslope.classifiers.classifier import COLOUR, Classifier, unknown_transform
 from steepslope.data.class_names import NUM_CLASSES, wordnet_labels
 from steepslope.errors import SteepslopeError, explained, reason_of
-from steepslope.files.extras import require_extra
+from steepslope.files.cache import read_cache, write_cache
+from steepslope.files.extras import require_extra, versions_of
+from steepslope.files.folders import digest_of
 
 OPSET = 20  # of the files that are written
 FLOAT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -112,20 +115,38 @@ def _beside(path: Path) -> list[Path]:
     return [*path.parent.glob(f"{path.name}*.data"), *path.parent.glob(f"{path.stem}.data")]
 
 
-def as_onnx(net: nn.Module, images: Tensor, source: str) -> OnnxNet:
+def as_onnx(net: nn.Module, images: Tensor, source: str, digest: str | None = None) -> OnnxNet:
     """Export a net from images to (features, logits), and check it on a batch.
+
+    With a ``digest`` of the net, the export is kept in the user's cache, and taken from there the next time. It is
+    checked each time: a net whose code has changed is exported anew.
 
     Raises
     ------
     SteepslopeError
         If it cannot be exported, or if a logit differs by more than 1e-3 or a prediction at all.
     """
-    exported = OnnxNet(exported_model(net, images[:2], ["images"], ["features", "logits"], source), source)
+    key = None
+    if digest is not None:
+        key = digest_of([digest, images.shape[1:], OPSET, versions_of(["torch", "onnxscript", "steepslope"])])
+        if (model := read_cache(key)) is not None:
+            with suppress(SteepslopeError):
+                return _agreeing(OnnxNet(model, source), net, images)
+    model = exported_model(net, images[:2], ["images"], ["features", "logits"], source)
+    exported = _agreeing(OnnxNet(model, source), net, images)
+    if key is not None:
+        write_cache(key, model)
+    return exported
+
+
+def _agreeing(exported: OnnxNet, net: nn.Module, images: Tensor) -> OnnxNet:
+    """Return an exported net; raise unless it gives what the net gives."""
     with torch.inference_mode():
         expected, found = net(images)[1], exported(images)[1]
-    gap = float((expected - found).abs().max())
+    gap = float((expected - found).abs().max()) if expected.shape == found.shape else math.inf
     if not gap <= 1e-3 or not torch.equal(expected.argmax(dim=1), found.argmax(dim=1)):
-        raise SteepslopeError(f"ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3", source)
+        message = f"ONNX Runtime's logits differ from PyTorch's by {gap:.2g}, expected <= 1e-3"
+        raise SteepslopeError(message, exported.source)
     return exported.eval()
 
 

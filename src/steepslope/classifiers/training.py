@@ -24,7 +24,7 @@ from steepslope.classifiers.nets import (
     save_checkpoint,
 )
 from steepslope.data.images import Images
-from steepslope.data.specs import SPLIT_SEED, holdout_split, parse_dataset
+from steepslope.data.specs import SPLIT_SEED, TRAIN, holdout_split, parse_dataset
 from steepslope.data.transforms import decoded_batches
 from steepslope.errors import SteepslopeError, require_known
 from steepslope.files.progress import Notice, bar, silent
@@ -92,10 +92,14 @@ def train_classifier(
     found complete, of which ``notice`` is told, and another is an error.
     """
     spec = parse_dataset(data)
-    if spec.split == "test":
-        raise SteepslopeError("a classifier trains on the training split, not on the test split", f"data {data!r}")
-    images = spec.load_into_memory("train")
+    if spec.split not in (None, TRAIN):
+        raise SteepslopeError(
+            f"a classifier trains on the training split, not on the {spec.split} split", f"data {data!r}"
+        )
+    images = spec.load_into_memory(TRAIN)
     require_image_shape(net, images, spec.name)
+    if spec.is_named:
+        notice(f"{spec.name}: trained on its split {TRAIN}, {len(images):,} images, less those held out")
     fitted, held_out = holdout_split(len(images), holdout, split_seed)
     pixels = images.pixels[fitted] / 255
     if pixels.std() == 0:
@@ -103,7 +107,7 @@ def train_classifier(
     card = ClassifierCard(
         net=net, num_classes=len(images.classes or ()) or int(images.labels.max()) + 1,
         mean=float(pixels.mean()), std=float(pixels.std()),
-        data=spec.name, fingerprint=images.fingerprint(), holdout=len(held_out), split_seed=int(split_seed),
+        data=spec.name, fingerprint=spec.load(TRAIN).fingerprint(), holdout=len(held_out), split_seed=int(split_seed),
         training=asdict(recipe), classes=images.classes,
     )  # fmt: skip
     with CHECKPOINT.making(out, asdict(card), replace, notice) as complete:

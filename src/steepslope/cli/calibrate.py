@@ -42,7 +42,8 @@ def calibrate(
     ----------
     outputs
         Folder or file of outputs (.npz, .csv, .parquet) with labels, of rows that nothing was fitted on or chosen by.
-        They have to be drawn as the predictions to come will be. Rows that the oracle was fitted on are left out.
+        They have to be drawn as the predictions to come will be. Rows that the oracle was fitted on are left out. Those
+        of none of the classes (label -1 or unknown) count as wrong.
     out
         Folder for the gate: all that predict needs but the classifier's weights.
     aims
@@ -87,7 +88,7 @@ def calibrate(
             console().print(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
         gate = Gate.of(
             judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=Origin.from_folder(Path(outputs)),
-            seed=seed, coverage=aims.coverage, costs=aims.costs, reject=aims.reject,
+            seed=seed, coverage=aims.coverage, costs=aims.costs, reject=aims.reject, max_class_risk=aims.max_class_risk,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())

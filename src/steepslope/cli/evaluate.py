@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from steepslope.cli.fit import further_outputs
 from steepslope.files.artifact import MADE, made_by, require_free
 from steepslope.files.folders import fingerprint, read_json
@@ -15,9 +17,13 @@ from steepslope.files.progress import console
 from steepslope.outputs.options import ReadingOptions
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from steepslope.metrics import Groups
     from steepslope.outputs import ClassifierOutputs
+    from steepslope.outputs.table import Table
     from steepslope.report.comparison import Comparison
-    from steepslope.report.confidences import Resources
+    from steepslope.report.confidences import Predictions, Resources
     from steepslope.report.evaluation import Evaluation
     from steepslope.report.web.gallery import Sources
 
@@ -49,8 +55,9 @@ def evaluate(
     Parameters
     ----------
     outputs
-        Folder or file of outputs (.npz, .csv, .parquet), of rows that nothing was fitted to. A file may hold confidence
-        and is_correct in place of logits and label; columns of any other names are named by the options below.
+        Folder or file of outputs (.npz, .csv, .parquet). Rows that an oracle was fitted on are left out. A file may
+        hold confidence and is_correct in place of logits and label; columns of any other names are named by the options
+        below.
     out
         Folder for the results.
     reading
@@ -96,8 +103,8 @@ def evaluate(
     seed
         Seed of the resamples.
     allow_fit_rows
-        Evaluate a score or oracle even on rows that it was fitted on, which are refused otherwise; the table warns that
-        its numbers are too good.
+        Evaluate a score or oracle even on rows that it was fitted on, which are left out or refused otherwise; the
+        table warns that its numbers are too good.
     replace
         Replace a report that the folder holds already, made with other options or of other files, and a file of rows
         that is there.
@@ -128,20 +135,53 @@ def evaluate(
             return
         if rows is not None:
             require_free(Path(rows), replace)
-        grouped, clusters = groups_of(groups, predictions, table), clusters_of(cluster, table)
+        given = predictions, groups_of(groups, predictions, table), clusters_of(cluster, table)
+        places = _new_rows(predictions, scores, resources)
+        predictions, grouped, clusters = given if len(places) == len(predictions) else _at(places, *given)
+        ids = partial(_ids_of, table, places)
         sources = report_sources(
-            predictions, path, table.ids_of, data=data, images=images, reference=resources.reference,
+            predictions, path, ids, data=data, images=images, reference=resources.reference,
             reference_path=reference, oracles=oracles,
         )  # fmt: skip
         library()  # is ready when the page is
         evaluation = evaluate_predictions(
             predictions, scores, resources, groups=grouped, paper=paper, bootstrap=bootstrap, seed=seed,
-            clusters=clusters, title=f"Trust in {as_title(path)}", ids=table.ids_of,
+            clusters=clusters, title=f"Trust in {as_title(path)}", ids=ids,
         )  # fmt: skip
         publish(evaluation, Path(out), made, sources, json)
         if rows is not None:
-            write_rows(evaluation, Path(rows), table)
+            write_rows(evaluation, Path(rows), table, places)
             console().print(f"rows: {rows}")
+
+
+def _new_rows(predictions: Predictions, scores: Sequence[str], resources: Resources) -> NDArray[np.int64]:
+    """Return the places of the rows that no oracle was fitted on, or of all, where none is left or all are wanted.
+
+    How many are left out is said.
+    """
+    from steepslope.report.confidences import rows_fitted_on
+
+    seen = rows_fitted_on(scores, predictions, resources.gates, resources.backbones)
+    if resources.allow_fit_rows or seen.all():  # such rows are warned of, or refused
+        seen[:] = False
+    if seen.any():
+        console().print(f"{int(seen.sum()):,} rows that an oracle was fitted on are left out")
+    return np.flatnonzero(~seen)
+
+
+def _at(
+    places: NDArray[np.int64], predictions: Predictions, groups: Groups | None, clusters: NDArray[np.int32] | None
+) -> tuple[Predictions, Groups | None, NDArray[np.int32] | None]:
+    """Return some of the predictions, with their groups and clusters."""
+    from steepslope.outputs import ClassifierOutputs
+
+    assert isinstance(predictions, ClassifierOutputs)  # on a confidence alone, nothing was fitted
+    some = None if groups is None else groups._replace(codes=groups.codes[places])
+    return predictions.subset(places), some, None if clusters is None else clusters[places]
+
+
+def _ids_of(table: Table, places: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:
+    return table.ids_of(places[rows])
 
 
 def _resources(

@@ -24,12 +24,13 @@ def extract(
     ----------
     classifier
         checkpoint:DIR (of train-classifier), timm:NAME, torchvision:NAME (both with ?weights=FILE or
-        ?weights=random, else from the hub), module:pkg.mod:factory or onnx:FILE.
+        ?weights=random, else from the hub; a file for timm with &mean=M&std=S), module:pkg.mod:factory or onnx:FILE.
     data
         digits, idx:DIR, torchvision:NAME, imagefolder:DIR (one subfolder a class), images:DIR (without classes),
         hf:NAME[:SPLIT] or wds:PATTERN. With :train or :test the outputs of the first three go to the folder itself;
-        without, the rows fitted on, those held out and the test split go to its subfolders train, holdout and test. All
-        others go to the folder itself. A shift may stand before each, as in corrupt:fog:3/imagefolder:DIR (see shift).
+        without, the rows fitted on, those held out and the test split go to its subfolders train, holdout and test. So
+        do those of an imagefolder with the folders train and val or test. All others go to the folder itself. A shift
+        may stand before each, as in corrupt:fog:3/imagefolder:DIR (see shift).
     out
         Folder for the outputs.
     options

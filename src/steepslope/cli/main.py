@@ -25,7 +25,7 @@ from steepslope.cli.predict import predict
 from steepslope.cli.reproduce import reproduce
 from steepslope.cli.serve import monitor, serve
 from steepslope.cli.shift import corrupt, import_stylizer, recolor, stylize, train_stylizer
-from steepslope.errors import FewErrorsWarning, SteepslopeError, reason_of, require_known
+from steepslope.errors import FewErrorsWarning, SteepslopeError, UnknownLabelsWarning, reason_of, require_known
 from steepslope.files.extras import EXTRAS
 
 COMMANDS: dict[str, Command] = {
@@ -73,6 +73,7 @@ def run(commands: Command | Mapping[str, Command], words: Sequence[str], prog: s
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default", FewErrorsWarning)
+            warnings.simplefilter("default", UnknownLabelsWarning)
             warnings.showwarning = _show_warning
             code = call(*_chosen(commands, words, prog))
             if sys.stdout is not None:

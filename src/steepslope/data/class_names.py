@@ -1,7 +1,7 @@
 """Class names -> labels: names from the user, the classifier's own, such as ImageNet's, and a data set's numbers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError
 from steepslope.outputs.arrays import difference
-from steepslope.outputs.labels import read_classes as read_classes
+from steepslope.outputs.labels import UNKNOWN, Texts, no_classes, read_classes as read_classes, warn_of_names
 
 NUM_CLASSES = 1000  # of ImageNet
 WORDNET_ID = r"n\d{8}"
+Place = Callable[[int], str]  # row -> where it stands
 ADVICE = "give the names of its classes in the order of its labels (--classes FILE)"
 
 
@@ -46,30 +47,35 @@ class ClassNames:
         """Whether all that is known are WordNet ids, which say nothing against names."""
         return self.given is None and all(re.fullmatch(WORDNET_ID, name) for name in self.known)
 
-    def label(self, name: str, place: str | Path) -> int:
-        """Return the label of one name that the user or the classifier must know."""
-        if name not in self.known:
-            raise SteepslopeError(f"the class {name!r} is none of the classifier's (see --classes)", place)
-        return self.known[name]
+    def by_name(
+        self, texts: Texts, source: str, place: Place | None = None, numbers: bool = False
+    ) -> NDArray[np.int64]:
+        """Return the label of each distinct text of rows: of the class whose name it is, or −1 of none of the classes.
 
-    def label_of(self, text: str, place: str | Path) -> int:
-        """Return the label that a text is: the name of a class, or else a whole number."""
-        if text in self.known:
-            return self.known[text]
-        with suppress(ValueError):
-            if abs(label := int(text)) < 2**31:
-                return label
-        raise SteepslopeError(f"expected a whole number or a class's name (see --classes), found {text!r}", place)
+        With ``numbers``, whole numbers are labels too. A name that is no class is told in a warning; where no other is
+        one either, it is an error, which begins with the ``place`` of the first such row.
+        """
+        named = {text: self.known[text] for text in texts.distinct if text in self.known}
+        known = named | {text: whole for text in texts.distinct if numbers and (whole := _whole(text)) is not None}
+        meaning = no_classes(texts, named) | known | named
+        for row in texts.rows_beside(meaning):
+            text = texts.distinct[texts.codes[row]]
+            message = f"expected a whole number or a class's name (see --classes), found {text!r}"
+            message = message if numbers else f"the class {text!r} is none of the classifier's (see --classes)"
+            raise SteepslopeError(message, source if place is None else place(row))
+        warn_of_names(source, texts, known, list(self.known))
+        return np.array([meaning.get(text, UNKNOWN) for text in texts.distinct], dtype=np.int64)
 
-    def labels_of(self, names: Sequence[str], source: str) -> NDArray[np.int64]:
-        """Return the labels of a data set's numbered class names, (len(names),).
+    def labels_of(self, texts: Texts, source: str) -> NDArray[np.int64]:
+        """Return the labels of a data set's numbered class names, which are the distinct texts of its rows.
 
-        The names given, else the classifier's own, must have them all. Where neither are there, or the classifier's are
+        They go by name (:meth:`by_name`). Where neither the user nor the classifier has names, or the classifier's are
         WordNet ids of which the data set has none, the data set's numbers are the labels, if it has as many classes as
         the classifier.
         """
+        names = texts.distinct
         if self.known and not (self._has_ids_alone and not any(name in self.known for name in names)):
-            return np.array([self.label(name, source) for name in names], dtype=np.int64)
+            return self.by_name(texts, source)
         self.require_as_many(len(names), "classes", source)
         return np.arange(len(names))
 
@@ -103,6 +109,13 @@ class ClassNames:
 
 
 NO_NAMES = ClassNames()
+
+
+def _whole(text: str) -> int | None:
+    with suppress(ValueError):
+        if abs(label := int(text)) < 2**31:
+            return label
+    return None
 
 
 def in_order(labels: Mapping[str, int]) -> tuple[str, ...] | None:

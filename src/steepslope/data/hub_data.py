@@ -14,6 +14,7 @@ from steepslope.data.images import ALL, Labels, decode_image, labels_at
 from steepslope.errors import SteepslopeError, explained, require_known
 from steepslope.files.extras import parse_query, require_extra
 from steepslope.files.folders import digest_of
+from steepslope.outputs.labels import UNKNOWN, Texts
 
 UNLABELLED = "none"  # in place of the label column
 
@@ -144,8 +145,9 @@ def _labels(table: Any, column: str, names: ClassNames, source: str) -> tuple[La
     if (labels == -1).all():
         return None, None
     own_names = getattr(table.features[column], "names", None)
-    if not own_names or labels.min() < 0:
+    if not own_names or labels.min() < UNKNOWN:
         return labels.astype(np.int64), in_order(names.known)
-    numbers = names.labels_of(own_names, source)
+    numbers = names.labels_of(Texts(labels[labels != UNKNOWN].astype(np.int32), own_names), source)
     ordered = own_names if np.array_equal(numbers, np.arange(len(own_names))) else None
-    return np.asarray(numbers[labels]), in_order(names.known) or (None if ordered is None else tuple(ordered))
+    found = np.append(numbers, UNKNOWN)[labels]  # at the place −1, the last, too
+    return found, in_order(names.known) or (None if ordered is None else tuple(ordered))

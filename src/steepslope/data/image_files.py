@@ -28,8 +28,10 @@ from steepslope.data.urls import Listed, as_path, files_below, filesystem, is_ur
 from steepslope.errors import SteepslopeError, explained, unknown_name, without_secrets
 from steepslope.files.extras import parse_query
 from steepslope.files.folders import digest_of, field, fingerprint, read_json
+from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, Texts
 
 CARD = "shift.json"
+SPLITS = ("train", "val", "test")  # folders of class folders
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ class ShiftCard:
         content = read_json(path, "shifted images")
         size, classes = content.get("size"), content.get("classes")
         labels = field(content, "folders", dict, path)
-        if not all(type(label) is int and label >= 0 for label in labels.values()):
-            raise SteepslopeError(f"field 'folders': expected labels >= 0, found {list(labels.values())}", path)
+        if not all(type(label) is int and label >= UNKNOWN for label in labels.values()):
+            raise SteepslopeError(f"field 'folders': expected labels >= {UNKNOWN}, found {list(labels.values())}", path)
         return cls(None if size is None else tuple(size), labels, None if classes is None else tuple(classes))
 
     def name_of(self, folder: str) -> str:
         """Return the name of the class whose images lie in a folder: its own where the classes have no names."""
-        return folder if self.classes is None or folder not in self.folders else self.classes[self.folders[folder]]
+        label = self.folders.get(folder, UNKNOWN)
+        return folder if self.classes is None or label == UNKNOWN else self.classes[label]
 
     @property
     def names(self) -> dict[str, int]:
@@ -130,20 +133,21 @@ class ImageFiles:
 
 
 def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFiles:
-    """List the files of all class folders of a local folder or a URL, in the order of their paths.
+    """List the files of all class folders of a local folder or a URL, or of one of its splits, by their paths.
 
     The names given, else the classifier's own, map folders to labels; where there are neither, the folders'
-    alphabetical order does, as torchvision has it, if they are as many as the classifier's classes. Folders of shifted
-    images have the labels that their card tells.
+    alphabetical order does, as torchvision has it, if they are as many as the classifier's classes; one more may be
+    named ``unknown``. Folders of shifted images have the labels that their card tells. What lies in a folder
+    ``unknown``, or in one whose name is no class, is of none of the classes.
 
     Raises
     ------
     SteepslopeError
         If the folder is missing or has no class folders, or not as many as classes where these have no names, or a
-        class folder has no images or maps to no label.
+        class folder has no images, or none of the folders is a class.
     """
-    place = as_path(argument)
-    by_folder: dict[str, list[Listed]] = {name: [] for name in look_at_image_folder(argument)}
+    place = f"{as_path(argument)}/{split}" if split else as_path(argument)
+    by_folder: dict[str, list[Listed]] = {name: [] for name in look_at_image_folder(place)}
     for file in _files_below(place, by_folder):
         folder, below, _ = file.name.partition("/")
         if below and not folder.startswith("."):
@@ -155,17 +159,17 @@ def open_image_folder(argument: str, split: str, names: ClassNames) -> ImageFile
     if card is not None and (card.classes is None or not names.known):
         names = ClassNames(own=card.names)
     elif not names.known:
-        names.require_as_many(len(folders), "class folders", place)
-        names = ClassNames.by_label(folders)
-    files: list[Listed] = []
-    labels: list[int] = []
-    for name in folders:
-        label = names.label(name if card is None else card.name_of(name), f"{place}/{name}")
-        images = _images_among(by_folder[name], f"{place}/{name}")
-        files += images
-        labels += [label] * len(images)
+        one_more = names.num_classes == len(folders) - 1
+        of_classes = [name for name in folders if not (one_more and name == UNKNOWN_NAME)]
+        names.require_as_many(len(of_classes), "class folders", place)
+        names = ClassNames.by_label(of_classes)
+    images = [_images_among(by_folder[name], f"{place}/{name}") for name in folders]
+    files = [file for some in images for file in some]
+    codes = np.repeat(np.arange(len(folders), dtype=np.int32), [len(some) for some in images])
+    texts = Texts(codes, [name if card is None else card.name_of(name) for name in folders])
+    labels = names.by_name(texts, str(place), lambda row: f"{place}/{folders[codes[row]]}")[codes]
     classes = in_order(names.known) if card is None or card.classes is not None else None
-    return replace(_opened(place, files, card), labels=np.array(labels, dtype=np.int64), classes=classes)
+    return replace(_opened(place, files, card), labels=labels, classes=classes)
 
 
 def look_at_image_folder(argument: str, split: str = "") -> list[str]:
@@ -173,13 +177,35 @@ def look_at_image_folder(argument: str, split: str = "") -> list[str]:
     if is_url(argument):
         filesystem(argument)
         return []
-    folder = existing_folder("imagefolder", argument)
-    folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folder = existing_folder("imagefolder", f"{argument}/{split}" if split else argument)
+    folders = _folders_in(folder)
     if not folders:
         loose = any(_is_image(name, SUFFIXES) for name in _names_below(folder))
         found = f"images alone: images:{argument} reads images without classes" if loose else "none"
         raise SteepslopeError(f"expected one subfolder a class, found {found}", folder)
     return folders
+
+
+def splits_of_image_folder(argument: str) -> tuple[str, ...]:
+    """Return the splits that a local folder has in place of classes; none where it has other folders as well.
+
+    They are ``train`` and ``val``, ``test`` or both, each with class folders and no image beside them.
+    """
+    root = Path(as_path(argument)) if argument and not is_url(argument) else None
+    if root is None or not root.is_dir():
+        return ()
+    found = _folders_in(root)
+    splits = tuple(name for name in SPLITS if name in found)
+    alone = len(splits) == len(found) > 1 and SPLITS[0] in splits
+    return splits if alone and all(_has_class_folders(root / name) for name in splits) else ()
+
+
+def _folders_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _has_class_folders(folder: Path) -> bool:
+    return bool(_folders_in(folder)) and not any(_is_image(path.name, SUFFIXES | ARRAYS) for path in folder.iterdir())
 
 
 def open_images(argument: str, split: str, names: ClassNames) -> ImageFiles:
@@ -266,7 +292,8 @@ def open_path_table(argument: str, split: str, names: ClassNames) -> ImageFiles:
     """Open ``paths:FILE[?path=COLUMN&id=COLUMN&label=COLUMN]``; FILE may be a URL.
 
     A relative path is one from the folder of the file. Where there is no column of ids, these are the paths, and URLs
-    without passwords and signatures. Labels are numbers, or names of classes; without such a column there are none.
+    without passwords and signatures. Labels are numbers, or names of classes; −1 and ``unknown`` are none of the
+    classes. Without such a column there are none.
 
     Raises
     ------
@@ -285,8 +312,9 @@ def open_path_table(argument: str, split: str, names: ClassNames) -> ImageFiles:
     places = [_place(path, file) for path in paths]
     if "label" not in there:
         return ImageFiles(places, ids)
-    labels = [names.label_of(text, file) for text in _texts(table, options.get("label", "label"), file)]
-    return ImageFiles(places, ids, np.array(labels, dtype=np.int64), in_order(names.known))
+    texts = Texts.of_rows(_texts(table, options.get("label", "label"), file))
+    labels = names.by_name(texts, file, numbers=True)[texts.codes]
+    return ImageFiles(places, ids, labels, in_order(names.known))
 
 
 def look_at_path_table(argument: str, split: str = "") -> tuple[str, dict[str, str]]:

@@ -108,6 +108,32 @@ class Images:
         return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], ids=self.ids[rows])
 
 
+MOST_BYTES = 2**31  # of pixels in memory
+
+
+def in_memory(data: Dataset) -> Images:
+    """Return labelled images of one size, all grey or all in colour, decoded; raise for others, or for too many."""
+    labels, first = data.labels, as_array_of_bytes(data.image(0))
+    assert labels is not None
+    if len(data) * first.nbytes > MOST_BYTES:
+        raise SteepslopeError(f"expected at most 2 GiB of pixels, found {len(data):,} images like {data.ids[0]}")
+    pixels = np.empty((len(data), *first.shape), dtype=np.uint8)
+    for row in range(len(data)):
+        image = as_array_of_bytes(data.image(row))
+        if image.shape != first.shape:
+            expected = f"expected images of one size and kind, {first.shape} as {data.ids[0]}"
+            raise SteepslopeError(f"{expected}, found {image.shape} in {data.ids[row]}")
+        pixels[row] = image
+    return Images(pixels, labels, np.array(data.ids, dtype=np.str_), data.classes)
+
+
+def as_array_of_bytes(image: Picture) -> NDArray[np.uint8]:
+    """Return an image in 8 bits, grey (H, W) or in colour (H, W, 3)."""
+    picture = in_pil(image)
+    is_grey = picture.mode in ("1", "L") or picture.mode.startswith(("I", "F"))
+    return np.asarray(as_grey(picture) if is_grey else as_colour(picture))
+
+
 def labels_at(labels: Labels | None, rows: slice | NDArray[np.int64]) -> Labels | None:
     """Return the labels of some rows; None where they are not known."""
     return None if labels is None else labels[rows]

@@ -13,12 +13,22 @@ from numpy.typing import NDArray
 from steepslope.checks import SEED, plain, require
 from steepslope.data import benchmark_sets, hub_data, image_files, webdataset_data
 from steepslope.data.class_names import NO_NAMES, ClassNames
-from steepslope.data.images import Dataset, Divisible, Images
+from steepslope.data.images import Dataset, Divisible, Images, in_memory
 from steepslope.data.shifted import Shifted, ShiftSpec
-from steepslope.errors import SteepslopeError, require_known, without_secrets
+from steepslope.errors import SteepslopeError, located, require_known, without_secrets
 
-SPLITS = ("train", "test")
+SPLITS = TRAIN, TEST = "train", "test"
 SPLIT_SEED = 42  # of the hold-out split
+
+
+def whole(argument: str) -> tuple[str, ...]:
+    """Return no splits: the data set is one whole."""
+    return ()
+
+
+def always(argument: str) -> tuple[str, ...]:
+    """Return the splits that a data set always has."""
+    return SPLITS
 
 
 def unseen(argument: str, split: str) -> None:
@@ -29,20 +39,23 @@ def unseen(argument: str, split: str) -> None:
 class Source:
     """How to open the data sets of a scheme: by argument, split and names of classes, which become labels.
 
-    ``look`` raises at once where the argument, or a split of it, names nothing. ``splits`` are there where a data set
-    comes in them; its labels are numbers then.
+    ``look`` raises at once where the argument, or a split of it, names nothing. ``splits`` are there, of an argument,
+    where a data set comes in them; its labels are numbers then, unless its classes are ``named`` by folders.
     """
 
     open: Callable[[str, str, ClassNames], Dataset]
     look: Callable[[str, str], object] = unseen
-    splits: tuple[str, ...] = ()
+    splits: Callable[[str], tuple[str, ...]] = whole
+    named: bool = True
 
 
 DATASETS: dict[str, Source] = {
-    "digits": Source(benchmark_sets.load_digits, benchmark_sets.look_at_digits, SPLITS),
-    "idx": Source(benchmark_sets.load_idx, benchmark_sets.look_at_idx, SPLITS),
-    "torchvision": Source(benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision, SPLITS),
-    "imagefolder": Source(image_files.open_image_folder, image_files.look_at_image_folder),
+    "digits": Source(benchmark_sets.load_digits, benchmark_sets.look_at_digits, always, named=False),
+    "idx": Source(benchmark_sets.load_idx, benchmark_sets.look_at_idx, always, named=False),
+    "torchvision": Source(benchmark_sets.load_torchvision, benchmark_sets.look_at_torchvision, always, named=False),
+    "imagefolder": Source(
+        image_files.open_image_folder, image_files.look_at_image_folder, image_files.splits_of_image_folder
+    ),
     "images": Source(image_files.open_images, image_files.look_at_images),
     "paths": Source(image_files.open_path_table, image_files.look_at_path_table),
     "hf": Source(hub_data.open_hub, hub_data.look_at_hub),
@@ -63,9 +76,14 @@ class DatasetSpec:
     shifts: tuple[ShiftSpec, ...] = ()
 
     @property
+    def is_named(self) -> bool:
+        """Whether its classes have names that may be another's; else its labels are numbers."""
+        return DATASETS[self.scheme].named
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The names of the data set's splits; none where it is one whole."""
-        return DATASETS[self.scheme].splits
+        return DATASETS[self.scheme].splits(self.argument)
 
     def look(self) -> Self:
         """Return the spec itself, or raise where it names nothing; it takes no time, so it comes before all loading."""
@@ -87,21 +105,24 @@ class DatasetSpec:
             data = Shifted(data, shift.load())
         return data
 
-    def load(self, split: str) -> Divisible:
-        """Load one split, "train" or "test", of a data set that has such."""
+    def load(self, split: str, names: ClassNames = NO_NAMES) -> Divisible:
+        """Load one split, such as "train" or "test", of a data set that has such."""
         if split not in self.splits:
-            raise SteepslopeError(f"data {self}: expected a data set with a training and a test split, such as digits")
-        images = self.open(split)
+            raise SteepslopeError(
+                f"data {self}: expected a data set with a training and a test split, such as digits, or a folder with "
+                "the folders train and test, each with one folder a class"
+            )
+        images = self.open(split, names)
         assert isinstance(images, Divisible)
         return images
 
     def load_into_memory(self, split: str) -> Images:
         """Load one split of images that are small enough for the memory."""
         images = self.load(split)
-        if not isinstance(images, Images):
-            expected = "images that are not shifted" if self.shifts else "small images of one size, such as digits"
-            raise SteepslopeError(f"data {self}: expected {expected}")
-        return images
+        if self.shifts:
+            raise SteepslopeError(f"data {self}: expected images that are not shifted")
+        with located(f"data {self}"):
+            return images if isinstance(images, Images) else in_memory(images)
 
     def __str__(self) -> str:
         return ":".join(part for part in (self.name, self.split or "") if part)
@@ -114,7 +135,7 @@ class DatasetSpec:
 
 
 def parse_dataset(spec: str) -> DatasetSpec:
-    """Parse ``scheme[:argument][:train|:test]``; a scheme without such splits keeps all after it as its argument.
+    """Parse ``scheme[:argument][:split]``; a scheme without such splits keeps all after it as its argument.
 
     >>> parse_dataset("idx:/data/fashion-mnist:test")
     DatasetSpec(scheme='idx', argument='/data/fashion-mnist', split='test', shifts=())
@@ -127,7 +148,7 @@ def parse_dataset(spec: str) -> DatasetSpec:
     scheme, _, argument = spec.partition(":")
     require_known(f"data scheme in {spec!r}:", scheme, DATASETS)
     before, _, last = argument.rpartition(":")
-    if last in DATASETS[scheme].splits:
+    if last in DATASETS[scheme].splits(before):
         return DatasetSpec(scheme, before, last)
     return DatasetSpec(scheme, argument, None)
 

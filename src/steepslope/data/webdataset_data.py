@@ -25,6 +25,7 @@ from steepslope.data.urls import as_path, filesystem, is_url, read
 from steepslope.errors import SteepslopeError, explained, without_secrets
 from steepslope.files.extras import require_extra
 from steepslope.files.folders import digest_of, fingerprint
+from steepslope.outputs.labels import Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +101,17 @@ def _bytes_of(sample: Sample) -> bytes:
 def open_shards(argument: str, split: str, names: ClassNames) -> ShardImages:
     """Open ``wds:PATTERN``, tar files, local or by URL, by ``{000..012}`` or ``*``.
 
-    The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows. Where no sample has
-    a ``.cls``, the images have no labels.
+    The label is the number in ``.cls``, or a name there that ``--classes`` or the classifier knows; −1 and ``unknown``
+    are none of the classes. Where no sample has a ``.cls``, the images have no labels.
     """
     samples = [sample for shard in look_at_shards(argument) for sample in _samples(shard)]
     if not samples:
         raise SteepslopeError(f"wds:{argument}: expected images, found none")
     if all(sample.label is None for sample in samples):
         return ShardImages.of(samples, None)
-    labels = np.array([_label(sample, names) for sample in samples], dtype=np.int64)
+    places = [f"{sample.shard}: {sample.key}.cls" for sample in samples]
+    texts = Texts.of_rows([_label(sample, place) for sample, place in zip(samples, places, strict=True)])
+    labels = names.by_name(texts, f"wds:{argument}", places.__getitem__, numbers=True)[texts.codes]
     return ShardImages.of(samples, labels, in_order(names.known))
 
 
@@ -178,8 +181,7 @@ def _tar(shard: str) -> Iterator[tarfile.TarFile]:
             yield tar
 
 
-def _label(sample: Sample, names: ClassNames) -> int:
-    place = f"{sample.shard}: {sample.key}.cls"
+def _label(sample: Sample, place: str) -> str:
     if sample.label is None:
         raise SteepslopeError("expected a label, as other samples have, found none", place)
-    return names.label_of(sample.label, place)
+    return sample.label

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,7 @@ class FitSet:
     fold: NDArray[np.int64]
     reference: ClassifierOutputs | None
     known: int
+    seed: int
 
     @classmethod
     def of(cls, outputs: ClassifierOutputs, reference: ClassifierOutputs | None, seed: int) -> FitSet:
@@ -133,14 +135,19 @@ class FitSet:
         rows, origin = with_copies(outputs, seed)
         fold = fold_of(outputs.is_correct, seed)[origin]
         if reference is None:
-            return cls(rows, outputs, fold, None, 0)
+            return cls(rows, outputs, fold, None, 0, seed)
         known = references(reference, MOST_REFERENCES)
-        return cls(rows, outputs, fold, with_copies(known, seed)[0], len(known))
+        return cls(rows, outputs, fold, with_copies(known, seed)[0], len(known), seed)
 
     @property
     def clean(self) -> int:
         """How many of the rows are no copies; they come first."""
         return len(self.outputs)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether some rows are of none of the classes."""
+        return bool(self.outputs.is_unknown.any())
 
     @property
     def weights(self) -> Floats:
@@ -204,9 +211,14 @@ class FitSet:
         most = None if kind.learning is None else kind.learning.most
         return found if most is None or len(found) <= most else found.subset(_least_sure(found, copies, most))
 
-    @staticmethod
-    def _seen(name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
-        part, _ = all_parts(outputs, (name,), {} if state is None else {name: state}, opinions_of)
+    def classes(self) -> NDArray[np.int64]:
+        """Return the candidate classes of all rows, (n, C)."""
+        (found,) = all_parts(self.rows, (), {}, partial(opinions_of, unknown=self.unknown))
+        return found
+
+    def _seen(self, name: str, outputs: ClassifierOutputs, state: State | None) -> Floats:
+        states, read = {} if state is None else {name: state}, partial(opinions_of, unknown=self.unknown)
+        part, _ = all_parts(outputs, (name,), states, read)
         return part
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steepslope.evidence.states import State, references
+from steepslope.evidence.states import State, numbered, references, with_unknown
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.linear import principal_components
 from steepslope.numerics.log_space import is_class
@@ -35,12 +35,13 @@ def fit_neighbors(reference: ClassifierOutputs, array: str = "features") -> Stat
     if rows.shape[1] > COMPONENTS:
         mean, directions, _ = principal_components(references(known, COMPONENT_ROWS).require(array), COMPONENTS)
         projection = {"mean": mean.astype(np.float32), "directions": directions.astype(np.float32)}
-    index = Index.build(_projected(rows, projection), known.require_labels(), known.num_classes)
+    index = Index.build(_projected(rows, projection), *numbered(known))
     return {**index.arrays, **projection}
 
 
 def check_neighbors(state: State, num_classes: int) -> None:
-    """Raise unless a state is an index of references of as many classes, and a projection where it has one."""
+    """Raise unless a state is an index of references of as many classes or one more, and a projection if it has one."""
+    num_classes = with_unknown(num_classes, len(state.get("starts", ())) - 1)
     index = Index.of({name: array for name, array in state.items() if name not in PROJECTION}, num_classes)
     projection = {name: array for name, array in state.items() if name in PROJECTION}
     if projection:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.errors import SteepslopeError
-from steepslope.evidence.states import State, references
+from steepslope.evidence.states import State, numbered, references, with_unknown
 from steepslope.numerics.array_shapes import require_arrays
-from steepslope.numerics.linear import fit_standardised_softmax
+from steepslope.numerics.linear import fit_standardised_softmax, standardised
 from steepslope.numerics.log_space import log_odds_of, top_log_odds
 from steepslope.numerics.neighbors import require_width
 from steepslope.numerics.small_net import NAMES, fit_small_net, small_net_logits
@@ -25,13 +25,21 @@ from steepslope.numerics.tensors import tensor
 from steepslope.outputs import ClassifierOutputs
 from steepslope.scores.score import Rows
 
+COMPONENTS = 256  # of an auxiliary backbone's features, or of both nets' (LOG.md)
+
 
 def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: float | None, width: int | None) -> State:
-    """Fit a multinomial logistic regression with a ridge, a small net of a width, or both, to a reference's labels."""
+    """Fit a multinomial logistic regression with a ridge, a small net of a width, or both, to a reference's labels.
+
+    Where features of an auxiliary backbone are among the columns, these are in their principal components: weights are
+    found in a fraction of the time, and are then of all columns.
+    """
     known = references(reference)
     parts = [known.require(name) for name in arrays]
-    columns = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    labels, num_classes = known.require_labels(), known.num_classes
+    columns: Any = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    if "auxiliary" in arrays:
+        columns = standardised(columns, COMPONENTS)
+    labels, num_classes = numbered(known)
     state: dict[str, NDArray[Any]] = {}
     if penalty is not None:
         state["weights"], state["bias"] = fit_standardised_softmax(columns, labels, num_classes, penalty)
@@ -39,7 +47,8 @@ def fit_probes(reference: ClassifierOutputs, arrays: Sequence[str], penalty: flo
 
 
 def check_probes(state: State, num_classes: int, linear: bool, net: bool) -> None:
-    """Raise unless a state is a linear probe, a net, or both, on as many classes."""
+    """Raise unless a state is a linear probe, a net, or both, on as many classes, or on none of them as one more."""
+    num_classes = with_unknown(num_classes, len(state.get("bias" if linear else "outer_bias", ())))
     expected = {"weights": f"float32 w {num_classes}", "bias": f"float32|float64 {num_classes}"} if linear else {}
     if net:
         shapes = "float32 w h", "float32|float64 h", f"float32 h {num_classes}", f"float32 {num_classes}"

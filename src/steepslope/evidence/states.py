@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from steepslope.outputs import ClassifierOutputs
@@ -63,8 +64,27 @@ class Evidence:
         return self.learning is not None and self.learning.of == "reference"
 
 
+LEAST_UNKNOWN = 10  # rows of none of the classes, from which what they look like is learnt
+
+
 def references(outputs: ClassifierOutputs, most: int = MOST_REFERENCES) -> ClassifierOutputs:
-    """Return the outputs to learn from: all, or as many as are learnt from at most, evenly spread over their order."""
+    """Return the rows to learn from: all, or the most that are learnt from, evenly spread.
+
+    Fewer rows of none of the classes than :data:`LEAST_UNKNOWN` are left out.
+    """
+    if outputs.labels is not None and 0 < outputs.is_unknown.sum() < LEAST_UNKNOWN:
+        outputs = outputs.of_known_classes()
     if len(outputs) <= most:
         return outputs
     return outputs.subset(np.linspace(0, len(outputs) - 1, most).round().astype(np.int64))
+
+
+def numbered(outputs: ClassifierOutputs) -> tuple[NDArray[np.int64], int]:
+    """Return the labels of references (n,), and their number of classes: none of the classes is one more, the last."""
+    labels, count = outputs.require_labels(), outputs.num_classes
+    return np.where(outputs.is_unknown, count, labels), count + bool(outputs.is_unknown.any())
+
+
+def with_unknown(num_classes: int, found: int) -> int:
+    """Return the classes that a state may have been learnt for, of ``num_classes`` or one more: ``found``, or these."""
+    return found if found == num_classes + 1 else num_classes

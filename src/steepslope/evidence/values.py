@@ -3,6 +3,7 @@
 What all evidence thinks of the classes in question, side by side.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -25,6 +26,8 @@ def fit_states(
 ) -> dict[str, State]:
     """Return what the inputs learn from the fit set or from the reference; those that learn nothing are left out.
 
+    Rows of none of the classes are errors of a fit set, and left out of a reference.
+
     Raises
     ------
     SteepslopeError
@@ -40,6 +43,7 @@ def fit_states(
         if source is None:
             expected = "a reference, the classifier's training outputs (or errors='crossfit')"
             raise SteepslopeError(f"expected {expected}, found none", name)
+        source = source.of_known_classes() if of_reference else source
         if len(source) < learning.at_least:
             raise SteepslopeError(f"expected at least {learning.at_least} references, found {len(source)}", name)
         with located("reference") if of_reference else nullcontext(), located(name):
@@ -98,30 +102,31 @@ FAR = -50.0  # log-probabilities below this are drawn together, so that no opini
 
 
 def opinions_of(
-    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State]
+    outputs: ClassifierOutputs, inputs: Sequence[str], rows: slice, states: Mapping[str, State], unknown: bool = False
 ) -> list[NDArray[Any]]:
     """Return log-probabilities float64 (m, V, C) for each input, and last the candidate classes, int64 (m, C).
 
-    Candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, one
-    more candidate, numbered K, stands for all others together.
+    Candidates are the classifier's ten most probable classes, the prediction first. With more than ten classes, or
+    where rows may be of none (``unknown``), one more candidate, numbered K, stands for all others together.
     """
     given = _rows_for(outputs, inputs, rows)
     classes = highest_places(given["logits"], CANDIDATES)
     parts = []
     for name in inputs:
         with located(name):
-            part = opinions_in(given, name, states.get(name, NO_STATE), classes)
+            part = opinions_in(given, name, states.get(name, NO_STATE), classes, unknown)
         require_finite_rows(name, part, rows.start)
         parts.append(part.numpy())
-    if outputs.num_classes > CANDIDATES:
+    if outputs.num_classes > CANDIDATES or unknown:
         classes = torch.nn.functional.pad(classes, (0, 1), value=outputs.num_classes)
     return [*parts, classes.numpy()]
 
 
-def opinions_in(rows: Rows, name: str, state: State, classes: Tensor) -> Tensor:
+def opinions_in(rows: Rows, name: str, state: State, classes: Tensor, unknown: bool = False) -> Tensor:
     """Return an input's opinions on the candidate ``classes`` of some rows, and on all others, float64 (m, V, C).
 
-    They are 0, which counts for nothing, where a row lacks them.
+    They are 0, which counts for nothing, where a row lacks them. Where there are no others but what is ``unknown``,
+    evidence that has not learnt what that looks like takes it for as probable as a class that it knows nothing of.
     """
     kind = kind_of(name)
     if kind.opinions is None:
@@ -129,9 +134,11 @@ def opinions_in(rows: Rows, name: str, state: State, classes: Tensor) -> Tensor:
     of_all = kind.opinions(rows, state)
     listed = classes[:, None].expand(-1, of_all.shape[1], -1)
     found = of_all.gather(2, listed)
-    if of_all.shape[2] > CANDIDATES:
+    if of_all.shape[2] > classes.shape[1]:
         others = of_all.scatter(2, listed, -torch.inf).logsumexp(dim=2, keepdim=True)
         found = torch.cat([found, others], dim=2)
+    elif unknown:
+        found = torch.nn.functional.pad(found, (0, 1), value=-math.log(1 + classes.shape[1]))
     if kind.lacks:
         found = torch.where(found.isnan(), 0.0, found)
     return torch.where(found < FAR, FAR - torch.log(1 + (FAR - found).clamp_min(0)), found)

@@ -19,8 +19,8 @@ from steepslope.gate.confidence_source import ConfidenceSource
 from steepslope.gate.decisions import PREDICTED, class_names
 from steepslope.numerics.tensors import ExactNumbers, highest_places
 from steepslope.oracle import FusedOracle, Oracle
-from steepslope.oracle.fused_fit import Pool
 from steepslope.oracle.handover import mixed
+from steepslope.oracle.pooling import Pool
 from steepslope.scores import Score
 from steepslope.scores.score import LOGITS, PREDICTIONS, Rows
 
@@ -102,11 +102,14 @@ def _pooled(oracle: FusedOracle, rows: Rows) -> dict[str, Tensor]:
     fitted = oracle.fitted_
     assert fitted is not None
     classes = highest_places(rows[LOGITS], CANDIDATES)
-    opinions = {name: opinions_in(rows, name, fitted.states.get(name, NO_STATE), classes) for name in fitted.inputs}
+    opinions = {
+        name: opinions_in(rows, name, fitted.states.get(name, NO_STATE), classes, fitted.unknown)
+        for name in fitted.inputs
+    }
 
     def log_odds(pool: Pool) -> Tensor:
         found: Tensor = pool.pool.log_odds(torch.cat([opinions[name] for name in pool.inputs], dim=1))
-        return found
+        return pool.slope * found + pool.offset
 
     odds, handed_over = log_odds(fitted.pool), {}
     if fitted.handover is not None and fitted.fallback is not None:

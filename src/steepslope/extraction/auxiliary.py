@@ -23,7 +23,7 @@ from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import AUGMENTED, AUXILIARY, MANIFEST, extraction_of, ids_of_folder
 
-SPLIT_OF = {"train": "train", "holdout": "train", "test": "test"}
+SPLIT_OF = {"train": "train", "holdout": "train", "val": "val", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,9 @@ def _data_by_folder(spec: DatasetSpec, out: Path) -> dict[Path, Dataset]:
     splits = {out / name: split for name, split in SPLIT_OF.items() if (out / name / MANIFEST).exists()}
     if not splits:
         raise SteepslopeError("expected complete outputs, to keep auxiliary features beside, found none", out)
-    opened = {split: spec.load(split) for split in dict.fromkeys(splits.values())}
+    first = ClassifierOutputs.load(next(iter(splits)))
+    names = ClassNames.by_label(first.classes if spec.is_named else None)
+    opened = {split: spec.load(split, names) for split in dict.fromkeys(splits.values())}
     return {folder: opened[split] for folder, split in splits.items()}
 
 

@@ -228,7 +228,8 @@ def on_backend(
     if not classifier.trainable or not wanted:
         return classifier
     try:
-        return replace(classifier, net=as_onnx(classifier.net, classifier.noise(CHECK_ROWS), classifier.spec))
+        net = as_onnx(classifier.net, classifier.noise(CHECK_ROWS), classifier.spec, classifier.digest)
+        return replace(classifier, net=net)
     except SteepslopeError as error:
         if options.backend == "onnx":
             raise

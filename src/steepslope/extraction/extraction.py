@@ -19,8 +19,8 @@ from scipy.optimize import linear_sum_assignment
 from steepslope.classifiers.classifier import Classifier
 from steepslope.data.augmentation import Augmented
 from steepslope.data.class_names import ADVICE, ClassNames
-from steepslope.data.images import Dataset
-from steepslope.data.specs import SPLIT_SEED, DatasetSpec, holdout_split
+from steepslope.data.images import Dataset, Divisible
+from steepslope.data.specs import SPLIT_SEED, TEST, TRAIN, DatasetSpec, holdout_split
 from steepslope.errors import SteepslopeError
 from steepslope.extraction.engine import SIDE, Engine, on_backend
 from steepslope.extraction.machines import alone_in, launched, together
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Sources = Mapping[Path, tuple[str, Dataset]]  # where the outputs go -> the data set's name, and the data set
 Classes = tuple[str, ...] | None  # their names by label
-TEST = "test"
+MOST_COPIED = 100_000  # images of which copies are made unasked: more would take long, and oracles use 50,000
 MUCH = 0.3  # accuracy that another order of the classes would gain
 ENOUGH = 20  # rows a class, with which luck does not gain that much
 MOST_CLASSES = 2_000  # whose confusions are counted
@@ -52,26 +52,46 @@ def extract_to_folder(
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of a data set to ``out``, or of its three splits to its subfolders; see :func:`extract`.
 
-    If the options want augmented copies, theirs go to a subfolder of each but the test split's.
+    Augmented copies of what oracles may be fitted on go to a subfolder of each, as many as the options want, or one
+    where they leave it open.
     """
     options = options or ExtractionOptions()
     named = named_data(classifier, spec, classes)
     classifier = classifier.named(classes)
+    if spec.is_named and spec.splits and not spec.split:
+        found = ", ".join(f"{len(data):,} in {name}" for name, data in named.items())
+        notice(f"{spec} has the splits {', '.join(spec.splits)}: {found}")
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
-    copies = _copies(spec, sources, out, options) if options.augment else {}
+    if options.augment is None:
+        to_fit_on = {} if spec.split == TEST else _but_test(spec, sources, out)
+        some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(one[1])}
+        copies = _copied(some, replace(options, augment=1))
+    else:
+        copies = _copies(spec, sources, out, options) if options.augment else {}
     return extract(classifier, {**sources, **copies}, options, notice=notice)
 
 
+def _copied_by_default(data: Dataset) -> bool:
+    return data.labels is not None and len(data) <= MOST_COPIED
+
+
+def _but_test(spec: DatasetSpec, sources: Sources, out: Path) -> Sources:
+    return {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
+
+
 def _copies(spec: DatasetSpec, sources: Sources, out: Path, options: ExtractionOptions) -> Sources:
-    """Return the augmented copies of all that oracles may be fitted on."""
+    """Return the augmented copies of all that oracles may be fitted on; raise where the options want what is none."""
     if spec.split == TEST:
         raise SteepslopeError(f"expected images to fit oracles on, found the test split {spec}", "augment")
     if any(data.labels is None for _, data in sources.values()):
         raise SteepslopeError(f"expected labelled images to fit oracles on, found {spec} without labels", "augment")
-    recipe = options.augment, options.augmentations, options.augment_seed
-    wanted = {folder: source for folder, source in sources.items() if not spec.splits or folder != out / TEST}
+    return _copied(_but_test(spec, sources, out), options)
+
+
+def _copied(sources: Sources, options: ExtractionOptions) -> Sources:
+    recipe = options.augment or 0, options.augmentations, options.augment_seed
     return {
-        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, *recipe)) for folder, (name, data) in wanted.items()
+        folder / AUGMENTED: (f"{name}, augmented", Augmented(data, *recipe)) for folder, (name, data) in sources.items()
     }
 
 
@@ -79,15 +99,18 @@ def summary(outputs: ClassifierOutputs) -> str:
     """Return the number of predictions and, where there are labels, their accuracy, in words."""
     if outputs.labels is None:
         return f"{len(outputs):,} predictions, without labels"
-    return f"{len(outputs):,} predictions, accuracy {100 * outputs.is_correct.mean():.2f} %{_in_another_order(outputs)}"
+    unknown = int(outputs.is_unknown.sum())
+    of_none = f" ({unknown:,} of none of the classes, which count as errors)" if unknown else ""
+    accuracy = f"accuracy {100 * outputs.is_correct.mean():.2f} %{of_none}"
+    return f"{len(outputs):,} predictions, {accuracy}{_in_another_order(outputs)}"
 
 
 def _in_another_order(outputs: ClassifierOutputs) -> str:
     """Return a warning where labels seem to be those of the classes in another order than the classifier's."""
-    labels, k = outputs.require_labels(), outputs.num_classes
+    labels, k, known = outputs.require_labels(), outputs.num_classes, ~outputs.is_unknown
     if k > MOST_CLASSES or len(outputs) < ENOUGH * k:
         return ""
-    counts = np.bincount(labels * k + outputs.predictions, minlength=k * k).reshape(k, k)
+    counts = np.bincount((labels * k + outputs.predictions)[known], minlength=k * k).reshape(k, k)
     found = counts[linear_sum_assignment(-counts)].sum() / len(outputs)
     if found < outputs.is_correct.mean() + MUCH:
         return ""
@@ -201,6 +224,8 @@ def _extract(
 def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, int] | None) -> dict[str, Dataset]:
     """Return the data set under the name "", or the splits "train", "holdout" and "test" where the spec names none.
 
+    A folder with the folders train, val or test has those that are there, beside "holdout".
+
     Where the training images are those that a checkpoint was made from, "train" are the rows that it was fitted to and
     "holdout" those that it never saw. Other training images are cut in the same way; whether others' classifiers were
     trained on them, is not known here. Shifted images are cut as those that they were made of.
@@ -208,17 +233,24 @@ def named_data(classifier: Classifier, spec: DatasetSpec, classes: Mapping[str, 
     if spec.shifts:
         originals = named_data(classifier, replace(spec, shifts=()), classes)
         return {name: spec.shifted(data) for name, data in originals.items()}
-    if not spec.splits:
-        names = ClassNames(classes, classifier.classes, classifier.num_classes)
-        data = spec.open(names=names)
-        names.agreed(data.classes, str(spec))
-        return {"": data}
-    if classes is not None:
+    names = ClassNames(classes, classifier.classes, classifier.num_classes)
+    if not spec.is_named and classes is not None:
         raise SteepslopeError(f"expected none for {spec}, whose labels are numbers already", "classes")
-    if spec.split:
-        return {"": spec.open()}
-    images, card = spec.load("train"), classifier.card
+    if not spec.splits or spec.split:
+        return {"": _opened(spec, None, names)}
+    images, card = _opened(spec, TRAIN, names), classifier.card
+    assert isinstance(images, Divisible)
     own = card is not None and images.fingerprint() == card.fingerprint
     seed = SPLIT_SEED if card is None else card.split_seed
     fitted, held_out = holdout_split(len(images), card.holdout if own and card else None, seed)
-    return {"train": images.subset(fitted), "holdout": images.subset(held_out), TEST: spec.open(TEST)}
+    others = {split: _opened(spec, split, names) for split in spec.splits if split != TRAIN}
+    return {TRAIN: images.subset(fitted), "holdout": images.subset(held_out), **others}
+
+
+def _opened(spec: DatasetSpec, split: str | None, names: ClassNames) -> Dataset:
+    """Return a data set, or a split of it, whose names of classes are the classifier's, where it has such."""
+    if not spec.is_named:
+        return spec.open(split)
+    data = spec.open(split, names)
+    names.agreed(data.classes, str(spec))
+    return data

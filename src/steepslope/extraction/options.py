@@ -24,7 +24,7 @@ MACHINE_CHECKS: dict[str, Check] = {
 EXTRACTION_CHECKS: dict[str, Check] = {
     "features": choice("float32", "float16"),
     "passes": whole(2),
-    "augment": whole(0),
+    "augment": optional(whole(0)),
     "augment_seed": SEED,
     "batch_size": whole(1),
     "workers": whole(0),
@@ -78,9 +78,10 @@ class ExtractionOptions(Machines):
     passes
         Forward passes with dropout.
     augment
-        Augmented copies of each image, for oracles to be fitted on; 0 makes none. Their logits are kept in a subfolder,
-        with features and noise where these are kept of the images. The test split gets no copies. Where the outputs
-        are complete, only the copies are added.
+        Augmented copies of each image, for oracles to be fitted on, which else are not safe where images look
+        different; 0 makes none. By default 1 where images are labelled, no test split, and 100,000 at most; that takes
+        as long again. Logits are kept in a subfolder, with features and noise where these are kept of the images. Where
+        the outputs are complete, only the copies are added.
     augmentations
         Changes from which one is drawn for each copy, among blur, noise, contrast, rectangle (which covers a part),
         rotate, scale and shear; by default all.
@@ -106,7 +107,7 @@ class ExtractionOptions(Machines):
     features: Literal["float32", "float16"] = "float32"
     views: tuple[str, ...] = VIEW_NAMES
     passes: int = 50
-    augment: int = 0
+    augment: int | None = None
     augmentations: tuple[str, ...] = AUGMENTATION_NAMES
     augment_seed: int = 0
     batch_size: int = 64

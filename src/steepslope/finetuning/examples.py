@@ -19,6 +19,7 @@ from steepslope.data.transforms import Transform, decoded, unreadable
 from steepslope.errors import SteepslopeError
 from steepslope.finetuning.request import Finetuning
 from steepslope.losses import LossSettings
+from steepslope.outputs.labels import UNKNOWN
 
 
 class Example(NamedTuple):
@@ -188,7 +189,8 @@ class LiveTargets:
         is_correct = logits.argmax(dim=1) == labels
         target = is_correct
         if self.loss.takes_probability:
-            target = logits.double().softmax(dim=1).gather(1, labels[:, None])[:, 0].float()
+            probability = logits.double().softmax(dim=1).gather(1, labels.clamp_min(0)[:, None])[:, 0].float()
+            target = torch.where(labels == UNKNOWN, 0.0, probability)
         return is_correct.clone(), target.clone(), logits.isfinite().all(dim=1).clone()
 
 

@@ -34,6 +34,9 @@ class Aims:
         makes that the cheaper, in place of a promised risk; an upper bound of the risk is given.
     reject
         Also reject, as hardly worth a review, predictions of which at least this fraction is wrong, in (0, 1).
+    max_class_risk
+        Also promise of each true class that at most this fraction of its rows, in (0, 1), is accepted under another
+        label.
     """
 
     max_risk: tuple[float, ...] = (0.05,)
@@ -41,12 +44,13 @@ class Aims:
     coverage: float | None = None
     costs: tuple[float, ...] | None = None
     reject: float | None = None
+    max_class_risk: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_risk", _several("max_risk", self.max_risk))
         object.__setattr__(self, "costs", None if self.costs is None else _several("costs", self.costs))
-        checks = {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), "reject": optional(INSIDE)}
-        require_all(self, checks)
+        fractions = dict.fromkeys(("reject", "max_class_risk"), optional(INSIDE))
+        require_all(self, {"delta": INSIDE, "coverage": optional(number(OPEN, 1)), **fractions})
         for risk in self.max_risk:
             if 1 <= risk < PERCENT:  # it may be meant in percent
                 meant = f"{risk:g} % is {risk / PERCENT:.12g}"
@@ -54,6 +58,8 @@ class Aims:
             require("max_risk", risk, INSIDE)
         if not self.max_risk or len(set(self.max_risk)) < len(self.max_risk):
             raise SteepslopeError(f"expected at least one, each once, found {self.max_risk}", "max_risk")
+        if self.max_class_risk is not None and self.risks == (None,):
+            raise SteepslopeError("expected none beside a coverage or costs, which set the threshold", "max_class_risk")
         if self.coverage is not None and self.costs is not None:
             raise SteepslopeError("expected a coverage or costs, found both", "costs")
         if self.costs is not None and not (len(self.costs) == PAIR and 0 < self.costs[1] < self.costs[0] < math.inf):

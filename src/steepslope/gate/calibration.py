@@ -17,12 +17,13 @@ from steepslope.errors import SteepslopeError
 from steepslope.files.folders import field
 from steepslope.gate.aims import Aims
 from steepslope.gate.certificate import Certificate
-from steepslope.gate.certify import Above, certify
+from steepslope.gate.certify import Above, certify, certify_true_classes
 from steepslope.numerics.linear import fit_calibration
 from steepslope.numerics.tensors import on_arrays
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+NEGLECTED = 5  # rows of a true class that are accepted, all of them wrongly, of which a gate warns
 TINY = 1e-9  # probabilities nearer to 0 or 1 are taken for that
 NUMBERS = ("slope", "offset", "centre", "scale")
 ARRAYS = {"p_correct": np.float64, "is_correct": np.bool_, "accepted": np.bool_, "probability": np.float64}
@@ -117,13 +118,39 @@ class CalibrationRows:
         return cls(**arrays)
 
 
-def group_names(groups: ArrayLike | None, n: int) -> NDArray[np.str_] | None:
+def neglected_class(
+    predicted: NDArray[np.str_], true_classes: NDArray[np.str_], accepted: Bools, promised: float | None = None
+) -> str:
+    """Return a caution about the true class that is accepted under other labels alone, the one with most such rows.
+
+    All are of rows (n,). It is empty where there is no such class, or each true class is ``promised`` something.
+
+    >>> neglected_class(np.repeat("good", 90), np.repeat(["good", "bad"], [80, 10]), np.ones(90, dtype=np.bool_))[:60]
+    'of 10 rows of class bad, 10 are accepted, all of them under '
+    """
+    names, index = np.unique(true_classes, return_inverse=True)
+    is_right = predicted == true_classes
+    wrong, right = (np.bincount(index[accepted & one], minlength=len(names)) for one in (~is_right, is_right))
+    neglected = np.where(right == 0, wrong, 0)
+    if promised is not None or neglected.max(initial=0) < NEGLECTED:
+        return ""
+    worst, labels = int(neglected.argmax()), np.unique(predicted[accepted])
+    rows = f"of {(index == worst).sum():,} rows of class {names[worst]}, {wrong[worst]:,} are accepted"
+    others = (neglected >= NEGLECTED).sum() - 1
+    parts = [f"{rows}, all of them under another label"]
+    parts += [f"{others:,} other classes likewise"] if others else []
+    parts += [f"all that is accepted is called {labels[0]}"] if len(labels) == 1 else []
+    advice = "a promise for each true class (max_class_risk) would not accept so many of them"
+    return "; ".join([*parts, f"the promise of all may hold and be worthless for such a class: {advice}"])
+
+
+def group_names(groups: ArrayLike | None, n: int, place: str = "groups") -> NDArray[np.str_] | None:
     """Return groups as text (n,); raise for another number of them."""
     if groups is None:
         return None
     names = np.asarray(groups)
     if names.shape != (n,):
-        raise SteepslopeError(f"expected one group a prediction, ({n},), found shape {names.shape}", "groups")
+        raise SteepslopeError(f"expected one group a prediction, ({n},), found shape {names.shape}", place)
     return names.astype(np.str_)
 
 
@@ -135,29 +162,46 @@ def all_certificates(
     aims: Aims,
     seed: int,
     of_log_odds: bool = False,
-) -> tuple[tuple[Certificate, ...], Certificate | None]:
-    """Return the certificates of what is accepted, risk by risk and group by group, and of what is rejected.
+    is_unknown: Bools | None = None,
+    true_classes: NDArray[np.str_] | None = None,
+) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...], Certificate | None]:
+    """Return the certificates of what is accepted, risk by risk and group by group; of true classes; and of rejection.
 
-    They are counted on rows (n,), with ``groups`` (n,) or None where all are one, and share the aims' delta.
+    They are counted on rows (n,), with ``groups`` (n,) or None where all are one, and share the aims' delta. Those of
+    the true classes (n,), if they are promised anything, hold together, and take one share. Which rows are of none of
+    the classes, ``is_unknown`` (n,), changes no promise: all of them are wrong.
     """
+    is_unknown = np.zeros(len(confidence), dtype=np.bool_) if is_unknown is None else is_unknown
     members: dict[str | None, Bools] = {None: np.ones(len(confidence), dtype=np.bool_)}
     if groups is not None:
         members = {str(name): groups == name for name in np.unique(groups)}
-    delta = aims.delta / (len(aims.risks) * len(members) + (aims.reject is not None))
+    shares = len(aims.risks) * len(members) + (aims.reject is not None) + (aims.max_class_risk is not None)
+    delta = aims.delta / shares
+    of_classes: tuple[Certificate, ...] = ()
+    if aims.max_class_risk is not None:
+        if true_classes is None:
+            raise SteepslopeError("expected the true class of each row, found none", "true_classes")
+        of_classes = certify_true_classes(confidence, is_correct, true_classes, thresholds, aims.max_class_risk, delta)
+    allowed = min((one.threshold for one in of_classes), default=-np.inf)  # the same of all that are promised anything
+    possible = int((thresholds >= allowed).sum())
     if aims.costs is not None:
-        accepted = tuple(_by_costs(confidence, is_correct, members, aims.least_probability, delta, seed, of_log_odds))
+        rows = confidence, is_correct, is_unknown
+        accepted = tuple(_by_costs(*rows, members, aims.least_probability, delta, seed, of_log_odds))
     else:
         accepted = tuple(
-            _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
-            if aims.coverage is not None
-            else certify(confidence[rows], is_correct[rows], thresholds, aims.max_risk[place], delta, name)
-            for place in range(len(aims.risks))
+            (
+                _by_coverage(confidence[rows], is_correct[rows], thresholds, aims.coverage, delta, name)
+                if aims.coverage is not None
+                else certify(confidence[rows], is_correct[rows], thresholds, risk, delta, name, possible=possible)
+            ).counting(confidence[rows], is_unknown[rows])
+            for risk in aims.max_risk[: len(aims.risks)]
             for name, rows in members.items()
         )
     if aims.reject is None:
-        return accepted, None
+        return accepted, of_classes, None
     lowest = min(certificate.threshold for certificate in accepted)
-    return accepted, _rejection(confidence, is_correct, thresholds, lowest, 1 - aims.reject, delta)
+    rejected = _rejection(confidence, is_correct, is_unknown, thresholds, lowest, 1 - aims.reject, delta)
+    return accepted, of_classes, rejected
 
 
 def _by_coverage(
@@ -172,6 +216,7 @@ def _by_coverage(
 def _by_costs(
     confidence: Floats,
     is_correct: Bools,
+    is_unknown: Bools,
     members: Mapping[str | None, Bools],
     least_probability: float,
     delta: float,
@@ -186,11 +231,18 @@ def _by_costs(
     for name, rows in members.items():
         group = counted[rows[counted]]
         above = Above.from_rows(confidence[group], is_correct[group], np.array([threshold]))
-        yield above.certificate("costs", 0, threshold, delta, None, name)
+        found = above.certificate("costs", 0, threshold, delta, None, name)
+        yield found.counting(confidence[group], is_unknown[group])
 
 
 def _rejection(
-    confidence: Floats, is_correct: Bools, thresholds: Floats, lowest: float, most_right: float, delta: float
+    confidence: Floats,
+    is_correct: Bools,
+    is_unknown: Bools,
+    thresholds: Floats,
+    lowest: float,
+    most_right: float,
+    delta: float,
 ) -> Certificate:
     """Return the certificate of what is rejected: at most ``most_right`` of it is right. It is the gate upside down.
 
@@ -199,4 +251,4 @@ def _rejection(
     upside_down = np.append(-thresholds[np.isfinite(thresholds)][::-1], -np.inf)
     possible = None if lowest == np.inf else int((-upside_down < lowest).sum())
     found = certify(-confidence, ~is_correct, upside_down, most_right, delta, aim="rejection", possible=possible)
-    return replace(found, threshold=-found.threshold)
+    return replace(found.counting(-confidence, is_unknown), threshold=-found.threshold)

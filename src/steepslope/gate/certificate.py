@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,7 +23,7 @@ from steepslope.files.folders import field
 MOST_ROWS = 10**9
 MOST_DIGITS = 9  # of a percentage
 PROBABILITY: Check = number(1e-30, 1 - 1e-9)  # groups and starts divide delta
-Aim = Literal["risk", "coverage", "costs", "rejection"]
+Aim = Literal["risk", "coverage", "costs", "rejection", "true class"]
 ASSUMES = (
     "the predictions to come are drawn as the calibration rows were, independently of one another: "
     "the same source, the same mix of classes",
@@ -32,6 +32,7 @@ ASSUMES = (
 )
 ASSUMPTIONS = "\n".join(["This assumes that", *(f"- {one};" for one in ASSUMES[:-1]), f"- {ASSUMES[-1]}."])
 EVERYTHING, NOTHING = -math.inf, math.inf
+TRUE_CLASS: Aim = "true class"
 EXACT = 6  # digits of the percentage that is promised
 ROUNDING = 1e-9  # a bound may be above the risk by as much as its inverse, the tail, is rounded
 
@@ -120,8 +121,9 @@ class Certificate:
     Parameters
     ----------
     aim
-        How the threshold was found: for a ``risk``, for a ``coverage``, by ``costs``; or for a ``rejection``, of
-        predictions with a confidence of at most the threshold: ``errors`` are then those that are right.
+        How the threshold was found: for a ``risk``, for a ``coverage``, by ``costs``; for a ``rejection``, of
+        predictions with a confidence of at most the threshold: ``errors`` are then those that are right; or for a
+        ``true class``, of whose rows, the ``n``, a fraction is wrong with a confidence of at least the threshold.
     threshold
         Predictions are accepted from this confidence on (>=); ∞, where nothing can be promised, accepts none.
     n, accepted, errors
@@ -134,6 +136,8 @@ class Certificate:
         The name of the group of predictions that it is for; None for all.
     advice
         Why nothing can be promised, and what to do about it; empty where something is.
+    unknown, unknown_accepted
+        Calibration rows of none of the classes, which are wrong whatever is predicted; and those that are accepted.
     """
 
     aim: Aim
@@ -145,6 +149,13 @@ class Certificate:
     max_risk: float | None = None
     group: str | None = None
     advice: str = ""
+    unknown: int = 0
+    unknown_accepted: int = 0
+
+    def counting(self, confidence: NDArray[np.float64], is_unknown: NDArray[np.bool_]) -> Certificate:
+        """Return the same with the counts of those of its calibration rows (n,) that are of none of the classes."""
+        accepted = is_unknown & (confidence >= self.threshold) & self.is_given
+        return replace(self, unknown=int(is_unknown.sum()), unknown_accepted=int(accepted.sum()))
 
     @property
     def is_given(self) -> bool:
@@ -164,14 +175,19 @@ class Certificate:
     @property
     def risk_bound(self) -> float:
         """The upper bound of the risk, in [0, 1]; 1 where nothing is accepted."""
-        return risk_bound(self.errors, self.accepted, self.delta)
+        return risk_bound(self.errors, self.n if self.aim == TRUE_CLASS else self.accepted, self.delta)
 
     def sentences(self) -> str:
         """Return the promise, what it was measured on, or why there is none, in sentences."""
         rows = "Of all predictions" if self.group is None else f"{self.group}: of these predictions"
         if not self.is_given:
-            return f"{'Nothing' if self.group is None else f'{self.group}: nothing'} can be promised: {self.advice}."
+            of_class = f"Of all whose true class is {self.group}, nothing"
+            group = of_class if self.aim == TRUE_CLASS else f"{self.group}: nothing"
+            nothing = "Nothing" if self.group is None else group
+            return f"{nothing} can be promised: {self.advice}.{self._of_unknown()}"
         verb, wrong, side = ("rejected", "right", "most") if self.aim == "rejection" else ("accepted", "wrong", "least")
+        if self.aim == TRUE_CLASS:
+            return self._of_true_class()
         low, high = (as_percent(bound) for bound in self.coverage_interval)
         measured = as_percent(self.errors / self.accepted, 2) if self.accepted else "–"
         upper = as_percent(self.risk_bound, 2, math.ceil)
@@ -182,7 +198,24 @@ class Certificate:
             f"{rows}, {which} are {verb}. Of these, at most {bound} are {wrong}, with a confidence of "
             f"{sure}. Of {self.n:,} calibration rows, {self.accepted:,} are {verb} "
             f"({as_percent(self.coverage)}, 95 % interval {low} to {high}) and {self.errors:,} of these {wrong} "
-            f"({measured}, at most {upper})."
+            f"({measured}, at most {upper}).{self._of_unknown(verb)}"
+        )
+
+    def _of_unknown(self, verb: str = "") -> str:
+        """Return the sentence on rows of none of the classes, after a blank; nothing where there are none."""
+        if not self.unknown:
+            return ""
+        share = f", {self.unknown_accepted:,} of them {verb} ({as_percent(self.unknown_accepted / self.unknown)})"
+        return f" {self.unknown:,} of these {self.n:,} rows are of none of the classes{share if verb else ''}."
+
+    def _of_true_class(self) -> str:
+        assert self.max_risk is not None
+        bound, sure = as_percent(self.max_risk, EXACT), as_percent(1 - self.delta, 2, math.floor)
+        measured, upper = as_percent(self.errors / self.n, 2), as_percent(self.risk_bound, 2, math.ceil)
+        return (
+            f"Of all whose true class is {self.group}, at most {bound} are accepted under another label, with a "
+            f"confidence of {sure}. Of {self.n:,} calibration rows of that class, {self.errors:,} are ({measured}, at "
+            f"most {upper})."
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -193,6 +226,7 @@ class Certificate:
             "accepts_all": self.threshold == (NOTHING if self.aim == "rejection" else EVERYTHING),
             "n": self.n, "accepted": self.accepted, "errors": self.errors, "coverage": self.coverage,
             "coverage_interval": list(self.coverage_interval), "risk_bound": self.risk_bound, "advice": self.advice,
+            "unknown": self.unknown, "unknown_accepted": self.unknown_accepted,
         }  # fmt: skip
 
     @classmethod
@@ -200,7 +234,9 @@ class Certificate:
         """Return the certificate that JSON holds; raise unless its numbers follow from its counts."""
         aim = field(content, "aim", str, path)
         require_known(f"aim in {path}:", aim, get_args(Aim))
-        n, accepted, errors = (field(content, name, int, path) for name in ("n", "accepted", "errors"))
+        n, accepted, errors, *unknown = (
+            field(content, name, int, path) for name in ("n", "accepted", "errors", "unknown", "unknown_accepted")
+        )
         delta, advice = float(field(content, "delta", (int, float), path)), field(content, "advice", str, path)
         threshold, max_risk = (
             field(content, name, (int, float, type(None)), path) for name in ("threshold", "max_risk")
@@ -209,12 +245,14 @@ class Certificate:
         if threshold is None:
             everything = NOTHING if aim == "rejection" else EVERYTHING
             threshold = everything if field(content, "accepts_all", bool, path) else -everything
-        certificate = cls(aim, float(threshold), n, accepted, errors, delta, max_risk, group, advice)
+        certificate = cls(aim, float(threshold), n, accepted, errors, delta, max_risk, group, advice, *unknown)
         certificate._require_consistent(content, path)
         return certificate
 
     def _require_consistent(self, content: Mapping[str, Any], path: Path) -> None:
         counts = 0 <= self.errors <= self.accepted <= self.n and 0 < self.delta < 1 and not math.isnan(self.threshold)
+        wrong = self.accepted - self.errors if self.aim == "rejection" else self.errors
+        counts = counts and 0 <= self.unknown_accepted <= min(self.unknown, wrong) and self.unknown <= self.n
         same = counts and all(
             abs(getattr(self, name) - float(field(content, name, (int, float), path))) < ROUNDING
             for name in ("coverage", "risk_bound")

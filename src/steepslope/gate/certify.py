@@ -1,8 +1,8 @@
 """From confidences and errors on calibration rows to the threshold of largest coverage that can be promised.
 
 Fixed-sequence testing (Bauer, 1991; Angelopoulos et al., "Learn then Test", 2021): thresholds are fixed before the
-labels are seen, and tested from the highest down. Each is tested at the level at which the sequence starts, as long as
-all before it have passed, so it costs nothing to test many.
+labels are seen, and tested from the highest down, as long as all before have passed, so it costs nothing to test many.
+It starts again at thresholds that accept more rows: ``starts``.
 
 For one batch, conformal selection (Jin & Candès, 2023) promises an expected fraction of errors instead.
 """
@@ -17,18 +17,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepslope.checks import require, whole
 from steepslope.errors import SteepslopeError, explained
-from steepslope.gate.certificate import EXACT, NOTHING, Aim, Certificate, as_percent, rows_needed, tail
+from steepslope.gate.advice import advice_for
+from steepslope.gate.certificate import EXACT, NOTHING, TRUE_CLASS, Aim, Certificate, as_percent, rows_needed, tail
+from steepslope.gate.starts import starts
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 THRESHOLDS = 400  # more gain nothing (LOG.md)
-BORNE = 3  # errors that the first threshold has to bear: with fewer, one unlucky row ends the sequence (LOG.md)
 LEAST_SPLIT = 10
-STEP = 1.05  # by which risks and numbers of rows are tried for advice
-MOST_STEPS = 120
-TAKEN = "too few predictions lie below all that are accepted, or too many of those are right"
-EARLY = 3 / 8  # of the rows: where the first start would accept more, there is no second (LOG.md)
+TAKEN = {  # why the thresholds that are possible are none of those that pass
+    "rejection": "too few predictions lie below all that are accepted, or too many of those are right",
+    "risk": "the promises of the true classes leave only thresholds that accept too few, or too many wrong ones",
+}
+UNFIT = "even at the highest threshold too many of a true class are accepted under another label"
 
 
 def numbers(values: ArrayLike, place: str) -> Floats:
@@ -84,22 +86,6 @@ def split_rows(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     return np.sort(order[:count]), np.sort(order[count:])
 
 
-def first_rows(n: int, risk: float, delta: float) -> int:
-    """Return how many of n rows the first threshold that is tested has to accept, at least.
-
-    As many as bear three errors, or fewer where that would be more than half of all rows; at least
-    as many as it takes to promise anything. It does not depend on labels.
-
-    >>> first_rows(10_000, 0.02, 0.05), first_rows(500, 0.02, 0.05), first_rows(100, 0.02, 0.05)
-    (386, 236, 149)
-    """
-    for errors in range(BORNE, -1, -1):
-        needed = rows_needed(risk, delta, errors)
-        if needed <= n / 2:
-            return needed
-    return rows_needed(risk, delta)
-
-
 @dataclass(frozen=True, eq=False)
 class Above:
     """How many of n calibration rows each threshold of a sequence accepts, and how many of these are wrong, (t,)."""
@@ -123,45 +109,21 @@ class Above:
         counts = int(self.accepted[place]), int(self.errors[place])
         return Certificate(aim, threshold, self.n, *counts, delta, max_risk, group)
 
-    def times(self, factor: float) -> Above:
-        """Return the counts as so many times as many rows would have them, at the same rates."""
-        scaled = (np.round(factor * counts).astype(np.int64) for counts in (self.accepted, self.errors))
-        return Above(round(factor * self.n), *scaled)
-
     def last_passing(self, risk: float, delta: float, possible: int | None = None) -> int | None:
         """Return the last threshold of the sequence, or of its first ``possible`` ones, that passes its test, or None.
 
-        Each is tested at the share of ``delta`` at whose start the sequence begins, together with the shares of all
-        starts from which it has passed on without a break (the fallback procedure: Wiens, 2003).
+        Tests begin at each start, and go on from there, and beyond the next start, until one fails.
         """
-        p_values, starts = tail(self.errors, self.accepted, risk), self._starts(risk, delta)
-        ends = [*(place for place, _ in starts[1:]), len(p_values)]
-        level, last, most = 0.0, None, len(p_values) if possible is None else possible
-        for (place, share), end in zip(starts, ends, strict=True):
-            level += share
-            run = int(np.argmin(np.append(p_values[place:end] <= level, False)))
-            last = min(place + run, most) - 1 if run and place < most else last
-            level = level if run == end - place else 0.0
+        p_values, begun = tail(self.errors, self.accepted, risk), starts(self.accepted, self.n, risk, delta)
+        last, most = None, len(p_values) if possible is None else possible
+        ends, goes_on = [*(start.place for start in begun), len(p_values)][1:], False
+        for start, end in zip(begun, ends, strict=True):
+            begins = goes_on or p_values[start.place] <= start.anew
+            passes = p_values[start.place : end] <= start.level
+            run = int(np.argmin(np.append(passes, False))) if begins else 0
+            last = min(start.place + run, most) - 1 if run and start.place < most else last
+            goes_on = run == end - start.place
         return last
-
-    def any_passes(self, risk: float, delta: float) -> bool:
-        """Return whether a threshold at which a sequence starts passes: without that, none does."""
-        starts = [(place, share) for place, share in self._starts(risk, delta) if place < len(self.accepted)]
-        return any(bool(tail(self.errors[one], self.accepted[one], risk) <= share) for one, share in starts)
-
-    def _starts(self, risk: float, delta: float) -> list[tuple[int, float]]:
-        """Return the thresholds at which the sequence starts, and their shares of delta; whatever the labels are.
-
-        The first accepts few rows, the second half of all: where errors are as frequent among the most trusted rows as
-        among others, such as those of wrong labels, few rows seldom pass. Where the first is not far above the second,
-        there is but one. Where the risk rises with coverage, rows beyond the first threshold of too high a risk are
-        wrong at least as often as those above it, so the promise is exact wherever the tests start.
-        """
-        early, late = rows_needed(risk, delta / 2, BORNE), math.ceil(self.n / 2)
-        first, second = (int(np.searchsorted(self.accepted, rows)) for rows in (early, late))
-        if early <= EARLY * self.n and first < second < len(self.accepted):
-            return [(first, delta / 2), (second, delta / 2)]
-        return [(int(np.searchsorted(self.accepted, first_rows(self.n, risk, delta))), delta)]
 
 
 def certify(
@@ -189,36 +151,39 @@ def certify(
     last = above.last_passing(max_risk, delta, possible)
     if last is None:
         is_taken = above.last_passing(max_risk, delta) is not None
-        advice = TAKEN if is_taken else _advice(above, max_risk, delta, aim)
+        advice = TAKEN[aim] if is_taken else advice_for(above.n, above.accepted, above.errors, max_risk, delta, aim)
         return Certificate(aim, NOTHING, above.n, 0, 0, delta, max_risk, group, advice)
     return above.certificate(aim, last, float(thresholds[last]), delta, max_risk, group)
 
 
-def _advice(above: Above, risk: float, delta: float, aim: Aim) -> str:
-    """Return why nothing can be promised, and how many rows or which risk would do, as far as these rows tell."""
-    needed, parts = rows_needed(risk, delta), []
-    promise, most = f"{as_percent(risk, EXACT)} at delta {delta:g}", above.accepted.max(initial=0)
-    if above.n < needed:
-        takes = f"takes at least {needed:,} accepted ones, all of them right"
-        parts.append(f"{above.n:,} rows are too few for {promise}, which {takes}")
-    elif most < needed:
-        accepted = f"the thresholds accept at most {most:,} of {above.n:,} rows"
-        parts.append(f"{accepted}, and {promise} takes at least {needed:,}")
-    else:
-        which, wrong = ("least", "right") if aim == "rejection" else ("most", "wrong")
-        among = f"among the {which} trusted of {above.n:,} rows"
-        parts.append(f"{among} too many are {wrong} for {as_percent(risk, EXACT)}")
-    factors = (STEP**step for step in range(1, MOST_STEPS))
-    enough = next((one for one in factors if above.times(one).any_passes(risk, delta)), None)
-    risks = (risk * STEP**step for step in range(1, MOST_STEPS) if risk * STEP**step < 1)
-    possible = next((one for one in risks if above.any_passes(one, delta)), None)
-    if enough is not None and above.errors.any():
-        parts.append(f"about {10 * max(1, round(above.n * (enough - 1) / 10)):,} more rows like these would do")
-    elif above.n < needed:
-        parts.append(f"give {needed - above.n:,} more rows to count on, or more")
-    if possible is not None:
-        parts.append(f"of rows like these, a risk of about {as_percent(possible, 2)} could be promised")
-    return "; ".join(parts)
+def certify_true_classes(
+    confidence: Floats, is_correct: Bools, names: NDArray[np.str_], thresholds: Floats, max_risk: float, delta: float
+) -> tuple[Certificate, ...]:
+    """Return the certificates of the true classes (n,), at the lowest threshold at which all of them pass.
+
+    The number of a class's rows that are wrong above a threshold is binomial among all its rows, and only grows where
+    the threshold falls. So the sequence is tested from its start, and the classes need not share delta: what is
+    promised of all together fails only where the class that is the first to break its risk passes there (an
+    intersection-union test: Berger, 1982). A class of too few rows is left out, and its certificate says so.
+    """
+    needed = rows_needed(max_risk, delta)
+    counts = {
+        str(name): Above.from_rows(confidence[names == name], is_correct[names == name], thresholds)
+        for name in np.unique(names)
+    }
+    passing = [tail(one.errors, one.n, max_risk) <= delta for one in counts.values() if one.n >= needed]
+    run = int(np.argmin(np.append(np.logical_and.reduce(passing), False))) if passing else 0
+
+    def certificate(name: str, above: Above) -> Certificate:
+        if run and above.n >= needed:
+            return above.certificate(TRUE_CLASS, run - 1, float(thresholds[run - 1]), delta, max_risk, name)
+        promise = f"{as_percent(max_risk, EXACT)} at delta {delta:g}"
+        few = f"{above.n:,} rows are too few for {promise}, which takes at least {needed:,}"
+        return Certificate(
+            TRUE_CLASS, NOTHING, above.n, 0, 0, delta, max_risk, name, few if above.n < needed else UNFIT
+        )
+
+    return tuple(certificate(name, above) for name, above in counts.items())
 
 
 def conformal_p_values(confidence: Floats, of_errors: Floats, n: int) -> Floats:

@@ -15,6 +15,7 @@ from steepslope.outputs import ClassifierOutputs, logit_blocks
 
 Floats = NDArray[np.float64]
 PREDICTED = "predicted"  # the groups that are the predicted classes
+NO_CLASS = "none of the classes"
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
 EXPLAINED = "explain_"  # before the name of what evidence adds to the trust logit
 
@@ -105,8 +106,9 @@ def groups_by(
 
 
 def class_names(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> NDArray[np.str_]:
-    """Return classes by their names, (m,), or by their numbers where they have none."""
-    return labels.astype(np.str_) if classes is None else np.array(classes, dtype=np.str_)[labels]
+    """Return classes by their names, (m,), or by their numbers where they have none; a negative number is none."""
+    names = labels.astype(np.str_) if classes is None else np.array(classes, dtype=np.str_)[labels]
+    return np.where(labels < 0, NO_CLASS, names)
 
 
 def most_probable(outputs: ClassifierOutputs, top: int) -> tuple[NDArray[np.int64], Floats]:

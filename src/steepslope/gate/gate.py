@@ -15,7 +15,7 @@ from steepslope.checks import SEED, require, whole
 from steepslope.data.images import Dataset
 from steepslope.errors import SteepslopeError
 from steepslope.gate.aims import Aims
-from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates, group_names
+from steepslope.gate.calibration import CalibrationRows, ProbabilityMap, all_certificates, group_names, neglected_class
 from steepslope.gate.certify import checked_sequence, split_rows, threshold_sequence
 from steepslope.gate.confidence_source import UNKNOWN, ConfidenceSource, Origin
 from steepslope.gate.decisions import Decisions, groups_by, most_probable
@@ -59,7 +59,10 @@ class Gate(Promises):
         coverage: float | None = None,
         costs: tuple[float, ...] | None = None,
         reject: float | None = None,
+        max_class_risk: float | None = None,
+        true_classes: ArrayLike | None = None,
         of_log_odds: bool = False,
+        is_unknown: ArrayLike | None = None,
         seed: int = 0,
     ) -> Self:
         """Return the gate of largest coverage such that P(risk of the accepted <= max_risk) >= 1 − delta.
@@ -74,7 +77,7 @@ class Gate(Promises):
             Floats (n,) on any scale, higher for what is more trustworthy.
         is_correct
             Booleans (n,).
-        max_risk, delta, coverage, costs, reject
+        max_risk, delta, coverage, costs, reject, max_class_risk
             As in :class:`~steepslope.gate.Aims`.
         thresholds
             Floats (t,), highest first, fixed without the labels of these rows, such as
@@ -82,8 +85,13 @@ class Gate(Promises):
             the seed, fix them and are not calibrated on.
         groups
             Groups (n,), such as the predicted classes: each gets a threshold of its own, and delta is shared.
+        true_classes
+            The true class of each row, (n,), by name or number, where each is promised something
+            (``max_class_risk``).
         of_log_odds
             Whether the confidences are log-odds of being correct, such as an oracle's trust logits.
+        is_unknown
+            Booleans (n,): which rows are of none of the classes, so that the certificate counts them. All are wrong.
         seed
             Seed of what is drawn.
 
@@ -100,34 +108,43 @@ class Gate(Promises):
         >>> gate.accepts([-0.2, -0.9])
         array([ True, False])
         """
-        aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
-        return cls._calibrated(confidence, is_correct, aims, thresholds, groups, of_log_odds, seed)
+        aims = Aims(
+            max_risk=max_risk,  # type: ignore[arg-type]
+            delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
+        )  # fmt: skip
+        rows = confidence, is_correct, is_unknown
+        return cls._calibrated(*rows, aims, thresholds, groups, true_classes, of_log_odds, seed)
 
     @classmethod
     def _calibrated(
         cls,
         confidence: ArrayLike,
         is_correct: ArrayLike,
+        is_unknown: ArrayLike | None,
         aims: Aims,
         thresholds: ArrayLike | None,
         groups: ArrayLike | None,
+        true_classes: ArrayLike | None,
         of_log_odds: bool,
         seed: int,
     ) -> Self:
         require("seed", seed, SEED)
         values, correct = checked(confidence, is_correct)
+        unknown = _checked_unknown(is_unknown, correct)
         names = group_names(groups, len(values))
+        truths = group_names(true_classes, len(values), "true_classes")
         if thresholds is None:
             fixing, counted = split_rows(len(values), seed)
             sequence = threshold_sequence(values[fixing])
         else:
             sequence, counted = checked_sequence(thresholds), np.arange(len(values))
         members = None if names is None else names[counted]
-        certificates, rejection = all_certificates(
-            values[counted], correct[counted], members, sequence, aims, seed, of_log_odds
-        )
+        certificates, of_classes, rejection = all_certificates(
+            values[counted], correct[counted], members, sequence, aims, seed, of_log_odds, unknown[counted],
+            None if truths is None else truths[counted],
+        )  # fmt: skip
         probability = ProbabilityMap.from_rows(values, correct, of_log_odds)
-        gate = cls(certificates, probability, np.sort(values[~correct]), len(values), aims, rejection)
+        gate = cls(certificates, probability, np.sort(values[~correct]), len(values), aims, of_classes, rejection)
         rows = CalibrationRows(gate.p_correct(values), correct, gate.accepts(values, names))
         return replace(gate, calibration_rows=rows)
 
@@ -144,6 +161,7 @@ class Gate(Promises):
         coverage: float | None = None,
         costs: tuple[float, ...] | None = None,
         reject: float | None = None,
+        max_class_risk: float | None = None,
         origin: Origin = UNKNOWN,
         seed: int = 0,
     ) -> Self:
@@ -157,8 +175,10 @@ class Gate(Promises):
         model
             An oracle, or a score that is fitted where it has to be.
         outputs
-            Outputs with labels, of rows that neither the classifier nor the oracle was fitted on.
-        max_risk, delta, coverage, costs, reject
+            Outputs with labels, of rows that neither the classifier nor the oracle was fitted on. Rows of none of the
+            classes (label −1) are wrong whatever is predicted: with as many of them as will come, the promise includes
+            them, and the certificate says how many are accepted.
+        max_risk, delta, coverage, costs, reject, max_class_risk
             As in :class:`~steepslope.gate.Aims`.
         by
             ``predicted``: a threshold for each predicted class, without ``groups``. With these, (n,), their name.
@@ -190,14 +210,22 @@ class Gate(Promises):
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         origin.require_classifier(outputs.classifier)
-        aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
+        aims = Aims(
+            max_risk=max_risk,  # type: ignore[arg-type]
+            delta=delta, coverage=coverage, costs=costs, reject=reject, max_class_risk=max_class_risk,
+        )  # fmt: skip
         thresholds = None if source.reference is None else threshold_sequence(source.reference)
         confidence = source.confidence(outputs)
-        gate = cls._calibrated(confidence, outputs.is_correct, aims, thresholds, groups, source.of_log_odds, seed)
+        names = np.array(outputs.label_names)
+        truths, predicted = names[outputs.require_labels()], names[outputs.predictions]
+        rows = confidence, outputs.is_correct, outputs.is_unknown
+        gate = cls._calibrated(*rows, aims, thresholds, groups, truths, source.of_log_odds, seed)
         assert gate.calibration_rows is not None
+        caution = neglected_class(predicted, truths, gate.calibration_rows.accepted, aims.max_class_risk)
         rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])
         named = by if by is not None or groups is None else "group"
-        return replace(gate, source=source, by=named, classes=outputs.classes, origin=origin, calibration_rows=rows)
+        gate = replace(gate, source=source, by=named, classes=outputs.classes, origin=origin)
+        return replace(gate, calibration_rows=rows, caution=caution)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False
@@ -314,3 +342,15 @@ class Gate(Promises):
     def seeing(self, images: Dataset) -> Self:
         """Return the same gate with the images of what it will judge, for an oracle that needs them."""
         return self if self.source is None else replace(self, source=self.source.seeing(images))
+
+
+def _checked_unknown(is_unknown: ArrayLike | None, is_correct: Bools) -> Bools:
+    """Return which rows are of none of the classes, (n,); none where it is not known. Raise if one of them is right."""
+    found = np.zeros(len(is_correct), dtype=np.bool_) if is_unknown is None else np.asarray(is_unknown)
+    if found.dtype != np.bool_ or found.shape != is_correct.shape:
+        expected = f"expected booleans of shape {is_correct.shape}, one a prediction"
+        raise SteepslopeError(f"{expected}, found {found.dtype} of shape {found.shape}", "is_unknown")
+    right = np.flatnonzero(found & is_correct)
+    if len(right):
+        raise SteepslopeError(f"expected wrong predictions, found a correct one in row {right[0]}", "is_unknown")
+    return found

@@ -23,7 +23,9 @@ MOST_ADVICE = 3  # groups of which it is told why nothing can be promised
 class Promises:
     """All that a gate keeps on disk, and what of it needs confidences alone.
 
-    ``certificates`` are of what is accepted, a risk and a group each; ``rejection`` that of what is rejected.
+    ``certificates`` are of what is accepted, a risk and a group each; ``of_classes`` those of the true classes, if
+    these are promised anything; ``rejection`` that of what is rejected. ``caution`` names a true class that the promise
+    leaves alone, though its rows are accepted under other labels; empty where there is none.
     ``probability`` turns a confidence into P(correct). ``of_errors`` are the confidences of the wrong rows among the
     ``n`` to calibrate on, (e,), in ascending order. ``source`` is the gate's oracle or score, None where it is of
     confidences alone; ``by`` names what its groups are: ``predicted``, the predicted classes, or others. ``classes``
@@ -37,7 +39,9 @@ class Promises:
     of_errors: Floats
     n: int
     aims: Aims
+    of_classes: tuple[Certificate, ...] = ()
     rejection: Certificate | None = None
+    caution: str = ""
     source: ConfidenceSource | None = None
     by: str | None = None
     classes: tuple[str, ...] | None = None
@@ -136,7 +140,7 @@ class Promises:
 
     def sentences(self) -> str:
         """Return what is promised, a line each, and what that assumes."""
-        given = [*self.certificates, *([] if self.rejection is None else [self.rejection])]
+        given = [*self.certificates, *self.of_classes, *([] if self.rejection is None else [self.rejection])]
         lines = [certificate.sentences() for certificate in given]
         if self.aims.costs is not None:
             error, review = self.aims.costs
@@ -146,8 +150,11 @@ class Promises:
             cost = (errors * error + (n - accepted) * review) / max(1, n)
             all_of_them = f"accepting all {len(self.of_errors) / self.n * error:.4g}, reviewing all {review:.4g}"
             lines.append(f"Cost of a prediction: {cost:.4g}; {all_of_them}.")
-        if len(given) > 1:
-            lines.append(f"All {len(given)} promises hold together with a confidence of {1 - self.aims.delta:g}.")
+        count = sum(one.is_given for one in given)
+        if count > 1:
+            lines.append(f"All {count} promises hold together with a confidence of {1 - self.aims.delta:g}.")
+        if self.caution:
+            lines.append(f"Caution: {self.caution}.")
         return "\n".join([*lines, ASSUMPTIONS])
 
 

@@ -31,7 +31,7 @@ from steepslope.outputs.arrays import checked_classes
 CARD, SENTENCES, ERRORS = "gate.json", "certificate.md", "errors.safetensors"
 CALIBRATION_ROWS = "calibration_rows.safetensors"  # may be left out; where it is there, it has to be the gate's own
 GATE = Artifact("a gate", CARD)
-VERSION = 2
+VERSION = 3
 DIGEST = "digest"
 EXPECTED = "a calibrated gate"
 AGAIN = "calibrate it again, or copy the folder as a whole"
@@ -50,6 +50,7 @@ def write_gate(folder: Path, gate: Promises, made: Mapping[str, Any] | None = No
         card = {
             "version": VERSION, "source": written, "by": gate.by, "aims": asdict(gate.aims),
             "certificates": [certificate.as_json() for certificate in gate.certificates],
+            "of_classes": [certificate.as_json() for certificate in gate.of_classes], "caution": gate.caution,
             "rejection": None if gate.rejection is None else gate.rejection.as_json(),
             "probability": asdict(gate.probability), "rows": gate.n,
             "classes": None if gate.classes is None else list(gate.classes), **asdict(gate.origin),
@@ -88,7 +89,8 @@ def read_gate(name: str | Path, backbones: Collection[str] = ()) -> dict[str, An
     rows = folder / CALIBRATION_ROWS
     remembers = CALIBRATION_ROWS in files and rows.exists()
     return {
-        "certificates": certificates,
+        "certificates": certificates, "caution": field(card, "caution", str, path),
+        "of_classes": tuple(Certificate.from_json(one, path) for one in field(card, "of_classes", list, path)),
         "rejection": None if rejection is None else Certificate.from_json(rejection, path),
         "probability": ProbabilityMap.from_json(field(card, "probability", dict, path), path),
         "of_errors": of_errors, "n": positive(card, "rows", path), "aims": aims,

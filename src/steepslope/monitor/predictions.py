@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepslope.errors import SteepslopeError, located
 from steepslope.gate.calibration import CalibrationRows
 from steepslope.gate.certify import numbers
+from steepslope.outputs.labels import means_unknown
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, column_names, numbers_in
 
 Floats = NDArray[np.float64]
@@ -141,15 +142,15 @@ def strange_labels(truths: Counter[str], classes: tuple[str, ...] | None, place:
     """Return how often each true label came that is no class, of those of a file; raise if none is a class.
 
     Labels are names where classes have names, else numbers. Some that are no class may be of what the classifier does
-    not know; they count as errors.
+    not know; they count as errors. All may be, where they are −1 or ``unknown``.
     """
     strange = Counter[str]()
     for label, times in truths.items():
         if not (label in classes if classes else label.isdigit()):
             strange[label] = times
-    if strange and strange == truths:
+    found = next((label for label in strange if not means_unknown(label)), None)
+    if found is not None and strange == truths:
         expected = f"one of the classes, such as {classes[0]!r}" if classes else "a whole number"
-        found = next(iter(strange))
         raise SteepslopeError(f"expected labels as they are predicted, {expected}, found {found!r}", place)
     return strange
 

@@ -42,15 +42,20 @@ def principal_components(rows: NDArray[Any], count: int) -> tuple[Floats, Floats
 Bounds = Sequence[tuple[float | None, float | None]]
 # A deviation below this fraction of the mean is rounding; of float64, CONSTANT_DOUBLE.
 CONSTANT, CONSTANT_DOUBLE = 1e-6, 1e-14
+COMPONENT_ROWS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
 class Standardised:
-    """``columns`` float32 (n, w), of mean 0 and deviation 1, and the ``mean`` and ``scale`` (w,) of the originals."""
+    """``columns`` float32 (n, w), of mean 0 and deviation 1, and the ``mean`` and ``scale`` (w,) of the originals.
+
+    With ``directions`` (w, c), the columns are but those principal components, (n, c), of which none is scaled.
+    """
 
     columns: NDArray[np.float32]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
+    directions: NDArray[np.float32] | None = None
 
     def for_originals(
         self, weights: NDArray[Any], bias: NDArray[Any]
@@ -59,12 +64,17 @@ class Standardised:
 
         The weights are float32; the bias is float64, and makes up for their rounding, which grows with the mean.
         """
+        if self.directions is not None:
+            weights = self.directions.astype(np.float64) @ weights
         own = (weights / self.scale[:, None]).astype(np.float32)
         return own, bias - self.mean @ own.astype(np.float64)
 
 
-def standardised(columns: NDArray[Any]) -> Standardised:
-    """Standardise columns (n, w); a constant one becomes 0."""
+def standardised(columns: NDArray[Any], components: int | None = None) -> Standardised:
+    """Standardise columns (n, w); a constant one becomes 0. Of more columns than ``components``, keep as many of these.
+
+    Components are taken from up to 10,000 rows, evenly spread over their order.
+    """
     mean = columns.mean(axis=0, dtype=np.float64)
     squares = sum(np.square(columns[rows] - mean).sum(axis=0) for rows in blocks(len(columns), 4_096))
     scale = scale_of(mean, np.sqrt(squares / len(columns)), columns.dtype)
@@ -72,7 +82,12 @@ def standardised(columns: NDArray[Any]) -> Standardised:
     for rows in blocks(len(columns), 4_096):
         changed[rows] = columns[rows] - mean
     changed /= scale.astype(np.float32)
-    return Standardised(changed, mean, scale)
+    if components is None or len(mean) <= components:
+        return Standardised(changed, mean, scale)
+    some = np.linspace(0, len(changed) - 1, min(len(changed), COMPONENT_ROWS)).round().astype(np.int64)
+    directions = principal_components(changed[some], components)[1].astype(np.float32)
+    rotated = (torch.from_numpy(changed) @ torch.from_numpy(directions)).numpy()
+    return Standardised(rotated, mean, scale, directions)
 
 
 def scale_of(
@@ -106,10 +121,10 @@ def minimise(
 
 
 def fit_standardised_softmax(
-    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, penalty: float
+    columns: NDArray[Any] | Standardised, labels: NDArray[np.int64], num_classes: int, penalty: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return weights (w, K) and bias (K,) of :func:`fit_softmax` on standardised columns, for the columns."""
-    inputs = standardised(columns)
+    inputs = columns if isinstance(columns, Standardised) else standardised(columns)
     return inputs.for_originals(*fit_softmax(inputs.columns, labels, num_classes, penalty))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from steepslope.files.seeding import seeded, single_thread
-from steepslope.numerics.linear import standardised
+from steepslope.numerics.linear import Standardised, standardised
 from steepslope.numerics.tensors import tensor
 
 
@@ -40,11 +40,16 @@ EPOCHS, LEAST_STEPS, BATCH = 16, 300, 256
 MANY_ROWS, FEW_WIDTH, FEW_DROPOUT = 20_000, 256, 0.3
 MOST_PRODUCTS = 6e11  # of a weight and a value, over all steps: half a minute or so
 RATE, DECAY = 2e-3, 1e-2
+TINY = 1e-6  # of components, which are scaled by one number: the larger ones count more
 NAMES = "inner", "inner_bias", "outer", "outer_bias"
 
 
 def fit_small_net(
-    columns: NDArray[Any], labels: NDArray[np.int64], num_classes: int, width: int, dropout: float | None = None
+    columns: NDArray[Any] | Standardised,
+    labels: NDArray[np.int64],
+    num_classes: int,
+    width: int,
+    dropout: float | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Fit one ReLU layer by AdamW on standardised columns (n, w); return its weights, for columns as they are.
 
@@ -55,11 +60,12 @@ def fit_small_net(
     """
     few = len(labels) < MANY_ROWS
     width, dropout = min(width, FEW_WIDTH) if few else width, FEW_DROPOUT * few if dropout is None else dropout
-    inputs = standardised(columns)
-    tensors = torch.from_numpy(inputs.columns), torch.from_numpy(labels)
-    layers = _trained(*tensors, num_classes, width, dropout)
+    inputs = columns if isinstance(columns, Standardised) else standardised(columns)
+    taken = torch.from_numpy(inputs.columns)
+    factor = 1.0 if inputs.directions is None else float(1 / taken.square().mean().sqrt().clamp_min(TINY))
+    layers = _trained(taken * factor, torch.from_numpy(labels), num_classes, width, dropout)
     (weights, bias), outer = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers)
-    arrays = dict(zip(NAMES, (*inputs.for_originals(weights, bias), *outer), strict=True))
+    arrays = dict(zip(NAMES, (*inputs.for_originals(factor * weights, bias), *outer), strict=True))
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 

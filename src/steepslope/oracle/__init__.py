@@ -4,7 +4,8 @@
 - ``base``: what all oracles have, and what each remembers of the rows it was fitted on.
 - ``columns``: the oracle on columns; ``net``: its net, and how that is trained.
 - ``fused``: the oracle on all opinions; ``fused_fit``: how it is fitted, with a pool for each
-  budget, and the choice among them.
+  budget, and the choice among them; ``pooling``: pools, fitted by folds and held against MCP.
+- ``baselines``: what would be gained without an oracle, by another classifier or by rejecting classes.
 - ``handover``: where an auxiliary backbone is less to be trusted, and its features where all rows are shifted alike.
 - ``on_images``: the paper's oracle, which sees the image (``steepslope.finetuning`` trains it).
 - ``search``: the slopes of the steep slope loss, found on held-out rows.

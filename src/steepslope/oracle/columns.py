@@ -20,7 +20,7 @@ from steepslope.files.folders import field as json_field, positive
 from steepslope.files.hub import as_folder
 from steepslope.files.weights import load_weights
 from steepslope.heads import HEADS
-from steepslope.numerics.blocks import BLOCK_ROWS as LARGE_BLOCK, blocks
+from steepslope.numerics.blocks import blocks
 from steepslope.oracle.base import BaseOracle, ConfigurableOracle, FitRecord, require_errors, warn_of_few
 from steepslope.oracle.fused import FusedOracle
 from steepslope.oracle.net import OracleNet, Rows, fit_net
@@ -159,7 +159,8 @@ class Oracle(ConfigurableOracle):
         require_errors(outputs)
         require_same_names("reference", outputs.classes, None if reference is None else reference.classes)
         read, states = self._reader(outputs, reference)
-        rows = Rows(len(outputs), read, self.loss_settings.target(outputs))
+        halves = self.settings.inputs == ("features",) and outputs.require_features().dtype == np.float16
+        rows = Rows(len(outputs), read, self.loss_settings.target(outputs), halves)
         net = fit_net(rows, self.loss_settings.bind(outputs), self.settings)
         self.fitted_ = FittedOracle(net.double(), outputs.num_classes, states)
         self.record_ = FitRecord.from_outputs(outputs, self.trust_logit(outputs))
@@ -182,7 +183,7 @@ class Oracle(ConfigurableOracle):
         fitted = self._checked(outputs)
         parts = []
         with torch.inference_mode():
-            for rows in blocks(len(outputs), BLOCK_ROWS if fitted.states else LARGE_BLOCK):
+            for rows in blocks(len(outputs), BLOCK_ROWS):
                 part = columns(outputs, self.settings.inputs, rows, fitted.states)
                 parts.append(fitted.net(torch.from_numpy(part).double()).numpy())
         return np.concatenate(parts)

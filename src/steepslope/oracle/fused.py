@@ -12,21 +12,24 @@ from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, require_known
 from steepslope.evidence.fitting import flattened, grouped, load_states
-from steepslope.evidence.registry import EVIDENCE
+from steepslope.evidence.registry import EVIDENCE, kind_of
 from steepslope.evidence.states import State
 from steepslope.files.folders import field as json_field, positive
 from steepslope.files.weights import load_arrays
 from steepslope.numerics.array_shapes import require_arrays
 from steepslope.numerics.opinion_pool import OpinionPool
 from steepslope.oracle.base import ConfigurableOracle, FitRecord, require_errors, warn_of_few
-from steepslope.oracle.fused_fit import LEVELS, OWN, FusedFit, Gain, Pool, fit_fused, inputs_of
+from steepslope.oracle.fused_fit import LEVELS, FusedFit, Gain, fit_fused
 from steepslope.oracle.handover import Handover, Moments
+from steepslope.oracle.pooling import OWN, Pool, inputs_of
 from steepslope.oracle.settings import Budget, FusedSettings
 from steepslope.oracle.storage import CARD, FUSED, STATES, WEIGHTS
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_opinion
 
-VERSION = 2  # of the card
+VERSION = 3  # of the card
 HANDOVER, MOMENTS = "handover", "moments"
+POOL = ("inputs", "widths", "slope", "offset")  # of a pool, in the card
 Floats = NDArray[np.float64]
 
 
@@ -139,7 +142,7 @@ class FusedOracle(ConfigurableOracle):
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold: those of all opinions in its pools, and of the hand-over."""
         fitted: FusedFit = self._fitted()
-        needed = [array for name in fitted.inputs for array in EVIDENCE[name].arrays]
+        needed = [array for name in fitted.inputs for array in kind_of(name).arrays]
         handover = () if fitted.handover is None else fitted.handover.arrays
         return tuple(dict.fromkeys(["logits", *needed, *handover]))
 
@@ -195,12 +198,13 @@ class FusedOracle(ConfigurableOracle):
         rival = 1 + utilities[:, 1:].argmax(axis=1)[:, None]
         gaps = opinions[:, :, 0] - np.take_along_axis(opinions, rival[:, None], axis=2)[:, :, 0]
         edges = np.cumsum([0, *fitted.pool.widths[:-1]])
-        parts = fitted.slope * np.add.reduceat(gaps * pool.weights, edges, axis=1)
+        slope, offset = fitted.slope * fitted.pool.slope, fitted.slope * fitted.pool.offset
+        parts = slope * np.add.reduceat(gaps * pool.weights, edges, axis=1)
         explained = dict(zip(fitted.pool.inputs, parts.T, strict=True))
-        explained["others"] = fitted.slope * odds - parts.sum(axis=1)
+        explained["others"] = slope * odds - parts.sum(axis=1)
         if fitted.handover is not None:
-            explained[HANDOVER] = fitted.slope * (fitted.mixed(by_name, outputs) - odds)
-        return {**explained, "cut": np.full(len(outputs), fitted.offset - self.offset)}
+            explained[HANDOVER] = fitted.slope * fitted.mixed(by_name, outputs) - slope * odds - offset
+        return {**explained, "cut": np.full(len(outputs), offset + fitted.offset - self.offset)}
 
     @property
     def offset(self) -> float:
@@ -218,9 +222,10 @@ class FusedOracle(ConfigurableOracle):
         pools = {"pool": fitted.pool} if fitted.fallback is None else {"pool": fitted.pool, "fallback": fitted.fallback}
         card = {
             "budget": fitted.budget, "slope": fitted.slope, "offset": fitted.offset, "num_classes": fitted.num_classes,
-            **{name: {"inputs": pool.inputs, "widths": pool.widths} for name, pool in pools.items()},
+            **{name: {key: getattr(pool, key) for key in POOL} for name, pool in pools.items()},
             "gains": {name: asdict(gain) for name, gain in fitted.gains.items()}, "left_out": fitted.left_out,
-            "usual_handover": fitted.usual_handover, "copies": fitted.copies,
+            "usual_handover": fitted.usual_handover, "copies": fitted.copies, "advice": fitted.advice,
+            "unknown": fitted.unknown,
         }  # fmt: skip
         arrays = flattened({name: vars(pool.pool) for name, pool in pools.items()})
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -244,9 +249,7 @@ class FusedOracle(ConfigurableOracle):
 
 
 def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
-    slope, offset = (float(json_field(card, name, (int, float), path)) for name in ("slope", "offset"))
-    if not (math.isfinite(offset) and 0 < slope < math.inf):
-        raise SteepslopeError(f"expected a finite offset and slope > 0, found {offset} and {slope}", path)
+    slope, offset = _calibration(card, path)
     budget, num_classes = json_field(card, "budget", str, path), positive(card, "num_classes", path)
     require_known(f"budget in {path}:", budget, LEVELS)
     weights = grouped(load_arrays(folder / WEIGHTS))
@@ -276,13 +279,16 @@ def _read_fit(folder: Path, card: dict[str, Any], path: Path) -> FusedFit:
         usual_handover=usual,
         moments=moments,
         copies=json_field(card, "copies", dict, path),
+        advice=tuple(map(str, json_field(card, "advice", list, path))),
+        unknown=json_field(card, "unknown", bool, path),
     )
 
 
 def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
     inputs, widths = (tuple(json_field(card, name, list, path)) for name in ("inputs", "widths"))
     for name in inputs:
-        require_known(f"input in {path}:", str(name), [name for name, kind in EVIDENCE.items() if kind.opinions])
+        if not is_opinion(str(name)):
+            require_known(f"input in {path}:", str(name), [name for name, kind in EVIDENCE.items() if kind.opinions])
     counted = all(isinstance(width, int) and width >= 1 for width in widths) and len(widths) == len(inputs)
     if len(set(inputs)) < len(inputs) or not counted or not inputs or inputs[0] != OWN:
         raise SteepslopeError(f"expected {OWN} and other inputs with their widths, found {inputs} and {widths}", path)
@@ -290,4 +296,11 @@ def _read_pool(card: dict[str, Any], weights: State, path: Path) -> Pool:
         require_arrays(weights, {"weights": f"float64 {sum(widths)}", "others": "float64 1"})
         if (weights["weights"] < 0).any():
             raise SteepslopeError("expected weights >= 0, found others")
-    return Pool(inputs, widths, OpinionPool(**weights))
+    return Pool(inputs, widths, OpinionPool(**weights), *_calibration(card, path))
+
+
+def _calibration(card: dict[str, Any], path: Path) -> tuple[float, float]:
+    slope, offset = (float(json_field(card, name, (int, float), path)) for name in ("slope", "offset"))
+    if not (math.isfinite(offset) and 0 < slope < math.inf):
+        raise SteepslopeError(f"expected a finite offset and slope > 0, found {offset} and {slope}", path)
+    return slope, offset

@@ -4,44 +4,40 @@ At each budget, MCP competes with a pool of all opinions that the budget pays fo
 The budget is the cheapest that is as good as the best.
 """
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from steepslope.errors import SteepslopeError
 from steepslope.evidence.fit_set import FitSet, origin_of_copies
 from steepslope.evidence.fitting import all_parts
-from steepslope.evidence.folds import FOLDS
-from steepslope.evidence.registry import EVIDENCE
+from steepslope.evidence.registry import EVIDENCE, kind_of
 from steepslope.evidence.states import State
 from steepslope.evidence.values import opinions_of
 from steepslope.files.folders import field as json_field
 from steepslope.metrics import aurc, auroc
-from steepslope.metrics.intervals import compare
 from steepslope.numerics.linear import fit_calibration
-from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.oracle.baselines import without_an_oracle
 from steepslope.oracle.handover import NEIGHBOR, Handover, Moments, mixed
+from steepslope.oracle.pooling import Candidate, Opinions, Pool, best_pool, handed_over, inputs_of, surely_worse
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_opinion
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-RESAMPLES = 200
-LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
-STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the classifier's own opinion
-LEAST_WEIGHT = 1e-3  # of all weights: an opinion with less is left out
-OWN = "logits"  # the classifier's own opinion
-FREE, AUXILIARY, ALL = "free", "auxiliary", "all"
+FREE, OPINIONS, AUXILIARY, ALL = "free", "opinions", "auxiliary", "all"
 LEVELS: dict[str, tuple[str, ...] | None] = {
     FREE: ("logits", "features"),
-    AUXILIARY: ("logits", "features", "auxiliary"),
+    OPINIONS: ("logits", "features", OPINIONS),
+    AUXILIARY: ("logits", "features", OPINIONS, "auxiliary"),
     ALL: None,
 }  # the arrays that evidence may need at each budget; None: any
+
+UNJUDGED = "no copies of the images to judge it by (extract --augment 1, or --budget auxiliary)"
 
 
 @dataclass(frozen=True)
@@ -73,86 +69,9 @@ def cheapest(odds: Mapping[str, NDArray[np.float64]], is_correct: NDArray[np.boo
     for name, values in odds.items():
         if name == best:
             break
-        against = compare(values, odds[best], is_correct, bootstrap=RESAMPLES, seed=seed, level=LEVEL_OF_ONE_ERROR)
-        if against["aurc"]["low"] <= 0:
+        if not surely_worse(values, odds[best], is_correct, seed):
             return name
     return best
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """A pool of the opinions of some kinds of evidence, which have ``widths`` opinions each."""
-
-    inputs: tuple[str, ...]
-    widths: tuple[int, ...]
-    pool: OpinionPool
-
-    def side_by_side(self, opinions: Mapping[str, Floats]) -> Floats:
-        """Return the opinions of its kinds, (n, V, C) each, as one array."""
-        return np.concatenate([opinions[name] for name in self.inputs], axis=1)
-
-    def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
-        """Return the log-odds that each prediction is right, (n,)."""
-        odds: Floats = self.pool.log_odds(self.side_by_side(opinions))
-        return odds
-
-
-def inputs_of(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:
-    """Return all evidence that a prediction by a pool needs, and by that to which rows are handed over."""
-    return tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
-
-
-MCP_ALONE = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.zeros(1)))
-
-
-@dataclass(frozen=True, eq=False)
-class Opinions:
-    """The opinions of each kind on the rows of a fit set, or on its clean rows alone, and the candidate ``classes``."""
-
-    fit_set: FitSet
-    classes: NDArray[np.int64]
-    parts: dict[str, Floats] = field(default_factory=dict)
-
-    def mcp(self) -> Floats:
-        """Return MCP of the clean rows, as log-odds, (n,)."""
-        part = self.parts[OWN][: self.fit_set.clean, 0]
-        return np.asarray(part[:, 0] - logsumexp(part[:, 1:], axis=1))
-
-    def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
-        """Return the pool of some kinds, fitted without one fold, where one is given."""
-        rows, fold, weights = self.fit_set.rows, self.fit_set.fold, self.fit_set.weights
-        n = min(len(self.parts[name]) for name in inputs)
-        kept = np.flatnonzero(fold[:n] != (FOLDS if without is None else without))
-        opinions = np.concatenate([self.parts[name][kept] for name in inputs], axis=1)
-        widths = tuple(self.parts[name].shape[1] for name in inputs)
-        penalty = strength / np.sum(kept < self.fit_set.clean)
-        classes, labels = self.classes[kept], rows.require_labels()[kept]
-        found = fit_opinion_pool(opinions, classes, labels, rows.num_classes, penalty, weights[kept])
-        return Pool(tuple(inputs), widths, found)
-
-    def held_out(self, inputs: Sequence[str], strength: float) -> Floats:
-        """Return the log-odds of the clean rows, each by a pool that was fitted without its fold."""
-        clean = self.fit_set.clean
-        odds, some = np.empty(clean), {name: self.parts[name][:clean] for name in inputs}
-        for number in range(FOLDS):
-            inside = self.fit_set.fold[:clean] == number
-            pool = self.pool(inputs, strength, number)
-            odds[inside] = pool.log_odds({name: part[inside] for name, part in some.items()})
-        return odds
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A pool, and the log-odds of the clean rows as seen from the other folds (n,).
-
-    With a ``handover``, rows are handed over to the pool ``fallback``, by ``usual_handover`` on average.
-    """
-
-    pool: Pool
-    held_out: Floats
-    fallback: Pool | None = None
-    handover: Handover | None = None
-    usual_handover: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +83,8 @@ class FusedFit:
     ``gains`` has what each budget gains on the fit set, ``left_out`` why other evidence could not be had.
     ``usual_handover`` is how far the fit set's rows are handed over on average, and ``moments`` are those of its
     auxiliary features, None where none are seen. ``copies`` says where the augmented copies of the fit set and the
-    reference come from.
+    reference come from, and ``advice`` what would be gained without an oracle. ``unknown`` is whether rows of
+    none of the classes were among the fit set's, so that these are a candidate beside the classes.
     """
 
     budget: str
@@ -180,6 +100,8 @@ class FusedFit:
     usual_handover: float | None = None
     moments: Moments | None = None
     copies: dict[str, str] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
+    unknown: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -192,9 +114,7 @@ class FusedFit:
         lines = [
             f"budget {name}{' (chosen)' if name == self.budget else ''}: {one}" for name, one in self.gains.items()
         ]
-        names = ", ".join(self.pool.inputs)
-        what = f"a pool of {names}" if len(self.inputs) > 1 else "no pool ranks better than MCP, so that is this oracle"
-        return "\n".join([*lines, what])
+        return "\n".join([*lines, self.pool.summary, *self.advice])
 
     @property
     def missing(self) -> dict[str, list[str]]:
@@ -204,7 +124,7 @@ class FusedFit:
 
     def opinions(self, outputs: ClassifierOutputs) -> dict[str, Floats]:
         """Return what each kind of evidence thinks of the candidate classes, (n, V, C) each."""
-        *parts, _ = all_parts(outputs, self.inputs, self.states, opinions_of)
+        *parts, _ = all_parts(outputs, self.inputs, self.states, partial(opinions_of, unknown=self.unknown))
         found = dict(zip(self.inputs, parts, strict=True))
         for pool in (self.pool, self.fallback):
             for name, width in () if pool is None else zip(pool.inputs, pool.widths, strict=True):
@@ -231,17 +151,21 @@ def fit_fused(
 ) -> tuple[FusedFit, Floats]:
     """Fit a pool for each budget that is wanted, and keep the chosen one; return its log-odds of held-out rows, too."""
     fit_set, is_correct = FitSet.of(outputs, reference, seed), outputs.is_correct
-    pooled = {name: kind for name, kind in EVIDENCE.items() if kind.opinions is not None}
+    kinds = [*EVIDENCE, *filter(is_opinion, outputs.arrays)]
+    pooled = {name: kind for name in kinds if (kind := kind_of(name)).opinions is not None}
     left_out = {name: why for name, kind in pooled.items() if (why := fit_set.lacking(kind))}
+    if budget == "auto" and outputs.classifier is not None and "augmented_logits" not in outputs.arrays:
+        left_out |= {
+            name: UNJUDGED for name, kind in pooled.items() if AUXILIARY in kind.arrays and name not in left_out
+        }
     names = [name for name in pooled if name not in left_out]
     wanted = _wanted(budget, names, left_out)
-    (classes,) = all_parts(fit_set.rows, (), {}, opinions_of)
-    opinions, states = Opinions(fit_set, classes), dict[str, State]()
+    opinions, states = Opinions(fit_set, fit_set.classes()), dict[str, State]()
     for name in inputs_at(wanted[-1], names):
         opinions.parts[name], state = fit_set.opinions(name)
         if state is not None:
             states[name] = state
-    candidates, mcp = _candidates(opinions, wanted, outputs), opinions.mcp()
+    candidates, mcp = _candidates(opinions, wanted, outputs), opinions.mcp().held_out
     level = wanted[-1]
     if budget == "auto":
         level = cheapest({name: candidate.held_out for name, candidate in candidates.items()}, is_correct, seed)
@@ -262,6 +186,8 @@ def fit_fused(
         usual_handover=chosen.usual_handover,
         moments=None if chosen.handover is None else Moments.from_outputs(outputs),
         copies=_copies(fit_set, outputs, reference),
+        unknown=fit_set.unknown,
+        advice=without_an_oracle(opinions.parts, opinions.classes, outputs),
     )
     return fitted, slope * chosen.held_out + offset
 
@@ -290,26 +216,32 @@ def _wanted(budget: str, names: Sequence[str], left_out: Mapping[str, str]) -> l
 
 
 def _candidates(opinions: Opinions, wanted: Sequence[str], outputs: ClassifierOutputs) -> dict[str, Candidate]:
-    """Return the best at each budget; what needs more than the classifier hands over to what is free."""
+    """Return the best at each budget; what needs a second backbone hands over to the best that does not."""
     names, is_correct = list(opinions.parts), outputs.is_correct
-    candidates = {level: best_pool(opinions, inputs_at(level, names), is_correct) for level in wanted}
+    candidates: dict[str, Candidate] = {}
+    for level in wanted:
+        best, cheaper = best_pool(opinions, inputs_at(level, names), is_correct), [*candidates.values()][-1:]
+        same = [one for one in cheaper if set(best.pool.inputs) <= set(one.pool.inputs)]
+        candidates[level] = same[0] if same else best
     known, copies = opinions.fit_set.known_rows()
     if AUXILIARY not in wanted or len(known) <= NEIGHBOR:
         return candidates
-    free, handover = candidates[FREE], Handover.from_outputs(outputs, known, copies)
+    fallback, handover = candidates[wanted[wanted.index(AUXILIARY) - 1]], Handover.from_outputs(outputs, known, copies)
     weight = handover.weight(outputs)
     for level, best in candidates.items():
-        if any("auxiliary" in EVIDENCE[name].arrays for name in best.pool.inputs):
-            odds = mixed(best.held_out, free.held_out, weight)
-            candidates[level] = replace(
-                best, held_out=odds, fallback=free.pool, handover=handover, usual_handover=float(weight.mean())
-            )
+        if AUXILIARY in arrays_of(best.pool.inputs):
+            candidates[level] = handed_over(best, fallback, handover, weight, is_correct)
     return candidates
+
+
+def arrays_of(inputs: Iterable[str]) -> set[str]:
+    """Return the arrays that some kinds of evidence need."""
+    return {array for name in inputs for array in kind_of(name).arrays}
 
 
 def level_of(name: str) -> str:
     """Return the cheapest budget at which a kind of evidence can be had."""
-    needed = set(EVIDENCE[name].arrays)
+    needed = {OPINIONS if is_opinion(array) else array for array in kind_of(name).arrays}
     return next(level for level, arrays in LEVELS.items() if arrays is None or needed <= set(arrays))
 
 
@@ -319,36 +251,10 @@ def inputs_at(level: str, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if order.index(level_of(name)) <= order.index(level))
 
 
-def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: NDArray[np.bool_]) -> Candidate:
-    """Return MCP, or the pool of these inputs, by the AURC of held-out rows; what has no weight in it is left out.
-
-    Nothing else competes: with few errors, a single score that seems best is often so by luck.
-    """
-    alone = Candidate(MCP_ALONE, opinions.mcp())
-    if len(inputs) == 1:
-        return alone
-    held_out = {strength: opinions.held_out(inputs, strength) for strength in STRENGTHS}
-    risks = {strength: aurc(odds, is_correct) for strength, odds in held_out.items()}
-    best = min(risks, key=lambda strength: risks[strength])
-    if aurc(alone.held_out, is_correct) <= risks[best]:
-        return alone
-    return Candidate(_with_weight(opinions.pool(inputs, best)), held_out[best])
-
-
-def _with_weight(found: Pool) -> Pool:
-    """Return a pool without those inputs that have next to no weight; the classifier's own opinion stays."""
-    edges = np.cumsum([0, *found.widths[:-1]])
-    sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights
-    kept = (sums > LEAST_WEIGHT * weights.sum()) | (np.array(found.inputs) == OWN)
-    rows = np.repeat(kept, found.widths)
-    inputs, widths = tuple(itertools.compress(found.inputs, kept)), tuple(itertools.compress(found.widths, kept))
-    return Pool(inputs, widths, OpinionPool(weights[rows], found.pool.others))
-
-
 def gain_of(candidate: Candidate, mcp: Floats, outputs: ClassifierOutputs) -> Gain:
     """Return what a candidate gains over MCP's log-odds, and its cost in passes beside the classifier's own."""
     odds, is_correct = candidate.held_out, outputs.is_correct
-    needed = {array for name in candidate.pool.inputs for array in EVIDENCE[name].arrays}
+    needed = arrays_of(candidate.pool.inputs)
     costs = {
         "auxiliary": "a second backbone",
         "views": f"{outputs.require('views').shape[1]} views" if "views" in outputs.arrays else "",

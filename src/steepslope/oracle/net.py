@@ -62,11 +62,15 @@ class OracleNet(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The fit set, read in pieces: ``read`` gives columns (m, width) of a slice of the n rows."""
+    """The fit set, read in pieces: ``read`` gives columns (m, width) of a slice of the n rows.
+
+    ``halves`` says that float16 holds them as they are: then large sets need half of the memory.
+    """
 
     n: int
     read: Callable[[slice], NDArray[np.floating[Any]]]
     target: NDArray[np.float32] | NDArray[np.bool_]
+    halves: bool = False
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return each column's mean and standard deviation, taken about the first piece's mean for accuracy."""
@@ -80,10 +84,10 @@ class Rows:
         return origin + mean, np.sqrt(np.maximum(squares / self.n - mean**2, 0))
 
     def blocks(self, mean: Tensor, scale: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all rows once in random order, in blocks that fit in memory: standardised columns, and targets.
+        """Yield all rows once in random order, in blocks that fit in memory: columns, and targets.
 
-        A block gathers pieces from all over the set, since neighbouring rows are often of one class. The next block is
-        read while one is in use.
+        The columns are standardised, or in float16 as they are, of a set of several blocks. A block gathers pieces from
+        all over the set, since neighbouring rows are often of one class. The next block is read while one is in use.
         """
         *whole, last = blocks(self.n, PIECE_ROWS)
         shuffled = [*(whole[index] for index in torch.randperm(len(whole)).tolist()), last]
@@ -98,10 +102,14 @@ class Rows:
 
     def _block(self, chosen: Sequence[slice], mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         sizes = [rows.stop - rows.start for rows in chosen]
-        columns = torch.empty((sum(sizes), len(mean)))
+        as_they_are = self.halves and self.n > BLOCK_ROWS
+        columns = torch.empty((sum(sizes), len(mean)), dtype=torch.float16 if as_they_are else torch.float32)
         for part, rows in zip(torch.split(columns, sizes), chosen, strict=True):
-            torch.sub(torch.from_numpy(self.read(rows)), mean, out=part)
-            part.div_(scale)
+            found = torch.from_numpy(self.read(rows))
+            if as_they_are:
+                part.copy_(found)
+            else:
+                torch.sub(found, mean, out=part).div_(scale)
         return columns, torch.from_numpy(np.concatenate([self.target[rows] for rows in chosen]))
 
 
@@ -145,4 +153,7 @@ def _batches(net: OracleNet, rows: Rows, batch_size: int, epochs: int) -> Iterat
     for _ in range(epochs):
         for columns, target in kept or rows.blocks(net.mean, net.scale):
             for batch in torch.split(torch.randperm(len(target)), batch_size):
-                yield columns.index_select(0, batch), target.index_select(0, batch)
+                some = columns.index_select(0, batch)
+                if some.dtype == torch.float16:
+                    some = (some - net.mean).div_(net.scale)
+                yield some, target.index_select(0, batch)

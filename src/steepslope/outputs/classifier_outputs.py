@@ -27,7 +27,7 @@ from steepslope.outputs.arrays import (
     is_opinion,
     require_one_order,
 )
-from steepslope.outputs.labels import class_values, coded
+from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME, class_values, coded, require_known_labels
 from steepslope.outputs.opinions import Classes, no_opinion, of_opinion, opinion_arrays
 from steepslope.outputs.options import AS_WRITTEN, ReadingOptions
 from steepslope.outputs.probabilities import logits_of, require_no_probabilities
@@ -48,7 +48,8 @@ class ClassifierOutputs:
         Floats (n, K), K ≥ 2, finite; in memory or memory-mapped. The names of a frame's columns are its classes.
     labels
         Integers (n,) in 0…K−1: the true classes, also as booleans or whole floats, or as the text of ``classes``; None
-        where they are not known.
+        where they are not known. An input of none of the classes has the label −1, as text ``unknown``. A name that is
+        none of the classes means that too, with a warning, since it may be misspelt.
     features
         Floats (n, d): the classifier's penultimate representation.
     ids
@@ -70,7 +71,8 @@ class ClassifierOutputs:
     Raises
     ------
     SteepslopeError
-        If a shape, a type, a label or a logit is not as described; the message names the first such row.
+        If a shape, a type, a label or a logit is not as described, or labels are names and none of them is a class; the
+        message names the first such row.
 
     All arrays may also be tensors on any device, frames or series of pandas and polars, or lists of tensors.
 
@@ -115,7 +117,7 @@ class ClassifierOutputs:
         n, num_classes = logits.shape
         others = {name: array for name, array in given.items() if name != "logits"}
         further = checked_all(others, {"n": n, "K": num_classes})
-        _require_classes_of(further.get("labels"), num_classes)
+        require_known_labels(further.get("labels"), num_classes)
         members: dict[str, Any] = {name: further.pop(name, None) for name in ("labels", "features", "ids")}
         members |= {"logits": logits, "classes": checked_classes(classes, num_classes), "further": further}
         for name, value in members.items():
@@ -177,6 +179,11 @@ class ClassifierOutputs:
         """The names of the classes, (K,); their numbers as text where they have none."""
         return self.classes or tuple(map(str, range(self.num_classes)))
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The name of each label, (K + 1,): those of the classes, and last ``unknown``, which is what −1 finds."""
+        return (*self.class_names, UNKNOWN_NAME)
+
     @cached_property
     def predictions(self) -> NDArray[np.int64]:
         """The predicted classes, (n,): the first largest logit."""
@@ -184,18 +191,26 @@ class ClassifierOutputs:
 
     @cached_property
     def is_correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is the label, (n,) (paper, Eq. 2); it needs labels."""
+        """Whether each prediction is the label, (n,) (paper, Eq. 2); it needs labels. None of an unknown input is."""
         return np.asarray(self.predictions == self.require_labels())
+
+    @property
+    def is_unknown(self) -> NDArray[np.bool_]:
+        """Whether each input belongs to none of the classes, (n,): its label is −1; it needs labels."""
+        return np.asarray(self.require_labels() == UNKNOWN)
 
     @cached_property
     def true_class_probability(self) -> NDArray[np.float64]:
-        """The classifier's softmax probability of the label, (n,), in [0, 1]; it needs labels."""
+        """The classifier's softmax probability of the label, (n,), in [0, 1]; it needs labels.
+
+        Of an input of none of the classes it is 0.
+        """
         labels, parts = self.require_labels(), []
         for rows in logit_blocks(self):
             logits = np.asarray(self.logits[rows], dtype=np.float64)
             gaps = logits - np.take_along_axis(logits, labels[rows, None], axis=1)
             with np.errstate(over="ignore"):  # an infinite sum is a probability of 0
-                parts.append(1 / np.exp(gaps).sum(axis=1))
+                parts.append((labels[rows] != UNKNOWN) / np.exp(gaps).sum(axis=1))
         return np.concatenate(parts)
 
     @property
@@ -254,6 +269,17 @@ class ClassifierOutputs:
         """Return some rows, by a slice or by their numbers."""
         some = self.of({name: array[rows] for name, array in self.arrays.items()}, self.classes)
         return some.of_classifier(self.classifier)
+
+    def of_known_classes(self) -> ClassifierOutputs:
+        """Return the rows whose label is a class: all, where none is unknown or the labels are not known.
+
+        What learns class by class learns from these.
+        """
+        if self.labels is None or not self.is_unknown.any():
+            return self
+        if self.is_unknown.all():
+            raise SteepslopeError(f"expected rows of the classes, found {len(self):,} that belong to none", "labels")
+        return self.subset(np.flatnonzero(~self.is_unknown))
 
     def augmented(self) -> ClassifierOutputs | None:
         """Return the augmented copies as outputs of their own, (n × A,), without ids; None where there are none.
@@ -353,19 +379,6 @@ class ClassifierOutputs:
                 raise SteepslopeError(f"expected logits, found only {', '.join(sorted(table.arrays)) or 'nothing'}")
             outputs = cls.of({name: arrays[name] for name in in_order(arrays)}, table.classes)
         return outputs.of_classifier(table.classifier)
-
-
-def _require_classes_of(labels: NDArray[np.int64] | None, num_classes: int) -> None:
-    if labels is None:
-        return
-    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if len(outside):
-        from_one = "; if they count from 1, subtract 1" if (labels.min(), labels.max()) == (1, num_classes) else ""
-        raise SteepslopeError(
-            f"expected values in 0…{num_classes - 1}, the classes of the logits, "
-            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows){from_one}",
-            "labels",
-        )
 
 
 def logit_blocks(outputs: ClassifierOutputs) -> Iterator[slice]:

@@ -1,10 +1,17 @@
 """Labels by the names of classes: text, or whatever the classes are called, becomes numbers 0…K−1.
 
+A label may also be none of the classes, which is the number −1: of −1 itself, of the text ``unknown``, and of a name
+that is not among the classes. Such names are told in a warning, since they may be misspelt; where no label at all is a
+class, they are an error. Numbers other than −1 that are no class always are.
+
 Names of classes come from a text file, or from a folder that records them. A column of text, from which labels, truths
 and groups are read, is codes and the distinct texts.
 """
 
+import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set as AbstractSet
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +20,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from steepslope.errors import SteepslopeError, explained, located, unknown_name
+from steepslope.errors import SteepslopeError, UnknownLabelsWarning, explained, located, unknown_name, without_secrets
 from steepslope.files.folders import field, read_json
 from steepslope.outputs.arrays import as_array
 
+UNKNOWN = -1  # the label of an input that belongs to none of the classes
+UNKNOWN_NAME = "unknown"  # the same as text; a class of this name goes before
+NOTHING_THERE = {"", "none", "null", "na", "n/a", "<na>", "nan", "nat"}  # what stands where a label is missing
 SHOWN = 20  # names in a message
+SHOWN_UNKNOWN = 3  # names that are no class, in a warning
 CLASSES_ADVICE = "expected numbers from 0, or text beside classes=, the names of the classes in the logits' order"
 
 
@@ -55,6 +66,8 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
 
     >>> coded(["bee", "ant"], ["ant", "bee"]), coded([7, 3], [3, 7]), coded([1, 0], ["ant", "bee"])
     (array([1, 0]), array([1, 0]), [1, 0])
+    >>> coded(["bee", "unknown"], ["ant", "bee"]), coded([7, -1], [3, 7]), coded([1, "unknown"], None)
+    (array([ 1, -1]), array([ 1, -1]), array([ 1, -1]))
     """
     if labels is None:
         return None
@@ -65,21 +78,95 @@ def coded(labels: Any, values: Sequence[Any] | None) -> Any:
     if array.ndim != 1 or (values is None and not is_text):
         return labels
     if values is None:
-        raise SteepslopeError(f"{CLASSES_ADVICE}; found {str(array[0])!r} in row 0", "labels")
+        return _numbered(array)
     only_names = all(isinstance(value, str) and not value.strip().lstrip("-").isdecimal() for value in values)
     return _looked_up(array, values) if is_text or not only_names else labels
+
+
+def _numbered(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return labels that are text though the classes have no names: numbers, where ``unknown`` is among them."""
+    texts = labels.astype(np.str_).tolist()
+    whole = {**_whole(texts), UNKNOWN_NAME: UNKNOWN}
+    row = next((row for row, text in enumerate(texts) if text not in whole), None if UNKNOWN_NAME in texts else 0)
+    if row is not None:
+        raise SteepslopeError(f"{CLASSES_ADVICE}; found {texts[row]!r} in row {row}", "labels")
+    return np.array([whole[text] for text in texts], dtype=np.int64)
 
 
 def _looked_up(labels: NDArray[Any], values: Sequence[Any]) -> NDArray[np.int64]:
     places = {str(value): place for place, value in enumerate(values)}
     places_by_value = {value: place for place, value in enumerate(values)}  # in which 1, 1.0 and True are the same
     distinct, codes = np.unique(labels.astype(np.str_) if labels.dtype.kind == "S" else labels, return_inverse=True)
-    found = np.array([places_by_value.get(one, places.get(_text(one), -1)) for one in distinct.tolist()])
-    rows = np.flatnonzero(found[codes] < 0)
-    if len(rows):
-        with located(f"labels: row {rows[0]}"):
-            raise unknown_name("class", str(labels[rows[0]]), map(str, values))
-    return np.asarray(found[codes], dtype=np.int64)
+    texts = Texts(codes.astype(np.int32), [*map(_text, distinct.tolist())])
+    found = {name: places_by_value.get(one, places.get(name))
+             for one, name in zip(distinct.tolist(), texts.distinct, strict=True)}  # fmt: skip
+    known = {name: place for name, place in found.items() if place is not None}
+    meaning = known | no_classes(texts, known)
+    refused = texts.rows_beside(meaning)
+    if len(refused):
+        with located(f"labels: row {refused[0]}"):
+            raise unknown_name("class", str(labels[refused[0]]), map(str, values))
+    warn_of_names("labels", texts, known, list(places))
+    return np.array([meaning[name] for name in texts.distinct], dtype=np.int64)[texts.codes]
+
+
+def no_classes(texts: "Texts", known: Mapping[str, int]) -> dict[str, int]:
+    """Return the texts that stand for none of the classes: names that are not known do where some others are."""
+    others = [text for text in texts.distinct if text not in known]
+    return {text: UNKNOWN for text in others if means_unknown(text) or (known and _is_name(text))}
+
+
+def require_known_labels(labels: NDArray[np.int64] | None, num_classes: int) -> None:
+    """Raise unless all labels, if there are any, are numbers of classes, or −1 for none of them."""
+    if labels is None:
+        return
+    outside = np.flatnonzero((labels < UNKNOWN) | (labels >= num_classes))
+    if len(outside):
+        least = labels.min(where=labels != UNKNOWN, initial=num_classes)
+        from_one = "; if they count from 1, subtract 1" if (least, labels.max()) == (1, num_classes) else ""
+        raise SteepslopeError(
+            f"expected values in 0…{num_classes - 1}, the classes of the logits, or {UNKNOWN} for none of them, "
+            f"found {labels[outside[0]]} in row {outside[0]} ({len(outside)} such rows){from_one}",
+            "labels",
+        )
+
+
+def means_unknown(text: str) -> bool:
+    """Return whether a text that is no class says that an input belongs to none of them.
+
+    >>> [means_unknown(text) for text in ("unknown", "-1", "-1.0", "zebra")]
+    [True, True, True, False]
+    """
+    return text == UNKNOWN_NAME or _number(text) == UNKNOWN
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a text can be the name of a class that is not known: neither a number, nor nothing.
+
+    >>> [_is_name(text) for text in ("zebra", "7", "2.5", "nan", " ", "<NA>")]
+    [True, False, False, False, False, False]
+    """
+    return text.strip().lower() not in NOTHING_THERE and not _whole([text]) and _number(text) is None
+
+
+def warn_of_names(place: str, texts: "Texts", known: Mapping[str, int], classes: Sequence[str]) -> None:
+    """Warn of the names that are not known, and count as none of the classes."""
+    rows = texts.rows_beside({*known, *filter(means_unknown, texts.distinct)})
+    if not len(rows):
+        return
+    often = Counter(texts.codes[rows].tolist())
+    shown = [(texts.distinct[code], count) for code, count in often.most_common(SHOWN_UNKNOWN)]
+    named = [f"{text!r} ({count:,}{_like(text, classes)})" for text, count in shown]
+    more = f", … ({len(often):,} names in all)" if len(often) > len(shown) else ""
+    where = f"{len(rows):,} rows, the first of them row {rows[0]}" if len(rows) > 1 else f"row {rows[0]}"
+    found = f"found names that are none of the classes in {where}"
+    message = f"{place}: {found}; they count as {UNKNOWN_NAME}, never right: {', '.join(named)}{more}"
+    warnings.warn(without_secrets(message), UnknownLabelsWarning, stacklevel=5)
+
+
+def _like(text: str, classes: Sequence[str]) -> str:
+    close = get_close_matches(text, classes, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _text(value: Any) -> str:
@@ -127,6 +214,12 @@ class Texts(NamedTuple):
     distinct: list[str]
 
     @classmethod
+    def of_rows(cls, rows: Sequence[str]) -> "Texts":
+        """Return the texts of rows in memory."""
+        places = {text: place for place, text in enumerate(dict.fromkeys(rows))}
+        return cls(np.array([places[text] for text in rows], dtype=np.int32), list(places))
+
+    @classmethod
     def of(cls, chunks: Iterable[Any]) -> "Texts":
         """Return the texts of a column's chunks, each :meth:`encoded`."""
         column = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
@@ -139,6 +232,10 @@ class Texts(NamedTuple):
         """Return a chunk of text, numbers or booleans as codes and texts, which take less memory."""
         return pc.fill_null(chunk.cast(pa.string()), "").dictionary_encode()
 
+    def rows_beside(self, known: Collection[str]) -> NDArray[np.int64]:
+        """Return the numbers of the rows whose text is not known, in ascending order."""
+        return np.flatnonzero(np.array([text not in known for text in self.distinct], dtype=np.bool_)[self.codes])
+
     def groups(self, column: str, empty: str | None = None) -> tuple[NDArray[np.int32], list[str]]:
         """Return the codes (n,) and names of groups; empty cells have the name ``empty``, or are an error."""
         rows = np.flatnonzero(self.codes == self.distinct.index("")) if "" in self.distinct else np.zeros(0, np.int64)
@@ -149,11 +246,11 @@ class Texts(NamedTuple):
 
     def numbers(self, meaning: Mapping[str, int], expected: str, column: str) -> NDArray[np.int64]:
         """Return the number that each row's text means, (n,); the first row whose text has no meaning is named."""
-        unknown = np.array([text not in meaning for text in self.distinct])[self.codes]
-        if unknown.any():
-            row = int(unknown.argmax())
+        unknown = self.rows_beside(meaning)
+        if len(unknown):
+            row = int(unknown[0])
             shown = repr(self.distinct[self.codes[row]]) if self.distinct[self.codes[row]] else "an empty cell"
-            more = f" ({int(unknown.sum()):,} such rows)"
+            more = f" ({len(unknown):,} such rows)"
             raise SteepslopeError(f"column {column!r}: expected {expected}, found {shown} in row {row}{more}")
         return np.array([meaning[text] for text in self.distinct], dtype=np.int64)[self.codes]
 
@@ -165,18 +262,21 @@ def truths(texts: Texts, column: str) -> NDArray[np.bool_]:
 
 
 def labels_of(texts: Texts, column: str, classes: Sequence[str] | None, counts: bool) -> NDArray[np.int64]:
-    """Return the label of each row, (n,): the place of its class, by the class's name or by number.
+    """Return the label of each row, (n,): the place of its class, by the class's name or by number, or −1 for none.
 
     Where ``counts`` is false, whole numbers cannot be places: they are names or nothing.
     """
     places = {name: place for place, name in enumerate(classes or ())}
     whole = _whole(texts.distinct)
     known = {text: places[name] for text in texts.distinct if (name := _name(text, places, whole)) in places}
+    meaning = known | no_classes(texts, known)
     if places and (known or not counts):
         remedy = "" if counts or all(map(str.isdecimal, places)) else f" ({IN_ORDER})"
-        return texts.numbers(known, f"one of the classes {listed(list(places))}{remedy}", column)
+        labels = texts.numbers(meaning, f"one of the classes {listed(list(places))}{remedy}", column)
+        warn_of_names(f"column {column!r}", texts, known, list(places))
+        return labels
     names = f"one of the classes {listed(list(places))}" if places else f"names of classes ({NAMED})"
-    return texts.numbers(whole, f"whole numbers from 0, or {names}", column)
+    return texts.numbers(whole | meaning, f"whole numbers from 0, or {names}", column)
 
 
 def _name(text: str, places: Collection[str], whole: Mapping[str, int]) -> str:

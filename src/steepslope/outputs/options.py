@@ -20,8 +20,8 @@ class ReadingOptions:
     Parameters
     ----------
     label_column
-        Column of a .csv or .parquet file with the true classes: whole numbers from 0, or names of classes; by default
-        label.
+        Column of a .csv or .parquet file with the true classes: whole numbers from 0, or names of classes; -1 or
+        unknown for none of them. By default label.
     logit_columns
         Columns of a .csv or .parquet file with one number a class: names with commas, in the order of the classes, or
         patterns such as 'score*', whose columns come in the natural order of their names (2 before 10). What * stands

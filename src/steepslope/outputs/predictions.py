@@ -46,13 +46,13 @@ def predictions_of(table: Table, ids: bool = False) -> Predictions:
 
 
 def groups_of(named: str | None, predictions: Predictions, table: Table) -> Groups | None:
-    """Return the groups that ``--groups`` names; the labels if it names none and there are labels.
+    """Return the groups that ``--groups`` names; the labels, with ``unknown``, if it names none and there are labels.
 
     Empty cells of a column are a group of their own.
     """
     if isinstance(predictions, ClassifierOutputs) and named in (None, LABEL, PREDICTED):
         labels = predictions.predictions if named == PREDICTED else predictions.require_labels()
-        return Groups(labels, predictions.classes, named or LABEL)
+        return Groups(labels, predictions.label_names, named or LABEL)
     return None if named is None else _column(named, "group", table, EMPTY)
 
 

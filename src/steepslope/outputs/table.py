@@ -6,6 +6,7 @@ pickled arrays are refused. Numbers go straight into arrays; text is kept packed
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -24,10 +25,10 @@ from steepslope.outputs.arrays import CLASSES, Arrays, array_of, in_order
 from steepslope.outputs.columns import CONFIDENCE, CORRECT, Layout, found_columns, layout_of, require_once
 from steepslope.outputs.labels import Texts, coded, labels_of, listed, read_classes, truths
 from steepslope.outputs.options import AS_WRITTEN, TABLES, ReadingOptions
-from steepslope.outputs.probabilities import logits_of, require_no_probabilities
+from steepslope.outputs.probabilities import NAME as PROBABILITIES, logits_of, require_no_probabilities
 from steepslope.outputs.table_files import NUMBER, TEXT, batches, batches_as_they_are, column_names, numbers_in
 
-NPZ = ".npz"
+NPZ, LOGITS = ".npz", "logits.npy"
 BLOCK_ROWS = 16_384  # of a folder or .npz file
 
 
@@ -56,6 +57,8 @@ class Table:
         The digest of the classifier that made a folder; None where it is not known.
     options
         How the file was read.
+    numbered
+        Whether the ids are but the rows' numbers.
     """
 
     path: Path
@@ -67,6 +70,7 @@ class Table:
     source: Mapping[str, str] = field(default_factory=dict)
     classifier: str | None = None
     options: ReadingOptions = AS_WRITTEN
+    numbered: bool = False
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
@@ -127,7 +131,7 @@ class Table:
             if self.ids is None
             else self.ids.slice(rows.start, rows.stop - rows.start)
         )
-        return replace(self, arrays=arrays, ids=ids)
+        return replace(self, arrays=arrays, ids=ids, numbered=self.ids is None)
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,13 @@ class TableBlocks:
     def as_json(self) -> dict[str, Any]:
         """Return what decides the rows, beside the file."""
         return {"reading": asdict(self.options), "columns": list(self.further)}
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file, or of a folder's logits, in hex: rows without ids are told from others' by it."""
+        path = self.path / LOGITS if self.path.is_dir() else self.path
+        with naming(path), path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def __iter__(self) -> Iterator[Table]:
         with naming(self.path):
@@ -220,9 +231,12 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _of_archive(path: Path, options: ReadingOptions) -> Table:
-    """Return the arrays of a .npz file; its labels may be names of classes."""
+    """Return the arrays of a .npz file; its labels may be names of classes, and its logits ``probabilities``."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in (*in_order(archive), CONFIDENCE, CORRECT) if name in archive}
+        if "logits" not in arrays and PROBABILITIES in archive:
+            arrays["logits"] = archive[PROBABILITIES]
+            options = replace(options, probabilities=True, as_logits=False)
         classes = tuple(archive[CLASSES].astype(np.str_).tolist()) if CLASSES in archive else None
     if options.classes is not None:
         classes = _agreed(options.classes, classes)
@@ -352,5 +366,6 @@ def _batches_of(columns: _Columns) -> Iterator[Table]:
     start = 0
     for batch in columns.batches():
         table, stop = columns.table([batch]), start + batch.num_rows
-        yield _with_logits(table if table.ids is not None else replace(table, ids=row_numbers(start, stop)))
+        named = table.ids is not None
+        yield _with_logits(table if named else replace(table, ids=row_numbers(start, stop), numbered=True))
         start = stop

@@ -24,6 +24,7 @@ from steepslope.files.weights import save_arrays
 from steepslope.numerics.linear import fit_standardised_softmax
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.folder import MANIFEST
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.paper.steps import Cost, Step, told
 from steepslope.paper.workspace import ADVERSARIAL, COPIES, PROBE, SPLITS, STYLIZED, TEST, TRAIN, Case, Workspace
 from steepslope.shifts.options import RecolorOptions, StylizerTraining
@@ -193,6 +194,7 @@ def fit_probe(work: Workspace, out: Path, name: str, seed: int) -> None:
     """Fit a linear classifier to the first rows of a permutation that the seed draws."""
     outputs, images = (ClassifierOutputs.load(work.extracted(name, seed, TRAIN)), work.images(name, seed, TRAIN))
     rows, labels = work.fit_rows(name, seed, round(PROBED * len(outputs))), np.asarray(images.labels)
+    rows = rows[labels[rows] != UNKNOWN]
     features = np.asarray(outputs.require_features()[rows], dtype=np.float32)
     count = len(images.classes or ()) or int(labels.max()) + 1
     weights, bias = fit_standardised_softmax(features, labels[rows], count, PENALTY)

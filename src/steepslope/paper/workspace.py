@@ -40,6 +40,11 @@ class Case:
     seed: int
 
 
+def comes_in_splits(spec: DatasetSpec) -> bool:
+    """Return whether held-out images are cut from the training split; those of a folder are cut from its val."""
+    return bool(spec.splits) and not spec.is_named
+
+
 def title_of(where: str) -> str:
     """Return a set of images in words: test, holdout, stylized, adversarial, or a shift such as corrupt:fog:5.
 
@@ -93,10 +98,14 @@ class Workspace:
         """The spec of the data set, or of its training images."""
         return parse_dataset(self._train_and_test[0]).look()
 
+    @property
+    def _spec(self) -> DatasetSpec:
+        return parse_dataset(self.preset.data)
+
     @cached_property
     def _train_and_test(self) -> tuple[str, str]:
-        spec, test = parse_dataset(self.preset.data), self.preset.test_data
-        if spec.splits or test is not None:
+        spec, test = self._spec, self.preset.test_data
+        if comes_in_splits(spec) or test is not None:
             return self.preset.data, test or self.preset.data
         if spec.scheme != "imagefolder":
             raise SteepslopeError(f"expected the spec of the test images beside {spec}, found none", "test-data")
@@ -109,7 +118,7 @@ class Workspace:
             net = self.net(name, seed)
             own = ClassNames(None, net.classes, net.num_classes)
             names = ClassNames() if self.preset.is_backbone(name) else own
-            self._sets[key] = named_data(net, self.data, None) if self.data.splits else self._whole(names)
+            self._sets[key] = named_data(net, self.data, None) if comes_in_splits(self.data) else self._whole(names)
         return self._sets[key]
 
     def _whole(self, names: ClassNames) -> dict[str, Dataset]:
@@ -127,7 +136,7 @@ class Workspace:
         The preset also tells of data that would be downloaded to be counted.
         """
         train, test = self._counts
-        of_net, has_splits = self.preset.nets[name].train.get("holdout"), bool(parse_dataset(self.preset.data).splits)
+        of_net, has_splits = (self.preset.nets[name].train.get("holdout"), comes_in_splits(self._spec))
         held_out = (of_net if has_splits else None) or self.preset.holdout or usual_holdout(train)
         source = train if has_splits else test
         if not 0 < held_out < source:
@@ -151,7 +160,7 @@ class Workspace:
             return stated[TRAIN], stated[TEST]
         try:
             train, test = (parse_dataset(spec).look() for spec in self._train_and_test)
-            splits = (TRAIN, TEST) if train.splits else (None, None)
+            splits = (TRAIN, TEST) if comes_in_splits(train) else (None, None)
             return len(train.open(splits[0])), len(test.open(splits[1]))
         except (SteepslopeError, OSError):
             if not stated:

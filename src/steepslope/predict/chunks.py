@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from steepslope.predict.options import PredictOptions
 
 ENDING = ".parquet"
 ERROR = "error"
+DIGITS = 12  # of a file's digest, in names of its rows
 FINGERPRINT = "fingerprint"  # of the images, in the key
 GroupOf = Mapping[str, str]  # id -> group
 Chunk = tuple[Path, Any]  # the file of a chunk, and its rows
@@ -127,7 +129,11 @@ class FromImages:
 
 @dataclass(frozen=True, eq=False)
 class FromOutputs:
-    """The decisions on the rows of a folder or file of outputs; a chunk is a block of rows."""
+    """The decisions on the rows of a folder or file of outputs; a chunk is a block of rows.
+
+    A row without an id is named by the digest of the file and its number in it, ``4f3a9c21d0e7/17``: another file's
+    rows have other names, and those of the same file the same.
+    """
 
     gate: Gate
     rows: TableBlocks
@@ -148,8 +154,16 @@ class FromOutputs:
                 if not path.exists():
                     outputs, groups = ClassifierOutputs.of_table(block), self._groups_of(block)
                     found = self.gate.decide(outputs, groups, top=self.options.top, explain=self.options.explain)
-                    yield path, found.table()
+                    table = found.table()
+                    if block.numbered:
+                        names = [f"{self._digest}/{number}" for number in table["id"].to_pylist()]
+                        table = table.set_column(table.column_names.index("id"), "id", pa.array(names, pa.string()))
+                    yield path, table
                 progress.advance(task, len(block))
+
+    @cached_property
+    def _digest(self) -> str:
+        return self.rows.digest[:DIGITS]
 
     def _groups_of(self, block: Table) -> NDArray[np.str_] | None:
         """Return the group of each row, (m,), by its id or from a column; None where there are none."""

@@ -194,7 +194,7 @@ def _other_labels(a: Run, b: Run, what: str) -> str:
 
 
 def _are_numbers(labels: Texts) -> bool:
-    return all(str(label).isdecimal() for label in set(labels.tolist()))
+    return all(str(label).removeprefix("-").isdecimal() for label in set(labels.tolist()))
 
 
 def _in_order(run: Run, values: Texts | None) -> Texts:

@@ -195,6 +195,20 @@ def named_oracle(name: str, backbones: Collection[str]) -> BaseOracle | None:
     raise SteepslopeError(f"expected the folder of a fitted oracle with {CARD}, found none", name)
 
 
+def rows_fitted_on(
+    names: Sequence[str], predictions: Predictions, gates: Mapping[str, Gate], backbones: Collection[str] = ()
+) -> NDArray[np.bool_]:
+    """Return which of some predictions an oracle was fitted on, one of these names or of a gate, (n,)."""
+    seen = np.zeros(len(predictions), dtype=np.bool_)
+    if isinstance(predictions, ClassifierOutputs):
+        oracles = [named_oracle(name, backbones) for name in names]
+        oracles += [gate.source.oracle for gate in gates.values() if gate.source is not None]
+        for oracle in oracles:
+            if oracle is not None and oracle.record_ is not None:
+                seen |= oracle.record_.seen(predictions)
+    return seen
+
+
 def fit_set_of(name: str, outputs: ClassifierOutputs, resources: Resources) -> ClassifierOutputs:
     """Return what a score is fitted on before it judges some outputs; these themselves where it learns nothing."""
     if SCORES[name].fits_on == "nothing":

@@ -1,5 +1,7 @@
 """From names of scores to rows: metrics with intervals, differences to MCP, and what a gate would do."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.metrics.curves import Ranking, rank_rows
+from steepslope.metrics import auroc
+from steepslope.metrics.curves import Bools, Floats, Ranking, rank_rows
 from steepslope.metrics.intervals import BOUNDS, Difference, Estimate, Resampled, resample_all, values_of
 from steepslope.metrics.measures import METRICS, SEPARABILITY, Measure, measures_at
 from steepslope.metrics.paper import PAPER_METRICS, cut_of, float32_sigmoid
@@ -31,6 +34,7 @@ RISKS = tuple(OperatingPoint("risk", percent) for percent in (1, 2, 5, 10))
 PAPER_CUT = decision_probability(1.0, 3.0)
 CURVE_POINTS = 2_000
 VS_BEST = ("auc", "aurc")
+KNOWN_COVERAGE = 90  # percent of the rows of known classes that are accepted where unknown ones are counted
 AT_ONCE = 4  # scores that share the drawing of resamples; each needs some 40 bytes a row meanwhile
 Drawn = Resampled[str | OperatingPoint]
 
@@ -40,6 +44,49 @@ class BestSingle(NamedTuple):
 
     score: str
     differences: dict[str, Difference]
+
+
+@dataclass(frozen=True)
+class UnknownRows:
+    """What becomes of rows of none of the classes, n many, a ``share`` of all; values are NaN where undefined.
+
+    ``accepted`` is the fraction of them that a threshold accepts which accepts at least 90 % of the rows of known
+    classes. ``auc_known`` is the AUC among the known rows alone, ``auc_unknown`` that of the known rows that are
+    correct against the unknown ones.
+    """
+
+    n: int
+    share: float
+    accepted: float
+    auc_known: float
+    auc_unknown: float
+
+    @classmethod
+    def from_rows(cls, confidence: Floats, is_correct: Bools, is_unknown: Bools) -> UnknownRows | None:
+        """Count on rows (n,); None where no row is unknown.
+
+        >>> correct, unknown = np.array([True, True, False, False]), np.array([False, False, False, True])
+        >>> UnknownRows.from_rows(np.array([0.9, 0.8, 0.5, 0.6]), correct, unknown)
+        UnknownRows(n=1, share=0.25, accepted=1.0, auc_known=1.0, auc_unknown=1.0)
+        """
+        n, total = int(is_unknown.sum()), len(is_unknown)
+        if n == 0:
+            return None
+        known = np.sort(confidence[~is_unknown])[::-1]
+        least = known[-(-KNOWN_COVERAGE * len(known) // 100) - 1] if len(known) else np.nan
+        accepted = float((confidence[is_unknown] >= least).mean()) if len(known) else np.nan
+        sides = ~is_unknown, is_correct | is_unknown
+        return cls(n, n / total, accepted, *(_auc(confidence[rows], is_correct[rows]) for rows in sides))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON holds them; what is undefined is null."""
+        accepted = f"accepted_at_{KNOWN_COVERAGE}_of_known"
+        return nan_to_none({"n": self.n, "share": self.share, accepted: self.accepted,
+                            "auc_known": self.auc_known, "auc_correct_vs_unknown": self.auc_unknown})  # fmt: skip
+
+
+def _auc(confidence: Floats, is_correct: Bools) -> float:
+    return auroc(confidence, is_correct) if is_correct.any() and not is_correct.all() else np.nan
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,6 +99,7 @@ class Row(Scored):
     on that coverage accepts (NaN where it accepts nothing), have percents as keys. ``cuts`` maps each probability cut
     to {"tpr", "tnr"}; it is empty, and ``confusion`` None, where the score only ranks. ``separability`` and ``paper``
     map names of metrics to values, NaN where undefined; ``groups`` and ``paper`` are empty where they were not wanted.
+    ``unknown`` is None where no row is of none of the classes.
     """
 
     n: int
@@ -68,6 +116,7 @@ class Row(Scored):
     cuts: dict[float, dict[str, float]]
     groups: list[GroupRisk]
     vs_best_single: BestSingle | None = None
+    unknown: UnknownRows | None = None
 
     @property
     def wrong(self) -> int:
@@ -96,6 +145,7 @@ class Row(Scored):
             "handed_over": None if self.handed_over is None else self.handed_over.part,
             "standardised": self.standardised,
             "fit_rows": self.fit_rows,
+            "unknown": None if self.unknown is None else self.unknown.as_json(),
         }  # fmt: skip
 
     def details_as_json(self) -> dict[str, Any]:
@@ -146,6 +196,7 @@ def table_rows(
     variants. Whole ``clusters``, labels (n,), are resampled where they are given.
     """
     cuts, rows = cuts_of(scored), list[Row]()
+    is_unknown = predictions.is_unknown if isinstance(predictions, ClassifierOutputs) else np.zeros(0, dtype=np.bool_)
     baseline: Drawn | None = None
     for one, ranking, resampled in _resampled(scored, predictions, bootstrap, seed, clusters):
         arrays, estimates, has_cut = (one.confidence, predictions.is_correct), resampled.estimates(), not one.only_ranks
@@ -167,6 +218,7 @@ def table_rows(
             confusion=confusion_of(ranking, one.cut()) if has_cut else None,
             cuts={cut: _rates(ranking, one.cut(cut)) for cut in cuts} if has_cut else {},
             groups=served,
+            unknown=UnknownRows.from_rows(*arrays, is_unknown) if is_unknown.any() else None,
         )
         rows.append(row)
     return _with_best_single(rows)

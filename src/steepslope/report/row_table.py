@@ -106,16 +106,16 @@ def require_writable(path: Path, inputs: Path, out: Path) -> None:
         raise SteepslopeError(f"expected another file than the report's own {ROWS}, found {path}", "rows")
 
 
-def write_rows(evaluation: Evaluation, path: Path, source: Table) -> None:
+def write_rows(evaluation: Evaluation, path: Path, source: Table, places: NDArray[np.int64] | None = None) -> None:
     """Write a line for each prediction to a .csv or .parquet file, all or nothing.
 
     ``id``; ``label`` and ``prediction``, by name where the classes have names; of each score its confidence, on the
     scale that ranks, and as ``…_trusted`` whether that is above the score's own threshold, if it has one. Then the
     columns of the ``source`` of the predictions, if it has columns, as they are; a name that is taken gets ``given_``
-    before it.
+    before it. ``places`` (n,) are those of the predictions in the source, ascending, where some were left out.
     """
     with staged_folder(path.parent, last=path.name) as staging, located(path):
-        batches = _batches(evaluation, source)
+        batches = _batches(evaluation, source, np.arange(len(source)) if places is None else places)
         first = next(batches)
         with (
             explained(
@@ -133,17 +133,18 @@ def _writer(path: Path, schema: Any, delimiter: str) -> Any:
     return pc.CSVWriter(path, schema, write_options=pc.WriteOptions(delimiter=delimiter))
 
 
-def _batches(evaluation: Evaluation, source: Table) -> Iterator[Any]:
+def _batches(evaluation: Evaluation, source: Table, places: NDArray[np.int64]) -> Iterator[Any]:
     """Yield the lines, batch by batch, as a table has them."""
     if not source.columns:
-        for rows in blocks(len(source)):
+        for rows in blocks(len(places)):
             yield pa.record_batch(_with_ids(evaluation, rows))
         return
     start = 0
     for user in source.as_it_is():
-        rows = slice(start, start + user.num_rows)
-        yield _beside(_with_ids(evaluation, rows), user, source)
-        start = rows.stop
+        first, last = np.searchsorted(places, (start, start + user.num_rows))
+        rows = pa.array(places[first:last] - start)
+        yield _beside(_with_ids(evaluation, slice(int(first), int(last))), user.take(rows), source)
+        start += user.num_rows
 
 
 def _with_ids(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def _classes(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     if not isinstance(predictions, ClassifierOutputs):
         return {}
     codes = {"label": predictions.require_labels(), "prediction": predictions.predictions}
-    return {name: _named(values[rows], predictions.classes) for name, values in codes.items()}
+    return {name: _named(values[rows], predictions) for name, values in codes.items()}
 
 
 def _confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
@@ -172,8 +173,9 @@ def _confidences(evaluation: Evaluation, rows: slice) -> dict[str, Any]:
     return columns
 
 
-def _named(labels: NDArray[np.int64], classes: tuple[str, ...] | None) -> Any:
-    return pa.array(labels) if classes is None else pa.array(classes).take(pa.array(labels))
+def _named(labels: NDArray[np.int64], predictions: ClassifierOutputs) -> Any:
+    names = predictions.label_names  # of which −1 is the last
+    return pa.array(labels) if predictions.classes is None else pa.array(names).take(pa.array(labels % len(names)))
 
 
 def _beside(columns: dict[str, Any], user: Any, source: Table) -> Any:

@@ -10,7 +10,7 @@ from steepslope.metrics.measures import METRICS, PERCENT, Metric
 from steepslope.metrics.selective import holm
 from steepslope.oracle.base import FEW_ERRORS
 from steepslope.report.confidences import BASELINE
-from steepslope.report.evaluation import Row
+from steepslope.report.evaluation import KNOWN_COVERAGE, Row
 
 FOUND_AT = "fpr_at_95tpr"  # the errors that are found are the others
 SIGNIFICANT = 0.05
@@ -74,12 +74,19 @@ def _clear_by_aurc(best: Row, to_mcp: Mapping[str, Difference], rows: Sequence[R
 
 def heading(rows: Sequence[Row]) -> str:
     """Return the line above the main table: what is common to all rows."""
-    return counts(rows[0].n, rows[0].wrong)
+    unknown = rows[0].unknown
+    return counts(rows[0].n, rows[0].wrong, 0 if unknown is None else unknown.n)
 
 
-def counts(n: int, wrong: int) -> str:
-    """Return how many predictions there are, and how many of them are wrong."""
-    return f"{n:,} predictions, {wrong:,} wrong (accuracy {100 * ((n - wrong) / n):.2f} %)"
+def counts(n: int, wrong: int, unknown: int = 0) -> str:
+    """Return how many predictions there are, and how many of them are wrong; apart, those of unknown inputs.
+
+    >>> print(counts(2_000, 300), counts(2_000, 300, 200), sep="; ")
+    2,000 predictions, 300 wrong (accuracy 85.00 %); 2,000 predictions, 300 wrong (accuracy 85.00 %): 100 of known \
+classes, 200 unknown (10.0 % of all)
+    """
+    apart = f": {wrong - unknown:,} of known classes, {unknown:,} unknown ({100 * unknown / n:.1f} % of all)"
+    return f"{n:,} predictions, {wrong:,} wrong (accuracy {100 * ((n - wrong) / n):.2f} %){apart if unknown else ''}"
 
 
 def remarks(rows: Sequence[Row]) -> list[Remark]:
@@ -108,11 +115,22 @@ def _on_the_rows(first: Row, text: str) -> Iterator[Remark]:
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck."""
+    """Return a sentence for each row but MCP's, further ones for oracles where they apply, and one on the luck.
+
+    The last is on the inputs of none of the classes, if there are any.
+    """
     if rows[0].name != BASELINE:
         return [f"{rows[0].name} cannot be compared with MCP: that needs logits."]
     lines = [line for row in rows[1:] for line in _on_a_score(row) if line]
-    return [*lines, *luck({row.name: row.delta_auc["p"] for row in rows[1:]})]
+    return [*lines, *luck({row.name: row.delta_auc["p"] for row in rows[1:]}), *_on_unknown(rows)]
+
+
+def _on_unknown(rows: Sequence[Row]) -> Iterator[str]:
+    parts = [f"{row.name} {100 * row.unknown.accepted:.1f} %" for row in rows
+             if row.unknown is not None and not np.isnan(row.unknown.accepted)]  # fmt: skip
+    if parts:
+        where = f"Where {KNOWN_COVERAGE} % of the known rows are accepted"
+        yield f"{where}, so many of the unknown ones are too, all of them wrong: {', '.join(parts)}."
 
 
 def _on_a_score(row: Row) -> Iterator[str]:

@@ -11,7 +11,7 @@ from steepslope.metrics.paper import PAPER_METRICS
 from steepslope.metrics.selective import GroupRisk, group_risks
 from steepslope.outputs import ClassifierOutputs
 from steepslope.report.confidences import BASELINE, Scored
-from steepslope.report.evaluation import VS_BEST, Evaluation, Row
+from steepslope.report.evaluation import KNOWN_COVERAGE, VS_BEST, Evaluation, Row
 from steepslope.report.grid import UNDEFINED, Cell, Grid, estimate_cell, number_cell
 from steepslope.report.sentences import Measured, by_luck, clearly
 
@@ -121,7 +121,7 @@ def with_p(cell: Cell, difference: Difference) -> Cell:
 
 def detail_grids(rows: Sequence[Row]) -> list[Grid]:
     """Return all tables below the main one that have rows."""
-    grids = [difference_grid(rows), *_further_grids(rows), cut_grid(rows), *_named_grids(rows)]
+    grids = [unknown_grid(rows), difference_grid(rows), *_further_grids(rows), cut_grid(rows), *_named_grids(rows)]
     return [grid for grid in grids if grid.rows]
 
 
@@ -131,6 +131,21 @@ def _score_grid(
     """Return a table with a line for each row that has cells."""
     lines = [[Cell(row.name), *cells(row)] for row in rows]
     return Grid(title, ["score", *columns], [line for line in lines if len(line) > 1], note)
+
+
+def unknown_grid(rows: Sequence[Row]) -> Grid:
+    """Return what each score makes of the rows of none of the classes; empty where there are none."""
+    n, share = next(((row.unknown.n, row.unknown.share) for row in rows if row.unknown), (0, 0.0))
+    note = f"{n:,} of {rows[0].n:,} rows ({100 * share:.1f} %) are of none of the classes: each counts as an error. "
+    note += f"Of them, how many are accepted where a threshold accepts {KNOWN_COVERAGE} % of the known rows; the AUC "
+    note += "among the known rows alone; and that of the correct ones against the unknown. In percent."
+
+    def cells(row: Row) -> list[Cell]:
+        one = row.unknown
+        return [] if one is None else [*map(number_cell, (one.accepted, one.auc_known, one.auc_unknown))]
+
+    columns = f"accepted at {KNOWN_COVERAGE} % of known", "AUC among known", "AUC, correct against unknown"
+    return _score_grid("Inputs of none of the classes", columns, rows, cells, note)
 
 
 def difference_grid(rows: Sequence[Row]) -> Grid:
@@ -239,7 +254,7 @@ def class_grids(evaluation: Evaluation, leader: Scored) -> list[Grid]:
         if evaluation.grouped_by != LABEL:
             by_label = {
                 one.name: group_risks(
-                    one.confidence, predictions.is_correct, labels, one.cut(), names=predictions.classes
+                    one.confidence, predictions.is_correct, labels, one.cut(), names=predictions.label_names
                 )
                 for one in known
             }
@@ -276,7 +291,7 @@ def _pair_grid(predictions: ClassifierOutputs, scored: Sequence[Scored], leader:
 
     By the score that the report is about, if it has a threshold; else the pairs with most errors.
     """
-    wrong, names = np.flatnonzero(~predictions.is_correct), predictions.class_names
+    wrong, names = np.flatnonzero(~predictions.is_correct), predictions.label_names
     codes = (predictions.require_labels() * predictions.num_classes + predictions.predictions)[wrong]
     pairs, place = np.unique(codes, return_inverse=True)
     counts = np.bincount(place)
@@ -284,7 +299,7 @@ def _pair_grid(predictions: ClassifierOutputs, scored: Sequence[Scored], leader:
         one.name: np.bincount(place, one.confidence[wrong] > one.cut(), len(pairs)).astype(int) for one in scored
     }
     order = np.lexsort((counts, trusted.get(leader.name, counts)))[::-1][:PAIRS]
-    labels = (divmod(int(code), predictions.num_classes) for code in pairs[order])
+    labels = (divmod(int(code), predictions.num_classes) for code in pairs[order])  # also of -1, unknown
     lines = [
         [
             Cell(f"{names[label]} → {names[predicted]}"),

@@ -32,7 +32,8 @@ class TemperatureScaledMCP(Score):
     Guo et al., "On Calibration of Modern Neural Networks", 2017.
 
     T minimises the negative log-likelihood of the labels (``criterion="nll"``), or the AURC ("aurc", by a grid of 65;
-    among equals, as all are for two classes, the T closest to 1). It is between e⁻⁴ and e⁴.
+    among equals, as all are for two classes, the T closest to 1). It is between e⁻⁴ and e⁴. Rows of none of the classes
+    are left out: no temperature makes their label likely.
     """
 
     scale = "logit"
@@ -45,7 +46,7 @@ class TemperatureScaledMCP(Score):
 
     def learn(self, outputs: ClassifierOutputs) -> None:
         """Choose the temperature on outputs of rows new to the classifier."""
-        self.temperature_ = float(np.exp(CRITERIA[self.criterion](outputs)))
+        self.temperature_ = float(np.exp(CRITERIA[self.criterion](outputs.of_known_classes())))
 
     def formula(self, rows: Rows) -> Tensor:
         """Return the log-odds of the predicted class at that temperature, float64 (m,)."""

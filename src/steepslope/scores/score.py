@@ -66,11 +66,14 @@ class Score(ABC):
         """Learn what the score needs from outputs."""
 
     def fit(self, outputs: ClassifierOutputs) -> Self:
-        """Learn what the score needs from outputs, and return the score itself."""
+        """Learn what the score needs from outputs, and return the score itself.
+
+        Rows of none of the classes are errors among ``errors``, and left out of a ``reference``.
+        """
         if outputs.num_classes < self.least_classes:
             found = f"expected at least {self.least_classes} classes, found {outputs.num_classes}"
             raise SteepslopeError(found, type(self).__name__)
-        self.learn(outputs)
+        self.learn(outputs.of_known_classes() if self.fits_on == "reference" else outputs)
         if self.fits_on != "nothing":
             self.num_classes_ = outputs.num_classes
         return self

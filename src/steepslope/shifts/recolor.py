@@ -21,6 +21,7 @@ from steepslope.data.shifted import Size
 from steepslope.data.transforms import Transform
 from steepslope.errors import SteepslopeError, located
 from steepslope.files.extras import require_extra, versions_of
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.shifts.colour_map import ColourMap, roughness
 from steepslope.shifts.options import RecolorOptions
 from steepslope.shifts.pixels import device_at_hand
@@ -42,7 +43,7 @@ def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, opt
         Float32 (n, C, H, W) in [0, 1], of the size of the classifier's input, before normalisation. C is 1 or 3; grey
         ones are repeated for a colour classifier, and stay grey.
     labels
-        The classes to lead away from, int64 (n,); None takes the predicted ones.
+        The classes to lead away from, int64 (n,); of −1, which is none of them, and for None, the predicted ones.
     options
         The bound, the steps and the like.
 
@@ -62,7 +63,9 @@ def recolored(classifier: Classifier, images: Tensor, labels: Tensor | None, opt
             logits = _logits(classifier, clean)
         for row in (~logits.isfinite()).any(dim=1).nonzero():
             raise SteepslopeError(f"expected finite logits, found others in row {int(row)}", classifier.spec)
-        return _attacked(classifier, clean, logits.argmax(dim=1) if labels is None else labels.clone(), options)
+        predicted = logits.argmax(dim=1)
+        known = predicted if labels is None else torch.where(labels == UNKNOWN, predicted, labels)
+        return _attacked(classifier, clean, known, options)
 
 
 def _attacked(classifier: Classifier, images: Tensor, labels: Tensor, options: RecolorOptions) -> Tensor:

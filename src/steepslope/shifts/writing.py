@@ -24,6 +24,7 @@ from steepslope.errors import SteepslopeError, reason_of
 from steepslope.files.artifact import DELETE, Artifact
 from steepslope.files.folders import read_json, staged_folder, write_json
 from steepslope.files.progress import Notice, bar, silent
+from steepslope.outputs.labels import UNKNOWN, UNKNOWN_NAME
 from steepslope.shifts.options import WritingOptions
 from steepslope.shifts.pixels import as_bytes, as_picture, cropped
 
@@ -241,12 +242,14 @@ def folders_of(data: Dataset) -> dict[str, int]:
         labels = sorted(set(data.labels.tolist()))
         digits = len(str(labels[-1])) if labels else 1
         return {f"{label:0{digits}d}": label for label in labels}
-    names = [_inside(name).replace("/", "_") for name in data.classes]
+    called = [*data.classes, *([UNKNOWN_NAME] if UNKNOWN in data.labels else [])]
+    names = [_inside(name).replace("/", "_") for name in called]
     often = Counter(name.casefold() for name in names)  # which some disks do not tell apart
-    same = [repr(name) for name, folder in zip(data.classes, names, strict=True) if often[folder.casefold()] > 1]
+    same = [repr(name) for name, folder in zip(called, names, strict=True) if often[folder.casefold()] > 1]
     if same:
         raise SteepslopeError(f"expected classes whose folders differ, found {', '.join(same)}")
-    return {name: label for label, name in enumerate(names)}
+    labels = [*range(len(data.classes)), UNKNOWN]
+    return dict(zip(names, labels, strict=False))
 
 
 def _inside(name: str) -> str:

@@ -6,7 +6,7 @@ Each fold of the others is predicted by a clone that is fitted to the remaining 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from steepslope.sklearn.features import is_frozen
 from steepslope.sklearn.responses import Responses
 
 Rows = NDArray[np.int64]
+Ask = Callable[[Any, Any, NDArray[Any]], Responses]
 LEAST_ROWS = 2
 LEAST_CLASSES = 2  # to which classifiers can be fitted
 LEAST_OF_A_CLASS = 2  # so that it is among the others of every fold
@@ -61,6 +62,30 @@ def held_out(labels: NDArray[Any], fraction: float, seed: int) -> tuple[Rows, Ro
     if len(last) - unknown.sum() < LEAST_CLASSES:
         held[order[last[unknown]]] = False
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def held_out_apart(labels: NDArray[Any], unknown_label: Any, fraction: float, seed: int) -> tuple[Rows, Rows, Rows]:
+    """Return the rows to learn from, those of none of the classes to know as errors, and those held out of both kinds.
+
+    >>> [len(rows) for rows in held_out_apart(np.repeat([0, 1, -1], 8), -1, 0.25, seed=0)]
+    [12, 6, 6]
+    """
+    is_unknown = unknown_rows(labels, unknown_label)
+    known, unknown = np.flatnonzero(~is_unknown), np.flatnonzero(is_unknown)
+    if not len(known):
+        raise SteepslopeError(f"expected rows of classes, found {len(unknown):,} of none of them alone", "y")
+    learnt, held = held_out(labels[known], fraction, seed)
+    errors, others = held_out(labels[unknown], fraction, seed) if len(unknown) else (unknown, unknown)
+    return known[learnt], unknown[errors], np.sort(np.concatenate([known[held], unknown[others]]))
+
+
+def unknown_rows(labels: NDArray[Any], unknown_label: Any) -> NDArray[np.bool_]:
+    """Return which labels say that a row is of none of the classes, (n,); none do for None.
+
+    >>> unknown_rows(np.array(["cat", "other"]), "other"), unknown_rows(np.array([0, -1]), None)
+    (array([False,  True]), array([False, False]))
+    """
+    return np.array([unknown_label is not None and label == unknown_label for label in labels.tolist()], np.bool_)
 
 
 def folds_of(X: Any, y: NDArray[Any], cv: Any, seed: int) -> list[tuple[Rows, Rows]]:
@@ -102,22 +127,25 @@ def out_of_fold(
     classes: NDArray[Any],
     params: Mapping[str, Any],
     n_jobs: int | None = None,
+    ask: Ask = Responses.of,
 ) -> Responses:
     """Return the responses to all rows, each from the clone that has not seen it; ``params`` are those of ``fit``.
 
-    A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes.
+    A frozen classifier has seen none of them, and needs no clones. Others are fitted by ``n_jobs`` processes. ``ask``
+    is :meth:`Responses.of`, or :meth:`Responses.votes`.
     """
     if is_frozen(estimator):
-        return Responses.of(estimator, X, classes)
-    tasks = (delayed(_unseen)(estimator, X, y, others, rows, classes, params) for others, rows in folds)
+        return ask(estimator, X, classes)
+    tasks = (delayed(_unseen)(estimator, X, y, *fold, classes, params, ask) for fold in folds)
     return Responses.joined(Parallel(n_jobs)(tasks), [rows for _, rows in folds])
 
 
 def _unseen(
-    estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any], params: Mapping[str, Any]
-) -> Responses:
+    estimator: Any, X: Any, y: NDArray[Any], others: Rows, rows: Rows, classes: NDArray[Any],
+    params: Mapping[str, Any], ask: Ask,
+) -> Responses:  # fmt: skip
     fitted = clone(estimator).fit(_safe_indexing(X, others), y[others], **rows_of(params, others, len(y)))
-    return Responses.of(fitted, _safe_indexing(X, rows), classes)
+    return ask(fitted, _safe_indexing(X, rows), classes)
 
 
 def rows_of(params: Mapping[str, Any], rows: NDArray[np.int64], n: int) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""What a scikit-learn classifier gives of its inputs, as logits, and the oracle that learns from these."""
+"""What a scikit-learn classifier gives of its inputs, as logits or votes."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepslope.errors import FewErrorsWarning, SteepslopeError
-from steepslope.evidence.folds import FOLDS
-from steepslope.oracle import FusedOracle
-from steepslope.outputs import ClassifierOutputs
+from steepslope.errors import SteepslopeError
+from steepslope.outputs.labels import UNKNOWN
 from steepslope.outputs.probabilities import LARGEST
-from steepslope.sklearn.features import Features
 
 Floats = NDArray[np.float64]
-MCP_RANKS = "the classifier's own probability ranks its predictions"
-UNKNOWN = -1  # the number of a label that is no class
+NUMBERS = "biuf"  # kinds of arrays
 
 
 def codes_of(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
@@ -34,12 +29,29 @@ def codes_of(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(classes[found] == values, found, UNKNOWN)
 
 
+def codes_by_name(labels: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the same where labels may be of another type than the classes: these go by their names as text.
+
+    >>> codes_by_name(["1", "7"], np.array([0, 1])), codes_by_name([1.0, 7.0], np.array([0, 1]))
+    (array([ 1, -1]), array([ 1, -1]))
+    """
+    values = np.asarray(labels)
+    if values.dtype.kind in NUMBERS and classes.dtype.kind in NUMBERS:
+        return codes_of(values, classes)
+    return codes_of(values.astype(np.str_), classes.astype(np.str_))
+
+
+def only_votes(estimator: Any) -> bool:
+    """Return whether a classifier has neither probabilities nor decision values."""
+    return not hasattr(estimator, "predict_proba") and not hasattr(estimator, "decision_function")
+
+
 @dataclass(frozen=True, eq=False)
 class Responses:
     """What a classifier gives of n rows: a probability or decision value of each of K classes, and what it predicts.
 
-    ``values`` (n, K) are −∞, or the probability 0, for a class that the classifier has not seen; ``predicted`` (n,)
-    are numbers of classes.
+    ``values`` (n, K) are −∞, or the probability 0, for a class that the classifier has not seen, and (n, 0) of votes;
+    ``predicted`` (n,) are numbers of classes, of votes also −1 for none of these.
     """
 
     values: Floats
@@ -56,7 +68,7 @@ class Responses:
             If it gives neither probabilities nor decision values, or not one a class.
         """
         are_probabilities = hasattr(estimator, "predict_proba")
-        if not are_probabilities and not hasattr(estimator, "decision_function"):
+        if only_votes(estimator):
             found = f"found {type(estimator).__name__} without"
             raise SteepslopeError(
                 f"expected a classifier with predict_proba or decision_function, {found}", "estimator"
@@ -74,6 +86,12 @@ class Responses:
         if (predicted == UNKNOWN).any():
             raise SteepslopeError("expected predictions among its classes_, found others", "estimator")
         return cls(values, predicted, are_probabilities)
+
+    @classmethod
+    def votes(cls, estimator: Any, X: Any, classes: NDArray[Any]) -> Responses:
+        """Ask a fitted classifier for its predictions alone, which may be other classes than these."""
+        predicted = codes_by_name(estimator.predict(X), classes)
+        return cls(np.zeros((len(predicted), 0)), predicted, False)
 
     @classmethod
     def joined(cls, parts: Sequence[Responses], rows: Sequence[NDArray[np.int64]]) -> Responses:
@@ -110,23 +128,3 @@ class Responses:
         others = np.flatnonzero(logits.argmax(axis=1) != predicted)
         logits[rows[others], predicted[others]] = np.nextafter(logits[others].max(axis=1), np.inf)
         return logits
-
-
-def seen_by(oracle: FusedOracle | None, features: Features | None) -> str:
-    """Say what the oracle saw, and if nothing is made of it."""
-    if oracle is None:
-        return f"There is no oracle: errors, or correct predictions, are fewer than {FOLDS}, so {MCP_RANKS}."
-    saw = "The oracle saw the classifier's outputs alone." if features is None else features.saw
-    return saw if oracle.arrays != ("logits",) else f"{saw} No pool of opinions ranks better, so {MCP_RANKS}."
-
-
-def oracle_of(outputs: ClassifierOutputs, codes: NDArray[np.int64], seed: int) -> FusedOracle | None:
-    """Return an oracle of what clones predict; None where errors, or correct predictions, are fewer than its folds."""
-    known = np.flatnonzero(codes != UNKNOWN)
-    labelled = outputs.subset(known).changed(labels=codes[known])
-    correct = int(labelled.is_correct.sum())
-    if min(correct, len(labelled) - correct) < FOLDS:
-        return None
-    with warnings.catch_warnings():  # a gate that is calibrated bears an oracle that depends on luck
-        warnings.simplefilter("ignore", FewErrorsWarning)
-        return FusedOracle(errors="crossfit", budget="free", seed=seed).fit(labelled)

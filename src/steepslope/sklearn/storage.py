@@ -8,7 +8,8 @@ few of these rows themselves, by which the classifier is recognised that is give
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse, load_npz, save_npz
+from sklearn.utils import _safe_indexing
 
 from steepslope.errors import SteepslopeError, explained
 from steepslope.files.artifact import Artifact
@@ -26,6 +28,7 @@ from steepslope.files.folders import field, positive, read_json, write_json
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.gate import Gate
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_opinion
 from steepslope.sklearn.features import Features
 
 CARD, STATE, GATE, CALIBRATION = "trusted.json", "state.safetensors", "gate", "calibration"
@@ -46,16 +49,48 @@ class Calibration:
     codes: NDArray[np.int64]
     rows: Any
 
+    def require_same(self, read: Callable[[Any], ClassifierOutputs]) -> None:
+        """Raise unless classifiers give of the rows kept, which they ``read``, what those did that were saved."""
+        if self.rows is None:
+            unknown = "it is not known whether this is the classifier that was saved: no rows were kept to tell"
+            warnings.warn(unknown, UserWarning, stacklevel=3)
+            return
+        with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
+            found = read(self.rows)
+        for name, array in self.outputs.subset(slice(0, KEPT_ROWS)).arrays.items():
+            other = found.arrays.get(name, np.zeros(0))
+            if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
+                place = "opinions" if is_opinion(name) else "estimator"
+                raise SteepslopeError(f"expected the classifier that was saved, found one of other {name}", place)
+
+
+def first_rows(X: Any, n: int) -> Any:
+    """Return the rows that are kept, of n rows."""
+    return _safe_indexing(X, np.arange(min(KEPT_ROWS, n)))
+
+
+def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those parameters of a trusted classifier that JSON can hold as they are."""
+    unknown = given["unknown_label"]
+    unknown = unknown.item() if isinstance(unknown, np.generic) else unknown
+    settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size")}
+    settings |= {name: given[name] for name in ("cv", "n_jobs", "random_state") if isinstance(given[name], int)}
+    return settings | ({"unknown_label": unknown} if isinstance(unknown, int | float | str) else {})
+
 
 @dataclass(frozen=True, eq=False)
 class Saved:
-    """All that is kept of a trusted classifier; ``calibration.rows`` are None where they could not be written."""
+    """All that is kept of a trusted classifier; ``calibration.rows`` are None where they could not be written.
+
+    ``opinions`` has the card of each other classifier whose opinion the oracle takes, by name, and None of others.
+    """
 
     settings: Mapping[str, Any]
     classes: tuple[Any, ...]
     log_floor: float
     saw: str
     features: Features | None
+    opinions: Mapping[str, Mapping[str, Any] | None]
     gate: Gate
     calibration: Calibration
 
@@ -69,7 +104,7 @@ class Saved:
             card = {
                 "version": VERSION, "settings": self.settings, "classes": list(self.classes), "saw": self.saw,
                 "log_floor": self.log_floor, "features": None if self.features is None else self.features.card,
-                "rows": _write_rows(self.calibration.rows, staging),
+                "opinions": self.opinions, "rows": _write_rows(self.calibration.rows, staging),
             }  # fmt: skip
             write_json(staging / CARD, card)
 
@@ -93,6 +128,7 @@ class Saved:
             log_floor=float(field(card, "log_floor", (int, float), path)),
             saw=field(card, "saw", str, path),
             features=None if features is None else _features(features, arrays, path),
+            opinions=_opinions(field(card, "opinions", dict, path), path),
             gate=Gate.load(folder / GATE),
             calibration=Calibration(outputs, codes, None if kind is None else _read_rows(kind, folder)),
         )
@@ -109,17 +145,20 @@ def _features(card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path:
     return Features(steps, None if kinds is None else tuple(kinds), seen, learnt, saw)
 
 
-def kept_rows(outputs: ClassifierOutputs) -> ClassifierOutputs:
-    """Return the outputs of the rows that are kept, those of all calibration rows given."""
-    return outputs.subset(slice(0, KEPT_ROWS))
+def _opinions(cards: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any] | None]:
+    for name, card in cards.items():
+        if card is not None and not isinstance(card, dict):
+            raise SteepslopeError(f"field 'opinions': expected a card of {name}, found {card!r}", path)
+        if card is not None:
+            field(card, "classes", (list, type(None)), path), field(card, "log_floor", (int, float), path)
+    return dict(cards)
 
 
-def require_alike(found: ClassifierOutputs, expected: ClassifierOutputs) -> None:
-    """Raise unless a classifier gives of the rows that are kept what the one did that was saved."""
-    for name, array in expected.arrays.items():
-        other = found.arrays.get(name, np.zeros(0))
-        if other.shape != array.shape or not np.allclose(other, array, rtol=TOLERANCE, atol=TOLERANCE):
-            raise SteepslopeError(f"expected the classifier that was saved, found one of other {name}", "estimator")
+def require_classes(estimator: Any, expected: Sequence[Any], place: str) -> None:
+    """Raise unless a classifier is fitted to these classes."""
+    if np.asarray(getattr(estimator, "classes_", ())).tolist() != list(expected):
+        found = "found one of others, or none that is fitted"
+        raise SteepslopeError(f"expected the classifier that was saved, with its classes, {found}", place)
 
 
 def _write_rows(X: Any, folder: Path) -> str | None:

@@ -18,13 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 
 import sklearn
 from steepslope.checks import require
-from steepslope.errors import NothingPromisedWarning, SteepslopeError, explained
-from steepslope.gate import Gate, threshold_sequence
+from steepslope.errors import NothingPromisedWarning, SteepslopeError
 from steepslope.gate.aims import INSIDE, Aims
-from steepslope.gate.calibration import CalibrationRows
-from steepslope.gate.certificate import EXACT, as_percent
 from steepslope.gate.confidence_source import ConfidenceSource
-from steepslope.gate.decisions import most_probable
 from steepslope.metrics import Groups
 from steepslope.outputs import ClassifierOutputs
 from steepslope.outputs.arrays import require_one_order
@@ -34,9 +30,11 @@ from steepslope.report.evaluation import evaluate_predictions
 from steepslope.report.page import write_report
 from steepslope.scores import MCP
 from steepslope.sklearn.features import Features
-from steepslope.sklearn.held_out import checked_rows, folds_of, held_out, out_of_fold, require_folds, rows_of
-from steepslope.sklearn.responses import UNKNOWN, Responses, codes_of, oracle_of, seen_by
-from steepslope.sklearn.storage import KEPT_ROWS, Calibration, Saved, kept_rows, require_alike
+from steepslope.sklearn.held_out import checked_rows, folds_of, held_out_apart, out_of_fold, require_folds, rows_of
+from steepslope.sklearn.opinions import checked_opinions, learnt_opinions, restored_opinions
+from steepslope.sklearn.reader import Reader, gate_of, oracle_of, promises_of, require_no_class, seen_by, taken_by
+from steepslope.sklearn.responses import Responses, codes_of
+from steepslope.sklearn.storage import Calibration, Saved, first_rows, require_classes, settings_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -83,10 +81,18 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     cv
         Number of folds >= 2, or a splitter of scikit-learn's that puts each row into one fold.
     n_jobs
-        How many processes fit the clones of the classifier; None is one, −1 as many as there are cores.
+        How many processes fit the clones of the classifiers; None is one, −1 as many as there are cores.
     random_state
         A whole number, a ``RandomState``, or None: which rows are held out, the folds, and what the oracle draws. The
         classifier has its own.
+    unknown_label
+        The label in ``y`` of rows of none of the classes, such as -1 or "unknown"; None where there are none. The
+        classifier never learns them. They are errors to the oracle and, in the part that is held out, to the gate,
+        whose promise then includes such inputs, if as many are to come.
+    opinions
+        Other classifiers by name, or None: the oracle sees what they think of the same inputs, if that helps. They are
+        fitted as the classifier is, without its ``fit_params``; what is in a ``FrozenEstimator`` is taken as it is.
+        Their probabilities count, else their decision values, else their bare predictions.
 
     Attributes
     ----------
@@ -95,8 +101,10 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     oracle_ : FusedOracle or None
         What ranks the predictions. None where fewer than five predictions of the folds are wrong, or right, or all
         classes but one have a single row: the classifier's own probability ranks them then (MCP).
+    opinions_ : dict
+        The other classifiers, fitted, by name.
     saw_ : str
-        What the oracle saw beside the classifier's outputs, in a sentence.
+        What the oracle saw beside the classifier's outputs, in a sentence, and what opinions gain.
     gate_ : Gate
         The threshold and its promise; ``gate_.sentences()`` states it.
     max_risk_ : float
@@ -139,6 +147,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         cv: Any = 5,
         n_jobs: int | None = None,
         random_state: Any = 0,
+        unknown_label: Any = None,
+        opinions: Mapping[str, Any] | None = None,
     ) -> None:
         self.estimator = estimator
         self.max_risk = max_risk
@@ -147,6 +157,8 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.unknown_label = unknown_label
+        self.opinions = opinions
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the classifier and its oracle, and calibrate the gate.
@@ -157,7 +169,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
             Inputs (n, …), whatever the classifier takes: an array, a frame, a sparse matrix or a list of texts. The
             oracle sees what the last step of a pipeline sees, or else these inputs.
         y
-            Labels (n,).
+            Labels (n,), ``unknown_label`` for rows of none of the classes.
         fit_params
             Further parameters of the classifier's ``fit``, such as ``sample_weight``: by metadata routing where that is
             enabled. What has a value a row is cut as the rows are.
@@ -166,20 +178,22 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         ------
         SteepslopeError
             If a parameter is out of range, there are fewer than two rows, frames have the same index in another order,
-            or the classifier has neither probabilities nor decision values.
+            the classifier has neither probabilities nor decision values, ``unknown_label`` is one of its classes, or
+            an opinion is not by another classifier of some of these.
         """
         self._aims()
         require("calibration_size", self.calibration_size, INSIDE)
         require_folds(self.cv)
+        checked_opinions(self.opinions, self.estimator)
         require_one_order({"X": X, "y": y})
         X, labels = checked_rows(X, y)
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
-        learnt, calibration = held_out(labels, self.calibration_size, seed)
+        learnt, errors, calibration = held_out_apart(labels, self.unknown_label, self.calibration_size, seed)
         if not len(calibration):
             found = f"found n_samples={len(labels)}, of which calibration_size {self.calibration_size} holds out none"
             raise SteepslopeError(f"expected rows to calibrate on beside those of two classes, {found}", "X")
         params = rows_of(self._routed(fit_params), learnt, len(labels))
-        source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed)
+        source = self._learn(_safe_indexing(X, learnt), labels[learnt], params, seed, _safe_indexing(X, errors))
         self._calibrate(source, _safe_indexing(X, calibration), labels[calibration], seed)
         return self
 
@@ -208,13 +222,13 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         check_is_fitted(self)
         if self.gate_.advice:
             warnings.warn(f"nothing is accepted: {self.gate_.advice}", NothingPromisedWarning, stacklevel=2)
-        outputs = self._outputs(X)
+        outputs = self.reader_.outputs(X)
         return Decision(self.classes_[outputs.predictions], self.gate_.accepts(self._ranked(outputs)))
 
     def trust_logit(self, X: Any) -> Floats:
         """Return what ranks the predictions, float64 (n,): the oracle's trust logits, or log-odds of MCP."""
         check_is_fitted(self)
-        return self._ranked(self._outputs(X))
+        return self._ranked(self.reader_.outputs(X))
 
     def p_correct(self, X: Any) -> Floats:
         """Return the probability that each prediction is correct, (n,), in [0, 1]: an estimate, nothing promised."""
@@ -224,12 +238,7 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
     def summary_(self) -> str:
         """What the oracle saw, which of several risks is promised, and the gate's promise, a line each."""
         check_is_fitted(self)
-        risks = ", ".join(as_percent(risk, EXACT) for risk in self.gate_.aims.max_risk)
-        first = f"{as_percent(self.max_risk_, EXACT)} is the first of {risks} that can be promised."
-        if self.gate_.advice:
-            first = f"None of {risks} can be promised."
-        promise = self.gate_.promises[0].sentences()
-        return "\n".join([self.saw_, *([first] if len(self.gate_.aims.max_risk) > 1 else []), promise])
+        return "\n".join([self.saw_, *promises_of(self.gate_)])
 
     @property
     def max_risk_(self) -> float:
@@ -247,27 +256,26 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         path
             Folder for ``report.html``, ``table.md``, ``metrics.json`` and the like; an earlier report is replaced.
         X, y
-            New rows and their labels; without them it is about the calibration rows.
+            New rows and their labels; without them it is about the calibration rows. Labels that are none of
+            ``classes_`` are unknown ones, which are never right.
         bootstrap
             Number of resamples for the intervals; 0 leaves the intervals out.
 
         Raises
         ------
         SteepslopeError
-            If there are labels without rows, rows without labels, or no label is one of ``classes_``.
+            If there are labels without rows, or rows without labels.
         """
         check_is_fitted(self)
         if (X is None) != (y is None):
             raise SteepslopeError("expected X and y together, or neither", "y" if y is None else "X")
-        kept = self.calibration_ if X is None else Calibration(self._outputs(X), codes_of(y, self.classes_), None)
-        known = np.flatnonzero(kept.codes != UNKNOWN)
-        outputs = kept.outputs.subset(known).changed(labels=kept.codes[known])
+        kept = (
+            self.calibration_ if X is None else Calibration(self.reader_.outputs(X), codes_of(y, self.classes_), None)
+        )
+        outputs = kept.outputs.changed(labels=kept.codes)
         cautions = [THRESHOLD_OF_THESE] if X is None else []
-        if len(known) < len(kept.codes):
-            others = len(kept.codes) - len(known)
-            cautions.append(f"{others:,} rows of classes that the classifier does not know, all wrong, are left out")
         gates, title = Resources(gates={"trusted": self.gate_}), f"Trust in {type(self.estimator_).__name__}"
-        groups = Groups(outputs.require_labels(), outputs.classes, LABEL)
+        groups = Groups(kept.codes, outputs.label_names, LABEL)
         evaluation = evaluate_predictions(
             outputs, SINGLE_SCORES, gates, groups=groups, bootstrap=bootstrap, title=title
         )
@@ -276,50 +284,42 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         )
 
     def save(self, path: str | Path) -> None:
-        """Write a folder with all but the classifier itself, ``estimator_``; an earlier one is replaced.
+        """Write a folder with all but the classifiers, ``estimator_`` and ``opinions_``; an earlier one is replaced.
 
         The folder holds JSON, Parquet and arrays, among them the outputs of the calibration rows and sixteen of these
-        rows. Save the classifier beside it by a way of your own, such as ``skops.io``.
+        rows. Save the classifiers beside it by a way of your own, such as ``skops.io``.
         """
         check_is_fitted(self)
-        given = self.get_params(deep=False)
-        settings = {name: given[name] for name in ("max_risk", "delta", "calibration_size")}
-        settings |= {name: given[name] for name in ("cv", "n_jobs", "random_state") if isinstance(given[name], int)}
+        taken = self.reader_.opinions
         Saved(
-            settings, tuple(np.asarray(self.classes_).tolist()), self.log_floor_, self.saw_, self.features_, self.gate_,
-            self.calibration_,
+            settings_of(self.get_params(deep=False)), tuple(np.asarray(self.classes_).tolist()), self.reader_.log_floor,
+            self.saw_, self.features_, {name: taken[name].card if name in taken else None for name in self.opinions_},
+            self.gate_, self.calibration_,
         ).write(Path(path))  # fmt: skip
 
     @classmethod
-    def load(cls, path: str | Path, estimator: Any) -> Self:
+    def load(cls, path: str | Path, estimator: Any, opinions: Mapping[str, Any] | None = None) -> Self:
         """Read what :meth:`save` wrote, around the fitted classifier that was saved beside it.
 
-        Nothing in the folder is executed. Settings that are no numbers, such as a splitter, are the defaults again.
+        Nothing in the folder is executed. Settings that JSON cannot hold, such as a splitter, are the defaults again.
+        Of ``opinions_``, give at least those that the oracle takes; only these are compared.
 
         Raises
         ------
         SteepslopeError
-            If a file is not as it was written, or the classifier has other classes, or gives of the rows that are kept
-            other probabilities or features than it did.
+            If a file is not as it was written, or a classifier has other classes, or gives of the rows that are kept
+            other probabilities, features or opinions than it did.
         """
-        saved = Saved.read(Path(path))
-        model = cls(estimator, **saved.settings)
-        if tuple(np.asarray(getattr(estimator, "classes_", ())).tolist()) != saved.classes:
-            found = "found one of others, or none that is fitted"
-            raise SteepslopeError(f"expected the classifier that was saved, with its classes, {found}", "estimator")
-        model.estimator_, model.features_, model.log_floor_, model.saw_ = (
-            estimator, saved.features, saved.log_floor, saved.saw,
-        )  # fmt: skip
+        saved, others = Saved.read(Path(path)), checked_opinions(opinions, estimator)
+        model = cls(estimator, **saved.settings, opinions=opinions)
+        require_classes(estimator, saved.classes, "estimator")
+        model.estimator_, model.opinions_, model.saw_ = estimator, others, saved.saw
+        model._keep_attributes()
+        restored = restored_opinions(saved.opinions, others, model.classes_)
+        model.reader_ = Reader(estimator, model.classes_, saved.log_floor, saved.features, restored)
         model.gate_, model.calibration_ = saved.gate, saved.calibration
         model.oracle_ = saved.gate.require_source().oracle  # type: ignore[assignment]
-        model._keep_attributes()
-        if saved.calibration.rows is None:
-            unknown = "it is not known whether this is the classifier that was saved: no rows were kept to tell"
-            warnings.warn(unknown, UserWarning, stacklevel=2)
-            return model
-        with explained("expected the classifier that was saved, found one that refuses the rows kept", "estimator"):
-            outputs = model._outputs(saved.calibration.rows)
-        require_alike(outputs, kept_rows(saved.calibration.outputs))
+        saved.calibration.require_same(model.reader_.outputs)
         return model
 
     def get_metadata_routing(self) -> MetadataRouter:
@@ -347,23 +347,37 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         routed: Mapping[str, Any] = process_routing(self, "fit", **fit_params)["estimator"]["fit"]
         return routed
 
-    def _learn(self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int) -> ConfidenceSource:
-        """Fit the classifier and its oracle; return what ranks, with thresholds that are fixed by these rows alone."""
+    def _learn(
+        self, X: Any, labels: NDArray[Any], params: Mapping[str, Any], seed: int, unknown: Any
+    ) -> ConfidenceSource:
+        """Fit all classifiers and the oracle; return what ranks, with thresholds that are fixed by these rows alone.
+
+        The oracle also learns from inputs of none of the classes, ``unknown`` (u, …).
+        """
         self.estimator_ = clone(self.estimator).fit(X, labels, **params)
         if not hasattr(self.estimator_, "classes_"):
             found = f"found {type(self.estimator_).__name__}, which has no classes_"
             raise SteepslopeError(f"expected a classifier, {found}", "estimator")
         self._keep_attributes()
-        self.features_ = Features.of(self.estimator_, X, labels, seed)
-        folds = folds_of(X, labels, self.cv, seed)
+        require_no_class(self.unknown_label, self.classes_)
+        features, folds = Features.of(self.estimator_, X, labels, seed), folds_of(X, labels, self.cv, seed)
         unseen = Responses.of(self.estimator_, X, self.classes_) if not folds else out_of_fold(
             self.estimator, X, labels, folds, self.classes_, params, self.n_jobs
         )  # fmt: skip
-        self.log_floor_ = unseen.log_floor
-        outputs = self._outputs(X, unseen)
-        self.oracle_ = oracle_of(outputs, codes_of(labels, self.classes_), seed) if folds else None
-        self.saw_ = seen_by(self.oracle_, self.features_)
+        others = checked_opinions(self.opinions, self.estimator) if folds else {}
+        opinions, of_others = learnt_opinions(others, X, labels, folds, self.classes_, self.n_jobs)
+        self.opinions_ = {name: one.estimator for name, one in opinions.items()}
+        self.reader_ = Reader(self.estimator_, self.classes_, unseen.log_floor, features, opinions)
+        outputs, codes = self.reader_.with_unknown(self.reader_.outputs(X, unseen, of_others), labels, unknown)
+        self.oracle_ = oracle_of(outputs, codes, seed, bool(opinions)) if folds else None
+        self.reader_ = replace(self.reader_, opinions=taken_by(self.oracle_, opinions))
+        self.saw_ = seen_by(self.oracle_, features, opinions)
         return ConfidenceSource.from_model(self.oracle_ or MCP(), outputs.num_classes, outputs)
+
+    @property
+    def features_(self) -> Features | None:
+        """How inputs become the columns that the oracle sees; None where there are none."""
+        return self.reader_.features
 
     def _keep_attributes(self) -> None:
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
@@ -372,29 +386,9 @@ class TrustedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
 
     def _calibrate(self, source: ConfidenceSource, X: Any, labels: NDArray[Any], seed: int) -> None:
         """Find the threshold on rows that nothing was fitted on."""
-        outputs, codes = self._outputs(X), codes_of(labels, self.classes_)
-        is_correct = outputs.predictions == codes
-        confidence, thresholds = source.confidence(outputs), threshold_sequence(source.reference or ())
-        gate = Gate.calibrate(
-            confidence, is_correct, self._aims().max_risk, self.delta, thresholds, of_log_odds=True, seed=seed
-        )
-        given = [one.max_risk for one in gate.certificates if one.is_given and one.max_risk is not None]
-        gate = gate.at(given[0]) if given else gate
-        seen = CalibrationRows(
-            gate.p_correct(confidence), is_correct, gate.accepts(confidence), most_probable(outputs, 1)[1][:, 0]
-        )
-        self.gate_ = replace(gate, source=source.taking(outputs), classes=outputs.classes, calibration_rows=seen)
-        self.calibration_ = Calibration(outputs, codes, _safe_indexing(X, np.arange(min(KEPT_ROWS, len(codes)))))
-
-    def _outputs(self, X: Any, responses: Responses | None = None) -> ClassifierOutputs:
-        """Return all that the oracle sees of some inputs, by the classifier's responses, or those of clones."""
-        found = Responses.of(self.estimator_, X, self.classes_) if responses is None else responses
-        features = None if self.features_ is None else self.features_.columns(self.estimator_, X)
-        logits = found.logits(self.log_floor_)
-        names = [*dict.fromkeys(map(str, self.classes_))]
-        return ClassifierOutputs.of(
-            {"logits": logits, "features": features}, names if len(names) == logits.shape[1] else None
-        )
+        outputs, codes = self.reader_.outputs(X), codes_of(labels, self.classes_)
+        self.gate_ = gate_of(source, outputs, codes, self._aims(), seed)
+        self.calibration_ = Calibration(outputs, codes, first_rows(X, len(codes)))
 
     def _ranked(self, outputs: ClassifierOutputs) -> Floats:
         return self.gate_.require_source().confidence(outputs)

@@ -107,7 +107,7 @@ def chosen_rows(predictions: Predictions, scored: Sequence[Scored], leader: int 
     ranks = np.concatenate([np.arange(len(rows)) for rows in tops])
     candidates = [np.concatenate(tops)[np.argsort(ranks, kind="stable")]]
     if isinstance(predictions, ClassifierOutputs):
-        labels, predicted = predictions.require_labels(), predictions.predictions
+        labels, predicted = predictions.require_labels() + 1, predictions.predictions  # 0 is none of the classes
         for codes in (labels, predicted, labels * predictions.num_classes + predicted):
             candidates += [_first_of_each(rows, codes) for rows in kinds[0]]
     rows = np.concatenate(candidates)
@@ -156,7 +156,7 @@ def cards(evaluation: Evaluation, rows: Numbers, sources: Sources = NO_SOURCES) 
 def _classes(predictions: Predictions, rows: Numbers) -> Iterator[dict[str, Any]]:
     if not isinstance(predictions, ClassifierOutputs):
         return
-    names, labels = predictions.class_names, predictions.require_labels()[rows]
+    names, labels = predictions.label_names, predictions.require_labels()[rows]
     top, probabilities = most_probable(predictions.subset(rows), TOP)
     for label, classes, values in zip(labels, top, probabilities, strict=True):
         best = [[names[one], round(float(value), 4)] for one, value in zip(classes, values, strict=True)]
@@ -197,7 +197,7 @@ def _reference_cards(
     reference: ClassifierOutputs, places: Iterable[int], find: FindImages | None
 ) -> list[dict[str, Any]]:
     """Return id, label and image of some references, as far as they are known."""
-    ids, labels, names = reference.ids, reference.labels, reference.class_names
+    ids, labels, names = reference.ids, reference.labels, reference.label_names
     found = [
         {
             "id": str(place) if ids is None else str(ids[place]),

@@ -1,0 +1,68 @@
+"""What took long to make and can be made again, such as a net as an ONNX file: kept for the user by what it is made of.
+
+A file has in its name what it is made of, and the digest of its contents. It is written elsewhere and renamed, so that
+no run sees a part of one, and read only where the contents have their digest. A folder that cannot be read or
+written to costs time alone. Of all files, and parts that killed runs left, the last used stay, up to 4 GiB.
+"""
+
+import os
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+FOLDER = "STEEPSLOPE_CACHE"  # the variable that names another folder
+LARGEST = 4 * 2**30  # bytes in all
+SHOWN = 32  # digits of each digest in a file's name
+
+
+def cache_folder() -> Path:
+    """Return the folder: that of ``STEEPSLOPE_CACHE``, or ``steepslope`` in ``XDG_CACHE_HOME``, or in ``~/.cache``."""
+    if named := os.environ.get(FOLDER):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "steepslope"
+
+
+def read_cache(key: str) -> bytes | None:
+    """Return what was kept under a digest; None where there is nothing, or nothing whole."""
+    for path in _files(f"{key[:SHOWN]}-*"):
+        with suppress(OSError):
+            content = path.read_bytes()
+            if path.stem.endswith(f"-{sha256(content).hexdigest()[:SHOWN]}"):
+                path.touch()  # used last
+                return content
+            path.unlink()
+    return None
+
+
+def write_cache(key: str, content: bytes) -> None:
+    """Keep some contents under a digest, in place of what was kept; the files not used for longest make room."""
+    with suppress(OSError, RuntimeError):  # a full disk; or a user without a home
+        before = _files(f"{key[:SHOWN]}-*")
+        folder, name = cache_folder(), f"{key[:SHOWN]}-{sha256(content).hexdigest()[:SHOWN]}.bin"
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder, prefix=".partial-", suffix=".bin", delete=False) as file:
+            try:
+                file.write(content)
+                file.close()
+                Path(file.name).replace(folder / name)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+        _clear([path for path in before if path.name != name])
+
+
+def _clear(old: list[Path]) -> None:
+    """Remove some files, and those used longest ago beyond what may be kept."""
+    for path in old:
+        path.unlink(missing_ok=True)
+    room = LARGEST
+    for path in sorted(_files("*"), key=lambda path: path.stat().st_mtime, reverse=True):
+        room -= path.stat().st_size
+        if room < 0:
+            path.unlink(missing_ok=True)
+
+
+def _files(pattern: str) -> list[Path]:
+    with suppress(OSError, RuntimeError):
+        return sorted(cache_folder().glob(f"{pattern}.bin"))
+    return []

@@ -1,0 +1,105 @@
+"""What is gained without an oracle: by another classifier in the first one's place, or by rejecting some classes.
+
+An oracle that only makes up for a classifier's stale last layer, or for classes that never occur, is the wrong remedy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from steepslope.metrics import aurc, auroc
+from steepslope.numerics.opinion_pool import OpinionPool
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP
+
+Floats = NDArray[np.float64]
+CLEARLY = 0.01  # the chance at most that the classifier is as good
+SHOWN = 5  # names of classes in a line
+IN_PLACE: dict[str, str] = {
+    "feature_opinion": "a net on its features", "second_opinion": "a probe on the second backbone's features",
+    "joint_opinion": "a probe and a net on both backbones' features",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A classifier in the first one's place, on held-out rows: its accuracy, and the AUC and AURC of its own MCP.
+
+    ``gained`` is its accuracy less the classifier's, and ``clearly`` whether that is more than luck (a sign test on the
+    rows where only one of them is right, at 1 %).
+    """
+
+    what: str
+    accuracy: float
+    gained: float
+    clearly: bool
+    auc: float
+    aurc: float
+
+    def __str__(self) -> str:
+        shown = f"{self.what} is right in {100 * self.accuracy:.1f} % ({100 * self.gained:+.1f} points)"
+        advice = ": better than the classifier, so consider it in its place" if self.clearly else ""
+        return f"{shown}, AUC {100 * self.auc:.1f} and AURC {1000 * self.aurc:.1f} thousandths by its own MCP{advice}"
+
+    @classmethod
+    def of(cls, what: str, opinions: Floats, classes: NDArray[np.int64], outputs: ClassifierOutputs) -> Self | None:
+        """Return it for log-probabilities (n, V, C) of candidate classes (n, C), summed over V; None if never wrong."""
+        joint = OpinionPool(np.ones(opinions.shape[1]), np.zeros(1)).utilities(opinions)
+        best, rows = joint.argmax(axis=1), np.arange(len(joint))
+        right = classes[rows, best] == outputs.require_labels()
+        if right.all() or not right.any():
+            return None
+        rest = np.where(np.arange(joint.shape[1]) == best[:, None], -np.inf, joint)
+        odds = joint[rows, best] - np.logaddexp.reduce(rest, axis=1)
+        only, alone = int((right & ~outputs.is_correct).sum()), int((~right & outputs.is_correct).sum())
+        clearly = only > alone and binomtest(only, only + alone).pvalue < CLEARLY
+        gained = float(right.mean() - outputs.is_correct.mean())
+        return cls(what, float(right.mean()), gained, clearly, auroc(odds, right), aurc(odds, right))
+
+
+def without_an_oracle(
+    opinions: Mapping[str, Floats], classes: NDArray[np.int64], outputs: ClassifierOutputs
+) -> tuple[str, ...]:
+    """Say what would be gained without an oracle, a line each: by another classifier, or by rejecting classes.
+
+    ``opinions`` (n, V, C) are of the candidate ``classes`` (n, C), as seen without the rows' own labels, the clean rows
+    first; those that could take the classifier's place are tried there.
+    """
+    clean = slice(len(outputs))
+    tried = [
+        Baseline.of(what, opinions[name][clean], classes[clean], outputs)
+        for name, what in IN_PLACE.items()
+        if name in opinions
+    ]
+    lines = [f"in the classifier's place, {one}" for one in tried if one is not None]
+    absent = about_absent_classes(outputs)
+    return (*lines, absent) if absent else tuple(lines)
+
+
+def about_absent_classes(outputs: ClassifierOutputs) -> str | None:
+    """Say which predicted classes never occur among the labels, and what rejecting them gains; None where all do.
+
+    >>> logits = np.eye(3)[[0, 0, 1, 2, 2]] * [2, 3, 1]
+    >>> about_absent_classes(ClassifierOutputs(logits, [0, 0, 1, 1, 0], classes=["ant", "bee", "cat"]))
+    '1 of 3 classes (cat) is predicted in 2 rows and never occurs among the 5 labels: MCP that rejects it has AUC 100.0'
+    """
+    labels, predictions = outputs.require_labels(), outputs.predictions
+    absent = np.setdiff1d(predictions, labels)
+    if not len(absent):
+        return None
+    rejected = np.isin(predictions, absent)
+    confidence = np.where(rejected, -np.inf, MCP().confidence(outputs))
+    ranks = np.unique(confidence, return_inverse=True)[1].astype(np.float64)
+    names = [outputs.class_names[label] for label in absent[:SHOWN]]
+    shown = ", ".join(names) + (", …" if len(absent) > SHOWN else "")
+    is_are, it = ("is", "it") if len(absent) == 1 else ("are", "them")
+    occurs = "occurs" if len(absent) == 1 else "occur"
+    return (
+        f"{len(absent):,} of {outputs.num_classes:,} classes ({shown}) {is_are} predicted in {rejected.sum():,} rows "
+        f"and never {occurs} among the {len(labels):,} labels: MCP that rejects {it} has AUC "
+        f"{100 * auroc(ranks, outputs.is_correct):.1f}"
+    )

@@ -1,0 +1,205 @@
+"""Pools of opinions: fitted to a fit set by folds, and held against MCP on rows that they have not seen."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepslope.evidence.fit_set import FitSet
+from steepslope.evidence.folds import FOLDS
+from steepslope.evidence.registry import kind_of
+from steepslope.metrics import aurc
+from steepslope.metrics.intervals import compare
+from steepslope.numerics.linear import fit_calibration
+from steepslope.numerics.opinion_pool import OpinionPool, fit_opinion_pool
+from steepslope.oracle.handover import Handover, mixed
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+STRENGTHS = (1.0, 10.0, 100.0)  # in rows: how much a pool is shrunk to the classifier's own opinion
+LEAST_WEIGHT = 1e-3  # of all weights: an opinion with less is left out
+TEMPERATURES_FROM = 3  # classes: with two, a temperature does not change the ranking
+LACKING_WEIGHT = 0.1  # of all rows together that lack an opinion on trial, where the rows have 1
+RESAMPLES = 200
+LEVEL_OF_ONE_ERROR = 0.6827  # the central part of a normal distribution within one standard error
+OWN = "logits"  # the classifier's own opinion
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """A pool of the opinions of some kinds of evidence, which have ``widths`` opinions each.
+
+    ``slope`` and ``offset`` calibrate its log-odds, where they are mixed with another pool's.
+    """
+
+    inputs: tuple[str, ...]
+    widths: tuple[int, ...]
+    pool: OpinionPool
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def side_by_side(self, opinions: Mapping[str, Floats]) -> Floats:
+        """Return the opinions of its kinds, (n, V, C) each, as one array."""
+        return np.concatenate([opinions[name] for name in self.inputs], axis=1)
+
+    @property
+    def summary(self) -> str:
+        """What it holds, in a line."""
+        if len(self.inputs) > 1:
+            return f"a pool of {', '.join(self.inputs)}"
+        if (weight := self.pool.weights[0]) == 1 and self.pool.others[0] in (0, NEVER):
+            return "no pool ranks better than MCP, so that is this oracle"
+        return f"the classifier's own opinion, at a temperature of {1 / weight:.3g}: no pool with others ranks better"
+
+    def log_odds(self, opinions: Mapping[str, Floats]) -> Floats:
+        """Return the log-odds that each prediction is right, (n,)."""
+        odds: Floats = self.slope * self.pool.log_odds(self.side_by_side(opinions)) + self.offset
+        return odds
+
+
+def inputs_of(pool: Pool, fallback: Pool | None) -> tuple[str, ...]:
+    """Return all evidence that a prediction by a pool needs, and by that to which rows are handed over."""
+    return tuple(dict.fromkeys([*pool.inputs, *(() if fallback is None else fallback.inputs)]))
+
+
+MCP_ALONE = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.zeros(1)))
+NEVER = -1e9  # the offset of a candidate that MCP does not know
+MCP_OF_KNOWN = Pool((OWN,), (1,), OpinionPool(np.ones(1), np.full(1, NEVER)))
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A pool, and the log-odds of the clean rows as seen from the other folds (n,).
+
+    With a ``handover``, rows are handed over to the pool ``fallback``, by ``usual_handover`` on average.
+    """
+
+    pool: Pool
+    held_out: Floats
+    fallback: Pool | None = None
+    handover: Handover | None = None
+    usual_handover: float | None = None
+
+    def calibrated(self, is_correct: Bools) -> Self:
+        """Return the same with log-odds that are calibrated on the held-out rows."""
+        slope, offset = fit_calibration(self.held_out, is_correct)
+        pool = replace(self.pool, slope=slope, offset=offset)
+        return replace(self, pool=pool, held_out=slope * self.held_out + offset)
+
+
+@dataclass(frozen=True, eq=False)
+class Opinions:
+    """The opinions of each kind on the rows of a fit set, or on its clean rows alone, and the candidate ``classes``."""
+
+    fit_set: FitSet
+    classes: NDArray[np.int64]
+    parts: dict[str, Floats] = field(default_factory=dict)
+
+    def mcp(self) -> Candidate:
+        """Return MCP, and its log-odds of the clean rows, (n,)."""
+        candidates, clean = self.classes.shape[1], slice(self.fit_set.clean)
+        pool = MCP_OF_KNOWN if candidates > self.fit_set.rows.num_classes else MCP_ALONE
+        return Candidate(pool, pool.log_odds({OWN: self.parts[OWN][clean]}))
+
+    def pool(self, inputs: Sequence[str], strength: float, without: int | None = None) -> Pool:
+        """Return the pool of some kinds, fitted without one fold, where one is given."""
+        rows, fold, weights = self.fit_set.rows, self.fit_set.fold, self.fit_set.weights
+        n = min(len(self.parts[name]) for name in inputs)
+        kept = np.flatnonzero(fold[:n] != (FOLDS if without is None else without))
+        clean = kept[kept < self.fit_set.clean]
+        opinions, source, shares = self._side_by_side(inputs, kept), kept, weights[kept]
+        lacking = self._lacking(inputs, clean)
+        if lacking is not None:
+            opinions, source = np.concatenate([opinions, lacking]), np.concatenate([kept, clean])
+            shares = np.concatenate([shares, np.full(len(clean), LACKING_WEIGHT)])
+        widths = tuple(self.parts[name].shape[1] for name in inputs)
+        classes, labels = self.classes[source], rows.require_labels()[source]
+        found = fit_opinion_pool(opinions, classes, labels, rows.num_classes, strength / len(clean), shares)
+        return Pool(tuple(inputs), widths, found)
+
+    def _side_by_side(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats:
+        return np.concatenate([self.parts[name][rows] for name in inputs], axis=1)
+
+    def _lacking(self, inputs: Sequence[str], rows: NDArray[np.int64]) -> Floats | None:
+        """Return the opinions on some rows, each without one that rows may lack; None where all have all of them.
+
+        So a pool learns how much the classifier's own opinion counts where another's is missing, which else only rows
+        that happen to lack it would tell.
+        """
+        edges = dict(zip(inputs, np.cumsum([0, *(self.parts[name].shape[1] for name in inputs)]), strict=False))
+        places = [int(edges[name]) for name in inputs if kind_of(name).lacks]
+        if not places:
+            return None
+        opinions = self._side_by_side(inputs, rows)
+        for turn, place in enumerate(places):
+            some = slice(turn, None, len(places))
+            opinions[some, place] = 0
+            opinions[some, place + 1] = opinions[some, 0]
+        return opinions
+
+    def held_out(self, inputs: Sequence[str], strength: float) -> Floats:
+        """Return the log-odds of the clean rows, each by a pool that was fitted without its fold."""
+        clean = self.fit_set.clean
+        odds, some = np.empty(clean), {name: self.parts[name][:clean] for name in inputs}
+        for number in range(FOLDS):
+            inside = self.fit_set.fold[:clean] == number
+            pool = self.pool(inputs, strength, number)
+            odds[inside] = pool.log_odds({name: part[inside] for name, part in some.items()})
+        return odds
+
+
+def best_pool(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
+    """Return MCP, the classifier at a temperature, or the pool of these inputs, by the AURC of held-out rows.
+
+    A pool has to be better by more than one standard error: with few errors, what seems best is often so by luck. For
+    the same reason nothing else competes. What has no weight in the pool is left out.
+    """
+    alone = opinions.mcp()
+    if opinions.classes.shape[1] >= TEMPERATURES_FROM:
+        tempered = _of_best_strength(opinions, (OWN,), is_correct)
+        alone = tempered if aurc(tempered.held_out, is_correct) < aurc(alone.held_out, is_correct) else alone
+    if len(inputs) == 1:
+        return alone
+    pooled = _of_best_strength(opinions, inputs, is_correct)
+    if pooled.pool.inputs == alone.pool.inputs:  # all others have no weight
+        return alone
+    return pooled if surely_worse(alone.held_out, pooled.held_out, is_correct, opinions.fit_set.seed) else alone
+
+
+def _of_best_strength(opinions: Opinions, inputs: Sequence[str], is_correct: Bools) -> Candidate:
+    held_out = {strength: opinions.held_out(inputs, strength) for strength in STRENGTHS}
+    best = min(STRENGTHS, key=lambda strength: aurc(held_out[strength], is_correct))
+    return Candidate(_with_weight(opinions.pool(inputs, best)), held_out[best])
+
+
+def surely_worse(odds: Floats, others: Floats, is_correct: Bools, seed: int) -> bool:
+    """Return whether log-odds (n,) have an AURC above that of others by more than one standard error."""
+    found = compare(odds, others, is_correct, bootstrap=RESAMPLES, seed=seed, level=LEVEL_OF_ONE_ERROR)
+    return found["aurc"]["low"] > 0
+
+
+def handed_over(
+    best: Candidate, fallback: Candidate, handover: Handover, weight: Floats, is_correct: Bools
+) -> Candidate:
+    """Return a candidate that hands rows over, by their weight (n,), to another, or the other where that is no worse.
+
+    Both are calibrated first, since log-odds of different scales cannot be mixed.
+    """
+    pool, other = best.calibrated(is_correct), fallback.calibrated(is_correct)
+    odds = mixed(pool.held_out, other.held_out, weight)
+    if aurc(fallback.held_out, is_correct) <= aurc(odds, is_correct):
+        return fallback
+    return Candidate(pool.pool, odds, other.pool, handover, float(weight.mean()))
+
+
+def _with_weight(found: Pool) -> Pool:
+    """Return a pool without those inputs that have next to no weight; the classifier's own opinion stays."""
+    edges = np.cumsum([0, *found.widths[:-1]])
+    sums, weights = np.add.reduceat(found.pool.weights, edges), found.pool.weights
+    kept = (sums > LEAST_WEIGHT * weights.sum()) | (np.array(found.inputs) == OWN)
+    rows = np.repeat(kept, found.widths)
+    inputs, widths = tuple(itertools.compress(found.inputs, kept)), tuple(itertools.compress(found.widths, kept))
+    return Pool(inputs, widths, OpinionPool(weights[rows], found.pool.others))

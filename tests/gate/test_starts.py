@@ -1,0 +1,72 @@
+"""Where a sequence starts, and that its levels keep the promise: by sums forward, where the module sums backward."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from scipy.stats import binom
+
+from steepslope.gate.certificate import rows_needed
+from steepslope.gate.starts import Start, first_rows, most_errors, starts
+
+
+@given(st.integers(1, 20_000), st.sampled_from([0.01, 0.05, 0.3]), st.sampled_from([0.01, 0.1]))
+def test_the_first_threshold_bears_as_many_errors_as_half_of_the_rows_allow(n: int, risk: float, delta: float) -> None:
+    found = first_rows(n, risk, delta)
+    allowed = [errors for errors in range(4) if rows_needed(risk, delta, errors) <= n / 2]
+    assert found == rows_needed(risk, delta, max(allowed, default=0))
+
+
+def probability_to_pass(tests: list[tuple[int, int]], risk: float) -> float:
+    """Return how likely one of some tests passes, each of so many rows with at most so many errors, by their order."""
+    chance, at, passed = np.ones(1), 0, 0.0
+    for rows, most in tests:
+        chance = np.convolve(chance, binom.pmf(np.arange(rows - at + 1), rows - at, risk))
+        passed += chance[: most + 1].sum()
+        chance[: most + 1] = 0.0
+        at = rows
+    return passed
+
+
+def first_broken(place: int, found: list[Start], accepted: np.ndarray, risk: float) -> float:
+    """Return how likely something is passed wrongly where the risk is too high from a place of the sequence on."""
+    level = max((one.level for one in found if one.place <= place), default=0.0)
+    tests = [(int(accepted[place]), most_errors(int(accepted[place]), risk, level))] if level else []
+    tests += [
+        (int(accepted[one.place]), most_errors(int(accepted[one.place]), risk, one.anew))
+        for one in found
+        if one.place > place
+    ]
+    return probability_to_pass(tests, risk)
+
+
+@pytest.mark.parametrize("risk", [0.02, 0.05, 0.5])
+@pytest.mark.parametrize(("n", "delta"), [(60, 0.1), (800, 0.05), (3_000, 0.05), (3_000, 0.001)])
+def test_wherever_the_risk_is_too_high_from_little_passes_wrongly(n: int, risk: float, delta: float) -> None:
+    accepted = np.unique(np.linspace(0, n, 90).astype(np.int64))
+    found = starts(accepted, n, risk, delta)
+    chances = [first_broken(place, found, accepted, risk) for place in range(len(accepted))]
+    assert max(chances) <= delta * (1 + 1e-9)
+    assert not found or max(chances) > 0.5 * delta  # what is promised is used
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 2_000), min_size=1, max_size=30), st.sampled_from([0.05, 0.2]))
+def test_of_any_counts_little_passes_wrongly(counts: list[int], risk: float) -> None:
+    accepted = np.sort(np.array(counts))
+    found = starts(accepted, 2_000, risk, 0.1)
+    for place in range(len(accepted)):
+        assert first_broken(place, found, accepted, risk) <= 0.1 * (1 + 1e-9)
+    assert [one.place for one in found] == sorted({one.place for one in found})
+    assert all(one.anew <= one.level <= 0.1 for one in found)
+
+
+def test_few_rows_have_one_start_with_all_of_delta() -> None:
+    assert starts(np.arange(0, 301, 10), 300, 0.05, 0.05) == [Start(13, 0.05, 0.05)]
+    assert starts(np.arange(0, 21, 10), 300, 0.05, 0.05) == []
+
+
+def test_a_million_rows_take_no_more_than_seconds() -> None:
+    found = starts(np.linspace(0, 1_000_000, 400).astype(np.int64), 1_000_000, 0.05, 0.05)
+    assert len(found) > 10
+    assert found[-1].level == 0.05
+    assert all(0 < one.anew <= one.level for one in found)

@@ -1,0 +1,138 @@
+"""Opinions of other classifiers in a fused oracle: what they gain, where rows lack them, and what does no harm."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steepslope.metrics import aurc, auroc
+from steepslope.oracle import FusedOracle, Oracle
+from steepslope.outputs import ClassifierOutputs
+from steepslope.scores import MCP, SCORES
+from tests.oracle.conftest import fit_of
+
+
+def drawn(n: int, seed: int, num_classes: int = 4) -> tuple[ClassifierOutputs, np.ndarray]:
+    """Return outputs with labels, and the logits of another classifier that errs on other rows."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(num_classes, size=n)
+    own, other = (rng.normal(size=(n, num_classes)) + 2 * np.eye(num_classes)[labels] for _ in range(2))
+    return ClassifierOutputs(own, labels), other
+
+
+FIT, OTHER = drawn(800, 0)
+NEW, OTHER_NEW = drawn(2_000, 1)
+KINDS = {"logits": (OTHER, OTHER_NEW), "votes": (OTHER.argmax(axis=1), OTHER_NEW.argmax(axis=1))}
+
+
+def ratio(oracle: FusedOracle, outputs: ClassifierOutputs) -> float:
+    """Return an oracle's AURC over MCP's."""
+    return aurc(oracle.trust_logit(outputs), outputs.is_correct) / aurc(MCP().confidence(outputs), outputs.is_correct)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_opinion_ranks_far_better(kind: str) -> None:
+    fit, new = (outputs.with_opinion("other", one) for outputs, one in zip((FIT, NEW), KINDS[kind], strict=True))
+    oracle = Oracle.fused().fit(fit)
+    assert fit_of(oracle).budget == "opinions"
+    assert list(fit_of(oracle).gains) == ["free", "opinions"]
+    assert ratio(oracle, new) < 0.75
+    assert set(oracle.explain(new)) >= {f"{'vote' if kind == 'votes' else 'opinion'}_other"}
+
+
+def test_the_budget_free_does_without() -> None:
+    oracle = Oracle.fused(budget="free").fit(FIT.with_opinion("other", OTHER))
+    assert not [array for array in oracle.arrays if array.startswith("opinion")]
+    assert np.isfinite(oracle.trust_logit(NEW)).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_lack_it_are_ranked_as_by_the_classifier(kind: str) -> None:
+    """Though no row of the fit set lacks it; and half of them lacking, the rest is still ranked better."""
+    fit, new = (outputs.with_opinion("other", one) for outputs, one in zip((FIT, NEW), KINDS[kind], strict=True))
+    oracle, half = Oracle.fused().fit(fit), np.arange(len(NEW)) % 2 == 0
+    name = next(name for name in new.further if name.endswith("_other"))
+    values = new.require(name).copy()
+    values[half] = np.nan if kind == "logits" else -1
+    some = new.changed(**{name: values})
+    none = oracle.trust_logit(some)[half]
+    correct = NEW.is_correct
+    assert auroc(none, correct[half]) > auroc(MCP().confidence(NEW)[half], correct[half]) - 0.003
+    np.testing.assert_array_equal(oracle.trust_logit(some)[~half], oracle.trust_logit(new)[~half])
+    assert ratio(oracle, some) < 0.95
+
+
+@pytest.mark.filterwarnings("ignore::steepslope.errors.FewErrorsWarning")
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n", [200, 1_000])
+def test_useless_opinions_do_no_harm(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    outputs, _ = drawn(n, 10 + seed)
+    useless = {
+        "random votes": (rng.integers(4, size=n), rng.integers(4, size=len(NEW))),
+        "random logits": (rng.normal(size=(n, 4)), rng.normal(size=(len(NEW), 4))),
+        "a copy": (outputs.logits, NEW.logits),
+    }
+    for fitted, new in useless.values():
+        oracle = Oracle.fused().fit(outputs.with_opinion("other", fitted))
+        assert ratio(oracle, NEW.with_opinion("other", new)) < 1.02
+
+
+def test_an_opinion_twice_counts_once() -> None:
+    once = Oracle.fused().fit(FIT.with_opinion("a", OTHER))
+    twice = Oracle.fused().fit(FIT.with_opinion("a", OTHER).with_opinion("b", OTHER))
+    ranked = once.trust_logit(NEW.with_opinion("a", OTHER_NEW))
+    again = twice.trust_logit(NEW.with_opinion("a", OTHER_NEW).with_opinion("b", OTHER_NEW))
+    assert np.corrcoef(again, ranked)[0, 1] > 0.999
+    assert again.std() == pytest.approx(ranked.std(), rel=0.05)
+
+
+def test_it_is_saved_with_what_votes_tell(tmp_path: Path) -> None:
+    new = NEW.with_opinion("other", KINDS["votes"][1])
+    oracle = Oracle.fused().fit(FIT.with_opinion("other", KINDS["votes"][0]))
+    oracle.save(tmp_path / "oracle")
+    np.testing.assert_array_equal(Oracle.load(tmp_path / "oracle").trust_logit(new), oracle.trust_logit(new))
+
+
+def test_logits_alone_are_tempered() -> None:
+    """Where logits mean little by themselves, a temperature ranks as well as the score that is made for it."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(30, size=4_000)
+    logits = 6 * (rng.normal(size=(4_000, 30)) + 3 * np.eye(30)[labels])
+    outputs = ClassifierOutputs(logits, labels)
+    fit, new = outputs.subset(slice(2_000)), outputs.subset(slice(2_000, None))
+    score = SCORES["temperature_scaled_mcp"]().fit(fit)
+    oracle = Oracle.fused().fit(fit)
+    assert fit_of(oracle).inputs == ("logits",)
+    found, expected = (auroc(one, new.is_correct) for one in (oracle.trust_logit(new), score.confidence(new)))
+    assert found > expected - 0.002
+    assert found > auroc(MCP().confidence(new), new.is_correct) + 0.001
+
+
+def test_a_pool_is_mixed_on_one_scale() -> None:
+    """Log-odds of MCP that are ten times too large do not drown out the second backbone where rows are handed over."""
+    rng = np.random.default_rng(0)
+
+    def made(n: int) -> ClassifierOutputs:
+        labels = rng.integers(4, size=n)
+        own = 8 * (rng.normal(size=(n, 4)) + 1.2 * np.eye(4)[labels])
+        return ClassifierOutputs(own, labels, auxiliary=rng.normal(size=(n, 6)) + 2 * np.eye(6)[labels])
+
+    oracle, new = Oracle.fused(budget="auxiliary").fit(made(1_500), made(1_500)), made(3_000)
+    fitted = fit_of(oracle)
+    assert fitted.handover is not None
+    alone = aurc(fitted.pool.log_odds(fitted.opinions(new)), new.is_correct)
+    assert aurc(oracle.trust_logit(new), new.is_correct) < 1.05 * alone
+
+
+def test_images_without_copies_do_without_a_second_backbone() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=800)
+    own = rng.normal(size=(800, 4)) + 1.5 * np.eye(4)[labels]
+    outputs = ClassifierOutputs(own, labels, auxiliary=rng.normal(size=(800, 6)) + 2 * np.eye(6)[labels])
+    assert fit_of(Oracle.fused().fit(outputs)).budget == "auxiliary"
+    of_images = fit_of(Oracle.fused().fit(outputs.of_classifier("0" * 64)))
+    assert of_images.budget == "free"
+    assert "extract --augment 1" in of_images.left_out["second_opinion"]
+    wanted = Oracle.fused(budget="auxiliary").fit(outputs.of_classifier("0" * 64))
+    assert "second_opinion" in fit_of(wanted).inputs

@@ -218,8 +218,8 @@ class Gate(Promises):
         confidence = source.confidence(outputs)
         names = np.array(outputs.label_names)
         truths, predicted = names[outputs.require_labels()], names[outputs.predictions]
-        rows = confidence, outputs.is_correct, outputs.is_unknown
-        gate = cls._calibrated(*rows, aims, thresholds, groups, truths, source.of_log_odds, seed)
+        truth = outputs.is_correct, outputs.is_unknown
+        gate = cls._calibrated(confidence, *truth, aims, thresholds, groups, truths, source.of_log_odds, seed)
         assert gate.calibration_rows is not None
         caution = neglected_class(predicted, truths, gate.calibration_rows.accepted, aims.max_class_risk)
         rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])

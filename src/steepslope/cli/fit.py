@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 ADVICE = (
-    "extract --augment 2 keeps those of changed images, which are nearer to what an oracle meets where images look "
+    "extract --augment 1 keeps those of changed images, which are nearer to what an oracle meets where images look "
     "different"
 )
 MOST_HELD_BACK = 0.99
@@ -65,9 +65,9 @@ def fit(
         Fuse all evidence that the outputs hold and the budget pays for, in place of the inputs, head and training that
         follow.
     budget
-        What a prediction of a fused oracle may cost: free, no forward pass beside the classifier's; auxiliary, a second
-        backbone as well; all, everything that the outputs hold; auto (the default), the cheapest of these that is as
-        good as the best on the fit set.
+        What a prediction of a fused oracle may cost: free, no forward pass beside the classifier's; opinions, those of
+        other classifiers; auxiliary, a second backbone as well; all, everything that the outputs hold; auto (the
+        default), the cheapest of these that is as good as the best on the fit set.
     hold_back
         Fraction of the outputs, in [0, 1), drawn by the seed, that is not fitted on, so that calibrate can take it from
         the same outputs.

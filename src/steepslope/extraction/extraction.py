@@ -28,7 +28,7 @@ from steepslope.extraction.options import OF_COPIES, ExtractionOptions
 from steepslope.extraction.shards import OUTPUTS, SHARDS, SKIPPING, STOPPED, extraction_key, join, plan, write_shards
 from steepslope.files.progress import Notice, silent
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.folder import AUGMENTED, MANIFEST
+from steepslope.outputs.folder import AUGMENTED, MANIFEST, extraction_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -64,15 +64,17 @@ def extract_to_folder(
     sources = {out / name: (f"{spec.name}:{name}" if name else str(spec), data) for name, data in named.items()}
     if options.augment is None:
         to_fit_on = {} if spec.split == TEST else _but_test(spec, sources, out)
-        some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(one[1])}
+        some = {folder: one for folder, one in to_fit_on.items() if _copied_by_default(folder, one[1])}
         copies = _copied(some, replace(options, augment=1))
     else:
         copies = _copies(spec, sources, out, options) if options.augment else {}
     return extract(classifier, {**sources, **copies}, options, notice=notice)
 
 
-def _copied_by_default(data: Dataset) -> bool:
-    return data.labels is not None and len(data) <= MOST_COPIED
+def _copied_by_default(folder: Path, data: Dataset) -> bool:
+    """Return whether a copy of each image is made unasked: not where others were asked for earlier."""
+    asked_for = extraction_of(folder / AUGMENTED).get(AUGMENTED, {}).get("copies", 1) != 1
+    return data.labels is not None and len(data) <= MOST_COPIED and not asked_for
 
 
 def _but_test(spec: DatasetSpec, sources: Sources, out: Path) -> Sources:

@@ -96,7 +96,7 @@ def test_copies_have_the_opinion_of_the_others_copies() -> None:
     ("name", "opinion", "classes", "message"),
     [
         ("a b", OTHER, None, "opinion: expected letters, digits, '_' and '-', found 'a b'"),
-        ("net", OTHER[:4], None, "opinion net: expected 30 rows like the logits, found 4"),
+        ("net", OTHER[:4], None, "opinion net: expected 30 rows like the logits, or ids on both sides, found 4"),
         ("net", OTHER[:, :2], None, "opinion net: classes: expected 3 classes, or the names of classes on both sides"),
         ("net", OTHER, ["ant", "bee"], "opinion net: classes: expected 3 classes, one a column, found 2"),
         ("net", OTHER, {"a": "ant", "b": "bee", "c": "cow"}, "opinion net: classes: unknown class 'cow'"),

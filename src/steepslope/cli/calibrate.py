@@ -85,9 +85,10 @@ def calibrate(
         if seen.any():
             rows, groups = unseen(rows, groups, seen)
             console().print(f"{int(seen.sum()):,} rows that the oracle was fitted on are left out")
+        origin = Origin.from_folder(Path(outputs), table.nets)
         gate = Gate.of(
-            judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=Origin.from_folder(Path(outputs)),
-            seed=seed, coverage=aims.coverage, costs=aims.costs, reject=aims.reject,
+            judge, rows, aims.max_risk, aims.delta, by=by, groups=groups, origin=origin, seed=seed,
+            coverage=aims.coverage, costs=aims.costs, reject=aims.reject,
         )  # fmt: skip
         gate.save(out, made)
     print(gate.sentences())

@@ -110,7 +110,8 @@ def further_outputs(reading: ReadingOptions, outputs: str, *paths: str | None) -
 
     require_files(reading, outputs, *paths)
     require_one_classifier(outputs, *paths)
-    return [None if path is None else ClassifierOutputs.load(path, reading) for path in paths]
+    others = reading.without_opinions
+    return [None if path is None else ClassifierOutputs.load(path, others) for path in paths]
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def test_what_an_auxiliary_backbone_cannot_have(tmp_path: Path, capsys: pytest.C
     assert extract_folder(data, out, "--augment", "1") == 0
     spec = f"imagefolder:{data}"
     for options, message in (
-        (["--augment", "2"], "augment: expected none with an auxiliary backbone"),
+        (["--augment", "2"], "augment: expected none with another net"),
         (["--evidence", "noise"], "evidence: of an auxiliary backbone, expected features, found ('noise',)"),
     ):
         assert auxiliary(spec, out, *options) == 2

@@ -16,6 +16,7 @@ from steepslope.files.folders import field, positive
 from steepslope.files.weights import load_arrays, save_arrays
 from steepslope.oracle import BaseOracle, Oracle
 from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs.arrays import is_opinion
 from steepslope.outputs.folder import AUXILIARY, extraction_of, opinions_in
 from steepslope.outputs.opinions import PLACES
 from steepslope.scores import SCORES, Score
@@ -78,6 +79,11 @@ class ConfidenceSource:
     def arrays(self) -> tuple[str, ...]:
         """The arrays that outputs must hold."""
         return tuple(dict.fromkeys(["logits", *self.model.arrays]))
+
+    @property
+    def opinions(self) -> tuple[str, ...]:
+        """The names of the other classifiers, or people, whose opinions it counts."""
+        return tuple(name.partition("_")[2] for name in self.arrays if is_opinion(name))
 
     def seeing(self, images: Dataset) -> ConfidenceSource:
         """Return the same source with its images, where it is an oracle on images."""
@@ -191,8 +197,8 @@ class Origin:
     def from_folder(cls, folder: Path, opinions: Mapping[str, Mapping[str, Any]] | None = None) -> Origin:
         """Return what the manifests of a folder of outputs record; nothing of files.
 
-        ``opinions`` is what is known of the nets of the opinions on its rows (:attr:`steepslope.outputs.table.Table.nets`),
-        where these are not all in the folder.
+        ``opinions`` is what is known of the nets of the opinions on its rows, as ``Table.nets`` has it, where these are
+        not all in the folder.
         """
         made = extraction_of(folder)
         passes = None if made.get("passes") is None else int(made["passes"][0])

@@ -299,9 +299,10 @@ class Gate(Promises):
         ``hub:user/name`` or ``hub:user/name@revision``.
 
         The classifier is loaded where it is needed, by the spec that was recorded, or else is ``classifier``: a spec, a
-        :class:`~steepslope.classifiers.classifier.Classifier`, or a net from images to logits. So are the
-        ``auxiliary`` backbone, and the nets of ``opinions``, by name. Each has to have the recorded digest. Code of one's own, ``module:…``, is never run because a file
-        names it: it has to be given, or to be one of the ``backbones`` where it is an oracle's on images.
+        :class:`~steepslope.classifiers.classifier.Classifier`, or a net from images to logits. So are the ``auxiliary``
+        backbone, and the nets of ``opinions``, by name. Each has to have the recorded digest. Code of one's own,
+        ``module:…``, is never run because a file names it: it has to be given, or to be one of the ``backbones`` where
+        it is an oracle's on images.
         """
         gate = cls(**read_gate(folder, backbones))
         named = classifier is not None or auxiliary is not None or bool(opinions)

@@ -26,7 +26,7 @@ from steepslope.gate.confidence_source import NetRecord, Origin
 from steepslope.numerics.blocks import blocks
 from steepslope.oracle.storage import CODE
 from steepslope.outputs import ClassifierOutputs
-from steepslope.outputs.arrays import OPINION, VOTE, is_opinion
+from steepslope.outputs.arrays import OPINION, is_opinion
 from steepslope.outputs.folder import AUXILIARY
 from steepslope.outputs.opinions import Opinion, aligned, places_of
 
@@ -201,12 +201,9 @@ class GateNets:
         }  # fmt: skip
         known = {name: value for name, value in recorded.items() if value is not None}
         options = ExtractionOptions(evidence=evidence or (NONE,), batch_size=BATCH, **known)
-        net = load_net(origin.classifier, classifier, "classifier")
         others = {f"{OPINION}{name}": given for name, given in (opinions or {}).items()}
-        for name in others:
-            if name not in arrays:
-                known_names = ", ".join(filter(is_opinion, arrays)) or "none"
-                raise SteepslopeError(f"expected one of those that the gate needs ({known_names})", _told(name))
+        _require_nets(origin, arrays, others)
+        net = load_net(origin.classifier, classifier, "classifier")
         beside = {name: _opinion(name, origin, others.get(name), net, classes) for name in arrays if is_opinion(name)}
         if AUXILIARY in arrays:
             beside[AUXILIARY] = NetBeside(load_net(origin.auxiliary, auxiliary, AUXILIARY))
@@ -266,18 +263,28 @@ def _told(array: str) -> str:
     return f"opinion {array.partition('_')[2]}"
 
 
+def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, Given]) -> None:
+    """Raise unless each opinion that is needed has a net, recorded or given as a classifier, and no other is given."""
+    needed = [name for name in arrays if is_opinion(name)]
+    for array in given:
+        if array not in needed:
+            raise SteepslopeError(f"expected one of those of the gate ({', '.join(needed) or 'none'})", _told(array))
+    for array in needed:
+        name = array.partition("_")[2]
+        recorded = array.startswith(OPINION) and name in origin.opinions
+        if not recorded and not isinstance(given.get(array), Classifier):
+            remedy = f"predict --outputs with --opinion {name}=FILE can, and export --part gate"
+            raise SteepslopeError(f"no net of it is recorded, so images cannot be judged: {remedy}", _told(array))
+
+
 def _opinion(array: str, origin: Origin, given: Given, own: Classifier, classes: tuple[str, ...] | None) -> NetBeside:
-    """Return the net of an opinion; raise where none is recorded, as for votes, and none is given."""
-    name, place = array.partition("_")[2], _told(array)
-    record = None if array.startswith(VOTE) else origin.opinions.get(name)
-    if record is None and (array.startswith(VOTE) or not isinstance(given, Classifier)):
-        remedy = f"predict --outputs with --opinion {name}=FILE can, and export --part gate"
-        raise SteepslopeError(f"no net of it is recorded, so images cannot be judged: {remedy}", place)
-    net = load_net(record, given, place)
+    """Return the net of an opinion, with the places of its classes; they go by names where none are recorded."""
+    record = origin.opinions.get(array.partition("_")[2])
+    net = load_net(record, given, _told(array))
     if record is not None and record.places is not None:
         return NetBeside(net, record.places)
     mine, theirs = (np.empty((0, one.num_classes or 0)) for one in (own, net))
-    with located(place):
+    with located(_told(array)):
         return NetBeside(net, places_of(Opinion(mine, classes=classes), Opinion(theirs, classes=net.names)))
 
 

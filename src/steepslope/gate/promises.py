@@ -148,6 +148,8 @@ class Promises:
             lines.append(f"Cost of a prediction: {cost:.4g}; {all_of_them}.")
         if len(given) > 1:
             lines.append(f"All {len(given)} promises hold together with a confidence of {1 - self.aims.delta:g}.")
+        if self.source is not None and self.source.opinions:
+            lines.append(f"It counts the opinions of others on each prediction: {', '.join(self.source.opinions)}.")
         return "\n".join([*lines, ASSUMPTIONS])
 
 

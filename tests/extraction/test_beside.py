@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.special import log_softmax
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
@@ -48,3 +52,23 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     (out / "auxiliary" / "ids.parquet").write_bytes((tmp_path / "out" / "ids.parquet").read_bytes()[:-1])
     assert main(["evaluate", "--outputs", str(out), "--out", str(tmp_path / "report")]) == 2
     assert str(out) in capsys.readouterr().err
+
+
+def test_opinions_on_copies_and_without_the_images_that_are_lacking(tmp_path: Path) -> None:
+    """The other net's classes are in another order; it sees the same copies of the images."""
+    photos, out = folder_of(tmp_path / "photos", 3), tmp_path / "out"
+    (photos / "bee" / "0001.png").write_bytes(b"")
+    assert extract_folder(photos, out, "--on-error", "skip", "--augment", "2") == 0
+    adding = ["extract", "--data", f"imagefolder:{photos}", "--out", str(out)]
+    assert main([*adding, "--opinion", "named=module:tests.nets:named"]) == 0
+    found = ClassifierOutputs.load(out)
+    net = load_classifier("module:tests.nets:named").with_transform()
+    places = [["ant", "bee", "cow"].index(name) for name in ("cow", "ant", "bee")]
+    manifest = json.loads((out / "opinions" / "named" / "manifest.json").read_text())
+    assert (manifest["classes"], manifest["extraction"]["places"]) == (["cow", "ant", "bee"], places)
+    with Image.open(photos / "ant" / "0000.png") as image:
+        logits = net(net.transform(image.convert("RGB"))[None])[1][0]
+    np.testing.assert_allclose(found.require("opinion_named")[0, places], log_softmax(logits), rtol=1e-4)
+    assert found.require("augmented_opinion_named").shape == (8, 2, 3)
+    shutil.rmtree(out / "augmented" / "opinions")
+    assert ClassifierOutputs.load(out).augmented_opinion_named is None

@@ -65,11 +65,9 @@ def extract(
     named = {
         name: read_mapping(Path(file)) for name, file in by_name("opinion_classes", opinion_classes, opinions).items()
     }
-    _require_one_task(classifier, auxiliary, bool(opinions))
+    _require_one_task(classifier, auxiliary, bool(opinions), classes)
     spec, names = parse_data(data).look(), None if classes is None else read_classes(Path(classes))
     changes = input_changes(inputs)  # a wrong file is refused before a net is loaded
-    if names is not None and (auxiliary or classifier is None):
-        raise SteepslopeError("classes: expected none of another net than the classifier, whose classes these are")
     model = None if classifier is None else load_classifier(classifier).with_transform(**changes)
     own = changes if model is None else {}
     others = {name: load_classifier(net).with_transform(**own) for name, net in opinions.items()}
@@ -83,7 +81,7 @@ def extract(
         extract_opinion(name, net, spec, folder, alone, named.get(name), notice)
 
 
-def _require_one_task(classifier: str | None, auxiliary: bool, opinions: bool) -> None:
+def _require_one_task(classifier: str | None, auxiliary: bool, opinions: bool, classes: str | None) -> None:
     """Raise unless there is a classifier, or a net of an opinion, and one thing alone is wanted of it."""
     if classifier is None and not opinions:
         raise SteepslopeError(
@@ -91,8 +89,10 @@ def _require_one_task(classifier: str | None, auxiliary: bool, opinions: bool) -
         )
     if auxiliary and (opinions or classifier is None):
         raise SteepslopeError(
-            "expected --classifier with it, and no --opinion: extract these one after another", "auxiliary"
+            "expected --classifier with it, and no --opinion: extract one after the other", "auxiliary"
         )
+    if classes is not None and (auxiliary or classifier is None):
+        raise SteepslopeError("expected none of another net, since they are the classifier's", "classes")
 
 
 def input_changes(inputs: InputOptions) -> dict[str, Any]:

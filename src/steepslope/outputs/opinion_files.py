@@ -7,8 +7,7 @@ of bare classes. Which rows they are about, and which classes, is told in :mod:`
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +39,13 @@ def opinions_on(own: Opinion, options: ReadingOptions) -> tuple[Arrays, dict[str
     for name, file in files.items():
         path, mapping = Path(file), mappings.get(name)
         with explained("cannot be read as an opinion", path, (OSError, ValueError, pa.ArrowException), longest=160):
-            other = _numbered(read_opinion(path, options), mapping)
+            other = read_opinion(path, options)
         with located(path):
             arrays |= opinion_arrays(own, name, other, mapping)
             made = folder.extraction_of(path) if path.is_dir() else {}
             if "digest" in made:
                 nets[name] = {**made, PLACES: list(places_of(own, other, mapping))}
     return arrays, nets
-
-
-def _numbered(other: Opinion, mapping: Mapping[str, str | None] | None) -> Opinion:
-    """Return an opinion whose classes have no names with their numbers as names, where names are mapped."""
-    unnamed = mapping is not None and other.classes is None and other.values.ndim == 2
-    return replace(other, classes=other.class_names) if unnamed else other
 
 
 def read_mapping(path: Path) -> dict[str, str | None]:

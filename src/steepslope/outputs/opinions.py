@@ -45,6 +45,11 @@ def of_opinion(array: str, name: str) -> bool:
     return is_opinion(plain) and plain.partition("_")[2] == name
 
 
+def has_opinion(array: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which rows have the opinion that an array of this name holds, (n,)."""
+    return np.asarray(values >= 0 if array.startswith(VOTE) else ~np.isnan(values).any(axis=1))
+
+
 def no_opinion(array: str, logits: NDArray[Any]) -> NDArray[Any]:
     """Return the array of an opinion that all rows lack, by its name."""
     if array.startswith(VOTE):
@@ -73,11 +78,6 @@ class Opinion:
             copies = given.arrays.get(f"{OF_COPIES}logits")
             return cls(given.logits, given.ids, given.classes, copies, as_logits=True)
         return cls(_readable(as_array(given, 2)), classes=column_names(given))
-
-    @property
-    def class_names(self) -> list[str]:
-        """The names of the classes, their numbers as text where they have none."""
-        return [str(name) for name in (range(self.values.shape[1]) if self.classes is None else self.classes)]
 
 
 def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = None) -> Arrays:
@@ -156,20 +156,26 @@ def rows_of(own: Sequence[Any], others: Sequence[Any]) -> Integers:
     return found if len(places) == len(others) else np.arange(len(found))
 
 
-def _names(classes: Classes, own: Sequence[Any] | None) -> Classes:
-    """Return the classes that are given, or else the other's own names."""
-    if isinstance(classes, Mapping) and own is not None:
-        names = [str(name) for name in own]
-        given = {str(name): target for name, target in classes.items()}
-        for name in given:
-            require_known("class of the other", name, names)
-        return {name: given.get(name) for name in names}
-    return class_values(classes, None) if classes is not None and not isinstance(classes, Mapping) else classes or own
+def _names(classes: Classes, own: Sequence[Any] | None, count: int) -> Classes:
+    """Return the classes that are given, or else the other's own names.
+
+    The names in a mapping are those of the other's classes: where these have none, numbers, or names in their order.
+    """
+    if not isinstance(classes, Mapping):
+        return own if classes is None else class_values(classes, None)
+    given = {str(name): target for name, target in classes.items()}
+    if own is None and not all(map(str.isdecimal, given)):
+        return classes
+    names = [str(name) for name in (range(count) if own is None else own)]
+    for name in given:
+        require_known("class of the other", name, names)
+    return {name: given.get(name) for name in names}
 
 
 def places_of(own: Opinion, other: Opinion, classes: Classes = None) -> tuple[int, ...]:
     """Return the place of each of the other's classes among the own ones, (K',); -1 for one that these lack."""
-    return tuple(_places(own, _names(classes, other.classes), other.values.shape[1]).tolist())
+    count = other.values.shape[1]
+    return tuple(_places(own, _names(classes, other.classes, count), count).tolist())
 
 
 def _places(own: Opinion, classes: Classes, count: int) -> Integers:
@@ -182,12 +188,18 @@ def _places(own: Opinion, classes: Classes, count: int) -> Integers:
     targets = list(classes.values()) if isinstance(classes, Mapping) else list(classes)
     if len(targets) != count:
         raise SteepslopeError(f"expected {count} classes, one a column, found {len(targets)}", "classes")
-    known = {name: place for place, name in enumerate(own.class_names)}
+    known = _numbers_of(own)
     strict = isinstance(classes, Mapping)
     places = [_place(known, target, strict) for target in targets]
     if max(places) == LACKING:
         raise unknown_name("class", str(targets[0]), known).within("classes")
     return np.array(places)
+
+
+def _numbers_of(own: Opinion) -> dict[str, int]:
+    """Return the number of each of the own classes by its name; those without names are called by their numbers."""
+    names = own.classes or range(own.values.shape[1])
+    return {str(name): place for place, name in enumerate(names)}
 
 
 def _place(known: Mapping[str, int], target: Any, strict: bool) -> int:
@@ -230,7 +242,7 @@ def _numbered_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Inte
     count = own.values.shape[1]
     lacking = np.isnan(array) if array.dtype.kind == "f" else array == LACKING
     numbers = whole_numbers("votes", np.where(lacking, LACKING, array))
-    places = np.arange(count) if classes is None else _places(own, _names(classes, None), len(classes))
+    places = np.arange(count) if classes is None else _places(own, _names(classes, None, len(classes)), len(classes))
     bad = np.flatnonzero((numbers < LACKING) | (numbers >= len(places)))
     if len(bad):
         found = f"found {numbers[bad[0]]} in row {bad[0]} ({len(bad)} such rows)"
@@ -242,7 +254,7 @@ def _numbered_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Inte
 def _named_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Integers:
     """Return votes by the names of classes as numbers; names that no class has are another class, if not all are."""
     mapping = classes if isinstance(classes, Mapping) else {}
-    known = {name: place for place, name in enumerate(own.class_names)}
+    known = _numbers_of(own)
     distinct, codes = np.unique([_text(value) for value in array.tolist()], return_inverse=True)
     names = [str(mapping.get(name, name)) for name in distinct.tolist()]
     places = [LACKING if not name else known.get(name, len(known)) for name in names]

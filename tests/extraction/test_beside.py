@@ -13,9 +13,10 @@ from scipy.special import log_softmax
 
 from steepslope.classifiers.specs import load_classifier
 from steepslope.cli.main import main
+from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
-from steepslope.outputs import ClassifierOutputs
+from steepslope.outputs import ClassifierOutputs, ReadingOptions
 from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
@@ -72,3 +73,17 @@ def test_opinions_on_copies_and_without_the_images_that_are_lacking(tmp_path: Pa
     assert found.require("augmented_opinion_named").shape == (8, 2, 3)
     shutil.rmtree(out / "augmented" / "opinions")
     assert ClassifierOutputs.load(out).augmented_opinion_named is None
+
+
+def test_an_opinion_on_other_copies_is_refused(tmp_path: Path) -> None:
+    """As many copies, drawn by another seed."""
+    photos = folder_of(tmp_path / "photos", 2)
+    for name, seed in (("own", "0"), ("other", "1")):
+        assert extract_folder(photos, tmp_path / name, "--augment", "1", "--augment-seed", seed) == 0
+    options = ReadingOptions(opinion=(f"other={tmp_path / 'other'}",))
+    with pytest.raises(
+        SteepslopeError, match=r"made alike \(copies 1, .*seed 0\), found others \(copies 1, .*seed 1\)"
+    ):
+        ClassifierOutputs.load(tmp_path / "own", options)
+    shutil.rmtree(tmp_path / "other" / "augmented")
+    assert ClassifierOutputs.load(tmp_path / "own", options).opinions == ("other",)

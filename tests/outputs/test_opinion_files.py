@@ -103,6 +103,19 @@ def test_classes_are_mapped(tmp_path: Path, ending: str) -> None:
     np.testing.assert_allclose(found[:, 0], (1 - own[:, 2]) * ants / (ants + bees), rtol=1e-4)
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_header_alone_says_that_no_row_has_it(tmp_path: Path, ending: str) -> None:
+    for name, columns in (("votes", ["id", "vote"]), ("numbers", ["id", "ant", "bee", "cat"])):
+        if ending == ".csv":
+            (tmp_path / f"{name}.csv").write_text(",".join(columns) + "\n")
+        else:
+            pq.write_table(
+                pa.table({column: pa.array([], pa.string()) for column in columns}), tmp_path / f"{name}.parquet"
+            )
+    assert with_opinion(tmp_path, f"votes{ending}").require("vote_net").tolist() == [-1] * N
+    assert np.isnan(with_opinion(tmp_path, f"numbers{ending}").require("opinion_net")).all()
+
+
 def test_classes_without_names_are_mapped_by_their_numbers(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("2=ant\n1=bee\n0=cat\n")
     np.savez(tmp_path / "other.npz", probabilities=softmax(OTHER[:, ::-1], axis=1))

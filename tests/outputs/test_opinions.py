@@ -92,6 +92,16 @@ def test_copies_have_the_opinion_of_the_others_copies() -> None:
     np.testing.assert_allclose(found.require("opinion_net"), log_softmax(copies[1].reshape(60, 3), axis=1), rtol=1e-5)
 
 
+def test_other_copies_are_refused() -> None:
+    copies = DRAW.normal(size=(30, 3, 3))
+    own, other = (
+        ClassifierOutputs(LOGITS, augmented_logits=copies),
+        ClassifierOutputs(OTHER, augmented_logits=copies[:, 1:]),
+    )
+    with pytest.raises(SteepslopeError, match=r"opinion net: expected augmented copies made alike \(copies 3\), found"):
+        own.with_opinion("net", other)
+
+
 @pytest.mark.parametrize(
     ("name", "opinion", "classes", "message"),
     [

@@ -144,6 +144,12 @@ def extraction_of(folder: Path) -> dict[str, Any]:
     return dict(read_json(folder / MANIFEST, "classifier outputs").get("extraction") or {})
 
 
+def recipe_of(folder: Path) -> dict[str, Any] | None:
+    """Return how the augmented copies of a folder were made, as its extraction recorded it; None where it did not."""
+    recipe: dict[str, Any] | None = extraction_of(folder / AUGMENTED).get(AUGMENTED)
+    return recipe
+
+
 def require_one_classifier(*paths: str | Path | None) -> None:
     """Raise unless folders of outputs come from one classifier and input; those that do not record them may be any."""
     given = {path: extraction_of(Path(path)) for path in paths if path is not None}

@@ -78,7 +78,8 @@ def read_opinion(path: Path, options: ReadingOptions) -> Opinion:
     if path.is_dir():
         arrays, classes, ids = folder.read(path)
         names = None if ids is None else ids.to_numpy(zero_copy_only=False)
-        return Opinion(arrays["logits"], names, classes, arrays.get(f"{OF_COPIES}logits"), as_logits=True)
+        copies, recipe = arrays.get(f"{OF_COPIES}logits"), folder.recipe_of(path)
+        return Opinion(arrays["logits"], names, classes, copies, as_logits=True, recipe=recipe)
     if path.suffix.lower() == ".npz":
         return _of_archive(path)
     if path.suffix.lower() not in TABLES:
@@ -106,7 +107,9 @@ def _of_table(path: Path, options: ReadingOptions) -> Opinion:
     names = layout.numbers["logits"] if layout is not None else others
     wanted = dict.fromkeys(names, NUMBER) if votes is None else {votes: TEXT}
     wanted |= {id_column: TEXT} if id_column in columns else {}
-    found = pa.Table.from_batches(table_files.batches(path, wanted, options.delimiter))
+    some = [*table_files.batches(path, wanted, options.delimiter)]
+    schema = pa.schema(wanted) if not some else None  # a header alone
+    found = pa.Table.from_batches(some, schema)
     ids = found[id_column].cast(TEXT).to_numpy(zero_copy_only=False) if id_column in columns else None
     if votes is not None:
         return Opinion(found[votes].to_numpy(zero_copy_only=False), ids)

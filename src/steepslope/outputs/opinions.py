@@ -62,7 +62,8 @@ class Opinion:
     """What somebody thinks of some rows: ``values`` are logits or probabilities (m, K'), or votes (m,).
 
     ``ids`` (m,) name the rows and ``classes`` the classes, None where they have no names. ``copies`` (m, A, K') are
-    logits of augmented copies of the rows. ``as_logits``: the values are logits, whatever they look like.
+    logits of augmented copies of the rows, made by ``recipe``, as far as that is known. ``as_logits``: the values are
+    logits, whatever they look like.
     """
 
     values: Any
@@ -70,6 +71,7 @@ class Opinion:
     classes: Sequence[Any] | None = None
     copies: NDArray[Any] | None = None
     as_logits: bool = False
+    recipe: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, given: Any) -> Opinion:
@@ -87,6 +89,9 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
     """
     require_name(name)
     with located(f"opinion {name}"):
+        if len(other.values) == 0:  # nobody has said anything yet
+            array = f"{VOTE if other.values.ndim == 1 else OPINION}{name}"
+            return {array: no_opinion(array, own.values)}
         rows = _rows(own.ids, other.ids, len(own.values), len(other.values))
         other = replace(other, values=_of_two(other.values, own.values.shape[1]))
         if other.values.ndim == 1:
@@ -94,11 +99,21 @@ def opinion_arrays(own: Opinion, name: str, other: Opinion, classes: Classes = N
         places = places_of(own, other, classes)
         logits = other.values if other.as_logits else _log_scale(other.values)
         found = {f"{OPINION}{name}": aligned(own.values, logits, rows, places)}
-        if own.copies is not None and other.copies is not None and own.copies.shape[1] == other.copies.shape[1]:
+        if own.copies is not None and other.copies is not None:
+            _require_same_copies((own.copies, other.copies), (own.recipe, other.recipe))
             copies = zip(own.copies.swapaxes(0, 1), other.copies.swapaxes(0, 1), strict=True)
             parts = [aligned(mine, theirs, rows, places) for mine, theirs in copies]
             found[f"{OF_COPIES}{OPINION}{name}"] = np.stack(parts, axis=1)
         return found
+
+
+def _require_same_copies(copies: Sequence[NDArray[Any]], recipes: Sequence[Mapping[str, Any] | None]) -> None:
+    """Raise unless both sides have as many augmented copies, made alike as far as that is known."""
+    counts = [{"copies": one.shape[1]} for one in copies]
+    first, second = counts if None in recipes else [dict(one or {}) for one in recipes]
+    if first != second:
+        mine, theirs = (", ".join(f"{name} {value}" for name, value in one.items()) for one in (first, second))
+        raise SteepslopeError(f"expected augmented copies made alike ({mine}), found others ({theirs})")
 
 
 def _of_two(array: NDArray[Any], count: int) -> NDArray[Any]:

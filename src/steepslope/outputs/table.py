@@ -204,7 +204,9 @@ def _with_opinions(table: Table) -> Table:
     arrays = table.with_ids()
     if "logits" not in arrays:
         raise SteepslopeError("expected logits to go with it, found a confidence alone", "opinion").within(table.path)
-    own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, arrays.get(f"{OF_COPIES}logits"))
+    recipe = folder.recipe_of(table.path) if table.path.is_dir() else None
+    copies = arrays.get(f"{OF_COPIES}logits")
+    own = Opinion(arrays["logits"], arrays.get("ids"), table.classes, copies, recipe=recipe)
     added, nets = opinions_on(own, table.options)
     names = by_name("opinion", table.options.opinion)
     kept = {name: one for name, one in table.arrays.items() if not any(of_opinion(name, other) for other in names)}

@@ -88,16 +88,23 @@ def test_files_of_opinions_beside_outputs(opinions: Path, tmp_path: Path) -> Non
     np.testing.assert_allclose(found["trust_logit"], expected.trust_logit, rtol=1e-5, atol=1e-5)
 
 
-def test_a_gate_that_counts_votes_judges_no_images(opinions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = f"--gate {opinions}/all --data digits:test --out any.csv"
+def test_a_gate_that_counts_votes_judges_no_images(
+    opinions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f"--gate {opinions}/all --data digits:test --out {tmp_path}/any.csv"
     refuses(f"predict {data}", capsys, "opinion people: no net of it is recorded, so images cannot be judged: predict")
     refuses(f"serve --gate {opinions}/all --port 0", capsys, "opinion people: no net of it is recorded")
-    refuses(f"export --gate {opinions}/all --out any.onnx", capsys, "opinion people: no net", "export --part gate")
+    refuses(
+        f"export --gate {opinions}/all --out {tmp_path}/any.onnx",
+        capsys,
+        "opinion people: no net",
+        "export --part gate",
+    )
 
 
-def test_what_predict_refuses(opinions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images = f"predict --gate {opinions}/nets --data digits:test --out any.csv"
-    outputs = f"predict --gate {opinions}/all --outputs {opinions}/outputs/test --out any.csv"
+def test_what_predict_refuses(opinions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = f"predict --gate {opinions}/nets --data digits:test --out {tmp_path}/any.csv"
+    outputs = f"predict --gate {opinions}/all --outputs {opinions}/outputs/test --out {tmp_path}/any.csv"
     refuses(images, capsys, "opinion twelve: module:tests.nets:twelve_classes is code of your own")
     refuses(
         f"{images} --opinion {TWELVE} wasp=timm:resnet18", capsys, "opinion wasp: expected one of those of the gate"
@@ -113,7 +120,7 @@ def test_what_predict_refuses(opinions: Path, capsys: pytest.CaptureFixture[str]
         "none.csv: cannot be read (No such file or directory)",
     )
     refuses(
-        f"predict --gate {opinions}/nets --outputs {opinions}/outputs/test --out any.csv "
+        f"predict --gate {opinions}/nets --outputs {opinions}/outputs/test --out {tmp_path}/any.csv "
         f"--opinion second={opinions}/outputs/test/opinions/twelve --opinion-classes second={opinions}/twelve.txt",
         capsys, "opinion second: expected the net that the gate was calibrated for",
     )  # fmt: skip
@@ -134,6 +141,13 @@ def test_the_net_of_a_folder_of_other_outputs_is_known(opinions: Path, home: Pat
     found = predicted(gate, tmp_path / "images.csv", "--data", "digits:test")
     expected = predicted(gate, tmp_path / "out.csv", "--outputs", str(home / "outputs" / "test"), *given.split())
     np.testing.assert_allclose(found["trust_logit"], expected["trust_logit"], rtol=1e-4, atol=1e-4)
+
+
+def test_search_judges_held_out_rows_with_their_opinions(opinions: Path, tmp_path: Path) -> None:
+    rows = f"--outputs {opinions}/outputs/holdout --valid {opinions}/outputs/test --reference {opinions}/outputs/train"
+    trials = f"--inputs logits,vote_people --negatives 2 --positives 1 --epochs 1 --out {tmp_path}/search"
+    assert main(f"search {rows} {trials} --opinion people={opinions}/votes.csv".split()) == 0
+    assert json.loads((tmp_path / "search" / "search.json").read_text())["held_out_rows"] == 797
 
 
 def test_changed_opinions_are_another_artifact(

@@ -50,6 +50,8 @@ def test_other_opinions_are_inputs_and_a_row_may_lack_them(opinions: Path) -> No
     np.testing.assert_array_equal(found["accepted"], expected.accepted)
 
 
-def test_nets_of_opinions_are_of_no_use_to_parts(opinions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = f"export --gate {opinions}/all --part gate --out any.onnx --opinion twelve={OPINIONS['twelve']}"
+def test_nets_of_opinions_are_of_no_use_to_parts(
+    opinions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"export --gate {opinions}/all --part gate --out {tmp_path}/any.onnx --opinion twelve={OPINIONS['twelve']}"
     refuses(words, capsys, "opinion: expected none, since this file holds no nets")

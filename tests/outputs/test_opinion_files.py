@@ -83,6 +83,19 @@ def test_votes(tmp_path: Path, header: str, form: str) -> None:
     assert found.tolist() == [*VOTES[:-1], 3 if outside else -1]
 
 
+def test_votes_by_number_where_classes_have_names(tmp_path: Path) -> None:
+    (tmp_path / "votes.csv").write_text(table("id,vote", [f"{IDS[0]},2", f"{IDS[1]},0"]))
+    assert with_opinion(tmp_path, "votes.csv").require("vote_net").tolist() == [2, 0, *[-1] * (N - 2)]
+
+
+def test_one_column_of_fractions_is_the_probability_of_class_1_of_2(tmp_path: Path) -> None:
+    (tmp_path / "vendor.csv").write_text(table("id,risk", [f"{IDS[1]},0.25", f"{IDS[0]},1", f"{IDS[2]},"]))
+    binary = ClassifierOutputs(LOGITS[:, :2], ids=IDS)
+    found = np.exp(with_opinion(tmp_path, "vendor.csv", outputs=binary).require("opinion_net"))
+    np.testing.assert_allclose(found[:2], [[0.0, 1.0], [0.75, 0.25]], atol=1e-6)
+    assert np.isnan(found[2:]).all()
+
+
 def test_votes_in_parquet_go_by_their_places_without_ids(tmp_path: Path) -> None:
     pq.write_table(pa.table({"vote": pa.array([None if vote < 0 else vote for vote in VOTES])}), tmp_path / "v.parquet")
     assert with_opinion(tmp_path, "v.parquet", outputs=OUTPUTS.named(None)).require("vote_net").tolist() == VOTES

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as compute
 from numpy.typing import NDArray
 
 from steepslope.errors import SteepslopeError, explained, located, unknown_name
@@ -112,10 +114,21 @@ def _of_table(path: Path, options: ReadingOptions) -> Opinion:
     found = pa.Table.from_batches(some, schema)
     ids = found[id_column].cast(TEXT).to_numpy(zero_copy_only=False) if id_column in columns else None
     if votes is not None:
-        return Opinion(found[votes].to_numpy(zero_copy_only=False), ids)
+        return Opinion(_votes(found[votes]), ids)
     classes: Sequence[str] | None = layout.classes if layout is not None else names
     values = np.column_stack([_numbers(found[name], name) for name in names])
     return Opinion(values, ids, classes or table_files.saved_classes(path))
+
+
+def _votes(column: Any) -> NDArray[Any]:
+    """Return a column of bare classes as it is, (m,); of fractions, which are probabilities of class 1, as numbers."""
+    words: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    with suppress(SteepslopeError):  # they are names
+        texts = column.cast(TEXT)
+        numbers = _numbers(compute.if_else(compute.equal(texts, ""), None, texts), "votes")
+        if (numbers[~np.isnan(numbers)] % 1 != 0).any():
+            return numbers
+    return words
 
 
 def _numbers(column: Any, name: str) -> NDArray[np.float64]:

@@ -267,14 +267,20 @@ def _numbered_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Inte
 
 
 def _named_votes(own: Opinion, array: NDArray[Any], classes: Classes) -> Integers:
-    """Return votes by the names of classes as numbers; names that no class has are another class, if not all are."""
+    """Return votes by the names of classes as numbers; names that no class has are another class, if not all are.
+
+    Whole numbers are places, unless classes are called by numbers.
+    """
     mapping = classes if isinstance(classes, Mapping) else {}
     known = _numbers_of(own)
+    count = len(known)
+    if not any(map(str.isdecimal, known)):
+        known = {**{str(place): place for place in range(count)}, **known}
     distinct, codes = np.unique([_text(value) for value in array.tolist()], return_inverse=True)
     names = [str(mapping.get(name, name)) for name in distinct.tolist()]
-    places = [LACKING if not name else known.get(name, len(known)) for name in names]
-    if not set(places) & set(range(len(known))):
-        raise unknown_name("class", next((name for name in names if name), ""), known)
+    places = [LACKING if not name else known.get(name, count) for name in names]
+    if not set(places) & set(range(count)):
+        raise unknown_name("class", next((name for name in names if name), ""), _numbers_of(own))
     return np.array(places)[codes]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from steepslope.errors import SteepslopeError
 from steepslope.extraction.extraction import extract
 from steepslope.extraction.options import ExtractionOptions
 from steepslope.outputs import ClassifierOutputs, ReadingOptions
+from tests.conftest import contents, kill_once_there
 from tests.images import auxiliary, extract_folder, folder_of, opened
 
 
@@ -87,3 +89,17 @@ def test_an_opinion_on_other_copies_is_refused(tmp_path: Path) -> None:
         ClassifierOutputs.load(tmp_path / "own", options)
     shutil.rmtree(tmp_path / "other" / "augmented")
     assert ClassifierOutputs.load(tmp_path / "own", options).opinions == ("other",)
+
+
+@pytest.mark.slow
+def test_killed_and_run_again_an_opinion_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    photos = folder_of(tmp_path / "photos", 40)
+    for name in ("whole", "killed"):
+        assert extract_folder(photos, tmp_path / name) == 0
+    words = f"extract --data imagefolder:{photos} --opinion named=module:tests.nets:named --shard-rows 2 --out".split()
+    command = [sys.executable, "-m", "steepslope", *words, str(tmp_path / "killed")]
+    kill_once_there(command, tmp_path / "killed" / "opinions" / "named" / ".shards" / "*.npz")
+    assert ClassifierOutputs.load(tmp_path / "killed").opinions == ()
+    for name in ("whole", "killed"):
+        assert main([*words, str(tmp_path / name)]) == 0
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")

@@ -107,7 +107,9 @@ def test_what_predict_refuses(opinions: Path, tmp_path: Path, capsys: pytest.Cap
     outputs = f"predict --gate {opinions}/all --outputs {opinions}/outputs/test --out {tmp_path}/any.csv"
     refuses(images, capsys, "opinion twelve: module:tests.nets:twelve_classes is code of your own")
     refuses(
-        f"{images} --opinion {TWELVE} wasp=timm:resnet18", capsys, "opinion wasp: expected one of those of the gate"
+        f"{images} --opinion {TWELVE} wasp=timm:resnet18",
+        capsys,
+        "opinion wasp: expected one of those that the gate counts (second, twelve)",
     )
     refuses(
         f"{images} --opinion twelve=module:tests.nets:ten_classes", capsys, "opinion twelve: expected the net that the"
@@ -141,6 +143,14 @@ def test_the_net_of_a_folder_of_other_outputs_is_known(opinions: Path, home: Pat
     found = predicted(gate, tmp_path / "images.csv", "--data", "digits:test")
     expected = predicted(gate, tmp_path / "out.csv", "--outputs", str(home / "outputs" / "test"), *given.split())
     np.testing.assert_allclose(found["trust_logit"], expected["trust_logit"], rtol=1e-4, atol=1e-4)
+
+
+def test_a_gate_does_not_mind_opinions_that_it_does_not_count(opinions: Path, tmp_path: Path) -> None:
+    outputs, other = f"--outputs {opinions}/outputs/test", f"{opinions}/outputs/test/opinions/twelve"
+    assert main(f"calibrate --oracle mcp {outputs} --max-risk 0.2 --out {tmp_path}/mcp".split()) == 0
+    assert Gate.load(tmp_path / "mcp").origin.opinions == {}
+    given = f"{outputs} --opinion second={other} --opinion-classes second={opinions}/twelve.txt"
+    predicted(tmp_path / "mcp", tmp_path / "out.csv", *given.split())
 
 
 def test_search_judges_held_out_rows_with_their_opinions(opinions: Path, tmp_path: Path) -> None:

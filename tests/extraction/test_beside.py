@@ -77,6 +77,19 @@ def test_opinions_on_copies_and_without_the_images_that_are_lacking(tmp_path: Pa
     assert ClassifierOutputs.load(out).augmented_opinion_named is None
 
 
+def test_an_image_that_the_other_net_cannot_read_lacks_its_opinion(tmp_path: Path) -> None:
+    photos, out = folder_of(tmp_path / "photos", 2), tmp_path / "out"
+    assert extract_folder(photos, out, "--augment", "1") == 0
+    (photos / "bee" / "0001.png").write_bytes(b"")
+    adding = f"extract --data imagefolder:{photos} --opinion named=module:tests.nets:named --on-error skip --out {out}"
+    assert main(adding.split()) == 0
+    found = ClassifierOutputs.load(out)
+    assert found.ids is not None
+    assert found.ids[np.isnan(found.require("opinion_named")).any(axis=1)].tolist() == ["bee/0001.png"]
+    lacking = np.isnan(found.require("augmented_opinion_named")).any(axis=(1, 2))
+    assert found.ids[lacking].tolist() == ["bee/0001.png"]
+
+
 def test_an_opinion_on_other_copies_is_refused(tmp_path: Path) -> None:
     """As many copies, drawn by another seed."""
     photos = folder_of(tmp_path / "photos", 2)

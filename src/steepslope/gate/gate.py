@@ -190,6 +190,7 @@ class Gate(Promises):
         if by is not None and groups is None:
             raise SteepslopeError(f"expected predicted, or groups that it is the name of, found {by!r} alone", "by")
         origin.require_classifier(outputs.classifier)
+        nets = {name: net for name, net in origin.opinions.items() if name in source.opinions}  # others do not matter
         aims = Aims(max_risk=max_risk, delta=delta, coverage=coverage, costs=costs, reject=reject)  # type: ignore[arg-type]
         thresholds = None if source.reference is None else threshold_sequence(source.reference)
         confidence = source.confidence(outputs)
@@ -197,7 +198,8 @@ class Gate(Promises):
         assert gate.calibration_rows is not None
         rows = replace(gate.calibration_rows, probability=most_probable(outputs, 1)[1][:, 0])
         named = by if by is not None or groups is None else "group"
-        return replace(gate, source=source, by=named, classes=outputs.classes, origin=origin, calibration_rows=rows)
+        known = replace(origin, opinions=nets)
+        return replace(gate, source=source, by=named, classes=outputs.classes, origin=known, calibration_rows=rows)
 
     def decide(
         self, outputs: ClassifierOutputs, groups: ArrayLike | None = None, *, top: int = 1, explain: bool = False

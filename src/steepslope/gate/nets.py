@@ -268,7 +268,8 @@ def _require_nets(origin: Origin, arrays: Collection[str], given: Mapping[str, G
     needed = [name for name in arrays if is_opinion(name)]
     for array in given:
         if array not in needed:
-            raise SteepslopeError(f"expected one of those of the gate ({', '.join(needed) or 'none'})", _told(array))
+            counted = ", ".join(name.partition("_")[2] for name in needed) or "none"
+            raise SteepslopeError(f"expected one of those that the gate counts ({counted})", _told(array))
     for array in needed:
         name = array.partition("_")[2]
         recorded = array.startswith(OPINION) and name in origin.opinions

@@ -31,6 +31,7 @@ from steepslope.outputs.probabilities import TOLERANCE, logits_of
 
 Classes = Sequence[Any] | Mapping[Any, Any] | None  # the other's, or each by its name, with this one's
 PLACES = "places"  # so an extraction records the places of another's classes
+BLOCK_ENTRIES = 2**20  # rows times classes, in float64
 LACKING = -1  # the vote of a row that has none, and the place of a class that this classifier lacks
 Integers = NDArray[np.int64]
 
@@ -234,7 +235,7 @@ def aligned(own: NDArray[Any], logits: NDArray[Any], rows: Integers, places: Seq
     from steepslope.numerics.log_space import in_classes_of
 
     found = np.full(own.shape, np.nan, dtype=np.float32)
-    for part in blocks(len(rows)):
+    for part in blocks(len(rows), max(1, BLOCK_ENTRIES // own.shape[1])):
         there = np.flatnonzero(rows[part] != LACKING)
         both = own[part][there], logits[rows[part][there]]
         mine, theirs = (torch.from_numpy(np.asarray(array, dtype=np.float64)) for array in both)

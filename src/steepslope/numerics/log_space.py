@@ -61,7 +61,7 @@ def in_classes_of(own: Tensor, other: Tensor, places: Sequence[int]) -> Tensor:
     other does not know has the probability that the classifier gives it, and the known ones share the rest as the other
     has it (Jeffrey's rule); probabilities of classes that share a place are added.
 
-    >>> own, other = torch.tensor([[0.2, 0.3, 0.5]]).log(), torch.tensor([[0.1, 0.3, 0.6]]).log()
+    >>> own, other = torch.tensor([[[0.2, 0.3, 0.5]], [[0.1, 0.3, 0.6]]], dtype=torch.float64).log()
     >>> in_classes_of(own, other, [2, 0, 0]).exp().round(decimals=2).tolist()
     [[0.63, 0.3, 0.07]]
     """

@@ -80,7 +80,15 @@ def test_labelled_images_get_a_copy_unasked(tmp_path: Path) -> None:
     assert extract_folder(data, asked, "--augment", "1") == 0
     assert contents(asked) == contents(out)
     unlabelled = tmp_path / "unlabelled"
-    words = ["extract", "--classifier", "module:tests.nets:squeezed", "--data", f"images:{data}", "--out", str(unlabelled)]
+    words = [
+        "extract",
+        "--classifier",
+        "module:tests.nets:squeezed",
+        "--data",
+        f"images:{data}",
+        "--out",
+        str(unlabelled),
+    ]
     assert main([*words, "--image-size", "8", "--mean", "0.5", "--std", "0.5"]) == 0
     assert not (unlabelled / "augmented").exists()
 
@@ -150,7 +158,7 @@ def test_what_an_auxiliary_backbone_cannot_have(tmp_path: Path, capsys: pytest.C
     assert extract_folder(data, out, "--augment", "1") == 0
     spec = f"imagefolder:{data}"
     for options, message in (
-        (["--augment", "2"], "augment: expected none with an auxiliary backbone"),
+        (["--augment", "2"], "augment: expected none with another net"),
         (["--evidence", "noise"], "evidence: of an auxiliary backbone, expected features, found ('noise',)"),
     ):
         assert auxiliary(spec, out, *options) == 2

@@ -125,13 +125,14 @@ def extract(
     options: ExtractionOptions,
     describe: Describe = summary,
     notice: Notice = silent,
+    about: Mapping[str, Any] | None = None,
 ) -> dict[Path, ClassifierOutputs]:
     """Write the outputs of data sets, each with its name, to their folders, or find them complete there.
 
     All that can be checked beforehand is checked before the first is written. ``describe`` puts each into words for
     ``notice``, which is also told of images that could not be read, of a backend that cannot run, and of noise that
     cannot be estimated. Of augmented copies, in a subfolder of their originals', no views or dropout passes are kept;
-    their manifests record how they are made.
+    their manifests record how they are made, and all manifests what else is to be known ``about`` the outputs.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def extract(
     copies = [out for out, (_, data) in sources.items() if isinstance(data, Augmented) and AUGMENTED in out.parts[-2:]]
     folders = sources.keys() - copies  # copies are locked with their originals
     with launched(options, options.backend) as fabric, alone_in(folders, fabric):
-        complete = _extract_all(classifier, sources, options, fabric, notice)
+        complete = _extract_all(classifier, sources, options, fabric, notice, about or {})
         outputs = {out: ClassifierOutputs.load(out) for out in complete}
         if fabric.is_global_zero:
             for out in complete:
@@ -151,7 +152,12 @@ def extract(
 
 
 def _extract_all(
-    classifier: Classifier, sources: Sources, options: ExtractionOptions, fabric: Fabric, notice: Notice
+    classifier: Classifier,
+    sources: Sources,
+    options: ExtractionOptions,
+    fabric: Fabric,
+    notice: Notice,
+    about: Mapping[str, Any],
 ) -> dict[Path, bool]:
     """Extract what is missing; return which were complete before."""
     with together(fabric):
@@ -164,7 +170,7 @@ def _extract_all(
         options_of, keys = {}, {}
         for out, (source, data) in sources.items():
             options_of[out] = options.keeping(*OF_COPIES) if isinstance(data, Augmented) else options
-            keys[out] = extraction_key(run, data, source, options_of[out])
+            keys[out] = {**extraction_key(run, data, source, options_of[out]), **about}
     _require_one_task(fabric, keys)
     with together(fabric):
         kind = SKIPPING if options.on_error == "skip" else OUTPUTS
